@@ -1,0 +1,53 @@
+# `make demo` and `make test` are all that a fresh machine needs: Python 3.10 or newer and Java 17 or 21.
+
+SHELL := /bin/sh
+VENV := .venv/bin
+# The first Python that is new enough; where there is none, python3, which is then told what it lacks.
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 python3.10; do \
+	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null && { echo "$$p"; exit; }; done; echo python3)
+UV_VERSION := 0.13.8
+UV_FLAGS := --universal --python-version 3.10 --quiet --generate-hashes --no-emit-index-url --no-header
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check bench-exact bundle lock clean
+
+help:  ## Show this list
+	@echo "Penstock: score a Kafka stream with a registry model, and swap it while the stream runs."
+	@echo
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
+
+setup:  ## Make .venv from the lock file and fetch the jars; nothing if both are there
+	@command -v "$(PYTHON)" >/dev/null || { echo "set-up: Python was not found. Install 3.10 or newer (Debian, Ubuntu:" \
+	"apt-get install python3 python3-venv; Fedora: dnf install python3; macOS: brew install python@3.12)." >&2; exit 2; }
+	@"$(PYTHON)" -m jobs.bootstrap
+
+demo: setup  ## Train, stream a season of flights, swap the model on the way, and report
+	@$(VENV)/penstock demo
+
+test: setup  ## Run all tests
+	$(VENV)/python -m pytest
+
+check: setup  ## Lint, format, types and the architecture test
+	$(VENV)/ruff check .
+	$(VENV)/ruff format --check .
+	$(VENV)/mypy
+	$(VENV)/python -m pytest -q --durations=0 tests/test_architecture.py
+
+bench-exact: setup  ## Measure the exact engine beside Spark's own Kafka sink
+	$(VENV)/python -m benchmarks.exact
+
+bundle: setup  ## Write dist/penstock-app.zip for spark-submit --py-files
+	@$(VENV)/python -m jobs.bundle dist/penstock-app.zip
+
+lock:  ## Choose the versions anew and write requirements/*.txt
+	"$(PYTHON)" -m venv build/lock
+	build/lock/bin/pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	build/lock/bin/uv pip compile pyproject.toml $(UV_FLAGS) --group dev --upgrade --output-file requirements/lock.txt
+	build/lock/bin/uv pip compile pyproject.toml $(UV_FLAGS) --constraints requirements/lock.txt \
+		--output-file requirements/runtime.txt
+
+clean:  ## Remove everything that the other targets made
+	@if [ -x $(VENV)/penstock ]; then $(VENV)/penstock down >/dev/null 2>&1 || true; fi
+	rm -rf .venv .penstock build dist spark-warehouse metastore_db derby.log *.egg-info \
+		.mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,281 @@
+"""The exact engine against Spark's own Kafka sink: the same events, model, decoding, validation, envelope and headers.
+
+Spark's sink is at least once, so the ratio is what exactly-once costs. The copy, Kafka to Kafka without scoring, is the
+limit that this machine's Spark sets. The three run in turn, several times, in one process; a query's first batches,
+where the JVM still compiles, are left out. ``make bench-exact`` runs it and writes build/bench/exact.json.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from itertools import cycle, islice
+from pathlib import Path
+from uuid import uuid4
+
+import typer
+from confluent_kafka import Producer
+from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import functions as F
+from pyspark.sql.streaming.listener import QueryProgressEvent, StreamingQueryListener
+from rich.console import Console
+from rich.table import Table
+
+from jobs.following import preparation, registry
+from jobs.scoring import scoring_job
+from jobs.setup import jars
+from jobs.train import prepare_mlflow, session, train_version
+from schemas import dead_letter, prediction
+from streaming.adapters.kafka import KafkaAdmin, TopicSample
+from streaming.adapters.kafka_config import spark_options
+from streaming.adapters.session import SessionPlan, start_session
+from streaming.clock import isoformat, system_clock
+from streaming.delivery.envelope import Stamp, envelop
+from streaming.delivery.headers import constant
+from streaming.engines.source import read_stream
+from streaming.engines.task import pipeline_of
+from streaming.local.services import Services, services
+from streaming.models.ref import ModelSelector
+from streaming.scoring.score import score
+from streaming.settings import Settings
+from streaming.training.flights import between, events
+
+HOME = Path(".penstock")
+CONNECTOR = jars(HOME).connector_jars()
+WARM_UP_BATCHES = 2
+KINDS = ("exact", "native", "copy")
+
+
+@dataclass
+class Meter(StreamingQueryListener):
+    """Rows and seconds of every batch of every query, as Spark reports them: the same clock for all."""
+
+    batches: dict[str, list[tuple[int, float]]] = field(default_factory=dict)
+
+    def onQueryStarted(self, event: object) -> None:
+        """Nothing to count yet."""
+
+    def onQueryProgress(self, event: QueryProgressEvent) -> None:
+        progress = event.progress
+        if progress.numInputRows:
+            seconds = progress.durationMs["triggerExecution"] / 1000
+            self.batches.setdefault(progress.name or "", []).append((progress.numInputRows, seconds))
+
+    def onQueryIdle(self, event: object) -> None:
+        """Nothing to count."""
+
+    def onQueryTerminated(self, event: object) -> None:
+        """Nothing to count."""
+
+    def rows(self, query: str) -> int:
+        return sum(rows for rows, _ in self.batches.get(query, ()))
+
+    def rate(self, query: str) -> float:
+        steady = self.batches[query][WARM_UP_BATCHES:]
+        return sum(rows for rows, _ in steady) / sum(seconds for _, seconds in steady)
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One benchmark: where, and how much."""
+
+    services: Services
+    topic: str
+    events: int
+    rows_per_batch: int
+    partitions: int
+
+    def settings(self, name: str) -> Settings:
+        return Settings.model_validate(
+            {
+                "application": name,
+                "kafka": {"bootstrap.servers": self.services.bootstrap_servers},
+                "input": {"topic": self.topic, "max_rows_per_batch": self.rows_per_batch},
+                "output": {"predictions": f"{name}.out", "dead_letters": f"{name}.dlq"},
+                "model": {"tracking_uri": self.services.tracking_uri, "cache_dir": str(HOME / "bench" / "models")},
+                "engine": {"checkpoint": str(HOME / "bench" / "checkpoints" / name)},
+                "http": {"enabled": False},
+                # From the first session on: a jar added to a running JVM does not reach the driver's class path.
+                "spark": {"conf": {"spark.driver.memory": "4g", "spark.jars": ",".join(CONNECTOR)}},
+            }
+        )
+
+
+def run_exact(setting: Setting, name: str, meter: Meter) -> None:
+    with scoring_job(setting.settings(name), submitted=False) as job:
+        SparkSession.builder.getOrCreate().streams.addListener(meter)
+        threading.Thread(target=_stop_when_done, args=(lambda: meter.rows(name), setting.events, job.stop)).start()
+        job.run()
+
+
+def run_native(setting: Setting, name: str, meter: Meter) -> None:
+    settings = setting.settings(name)
+    with spark_session(settings) as spark:
+        admin = KafkaAdmin(settings.kafka, name)
+        version = registry(settings.model).resolve(ModelSelector.from_settings(settings.model))
+        checks = preparation(settings, spark, TopicSample(admin, setting.topic))
+        served = checks.prepare(version, registry(settings.model).download)
+        stamp = Stamp(setting.topic, version, "champion", isoformat(system_clock()))
+        rows = envelop(score(_stream(setting, settings, spark), pipeline_of(served)), stamp)
+        _drain(setting, settings, _with_headers(rows, stamp, settings), spark, meter)
+
+
+def run_copy(setting: Setting, name: str, meter: Meter) -> None:
+    settings = setting.settings(name)
+    with spark_session(settings) as spark:
+        rows = _stream(setting, settings, spark).select(
+            F.lit(settings.output.predictions).alias("topic"), "partition", "key", "value"
+        )
+        _drain(setting, settings, rows, spark, meter)
+
+
+RUN: dict[str, Callable[[Setting, str, Meter], None]] = {"exact": run_exact, "native": run_native, "copy": run_copy}
+
+
+@contextmanager
+def spark_session(settings: Settings) -> Iterator[SparkSession]:
+    """A session like the job's own, stopped at the end."""
+    spark = start_session(SessionPlan(settings.application, conf=settings.spark.conf))
+    try:
+        yield spark
+    finally:
+        spark.stop()
+
+
+def _stream(setting: Setting, settings: Settings, spark: SparkSession) -> DataFrame:
+    starting = dict.fromkeys(range(setting.partitions), 0)
+    return read_stream(spark, spark_options(settings.kafka), setting.topic, starting, setting.rows_per_batch)
+
+
+def _drain(setting: Setting, settings: Settings, rows: DataFrame, spark: SparkSession, meter: Meter) -> None:
+    admin, name = KafkaAdmin(settings.kafka, settings.application), settings.application
+    for topic in (settings.output.predictions, settings.dead_letter_topic):
+        admin.ensure_topic(topic, setting.partitions, {"retention.ms": "-1"})
+    spark.streams.addListener(meter)
+    options = {**spark_options(settings.kafka), "kafka.acks": "all", "checkpointLocation": settings.checkpoint}
+    query = rows.writeStream.queryName(name).format("kafka").options(**options).start()
+    _stop_when_done(lambda: meter.rows(name), setting.events, query.stop)
+
+
+def _stop_when_done(rows: Callable[[], int], wanted: int, stop: Callable[[], None]) -> None:
+    deadline = time.monotonic() + 600
+    while rows() < wanted and time.monotonic() < deadline:
+        time.sleep(0.05)
+    stop()
+
+
+def _with_headers(rows: DataFrame, stamp: Stamp, settings: Settings) -> DataFrame:
+    """Give the native sink what the writer makes in Python: the same headers, topic and partition."""
+    rejected = F.col("verdict").isNotNull()
+    topic = F.when(rejected, settings.dead_letter_topic).otherwise(settings.output.predictions)
+    headers = F.when(rejected, _dead_letter_headers(settings)).otherwise(_prediction_headers(stamp, settings))
+    return rows.select(topic.alias("topic"), "partition", "key", "value", headers.alias("headers"))
+
+
+def _prediction_headers(stamp: Stamp, settings: Settings) -> Column:
+    fixed = [_header(key, F.lit(word).cast("binary")) for key, word in constant(stamp, 0, settings.application)]
+    source = F.concat(F.lit(stamp.id_prefix), F.col("partition"), F.lit(":"), F.col("offset"))
+    own = {
+        prediction.CE_ID: source,
+        prediction.CE_TIME: F.col("event_time"),
+        prediction.SOURCE_OFFSET: F.col("offset").cast("string"),
+        prediction.CE_SUBJECT: F.coalesce("subject", F.lit("")),
+    }
+    return F.array(*fixed, *(_header(key, word.cast("binary")) for key, word in own.items()))
+
+
+def _dead_letter_headers(settings: Settings) -> Column:
+    words = {
+        dead_letter.ERROR_TOPIC: F.lit(settings.input.topic),
+        dead_letter.ERROR_PARTITION: F.col("partition").cast("string"),
+        dead_letter.ERROR_OFFSET: F.col("offset").cast("string"),
+        dead_letter.REASON: F.col("verdict"),
+    }
+    added = F.array(*(_header(key, word.cast("binary")) for key, word in words.items()))
+    return F.concat(F.coalesce("headers", F.array().cast("array<struct<key:string,value:binary>>")), added)
+
+
+def _header(key: str, value: Column) -> Column:
+    return F.struct(F.lit(key).alias("key"), value.alias("value"))
+
+
+def fill(setting: Setting) -> None:
+    """Send departures from April on, over and over, spread evenly over the partitions."""
+    table = between(datetime(2013, 4, 1, tzinfo=timezone.utc), datetime(2013, 8, 1, tzinfo=timezone.utc))
+    values = [(departure.value, departure.key) for departure in events(table)]
+    producer = Producer({"bootstrap.servers": setting.services.bootstrap_servers, "linger.ms": 50, "acks": 1})
+    for number, (value, key) in enumerate(islice(cycle(values), setting.events)):
+        while True:
+            try:
+                producer.produce(setting.topic, value, key, partition=number % setting.partitions)
+                break
+            except BufferError:
+                producer.poll(0.1)
+    if producer.flush(120):
+        sys.exit("not every event arrived")
+
+
+def measure(setting: Setting, rounds: int, console: Console) -> Iterator[dict[str, float]]:
+    """Yield each round's rates in events per second."""
+    for number in range(1, rounds + 1):
+        rates = {}
+        for kind in KINDS:
+            meter, name = Meter(), f"{kind}-{uuid4().hex[:6]}"
+            RUN[kind](setting, name, meter)
+            rates[kind] = meter.rate(name)
+            console.print(f"round {number}: {kind:7}{rates[kind]:>10,.0f} events/s", highlight=False)
+        yield rates
+
+
+def main(events: int = 1_400_000, rows_per_batch: int = 200_000, partitions: int = 2, rounds: int = 3) -> None:
+    """Measure, print and write build/bench/exact.json."""
+    console = Console()
+    prepare_mlflow()
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+    data = HOME / "bench" / uuid4().hex[:6]
+    with services(data, jars(HOME).broker, os.environ) as running:
+        setting = Setting(running, "features", events, rows_per_batch, partitions)
+        trained = setting.settings("bench")
+        with session(trained) as spark:
+            train = trained.train.model_copy(update={"to_time": "2013-04-01", "alias": "champion"})
+            train_version(trained.model_copy(update={"train": train}), spark, console.print)
+        admin = KafkaAdmin(trained.kafka, "bench")
+        admin.ensure_topic("features", partitions, {"retention.ms": "-1"})
+        fill(setting)
+        measured = list(measure(setting, rounds, console))
+    report(measured, setting, console)
+
+
+def report(measured: list[dict[str, float]], setting: Setting, console: Console) -> None:
+    """Print the medians and write them; the ratio is the median of each round's own."""
+    median = {kind: statistics.median(rates[kind] for rates in measured) for kind in KINDS}
+    ratio = statistics.median(rates["exact"] / rates["native"] for rates in measured)
+    result = {f"{kind}_eps": round(median[kind]) for kind in KINDS} | {
+        "ratio": round(ratio, 3),
+        "rounds": [{kind: round(rate) for kind, rate in rates.items()} for rates in measured],
+        "events": setting.events,
+        "rows_per_batch": setting.rows_per_batch,
+        "partitions": setting.partitions,
+        "cores": os.cpu_count(),
+    }
+    table = Table(title=f"Exactly once at {ratio:.2f} of Spark's own sink")
+    table.add_column("")
+    table.add_column("events/s", justify="right")
+    for kind, text in zip(KINDS, ("exact engine", "Spark's sink, at least once", "copy, no scoring"), strict=True):
+        table.add_row(text, f"{median[kind]:,.0f}")
+    console.print(table)
+    target = Path("build/bench/exact.json")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_text(json.dumps(result, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,5 @@
+"""``python -m jobs``: the penstock command from a checkout that is not installed."""
+
+from jobs.cli import main
+
+main()

@@ -1,0 +1,167 @@
+"""The ``penstock`` command: one function per verb, each importing its work only when it runs.
+
+``penstock --help`` must not wait for Spark or MLflow, so nothing below imports them at the top.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, NoReturn, Optional
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from streaming.errors import PenstockError
+from streaming.version import __version__
+
+app = typer.Typer(
+    help="Score a Kafka stream with a model from the MLflow registry, and swap the model while the stream runs.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+config_app = typer.Typer(help="Check, show and describe the configuration.", no_args_is_help=True)
+app.add_typer(config_app, name="config")
+
+Config = Annotated[Optional[Path], typer.Option("--config", "-c", help="YAML file.", metavar="FILE")]  # noqa: UP045
+Set = Annotated[list[str], typer.Option("--set", help="Overrides one setting; may be repeated.", metavar="KEY=VALUE")]
+Home = Annotated[Path, typer.Option("--home", help="Folder for data, jars and state.", metavar="DIR")]
+HOME = Path(".penstock")
+
+
+def main() -> None:
+    """Run the command line; an error raised on purpose becomes one message and its exit code."""
+    try:
+        app(prog_name="penstock")
+    except PenstockError as error:
+        _fail(str(error), error.exit_code)
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        _fail(f"The disk is full ({error.filename or 'no file named'}). Free some space, then run it again.", 2)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def _fail(message: str, code: int) -> NoReturn:
+    console = Console(stderr=True, soft_wrap=True, highlight=False)
+    console.print(Text.assemble(("penstock: ", "bold red"), message))
+    sys.exit(code)
+
+
+@app.callback(invoke_without_command=True)
+def root(
+    version: Annotated[bool, typer.Option("--version", help="Show the version and exit.", is_eager=True)] = False,
+) -> None:
+    """Score a Kafka stream with a model from the MLflow registry, and swap the model while the stream runs."""
+    if version:
+        typer.echo(f"penstock {__version__}")
+        raise typer.Exit
+
+
+@app.command()
+def up(
+    kafka_port: Annotated[int, typer.Option(help="Port of the broker.")] = 9092,
+    mlflow_port: Annotated[int, typer.Option(help="Port of the tracking server.")] = 5000,
+    detach: Annotated[bool, typer.Option("--detach", "-d", help="Return when both are up; stop with `down`.")] = False,
+    home: Home = HOME,
+) -> None:
+    """Start Apache Kafka and an MLflow tracking server on this machine, until Ctrl-C."""
+    from jobs import up as services
+
+    run = services.start_detached if detach else services.run
+    run(home, kafka_port, mlflow_port)
+
+
+@app.command()
+def down(home: Home = HOME) -> None:
+    """Stop what `penstock up` started."""
+    from jobs import up as services
+
+    services.stop(home)
+
+
+@app.command()
+def setup(home: Home = HOME) -> None:
+    """Download the jars that Spark and the local broker need, once."""
+    from jobs.setup import jars
+
+    jars(home)
+
+
+@app.command()
+def train(
+    config: Config = None,
+    set_: Set = [],  # noqa: B006
+    from_time: Annotated[Optional[str], typer.Option("--from", help="First day, ISO 8601.")] = None,  # noqa: UP045
+    to_time: Annotated[Optional[str], typer.Option("--to", help="Day after the last.")] = None,  # noqa: UP045
+    algorithm: Annotated[Optional[str], typer.Option(help="See train.algorithm.")] = None,  # noqa: UP045
+    alias: Annotated[Optional[str], typer.Option(help="Points at the new version.")] = None,  # noqa: UP045
+    stage: Annotated[Optional[str], typer.Option(help="The new version enters it.")] = None,  # noqa: UP045
+) -> None:
+    """Train a model, log it to MLflow and register it."""
+    from jobs.train import train as run
+
+    given = {"from_time": from_time, "to_time": to_time, "algorithm": algorithm, "alias": alias, "stage": stage}
+    overrides = [f"train.{key}={value}" for key, value in given.items() if value is not None]
+    run(config, [*set_, *overrides])
+
+
+@app.command()
+def score(config: Config = None, set_: Set = []) -> None:  # noqa: B006
+    """Score the stream until it is stopped."""
+    from jobs.score import score as run
+
+    run(config, set_)
+
+
+@app.command()
+def topics(
+    config: Config = None,
+    set_: Set = [],  # noqa: B006
+    create: Annotated[bool, typer.Option("--create", help="Create those that are missing.")] = False,
+    partitions: Annotated[int, typer.Option(help="Partitions of the input topic, if it is created.")] = 4,
+) -> None:
+    """Show the topics that the job reads and writes, and which are missing."""
+    from jobs.topics_verb import topics as run
+
+    run(config, set_, partitions if create else None)
+
+
+@app.command()
+def demo(home: Home = HOME) -> None:
+    """Train on flights, score a season of them, swap the model on the way, and report."""
+    from jobs.demo import demo as run
+
+    run(home)
+
+
+@config_app.command()
+def validate(config: Config = None, set_: Set = []) -> None:  # noqa: B006
+    """Say whether the configuration is valid; exit code 2 if not."""
+    from jobs.config import load_settings
+
+    load_settings(config, set_)
+    typer.echo("The configuration is valid.")
+
+
+@config_app.command()
+def show(config: Config = None, set_: Set = []) -> None:  # noqa: B006
+    """Print the configuration that applies, from all sources, secrets hidden."""
+    import yaml
+
+    from jobs.config import load_settings
+
+    typer.echo(yaml.safe_dump(load_settings(config, set_).redacted(), sort_keys=False), nl=False)
+
+
+@config_app.command()
+def schema() -> None:
+    """Print the JSON Schema of the configuration file, for editors and checks."""
+    from streaming.settings import Settings
+
+    typer.echo(json.dumps(Settings.model_json_schema(), indent=2))

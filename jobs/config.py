@@ -1,0 +1,138 @@
+"""Settings from their four sources: ``--set``, then ``PENSTOCK_*`` variables, then the YAML file, then the defaults.
+
+pydantic-settings would do most of this, but it passes over a variable it does not know (``PENSTOCK_MODEL__ALAIS``) and
+cannot name Kafka's dotted keys from the environment; a misspelt name must not start a job with another model.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import yaml
+from pydantic import ValidationError
+
+from jobs.config_errors import explain
+from jobs.references import Tree, resolve
+from streaming.errors import ConfigurationError
+from streaming.settings import Settings
+
+PREFIX = "PENSTOCK_"
+OPEN_MAPS = ("kafka", "spark")
+"""Sections whose keys below a point are not Penstock's and may contain dots."""
+
+
+def load_settings(
+    path: Path | None = None, overrides: Sequence[str] = (), environment: Mapping[str, str] | None = None
+) -> Settings:
+    """Return the settings from all sources.
+
+    Args:
+        path: The YAML file; ``None`` for none.
+        overrides: ``a.b=value`` each; ``null`` unsets, ``[...]`` and ``{...}`` are read as YAML.
+        environment: The variables; this process's own if ``None``.
+
+    Raises:
+        ConfigurationError: Something cannot be read or is not valid; the message names the key, its source, the problem
+            and the remedy.
+    """
+    variables = os.environ if environment is None else environment
+    sources = {str(path): _from_file(path)} if path else {}
+    sources |= {name: _from_variable(name, value) for name, value in sorted(variables.items()) if _is_setting(name)}
+    for text in overrides:
+        sources[f"--set {text.split('=')[0]}"] = _from_override(text)
+    merged: Tree = {}
+    for source, tree in sources.items():
+        merged = _merge(merged, resolve(tree, variables, source))
+    _honour(merged, variables)
+    try:
+        return Settings.model_validate(merged)
+    except ValidationError as error:
+        lines = [explain(detail, sources) for detail in error.errors(include_url=False)]
+        raise ConfigurationError(
+            "The configuration is not valid:\n" + "\n".join(f"  {line}" for line in lines)
+        ) from None
+
+
+def _from_file(path: Path) -> Tree:
+    try:
+        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigurationError(
+            f"The configuration file {path} cannot be read: {error.strerror}. Give its path with --config."
+        ) from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"The configuration file {path} is not YAML: {error}") from error
+    if tree is None:
+        return {}
+    if not isinstance(tree, dict):
+        raise ConfigurationError(
+            f"The configuration file {path} must hold `key: value` lines, not a {type(tree).__name__}."
+        )
+    return tree
+
+
+def _is_setting(name: str) -> bool:
+    """``PENSTOCK_A__B`` and ``PENSTOCK_APPLICATION`` are; other names (``PENSTOCK_TEST_BROKER``) are not."""
+    rest = name.removeprefix(PREFIX)
+    return name.startswith(PREFIX) and ("__" in rest or rest.lower() in Settings.model_fields)
+
+
+def _from_variable(name: str, value: str) -> Tree:
+    keys = name.removeprefix(PREFIX).lower().split("__")
+    if keys[0] == "kafka":  # Kafka's keys have dots, which a shell does not allow in a name
+        keys = ["kafka", ".".join(keys[1:]).replace("_", ".")]
+    return _nest(keys, _parse(name, value))
+
+
+def _from_override(text: str) -> Tree:
+    key, separator, value = text.partition("=")
+    if not separator or not key.strip():
+        raise ConfigurationError(f"--set {text} must read key=value, for instance --set model.alias=champion")
+    keys = key.strip().split(".")
+    if keys[0] in OPEN_MAPS:
+        fixed = 2 if keys[:2] == ["spark", "conf"] else 1
+        keys = [*keys[:fixed], ".".join(keys[fixed:])] if len(keys) > fixed else keys
+    return _nest(keys, _parse(f"--set {key}", value))
+
+
+def _parse(source: str, value: str) -> object:
+    """Keep text as text (a secret may be all digits); the settings' types turn it into numbers."""
+    if value != "null" and not value.startswith(("[", "{")):
+        return value
+    try:
+        parsed: object = yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise ConfigurationError(f"{source}: {value} is not a YAML value: {error}") from error
+    return parsed
+
+
+def _nest(keys: Sequence[str], value: object) -> Tree:
+    for key in reversed(keys[1:]):
+        value = {key: value}
+    return {keys[0]: value}
+
+
+def _merge(below: Tree, above: Mapping[str, object]) -> Tree:
+    merged = dict(below)
+    for key, value in above.items():
+        old = merged.get(key)
+        merged[key] = _merge(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
+    return merged
+
+
+def _honour(merged: Tree, variables: Mapping[str, str]) -> None:
+    """Fill what no source set from the variables that other tools read too."""
+    for section, key, name in (
+        ("model", "tracking_uri", "MLFLOW_TRACKING_URI"),
+        ("model", "registry_uri", "MLFLOW_REGISTRY_URI"),
+        ("kafka", "bootstrap.servers", "KAFKA_BOOTSTRAP_SERVERS"),
+    ):
+        tree = merged.setdefault(section, {})
+        if variables.get(name) and isinstance(tree, dict) and tree.get(key) is None:
+            tree[key] = variables[name]
+    kafka = merged["kafka"]
+    if isinstance(kafka, dict) and "bootstrap.servers" not in kafka:
+        default = Settings.model_fields["kafka"].get_default(call_default_factory=True)
+        merged["kafka"] = {**default, **kafka}

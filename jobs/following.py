@@ -1,0 +1,81 @@
+"""Following the registry put together: cache, checks, loader, slot, announcements, and the follower on top."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pyspark.sql import SparkSession
+
+from streaming.adapters.hadoop_files import HadoopFileStore
+from streaming.adapters.kafka import TopicSample
+from streaming.adapters.mlflow_registry import MlflowRegistry
+from streaming.adapters.session import is_local
+from streaming.clock import system_clock
+from streaming.errors import ConfigurationError
+from streaming.models.announcer import Announcer, ModelEventSink
+from streaming.models.cache import ModelCache
+from streaming.models.candidate import Candidates, Preparation
+from streaming.models.follower import Follower, Following
+from streaming.models.last_good import LastGoodFile
+from streaming.models.reader import PackageReader
+from streaming.models.ref import ModelSelector
+from streaming.models.slot import Slot
+from streaming.models.stager import Stager
+from streaming.models.topic_schema import TopicCheck
+from streaming.operations.metrics import Metrics
+from streaming.scoring.loader import SparkPipelineLoader
+from streaming.settings import ModelSettings, Settings
+
+
+def registry(model: ModelSettings) -> MlflowRegistry:
+    """Return the registry; raises ``ConfigurationError`` where none is named."""
+    uri = model.registry_uri or model.tracking_uri
+    if uri is None:
+        raise ConfigurationError(
+            "no model registry: set model.tracking_uri, or the variable MLFLOW_TRACKING_URI, to the MLflow server"
+        )
+    return MlflowRegistry(uri, model.timeout_seconds, model.tracking_uri)
+
+
+def last_good_file(settings: Settings) -> LastGoodFile:
+    """Return where the version that served last is remembered over a restart."""
+    path = settings.model.cache_dir / f"{settings.application}.last_good.json"
+    return LastGoodFile(path, ModelSelector.from_settings(settings.model))
+
+
+def make_slot(settings: Settings) -> Slot:
+    """Return an empty slot that knows which versions are on hold."""
+    return Slot(held=frozenset(last_good_file(settings).load().held))
+
+
+def preparation(settings: Settings, spark: SparkSession, sample: TopicSample) -> Preparation:
+    """Return the checks that every candidate goes through.
+
+    Raises:
+        ConfigurationError: executors run elsewhere and ``model.staging_uri`` does not say where they find the model.
+    """
+    model = settings.model
+    if model.staging_uri is None and not is_local(spark):
+        raise ConfigurationError(
+            f"model.staging_uri is not set, and the executors of {spark.sparkContext.master} cannot read this machine's"
+            " disk; set it to a location that driver and executors share, such as hdfs:///penstock or s3a://bucket/models"
+        )
+    loader = SparkPipelineLoader(spark, settings.event, settings.input.max_value_bytes, model.extra_stages)
+    return Preparation(
+        ModelCache(model.cache_dir, model.cache_keep, model.cache_max_bytes),
+        PackageReader(model, spark.version),
+        TopicCheck(sample, settings.event),
+        Stager(HadoopFileStore(spark), model.staging_uri),
+        loader,
+    )
+
+
+def follow(
+    settings: Settings, slot: Slot, checks: Preparation, metrics: Metrics, sinks: Sequence[ModelEventSink]
+) -> Follower:
+    """Return the follower, not yet started."""
+    chosen = ModelSelector.from_settings(settings.model)
+    announcer = Announcer(settings.application, chosen, system_clock, metrics, sinks)
+    following = Following(chosen, settings.model.poll_seconds)
+    candidates = Candidates(checks, slot, system_clock)
+    return Follower(registry(settings.model), following, candidates, announcer, last_good_file(settings))

@@ -1,0 +1,40 @@
+"""``penstock score``: the long-running job, also as ``spark-submit jobs/score.py --config penstock.yaml``."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+
+def score(config: Path | None, overrides: Sequence[str]) -> None:
+    """Score the stream until SIGTERM or Ctrl-C; a second one stops at once.
+
+    Raises:
+        ConfigurationError: the settings, or the topics and models they name, are wrong; Spark was not started.
+        DataError: going on would lose or double records.
+        UpstreamError: Kafka or the registry does not answer and nothing is left to serve.
+    """
+    from jobs.config import load_settings
+    from jobs.logs import configure_logging
+    from jobs.scoring import scoring_job
+    from jobs.stopping import StopRequest
+
+    settings = load_settings(config, overrides)
+    configure_logging(settings.log)
+    # Spark's workers would otherwise take whichever python3 is first on the path, without pyarrow.
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+    stopping = StopRequest()
+    stopping.listen()
+    with scoring_job(settings, submitted="PYSPARK_GATEWAY_PORT" in os.environ) as job:
+        stopping.listen()  # again: Spark's own handler for Ctrl-C took its place
+        stopping.then(job.stop)
+        job.run()
+
+
+if __name__ == "__main__":
+    from jobs.cli import main
+
+    sys.argv.insert(1, "score")
+    main()

@@ -1,0 +1,63 @@
+"""The topics a job reads and writes: checked, and where allowed created, before anything else starts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from streaming.adapters.kafka import KafkaAdmin, TopicInfo
+from streaming.delivery.plan import Targets
+from streaming.errors import ConfigurationError
+from streaming.settings import InputSettings, Settings
+
+_LEDGER_RETENTION_MS = 30 * 24 * 3600 * 1000
+"""Thirty days of who scored what; longer for whoever creates the topic beforehand."""
+_ASSUMED_BYTES = 1_024
+"""The size of an event where the topic is empty and no event can be measured."""
+
+
+@dataclass(frozen=True)
+class Topics:
+    """The source as it is, and the outputs as the writer needs to know them."""
+
+    source: TopicInfo
+    targets: Targets
+
+
+def prepare_topics(settings: Settings, admin: KafkaAdmin) -> Topics:
+    """Describe the topics, and create the missing outputs with as many partitions as the input.
+
+    Raises:
+        ConfigurationError: the input is missing, or an output is and ``output.create_topics`` is false.
+        BrokerUnavailableError: Kafka does not answer.
+    """
+    source = admin.required_topic(settings.input.topic)
+    output = settings.output
+    kept = {"retention.ms": str(output.retention_ms)}
+    wanted: list[tuple[str, int, dict[str, str]]] = [
+        (output.predictions, source.partitions, kept),
+        (settings.dead_letter_topic, source.partitions, {**kept, **admin.dead_letter_config(source)}),
+        (output.model_events, 1, {"retention.ms": "-1"}),  # the audit of every swap and refusal; a few lines a day
+        (output.ledger, 1, {"retention.ms": str(_LEDGER_RETENTION_MS)}),
+    ]
+    found = [_topic(settings, admin, *topic) for topic in wanted]
+    return Topics(source, Targets(admin.target(found[0]), admin.target(found[1])))
+
+
+def _topic(settings: Settings, admin: KafkaAdmin, name: str, partitions: int, config: dict[str, str]) -> TopicInfo:
+    if settings.output.create_topics:
+        return admin.ensure_topic(name, partitions, config, settings.output.replication_factor)
+    info = admin.topic(name)
+    if info is None:
+        raise ConfigurationError(f"there is no topic {name!r} and output.create_topics is false; create it first")
+    return info
+
+
+def rows_per_batch(limits: InputSettings, sample: Sequence[bytes]) -> int:
+    """Return ``maxOffsetsPerTrigger``: the bound on rows, or fewer where recent events are so large that bytes count.
+
+    >>> rows_per_batch(InputSettings(max_rows_per_batch=1000, max_bytes_per_batch=10_000), [b"x" * 100])
+    100
+    """
+    mean = sum(map(len, sample)) / len(sample) if sample else _ASSUMED_BYTES
+    return max(1, min(limits.max_rows_per_batch, int(limits.max_bytes_per_batch / max(mean, 1))))

@@ -1,0 +1,89 @@
+"""One dead letter, on ``<input>.dlq``: the original key, value, headers and timestamp, and headers that say why.
+
+The added headers are Kafka Connect's, so tools that read Connect's dead letters read these, plus a reason code for
+machines. The same contract for subscribers in any language: ``contracts/dead_letter_headers.json`` (of the added
+headers, as the value is whatever arrived).
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+
+ERROR_TOPIC = "__connect.errors.topic"
+ERROR_PARTITION = "__connect.errors.partition"
+ERROR_OFFSET = "__connect.errors.offset"
+ERROR_CONNECTOR = "__connect.errors.connector.name"
+ERROR_TASK = "__connect.errors.task.id"
+ERROR_STAGE = "__connect.errors.stage"
+ERROR_CLASS = "__connect.errors.class.name"
+ERROR_EXCEPTION = "__connect.errors.exception.class.name"
+ERROR_MESSAGE = "__connect.errors.exception.message"
+REASON = "penstock-reason"
+FIELD = "penstock-field"
+MODEL_VERSION = "penstock-model-version"
+VALUE_OMITTED = "penstock-value-omitted"
+"""``true`` where the value was too large for the dead letters' topic; the source position still finds it."""
+
+
+class Reason(str, Enum):
+    """Why an event became a dead letter."""
+
+    TOMBSTONE = "TOMBSTONE"
+    OVERSIZE = "OVERSIZE"
+    INVALID_UTF8 = "INVALID_UTF8"
+    MALFORMED_JSON = "MALFORMED_JSON"
+    NOT_AN_OBJECT = "NOT_AN_OBJECT"
+    MISSING_FIELD = "MISSING_FIELD"
+    WRONG_TYPE = "WRONG_TYPE"
+    NON_FINITE = "NON_FINITE"
+    BAD_EVENT_TIME = "BAD_EVENT_TIME"
+    UNSEEN_CATEGORY = "UNSEEN_CATEGORY"
+    NULL_FEATURE = "NULL_FEATURE"
+    SCORING_FAILED = "SCORING_FAILED"
+    INVALID_PREDICTION = "INVALID_PREDICTION"
+    PREDICTION_TOO_LARGE = "PREDICTION_TOO_LARGE"
+
+
+STAGE = {
+    Reason.TOMBSTONE: "VALUE_CONVERTER",
+    Reason.OVERSIZE: "VALUE_CONVERTER",
+    Reason.INVALID_UTF8: "VALUE_CONVERTER",
+    Reason.MALFORMED_JSON: "VALUE_CONVERTER",
+    Reason.NOT_AN_OBJECT: "VALUE_CONVERTER",
+    Reason.MISSING_FIELD: "VALIDATION",
+    Reason.WRONG_TYPE: "VALIDATION",
+    Reason.NON_FINITE: "VALIDATION",
+    Reason.BAD_EVENT_TIME: "VALIDATION",
+    Reason.UNSEEN_CATEGORY: "VALIDATION",
+    Reason.NULL_FEATURE: "VALIDATION",
+    Reason.SCORING_FAILED: "TRANSFORMATION",
+    Reason.INVALID_PREDICTION: "TRANSFORMATION",
+    Reason.PREDICTION_TOO_LARGE: "TASK_PUT",
+}
+"""Where in the path it happened, in Kafka Connect's words where it has one."""
+
+_SENTENCE = {
+    Reason.TOMBSTONE: "the record has no value",
+    Reason.OVERSIZE: "the value is longer than input.max_value_bytes",
+    Reason.INVALID_UTF8: "the value is not UTF-8",
+    Reason.MALFORMED_JSON: "the value is not strict JSON (RFC 8259, no duplicate keys, nothing after the value)",
+    Reason.NOT_AN_OBJECT: "the value is JSON but not an object",
+    Reason.MISSING_FIELD: "a required field is absent or null",
+    Reason.WRONG_TYPE: "a field has another JSON type than the model's signature says",
+    Reason.NON_FINITE: "a number is too large for a double",
+    Reason.BAD_EVENT_TIME: "the event time is not a date and time",
+    Reason.UNSEEN_CATEGORY: "the pipeline was not fitted for this category or range and would throw",
+    Reason.NULL_FEATURE: "the pipeline would throw on a null here",
+    Reason.SCORING_FAILED: "the pipeline threw on this record alone",
+    Reason.INVALID_PREDICTION: "the prediction is null, NaN or infinite",
+    Reason.PREDICTION_TOO_LARGE: "the prediction exceeds the topic's max.message.bytes",
+}
+
+
+def describe(reason: Reason, field: str) -> str:
+    """Return the sentence for people; it never quotes the record, whose content may be private.
+
+    >>> describe(Reason.MISSING_FIELD, "carrier")
+    'carrier: a required field is absent or null'
+    """
+    return f"{field}: {_SENTENCE[reason]}" if field else _SENTENCE[reason]

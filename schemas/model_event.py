@@ -1,0 +1,64 @@
+"""One model event, as it stands on ``model-events``: what happened to the version that serves, and why.
+
+The same contract for subscribers in any language: ``contracts/model_event.json``.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from enum import Enum
+
+TYPE = "penstock.model-event.v1"
+
+
+class EventType(str, Enum):
+    """What happened."""
+
+    SWAP = "swap"
+    REFUSAL = "refusal"
+    ROLLBACK = "rollback"
+    HOLD = "hold"
+    REGISTRY_DOWN = "registry_down"
+    REGISTRY_UP = "registry_up"
+    SELECTOR_LOST = "selector_lost"
+    """The alias, stage or tag names no version any more; what serves goes on serving."""
+
+
+class Actor(str, Enum):
+    """Who made it happen."""
+
+    FOLLOWER = "follower"
+    ENGINE = "engine"
+    OPERATOR = "operator"
+
+
+@dataclass(frozen=True)
+class ModelEvent:
+    """What subscribers and hooks are told. Times are RFC 3339 in UTC with milliseconds.
+
+    ``from_version`` served before, ``to_version`` is the one that took over or was refused. ``reason`` is a stable
+    code, ``detail`` a sentence for people. ``seconds`` is how long the candidate took from resolving to serving.
+    """
+
+    type: EventType
+    application: str
+    model: str
+    selector: str
+    actor: Actor
+    at: str
+    from_version: int | None = None
+    to_version: int | None = None
+    run_id: str | None = None
+    digest: str | None = None
+    reason: str | None = None
+    detail: str | None = None
+    seconds: float | None = None
+
+    def to_dict(self) -> dict[str, str | int | float | None]:
+        """Return the record's fields as JSON has them."""
+        return {**asdict(self), "type": self.type.value, "actor": self.actor.value}
+
+    def to_json(self) -> str:
+        """Return the record's value."""
+        return json.dumps(self.to_dict(), separators=(",", ":"))

@@ -1,0 +1,56 @@
+"""One prediction, as it stands on the ``predictions`` topic: a JSON value and CloudEvents headers in binary mode.
+
+The same contract for subscribers in any language: ``contracts/prediction.json``.
+"""
+
+from __future__ import annotations
+
+from pyspark.sql.types import ArrayType, DoubleType, LongType, StringType, StructField, StructType
+
+TYPE = "penstock.prediction.v1"
+CONTENT_TYPE = "application/json"
+
+VALUE = StructType(
+    [
+        StructField("prediction_id", StringType(), nullable=False),
+        StructField("event_id", StringType(), nullable=False),
+        StructField("event_time", StringType(), nullable=False),
+        StructField("prediction", DoubleType(), nullable=False),
+        StructField("label", StringType(), nullable=True),
+        StructField("probability", ArrayType(DoubleType(), containsNull=False), nullable=True),
+        StructField("confidence", DoubleType(), nullable=True),
+        StructField("scored_at", StringType(), nullable=False),
+        StructField("model_name", StringType(), nullable=False),
+        StructField("model_version", LongType(), nullable=False),
+        StructField("run_id", StringType(), nullable=False),
+        StructField("role", StringType(), nullable=False),
+    ]
+)
+"""Times are RFC 3339 in UTC with milliseconds. ``label`` is the predicted category where the pipeline decodes one,
+``confidence`` the largest probability; both and ``probability`` are null where the model gives none."""
+
+CE_SPECVERSION, CE_ID, CE_SOURCE, CE_TYPE = "ce_specversion", "ce_id", "ce_source", "ce_type"
+CE_TIME, CE_SUBJECT, CE_DATASCHEMA = "ce_time", "ce_subject", "ce_dataschema"
+CONTENT_TYPE_HEADER = "content-type"
+MODEL_NAME, MODEL_VERSION, RUN_ID = "penstock-model-name", "penstock-model-version", "penstock-run-id"
+ROLE = "penstock-role"
+SOURCE_TOPIC, SOURCE_PARTITION, SOURCE_OFFSET = (
+    "penstock-source-topic",
+    "penstock-source-partition",
+    "penstock-source-offset",
+)
+BINS = "penstock-bins"
+TRACEPARENT, TRACESTATE = "traceparent", "tracestate"
+DATASCHEMA = "penstock:schemas/contracts/prediction.json"
+
+
+def id_prefix(model: str, role: str, topic: str) -> str:
+    """Return what every prediction id of one model, role and source topic begins with.
+
+    The id is deterministic, so that a record scored twice can be recognised. The version is not part of it: a record
+    that is retried or handed over keeps its id.
+
+    >>> id_prefix("flights", "champion", "features") + "3:1204"
+    'flights:champion:features:3:1204'
+    """
+    return f"{model}:{role}:{topic}:"

@@ -1,0 +1,158 @@
+"""What the job asks of Kafka beside reading and writing: topics, offsets, marks, a sample of recent events."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Any
+
+from confluent_kafka import Consumer, KafkaException, TopicCollection, TopicPartition
+from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, OffsetSpec, ResourceType
+
+from streaming.adapters.kafka_config import client_config
+from streaming.delivery.marks import Mark
+from streaming.delivery.plan import Target
+from streaming.errors import BrokerUnavailableError, ConfigurationError
+
+_TIMEOUT = 15.0
+_HEADROOM = 65_536
+"""Bytes by which a dead letter may exceed its event: the error headers."""
+
+
+@dataclass(frozen=True)
+class TopicInfo:
+    """A topic as the broker describes it; ``id`` changes when a topic is deleted and created again."""
+
+    name: str
+    id: str
+    partitions: int
+    max_record_bytes: int
+
+
+class KafkaAdmin:
+    """One application's view of its broker. Every call is bounded in time.
+
+    Raises:
+        BrokerUnavailableError: from every method, when the broker does not answer.
+    """
+
+    def __init__(self, kafka: Mapping[str, str], group: str) -> None:
+        self._config = client_config(kafka)
+        self._servers = kafka["bootstrap.servers"]
+        self._group = group
+        self._admin = AdminClient({**self._config})
+
+    def topic(self, name: str) -> TopicInfo | None:
+        """Describe a topic; ``None`` where there is no such topic."""
+        listed = self._call(lambda: self._admin.list_topics(timeout=_TIMEOUT))
+        if name not in listed.topics:
+            return None
+        described = self._wait(self._admin.describe_topics(TopicCollection([name]), request_timeout=_TIMEOUT)[name])
+        resource = ConfigResource(ResourceType.TOPIC, name)
+        config = self._wait(self._admin.describe_configs([resource], request_timeout=_TIMEOUT)[resource])
+        limit = int(config["max.message.bytes"].value)
+        return TopicInfo(name, str(described.topic_id), len(described.partitions), limit)
+
+    def required_topic(self, name: str) -> TopicInfo:
+        """Describe a topic that must be there; raises ``ConfigurationError`` if it is not."""
+        found = self.topic(name)
+        if found is None:
+            raise ConfigurationError(f"there is no topic {name!r} at {self._servers}; create it or set input.topic")
+        return found
+
+    def ensure_topic(self, name: str, partitions: int, config: Mapping[str, str], replication: int = -1) -> TopicInfo:
+        """Return the topic, created if it is missing. An existing topic is left as it is."""
+        found = self.topic(name)
+        if found is not None:
+            return found
+        wanted = NewTopic(name, num_partitions=partitions, replication_factor=replication, config=dict(config))
+        try:
+            self._wait(self._admin.create_topics([wanted], request_timeout=_TIMEOUT)[name])
+        except KafkaException as problem:
+            if problem.args[0].name() != "TOPIC_ALREADY_EXISTS":
+                raise ConfigurationError(f"cannot create topic {name!r}: {problem.args[0].str()}") from problem
+        for _ in range(100):  # the creation is known to the controller before it is to every broker
+            found = self.topic(name)
+            if found is not None:
+                return found
+        raise BrokerUnavailableError(f"topic {name!r} was created at {self._servers} but does not appear")
+
+    def dead_letter_config(self, source: TopicInfo) -> dict[str, str]:
+        """Return the settings a dead letter topic needs so that every event of ``source`` fits with its headers."""
+        return {"max.message.bytes": str(source.max_record_bytes + _HEADROOM)}
+
+    def offsets(self, topic: str, partitions: Iterable[int], where: str) -> dict[int, int]:
+        """Return each partition's ``earliest`` or ``latest`` offset."""
+        spec = OffsetSpec.earliest() if where == "earliest" else OffsetSpec.latest()
+        asked = {TopicPartition(topic, partition): spec for partition in partitions}
+        found = self._call(lambda: self._admin.list_offsets(asked, request_timeout=_TIMEOUT))
+        return {part.partition: int(self._wait(future).offset) for part, future in found.items()}
+
+    def marks(self, topic: str, partitions: Iterable[int]) -> dict[int, Mark | None]:
+        """Return the group's marks; a partition with no commit is absent, a stranger's commit is ``None``."""
+        asked = [TopicPartition(topic, partition) for partition in partitions]
+        own = {"group.id": self._group, "enable.auto.commit": "false", "isolation.level": "read_committed"}
+        with closing(Consumer({**self._config, **own})) as consumer:
+            found = self._call(lambda: consumer.committed(asked, timeout=_TIMEOUT))
+        return {part.partition: Mark.read(part.offset, part.metadata) for part in found if part.offset >= 0}
+
+    def recent(self, topic: str, count: int) -> list[bytes]:
+        """Return up to ``count`` of the latest values, tombstones left out; empty for an empty topic."""
+        info = self.required_topic(topic)
+        first, last = (self.offsets(topic, range(info.partitions), where) for where in ("earliest", "latest"))
+        share = max(1, count // info.partitions)
+        wanted = [TopicPartition(topic, p, max(first[p], last[p] - share)) for p in first if last[p] > first[p]]
+        own = {"group.id": f"{self._group}.sample", "enable.auto.commit": "false", "enable.partition.eof": "true"}
+        with closing(Consumer({**self._config, **own})) as consumer:
+            consumer.assign(wanted)
+            return self._drain(consumer, len(wanted), count)
+
+    def _drain(self, consumer: Consumer, partitions: int, count: int) -> list[bytes]:
+        values: list[bytes] = []
+        finished = 0
+        while finished < partitions and len(values) < count:
+            message = consumer.poll(_TIMEOUT)
+            if message is None:
+                raise self._unavailable("no answer to a read")
+            value = message.value()
+            if message.error() is not None:
+                finished += 1
+            elif value is not None:
+                values.append(value)
+        return values
+
+    def target(self, info: TopicInfo) -> Target:
+        """Return what the writer must know of an output topic."""
+        return Target(info.name, info.partitions, info.max_record_bytes)
+
+    def _wait(self, future: Any) -> Any:
+        return self._call(lambda: future.result(timeout=_TIMEOUT))
+
+    def _call(self, call: Any) -> Any:
+        try:
+            return call()
+        except TimeoutError as problem:
+            raise self._unavailable(str(problem)) from problem
+        except KafkaException as problem:
+            if problem.args[0].name() in ("_TRANSPORT", "_ALL_BROKERS_DOWN", "_TIMED_OUT", "_RESOLVE"):
+                raise self._unavailable(problem.args[0].str()) from problem
+            raise
+
+    def _unavailable(self, why: str) -> BrokerUnavailableError:
+        return BrokerUnavailableError(
+            f"Kafka at {self._servers} does not answer within {_TIMEOUT:.0f} s ({why});"
+            " check kafka.bootstrap.servers and that the broker runs (penstock up starts one)"
+        )
+
+
+@dataclass(frozen=True)
+class TopicSample:
+    """Implements :class:`streaming.models.topic_schema.EventSample` for one topic."""
+
+    admin: KafkaAdmin
+    topic: str
+
+    def recent(self, count: int) -> list[bytes]:
+        """Return up to ``count`` of the topic's latest values."""
+        return self.admin.recent(self.topic, count)

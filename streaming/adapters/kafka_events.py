@@ -1,0 +1,36 @@
+"""Model events on their topic, keyed by model, so that one model's events stay in order."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import structlog
+from confluent_kafka import KafkaError, Message, Producer
+
+from schemas.model_event import ModelEvent
+from streaming.adapters.kafka_config import client_config
+
+_log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
+_CLOSE_SECONDS = 5.0
+
+
+class KafkaModelEvents:
+    """Implements :class:`streaming.models.announcer.ModelEventSink`. Sending never waits for the broker."""
+
+    def __init__(self, kafka: Mapping[str, str], topic: str) -> None:
+        self._topic = topic
+        self._producer = Producer({**client_config(kafka), "acks": "all", "enable.idempotence": "true"})
+
+    def send(self, event: ModelEvent) -> None:
+        """Hand the event to the client, which sends it in order and tries again while the broker is away."""
+        self._producer.produce(self._topic, event.to_json(), event.model, on_delivery=_delivered)
+        self._producer.poll(0)
+
+    def close(self) -> None:
+        """Give what is still under way a few seconds."""
+        self._producer.flush(_CLOSE_SECONDS)
+
+
+def _delivered(error: KafkaError | None, message: Message) -> None:
+    if error is not None:
+        _log.error("model_event_lost", topic=message.topic(), problem=error.str())

@@ -1,0 +1,38 @@
+"""Time as an argument: code that needs the time takes a ``Clock``, tests turn one by hand (``streaming.testing``)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import datetime, timezone
+
+Clock = Callable[[], datetime]
+"""Gives the present time, aware and in UTC."""
+
+
+def system_clock() -> datetime:
+    """Return the machine's time, aware and in UTC."""
+    return datetime.now(timezone.utc)
+
+
+def isoformat(moment: datetime) -> str:
+    """Return RFC 3339 with milliseconds and a ``Z``.
+
+    >>> isoformat(datetime(2013, 7, 1, 5, 15, tzinfo=timezone.utc))
+    '2013-07-01T05:15:00.000Z'
+    """
+    return moment.astimezone(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+class Stopwatch:
+    """Seconds between laps, by the monotonic clock, under the names of a batch's phases."""
+
+    def __init__(self) -> None:
+        self._last = time.monotonic()
+        self.phases: dict[str, float] = {}
+
+    def lap(self, phase: str) -> None:
+        """Add the seconds since the last lap to ``phase``."""
+        now = time.monotonic()
+        self.phases[phase] = self.phases.get(phase, 0.0) + now - self._last
+        self._last = now

@@ -1,0 +1,1 @@
+"""The prediction's envelope, dead letters, and the transactional writer."""

@@ -1,0 +1,107 @@
+"""A scored frame to the rows the writer sends: bytes ready to go, and the few headers that vary from row to row.
+
+Serialising in the JVM keeps Python's work per record to one call. Constant headers are made in the worker, once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from schemas import prediction as contract
+from schemas.dead_letter import Reason
+from streaming.events import columns as c
+from streaming.models.ref import ModelVersion
+
+_JSON = c.PREFIX + "output"
+_UNLIMITED = 2**31 - 1
+_HEADERS_BYTES = 4_096
+"""What a prediction's headers and Kafka's framing take at most, beside the subject and the trace state."""
+
+TIME_FORMAT = "yyyy-MM-dd'T'HH:mm:ss.SSS'Z'"
+"""The session's time zone is UTC (adapters/session.py)."""
+
+
+@dataclass(frozen=True)
+class Stamp:
+    """What every prediction of one batch and version has in common. ``scored_at`` is RFC 3339 in UTC."""
+
+    source_topic: str
+    version: ModelVersion
+    role: str
+    scored_at: str
+
+    @property
+    def id_prefix(self) -> str:
+        """What the batch's prediction ids begin with."""
+        return contract.id_prefix(self.version.name, self.role, self.source_topic)
+
+
+def envelop(scored: DataFrame, stamp: Stamp, largest: int = _UNLIMITED) -> DataFrame:
+    """Turn ``score``'s frame into output rows.
+
+    Args:
+        scored: what ``score`` returned.
+        stamp: what the batch has in common.
+        largest: bytes the predictions' topic takes for one record; a larger prediction becomes a dead letter.
+
+    Returns:
+        partition, offset, key, value, timestamp (ms), verdict, event_time, subject, traceparent, tracestate, headers,
+        bins.
+        A dead letter has its original value and headers; a prediction has its JSON, and null for headers.
+    """
+    timed = scored.withColumn(c.EVENT_TIME, F.date_format(c.EVENT_TIME, TIME_FORMAT))
+    serialised = timed.select("*", _value(stamp).cast("binary").alias(_JSON))
+    verdict = F.coalesce(c.VERDICT, F.when(_size() > largest, F.lit(Reason.PREDICTION_TOO_LARGE.value)))
+    judged = serialised.withColumn(c.VERDICT, verdict)
+    rejected = F.col(c.VERDICT).isNotNull()
+    return judged.select(
+        F.col(c.PARTITION).alias("partition"),
+        F.col(c.OFFSET).alias("offset"),
+        F.col(c.KEY).alias("key"),
+        F.when(rejected, F.col(c.VALUE)).otherwise(F.col(_JSON)).alias("value"),
+        F.unix_millis(c.TIMESTAMP).alias("timestamp"),
+        F.col(c.VERDICT).alias("verdict"),
+        F.col(c.EVENT_TIME).alias("event_time"),
+        F.col(c.SUBJECT).alias("subject"),
+        _header(contract.TRACEPARENT).alias("traceparent"),
+        _header(contract.TRACESTATE).alias("tracestate"),
+        F.when(rejected, F.col(c.HEADERS)).alias("headers"),
+        F.col(c.BINS).alias("bins"),
+    )
+
+
+def _size() -> Column:
+    """Bytes of the record to be: a key and a subject can be of any length, the other headers are bounded."""
+    lengths = [F.octet_length(column) for column in (_JSON, c.KEY, c.SUBJECT)]
+    tracestate = F.octet_length(_header(contract.TRACESTATE))
+    return sum((F.coalesce(length, F.lit(0)) for length in (*lengths, tracestate)), F.lit(_HEADERS_BYTES))
+
+
+def _value(stamp: Stamp) -> Column:
+    version = stamp.version
+    fields = {
+        "prediction_id": F.concat(F.lit(stamp.id_prefix), F.col(c.PARTITION), F.lit(":"), F.col(c.OFFSET)),
+        "event_id": F.col(c.EVENT_ID),
+        "event_time": F.col(c.EVENT_TIME),
+        "prediction": F.col(c.PREDICTION),
+        "label": F.col(c.LABEL),
+        "probability": F.col(c.PROBABILITY),
+        "confidence": F.col(c.CONFIDENCE),
+        "scored_at": F.lit(stamp.scored_at),
+        "model_name": F.lit(version.name),
+        "model_version": F.lit(version.version).cast("long"),
+        "run_id": F.lit(version.run_id),
+        "role": F.lit(stamp.role),
+    }
+    ordered = [fields[name].alias(name) for name in contract.VALUE.fieldNames()]
+    # A null field that silently vanished would read as an older contract.
+    return F.to_json(F.struct(*ordered), {"ignoreNullFields": "false"})
+
+
+def _header(name: str) -> Column:
+    headers = F.col(c.HEADERS)
+    first = F.get(F.filter(headers, lambda header: header["key"] == name), 0)
+    return F.when(headers.isNotNull(), first["value"])

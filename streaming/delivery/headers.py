@@ -1,0 +1,87 @@
+"""The headers of predictions and dead letters, as the lists the producer takes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from schemas import dead_letter, prediction
+from streaming.delivery.envelope import Stamp
+from streaming.models.ref import ModelVersion
+
+Headers = list[tuple[str, str | bytes | None]]
+"""As the producer takes them; it writes text as UTF-8."""
+
+_TEXT_LIMIT = 2_000
+"""Bytes of an error message; a header is no place for a stack trace."""
+
+
+def constant(stamp: Stamp, partition: int, application: str) -> Headers:
+    """Return the headers that all predictions of one partition and batch share."""
+    version = stamp.version
+    words = {
+        prediction.CE_SPECVERSION: "1.0",
+        prediction.CE_TYPE: prediction.TYPE,
+        prediction.CE_SOURCE: f"/penstock/{application}/{version.name}",
+        prediction.CE_DATASCHEMA: prediction.DATASCHEMA,
+        prediction.CONTENT_TYPE_HEADER: prediction.CONTENT_TYPE,
+        prediction.MODEL_NAME: version.name,
+        prediction.MODEL_VERSION: str(version.version),
+        prediction.RUN_ID: version.run_id,
+        prediction.ROLE: stamp.role,
+        prediction.SOURCE_TOPIC: stamp.source_topic,
+        prediction.SOURCE_PARTITION: str(partition),
+    }
+    return list(words.items())
+
+
+def varying(prediction_id: str, offset: int, event_time: str, subject: str | None) -> Headers:
+    """Return the headers that are one prediction's own."""
+    own: Headers = [
+        (prediction.CE_ID, prediction_id),
+        (prediction.CE_TIME, event_time),
+        (prediction.SOURCE_OFFSET, str(offset)),
+    ]
+    if subject:
+        own.append((prediction.CE_SUBJECT, subject))
+    return own
+
+
+def rejected(
+    original: Iterable[tuple[str, bytes | None]],
+    verdict: str,
+    position: tuple[str, int, int],
+    application: str,
+    version: ModelVersion,
+) -> Headers:
+    """Return a dead letter's headers: its own, then Kafka Connect's, then the reason.
+
+    Args:
+        original: the record's headers, kept as they are and in order.
+        verdict: ``REASON`` or ``REASON:field``.
+        position: topic, partition and offset of the record.
+        application: names the job, as Connect names its connector.
+        version: the model whose signature the record was checked against.
+    """
+    name, _, field = verdict.partition(":")
+    reason = dead_letter.Reason(name)
+    topic, partition, offset = position
+    words = {
+        dead_letter.ERROR_TOPIC: topic,
+        dead_letter.ERROR_PARTITION: str(partition),
+        dead_letter.ERROR_OFFSET: str(offset),
+        dead_letter.ERROR_CONNECTOR: application,
+        dead_letter.ERROR_TASK: str(partition),
+        dead_letter.ERROR_STAGE: dead_letter.STAGE[reason],
+        dead_letter.ERROR_CLASS: "penstock",
+        dead_letter.ERROR_EXCEPTION: f"penstock.{name}",
+        dead_letter.ERROR_MESSAGE: dead_letter.describe(reason, field)[:_TEXT_LIMIT],
+        dead_letter.REASON: name,
+        dead_letter.MODEL_VERSION: str(version.version),
+    }
+    if field:
+        words[dead_letter.FIELD] = field
+    kept: Headers = list(original)
+    present = {key for key, _ in kept}
+    # As in Connect, a header that is already there is the original's and stays.
+    kept.extend((key, word) for key, word in words.items() if key not in present)
+    return kept

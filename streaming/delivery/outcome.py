@@ -1,0 +1,85 @@
+"""What became of one task's rows: the one row that a task sends back to the driver."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+
+import numpy as np
+import pyarrow as pa
+
+AGE_BOUNDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
+"""Seconds; the upper bounds of the age histogram, with one more bucket for all above."""
+
+SCHEMA = "partition INT, outcome STRING"
+
+
+@dataclass
+class Outcome:
+    """Counts of one partition; outcomes of its chunks add up.
+
+    ``skipped`` rows were written by an earlier attempt, whose plan is ``written_by``. ``ages`` counts rows by the time
+    from the record's timestamp to the commit, per bound of :data:`AGE_BOUNDS`.
+    """
+
+    predictions: int = 0
+    dead_letters: dict[str, int] = field(default_factory=dict)
+    skipped: int = 0
+    transactions: int = 0
+    fenced: int = 0
+    written_by: str = ""
+    phases: dict[str, float] = field(default_factory=dict)
+    ages: list[int] = field(default_factory=lambda: [0] * (len(AGE_BOUNDS) + 1))
+    age_sum: float = 0.0
+    error: str = ""
+    detail: str = ""
+
+    @property
+    def rows(self) -> int:
+        """Rows that are accounted for."""
+        return self.predictions + sum(self.dead_letters.values()) + self.skipped
+
+    def failed(self, error: str, detail: str) -> Outcome:
+        """Return the outcome with an error that trying again would not mend."""
+        return Outcome(**{**asdict(self), "error": error, "detail": detail})
+
+    def __add__(self, other: Outcome) -> Outcome:
+        """Add up; text fields are the later one's where it has any."""
+        reasons, phases = {**self.dead_letters, **other.dead_letters}, {**self.phases, **other.phases}
+        return Outcome(
+            self.predictions + other.predictions,
+            {key: self.dead_letters.get(key, 0) + other.dead_letters.get(key, 0) for key in reasons},
+            self.skipped + other.skipped,
+            self.transactions + other.transactions,
+            self.fenced + other.fenced,
+            other.written_by or self.written_by,
+            {key: self.phases.get(key, 0.0) + other.phases.get(key, 0.0) for key in phases},
+            [a + b for a, b in zip(self.ages, other.ages, strict=True)],
+            self.age_sum + other.age_sum,
+            other.error or self.error,
+            other.detail or self.detail,
+        )
+
+    def to_arrow(self, partition: int) -> pa.RecordBatch:
+        """Return the row for the driver."""
+        return pa.RecordBatch.from_pydict({"partition": pa.array([partition], pa.int32()), "outcome": [self.to_json()]})
+
+    def to_json(self) -> str:
+        """Return the outcome as text."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> Outcome:
+        """Read an outcome back."""
+        return cls(**json.loads(text))
+
+
+def count_ages(chunk: list[pa.RecordBatch], mark: int, now_ms: float) -> Outcome:
+    """Count the chunk's rows at or above ``mark`` by age at ``now_ms`` (milliseconds since 1970)."""
+    counted = Outcome()
+    for batch in chunk:
+        fresh = batch.column("offset").to_numpy() >= mark
+        seconds = (now_ms - batch.column("timestamp").to_numpy()[fresh]) / 1000.0
+        buckets = np.bincount(np.searchsorted(AGE_BOUNDS, seconds), minlength=len(AGE_BOUNDS) + 1)
+        counted += Outcome(ages=buckets.tolist(), age_sum=float(seconds.sum()))
+    return counted

@@ -1,0 +1,232 @@
+"""The transactional writer: one input partition's output of one batch, and the mark, in one Kafka transaction.
+
+It runs in a Spark task (``mapInArrow``), so everything it needs travels in a :class:`WritePlan`. The protocol, whose
+order is what makes it exactly once:
+
+1. Collect the scored rows; no transaction is open while the model works. More than ``max_bytes`` are written in several
+   transactions, each with its own mark, which bounds the worker's memory.
+2. Start a fresh producer with the partition's transactional id. ``init_transactions`` gives it a new epoch: an earlier
+   attempt that still lives is fenced, a transaction it left open is resolved. A producer is never used twice, because
+   without KIP-890 in the client a delayed EndTxn could end a later transaction of the same producer.
+3. Read the mark, only now, as no earlier attempt can move it any more. It says what is written already.
+4. Send the rows above the mark to the input's partition number, then the mark, then commit.
+
+A crash before the commit is aborted by the next attempt's step 2; one after it is found by step 3.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+
+import pyarrow as pa
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
+
+from streaming.delivery.marks import Mark, Standing, standing
+from streaming.delivery.outcome import Outcome, count_ages
+from streaming.delivery.plan import WritePlan
+from streaming.delivery.records import records
+from streaming.errors import PenstockError
+from streaming.offsets import OffsetRange
+
+_QUEUE_FULL_PAUSE = 0.05
+_READY_TIMEOUT = 10.0
+_CALL_TIMEOUT = 30.0
+_CALL_ATTEMPTS = 5
+_FENCED = (KafkaError._FENCED, KafkaError.PRODUCER_FENCED, KafkaError.INVALID_PRODUCER_EPOCH)
+
+
+def write_partition(plan: WritePlan, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Write one task's rows and report the outcome as one row; an empty task reports nothing.
+
+    A protocol error (fenced, gap, missing mark) is reported, not raised: trying the task again could not mend it. A
+    broker's error is raised, so that Spark tries again and step 3 finds out what was written.
+    """
+    with ThreadPoolExecutor(1) as opener:
+        task = _Task(plan, opener)
+        try:
+            for batch in batches:
+                if batch.num_rows:
+                    task.take(batch)
+            task.finish()
+        except PenstockError as problem:
+            task.outcome = task.outcome.failed(type(problem).__name__, str(problem))
+    if task.partition is not None:
+        yield task.outcome.to_arrow(task.partition)
+
+
+class _Task:
+    """Rows as they arrive, cut into chunks; the producer of the chunk under way opens while Spark still scores it."""
+
+    def __init__(self, plan: WritePlan, opener: ThreadPoolExecutor) -> None:
+        self._plan = plan
+        self._opener = opener
+        self._opening: Future[Producer] | None = None
+        self._chunk: list[pa.RecordBatch] = []
+        self._size = 0
+        self.partition: int | None = None
+        self.outcome = Outcome()
+
+    def take(self, batch: pa.RecordBatch) -> None:
+        """Keep a batch, and write what is kept once it is too much."""
+        self.partition = _only_partition(batch, self.partition)
+        if self._opening is None:
+            self._opening = self._open(self.partition)
+        self._chunk.append(batch)
+        self._size += batch.nbytes
+        if self._size >= self._plan.limits.max_bytes:
+            self._write(self.partition, int(batch.column("offset")[-1].as_py()) + 1)
+
+    def finish(self) -> None:
+        """Write what is left; the mark goes to the range's end, beyond which nothing was there to read."""
+        if self.partition is not None:
+            self._write(self.partition, self._plan.ranges[self.partition].end)
+
+    def _write(self, partition: int, end: int) -> None:
+        opening = self._opening or self._open(partition)
+        self.outcome += _Transaction(self._plan, partition, self._chunk, end).run(opening)
+        self._opening, self._chunk, self._size = None, [], 0
+
+    def _open(self, partition: int) -> Future[Producer]:
+        return self._opener.submit(_open_producer, self._plan, partition)
+
+
+def _only_partition(batch: pa.RecordBatch, known: int | None) -> int:
+    """One task is one input partition; anything else would put rows into another partition's transaction."""
+    partition = int(batch.column("partition")[0].as_py())
+    if known not in (None, partition):
+        raise RuntimeError(f"one task holds partitions {known} and {partition}; is minPartitions set?")
+    return partition
+
+
+class _Transaction:
+    """One chunk's way through steps 2 to 4."""
+
+    def __init__(self, plan: WritePlan, partition: int, chunk: list[pa.RecordBatch], end: int) -> None:
+        self._plan = plan
+        self._partition = partition
+        self._chunk = chunk
+        self._part = OffsetRange(plan.ranges[partition].start, end)
+        self._phases: dict[str, float] = {}
+        self._since = time.monotonic()
+
+    def run(self, opening: Future[Producer]) -> Outcome:
+        producer = opening.result()
+        self._lap("init")
+        mark = self._read_mark()
+        # Against the batch's own start, on purpose: a mark further on, left by an earlier chunk, is no gap.
+        if standing(mark, self._part, self._plan.writer, self._partition) is Standing.ALREADY_WRITTEN or mark is None:
+            return self._nothing_to_do(mark)
+        try:
+            return self._write(producer, mark)
+        except KafkaException as problem:
+            if not self._is_fenced(producer, problem.args[0]):
+                raise
+            # By another attempt at the same range, perhaps: if it has finished, so have we.
+            mark = self._read_mark()
+            if standing(mark, self._part, self._plan.writer, self._partition) is Standing.TO_WRITE:
+                raise
+            return self._nothing_to_do(mark) + Outcome(fenced=1)
+
+    def _nothing_to_do(self, mark: Mark | None) -> Outcome:
+        return Outcome(skipped=self._rows, written_by=mark.plan if mark else "", phases=self._phases)
+
+    def _write(self, producer: Producer, mark: Mark) -> Outcome:
+        plan = self._plan
+        producer.begin_transaction()
+        sent = Outcome(written_by=plan.plan)
+        for batch in self._chunk:
+            sent += self._send(producer, batch, mark.offset)
+        self._lap("produce")
+        done = Mark.at(self._part.end, plan.writer, plan.plan)
+        position = TopicPartition(plan.writer.topic, self._partition, done.offset, done.metadata)
+        group = self._consumer.consumer_group_metadata()
+        _patiently(lambda: producer.send_offsets_to_transaction([position], group, _CALL_TIMEOUT))
+        _patiently(lambda: producer.commit_transaction(_CALL_TIMEOUT))
+        self._lap("commit")
+        ages = count_ages(self._chunk, mark.offset, time.time() * 1000)
+        return sent + ages + Outcome(skipped=self._rows - sent.rows, transactions=1, phases=self._phases)
+
+    def _send(self, producer: Producer, batch: pa.RecordBatch, mark: int) -> Outcome:
+        letters: dict[str, int] = {}
+        number = 0
+        for topic, partition, key, value, timestamp, headers, reason in records(
+            batch, mark, self._plan, self._partition
+        ):
+            number += 1
+            if reason:
+                letters[reason] = letters.get(reason, 0) + 1
+            while True:
+                try:
+                    producer.produce(topic, value, key, partition, timestamp=timestamp, headers=headers)
+                    break
+                except BufferError:
+                    producer.poll(_QUEUE_FULL_PAUSE)
+        producer.poll(0)
+        return Outcome(number - sum(letters.values()), letters)
+
+    @staticmethod
+    def _is_fenced(producer: Producer, error: KafkaError) -> bool:
+        """Abort where asked to, so that no reader waits for the time-out, and say whether we are fenced."""
+        if error.txn_requires_abort():
+            with suppress(KafkaException):
+                producer.abort_transaction(_CALL_TIMEOUT)
+        return error.code() in _FENCED
+
+    @property
+    def _rows(self) -> int:
+        return sum(int(batch.num_rows) for batch in self._chunk)
+
+    @property
+    def _consumer(self) -> Consumer:
+        return _mark_reader(self._plan)
+
+    def _read_mark(self) -> Mark | None:
+        wanted = TopicPartition(self._plan.writer.topic, self._partition)
+        found = self._consumer.committed([wanted], timeout=_CALL_TIMEOUT)[0]
+        self._lap("mark")
+        if found.error is not None:
+            raise KafkaException(found.error)
+        return Mark.read(found.offset, found.metadata) if found.offset >= 0 else None
+
+    def _lap(self, phase: str) -> None:
+        now = time.monotonic()
+        self._phases[phase] = self._phases.get(phase, 0.0) + now - self._since
+        self._since = now
+
+
+def _open_producer(plan: WritePlan, partition: int) -> Producer:
+    name = f"{plan.writer.application}.{plan.writer.topic}.{partition}"
+    producer = Producer({**plan.client, **plan.limits.client(), "transactional.id": name})
+    # The coordinator is looked up on a 500 ms timer while no broker is connected; this connects first.
+    producer.list_topics(plan.writer.topic, timeout=_READY_TIMEOUT)
+    _patiently(lambda: producer.init_transactions(_CALL_TIMEOUT))
+    return producer
+
+
+_readers: dict[str, Consumer] = {}
+
+
+def _mark_reader(plan: WritePlan) -> Consumer:
+    """Return this worker process's consumer for reading marks; it never subscribes, so reuse is safe and quick."""
+    group = plan.writer.application
+    if group not in _readers:
+        # read_committed makes the broker wait for a pending transaction instead of answering with an old mark.
+        own = {"group.id": group, "enable.auto.commit": "false", "isolation.level": "read_committed"}
+        _readers[group] = Consumer({**plan.client, **own})
+    return _readers[group]
+
+
+def _patiently(call: Callable[[], object]) -> None:
+    """Repeat a transactional call while it says that repeating is safe; the client resumes where it was."""
+    for _ in range(_CALL_ATTEMPTS - 1):
+        try:
+            call()
+        except KafkaException as problem:
+            if not problem.args[0].retriable():
+                raise
+        else:
+            return
+    call()

@@ -1,0 +1,97 @@
+"""Spark's checkpoint, read: which offsets a batch covers. Asking Kafka again could give another answer."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlparse
+
+from pyspark.sql import SparkSession
+
+from streaming.errors import DataError
+from streaming.offsets import OffsetRange
+
+Offsets = dict[int, int]
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """One query's checkpoint on any file system that Spark can write to; ``topic`` is the query's one source."""
+
+    location: str
+    topic: str
+    read_text: Callable[[str], str | None]
+    """Gives a file's text, ``None`` where there is no such file."""
+
+    def id(self) -> str:
+        """Return the checkpoint's own id; a deleted checkpoint comes back with another.
+
+        Raises:
+            DataError: there is no checkpoint here; the query has not started.
+        """
+        return str(json.loads(self._required("metadata"))["id"])
+
+    def exists(self) -> bool:
+        """Whether a query has written here before."""
+        return self._read("metadata") is not None
+
+    def ranges(self, batch: int, new: Callable[[list[int]], Mapping[int, int]]) -> dict[int, OffsetRange]:
+        """Return the offsets that ``batch`` covers.
+
+        Args:
+            batch: the batch's id.
+            new: gives the first offset of partitions that the batch before did not have.
+        """
+        ends = self._offsets(f"offsets/{batch}")
+        starts = self._offsets("sources/0/0" if batch == 0 else f"offsets/{batch - 1}")
+        added = [partition for partition in ends if partition not in starts]
+        if added:
+            starts = {**starts, **new(added)}
+        return {partition: OffsetRange(starts[partition], end) for partition, end in sorted(ends.items())}
+
+    def _offsets(self, path: str) -> Offsets:
+        """Read the last line: the log puts a version, and for a batch its settings, before the offsets."""
+        by_topic = json.loads(self._required(path).strip().splitlines()[-1])
+        return {int(partition): int(offset) for partition, offset in by_topic[self.topic].items()}
+
+    def _required(self, path: str) -> str:
+        text = self._read(path)
+        if text is None:
+            raise DataError(f"the checkpoint {self.location} has no {path}; was it changed by hand?")
+        return text
+
+    def _read(self, path: str) -> str | None:
+        return self.read_text(f"{self.location.rstrip('/')}/{path}")
+
+
+def local_reader(location: str) -> str | None:
+    """Read a file of this machine."""
+    path = Path(urlparse(location).path)
+    return path.read_text("utf-8") if path.exists() else None
+
+
+def hadoop_reader(session: SparkSession) -> Callable[[str], str | None]:
+    """Return a reader for whatever file system the location's scheme names."""
+    jvm: Any = session._jvm
+    configuration = session._jsc.hadoopConfiguration()
+
+    def read(location: str) -> str | None:
+        path = jvm.org.apache.hadoop.fs.Path(location)
+        files = path.getFileSystem(configuration)
+        if not files.exists(path):
+            return None
+        stream = files.open(path)
+        try:
+            return str(jvm.org.apache.commons.io.IOUtils.toString(stream, "UTF-8"))
+        finally:
+            stream.close()
+
+    return read
+
+
+def reader_for(session: SparkSession, location: str) -> Callable[[str], str | None]:
+    """Return the quickest reader for a checkpoint: this machine's files need no detour through the JVM."""
+    return local_reader if urlparse(location).scheme in ("", "file") else hadoop_reader(session)

@@ -1,0 +1,216 @@
+"""The exact engine: one micro-batch, scored by one planned version and written by one transaction per partition.
+
+A batch goes through six steps, and a crash between any two of them is repaired by doing the batch again:
+
+1. Read its offset ranges from Spark's checkpoint.
+2. Decide its version: the ledger's plan for these ranges if there is one, else the slot's; write the plan.
+3. Score, by one plan over one read of Kafka.
+4. Write, each task its own partition's transaction, skipping what an earlier attempt committed.
+5. Check that rows in are rows out, and record the outcome with the marks of partitions that had no rows.
+6. Report. The slot may swap before the next batch.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from py4j.protocol import Py4JJavaError
+from pyspark.errors import PySparkException
+from pyspark.sql import DataFrame
+
+from streaming.clock import Clock, Stopwatch, isoformat
+from streaming.delivery.ledger import Ledger, PartitionOutcome, Plan
+from streaming.delivery.marks import Mark, Writer, error_named
+from streaming.delivery.outcome import Outcome
+from streaming.engines.checkpoint import Checkpoint
+from streaming.engines.isolate import isolate
+from streaming.engines.report import BatchObserver, BatchReport
+from streaming.engines.task import WriteTarget, pipeline_of, run_batch
+from streaming.errors import InvariantError, ModelNotFoundError, ScoringError
+from streaming.models.ref import ModelVersion
+from streaming.models.served import ServedModel
+from streaming.models.slot import Slot
+from streaming.offsets import Ranges
+
+
+class Fallback(Protocol):
+    """Versions that the slot does not serve; ``models/follower.py`` implements it."""
+
+    def roll_back(self, failed: int, detail: str) -> ServedModel | None:
+        """Serve the last good version from now on; ``None`` where there is none."""
+        ...
+
+    def recall(self, version: int) -> ServedModel:
+        """Load a version that a batch was planned with and that is not in the slot any more."""
+        ...
+
+    def release(self, model: ServedModel) -> None:
+        """Give a recalled version back."""
+        ...
+
+
+@dataclass(frozen=True)
+class ExactPorts:
+    """What the engine is connected to. ``first_offsets`` says where added partitions begin, ``marks`` what is done."""
+
+    slot: Slot
+    fallback: Fallback
+    ledger: Ledger
+    checkpoint: Checkpoint
+    first_offsets: Callable[[list[int]], Mapping[int, int]]
+    marks: Callable[[list[int]], Mapping[int, Mark | None]]
+    observer: BatchObserver
+    clock: Clock
+
+
+@dataclass(frozen=True)
+class Tolerance:
+    """When a failing batch stops being the rows' fault and becomes the model's."""
+
+    poison_rows: int
+    failures: int
+
+
+class ExactEngine:
+    """The function that ``foreachBatch`` calls. One instance serves one query; only its batch thread uses it."""
+
+    def __init__(self, ports: ExactPorts, target: WriteTarget, tolerance: Tolerance) -> None:
+        self._ports = ports
+        self._target = target
+        self._tolerance = tolerance
+        self._plan_numbers = itertools.count(1)
+
+    def __call__(self, records: DataFrame, batch: int) -> None:
+        """Score and write one batch; returns when it is committed and recorded."""
+        watch = Stopwatch()
+        ranges = self._ports.checkpoint.ranges(batch, self._added)
+        watch.lap("ranges")
+        plan = self._decide(batch, ranges)
+        watch.lap("plan")
+        plan, rows_in, outcomes = self._attempts(records, plan, watch)
+        total = self._checked(rows_in, outcomes)
+        watch.lap("write")
+        self._record(plan, outcomes)
+        watch.lap("record")
+        phases = {**watch.phases, **{f"task_{name}": seconds for name, seconds in total.phases.items()}}
+        seconds = sum(watch.phases.values())
+        self._ports.observer.batch_finished(
+            BatchReport(batch, plan.id, plan.version, ranges, rows_in, total, phases, seconds)
+        )
+
+    def _added(self, partitions: list[int]) -> Mapping[int, int]:
+        """A partition added to the topic starts at its first offset, and is given a mark there before it is read.
+
+        Only once: when the batch comes again, a mark may have moved on, and putting it back would repeat what it says.
+        """
+        starts, known = self._ports.first_offsets(partitions), self._ports.marks(partitions)
+        new = {p: Mark.at(offset, self._writer) for p, offset in starts.items() if p not in known}
+        if new:
+            self._ports.ledger.record_start(new)
+        return starts
+
+    @property
+    def _writer(self) -> Writer:
+        return self._target.writer
+
+    def _decide(self, batch: int, ranges: Ranges) -> Plan:
+        earlier = self._ports.ledger.find(self._ports.checkpoint.id(), ranges)
+        if earlier is not None:
+            return earlier
+        served = self._ports.slot.current()
+        if served is None:
+            raise ModelNotFoundError("no model version is loaded yet; the job must not start its query before one is")
+        return self._planned(batch, ranges, served.version)
+
+    def _planned(self, batch: int, ranges: Ranges, version: ModelVersion, reason: str = "") -> Plan:
+        name = f"{self._writer.epoch}.{next(self._plan_numbers)}"
+        now = isoformat(self._ports.clock())
+        checkpoint = self._ports.checkpoint.id()
+        plan = Plan(name, self._writer.application, checkpoint, batch, ranges, version, now, reason=reason)
+        self._ports.ledger.record_plan(plan)
+        return plan
+
+    def _attempts(self, records: DataFrame, plan: Plan, watch: Stopwatch) -> tuple[Plan, int, dict[int, Outcome]]:
+        """Try with the planned version, then with the last good one; failing rows alone never get this far."""
+        failures = 0
+        while True:
+            try:
+                with self._version(plan) as served:
+                    return plan, *self._attempt(records, plan, served, watch)
+            except ScoringError as problem:
+                failures += 1
+                self._ports.observer.batch_failed(plan.version, str(problem))
+                if failures >= self._tolerance.failures:
+                    plan, failures = self._replanned(plan, problem), 0
+
+    def _replanned(self, plan: Plan, problem: ScoringError) -> Plan:
+        reason = f"{plan.version} failed {self._tolerance.failures} times: {problem}"
+        serving = self._ports.fallback.roll_back(plan.version.version, reason)
+        if serving is None or serving.version.version == plan.version.version:
+            raise ScoringError(f"{plan.version} cannot score batch {plan.batch} and no good version is left: {problem}")
+        return self._planned(plan.batch, plan.ranges, serving.version, reason)
+
+    @contextmanager
+    def _version(self, plan: Plan) -> Iterator[ServedModel]:
+        """Use the planned version: the slot's if it is still there, else one loaded for this batch alone."""
+        with ExitStack() as stack:
+            try:
+                served = stack.enter_context(self._ports.slot.lease(plan.version.version))
+            except ModelNotFoundError:
+                served = self._ports.fallback.recall(plan.version.version)
+                stack.callback(self._ports.fallback.release, served)
+            yield served
+
+    def _attempt(
+        self, records: DataFrame, plan: Plan, served: ServedModel, watch: Stopwatch
+    ) -> tuple[int, dict[int, Outcome]]:
+        now = isoformat(self._ports.clock())
+        pipeline = pipeline_of(served)
+        order = self._target.order(plan, served.version, now)
+        try:
+            return run_batch(records, pipeline, order, watch)
+        except (PySparkException, Py4JJavaError) as problem:
+            if _is_broker_trouble(problem):
+                raise
+        poison = isolate(records, pipeline, plan.ranges, self._tolerance.poison_rows)
+        watch.lap("isolate")
+        guarded = replace(pipeline, decoder=replace(pipeline.decoder, poison=poison))
+        try:
+            return run_batch(records, guarded, order, watch)
+        except (PySparkException, Py4JJavaError) as problem:
+            if _is_broker_trouble(problem):
+                raise
+            cause = next(iter(str(problem).splitlines()), "")
+            raise ScoringError(f"{served.version} throws with {len(poison)} rows kept from it: {cause}") from problem
+
+    def _checked(self, rows_in: int, outcomes: Mapping[int, Outcome]) -> Outcome:
+        for outcome in outcomes.values():
+            if outcome.error:
+                raise error_named(outcome.error, outcome.detail)
+        total = sum(outcomes.values(), Outcome())
+        if total.rows != rows_in:
+            self._ports.observer.invariant_broken(rows_in, total.rows)
+            raise InvariantError(
+                f"{rows_in} rows came in; {total.predictions} predictions, {sum(total.dead_letters.values())} dead"
+                f" letters and {total.skipped} rows written before went out. The job stops rather than lose one."
+            )
+        return total
+
+    def _record(self, plan: Plan, outcomes: Mapping[int, Outcome]) -> None:
+        moved = {p: part for p, part in plan.ranges.items() if part.end > part.start}
+        idle = {p: Mark.at(part.end, self._writer, plan.id) for p, part in moved.items() if p not in outcomes}
+        results = {
+            p: PartitionOutcome(part.start, part.end, o.predictions, o.dead_letters, o.skipped, o.written_by)
+            for p, part in moved.items()
+            for o in (outcomes.get(p, Outcome(written_by=plan.id)),)
+        }
+        self._ports.ledger.record_outcome(plan, results, idle)
+
+
+def _is_broker_trouble(problem: BaseException) -> bool:
+    """Whether the writer's Kafka client raised it; the model has no part in that, a bisection would find nothing."""
+    return "KafkaException" in str(problem)

@@ -1,0 +1,120 @@
+"""Keeping a query running: start it, start it again when it fails, and end it between two batches when asked to."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from pyspark.errors import StreamingQueryException
+from pyspark.sql import DataFrame
+from pyspark.sql.streaming.query import StreamingQuery
+
+from streaming.errors import DataError, FencedError, PenstockError, UpstreamError
+
+BatchFunction = Callable[[DataFrame, int], None]
+StartQuery = Callable[[BatchFunction], StreamingQuery]
+_POLL_SECONDS = 0.2
+_LONGEST_PAUSE = 60.0
+
+
+class QueryObserver(Protocol):
+    """Who wants to know how the query fares."""
+
+    def query_started(self) -> None:
+        """A query runs."""
+        ...
+
+    def query_failed(self, problem: str, pause: float) -> None:
+        """A query failed and is started again after ``pause`` seconds."""
+        ...
+
+
+@dataclass(frozen=True)
+class Restarts:
+    """First pause in seconds, doubled each time up to a minute; ``most`` failures without a finished batch end it."""
+
+    pause: float
+    most: int
+
+
+class Supervisor:
+    """Runs one query until it is stopped. ``stop`` may be called from any thread, also before ``run``."""
+
+    def __init__(self, start: StartQuery, restarts: Restarts, observer: QueryObserver) -> None:
+        self._start = start
+        self._restarts = restarts
+        self._observer = observer
+        self._stopping = threading.Event()
+        self._held = threading.Event()
+        self._idle = threading.Event()
+        self._idle.set()
+        self._failures = 0
+        self._fatal: PenstockError | None = None
+
+    def stop(self) -> None:
+        """Let the batch in progress finish and be committed, then end."""
+        self._stopping.set()
+
+    def run(self, batch: BatchFunction) -> None:
+        """Run until stopped.
+
+        Raises:
+            DataError: going on would lose or double records.
+            FencedError: another driver has taken over.
+            UpstreamError: the query failed too often in a row.
+        """
+        while not self._stopping.is_set():
+            query = self._start(self._gated(batch))
+            self._observer.query_started()
+            try:
+                self._watch(query)
+            except StreamingQueryException as problem:
+                self._after_failure(problem)
+
+    def _watch(self, query: StreamingQuery) -> None:
+        while not self._stopping.is_set():
+            # awaitTermination raises the query's failure; it returns true if somebody else ended the query.
+            if query.awaitTermination(_POLL_SECONDS):  # type: ignore[arg-type]  # fractions are fine
+                return
+        self._finish(query)
+
+    def _finish(self, query: StreamingQuery) -> None:
+        """Stop between two batches: when the next one is held at the gate, or when there is none.
+
+        The batch held at the gate has no plan yet; the next start takes it up from the checkpoint.
+        """
+        while query.isActive and not self._held.is_set():
+            if self._idle.is_set() and not query.status["isTriggerActive"]:
+                break
+            self._held.wait(_POLL_SECONDS / 4)
+        query.stop()
+
+    def _gated(self, batch: BatchFunction) -> BatchFunction:
+        def run(records: DataFrame, number: int) -> None:
+            if self._stopping.is_set():
+                self._held.set()
+                threading.Event().wait(_LONGEST_PAUSE)  # query.stop() interrupts the batch's thread on the JVM's side
+                return
+            self._idle.clear()
+            try:
+                batch(records, number)
+                self._failures = 0
+            except (DataError, FencedError) as problem:
+                self._fatal = problem
+                raise
+            finally:
+                self._idle.set()
+
+        return run
+
+    def _after_failure(self, problem: StreamingQueryException) -> None:
+        if self._fatal is not None:
+            raise self._fatal
+        self._failures += 1
+        if self._failures > self._restarts.most:
+            raise UpstreamError(f"the query failed {self._failures} times in a row; the last time: {problem}")
+        pause = min(self._restarts.pause * 2 ** (self._failures - 1), _LONGEST_PAUSE)
+        self._observer.query_failed(str(problem), pause)
+        self._stopping.wait(pause)

@@ -1,0 +1,72 @@
+"""One pass over a batch: read, score, serialise and write, as one Spark job whose tasks are the input's partitions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import cast
+
+import pyarrow as pa
+from pyspark.sql import DataFrame, Observation
+from pyspark.sql import functions as F
+
+from streaming.clock import Stopwatch
+from streaming.delivery.envelope import Stamp, envelop
+from streaming.delivery.ledger import Plan
+from streaming.delivery.marks import Writer
+from streaming.delivery.outcome import SCHEMA, Outcome
+from streaming.delivery.plan import Limits, Targets, WritePlan
+from streaming.delivery.writer import write_partition
+from streaming.models.ref import ModelVersion
+from streaming.models.served import ServedModel
+from streaming.scoring.pipeline import SparkPipeline
+from streaming.scoring.score import score
+
+
+@dataclass(frozen=True)
+class WriteTarget:
+    """Where one run of the job writes, as whom, and within which bounds. ``client`` may hold secrets."""
+
+    client: dict[str, str] = field(repr=False)
+    writer: Writer
+    targets: Targets
+    limits: Limits
+
+    def order(self, plan: Plan, version: ModelVersion, scored_at: str) -> WritePlan:
+        """Return what the tasks of one planned batch are told."""
+        stamp = Stamp(self.writer.topic, version, plan.role, scored_at)
+        return WritePlan(self.client, self.writer, plan.id, stamp, plan.ranges, self.targets, self.limits)
+
+
+def pipeline_of(served: ServedModel) -> SparkPipeline:
+    """Return the version's pipeline; the models package, which knows no Spark, holds it as a scorer."""
+    return cast(SparkPipeline, served.scorer)
+
+
+def run_batch(
+    records: DataFrame, pipeline: SparkPipeline, order: WritePlan, watch: Stopwatch
+) -> tuple[int, dict[int, Outcome]]:
+    """Score ``records`` and write them.
+
+    Returns:
+        The rows counted where Kafka was read, and each partition's outcome; a partition without rows has none.
+    """
+    counted = Observation()
+    # Counted before anything is done to them, so that a row lost further on is noticed.
+    scored = score(records.observe(counted, F.count(F.lit(1)).alias("rows")), pipeline)
+    largest = order.targets.predictions.max_record_bytes
+    written = envelop(scored, order.stamp, largest).mapInArrow(_writer(order), SCHEMA)
+    watch.lap("prepare")
+    results = written.collect()
+    watch.lap("write")
+    rows_in = int(counted.get["rows"]) if results else 0
+    return rows_in, {row["partition"]: Outcome.from_json(row["outcome"]) for row in results}
+
+
+def _writer(order: WritePlan) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
+    """Close over the order and nothing else: what a closure holds is pickled for every task."""
+
+    def write(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        return write_partition(order, batches)
+
+    return write

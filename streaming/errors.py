@@ -1,0 +1,110 @@
+"""Every error Penstock raises on purpose, in one tree.
+
+::
+
+    PenstockError                     exit 1
+    ├── ConfigurationError            exit 2   the settings, the machine or the arguments are wrong
+    │   └── SetupError                exit 2   Java, a jar, a port or the disk is missing
+    ├── DataError                     exit 3   the stream cannot be continued without losing or doubling records
+    │   ├── OffsetGapError                     the committed mark and the batch do not meet
+    │   ├── MissingMarkError                   no committed mark where one must be
+    │   ├── TopicRecreatedError                the mark belongs to an earlier topic of the same name
+    │   └── InvariantError                     rows in differ from predictions plus dead letters
+    ├── UpstreamError                 exit 4   a service cannot be reached and nothing is left to serve
+    │   ├── BrokerUnavailableError
+    │   └── RegistryUnavailableError
+    ├── FencedError                   exit 5   another driver of the same application has taken over
+    └── ModelError                    exit 1
+        ├── ModelNotFoundError                 the selector names no version
+        ├── CandidateRefusedError              a version was checked and may not serve
+        └── ScoringError                       a version failed on a batch that it should have scored
+
+A message says what is wrong, where, and what to do about it.
+"""
+
+from __future__ import annotations
+
+
+class PenstockError(Exception):
+    """The root of the tree. ``exit_code`` is what the command line ends with."""
+
+    exit_code = 1
+
+
+class ConfigurationError(PenstockError):
+    """The settings, the machine or the arguments are wrong; nothing was started."""
+
+    exit_code = 2
+
+
+class SetupError(ConfigurationError):
+    """Something that must be on the machine is not: Java, a jar, a free port, disk space."""
+
+
+class DataError(PenstockError):
+    """Going on would lose or double a record, so the job stops instead."""
+
+    exit_code = 3
+
+
+class OffsetGapError(DataError):
+    """The batch starts above the committed mark: the offsets in between would never be scored."""
+
+
+class MissingMarkError(DataError):
+    """A partition has no committed mark although this is not a declared first run."""
+
+
+class TopicRecreatedError(DataError):
+    """The committed mark was made on a topic that has since been deleted and created again."""
+
+
+class InvariantError(DataError):
+    """A partition's rows in are not its predictions plus its dead letters."""
+
+
+class UpstreamError(PenstockError):
+    """A service cannot be reached and there is nothing left to serve with."""
+
+    exit_code = 4
+
+
+class BrokerUnavailableError(UpstreamError):
+    """Kafka did not answer within the stated time."""
+
+
+class RegistryUnavailableError(UpstreamError):
+    """The model registry did not answer within the stated time."""
+
+
+class FencedError(PenstockError):
+    """A younger driver of the same application holds the lease; this one must not write any more."""
+
+    exit_code = 5
+
+
+class ModelError(PenstockError):
+    """Something about a model version."""
+
+
+class ModelNotFoundError(ModelError):
+    """The selector (alias, stage, tag, pinned version) names no version."""
+
+
+class CandidateRefusedError(ModelError):
+    """A candidate failed one of its checks; the serving version stays.
+
+    ``reason`` is a stable code for machines (``SIGNATURE_MISMATCH``), ``detail`` a sentence for people.
+    """
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+        self.detail = detail
+
+    def __reduce__(self) -> tuple[type[CandidateRefusedError], tuple[str, str]]:
+        return (type(self), (self.reason, self.detail))
+
+
+class ScoringError(ModelError):
+    """A version failed on a batch in a way that bisecting to the row could not explain."""

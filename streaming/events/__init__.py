@@ -1,0 +1,1 @@
+"""Bytes of a topic to valid rows and rejected rows."""

@@ -1,0 +1,31 @@
+"""The columns Penstock adds to a frame of events. The prefix keeps them apart from a model's own columns."""
+
+from __future__ import annotations
+
+PREFIX = "__penstock_"
+
+KEY = PREFIX + "key"
+VALUE = PREFIX + "value"
+HEADERS = PREFIX + "headers"
+PARTITION = PREFIX + "partition"
+OFFSET = PREFIX + "offset"
+TIMESTAMP = PREFIX + "timestamp"
+EVENT_ID = PREFIX + "event_id"
+EVENT_TIME = PREFIX + "event_time"
+SUBJECT = PREFIX + "subject"
+VERDICT = PREFIX + "verdict"
+"""Null for a valid event, else ``REASON`` or ``REASON:field``."""
+
+PREDICTION = PREFIX + "prediction"
+PROBABILITY = PREFIX + "probability"
+CONFIDENCE = PREFIX + "confidence"
+LABEL = PREFIX + "label"
+
+BINS = PREFIX + "bins"
+"""The reference profile's bin of each profiled column, as an array of numbers from 0 to 255."""
+
+SOURCE = (KEY, VALUE, HEADERS, PARTITION, OFFSET, TIMESTAMP)
+"""What a record brought, untouched."""
+
+ENVELOPE = (EVENT_ID, EVENT_TIME, SUBJECT, VERDICT)
+"""What decoding found out about it."""

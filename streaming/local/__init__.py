@@ -1,0 +1,1 @@
+"""Local services: the jars, an embedded broker, a tracking server."""

@@ -1,0 +1,149 @@
+"""A candidate's way into the slot: download, digest, description, topic, staging, loading, proving, then the swap."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+
+import structlog
+
+from streaming.clock import Clock
+from streaming.errors import BrokerUnavailableError, CandidateRefusedError, RegistryUnavailableError
+from streaming.models.cache import CachedModel, Download, ModelCache
+from streaming.models.digest import DIGEST_TAG
+from streaming.models.package import ModelPackage
+from streaming.models.reader import PackageReader
+from streaming.models.ref import ModelVersion
+from streaming.models.refusals import Refusals
+from streaming.models.served import PipelineLoader, ServedModel
+from streaming.models.slot import Slot
+from streaming.models.stager import Stager
+from streaming.models.topic_schema import TopicCheck
+
+_log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class Promoted:
+    """The candidate serves from the next batch on; ``replaced`` served before."""
+
+    model: ServedModel
+    replaced: ServedModel | None
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Refused:
+    """The candidate may not serve; ``news`` is false when the same refusal was returned before."""
+
+    version: ModelVersion
+    reason: str
+    detail: str
+    news: bool
+
+
+@dataclass(frozen=True)
+class Unchanged:
+    """The version serves already, is still being registered, is on hold, or was refused and has not changed."""
+
+    version: ModelVersion
+
+
+Outcome = Promoted | Refused | Unchanged
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """The checks, in their order. Nothing here knows what serves now."""
+
+    cache: ModelCache
+    reader: PackageReader
+    topic: TopicCheck
+    stager: Stager
+    loader: PipelineLoader
+
+    def prepare(self, version: ModelVersion, download: Download) -> ServedModel:
+        """Return the version, every check passed; give it back with :meth:`release`.
+
+        Raises:
+            CandidateRefusedError: a check failed.
+            UpstreamError: the registry or the broker did not answer, so the checks could not be made.
+        """
+        cached = self.cache.fetch(version, download)
+        return self._load(cached, new=True)
+
+    def recall(self, name: str, version: int, digest: str | None = None) -> ServedModel | None:
+        """Return a version that has served before, from the cache alone; ``None`` if it is not there.
+
+        It is not compared with the topic again: what it did to those events was right then.
+        """
+        cached = self.cache.recall(name, version, digest)
+        return self._load(cached, new=False) if cached else None
+
+    def release(self, model: ServedModel) -> None:
+        """Free a version in the cluster and in the cache; then the cache may shrink."""
+        model.scorer.release()
+        self.cache.release(model.package.root)
+        self.cache.collect()
+
+    def _load(self, cached: CachedModel, *, new: bool) -> ServedModel:
+        try:
+            package: ModelPackage = self.reader.read(cached)
+            if new:
+                self.topic.check(package.signature)
+            return self.loader.load(package, self.stager.stage(package))
+        except BaseException:
+            self.cache.release(cached.root)
+            raise
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """Tries what the registry names, and swaps the slot if it passes. One thread at a time calls it."""
+
+    preparation: Preparation
+    slot: Slot
+    clock: Clock
+    refusals: Refusals = field(default_factory=Refusals)
+
+    def consider(self, version: ModelVersion, download: Download) -> Outcome:
+        """Try ``version`` unless it serves already or is known not to pass. Never raises: the stream must go on."""
+        if self._settled(version):
+            return Unchanged(version)
+        started = time.monotonic()
+        try:
+            replaced, model = self._swap(version, download)
+        except CandidateRefusedError as refusal:
+            return self._refuse(version, refusal.reason, refusal.detail)
+        except RegistryUnavailableError as problem:
+            return self._refuse(version, "DOWNLOAD_FAILED", str(problem))
+        except BrokerUnavailableError as problem:
+            return self._refuse(version, "TOPIC_UNREADABLE", str(problem))
+        except Exception as problem:  # whatever a candidate throws, the version that serves goes on serving
+            _log.exception("candidate failed unexpectedly", model=version.name, version=version.version)
+            return self._refuse(version, "LOAD_FAILED", f"{type(problem).__name__}: {problem}")
+        self.refusals.forget(version)
+        return Promoted(model, replaced, time.monotonic() - started)
+
+    def _settled(self, version: ModelVersion) -> bool:
+        if version.status == "PENDING" or version.version in self.slot.held:
+            return True
+        current = self.slot.current()
+        if current is not None and current.version.version == version.version:
+            tag = version.tags.get(DIGEST_TAG)
+            if tag in (None, current.package.digest):
+                return True
+        return not self.refusals.due(version, self.clock())
+
+    def _swap(self, version: ModelVersion, download: Download) -> tuple[ServedModel | None, ServedModel]:
+        if version.status == "FAILED":
+            raise CandidateRefusedError("REGISTRATION_FAILED", f"{version} failed to register; register it again")
+        model = self.preparation.prepare(version, download)
+        try:
+            return self.slot.swap(model), model
+        except CandidateRefusedError:
+            self.preparation.release(model)
+            raise
+
+    def _refuse(self, version: ModelVersion, reason: str, detail: str) -> Refused:
+        return Refused(version, reason, detail, self.refusals.record(version, reason, self.clock()))

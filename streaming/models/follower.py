@@ -1,0 +1,229 @@
+"""The follower: a thread that keeps the slot at the version the registry names. Polling decides, a webhook wakes it.
+
+Whatever goes wrong, the version that serves goes on serving: a registry that is down, a selector that names nothing any
+more, a candidate that fails its checks. Each is announced once.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass
+
+import structlog
+
+from streaming.errors import (
+    CandidateRefusedError,
+    ModelError,
+    ModelNotFoundError,
+    PenstockError,
+    RegistryUnavailableError,
+)
+from streaming.models.announcer import Announcer
+from streaming.models.candidate import Candidates, Outcome, Promoted, Refused
+from streaming.models.last_good import LastGoodFile
+from streaming.models.ref import ModelSelector
+from streaming.models.registry import ModelRegistry
+from streaming.models.served import ServedModel
+
+_log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
+
+_FIRST_TRIES_EVERY = 1.0
+
+
+@dataclass(frozen=True)
+class Following:
+    """What to follow and how often, in seconds; a first version must be there ``startup_seconds`` after the start."""
+
+    selector: ModelSelector
+    poll_seconds: float = 10.0
+    startup_seconds: float = 60.0
+
+
+class Follower:
+    """Polls on a thread of its own between :meth:`start` and :meth:`stop`."""
+
+    def __init__(
+        self,
+        registry: ModelRegistry,
+        following: Following,
+        candidates: Candidates,
+        announcer: Announcer,
+        last_good: LastGoodFile,
+    ) -> None:
+        self._registry = registry
+        self._following = following
+        self._candidates = candidates
+        self._slot = candidates.slot
+        self._slot.release_with(candidates.preparation.release)
+        self._announcer = announcer
+        self._last_good = last_good
+        self._wake = threading.Event()
+        self._stopping = threading.Event()
+        self._polling = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._silent_polls = 0
+        self._lost = False
+
+    def load_first(self) -> ServedModel:
+        """Fill the slot: with what the selector names, else with what served before the restart.
+
+        Raises:
+            ModelNotFoundError: the selector names nothing, and nothing served before under it.
+            CandidateRefusedError: the version it names may not serve, and nothing served before.
+            RegistryUnavailableError: the registry stayed silent, and what served before is not in the cache.
+        """
+        deadline = time.monotonic() + self._following.startup_seconds
+        while True:
+            problem = self._try_first()
+            if isinstance(problem, ServedModel):
+                return problem
+            if serving := self._recall_last_good(problem):
+                return serving
+            if isinstance(problem, ModelError) or time.monotonic() >= deadline:
+                raise problem
+            self._stopping.wait(_FIRST_TRIES_EVERY)
+
+    def start(self) -> None:
+        """Begin to poll."""
+        self._thread = threading.Thread(target=self._run, name="model-follower", daemon=True)
+        self._thread.start()
+
+    def stop(self, timeout: float = 10.0) -> None:
+        """End polling; waits up to ``timeout`` seconds for a candidate that is just being tried."""
+        self._stopping.set()
+        self._wake.set()
+        if self._thread is not None:
+            self._thread.join(timeout)
+
+    def wake(self) -> None:
+        """Poll now instead of at the next turn; returns at once, and any number of calls make one poll."""
+        self._wake.set()
+
+    def poll(self) -> Outcome | None:
+        """Look once, and try what is new; ``None`` if the registry did not answer or the selector names nothing."""
+        with self._polling:
+            try:
+                version = self._registry.resolve(self._following.selector)
+            except RegistryUnavailableError as problem:
+                self._unanswered(problem)
+                return None
+            except ModelNotFoundError as problem:
+                self._answered()
+                self._lose(problem)
+                return None
+            self._answered()
+            self._lost = False
+            outcome = self._candidates.consider(version, self._registry.download)
+            self._tell(outcome)
+            return outcome
+
+    def roll_back(self, failed: int, detail: str) -> ServedModel | None:
+        """Serve the last good version because ``failed`` fails in batches; see :meth:`Slot.roll_back`."""
+        before = self._slot.current()
+        good = self._slot.roll_back(failed)
+        if good is not None:
+            self._save(good)
+            if good is not before:
+                self._announcer.rolled_back(failed, good, detail)
+        return good
+
+    def hold(self, version: int, detail: str) -> None:
+        """Keep ``version`` from being served, also after a restart; if it serves now, it stays until the next swap."""
+        self._slot.hold(version)
+        serving = self._slot.current()
+        if serving is not None:
+            self._save(serving)
+        self._announcer.held(version, serving, detail)
+
+    def recall(self, version: int, digest: str | None = None) -> ServedModel:
+        """Load a version that a batch was planned with and that is not in the slot; the caller releases it.
+
+        Raises:
+            ModelNotFoundError: it is neither in the cache nor in the registry.
+            CandidateRefusedError: it cannot be loaded any more.
+            RegistryUnavailableError: it is not in the cache and the registry does not answer.
+        """
+        preparation, name = self._candidates.preparation, self._following.selector.name
+        model = preparation.recall(name, version, digest)
+        return model or preparation.prepare(self._registry.get(name, version), self._registry.download)
+
+    def release(self, model: ServedModel) -> None:
+        """Give back what :meth:`recall` loaded."""
+        self._candidates.preparation.release(model)
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            self._wake.wait(self._following.poll_seconds)
+            self._wake.clear()
+            if self._stopping.is_set():
+                return
+            try:
+                self.poll()
+            except Exception:  # the thread must outlive every surprise, or the job would silently stop following
+                _log.exception("poll failed unexpectedly")
+
+    def _try_first(self) -> ServedModel | PenstockError:
+        """Poll once; returns what serves now, or why nothing does."""
+        selector = self._following.selector
+        try:
+            version = self._registry.resolve(selector)
+        except RegistryUnavailableError as problem:
+            self._unanswered(problem)
+            return problem
+        except ModelNotFoundError as problem:
+            return problem
+        self._answered()
+        outcome = self._candidates.consider(version, self._registry.download)
+        self._tell(outcome)
+        if isinstance(outcome, Promoted):
+            return outcome.model
+        if isinstance(outcome, Refused) and outcome.reason != "DOWNLOAD_FAILED":
+            return CandidateRefusedError(outcome.reason, f"{outcome.version}: {outcome.detail}")
+        if version.version in self._slot.held:
+            return CandidateRefusedError("HELD", f"{selector} names {version}, which is on hold after a rollback")
+        return RegistryUnavailableError(f"the files of {version} did not arrive, or it is still being registered")
+
+    def _recall_last_good(self, problem: PenstockError) -> ServedModel | None:
+        saved = self._last_good.load()
+        if saved.version is None:
+            return None
+        model = self._candidates.preparation.recall(self._following.selector.name, saved.version, saved.digest)
+        if model is None:
+            return None
+        self._slot.swap(model)
+        self._announcer.promoted(
+            Promoted(model, None, 0.0),
+            reason="LAST_KNOWN_GOOD",
+            detail=f"{model.version} served before the restart and serves again, because: {problem}",
+        )
+        return model
+
+    def _tell(self, outcome: Outcome) -> None:
+        if isinstance(outcome, Promoted):
+            self._save(outcome.model)
+            self._announcer.promoted(outcome)
+        elif isinstance(outcome, Refused):
+            self._announcer.refused(outcome, self._slot.current())
+
+    def _save(self, model: ServedModel) -> None:
+        self._last_good.save(model.version.version, model.package.digest, self._slot.held)
+
+    def _answered(self) -> None:
+        if self._silent_polls:
+            self._announcer.registry_up(self._slot.current())
+        self._silent_polls = 0
+        self._announcer.metrics.registry_answered(up=True)
+
+    def _unanswered(self, problem: RegistryUnavailableError) -> None:
+        self._silent_polls += 1
+        self._announcer.metrics.registry_answered(up=False)
+        if self._silent_polls == 1:
+            self._announcer.registry_down(self._slot.current(), str(problem))
+        elif self._silent_polls.bit_count() == 1:  # the 2nd, 4th, 8th ...: less and less often
+            _log.warning("registry still does not answer", polls=self._silent_polls, problem=str(problem))
+
+    def _lose(self, problem: ModelNotFoundError) -> None:
+        if not self._lost:
+            self._announcer.selector_lost(self._slot.current(), str(problem))
+        self._lost = True

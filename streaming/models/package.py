@@ -1,0 +1,26 @@
+"""A model version's files on this machine, read and described but not yet loaded into Spark."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from streaming.models.golden import GoldenRows
+from streaming.models.profile import ReferenceProfile
+from streaming.models.ref import ModelVersion
+from streaming.models.signature import Signature
+
+
+@dataclass(frozen=True)
+class ModelPackage:
+    """What a version consists of. ``root`` holds the MLmodel file, ``pipeline_dir`` the saved PipelineModel in it."""
+
+    version: ModelVersion
+    root: Path
+    pipeline_dir: Path
+    digest: str
+    """SHA-256 over the tree's paths and bytes, as hex."""
+    signature: Signature
+    golden: GoldenRows | None = None
+    profile: ReferenceProfile | None = None
+    pyspark_version: str | None = None

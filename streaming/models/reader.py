@@ -1,0 +1,142 @@
+"""A downloaded version's files to a described package, or the reason why they cannot serve. Nothing is loaded here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import yaml
+
+from streaming.errors import CandidateRefusedError
+from streaming.models import golden, profile
+from streaming.models.cache import CachedModel
+from streaming.models.golden import GoldenRows
+from streaming.models.package import ModelPackage
+from streaming.models.profile import ReferenceProfile
+from streaming.models.signature import Signature
+from streaming.settings import ModelSettings
+
+MLMODEL = "MLmodel"
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class PackageReader:
+    """Reads packages for a session of ``spark_version`` (its own ``version``, such as ``4.2.0``)."""
+
+    settings: ModelSettings
+    spark_version: str
+
+    def read(self, cached: CachedModel) -> ModelPackage:
+        """Describe the version at ``cached.root``.
+
+        Raises:
+            CandidateRefusedError: ``MALFORMED``, ``FLAVOR_UNSUPPORTED``, ``NEEDS_CODE``, ``SPARK_TOO_NEW``,
+                ``MISSING_SIGNATURE`` or ``SIGNATURE_UNSUPPORTED``.
+        """
+        description = _mlmodel(cached.root)
+        flavor = _spark_flavor(description)
+        saved_with = flavor.get("pyspark_version")
+        self._check_spark(saved_with)
+        return ModelPackage(
+            version=cached.version,
+            root=cached.root,
+            pipeline_dir=_pipeline_dir(cached.root, flavor),
+            digest=cached.digest,
+            signature=self._signature(description),
+            golden=_optional(cached.root / golden.PATH, GoldenRows.from_json),
+            profile=_optional(cached.root / profile.PATH, ReferenceProfile.from_json),
+            pyspark_version=str(saved_with) if saved_with else None,
+        )
+
+    def _check_spark(self, saved_with: object) -> None:
+        if saved_with is None:
+            return
+        theirs, ours = str(saved_with).partition(".")[0], self.spark_version.partition(".")[0]
+        if not theirs.isdigit():
+            raise _malformed(f"{MLMODEL} says pyspark_version {saved_with!r}")
+        if int(theirs) > int(ours):
+            raise CandidateRefusedError(
+                "SPARK_TOO_NEW",
+                f"the pipeline was saved by Spark {saved_with}, this job runs {self.spark_version}; upgrade the job or"
+                " train with its Spark",
+            )
+
+    def _signature(self, description: Mapping[str, object]) -> Signature:
+        signature = description.get("signature")
+        inputs = signature.get("inputs") if isinstance(signature, Mapping) else None
+        if inputs:
+            return _parsed(f"the signature in {MLMODEL}", str(inputs), Signature.from_mlflow)
+        if self.settings.features:
+            return Signature.from_config(self.settings.features)
+        raise CandidateRefusedError(
+            "MISSING_SIGNATURE",
+            "the version has no signature, so its input columns are unknown; log it with signature=infer_signature(...)"
+            " or list the columns in model.features",
+        )
+
+
+def _mlmodel(root: Path) -> Mapping[str, object]:
+    try:
+        description = yaml.safe_load((root / MLMODEL).read_text("utf-8"))
+    except (OSError, ValueError, yaml.YAMLError) as problem:
+        raise _malformed(f"{MLMODEL} cannot be read: {problem}") from problem
+    if not isinstance(description, Mapping):
+        raise _malformed(f"{MLMODEL} is not a mapping")
+    return description
+
+
+def _spark_flavor(description: Mapping[str, object]) -> Mapping[str, object]:
+    flavors = description.get("flavors")
+    flavors = flavors if isinstance(flavors, Mapping) else {}
+    spark = flavors.get("spark")
+    if not isinstance(spark, Mapping):
+        found = ", ".join(sorted(map(str, flavors))) or "none"
+        raise CandidateRefusedError(
+            "FLAVOR_UNSUPPORTED",
+            f"the version has no spark flavor (it has: {found}); log the PipelineModel with mlflow.spark.log_model",
+        )
+    for name, flavor in flavors.items():
+        if isinstance(flavor, Mapping) and flavor.get("code"):
+            raise CandidateRefusedError(
+                "NEEDS_CODE",
+                f"its {name} flavor brings Python code ({flavor['code']}), which executors would not get and which"
+                " stays in the driver after a swap; log it without code_paths",
+            )
+    return spark
+
+
+def _pipeline_dir(root: Path, flavor: Mapping[str, object]) -> Path:
+    name = flavor.get("model_data")
+    if not isinstance(name, str) or not name:
+        raise _malformed(f"the spark flavor in {MLMODEL} names no model_data")
+    folder = (root / name).resolve()
+    if root.resolve() not in folder.parents:
+        raise _malformed(f"model_data {name!r} is outside the version's own files")
+    if not (folder / "metadata").is_dir():
+        raise _malformed(f"{name}/metadata is missing; perhaps only a part of the files was logged")
+    return folder
+
+
+def _optional(path: Path, parse: Callable[[str], T]) -> T | None:
+    try:
+        text = path.read_text("utf-8")
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as problem:
+        raise _malformed(f"{path.name} cannot be read: {problem}") from problem
+    return _parsed(path.name, text, parse)
+
+
+def _parsed(what: str, text: str, parse: Callable[[str], T]) -> T:
+    try:
+        return parse(text)
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError) as problem:
+        raise _malformed(f"{what} cannot be read: {type(problem).__name__}: {problem}") from problem
+
+
+def _malformed(detail: str) -> CandidateRefusedError:
+    return CandidateRefusedError("MALFORMED", f"{detail}; log the model again")

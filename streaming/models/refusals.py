@@ -1,0 +1,63 @@
+"""What was refused and when it is worth another look, so that a broken version is announced once, not at every poll."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from streaming.models.digest import DIGEST_TAG
+from streaming.models.ref import ModelVersion
+
+RETRIED = frozenset(
+    {
+        "CACHE_DAMAGED",
+        "CACHE_FULL",
+        "DIGEST_MISMATCH",
+        "DOWNLOAD_FAILED",
+        "LOAD_FAILED",
+        "SIGNATURE_MISMATCH",
+        "STAGING_FAILED",
+        "TOPIC_UNREADABLE",
+    }
+)
+"""Reasons that can pass without the version changing: space is freed, the topic gets its columns, a transfer heals."""
+
+FIRST_PAUSE = timedelta(seconds=10)
+LONGEST_PAUSE = timedelta(minutes=5)
+
+_Fingerprint = tuple[int, str | None, str]
+
+
+@dataclass(frozen=True)
+class _Refusal:
+    reason: str
+    again_at: datetime | None
+    pause: timedelta
+
+
+class Refusals:
+    """Remembers refusals by version number, digest tag and status; a change in any of them is a new chance."""
+
+    def __init__(self) -> None:
+        self._known: dict[_Fingerprint, _Refusal] = {}
+
+    def due(self, version: ModelVersion, now: datetime) -> bool:
+        """Whether the version may be tried: never refused, or its pause is over."""
+        known = self._known.get(_fingerprint(version))
+        return known is None or (known.again_at is not None and now >= known.again_at)
+
+    def record(self, version: ModelVersion, reason: str, now: datetime) -> bool:
+        """Remember a refusal; returns whether it is news, not the repetition of the last one."""
+        known = self._known.get(_fingerprint(version))
+        pause = min(known.pause * 2, LONGEST_PAUSE) if known else FIRST_PAUSE
+        again_at = now + pause if reason in RETRIED else None
+        self._known[_fingerprint(version)] = _Refusal(reason, again_at, pause)
+        return known is None or known.reason != reason
+
+    def forget(self, version: ModelVersion) -> None:
+        """The version passed."""
+        self._known.pop(_fingerprint(version), None)
+
+
+def _fingerprint(version: ModelVersion) -> _Fingerprint:
+    return version.version, version.tags.get(DIGEST_TAG), version.status

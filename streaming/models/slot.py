@@ -1,0 +1,154 @@
+"""The slot: which loaded version serves now. Swapping it changes one reference; a batch keeps the version it leased."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from streaming.errors import CandidateRefusedError, ModelNotFoundError
+from streaming.models.served import ServedModel
+
+
+@dataclass
+class _Entry:
+    model: ServedModel
+    uses: int = 0
+    proven: bool = False
+    """A batch has finished with it, so it may be rolled back to."""
+    retired: bool = False
+
+
+def _release(model: ServedModel) -> None:
+    model.scorer.release()
+
+
+class Slot:
+    """Holds the serving version, and the last one that finished a batch for rolling back. Safe from every thread.
+
+    A version that is in neither place is released when its last lease ends, never earlier and only once.
+    """
+
+    def __init__(self, held: frozenset[int] = frozenset()) -> None:
+        self._changed = threading.Condition()
+        self._release: Callable[[ServedModel], None] = _release
+        self._current: _Entry | None = None
+        self._last_good: _Entry | None = None
+        self._held = held
+
+    def current(self) -> ServedModel | None:
+        """Return the serving version; ``None`` before the first."""
+        entry = self._current
+        return entry.model if entry else None
+
+    def last_good(self) -> ServedModel | None:
+        """Return the version that :meth:`roll_back` would serve."""
+        entry = self._last_good
+        return entry.model if entry else None
+
+    @property
+    def held(self) -> frozenset[int]:
+        """The version numbers that may not serve."""
+        return self._held
+
+    def release_with(self, release: Callable[[ServedModel], None]) -> None:
+        """Free versions by ``release`` from now on, which does more than to release their scorer."""
+        self._release = release
+
+    def wait(self, timeout: float) -> ServedModel | None:
+        """Return the serving version as soon as there is one; ``None`` after ``timeout`` seconds without."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._current is not None, timeout)
+            return self.current()
+
+    def swap(self, new: ServedModel) -> ServedModel | None:
+        """Serve ``new`` from the next lease on and return what served before.
+
+        Raises:
+            CandidateRefusedError: ``HELD``; the version was put on hold, perhaps while it was loading.
+        """
+        with self._changed:
+            if new.version.version in self._held:
+                raise CandidateRefusedError("HELD", f"{new.version} is on hold; register a new version instead")
+            old, self._current = self._current, _Entry(new)
+            dropped = old
+            if old is not None and old.proven and old.model.version.version not in (*self._held, new.version.version):
+                dropped, self._last_good = self._last_good, old
+            self._changed.notify_all()
+        self._retire(dropped)
+        return old.model if old else None
+
+    @contextmanager
+    def lease(self, version: int | None = None) -> Iterator[ServedModel]:
+        """Use the serving version, or the loaded one with this number, until the block ends.
+
+        A block that ends without an error proves the version: it may be rolled back to later.
+
+        Raises:
+            ModelNotFoundError: nothing is loaded, or not the version asked for.
+        """
+        with self._changed:
+            entry = self._find(version)
+            entry.uses += 1
+        try:
+            yield entry.model
+            entry.proven = True
+        finally:
+            self._end(entry)
+
+    def hold(self, version: int) -> None:
+        """Refuse ``version`` from now on, for rolling back too; if it serves now, it stays until the next swap."""
+        with self._changed:
+            self._held |= {version}
+            dropped = self._drop_last_good(version)
+        self._retire(dropped)
+
+    def roll_back(self, failed: int) -> ServedModel | None:
+        """Put ``failed`` on hold and serve the last good version in its place.
+
+        Returns:
+            What serves now: also when another version has taken over meanwhile. ``None``, and no hold, if ``failed``
+            serves and there is nothing to roll back to.
+        """
+        with self._changed:
+            failing, good = self._current, self._last_good
+            serves = failing is not None and failing.model.version.version == failed
+            if serves and good is None:
+                return None
+            if serves:
+                self._current, self._last_good = good, None
+            self._held |= {failed}
+            dropped = failing if serves else self._drop_last_good(failed)
+            now = self.current()
+        self._retire(dropped)
+        return now
+
+    def _drop_last_good(self, version: int) -> _Entry | None:
+        good = self._last_good
+        if good is None or good.model.version.version != version:
+            return None
+        self._last_good = None
+        return good
+
+    def _find(self, version: int | None) -> _Entry:
+        for entry in (self._current, self._last_good):
+            if entry is not None and version in (None, entry.model.version.version):
+                return entry
+        raise ModelNotFoundError("no model version is loaded yet" if version is None else f"v{version} is not loaded")
+
+    def _end(self, entry: _Entry) -> None:
+        with self._changed:
+            entry.uses -= 1
+            free = entry.retired and entry.uses == 0
+        if free:
+            self._release(entry.model)
+
+    def _retire(self, entry: _Entry | None) -> None:
+        if entry is None:
+            return
+        with self._changed:
+            entry.retired = True
+            free = entry.uses == 0
+        if free:
+            self._release(entry.model)

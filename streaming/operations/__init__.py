@@ -1,0 +1,1 @@
+"""Metrics, health, and what an operator asks a running job."""

@@ -1,0 +1,87 @@
+"""Whether the job lives and whether it is ready, from what the query and the slot last said.
+
+Silence on the topic is not death: an idle query reports that it is idle, and that counts like a batch.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from streaming.clock import Clock
+from streaming.models.slot import Slot
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The answer to a probe; ``reasons`` are sentences and empty if all is well."""
+
+    reasons: tuple[str, ...] = ()
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing is wrong."""
+        return not self.reasons
+
+
+class Health:
+    """Told by the query's thread, asked by the HTTP server's."""
+
+    def __init__(self, slot: Slot, clock: Clock, stale_seconds: float = 60.0) -> None:
+        """Begin not ready.
+
+        Args:
+            slot: Holds the serving version.
+            clock: The present time.
+            stale_seconds: Without a batch or a word of idleness for this long, the query counts as stuck.
+        """
+        self._slot = slot
+        self._clock = clock
+        self._stale = timedelta(seconds=stale_seconds)
+        self._guard = threading.Lock()
+        self._sign_of_life: datetime | None = None
+        self._down = "the query has not started yet"
+        self._fatal = ""
+
+    def query_started(self) -> None:
+        """A query runs."""
+        with self._guard:
+            self._down = ""
+            self._sign_of_life = self._clock()
+
+    def query_progressed(self) -> None:
+        """A batch finished, or the query said that there was nothing to do."""
+        with self._guard:
+            self._sign_of_life = self._clock()
+
+    def query_stopped(self, why: str) -> None:
+        """The query does not run, for now."""
+        with self._guard:
+            self._down = why
+
+    def failed(self, why: str) -> None:
+        """The job cannot go on; only a new process can."""
+        with self._guard:
+            self._fatal = why
+
+    def live(self) -> Verdict:
+        """Answer ``/livez``: not whether things go well, but whether a new process is the only remedy."""
+        with self._guard:
+            return Verdict((self._fatal,)) if self._fatal else Verdict()
+
+    def ready(self) -> Verdict:
+        """Answer ``/readyz``: the query runs, a version serves, and the last sign of life is fresh."""
+        with self._guard:
+            return Verdict(tuple(reason for reason in (self._fatal, self._down, self._model(), self._age()) if reason))
+
+    def _model(self) -> str:
+        return "" if self._slot.current() else "no model version is loaded yet"
+
+    def _age(self) -> str:
+        if self._down or self._sign_of_life is None:
+            return ""
+        silent = self._clock() - self._sign_of_life
+        if silent <= self._stale:
+            return ""
+        return f"no batch and no word of idleness for {silent.total_seconds():.0f} s"

@@ -1,0 +1,158 @@
+"""The job's HTTP endpoint: metrics, health, the serving version, and the door that MLflow's webhooks knock at."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import structlog
+import uvicorn
+from fastapi import FastAPI, Request, Response
+from fastapi.responses import JSONResponse
+
+from streaming.errors import SetupError
+from streaming.models.served import ServedModel
+from streaming.models.slot import Slot
+from streaming.operations.health import Health, Verdict
+from streaming.operations.metrics import Metrics
+from streaming.operations.webhook import MAX_BODY_BYTES, WebhookReceiver
+from streaming.version import __version__
+
+_log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
+
+_METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+_START_SECONDS = 10.0
+
+
+@dataclass(frozen=True)
+class Operations:
+    """What the endpoint shows; without ``webhook`` that door is not there."""
+
+    metrics: Metrics
+    health: Health
+    slot: Slot
+    webhook: WebhookReceiver | None = None
+
+
+def create_app(operations: Operations) -> FastAPI:
+    """Return the application, not yet served."""
+    app = FastAPI(title="Penstock", version=__version__, docs_url=None, redoc_url=None, openapi_url=None)
+
+    @app.get("/metrics")
+    def metrics() -> Response:
+        return Response(operations.metrics.text(), media_type=_METRICS_TYPE)
+
+    @app.get("/livez")
+    def livez() -> JSONResponse:
+        return _answer(operations.health.live())
+
+    @app.get("/readyz")
+    def readyz() -> JSONResponse:
+        return _answer(operations.health.ready())
+
+    @app.get("/v1/model")
+    def model() -> JSONResponse:
+        served = operations.slot.current()
+        if served is None:
+            return JSONResponse({"detail": "no model version is loaded yet"}, 503)
+        return JSONResponse(describe(served, operations.slot))
+
+    if operations.webhook is not None:
+        _add_webhook(app, operations.webhook)
+    return app
+
+
+def describe(served: ServedModel, slot: Slot) -> dict[str, object]:
+    """Return what ``/v1/model`` says."""
+    version, package, good = served.version, served.package, slot.last_good()
+    return {
+        "name": version.name,
+        "version": version.version,
+        "run_id": version.run_id,
+        "digest": package.digest,
+        "pyspark_version": package.pyspark_version,
+        "columns": [{"name": c.name, "type": c.type, "required": c.required} for c in package.signature.columns],
+        "golden_rows": len(package.golden.rows) if package.golden else 0,
+        "last_good_version": good.version.version if good else None,
+        "held_versions": sorted(slot.held),
+    }
+
+
+def _add_webhook(app: FastAPI, receiver: WebhookReceiver) -> None:
+    @app.post("/webhooks/mlflow")
+    async def mlflow(request: Request) -> JSONResponse:
+        body = bytearray()
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > MAX_BODY_BYTES:
+                return JSONResponse({"detail": f"more than {MAX_BODY_BYTES} bytes"}, 413)
+        reply = receiver.receive(request.headers, bytes(body))
+        return JSONResponse({"detail": reply.detail}, reply.status)
+
+
+def _answer(verdict: Verdict) -> JSONResponse:
+    return JSONResponse({"ok": verdict.ok, "reasons": list(verdict.reasons)}, 200 if verdict.ok else 503)
+
+
+class HttpServer:
+    """Serves an application from a thread of its own between :meth:`start` and :meth:`stop`."""
+
+    def __init__(self, app: FastAPI, host: str, port: int) -> None:
+        """Take the port at once, so that a port in use is known before anything else starts.
+
+        Raises:
+            SetupError: the address cannot be taken.
+        """
+        self._socket = _listen(host, port)
+        self.port: int = self._socket.getsockname()[1]
+        self.url = f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
+        config = uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=2)
+        self._server = uvicorn.Server(config)
+        self._thread = threading.Thread(target=self._serve, name="http", daemon=True)
+
+    def start(self) -> None:
+        """Return when requests are answered.
+
+        Raises:
+            SetupError: the server did not come up.
+        """
+        self._thread.start()
+        _wait(lambda: self._server.started or not self._thread.is_alive())
+        if not self._server.started:
+            raise SetupError(f"the HTTP endpoint {self.url} did not start; see the log, or set http.enabled: false")
+        _log.info("http endpoint listens", url=self.url)
+
+    def stop(self) -> None:
+        """Finish what is being answered and give the port back; harmless if it never started."""
+        self._server.should_exit = True
+        if self._thread.is_alive():
+            self._thread.join(_START_SECONDS)
+        self._socket.close()
+
+    def _serve(self) -> None:
+        self._server.run(sockets=[self._socket])
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+        listener.listen(128)
+    except OSError as problem:
+        listener.close()
+        raise SetupError(
+            f"{host}:{port} cannot be taken for the HTTP endpoint ({problem.strerror or problem});"
+            " set http.port to another port, or to 0 for a free one"
+        ) from problem
+    return listener
+
+
+def _wait(done: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + _START_SECONDS
+    while not done() and time.monotonic() < deadline:
+        time.sleep(0.01)

@@ -1,0 +1,84 @@
+"""Spark's word on the query: progress, idleness and end, passed on in terms that need no Spark."""
+
+from __future__ import annotations
+
+import json
+from typing import Protocol
+
+from pyspark.sql.streaming.listener import (
+    QueryIdleEvent,
+    QueryProgressEvent,
+    QueryStartedEvent,
+    QueryTerminatedEvent,
+    StreamingQueryListener,
+)
+
+from streaming.operations.observer import Progress
+
+
+class ProgressCallback(Protocol):
+    """Told on Spark's listener thread, so every method must be quick."""
+
+    def progressed(self, progress: Progress) -> None:
+        """A trigger with data ended."""
+        ...
+
+    def idle(self) -> None:
+        """A trigger found nothing to do."""
+        ...
+
+    def terminated(self, problem: str | None) -> None:
+        """The query ended; ``problem`` is ``None`` if it was asked to."""
+        ...
+
+
+class ProgressListener(StreamingQueryListener):
+    """Forwards the events of the query with one name; others in the session are none of its business."""
+
+    def __init__(self, query: str, callback: ProgressCallback) -> None:
+        self._query = query
+        self._callback = callback
+        self._ids: set[str] = set()
+
+    def onQueryStarted(self, event: QueryStartedEvent) -> None:  # noqa: N802 - Spark's name
+        """Learn the query's run id; the later events carry no name."""
+        if event.name == self._query:
+            self._ids.add(str(event.runId))
+
+    def onQueryProgress(self, event: QueryProgressEvent) -> None:  # noqa: N802 - Spark's name
+        """Forward progress."""
+        progress = event.progress
+        if str(progress.runId) in self._ids:
+            lag: dict[str, dict[int, int]] = {}
+            for source in progress.sources:
+                lag.update(lag_of(source.endOffset, source.latestOffset))
+            seconds = (progress.durationMs or {}).get("triggerExecution", 0) / 1000
+            self._callback.progressed(Progress(progress.batchId, progress.numInputRows, seconds, lag))
+
+    def onQueryIdle(self, event: QueryIdleEvent) -> None:  # noqa: N802 - Spark's name
+        """Forward idleness."""
+        if str(event.runId) in self._ids:
+            self._callback.idle()
+
+    def onQueryTerminated(self, event: QueryTerminatedEvent) -> None:  # noqa: N802 - Spark's name
+        """Forward the end."""
+        if str(event.runId) in self._ids:
+            self._ids.discard(str(event.runId))
+            self._callback.terminated(event.exception)
+
+
+def lag_of(end: str | None, latest: str | None) -> dict[str, dict[int, int]]:
+    """Subtract Kafka offsets as Spark prints them.
+
+    >>> lag_of('{"features": {"0": 7}}', '{"features": {"0": 9}}')
+    {'features': {0: 2}}
+    """
+    try:
+        ends, latests = json.loads(end or "{}"), json.loads(latest or "{}")
+        return {
+            topic: {int(part): offset - ends[topic][part] for part, offset in parts.items() if part in ends[topic]}
+            for topic, parts in latests.items()
+            if topic in ends
+        }
+    except (ValueError, TypeError, AttributeError):
+        return {}

@@ -1,0 +1,238 @@
+"""Every number that Penstock exports, and the events that change it. Names are ``penstock_*``, in base units."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Protocol
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
+from prometheus_client.core import HistogramMetricFamily
+from prometheus_client.registry import Collector
+
+from streaming.clock import Clock
+from streaming.models.ref import ModelVersion
+from streaming.models.served import ServedModel
+
+_BATCH_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+_LOAD_SECONDS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
+
+
+class Counts(Protocol):
+    """What became of a batch's rows; the engine's outcome has this shape."""
+
+    @property
+    def predictions(self) -> int:
+        """Rows scored and written."""
+
+    @property
+    def dead_letters(self) -> Mapping[str, int]:
+        """Rows refused, by reason code."""
+
+    @property
+    def skipped(self) -> int:
+        """Rows that an earlier attempt had written."""
+
+    @property
+    def transactions(self) -> int:
+        """Kafka transactions committed."""
+
+    @property
+    def fenced(self) -> int:
+        """Kafka transactions that another attempt had already done."""
+
+    @property
+    def ages(self) -> Sequence[int]:
+        """Rows by the time from the record's timestamp to the commit, per bucket."""
+
+    @property
+    def age_sum(self) -> float:
+        """The same time summed over rows, in seconds."""
+
+
+class FinishedBatch(Protocol):
+    """A finished batch; the engine's report has this shape."""
+
+    @property
+    def batch(self) -> int:
+        """Its number."""
+
+    @property
+    def version(self) -> ModelVersion:
+        """The version that scored it."""
+
+    @property
+    def rows_in(self) -> int:
+        """Rows read."""
+
+    @property
+    def outcome(self) -> Counts:
+        """The rows."""
+
+    @property
+    def phases(self) -> Mapping[str, float]:
+        """Seconds by phase."""
+
+    @property
+    def seconds(self) -> float:
+        """Seconds in all."""
+
+
+class Metrics:
+    """One registry of its own, so that two jobs or two tests in one process do not meet."""
+
+    def __init__(self, clock: Clock, age_bounds: Sequence[float]) -> None:
+        """Make every metric, at zero.
+
+        Args:
+            clock: For ages.
+            age_bounds: Upper bounds in seconds of :attr:`Counts.ages`, the last bucket being open.
+        """
+        self.registry = CollectorRegistry()
+        self._clock = clock
+        self._version: ModelVersion | None = None
+        self._lagging: set[tuple[str, str]] = set()
+        self._ages = _CountedHistogram(
+            "penstock_end_to_end_latency_seconds", "From a record's timestamp to the commit of its output.", age_bounds
+        )
+        self.registry.register(self._ages)
+        ProcessCollector(registry=self.registry)
+        self._make_batch_metrics()
+        self._make_model_metrics()
+
+    def _make_batch_metrics(self) -> None:
+        self._records = self._counter(
+            "records", "Rows by outcome; skipped ones were written by an earlier try.", "outcome"
+        )
+        self._dead_letters = self._counter("dead_letters", "Dead letters by reason.", "reason")
+        self._transactions = self._counter("transactions", "Kafka transactions by outcome.", "outcome")
+        self._batch_failures = self._counter("batch_failures", "Tries of a batch that failed in the model.", "version")
+        self._violations = self._counter("batch_invariant_violations", "Batches whose rows out were not its rows in.")
+        self._restarts = self._counter("query_restarts", "Times the query was started again after a failure.")
+        self._lag = self._gauge(
+            "consumer_lag_records", "Records that were on the topic and not in the last batch.", "topic", "partition"
+        )
+        self._last_batch = self._gauge("last_batch_timestamp_seconds", "When the last batch finished, since 1970.")
+        self._batch_seconds = Histogram(
+            "penstock_batch_duration_seconds",
+            "Duration of a batch by phase; phase total is all of it.",
+            ["phase"],
+            registry=self.registry,
+            buckets=_BATCH_SECONDS,
+        )
+        for outcome in ("prediction", "dead_letter", "skipped"):
+            self._records.labels(outcome)
+
+    def _make_model_metrics(self) -> None:
+        self._info = self._gauge("model_info", "1 for the version that serves.", "name", "version", "run_id", "digest")
+        self._swaps = self._counter("model_swaps", "Candidates by result.", "result")
+        self._refusals = self._counter("model_refusals", "Candidates refused, by reason.", "reason")
+        self._load = Histogram(
+            "penstock_model_load_seconds",
+            "From resolving a candidate to serving it.",
+            registry=self.registry,
+            buckets=_LOAD_SECONDS,
+        )
+        self._gauge("model_age_seconds", "Since the serving version was registered.").set_function(self._age)
+        self._registry_up = self._gauge("registry_up", "1 if the registry answered the last poll.")
+        for result in ("promoted", "refused", "rolled_back"):
+            self._swaps.labels(result)
+
+    def batch_finished(self, batch: FinishedBatch) -> None:
+        """Count a finished batch."""
+        outcome = batch.outcome
+        self._records.labels("prediction").inc(outcome.predictions)
+        self._records.labels("dead_letter").inc(sum(outcome.dead_letters.values()))
+        self._records.labels("skipped").inc(outcome.skipped)
+        for reason, count in outcome.dead_letters.items():
+            self._dead_letters.labels(reason).inc(count)
+        self._transactions.labels("committed").inc(outcome.transactions)
+        self._transactions.labels("fenced").inc(outcome.fenced)
+        for phase, seconds in (*batch.phases.items(), ("total", batch.seconds)):
+            self._batch_seconds.labels(phase).observe(seconds)
+        self._ages.add(outcome.ages, outcome.age_sum)
+        self._last_batch.set(self._clock().timestamp())
+
+    def batch_failed(self, version: ModelVersion) -> None:
+        """Count a try that failed in the model."""
+        self._batch_failures.labels(str(version.version)).inc()
+
+    def invariant_broken(self) -> None:
+        """Count a batch that lost or doubled rows."""
+        self._violations.inc()
+
+    def query_restarted(self) -> None:
+        """Count a restart."""
+        self._restarts.inc()
+
+    def lag_measured(self, topic: str, records: Mapping[int, int]) -> None:
+        """Set how many records of each partition wait."""
+        for partition, count in records.items():
+            self._lag.labels(topic, str(partition)).set(count)
+            self._lagging.add((topic, str(partition)))
+
+    def caught_up(self) -> None:
+        """Nothing waits on any partition."""
+        for labels in self._lagging:
+            self._lag.labels(*labels).set(0)
+
+    def model_swapped(self, model: ServedModel, seconds: float) -> None:
+        """See :class:`streaming.models.announcer.ModelMetrics`."""
+        self._serves(model)
+        self._swaps.labels("promoted").inc()
+        self._load.observe(seconds)
+
+    def model_refused(self, reason: str) -> None:
+        """See :class:`streaming.models.announcer.ModelMetrics`."""
+        self._swaps.labels("refused").inc()
+        self._refusals.labels(reason).inc()
+
+    def model_rolled_back(self, model: ServedModel) -> None:
+        """See :class:`streaming.models.announcer.ModelMetrics`."""
+        self._serves(model)
+        self._swaps.labels("rolled_back").inc()
+
+    def registry_answered(self, *, up: bool) -> None:
+        """See :class:`streaming.models.announcer.ModelMetrics`."""
+        self._registry_up.set(1 if up else 0)
+
+    def text(self) -> bytes:
+        """Return everything in Prometheus' text format."""
+        return generate_latest(self.registry)
+
+    def _serves(self, model: ServedModel) -> None:
+        self._version = version = model.version
+        self._info.clear()
+        self._info.labels(version.name, str(version.version), version.run_id, model.package.digest).set(1)
+
+    def _age(self) -> float:
+        if self._version is None or not self._version.created_ms:
+            return float("nan")
+        return self._clock().timestamp() - self._version.created_ms / 1000
+
+    def _counter(self, name: str, text: str, *labels: str) -> Counter:
+        return Counter(f"penstock_{name}", text, labels, registry=self.registry)
+
+    def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
+        return Gauge(f"penstock_{name}", text, labels, registry=self.registry)
+
+
+class _CountedHistogram(Collector):
+    """A histogram fed with counts per bucket: the workers have counted already, a call per row would be too slow."""
+
+    def __init__(self, name: str, text: str, bounds: Sequence[float]) -> None:
+        self._name, self._text = name, text
+        self._bounds = [*(str(float(bound)) for bound in bounds), "+Inf"]
+        self._counts = [0] * len(self._bounds)
+        self._sum = 0.0
+
+    def add(self, counts: Sequence[int], total: float) -> None:
+        """Add rows per bucket, and the sum of their values."""
+        self._counts = [a + b for a, b in zip(self._counts, counts, strict=True)]
+        self._sum += total
+
+    def collect(self) -> Iterable[HistogramMetricFamily]:
+        """Yield the histogram, its buckets cumulative as Prometheus has them."""
+        cumulative = itertools.accumulate(self._counts)
+        buckets = list(zip(self._bounds, map(float, cumulative), strict=True))
+        yield HistogramMetricFamily(self._name, self._text, buckets=buckets, sum_value=self._sum)

@@ -1,0 +1,87 @@
+"""What the engine, the supervisor and Spark's listener report, brought to metrics, health and the log."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import structlog
+
+from streaming.models.ref import ModelVersion
+from streaming.operations.health import Health
+from streaming.operations.metrics import FinishedBatch, Metrics
+
+_log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class Progress:
+    """One trigger that had data. ``lag`` is, by topic and partition, what was on the topic and not in the batch."""
+
+    batch: int
+    rows: int
+    seconds: float
+    lag: Mapping[str, Mapping[int, int]]
+
+
+@dataclass(frozen=True)
+class JobObserver:
+    """One for the job; its methods are the engine's, the supervisor's and the listener's callbacks, all quick."""
+
+    metrics: Metrics
+    health: Health
+
+    def batch_finished(self, report: FinishedBatch) -> None:
+        """A batch is written and recorded."""
+        self.metrics.batch_finished(report)
+        self.health.query_progressed()
+        outcome = report.outcome
+        _log.info(
+            "batch finished",
+            batch=report.batch,
+            version=report.version.version,
+            rows=report.rows_in,
+            predictions=outcome.predictions,
+            dead_letters=dict(outcome.dead_letters),
+            seconds=round(report.seconds, 3),
+            phases={phase: round(seconds, 3) for phase, seconds in report.phases.items()},
+        )
+
+    def batch_failed(self, version: ModelVersion, problem: str) -> None:
+        """An attempt at a batch failed in the model."""
+        self.metrics.batch_failed(version)
+        _log.error("batch failed in the model", version=version.version, problem=problem)
+
+    def invariant_broken(self, rows_in: int, rows_out: int) -> None:
+        """A batch's rows in are not its rows out; the job stops."""
+        self.metrics.invariant_broken()
+        self.health.failed(f"a batch had {rows_in} rows in and {rows_out} out")
+        _log.critical("rows in are not rows out", rows_in=rows_in, rows_out=rows_out)
+
+    def query_started(self) -> None:
+        """A query runs."""
+        self.health.query_started()
+        _log.info("query started")
+
+    def query_failed(self, problem: str, pause: float) -> None:
+        """A query failed and is started again after ``pause`` seconds."""
+        self.metrics.query_restarted()
+        first_line = next(iter(problem.splitlines()), "no message")
+        self.health.query_stopped(f"the query failed and starts again in {pause:.0f} s: {first_line}")
+        _log.error("query failed", pause_seconds=pause, problem=problem)
+
+    def progressed(self, progress: Progress) -> None:
+        """A trigger with data ended."""
+        self.health.query_progressed()
+        for topic, lag in progress.lag.items():
+            self.metrics.lag_measured(topic, lag)
+
+    def idle(self) -> None:
+        """A trigger found nothing to do."""
+        self.health.query_progressed()
+        self.metrics.caught_up()
+
+    def terminated(self, problem: str | None) -> None:
+        """The query ended; ``problem`` is ``None`` if it was asked to."""
+        if problem is None:
+            self.health.query_stopped("the query was stopped")

@@ -1,0 +1,1 @@
+"""Events and a model in, predictions out: one function for every engine."""

@@ -1,0 +1,43 @@
+"""A column's value as the bin of the reference profile that it falls into, in Spark's own expressions."""
+
+from __future__ import annotations
+
+from pyspark.sql import Column
+from pyspark.sql import functions as F
+
+from streaming.events import columns as c
+from streaming.models.profile import NON_FINITE_BIN, NULL_BIN, OTHER_BIN, ColumnProfile, ReferenceProfile
+
+
+def bin_of(value: Column, profile: ColumnProfile) -> Column:
+    """Return the bin id (0 to 255) of ``value``, which is the column that ``profile`` describes."""
+    known = _numeric(value, profile.edges) if profile.kind == "numeric" else _category(value, profile.categories)
+    return F.when(value.isNull(), F.lit(NULL_BIN)).otherwise(known)
+
+
+def _numeric(value: Column, edges: tuple[float, ...]) -> Column:
+    number = value.cast("double")
+    # NaN is greater than every number in Spark, so one comparison finds it and infinity both.
+    found = F.when(F.abs(number) >= float("inf"), F.lit(NON_FINITE_BIN))
+    for position, edge in enumerate(edges):
+        found = found.when(number < edge, F.lit(position))
+    return found.otherwise(F.lit(len(edges)))
+
+
+def _category(value: Column, categories: tuple[str, ...]) -> Column:
+    known = F.array(*(F.lit(category) for category in categories)) if categories else F.lit([]).cast("array<string>")
+    # array_position counts from one and gives zero for a value that is not there.
+    place = F.array_position(known, value.cast("string")).cast("int")
+    return F.when(place == 0, F.lit(OTHER_BIN)).otherwise(place - 1)
+
+
+def bins(profile: ReferenceProfile | None) -> Column:
+    """Return the bin ids of a scored row's profiled columns as an array; null where the version has no profile."""
+    if profile is None:
+        return F.lit(None).cast("array<smallint>")
+    return F.array(*(bin_of(F.col(_scored(column.name)), column).cast("smallint") for column in profile.columns))
+
+
+def _scored(name: str) -> str:
+    """A profile speaks of ``prediction`` and ``confidence``; in a scored frame they have Penstock's own names."""
+    return {"prediction": c.PREDICTION, "confidence": c.CONFIDENCE}.get(name, f"`{name}`")

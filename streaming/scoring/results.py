@@ -1,0 +1,51 @@
+"""A pipeline's own output columns to the ones every caller knows, as selections made once per version.
+
+Building an expression from Python takes a call into the JVM each, hundreds for one batch; the expressions themselves
+hold no data and serve every batch of a version.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pyspark.ml.functions import vector_to_array
+from pyspark.sql import Column
+from pyspark.sql import functions as F
+
+from schemas.dead_letter import Reason
+from streaming.events import columns as c
+from streaming.models.profile import ReferenceProfile
+from streaming.scoring.bins import bins
+from streaming.scoring.stages import Outputs
+
+Selections = tuple[list[Column], ...]
+"""To be applied one after the other, each by ``DataFrame.select``."""
+
+
+def result_selections(outputs: Outputs, features: Sequence[str], profile: ReferenceProfile | None) -> Selections:
+    """Return what follows the pipeline: named outputs, then confidence, then the verdict on them and the bins."""
+    quoted = [F.col(f"`{name}`") for name in features]
+    envelope = [F.col(name) for name in c.ENVELOPE if name != c.VERDICT]
+    kept = [*(F.col(name) for name in c.SOURCE), *envelope, *quoted]
+    probability = vector_to_array(F.col(outputs.probability)) if outputs.probability else _nothing("array<double>")
+    label = F.col(outputs.label) if outputs.label else _nothing("string")
+    prediction = F.col(outputs.prediction).cast("double")
+    named = [prediction.alias(c.PREDICTION), probability.alias(c.PROBABILITY), label.alias(c.LABEL)]
+    results = [F.col(name) for name in (c.PREDICTION, c.PROBABILITY, c.LABEL, c.CONFIDENCE)]
+    return (
+        [*kept, F.col(c.VERDICT), *named],
+        [F.col("*"), F.array_max(c.PROBABILITY).alias(c.CONFIDENCE)],
+        [*kept, *results, _verdict().alias(c.VERDICT), bins(profile).alias(c.BINS)],
+    )
+
+
+def _verdict() -> Column:
+    """Keep the verdict on the event, and reject a prediction that is null, NaN or infinite."""
+    prediction, confidence = F.col(c.PREDICTION), F.col(c.CONFIDENCE)
+    # NaN is greater than every number in Spark, so one comparison finds it and infinity both.
+    invalid = prediction.isNull() | (F.abs(prediction) >= float("inf")) | F.coalesce(F.isnan(confidence), F.lit(False))
+    return F.coalesce(c.VERDICT, F.when(invalid, F.lit(Reason.INVALID_PREDICTION.value)))
+
+
+def _nothing(kind: str) -> Column:
+    return F.lit(None).cast(kind)

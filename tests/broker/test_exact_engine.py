@@ -1,0 +1,218 @@
+"""The exact engine over a real broker: every input offset ends in exactly one prediction or one dead letter."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, NewPartitions
+from pyspark.errors import StreamingQueryException
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from streaming.adapters.kafka import KafkaAdmin
+from streaming.delivery.marks import Mark
+from streaming.engines.task import pipeline_of
+from streaming.errors import PenstockError
+from streaming.models.served import ServedModel
+from streaming.scoring.pipeline import SparkPipeline
+from tests.support.engine import Bench, event
+from tests.support.eventually import eventually
+from tests.support.kafka import MakeTopic
+from tests.support.models import fit_pipeline, load, package, renumbered, retyped
+
+
+@pytest.fixture(scope="module")
+def model(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> ServedModel:
+    return load(spark, package(fit_pipeline(spark), tmp_path_factory.mktemp("model")))
+
+
+@pytest.fixture
+def bench(spark: SparkSession, broker: str, make_topic: MakeTopic, model: ServedModel, tmp_path: Path) -> Bench:
+    topic = make_topic("features", partitions=2, retention_ms=-1)
+    made = Bench(spark, broker, topic, tmp_path, f"app-{uuid4().hex[:8]}")
+    made.slot.swap(model)
+    return made
+
+
+def test_every_event_becomes_one_prediction_in_its_partition_and_order(bench: Bench) -> None:
+    for partition in (0, 1):
+        bench.send([event(i + 100 * partition) for i in range(50)], partition, key=b"k", timestamp=1357017300000)
+    bench.run()
+    got = bench.read(".out")
+    assert [json.loads(m.value())["event_id"] for m in got] == [f"e{i}" for i in range(50)] + [
+        f"e{i + 100}" for i in range(50)
+    ]
+    assert {m.key() for m in got} == {b"k"}
+    assert {m.timestamp()[1] for m in got} == {1357017300000}
+    assert bench.read(".dlq") == []
+
+
+def test_a_restart_scores_only_what_is_new(bench: Bench) -> None:
+    bench.send(event(i) for i in range(10))
+    bench.run()
+    bench.send(event(i) for i in range(10, 15))
+    bench.run()
+    assert [p["event_id"] for p in bench.predictions()] == [f"e{i}" for i in range(15)]
+
+
+def test_broken_records_are_dead_letters_with_their_bytes_untouched(bench: Bench) -> None:
+    broken = [b"\xff\xfe", b"{", event(1, carrier="ZZ"), event(2, distance=...), event(3, distance="far"), None]
+    bench.send([event(0), *broken], key=b"k", headers=[("h", b"1"), ("h", b"2")], timestamp=5)
+    bench.run()
+    assert len(bench.predictions()) == 1
+    letters = bench.read(".dlq")
+    assert [m.value() for m in letters] == broken
+    assert {m.key() for m in letters} == {b"k"}
+    assert all(m.headers()[:2] == [("h", b"1"), ("h", b"2")] for m in letters)
+    reasons = [dict(m.headers())["penstock-reason"].decode() for m in letters]
+    assert reasons == [
+        "INVALID_UTF8",
+        "MALFORMED_JSON",
+        "UNSEEN_CATEGORY",
+        "MISSING_FIELD",
+        "WRONG_TYPE",
+        "TOMBSTONE",
+    ]
+
+
+def test_an_event_whose_prediction_is_too_large_for_its_topic_is_kept_as_a_dead_letter(bench: Bench) -> None:
+    admin = KafkaAdmin(bench.kafka, "any")
+    admin.ensure_topic(f"{bench.topic}.out", 2, {"retention.ms": "-1", "max.message.bytes": "20000"})
+    large = event(1, event_id="x" * 18_000)
+    bench.send([event(0), large, event(2)], headers=[("h", b"1")])
+    bench.run()
+    assert [p["event_id"] for p in bench.predictions()] == ["e0", "e2"]
+    (letter,) = bench.read(".dlq")
+    assert letter.value() == large
+    assert dict(letter.headers())["penstock-reason"] == b"PREDICTION_TOO_LARGE"
+    assert letter.headers()[0] == ("h", b"1")
+
+
+def test_a_lost_checkpoint_neither_loses_nor_repeats(bench: Bench, tmp_path: Path) -> None:
+    bench.send(event(i) for i in range(10))
+    bench.run()
+    bench.home = tmp_path / "another"
+    bench.send(event(i) for i in range(10, 15))
+    bench.run()
+    assert [p["event_id"] for p in bench.predictions()] == [f"e{i}" for i in range(15)]
+
+
+def test_a_large_partition_is_cut_into_transactions_that_together_are_complete(bench: Bench) -> None:
+    bench.max_bytes = 1
+    bench.spark.conf.set("spark.sql.execution.arrow.maxRecordsPerBatch", "7")
+    bench.send(event(i) for i in range(50))
+    try:
+        bench.run()
+    finally:
+        bench.spark.conf.set("spark.sql.execution.arrow.maxRecordsPerBatch", "10000")
+    assert [p["event_id"] for p in bench.predictions()] == [f"e{i}" for i in range(50)]
+    assert bench.seen.reports[0].outcome.transactions == 8
+
+
+def test_a_batch_that_is_done_again_skips_what_was_written_and_keeps_its_version(
+    bench: Bench, model: ServedModel
+) -> None:
+    bench.send(event(i) for i in range(10))
+    bench.run()
+    forget_commit(bench, 0)
+    bench.slot.swap(renumbered(model, 2))
+    bench.planned[1] = model
+    bench.send(event(i) for i in range(10, 12))
+    bench.run()
+    assert Counter(p["event_id"] for p in bench.predictions()) == Counter(f"e{i}" for i in range(12))
+    assert [p["model_version"] for p in bench.predictions()] == [1] * 10 + [2] * 2
+    again = bench.seen.reports[1]
+    assert (again.outcome.skipped, again.outcome.predictions, again.version.version) == (10, 0, 1)
+
+
+def test_a_model_that_fails_on_a_batch_gives_way_to_the_last_good_one(bench: Bench, model: ServedModel) -> None:
+    bench.send(event(i) for i in range(5))
+    bench.run()
+    bench.slot.swap(renumbered(replace(model, scorer=retyped(pipeline_of(model), Thrower)), 2))
+    bench.send(event(i) for i in range(5, 25))
+    bench.run()
+    assert [p["event_id"] for p in bench.predictions()] == [f"e{i}" for i in range(25)]
+    assert {p["model_version"] for p in bench.predictions()} == {1}
+    assert len(bench.seen.failures) == 2
+    assert bench.slot.held == {2}
+
+
+@dataclass(frozen=True)
+class Thrower(SparkPipeline):
+    """A real pipeline that cannot be run: every row fails, as with a model whose files are not what they seem."""
+
+    def transform(self, frame: DataFrame) -> DataFrame:
+        return super().transform(frame.withColumn("distance", F.raise_error(F.lit("no such file")).cast("double")))
+
+    def release(self) -> None:
+        """The tests share the model."""
+
+
+def commit(bench: Bench, offset: int, metadata: str) -> None:
+    consumer = Consumer({**bench.kafka, "group.id": bench.application})
+    consumer.commit(offsets=[TopicPartition(bench.topic, 0, offset, metadata)], asynchronous=False)
+    consumer.close()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        pytest.param({"offset": 7}, "offsets 7 to 9 would never be scored", id="a mark was moved back"),
+        pytest.param({"epoch": 99}, "lease epoch 99 has taken over", id="a younger driver wrote"),
+        pytest.param({"topic_id": "other"}, "earlier topic of the same name", id="the topic was made anew"),
+        pytest.param({"application": "other"}, "no committed mark of this application", id="a stranger's mark"),
+    ],
+)
+def test_a_mark_that_does_not_fit_stops_the_job_before_anything_is_written(
+    bench: Bench, change: dict[str, Any], message: str
+) -> None:
+    bench.send(event(i) for i in range(10))
+    bench.run()
+    topic_id = KafkaAdmin(bench.kafka, "any").required_topic(bench.topic).id
+    mark = replace(Mark(10, bench.application, topic_id, 1), **change)
+    commit(bench, mark.offset, mark.metadata)
+    bench.send(event(i) for i in range(10, 15))
+    with pytest.raises((PenstockError, StreamingQueryException), match=message):
+        bench.run()
+    assert len(bench.predictions()) == 10
+
+
+def test_predictions_of_aborted_transactions_and_gaps_in_offsets_do_no_harm(bench: Bench) -> None:
+    producer = Producer({**bench.kafka, "transactional.id": f"{bench.topic}-source"})
+    producer.init_transactions(30)
+    for number, keep in enumerate([True, False, True]):
+        producer.begin_transaction()
+        producer.produce(bench.topic, event(number), partition=0)
+        producer.commit_transaction(30) if keep else producer.abort_transaction(30)
+    bench.run()
+    assert [p["event_id"] for p in bench.predictions()] == ["e0", "e2"]
+    bench.send([event(3)])
+    bench.run()
+    assert [p["event_id"] for p in bench.predictions()] == ["e0", "e2", "e3"]
+
+
+def forget_commit(bench: Bench, batch: int) -> None:
+    """As after a crash between the output and Spark's own commit log."""
+    for name in (f"{batch}", f".{batch}.crc"):
+        (bench.home / "checkpoint" / "commits" / name).unlink()
+
+
+def test_a_partition_that_was_added_is_scored_once_even_if_its_first_batch_is_done_again(bench: Bench) -> None:
+    bench.send([event(0)])
+    bench.run()
+    admin = AdminClient({**bench.kafka})
+    admin.create_partitions([NewPartitions(bench.topic, 3)])[bench.topic].result(10)
+    eventually(lambda: KafkaAdmin(bench.kafka, "any").required_topic(bench.topic).partitions == 3)
+    bench.send((event(i) for i in range(1, 6)), partition=2)
+    bench.run()
+    forget_commit(bench, 1)
+    bench.run()
+    assert sorted(p["event_id"] for p in bench.predictions()) == [f"e{i}" for i in range(6)]
+    assert bench.seen.reports[-1].outcome.skipped == 5

@@ -1,0 +1,76 @@
+"""What every test may ask for. Nothing heavy is imported here: unit tests must start at once."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+    from tests.support.kafka import MakeTopic
+
+ROOT = Path(__file__).resolve().parents[1]
+HOME = ROOT / ".penstock"
+LEVELS = ("unit", "spark", "broker", "e2e")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give each test the marker of its folder; in unit tests a warning is an error."""
+    tests = ROOT / "tests"
+    for item in items:
+        level = item.path.relative_to(tests).parts[0]
+        if level in LEVELS:
+            item.add_marker(level)
+        if level == "unit":
+            item.add_marker(pytest.mark.filterwarnings("error"), append=False)
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The checkout's folder."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The bootstrap servers of a real Kafka broker."""
+    from tests.support.kafka import a_broker
+
+    with a_broker(HOME, tmp_path_factory.mktemp("broker")) as address:
+        yield address
+
+
+@pytest.fixture(scope="session")
+def make_topic(broker: str) -> MakeTopic:
+    """Create a topic with a name of its own: ``make_topic("features", partitions=4, retention_ms=-1)``."""
+    from tests.support.kafka import topic_maker
+
+    return topic_maker(broker)
+
+
+@pytest.fixture(scope="session")
+def tracking_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URI of a real MLflow tracking server with served artifacts."""
+    from streaming.local.processes import free_port
+    from streaming.local.tracking import start_tracking_server
+
+    with start_tracking_server(tmp_path_factory.mktemp("mlflow"), free_port(), os.environ) as server:
+        server.wait_ready()
+        yield server.address
+
+
+@pytest.fixture(scope="session")
+def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
+    """The one Spark session of a test run, with the Kafka connector on its class path."""
+    from tests.support.sparks import a_session
+
+    os.environ["PYSPARK_PYTHON"] = sys.executable
+    session = a_session(HOME, tmp_path_factory.mktemp("spark"))
+    yield session
+    session.stop()

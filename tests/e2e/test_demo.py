@@ -1,0 +1,92 @@
+"""The demonstration as a newcomer runs it, over one month instead of four."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from jobs.demo_events import BROKEN, BROKEN_EVERY
+from tests.support.commands import ROOT, environment
+from tests.support.eventually import eventually
+
+SCRIPT = """
+from datetime import datetime, timezone
+from pathlib import Path
+from jobs.demo import demo
+demo(Path(".penstock"), datetime(2013, 5, 1, tzinfo=timezone.utc))
+"""
+PATIENCE = 420.0
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / ".penstock").mkdir()
+    (tmp_path / ".penstock" / "jars").symlink_to(ROOT / ".penstock" / "jars")
+    return tmp_path
+
+
+@pytest.fixture
+def run(folder: Path) -> Iterator[subprocess.Popen[str]]:
+    (folder / "one_month.py").write_text(SCRIPT)
+    process = subprocess.Popen(
+        [sys.executable, "one_month.py"],
+        cwd=folder,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    yield process
+    if process.poll() is None:
+        process.terminate()
+    process.communicate(timeout=60)
+
+
+def left_over(folder: Path) -> list[str]:
+    """Return the command lines of the processes that have something to do with ``folder``."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.cwd() == str(folder) or any(str(folder) in part for part in process.cmdline()):
+                found.append(" ".join(process.cmdline()))
+        except (psutil.NoSuchProcess, psutil.AccessDenied):
+            continue
+    return found
+
+
+def test_the_demonstration_swaps_under_load_and_accounts_for_every_event(
+    run: subprocess.Popen[str], folder: Path
+) -> None:
+    out, err = run.communicate(timeout=PATIENCE)
+    assert run.returncode == 0, out + err
+    summary = json.loads((folder / "build" / "demo" / "summary.json").read_text())
+    assert (summary["missing"], summary["duplicates"], summary["unexpected"]) == (0, 0, 0)
+    departures = summary["predictions"]
+    assert 27_000 < departures < 30_000
+    assert summary["dead_letters"] == departures // BROKEN_EVERY == min(summary["dead_letters"], len(BROKEN))
+    assert summary["events_in"] == departures + summary["dead_letters"]
+    assert (summary["swap_from"], summary["swap_to"]) == (1, 2)
+    assert summary["swap_seconds"] > 0
+    assert all(part["predictions"] >= departures / 5 for part in summary["versions"].values())
+    assert all(0.55 < part["auc"] < 0.9 for part in summary["versions"].values())
+    assert "every event came out exactly once" in " ".join(out.split())
+    assert "Traceback" not in err
+    assert left_over(folder) == []
+
+
+def test_a_demonstration_that_is_interrupted_leaves_no_process(run: subprocess.Popen[str], folder: Path) -> None:
+    assert run.stdout is not None
+    for line in run.stdout:
+        if "training v1" in line:
+            break
+    assert len(left_over(folder)) > 1
+    run.send_signal(signal.SIGTERM)
+    assert run.wait(60) != 0
+    eventually(lambda: not left_over(folder), timeout=30.0)

@@ -1,0 +1,105 @@
+"""Training as a user runs it: a process, a file of their own, a real tracking server."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+from mlflow import MlflowClient
+from pyspark.sql import SparkSession
+
+from streaming.adapters.mlflow_registry import MlflowRegistry
+from streaming.local.processes import free_port
+from streaming.models.cache import CachedModel
+from streaming.models.digest import tree_digest
+from streaming.models.reader import PackageReader
+from streaming.models.ref import ModelSelector
+from streaming.scoring.loader import SparkPipelineLoader
+from streaming.settings import EventSettings, ModelSettings
+from tests.support.commands import penstock
+from tests.support.rides import ride_settings, rides
+
+PATIENCE = 300.0
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    rides().to_csv(tmp_path / "rides.csv", index=False)
+    train = ride_settings(data="rides.csv").model_dump(mode="json", exclude_unset=True)
+    path = tmp_path / "penstock.yaml"
+    path.write_text(yaml.safe_dump({"model": {"name": tmp_path.name}, "train": train}))
+    return path
+
+
+def train(config: Path, tracking_uri: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = ("train", "--config", str(config), *arguments)
+    return penstock(*command, cwd=config.parent, extra={"MLFLOW_TRACKING_URI": tracking_uri}, timeout=PATIENCE)
+
+
+def test_a_users_own_file_becomes_a_version_that_passes_every_check(
+    config: Path, tracking_server: str, spark: SparkSession, tmp_path: Path
+) -> None:
+    name = tmp_path.name
+    done = train(config, tracking_server, "--alias", "champion", "--stage", "Production")
+    assert done.returncode == 0, done.stderr
+    assert f"{name} v1, alias champion, stage Production" in " ".join(done.stdout.split())
+    assert "WARN" not in done.stdout + done.stderr
+
+    registry = MlflowRegistry(tracking_server, 10.0)
+    version = registry.resolve(ModelSelector(name, "alias", "champion"))
+    assert registry.resolve(ModelSelector(name, "stage", "Production")).version == version.version == 1
+    target = tmp_path / "downloaded"
+    target.mkdir()
+    registry.download(version, target)
+    assert version.tags["penstock.digest"] == tree_digest(target)
+
+    cached = CachedModel(target, version, version.tags["penstock.digest"])
+    package = PackageReader(ModelSettings(name=name), spark.version).read(cached)
+    assert {c.name: c.required for c in package.signature.columns}["humidity"] is False
+    assert package.profile is not None
+    assert package.profile.rows == 400
+    assert package.golden is not None
+    assert len(package.golden.rows) == 8
+    SparkPipelineLoader(spark, EventSettings(), 65_536).load(package, package.pipeline_dir.as_uri())
+
+    run = MlflowClient(tracking_server).get_run(version.run_id)
+    assert run.info.status == "FINISHED"
+    assert {"accuracy", "precision", "recall", "f1", "auc", "pr_auc", "log_loss"} == set(run.data.metrics)
+    assert run.data.params["algorithm"] == "logistic_regression"
+    assert run.data.tags["penstock.data.digest"].startswith("sha256:")
+    assert run.data.tags["penstock.data.to"] == "2024-01-01T06:39:00.000Z"
+
+
+def test_a_run_that_fails_says_why_is_marked_as_failed_and_registers_nothing(
+    config: Path, tracking_server: str, tmp_path: Path
+) -> None:
+    done = train(
+        config, tracking_server, "--set", "train.parameters={maxItr: 5}", "--set", f"train.experiment={tmp_path}"
+    )
+    assert done.returncode == 2
+    assert "train.parameters.maxItr is no parameter of LogisticRegression" in " ".join(done.stderr.split())
+    assert "Traceback" not in done.stderr
+    client = MlflowClient(tracking_server)
+    experiment = client.get_experiment_by_name(str(tmp_path))
+    assert experiment is not None
+    assert [run.info.status for run in client.search_runs([experiment.experiment_id])] == ["FAILED"]
+    assert not client.search_model_versions(f"name = '{tmp_path.name}'")
+
+
+def test_without_a_server_nothing_is_written_anywhere(config: Path) -> None:
+    done = train(config, "")
+    assert done.returncode == 2
+    assert "no tracking server: set model.tracking_uri" in " ".join(done.stderr.split())
+    assert {path.name for path in config.parent.iterdir()} == {"rides.csv", "penstock.yaml"}
+
+
+def test_a_server_that_is_not_there_is_said_soon(config: Path) -> None:
+    began = time.monotonic()
+    done = train(config, f"http://127.0.0.1:{free_port()}")
+    assert done.returncode == 4
+    assert "Check model.tracking_uri" in " ".join(done.stderr.split())
+    assert "Traceback" not in done.stderr
+    assert time.monotonic() - began < 120

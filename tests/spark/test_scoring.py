@@ -1,0 +1,212 @@
+"""Loading a pipeline, refusing an unsafe one, and scoring with any kind of model."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pyspark.ml import Pipeline, PipelineModel
+from pyspark.ml.classification import LogisticRegression, RandomForestClassifier
+from pyspark.ml.clustering import KMeans
+from pyspark.ml.feature import IndexToString, SQLTransformer, StringIndexer, VectorAssembler
+from pyspark.ml.regression import LinearRegression
+from pyspark.sql import DataFrame, Row, SparkSession
+from pyspark.sql import functions as F
+from pyspark.sql.types import DoubleType
+
+from streaming.delivery.envelope import Stamp, envelop
+from streaming.engines.isolate import isolate
+from streaming.engines.task import pipeline_of
+from streaming.errors import CandidateRefusedError, ScoringError
+from streaming.events import columns as c
+from streaming.models.golden import GoldenRow, GoldenRows
+from streaming.models.package import ModelPackage
+from streaming.models.profile import NULL_BIN, OTHER_BIN, ColumnProfile, ReferenceProfile
+from streaming.models.served import ServedModel
+from streaming.models.signature import Column, Signature
+from streaming.offsets import OffsetRange
+from streaming.scoring.pipeline import SparkPipeline
+from streaming.scoring.score import score
+from tests.support.engine import event
+from tests.support.models import fit_pipeline, load, package, retyped
+
+RECORD = (
+    "key binary, value binary, headers array<struct<key string, value binary>>, partition int, offset long,"
+    " timestamp timestamp"
+)
+STAMP_TIME = "2026-01-01T00:00:00.000Z"
+
+
+def records(spark: SparkSession, *values: bytes) -> DataFrame:
+    moment = datetime(2013, 7, 1)  # noqa: DTZ001 - naive, in the session's UTC
+    return spark.createDataFrame([(None, v, None, 0, i, moment) for i, v in enumerate(values)], RECORD)
+
+
+def training(spark: SparkSession) -> DataFrame:
+    rows = [("UA" if i % 2 else "AA", float(i), float(i > 50), "late" if i > 50 else "fine") for i in range(100)]
+    return spark.createDataFrame(rows, "carrier string, distance double, label double, word string")
+
+
+def assembler(handle_invalid: str = "error") -> VectorAssembler:
+    return VectorAssembler(inputCols=["distance"], outputCol="features", handleInvalid=handle_invalid)
+
+
+def fit(spark: SparkSession, *stages: Any) -> PipelineModel:
+    return Pipeline(stages=list(stages)).fit(training(spark))
+
+
+def labelled(spark: SparkSession) -> PipelineModel:
+    words = StringIndexer(inputCol="word", outputCol="target").fit(training(spark))
+    fitted = Pipeline(stages=[assembler(), LogisticRegression(labelCol="target")]).fit(words.transform(training(spark)))
+    decode = IndexToString(inputCol="prediction", outputCol="answer", labels=words.labels)
+    return PipelineModel([*fitted.stages, decode])
+
+
+KINDS: dict[str, tuple[Callable[[SparkSession], PipelineModel], bool]] = {
+    "classifier": (lambda spark: fit(spark, assembler(), LogisticRegression()), True),
+    "forest": (lambda spark: fit(spark, assembler(), RandomForestClassifier(numTrees=3)), True),
+    "regressor": (lambda spark: fit(spark, assembler(), LinearRegression(predictionCol="guess")), False),
+    "clusterer": (lambda spark: fit(spark, assembler(), KMeans(k=2, seed=1)), False),
+    "nested pipeline": (lambda spark: PipelineModel([fit(spark, assembler(), LogisticRegression())]), True),
+}
+
+
+def scored(spark: SparkSession, model: ServedModel, *values: bytes) -> list[Row]:
+    return score(records(spark, *values), pipeline_of(model)).collect()
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=list(KINDS))
+def test_any_kind_of_model_scores_and_its_output_is_read_from_the_last_stage(
+    kind: str, spark: SparkSession, tmp_path: Path
+) -> None:
+    make, has_probability = KINDS[kind]
+    low, high, broken = scored(spark, load(spark, package(make(spark), tmp_path)), event(1), event(99), b"{")
+    assert (low[c.VERDICT], high[c.VERDICT], broken[c.VERDICT]) == (None, None, "MALFORMED_JSON")
+    assert low[c.PREDICTION] != high[c.PREDICTION]
+    assert (high[c.PROBABILITY] is not None) == has_probability
+    if has_probability:
+        assert high[c.CONFIDENCE] == max(high[c.PROBABILITY])
+
+
+def test_a_decoded_class_comes_out_as_the_label(spark: SparkSession, tmp_path: Path) -> None:
+    low, high = scored(spark, load(spark, package(labelled(spark), tmp_path)), event(1), event(99))
+    assert (low[c.LABEL], high[c.LABEL]) == ("fine", "late")
+
+
+def skipping(spark: SparkSession) -> PipelineModel:
+    return fit_pipeline(spark, handle_invalid="skip")
+
+
+def with_sql(spark: SparkSession) -> PipelineModel:
+    return fit(spark, SQLTransformer(statement="SELECT * FROM __THIS__"), assembler(), LogisticRegression())
+
+
+def without_prediction(spark: SparkSession) -> PipelineModel:
+    return fit(spark, assembler())
+
+
+@pytest.mark.parametrize(
+    ("make", "reason"),
+    [
+        pytest.param(skipping, "UNSAFE_PLAN", id="skips rows"),
+        pytest.param(with_sql, "STAGE_NOT_ALLOWED", id="runs its own SQL"),
+        pytest.param(without_prediction, "NO_PREDICTION", id="predicts nothing"),
+    ],
+)
+def test_an_unsafe_pipeline_is_refused(
+    make: Callable[[SparkSession], PipelineModel], reason: str, spark: SparkSession, tmp_path: Path
+) -> None:
+    with pytest.raises(CandidateRefusedError) as caught:
+        load(spark, package(make(spark), tmp_path))
+    assert caught.value.reason == reason
+
+
+def test_a_class_that_is_not_sparks_own_is_refused_before_it_is_loaded(spark: SparkSession, tmp_path: Path) -> None:
+    made = package(fit_pipeline(spark), tmp_path)
+    part = next((tmp_path / "sparkml" / "stages").glob("0_*/metadata/part-*"))
+    metadata = json.loads(part.read_text())
+    part.write_text(json.dumps({**metadata, "class": "com.example.Surprise"}))
+    with pytest.raises(CandidateRefusedError, match=r"com\.example\.Surprise"):
+        load(spark, made)
+
+
+def golden(prediction: float, probability: tuple[float, ...] = ()) -> GoldenRows:
+    return GoldenRows((GoldenRow({"carrier": "UA", "distance": 99, "gust": None}, prediction, probability),))
+
+
+def test_golden_rows_decide_whether_a_version_gives_here_what_it_gave_at_training(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    made = package(fit_pipeline(spark), tmp_path)
+    good = scored(spark, load(spark, made), event(99))[0]
+    rows = golden(good[c.PREDICTION], tuple(good[c.PROBABILITY]))
+    assert load(spark, _with(made, golden=rows)).version.version == 1
+    with pytest.raises(CandidateRefusedError, match="GOLDEN_ROW_FAILED"):
+        load(spark, _with(made, golden=golden(1.0 - good[c.PREDICTION])))
+
+
+def _with(made: ModelPackage, **changes: Any) -> ModelPackage:
+    return replace(made, **changes)
+
+
+def test_a_profiled_version_gives_each_row_its_bins(spark: SparkSession, tmp_path: Path) -> None:
+    profile = ReferenceProfile(
+        (
+            ColumnProfile("distance", "numeric", {}, edges=(10.0, 50.0)),
+            ColumnProfile("carrier", "categorical", {}, categories=("AA",)),
+            ColumnProfile("gust", "numeric", {}, edges=(1.0,)),
+            ColumnProfile("prediction", "numeric", {}, edges=(0.5,)),
+        ),
+        rows=100,
+    )
+    model = load(spark, _with(package(fit_pipeline(spark), tmp_path), profile=profile))
+    low, high = scored(spark, model, event(5, carrier="AA"), event(99, gust=0.5))
+    assert low[c.BINS] == [0, 0, NULL_BIN, 0]
+    assert high[c.BINS] == [2, OTHER_BIN, 0, 1]
+
+
+def test_the_envelope_is_the_contract(spark: SparkSession, tmp_path: Path) -> None:
+    from jsonschema import Draft202012Validator
+
+    contract = json.loads(Path("schemas/contracts/prediction.json").read_text())
+    for kind, (make, _) in KINDS.items():
+        model = load(spark, package(make(spark), tmp_path / kind))
+        stamp = Stamp("features", model.version, "champion", STAMP_TIME)
+        (row,) = envelop(score(records(spark, event(7)), pipeline_of(model)), stamp).collect()
+        Draft202012Validator(contract).validate(json.loads(row["value"]))
+
+
+def test_the_rows_on_which_a_pipeline_throws_are_found_and_no_others(spark: SparkSession, tmp_path: Path) -> None:
+    pipeline = pipeline_of(load(spark, package(fit_pipeline(spark), tmp_path)))
+    thrower = retyped(pipeline, _Thrower)
+    frame = records(spark, *(event(i) for i in range(40)))
+    ranges = {0: OffsetRange(0, 40)}
+    assert isolate(frame, thrower, ranges, most=5) == ((0, 13), (0, 26), (0, 39))
+    with pytest.raises(ScoringError, match="more than 2 rows"):
+        isolate(frame, thrower, ranges, most=2)
+
+
+@dataclass(frozen=True)
+class _Thrower(SparkPipeline):
+    """A real pipeline behind a function that throws for some distances, as a user's own stage might."""
+
+    def transform(self, frame: DataFrame) -> DataFrame:
+        @F.udf(DoubleType())
+        def unlucky(distance: float) -> float:
+            if distance and distance % 13 == 0:
+                raise ValueError("unlucky")
+            return distance
+
+        return super().transform(frame.withColumn("distance", unlucky("distance")))
+
+
+def test_a_signature_column_that_no_stage_reads_does_no_harm(spark: SparkSession, tmp_path: Path) -> None:
+    wide = Signature((Column("distance", "double"), Column("unused", "string", required=False)))
+    made = package(fit(spark, assembler(), LogisticRegression()), tmp_path, signature=wide)
+    (row,) = scored(spark, load(spark, made), event(99, carrier=...))
+    assert row[c.PREDICTION] == 1.0

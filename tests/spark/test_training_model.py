@@ -1,0 +1,145 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from pyspark.ml import PipelineModel
+from pyspark.sql import DataFrame, Row, SparkSession
+from pyspark.sql import functions as F
+
+from streaming.errors import ConfigurationError
+from streaming.models.golden import GoldenRows
+from streaming.models.profile import NON_FINITE_BIN, NULL_BIN, OTHER_BIN, ColumnProfile, ReferenceProfile
+from streaming.scoring.bins import bin_of
+from streaming.scoring.plan import check_plan
+from streaming.training.dataset import LABEL, Dataset, load_dataset
+from streaming.training.evaluate import evaluate
+from streaming.training.golden import UNSEEN, golden_rows
+from streaming.training.pipeline import build_classifier, build_pipeline
+from streaming.training.profile import build_profile
+from tests.support.rides import ride_settings, rides
+
+
+@pytest.fixture(scope="module")
+def dataset(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    path = tmp_path_factory.mktemp("data") / "rides.parquet"
+    rides().to_parquet(path, coerce_timestamps="us")
+    loaded = load_dataset(spark, ride_settings(data=str(path)))
+    loaded.frame.cache()
+    return loaded
+
+
+@pytest.fixture(scope="module")
+def model(dataset: Dataset) -> PipelineModel:
+    return build_pipeline(dataset, ride_settings()).fit(dataset.frame)
+
+
+@pytest.fixture(scope="module")
+def scored(model: PipelineModel, dataset: Dataset) -> DataFrame:
+    return model.transform(dataset.frame).cache()
+
+
+@pytest.mark.parametrize("algorithm", ["logistic_regression", "gradient_boosted_trees", "random_forest"])
+def test_each_algorithm_learns_better_than_guessing(dataset: Dataset, algorithm: str) -> None:
+    parameters = {} if algorithm == "logistic_regression" else {"maxDepth": 3}
+    settings = ride_settings(algorithm=algorithm, parameters=parameters)
+    predictions = build_pipeline(dataset, settings).fit(dataset.frame).transform(dataset.frame)
+    metrics = evaluate(predictions, 2)
+    assert set(metrics) == {"accuracy", "precision", "recall", "f1", "log_loss", "auc", "pr_auc"}
+    assert metrics["auc"] > 0.7
+
+
+def test_missing_numbers_and_new_categories_are_scored_and_no_row_is_lost(
+    spark: SparkSession, model: PipelineModel, dataset: Dataset
+) -> None:
+    known = Row(km=3.0, seats=2, humidity=None, city="Bern", sky="sun")
+    rows = [known, Row(km=3.0, seats=2, humidity=50.0, city="Zug", sky="snow")]
+    frame = spark.createDataFrame(rows, dataset.frame.select(*dataset.signature.names).schema)
+    found = model.transform(frame)
+    check_plan(found)
+    assert [0 <= row["probability"][1] <= 1 for row in found.collect()] == [True, True]
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        pytest.param({"maxItr": 5}, "maxItr is no parameter of LogisticRegression; use .*maxIter", id="misspelt"),
+        pytest.param({"maxIter": 2.5}, "which Spark refuses", id="not whole"),
+    ],
+)
+def test_a_wrong_parameter_is_said(parameters: dict[str, float], message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
+        build_classifier(ride_settings(parameters=parameters))
+
+
+def test_metrics_are_those_of_the_confusion_matrix(spark: SparkSession) -> None:
+    from pyspark.ml.linalg import Vectors
+
+    # Two right and one wrong of class 1 (one missed), one right of class 0.
+    outcomes = [(1.0, 1.0), (1.0, 1.0), (1.0, 0.0), (0.0, 1.0), (0.0, 0.0)]
+    rows = [(p, Vectors.dense([1 - p, p]), Vectors.dense([-p, p]), y) for p, y in outcomes]
+    metrics = evaluate(spark.createDataFrame(rows, ["prediction", "probability", "rawPrediction", LABEL]), 2)
+    assert metrics["accuracy"] == pytest.approx(3 / 5)
+    assert (metrics["precision"], metrics["recall"], metrics["f1"]) == pytest.approx((2 / 3, 2 / 3, 2 / 3))
+
+
+def test_golden_rows_are_reproduced_by_the_saved_model_and_survive_their_file(
+    spark: SparkSession, model: PipelineModel, dataset: Dataset, tmp_path: Path
+) -> None:
+    model.write().save((tmp_path / "m").as_uri())
+    loaded = PipelineModel.load((tmp_path / "m").as_uri())
+    expected = golden_rows(spark, loaded, dataset.frame, dataset.signature)
+    assert GoldenRows.from_json(expected.to_json()) == expected
+    assert golden_rows(spark, model, dataset.frame.repartition(3), dataset.signature) == expected
+    assert any(row.features["city"] == UNSEEN for row in expected.rows)
+    assert any(row.features["humidity"] is None for row in expected.rows)
+    assert all(sum(row.probability) == pytest.approx(1) for row in expected.rows)
+
+
+def test_every_row_falls_into_one_bin_of_every_column(scored: DataFrame, dataset: Dataset) -> None:
+    profile = build_profile(scored, dataset.signature, 2)
+    assert [c.name for c in profile.columns] == [*dataset.signature.names, "prediction", "confidence"]
+    assert profile.rows == 400
+    assert all(sum(column.counts.values()) == 400 for column in profile.columns)
+    assert ReferenceProfile.from_json(profile.to_json()) == profile
+
+
+def test_the_bins_are_deciles_and_categories_with_nulls_apart(scored: DataFrame, dataset: Dataset) -> None:
+    columns = {column.name: column for column in build_profile(scored, dataset.signature, 2).columns}
+    assert len(columns["km"].edges) == 9
+    assert all(30 <= count <= 50 for count in columns["km"].counts.values())
+    assert columns["humidity"].counts[NULL_BIN] == 58
+    assert columns["city"].categories == ("Basel", "Bern", "Chur")
+    assert columns["prediction"].edges == (1.0,)
+
+
+def test_a_column_that_is_mostly_one_value_is_cut_in_its_tails(scored: DataFrame, dataset: Dataset) -> None:
+    dry = scored.withColumn("km", F.when(scored["km"] > 18, scored["km"]).otherwise(0.0))
+    columns = {column.name: column for column in build_profile(dry, dataset.signature, 2).columns}
+    assert len(columns["km"].edges) >= 2
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        pytest.param("-1e300", 0, id="below all"),
+        pytest.param("1.0", 1, id="on an edge"),
+        pytest.param("2.5", 2, id="the last"),
+        pytest.param("null", NULL_BIN, id="null"),
+        pytest.param("'NaN'", NON_FINITE_BIN, id="NaN"),
+        pytest.param("'-Infinity'", NON_FINITE_BIN, id="infinity"),
+    ],
+)
+def test_a_number_has_its_bin(spark: SparkSession, value: str, expected: int) -> None:
+    frame = spark.sql(f"select cast({value} as double) as x")
+    profile = ColumnProfile("x", "numeric", {}, edges=(1.0, 2.0))
+    assert frame.select(bin_of(frame["x"], profile)).collect()[0][0] == expected
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"), [("'a'", 0), ("'b'", 1), ("'zz'", OTHER_BIN), ("cast(null as string)", NULL_BIN)]
+)
+def test_a_category_has_its_bin(spark: SparkSession, value: str, expected: int) -> None:
+    frame = spark.sql(f"select {value} as x")
+    profile = ColumnProfile("x", "categorical", {}, categories=("a", "b"))
+    assert frame.select(bin_of(frame["x"], profile)).collect()[0][0] == expected

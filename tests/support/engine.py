@@ -1,0 +1,155 @@
+"""An exact engine over a real broker and a real query, wired as the job wires it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from confluent_kafka import Consumer, Producer, TopicPartition
+from pyspark.sql import SparkSession
+
+from streaming.adapters.kafka import KafkaAdmin
+from streaming.adapters.kafka_config import client_config, spark_options
+from streaming.adapters.kafka_ledger import KafkaLedger
+from streaming.clock import system_clock
+from streaming.delivery.marks import Mark, Writer
+from streaming.delivery.plan import Limits, Targets
+from streaming.engines.checkpoint import Checkpoint, local_reader
+from streaming.engines.exact import ExactEngine, ExactPorts, Tolerance
+from streaming.engines.report import BatchReport
+from streaming.engines.source import read_stream
+from streaming.engines.start import decide_start
+from streaming.engines.task import WriteTarget
+from streaming.models.ref import ModelVersion
+from streaming.models.served import ServedModel
+from streaming.models.slot import Slot
+
+
+@dataclass
+class Recorder:
+    """An observer that remembers."""
+
+    reports: list[BatchReport] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
+
+    def batch_finished(self, report: BatchReport) -> None:
+        self.reports.append(report)
+
+    def batch_failed(self, version: ModelVersion, problem: str) -> None:
+        self.failures.append(f"{version}: {problem}")
+
+    def invariant_broken(self, rows_in: int, rows_out: int) -> None:
+        self.failures.append(f"{rows_in} in, {rows_out} out")
+
+
+@dataclass
+class Bench:
+    """One application's topics and slot; ``run`` scores all there is and stops."""
+
+    spark: SparkSession
+    servers: str
+    topic: str
+    home: Path
+    application: str
+    slot: Slot = field(default_factory=Slot)
+    seen: Recorder = field(default_factory=Recorder)
+    max_bytes: int = 1 << 26
+    rows_per_batch: int = 10_000
+    planned: dict[int, ServedModel] = field(default_factory=dict)
+
+    @property
+    def kafka(self) -> dict[str, str]:
+        return {"bootstrap.servers": self.servers}
+
+    def run(self) -> None:
+        admin = KafkaAdmin(self.kafka, self.application)
+        source = admin.required_topic(self.topic)
+        outputs = [
+            admin.target(admin.ensure_topic(name, source.partitions, config))
+            for name, config in (
+                (f"{self.topic}.out", {"retention.ms": "-1"}),
+                (f"{self.topic}.dlq", {"retention.ms": "-1", **admin.dead_letter_config(source)}),
+            )
+        ]
+        admin.ensure_topic(f"{self.topic}.ledger", 1, {})
+        ledger = KafkaLedger(self.kafka, f"{self.topic}.ledger", self.application, self.topic, system_clock)
+        writer = Writer(self.application, self.topic, source.id, ledger.open())
+        checkpoint = Checkpoint(str(self.home / "checkpoint"), self.topic, local_reader)
+        partitions = range(source.partitions)
+        marks = admin.marks(self.topic, partitions)
+        start = decide_start(
+            writer, marks, checkpoint.exists(), lambda: admin.offsets(self.topic, partitions, "earliest")
+        )
+        ledger.record_start(start.new_marks)
+        target = WriteTarget(client_config(self.kafka), writer, Targets(*outputs), Limits(self.max_bytes, 60_000))
+
+        def first(added: Iterable[int]) -> Mapping[int, int]:
+            return admin.offsets(self.topic, added, "earliest")
+
+        def committed(added: Iterable[int]) -> Mapping[int, Mark | None]:
+            return admin.marks(self.topic, added)
+
+        ports = ExactPorts(self.slot, self, ledger, checkpoint, first, committed, self.seen, system_clock)
+        engine = ExactEngine(ports, target, Tolerance(poison_rows=10, failures=2))
+        frame = read_stream(self.spark, spark_options(self.kafka), self.topic, start.offsets, self.rows_per_batch)
+        query = (
+            frame.writeStream.foreachBatch(engine)
+            .option("checkpointLocation", checkpoint.location)
+            .trigger(availableNow=True)
+            .start()
+        )
+        try:
+            query.awaitTermination()
+        finally:
+            ledger.close()
+
+    def roll_back(self, failed: int, detail: str) -> ServedModel | None:
+        return self.slot.roll_back(failed)
+
+    def recall(self, version: int) -> ServedModel:
+        return self.planned[version]
+
+    def release(self, model: ServedModel) -> None:
+        """The tests share their models."""
+
+    def send(self, values: Iterable[bytes | None], partition: int = 0, **record: Any) -> None:
+        producer = Producer({**self.kafka, "message.max.bytes": 20_000_000})
+        for value in values:
+            producer.produce(self.topic, value, partition=partition, **record)
+        assert producer.flush(30) == 0
+
+    def read(self, suffix: str) -> list[Any]:
+        """Every committed message of ``<topic><suffix>``, by partition and offset."""
+        topic = self.topic + suffix
+        own = {"group.id": "reader", "isolation.level": "read_committed", "enable.partition.eof": "true"}
+        consumer = Consumer({**self.kafka, **own, "enable.auto.commit": "false"})
+        parts = consumer.list_topics(topic, timeout=10).topics[topic].partitions
+        consumer.assign([TopicPartition(topic, part, 0) for part in parts])
+        messages, ended = [], 0
+        while ended < len(parts):
+            message = consumer.poll(10)
+            assert message is not None
+            if message.error():
+                ended += 1
+            else:
+                messages.append(message)
+        consumer.close()
+        return sorted(messages, key=lambda message: (message.partition(), message.offset()))
+
+    def predictions(self) -> list[dict[str, Any]]:
+        return [json.loads(message.value()) for message in self.read(".out")]
+
+
+def event(number: int, **changes: Any) -> bytes:
+    """A valid event; a change of ``...`` leaves the field out."""
+    fields = {
+        "event_id": f"e{number}",
+        "event_time": "2013-01-01T05:15:00Z",
+        "carrier": "UA",
+        "distance": float(number % 100),
+        **changes,
+    }
+    return json.dumps({key: value for key, value in fields.items() if value is not ...}).encode()

@@ -1,0 +1,60 @@
+"""Small fitted pipelines, saved as MLflow would save them, for tests that need a model but not its quality."""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+from pathlib import Path
+
+from pyspark.ml import Pipeline, PipelineModel
+from pyspark.ml.classification import LogisticRegression
+from pyspark.ml.feature import OneHotEncoder, StringIndexer, VectorAssembler
+from pyspark.sql import SparkSession
+
+from streaming.models.digest import tree_digest
+from streaming.models.package import ModelPackage
+from streaming.models.ref import ModelVersion
+from streaming.models.served import ServedModel
+from streaming.models.signature import Column, Signature
+from streaming.scoring.loader import SparkPipelineLoader
+from streaming.scoring.pipeline import SparkPipeline
+from streaming.settings import EventSettings
+
+SIGNATURE = Signature((Column("carrier", "string"), Column("distance", "double"), Column("gust", "double", False)))
+
+
+def fit_pipeline(spark: SparkSession, handle_invalid: str = "error", slope: float = 1.0) -> PipelineModel:
+    """Fit carrier and distance to a late flag; ``slope`` -1 turns the prediction around, to tell versions apart."""
+    rows = [("UA" if i % 2 else "AA", float(i), float(i * slope > 50 * slope)) for i in range(100)]
+    frame = spark.createDataFrame(rows, "carrier string, distance double, label double")
+    return Pipeline(
+        stages=[
+            StringIndexer(inputCol="carrier", outputCol="carrier_index", handleInvalid=handle_invalid),
+            OneHotEncoder(inputCol="carrier_index", outputCol="carrier_vector"),
+            VectorAssembler(inputCols=["carrier_vector", "distance"], outputCol="features"),
+            LogisticRegression(labelCol="label"),
+        ]
+    ).fit(frame)
+
+
+def package(pipeline: PipelineModel, root: Path, version: int = 1, signature: Signature = SIGNATURE) -> ModelPackage:
+    """Save a fitted pipeline below ``root`` and describe it."""
+    pipeline.write().overwrite().save(f"file://{root}/sparkml")
+    return ModelPackage(
+        ModelVersion("tiny", version, f"run{version}"), root, root / "sparkml", tree_digest(root), signature
+    )
+
+
+def load(spark: SparkSession, made: ModelPackage, envelope: EventSettings | None = None) -> ServedModel:
+    """Load a package through every check that the job makes."""
+    loader = SparkPipelineLoader(spark, envelope or EventSettings(), 1024 * 1024)
+    return loader.load(made, f"file://{made.pipeline_dir}")
+
+
+def renumbered(model: ServedModel, version: int) -> ServedModel:
+    """Return the same model under another version number."""
+    return replace(model, package=replace(model.package, version=replace(model.version, version=version)))
+
+
+def retyped(pipeline: SparkPipeline, kind: type[SparkPipeline]) -> SparkPipeline:
+    """Return the pipeline as another class, which does something else with the same parts."""
+    return kind(**{field.name: getattr(pipeline, field.name) for field in fields(pipeline)})

@@ -1,0 +1,213 @@
+"""The house rules that a machine can check: who may import whom, how large things get, who reads the outside world."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+MIDDLE = {"events", "scoring", "delivery", "drift", "rollout"}
+MAY_IMPORT = {
+    "facts": set(),
+    "schemas": set(),
+    "local": set(),
+    "models": {"schemas"},
+    "operations": {"models", "schemas"},
+    "events": {"models", "schemas"},
+    "scoring": {"events", "models", "schemas"},
+    "delivery": {"events", "models", "schemas"},
+    "drift": {"events", "models", "schemas"},
+    "rollout": {"models", "schemas"},
+    "training": {"scoring", "models", "schemas"},
+    "engines": {*MIDDLE, "models", "schemas"},
+    # Adapters implement the Protocols that the inner packages declare, so they look inwards and nobody at them.
+    "adapters": {*MIDDLE, "engines", "operations", "training", "models", "schemas"},
+    "testing": {*MIDDLE, "engines", "operations", "models", "schemas"},
+}
+"""Package to the packages it may import beside itself and the facts (``streaming/*.py``); ``jobs`` may import all."""
+
+VENDORS = {"confluent_kafka", "mlflow", "kafka"}
+SPARK_PACKAGES = {"schemas", "events", "scoring", "delivery", "drift", "rollout", "engines", "training"}
+SPARK_MODULES = {
+    "streaming/adapters/session.py",
+    "streaming/adapters/mlflow_tracking.py",
+    "streaming/adapters/hadoop_files.py",
+    "streaming/operations/listener.py",
+}
+SERVICE_FIXTURES = {"spark", "broker", "make_topic", "tracking_server"}
+OUTSIDE_WORLD = {("os", "environ"), ("os", "getenv"), ("sys", "argv")}
+OWN_ENTRY_POINTS = {"penstock.py", "streaming/local/leash.py"}
+"""Programs by themselves: the command's door, and the process that holds other processes."""
+
+MAX_MODULE_LINES = 300
+MAX_PARAMETERS = 5
+
+
+class Module(NamedTuple):
+    path: str
+    package: str
+    tree: ast.Module
+    lines: int
+
+
+def package_of(path: str) -> str:
+    parts = Path(path).with_suffix("").parts
+    if parts[0] != "streaming":
+        return parts[0]
+    if len(parts) > 2:
+        return parts[1]
+    return "testing" if parts[1] == "testing" else "facts"
+
+
+def package_of_import(name: str) -> str | None:
+    """Return which of our packages a dotted name belongs to, or ``None`` for anyone else's."""
+    parts = name.split(".")
+    if parts[0] in ("jobs", "schemas"):
+        return parts[0]
+    if parts[0] != "streaming":
+        return None
+    if len(parts) == 1 or parts[1] == "testing":
+        return "facts" if len(parts) == 1 else "testing"
+    return parts[1] if (ROOT / "streaming" / parts[1]).is_dir() else "facts"
+
+
+def modules() -> list[Module]:
+    found = [
+        ROOT / "penstock.py",
+        *(p for name in ("streaming", "schemas", "jobs") for p in (ROOT / name).rglob("*.py")),
+    ]
+    result = []
+    for file in sorted(found):
+        text = file.read_text()
+        path = file.relative_to(ROOT).as_posix()
+        result.append(Module(path, package_of(path), ast.parse(text), len(text.splitlines())))
+    return result
+
+
+def imports(tree: ast.AST) -> Iterator[tuple[str, int]]:
+    """Yield each imported name, also inside functions and ``if TYPE_CHECKING``, with its line."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, node.lineno) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module, node.lineno
+            if node.module == "streaming":
+                yield from ((f"streaming.{alias.name}", node.lineno) for alias in node.names)
+
+
+MODULES = modules()
+
+
+def test_every_package_has_its_place_in_the_table() -> None:
+    assert {module.package for module in MODULES} - {"jobs", "penstock"} <= set(MAY_IMPORT)
+
+
+def test_imports_follow_the_arrows() -> None:
+    wrong = [
+        f"{module.path}:{line} imports {name}"
+        for module in MODULES
+        if module.package not in ("jobs", "penstock")
+        for name, line in imports(module.tree)
+        if (target := package_of_import(name)) is not None
+        and target not in {"facts", module.package, *MAY_IMPORT[module.package]}
+    ]
+    assert wrong == []
+
+
+def test_the_table_of_arrows_has_no_cycle() -> None:
+    order: list[str] = []
+    left = dict(MAY_IMPORT)
+    while left:
+        free = [name for name, needs in left.items() if needs <= set(order)]
+        assert free, f"these import each other in a circle: {sorted(left)}"
+        order += free
+        left = {name: needs for name, needs in left.items() if name not in free}
+
+
+def test_vendors_clients_stay_in_the_adapters_and_the_writer() -> None:
+    wrong = [
+        f"{module.path}:{line} imports {name}"
+        for module in MODULES
+        if module.package not in ("adapters", "jobs", "penstock") and module.path != "streaming/delivery/writer.py"
+        for name, line in imports(module.tree)
+        if name.split(".")[0] in VENDORS
+    ]
+    assert wrong == []
+
+
+def test_spark_stays_where_frames_are_handled() -> None:
+    wrong = [
+        f"{module.path}:{line} imports {name}"
+        for module in MODULES
+        if module.package not in {*SPARK_PACKAGES, "jobs", "penstock"} and module.path not in SPARK_MODULES
+        for name, line in imports(module.tree)
+        if name.split(".")[0] in ("pyspark", "py4j")
+    ]
+    assert wrong == []
+
+
+def test_only_jobs_reads_arguments_and_the_environment() -> None:
+    wrong = [
+        f"{module.path}:{node.lineno} reads {node.value.id}.{node.attr}"
+        for module in MODULES
+        if module.package != "jobs" and module.path not in OWN_ENTRY_POINTS
+        for node in ast.walk(module.tree)
+        if isinstance(node, ast.Attribute)
+        and isinstance(node.value, ast.Name)
+        and (node.value.id, node.attr) in OUTSIDE_WORLD
+    ]
+    assert wrong == []
+
+
+def test_no_module_is_longer_than_its_limit() -> None:
+    assert [f"{m.path}: {m.lines} lines" for m in MODULES if m.lines > MAX_MODULE_LINES] == []
+
+
+def test_no_function_takes_too_many_parameters() -> None:
+    """The verbs in ``jobs/cli.py`` are exempt: their parameters are the command line's options."""
+    wrong = [
+        f"{module.path}:{node.lineno} {node.name} takes {count}"
+        for module in MODULES
+        if module.path != "jobs/cli.py"
+        for node in ast.walk(module.tree)
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and (count := parameters(node)) > MAX_PARAMETERS
+    ]
+    assert wrong == []
+
+
+def parameters(node: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    names = [arg.arg for arg in (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs)]
+    return len([name for name in names if name not in ("self", "cls")])
+
+
+def test_unit_tests_need_no_service_and_no_vendor() -> None:
+    wrong = []
+    for file in sorted((ROOT / "tests" / "unit").rglob("*.py")):
+        tree = ast.parse(file.read_text())
+        found = [name for name, _ in imports(tree) if name.split(".")[0] in {*VENDORS, "pyspark"}]
+        found += [node.arg for node in ast.walk(tree) if isinstance(node, ast.arg) and node.arg in SERVICE_FIXTURES]
+        wrong += [f"{file.name} uses {name}" for name in found]
+    assert wrong == []
+
+
+@pytest.mark.parametrize(
+    "name", ["jobs.cli", "jobs.config", "streaming.models", "streaming.local", "streaming.testing"]
+)
+def test_importing_it_loads_neither_spark_nor_mlflow(name: str) -> None:
+    """A command that only prints help, and the models' logic, must not wait for them."""
+    code = (
+        "import importlib, pkgutil, sys\n"
+        f"root = importlib.import_module('{name}')\n"
+        "for found in pkgutil.iter_modules(getattr(root, '__path__', [])):\n"
+        f"    found.name == 'leash' or importlib.import_module('{name}.' + found.name)\n"
+        "heavy = {'pyspark', 'mlflow', 'confluent_kafka'} & set(sys.modules)\n"
+        "sys.exit(f'{heavy} loaded' if heavy else 0)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

@@ -1,0 +1,92 @@
+"""The contracts for subscribers in any language say what the code says."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from jsonschema import Draft202012Validator
+from pyspark.sql.types import ArrayType, DataType, DoubleType, LongType, StringType
+
+from schemas import dead_letter, prediction
+from schemas.dead_letter import Reason
+from streaming.delivery import headers
+from streaming.delivery.envelope import Stamp
+from streaming.models.ref import ModelVersion
+
+FOLDER = Path(__file__).resolve().parents[1] / "schemas" / "contracts"
+CONTRACTS: dict[str, dict[str, Any]] = {path.stem: json.loads(path.read_text()) for path in FOLDER.glob("*.json")}
+VERSION = ModelVersion("flights", 3, "run3")
+STAMP = Stamp("features", VERSION, "champion", "2013-01-01T05:15:00.000Z")
+POSITION = ("features", 0, 7)
+
+
+def names(module: Any, *prefixes: str) -> set[str]:
+    """The header names that a module has constants for."""
+    return {value for name, value in vars(module).items() if name.startswith(prefixes) and isinstance(value, str)}
+
+
+def as_text(made: headers.Headers) -> dict[str, str]:
+    return {name: value.decode() if isinstance(value, bytes) else value or "" for name, value in made}
+
+
+def json_type(kind: DataType) -> str:
+    known: dict[DataType, str] = {StringType(): "string", DoubleType(): "number", LongType(): "integer"}
+    return known.get(kind, "array")
+
+
+@pytest.mark.parametrize("name", sorted(CONTRACTS))
+def test_a_contract_is_a_json_schema_named_after_its_file(name: str) -> None:
+    Draft202012Validator.check_schema(CONTRACTS[name])
+    assert CONTRACTS[name]["$id"] == f"penstock:schemas/contracts/{name}.json"
+
+
+def test_a_predictions_fields_and_types_are_those_of_the_frame() -> None:
+    contract = CONTRACTS["prediction"]
+    assert list(contract["properties"]) == prediction.VALUE.fieldNames() == contract["required"]
+    assert contract["additionalProperties"] is False
+    for field in prediction.VALUE:
+        described = contract["properties"][field.name]
+        if "type" in described:
+            found = described["type"] if isinstance(described["type"], list) else [described["type"]]
+            assert found == [json_type(field.dataType)] + ["null"] * field.nullable, field.name
+    assert isinstance(prediction.VALUE["probability"].dataType, ArrayType)
+
+
+def test_a_prediction_names_its_contract() -> None:
+    assert CONTRACTS["prediction"]["$id"] == prediction.DATASCHEMA
+
+
+def test_the_prediction_headers_are_those_that_have_a_constant() -> None:
+    described = set(CONTRACTS["prediction_headers"]["properties"])
+    kinds = ("CE_", "MODEL_", "RUN_", "ROLE", "SOURCE_", "BINS", "TRACE", "CONTENT_TYPE_HEADER")
+    assert described == names(prediction, *kinds)
+
+
+def test_the_dead_letter_headers_are_those_that_have_a_constant() -> None:
+    described = set(CONTRACTS["dead_letter_headers"]["properties"])
+    assert described == names(dead_letter, "ERROR_", "REASON", "FIELD", "MODEL_VERSION", "VALUE_OMITTED")
+
+
+def test_the_dead_letter_reasons_and_stages_are_the_enumerations() -> None:
+    properties = CONTRACTS["dead_letter_headers"]["properties"]
+    assert properties["penstock-reason"]["enum"] == [reason.value for reason in Reason]
+    assert set(properties["__connect.errors.stage"]["enum"]) == set(dead_letter.STAGE.values())
+    assert set(dead_letter.STAGE) == set(Reason)
+
+
+@pytest.mark.parametrize("subject", ["N123AA", None], ids=["with a key", "without a key"])
+def test_the_headers_of_a_prediction_keep_their_contract(subject: str | None) -> None:
+    made = headers.constant(STAMP, 0, "penstock") + headers.varying("id", 7, STAMP.scored_at, subject)
+    Draft202012Validator(CONTRACTS["prediction_headers"]).validate(as_text(made))
+    assert (prediction.CE_SUBJECT in as_text(made)) is (subject is not None)
+
+
+@pytest.mark.parametrize("field", ["", ":carrier"], ids=["whole record", "one field"])
+@pytest.mark.parametrize("reason", list(Reason), ids=lambda reason: reason.value)
+def test_the_headers_of_every_dead_letter_keep_their_contract(reason: Reason, field: str) -> None:
+    made = headers.rejected([("mine", b"1")], reason.value + field, POSITION, "penstock", VERSION)
+    Draft202012Validator(CONTRACTS["dead_letter_headers"]).validate(as_text(made))
+    assert as_text(made)["mine"] == "1"

@@ -1,0 +1,170 @@
+"""Output rows to Kafka records: headers, partitions, sizes."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+import pytest
+
+from schemas import dead_letter, prediction
+from streaming.delivery.envelope import Stamp
+from streaming.delivery.headers import Headers
+from streaming.delivery.marks import Writer
+from streaming.delivery.outcome import AGE_BOUNDS, Outcome, count_ages
+from streaming.delivery.plan import Limits, Target, Targets, WritePlan
+from streaming.delivery.records import records
+from streaming.models.ref import ModelVersion
+from streaming.offsets import OffsetRange
+
+VERSION = ModelVersion("flights", 4, "run4")
+
+
+def plan(predictions: int = 4, letters: int = 2, largest: int = 10_000) -> WritePlan:
+    targets = Targets(Target("out", predictions, largest), Target("dlq", letters, largest))
+    stamp = Stamp("features", VERSION, "champion", "2026-01-01T00:00:00.000Z")
+    writer = Writer("app", "features", "id", 1)
+    return WritePlan({}, writer, "1.1", stamp, {3: OffsetRange(0, 100)}, targets, Limits(1 << 20, 60_000))
+
+
+def row(offset: int, **changes: Any) -> dict[str, Any]:
+    return {
+        "partition": 3,
+        "offset": offset,
+        "key": b"key",
+        "value": b"{}",
+        "timestamp": 1_000,
+        "verdict": None,
+        "event_time": "2013-01-01T05:15:00.000Z",
+        "subject": "N1",
+        "traceparent": None,
+        "tracestate": None,
+        "headers": None,
+        "bins": [0, 255],
+        **changes,
+    }
+
+
+SCHEMA = pa.schema(
+    [
+        ("partition", pa.int32()),
+        ("offset", pa.int64()),
+        ("key", pa.binary()),
+        ("value", pa.binary()),
+        ("timestamp", pa.int64()),
+        ("verdict", pa.string()),
+        ("event_time", pa.string()),
+        ("subject", pa.string()),
+        ("traceparent", pa.binary()),
+        ("tracestate", pa.binary()),
+        ("bins", pa.list_(pa.int16())),
+        ("headers", pa.list_(pa.struct([("key", pa.string()), ("value", pa.binary())]))),
+    ]
+)
+
+
+def batch(*rows: dict[str, Any]) -> pa.RecordBatch:
+    return pa.RecordBatch.from_pylist(list(rows), schema=SCHEMA)
+
+
+class Sent(NamedTuple):
+    """A record with names, for reading."""
+
+    topic: str
+    partition: int
+    key: bytes | None
+    value: bytes | None
+    timestamp: int
+    headers: Headers
+    reason: str
+
+
+def made(*rows: dict[str, Any], mark: int = 0, orders: WritePlan | None = None) -> list[Sent]:
+    return [
+        Sent(*record)._replace(headers=written(record[5]))
+        for record in records(batch(*rows), mark, orders or plan(), 3)
+    ]
+
+
+def written(headers: Headers) -> Headers:
+    """As they stand in Kafka: text as UTF-8."""
+    return [(key, value.encode() if isinstance(value, str) else value) for key, value in headers]
+
+
+def test_a_prediction_carries_cloudevents_headers_and_its_source_position() -> None:
+    (record,) = made(row(7))
+    headers = dict(record.headers)
+    assert headers[prediction.CE_ID] == b"flights:champion:features:3:7"
+    assert headers[prediction.CE_SPECVERSION] == b"1.0"
+    assert headers[prediction.CE_SUBJECT] == b"N1"
+    assert headers[prediction.CE_TIME] == b"2013-01-01T05:15:00.000Z"
+    position = (prediction.SOURCE_TOPIC, prediction.SOURCE_PARTITION, prediction.SOURCE_OFFSET)
+    assert [headers[name] for name in position] == [b"features", b"3", b"7"]
+    assert headers[prediction.BINS] == bytes([0, 255])
+    assert (record.key, record.timestamp, record.reason) == (b"key", 1_000, "")
+
+
+def test_a_model_without_a_profile_sends_no_bins() -> None:
+    (record,) = made(row(7, bins=None))
+    assert prediction.BINS not in dict(record.headers)
+
+
+def test_a_trace_is_passed_on() -> None:
+    (record,) = made(row(7, traceparent=b"00-ab-cd-01", tracestate=b"x=1"))
+    assert dict(record.headers)["traceparent"] == b"00-ab-cd-01"
+    assert dict(record.headers)["tracestate"] == b"x=1"
+
+
+def test_rows_below_the_mark_are_left_out() -> None:
+    assert [dict(r.headers)[prediction.SOURCE_OFFSET] for r in made(row(1), row(2), row(5), mark=2)] == [b"2", b"5"]
+
+
+@pytest.mark.parametrize(("partitions", "expected"), [(4, 3), (3, 0), (1, 0)], ids=["as many", "fewer", "one"])
+def test_the_output_partition_follows_the_input(partitions: int, expected: int) -> None:
+    (record,) = made(row(1), orders=plan(predictions=partitions))
+    assert record.partition == expected
+
+
+def test_a_dead_letter_keeps_its_headers_and_says_why() -> None:
+    own = [{"key": "a", "value": b"1"}, {"key": "a", "value": None}]
+    (record,) = made(row(7, verdict="WRONG_TYPE:distance", headers=own, value=b"raw"))
+    assert record.headers[:2] == [("a", b"1"), ("a", None)]
+    headers = dict(record.headers)
+    assert headers[dead_letter.REASON] == b"WRONG_TYPE"
+    assert headers[dead_letter.FIELD] == b"distance"
+    assert headers[dead_letter.ERROR_OFFSET] == b"7"
+    assert headers[dead_letter.ERROR_STAGE] == b"VALIDATION"
+    assert (record.topic, record.value, record.reason) == ("dlq", b"raw", "WRONG_TYPE")
+
+
+def test_an_existing_error_header_is_the_originals() -> None:
+    own = [{"key": dead_letter.ERROR_TOPIC, "value": b"earlier"}]
+    (record,) = made(row(7, verdict="TOMBSTONE", headers=own))
+    assert [value for key, value in record.headers if key == dead_letter.ERROR_TOPIC] == [b"earlier"]
+
+
+def test_a_dead_letter_too_large_for_its_topic_keeps_its_position_and_drops_its_value() -> None:
+    (record,) = made(row(7, verdict="OVERSIZE", value=b"x" * 20_000))
+    assert record.value is None
+    assert dict(record.headers)[dead_letter.VALUE_OMITTED] == b"true"
+
+
+def test_every_reason_has_a_stage_and_a_sentence() -> None:
+    for reason in dead_letter.Reason:
+        assert dead_letter.STAGE[reason]
+        assert dead_letter.describe(reason, "")
+
+
+def test_outcomes_add_up_whatever_the_order() -> None:
+    parts = [Outcome(2, {"A": 1}, transactions=1, phases={"p": 1.0}), Outcome(1, {"A": 2, "B": 1}), Outcome(skipped=4)]
+    forward, backward = sum(parts, Outcome()), sum(reversed(parts), Outcome())
+    assert forward == backward
+    assert (forward.predictions, forward.dead_letters, forward.rows) == (3, {"A": 3, "B": 1}, 11)
+    assert Outcome.from_json(forward.to_json()) == forward
+
+
+def test_ages_are_counted_from_the_mark_on() -> None:
+    counted = count_ages([batch(row(1), row(2), row(3, timestamp=2_000))], mark=2, now_ms=2_000)
+    assert sum(counted.ages) == 2
+    assert counted.ages[AGE_BOUNDS.index(1.0)] == 1
+    assert counted.age_sum == pytest.approx(1.0)

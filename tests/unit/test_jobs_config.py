@@ -1,0 +1,142 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from jobs.config import load_settings
+from streaming.errors import ConfigurationError
+
+
+def test_the_command_line_beats_the_environment_beats_the_file_beats_the_defaults(tmp_path: Path) -> None:
+    file = tmp_path / "penstock.yaml"
+    file.write_text("input: {topic: from-file, max_rows_per_batch: 1, max_value_bytes: 2}\nmodel: {name: from-file}\n")
+    environment = {"PENSTOCK_INPUT__TOPIC": "from-environment", "PENSTOCK_INPUT__MAX_ROWS_PER_BATCH": "3"}
+
+    settings = load_settings(file, ["input.topic=from-command-line"], environment)
+
+    assert settings.input.topic == "from-command-line"
+    assert settings.input.max_rows_per_batch == 3
+    assert settings.input.max_value_bytes == 2
+    assert settings.model.name == "from-file"
+    assert settings.input.starting == "earliest"
+
+
+@pytest.mark.parametrize(
+    ("overrides", "environment", "key"),
+    [
+        pytest.param(["kafka.security.protocol=SSL"], {}, "security.protocol", id="set"),
+        pytest.param([], {"PENSTOCK_KAFKA__SECURITY_PROTOCOL": "SSL"}, "security.protocol", id="variable"),
+    ],
+)
+def test_kafkas_dotted_keys_can_be_given_anywhere(overrides: list[str], environment: dict[str, str], key: str) -> None:
+    kafka = load_settings(None, overrides, environment).kafka
+    assert kafka == {"bootstrap.servers": "127.0.0.1:9092", key: "SSL"}
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("spark.conf.spark.ui.port=4", {"spark.ui.port": "4"}), ("spark.conf={a.b: true}", {"a.b": "true"})],
+    ids=["dotted", "map"],
+)
+def test_sparks_settings_are_text(text: str, expected: dict[str, str]) -> None:
+    assert load_settings(None, [text], {}).spark.conf == expected
+
+
+def test_a_secret_of_digits_keeps_its_leading_zero() -> None:
+    settings = load_settings(None, [], {"PENSTOCK_HTTP__WEBHOOK_SECRET": "0123"})
+    assert settings.http.webhook_secret is not None
+    assert settings.http.webhook_secret.get_secret_value() == "0123"
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "expected"),
+    [
+        ("${PASSWORD}", "sasl.password", "pa$$word"),
+        ("user ${PASSWORD};", "sasl.jaas.config", "user pa$$word;"),
+        ("file:{folder}/secret", "sasl.password", "from a file"),
+        ("${file:{folder}/secret}", "client.id", "from a file"),
+        ("$${PASSWORD}", "client.id", "${PASSWORD}"),
+        ("file:/not/a/secret", "ssl.ca.location", "file:/not/a/secret"),
+    ],
+    ids=["variable", "inside text", "secret file", "file anywhere", "escaped", "path that stays"],
+)
+def test_references_are_replaced(tmp_path: Path, text: str, key: str, expected: str) -> None:
+    (tmp_path / "secret").write_text("from a file\n")
+    text = text.replace("{folder}", str(tmp_path))
+    settings = load_settings(None, [f"kafka.{key}={text}"], {"PASSWORD": "pa$$word"})
+    assert settings.kafka[key] == expected
+
+
+@pytest.mark.parametrize("name", ["MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI"])
+def test_mlflows_own_variables_count_where_nothing_else_is_set(name: str) -> None:
+    key = name.removeprefix("MLFLOW_").lower()
+    environment = {name: "http://elsewhere"}
+    assert getattr(load_settings(None, [], environment).model, key) == "http://elsewhere"
+    assert getattr(load_settings(None, [f"model.{key}=http://here"], environment).model, key) == "http://here"
+
+
+def test_kafkas_usual_variable_counts_where_nothing_else_is_set() -> None:
+    environment = {"KAFKA_BOOTSTRAP_SERVERS": "elsewhere:9092"}
+    assert load_settings(None, [], environment).kafka["bootstrap.servers"] == "elsewhere:9092"
+    overrides = ["kafka.bootstrap.servers=here:9092"]
+    assert load_settings(None, overrides, environment).kafka["bootstrap.servers"] == "here:9092"
+
+
+def test_null_unsets_what_the_file_has(tmp_path: Path) -> None:
+    file = tmp_path / "penstock.yaml"
+    file.write_text("model: {alias: champion}\n")
+    model = load_settings(file, ["model.alias=null", "model.stage=Production"], {}).model
+    assert (model.alias, model.stage) == (None, "Production")
+
+
+@pytest.mark.parametrize(
+    ("overrides", "environment", "parts"),
+    [
+        (["model.alais=x"], {}, ["model.alais", "--set model.alais", "did you mean alias?"]),
+        ([], {"PENSTOCK_MODEL__ALAIS": "x"}, ["model.alais", "PENSTOCK_MODEL__ALAIS", "did you mean alias?"]),
+        (["modle.alias=x"], {}, ["modle", "did you mean model?"]),
+        (["input.max_rows_per_batch=-1"], {}, ["input.max_rows_per_batch", "greater than 0", "'-1'"]),
+        (["model.alias=a", "model.stage=b"], {}, ["model.alias and model.stage are both set; keep one"]),
+        (["model=3"], {}, ["model (--set model)", "dictionary"]),
+        (["nonsense"], {}, ["--set nonsense", "key=value"]),
+        (["model.features={"], {}, ["--set model.features", "not a YAML value"]),
+        (["kafka.sasl.password=${ABSENT}"], {}, ["sasl.password", "ABSENT", "not set"]),
+        (["kafka.sasl.password=file:/absent"], {}, ["sasl.password", "/absent", "cannot be read"]),
+        (["kafka.bootstrap.servers="], {}, ["kafka.bootstrap.servers is missing", "host:port"]),
+    ],
+)
+def test_a_mistake_is_named_with_its_source_and_remedy(
+    overrides: list[str], environment: dict[str, str], parts: list[str]
+) -> None:
+    with pytest.raises(ConfigurationError) as raised:
+        load_settings(None, overrides, environment)
+    assert [part for part in parts if part not in str(raised.value)] == []
+
+
+@pytest.mark.parametrize(
+    ("content", "part"),
+    [
+        (None, "cannot be read"),
+        ("a: [", "is not YAML"),
+        ("- a\n", "must hold `key: value`"),
+        ("nope: 1", "unknown key"),
+    ],
+    ids=["absent", "broken", "a list", "unknown key"],
+)
+def test_a_file_that_cannot_be_used_is_named(tmp_path: Path, content: str | None, part: str) -> None:
+    file = tmp_path / "penstock.yaml"
+    if content is not None:
+        file.write_text(content)
+    with pytest.raises(ConfigurationError, match=part) as raised:
+        load_settings(file, [], {})
+    assert str(file) in str(raised.value)
+
+
+def test_a_secret_is_neither_shown_nor_repeated_in_an_error() -> None:
+    settings = load_settings(None, ["kafka.sasl.password=hunter2", "http.webhook_secret=hunter2"], {})
+    assert "hunter2" not in str(settings.redacted())
+    assert settings.redacted()["kafka"]["sasl.password"] == "***"
+    with pytest.raises(ConfigurationError) as raised:
+        load_settings(None, ["http.webhook_secret=[hunter2]"], {})
+    assert "hunter2" not in str(raised.value)

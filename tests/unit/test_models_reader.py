@@ -1,0 +1,139 @@
+"""What a version's files may look like, and what each refusal says."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from streaming.errors import CandidateRefusedError
+from streaming.models.cache import CachedModel
+from streaming.models.golden import GoldenRow, GoldenRows
+from streaming.models.package import ModelPackage
+from streaming.models.profile import ColumnProfile, ReferenceProfile
+from streaming.models.reader import PackageReader
+from streaming.models.ref import ModelVersion
+from streaming.settings import ModelSettings
+from tests.support.versions import SPARK, version_files
+
+VERSION = ModelVersion("flights", 3)
+
+
+def read(root: Path, settings: ModelSettings | None = None) -> ModelPackage:
+    return PackageReader(settings or ModelSettings(), SPARK).read(CachedModel(root, VERSION, "0" * 64))
+
+
+def test_a_whole_version_is_described(tmp_path: Path) -> None:
+    root = version_files(tmp_path / "model")
+    golden = GoldenRows((GoldenRow({"distance": 1.0}, 1.0, (0.2, 0.8)),))
+    profile = ReferenceProfile((ColumnProfile("distance", "numeric", {0: 3, 1: 4}, edges=(10.0,)),), 7)
+    (root / "penstock").mkdir()
+    (root / "penstock" / "golden.json").write_text(golden.to_json())
+    (root / "penstock" / "profile.json").write_text(profile.to_json())
+    package = read(root)
+    assert package.pipeline_dir == (root / "sparkml").resolve()
+    assert package.signature.names == ("distance",)
+    assert package.golden == golden
+    assert package.profile == profile
+    assert package.pyspark_version == SPARK
+
+
+def test_golden_rows_and_profile_are_optional(tmp_path: Path) -> None:
+    package = read(version_files(tmp_path / "model"))
+    assert package.golden is None
+    assert package.profile is None
+
+
+def test_a_model_without_signature_serves_with_columns_from_the_settings(tmp_path: Path) -> None:
+    root = version_files(tmp_path / "model", signature=None)
+    assert read(root, ModelSettings(features={"gust": "double?"})).signature.names == ("gust",)
+
+
+def spark_flavor(**changes: Any) -> dict[str, Any]:
+    return {"spark": {"model_data": "sparkml", "pyspark_version": SPARK, **changes}}
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason", "says"),
+    [
+        pytest.param({"signature": None}, "MISSING_SIGNATURE", "model.features", id="no signature"),
+        pytest.param({"signature": {"inputs": None}}, "MISSING_SIGNATURE", "infer_signature", id="outputs only"),
+        pytest.param({"signature": {"inputs": "[{"}}, "MALFORMED", "signature", id="signature is not JSON"),
+        pytest.param({"signature": {"inputs": '{"a": 1}'}}, "MALFORMED", "signature", id="signature is no list"),
+        pytest.param(
+            {"signature": {"inputs": json.dumps([{"type": "tensor", "tensor-spec": {}}])}},
+            "SIGNATURE_UNSUPPORTED",
+            "named columns",
+            id="tensor signature",
+        ),
+        pytest.param({"flavors": {"sklearn": {}}}, "FLAVOR_UNSUPPORTED", "sklearn", id="another flavor"),
+        pytest.param({"flavors": None}, "FLAVOR_UNSUPPORTED", "none", id="no flavors"),
+        pytest.param({"flavors": spark_flavor(code="code")}, "NEEDS_CODE", "code_paths", id="spark flavor with code"),
+        pytest.param(
+            {"flavors": {**spark_flavor(), "python_function": {"code": "code"}}},
+            "NEEDS_CODE",
+            "python_function",
+            id="pyfunc flavor with code",
+        ),
+        pytest.param({"flavors": spark_flavor(pyspark_version="5.0.1")}, "SPARK_TOO_NEW", "5.0.1", id="newer major"),
+        pytest.param({"flavors": spark_flavor(pyspark_version="dev")}, "MALFORMED", "dev", id="unreadable version"),
+        pytest.param({"flavors": spark_flavor(model_data=None)}, "MALFORMED", "model_data", id="no model_data"),
+        pytest.param({"flavors": spark_flavor(model_data="../other")}, "MALFORMED", "outside", id="climbs out"),
+        pytest.param({"flavors": spark_flavor(model_data="/etc")}, "MALFORMED", "outside", id="absolute path"),
+        pytest.param({"flavors": spark_flavor(model_data=".")}, "MALFORMED", "outside", id="the root itself"),
+        pytest.param({"flavors": spark_flavor(model_data="lost")}, "MALFORMED", "lost/metadata", id="files missing"),
+    ],
+)
+def test_a_version_that_cannot_serve_is_refused_with_the_reason(
+    tmp_path: Path, changes: dict[str, Any], reason: str, says: str
+) -> None:
+    with pytest.raises(CandidateRefusedError) as refusal:
+        read(version_files(tmp_path / "model", **changes))
+    assert refusal.value.reason == reason
+    assert says in refusal.value.detail
+
+
+@pytest.mark.parametrize(
+    "version", ["3.5.1", "4.2.0", "4.9.9", None], ids=["older", "same", "newer minor", "not recorded"]
+)
+def test_spark_of_the_same_major_or_an_older_one_is_accepted(tmp_path: Path, version: str | None) -> None:
+    assert (
+        read(version_files(tmp_path / "model", flavors=spark_flavor(pyspark_version=version))).pyspark_version
+        == version
+    )
+
+
+def test_a_link_that_leads_out_is_refused(tmp_path: Path) -> None:
+    root = version_files(tmp_path / "model")
+    version_files(tmp_path / "other")
+    (root / "linked").symlink_to(tmp_path / "other" / "sparkml")
+    (root / "MLmodel").write_text((root / "MLmodel").read_text().replace("model_data: sparkml", "model_data: linked"))
+    with pytest.raises(CandidateRefusedError, match="outside"):
+        read(root)
+
+
+@pytest.mark.parametrize("text", ["", "[1]", "flavors: {", "!!python/object:os.system {}", "\x00"], ids=repr)
+def test_an_mlmodel_file_that_is_none_is_refused(tmp_path: Path, text: str) -> None:
+    root = version_files(tmp_path / "model")
+    (root / "MLmodel").write_text(text)
+    with pytest.raises(CandidateRefusedError, match="MALFORMED"):
+        read(root)
+
+
+def test_a_missing_mlmodel_file_is_refused(tmp_path: Path) -> None:
+    root = version_files(tmp_path / "model")
+    (root / "MLmodel").unlink()
+    with pytest.raises(CandidateRefusedError, match=r"MALFORMED.*log the model again"):
+        read(root)
+
+
+@pytest.mark.parametrize("name", ["golden.json", "profile.json"])
+@pytest.mark.parametrize("text", ["{", "{}", "[]", "null", '{"schema_version": 9}', '{"schema_version": 1}'], ids=repr)
+def test_a_broken_companion_file_is_refused(tmp_path: Path, name: str, text: str) -> None:
+    root = version_files(tmp_path / "model")
+    (root / "penstock").mkdir()
+    (root / "penstock" / name).write_text(text)
+    with pytest.raises(CandidateRefusedError, match=f"MALFORMED: {name}"):
+        read(root)

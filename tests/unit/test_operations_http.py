@@ -1,0 +1,185 @@
+"""Health and the endpoint, asked over real HTTP."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from streaming.errors import SetupError
+from streaming.models.ref import ModelVersion
+from streaming.models.slot import Slot
+from streaming.operations.health import Health
+from streaming.operations.http import HttpServer, Operations, create_app
+from streaming.operations.metrics import Metrics
+from streaming.operations.observer import JobObserver, Progress
+from streaming.operations.webhook import MAX_BODY_BYTES, WebhookReceiver
+from streaming.signing import sign
+from streaming.testing import ManualClock
+from tests.unit.test_models_slot import prove, served
+from tests.unit.test_operations_metrics import Batch, Rows
+
+SECRET = "a shared secret"
+
+
+class Job:
+    """The operations side of a job, with a server on a free port."""
+
+    def __init__(self, *, webhook: bool = True) -> None:
+        self.clock = ManualClock()
+        self.slot = Slot()
+        self.metrics = Metrics(self.clock, (0.1, 1.0))
+        self.health = Health(self.slot, self.clock, stale_seconds=60)
+        self.observer = JobObserver(self.metrics, self.health)
+        self.woken = 0
+        receiver = WebhookReceiver(SECRET, "flights", self._wake, self.clock) if webhook else None
+        app = create_app(Operations(self.metrics, self.health, self.slot, receiver))
+        self.server = HttpServer(app, "127.0.0.1", 0)
+        self.server.start()
+        self.client = httpx.Client(base_url=self.server.url, timeout=5, trust_env=False)
+
+    def _wake(self) -> None:
+        self.woken += 1
+
+    def run(self) -> None:
+        """Bring the job to where it is ready."""
+        self.slot.swap(served(1))
+        self.observer.query_started()
+
+    def reasons(self) -> list[str]:
+        reply = self.client.get("/readyz")
+        reasons: list[str] = reply.json()["reasons"]
+        assert reply.status_code == (503 if reasons else 200)
+        assert reply.json()["ok"] is not bool(reasons)
+        return reasons
+
+    def close(self) -> None:
+        self.client.close()
+        self.server.stop()
+
+
+@pytest.fixture
+def job() -> Iterator[Job]:
+    made = Job()
+    yield made
+    made.close()
+
+
+def test_a_job_is_alive_before_it_is_ready(job: Job) -> None:
+    assert job.client.get("/livez").status_code == 200
+    assert job.reasons() == ["the query has not started yet", "no model version is loaded yet"]
+
+
+def test_a_running_query_with_a_version_is_ready(job: Job) -> None:
+    job.run()
+    assert job.reasons() == []
+
+
+def test_silence_without_a_word_of_idleness_is_not_ready(job: Job) -> None:
+    job.run()
+    job.clock.advance(61)
+    assert job.reasons() == ["no batch and no word of idleness for 61 s"]
+
+
+@pytest.mark.parametrize("sign_of_life", ["batch", "progress", "idle"])
+def test_each_sign_of_life_keeps_it_ready(job: Job, sign_of_life: str) -> None:
+    job.run()
+    for _ in range(5):
+        job.clock.advance(40)
+        if sign_of_life == "batch":
+            job.observer.batch_finished(Batch(Rows(1)))
+        elif sign_of_life == "progress":
+            job.observer.progressed(Progress(1, 1, 0.1, {"features": {0: 4}}))
+        else:
+            job.observer.idle()
+    assert job.reasons() == []
+
+
+def test_a_failed_query_is_not_ready_until_it_runs_again_and_is_never_dead(job: Job) -> None:
+    job.run()
+    job.observer.query_failed("broker away\n  at org.apache...", 2.0)
+    assert job.reasons() == ["the query failed and starts again in 2 s: broker away"]
+    assert job.client.get("/livez").status_code == 200
+    job.observer.query_started()
+    assert job.reasons() == []
+    assert "penstock_query_restarts_total 1.0" in job.client.get("/metrics").text
+
+
+def test_a_broken_invariant_needs_a_new_process(job: Job) -> None:
+    job.run()
+    job.observer.invariant_broken(10, 9)
+    reply = job.client.get("/livez")
+    assert reply.status_code == 503
+    assert reply.json()["reasons"] == ["a batch had 10 rows in and 9 out"]
+
+
+def test_a_query_that_was_stopped_is_not_ready(job: Job) -> None:
+    job.run()
+    job.observer.terminated(None)
+    assert job.reasons() == ["the query was stopped"]
+
+
+def test_metrics_come_in_prometheus_text_format(job: Job) -> None:
+    job.observer.batch_failed(ModelVersion("flights", 3), "it throws")
+    reply = job.client.get("/metrics")
+    assert reply.headers["content-type"].startswith("text/plain; version=0.0.4")
+    assert 'penstock_batch_failures_total{version="3"} 1.0' in reply.text
+
+
+def test_the_serving_version_is_shown(job: Job) -> None:
+    assert job.client.get("/v1/model").status_code == 503
+    job.slot.swap(served(1))
+    prove(job.slot)
+    job.slot.swap(served(2))
+    job.slot.hold(7)
+    shown = job.client.get("/v1/model").json()
+    assert (shown["name"], shown["version"], shown["last_good_version"]) == ("flights", 2, 1)
+    assert shown["held_versions"] == [7]
+
+
+def signed(job: Job, body: bytes) -> dict[str, str]:
+    timestamp = str(int(job.clock().timestamp()))
+    return {
+        "X-MLflow-Delivery-Id": "d1",
+        "X-MLflow-Timestamp": timestamp,
+        "X-MLflow-Signature": sign(SECRET, "d1", timestamp, body),
+    }
+
+
+def test_a_signed_webhook_wakes_the_follower(job: Job) -> None:
+    body = b'{"entity": "model_version_alias", "action": "created", "data": {"name": "flights"}}'
+    assert job.client.post("/webhooks/mlflow", content=body, headers=signed(job, body)).status_code == 200
+    assert job.woken == 1
+
+
+def test_an_unsigned_webhook_is_refused(job: Job) -> None:
+    assert job.client.post("/webhooks/mlflow", content=b"{}").status_code == 401
+
+
+def test_an_oversize_body_is_refused_before_it_is_read_whole(job: Job) -> None:
+    body = b"x" * (MAX_BODY_BYTES + 1)
+    assert job.client.post("/webhooks/mlflow", content=body, headers=signed(job, body)).status_code == 413
+
+
+def test_without_a_secret_the_webhook_door_is_not_there() -> None:
+    job = Job(webhook=False)
+    try:
+        assert job.client.post("/webhooks/mlflow", content=b"{}").status_code == 404
+    finally:
+        job.close()
+
+
+def test_a_port_in_use_is_said_with_the_remedy() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        job = create_app(Operations(Metrics(ManualClock(), (1.0,)), Health(Slot(), ManualClock()), Slot()))
+        with pytest.raises(SetupError, match=rf"127\.0\.0\.1:{port} cannot be taken.*set http\.port"):
+            HttpServer(job, "127.0.0.1", port)
+
+
+def test_stopping_gives_the_port_back(job: Job) -> None:
+    job.server.stop()
+    with socket.create_server(("127.0.0.1", job.server.port)):
+        pass
