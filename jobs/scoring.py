@@ -31,6 +31,7 @@ from streaming.engines.source import read_stream
 from streaming.engines.start import Start, decide_start
 from streaming.engines.supervisor import BatchFunction, Restarts, StartQuery, Supervisor
 from streaming.engines.task import WriteTarget
+from streaming.failpoints import Failpoints
 from streaming.models.follower import Follower
 from streaming.models.slot import Slot
 from streaming.operations.health import Health
@@ -146,7 +147,8 @@ def _job(shared: _Shared, spark: SparkSession, topics: Topics, follower: Followe
     if start.new_marks:
         ledger.record_start(start.new_marks)
     limits = Limits(settings.engine.transaction_max_bytes, settings.engine.transaction_timeout_ms)
-    target = WriteTarget(client_config(settings.kafka), writer, topics.targets, limits)
+    failpoints = Failpoints(settings.engine.failpoints)
+    target = WriteTarget(client_config(settings.kafka), writer, topics.targets, limits, failpoints)
 
     def first_offsets(added: list[int]) -> dict[int, int]:
         return shared.admin.offsets(source.name, added, "earliest")

@@ -130,6 +130,8 @@ class EngineSettings(Section):
     """First pause before a failed query is started again; doubles up to a minute."""
     max_restarts: int = 20
     """Restarts in a row without a finished batch before the job gives up."""
+    failpoints: str | None = None
+    """For the chaos suite alone: a folder whose files make the job's processes die at given steps."""
 
 
 class HttpSettings(Section):

@@ -17,13 +17,15 @@ from streaming.offsets import OffsetRange, Ranges, covers
 
 @dataclass(frozen=True)
 class Plan:
-    """The decision that ``version`` scores ``ranges``, in the checkpoint's batch ``batch``.
+    """The decision that ``version`` scores ``ranges`` of a topic, in the checkpoint's batch ``batch``.
 
     ``id`` is ``<lease epoch>.<number>``; ``reason`` says why this is not simply the slot's version.
     """
 
     id: str
     application: str
+    topic: str
+    topic_id: str
     checkpoint: str
     batch: int
     ranges: Ranges
@@ -43,6 +45,8 @@ class Plan:
             "type": "plan",
             "plan": self.id,
             "application": self.application,
+            "topic": self.topic,
+            "topic_id": self.topic_id,
             "checkpoint": self.checkpoint,
             "batch": self.batch,
             "ranges": {str(p): [part.start, part.end] for p, part in self.ranges.items()},
@@ -60,6 +64,8 @@ class Plan:
         return cls(
             record["plan"],
             record["application"],
+            record["topic"],
+            record["topic_id"],
             record["checkpoint"],
             record["batch"],
             {int(p): OffsetRange(*part) for p, part in record["ranges"].items()},
@@ -72,14 +78,18 @@ class Plan:
 
 @dataclass(frozen=True)
 class PartitionOutcome:
-    """What one partition's range came to. ``written_by`` is the plan whose transaction committed it."""
+    """What one partition's range came to.
+
+    ``segments`` are ``(plan, start, end)``: whose transactions wrote which offsets. It is one, of the plan itself,
+    unless the batch was finished by a later plan than it was begun with.
+    """
 
     start: int
     end: int
     predictions: int = 0
     dead_letters: Mapping[str, int] = field(default_factory=dict)
     skipped: int = 0
-    written_by: str = ""
+    segments: tuple[tuple[str, int, int], ...] = ()
 
 
 class Ledger(Protocol):

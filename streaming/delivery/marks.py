@@ -34,23 +34,28 @@ class Writer:
 
 @dataclass(frozen=True)
 class Mark:
-    """A committed offset: everything below it has its output. ``plan`` names the ledger's plan that wrote last."""
+    """A committed offset: everything below it has its output.
+
+    ``plan`` names the ledger's plan that wrote last, from the offset ``since`` on; a first mark has neither.
+    """
 
     offset: int
     application: str
     topic_id: str
     epoch: int
     plan: str = ""
+    since: int = -1
 
     @classmethod
-    def at(cls, offset: int, writer: Writer, plan: str = "") -> Mark:
+    def at(cls, offset: int, writer: Writer, plan: str = "", since: int = -1) -> Mark:
         """Make the mark that ``writer`` leaves at ``offset``."""
-        return cls(offset, writer.application, writer.topic_id, writer.epoch, plan)
+        return cls(offset, writer.application, writer.topic_id, writer.epoch, plan, since)
 
     @property
     def metadata(self) -> str:
         """The text that is committed with the offset."""
-        words = {"penstock": 1, "app": self.application, "topic": self.topic_id, "epoch": self.epoch, "plan": self.plan}
+        who = {"penstock": 1, "app": self.application, "topic": self.topic_id, "epoch": self.epoch}
+        words = {**who, "plan": self.plan, "since": self.since}
         return json.dumps(words, separators=(",", ":"))
 
     @classmethod
@@ -65,7 +70,8 @@ class Mark:
             words = json.loads(metadata or "")
             if words["penstock"] != 1:
                 return None
-            return cls(offset, str(words["app"]), str(words["topic"]), int(words["epoch"]), str(words["plan"]))
+            who = str(words["app"]), str(words["topic"]), int(words["epoch"])
+            return cls(offset, *who, str(words["plan"]), int(words["since"]))
         except (ValueError, KeyError, TypeError):
             return None
 

@@ -18,8 +18,9 @@ SCHEMA = "partition INT, outcome STRING"
 class Outcome:
     """Counts of one partition; outcomes of its chunks add up.
 
-    ``skipped`` rows were written by an earlier attempt, whose plan is ``written_by``. ``ages`` counts rows by the time
-    from the record's timestamp to the commit, per bound of :data:`AGE_BOUNDS`.
+    ``skipped`` rows were written by an earlier attempt. ``segments`` says which plan's transactions wrote which source
+    offsets, from and up to but not including. ``ages`` counts rows by the time from the record's timestamp to the
+    commit, per bound of :data:`AGE_BOUNDS`.
     """
 
     predictions: int = 0
@@ -27,7 +28,7 @@ class Outcome:
     skipped: int = 0
     transactions: int = 0
     fenced: int = 0
-    written_by: str = ""
+    segments: dict[str, tuple[int, int]] = field(default_factory=dict)
     phases: dict[str, float] = field(default_factory=dict)
     ages: list[int] = field(default_factory=lambda: [0] * (len(AGE_BOUNDS) + 1))
     age_sum: float = 0.0
@@ -52,7 +53,7 @@ class Outcome:
             self.skipped + other.skipped,
             self.transactions + other.transactions,
             self.fenced + other.fenced,
-            other.written_by or self.written_by,
+            _joined(self.segments, other.segments),
             {key: self.phases.get(key, 0.0) + other.phases.get(key, 0.0) for key in phases},
             [a + b for a, b in zip(self.ages, other.ages, strict=True)],
             self.age_sum + other.age_sum,
@@ -71,7 +72,18 @@ class Outcome:
     @classmethod
     def from_json(cls, text: str) -> Outcome:
         """Read an outcome back."""
-        return cls(**json.loads(text))
+        fields = json.loads(text)
+        return cls(**{**fields, "segments": {plan: (start, end) for plan, (start, end) in fields["segments"].items()}})
+
+
+def _joined(one: dict[str, tuple[int, int]], other: dict[str, tuple[int, int]]) -> dict[str, tuple[int, int]]:
+    """Join segments by plan; what one plan wrote of a partition lies together, as a later plan never gives way."""
+    both = [(plan, part) for segments in (one, other) for plan, part in segments.items()]
+    joined: dict[str, tuple[int, int]] = {}
+    for plan, (start, end) in both:
+        before = joined.get(plan, (start, end))
+        joined[plan] = (min(start, before[0]), max(end, before[1]))
+    return joined
 
 
 def count_ages(chunk: list[pa.RecordBatch], mark: int, now_ms: float) -> Outcome:

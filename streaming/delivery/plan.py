@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from streaming.delivery.envelope import Stamp
 from streaming.delivery.marks import Writer
+from streaming.failpoints import OFF, Failpoints
 from streaming.offsets import Ranges
 
 
@@ -61,3 +62,4 @@ class WritePlan:
     ranges: Ranges
     targets: Targets
     limits: Limits
+    failpoints: Failpoints = OFF

@@ -16,6 +16,8 @@ A crash before the commit is aborted by the next attempt's step 2; one after it 
 
 from __future__ import annotations
 
+import json
+import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -85,6 +87,7 @@ class _Task:
             self._write(self.partition, self._plan.ranges[self.partition].end)
 
     def _write(self, partition: int, end: int) -> None:
+        self._plan.failpoints.reach("writer.collected")
         opening = self._opening or self._open(partition)
         self.outcome += _Transaction(self._plan, partition, self._chunk, end).run(opening)
         self._opening, self._chunk, self._size = None, [], 0
@@ -114,8 +117,10 @@ class _Transaction:
 
     def run(self, opening: Future[Producer]) -> Outcome:
         producer = opening.result()
+        self._reached("opened")
         self._lap("init")
         mark = self._read_mark()
+        self._reached("mark_read")
         # Against the batch's own start, on purpose: a mark further on, left by an earlier chunk, is no gap.
         if standing(mark, self._part, self._plan.writer, self._partition) is Standing.ALREADY_WRITTEN or mark is None:
             return self._nothing_to_do(mark)
@@ -131,23 +136,37 @@ class _Transaction:
             return self._nothing_to_do(mark) + Outcome(fenced=1)
 
     def _nothing_to_do(self, mark: Mark | None) -> Outcome:
-        return Outcome(skipped=self._rows, written_by=mark.plan if mark else "", phases=self._phases)
+        segments = self._earlier(mark) if mark else {}
+        return Outcome(skipped=self._rows, segments=segments, phases=self._phases)
 
     def _write(self, producer: Producer, mark: Mark) -> Outcome:
         plan = self._plan
         producer.begin_transaction()
-        sent = Outcome(written_by=plan.plan)
+        self._reached("began")
+        since = mark.since if mark.plan == plan.plan else mark.offset
+        sent = Outcome(segments={**self._earlier(mark), plan.plan: (since, self._part.end)})
         for batch in self._chunk:
             sent += self._send(producer, batch, mark.offset)
+        self._reached("produced")
         self._lap("produce")
-        done = Mark.at(self._part.end, plan.writer, plan.plan)
+        done = Mark.at(self._part.end, plan.writer, plan.plan, since)
         position = TopicPartition(plan.writer.topic, self._partition, done.offset, done.metadata)
         group = self._consumer.consumer_group_metadata()
         _patiently(lambda: producer.send_offsets_to_transaction([position], group, _CALL_TIMEOUT))
+        self._reached("offsets_sent")
         _patiently(lambda: producer.commit_transaction(_CALL_TIMEOUT))
+        self._reached("committed")
         self._lap("commit")
         ages = count_ages(self._chunk, mark.offset, time.time() * 1000)
         return sent + ages + Outcome(skipped=self._rows - sent.rows, transactions=1, phases=self._phases)
+
+    def _earlier(self, mark: Mark) -> dict[str, tuple[int, int]]:
+        """Return what an earlier plan wrote of this batch, as far as its mark tells."""
+        start, end = max(mark.since, self._part.start), min(mark.offset, self._part.end)
+        return {mark.plan: (start, end)} if mark.plan and mark.since >= 0 and start < end else {}
+
+    def _reached(self, step: str) -> None:
+        self._plan.failpoints.reach(f"writer.{step}")
 
     def _send(self, producer: Producer, batch: pa.RecordBatch, mark: int) -> Outcome:
         letters: dict[str, int] = {}
@@ -167,13 +186,15 @@ class _Transaction:
         producer.poll(0)
         return Outcome(number - sum(letters.values()), letters)
 
-    @staticmethod
-    def _is_fenced(producer: Producer, error: KafkaError) -> bool:
+    def _is_fenced(self, producer: Producer, error: KafkaError) -> bool:
         """Abort where asked to, so that no reader waits for the time-out, and say whether we are fenced."""
         if error.txn_requires_abort():
             with suppress(KafkaException):
                 producer.abort_transaction(_CALL_TIMEOUT)
-        return error.code() in _FENCED
+        fenced = error.code() in _FENCED
+        if fenced:
+            _say("transaction fenced", self._plan, self._partition, error.str())
+        return fenced
 
     @property
     def _rows(self) -> int:
@@ -195,6 +216,14 @@ class _Transaction:
         now = time.monotonic()
         self._phases[phase] = self._phases.get(phase, 0.0) + now - self._since
         self._since = now
+
+
+def _say(event: str, plan: WritePlan, partition: int, detail: str) -> None:
+    """Write one line to the executor's log; the job's own logging is the driver's."""
+    where = {"application": plan.writer.application, "topic": plan.writer.topic, "partition": partition}
+    line = {"event": event, "level": "warning", **where, "epoch": plan.writer.epoch, "plan": plan.plan}
+    sys.stderr.write(json.dumps({**line, "detail": detail}) + "\n")
+    sys.stderr.flush()
 
 
 def _open_producer(plan: WritePlan, partition: int) -> Producer:

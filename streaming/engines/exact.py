@@ -88,13 +88,17 @@ class ExactEngine:
         """Score and write one batch; returns when it is committed and recorded."""
         watch = Stopwatch()
         ranges = self._ports.checkpoint.ranges(batch, self._added)
+        self._reached("ranges_read")
         watch.lap("ranges")
         plan = self._decide(batch, ranges)
+        self._reached("planned")
         watch.lap("plan")
         plan, rows_in, outcomes = self._attempts(records, plan, watch)
         total = self._checked(rows_in, outcomes)
+        self._reached("written")
         watch.lap("write")
         self._record(plan, outcomes)
+        self._reached("recorded")
         watch.lap("record")
         phases = {**watch.phases, **{f"task_{name}": seconds for name, seconds in total.phases.items()}}
         seconds = sum(watch.phases.values())
@@ -113,6 +117,9 @@ class ExactEngine:
             self._ports.ledger.record_start(new)
         return starts
 
+    def _reached(self, step: str) -> None:
+        self._target.failpoints.reach(f"engine.{step}")
+
     @property
     def _writer(self) -> Writer:
         return self._target.writer
@@ -130,7 +137,8 @@ class ExactEngine:
         name = f"{self._writer.epoch}.{next(self._plan_numbers)}"
         now = isoformat(self._ports.clock())
         checkpoint = self._ports.checkpoint.id()
-        plan = Plan(name, self._writer.application, checkpoint, batch, ranges, version, now, reason=reason)
+        source = self._writer.application, self._writer.topic, self._writer.topic_id
+        plan = Plan(name, *source, checkpoint, batch, ranges, version, now, reason=reason)
         self._ports.ledger.record_plan(plan)
         return plan
 
@@ -202,13 +210,18 @@ class ExactEngine:
 
     def _record(self, plan: Plan, outcomes: Mapping[int, Outcome]) -> None:
         moved = {p: part for p, part in plan.ranges.items() if part.end > part.start}
-        idle = {p: Mark.at(part.end, self._writer, plan.id) for p, part in moved.items() if p not in outcomes}
+        empty = {p: part for p, part in moved.items() if p not in outcomes}
+        idle = {p: Mark.at(part.end, self._writer, plan.id, part.start) for p, part in empty.items()}
         results = {
-            p: PartitionOutcome(part.start, part.end, o.predictions, o.dead_letters, o.skipped, o.written_by)
+            p: PartitionOutcome(part.start, part.end, o.predictions, o.dead_letters, o.skipped, _segments(o))
             for p, part in moved.items()
-            for o in (outcomes.get(p, Outcome(written_by=plan.id)),)
+            for o in (outcomes.get(p, Outcome(segments={plan.id: (part.start, part.end)})),)
         }
         self._ports.ledger.record_outcome(plan, results, idle)
+
+
+def _segments(outcome: Outcome) -> tuple[tuple[str, int, int], ...]:
+    return tuple((plan, start, end) for plan, (start, end) in sorted(outcome.segments.items(), key=lambda s: s[1]))
 
 
 def _is_broker_trouble(problem: BaseException) -> bool:

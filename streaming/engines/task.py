@@ -17,6 +17,7 @@ from streaming.delivery.marks import Writer
 from streaming.delivery.outcome import SCHEMA, Outcome
 from streaming.delivery.plan import Limits, Targets, WritePlan
 from streaming.delivery.writer import write_partition
+from streaming.failpoints import OFF, Failpoints
 from streaming.models.ref import ModelVersion
 from streaming.models.served import ServedModel
 from streaming.scoring.pipeline import SparkPipeline
@@ -31,11 +32,14 @@ class WriteTarget:
     writer: Writer
     targets: Targets
     limits: Limits
+    failpoints: Failpoints = OFF
 
     def order(self, plan: Plan, version: ModelVersion, scored_at: str) -> WritePlan:
         """Return what the tasks of one planned batch are told."""
         stamp = Stamp(self.writer.topic, version, plan.role, scored_at)
-        return WritePlan(self.client, self.writer, plan.id, stamp, plan.ranges, self.targets, self.limits)
+        return WritePlan(
+            self.client, self.writer, plan.id, stamp, plan.ranges, self.targets, self.limits, self.failpoints
+        )
 
 
 def pipeline_of(served: ServedModel) -> SparkPipeline:

@@ -35,7 +35,8 @@ def ledger(broker: str, topics: tuple[str, str], application: str) -> KafkaLedge
 
 def plan(application: str, epoch: int, version: int = 1) -> Plan:
     ranges = {0: OffsetRange(0, 10), 1: OffsetRange(5, 5)}
-    return Plan(f"{epoch}.1", application, "checkpoint", 0, ranges, ModelVersion("m", version, "run"), "2026-01-01")
+    made_by = ModelVersion("m", version, "run")
+    return Plan(f"{epoch}.1", application, "features", "id", "checkpoint", 0, ranges, made_by, "2026-01-01")
 
 
 def test_each_driver_gets_a_higher_epoch_than_any_before(

@@ -68,8 +68,7 @@ class Site:
 
         def driver() -> psutil.Process | None:
             assert shell.is_running(), self.log.read_text()[-3_000:]
-            family = shell.children(recursive=True)
-            return next((p for p in family if any(a.endswith("jobs/score.py") for a in p.cmdline()[1:2])), None)
+            return next((p for p in shell.children(recursive=True) if runs_the_job(p)), None)
 
         found = eventually(driver, timeout=PATIENCE)
         self.started += [found, *found.children(recursive=True)]
@@ -81,6 +80,14 @@ class Site:
                 for child in process.children(recursive=True):
                     child.kill()
                 process.kill()
+
+
+def runs_the_job(process: psutil.Process) -> bool:
+    """The shell's helpers come and go; one that is just ending has no command line to read."""
+    try:
+        return any(argument.endswith("jobs/score.py") for argument in process.cmdline()[1:2])
+    except psutil.NoSuchProcess:
+        return False
 
 
 @pytest.fixture
