@@ -9,6 +9,7 @@ import subprocess
 import sys
 import sysconfig
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -76,9 +77,10 @@ class Site:
 
     def kill(self) -> None:
         for process in self.started:
-            if process.is_running():
+            with suppress(psutil.NoSuchProcess):  # it may end by itself at any moment
                 for child in process.children(recursive=True):
-                    child.kill()
+                    with suppress(psutil.NoSuchProcess):
+                        child.kill()
                 process.kill()
 
 
