@@ -6,18 +6,17 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlparse
 
 from pyspark.sql import SparkSession
-from pyspark.sql.streaming.query import StreamingQuery
 
 from jobs.following import follow, make_slot, preparation, registry
 from jobs.setup import jars
+from jobs.starting import Footing, absolute, query_starter
 from jobs.stopping import children_ignore_signals
-from jobs.topics import Topics, prepare_topics, rows_per_batch
+from jobs.topics import Topics, prepare_topics
 from streaming.adapters.hooks import hooks_from
 from streaming.adapters.kafka import KafkaAdmin, TopicSample
-from streaming.adapters.kafka_config import client_config, spark_options
+from streaming.adapters.kafka_config import client_config
 from streaming.adapters.kafka_events import KafkaModelEvents
 from streaming.adapters.kafka_ledger import KafkaLedger
 from streaming.adapters.session import SessionPlan, start_session
@@ -27,9 +26,7 @@ from streaming.delivery.outcome import AGE_BOUNDS
 from streaming.delivery.plan import Limits
 from streaming.engines.checkpoint import Checkpoint, reader_for
 from streaming.engines.exact import ExactEngine, ExactPorts, Tolerance
-from streaming.engines.source import read_stream
-from streaming.engines.start import Start, decide_start
-from streaming.engines.supervisor import BatchFunction, Restarts, StartQuery, Supervisor
+from streaming.engines.supervisor import Restarts, Supervisor
 from streaming.engines.task import WriteTarget
 from streaming.failpoints import Failpoints
 from streaming.models.follower import Follower
@@ -43,12 +40,11 @@ from streaming.operations.webhook import WebhookReceiver
 from streaming.settings import Settings
 
 HOME = Path(".penstock")
-_SAMPLE = 200
 
 
 @dataclass(frozen=True)
 class ScoringJob:
-    """A job that is ready to run: a version is loaded, the lease is held, the start is decided."""
+    """A job that is ready to run: a version is loaded and the lease is held."""
 
     engine: ExactEngine
     supervisor: Supervisor
@@ -143,9 +139,6 @@ def _job(shared: _Shared, spark: SparkSession, topics: Topics, follower: Followe
     writer = Writer(settings.application, source.name, source.id, ledger.open())
     location = absolute(settings.checkpoint)
     checkpoint = Checkpoint(location, source.name, reader_for(spark, location))
-    start = _start(shared, topics, writer, checkpoint)
-    if start.new_marks:
-        ledger.record_start(start.new_marks)
     limits = Limits(settings.engine.transaction_max_bytes, settings.engine.transaction_timeout_ms)
     failpoints = Failpoints(settings.engine.failpoints)
     target = WriteTarget(client_config(settings.kafka), writer, topics.targets, limits, failpoints)
@@ -159,31 +152,5 @@ def _job(shared: _Shared, spark: SparkSession, topics: Topics, follower: Followe
     ports = ExactPorts(shared.slot, follower, ledger, checkpoint, first_offsets, marks, shared.observer, system_clock)
     tolerance = Tolerance(settings.engine.max_poison_rows, settings.model.rollback_after_failures)
     restarts = Restarts(settings.engine.restart_seconds, settings.engine.max_restarts)
-    query = _query(shared, spark, source.name, start)
+    query = query_starter(Footing(settings, shared.admin, spark, writer, ledger, checkpoint))
     return ScoringJob(ExactEngine(ports, target, tolerance), Supervisor(query, restarts, shared.observer))
-
-
-def _start(shared: _Shared, topics: Topics, writer: Writer, checkpoint: Checkpoint) -> Start:
-    source, admin = topics.source, shared.admin
-    partitions = range(source.partitions)
-    marks = admin.marks(source.name, partitions)
-    where = shared.settings.input.starting
-    return decide_start(writer, marks, checkpoint.exists(), lambda: admin.offsets(source.name, partitions, where))
-
-
-def _query(shared: _Shared, spark: SparkSession, topic: str, start: Start) -> StartQuery:
-    settings = shared.settings
-    rows = rows_per_batch(settings.input, shared.admin.recent(topic, _SAMPLE))
-
-    def query(batch: BatchFunction) -> StreamingQuery:
-        frame = read_stream(spark, spark_options(settings.kafka), topic, start.offsets, rows)
-        writing = frame.writeStream.queryName(settings.application).foreachBatch(batch)
-        every = f"{settings.engine.trigger_ms} milliseconds"
-        return writing.option("checkpointLocation", absolute(settings.checkpoint)).trigger(processingTime=every).start()
-
-    return query
-
-
-def absolute(location: str) -> str:
-    """Return a checkpoint's location as a URI, a plain path being this machine's."""
-    return location if urlparse(location).scheme else Path(location).resolve().as_uri()

@@ -11,7 +11,7 @@ from pyspark.errors import StreamingQueryException
 from pyspark.sql import DataFrame
 from pyspark.sql.streaming.query import StreamingQuery
 
-from streaming.errors import DataError, FencedError, PenstockError, UpstreamError
+from streaming.errors import BrokerUnavailableError, DataError, FencedError, PenstockError, UpstreamError
 
 BatchFunction = Callable[[DataFrame, int], None]
 StartQuery = Callable[[BatchFunction], StreamingQuery]
@@ -66,11 +66,11 @@ class Supervisor:
             UpstreamError: the query failed too often in a row.
         """
         while not self._stopping.is_set():
-            query = self._start(self._gated(batch))
-            self._observer.query_started()
             try:
+                query = self._start(self._gated(batch))
+                self._observer.query_started()
                 self._watch(query)
-            except StreamingQueryException as problem:
+            except (StreamingQueryException, BrokerUnavailableError) as problem:
                 self._after_failure(problem)
 
     def _watch(self, query: StreamingQuery) -> None:
@@ -109,7 +109,7 @@ class Supervisor:
 
         return run
 
-    def _after_failure(self, problem: StreamingQueryException) -> None:
+    def _after_failure(self, problem: Exception) -> None:
         if self._fatal is not None:
             raise self._fatal
         self._failures += 1
