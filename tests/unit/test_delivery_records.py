@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-import pyarrow as pa
 import pytest
 
 from schemas import dead_letter, prediction
@@ -16,6 +15,7 @@ from streaming.delivery.plan import Limits, Target, Targets, WritePlan
 from streaming.delivery.records import records
 from streaming.models.ref import ModelVersion
 from streaming.offsets import OffsetRange
+from tests.support.written import batch, row
 
 VERSION = ModelVersion("flights", 4, "run4")
 
@@ -25,46 +25,6 @@ def plan(predictions: int = 4, letters: int = 2, largest: int = 10_000) -> Write
     stamp = Stamp("features", VERSION, "champion", "2026-01-01T00:00:00.000Z")
     writer = Writer("app", "features", "id", 1)
     return WritePlan({}, writer, "1.1", stamp, {3: OffsetRange(0, 100)}, targets, Limits(1 << 20, 60_000))
-
-
-def row(offset: int, **changes: Any) -> dict[str, Any]:
-    return {
-        "partition": 3,
-        "offset": offset,
-        "key": b"key",
-        "value": b"{}",
-        "timestamp": 1_000,
-        "verdict": None,
-        "event_time": "2013-01-01T05:15:00.000Z",
-        "subject": "N1",
-        "traceparent": None,
-        "tracestate": None,
-        "headers": None,
-        "bins": [0, 255],
-        **changes,
-    }
-
-
-SCHEMA = pa.schema(
-    [
-        ("partition", pa.int32()),
-        ("offset", pa.int64()),
-        ("key", pa.binary()),
-        ("value", pa.binary()),
-        ("timestamp", pa.int64()),
-        ("verdict", pa.string()),
-        ("event_time", pa.string()),
-        ("subject", pa.string()),
-        ("traceparent", pa.binary()),
-        ("tracestate", pa.binary()),
-        ("bins", pa.list_(pa.int16())),
-        ("headers", pa.list_(pa.struct([("key", pa.string()), ("value", pa.binary())]))),
-    ]
-)
-
-
-def batch(*rows: dict[str, Any]) -> pa.RecordBatch:
-    return pa.RecordBatch.from_pylist(list(rows), schema=SCHEMA)
 
 
 class Sent(NamedTuple):

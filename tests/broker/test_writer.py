@@ -1,0 +1,97 @@
+"""The transactional writer against a real broker: whatever step an attempt fails at, the next one makes it whole."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+
+from schemas.prediction import SOURCE_OFFSET
+from streaming.adapters.kafka import KafkaAdmin
+from streaming.adapters.kafka_config import client_config
+from streaming.adapters.kafka_ledger import KafkaLedger
+from streaming.clock import system_clock
+from streaming.delivery.envelope import Stamp
+from streaming.delivery.marks import Mark, Writer
+from streaming.delivery.outcome import Outcome
+from streaming.delivery.plan import Limits, Targets, WritePlan
+from streaming.delivery.writer import write_partition
+from streaming.failpoints import HIT, WRITER, Failpoints
+from streaming.models.ref import ModelVersion
+from streaming.offsets import OffsetRange
+from tests.support.kafka import MakeTopic
+from tests.support.subscribers import confluent
+from tests.support.written import batch, row
+
+ROWS = 20
+CHUNK = 5
+
+
+@dataclass
+class Site:
+    """One partition of one application, with a first mark at 0."""
+
+    servers: str
+    order: WritePlan
+    folder: Path
+
+    def attempt(self, plan: str, *, fails_at: str | None = None) -> Outcome:
+        """Write all rows as one task of a batch decided by ``plan``; raises ``RuntimeError`` at a failpoint."""
+        if fails_at:
+            (self.folder / f"writer.{fails_at}").write_text("raise")
+        rows = (batch(*(row(o, partition=0) for o in range(at, at + CHUNK))) for at in range(0, ROWS, CHUNK))
+        results = list(write_partition(replace(self.order, plan=plan), rows))
+        return Outcome.from_json(results[0].column("outcome")[0].as_py())
+
+    def offsets(self) -> list[int]:
+        found = confluent(self.servers, self.order.targets.predictions.topic)
+        return [int(record.headers[SOURCE_OFFSET]) for record in found]
+
+
+@pytest.fixture
+def site(broker: str, make_topic: MakeTopic, tmp_path: Path) -> Site:
+    kafka = {"bootstrap.servers": broker}
+    source = make_topic("features", partitions=1, retention_ms=-1)
+    topics = [make_topic(name, partitions=1, retention_ms=-1) for name in ("out", "dlq", "ledger")]
+    admin = KafkaAdmin(kafka, source)
+    targets = Targets(*(admin.target(admin.required_topic(name)) for name in topics[:2]))
+    ledger = KafkaLedger(kafka, topics[2], source, source, system_clock)
+    writer = Writer(source, source, admin.required_topic(source).id, ledger.open())
+    ledger.record_start({0: Mark.at(0, writer)})
+    stamp = Stamp(source, ModelVersion("flights", 4, "run4"), "champion", "2026-01-01T00:00:00.000Z")
+    ranges = {0: OffsetRange(0, ROWS)}
+    (tmp_path / HIT).mkdir()
+    # Every chunk is a transaction of its own: its bound in bytes is less than what it holds.
+    limits = Limits(1, 60_000)
+    failpoints = Failpoints(str(tmp_path))
+    order = WritePlan(client_config(kafka), writer, "1.1", stamp, ranges, targets, limits, failpoints)
+    return Site(broker, order, tmp_path)
+
+
+@pytest.mark.parametrize("step", WRITER)
+def test_an_attempt_that_fails_after_a_step_is_made_whole_by_the_next(site: Site, step: str) -> None:
+    with pytest.raises(RuntimeError, match=step):
+        site.attempt("1.1", fails_at=step)
+    outcome = site.attempt("1.1")
+    assert site.offsets() == list(range(ROWS))
+    assert outcome.rows == ROWS
+    assert outcome.skipped == (CHUNK if step == "committed" else 0)
+    assert outcome.segments == {"1.1": (0, ROWS)}
+
+
+def test_a_later_plan_says_which_offsets_an_earlier_one_wrote(site: Site) -> None:
+    with pytest.raises(RuntimeError):
+        site.attempt("1.1", fails_at="committed")
+    assert site.attempt("1.2").segments == {"1.1": (0, CHUNK), "1.2": (CHUNK, ROWS)}
+    assert site.attempt("1.3").segments == {"1.2": (CHUNK, ROWS)}, "all was written; the mark knows the last plan"
+    assert site.offsets() == list(range(ROWS))
+
+
+def test_a_task_of_an_older_driver_writes_nothing_once_a_younger_one_has(site: Site) -> None:
+    old = site.order
+    site.order = replace(old, writer=replace(old.writer, epoch=old.writer.epoch + 1))
+    site.attempt("2.1")
+    site.order = replace(old, ranges={0: OffsetRange(0, 2 * ROWS)})
+    assert site.attempt("1.1").error == "FencedError"
+    assert site.offsets() == list(range(ROWS))
