@@ -15,6 +15,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from jobs.options import Config, Home, Set
 from streaming.errors import PenstockError
 from streaming.version import __version__
 
@@ -27,9 +28,6 @@ app = typer.Typer(
 config_app = typer.Typer(help="Check, show and describe the configuration.", no_args_is_help=True)
 app.add_typer(config_app, name="config")
 
-Config = Annotated[Optional[Path], typer.Option("--config", "-c", help="YAML file.", metavar="FILE")]  # noqa: UP045
-Set = Annotated[list[str], typer.Option("--set", help="Overrides one setting; may be repeated.", metavar="KEY=VALUE")]
-Home = Annotated[Path, typer.Option("--home", help="Folder for data, jars and state.", metavar="DIR")]
 HOME = Path(".penstock")
 
 

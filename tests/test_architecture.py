@@ -170,11 +170,11 @@ def test_no_module_is_longer_than_its_limit() -> None:
 
 
 def test_no_function_takes_too_many_parameters() -> None:
-    """The verbs in ``jobs/cli.py`` are exempt: their parameters are the command line's options."""
+    """The verbs in ``jobs/cli.py`` and its groups are exempt: their parameters are the command line's options."""
     wrong = [
         f"{module.path}:{node.lineno} {node.name} takes {count}"
         for module in MODULES
-        if module.path != "jobs/cli.py"
+        if not module.path.startswith("jobs/") or not module.path.endswith("cli.py")
         for node in ast.walk(module.tree)
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and (count := parameters(node)) > MAX_PARAMETERS
     ]

@@ -1,0 +1,12 @@
+"""The options that every verb takes, declared once for ``jobs/cli.py`` and the modules of its groups of verbs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+Config = Annotated[Optional[Path], typer.Option("--config", "-c", help="YAML file.", metavar="FILE")]  # noqa: UP045
+Set = Annotated[list[str], typer.Option("--set", help="Overrides one setting; may be repeated.", metavar="KEY=VALUE")]
+Home = Annotated[Path, typer.Option("--home", help="Folder for data, jars and state.", metavar="DIR")]
