@@ -21,8 +21,15 @@ ERROR_MESSAGE = "__connect.errors.exception.message"
 REASON = "penstock-reason"
 FIELD = "penstock-field"
 MODEL_VERSION = "penstock-model-version"
+REJECTED_AT = "penstock-rejected-at"
+"""When the batch was scored, RFC 3339 in UTC; the record's own timestamp is the event's."""
 VALUE_OMITTED = "penstock-value-omitted"
 """``true`` where the value was too large for the dead letters' topic; the source position still finds it."""
+
+REPLAYS = "penstock-replays"
+"""How often ``penstock dlq replay`` has sent this event: on the event itself, and so on its next dead letter."""
+ORIGINAL_TIMESTAMP = "penstock-original-timestamp"
+"""Milliseconds: the timestamp that a replayed event had before it was first sent again."""
 
 
 class Reason(str, Enum):

@@ -67,7 +67,7 @@ def test_the_prediction_headers_are_those_that_have_a_constant() -> None:
 
 def test_the_dead_letter_headers_are_those_that_have_a_constant() -> None:
     described = set(CONTRACTS["dead_letter_headers"]["properties"])
-    assert described == names(dead_letter, "ERROR_", "REASON", "FIELD", "MODEL_VERSION", "VALUE_OMITTED")
+    assert described == names(dead_letter, "ERROR_", "REASON", "FIELD", "MODEL_VERSION", "REJECTED_AT", "VALUE_OMITTED")
 
 
 def test_the_dead_letter_reasons_and_stages_are_the_enumerations() -> None:
@@ -87,6 +87,6 @@ def test_the_headers_of_a_prediction_keep_their_contract(subject: str | None) ->
 @pytest.mark.parametrize("field", ["", ":carrier"], ids=["whole record", "one field"])
 @pytest.mark.parametrize("reason", list(Reason), ids=lambda reason: reason.value)
 def test_the_headers_of_every_dead_letter_keep_their_contract(reason: Reason, field: str) -> None:
-    made = headers.rejected([("mine", b"1")], reason.value + field, POSITION, "penstock", VERSION)
+    made = headers.rejected([("mine", b"1")], reason.value + field, POSITION, "penstock", STAMP)
     Draft202012Validator(CONTRACTS["dead_letter_headers"]).validate(as_text(made))
     assert as_text(made)["mine"] == "1"

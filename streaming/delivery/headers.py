@@ -6,7 +6,6 @@ from collections.abc import Iterable
 
 from schemas import dead_letter, prediction
 from streaming.delivery.envelope import Stamp
-from streaming.models.ref import ModelVersion
 
 Headers = list[tuple[str, str | bytes | None]]
 """As the producer takes them; it writes text as UTF-8."""
@@ -51,16 +50,19 @@ def rejected(
     verdict: str,
     position: tuple[str, int, int],
     application: str,
-    version: ModelVersion,
+    stamp: Stamp,
 ) -> Headers:
     """Return a dead letter's headers: its own, then Kafka Connect's, then the reason.
+
+    The added ones begin with ``ERROR_TOPIC`` and are added even where the record has some of the same name, as it does
+    if somebody sent a dead letter back as it is: the last one counts, and the own ones can be told apart.
 
     Args:
         original: the record's headers, kept as they are and in order.
         verdict: ``REASON`` or ``REASON:field``.
         position: topic, partition and offset of the record.
         application: names the job, as Connect names its connector.
-        version: the model whose signature the record was checked against.
+        stamp: the batch's time, and the model whose signature the record was checked against.
     """
     name, _, field = verdict.partition(":")
     reason = dead_letter.Reason(name)
@@ -76,12 +78,9 @@ def rejected(
         dead_letter.ERROR_EXCEPTION: f"penstock.{name}",
         dead_letter.ERROR_MESSAGE: dead_letter.describe(reason, field)[:_TEXT_LIMIT],
         dead_letter.REASON: name,
-        dead_letter.MODEL_VERSION: str(version.version),
+        dead_letter.MODEL_VERSION: str(stamp.version.version),
+        dead_letter.REJECTED_AT: stamp.scored_at,
     }
     if field:
         words[dead_letter.FIELD] = field
-    kept: Headers = list(original)
-    present = {key for key, _ in kept}
-    # As in Connect, a header that is already there is the original's and stays.
-    kept.extend((key, word) for key, word in words.items() if key not in present)
-    return kept
+    return [*original, *words.items()]

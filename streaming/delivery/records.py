@@ -70,7 +70,7 @@ class _Maker:
         offset, key, value, timestamp, *_, original, _ = row
         position = (self._plan.writer.topic, self._partition, offset)
         kept = [(header["key"], header["value"]) for header in original or ()]
-        made = h.rejected(kept, verdict, position, self._plan.writer.application, self._plan.stamp.version)
+        made = h.rejected(kept, verdict, position, self._plan.writer.application, self._plan.stamp)
         size = len(value or b"") + len(key or b"") + _size(made)
         limit = self._plan.targets.dead_letters.max_record_bytes - _RECORD_OVERHEAD
         if size > limit:

@@ -94,13 +94,15 @@ def test_a_dead_letter_keeps_its_headers_and_says_why() -> None:
     assert headers[dead_letter.FIELD] == b"distance"
     assert headers[dead_letter.ERROR_OFFSET] == b"7"
     assert headers[dead_letter.ERROR_STAGE] == b"VALIDATION"
+    assert headers[dead_letter.REJECTED_AT] == b"2026-01-01T00:00:00.000Z"
     assert (record.topic, record.value, record.reason) == ("dlq", b"raw", "WRONG_TYPE")
 
 
-def test_an_existing_error_header_is_the_originals() -> None:
-    own = [{"key": dead_letter.ERROR_TOPIC, "value": b"earlier"}]
+def test_a_dead_letter_that_was_sent_back_as_it_is_keeps_its_earlier_error_headers_before_the_new_ones() -> None:
+    own = [{"key": dead_letter.ERROR_TOPIC, "value": b"earlier"}, {"key": dead_letter.REASON, "value": b"OVERSIZE"}]
     (record,) = made(row(7, verdict="TOMBSTONE", headers=own))
-    assert [value for key, value in record.headers if key == dead_letter.ERROR_TOPIC] == [b"earlier"]
+    assert [value for key, value in record.headers if key == dead_letter.ERROR_TOPIC] == [b"earlier", b"features"]
+    assert dict(record.headers)[dead_letter.REASON] == b"TOMBSTONE"
 
 
 def test_a_dead_letter_too_large_for_its_topic_keeps_its_position_and_drops_its_value() -> None:
