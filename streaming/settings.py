@@ -130,6 +130,11 @@ class EngineSettings(Section):
     """First pause before a failed query is started again; doubles up to a minute."""
     max_restarts: int = 20
     """Restarts in a row without a finished batch before the job gives up."""
+    lease_seconds: Annotated[int, Field(ge=6)] = 10
+    """A driver that the broker has not heard of for this long is given up, and a standby takes over. Brokers allow no
+    less than 6 unless their ``group.min.session.timeout.ms`` says otherwise."""
+    stop_seconds: Seconds = 60.0
+    """From being asked to stop to the end of the process. At the bound it ends as it is, with exit code 1."""
     failpoints: str | None = None
     """For the chaos suite alone: a folder whose files make the job's processes die at given steps."""
 
