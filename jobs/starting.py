@@ -11,9 +11,11 @@ from pyspark.sql.streaming.query import StreamingQuery
 
 from jobs.topics import rows_per_batch
 from streaming.adapters.kafka import KafkaAdmin
-from streaming.adapters.kafka_config import spark_options
+from streaming.adapters.kafka_claim import Claim
+from streaming.adapters.kafka_config import client_config, spark_options
 from streaming.delivery.ledger import Ledger
 from streaming.delivery.marks import Writer
+from streaming.delivery.plan import Limits
 from streaming.engines.checkpoint import Checkpoint
 from streaming.engines.source import read_stream
 from streaming.engines.start import Start, decide_start
@@ -39,6 +41,10 @@ def query_starter(on: Footing) -> StartQuery:
     """Return what starts the query: the first time, and each time the supervisor starts it again."""
     settings, topic = on.settings, on.writer.topic
     rows = rows_per_batch(settings.input, on.admin.recent(topic, _SAMPLE))
+    # Before any mark is read: none of an earlier driver's tasks, asleep somewhere, may move it afterwards.
+    limits = Limits(settings.engine.transaction_max_bytes, settings.engine.transaction_timeout_ms)
+    claim = Claim(client_config(settings.kafka), on.writer, limits)
+    claim.partitions(range(on.admin.required_topic(topic).partitions))
 
     def start_query(batch: BatchFunction) -> StreamingQuery:
         start = _decide(on)

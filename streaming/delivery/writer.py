@@ -19,16 +19,16 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 
 import pyarrow as pa
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 
-from streaming.delivery.marks import Mark, Standing, standing
+from streaming.delivery.marks import Mark, Standing, Writer, standing
 from streaming.delivery.outcome import Outcome, count_ages
-from streaming.delivery.plan import WritePlan
+from streaming.delivery.plan import Limits, WritePlan
 from streaming.delivery.records import records
 from streaming.errors import PenstockError
 from streaming.offsets import OffsetRange
@@ -93,7 +93,7 @@ class _Task:
         self._opening, self._chunk, self._size = None, [], 0
 
     def _open(self, partition: int) -> Future[Producer]:
-        return self._opener.submit(_open_producer, self._plan, partition)
+        return self._opener.submit(open_producer, self._plan.client, self._plan.writer, self._plan.limits, partition)
 
 
 def _only_partition(batch: pa.RecordBatch, known: int | None) -> int:
@@ -152,9 +152,9 @@ class _Transaction:
         done = Mark.at(self._part.end, plan.writer, plan.plan, since)
         position = TopicPartition(plan.writer.topic, self._partition, done.offset, done.metadata)
         group = self._consumer.consumer_group_metadata()
-        _patiently(lambda: producer.send_offsets_to_transaction([position], group, _CALL_TIMEOUT))
+        patiently(lambda: producer.send_offsets_to_transaction([position], group, _CALL_TIMEOUT))
         self._reached("offsets_sent")
-        _patiently(lambda: producer.commit_transaction(_CALL_TIMEOUT))
+        patiently(lambda: producer.commit_transaction(_CALL_TIMEOUT))
         self._reached("committed")
         self._lap("commit")
         ages = count_ages(self._chunk, mark.offset, time.time() * 1000)
@@ -226,12 +226,13 @@ def _say(event: str, plan: WritePlan, partition: int, detail: str) -> None:
     sys.stderr.flush()
 
 
-def _open_producer(plan: WritePlan, partition: int) -> Producer:
-    name = f"{plan.writer.application}.{plan.writer.topic}.{partition}"
-    producer = Producer({**plan.client, **plan.limits.client(), "transactional.id": name})
+def open_producer(client: Mapping[str, str], writer: Writer, limits: Limits, partition: int) -> Producer:
+    """Return a fresh producer that has taken the partition's transactional id and fenced whoever had it."""
+    name = f"{writer.application}.{writer.topic}.{partition}"
+    producer = Producer({**client, **limits.client(), "transactional.id": name})
     # The coordinator is looked up on a 500 ms timer while no broker is connected; this connects first.
-    producer.list_topics(plan.writer.topic, timeout=_READY_TIMEOUT)
-    _patiently(lambda: producer.init_transactions(_CALL_TIMEOUT))
+    producer.list_topics(writer.topic, timeout=_READY_TIMEOUT)
+    patiently(lambda: producer.init_transactions(_CALL_TIMEOUT))
     return producer
 
 
@@ -248,7 +249,7 @@ def _mark_reader(plan: WritePlan) -> Consumer:
     return _readers[group]
 
 
-def _patiently(call: Callable[[], object]) -> None:
+def patiently(call: Callable[[], object]) -> None:
     """Repeat a transactional call while it says that repeating is safe; the client resumes where it was."""
     for _ in range(_CALL_ATTEMPTS - 1):
         try:

@@ -9,6 +9,7 @@ import pytest
 
 from schemas.prediction import SOURCE_OFFSET
 from streaming.adapters.kafka import KafkaAdmin
+from streaming.adapters.kafka_claim import Claim
 from streaming.adapters.kafka_config import client_config
 from streaming.adapters.kafka_ledger import KafkaLedger
 from streaming.clock import system_clock
@@ -85,6 +86,32 @@ def test_a_later_plan_says_which_offsets_an_earlier_one_wrote(site: Site) -> Non
         site.attempt("1.1", fails_at="committed")
     assert site.attempt("1.2").segments == {"1.1": (0, CHUNK), "1.2": (CHUNK, ROWS)}
     assert site.attempt("1.3").segments == {"1.2": (CHUNK, ROWS)}, "all was written; the mark knows the last plan"
+    assert site.offsets() == list(range(ROWS))
+
+
+@dataclass(frozen=True)
+class TakenOver(Failpoints):
+    """Lets a younger driver claim the partition at one step of an older one's task."""
+
+    step: str = ""
+    claim: Claim | None = None
+
+    def reach(self, name: str) -> None:
+        if name == f"writer.{self.step}" and self.claim is not None:
+            self.claim.partitions([0])
+
+
+@pytest.mark.parametrize("step", WRITER)
+def test_a_task_that_sleeps_through_a_takeover_commits_nothing_after_it(site: Site, step: str) -> None:
+    old = site.order
+    younger = replace(old.writer, epoch=old.writer.epoch + 1)
+    claim = Claim(old.client, younger, old.limits)
+    site.order = replace(old, failpoints=TakenOver(step=step, claim=claim))
+    assert site.attempt("1.1").error == "FencedError"
+    before = CHUNK if step == "committed" else 0
+    assert site.offsets() == list(range(before))
+    site.order = replace(old, writer=younger)
+    assert site.attempt("2.1").skipped == before
     assert site.offsets() == list(range(ROWS))
 
 
