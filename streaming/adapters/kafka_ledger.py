@@ -70,7 +70,9 @@ class KafkaLedger:
     def record_start(self, marks: Mapping[int, Mark]) -> None:
         """Write where partitions start that have no mark yet, and the marks themselves, in one transaction."""
         starts = {str(partition): mark.offset for partition, mark in marks.items()}
-        self._append({"type": "start", "application": self._application, "starts": starts}, self._positions(marks))
+        topic_id = next((mark.topic_id for mark in marks.values()), "")
+        where = {"application": self._application, "topic": self._source, "topic_id": topic_id}
+        self._append({"type": "start", **where, "starts": starts}, self._positions(marks))
 
     def record_outcome(self, plan: Plan, outcome: Mapping[int, PartitionOutcome], marks: Mapping[int, Mark]) -> None:
         """Write what came of a plan, and the marks of partitions without rows, in one transaction."""
