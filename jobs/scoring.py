@@ -24,6 +24,7 @@ from streaming.clock import system_clock
 from streaming.delivery.marks import Mark, Writer
 from streaming.delivery.outcome import AGE_BOUNDS
 from streaming.delivery.plan import Limits
+from streaming.engines.breaker import Bounds, Breaker
 from streaming.engines.checkpoint import Checkpoint, reader_for
 from streaming.engines.exact import ExactEngine, ExactPorts, Tolerance
 from streaming.engines.supervisor import Restarts, Supervisor
@@ -90,11 +91,12 @@ def scoring_job(settings: Settings, *, submitted: bool) -> Iterator[ScoringJob]:
         topics = prepare_topics(settings, admin)
         spark = _spark(shared, submitted)
         follower = _follower(shared, spark)
+        breaker = _breaker(shared, follower)
         _serve(shared, follower)
         follower.load_first()
         follower.start()
         stack.callback(follower.stop)
-        yield _job(shared, spark, topics, follower)
+        yield _job(shared, spark, topics, follower, breaker)
 
 
 def _spark(shared: _Shared, submitted: bool) -> SparkSession:
@@ -119,6 +121,12 @@ def _follower(shared: _Shared, spark: SparkSession) -> Follower:
     return follow(settings, shared.slot, checks, shared.metrics, [events, *hooks])
 
 
+def _breaker(shared: _Shared, follower: Follower) -> Breaker:
+    engine = shared.settings.engine
+    bounds = Bounds(engine.max_bad_share, engine.bad_share_window_seconds, engine.bad_share_min_rows)
+    return Breaker(bounds, system_clock, [shared.observer, follower])
+
+
 def _serve(shared: _Shared, follower: Follower) -> None:
     http = shared.settings.http
     if not http.enabled:
@@ -132,7 +140,7 @@ def _serve(shared: _Shared, follower: Follower) -> None:
     server.start()
 
 
-def _job(shared: _Shared, spark: SparkSession, topics: Topics, follower: Follower) -> ScoringJob:
+def _job(shared: _Shared, spark: SparkSession, topics: Topics, follower: Follower, breaker: Breaker) -> ScoringJob:
     settings, source = shared.settings, topics.source
     ledger = KafkaLedger(settings.kafka, settings.output.ledger, settings.application, source.name, system_clock)
     shared.stack.callback(ledger.close)
@@ -149,8 +157,10 @@ def _job(shared: _Shared, spark: SparkSession, topics: Topics, follower: Followe
     def marks(added: list[int]) -> dict[int, Mark | None]:
         return shared.admin.marks(source.name, added)
 
-    ports = ExactPorts(shared.slot, follower, ledger, checkpoint, first_offsets, marks, shared.observer, system_clock)
+    ports = ExactPorts(
+        shared.slot, follower, ledger, checkpoint, first_offsets, marks, shared.observer, breaker, system_clock
+    )
     tolerance = Tolerance(settings.engine.max_poison_rows, settings.model.rollback_after_failures)
     restarts = Restarts(settings.engine.restart_seconds, settings.engine.max_restarts)
     query = query_starter(Footing(settings, shared.admin, spark, writer, ledger, checkpoint))
-    return ScoringJob(ExactEngine(ports, target, tolerance), Supervisor(query, restarts, shared.observer))
+    return ScoringJob(ExactEngine(ports, target, tolerance), Supervisor(query, restarts, shared.observer, breaker))

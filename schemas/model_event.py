@@ -23,6 +23,9 @@ class EventType(str, Enum):
     REGISTRY_UP = "registry_up"
     SELECTOR_LOST = "selector_lost"
     """The alias, stage or tag names no version any more; what serves goes on serving."""
+    PAUSE = "pause"
+    """Too large a share of rows became dead letters; no batch is started until somebody resumes."""
+    RESUME = "resume"
 
 
 class Actor(str, Enum):

@@ -126,6 +126,11 @@ class EngineSettings(Section):
     """A partition's output beyond this is cut into several transactions, which bounds a worker's memory."""
     max_poison_rows: Positive = 1_000
     """More rows of one batch than this failing in the model is the model's fault, not the rows'."""
+    max_bad_share: Annotated[float, Field(gt=0, le=1)] = 0.5
+    """A larger share of dead letters among the rows of the window pauses the job; 1 never does."""
+    bad_share_window_seconds: Seconds = 60.0
+    bad_share_min_rows: Positive = 1_000
+    """Fewer rows in the window than this pause nothing."""
     restart_seconds: Seconds = 1.0
     """First pause before a failed query is started again; doubles up to a minute."""
     max_restarts: int = 20

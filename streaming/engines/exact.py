@@ -7,7 +7,7 @@ A batch goes through six steps, and a crash between any two of them is repaired 
 3. Score, by one plan over one read of Kafka.
 4. Write, each task its own partition's transaction, skipping what an earlier attempt committed.
 5. Check that rows in are rows out, and record the outcome with the marks of partitions that had no rows.
-6. Report. The slot may swap before the next batch.
+6. Report. The slot may swap before the next batch, and the breaker may hold it.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from streaming.clock import Clock, Stopwatch, isoformat
 from streaming.delivery.ledger import Ledger, PartitionOutcome, Plan
 from streaming.delivery.marks import Mark, Writer, error_named
 from streaming.delivery.outcome import Outcome
+from streaming.engines.breaker import Breaker
 from streaming.engines.checkpoint import Checkpoint
 from streaming.engines.isolate import isolate
 from streaming.engines.report import BatchObserver, BatchReport
@@ -64,6 +65,7 @@ class ExactPorts:
     first_offsets: Callable[[list[int]], Mapping[int, int]]
     marks: Callable[[list[int]], Mapping[int, Mark | None]]
     observer: BatchObserver
+    breaker: Breaker
     clock: Clock
 
 
@@ -105,6 +107,7 @@ class ExactEngine:
         self._ports.observer.batch_finished(
             BatchReport(batch, plan.id, plan.version, ranges, rows_in, total, phases, seconds)
         )
+        self._ports.breaker.batch_finished(total)
 
     def _added(self, partitions: list[int]) -> Mapping[int, int]:
         """A partition added to the topic starts at its first offset, and is given a mark there before it is read.

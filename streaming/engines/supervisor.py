@@ -11,6 +11,7 @@ from pyspark.errors import StreamingQueryException
 from pyspark.sql import DataFrame
 from pyspark.sql.streaming.query import StreamingQuery
 
+from streaming.engines.breaker import Breaker
 from streaming.errors import BrokerUnavailableError, DataError, FencedError, PenstockError, UpstreamError
 
 BatchFunction = Callable[[DataFrame, int], None]
@@ -42,10 +43,11 @@ class Restarts:
 class Supervisor:
     """Runs one query until it is stopped. ``stop`` may be called from any thread, also before ``run``."""
 
-    def __init__(self, start: StartQuery, restarts: Restarts, observer: QueryObserver) -> None:
+    def __init__(self, start: StartQuery, restarts: Restarts, observer: QueryObserver, breaker: Breaker) -> None:
         self._start = start
         self._restarts = restarts
         self._observer = observer
+        self._breaker = breaker
         self._stopping = threading.Event()
         self._held = threading.Event()
         self._idle = threading.Event()
@@ -93,6 +95,7 @@ class Supervisor:
 
     def _gated(self, batch: BatchFunction) -> BatchFunction:
         def run(records: DataFrame, number: int) -> None:
+            self._breaker.wait(self._stopping)
             if self._stopping.is_set():
                 self._held.set()
                 threading.Event().wait(_LONGEST_PAUSE)  # query.stop() interrupts the batch's thread on the JVM's side

@@ -98,6 +98,15 @@ class Announcer:
         event = replace(self._blank(EventType.SELECTOR_LOST), from_version=_number(serving))
         self._send(replace(event, reason="MODEL_NOT_FOUND", detail=detail))
 
+    def paused(self, serving: ServedModel | None, detail: str) -> None:
+        """The circuit breaker holds the job."""
+        event = replace(self._blank(EventType.PAUSE, Actor.ENGINE), from_version=_number(serving))
+        self._send(replace(event, reason="TOO_MANY_DEAD_LETTERS", detail=detail))
+
+    def resumed(self, serving: ServedModel | None) -> None:
+        """An operator let the job go on."""
+        self._send(replace(self._blank(EventType.RESUME, Actor.OPERATOR), from_version=_number(serving)))
+
     def _blank(self, kind: EventType, actor: Actor = Actor.FOLLOWER) -> ModelEvent:
         at = isoformat(self.clock())
         return ModelEvent(kind, self.application, self.selector.name, str(self.selector), actor, at)
@@ -115,7 +124,7 @@ class Announcer:
                 _log.exception("model event was not delivered", sink=type(sink).__name__, type=event.type.value)
 
 
-_GOOD_NEWS = (EventType.SWAP, EventType.REGISTRY_UP)
+_GOOD_NEWS = (EventType.SWAP, EventType.REGISTRY_UP, EventType.RESUME)
 
 
 def _about(event: ModelEvent, model: ServedModel) -> ModelEvent:

@@ -136,6 +136,14 @@ class Follower:
             self._save(serving)
         self._announcer.held(version, serving, detail)
 
+    def paused(self, why: str) -> None:
+        """Announce that the circuit breaker holds the job."""
+        self._announcer.paused(self._slot.current(), why)
+
+    def resumed(self) -> None:
+        """Announce that an operator let the job go on."""
+        self._announcer.resumed(self._slot.current())
+
     def recall(self, version: int, digest: str | None = None) -> ServedModel:
         """Load a version that a batch was planned with and that is not in the slot; the caller releases it.
 

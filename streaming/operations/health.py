@@ -43,6 +43,7 @@ class Health:
         self._sign_of_life: datetime | None = None
         self._down = "the query has not started yet"
         self._fatal = ""
+        self._paused = ""
 
     def query_started(self) -> None:
         """A query runs."""
@@ -60,6 +61,12 @@ class Health:
         with self._guard:
             self._down = why
 
+    def paused(self, why: str) -> None:
+        """No batch is started for now; an empty ``why`` ends that."""
+        with self._guard:
+            self._paused = why
+            self._sign_of_life = self._clock()
+
     def failed(self, why: str) -> None:
         """The job cannot go on; only a new process can."""
         with self._guard:
@@ -71,15 +78,16 @@ class Health:
             return Verdict((self._fatal,)) if self._fatal else Verdict()
 
     def ready(self) -> Verdict:
-        """Answer ``/readyz``: the query runs, a version serves, and the last sign of life is fresh."""
+        """Answer ``/readyz``: the query runs and is not paused, a version serves, the last sign of life is fresh."""
         with self._guard:
-            return Verdict(tuple(reason for reason in (self._fatal, self._down, self._model(), self._age()) if reason))
+            reasons = (self._fatal, self._down, self._paused, self._model(), self._age())
+            return Verdict(tuple(reason for reason in reasons if reason))
 
     def _model(self) -> str:
         return "" if self._slot.current() else "no model version is loaded yet"
 
     def _age(self) -> str:
-        if self._down or self._sign_of_life is None:
+        if self._down or self._paused or self._sign_of_life is None:
             return ""
         silent = self._clock() - self._sign_of_life
         if silent <= self._stale:

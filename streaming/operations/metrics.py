@@ -109,6 +109,7 @@ class Metrics:
         self._batch_failures = self._counter("batch_failures", "Tries of a batch that failed in the model.", "version")
         self._violations = self._counter("batch_invariant_violations", "Batches whose rows out were not its rows in.")
         self._restarts = self._counter("query_restarts", "Times the query was started again after a failure.")
+        self._paused = self._gauge("paused", "1 while the circuit breaker holds the job.")
         self._lag = self._gauge(
             "consumer_lag_records", "Records that were on the topic and not in the last batch.", "topic", "partition"
         )
@@ -164,6 +165,10 @@ class Metrics:
     def query_restarted(self) -> None:
         """Count a restart."""
         self._restarts.inc()
+
+    def paused(self, *, paused: bool) -> None:
+        """The circuit breaker holds the job, or has let it go."""
+        self._paused.set(1 if paused else 0)
 
     def lag_measured(self, topic: str, records: Mapping[int, int]) -> None:
         """Set how many records of each partition wait."""

@@ -70,6 +70,18 @@ class JobObserver:
         self.health.query_stopped(f"the query failed and starts again in {pause:.0f} s: {first_line}")
         _log.error("query failed", pause_seconds=pause, problem=problem)
 
+    def paused(self, why: str) -> None:
+        """The circuit breaker holds the next batch."""
+        self.metrics.paused(paused=True)
+        self.health.paused(f"paused: {why}")
+        _log.error("paused", problem=why)
+
+    def resumed(self) -> None:
+        """Batches go on."""
+        self.metrics.paused(paused=False)
+        self.health.paused("")
+        _log.info("resumed")
+
     def progressed(self, progress: Progress) -> None:
         """A trigger with data ended."""
         self.health.query_progressed()

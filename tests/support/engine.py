@@ -17,6 +17,7 @@ from streaming.adapters.kafka_ledger import KafkaLedger
 from streaming.clock import system_clock
 from streaming.delivery.marks import Mark, Writer
 from streaming.delivery.plan import Limits, Targets
+from streaming.engines.breaker import Bounds, Breaker
 from streaming.engines.checkpoint import Checkpoint, local_reader
 from streaming.engines.exact import ExactEngine, ExactPorts, Tolerance
 from streaming.engines.report import BatchReport
@@ -26,6 +27,9 @@ from streaming.engines.task import WriteTarget
 from streaming.models.ref import ModelVersion
 from streaming.models.served import ServedModel
 from streaming.models.slot import Slot
+
+NEVER = Breaker(Bounds(share=1.0, seconds=60, rows=1), system_clock)
+"""A circuit breaker that does not trip."""
 
 
 @dataclass
@@ -92,7 +96,7 @@ class Bench:
         def committed(added: Iterable[int]) -> Mapping[int, Mark | None]:
             return admin.marks(self.topic, added)
 
-        ports = ExactPorts(self.slot, self, ledger, checkpoint, first, committed, self.seen, system_clock)
+        ports = ExactPorts(self.slot, self, ledger, checkpoint, first, committed, self.seen, NEVER, system_clock)
         engine = ExactEngine(ports, target, Tolerance(poison_rows=10, failures=2))
         frame = read_stream(self.spark, spark_options(self.kafka), self.topic, start.offsets, self.rows_per_batch)
         query = (

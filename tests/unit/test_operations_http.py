@@ -115,6 +115,18 @@ def test_a_broken_invariant_needs_a_new_process(job: Job) -> None:
     assert reply.json()["reasons"] == ["a batch had 10 rows in and 9 out"]
 
 
+def test_a_paused_job_is_alive_and_says_why_it_is_not_ready_however_long_it_waits(job: Job) -> None:
+    job.run()
+    job.observer.paused("900 of the last 1,000 rows became dead letters")
+    job.clock.advance(3_600)
+    assert job.reasons() == ["paused: 900 of the last 1,000 rows became dead letters"]
+    assert job.client.get("/livez").status_code == 200
+    assert "penstock_paused 1.0" in job.client.get("/metrics").text
+    job.observer.resumed()
+    assert job.reasons() == []
+    assert "penstock_paused 0.0" in job.client.get("/metrics").text
+
+
 def test_a_query_that_was_stopped_is_not_ready(job: Job) -> None:
     job.run()
     job.observer.terminated(None)
