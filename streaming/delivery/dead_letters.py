@@ -1,0 +1,137 @@
+"""A dead letter as it is read back, the event's own headers told from the added ones; and which ones are asked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from functools import cached_property
+from typing import NamedTuple
+
+from schemas import dead_letter as contract
+
+Headers = tuple[tuple[str, bytes | None], ...]
+UNKNOWN = "UNKNOWN"
+"""The reason of a record that names none, because something else than Penstock wrote it."""
+
+
+class Place(NamedTuple):
+    """A partition and an offset in it.
+
+    >>> str(Place(0, 17))
+    '0:17'
+    """
+
+    partition: int
+    offset: int
+
+    def __str__(self) -> str:
+        """As the command line has it."""
+        return f"{self.partition}:{self.offset}"
+
+
+@dataclass(frozen=True)
+class DeadLetter:
+    """One record of the dead letters' topic. ``timestamp`` is the event's own, in milliseconds."""
+
+    place: Place
+    timestamp: int
+    key: bytes | None
+    value: bytes | None
+    headers: Headers
+
+    @cached_property
+    def own(self) -> Headers:
+        """The event's headers as they arrived."""
+        return self.headers[: self._added_from]
+
+    @cached_property
+    def added(self) -> dict[str, str]:
+        """What was added, by name. Bytes that are no UTF-8, which are none of ours, are replaced."""
+        return {name: (word or b"").decode("utf-8", "replace") for name, word in self.headers[self._added_from :]}
+
+    @property
+    def reason(self) -> str:
+        """The reason code."""
+        return self.added.get(contract.REASON) or UNKNOWN
+
+    @property
+    def message(self) -> str:
+        """The sentence for people; empty if there is none."""
+        return self.added.get(contract.ERROR_MESSAGE, "")
+
+    @property
+    def source_topic(self) -> str | None:
+        """The topic that the event came from; ``None`` where that is not said."""
+        return self.added.get(contract.ERROR_TOPIC) or None
+
+    @property
+    def source(self) -> Place | None:
+        """Where it was on that topic; ``None`` where that is not said."""
+        try:
+            return Place(int(self.added[contract.ERROR_PARTITION]), int(self.added[contract.ERROR_OFFSET]))
+        except (KeyError, ValueError):
+            return None
+
+    @property
+    def rejected_at(self) -> datetime:
+        """When it became a dead letter; the event's time where that is not said."""
+        try:
+            return moment(self.added[contract.REJECTED_AT])
+        except (KeyError, ValueError):
+            return datetime.fromtimestamp(max(self.timestamp, 0) / 1000, timezone.utc)
+
+    @property
+    def value_omitted(self) -> bool:
+        """Whether the value was too large for the dead letters' topic."""
+        return contract.VALUE_OMITTED in self.added
+
+    @property
+    def replays(self) -> int:
+        """How often the event has been sent again before."""
+        words = [word for name, word in self.own if name == contract.REPLAYS]
+        return int(words[-1]) if words and words[-1] and words[-1].isdigit() else 0
+
+    @property
+    def _added_from(self) -> int:
+        names = [name for name, _ in self.headers]
+        return len(names) - 1 - names[::-1].index(contract.ERROR_TOPIC) if contract.ERROR_TOPIC in names else len(names)
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which dead letters are meant; what is empty or ``None`` does not restrict. ``until`` is not included."""
+
+    reasons: frozenset[str] = frozenset()
+    since: datetime | None = None
+    until: datetime | None = None
+    partitions: frozenset[int] = frozenset()
+    places: frozenset[Place] = frozenset()
+
+    def takes(self, letter: DeadLetter) -> bool:
+        """Whether ``letter`` is meant."""
+        return (
+            (not self.reasons or letter.reason in self.reasons)
+            and (self.since is None or letter.rejected_at >= self.since)
+            and (self.until is None or letter.rejected_at < self.until)
+            and (not self.partitions or letter.place.partition in self.partitions)
+            and (not self.places or letter.place in self.places)
+        )
+
+    def offsets(self, partition: int) -> range | None:
+        """Return the offsets of a partition that need to be read; ``None`` for all."""
+        if self.partitions and partition not in self.partitions:
+            return range(0)
+        if not self.places:
+            return None
+        wanted = [place.offset for place in self.places if place.partition == partition]
+        return range(min(wanted), max(wanted) + 1) if wanted else range(0)
+
+
+def moment(text: str) -> datetime:
+    """Read ISO 8601; without a zone it is UTC. Raises ``ValueError``.
+
+    >>> moment("2026-11-21T08:46:01.472Z").isoformat()
+    '2026-11-21T08:46:01.472000+00:00'
+    """
+    found = datetime.fromisoformat(text.strip().replace("Z", "+00:00"))
+    return found if found.tzinfo else found.replace(tzinfo=timezone.utc)
