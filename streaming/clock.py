@@ -24,6 +24,16 @@ def isoformat(moment: datetime) -> str:
     return moment.astimezone(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+def instant(text: str) -> datetime:
+    """Read an ISO 8601 time; one without a zone is in UTC. Raises ``ValueError`` for anything else.
+
+    >>> isoformat(instant("2013-07-01T07:15+02:00"))
+    '2013-07-01T05:15:00.000Z'
+    """
+    moment = datetime.fromisoformat(text.strip().replace("Z", "+00:00"))
+    return moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
+
+
 class Stopwatch:
     """Seconds between laps, by the monotonic clock, under the names of a batch's phases."""
 

@@ -1,0 +1,95 @@
+"""Reading a topic's committed records by position, for people's questions: it joins no group and commits nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from types import TracebackType
+from typing import Any
+
+from confluent_kafka import Consumer, KafkaException, TopicPartition
+
+from streaming.adapters.kafka_config import client_config
+from streaming.delivery.output import Stored
+from streaming.errors import BrokerUnavailableError
+
+Progress = Callable[[int, int], None]
+"""Told how many offsets of how many are read."""
+
+_TIMEOUT = 15.0
+_FETCH = 1_000
+
+
+class KafkaScan:
+    """One client's view of a broker. Every method raises ``BrokerUnavailableError`` when the broker does not answer."""
+
+    def __init__(self, kafka: Mapping[str, str], application: str) -> None:
+        own = {"group.id": f"{application}.scan", "enable.auto.commit": "false", "enable.partition.eof": "true"}
+        self._consumer = Consumer({**client_config(kafka), **own, "isolation.level": "read_committed"})
+
+    def __enter__(self) -> KafkaScan:
+        """Return itself, to be closed at the end of the block."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Let go of the broker."""
+        self._consumer.close()
+
+    def partitions(self, topic: str) -> int:
+        """Return the topic's number of partitions, 0 where there is no such topic."""
+        found = _answered(lambda: self._consumer.list_topics(timeout=_TIMEOUT)).topics.get(topic)
+        return len(found.partitions) if found else 0
+
+    def extent(self, topic: str, partition: int) -> tuple[int, int]:
+        """Return the first offset that is still there, and the one after the last that is committed."""
+        part = TopicPartition(topic, partition)
+        first, end = _answered(lambda: self._consumer.get_watermark_offsets(part, timeout=_TIMEOUT))
+        return int(first), int(end)
+
+    def offset_at(self, topic: str, partition: int, milliseconds: int) -> int:
+        """Return the first offset whose timestamp is at or after a time since 1970, or the end if there is none."""
+        asked = [TopicPartition(topic, partition, milliseconds)]
+        found = _answered(lambda: self._consumer.offsets_for_times(asked, timeout=_TIMEOUT))[0].offset
+        return int(found) if found >= 0 else self.extent(topic, partition)[1]
+
+    def timestamp(self, topic: str, partition: int, offset: int) -> int | None:
+        """Return a record's time in milliseconds since 1970, ``None`` where no record has this offset (any more)."""
+        found = next(self._messages(topic, partition, offset, offset + 1), None)
+        return max(0, int(found.timestamp()[1])) if found is not None else None
+
+    def records(self, topic: str, partition: int, start: int, end: int) -> Iterator[Stored]:
+        """Yield the records from ``start`` up to but not including ``end``."""
+        for message in self._messages(topic, partition, start, end):
+            yield Stored(topic, partition, message.offset(), message.headers() or (), message.value())
+
+    def keyed(self, topic: str, key: str, start: int, end: int) -> Iterator[tuple[int, bytes]]:
+        """Yield offset and value of the first partition's records with one key."""
+        for message in self._messages(topic, 0, start, end):
+            value = message.value()
+            if message.key() == key.encode() and value is not None:
+                yield message.offset(), value
+
+    def _messages(self, topic: str, partition: int, start: int, end: int) -> Iterator[Any]:
+        first, last = self.extent(topic, partition)
+        start, end = max(start, first), min(end, last)
+        if start >= end:
+            return
+        self._consumer.assign([TopicPartition(topic, partition, start)])
+        while True:
+            messages = _answered(lambda: self._consumer.consume(_FETCH, _TIMEOUT))
+            if not messages:
+                raise BrokerUnavailableError(f"topic {topic!r} does not answer within {_TIMEOUT:.0f} s")
+            for message in messages:
+                if message.error() is not None or message.offset() >= end:  # the end of the partition, or of the range
+                    return
+                yield message
+                if message.offset() == end - 1:
+                    return
+
+
+def _answered(call: Callable[[], Any]) -> Any:
+    try:
+        return call()
+    except KafkaException as problem:
+        raise BrokerUnavailableError(f"Kafka does not answer: {problem.args[0].str()}") from problem

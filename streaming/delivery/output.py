@@ -1,0 +1,82 @@
+"""An output as it stands on its topic, read back: which record of the input it answers, and which version made it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from schemas import dead_letter, prediction
+
+Kind = Literal["prediction", "dead letter"]
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A record as a client hands it over: where it is, and what it holds."""
+
+    topic: str
+    partition: int
+    offset: int
+    headers: Sequence[tuple[str, bytes | None]]
+    value: bytes | None
+
+
+@dataclass(frozen=True)
+class Output:
+    """A prediction or a dead letter. ``reason`` is empty for a prediction, ``run_id`` for a dead letter."""
+
+    kind: Kind
+    record: Stored
+    source: tuple[str, int, int]
+    application: str
+    version: int
+    run_id: str = ""
+    reason: str = ""
+
+    @property
+    def made_at(self) -> str:
+        """When its batch was scored, RFC 3339 in UTC; empty where the record does not tell."""
+        if self.kind == "dead letter":
+            return _texts(self.record).get(dead_letter.REJECTED_AT, "")
+        return str(_fields(self.record.value).get("scored_at", ""))
+
+    def event_id(self, field: str | None) -> str | None:
+        """Return the event's id; in a dead letter it stands where it stood in the event, under ``field``."""
+        name = "event_id" if self.kind == "prediction" else field
+        found = _fields(self.record.value).get(name) if name else None
+        return None if found is None else str(found)
+
+
+def read_output(record: Stored) -> Output | None:
+    """Read what Penstock wrote; ``None`` for anything else on the topic."""
+    words = _texts(record)
+    try:
+        if dead_letter.REASON in words:
+            source = words[dead_letter.ERROR_TOPIC], words[dead_letter.ERROR_PARTITION], words[dead_letter.ERROR_OFFSET]
+            who, version = words[dead_letter.ERROR_CONNECTOR], words[dead_letter.MODEL_VERSION]
+            return Output("dead letter", record, _place(*source), who, int(version), reason=words[dead_letter.REASON])
+        names = prediction.SOURCE_TOPIC, prediction.SOURCE_PARTITION, prediction.SOURCE_OFFSET
+        who = words[prediction.CE_SOURCE].split("/")[2]
+        version, run_id = words[prediction.MODEL_VERSION], words[prediction.RUN_ID]
+        return Output("prediction", record, _place(*(words[name] for name in names)), who, int(version), run_id)
+    except (KeyError, IndexError, ValueError):
+        return None
+
+
+def _place(topic: str, partition: str, offset: str) -> tuple[str, int, int]:
+    return topic, int(partition), int(offset)
+
+
+def _texts(record: Stored) -> dict[str, str]:
+    """The last header of a name counts, as on a dead letter the added ones come after the event's own."""
+    return {name: (word or b"").decode("utf-8", "replace") for name, word in record.headers}
+
+
+def _fields(value: bytes | None) -> dict[str, Any]:
+    try:
+        found = json.loads(value or b"")
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
