@@ -1,4 +1,4 @@
-"""Model events on their topic, keyed by model, so that one model's events stay in order."""
+"""Model events on their topic, keyed by model so that one model's stay in order, and on the ledger among its records."""
 
 from __future__ import annotations
 
@@ -17,13 +17,15 @@ _CLOSE_SECONDS = 5.0
 class KafkaModelEvents:
     """Implements :class:`streaming.models.announcer.ModelEventSink`. Sending never waits for the broker."""
 
-    def __init__(self, kafka: Mapping[str, str], topic: str) -> None:
+    def __init__(self, kafka: Mapping[str, str], topic: str, key: str | None = None) -> None:
+        """Take ``key`` for every record, as the ledger's are keyed by application; ``None``: the event's model."""
         self._topic = topic
+        self._key = key
         self._producer = Producer({**client_config(kafka), "acks": "all", "enable.idempotence": "true"})
 
     def send(self, event: ModelEvent) -> None:
         """Hand the event to the client, which sends it in order and tries again while the broker is away."""
-        self._producer.produce(self._topic, event.to_json(), event.model, on_delivery=_delivered)
+        self._producer.produce(self._topic, event.to_json(), self._key or event.model, on_delivery=_delivered)
         self._producer.poll(0)
 
     def close(self) -> None:
