@@ -1,0 +1,79 @@
+"""One seed from beginning to verdict."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from tests.chaos.checker import Evidence, Findings, History, check, skipped
+from tests.chaos.faults import strike
+from tests.chaos.reader import Reader, aborted
+from tests.chaos.rig import Rig
+from tests.chaos.scene import Scene, Tally
+from tests.chaos.schedule import schedule
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a seed came to. ``failure`` says why it did not reach its end, if so; then nothing is proven by it."""
+
+    seed: int
+    story: str
+    seconds: float
+    tally: Tally
+    events: int = 0
+    skipped: int = 0
+    aborted: int = 0
+    findings: Findings = field(default_factory=Findings)
+    failure: str = ""
+
+    @property
+    def clean(self) -> bool:
+        """Whether everything is as promised."""
+        return not self.failure and not self.findings.counts.total()
+
+
+def run(rig: Rig, seed: int, say: Callable[[str], None]) -> Verdict:
+    """Run one seed: start, strike, drain, read back, check."""
+    plan, since = schedule(seed), time.monotonic()
+    scene = Scene(rig, plan)
+    story = "; ".join(map(str, plan.steps)) + ("; clock skew" if plan.skewed else "")
+    try:
+        with scene:
+            _live(scene, say)
+    except Exception as problem:  # one seed that breaks down must not hide what the others show
+        failure = f"{type(problem).__name__}: {problem}"
+        return Verdict(seed, story, time.monotonic() - since, scene.tally, failure=failure)
+    say("reading back")
+    evidence = _evidence(scene)
+    ended = aborted(rig.data, [f"{scene.topic}.out", f"{scene.topic}.dlq"])
+    seconds = time.monotonic() - since
+    left_out = len(skipped(evidence))
+    return Verdict(seed, story, seconds, scene.tally, len(evidence.sent), left_out, ended, check(evidence))
+
+
+def _live(scene: Scene, say: Callable[[str], None]) -> None:
+    say("starting")
+    scene.start_driver()
+    scene.leader()
+    if scene.plan.standby:
+        scene.start_driver()
+    scene.await_progress()
+    for step in scene.plan.steps:
+        say(str(step))
+        strike(scene, step)
+    say("draining")
+    scene.finish()
+
+
+def _evidence(scene: Scene) -> Evidence:
+    reader, topic = Reader(scene.rig.broker.address), scene.topic
+    return Evidence(
+        # What was acknowledged and what is there: an event whose acknowledgement was lost is an event all the same.
+        {**reader.events(topic), **scene.events.sent},
+        reader.predictions(f"{topic}.out"),
+        reader.dead_letters(f"{topic}.dlq"),
+        History(reader.ledger(f"{topic}.ledger")),
+        scene.removed,
+    )

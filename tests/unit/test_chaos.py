@@ -1,0 +1,143 @@
+"""The chaos suite's own judgement: each kind of wrong is found, nothing right is called wrong, no fault is rare."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from streaming.failpoints import NAMES
+from tests.chaos.checker import Answer, Evidence, Findings, History, Sent, check
+from tests.chaos.schedule import HANDS, Kind, Return, Step, schedule, unmet
+
+KEYS = ("a", "b")
+SKIPPED = range(4, 6)
+
+
+def plan(name: str, version: int, start: int, end: int) -> dict[str, Any]:
+    return {"type": "plan", "plan": name, "version": version, "ranges": {"0": [start, end]}}
+
+
+def outcome(*segments: tuple[str, int, int]) -> dict[str, Any]:
+    return {"type": "outcome", "partitions": {"0": {"segments": [list(segment) for segment in segments]}}}
+
+
+LEDGER = (
+    plan("1.1", 1, 0, 4),
+    outcome(("1.1", 0, 4)),
+    {"type": "skip", "gaps": {"0": [SKIPPED.start, SKIPPED.stop]}},
+    plan("2.1", 2, 6, 10),
+    outcome(("2.1", 6, 10)),
+)
+"""Version 1 scored 0 to 3, retention took 4 and 5, version 2 scored 6 to 9; it says the opposite of version 1."""
+
+
+def event(offset: int) -> Sent:
+    """Two keys take turns; the last event of all is broken."""
+    return Sent(KEYS[offset % 2], offset // 2, None if offset == 9 else offset % 3 == 0)
+
+
+def answer(offset: int, at: int) -> Answer:
+    sent, version = event(offset), 1 if offset < 6 else 2
+    value = {"event_id": sent.id, "model_version": version, "prediction": float(sent.late == (version == 1))}
+    return Answer((0, offset), (0, at), sent.key, version, None if sent.late is None else value)
+
+
+def evidence() -> Evidence:
+    answers = [answer(offset, at) for at, offset in enumerate(o for o in range(10) if o not in SKIPPED)]
+    sent = {(0, offset): event(offset) for offset in range(10)}
+    return Evidence(sent, answers[:-1], answers[-1:], History(LEDGER), {0: [range(SKIPPED.stop)]})
+
+
+def found(findings: Findings) -> dict[str, int]:
+    return dict(findings.counts)
+
+
+def predicting(*predictions: Answer) -> Evidence:
+    return replace(evidence(), predictions=list(predictions))
+
+
+RIGHT = list(evidence().predictions)
+
+
+def changed(number: int, **changes: Any) -> list[Answer]:
+    """Return the predictions with one of them changed; ``value`` is laid over its value."""
+    old = RIGHT[number]
+    new = replace(old, **{**changes, "value": {**(old.value or {}), **changes.get("value", {})}})
+    return [*RIGHT[:number], new, *RIGHT[number + 1 :]]
+
+
+def test_nothing_is_said_against_a_run_that_is_right() -> None:
+    assert found(check(evidence())) == {}
+
+
+@pytest.mark.parametrize(
+    ("wrong", "expected"),
+    [
+        pytest.param(predicting(*RIGHT[:2], *RIGHT[3:]), {"lost": 1}, id="an event without an answer"),
+        pytest.param(replace(evidence(), dead_letters=[]), {"lost": 1}, id="a broken event without a dead letter"),
+        pytest.param(predicting(*RIGHT, replace(RIGHT[2], at=(0, 99))), {"duplicated": 1, "order_violations": 1},
+                     id="an event that came out twice, the second time late"),
+        pytest.param(replace(evidence(), dead_letters=[*evidence().dead_letters, replace(RIGHT[0], value=None)]),
+                     {"duplicated": 1, "unexpected": 1}, id="a prediction that is a dead letter too"),
+        pytest.param(predicting(*changed(1, version=2)), {"mixed_versions": 2}, id="a version that the ledger denies"),
+        pytest.param(predicting(*changed(1, value={"model_version": 2})), {"mixed_versions": 1},
+                     id="header and value of different versions"),
+        pytest.param(predicting(*changed(1, value={"prediction": 1.0})), {"mixed_versions": 1},
+                     id="another version's answer"),
+        pytest.param(predicting(replace(RIGHT[0], at=(0, 2)), RIGHT[1], replace(RIGHT[2], at=(0, 0)), *RIGHT[3:]),
+                     {"order_violations": 1}, id="a key's events in the wrong order"),
+        pytest.param(predicting(replace(RIGHT[0], at=(1, 0)), *RIGHT[1:]), {"order_violations": 1},
+                     id="a key in two partitions"),
+        pytest.param(replace(evidence(), removed={}), {"lost": 2, "unexpected": 2}, id="a skip of what was there"),
+        pytest.param(replace(evidence(), ledger=History(LEDGER[:2] + LEDGER[3:])), {"lost": 2}, id="a hidden skip"),
+        pytest.param(predicting(*RIGHT, replace(RIGHT[0], place=(0, 77))), {"unexpected": 1}, id="out of nothing"),
+        pytest.param(predicting(*changed(1, value={"event_id": "b-9"})), {"unexpected": 1}, id="another event"),
+        pytest.param(predicting(*changed(1, key="a")), {"unexpected": 1}, id="another key"),
+    ],
+)  # fmt: skip
+def test_each_kind_of_wrong_is_found(wrong: Evidence, expected: dict[str, int]) -> None:
+    assert found(check(wrong)) == expected
+
+
+def test_where_an_outcome_died_with_its_driver_the_plan_speaks_for_it() -> None:
+    findings = check(replace(evidence(), ledger=History([r for r in LEDGER if r["type"] != "outcome"])))
+    assert found(findings) == {}
+    assert findings.unrecorded == 8
+
+
+def test_an_outcome_of_several_plans_is_held_against_each_ones_part() -> None:
+    parts = outcome(("1.1", 0, 2), ("1.2", 2, 4))
+    again = [LEDGER[0], plan("1.2", 3, 0, 4), parts, *LEDGER[2:]]
+    assert found(check(replace(evidence(), ledger=History(again)))) == {"mixed_versions": 2}
+
+
+SCHEDULES = [schedule(seed) for seed in range(1, HANDS + 1)]
+
+
+def test_twenty_seeds_hold_every_fault_and_every_failpoint_often_enough() -> None:
+    kinds = sum((each.kinds() for each in SCHEDULES), Counter[Kind]())
+    hits = Counter(step.point for each in SCHEDULES for step in each.steps if step.point)
+    assert list(unmet(kinds, hits)) == []
+    assert set(hits) == set(NAMES)
+
+
+def test_a_run_that_missed_something_is_told_what() -> None:
+    assert len(list(unmet(Counter(), Counter()))) == len(Kind) + len(NAMES)
+
+
+def test_a_seed_is_the_same_each_time_and_no_other_is_like_it() -> None:
+    assert [schedule(each.seed) for each in SCHEDULES] == SCHEDULES
+    assert len({each.steps for each in SCHEDULES}) == HANDS
+    assert schedule(1 + HANDS).kinds() == schedule(1).kinds()
+
+
+@pytest.mark.parametrize("seed", range(1, 2 * HANDS + 1))
+def test_a_driver_dies_once_in_every_seed_and_only_a_replaced_one_wakes_up(seed: int) -> None:
+    deaths = [step for step in schedule(seed).steps if step.back]
+    assert len(deaths) == 1
+    assert deaths[0].kind is not Kind.FREEZE_DRIVER or deaths[0].back is Return.STANDBY
+    assert 3 <= len([step for step in schedule(seed).steps if step.kind is not Kind.SWAP]) <= 5
+    assert Step(Kind.SWAP) in schedule(seed).steps
