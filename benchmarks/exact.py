@@ -32,6 +32,7 @@ from rich.table import Table
 from jobs.following import preparation, registry
 from jobs.scoring import scoring_job
 from jobs.setup import jars
+from jobs.stopping import StopRequest
 from jobs.train import prepare_mlflow, session, train_version
 from schemas import dead_letter, prediction
 from streaming.adapters.kafka import KafkaAdmin, TopicSample
@@ -110,7 +111,7 @@ class Setting:
 
 
 def run_exact(setting: Setting, name: str, meter: Meter) -> None:
-    with scoring_job(setting.settings(name), submitted=False) as job:
+    with scoring_job(setting.settings(name), StopRequest(None), submitted=False) as job:
         SparkSession.builder.getOrCreate().streams.addListener(meter)
         threading.Thread(target=_stop_when_done, args=(lambda: meter.rows(name), setting.events, job.stop)).start()
         job.run()

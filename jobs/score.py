@@ -9,12 +9,13 @@ from pathlib import Path
 
 
 def score(config: Path | None, overrides: Sequence[str]) -> None:
-    """Score the stream until SIGTERM or Ctrl-C; a second one stops at once.
+    """Score the stream, or stand by while another driver does, until asked to stop; a second signal stops at once.
 
     Raises:
         ConfigurationError: the settings, or the topics and models they name, are wrong; Spark was not started.
         DataError: going on would lose or double records.
         UpstreamError: Kafka or the registry does not answer and nothing is left to serve.
+        FencedError: another driver has taken over.
     """
     from jobs.config import load_settings
     from jobs.logs import configure_logging
@@ -25,11 +26,10 @@ def score(config: Path | None, overrides: Sequence[str]) -> None:
     configure_logging(settings.log)
     # Spark's workers would otherwise take whichever python3 is first on the path, without pyarrow.
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
-    stopping = StopRequest()
+    stopping = StopRequest(settings.engine.stop_seconds)
     stopping.listen()
-    with scoring_job(settings, submitted="PYSPARK_GATEWAY_PORT" in os.environ) as job:
+    with scoring_job(settings, stopping, submitted="PYSPARK_GATEWAY_PORT" in os.environ) as job:
         stopping.listen()  # again: Spark's own handler for Ctrl-C took its place
-        stopping.then(job.stop)
         job.run()
 
 

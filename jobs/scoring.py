@@ -12,26 +12,30 @@ from pyspark.sql import SparkSession
 from jobs.following import follow, make_slot, preparation, registry
 from jobs.setup import jars
 from jobs.starting import Footing, absolute, query_starter
-from jobs.stopping import children_ignore_signals
-from jobs.topics import Topics, prepare_topics
+from jobs.stopping import StopRequest, children_ignore_signals
+from jobs.topics import prepare_topics
 from streaming.adapters.hooks import hooks_from
 from streaming.adapters.kafka import KafkaAdmin, TopicSample
 from streaming.adapters.kafka_config import client_config
 from streaming.adapters.kafka_events import KafkaModelEvents
-from streaming.adapters.kafka_ledger import KafkaLedger
+from streaming.adapters.kafka_lease import KafkaLease
+from streaming.adapters.kafka_ledger import KafkaLedger, LedgerTopics
 from streaming.adapters.session import SessionPlan, start_session
-from streaming.clock import system_clock
+from streaming.clock import Stopwatch, system_clock
 from streaming.delivery.marks import Mark, Writer
 from streaming.delivery.outcome import AGE_BOUNDS
-from streaming.delivery.plan import Limits
+from streaming.delivery.plan import Limits, Targets
 from streaming.engines.breaker import Bounds, Breaker
 from streaming.engines.checkpoint import Checkpoint, reader_for
 from streaming.engines.exact import ExactEngine, ExactPorts, Tolerance
 from streaming.engines.supervisor import Restarts, Supervisor
 from streaming.engines.task import WriteTarget
 from streaming.failpoints import Failpoints
+from streaming.models.announcer import ModelEventSink
 from streaming.models.follower import Follower
+from streaming.models.gate import Gate
 from streaming.models.slot import Slot
+from streaming.operations.admin import Access, Controls
 from streaming.operations.health import Health
 from streaming.operations.http import HttpServer, Operations, create_app
 from streaming.operations.listener import ProgressListener
@@ -44,59 +48,119 @@ HOME = Path(".penstock")
 
 
 @dataclass(frozen=True)
-class ScoringJob:
-    """A job that is ready to run: a version is loaded and the lease is held."""
+class _Shared:
+    """What the parts of one job have in common. What is on ``last`` is closed after all that is on ``stack``."""
 
-    engine: ExactEngine
-    supervisor: Supervisor
-
-    def run(self) -> None:
-        """Score until :meth:`stop`; see :meth:`streaming.engines.supervisor.Supervisor.run` for what it raises."""
-        self.supervisor.run(self.engine)
-
-    def stop(self) -> None:
-        """Finish the batch in progress, then let :meth:`run` return. Safe in a signal handler."""
-        self.supervisor.stop()
+    settings: Settings
+    stopping: StopRequest
+    admin: KafkaAdmin
+    slot: Slot
+    observer: JobObserver
+    stack: ExitStack
+    last: ExitStack
 
 
 @dataclass(frozen=True)
-class _Shared:
-    """What the parts of one job have in common."""
+class ScoringJob:
+    """A job that is warm: Spark is up, and a version is loaded and followed. It scores as soon as it has the lease."""
 
-    settings: Settings
-    admin: KafkaAdmin
-    slot: Slot
-    metrics: Metrics
-    health: Health
-    observer: JobObserver
-    stack: ExitStack
+    shared: _Shared
+    spark: SparkSession
+    follower: Follower
+    breaker: Breaker
+    gate: Gate
+
+    def run(self) -> None:
+        """Stand by until the lease is ours, then score until asked to stop.
+
+        Raises:
+            ConfigurationError: the broker refuses us the lease.
+            BrokerUnavailableError: it does not answer while we take over.
+            PenstockError: see :meth:`streaming.engines.supervisor.Supervisor.run`.
+        """
+        settings, observer = self.shared.settings, self.shared.observer
+        lease = KafkaLease(
+            settings.kafka, settings.output.ledger, settings.application, settings.engine.lease_seconds, observer
+        )
+        observer.standing_by()
+        watch = Stopwatch()
+        try:
+            if lease.wait(self.shared.stopping.asked):
+                watch.lap("waiting")
+                writer, ledger, targets = self._take_over()
+                observer.lease_taken(writer.epoch, watch.phases["waiting"])
+                self.gate.open()
+                self._score(writer, ledger, targets)
+        finally:
+            lease.leave()
+
+    def stop(self) -> None:
+        """Finish the batch in progress, then let :meth:`run` return."""
+        self.shared.stopping.ask()
+
+    def _take_over(self) -> tuple[Writer, KafkaLedger, Targets]:
+        """Fence every earlier driver. The topics are looked at anew: a standby may have waited for weeks."""
+        settings = self.shared.settings
+        topics = prepare_topics(settings, self.shared.admin)
+        source = topics.source
+        books = LedgerTopics(settings.output.ledger, topics.targets.progress)
+        ledger = KafkaLedger(settings.kafka, books, settings.application, source.name, system_clock)
+        self.shared.stack.callback(ledger.close)
+        return Writer(settings.application, source.name, source.id, ledger.open()), ledger, topics.targets
+
+    def _score(self, writer: Writer, ledger: KafkaLedger, targets: Targets) -> None:
+        shared = self.shared
+        settings, admin = shared.settings, shared.admin
+        location = absolute(settings.checkpoint)
+        checkpoint = Checkpoint(location, writer.topic, reader_for(self.spark, location))
+        limits = Limits(settings.engine.transaction_max_bytes, settings.engine.transaction_timeout_ms)
+        failpoints = Failpoints(settings.engine.failpoints)
+        target = WriteTarget(client_config(settings.kafka), writer, targets, limits, failpoints)
+
+        def first_offsets(added: list[int]) -> dict[int, int]:
+            return admin.offsets(writer.topic, added, "earliest")
+
+        def marks(added: list[int]) -> dict[int, Mark | None]:
+            return admin.marks(writer.topic, added)
+
+        ports = ExactPorts(
+            shared.slot, self.follower, ledger, checkpoint, first_offsets, marks, shared.observer, self.breaker,
+            system_clock,
+        )  # fmt: skip
+        tolerance = Tolerance(settings.engine.max_poison_rows, settings.model.rollback_after_failures)
+        restarts = Restarts(settings.engine.restart_seconds, settings.engine.max_restarts)
+        query = query_starter(Footing(settings, admin, self.spark, writer, ledger, checkpoint))
+        supervisor = Supervisor(query, restarts, shared.observer, self.breaker, shared.stopping.asked)
+        supervisor.run(ExactEngine(ports, target, tolerance))
 
 
 @contextmanager
-def scoring_job(settings: Settings, *, submitted: bool) -> Iterator[ScoringJob]:
+def scoring_job(settings: Settings, stopping: StopRequest, *, submitted: bool) -> Iterator[ScoringJob]:
     """Open a job, and close everything it opened at the end.
 
     What is wrong with the settings or the topics is raised before Spark starts.
 
     Args:
         settings: the configuration.
+        stopping: by whom the job is asked to stop, and whom its HTTP endpoint asks.
         submitted: a spark-submit started this process.
     """
-    with ExitStack() as stack:
+    with ExitStack() as last, ExitStack() as stack:
         slot, metrics = make_slot(settings), Metrics(system_clock, AGE_BOUNDS)
-        health = Health(slot, system_clock)
         admin = KafkaAdmin(settings.kafka, settings.application)
-        shared = _Shared(settings, admin, slot, metrics, health, JobObserver(metrics, health), stack)
+        observer = JobObserver(metrics, Health(slot, system_clock))
+        shared = _Shared(settings, stopping, admin, slot, observer, stack, last)
         registry(settings.model)
-        topics = prepare_topics(settings, admin)
+        prepare_topics(settings, admin)
         spark = _spark(shared, submitted)
-        follower = _follower(shared, spark)
-        breaker = _breaker(shared, follower)
-        _serve(shared, follower)
+        gate = Gate(_listeners(shared))
+        follower = _follower(shared, spark, gate)
+        job = ScoringJob(shared, spark, follower, _breaker(shared, follower), gate)
+        _serve(job)
         follower.load_first()
         follower.start()
         stack.callback(follower.stop)
-        yield _job(shared, spark, topics, follower, breaker)
+        yield job
 
 
 def _spark(shared: _Shared, submitted: bool) -> SparkSession:
@@ -110,15 +174,22 @@ def _spark(shared: _Shared, submitted: bool) -> SparkSession:
     return spark
 
 
-def _follower(shared: _Shared, spark: SparkSession) -> Follower:
+def _listeners(shared: _Shared) -> list[ModelEventSink]:
     settings = shared.settings
-    events = KafkaModelEvents(settings.kafka, settings.output.model_events)
-    hooks = hooks_from(settings.hooks, system_clock)
-    shared.stack.callback(events.close)
-    for hook in hooks:
-        shared.stack.callback(hook.close)
+    listeners = [
+        KafkaModelEvents(settings.kafka, settings.output.model_events),
+        KafkaModelEvents(settings.kafka, settings.output.ledger, settings.application),
+        *hooks_from(settings.hooks, system_clock),
+    ]
+    for listener in listeners:
+        shared.stack.callback(listener.close)
+    return listeners
+
+
+def _follower(shared: _Shared, spark: SparkSession, gate: Gate) -> Follower:
+    settings = shared.settings
     checks = preparation(settings, spark, TopicSample(shared.admin, settings.input.topic))
-    return follow(settings, shared.slot, checks, shared.metrics, [events, *hooks])
+    return follow(settings, shared.slot, checks, shared.observer.metrics, [gate])
 
 
 def _breaker(shared: _Shared, follower: Follower) -> Breaker:
@@ -127,40 +198,20 @@ def _breaker(shared: _Shared, follower: Follower) -> Breaker:
     return Breaker(bounds, system_clock, [shared.observer, follower])
 
 
-def _serve(shared: _Shared, follower: Follower) -> None:
-    http = shared.settings.http
+def _serve(job: ScoringJob) -> None:
+    """Answer over HTTP until everything else is closed, so that an endpoint that is gone means a job that has ended."""
+    shared, http = job.shared, job.shared.settings.http
     if not http.enabled:
         return
     secret = http.webhook_secret.get_secret_value() if http.webhook_secret else None
     model = shared.settings.model.name
-    webhook = WebhookReceiver(secret, model, follower.wake, system_clock) if secret else None
-    operations = Operations(shared.metrics, shared.health, shared.slot, webhook)
-    server = HttpServer(create_app(operations), http.host, http.port)
-    shared.stack.callback(server.stop)
-    server.start()
-
-
-def _job(shared: _Shared, spark: SparkSession, topics: Topics, follower: Follower, breaker: Breaker) -> ScoringJob:
-    settings, source = shared.settings, topics.source
-    ledger = KafkaLedger(settings.kafka, settings.output.ledger, settings.application, source.name, system_clock)
-    shared.stack.callback(ledger.close)
-    writer = Writer(settings.application, source.name, source.id, ledger.open())
-    location = absolute(settings.checkpoint)
-    checkpoint = Checkpoint(location, source.name, reader_for(spark, location))
-    limits = Limits(settings.engine.transaction_max_bytes, settings.engine.transaction_timeout_ms)
-    failpoints = Failpoints(settings.engine.failpoints)
-    target = WriteTarget(client_config(settings.kafka), writer, topics.targets, limits, failpoints)
-
-    def first_offsets(added: list[int]) -> dict[int, int]:
-        return shared.admin.offsets(source.name, added, "earliest")
-
-    def marks(added: list[int]) -> dict[int, Mark | None]:
-        return shared.admin.marks(source.name, added)
-
-    ports = ExactPorts(
-        shared.slot, follower, ledger, checkpoint, first_offsets, marks, shared.observer, breaker, system_clock
+    webhook = WebhookReceiver(secret, model, job.follower.wake, system_clock) if secret else None
+    token = http.admin_token.get_secret_value() if http.admin_token else None
+    controls = Controls(job.stop, job.breaker.resume, job.follower.hold, lambda: job.gate.is_open)
+    observer = shared.observer
+    operations = Operations(
+        observer.metrics, observer.health, shared.slot, webhook, (controls, Access(http.host, token))
     )
-    tolerance = Tolerance(settings.engine.max_poison_rows, settings.model.rollback_after_failures)
-    restarts = Restarts(settings.engine.restart_seconds, settings.engine.max_restarts)
-    query = query_starter(Footing(settings, shared.admin, spark, writer, ledger, checkpoint))
-    return ScoringJob(ExactEngine(ports, target, tolerance), Supervisor(query, restarts, shared.observer, breaker))
+    server = HttpServer(create_app(operations), http.host, http.port)
+    shared.last.callback(server.stop)
+    server.start()

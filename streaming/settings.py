@@ -42,6 +42,9 @@ class InputSettings(Section):
     topic: Topic = "features"
     starting: Literal["earliest", "latest"] = "earliest"
     """Where a first run starts; afterwards the committed marks decide."""
+    on_gap: Literal["fail", "skip"] = "fail"
+    """What to do when records were deleted before they were scored: stop and name them, or record them in the ledger as
+    skipped and go on behind them."""
     max_rows_per_batch: Positive = 200_000
     max_bytes_per_batch: Positive = 256 * 1024 * 1024
     """Turned into rows by the mean size of recent records; a partition's transaction is also cut by bytes."""
@@ -69,6 +72,12 @@ class OutputSettings(Section):
     """``None``: the input topic's name with ``.dlq``."""
     model_events: Topic = "model-events"
     ledger: Topic = "penstock-ledger"
+    ledger_retention_ms: int = 30 * 24 * 3600 * 1000
+    """For the ledger when Penstock creates it: for so long it tells which version scored an offset."""
+    progress: Topic = "penstock-progress"
+    """Compacted: the newest mark of each partition, for when Kafka has forgotten the group's offsets."""
+    replays: Topic = "penstock-replays"
+    """Which dead letters were sent again; made by the first ``penstock dlq replay --send``."""
     create_topics: bool = True
     retention_ms: int = -1
     """For topics Penstock creates. Records keep their source's timestamp, so a recorded stream needs -1."""
@@ -153,6 +162,9 @@ class HttpSettings(Section):
     """0 takes a free port and logs it."""
     webhook_secret: SecretStr | None = None
     """The secret MLflow signs its webhooks with; without one the webhook endpoint answers 404."""
+    admin_token: SecretStr | None = None
+    """Asked for as a bearer token by POST /v1/stop, /v1/resume and /v1/hold. Without one these are open on a loopback
+    host, and not there on any other."""
 
 
 class HookSettings(Section):

@@ -41,26 +41,29 @@ class Restarts:
 
 
 class Supervisor:
-    """Runs one query until it is stopped. ``stop`` may be called from any thread, also before ``run``."""
+    """Runs one query until ``stopping`` is set: then the batch in progress finishes and is committed, and it ends."""
 
-    def __init__(self, start: StartQuery, restarts: Restarts, observer: QueryObserver, breaker: Breaker) -> None:
+    def __init__(
+        self,
+        start: StartQuery,
+        restarts: Restarts,
+        observer: QueryObserver,
+        breaker: Breaker,
+        stopping: threading.Event,
+    ) -> None:
         self._start = start
         self._restarts = restarts
         self._observer = observer
         self._breaker = breaker
-        self._stopping = threading.Event()
+        self._stopping = stopping
         self._held = threading.Event()
         self._idle = threading.Event()
         self._idle.set()
         self._failures = 0
         self._fatal: PenstockError | None = None
 
-    def stop(self) -> None:
-        """Let the batch in progress finish and be committed, then end."""
-        self._stopping.set()
-
     def run(self, batch: BatchFunction) -> None:
-        """Run until stopped.
+        """Run until asked to stop.
 
         Raises:
             DataError: going on would lose or double records.

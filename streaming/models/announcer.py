@@ -117,11 +117,16 @@ class Announcer:
             name: value for name, value in event.to_dict().items() if name not in ("type", "at") and value is not None
         }
         level(f"model {event.type.value}", **told)
-        for sink in self.sinks:
-            try:
-                sink.send(event)
-            except Exception:  # a listener's trouble must not stop the stream
-                _log.exception("model event was not delivered", sink=type(sink).__name__, type=event.type.value)
+        deliver(event, self.sinks)
+
+
+def deliver(event: ModelEvent, sinks: Sequence[ModelEventSink]) -> None:
+    """Send an event to each sink; a sink's trouble stops neither the stream nor the next sink."""
+    for sink in sinks:
+        try:
+            sink.send(event)
+        except Exception:
+            _log.exception("model event was not delivered", sink=type(sink).__name__, type=event.type.value)
 
 
 _GOOD_NEWS = (EventType.SWAP, EventType.REGISTRY_UP, EventType.RESUME)

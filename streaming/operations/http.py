@@ -1,4 +1,4 @@
-"""The job's HTTP endpoint: metrics, health, the serving version, and the door that MLflow's webhooks knock at."""
+"""The job's HTTP endpoint: metrics, health, the serving version, an operator's verbs, the door of MLflow's webhooks."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from fastapi.responses import JSONResponse
 from streaming.errors import SetupError
 from streaming.models.served import ServedModel
 from streaming.models.slot import Slot
+from streaming.operations.admin import Access, Controls, add_admin_routes
 from streaming.operations.health import Health, Verdict
 from streaming.operations.metrics import Metrics
 from streaming.operations.webhook import MAX_BODY_BYTES, WebhookReceiver
@@ -29,12 +30,13 @@ _START_SECONDS = 10.0
 
 @dataclass(frozen=True)
 class Operations:
-    """What the endpoint shows; without ``webhook`` that door is not there."""
+    """What the endpoint shows and does; without ``webhook`` that door is not there, without ``admin`` those verbs."""
 
     metrics: Metrics
     health: Health
     slot: Slot
     webhook: WebhookReceiver | None = None
+    admin: tuple[Controls, Access] | None = None
 
 
 def create_app(operations: Operations) -> FastAPI:
@@ -62,6 +64,8 @@ def create_app(operations: Operations) -> FastAPI:
 
     if operations.webhook is not None:
         _add_webhook(app, operations.webhook)
+    if operations.admin is not None:
+        add_admin_routes(app, *operations.admin)
     return app
 
 

@@ -113,6 +113,8 @@ class Metrics:
         self._lag = self._gauge(
             "consumer_lag_records", "Records that were on the topic and not in the last batch.", "topic", "partition"
         )
+        self._lease_held = self._gauge("lease_held", "1 while this driver holds the lease, 0 while it stands by.")
+        self._lease_epoch = self._gauge("lease_epoch", "The lease's epoch under which this driver writes, 0 before.")
         self._last_batch = self._gauge("last_batch_timestamp_seconds", "When the last batch finished, since 1970.")
         self._batch_seconds = Histogram(
             "penstock_batch_duration_seconds",
@@ -161,6 +163,14 @@ class Metrics:
     def invariant_broken(self) -> None:
         """Count a batch that lost or doubled rows."""
         self._violations.inc()
+
+    def lease_changed(self, *, held: bool) -> None:
+        """Set whether this driver holds the lease."""
+        self._lease_held.set(1 if held else 0)
+
+    def lease_taken(self, epoch: int) -> None:
+        """Set the epoch under which this driver writes."""
+        self._lease_epoch.set(epoch)
 
     def query_restarted(self) -> None:
         """Count a restart."""

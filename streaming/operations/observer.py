@@ -58,6 +58,20 @@ class JobObserver:
         self.health.failed(f"a batch had {rows_in} rows in and {rows_out} out")
         _log.critical("rows in are not rows out", rows_in=rows_in, rows_out=rows_out)
 
+    def standing_by(self) -> None:
+        """This driver is warm and waits for the lease."""
+        self.health.query_stopped("standby: another driver of this application holds the lease")
+
+    def lease_changed(self, *, held: bool) -> None:
+        """The lease came or went; see :class:`streaming.operations.lease.LeaseObserver`."""
+        self.metrics.lease_changed(held=held)
+
+    def lease_taken(self, epoch: int, waited: float) -> None:
+        """This driver fenced every earlier one, ``waited`` seconds after it was warm, and starts its query now."""
+        self.metrics.lease_taken(epoch)
+        self.health.query_stopped("the query has not started yet")
+        _log.info("lease taken", epoch=epoch, waited_seconds=round(waited, 3))
+
     def query_started(self) -> None:
         """A query runs."""
         self.health.query_started()

@@ -1,0 +1,40 @@
+"""A gate before those who are told of model events, shut while a driver stands by: only the active one is heard."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import replace
+
+from schemas.model_event import EventType, ModelEvent
+from streaming.models.announcer import ModelEventSink, deliver
+
+
+class Gate:
+    """A :class:`streaming.models.announcer.ModelEventSink` before others; it opens when the driver becomes active."""
+
+    def __init__(self, sinks: Sequence[ModelEventSink]) -> None:
+        self._sinks = sinks
+        self._guard = threading.Lock()
+        self._open = False
+        self._serving: ModelEvent | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether this driver is the active one."""
+        return self._open
+
+    def send(self, event: ModelEvent) -> None:
+        """Pass an event on; while the gate is shut, only remember which version serves."""
+        with self._guard:
+            if self._open:
+                deliver(event, self._sinks)
+            elif event.type is EventType.SWAP:
+                self._serving = replace(event, from_version=None)
+
+    def open(self) -> None:
+        """Announce the version that serves, and pass everything on from now."""
+        with self._guard:
+            self._open = True
+            if self._serving is not None:
+                deliver(self._serving, self._sinks)

@@ -1,0 +1,117 @@
+"""What an operator may ask of a running job over HTTP: stop, resume after a pause, put a version on hold.
+
+Without a token the routes are there on a loopback address alone; elsewhere they answer 404 like any unknown path.
+"""
+
+from __future__ import annotations
+
+import hmac
+import ipaddress
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from starlette.concurrency import run_in_threadpool
+
+_MAX_BODY_BYTES = 16_384
+
+
+class Hold(BaseModel):
+    """The body of ``POST /v1/hold``."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    version: int = Field(gt=0)
+    reason: str = Field(min_length=1, max_length=1_000)
+
+
+@dataclass(frozen=True)
+class Controls:
+    """What the routes do. ``resume`` says whether anything was paused, ``active`` whether this driver has the lease."""
+
+    stop: Callable[[], None]
+    resume: Callable[[], bool]
+    hold: Callable[[int, str], None]
+    active: Callable[[], bool]
+
+
+@dataclass(frozen=True)
+class Access:
+    """Who may use the routes: the holder of ``token``, or without one whoever reaches ``host``, if that is loopback."""
+
+    host: str
+    token: str | None = None
+
+    @property
+    def possible(self) -> bool:
+        """Whether the routes are there at all.
+
+        >>> Access("127.0.0.1").possible, Access("0.0.0.0").possible, Access("0.0.0.0", "secret").possible
+        (True, False, True)
+        """
+        return self.token is not None or is_loopback(self.host)
+
+    def refusal(self, headers: Mapping[str, str]) -> JSONResponse | None:
+        """Return the answer to a request that may not pass; ``headers`` have names in lower case."""
+        if (
+            "origin" in headers
+        ):  # only browsers send it: a page that somebody on this machine looks at must not stop jobs
+            return JSONResponse({"detail": "not from a web page"}, 403)
+        if self.token is None:
+            return None
+        scheme, _, given = headers.get("authorization", "").partition(" ")
+        if scheme.lower() == "bearer" and hmac.compare_digest(given.strip().encode(), self.token.encode()):
+            return None
+        return JSONResponse({"detail": "http.admin_token is needed"}, 401, {"WWW-Authenticate": "Bearer"})
+
+
+def add_admin_routes(app: FastAPI, controls: Controls, access: Access) -> None:
+    """Add the routes, unless ``access`` says that nobody may use them."""
+    if not access.possible:
+        return
+
+    @app.post("/v1/stop")
+    def stop(request: Request) -> JSONResponse:
+        refused = access.refusal(request.headers)
+        if refused is None:
+            controls.stop()
+        return refused or JSONResponse({"detail": "stopping after the batch in progress"}, 202)
+
+    @app.post("/v1/resume")
+    def resume(request: Request) -> JSONResponse:
+        refused = access.refusal(request.headers)
+        if refused is not None:
+            return refused
+        if controls.resume():
+            return JSONResponse({"detail": "resumed"})
+        return JSONResponse({"detail": "nothing is paused"}, 409)
+
+    @app.post("/v1/hold")
+    async def hold(request: Request) -> JSONResponse:
+        return access.refusal(request.headers) or await _hold(request, controls)
+
+
+async def _hold(request: Request, controls: Controls) -> JSONResponse:
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > _MAX_BODY_BYTES:
+            return JSONResponse({"detail": f"more than {_MAX_BODY_BYTES} bytes"}, 413)
+    try:
+        wanted = Hold.model_validate_json(bytes(body))
+    except ValidationError:
+        return JSONResponse({"detail": 'the body must be {"version": 7, "reason": "why"}'}, 422)
+    if not controls.active():
+        return JSONResponse({"detail": "this driver stands by; ask the one that holds the lease"}, 409)
+    await run_in_threadpool(controls.hold, wanted.version, wanted.reason)
+    return JSONResponse({"detail": f"version {wanted.version} is on hold"})
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a listener on ``host`` is reached from this machine alone."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
