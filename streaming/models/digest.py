@@ -8,6 +8,9 @@ from pathlib import Path
 DIGEST_TAG = "penstock.digest"
 """The version tag in which training records the digest of the files it registered."""
 
+DATA_DIGEST_TAG = "penstock.data.digest"
+"""The tag, of run and version, in which training records the digest of the rows it read."""
+
 REGISTRY_FILE = "registered_model_meta"
 """MLflow's client writes this file (name and version) into every download; it is not among the files that were logged,
 so a digest taken before registering and one taken after downloading would differ by it alone."""

@@ -15,6 +15,7 @@ from pyspark.sql.types import DataType
 
 from streaming.clock import isoformat
 from streaming.errors import ConfigurationError
+from streaming.models.digest import DATA_DIGEST_TAG
 from streaming.models.signature import Column, ColumnType, Signature
 from streaming.settings import TrainSettings
 from streaming.training import flights
@@ -60,7 +61,7 @@ class Fingerprint:
     def tags(self) -> dict[str, str]:
         """Return the tags of a training run."""
         return {
-            "penstock.data.digest": f"sha256:{self.digest}",
+            DATA_DIGEST_TAG: f"sha256:{self.digest}",
             "penstock.data.rows": str(self.rows),
             "penstock.data.from": isoformat(self.first),
             "penstock.data.to": isoformat(self.last),
