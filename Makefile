@@ -5,11 +5,13 @@ VENV := .venv/bin
 # The first Python that is new enough; where there is none, python3, which is then told what it lacks.
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 python3.10; do \
 	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null && { echo "$$p"; exit; }; done; echo python3)
+SEEDS ?= 20
+FIRST ?= 1
 UV_VERSION := 0.13.8
 UV_FLAGS := --universal --python-version 3.10 --quiet --generate-hashes --no-emit-index-url --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench-exact bundle lock clean
+.PHONY: help setup demo test check chaos bench-exact bundle lock clean
 
 help:  ## Show this list
 	@echo "Penstock: score a Kafka stream with a registry model, and swap it while the stream runs."
@@ -32,6 +34,9 @@ check: setup  ## Lint, format, types and the architecture test
 	$(VENV)/ruff format --check .
 	$(VENV)/mypy
 	$(VENV)/python -m pytest -q --durations=0 tests/test_architecture.py
+
+chaos: setup  ## Kill, freeze and starve the real job, and count every event (SEEDS=20, FIRST=1)
+	$(VENV)/python -m tests.chaos --seeds $(SEEDS) --first $(FIRST)
 
 bench-exact: setup  ## Measure the exact engine beside Spark's own Kafka sink
 	$(VENV)/python -m benchmarks.exact
