@@ -10,8 +10,12 @@ from streaming.delivery.plan import Targets
 from streaming.errors import ConfigurationError
 from streaming.settings import InputSettings, Settings
 
-_LEDGER_RETENTION_MS = 30 * 24 * 3600 * 1000
-"""Thirty days of who scored what; longer for whoever creates the topic beforehand."""
+_PROGRESS_CONFIG = {
+    "cleanup.policy": "compact",
+    # Small segments are compacted soon: a start that has to read the topic reads a few megabytes.
+    "segment.bytes": str(8 * 1024 * 1024),
+    "min.cleanable.dirty.ratio": "0.1",
+}
 _ASSUMED_BYTES = 1_024
 """The size of an event where the topic is empty and no event can be measured."""
 
@@ -38,10 +42,12 @@ def prepare_topics(settings: Settings, admin: KafkaAdmin) -> Topics:
         (output.predictions, source.partitions, kept),
         (settings.dead_letter_topic, source.partitions, {**kept, **admin.dead_letter_config(source)}),
         (output.model_events, 1, {"retention.ms": "-1"}),  # the audit of every swap and refusal; a few lines a day
-        (output.ledger, 1, {"retention.ms": str(_LEDGER_RETENTION_MS)}),
+        (output.ledger, 1, {"retention.ms": str(output.ledger_retention_ms)}),
+        (output.progress, source.partitions, _PROGRESS_CONFIG),
     ]
     found = [_topic(settings, admin, *topic) for topic in wanted]
-    return Topics(source, Targets(admin.target(found[0]), admin.target(found[1])))
+    predictions, dead_letters, *_, progress = map(admin.target, found)
+    return Topics(source, Targets(predictions, dead_letters, progress))
 
 
 def _topic(settings: Settings, admin: KafkaAdmin, name: str, partitions: int, config: dict[str, str]) -> TopicInfo:

@@ -38,6 +38,7 @@ def _table(settings: Settings, admin: KafkaAdmin) -> Table:
         (settings.dead_letter_topic, "dead letters"),
         (settings.output.model_events, "model events"),
         (settings.output.ledger, "the ledger"),
+        (settings.output.progress, "progress"),
     ):
         found = admin.topic(name)
         table.add_row(name, purpose, str(found.partitions) if found else "missing")

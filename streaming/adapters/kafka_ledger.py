@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing
-from dataclasses import asdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 
 from streaming.adapters.kafka_config import client_config
+from streaming.adapters.kafka_log import KafkaLog
 from streaming.clock import Clock, isoformat
 from streaming.delivery.ledger import PartitionOutcome, Plan
 from streaming.delivery.marks import Mark
+from streaming.delivery.plan import Target
+from streaming.delivery.progress import progress_record
 from streaming.errors import BrokerUnavailableError, FencedError
 from streaming.offsets import Ranges
 
@@ -28,17 +30,30 @@ _TAIL = 20_000
 _REMEMBERED = 100
 
 
+@dataclass(frozen=True)
+class LedgerTopics:
+    """Where a driver writes: the ledger, and the marks it sets in the same transactions."""
+
+    ledger: str
+    progress: Target
+
+
 class KafkaLedger:
     """Implements :class:`streaming.delivery.ledger.Ledger` for one application and input topic."""
 
-    def __init__(self, kafka: Mapping[str, str], topic: str, application: str, source: str, clock: Clock) -> None:
+    def __init__(
+        self, kafka: Mapping[str, str], topics: LedgerTopics, application: str, source: str, clock: Clock
+    ) -> None:
         self._config = client_config(kafka)
-        self._topic = topic
+        self._topic = topics.ledger
+        self._progress = topics.progress
+        self._log = KafkaLog(self._config, topics.ledger)
         self._application = application
         self._source = source
         self._clock = clock
         self._epoch = 0
         self._plans: deque[Plan] = deque(maxlen=_REMEMBERED)
+        self._planned: set[int] = set()
         self._producer: Producer | None = None
         self._group = Consumer({**self._config, "group.id": application, "enable.auto.commit": "false"})
 
@@ -65,33 +80,42 @@ class KafkaLedger:
     def record_plan(self, plan: Plan) -> None:
         """Write a plan; raises ``FencedError`` when a younger driver has the lease."""
         self._append(plan.to_dict())
-        self._plans.append(plan)
+        self._note(plan)
+
+    def planned(self) -> frozenset[int]:
+        """Return the input topic's partitions of which a plan is known; reads the whole ledger before it says none."""
+        if not self._planned:
+            for record in self._read(0):
+                self._learn(record, remember=False)
+        return frozenset(self._planned)
 
     def record_start(self, marks: Mapping[int, Mark]) -> None:
         """Write where partitions start that have no mark yet, and the marks themselves, in one transaction."""
         starts = {str(partition): mark.offset for partition, mark in marks.items()}
-        topic_id = next((mark.topic_id for mark in marks.values()), "")
-        where = {"application": self._application, "topic": self._source, "topic_id": topic_id}
-        self._append({"type": "start", **where, "starts": starts}, self._positions(marks))
+        ids = {mark.topic_id for mark in marks.values()}
+        where = {"topic": self._source, "topic_id": next(iter(ids), "")}
+        self._append({"type": "start", "application": self._application, **where, "starts": starts}, marks)
 
     def record_outcome(self, plan: Plan, outcome: Mapping[int, PartitionOutcome], marks: Mapping[int, Mark]) -> None:
         """Write what came of a plan, and the marks of partitions without rows, in one transaction."""
         partitions = {str(partition): asdict(result) for partition, result in outcome.items()}
         record = {"type": "outcome", "plan": plan.id, "application": plan.application, "partitions": partitions}
-        self._append(record, self._positions(marks))
+        self._append(record, marks)
+
+    def record_set_aside(self, location: str, reason: str) -> None:
+        """Write that the checkpoint gives way to the marks; it also proves that the lease is still ours."""
+        where = {"application": self._application, "topic": self._source, "checkpoint": location}
+        self._append({"type": "set_aside", **where, "reason": reason})
 
     def close(self) -> None:
         """Let go of the broker; the lease stays ours until another driver opens the ledger."""
         self._producer = None
         self._group.close()
 
-    def _positions(self, marks: Mapping[int, Mark]) -> list[TopicPartition]:
-        return [TopicPartition(self._source, p, mark.offset, mark.metadata) for p, mark in marks.items()]
-
-    def _append(self, record: dict[str, Any], offsets: list[TopicPartition] | None = None) -> None:
+    def _append(self, record: dict[str, Any], marks: Mapping[int, Mark] | None = None) -> None:
         written = {**record, "at": record.get("at") or isoformat(self._clock())}
         try:
-            self._transact(written, offsets or [])
+            self._transact(written, marks or {})
         except KafkaException:
             # The client says no more than that this producer is of no use. Whether we are fenced or the broker was
             # away, the ledger itself tells: take the id again and see whether somebody opened it after us.
@@ -102,14 +126,18 @@ class KafkaLedger:
                     f"a driver of {self._application!r} with lease epoch {latest} has taken over from {self._epoch};"
                     " this one stops"
                 ) from None
-            self._transact(written, offsets or [])
+            self._transact(written, marks or {})
 
-    def _transact(self, record: dict[str, Any], offsets: list[TopicPartition]) -> None:
+    def _transact(self, record: dict[str, Any], marks: Mapping[int, Mark]) -> None:
         producer = self._producer or self._fresh_producer()
         self._producer = producer
         producer.begin_transaction()
         producer.produce(self._topic, json.dumps(record, separators=(",", ":")), self._application)
-        if offsets:
+        for partition, mark in marks.items():
+            key, value = progress_record(mark, self._source, partition)
+            producer.produce(self._progress.topic, value, key, partition % self._progress.partitions)
+        if marks:
+            offsets = [TopicPartition(self._source, p, mark.offset, mark.metadata) for p, mark in marks.items()]
             producer.send_offsets_to_transaction(offsets, self._group.consumer_group_metadata(), _TIMEOUT)
         producer.commit_transaction(_TIMEOUT)
 
@@ -126,42 +154,28 @@ class KafkaLedger:
 
     def _replay(self, remember: bool = True) -> int:
         """Return the highest epoch in the ledger, 0 for a new application; remember its plans on the way."""
-        group = {"group.id": f"{self._application}.ledger", "enable.auto.commit": "false"}
-        reader = {**group, "isolation.level": "read_committed", "enable.partition.eof": "true"}
-        with closing(Consumer({**self._config, **reader})) as consumer:
-            part = TopicPartition(self._topic, 0)
-            first, last = self._answered(lambda: consumer.get_watermark_offsets(part, timeout=_TIMEOUT))
-            highest = 0
-            for start in dict.fromkeys((max(first, last - _TAIL), first)):
-                consumer.assign([TopicPartition(self._topic, 0, start)])
-                highest = max((self._learn(r, remember) for r in self._until_end(consumer, last)), default=0)
-                if highest:
-                    break
-            return highest
+        first, end = self._log.bounds()[0]
+        for start in dict.fromkeys((max(first, end - _TAIL), first)):
+            highest = max((self._learn(record, remember) for record in self._read(start)), default=0)
+            if highest:
+                return highest
+        return 0
 
-    def _until_end(self, consumer: Consumer, end: int) -> Iterator[dict[str, Any]]:
-        while True:
-            message = self._answered(lambda: consumer.poll(_TIMEOUT))
-            if message is None:
-                raise BrokerUnavailableError(f"the ledger {self._topic!r} does not answer within {_TIMEOUT:.0f} s")
-            if message.error() is not None:  # the end of the partition
-                return
+    def _read(self, start: int) -> Iterator[dict[str, Any]]:
+        for message in self._log.read({0: start}):
             if message.key() == self._application.encode():
-                yield json.loads(message.value())
-            if message.offset() >= end:
-                return
+                yield json.loads(message.value() or b"")
 
     def _learn(self, record: dict[str, Any], remember: bool) -> int:
         if record["type"] == "lease":
             return int(record["epoch"])
         if record["type"] == "plan":
-            if remember:
-                self._plans.append(Plan.from_dict(record))
+            self._note(Plan.from_dict(record), remember)
             return int(record["plan"].partition(".")[0])
         return 0
 
-    def _answered(self, call: Callable[[], Any]) -> Any:
-        try:
-            return call()
-        except KafkaException as problem:
-            raise BrokerUnavailableError(f"the ledger's topic {self._topic!r}: {problem.args[0].str()}") from problem
+    def _note(self, plan: Plan, remember: bool = True) -> None:
+        if plan.topic == self._source:
+            self._planned.update(plan.ranges)
+        if remember:
+            self._plans.append(plan)

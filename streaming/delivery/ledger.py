@@ -115,6 +115,14 @@ class Ledger(Protocol):
         """Write what came of a plan and, in the same transaction, the marks of partitions that had no rows."""
         ...
 
+    def record_set_aside(self, location: str, reason: str) -> None:
+        """Write that the checkpoint at ``location`` gives way to the marks."""
+        ...
+
     def recent(self) -> Sequence[Plan]:
         """Return the plans that are still remembered, oldest first."""
+        ...
+
+    def planned(self) -> frozenset[int]:
+        """Return the input topic's partitions that were ever planned, as far back as the ledger reaches."""
         ...

@@ -21,10 +21,11 @@ class Target:
 
 @dataclass(frozen=True)
 class Targets:
-    """Where the two kinds of output go."""
+    """Where the two kinds of output go, and the marks that are kept beside the group's."""
 
     predictions: Target
     dead_letters: Target
+    progress: Target
 
 
 @dataclass(frozen=True)

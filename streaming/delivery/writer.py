@@ -9,7 +9,8 @@ order is what makes it exactly once:
    attempt that still lives is fenced, a transaction it left open is resolved. A producer is never used twice, because
    without KIP-890 in the client a delayed EndTxn could end a later transaction of the same producer.
 3. Read the mark, only now, as no earlier attempt can move it any more. It says what is written already.
-4. Send the rows above the mark to the input's partition number, then the mark, then commit.
+4. Send the rows above the mark to the input's partition number, then the mark, once as the group's offset and once to
+   the progress topic, then commit.
 
 A crash before the commit is aborted by the next attempt's step 2; one after it is found by step 3.
 """
@@ -29,7 +30,8 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, Topi
 from streaming.delivery.marks import Mark, Standing, Writer, standing
 from streaming.delivery.outcome import Outcome, count_ages
 from streaming.delivery.plan import Limits, WritePlan
-from streaming.delivery.records import records
+from streaming.delivery.progress import progress_record
+from streaming.delivery.records import Record, records
 from streaming.errors import PenstockError
 from streaming.offsets import OffsetRange
 
@@ -37,6 +39,8 @@ _QUEUE_FULL_PAUSE = 0.05
 _READY_TIMEOUT = 10.0
 _CALL_TIMEOUT = 30.0
 _CALL_ATTEMPTS = 5
+_NOW = 0
+"""As a record's timestamp: the client's clock."""
 _FENCED = (KafkaError._FENCED, KafkaError.PRODUCER_FENCED, KafkaError.INVALID_PRODUCER_EPOCH)
 
 
@@ -147,9 +151,12 @@ class _Transaction:
         sent = Outcome(segments={**self._earlier(mark), plan.plan: (since, self._part.end)})
         for batch in self._chunk:
             sent += self._send(producer, batch, mark.offset)
+        done = Mark.at(self._part.end, plan.writer, plan.plan, since)
+        key, value = progress_record(done, plan.writer.topic, self._partition)
+        progress = plan.targets.progress
+        _produce(producer, (progress.topic, self._partition % progress.partitions, key, value, _NOW, [], ""))
         self._reached("produced")
         self._lap("produce")
-        done = Mark.at(self._part.end, plan.writer, plan.plan, since)
         position = TopicPartition(plan.writer.topic, self._partition, done.offset, done.metadata)
         group = self._consumer.consumer_group_metadata()
         patiently(lambda: producer.send_offsets_to_transaction([position], group, _CALL_TIMEOUT))
@@ -171,18 +178,11 @@ class _Transaction:
     def _send(self, producer: Producer, batch: pa.RecordBatch, mark: int) -> Outcome:
         letters: dict[str, int] = {}
         number = 0
-        for topic, partition, key, value, timestamp, headers, reason in records(
-            batch, mark, self._plan, self._partition
-        ):
+        for record in records(batch, mark, self._plan, self._partition):
             number += 1
-            if reason:
+            if reason := record[-1]:
                 letters[reason] = letters.get(reason, 0) + 1
-            while True:
-                try:
-                    producer.produce(topic, value, key, partition, timestamp=timestamp, headers=headers)
-                    break
-                except BufferError:
-                    producer.poll(_QUEUE_FULL_PAUSE)
+            _produce(producer, record)
         producer.poll(0)
         return Outcome(number - sum(letters.values()), letters)
 
@@ -216,6 +216,18 @@ class _Transaction:
         now = time.monotonic()
         self._phases[phase] = self._phases.get(phase, 0.0) + now - self._since
         self._since = now
+
+
+def _produce(producer: Producer, record: Record) -> None:
+    """Send, waiting while the client's queue is full."""
+    topic, partition, key, value, timestamp, headers, _ = record
+    while True:
+        try:
+            producer.produce(topic, value, key, partition, timestamp=timestamp, headers=headers)
+        except BufferError:
+            producer.poll(_QUEUE_FULL_PAUSE)
+        else:
+            return
 
 
 def _say(event: str, plan: WritePlan, partition: int, detail: str) -> None:

@@ -9,10 +9,11 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 
 from streaming.adapters.kafka import KafkaAdmin
 from streaming.adapters.kafka_config import client_config, spark_options
-from streaming.adapters.kafka_ledger import KafkaLedger
+from streaming.adapters.kafka_ledger import KafkaLedger, LedgerTopics
 from streaming.clock import system_clock
 from streaming.delivery.ledger import PartitionOutcome, Plan
 from streaming.delivery.marks import Mark, Writer
+from streaming.delivery.plan import Target
 from streaming.errors import BrokerUnavailableError, ConfigurationError, FencedError
 from streaming.models.ref import ModelVersion
 from streaming.offsets import OffsetRange
@@ -25,12 +26,14 @@ def application() -> str:
 
 
 @pytest.fixture(scope="module")
-def topics(make_topic: MakeTopic) -> tuple[str, str]:
-    return make_topic("features", partitions=2), make_topic("ledger", partitions=1)
+def topics(make_topic: MakeTopic) -> tuple[str, str, str]:
+    progress = make_topic("progress", partitions=1, cleanup_policy="compact")
+    return make_topic("features", partitions=2), make_topic("ledger", partitions=1), progress
 
 
-def ledger(broker: str, topics: tuple[str, str], application: str) -> KafkaLedger:
-    return KafkaLedger({"bootstrap.servers": broker}, topics[1], application, topics[0], system_clock)
+def ledger(broker: str, topics: tuple[str, str, str], application: str) -> KafkaLedger:
+    books = LedgerTopics(topics[1], Target(topics[2], 1, 1_000_000))
+    return KafkaLedger({"bootstrap.servers": broker}, books, application, topics[0], system_clock)
 
 
 def plan(application: str, epoch: int, version: int = 1) -> Plan:
@@ -40,13 +43,13 @@ def plan(application: str, epoch: int, version: int = 1) -> Plan:
 
 
 def test_each_driver_gets_a_higher_epoch_than_any_before(
-    broker: str, topics: tuple[str, str], application: str
+    broker: str, topics: tuple[str, str, str], application: str
 ) -> None:
     assert [ledger(broker, topics, application).open() for _ in range(3)] == [1, 2, 3]
 
 
 def test_a_driver_that_was_overtaken_cannot_write_and_the_younger_one_still_can(
-    broker: str, topics: tuple[str, str], application: str
+    broker: str, topics: tuple[str, str, str], application: str
 ) -> None:
     old, young = ledger(broker, topics, application), ledger(broker, topics, application)
     old.open()
@@ -60,7 +63,7 @@ def test_a_driver_that_was_overtaken_cannot_write_and_the_younger_one_still_can(
 
 
 def test_a_plan_is_found_again_for_its_ranges_or_a_part_of_them_and_for_no_others(
-    broker: str, topics: tuple[str, str], application: str
+    broker: str, topics: tuple[str, str, str], application: str
 ) -> None:
     first = ledger(broker, topics, application)
     first.record_plan(made := plan(application, first.open()))
@@ -73,7 +76,7 @@ def test_a_plan_is_found_again_for_its_ranges_or_a_part_of_them_and_for_no_other
 
 
 def test_an_outcome_and_the_marks_of_idle_partitions_are_one_transaction(
-    broker: str, topics: tuple[str, str], application: str
+    broker: str, topics: tuple[str, str, str], application: str
 ) -> None:
     book = ledger(broker, topics, application)
     made = plan(application, book.open())
@@ -83,7 +86,7 @@ def test_an_outcome_and_the_marks_of_idle_partitions_are_one_transaction(
     assert admin.marks(topics[0], range(2)) == {1: Mark(5, application, "id", 1, made.id)}
 
 
-def test_a_strangers_commit_is_seen_as_such(broker: str, topics: tuple[str, str], application: str) -> None:
+def test_a_strangers_commit_is_seen_as_such(broker: str, topics: tuple[str, str, str], application: str) -> None:
     consumer = Consumer({"bootstrap.servers": broker, "group.id": application})
     consumer.commit(offsets=[TopicPartition(topics[0], 0, 3)], asynchronous=False)
     consumer.close()

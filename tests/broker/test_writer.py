@@ -11,7 +11,7 @@ from schemas.prediction import SOURCE_OFFSET
 from streaming.adapters.kafka import KafkaAdmin
 from streaming.adapters.kafka_claim import Claim
 from streaming.adapters.kafka_config import client_config
-from streaming.adapters.kafka_ledger import KafkaLedger
+from streaming.adapters.kafka_ledger import KafkaLedger, LedgerTopics
 from streaming.clock import system_clock
 from streaming.delivery.envelope import Stamp
 from streaming.delivery.marks import Mark, Writer
@@ -54,10 +54,10 @@ class Site:
 def site(broker: str, make_topic: MakeTopic, tmp_path: Path) -> Site:
     kafka = {"bootstrap.servers": broker}
     source = make_topic("features", partitions=1, retention_ms=-1)
-    topics = [make_topic(name, partitions=1, retention_ms=-1) for name in ("out", "dlq", "ledger")]
+    topics = [make_topic(name, partitions=1, retention_ms=-1) for name in ("out", "dlq", "progress", "ledger")]
     admin = KafkaAdmin(kafka, source)
-    targets = Targets(*(admin.target(admin.required_topic(name)) for name in topics[:2]))
-    ledger = KafkaLedger(kafka, topics[2], source, source, system_clock)
+    targets = Targets(*(admin.target(admin.required_topic(name)) for name in topics[:3]))
+    ledger = KafkaLedger(kafka, LedgerTopics(topics[3], targets.progress), source, source, system_clock)
     writer = Writer(source, source, admin.required_topic(source).id, ledger.open())
     ledger.record_start({0: Mark.at(0, writer)})
     stamp = Stamp(source, ModelVersion("flights", 4, "run4"), "champion", "2026-01-01T00:00:00.000Z")

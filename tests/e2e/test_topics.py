@@ -8,12 +8,14 @@ from tests.support.commands import penstock
 def test_topics_are_shown_then_made_and_the_second_time_left_alone(broker: str) -> None:
     name = f"flow-{uuid4().hex[:8]}"
     arguments = ["topics", "--set", f"kafka.bootstrap.servers={broker}", "--set", f"input.topic={name}"]
-    arguments += [item for key in ("predictions", "ledger") for item in ("--set", f"output.{key}={name}-{key}")]
+    arguments += [
+        item for key in ("predictions", "ledger", "progress") for item in ("--set", f"output.{key}={name}-{key}")
+    ]
     arguments += ["--set", f"output.model_events={name}-models"]
 
     shown = penstock(*arguments)
     assert shown.returncode == 0, shown.stderr
-    assert shown.stdout.count("missing") == 5
+    assert shown.stdout.count("missing") == 6
 
     made = penstock(*arguments, "--create", "--partitions", "3")
     assert made.returncode == 0, made.stderr
@@ -25,6 +27,7 @@ def test_topics_are_shown_then_made_and_the_second_time_left_alone(broker: str) 
         f"{name}.dlq": "3",
         f"{name}-models": "1",
         f"{name}-ledger": "1",
+        f"{name}-progress": "3",
     }
 
     assert penstock(*arguments, "--create", "--partitions", "9").stdout == made.stdout

@@ -13,7 +13,7 @@ from pyspark.sql import SparkSession
 
 from streaming.adapters.kafka import KafkaAdmin
 from streaming.adapters.kafka_config import client_config, spark_options
-from streaming.adapters.kafka_ledger import KafkaLedger
+from streaming.adapters.kafka_ledger import KafkaLedger, LedgerTopics
 from streaming.clock import system_clock
 from streaming.delivery.marks import Mark, Writer
 from streaming.delivery.plan import Limits, Targets
@@ -79,7 +79,9 @@ class Bench:
             )
         ]
         admin.ensure_topic(f"{self.topic}.ledger", 1, {})
-        ledger = KafkaLedger(self.kafka, f"{self.topic}.ledger", self.application, self.topic, system_clock)
+        outputs.append(admin.target(admin.ensure_topic(f"{self.topic}.progress", 1, {"cleanup.policy": "compact"})))
+        books = LedgerTopics(f"{self.topic}.ledger", outputs[-1])
+        ledger = KafkaLedger(self.kafka, books, self.application, self.topic, system_clock)
         writer = Writer(self.application, self.topic, source.id, ledger.open())
         checkpoint = Checkpoint(str(self.home / "checkpoint"), self.topic, local_reader)
         partitions = range(source.partitions)

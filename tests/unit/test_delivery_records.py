@@ -21,7 +21,9 @@ VERSION = ModelVersion("flights", 4, "run4")
 
 
 def plan(predictions: int = 4, letters: int = 2, largest: int = 10_000) -> WritePlan:
-    targets = Targets(Target("out", predictions, largest), Target("dlq", letters, largest))
+    targets = Targets(
+        Target("out", predictions, largest), Target("dlq", letters, largest), Target("progress", 1, largest)
+    )
     stamp = Stamp("features", VERSION, "champion", "2026-01-01T00:00:00.000Z")
     writer = Writer("app", "features", "id", 1)
     return WritePlan({}, writer, "1.1", stamp, {3: OffsetRange(0, 100)}, targets, Limits(1 << 20, 60_000))
