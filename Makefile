@@ -7,11 +7,13 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 p
 	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null && { echo "$$p"; exit; }; done; echo python3)
 SEEDS ?= 20
 FIRST ?= 1
+MINUTES ?= 20
+RATE ?= 200
 UV_VERSION := 0.13.8
 UV_FLAGS := --universal --python-version 3.10 --quiet --generate-hashes --no-emit-index-url --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check chaos bench-exact bundle lock clean
+.PHONY: help setup demo test check chaos soak bench-exact bundle lock clean
 
 help:  ## Show this list
 	@echo "Penstock: score a Kafka stream with a registry model, and swap it while the stream runs."
@@ -40,6 +42,9 @@ chaos: setup  ## Kill, freeze and starve the real job, and count every event (SE
 
 bench-exact: setup  ## Measure the exact engine beside Spark's own Kafka sink
 	$(VENV)/python -m benchmarks.exact
+
+soak: setup  ## See whether a long-running job grows, swapping every minute (MINUTES=20 RATE=200)
+	@$(VENV)/python -m benchmarks.soak --minutes $(MINUTES) --rate $(RATE)
 
 bundle: setup  ## Write dist/penstock-app.zip for spark-submit --py-files
 	@$(VENV)/python -m jobs.bundle dist/penstock-app.zip

@@ -1,0 +1,129 @@
+"""Whether a job that runs for long grows: the real job under a steady load, the model swapped every minute.
+
+``make soak MINUTES=20`` runs it: its own broker and MLflow, ``penstock score`` in its own process. It samples memory,
+threads, handles and files, reads everything back at the end, and writes build/soak/summary.json and a plot per series.
+Exit code 0 only if every event came out exactly once and every series is flat.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from itertools import cycle, islice
+from pathlib import Path
+
+import typer
+from rich.console import Console
+
+from benchmarks.soak import report
+from benchmarks.soak.heap import collections
+from benchmarks.soak.rig import endless_flights, gc_log, job_process, soak_rig, swap, train_versions
+from benchmarks.soak.series import SWAP_EVERY
+from benchmarks.soak.watch import Sample, Watch, processes_of_job
+from jobs.demo_publisher import Publisher
+from jobs.demo_results import Account, balance
+from jobs.demo_rig import DEAD_LETTERS, PREDICTIONS, TOPIC, Rig, require_alive
+from jobs.demo_subscriber import Subscriber
+from jobs.logs import configure_logging
+from jobs.setup import jars
+from jobs.train import prepare_mlflow
+from streaming.local.processes import ManagedProcess
+from streaming.local.services import services
+from streaming.models.ref import ModelVersion
+from streaming.settings import LogSettings
+
+HOME = Path(".penstock")
+SAMPLE_EVERY = 5.0
+_SILENCE_SECONDS = 60.0
+
+
+@dataclass
+class Soak:
+    """One run; ``samples`` and ``swaps`` fill while it goes on."""
+
+    rig: Rig
+    job: ManagedProcess
+    versions: list[ModelVersion]
+    rate: int
+    console: Console
+    samples: list[Sample] = field(default_factory=list)
+    swaps: list[report.Swap] = field(default_factory=list)
+
+    def run(self, minutes: float) -> Account:
+        """Publish and swap for ``minutes``, then read everything back."""
+        servers = self.rig.services.bootstrap_servers
+        publisher, subscriber = Publisher(servers, TOPIC, self.rate), Subscriber(servers, PREDICTIONS, DEAD_LETTERS)
+        with ThreadPoolExecutor(3) as pool:
+            try:
+                publishing = pool.submit(publisher.publish, endless_flights(), {})
+                self._watch_and_swap(minutes, pool)
+                publisher.stop.set()
+                publishing.result()
+                reading = pool.submit(subscriber.follow)
+                self._wait_for(subscriber, publisher.sent)
+                self.job.stop()
+                subscriber.stop.set()
+                reading.result()
+            finally:
+                publisher.stop.set()
+                subscriber.abandon.set()
+        return balance(publisher.delivered, subscriber.predictions, subscriber.dead)
+
+    def _watch_and_swap(self, minutes: float, pool: ThreadPoolExecutor) -> None:
+        watch = Watch(self.rig, processes_of_job())
+        coming = islice(cycle(self.versions), 1, None)
+        began = time.monotonic()
+        swapping = None
+        for number in range(int(minutes * 60 / SAMPLE_EVERY) + 1):
+            time.sleep(max(0.0, began + number * SAMPLE_EVERY - time.monotonic()))
+            require_alive(self.job)
+            self.samples.append(watch.sample())
+            if (number * SAMPLE_EVERY) % SWAP_EVERY == SWAP_EVERY / 2:
+                if swapping:
+                    swapping.result()
+                swapping = pool.submit(self._swap, next(coming))
+        if swapping:
+            swapping.result()
+
+    def _swap(self, version: ModelVersion) -> None:
+        seconds = swap(self.rig, version)
+        self.swaps.append(report.Swap(time.time(), version.version, seconds))
+        latest = self.samples[-1]
+        self.console.print(
+            f"swap {len(self.swaps)}: {version} serves after {seconds:.1f} s; lag {latest['lag']:,.0f},"
+            f" driver {latest['driver_rss'] / 1e6:,.0f} MB, JVM {latest['jvm_rss'] / 1e6:,.0f} MB",
+            highlight=False,
+        )
+
+    def _wait_for(self, subscriber: Subscriber, wanted: int) -> None:
+        count, changed = -1, time.monotonic()
+        while subscriber.count < wanted and time.monotonic() - changed < _SILENCE_SECONDS:
+            if subscriber.count != count:
+                count, changed = subscriber.count, time.monotonic()
+            time.sleep(0.2)
+
+
+def main(minutes: float = 20.0, rate: int = 200, warm_up: float = 5.0) -> None:
+    """Run, and report on what came after ``warm_up`` minutes."""
+    console = Console()
+    configure_logging(LogSettings(level="error"))
+    prepare_mlflow()
+    folder = (HOME / "soak").resolve()
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    with services(folder, jars(HOME).broker, os.environ) as running:
+        rig = soak_rig(folder, running)
+        versions = train_versions(rig, console)
+        with job_process(rig) as job:
+            soak = Soak(rig, job, versions, rate, console)
+            account = soak.run(minutes)
+    run = report.Run(soak.samples, list(collections(gc_log(folder))), soak.swaps, account, warm_up * 60)
+    sys.exit(0 if report.write(run, console) else 1)
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,59 @@
+"""What the JVM's collector leaves: the heap and the metaspace in use after each full collection, from its log."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+HEAP_MB = 1024
+_YOUNG_MB = 640
+"""Room for what is allocated between two full collections: G1 puts one off if it has collected anything since."""
+_EVERY_MS = 5_000
+
+_USED = re.compile(r"garbage-first heap .* used (\d+)K")
+_METASPACE = re.compile(r"Metaspace +used (\d+)K")
+_FULL = re.compile(r"\[(\d+)ms\].*Pause Full")
+
+
+@dataclass(frozen=True)
+class Collected:
+    """After one full collection, at ``time`` (epoch seconds): bytes in use."""
+
+    time: float
+    heap: int
+    metaspace: int
+
+
+def options(log: Path) -> str:
+    """Return the JVM's options: a heap of fixed size, all resident, and collected in full every five seconds.
+
+    A heap that may grow does, whatever the program; with all of it resident from the beginning, what the process gains
+    is the program's. A full collection leaves what is reachable and nothing else, so soft references, which the
+    collector would keep for minutes where there is room, go after one second.
+    """
+    return " ".join(
+        [
+            f"-Xms{HEAP_MB}m",
+            "-XX:+AlwaysPreTouch",
+            f"-Xmn{_YOUNG_MB}m",
+            "-XX:+UseG1GC",
+            f"-XX:G1PeriodicGCInterval={_EVERY_MS}",
+            "-XX:-G1PeriodicGCInvokesConcurrent",
+            "-XX:SoftRefLRUPolicyMSPerMB=1",
+            f"-Xlog:gc,gc+heap=debug:file={log}:timemillis:filecount=0",
+        ]
+    )
+
+
+def collections(log: Path) -> Iterator[Collected]:
+    """Yield each full collection in the log: what is in use stands last before the line that ends a collection."""
+    heap = metaspace = 0
+    for line in log.read_text(errors="replace").splitlines():
+        if found := _USED.search(line):
+            heap = int(found[1]) * 1024
+        elif found := _METASPACE.search(line):
+            metaspace = int(found[1]) * 1024
+        elif found := _FULL.search(line):
+            yield Collected(int(found[1]) / 1000, heap, metaspace)

@@ -1,0 +1,166 @@
+"""The soak's result: a trend and a verdict for every series, as a table, as JSON and as plots."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.soak.heap import Collected
+from benchmarks.soak.series import JUDGED, SHOWN, SWAP_EVERY, Series
+from benchmarks.soak.slope import DAY, Points, Trend, trend
+from benchmarks.soak.watch import Sample
+from jobs.demo_results import Account
+
+FOLDER = Path("build/soak")
+_ALL = {**JUDGED, **SHOWN}
+
+
+@dataclass(frozen=True)
+class Swap:
+    """One swap: when the version served (epoch s), which, and how many seconds after the alias was moved."""
+
+    time: float
+    version: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Run:
+    """What one soak has seen; ``warm_up`` is in seconds."""
+
+    samples: Sequence[Sample]
+    collections: Sequence[Collected]
+    swaps: Sequence[Swap]
+    account: Account
+    warm_up: float
+
+    @property
+    def began(self) -> float:
+        """When the first sample was taken (epoch s)."""
+        return self.samples[0]["time"]
+
+    @property
+    def minutes(self) -> float:
+        """How long samples were taken."""
+        return (self.samples[-1]["time"] - self.began) / 60
+
+    def points(self, name: str) -> Points:
+        """Return one series, by the seconds since the first sample."""
+        if name in ("heap", "metaspace"):
+            during = [c for c in self.collections if self.began <= c.time <= self.samples[-1]["time"]]
+            return [c.time - self.began for c in during], [float(getattr(c, name)) for c in during]
+        return [sample["time"] - self.began for sample in self.samples], [sample[name] for sample in self.samples]
+
+    def trends(self) -> dict[str, Trend]:
+        """Return each series' trend after the warm-up."""
+        return {name: trend(self._settled(name), SWAP_EVERY, series.limit) for name, series in _ALL.items()}
+
+    def _settled(self, name: str) -> Points:
+        times, values = self.points(name)
+        first = next((i for i, when in enumerate(times) if when >= self.warm_up), len(times))
+        return times[first:], values[first:]
+
+
+def passed(run: Run, trends: Mapping[str, Trend]) -> bool:
+    """Whether every event came out once, the alias moved every minute, and every judged series is flat."""
+    swapped = len(run.swaps) >= int(run.minutes)
+    return run.account.balanced and swapped and all(trends[name].verdict == "flat" for name in JUDGED)
+
+
+def write(run: Run, console: Console) -> bool:
+    """Print the table, write summary, samples and plots, and return whether the run passed."""
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    trends = run.trends()
+    console.print(_table(trends))
+    console.print(_sentence(run), highlight=False)
+    (FOLDER / "summary.json").write_text(json.dumps(_summary(run, trends), indent=1) + "\n")
+    (FOLDER / "samples.json").write_text(json.dumps({name: run.points(name) for name in _ALL}))
+    for plot in dict.fromkeys(series.plot for series in _ALL.values()):
+        _draw(run, trends, plot)
+    console.print(f"Plots, samples and summary.json are in {FOLDER}.", highlight=False)
+    return passed(run, trends)
+
+
+def _sentence(run: Run) -> str:
+    account, slowest = run.account, max((swap.seconds for swap in run.swaps), default=0.0)
+    return (
+        f"{run.minutes:.0f} minutes, {account.events_in:,} events: {account.predictions:,} predictions,"
+        f" {account.dead_letters:,} dead letters, {account.missing} missing, {account.duplicates} twice."
+        f" {len(run.swaps)} swaps, the slowest in {slowest:.1f} s."
+    )
+
+
+def _table(trends: Mapping[str, Trend]) -> Table:
+    table = Table("series", title="After the warm-up, a day's growth by its 95 % bounds")
+    for heading in ("mean", "lower", "upper", "limit"):
+        table.add_column(heading, justify="right")
+    table.add_column("verdict")
+    for number, (name, found) in enumerate(trends.items()):
+        table.add_row(*_row(_ALL[name], found, judged=name in JUDGED), end_section=number == len(JUDGED) - 1)
+    return table
+
+
+def _row(series: Series, found: Trend, *, judged: bool) -> tuple[str, ...]:
+    growths = (found.slope - found.margin, found.slope + found.margin, found.limit)
+    verdict: str = found.verdict
+    if verdict == "not resolved":
+        verdict += f", would take {found.minutes_needed:,.0f} min"
+    shares = (f"{found.share(growth):+.1%}" for growth in growths)
+    return series.title, f"{found.mean / series.unit:,.1f}", *shares, verdict if judged else f"({verdict})"
+
+
+def _summary(run: Run, trends: Mapping[str, Trend]) -> dict[str, Any]:
+    return {
+        "passed": passed(run, trends),
+        "minutes": round(run.minutes, 1),
+        "warm_up_minutes": run.warm_up / 60,
+        **asdict(run.account),
+        "swaps": len(run.swaps),
+        "swap_seconds": [round(swap.seconds, 1) for swap in run.swaps],
+        "series": {name: {"judged": name in JUDGED, **_numbers(found)} for name, found in trends.items()},
+    }
+
+
+def _numbers(found: Trend) -> dict[str, Any]:
+    numbers = {
+        "mean": found.mean,
+        "lower_per_day": found.slope - found.margin,
+        "upper_per_day": found.slope + found.margin,
+        "limit_per_day": found.limit,
+        "minutes_needed": found.minutes_needed,
+    }
+    plain = {name: round(value, 3) if math.isfinite(value) else None for name, value in numbers.items()}
+    return {"verdict": found.verdict, **plain}
+
+
+def _draw(run: Run, trends: Mapping[str, Trend], plot: str) -> None:
+    names = [name for name, series in _ALL.items() if series.plot == plot]
+    figure = Figure(figsize=(11, 2.4 * len(names)), layout="constrained")
+    for axes, name in zip(figure.subplots(len(names), squeeze=False)[:, 0], names, strict=True):
+        _draw_series(axes, run, name, trends[name])
+    axes.set_xlabel("minutes; grey: a swap; red: the warm-up ends, and the fitted line begins")
+    figure.savefig(FOLDER / f"{plot}.png", dpi=90)
+
+
+def _draw_series(axes: Axes, run: Run, name: str, found: Trend) -> None:
+    series, (times, values) = _ALL[name], run.points(name)
+    for swap in run.swaps:
+        axes.axvline((swap.time - run.began) / 60, color="0.85", lw=0.8, zorder=0)
+    axes.axvline(run.warm_up / 60, color="tab:red", lw=0.8)
+    axes.plot(np.asarray(times) / 60, np.asarray(values) / series.unit, lw=0.7, marker=".", ms=3)
+    if times and math.isfinite(found.margin):
+        ends = np.array([max(run.warm_up, times[0]), times[-1]])
+        line = found.mean + found.slope / DAY * (ends - ends.mean())
+        axes.plot(ends / 60, line / series.unit, color="tab:red", lw=1.2)
+    axes.set_title(f"{series.title}: {found.verdict}", fontsize=9, loc="left")
+    axes.ticklabel_format(useOffset=False)

@@ -1,0 +1,106 @@
+"""The soak's surroundings: a job whose memory means something, a steady stream, and an alias that keeps moving."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timezone
+from itertools import chain, pairwise, repeat
+from pathlib import Path
+
+import yaml
+from rich.console import Console
+
+from benchmarks.soak.heap import HEAP_MB, options
+from jobs.config import load_settings
+from jobs.demo_events import BROKEN_EVERY, Message, messages
+from jobs.demo_rig import ALIAS, Rig, make_rig, serving_version
+from jobs.train import session, train_version
+from streaming.adapters.mlflow_tracking import MlflowTracker
+from streaming.errors import UpstreamError
+from streaming.local.processes import ManagedProcess
+from streaming.local.services import Services
+from streaming.models.ref import ModelVersion
+from streaming.settings import SparkSettings
+from streaming.training import flights
+from streaming.training.record import Promotion
+
+MONTHS = ("2013-01-01", "2013-02-01", "2013-03-01", "2013-04-01", "2013-05-01", "2013-06-01")
+"""One version is trained on each; more of them than the cache keeps, so that every swap downloads one."""
+KEPT = 3
+_SWAP_SECONDS = 45.0
+_READY_SECONDS = 180.0
+_GRACE = 60.0
+
+
+def soak_rig(folder: Path, services: Services) -> Rig:
+    """Write the demonstration's configuration with what makes resident memory comparable over time."""
+    rig = make_rig(folder, services)
+    config = yaml.safe_load(rig.config.read_text("utf-8"))
+    config["model"]["cache_keep"] = KEPT
+    config["log"] = {"format": "json"}
+    config["spark"] = {
+        "master": "local[2,4]",
+        # Not extraJavaOptions, which has Penstock's own.
+        "conf": {"spark.driver.memory": f"{HEAP_MB}m", "spark.driver.defaultJavaOptions": options(gc_log(folder))},
+    }
+    rig.config.write_text(yaml.safe_dump(config, sort_keys=False), "utf-8")
+    return rig
+
+
+def gc_log(folder: Path) -> Path:
+    """Return where the JVM logs its collections."""
+    return folder / "gc.log"
+
+
+def train_versions(rig: Rig, console: Console) -> list[ModelVersion]:
+    """Train and register a version for each month and promote the first."""
+    settings = load_settings(rig.config, []).model_copy(update={"spark": SparkSettings()})
+    with session(settings, rig.folder / "train.log") as spark:
+        versions = []
+        for number, (start, end) in enumerate(pairwise(MONTHS)):
+            months = {"from_time": start, "to_time": end, "alias": None if number else ALIAS}
+            train = settings.train.model_copy(update=months)
+            trained = train_version(settings.model_copy(update={"train": train}), spark, lambda _: None)
+            console.print(f"{trained.version} trained on {start} to {end}", highlight=False)
+            versions.append(trained.version)
+    return versions
+
+
+@contextmanager
+def job_process(rig: Rig) -> Iterator[ManagedProcess]:
+    """Run ``penstock score`` until the end of the block; yield it when a version serves."""
+    # glibc gives every thread an arena of its own, and memory freed in one is no use to another.
+    environment = {**os.environ, "MALLOC_ARENA_MAX": "2"}
+    command = [sys.executable, "-m", "penstock", "score", "--config", str(rig.config)]
+    log = rig.folder / "score.log"
+    job = ManagedProcess("scoring job", command, log=log, environment=environment, grace=_GRACE)
+    try:
+        job.wait_ready(lambda: serving_version(rig) is not None, _READY_SECONDS)
+        yield job
+    finally:
+        job.stop()
+
+
+def endless_flights() -> Iterator[Message]:
+    """Yield a month of departures over and over, now and then a broken one."""
+    start, end = datetime(2013, 6, 1, tzinfo=timezone.utc), datetime(2013, 7, 1, tzinfo=timezone.utc)
+    return chain.from_iterable(messages(table, BROKEN_EVERY) for table in repeat(flights.between(start, end)))
+
+
+def swap(rig: Rig, version: ModelVersion) -> float:
+    """Move the alias and wait until the version serves; return the seconds it took.
+
+    Raises:
+        UpstreamError: it did not serve in time.
+    """
+    began = time.monotonic()
+    MlflowTracker(rig.services.tracking_uri).promote(version, Promotion(alias=ALIAS))
+    while serving_version(rig) != version.version:
+        if time.monotonic() - began > _SWAP_SECONDS:
+            raise UpstreamError(f"{version} did not serve within {_SWAP_SECONDS:.0f} s of the alias's move")
+        time.sleep(0.2)
+    return time.monotonic() - began
