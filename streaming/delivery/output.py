@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -25,13 +25,14 @@ class Stored:
 
 @dataclass(frozen=True)
 class Output:
-    """A prediction or a dead letter. ``reason`` is empty for a prediction, ``run_id`` for a dead letter."""
+    """A prediction or a dead letter. ``reason`` is a dead letter's alone, ``model`` and ``run_id`` a prediction's."""
 
     kind: Kind
     record: Stored
     source: tuple[str, int, int]
     application: str
     version: int
+    model: str = ""
     run_id: str = ""
     reason: str = ""
 
@@ -53,16 +54,25 @@ def read_output(record: Stored) -> Output | None:
     """Read what Penstock wrote; ``None`` for anything else on the topic."""
     words = _texts(record)
     try:
-        if dead_letter.REASON in words:
-            source = words[dead_letter.ERROR_TOPIC], words[dead_letter.ERROR_PARTITION], words[dead_letter.ERROR_OFFSET]
-            who, version = words[dead_letter.ERROR_CONNECTOR], words[dead_letter.MODEL_VERSION]
-            return Output("dead letter", record, _place(*source), who, int(version), reason=words[dead_letter.REASON])
-        names = prediction.SOURCE_TOPIC, prediction.SOURCE_PARTITION, prediction.SOURCE_OFFSET
-        who = words[prediction.CE_SOURCE].split("/")[2]
-        version, run_id = words[prediction.MODEL_VERSION], words[prediction.RUN_ID]
-        return Output("prediction", record, _place(*(words[name] for name in names)), who, int(version), run_id)
+        return _dead_letter(record, words) if dead_letter.REASON in words else _prediction(record, words)
     except (KeyError, IndexError, ValueError):
         return None
+
+
+def _dead_letter(record: Stored, words: Mapping[str, str]) -> Output:
+    names = dead_letter.ERROR_TOPIC, dead_letter.ERROR_PARTITION, dead_letter.ERROR_OFFSET
+    application, version = words[dead_letter.ERROR_CONNECTOR], int(words[dead_letter.MODEL_VERSION])
+    place = _place(*(words[name] for name in names))
+    return Output("dead letter", record, place, application, version, reason=words[dead_letter.REASON])
+
+
+def _prediction(record: Stored, words: Mapping[str, str]) -> Output:
+    names = prediction.SOURCE_TOPIC, prediction.SOURCE_PARTITION, prediction.SOURCE_OFFSET
+    application, version = words[prediction.CE_SOURCE].split("/")[2], int(words[prediction.MODEL_VERSION])
+    place = _place(*(words[name] for name in names))
+    return Output(
+        "prediction", record, place, application, version, words[prediction.MODEL_NAME], words[prediction.RUN_ID]
+    )
 
 
 def _place(topic: str, partition: str, offset: str) -> tuple[str, int, int]:
