@@ -176,14 +176,14 @@ def _spark(shared: _Shared, submitted: bool) -> SparkSession:
 
 def _listeners(shared: _Shared) -> list[ModelEventSink]:
     settings = shared.settings
-    listeners = [
-        KafkaModelEvents(settings.kafka, settings.output.model_events),
-        KafkaModelEvents(settings.kafka, settings.output.ledger, settings.application),
-        *hooks_from(settings.hooks, system_clock),
-    ]
-    for listener in listeners:
-        shared.stack.callback(listener.close)
-    return listeners
+    events = KafkaModelEvents(settings.kafka, settings.output.model_events)
+    audit = KafkaModelEvents(settings.kafka, settings.output.ledger, settings.application)
+    hooks = hooks_from(settings.hooks, system_clock)
+    shared.stack.callback(events.close)
+    shared.stack.callback(audit.close)
+    for hook in hooks:
+        shared.stack.callback(hook.close)
+    return [events, audit, *hooks]
 
 
 def _follower(shared: _Shared, spark: SparkSession, gate: Gate) -> Follower:
