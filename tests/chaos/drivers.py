@@ -20,7 +20,6 @@ from tests.support.job import Job
 
 _MARK = "CHAOS_DRIVER"
 _DISK_BYTES = 32 * 1024 * 1024
-_FENCED = '"event": "transaction fenced"'
 
 
 @dataclass
@@ -100,9 +99,9 @@ class Driver(Job):
                 return filler
         raise AssertionError(f"{filler} was not bounded; the cache is on no file system of its own")
 
-    def fenced(self) -> int:
-        """Return how many of its transactions found themselves fenced, as its workers say."""
-        return self.text().count(_FENCED)
+    def stands_by(self) -> bool:
+        """Whether it is warm and waits."""
+        return any("standby" in reason for reason in self.unready() or ())
 
     def close(self) -> None:
         """End what is left of it."""

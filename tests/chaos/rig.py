@@ -52,7 +52,9 @@ class Mortal:
         psutil.wait_procs(list(mine), 10)
 
     def come_back(self) -> None:
-        """Start it again and wait until it answers."""
+        """Start it again, if it does not run, and wait until it answers."""
+        if self._service.process.exit_code is None:
+            return
         self._service = self._start()
         self.wait_ready()
 

@@ -58,7 +58,8 @@ def _live(scene: Scene, say: Callable[[str], None]) -> None:
     scene.start_driver()
     scene.leader()
     if scene.plan.standby:
-        scene.start_driver()
+        standby = scene.start_driver()
+        scene.wait_for(standby.stands_by, "the standby to be warm")
     scene.await_progress()
     for step in scene.plan.steps:
         say(str(step))
