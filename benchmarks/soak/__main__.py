@@ -11,7 +11,7 @@ import os
 import shutil
 import sys
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import cycle, islice
 from pathlib import Path
@@ -77,16 +77,16 @@ class Soak:
         watch = Watch(self.rig, processes_of_job())
         coming = islice(cycle(self.versions), 1, None)
         began = time.monotonic()
-        swapping = None
+        swapping: Future[None] | None = None
         for number in range(int(minutes * 60 / SAMPLE_EVERY) + 1):
             time.sleep(max(0.0, began + number * SAMPLE_EVERY - time.monotonic()))
             require_alive(self.job)
             self.samples.append(watch.sample())
-            if (number * SAMPLE_EVERY) % SWAP_EVERY == SWAP_EVERY / 2:
-                if swapping:
-                    swapping.result()
+            if swapping is not None and swapping.done():
+                swapping = swapping.result()
+            if swapping is None and (number * SAMPLE_EVERY) % SWAP_EVERY == SWAP_EVERY / 2:
                 swapping = pool.submit(self._swap, next(coming))
-        if swapping:
+        if swapping is not None:
             swapping.result()
 
     def _swap(self, version: ModelVersion) -> None:

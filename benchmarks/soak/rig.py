@@ -31,7 +31,7 @@ from streaming.training.record import Promotion
 MONTHS = ("2013-01-01", "2013-02-01", "2013-03-01", "2013-04-01", "2013-05-01", "2013-06-01")
 """One version is trained on each; more of them than the cache keeps, so that every swap downloads one."""
 KEPT = 3
-_SWAP_SECONDS = 45.0
+_SWAP_SECONDS = 120.0
 _READY_SECONDS = 180.0
 _GRACE = 60.0
 
