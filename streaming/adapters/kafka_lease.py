@@ -22,6 +22,7 @@ _log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 _POLL_SECONDS = 0.1
 _LEAVE_SECONDS = 5.0
+_HEARTBEAT_MS = 1_000  # with its heartbeat a member learns that the lease has become free
 _WEDGED_MS = 60_000
 """A driver whose threads stand still for this long gives the lease up, although its client still speaks for it."""
 _HOPELESS = (
@@ -53,6 +54,7 @@ class KafkaLease:
             **client_config(kafka),
             "group.id": self._group,
             "session.timeout.ms": str(seconds * 1000),
+            "heartbeat.interval.ms": str(_HEARTBEAT_MS),
             "max.poll.interval.ms": str(max(_WEDGED_MS, seconds * 1000)),
             "partition.assignment.strategy": "cooperative-sticky",
             "enable.auto.commit": "false",
@@ -97,8 +99,8 @@ class KafkaLease:
                 self._note(problem.args[0])
                 time.sleep(_POLL_SECONDS)
                 continue
-            if message is not None and message.error() is not None:
-                self._note(message.error())
+            if message is not None and (error := message.error()) is not None:
+                self._note(error)
         consumer.close()
 
     def _assigned(self, consumer: Any, partitions: list[TopicPartition]) -> None:
