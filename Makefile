@@ -13,7 +13,7 @@ UV_VERSION := 0.13.8
 UV_FLAGS := --universal --python-version 3.10 --quiet --generate-hashes --no-emit-index-url --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check chaos soak bench-exact bundle lock clean
+.PHONY: help setup demo test check chaos soak bench-exact bundle bundle-env lock clean
 
 help:  ## Show this list
 	@echo "Penstock: score a Kafka stream with a registry model, and swap it while the stream runs."
@@ -48,6 +48,9 @@ soak: setup  ## See whether a long-running job grows, swapping every minute (MIN
 
 bundle: setup  ## Write dist/penstock-app.zip for spark-submit --py-files
 	@$(VENV)/python -m jobs.bundle dist/penstock-app.zip
+
+bundle-env: setup  ## Write dist/penstock-env.tar.gz, the executors' environment, for spark-submit --archives
+	@$(VENV)/python -m jobs.bundle_env dist/penstock-env.tar.gz
 
 lock:  ## Choose the versions anew and write requirements/*.txt
 	"$(PYTHON)" -m venv build/lock

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+import tarfile
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -135,6 +136,32 @@ def test_the_bundle_holds_the_packages_and_is_the_same_each_time(root: Path, tmp
         check=True,
     )
     assert done.stdout.startswith(str(first))
+
+
+def test_the_executors_archive_imports_all_that_the_writer_needs_and_nothing_from_elsewhere(
+    root: Path, tmp_path: Path
+) -> None:
+    target = tmp_path / "env.tar.gz"
+    subprocess.run([sys.executable, "-m", "jobs.bundle_env", str(target)], cwd=root, check=True, capture_output=True)
+    with tarfile.open(target) as archive:
+        archive.extractall(tmp_path / "environment")
+    spark = Path(sysconfig.get_path("purelib")) / "pyspark" / "python" / "lib"
+    code = """
+import sys, pyspark.worker, streaming.delivery.plan, streaming.delivery.writer
+print(*(m.__file__ for m in sys.modules.values() if "site-packages" in (getattr(m, "__file__", None) or "")), sep="\\n")
+"""
+    done = subprocess.run(
+        [str(tmp_path / "environment" / "bin" / "python"), "-c", code],
+        cwd=tmp_path,
+        env={"PYTHONPATH": ":".join([*map(str, spark.glob("*.zip")), str(root)])},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    packages = [Path(line) for line in done.stdout.splitlines() if ".zip/" not in line]
+    assert any("confluent_kafka" in path.parts for path in packages)
+    assert all(path.is_relative_to(tmp_path / "environment") for path in packages)
 
 
 def test_in_the_checkout_the_command_works_from_any_folder(tmp_path: Path) -> None:

@@ -1,0 +1,78 @@
+"""``make bundle-env``: what executors import, and the interpreter to run it, as one archive for ``--archives``.
+
+The packages are copied from the environment that runs this, so that executors have the driver's versions, and nothing
+is downloaded. As in every virtual environment the interpreter is a link: each node needs that Python at that path.
+"""
+
+from __future__ import annotations
+
+import io
+import sys
+import tarfile
+from importlib.metadata import distribution
+from pathlib import Path
+
+DISTRIBUTIONS = (
+    "annotated-types",
+    "confluent-kafka",
+    "numpy",
+    "pyarrow",
+    "pydantic",
+    "pydantic-core",
+    "typing-extensions",
+    "typing-inspection",
+)
+"""All that the writer imports in a Spark task, dependencies included. PySpark itself comes with the cluster's Spark."""
+
+
+def write_environment(target: Path) -> int:
+    """Write the archive ``target`` and return its number of files.
+
+    Raises:
+        PackageNotFoundError: a distribution is not installed here.
+    """
+    python = Path(sys.executable).resolve()
+    packages = f"lib/python{sys.version_info.major}.{sys.version_info.minor}/site-packages"
+    files = _files()
+    target.parent.mkdir(parents=True, exist_ok=True)
+    # Level 1: most of it is shared libraries, which higher levels make slower to write and hardly smaller.
+    with tarfile.open(target, "w:gz", compresslevel=1) as archive:
+        archive.addfile(_link("bin/python", python))
+        archive.addfile(*_text("pyvenv.cfg", f"home = {python.parent}\ninclude-system-site-packages = false\n"))
+        for place, file in sorted(files.items()):
+            archive.add(file, f"{packages}/{place}", filter=_anonymous)
+    return len(files)
+
+
+def _files() -> dict[str, Path]:
+    """Return each distribution's files by their place below site-packages, without scripts and compiled modules."""
+    return {
+        entry.as_posix(): Path(str(entry.locate()))
+        for name in DISTRIBUTIONS
+        for entry in distribution(name).files or ()
+        if ".." not in entry.parts and entry.suffix != ".pyc"
+    }
+
+
+def _link(name: str, target: Path) -> tarfile.TarInfo:
+    entry = tarfile.TarInfo(name)
+    entry.type, entry.linkname = tarfile.SYMTYPE, str(target)
+    return entry
+
+
+def _text(name: str, content: str) -> tuple[tarfile.TarInfo, io.BytesIO]:
+    entry = tarfile.TarInfo(name)
+    entry.size = len(content.encode())
+    return entry, io.BytesIO(content.encode())
+
+
+def _anonymous(entry: tarfile.TarInfo) -> tarfile.TarInfo:
+    """Leave out whose file it is: another machine has other users."""
+    entry.uid = entry.gid = 0
+    entry.uname = entry.gname = ""
+    return entry
+
+
+if __name__ == "__main__":
+    path = Path(sys.argv[1])
+    print(f"{write_environment(path)} files in {path}")
