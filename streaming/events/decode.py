@@ -8,6 +8,8 @@ Three looks at the same text make it strict:
    inside an object and inside an array; nothing is, so trailing garbage fails one of the two.
 3. Numbers must be finite.
 
+docs/events.md states the rules; docs/decisions/0005-strict-json.md says why these looks suffice.
+
 A rejected row stays in the frame (a second, filtered branch would read Kafka twice) with the features of a row known to
 be good, so that the pipeline runs over it without harm; its output is never used.
 """
@@ -41,7 +43,10 @@ _SQL_TYPES = {
 }
 _ID_TYPES = ("STRING", "BIGINT")
 """Many producers number their events; the id travels on as text."""
-_SHORTEST_ISO = len("2013-01-01T05:15")
+_ISO_TIME = r"\A\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d{1,9})?(Z|[+-]\d\d(:?\d\d)?)?)?\z"
+"""RFC 3339, where seconds and zone (UTC then) may be missing. Spark's cast alone also takes ``2013`` and ``EST``."""
+_YEARS = (-62_135_596_800_000, 253_402_300_800_000)
+"""The first millisecond of year 1 and of year 10000: four digits hold what lies between."""
 
 
 Rule = tuple[Expr, str]
@@ -61,14 +66,22 @@ class Decoder:
     """Partition and offset of rows on which the pipeline was seen to throw."""
 
     def __post_init__(self) -> None:
-        """Refuse a column that the envelope reads as text and the model as a number."""
-        named = {self.envelope.id, self.envelope.key, self.envelope.time}
+        """Refuse a column that the envelope reads as text and the model as a number, and names that Spark confuses."""
+        named = {name for name in (self.envelope.id, self.envelope.key, self.envelope.time) if name}
         for column in self.signature.columns:
             if column.name in named and column.type != "string":
                 raise CandidateRefusedError(
                     "ENVELOPE_CLASH",
                     f"the model reads {column.name!r} as {column.type}, the event's envelope as text;"
                     " name another field in event.id, event.time or event.key",
+                )
+        spellings: dict[str, str] = {}
+        for name in sorted({*named, *self.signature.names}):
+            if spellings.setdefault(name.lower(), name) != name:
+                raise CandidateRefusedError(
+                    "SIGNATURE_UNSUPPORTED",
+                    f"the fields {spellings[name.lower()]!r} and {name!r} differ only in case, which Spark cannot tell"
+                    " apart; rename one",
                 )
 
     def __call__(self, records: DataFrame) -> DataFrame:
@@ -95,6 +108,8 @@ class Decoder:
             [everything, F.when(F.col(_PARSABLE), _text()).alias(_TEXT)],
             [everything, *self._parsed()],
             [*source, F.col(_PARSABLE), F.col(_STRICT), F.col(_JSON), *self._extracted()],
+            # Columns by themselves, because they are used several times and would be computed as often.
+            [everything, self._event_time().alias(c.EVENT_TIME)],
             [everything, self._verdict().alias(c.VERDICT)],
             [*source, *self._envelope_columns(), F.col(c.VERDICT), *self._masked_features()],
         )
@@ -106,7 +121,7 @@ class Decoder:
 
     def _parsed(self) -> list[Expr]:
         options = {"mode": "PERMISSIVE", "columnNameOfCorruptRecord": _CORRUPT, "allowNonNumericNumbers": "false"}
-        wrapped = F.concat(F.lit('{"r":'), F.col(_TEXT), F.lit("}"))
+        wrapped = _wrapped(F.col(_TEXT))
         listed = F.concat(F.lit("["), F.col(_TEXT), F.lit("]"))
         strict = F.try_parse_json(listed).isNotNull()
         return [F.from_json(wrapped, self._schema(), options).alias(_JSON), strict.alias(_STRICT)]
@@ -155,10 +170,8 @@ class Decoder:
             (F.octet_length(value) > self.max_value_bytes, Reason.OVERSIZE.value),
             (~F.col(_PARSABLE), Reason.INVALID_UTF8.value),
             (~F.col(_STRICT), Reason.MALFORMED_JSON.value),
-            (
-                F.col(f"{_JSON}.r").isNull() & (F.btrim(_text(), F.lit(" \t\r\n")) == ""),
-                Reason.MALFORMED_JSON.value,
-            ),
+            # Blank, or several values: only the list takes these.
+            (F.col(f"{_JSON}.r").isNull() & F.try_parse_json(_wrapped(_text())).isNull(), Reason.MALFORMED_JSON.value),
             (F.col(f"{_JSON}.r").isNull(), Reason.NOT_AN_OBJECT.value),
             *self._envelope_rules(),
             *(rule for column in self.signature.columns for rule in _feature_rules(column)),
@@ -187,19 +200,20 @@ class Decoder:
         elif time:
             rules.append((_raw(time).isNull() & ~_is_corrupt(), f"{Reason.MISSING_FIELD.value}:{time}"))
         if time:
-            rules.append((self._event_time().isNull() & ~_is_corrupt(), f"{Reason.BAD_EVENT_TIME.value}:{time}"))
+            moment, (first, after) = F.col(c.EVENT_TIME), (F.timestamp_millis(F.lit(edge)) for edge in _YEARS)
+            bad = (moment.isNull() & ~_is_corrupt()) | (moment < first) | (moment >= after)
+            rules.append((bad, f"{Reason.BAD_EVENT_TIME.value}:{time}"))
         return rules
 
     def _mistyped(self) -> Expr:
-        variant = F.try_parse_json(_text())
-        given = [
-            F.when(
-                _raw(name).isNull() & F.try_variant_get(variant, f'$["{name}"]', "variant").isNotNull(),
-                F.lit(f"{Reason.WRONG_TYPE.value}:{name}"),
-            )
-            for name in self._typed()
-        ]
-        return F.coalesce(*given, F.lit(Reason.WRONG_TYPE.value))
+        # A map, because a variant's path has no way to write a name with quotes.
+        fields = F.from_json(_text(), "MAP<STRING, VARIANT>")
+        found = []
+        for name in self._typed():
+            given = F.try_element_at(fields, F.lit(name))
+            wrong = _raw(name).isNull() & given.isNotNull() & ~F.is_variant_null(given)
+            found.append(F.when(wrong, F.lit(f"{Reason.WRONG_TYPE.value}:{name}")))
+        return F.coalesce(*found, F.lit(Reason.WRONG_TYPE.value))
 
     def _event_time(self) -> Expr:
         time = self.envelope.time
@@ -207,16 +221,15 @@ class Decoder:
             return F.col(c.TIMESTAMP)
         text = _raw(time)
         if self.envelope.time_format == "epoch_ms":
-            return F.timestamp_millis(text)
-        # A cast to timestamp also takes "2013" and "05:15"; an event time names a date and a time.
-        complete = (F.length(text) >= _SHORTEST_ISO) & F.substring(text, 11, 1).isin("T", " ")
-        return F.when(complete, text.try_cast("timestamp"))
+            # Beyond its range the function throws, which would fail every row of the batch.
+            return F.when(text.between(_YEARS[0], _YEARS[1] - 1), F.timestamp_millis(text))
+        return F.when(text.rlike(_ISO_TIME), text.try_cast("timestamp"))
 
     def _envelope_columns(self) -> list[Expr]:
         position = F.concat_ws("-", F.col(c.PARTITION), F.col(c.OFFSET))
         event_id = _raw(self.envelope.id) if self.envelope.id else position
         subject = _raw(self.envelope.key) if self.envelope.key else F.try_validate_utf8(F.col(c.KEY).cast("string"))
-        return [event_id.alias(c.EVENT_ID), self._event_time().alias(c.EVENT_TIME), subject.alias(c.SUBJECT)]
+        return [event_id.alias(c.EVENT_ID), F.col(c.EVENT_TIME), subject.alias(c.SUBJECT)]
 
     def _masked_features(self) -> list[Expr]:
         valid = F.col(c.VERDICT).isNull()
@@ -229,6 +242,10 @@ class Decoder:
 
 def _text() -> Expr:
     return F.col(c.VALUE).cast("string")
+
+
+def _wrapped(text: Expr) -> Expr:
+    return F.concat(F.lit('{"r":'), text, F.lit("}"))
 
 
 def _feature_rules(column: Column) -> list[Rule]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import random
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
@@ -177,40 +176,3 @@ def test_poisoned_rows_are_kept_from_the_pipeline(spark: SparkSession) -> None:
 def test_a_number_the_envelope_reads_as_text_is_refused() -> None:
     with pytest.raises(CandidateRefusedError, match="ENVELOPE_CLASH"):
         decoder(envelope=EventSettings(key="distance"))
-
-
-def strict(value: bytes) -> bool:
-    """Whether Python's parser, made strict, takes it: the reference for what JSON is."""
-
-    def pairs(found: list[tuple[str, Any]]) -> dict[str, Any]:
-        if len(dict(found)) != len(found):
-            raise ValueError("duplicate key")
-        return dict(found)
-
-    def constant(name: str) -> None:
-        raise ValueError(name)
-
-    try:
-        json.loads(value.decode("utf-8"), object_pairs_hook=pairs, parse_constant=constant)
-    except ValueError:
-        return False
-    return True
-
-
-def test_damaged_events_are_judged_as_a_strict_parser_judges_them(spark: SparkSession) -> None:
-    chance = random.Random(11)
-    pieces = [b"}", b"]", b",", b"{", b"[", b'"', b":", b"1", b" ", b"null", b"\\", b"\x80", b"\n", b"e", b"-", b"."]
-    values = []
-    for _ in range(1500):
-        value = bytearray(event(extra=[1, {"a": "b"}], dest="x\\y"))
-        for _ in range(chance.randint(1, 3)):
-            at = chance.randint(0, len(value))
-            value[at : at + chance.randint(0, 2)] = chance.choice(pieces)
-        values.append(bytes(value))
-    rows = decoded(spark, values)
-    not_json = ("MALFORMED_JSON", "INVALID_UTF8")
-    wrong = [v for v, row in zip(values, rows, strict=True) if strict(v) == (row[c.VERDICT] in not_json)]
-    # After a complete value, trailing text can also make the wrapped object unreadable, which is told as no object.
-    wrong = [v for v in wrong if not (not strict(v) and rows[values.index(v)][c.VERDICT] == "NOT_AN_OBJECT")]
-    assert wrong == []
-    assert 100 < sum(map(strict, values)) < 1400

@@ -1,0 +1,19 @@
+"""Values as the rows that Spark's Kafka source would give."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from pyspark.sql import DataFrame, SparkSession
+
+SCHEMA = (
+    "key binary, value binary, headers array<struct<key string, value binary>>, partition int, offset long,"
+    " timestamp timestamp"
+)
+
+
+def records_frame(spark: SparkSession, values: Iterable[bytes | None]) -> DataFrame:
+    """Records of partition 0 with these values, at the offsets 0, 1, 2 and so on."""
+    moment = datetime(2013, 7, 1)  # noqa: DTZ001 - Spark's timestamps are naive, in the session's UTC
+    return spark.createDataFrame([(b"k", value, None, 0, at, moment) for at, value in enumerate(values)], SCHEMA)
