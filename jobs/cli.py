@@ -110,11 +110,18 @@ def train(
 
 
 @app.command()
-def score(config: Config = None, set_: Set = []) -> None:  # noqa: B006
+def score(
+    config: Config = None,
+    set_: Set = [],  # noqa: B006
+    on_gap: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="Records were deleted before they were scored: `fail`, or `skip` them.", metavar="fail|skip"),
+    ] = None,
+) -> None:
     """Score the stream until it is stopped."""
     from jobs.score import score as run
 
-    run(config, set_)
+    run(config, [*set_, *([f"input.on_gap={on_gap}"] if on_gap else [])])
 
 
 @app.command()

@@ -129,8 +129,8 @@ class ScoringJob:
         )  # fmt: skip
         tolerance = Tolerance(settings.engine.max_poison_rows, settings.model.rollback_after_failures)
         restarts = Restarts(settings.engine.restart_seconds, settings.engine.max_restarts)
-        query = query_starter(Footing(settings, admin, self.spark, writer, ledger, checkpoint))
-        supervisor = Supervisor(query, restarts, shared.observer, self.breaker, shared.stopping.asked)
+        footing = Footing(settings, admin, self.spark, writer, targets, ledger, checkpoint, shared.observer)
+        supervisor = Supervisor(query_starter(footing), restarts, shared.observer, self.breaker, shared.stopping.asked)
         supervisor.run(ExactEngine(ports, target, tolerance))
 
 

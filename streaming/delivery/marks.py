@@ -96,12 +96,14 @@ def standing(mark: Mark | None, part: OffsetRange, writer: Writer, partition: in
     if mark is None or mark.application != writer.application:
         raise MissingMarkError(
             f"no committed mark of this application for {where}. The group's offsets expired, were deleted, or another"
-            " consumer uses the group. Restore them, or start a new application name to score the topic anew."
+            " consumer uses the group. Keep others out of it and delete its offsets for the topic; the next start then"
+            " restores the marks from the progress topic."
         )
     if mark.topic_id != writer.topic_id:
         raise TopicRecreatedError(
             f"the mark for {where} belongs to an earlier topic of the same name (id {mark.topic_id}, now"
-            f" {writer.topic_id}). Start with a new application name and checkpoint."
+            f" {writer.topic_id}), which was scored up to {mark.offset}. To score the new topic from its first record,"
+            " start with --on-gap skip; the ledger then says so."
         )
     if mark.epoch > writer.epoch:
         raise FencedError(f"{where}: the driver of lease epoch {mark.epoch} has taken over from {writer.epoch}")

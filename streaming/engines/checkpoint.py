@@ -15,6 +15,7 @@ from streaming.errors import DataError
 from streaming.offsets import OffsetRange
 
 Offsets = dict[int, int]
+_FIRST = "sources/0/0"
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,10 @@ class Checkpoint:
         """Whether a query has written here before."""
         return self._read("metadata") is not None
 
+    def first_offsets(self) -> Offsets:
+        """Return where the query began, empty if it never got that far."""
+        return {} if self._read(_FIRST) is None else self._offsets(_FIRST)
+
     def ranges(self, batch: int, new: Callable[[list[int]], Mapping[int, int]]) -> dict[int, OffsetRange]:
         """Return the offsets that ``batch`` covers.
 
@@ -46,7 +51,7 @@ class Checkpoint:
             new: gives the first offset of partitions that the batch before did not have.
         """
         ends = self._offsets(f"offsets/{batch}")
-        starts = self._offsets("sources/0/0" if batch == 0 else f"offsets/{batch - 1}")
+        starts = self._offsets(_FIRST if batch == 0 else f"offsets/{batch - 1}")
         added = [partition for partition in ends if partition not in starts]
         if added:
             starts = {**starts, **new(added)}
@@ -90,6 +95,24 @@ def hadoop_reader(session: SparkSession) -> Callable[[str], str | None]:
             stream.close()
 
     return read
+
+
+def set_aside(session: SparkSession, location: str, stamp: str) -> str:
+    """Rename a checkpoint to ``<location>.set-aside-<stamp>``, so that the next query begins one; return the new name.
+
+    Raises:
+        DataError: the file system refused.
+    """
+    kept = f"{location.rstrip('/')}.set-aside-{stamp}"
+    if urlparse(location).scheme in ("", "file"):
+        Path(urlparse(location).path).rename(urlparse(kept).path)
+        return kept
+    jvm: Any = session._jvm
+    path = jvm.org.apache.hadoop.fs.Path(location)
+    files = path.getFileSystem(session._jsc.hadoopConfiguration())
+    if not files.rename(path, jvm.org.apache.hadoop.fs.Path(kept)):
+        raise DataError(f"the checkpoint {location} cannot be renamed to {kept}; move it away, then start again")
+    return kept
 
 
 def reader_for(session: SparkSession, location: str) -> Callable[[str], str | None]:

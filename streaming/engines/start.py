@@ -1,53 +1,155 @@
-"""Where a query starts, decided once, before it reads: from its checkpoint, from the committed marks, or anew."""
+"""Where a query starts, decided before each start: at its checkpoint, at the marks, or anew; and what is lost by it.
+
+The marks are the truth. A checkpoint is followed as long as it does not ask for records that are gone.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from streaming.delivery.marks import Mark, Writer, standing
-from streaming.errors import MissingMarkError
-from streaming.offsets import OffsetRange
+from streaming.errors import DataError, MissingMarkError, OffsetGapError
+from streaming.offsets import OffsetRange, Ranges
+
+
+@dataclass(frozen=True)
+class Found:
+    """What is there, read before the decision.
+
+    ``marks`` are the group's; a stranger's commit is ``None``, a partition without one is absent. ``saved`` are the
+    progress topic's, ``planned`` the partitions of which the ledger has a plan. ``on_topic`` are the offsets that the
+    input still has. ``rereads`` is where the checkpoint may begin to read, ``None`` where there is none.
+    """
+
+    marks: Mapping[int, Mark | None]
+    on_topic: Ranges
+    saved: Mapping[int, Mark]
+    planned: frozenset[int] = frozenset()
+    rereads: Mapping[int, int] | None = None
+
+
+@dataclass(frozen=True)
+class Move:
+    """A partition's mark is to go from ``was``, as the group has it, to ``now``.
+
+    ``gap`` are the offsets that will never be scored, ``None`` where the mark is only put back. ``reason`` is for the
+    ledger.
+    """
+
+    partition: int
+    was: Mark | None
+    now: Mark
+    gap: OffsetRange | None
+    reason: str
 
 
 @dataclass(frozen=True)
 class Start:
-    """``offsets`` per partition for a query without a checkpoint; ``new_marks`` are to be committed first."""
+    """What to do, in this order: set the checkpoint aside if there is a reason, make the moves, set the new marks.
+
+    ``offsets`` per partition are for a query without a checkpoint.
+    """
 
     offsets: Mapping[int, int]
     new_marks: Mapping[int, Mark]
-    reason: str
+    moves: tuple[Move, ...] = ()
+    set_aside: str = ""
 
 
-def decide_start(
-    writer: Writer,
-    marks: Mapping[int, Mark | None],
-    has_checkpoint: bool,
-    first: Callable[[], Mapping[int, int]],
-) -> Start:
+def decide_start(writer: Writer, found: Found, skip: bool, first: Callable[[], Mapping[int, int]]) -> Start:
     """Decide where to start.
 
     Args:
         writer: who will write.
-        marks: the committed marks; a stranger's commit is ``None``, a partition without one is absent.
-        has_checkpoint: whether Spark's checkpoint will decide the offsets itself.
+        found: what is there.
+        skip: whether records that are gone may be left out, and a topic that was made anew be begun.
         first: gives each partition's offset for a first run, by ``input.starting``.
 
     Raises:
-        MissingMarkError: there is a checkpoint, or some marks, but a mark that should be there is not ours.
+        MissingMarkError: a mark that should be there is nowhere, or not ours.
         TopicRecreatedError: the marks belong to an earlier topic of this name.
         FencedError: a younger driver has written.
+        OffsetGapError: records were deleted before they were scored.
+        DataError: the topic ends before a mark.
     """
-    for partition, mark in marks.items():
-        standing(mark, OffsetRange(0, 0), writer, partition)
-    if has_checkpoint and not marks:
-        raise MissingMarkError(
-            f"the checkpoint exists but group {writer.application} has no committed offsets for {writer.topic}: they"
-            " expired (offsets.retention.minutes) or were deleted. Restore them, or start with a new application name."
-        )
-    starts = first()
-    committed = {partition: mark.offset for partition, mark in marks.items() if mark is not None}
-    added = {partition: Mark.at(offset, writer) for partition, offset in starts.items() if partition not in committed}
-    reason = "checkpoint" if has_checkpoint else "committed marks" if committed else "first run"
+    held = _held(writer, found)
+    moves = {p: move for p, mark in held.items() if (move := _move(writer, found, p, mark, skip)) is not None}
+    marks = {**held, **{p: move.now for p, move in moves.items()}}
+    _check(writer, found, marks)
+    added = [p for p in found.on_topic if p not in marks]
+    starts = {p: found.on_topic[p].start for p in added} if marks else dict(first())
+    aside = _distrust(found, moves)
     # A checkpoint knows partitions added later by itself and marks them when it first reads them.
-    return Start({**starts, **committed}, {} if has_checkpoint else added, reason)
+    followed = found.rereads is not None and not aside
+    new_marks = {} if followed else {p: Mark.at(starts[p], writer) for p in added}
+    return Start({**starts, **{p: m.offset for p, m in marks.items()}}, new_marks, tuple(moves.values()), aside)
+
+
+def _held(writer: Writer, found: Found) -> dict[int, Mark]:
+    """Return the marks there are; one that the group has lost is the progress topic's."""
+    held: dict[int, Mark] = {}
+    for partition, mark in {**found.saved, **found.marks}.items():
+        if mark is None or mark.epoch > writer.epoch:
+            standing(mark, OffsetRange(0, 0), writer, partition)
+        elif partition in found.on_topic:
+            held[partition] = mark
+    lost = sorted(p for p in found.on_topic if p not in held and (p in found.planned or _has_only_checkpoint(found)))
+    if lost:
+        raise MissingMarkError(
+            f"{writer.topic}, partitions {lost}: scored before, but neither group {writer.application} nor the progress"
+            " topic knows how far. The group's offsets expired (offsets.retention.minutes) or were deleted, and the"
+            " progress topic was, too. Restore one of them, or score the topic anew under a new application name."
+        )
+    return held
+
+
+def _has_only_checkpoint(found: Found) -> bool:
+    return found.rereads is not None and not found.marks and not found.saved
+
+
+def _move(writer: Writer, found: Found, partition: int, mark: Mark, skip: bool) -> Move | None:
+    was = found.marks.get(partition)
+    there = found.on_topic[partition]
+    if skip and mark.topic_id != writer.topic_id:
+        reason = f"the topic was created again; topic {mark.topic_id} was scored up to {mark.offset}"
+        return Move(partition, was, Mark.at(there.start, writer), OffsetRange(0, there.start), reason)
+    if skip and mark.offset < there.start:
+        gap = OffsetRange(mark.offset, there.start)
+        return Move(partition, was, Mark.at(there.start, writer), gap, "deleted before they were scored")
+    if was is None:
+        return Move(partition, None, replace(mark, epoch=writer.epoch), None, "restored from the progress topic")
+    return None
+
+
+def _check(writer: Writer, found: Found, marks: Mapping[int, Mark]) -> None:
+    gaps = []
+    for partition, mark in sorted(marks.items()):
+        standing(mark, OffsetRange(0, 0), writer, partition)
+        there = found.on_topic[partition]
+        if mark.offset > there.end:
+            raise DataError(
+                f"partition {partition} of {writer.topic} was scored up to {mark.offset}, but ends at {there.end}: the"
+                " broker has lost acknowledged records (an unclean leader election, or data restored from a backup)."
+                " New records would take the offsets of lost ones, so going on would pass over them. Score the topic"
+                " anew under a new application name."
+            )
+        if mark.offset < there.start:
+            count = there.start - mark.offset
+            gaps.append(f"partition {partition}: offsets {mark.offset} to {there.start - 1} ({count:,})")
+    if gaps:
+        raise OffsetGapError(
+            f"{writer.topic} has lost records before they were scored, by its retention or because somebody deleted"
+            f" them. {'; '.join(gaps)}. Nothing was written. To go on behind them, start with --on-gap skip; the ledger"
+            " then says what was skipped."
+        )
+
+
+def _distrust(found: Found, moves: Mapping[int, Move]) -> str:
+    """Return why the checkpoint cannot be followed, empty if it can or if there is none."""
+    if found.rereads is None:
+        return ""
+    if any(move.gap is not None for move in moves.values()):
+        return "it leads to records that are skipped"
+    behind = [p for p, at in found.rereads.items() if p in found.on_topic and at < found.on_topic[p].start]
+    return f"it may read records again that are scored and deleted, in partitions {behind}" if behind else ""

@@ -12,7 +12,14 @@ from pyspark.sql import DataFrame
 from pyspark.sql.streaming.query import StreamingQuery
 
 from streaming.engines.breaker import Breaker
-from streaming.errors import BrokerUnavailableError, DataError, FencedError, PenstockError, UpstreamError
+from streaming.errors import (
+    BrokerUnavailableError,
+    DataError,
+    FencedError,
+    MissingMarkError,
+    PenstockError,
+    UpstreamError,
+)
 
 BatchFunction = Callable[[DataFrame, int], None]
 StartQuery = Callable[[BatchFunction], StreamingQuery]
@@ -107,6 +114,8 @@ class Supervisor:
             try:
                 batch(records, number)
                 self._failures = 0
+            except MissingMarkError:
+                raise  # forgotten by Kafka while the partition was idle, perhaps: the next start restores it, or fails
             except (DataError, FencedError) as problem:
                 self._fatal = problem
                 raise

@@ -108,6 +108,7 @@ class Metrics:
         self._transactions = self._counter("transactions", "Kafka transactions by outcome.", "outcome")
         self._batch_failures = self._counter("batch_failures", "Tries of a batch that failed in the model.", "version")
         self._violations = self._counter("batch_invariant_violations", "Batches whose rows out were not its rows in.")
+        self._given_up = self._counter("skipped_records", "Offsets deleted before they were scored, and passed over.")
         self._restarts = self._counter("query_restarts", "Times the query was started again after a failure.")
         self._paused = self._gauge("paused", "1 while the circuit breaker holds the job.")
         self._lag = self._gauge(
@@ -171,6 +172,10 @@ class Metrics:
     def lease_taken(self, epoch: int) -> None:
         """Set the epoch under which this driver writes."""
         self._lease_epoch.set(epoch)
+
+    def records_skipped(self, count: int) -> None:
+        """Count offsets that were given up."""
+        self._given_up.inc(count)
 
     def query_restarted(self) -> None:
         """Count a restart."""

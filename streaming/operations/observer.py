@@ -72,6 +72,11 @@ class JobObserver:
         self.health.query_stopped("the query has not started yet")
         _log.info("lease taken", epoch=epoch, waited_seconds=round(waited, 3))
 
+    def records_skipped(self, partition: int, start: int, end: int, reason: str) -> None:
+        """Offsets from ``start`` up to but not including ``end`` will never be scored."""
+        self.metrics.records_skipped(end - start)
+        _log.warning("records skipped", partition=partition, start=start, end=end, reason=reason)
+
     def query_started(self) -> None:
         """A query runs."""
         self.health.query_started()

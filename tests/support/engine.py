@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,22 +12,27 @@ from typing import Any
 from confluent_kafka import Consumer, Producer, TopicPartition
 from pyspark.sql import SparkSession
 
+from jobs.starting import Footing, settle
+from jobs.topics import prepare_topics
 from streaming.adapters.kafka import KafkaAdmin
 from streaming.adapters.kafka_config import client_config, spark_options
 from streaming.adapters.kafka_ledger import KafkaLedger, LedgerTopics
 from streaming.clock import system_clock
 from streaming.delivery.marks import Mark, Writer
-from streaming.delivery.plan import Limits, Targets
+from streaming.delivery.outcome import AGE_BOUNDS
 from streaming.engines.breaker import Bounds, Breaker
 from streaming.engines.checkpoint import Checkpoint, local_reader
 from streaming.engines.exact import ExactEngine, ExactPorts, Tolerance
 from streaming.engines.report import BatchReport
 from streaming.engines.source import read_stream
-from streaming.engines.start import decide_start
 from streaming.engines.task import WriteTarget
 from streaming.models.ref import ModelVersion
 from streaming.models.served import ServedModel
 from streaming.models.slot import Slot
+from streaming.operations.health import Health
+from streaming.operations.metrics import Metrics
+from streaming.operations.observer import JobObserver
+from streaming.settings import Settings
 
 NEVER = Breaker(Bounds(share=1.0, seconds=60, rows=1), system_clock)
 """A circuit breaker that does not trip."""
@@ -62,35 +68,51 @@ class Bench:
     seen: Recorder = field(default_factory=Recorder)
     max_bytes: int = 1 << 26
     rows_per_batch: int = 10_000
+    on_gap: str = "fail"
+    metrics: Metrics = field(default_factory=lambda: Metrics(system_clock, AGE_BOUNDS))
     planned: dict[int, ServedModel] = field(default_factory=dict)
 
     @property
     def kafka(self) -> dict[str, str]:
         return {"bootstrap.servers": self.servers}
 
-    def run(self) -> None:
-        admin = KafkaAdmin(self.kafka, self.application)
-        source = admin.required_topic(self.topic)
-        outputs = [
-            admin.target(admin.ensure_topic(name, source.partitions, config))
-            for name, config in (
-                (f"{self.topic}.out", {"retention.ms": "-1"}),
-                (f"{self.topic}.dlq", {"retention.ms": "-1", **admin.dead_letter_config(source)}),
-            )
-        ]
-        admin.ensure_topic(f"{self.topic}.ledger", 1, {})
-        outputs.append(admin.target(admin.ensure_topic(f"{self.topic}.progress", 1, {"cleanup.policy": "compact"})))
-        books = LedgerTopics(f"{self.topic}.ledger", outputs[-1])
-        ledger = KafkaLedger(self.kafka, books, self.application, self.topic, system_clock)
-        writer = Writer(self.application, self.topic, source.id, ledger.open())
-        checkpoint = Checkpoint(str(self.home / "checkpoint"), self.topic, local_reader)
-        partitions = range(source.partitions)
-        marks = admin.marks(self.topic, partitions)
-        start = decide_start(
-            writer, marks, checkpoint.exists(), lambda: admin.offsets(self.topic, partitions, "earliest")
+    @property
+    def settings(self) -> Settings:
+        outputs = {name: f"{self.topic}.{name}" for name in ("ledger", "progress")}
+        return Settings.model_validate(
+            {
+                "application": self.application,
+                "kafka": self.kafka,
+                "input": {"topic": self.topic, "max_rows_per_batch": self.rows_per_batch, "on_gap": self.on_gap},
+                "output": {"predictions": f"{self.topic}.out", "model_events": f"{self.topic}.models", **outputs},
+                "engine": {"transaction_max_bytes": self.max_bytes},
+            }
         )
-        ledger.record_start(start.new_marks)
-        target = WriteTarget(client_config(self.kafka), writer, Targets(*outputs), Limits(self.max_bytes, 60_000))
+
+    def run(self) -> None:
+        with self.wired() as (footing, engine):
+            offsets = settle(footing)
+            frame = read_stream(self.spark, spark_options(self.kafka), self.topic, offsets, self.rows_per_batch)
+            query = (
+                frame.writeStream.foreachBatch(engine)
+                .option("checkpointLocation", footing.checkpoint.location)
+                .trigger(availableNow=True)
+                .start()
+            )
+            query.awaitTermination()
+
+    @contextmanager
+    def wired(self) -> Iterator[tuple[Footing, ExactEngine]]:
+        """A new driver: the lease is taken, nothing is started."""
+        settings, admin = self.settings, KafkaAdmin(self.kafka, self.application)
+        topics = prepare_topics(settings, admin)
+        books = LedgerTopics(settings.output.ledger, topics.targets.progress)
+        ledger = KafkaLedger(self.kafka, books, self.application, self.topic, system_clock)
+        writer = Writer(self.application, self.topic, topics.source.id, ledger.open())
+        checkpoint = Checkpoint(str(self.home / "checkpoint"), self.topic, local_reader)
+        seen = JobObserver(self.metrics, Health(self.slot, system_clock))
+        footing = Footing(settings, admin, self.spark, writer, topics.targets, ledger, checkpoint, seen)
+        target = WriteTarget(client_config(self.kafka), writer, topics.targets, footing.limits)
 
         def first(added: Iterable[int]) -> Mapping[int, int]:
             return admin.offsets(self.topic, added, "earliest")
@@ -99,16 +121,8 @@ class Bench:
             return admin.marks(self.topic, added)
 
         ports = ExactPorts(self.slot, self, ledger, checkpoint, first, committed, self.seen, NEVER, system_clock)
-        engine = ExactEngine(ports, target, Tolerance(poison_rows=10, failures=2))
-        frame = read_stream(self.spark, spark_options(self.kafka), self.topic, start.offsets, self.rows_per_batch)
-        query = (
-            frame.writeStream.foreachBatch(engine)
-            .option("checkpointLocation", checkpoint.location)
-            .trigger(availableNow=True)
-            .start()
-        )
         try:
-            query.awaitTermination()
+            yield footing, ExactEngine(ports, target, Tolerance(poison_rows=10, failures=2))
         finally:
             ledger.close()
 
