@@ -8,9 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 HEAP_MB = 1024
-_YOUNG_MB = 640
-"""Room for what is allocated between two full collections: G1 puts one off if it has collected anything since."""
-_EVERY_MS = 5_000
+_EVERY = "5s"
 
 _USED = re.compile(r"garbage-first heap .* used (\d+)K")
 _METASPACE = re.compile(r"Metaspace +used (\d+)K")
@@ -26,25 +24,26 @@ class Collected:
     metaspace: int
 
 
-def options(log: Path) -> str:
-    """Return the JVM's options: a heap of fixed size, all resident, and collected in full every five seconds.
+def spark_conf(log: Path) -> dict[str, str]:
+    """Return the settings of a session with a heap of fixed size, all resident, and collected in full again and again.
 
     A heap that may grow does, whatever the program; with all of it resident from the beginning, what the process gains
     is the program's. A full collection leaves what is reachable and nothing else, so soft references, which the
     collector would keep for minutes where there is room, go after one second.
     """
-    return " ".join(
-        [
-            f"-Xms{HEAP_MB}m",
-            "-XX:+AlwaysPreTouch",
-            f"-Xmn{_YOUNG_MB}m",
-            "-XX:+UseG1GC",
-            f"-XX:G1PeriodicGCInterval={_EVERY_MS}",
-            "-XX:-G1PeriodicGCInvokesConcurrent",
-            "-XX:SoftRefLRUPolicyMSPerMB=1",
-            f"-Xlog:gc,gc+heap=debug:file={log}:timemillis:filecount=0",
-        ]
-    )
+    options = [
+        f"-Xms{HEAP_MB}m",
+        "-XX:+AlwaysPreTouch",
+        "-XX:+UseG1GC",
+        "-XX:SoftRefLRUPolicyMSPerMB=1",
+        f"-Xlog:gc,gc+heap=debug:file={log}:timemillis:filecount=0",
+    ]
+    return {
+        "spark.driver.memory": f"{HEAP_MB}m",
+        # Not extraJavaOptions, which has Penstock's own.
+        "spark.driver.defaultJavaOptions": " ".join(options),
+        "spark.cleaner.periodicGC.interval": _EVERY,
+    }
 
 
 def collections(log: Path) -> Iterator[Collected]:

@@ -14,7 +14,7 @@ from pathlib import Path
 import yaml
 from rich.console import Console
 
-from benchmarks.soak.heap import HEAP_MB, options
+from benchmarks.soak.heap import spark_conf
 from jobs.config import load_settings
 from jobs.demo_events import BROKEN_EVERY, Message, messages
 from jobs.demo_rig import ALIAS, Rig, make_rig, serving_version
@@ -42,11 +42,7 @@ def soak_rig(folder: Path, services: Services) -> Rig:
     config = yaml.safe_load(rig.config.read_text("utf-8"))
     config["model"]["cache_keep"] = KEPT
     config["log"] = {"format": "json"}
-    config["spark"] = {
-        "master": "local[2,4]",
-        # Not extraJavaOptions, which has Penstock's own.
-        "conf": {"spark.driver.memory": f"{HEAP_MB}m", "spark.driver.defaultJavaOptions": options(gc_log(folder))},
-    }
+    config["spark"] = {"master": "local[2,4]", "conf": spark_conf(gc_log(folder))}
     rig.config.write_text(yaml.safe_dump(config, sort_keys=False), "utf-8")
     return rig
 

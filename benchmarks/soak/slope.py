@@ -77,10 +77,11 @@ def trend(points: Points, period: float, limit: Limit) -> Trend:
 
 
 def period_means(times: Array, values: Array, period: float) -> tuple[Array, Array]:
-    """Average over periods counted back from the last sample; a first one that is less than half there is dropped."""
+    """Average over periods counted back from the last sample; one with less than half the usual number is left out."""
     number = np.floor((times[-1] - times) / period).astype(int)
     counts = np.bincount(number)
-    kept = [n for n in range(len(counts))[::-1] if counts[n] >= np.median(counts) / 2]
+    least = max(1.0, float(np.median(counts)) / 2)
+    kept = [n for n in range(len(counts))[::-1] if counts[n] >= least]
     return np.array([times[number == n].mean() for n in kept]), np.array([values[number == n].mean() for n in kept])
 
 
