@@ -11,7 +11,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from streaming.adapters.kafka_scan import Progress as Tell
+from streaming.offsets import Progress as Tell
 
 Record = Mapping[str, Any]
 _EVERY = 500

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 
@@ -25,6 +25,9 @@ class OffsetRange:
 
 Ranges = Mapping[int, OffsetRange]
 """Partition to range."""
+
+Progress = Callable[[int, int], None]
+"""Told, now and then, how many offsets of how many are read."""
 
 
 def covers(outer: Ranges, inner: Ranges) -> bool:

@@ -1,14 +1,17 @@
-"""Model events on their topic, keyed by model so that one model's stay in order, and on the ledger among its records."""
+"""Model events on their topic, keyed by model so that one model's stay in order, and in the ledger among its plans."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import structlog
 from confluent_kafka import KafkaError, Message, Producer
 
 from schemas.model_event import ModelEvent
 from streaming.adapters.kafka_config import client_config
+from streaming.adapters.kafka_log import KafkaLog
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 _CLOSE_SECONDS = 5.0
@@ -31,6 +34,12 @@ class KafkaModelEvents:
     def close(self) -> None:
         """Give what is still under way a few seconds."""
         self._producer.flush(_CLOSE_SECONDS)
+
+
+def read_model_events(kafka: Mapping[str, str], topic: str) -> Iterator[dict[str, Any]]:
+    """Yield every model event on the topic, oldest first; raises ``BrokerUnavailableError``."""
+    for message in KafkaLog(client_config(kafka), topic).read():
+        yield json.loads(message.value())
 
 
 def _delivered(error: KafkaError | None, message: Message) -> None:

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import Any
 
-from streaming.adapters.kafka_scan import KafkaScan, Progress
+from streaming.adapters.kafka_scan import KafkaScan
+from streaming.offsets import Progress
 
 _BLOCK = 5_000
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from streaming.adapters.kafka_scan import KafkaScan, Progress
+from streaming.adapters.kafka_scan import KafkaScan
 from streaming.delivery.lineage import Position
 from streaming.delivery.output import Output, read_output
+from streaming.offsets import Progress
 
 _BLOCK = 20_000
 """Offsets of each partition that are read at a time when the newest come first."""

@@ -12,9 +12,6 @@ from streaming.adapters.kafka_config import client_config
 from streaming.delivery.output import Stored
 from streaming.errors import BrokerUnavailableError
 
-Progress = Callable[[int, int], None]
-"""Told how many offsets of how many are read."""
-
 _TIMEOUT = 15.0
 _FETCH = 1_000
 
