@@ -17,7 +17,7 @@ from jobs.topics import prepare_topics
 from streaming.adapters.hooks import hooks_from
 from streaming.adapters.kafka import KafkaAdmin, TopicSample
 from streaming.adapters.kafka_config import client_config
-from streaming.adapters.kafka_events import KafkaModelEvents
+from streaming.adapters.kafka_events import KafkaModelEvents, read_model_events
 from streaming.adapters.kafka_lease import KafkaLease
 from streaming.adapters.kafka_ledger import KafkaLedger, LedgerTopics
 from streaming.adapters.session import SessionPlan, start_session
@@ -34,6 +34,8 @@ from streaming.failpoints import Failpoints
 from streaming.models.announcer import ModelEventSink
 from streaming.models.follower import Follower
 from streaming.models.gate import Gate
+from streaming.models.heritage import Heritage
+from streaming.models.ref import ModelSelector
 from streaming.models.slot import Slot
 from streaming.operations.admin import Access, Controls
 from streaming.operations.health import Health
@@ -89,6 +91,7 @@ class ScoringJob:
                 watch.lap("waiting")
                 writer, ledger, targets = self._take_over()
                 observer.lease_taken(writer.epoch, watch.phases["waiting"])
+                self.follower.inherit(self._heritage())
                 self.gate.open()
                 self._score(writer, ledger, targets)
         finally:
@@ -107,6 +110,11 @@ class ScoringJob:
         ledger = KafkaLedger(settings.kafka, books, settings.application, source.name, system_clock)
         self.shared.stack.callback(ledger.close)
         return Writer(settings.application, source.name, source.id, ledger.open()), ledger, topics.targets
+
+    def _heritage(self) -> Heritage:
+        settings = self.shared.settings
+        events = read_model_events(settings.kafka, settings.output.model_events)
+        return Heritage.of(events, settings.application, str(ModelSelector.from_settings(settings.model)))
 
     def _score(self, writer: Writer, ledger: KafkaLedger, targets: Targets) -> None:
         shared = self.shared

@@ -39,7 +39,7 @@ class KafkaModelEvents:
 def read_model_events(kafka: Mapping[str, str], topic: str) -> Iterator[dict[str, Any]]:
     """Yield every model event on the topic, oldest first; raises ``BrokerUnavailableError``."""
     for message in KafkaLog(client_config(kafka), topic).read():
-        yield json.loads(message.value())
+        yield json.loads(message.value() or b"{}")
 
 
 def _delivered(error: KafkaError | None, message: Message) -> None:

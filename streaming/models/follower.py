@@ -21,6 +21,7 @@ from streaming.errors import (
 )
 from streaming.models.announcer import Announcer
 from streaming.models.candidate import Candidates, Outcome, Promoted, Refused
+from streaming.models.heritage import Heritage
 from streaming.models.last_good import LastGoodFile
 from streaming.models.ref import ModelSelector
 from streaming.models.registry import ModelRegistry
@@ -135,6 +136,25 @@ class Follower:
         if serving is not None:
             self._save(serving)
         self._announcer.held(version, serving, detail)
+
+    def inherit(self, heritage: Heritage) -> None:
+        """Keep to what earlier drivers found out: their holds, and their version in place of one that is on hold."""
+        for version in heritage.held - self._slot.held:
+            self._slot.hold(version)
+        serving, earlier = self._slot.current(), heritage.served
+        if serving is None or serving.version.version not in heritage.held:
+            return
+        if earlier is None or earlier in heritage.held:
+            return
+        try:
+            model = self.recall(earlier)
+        except (ModelError, RegistryUnavailableError) as problem:
+            _log.warning("version on hold serves on, as the earlier one cannot be loaded", problem=str(problem))
+            return
+        self._slot.swap(model)
+        self._save(model)
+        detail = f"{serving.version} is on hold; {model.version} served before the takeover and serves again"
+        self._announcer.promoted(Promoted(model, serving, 0.0), "LAST_KNOWN_GOOD", detail)
 
     def paused(self, why: str) -> None:
         """Announce that the circuit breaker holds the job."""

@@ -1,0 +1,34 @@
+"""What earlier drivers of an application found out about versions, read from their model events at a takeover."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from schemas.model_event import EventType
+
+
+@dataclass(frozen=True)
+class Heritage:
+    """The versions that are on hold, and the one that served last; ``None`` if no driver has served any."""
+
+    held: frozenset[int] = frozenset()
+    served: int | None = None
+
+    @classmethod
+    def of(cls, events: Iterable[Mapping[str, Any]], application: str, selector: str) -> Heritage:
+        """Return what the events say, oldest first. A hold belongs to a selector: pinning a version overrules it."""
+        held: set[int] = set()
+        served = None
+        for event in events:
+            if (event.get("application"), event.get("selector")) != (application, selector):
+                continue
+            kind, before, after = event["type"], event["from_version"], event["to_version"]
+            if kind == EventType.HOLD:
+                held.add(after)
+            elif kind == EventType.ROLLBACK:
+                held.add(before)
+            if kind in (EventType.SWAP, EventType.ROLLBACK):
+                served = after
+        return cls(frozenset(held), served)
