@@ -9,6 +9,7 @@ from pathlib import Path
 
 from pyspark.sql import SparkSession
 
+from jobs import collector
 from jobs.following import follow, make_slot, preparation, registry
 from jobs.setup import jars
 from jobs.starting import Footing, absolute, query_starter
@@ -165,6 +166,7 @@ def scoring_job(settings: Settings, stopping: StopRequest, *, submitted: bool) -
         follower = _follower(shared, spark, gate)
         job = ScoringJob(shared, spark, follower, _breaker(shared, follower), gate)
         _serve(job)
+        collector.settle()
         follower.load_first()
         follower.start()
         stack.callback(follower.stop)
