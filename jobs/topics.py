@@ -32,7 +32,8 @@ def prepare_topics(settings: Settings, admin: KafkaAdmin) -> Topics:
     """Describe the topics, and create the missing outputs with as many partitions as the input.
 
     Raises:
-        ConfigurationError: the input is missing, or an output is and ``output.create_topics`` is false.
+        ConfigurationError: the input is missing, or an output is and ``output.create_topics`` is false; or the ledger's
+            topic has several partitions.
         BrokerUnavailableError: Kafka does not answer.
     """
     source = admin.required_topic(settings.input.topic)
@@ -46,7 +47,12 @@ def prepare_topics(settings: Settings, admin: KafkaAdmin) -> Topics:
         (output.progress, source.partitions, _PROGRESS_CONFIG),
     ]
     found = [_topic(settings, admin, *topic) for topic in wanted]
-    predictions, dead_letters, *_, progress = map(admin.target, found)
+    predictions, dead_letters, _, ledger, progress = map(admin.target, found)
+    if ledger.partitions != 1:
+        raise ConfigurationError(
+            f"the ledger's topic {ledger.topic!r} has {ledger.partitions} partitions, and its records need one order."
+            " Set output.ledger to a topic with one partition"
+        )
     return Topics(source, Targets(predictions, dead_letters, progress))
 
 

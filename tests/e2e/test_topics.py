@@ -3,6 +3,7 @@ from __future__ import annotations
 from uuid import uuid4
 
 from tests.support.commands import penstock
+from tests.support.kafka import MakeTopic
 
 
 def test_topics_are_shown_then_made_and_the_second_time_left_alone(broker: str) -> None:
@@ -31,6 +32,14 @@ def test_topics_are_shown_then_made_and_the_second_time_left_alone(broker: str) 
     }
 
     assert penstock(*arguments, "--create", "--partitions", "9").stdout == made.stdout
+
+
+def test_a_ledger_with_several_partitions_is_refused(make_topic: MakeTopic, broker: str) -> None:
+    given = [f"kafka.bootstrap.servers={broker}", f"input.topic={make_topic()}"]
+    given += [f"output.{name}={make_topic()}" for name in ("predictions", "model_events", "ledger", "progress")]
+    done = penstock("topics", "--create", *(item for setting in given for item in ("--set", setting)))
+    assert done.returncode == 2
+    assert "has 2 partitions" in done.stderr
 
 
 def test_a_broker_that_is_not_there_is_one_message() -> None:
