@@ -71,8 +71,8 @@ def _verdict(facts: Facts) -> tuple[bool, str, str]:
         return False, "pending", f"{where} is not scored yet{upto}."
     if lineage.fate is Fate.SKIPPED and lineage.skip is not None:
         skip = lineage.skip
-        why = f"{skip.get('reason')} ({skip.get('actor')}, {skip.get('at')})"
-        return False, "skipped", f"{where} was never scored; it was passed over as lost: {why}."
+        why = f"skipped by {skip.get('actor')} at {skip.get('at')}: {skip.get('reason')}"
+        return False, "skipped", f"{where} was never scored; {why}."
     if lineage.fate is Fate.BEFORE_START:
         start = "" if lineage.start is None else f", which began at offset {lineage.start}"
         return False, "before_start", f"{where} was there before the application{start}; it was never to be scored."

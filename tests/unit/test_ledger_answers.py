@@ -59,7 +59,11 @@ SKIP = {"reason": "retention", "actor": "operator", "at": AT}
         pytest.param(RECORDED, None, False, (False, "no_event", "compacted away."), id="no event"),
         pytest.param(RECORDED, output(1), True, (False, "contradiction", "says version 1."), id="contradiction"),
         pytest.param(
-            Lineage(Fate.SKIPPED, skip=SKIP), None, None, (False, "skipped", f"(operator, {AT})."), id="skipped"
+            Lineage(Fate.SKIPPED, skip=SKIP),
+            None,
+            None,
+            (False, "skipped", f"by operator at {AT}: retention."),
+            id="skipped",
         ),
         pytest.param(Lineage(Fate.PENDING), None, True, (False, "pending", "has written up to 5."), id="pending"),
     ],
