@@ -18,9 +18,11 @@ from streaming.events import columns as c
 from streaming.events.decode import Decoder
 from streaming.models.signature import Column, ColumnType, Signature
 from streaming.settings import EventSettings
-from tests.support.malformed import CASES, EPOCHS, NOT_UTF8, SIGNATURE, damaged, drawn, events, huge, with_envelope
+from tests.support.damage import damaged, drawn, events
+from tests.support.malformed import CASES, EPOCHS, NOT_UTF8, SIGNATURE, huge, with_envelope
 from tests.support.records import records_frame
-from tests.support.strict_json import MAX_STRING, Judgement, Reference, bits
+from tests.support.reference import Judgement, Reference, bits
+from tests.support.strict_json import MAX_STRING
 
 SAFE = {"string": "SAFE", "double": -1.5, "float": -1.5, "integer": -1, "long": -1, "boolean": False}
 DEFAULT = EventSettings()

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from streaming.models.signature import Column, ColumnType, Signature
 from streaming.settings import EventSettings
 from tests.support.malformed import CASES, GOOD, SIGNATURE
-from tests.support.strict_json import Judgement, NotJsonError, Number, Reference, bits, strict_json
+from tests.support.reference import Judgement, Reference, bits
+from tests.support.strict_json import NotJsonError, Number, strict_json
 
 REFERENCE = Reference(SIGNATURE, EventSettings(), 1 << 20)
 
