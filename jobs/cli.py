@@ -15,6 +15,9 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from jobs.dlq_cli import app as dlq_app
+from jobs.job_cli import app as job_app
+from jobs.ledger_cli import app as ledger_app
 from jobs.options import Config, Home, Set
 from streaming.errors import PenstockError
 from streaming.version import __version__
@@ -27,6 +30,9 @@ app = typer.Typer(
 )
 config_app = typer.Typer(help="Check, show and describe the configuration.", no_args_is_help=True)
 app.add_typer(config_app, name="config")
+app.add_typer(job_app)
+app.add_typer(dlq_app, name="dlq")
+app.add_typer(ledger_app, name="ledger")
 
 HOME = Path(".penstock")
 

@@ -1,0 +1,186 @@
+"""Dead letters read from their topic and sent again, with a memory of what was sent in the same transaction.
+
+The memory is a compacted topic with one record for each dead letter that was sent. Whoever sends first takes the
+transactional id ``<application>.dlq-replay``, which fences an earlier sender and settles its last transaction, and then
+reads the memory: a run that was killed anywhere is finished by the next one, and no event is sent twice.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager, suppress
+from typing import Any, TypeVar
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
+
+from streaming.adapters.kafka import TopicInfo
+from streaming.adapters.kafka_config import client_config
+from streaming.clock import Clock, isoformat
+from streaming.delivery.dead_letters import DeadLetter, Place, Selection
+from streaming.delivery.replay import Replayed
+from streaming.errors import BrokerUnavailableError, FencedError, PenstockError
+
+T = TypeVar("T")
+
+_TIMEOUT = 30.0
+_MOST_RECORDS = 1_000
+_MOST_BYTES = 16 * 1024 * 1024
+"""Of one transaction; the rest goes into the next one."""
+_FENCED = (KafkaError._FENCED, KafkaError.PRODUCER_FENCED, KafkaError.INVALID_PRODUCER_EPOCH)
+_SENDER = {
+    "partitioner": "murmur2_random",  # as Java's producer, where the key decides
+    "message.max.bytes": "1000000000",  # the topic's limit is checked before
+    "transaction.timeout.ms": "30000",  # how long a killed sender keeps readers of committed records waiting
+}
+
+
+class KafkaDeadLetters:
+    """The committed records of one dead letters' topic."""
+
+    def __init__(self, kafka: Mapping[str, str], group: str, topic: TopicInfo) -> None:
+        self._config = client_config(kafka)
+        self._group = group
+        self._topic = topic
+
+    def read(self, selection: Selection) -> Iterator[DeadLetter]:
+        """Yield those that are meant, by partition and offset, up to the end as it is now.
+
+        Raises:
+            BrokerUnavailableError: the broker does not answer.
+        """
+        with closing(_consumer(self._config, self._group)) as consumer:
+            for partition in range(self._topic.partitions):
+                part = TopicPartition(self._topic.name, partition)
+                letters = (_letter(message) for message in _until_end(consumer, part, selection.offsets(partition)))
+                yield from filter(selection.takes, letters)
+
+
+class KafkaReplays:
+    """Sends events again, a thousand in a transaction, and remembers which."""
+
+    def __init__(self, kafka: Mapping[str, str], application: str, memory: str, letters: TopicInfo) -> None:
+        """Prepare; the broker is not asked yet.
+
+        Args:
+            kafka: Kafka's settings.
+            application: names the sender.
+            memory: the topic that remembers.
+            letters: the dead letters' topic; what is remembered of an earlier topic of this name does not count.
+        """
+        self._config = client_config(kafka)
+        self._application = application
+        self._memory = memory
+        self._letters = letters
+
+    def done(self) -> set[Place]:
+        """Return the dead letters that were sent before."""
+        with closing(_consumer(self._config, f"{self._application}.dlq")) as consumer:
+            keys = [message.key() or b"" for message in _until_end(consumer, TopicPartition(self._memory, 0), None)]
+        prefix = f"{self._letters.id}:".encode()
+        places = (key[len(prefix) :].split(b":") for key in keys if key.startswith(prefix))
+        return {Place(int(partition), int(offset)) for partition, offset in places}
+
+    @contextmanager
+    def sender(self, clock: Clock) -> Iterator[Sender]:
+        """Become the one who sends; what was sent is committed at the end, the last of it or nothing.
+
+        Raises:
+            FencedError: another one has begun to send.
+            BrokerUnavailableError: the broker does not answer.
+        """
+        producer = Producer({**self._config, **_SENDER, "transactional.id": f"{self._application}.dlq-replay"})
+        _asked(lambda: producer.list_topics(self._memory, timeout=_TIMEOUT))
+        _asked(lambda: producer.init_transactions(_TIMEOUT))
+        sender = Sender(producer, self._memory, self._letters.id, clock)
+        try:
+            yield sender
+            sender.commit()
+        except BaseException:
+            # Without this every reader of committed records would wait for the time-out.
+            with suppress(KafkaException):
+                producer.abort_transaction(_TIMEOUT)
+            raise
+
+
+class Sender:
+    """One run's transactions."""
+
+    def __init__(self, producer: Producer, memory: str, letters_id: str, clock: Clock) -> None:
+        self._producer = producer
+        self._memory = memory
+        self._letters_id = letters_id
+        self._clock = clock
+        self._records = 0
+        self._bytes = 0
+
+    def send(self, letter: DeadLetter, record: Replayed) -> None:
+        """Put one event into the transaction under way, and commit that once it is large."""
+        if self._records == 0:
+            _asked(self._producer.begin_transaction)
+        self._producer.produce(
+            record.topic,
+            record.value,
+            record.key,
+            -1 if record.partition is None else record.partition,
+            timestamp=record.timestamp or 0,
+            headers=list(record.headers),
+        )
+        note = {"to": record.topic, "reason": letter.reason, "replays": letter.replays + 1}
+        key = f"{self._letters_id}:{letter.place}"
+        self._producer.produce(self._memory, json.dumps({**note, "at": isoformat(self._clock())}), key, 0)
+        self._records += 1
+        self._bytes += record.size
+        if self._records >= _MOST_RECORDS or self._bytes >= _MOST_BYTES:
+            self.commit()
+
+    def commit(self) -> None:
+        """Make what was sent visible, all of it or nothing."""
+        if self._records:
+            _asked(lambda: self._producer.commit_transaction(_TIMEOUT))
+        self._records = self._bytes = 0
+
+
+def _consumer(config: Mapping[str, str], group: str) -> Consumer:
+    own = {"group.id": group, "enable.auto.commit": "false", "enable.partition.eof": "true"}
+    return Consumer({**config, **own, "isolation.level": "read_committed"})
+
+
+def _until_end(consumer: Consumer, part: TopicPartition, wanted: range | None) -> Iterator[Any]:
+    """Yield a partition's messages up to the present end; ``wanted`` offsets only, if they are given."""
+    first, end = _asked(lambda: consumer.get_watermark_offsets(part, timeout=_TIMEOUT))
+    if wanted is not None:
+        first, end = max(first, wanted.start), min(end, wanted.stop)
+    if first >= end:
+        return
+    consumer.assign([TopicPartition(part.topic, part.partition, first)])
+    while True:
+        message: Any = consumer.poll(_TIMEOUT)
+        if message is None:
+            raise BrokerUnavailableError(f"{part.topic} does not answer within {_TIMEOUT:.0f} s")
+        error = message.error()
+        if error is not None and error.code() != KafkaError._PARTITION_EOF:
+            raise BrokerUnavailableError(f"{part.topic} cannot be read: {error.str()}")
+        if error is not None or message.offset() >= end:
+            return
+        yield message
+        if message.offset() == end - 1:
+            return
+
+
+def _letter(message: Any) -> DeadLetter:
+    place = Place(message.partition(), message.offset())
+    return DeadLetter(place, message.timestamp()[1], message.key(), message.value(), tuple(message.headers() or ()))
+
+
+def _asked(call: Callable[[], T]) -> T:
+    """Ask the broker; what it answers in anger becomes an error that says what to do."""
+    try:
+        return call()
+    except KafkaException as problem:
+        error = problem.args[0]
+        if error.code() in _FENCED:
+            raise FencedError("another penstock dlq replay has begun to send; let one of them finish") from problem
+        if error.retriable() or error.code() in (KafkaError._TIMED_OUT, KafkaError._TRANSPORT):
+            raise BrokerUnavailableError(f"Kafka does not answer: {error.str()}") from problem
+        raise PenstockError(f"Kafka refused: {error.str()}. What was under way was not sent.") from problem
