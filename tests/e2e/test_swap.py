@@ -13,7 +13,8 @@ from jsonschema import Draft202012Validator
 from mlflow.entities.webhook import WebhookAction, WebhookEntity, WebhookEvent
 from pyspark.sql import SparkSession
 
-from tests.support.commands import ROOT
+from streaming.models.digest import DATA_DIGEST_TAG
+from tests.support.commands import ROOT, penstock
 from tests.support.eventually import eventually
 from tests.support.job import PATIENCE, WEBHOOK_SECRET, Job, Load, Outputs, Subscriber, version_of
 from tests.support.kafka import MakeTopic
@@ -112,6 +113,20 @@ def test_a_swap_under_load_loses_doubles_and_mixes_nothing(scene: Scene, models:
     ]
     for event in told:
         MODEL_EVENT.validate(event)
+    assert asked(scene, "show", "--type", "swap", "--type", "refusal") == told
+    scene.team.client.set_model_version_tag(scene.team.model, str(better), DATA_DIGEST_TAG, "sha256:rows")
+    for version, digest in ((1, None), (better, "sha256:rows")):
+        value = next(json.loads(r.value) for r in scene.outputs.predictions.records if version_of(r) == version)
+        (answer,) = asked(scene, "at", "--event-id", value["event_id"])
+        assert (answer["version"], answer["run_id"], answer["data_digest"]) == (version, value["run_id"], digest)
+        assert answer["certainty"] == "recorded"
+
+
+def asked(scene: Scene, verb: str, *arguments: str) -> list[dict[str, Any]]:
+    """What ``penstock ledger`` answers."""
+    done = penstock("ledger", verb, "--config", str(scene.job.config), "--json", *arguments)
+    assert done.returncode == 0, done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines()]
 
 
 @pytest.mark.parametrize("poll_seconds", [0.5], ids=["polling"])
