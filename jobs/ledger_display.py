@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -14,7 +15,8 @@ from rich.text import Text
 from streaming.offsets import Progress as Tell
 
 Record = Mapping[str, Any]
-_EVERY = 500
+_EVERY = 0.1
+"""Seconds from one look at the progress to the next; there may be a hundred thousand records in between."""
 
 
 @contextmanager
@@ -24,9 +26,12 @@ def progress_bar(what: str) -> Iterator[Tell]:
     columns = TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn()
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task(what, total=None)
+        told = time.monotonic()
 
         def tell(done: int, total: int) -> None:
-            if done % _EVERY == 0:
+            nonlocal told
+            if time.monotonic() - told >= _EVERY:
+                told = time.monotonic()
                 bar.update(task, completed=done, total=total)
 
         yield tell

@@ -108,7 +108,7 @@ class OffsetLookup:
         if kind == "lease":
             self._epoch = int(record["epoch"])
         elif kind == "plan":
-            self._add_plan(Plan.from_dict(record))
+            self._add_plan(record)
         elif kind == "outcome":
             self._add_outcome(record)
         elif kind == "skip":
@@ -123,14 +123,15 @@ class OffsetLookup:
             self._position = replace(self._position, topic_id=topic_id)
         return (topic, topic_id) == (self._position.topic, self._position.topic_id)
 
-    def _add_plan(self, plan: Plan) -> None:
-        part = plan.ranges.get(self._position.partition)
-        if part is None or not self._ours(plan.topic, plan.topic_id):
+    def _add_plan(self, record: Record) -> None:
+        part = record["ranges"].get(str(self._position.partition))
+        if part is None or not self._ours(record["topic"], record["topic_id"]):
             return
-        if part.end <= self._position.offset:
+        start, end = part
+        if end <= self._position.offset:
             self._reached = True  # what was planned before this cannot have written the offset
-        elif part.start <= self._position.offset:
-            self._plans[plan.id] = plan
+        elif start <= self._position.offset:
+            self._plans[record["plan"]] = Plan.from_dict(record)
         else:
             self._passed = True
 
