@@ -101,7 +101,7 @@ def _sentence(run: Run) -> str:
 
 
 def _table(trends: Mapping[str, Trend]) -> Table:
-    table = Table("series", title="After the warm-up, a day's growth by its 95 % bounds")
+    table = Table("series", title="Growth after the warm-up, between its 95 % bounds")
     for heading in ("mean", "lower", "upper", "limit"):
         table.add_column(heading, justify="right")
     table.add_column("verdict")
@@ -115,8 +115,8 @@ def _row(series: Series, found: Trend, *, judged: bool) -> tuple[str, ...]:
     verdict: str = found.verdict
     if verdict == "not resolved":
         verdict += f", would take {found.minutes_needed:,.0f} min"
-    shares = (f"{found.share(growth):+.1%}" for growth in growths)
-    return series.title, f"{found.mean / series.unit:,.1f}", *shares, verdict if judged else f"({verdict})"
+    shown = (series.growth(found, growth) for growth in growths)
+    return series.title, f"{found.mean / series.unit:,.1f}", *shown, verdict if judged else f"({verdict})"
 
 
 def _summary(run: Run, trends: Mapping[str, Trend]) -> dict[str, Any]:

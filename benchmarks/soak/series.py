@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from benchmarks.soak.slope import DAY, Limit
+from benchmarks.soak.slope import DAY, Limit, Trend
 
 SWAP_EVERY = 60.0
 """Seconds from one swap to the next."""
@@ -20,38 +20,44 @@ class Series:
     limit: Limit
     unit: float = 1.0
 
+    def growth(self, found: Trend, growth: float) -> str:
+        """Return a growth (a day) in the words of its limit."""
+        if self.limit is a_tenth:
+            return f"{found.share(growth):+.1%} a day"
+        return f"{growth * SWAP_EVERY / DAY:+.2f} a swap"
 
-def _tenth(mean: float) -> float:
+
+def a_tenth(mean: float) -> float:
     """A tenth of the mean in a day."""
     return 0.1 * mean
 
 
-def _one_in_five_swaps(_: float) -> float:
-    """One a swap is how handles, threads and files leak, and a fifth of that is told from none in minutes."""
+def one_in_five_swaps(_: float) -> float:
+    """For what is counted: it leaks by one a batch or a swap, and a fifth of that is told from nothing in minutes."""
     return 0.2 * DAY / SWAP_EVERY
 
 
 JUDGED = {
-    "heap": Series("JVM heap after a full collection, MB", "memory", _tenth, _MB),
-    "jvm_rss": Series("JVM, resident, MB", "memory", _tenth, _MB),
-    "driver_rss": Series("Python driver, resident, MB", "memory", _tenth, _MB),
-    "workers_own": Series("Python workers, resident and unshared, MB", "memory", _tenth, _MB),
-    "driver_handles": Series("Python driver, file handles", "handles", _one_in_five_swaps),
-    "jvm_handles": Series("JVM, file handles", "handles", _one_in_five_swaps),
-    "workers_handles": Series("Python workers, file handles", "handles", _one_in_five_swaps),
-    "driver_threads": Series("Python driver, threads", "threads", _one_in_five_swaps),
-    "jvm_threads": Series("JVM, threads", "threads", _one_in_five_swaps),
-    "workers_threads": Series("Python workers, threads", "threads", _one_in_five_swaps),
-    "checkpoint_files": Series("checkpoint, files", "files", _one_in_five_swaps),
-    "cache_files": Series("model cache, files", "files", _one_in_five_swaps),
+    "heap": Series("JVM heap after a full collection, MB", "memory", a_tenth, _MB),
+    "jvm_rss": Series("JVM, resident, MB", "memory", a_tenth, _MB),
+    "driver_rss": Series("Python driver, resident, MB", "memory", a_tenth, _MB),
+    "workers_own": Series("Python workers, resident and unshared, MB", "memory", a_tenth, _MB),
+    "driver_handles": Series("Python driver, file handles", "handles", one_in_five_swaps),
+    "jvm_handles": Series("JVM, file handles", "handles", one_in_five_swaps),
+    "workers_handles": Series("Python workers, file handles", "handles", one_in_five_swaps),
+    "driver_threads": Series("Python driver, threads", "threads", one_in_five_swaps),
+    "jvm_threads": Series("JVM, threads", "threads", one_in_five_swaps),
+    "workers_threads": Series("Python workers, threads", "threads", one_in_five_swaps),
+    "checkpoint_files": Series("checkpoint, files", "files", one_in_five_swaps),
+    "cache_files": Series("model cache, files", "files", one_in_five_swaps),
 }
 SHOWN = {
-    "metaspace": Series("JVM metaspace, MB", "more", _tenth, _MB),
-    "jvm_outside_heap": Series("JVM, resident outside the heap, MB", "more", _tenth, _MB),
-    "driver_own": Series("Python driver, resident and unshared, MB", "more", _tenth, _MB),
-    "workers": Series("Python workers and their daemon", "more", _one_in_five_swaps),
-    "checkpoint_bytes": Series("checkpoint, kB", "more", _tenth, 1e3),
-    "cache_bytes": Series("model cache, kB", "more", _tenth, 1e3),
-    "lag": Series("lag, records", "more", _tenth),
+    "metaspace": Series("JVM metaspace, MB", "more", a_tenth, _MB),
+    "jvm_outside_heap": Series("JVM, resident outside the heap, MB", "more", a_tenth, _MB),
+    "driver_own": Series("Python driver, resident and unshared, MB", "more", a_tenth, _MB),
+    "workers": Series("Python workers and their daemon", "more", one_in_five_swaps),
+    "checkpoint_bytes": Series("checkpoint, kB", "more", a_tenth, 1e3),
+    "cache_bytes": Series("model cache, kB", "more", a_tenth, 1e3),
+    "lag": Series("lag, records", "more", a_tenth),
 }
 """For whoever looks for a cause; they do not decide."""
