@@ -31,7 +31,7 @@ def test_it_says_its_version(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Cap
 def test_help_names_every_verb(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(monkeypatch, "--help") == 0
     shown = capsys.readouterr().out
-    assert [verb for verb in ("up", "down", "setup", "train", "score", "demo", "config") if verb not in shown] == []
+    assert [verb for verb in ("up", "down", "setup", "train", "score", "demo", "config", "ledger") if verb not in shown] == []
 
 
 @pytest.mark.parametrize(
