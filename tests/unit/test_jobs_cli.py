@@ -31,7 +31,8 @@ def test_it_says_its_version(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Cap
 def test_help_names_every_verb(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(monkeypatch, "--help") == 0
     shown = capsys.readouterr().out
-    assert [verb for verb in ("up", "down", "setup", "train", "score", "demo", "config", "ledger") if verb not in shown] == []
+    verbs = ("up", "down", "setup", "train", "score", "stop", "resume", "hold", "demo", "config", "ledger", "dlq")
+    assert [verb for verb in verbs if f" {verb} " not in shown] == []
 
 
 @pytest.mark.parametrize(
