@@ -104,14 +104,11 @@ def set_aside(session: SparkSession, location: str, stamp: str) -> str:
         DataError: the file system refused.
     """
     kept = f"{location.rstrip('/')}.set-aside-{stamp}"
-    if urlparse(location).scheme in ("", "file"):
-        Path(urlparse(location).path).rename(urlparse(kept).path)
-        return kept
     jvm: Any = session._jvm
     path = jvm.org.apache.hadoop.fs.Path(location)
     files = path.getFileSystem(session._jsc.hadoopConfiguration())
     if not files.rename(path, jvm.org.apache.hadoop.fs.Path(kept)):
-        raise DataError(f"the checkpoint {location} cannot be renamed to {kept}; move it away, then start again")
+        raise DataError(f"the checkpoint {location} cannot be renamed to {kept}; move it away and start again")
     return kept
 
 

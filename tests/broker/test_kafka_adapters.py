@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import TimeoutError as FutureTimeout
 from uuid import uuid4
 
 import pytest
@@ -60,6 +62,26 @@ def test_a_driver_that_was_overtaken_cannot_write_and_the_younger_one_still_can(
     third = ledger(broker, topics, application)
     assert third.open() == 3
     assert [p.version.version for p in third.recent()] == [7]
+
+
+def test_what_lies_behind_a_transaction_that_somebody_left_open_is_waited_for(
+    broker: str, topics: tuple[str, str, str], application: str
+) -> None:
+    first, second = ledger(broker, topics, application), ledger(broker, topics, application)
+    first.open()
+    stranger = Producer({"bootstrap.servers": broker, "transactional.id": f"{application}-stranger"})
+    stranger.init_transactions(30)
+    stranger.begin_transaction()
+    stranger.produce(topics[1], b"{}", "stranger")
+    assert stranger.flush(30) == 0
+    first.record_plan(made := plan(application, 1))
+    with ThreadPoolExecutor(1) as thread:
+        opening = thread.submit(second.open)
+        with pytest.raises(FutureTimeout):
+            opening.result(3)
+        stranger.abort_transaction(30)
+        assert opening.result(30) == 2
+    assert second.recent() == (made,)
 
 
 def test_a_plan_is_found_again_for_its_ranges_or_a_part_of_them_and_for_no_others(
