@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, NoReturn, Protocol
 
 from pyspark.errors import StreamingQueryException
 from pyspark.sql import DataFrame
@@ -25,6 +25,7 @@ BatchFunction = Callable[[DataFrame, int], None]
 StartQuery = Callable[[BatchFunction], StreamingQuery]
 _POLL_SECONDS = 0.2
 _LONGEST_PAUSE = 60.0
+_HELD_MILLIS = 3_600_000
 
 
 class QueryObserver(Protocol):
@@ -108,8 +109,7 @@ class Supervisor:
             self._breaker.wait(self._stopping)
             if self._stopping.is_set():
                 self._held.set()
-                threading.Event().wait(_LONGEST_PAUSE)  # query.stop() interrupts the batch's thread on the JVM's side
-                return
+                _wait_to_be_interrupted(records)
             self._idle.clear()
             try:
                 batch(records, number)
@@ -133,3 +133,14 @@ class Supervisor:
         pause = min(self._restarts.pause * 2 ** (self._failures - 1), _LONGEST_PAUSE)
         self._observer.query_failed(str(problem), pause)
         self._stopping.wait(pause)
+
+
+def _wait_to_be_interrupted(records: DataFrame) -> NoReturn:
+    """Hold the batch's thread until ``query.stop()``; the batch must not end as if it were done.
+
+    The waiting is done by the JVM, where this thread's other half can be interrupted, and Spark takes the interruption
+    for the orderly stop that it is. Waiting here would keep the query from ending until the waiting is over.
+    """
+    jvm: Any = records.sparkSession._jvm
+    jvm.java.lang.Thread.sleep(_HELD_MILLIS)
+    raise UpstreamError("Spark did not stop the query whose next batch was held for its end")
