@@ -13,7 +13,6 @@ from streaming.delivery.output import Stored
 from streaming.errors import BrokerUnavailableError
 
 _TIMEOUT = 15.0
-_FETCH = 1_000
 
 
 class KafkaScan:
@@ -74,15 +73,14 @@ class KafkaScan:
             return
         self._consumer.assign([TopicPartition(topic, partition, start)])
         while True:
-            messages = _answered(lambda: self._consumer.consume(_FETCH, _TIMEOUT))
-            if not messages:
+            message = _answered(lambda: self._consumer.poll(_TIMEOUT))
+            if message is None:
                 raise BrokerUnavailableError(f"topic {topic!r} does not answer within {_TIMEOUT:.0f} s")
-            for message in messages:
-                if message.error() is not None or message.offset() >= end:  # the end of the partition, or of the range
-                    return
-                yield message
-                if message.offset() == end - 1:
-                    return
+            if message.error() is not None or message.offset() >= end:  # the end of the partition, or of the range
+                return
+            yield message
+            if message.offset() == end - 1:
+                return
 
 
 def _answered(call: Callable[[], Any]) -> Any:

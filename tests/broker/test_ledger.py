@@ -61,7 +61,7 @@ class Story:
 
 
 @pytest.fixture(scope="module")
-def version(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Version:
+def numbered(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Version:
     """Load the same model under any number, each time anew, since the slot releases those that it has given up."""
     made = package(fit_pipeline(spark), tmp_path_factory.mktemp("model"))
     return lambda number: renumbered(load(spark, made), number)
@@ -72,7 +72,7 @@ def story(
     spark: SparkSession,
     broker: str,
     make_topic: MakeTopic,
-    version: Version,
+    numbered: Version,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Story:
     topic = make_topic("features", partitions=2, retention_ms=-1)
@@ -83,12 +83,12 @@ def story(
     delete_before(broker, topic, 3)
     commit_and_abort(bench)
     bench.send(event(number) for number in range(10))
-    run(told, version(1))
+    run(told, numbered(1))
     bench.send([*(event(number) for number in range(10, 15)), b"{", event(0, event_id="odd", carrier="ZZ")])
-    run(told, version(2))
+    run(told, numbered(2))
     bench.home = tmp_path_factory.mktemp("second")
     bench.send(event(number) for number in range(15, 20))
-    run(told, version(3))
+    run(told, numbered(3))
     bench.send([event(20)])
     delete_before(broker, topic, 26)
     bench.on_gap = "skip"
@@ -253,13 +253,13 @@ def test_a_lost_outcome_leaves_the_plan(
     spark: SparkSession,
     broker: str,
     make_topic: MakeTopic,
-    version: Version,
+    numbered: Version,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The driver dies between output and outcome, and its checkpoint with it."""
     bench = Bench(spark, broker, make_topic("features", partitions=1), tmp_path / "first", f"app-{uuid4().hex[:8]}")
-    bench.slot.swap(version(1))
+    bench.slot.swap(numbered(1))
     bench.send(event(number) for number in range(5))
 
     def die(*_: object) -> None:
@@ -271,7 +271,7 @@ def test_a_lost_outcome_leaves_the_plan(
     story = Story(bench, [])
     assert [story.at(offset)["certainty"] for offset in (0, 4)] == ["recorded"] * 2  # the mark still tells
     bench.home = tmp_path / "second"
-    bench.slot.swap(version(2))
+    bench.slot.swap(numbered(2))
     bench.send(event(number) for number in range(5, 8))
     bench.run()
     told = [(a["version"], a["certainty"], "recorded" in a) for a in map(story.at, (0, 4, 5))]
