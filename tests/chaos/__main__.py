@@ -33,7 +33,7 @@ def main(
 ) -> None:
     """Run the seeds; exit code 1 if anything was lost, doubled, mixed or out of order, or if the run does not count."""
     console = Console(highlight=False, soft_wrap=True)
-    chosen = only or list(range(first, first + seeds))
+    build, chosen = build.resolve(), only or list(range(first, first + seeds))
     os.environ["PYSPARK_PYTHON"] = sys.executable
     if any(schedule(seed).has(Kind.DISK_FULL) for seed in chosen) and not can_bound_a_disk():
         console.print("A full disk cannot be made here: `unshare -Urm` may not mount. See docs/chaos.md.")

@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -90,14 +91,11 @@ class Driver(Job):
     def fill_disk(self) -> Path:
         """Leave no room in its model cache; return the file to remove again."""
         filler = Path(f"/proc/{self.process.pid}/root{self._cache}/filler")
-        with filler.open("wb") as file:
-            try:
-                for _ in range(_DISK_BYTES // 4096 + 1):
-                    file.write(bytes(4096))
-                    file.flush()
-            except OSError:
-                return filler
-        raise AssertionError(f"{filler} was not bounded; the cache is on no file system of its own")
+        with suppress(OSError), filler.open("wb", buffering=0) as file:
+            for _ in range(_DISK_BYTES // 4096 + 1):
+                file.write(bytes(4096))
+            raise AssertionError(f"{filler} was not bounded; the cache is on no file system of its own")
+        return filler
 
     def stands_by(self) -> bool:
         """Whether it is warm and waits."""
