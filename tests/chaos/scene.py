@@ -9,8 +9,9 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
+from typing import Any
 
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from streaming.failpoints import HIT
@@ -30,6 +31,7 @@ FENCED_EXIT, UPSTREAM_EXIT = 5, 4
 _EXCUSED_EXITS = {FENCED_EXIT, UPSTREAM_EXIT, 0}
 """A driver may end like this in a storm and lose nothing; whoever runs it starts it again."""
 _MOST_EXITS = 5
+_ANSWER_SECONDS = 10.0
 _SMALL_TRANSACTION = 20_000
 
 
@@ -147,11 +149,13 @@ class Scene:
     def marks(self) -> dict[int, int]:
         """Return how far each partition's output is committed."""
         wanted = [TopicPartition(self.topic, p) for p in range(PARTITIONS)]
-        return {found.partition: max(found.offset, 0) for found in self._marks.committed(wanted, timeout=60)}
+        found = _answered(lambda: self._marks.committed(wanted, timeout=_ANSWER_SECONDS))
+        return {mark.partition: max(mark.offset, 0) for mark in found}
 
     def bounds(self, partition: int) -> tuple[int, int]:
         """Return the first offset that an input partition still has, and its end."""
-        first, end = self._marks.get_watermark_offsets(TopicPartition(self.topic, partition), timeout=60)
+        wanted = TopicPartition(self.topic, partition)
+        first, end = _answered(lambda: self._marks.get_watermark_offsets(wanted, timeout=_ANSWER_SECONDS))
         return first, end
 
     def await_progress(self) -> None:
@@ -210,3 +214,15 @@ class Scene:
         """Move the alias to the next version; the job follows when it can."""
         self.version = self.version % VERSIONS + 1
         self.rig.team.point(self.version)
+
+
+def _answered(call: Callable[[], Any]) -> Any:
+    """Ask until there is an answer: a broker that has just come back must first learn what it coordinates."""
+
+    def attempt() -> tuple[Any]:
+        try:
+            return (call(),)
+        except KafkaException as problem:
+            raise AssertionError(str(problem)) from problem
+
+    return eventually(attempt, timeout=PATIENCE)[0]
