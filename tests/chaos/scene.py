@@ -149,8 +149,14 @@ class Scene:
     def marks(self) -> dict[int, int]:
         """Return how far each partition's output is committed."""
         wanted = [TopicPartition(self.topic, p) for p in range(PARTITIONS)]
-        found = _answered(lambda: self._marks.committed(wanted, timeout=_ANSWER_SECONDS))
-        return {mark.partition: max(mark.offset, 0) for mark in found}
+
+        def committed() -> dict[int, int]:
+            found = self._marks.committed(wanted, timeout=_ANSWER_SECONDS)
+            for error in (mark.error for mark in found if mark.error):
+                raise KafkaException(error)
+            return {mark.partition: max(mark.offset, 0) for mark in found}
+
+        return dict(_answered(committed))
 
     def bounds(self, partition: int) -> tuple[int, int]:
         """Return the first offset that an input partition still has, and its end."""
