@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping
 from contextlib import closing
 from dataclasses import dataclass
@@ -11,11 +12,16 @@ from confluent_kafka import Consumer, KafkaException, TopicCollection, TopicPart
 from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, OffsetSpec, ResourceType
 
 from streaming.adapters.kafka_config import client_config
+from streaming.adapters.kafka_marks import read_marks
 from streaming.delivery.marks import Mark
 from streaming.delivery.plan import Target
 from streaming.errors import BrokerUnavailableError, ConfigurationError
 
 _TIMEOUT = 15.0
+_PAUSE = 0.2
+_AWAY = ("_TRANSPORT", "_ALL_BROKERS_DOWN", "_TIMED_OUT", "_RESOLVE")
+_SOON = ("NOT_COORDINATOR", "COORDINATOR_NOT_AVAILABLE", "COORDINATOR_LOAD_IN_PROGRESS")
+"""What a broker that has just come back says of groups until it has read them."""
 _HEADROOM = 65_536
 """Bytes by which a dead letter may exceed its event: the error headers."""
 
@@ -91,11 +97,11 @@ class KafkaAdmin:
 
     def marks(self, topic: str, partitions: Iterable[int]) -> dict[int, Mark | None]:
         """Return the group's marks; a partition with no commit is absent, a stranger's commit is ``None``."""
-        asked = [TopicPartition(topic, partition) for partition in partitions]
+        asked = list(partitions)
         own = {"group.id": self._group, "enable.auto.commit": "false", "isolation.level": "read_committed"}
         with closing(Consumer({**self._config, **own})) as consumer:
-            found = self._call(lambda: consumer.committed(asked, timeout=_TIMEOUT))
-        return {part.partition: Mark.read(part.offset, part.metadata) for part in found if part.offset >= 0}
+            found: dict[int, Mark | None] = self._call(lambda: read_marks(consumer, topic, asked, _TIMEOUT))
+        return found
 
     def recent(self, topic: str, count: int) -> list[bytes]:
         """Return up to ``count`` of the latest values, tombstones left out; empty for an empty topic."""
@@ -130,14 +136,19 @@ class KafkaAdmin:
         return self._call(lambda: future.result(timeout=_TIMEOUT))
 
     def _call(self, call: Any) -> Any:
-        try:
-            return call()
-        except TimeoutError as problem:
-            raise self._unavailable(str(problem)) from problem
-        except KafkaException as problem:
-            if problem.args[0].name() in ("_TRANSPORT", "_ALL_BROKERS_DOWN", "_TIMED_OUT", "_RESOLVE"):
-                raise self._unavailable(problem.args[0].str()) from problem
-            raise
+        deadline = time.monotonic() + _TIMEOUT
+        while True:
+            try:
+                return call()
+            except TimeoutError as problem:
+                raise self._unavailable(str(problem)) from problem
+            except KafkaException as problem:
+                name = problem.args[0].name()
+                if name in _AWAY or (name in _SOON and time.monotonic() >= deadline):
+                    raise self._unavailable(problem.args[0].str()) from problem
+                if name not in _SOON:
+                    raise
+            time.sleep(_PAUSE)
 
     def _unavailable(self, why: str) -> BrokerUnavailableError:
         return BrokerUnavailableError(

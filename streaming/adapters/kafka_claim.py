@@ -8,6 +8,7 @@ it later refuses himself; whoever takes the id in between fences us, and we begi
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -15,13 +16,15 @@ from dataclasses import dataclass, replace
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
+from streaming.adapters.kafka_marks import read_marks
 from streaming.delivery.marks import Mark, Writer
 from streaming.delivery.plan import Limits
 from streaming.delivery.writer import open_producer, patiently
 from streaming.errors import BrokerUnavailableError
 
 _TIMEOUT = 30.0
-_ATTEMPTS = 5
+_ATTEMPTS = 7
+_PAUSE = 0.1
 _AT_ONCE = 8
 
 
@@ -44,11 +47,12 @@ class Claim:
 
     def _claim(self, partition: int) -> None:
         problem: KafkaException | None = None
-        for _ in range(_ATTEMPTS):
+        for attempt in range(_ATTEMPTS):
             try:
                 return self._try(partition)
             except KafkaException as again:
                 problem = again
+                time.sleep(_PAUSE * 2**attempt)
         why = problem.args[0].str() if problem else ""
         raise BrokerUnavailableError(
             f"partition {partition} of {self.writer.topic} could not be taken over from an earlier driver: {why}"
@@ -58,8 +62,7 @@ class Claim:
         producer = open_producer(self.client, self.writer, self.limits, partition)
         own = {"group.id": self.writer.application, "enable.auto.commit": "false", "isolation.level": "read_committed"}
         with closing(Consumer({**self.client, **own})) as group:
-            found = group.committed([TopicPartition(self.writer.topic, partition)], timeout=_TIMEOUT)[0]
-            mark = Mark.read(found.offset, found.metadata) if found.offset >= 0 else None
+            mark = read_marks(group, self.writer.topic, [partition], _TIMEOUT).get(partition)
             if mark is None or not self._is_older(mark):
                 return
             metadata = replace(mark, epoch=self.writer.epoch).metadata

@@ -15,6 +15,7 @@ from typing import Any
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 
 from streaming.adapters.kafka_ledger import LedgerTopics
+from streaming.adapters.kafka_marks import read_marks
 from streaming.clock import Clock, isoformat
 from streaming.delivery.marks import Mark, Writer
 from streaming.delivery.plan import Limits
@@ -52,8 +53,7 @@ class MarkMover:
         return Consumer({**self.client, **own})
 
     def _mark(self, group: Consumer, partition: int) -> Mark | None:
-        found = group.committed([TopicPartition(self.writer.topic, partition)], timeout=_TIMEOUT)[0]
-        return Mark.read(found.offset, found.metadata) if found.offset >= 0 else None
+        return read_marks(group, self.writer.topic, [partition], _TIMEOUT).get(partition)
 
     def _write(self, producer: Producer, group: Consumer, move: Move) -> None:
         source, progress = self.writer.topic, self.topics.progress
