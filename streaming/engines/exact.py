@@ -12,6 +12,7 @@ A batch goes through six steps, and a crash between any two of them is repaired 
 
 from __future__ import annotations
 
+import gc
 import itertools
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -108,6 +109,8 @@ class ExactEngine:
             BatchReport(batch, plan.id, plan.version, ranges, rows_in, total, phases, seconds)
         )
         self._ports.breaker.batch_finished(total)
+        # py4j's proxies refer to themselves; until they are collected, they keep the batch's plans in the JVM.
+        gc.collect()
 
     def _added(self, partitions: list[int]) -> Mapping[int, int]:
         """A partition added to the topic starts at its first offset, and is given a mark there before it is read.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 from collections import Counter
 from dataclasses import dataclass, replace
@@ -12,17 +13,19 @@ from uuid import uuid4
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewPartitions
+from py4j.java_gateway import JavaObject
 from pyspark.errors import StreamingQueryException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from streaming.adapters.kafka import KafkaAdmin
 from streaming.delivery.marks import Mark
+from streaming.engines.report import BatchReport
 from streaming.engines.task import pipeline_of
 from streaming.errors import PenstockError
 from streaming.models.served import ServedModel
 from streaming.scoring.pipeline import SparkPipeline
-from tests.support.engine import Bench, event
+from tests.support.engine import Bench, Recorder, event
 from tests.support.eventually import eventually
 from tests.support.kafka import MakeTopic
 from tests.support.models import fit_pipeline, load, package, renumbered, retyped
@@ -216,3 +219,29 @@ def test_a_partition_that_was_added_is_scored_once_even_if_its_first_batch_is_do
     bench.run()
     assert sorted(p["event_id"] for p in bench.predictions()) == [f"e{i}" for i in range(6)]
     assert bench.seen.reports[-1].outcome.skipped == 5
+
+
+class ProxyCounter(Recorder):
+    """Counts the JVM's objects that Python holds when a batch ends."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.proxies: list[int] = []
+
+    def batch_finished(self, report: BatchReport) -> None:
+        super().batch_finished(report)
+        self.proxies.append(sum(isinstance(found, JavaObject) for found in gc.get_objects()))
+
+
+def test_batches_do_not_pile_up_in_the_jvm(bench: Bench) -> None:
+    bench.seen = counter = ProxyCounter()
+    bench.rows_per_batch = 10
+    bench.send(event(i) for i in range(60))
+    gc.disable()
+    try:
+        bench.run()
+    finally:
+        gc.enable()
+    second, *_, last = counter.proxies[1:]
+    assert len(counter.proxies) == 6
+    assert last <= second + 10
