@@ -29,12 +29,14 @@ def spark_conf(log: Path) -> dict[str, str]:
 
     A heap that may grow does, whatever the program; with all of it resident from the beginning, what the process gains
     is the program's. A full collection leaves what is reachable and nothing else, so soft references, which the
-    collector would keep for minutes where there is room, go after one second.
+    collector would keep for minutes where there is room, go after one second. The optimising compiler gathers profiles
+    and code for an hour, up to bounds of its own (``ReservedCodeCacheSize``); the quick one alone is done in minutes.
     """
     options = [
         f"-Xms{HEAP_MB}m",
         "-XX:+AlwaysPreTouch",
         "-XX:+UseG1GC",
+        "-XX:TieredStopAtLevel=1",
         "-XX:SoftRefLRUPolicyMSPerMB=1",
         f"-Xlog:gc,gc+heap=debug:file={log}:timemillis:filecount=0",
     ]

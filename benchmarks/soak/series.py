@@ -32,9 +32,9 @@ def a_tenth(mean: float) -> float:
     return 0.1 * mean
 
 
-def one_in_five_swaps(_: float) -> float:
-    """For what is counted: it leaks by one a batch or a swap, and a fifth of that is told from nothing in minutes."""
-    return 0.2 * DAY / SWAP_EVERY
+def half_a_swap(_: float) -> float:
+    """For what is counted: it leaks by one a swap, or by one a batch, or not at all; half a one tells these apart."""
+    return 0.5 * DAY / SWAP_EVERY
 
 
 JUDGED = {
@@ -42,20 +42,20 @@ JUDGED = {
     "jvm_rss": Series("JVM, resident, MB", "memory", a_tenth, _MB),
     "driver_rss": Series("Python driver, resident, MB", "memory", a_tenth, _MB),
     "workers_own": Series("Python workers, resident and unshared, MB", "memory", a_tenth, _MB),
-    "driver_handles": Series("Python driver, file handles", "handles", one_in_five_swaps),
-    "jvm_handles": Series("JVM, file handles", "handles", one_in_five_swaps),
-    "workers_handles": Series("Python workers, file handles", "handles", one_in_five_swaps),
-    "driver_threads": Series("Python driver, threads", "threads", one_in_five_swaps),
-    "jvm_threads": Series("JVM, threads", "threads", one_in_five_swaps),
-    "workers_threads": Series("Python workers, threads", "threads", one_in_five_swaps),
-    "checkpoint_files": Series("checkpoint, files", "files", one_in_five_swaps),
-    "cache_files": Series("model cache, files", "files", one_in_five_swaps),
+    "driver_handles": Series("Python driver, file handles", "handles", half_a_swap),
+    "jvm_handles": Series("JVM, file handles", "handles", half_a_swap),
+    "workers_handles": Series("Python workers, file handles", "handles", half_a_swap),
+    "driver_threads": Series("Python driver, threads", "threads", half_a_swap),
+    "jvm_threads": Series("JVM, threads", "threads", half_a_swap),
+    "workers_threads": Series("Python workers, threads", "threads", half_a_swap),
+    "checkpoint_files": Series("checkpoint, files", "files", half_a_swap),
+    "cached_versions": Series("model cache, versions", "files", half_a_swap),
 }
 SHOWN = {
     "metaspace": Series("JVM metaspace, MB", "more", a_tenth, _MB),
     "jvm_outside_heap": Series("JVM, resident outside the heap, MB", "more", a_tenth, _MB),
     "driver_own": Series("Python driver, resident and unshared, MB", "more", a_tenth, _MB),
-    "workers": Series("Python workers and their daemon", "more", one_in_five_swaps),
+    "workers": Series("Python workers and their daemon", "more", half_a_swap),
     "checkpoint_bytes": Series("checkpoint, kB", "more", a_tenth, 1e3),
     "cache_bytes": Series("model cache, kB", "more", a_tenth, 1e3),
     "lag": Series("lag, records", "more", a_tenth),

@@ -73,7 +73,7 @@ class Watch:
             "workers_threads": _total(workers, psutil.Process.num_threads),
             "checkpoint_files": len(checkpoint),
             "checkpoint_bytes": sum(checkpoint),
-            "cache_files": len(cache),
+            "cached_versions": len(list((self.rig.folder / "models").glob("*/*"))),
             "cache_bytes": sum(cache),
             "lag": self._lag(),
         }
