@@ -37,6 +37,7 @@ def spark_conf(log: Path) -> dict[str, str]:
         "-XX:+AlwaysPreTouch",
         "-XX:+UseG1GC",
         "-XX:TieredStopAtLevel=1",
+        "-XX:ReservedCodeCacheSize=240m",
         "-XX:SoftRefLRUPolicyMSPerMB=1",
         f"-Xlog:gc,gc+heap=debug:file={log}:timemillis:filecount=0",
     ]
