@@ -20,7 +20,9 @@ class KafkaScan:
 
     def __init__(self, kafka: Mapping[str, str], application: str) -> None:
         own = {"group.id": f"{application}.scan", "enable.auto.commit": "false", "enable.partition.eof": "true"}
-        self._consumer = Consumer({**client_config(kafka), **own, "isolation.level": "read_committed"})
+        # At a partition's end the broker holds a fetch for half a second by default, and the next question behind it.
+        quick = {"isolation.level": "read_committed", "fetch.wait.max.ms": "10"}
+        self._consumer = Consumer({**client_config(kafka), **own, **quick})
 
     def __enter__(self) -> KafkaScan:
         """Return itself, to be closed at the end of the block."""
