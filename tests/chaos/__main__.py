@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from jobs.demo_rig import interrupted_once
@@ -64,7 +65,7 @@ def _shown(shared: Rig, seed: int, of: list[int], console: Console) -> Verdict:
     colour = "green" if verdict.clean else "red"
     counts = ", ".join(f"{told[what]} {what}" for what in ("kills", "events", "skipped", "fenced", "aborted"))
     wrong = ", ".join(f"{told[what]} {what}" for what in (*summary.WRONG, STRANGE) if told[what]) or "exact"
-    console.print(f"[{colour}]seed {seed:3}[/] {verdict.seconds:4.0f} s  {verdict.failure or wrong}  {counts}")
+    console.print(f"[{colour}]seed {seed:3}[/] {verdict.seconds:4.0f} s  {escape(verdict.failure) or wrong}  {counts}")
     console.print(f"          {verdict.story}", style="dim")
     if verdict.clean:  # its records lie on the topics; its logs tell nothing any more
         shutil.rmtree(shared.folder / str(seed))
