@@ -25,12 +25,13 @@ class Collected:
 
 
 def spark_conf(log: Path) -> dict[str, str]:
-    """Return the settings of a session with a heap of fixed size, all resident, and collected in full again and again.
+    """Return the settings of a session whose heap is of fixed size, all resident, and collected in full often.
 
     A heap that may grow does, whatever the program; with all of it resident from the beginning, what the process gains
-    is the program's. A full collection leaves what is reachable and nothing else, so soft references, which the
-    collector would keep for minutes where there is room, go after one second. The optimising compiler gathers profiles
-    and code for an hour, up to bounds of its own (``ReservedCodeCacheSize``); the quick one alone is done in minutes.
+    is the program's. Soft references, which the collector would keep for a quarter of an hour where there is so much
+    room, go when they are unused for 90 s; not much sooner, or what every swap needs would be made anew each time. The
+    optimising compiler gathers profiles and code for an hour, up to bounds of its own (``ReservedCodeCacheSize``); the
+    quick one alone is done in minutes.
     """
     options = [
         f"-Xms{HEAP_MB}m",
@@ -38,7 +39,7 @@ def spark_conf(log: Path) -> dict[str, str]:
         "-XX:+UseG1GC",
         "-XX:TieredStopAtLevel=1",
         "-XX:ReservedCodeCacheSize=240m",
-        "-XX:SoftRefLRUPolicyMSPerMB=1",
+        "-XX:SoftRefLRUPolicyMSPerMB=100",
         f"-Xlog:gc,gc+heap=debug:file={log}:timemillis:filecount=0",
     ]
     return {

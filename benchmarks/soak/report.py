@@ -63,7 +63,9 @@ class Run:
 
     def trends(self) -> dict[str, Trend]:
         """Return each series' trend after the warm-up."""
-        return {name: trend(self._settled(name), SWAP_EVERY, series.limit) for name, series in _ALL.items()}
+        return {
+            name: trend(self._settled(name), SWAP_EVERY, series.limit, series.value) for name, series in _ALL.items()
+        }
 
     def _settled(self, name: str) -> Points:
         times, values = self.points(name)

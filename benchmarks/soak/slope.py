@@ -1,8 +1,8 @@
 """Whether a series grows: its least-squares slope, with bounds that hold for samples that depend on each other.
 
 Samples seconds apart are alike, so the textbook error of a slope is far too small; and every swap moves memory up and
-down. So samples are averaged over whole swap periods first, which takes the swap's rhythm out. The dependence that is
-left between the averages is taken for AR(1): it shrinks the number of samples that count to n (1 - r) / (1 + r), for
+down. So each period from swap to swap becomes one value first, which takes the swap's rhythm out. The dependence that
+is left between these values is taken for AR(1): it shrinks the number of samples that count to n (1 - r) / (1 + r), for
 the residuals' variance and for Student's t alike (Santer et al., J. Geophys. Res. 105, 2000, 7337-7356).
 """
 
@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -22,12 +22,14 @@ Points = tuple[Sequence[float], Sequence[float]]
 """Times in seconds, ascending, and the values at them."""
 Limit = Callable[[float], float]
 """From a series' mean to the growth a day that is too much."""
+Value = Callable[[Array], Any]
+"""From a period's samples to the one value that stands for them."""
 Verdict = Literal["flat", "growing", "not resolved"]
 
 DAY = 86_400.0
 CONFIDENCE = 0.95
 _FEWEST = 4
-"""Averages that a slope is drawn through; fewer say nothing about its error."""
+"""Values that a slope is drawn through; fewer say nothing about its error."""
 
 
 @dataclass(frozen=True)
@@ -65,24 +67,31 @@ class Trend:
         return growth / self.mean if self.mean else 0.0
 
 
-def trend(points: Points, period: float, limit: Limit) -> Trend:
-    """Return the trend of a series after averaging over each ``period`` (s); ``limit`` gives the limit for its mean."""
+def trend(points: Points, period: float, limit: Limit, value: Value = np.mean) -> Trend:
+    """Return the trend of a series.
+
+    Args:
+        points: the series; the trend's mean is that of its values by period.
+        period: its rhythm, in seconds.
+        limit: gives the limit for the series' mean.
+        value: makes one value of a period's samples.
+    """
     times, values = (np.asarray(numbers, float) for numbers in points)
     if not len(times):
         return Trend(math.nan, 0.0, math.inf, 0.0, 0.0)
-    mean, minutes = float(values.mean()), float(times[-1] - times[0]) / 60
-    x, y = period_means(times, values, period)
+    x, y = by_period(times, values, period, value)
     slope, margin = slope_with_margin(x, y) if len(x) >= _FEWEST else (0.0, math.inf)
-    return Trend(mean, slope * DAY, margin * DAY, minutes, limit(mean))
+    mean = float(y.mean())
+    return Trend(mean, slope * DAY, margin * DAY, float(times[-1] - times[0]) / 60, limit(mean))
 
 
-def period_means(times: Array, values: Array, period: float) -> tuple[Array, Array]:
-    """Average over periods counted back from the last sample; one with less than half the usual number is left out."""
+def by_period(times: Array, values: Array, period: float, value: Value) -> tuple[Array, Array]:
+    """Count periods back from the last sample; one with less than half the usual number of samples is left out."""
     number = np.floor((times[-1] - times) / period).astype(int)
     counts = np.bincount(number)
     least = max(1.0, float(np.median(counts)) / 2)
-    kept = [n for n in range(len(counts))[::-1] if counts[n] >= least]
-    return np.array([times[number == n].mean() for n in kept]), np.array([values[number == n].mean() for n in kept])
+    groups = [number == n for n in range(len(counts))[::-1] if counts[n] >= least]
+    return np.array([times[group].mean() for group in groups]), np.array([value(values[group]) for group in groups])
 
 
 def slope_with_margin(x: Array, y: Array) -> tuple[float, float]:

@@ -69,7 +69,7 @@ class Watch:
             "jvm_handles": jvm.num_fds(),
             "workers_handles": _total(workers, psutil.Process.num_fds),
             "driver_threads": driver.num_threads(),
-            "jvm_threads": jvm.num_threads(),
+            "jvm_threads": _steady_threads(jvm),
             "workers_threads": _total(workers, psutil.Process.num_threads),
             "checkpoint_files": len(checkpoint),
             "checkpoint_bytes": sum(checkpoint),
@@ -89,6 +89,18 @@ class Watch:
 def _own(process: psutil.Process) -> float:
     """Return the resident memory that no other process shares: workers are forks and share most of theirs."""
     return float(process.memory_full_info().uss)
+
+
+def _steady_threads(process: psutil.Process) -> int:
+    """Count the threads but those of Spark's two pools for block messages, which come and go, up to 100 in each."""
+    tasks = Path("/proc", str(process.pid), "task")
+    if not tasks.is_dir():  # only Linux tells threads' names
+        return process.num_threads()
+    steady = 0
+    for task in tasks.iterdir():
+        with suppress(FileNotFoundError, ProcessLookupError):
+            steady += not (task / "comm").read_text().startswith("block-manager-")
+    return steady
 
 
 def _total(processes: Iterable[psutil.Process], value: Callable[[psutil.Process], float]) -> float:

@@ -67,6 +67,14 @@ def test_the_upper_bound_holds_also_for_samples_that_are_alike(likeness: float, 
     assert 0.89 <= held / runs <= 0.99
 
 
+def test_what_stands_for_a_period_is_what_is_judged() -> None:
+    """Samples during work stand out, more and more; what is there in between does not grow."""
+    values = MEAN + (np.arange(len(TIMES)) % 3) * TIMES
+    assert judge(values).verdict == "growing"
+    lowest = trend((TIMES.tolist(), values.tolist()), PERIOD, tenth, np.min)
+    assert (lowest.mean, lowest.verdict) == (MEAN, "flat")
+
+
 def test_too_few_periods_say_nothing() -> None:
     found = trend(([0.0, 60.0, 120.0], [1.0, 1.0, 1.0]), PERIOD, tenth)
     assert found.verdict == "not resolved"
