@@ -1,7 +1,8 @@
 """The ledger in a Kafka topic, and with it the lease: whoever initialised the driver's transactional id last may write.
 
 Kafka is the lease's compare-and-set. ``init_transactions`` fences every earlier holder of ``<application>.driver``, so
-only one driver can append; the epoch it appends is one more than the highest it read. No clock takes part.
+only one driver can append; the epoch it appends is one more than the highest that the ledger and the marks know. No
+clock takes part.
 """
 
 from __future__ import annotations
@@ -14,13 +15,14 @@ from typing import Any
 
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 
+from streaming.adapters.kafka import KafkaAdmin
 from streaming.adapters.kafka_config import client_config
 from streaming.adapters.kafka_log import KafkaLog
 from streaming.clock import Clock, isoformat
 from streaming.delivery.ledger import PartitionOutcome, Plan
 from streaming.delivery.marks import Mark
 from streaming.delivery.plan import Target
-from streaming.delivery.progress import progress_record
+from streaming.delivery.progress import newest_marks, progress_record
 from streaming.errors import BrokerUnavailableError, FencedError
 from streaming.offsets import Ranges
 
@@ -45,6 +47,7 @@ class KafkaLedger:
         self, kafka: Mapping[str, str], topics: LedgerTopics, application: str, source: str, clock: Clock
     ) -> None:
         self._config = client_config(kafka)
+        self._admin = KafkaAdmin(kafka, application)
         self._topic = topics.ledger
         self._progress = topics.progress
         self._log = KafkaLog(self._config, topics.ledger)
@@ -65,9 +68,19 @@ class KafkaLedger:
         """
         self._producer = self._fresh_producer()
         self._plans.clear()
-        self._epoch = self._replay() + 1
+        # The marks may remember a driver that the ledger, after its retention, has forgotten.
+        self._epoch = max(self._replay(), *(mark.epoch for mark in self._marks()), 0) + 1
         self._append({"type": "lease", "application": self._application, "epoch": self._epoch})
         return self._epoch
+
+    def _marks(self) -> list[Mark]:
+        """Return every mark of ours on the input topic, from the group and from the progress topic."""
+        messages = KafkaLog(self._config, self._progress.topic).read()
+        pairs = ((message.key(), message.value()) for message in messages)
+        saved = newest_marks(pairs, self._application, self._source)
+        source = self._admin.required_topic(self._source)
+        held = self._admin.marks(self._source, range(source.partitions))
+        return [*saved.values(), *(mark for mark in held.values() if mark and mark.application == self._application)]
 
     def find(self, checkpoint: str, ranges: Ranges) -> Plan | None:
         """Return the latest plan that decides these ranges."""

@@ -117,6 +117,19 @@ def test_without_marks_and_progress_a_job_with_a_history_fails_closed(bench: Ben
     assert scored(bench) == list(range(20))
 
 
+def test_a_ledger_that_has_forgotten_every_driver_does_not_lock_the_job_out(bench: Bench) -> None:
+    for first in (0, 10):
+        send(bench, first, first + 10)
+        bench.run()
+    delete_topic(bench, f"{bench.topic}.ledger")
+    forget_group(bench)
+    for first in (20, 30):
+        send(bench, first, first + 10)
+        bench.run()
+    assert scored(bench) == list(range(40))
+    assert [record["epoch"] for record in ledger(bench, "lease")] == [3, 4]
+
+
 def test_records_deleted_before_they_were_scored_are_named_then_skipped_and_audited(bench: Bench) -> None:
     send(bench, 0, 20)
     bench.run()
