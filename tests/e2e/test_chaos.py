@@ -32,7 +32,9 @@ def test_whatever_dies_every_event_comes_out_once_by_the_version_that_the_ledger
     assert {key: summary[key] for key in EXACT} == EXACT
     assert summary["seeds"] == len(SEEDS)
     assert summary["events"] > 1_000
-    assert min(summary["fenced"], summary["aborted"]) > 0
+    # Whether a woken zombie is told that it was fenced, or first that its records timed out, is chance: `make chaos`
+    # asks for both over its many seeds.
+    assert summary["aborted"] > 0
     assert len((tmp_path / "seeds.jsonl").read_text().splitlines()) == len(SEEDS)
 
 
