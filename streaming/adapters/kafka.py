@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Mapping
 from contextlib import closing
 from dataclasses import dataclass
@@ -13,15 +12,13 @@ from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, OffsetS
 
 from streaming.adapters.kafka_config import client_config
 from streaming.adapters.kafka_marks import read_marks
+from streaming.adapters.kafka_patience import settled
 from streaming.delivery.marks import Mark
 from streaming.delivery.plan import Target
 from streaming.errors import BrokerUnavailableError, ConfigurationError
 
 _TIMEOUT = 15.0
-_PAUSE = 0.2
 _AWAY = ("_TRANSPORT", "_ALL_BROKERS_DOWN", "_TIMED_OUT", "_RESOLVE")
-_SOON = ("NOT_COORDINATOR", "COORDINATOR_NOT_AVAILABLE", "COORDINATOR_LOAD_IN_PROGRESS")
-"""What a broker that has just come back says of groups until it has read them."""
 _HEADROOM = 65_536
 """Bytes by which a dead letter may exceed its event: the error headers."""
 
@@ -92,8 +89,13 @@ class KafkaAdmin:
         """Return each partition's ``earliest`` or ``latest`` offset."""
         spec = OffsetSpec.earliest() if where == "earliest" else OffsetSpec.latest()
         asked = {TopicPartition(topic, partition): spec for partition in partitions}
-        found = self._call(lambda: self._admin.list_offsets(asked, request_timeout=_TIMEOUT))
-        return {part.partition: int(self._wait(future).offset) for part, future in found.items()}
+
+        def ask() -> dict[int, int]:
+            found = self._admin.list_offsets(asked, request_timeout=_TIMEOUT)
+            return {part.partition: int(future.result(timeout=_TIMEOUT).offset) for part, future in found.items()}
+
+        offsets: dict[int, int] = self._call(ask)
+        return offsets
 
     def marks(self, topic: str, partitions: Iterable[int]) -> dict[int, Mark | None]:
         """Return the group's marks; a partition with no commit is absent, a stranger's commit is ``None``."""
@@ -136,19 +138,14 @@ class KafkaAdmin:
         return self._call(lambda: future.result(timeout=_TIMEOUT))
 
     def _call(self, call: Any) -> Any:
-        deadline = time.monotonic() + _TIMEOUT
-        while True:
-            try:
-                return call()
-            except TimeoutError as problem:
-                raise self._unavailable(str(problem)) from problem
-            except KafkaException as problem:
-                name = problem.args[0].name()
-                if name in _AWAY or (name in _SOON and time.monotonic() >= deadline):
-                    raise self._unavailable(problem.args[0].str()) from problem
-                if name not in _SOON:
-                    raise
-            time.sleep(_PAUSE)
+        try:
+            return settled(call)
+        except TimeoutError as problem:
+            raise self._unavailable(str(problem)) from problem
+        except KafkaException as problem:
+            if problem.args[0].name() in _AWAY or problem.args[0].retriable():
+                raise self._unavailable(problem.args[0].str()) from problem
+            raise
 
     def _unavailable(self, why: str) -> BrokerUnavailableError:
         return BrokerUnavailableError(

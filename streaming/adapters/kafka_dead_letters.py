@@ -16,6 +16,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, Topi
 
 from streaming.adapters.kafka import TopicInfo
 from streaming.adapters.kafka_config import client_config
+from streaming.adapters.kafka_patience import settled
 from streaming.clock import Clock, isoformat
 from streaming.delivery.dead_letters import DeadLetter, Place, Selection
 from streaming.delivery.replay import Replayed
@@ -148,7 +149,7 @@ def _consumer(config: Mapping[str, str], group: str) -> Consumer:
 
 def _until_end(consumer: Consumer, part: TopicPartition, wanted: range | None) -> Iterator[Any]:
     """Yield a partition's messages up to the present end; ``wanted`` offsets only, if they are given."""
-    first, end = _asked(lambda: consumer.get_watermark_offsets(part, timeout=_TIMEOUT))
+    first, end = _asked(lambda: settled(lambda: consumer.get_watermark_offsets(part, timeout=_TIMEOUT)))
     if wanted is not None:
         first, end = max(first, wanted.start), min(end, wanted.stop)
     if first >= end:

@@ -14,6 +14,7 @@ from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
+from streaming.adapters.kafka_patience import settled
 from streaming.errors import BrokerUnavailableError
 
 _TIMEOUT = 30.0
@@ -71,11 +72,12 @@ class KafkaLog:
                 del ends[partition]
 
     def _bounds(self, consumer: Consumer, partition: int) -> tuple[int, int]:
-        first, end = consumer.get_watermark_offsets(TopicPartition(self._topic, partition), timeout=_TIMEOUT)
+        part = TopicPartition(self._topic, partition)
+        first, end = self._answered(lambda: consumer.get_watermark_offsets(part, timeout=_TIMEOUT))
         return int(first), int(end)
 
     def _answered(self, call: Callable[[], Any]) -> Any:
         try:
-            return call()
+            return settled(call)
         except KafkaException as problem:
             raise BrokerUnavailableError(f"topic {self._topic!r}: {problem.args[0].str()}") from problem

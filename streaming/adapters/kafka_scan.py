@@ -9,6 +9,7 @@ from typing import Any
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from streaming.adapters.kafka_config import client_config
+from streaming.adapters.kafka_patience import settled
 from streaming.delivery.output import Stored
 from streaming.errors import BrokerUnavailableError
 
@@ -87,6 +88,6 @@ class KafkaScan:
 
 def _answered(call: Callable[[], Any]) -> Any:
     try:
-        return call()
+        return settled(call)
     except KafkaException as problem:
         raise BrokerUnavailableError(f"Kafka does not answer: {problem.args[0].str()}") from problem
