@@ -18,7 +18,7 @@ from tests.support.kafka import MakeTopic
 from tests.support.team import Team, save_pipeline
 
 MODEL_EVENT = Draft202012Validator(json.loads((ROOT / "schemas" / "contracts" / "model_event.json").read_text()))
-ROWS_PER_BATCH, MIN_ROWS, FLOOD = 400, 300, 6_000
+ROWS_PER_BATCH, MIN_ROWS, FLOOD = 400, 300, 3_000
 
 
 def publish(servers: str, topic: str, count: int, *, good_every: int) -> dict[Place, float | None]:
