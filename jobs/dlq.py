@@ -19,7 +19,8 @@ from jobs.config import load_settings
 from schemas.dead_letter import Reason
 from streaming.adapters.kafka import KafkaAdmin, TopicInfo
 from streaming.adapters.kafka_dead_letters import KafkaDeadLetters
-from streaming.delivery.dead_letters import UNKNOWN, DeadLetter, Place, Selection, moment
+from streaming.clock import given_instant
+from streaming.delivery.dead_letters import UNKNOWN, DeadLetter, Place, Selection
 from streaming.errors import ConfigurationError
 from streaming.settings import Settings
 
@@ -114,7 +115,7 @@ def letters_topic(settings: Settings, admin: KafkaAdmin) -> TopicInfo:
 
 def reader(settings: Settings, topic: TopicInfo) -> KafkaDeadLetters:
     """Return the reader of the application's dead letters."""
-    return KafkaDeadLetters(settings.kafka, f"{settings.application}.dlq", topic)
+    return KafkaDeadLetters(settings.kafka, settings.application, topic)
 
 
 def console_for_tables() -> Console:
@@ -129,10 +130,7 @@ def _counted(letters: Iterator[DeadLetter], counts: Counter[str]) -> Iterator[De
 
 
 def _time(option: str, text: str | None) -> datetime | None:
-    try:
-        return moment(text) if text else None
-    except ValueError:
-        raise ConfigurationError(f"{option} {text!r} is no time; write it like 2026-11-21T08:46:00Z") from None
+    return given_instant(option, text) if text else None
 
 
 def _place(text: str) -> Place:

@@ -21,7 +21,8 @@ from streaming.adapters.kafka import KafkaAdmin, TopicInfo
 from streaming.adapters.kafka_dead_letters import KafkaReplays
 from streaming.clock import system_clock
 from streaming.delivery.dead_letters import DeadLetter, Place, Selection
-from streaming.delivery.replay import Destination, Left, Replayed, Rules, decide
+from streaming.delivery.plan import Target
+from streaming.delivery.replay import Left, Replayed, Rules, decide
 from streaming.errors import ConfigurationError
 from streaming.settings import Settings
 
@@ -67,7 +68,7 @@ class _Replay:
         self._letters = letters
         self._order = order
         self._rules = Rules(order.max_replays, order.again, keep_timestamp=settings.event.time is None)
-        self._destination: Callable[[str], Destination] = cache(self._described)
+        self._destination: Callable[[str], Target] = cache(self._described)
 
     def run(self) -> Counts:
         memory = self._memory()
@@ -105,11 +106,11 @@ class _Replay:
             if isinstance(found, Replayed):
                 yield letter, found
 
-    def _described(self, name: str) -> Destination:
+    def _described(self, name: str) -> Target:
         topic = self._admin.topic(name)
         if topic is None:
             raise ConfigurationError(f"there is no topic {name!r} to send to; name another one with --to")
-        return Destination(name, topic.partitions, topic.max_record_bytes)
+        return Target(name, topic.partitions, topic.max_record_bytes)
 
 
 def _json(counts: Counts, order: Order) -> str:

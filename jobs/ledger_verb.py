@@ -16,7 +16,7 @@ from streaming.adapters.kafka import KafkaAdmin
 from streaming.adapters.kafka_ledger_reader import KafkaLedgerReader
 from streaming.adapters.kafka_outputs import KafkaOutputs
 from streaming.adapters.kafka_scan import KafkaScan
-from streaming.clock import instant, isoformat
+from streaming.clock import given_instant, instant, isoformat
 from streaming.delivery.lineage import Fate, Lineage, OffsetLookup, Position
 from streaming.delivery.marks import Mark
 from streaming.delivery.moment import Moment
@@ -82,12 +82,7 @@ class _Desk:
         self._outputs = KafkaOutputs(scan, topics, settings.application)
 
     def moment(self, time: str) -> list[Answer]:
-        try:
-            moment = Moment(instant(time))
-        except ValueError as problem:
-            raise ConfigurationError(
-                f"--time {time} is not an ISO 8601 time, such as 2026-11-21T11:30:00Z"
-            ) from problem
+        moment = Moment(given_instant("--time", time))
         with progress_bar("reading the ledger") as progress:
             for record in self._ledger.records(progress):
                 moment.add(record)
@@ -184,12 +179,7 @@ def latest(config: Path | None, overrides: Sequence[str], chosen: Filter) -> lis
         BrokerUnavailableError: Kafka does not answer.
     """
     settings = load_settings(config, overrides)
-    try:
-        since = instant(chosen.since) if chosen.since else None
-    except ValueError as problem:
-        raise ConfigurationError(
-            f"--since {chosen.since} is not an ISO 8601 time, such as 2026-11-21T11:30:00Z"
-        ) from problem
+    since = given_instant("--since", chosen.since) if chosen.since else None
     with KafkaScan(settings.kafka, settings.application) as scan:
         reader = KafkaLedgerReader(scan, settings.output.ledger, settings.application)
         return reader.latest(chosen.count, since, lambda record: not chosen.types or record["type"] in chosen.types)

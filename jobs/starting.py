@@ -16,6 +16,7 @@ from streaming.adapters.kafka import KafkaAdmin
 from streaming.adapters.kafka_claim import Claim
 from streaming.adapters.kafka_config import client_config, spark_options
 from streaming.adapters.kafka_ledger import LedgerTopics
+from streaming.adapters.kafka_marks import MarkStore
 from streaming.adapters.kafka_moves import MarkMover
 from streaming.adapters.kafka_progress import saved_marks
 from streaming.clock import system_clock
@@ -84,11 +85,12 @@ def settle(on: Footing) -> Mapping[int, int]:
             f"{source.name} was deleted and created again while the job ran (id {on.writer.topic_id}, now {source.id})."
             " Start the job again, with --on-gap skip to score the new topic from its first record."
         )
-    client, partitions = client_config(on.settings.kafka), range(source.partitions)
+    partitions = range(source.partitions)
     # Before any mark is read: none of an earlier driver's tasks, asleep somewhere, may move it afterwards.
-    Claim(client, on.writer, on.limits).partitions(partitions)
+    store = MarkStore(client_config(on.settings.kafka), on.writer, on.limits)
+    Claim(store).partitions(partitions)
     books = LedgerTopics(on.settings.output.ledger, on.targets.progress)
-    mover = MarkMover(client, on.writer, on.limits, books, system_clock)
+    mover = MarkMover(store, books, system_clock)
     for _ in range(_ATTEMPTS):
         start = _decide(on, partitions)
         if start.set_aside:

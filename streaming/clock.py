@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable
 from datetime import datetime, timezone
 
+from streaming.errors import ConfigurationError
+
 Clock = Callable[[], datetime]
 """Gives the present time, aware and in UTC."""
 
@@ -32,6 +34,20 @@ def instant(text: str) -> datetime:
     """
     moment = datetime.fromisoformat(text.strip().replace("Z", "+00:00"))
     return moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
+
+
+def given_instant(name: str, text: str) -> datetime:
+    """Read the ISO 8601 time that somebody gave as the option or setting ``name``, as :func:`instant` does.
+
+    Raises:
+        ConfigurationError: it is none.
+    """
+    try:
+        return instant(text)
+    except ValueError as problem:
+        raise ConfigurationError(
+            f"{name} {text!r} is not a time; write it like 2013-04-01 or 2013-04-01T05:00:00Z"
+        ) from problem
 
 
 class Stopwatch:

@@ -11,7 +11,7 @@ from confluent_kafka import Consumer, KafkaException, TopicCollection, TopicPart
 from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, OffsetSpec, ResourceType
 
 from streaming.adapters.kafka_config import client_config
-from streaming.adapters.kafka_marks import read_marks
+from streaming.adapters.kafka_marks import mark_reader, read_marks
 from streaming.adapters.kafka_patience import settled
 from streaming.delivery.marks import Mark
 from streaming.delivery.plan import Target
@@ -100,8 +100,7 @@ class KafkaAdmin:
     def marks(self, topic: str, partitions: Iterable[int]) -> dict[int, Mark | None]:
         """Return the group's marks; a partition with no commit is absent, a stranger's commit is ``None``."""
         asked = list(partitions)
-        own = {"group.id": self._group, "enable.auto.commit": "false", "isolation.level": "read_committed"}
-        with closing(Consumer({**self._config, **own})) as consumer:
+        with closing(mark_reader(self._config, self._group)) as consumer:
             found: dict[int, Mark | None] = self._call(lambda: read_marks(consumer, topic, asked, _TIMEOUT))
         return found
 

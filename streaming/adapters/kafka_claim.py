@@ -11,18 +11,14 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
 from dataclasses import dataclass, replace
 
-from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka import KafkaException
 
-from streaming.adapters.kafka_marks import read_marks
-from streaming.delivery.marks import Mark, Writer
-from streaming.delivery.plan import Limits
-from streaming.delivery.writer import open_producer, patiently
+from streaming.adapters.kafka_marks import Change, MarkStore
+from streaming.delivery.marks import Mark
 from streaming.errors import BrokerUnavailableError
 
-_TIMEOUT = 30.0
 _ATTEMPTS = 7
 _PAUSE = 0.1
 _AT_ONCE = 8
@@ -30,11 +26,9 @@ _AT_ONCE = 8
 
 @dataclass(frozen=True)
 class Claim:
-    """Claims partitions for ``writer``. ``client`` is librdkafka's configuration and may hold secrets."""
+    """Claims partitions for the writer of ``store``."""
 
-    client: dict[str, str]
-    writer: Writer
-    limits: Limits
+    store: MarkStore
 
     def partitions(self, partitions: Iterable[int]) -> None:
         """Claim partitions; one without a mark of this application on this topic is left alone.
@@ -49,31 +43,19 @@ class Claim:
         problem: KafkaException | None = None
         for attempt in range(_ATTEMPTS):
             try:
-                return self._try(partition)
+                self.store.change(partition, self._raised)
             except KafkaException as again:
                 problem = again
                 time.sleep(_PAUSE * 2**attempt)
+            else:
+                return
         why = problem.args[0].str() if problem else ""
         raise BrokerUnavailableError(
-            f"partition {partition} of {self.writer.topic} could not be taken over from an earlier driver: {why}"
+            f"partition {partition} of {self.store.writer.topic} could not be taken over from an earlier driver: {why}"
         ) from problem
 
-    def _try(self, partition: int) -> None:
-        producer = open_producer(self.client, self.writer, self.limits, partition)
-        own = {"group.id": self.writer.application, "enable.auto.commit": "false", "isolation.level": "read_committed"}
-        with closing(Consumer({**self.client, **own})) as group:
-            mark = read_marks(group, self.writer.topic, [partition], _TIMEOUT).get(partition)
-            if mark is None or not self._is_older(mark):
-                return
-            metadata = replace(mark, epoch=self.writer.epoch).metadata
-            position = TopicPartition(self.writer.topic, partition, mark.offset, metadata)
-            producer.begin_transaction()
-            patiently(
-                lambda: producer.send_offsets_to_transaction([position], group.consumer_group_metadata(), _TIMEOUT)
-            )
-            patiently(lambda: producer.commit_transaction(_TIMEOUT))
-
-    def _is_older(self, mark: Mark) -> bool:
-        writer = self.writer
-        ours = mark.application == writer.application and mark.topic_id == writer.topic_id
-        return ours and mark.epoch < writer.epoch
+    def _raised(self, mark: Mark | None) -> Change | None:
+        """Return the mark where it is with our epoch, if it is ours and an earlier driver's."""
+        writer = self.store.writer
+        ours = mark and mark.application == writer.application and mark.topic_id == writer.topic_id
+        return Change(replace(mark, epoch=writer.epoch)) if mark and ours and mark.epoch < writer.epoch else None

@@ -9,17 +9,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, Producer
 
 from streaming.adapters.kafka import TopicInfo
 from streaming.adapters.kafka_config import client_config
-from streaming.adapters.kafka_patience import settled
+from streaming.adapters.kafka_log import KafkaLog
+from streaming.adapters.kafka_scan import KafkaScan
 from streaming.clock import Clock, isoformat
 from streaming.delivery.dead_letters import DeadLetter, Place, Selection
 from streaming.delivery.replay import Replayed
+from streaming.delivery.writer import FENCED
 from streaming.errors import BrokerUnavailableError, FencedError, PenstockError
 
 T = TypeVar("T")
@@ -28,7 +30,6 @@ _TIMEOUT = 30.0
 _MOST_RECORDS = 1_000
 _MOST_BYTES = 16 * 1024 * 1024
 """Of one transaction; the rest goes into the next one."""
-_FENCED = (KafkaError._FENCED, KafkaError.PRODUCER_FENCED, KafkaError.INVALID_PRODUCER_EPOCH)
 _SENDER = {
     "partitioner": "murmur2_random",  # as Java's producer, where the key decides
     "message.max.bytes": "1000000000",  # the topic's limit is checked before
@@ -39,9 +40,9 @@ _SENDER = {
 class KafkaDeadLetters:
     """The committed records of one dead letters' topic."""
 
-    def __init__(self, kafka: Mapping[str, str], group: str, topic: TopicInfo) -> None:
-        self._config = client_config(kafka)
-        self._group = group
+    def __init__(self, kafka: Mapping[str, str], application: str, topic: TopicInfo) -> None:
+        self._kafka = kafka
+        self._application = application
         self._topic = topic
 
     def read(self, selection: Selection) -> Iterator[DeadLetter]:
@@ -50,11 +51,11 @@ class KafkaDeadLetters:
         Raises:
             BrokerUnavailableError: the broker does not answer.
         """
-        with closing(_consumer(self._config, self._group)) as consumer:
+        with KafkaScan(self._kafka, self._application) as scan:
             for partition in range(self._topic.partitions):
-                part = TopicPartition(self._topic.name, partition)
-                letters = (_letter(message) for message in _until_end(consumer, part, selection.offsets(partition)))
-                yield from filter(selection.takes, letters)
+                wanted = selection.offsets(partition)
+                messages = scan.messages(self._topic.name, partition, wanted.start, wanted.stop)
+                yield from filter(selection.takes, map(_letter, messages))
 
 
 class KafkaReplays:
@@ -76,8 +77,7 @@ class KafkaReplays:
 
     def done(self) -> set[Place]:
         """Return the dead letters that were sent before."""
-        with closing(_consumer(self._config, f"{self._application}.dlq")) as consumer:
-            keys = [message.key() or b"" for message in _until_end(consumer, TopicPartition(self._memory, 0), None)]
+        keys = [message.key() or b"" for message in KafkaLog(self._config, self._memory).read()]
         prefix = f"{self._letters.id}:".encode()
         places = (key[len(prefix) :].split(b":") for key in keys if key.startswith(prefix))
         return {Place(int(partition), int(offset)) for partition, offset in places}
@@ -142,33 +142,6 @@ class Sender:
         self._records = self._bytes = 0
 
 
-def _consumer(config: Mapping[str, str], group: str) -> Consumer:
-    own = {"group.id": group, "enable.auto.commit": "false", "enable.partition.eof": "true"}
-    return Consumer({**config, **own, "isolation.level": "read_committed"})
-
-
-def _until_end(consumer: Consumer, part: TopicPartition, wanted: range | None) -> Iterator[Any]:
-    """Yield a partition's messages up to the present end; ``wanted`` offsets only, if they are given."""
-    first, end = _asked(lambda: settled(lambda: consumer.get_watermark_offsets(part, timeout=_TIMEOUT)))
-    if wanted is not None:
-        first, end = max(first, wanted.start), min(end, wanted.stop)
-    if first >= end:
-        return
-    consumer.assign([TopicPartition(part.topic, part.partition, first)])
-    while True:
-        message: Any = consumer.poll(_TIMEOUT)
-        if message is None:
-            raise BrokerUnavailableError(f"{part.topic} does not answer within {_TIMEOUT:.0f} s")
-        error = message.error()
-        if error is not None and error.code() != KafkaError._PARTITION_EOF:
-            raise BrokerUnavailableError(f"{part.topic} cannot be read: {error.str()}")
-        if error is not None or message.offset() >= end:
-            return
-        yield message
-        if message.offset() == end - 1:
-            return
-
-
 def _letter(message: Any) -> DeadLetter:
     place = Place(message.partition(), message.offset())
     return DeadLetter(place, message.timestamp()[1], message.key(), message.value(), tuple(message.headers() or ()))
@@ -180,7 +153,7 @@ def _asked(call: Callable[[], T]) -> T:
         return call()
     except KafkaException as problem:
         error = problem.args[0]
-        if error.code() in _FENCED:
+        if error.code() in FENCED:
             raise FencedError("another penstock dlq replay has begun to send; let one of them finish") from problem
         if error.retriable() or error.code() in (KafkaError._TIMED_OUT, KafkaError._TRANSPORT):
             raise BrokerUnavailableError(f"Kafka does not answer: {error.str()}") from problem

@@ -18,11 +18,12 @@ from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 from streaming.adapters.kafka import KafkaAdmin
 from streaming.adapters.kafka_config import client_config
 from streaming.adapters.kafka_log import KafkaLog
+from streaming.adapters.kafka_progress import saved_marks
 from streaming.clock import Clock, isoformat
 from streaming.delivery.ledger import PartitionOutcome, Plan
 from streaming.delivery.marks import Mark
 from streaming.delivery.plan import Target
-from streaming.delivery.progress import newest_marks, progress_record
+from streaming.delivery.progress import progress_record
 from streaming.errors import BrokerUnavailableError, FencedError
 from streaming.offsets import Ranges
 
@@ -46,6 +47,7 @@ class KafkaLedger:
     def __init__(
         self, kafka: Mapping[str, str], topics: LedgerTopics, application: str, source: str, clock: Clock
     ) -> None:
+        self._kafka = kafka
         self._config = client_config(kafka)
         self._admin = KafkaAdmin(kafka, application)
         self._topic = topics.ledger
@@ -68,16 +70,14 @@ class KafkaLedger:
         """
         self._producer = self._fresh_producer()
         self._plans.clear()
-        # The marks may remember a driver that the ledger, after its retention, has forgotten.
-        self._epoch = max(self._replay(), *(mark.epoch for mark in self._marks()), 0) + 1
+        # After its retention the ledger may have forgotten every driver; the marks still know the last one.
+        self._epoch = (self._replay() or max((mark.epoch for mark in self._marks()), default=0)) + 1
         self._append({"type": "lease", "application": self._application, "epoch": self._epoch})
         return self._epoch
 
     def _marks(self) -> list[Mark]:
         """Return every mark of ours on the input topic, from the group and from the progress topic."""
-        messages = KafkaLog(self._config, self._progress.topic).read()
-        pairs = ((message.key(), message.value()) for message in messages)
-        saved = newest_marks(pairs, self._application, self._source)
+        saved = saved_marks(self._kafka, self._progress.topic, self._application, self._source)
         source = self._admin.required_topic(self._source)
         held = self._admin.marks(self._source, range(source.partitions))
         return [*saved.values(), *(mark for mark in held.values() if mark and mark.application == self._application)]

@@ -1,12 +1,25 @@
-"""Reading committed marks, so that a broker that cannot say is never taken for one that says there is none."""
+"""Committed marks: read so that silence is never taken for none, and replaced by nobody who has not read them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from typing import NamedTuple
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
-from streaming.delivery.marks import Mark
+from streaming.delivery.marks import Mark, Writer
+from streaming.delivery.plan import Limits
+from streaming.delivery.writer import open_producer, patiently
+
+_TIMEOUT = 30.0
+
+
+def mark_reader(client: Mapping[str, str], application: str) -> Consumer:
+    """Return a consumer of the application's group; the broker lets it wait for a transaction that is pending."""
+    own = {"group.id": application, "enable.auto.commit": "false", "isolation.level": "read_committed"}
+    return Consumer({**client, **own})
 
 
 def read_marks(group: Consumer, topic: str, partitions: Iterable[int], timeout: float) -> dict[int, Mark | None]:
@@ -20,3 +33,53 @@ def read_marks(group: Consumer, topic: str, partitions: Iterable[int], timeout: 
         if part.error is not None:
             raise KafkaException(part.error)
     return {part.partition: Mark.read(part.offset, part.metadata) for part in found if part.offset >= 0}
+
+
+class Note(NamedTuple):
+    """A record that is written with a mark. ``partition`` is -1 where the key decides."""
+
+    topic: str
+    key: str | bytes
+    value: str | bytes
+    partition: int = -1
+
+
+class Change(NamedTuple):
+    """The mark that is to stand, and what is written in the same transaction."""
+
+    mark: Mark
+    notes: tuple[Note, ...] = ()
+
+
+@dataclass(frozen=True)
+class MarkStore:
+    """Compare-and-set on the marks of ``writer``, by the protocol of a writing task.
+
+    The partition's transactional id is taken first, which fences whoever has it; the mark is read after that, so nobody
+    can move it before it is committed. ``client`` is librdkafka's configuration and may hold secrets.
+    """
+
+    client: dict[str, str]
+    writer: Writer
+    limits: Limits
+
+    def change(self, partition: int, decide: Callable[[Mark | None], Change | None]) -> bool:
+        """Commit what ``decide`` makes of the partition's mark; false where it makes nothing of it.
+
+        Raises:
+            KafkaException: the broker did not answer, or somebody took the id in between; nothing is changed.
+        """
+        producer = open_producer(self.client, self.writer, self.limits, partition)
+        with closing(mark_reader(self.client, self.writer.application)) as group:
+            change = decide(read_marks(group, self.writer.topic, [partition], _TIMEOUT).get(partition))
+            if change is None:
+                return False
+            position = TopicPartition(self.writer.topic, partition, change.mark.offset, change.mark.metadata)
+            producer.begin_transaction()
+            for note in change.notes:
+                producer.produce(note.topic, note.value, note.key, note.partition)
+            patiently(
+                lambda: producer.send_offsets_to_transaction([position], group.consumer_group_metadata(), _TIMEOUT)
+            )
+            patiently(lambda: producer.commit_transaction(_TIMEOUT))
+        return True

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from types import TracebackType
 from typing import Any
 
-from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from streaming.adapters.kafka_config import client_config
 from streaming.adapters.kafka_patience import settled
@@ -54,22 +54,23 @@ class KafkaScan:
 
     def timestamp(self, topic: str, partition: int, offset: int) -> int | None:
         """Return a record's time in milliseconds since 1970, ``None`` where no record has this offset (any more)."""
-        found = next(self._messages(topic, partition, offset, offset + 1), None)
+        found = next(self.messages(topic, partition, offset, offset + 1), None)
         return max(0, int(found.timestamp()[1])) if found is not None else None
 
     def records(self, topic: str, partition: int, start: int, end: int) -> Iterator[Stored]:
         """Yield the records from ``start`` up to but not including ``end``."""
-        for message in self._messages(topic, partition, start, end):
+        for message in self.messages(topic, partition, start, end):
             yield Stored(topic, partition, message.offset(), message.headers() or (), message.value())
 
     def keyed(self, topic: str, key: str, start: int, end: int) -> Iterator[tuple[int, bytes]]:
         """Yield offset and value of the first partition's records with one key."""
-        for message in self._messages(topic, 0, start, end):
+        for message in self.messages(topic, 0, start, end):
             value = message.value()
             if message.key() == key.encode() and value is not None:
                 yield message.offset(), value
 
-    def _messages(self, topic: str, partition: int, start: int, end: int) -> Iterator[Any]:
+    def messages(self, topic: str, partition: int, start: int, end: int) -> Iterator[Any]:
+        """Yield the committed messages from ``start`` up to but not including ``end``, or what is there of them."""
         first, last = self.extent(topic, partition)
         start, end = max(start, first), min(end, last)
         if start >= end:
@@ -79,7 +80,10 @@ class KafkaScan:
             message = _answered(lambda: self._consumer.poll(_TIMEOUT))
             if message is None:
                 raise BrokerUnavailableError(f"topic {topic!r} does not answer within {_TIMEOUT:.0f} s")
-            if message.error() is not None or message.offset() >= end:  # the end of the partition, or of the range
+            error = message.error()
+            if error is not None and error.code() != KafkaError._PARTITION_EOF:
+                raise BrokerUnavailableError(f"topic {topic!r} cannot be read: {error.str()}")
+            if error is not None or message.offset() >= end:
                 return
             yield message
             if message.offset() == end - 1:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from functools import cached_property
 from typing import NamedTuple
 
 from schemas import dead_letter as contract
+from streaming.clock import instant
 
 Headers = tuple[tuple[str, bytes | None], ...]
 UNKNOWN = "UNKNOWN"
@@ -76,7 +78,7 @@ class DeadLetter:
     def rejected_at(self) -> datetime:
         """When it became a dead letter; the event's time where that is not said."""
         try:
-            return moment(self.added[contract.REJECTED_AT])
+            return instant(self.added[contract.REJECTED_AT])
         except (KeyError, ValueError):
             return datetime.fromtimestamp(max(self.timestamp, 0) / 1000, timezone.utc)
 
@@ -117,21 +119,11 @@ class Selection:
             and (not self.places or letter.place in self.places)
         )
 
-    def offsets(self, partition: int) -> range | None:
-        """Return the offsets of a partition that need to be read; ``None`` for all."""
+    def offsets(self, partition: int) -> range:
+        """Return the offsets of a partition that need to be read, whether or not it has them."""
         if self.partitions and partition not in self.partitions:
             return range(0)
         if not self.places:
-            return None
+            return range(sys.maxsize)
         wanted = [place.offset for place in self.places if place.partition == partition]
         return range(min(wanted), max(wanted) + 1) if wanted else range(0)
-
-
-def moment(text: str) -> datetime:
-    """Read ISO 8601; without a zone it is UTC. Raises ``ValueError``.
-
-    >>> moment("2026-11-21T08:46:01.472Z").isoformat()
-    '2026-11-21T08:46:01.472000+00:00'
-    """
-    found = datetime.fromisoformat(text.strip().replace("Z", "+00:00"))
-    return found if found.tzinfo else found.replace(tzinfo=timezone.utc)

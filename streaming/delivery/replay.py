@@ -8,6 +8,7 @@ from enum import Enum
 
 from schemas import dead_letter as contract
 from streaming.delivery.dead_letters import DeadLetter, Headers, Place
+from streaming.delivery.plan import Target
 
 _RESERVED = (contract.REPLAYS, contract.ORIGINAL_TIMESTAMP)
 _OVERHEAD = 512
@@ -21,15 +22,6 @@ class Rules:
     max_replays: int = 3
     again: bool = False
     keep_timestamp: bool = False
-
-
-@dataclass(frozen=True)
-class Destination:
-    """A topic to send to, with the broker's limit for one record in bytes."""
-
-    topic: str
-    partitions: int
-    max_record_bytes: int
 
 
 @dataclass(frozen=True)
@@ -59,7 +51,7 @@ class Left(str, Enum):
     TOO_LARGE = "too large for the topic with the headers that count replays"
 
 
-def decide(letter: DeadLetter, to: Destination, done: Container[Place], rules: Rules) -> Replayed | Left:
+def decide(letter: DeadLetter, to: Target, done: Container[Place], rules: Rules) -> Replayed | Left:
     """Return the record to send to ``to``, or why there is none; ``done`` are the letters that were sent before."""
     if letter.value_omitted:
         return Left.VALUE_OMITTED
@@ -71,7 +63,7 @@ def decide(letter: DeadLetter, to: Destination, done: Container[Place], rules: R
     return record if record.size + _OVERHEAD <= to.max_record_bytes else Left.TOO_LARGE
 
 
-def _record(letter: DeadLetter, to: Destination, keep_timestamp: bool) -> Replayed:
+def _record(letter: DeadLetter, to: Target, keep_timestamp: bool) -> Replayed:
     # The same partition, so that events of one key stay in one.
     partition = letter.source.partition if letter.source and letter.source.partition < to.partitions else None
     kept = tuple(header for header in letter.own if header[0] not in _RESERVED)

@@ -41,7 +41,8 @@ _CALL_TIMEOUT = 30.0
 _CALL_ATTEMPTS = 5
 _NOW = 0
 """As a record's timestamp: the client's clock."""
-_FENCED = (KafkaError._FENCED, KafkaError.PRODUCER_FENCED, KafkaError.INVALID_PRODUCER_EPOCH)
+FENCED = (KafkaError._FENCED, KafkaError.PRODUCER_FENCED, KafkaError.INVALID_PRODUCER_EPOCH)
+"""What the broker says to a producer whose transactional id somebody else has taken."""
 
 
 def write_partition(plan: WritePlan, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -191,7 +192,7 @@ class _Transaction:
         if error.txn_requires_abort():
             with suppress(KafkaException):
                 producer.abort_transaction(_CALL_TIMEOUT)
-        fenced = error.code() in _FENCED
+        fenced = error.code() in FENCED
         if fenced:
             _say("transaction fenced", self._plan, self._partition, error.str())
         return fenced

@@ -13,7 +13,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import DataType
 
-from streaming.clock import isoformat
+from streaming.clock import given_instant, isoformat
 from streaming.errors import ConfigurationError
 from streaming.models.digest import DATA_DIGEST_TAG
 from streaming.models.signature import Column, ColumnType, Signature
@@ -74,7 +74,8 @@ def load_dataset(spark: SparkSession, settings: TrainSettings) -> Dataset:
     Raises:
         ConfigurationError: the data, a column or a time does not fit the settings.
     """
-    start, end = parse_time(settings.from_time), parse_time(settings.to_time)
+    start = given_instant("train.from_time", settings.from_time) if settings.from_time else None
+    end = given_instant("train.to_time", settings.to_time) if settings.to_time else None
     if settings.data is None:
         return _flights(spark, start, end)
     frame = _labelled(_read(spark, settings.data), settings)
@@ -86,24 +87,6 @@ def load_dataset(spark: SparkSession, settings: TrainSettings) -> Dataset:
     signature = Signature(_with_nulls(frame, columns))
     numeric, categorical = columns[: len(settings.numeric)], columns[len(settings.numeric) :]
     return Dataset(frame, _names(numeric), _names(categorical), signature, settings.data)
-
-
-def parse_time(text: str | None) -> datetime | None:
-    """Read ISO 8601; a time without an offset is UTC.
-
-    >>> parse_time("2013-04-01").isoformat()
-    '2013-04-01T00:00:00+00:00'
-
-    Raises:
-        ConfigurationError: it is not ISO 8601.
-    """
-    if text is None:
-        return None
-    try:
-        moment = datetime.fromisoformat(text.replace("Z", "+00:00"))
-    except ValueError as error:
-        raise ConfigurationError(f"{text!r} is not a time; write it like 2013-04-01 or 2013-04-01T05:00:00Z") from error
-    return moment.replace(tzinfo=moment.tzinfo or timezone.utc).astimezone(timezone.utc)
 
 
 def fingerprint(dataset: Dataset) -> Fingerprint:

@@ -23,7 +23,8 @@ from streaming.clock import system_clock
 from streaming.delivery.dead_letters import DeadLetter, Headers, Place, Selection
 from streaming.delivery.envelope import Stamp
 from streaming.delivery.headers import rejected
-from streaming.delivery.replay import Destination, Replayed, Rules, decide
+from streaming.delivery.plan import Target
+from streaming.delivery.replay import Replayed, Rules, decide
 from streaming.errors import FencedError
 from streaming.models.ref import ModelVersion
 from tests.support.commands import command, environment, penstock
@@ -164,7 +165,7 @@ def test_the_list_can_be_narrowed(desk: Desk, filters: list[str], expected: dict
     ("arguments", "message"),
     [
         pytest.param(["list", "--reason", "BAD_LUCK"], "there is no reason 'BAD_LUCK'", id="reason"),
-        pytest.param(["list", "--since", "noon"], "--since 'noon' is no time", id="time"),
+        pytest.param(["list", "--since", "noon"], "--since 'noon' is not a time", id="time"),
         pytest.param(["show", "--partition", "0", "--offset", "9"], "there is no dead letter at 0:9", id="offset"),
         pytest.param(["replay", "0-9"], "'0-9' is no place", id="place"),
         pytest.param(["list", "--set", "output.dead_letters=other"], "there is no topic 'other'", id="topic"),
@@ -272,7 +273,7 @@ def test_a_replay_that_another_one_overtakes_sends_nothing_more(desk: Desk) -> N
     first, second = desk.read()
 
     def record(letter: DeadLetter) -> Replayed:
-        found = decide(letter, Destination(desk.topic, 2, 1_000_000), (), Rules())
+        found = decide(letter, Target(desk.topic, 2, 1_000_000), (), Rules())
         assert isinstance(found, Replayed)
         return found
 

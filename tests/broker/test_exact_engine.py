@@ -8,14 +8,13 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewPartitions
 from py4j.java_gateway import JavaObject
 from pyspark.errors import StreamingQueryException
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from streaming.adapters.kafka import KafkaAdmin
@@ -27,21 +26,7 @@ from streaming.models.served import ServedModel
 from streaming.scoring.pipeline import SparkPipeline
 from tests.support.engine import Bench, Recorder, event
 from tests.support.eventually import eventually
-from tests.support.kafka import MakeTopic
-from tests.support.models import fit_pipeline, load, package, renumbered, retyped
-
-
-@pytest.fixture(scope="module")
-def model(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> ServedModel:
-    return load(spark, package(fit_pipeline(spark), tmp_path_factory.mktemp("model")))
-
-
-@pytest.fixture
-def bench(spark: SparkSession, broker: str, make_topic: MakeTopic, model: ServedModel, tmp_path: Path) -> Bench:
-    topic = make_topic("features", partitions=2, retention_ms=-1)
-    made = Bench(spark, broker, topic, tmp_path, f"app-{uuid4().hex[:8]}")
-    made.slot.swap(model)
-    return made
+from tests.support.models import renumbered, retyped
 
 
 def test_every_event_becomes_one_prediction_in_its_partition_and_order(bench: Bench) -> None:

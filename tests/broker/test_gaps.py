@@ -9,12 +9,11 @@ from contextlib import contextmanager
 from itertools import product
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import pytest
 from confluent_kafka import Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import DataFrame
 
 from jobs.starting import query_starter
 from streaming.adapters.kafka import KafkaAdmin
@@ -22,24 +21,8 @@ from streaming.adapters.kafka_progress import saved_marks
 from streaming.delivery.marks import Mark
 from streaming.engines.supervisor import Restarts, Supervisor
 from streaming.errors import ConfigurationError, MissingMarkError, OffsetGapError, PenstockError, TopicRecreatedError
-from streaming.models.served import ServedModel
 from tests.support.engine import NEVER, Bench, event
 from tests.support.eventually import eventually
-from tests.support.kafka import MakeTopic
-from tests.support.models import fit_pipeline, load, package
-
-
-@pytest.fixture(scope="module")
-def model(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> ServedModel:
-    return load(spark, package(fit_pipeline(spark), tmp_path_factory.mktemp("model")))
-
-
-@pytest.fixture
-def bench(spark: SparkSession, broker: str, make_topic: MakeTopic, model: ServedModel, tmp_path: Path) -> Bench:
-    topic = make_topic("features", partitions=2, retention_ms=-1)
-    made = Bench(spark, broker, topic, tmp_path, f"app-{uuid4().hex[:8]}")
-    made.slot.swap(model)
-    return made
 
 
 def send(bench: Bench, first: int, end: int) -> None:

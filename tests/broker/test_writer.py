@@ -12,6 +12,7 @@ from streaming.adapters.kafka import KafkaAdmin
 from streaming.adapters.kafka_claim import Claim
 from streaming.adapters.kafka_config import client_config
 from streaming.adapters.kafka_ledger import KafkaLedger, LedgerTopics
+from streaming.adapters.kafka_marks import MarkStore
 from streaming.clock import system_clock
 from streaming.delivery.envelope import Stamp
 from streaming.delivery.marks import Mark, Writer
@@ -105,7 +106,7 @@ class TakenOver(Failpoints):
 def test_a_task_that_sleeps_through_a_takeover_commits_nothing_after_it(site: Site, step: str) -> None:
     old = site.order
     younger = replace(old.writer, epoch=old.writer.epoch + 1)
-    claim = Claim(old.client, younger, old.limits)
+    claim = Claim(MarkStore(old.client, younger, old.limits))
     site.order = replace(old, failpoints=TakenOver(step=step, claim=claim))
     assert site.attempt("1.1").error == "FencedError"
     before = CHUNK if step == "committed" else 0

@@ -8,7 +8,7 @@ from pyspark.sql import functions as F
 
 from streaming.errors import ConfigurationError
 from streaming.settings import TrainSettings
-from streaming.training.dataset import LABEL, TIME, Dataset, fingerprint, load_dataset, parse_time
+from streaming.training.dataset import LABEL, TIME, Dataset, fingerprint, load_dataset
 from streaming.training.split import time_split
 from tests.support.rides import ride_settings, rides
 
@@ -117,8 +117,3 @@ def test_a_label_that_cannot_be_learned_is_refused(dataset: Dataset, label: str,
     frame = dataset.frame.withColumn(LABEL, F.expr(label))
     with pytest.raises(ConfigurationError, match=message):
         time_split(frame, 0.2)
-
-
-def test_a_time_without_an_offset_is_utc() -> None:
-    assert parse_time("2013-04-01T02:00:00+02:00") == parse_time("2013-04-01")
-    assert parse_time(None) is None

@@ -1,0 +1,27 @@
+"""A bench for the exact engine, with one small model of one version for all tests."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from pyspark.sql import SparkSession
+
+from streaming.models.served import ServedModel
+from tests.support.engine import Bench
+from tests.support.kafka import MakeTopic
+from tests.support.models import fit_pipeline, load, package
+
+
+@pytest.fixture(scope="session")
+def model(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> ServedModel:
+    return load(spark, package(fit_pipeline(spark), tmp_path_factory.mktemp("model")))
+
+
+@pytest.fixture
+def bench(spark: SparkSession, broker: str, make_topic: MakeTopic, model: ServedModel, tmp_path: Path) -> Bench:
+    topic = make_topic("features", partitions=2, retention_ms=-1)
+    made = Bench(spark, broker, topic, tmp_path, f"app-{uuid4().hex[:8]}")
+    made.slot.swap(model)
+    return made
