@@ -18,15 +18,19 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[1]
 HOME = ROOT / ".penstock"
 LEVELS = ("unit", "spark", "broker", "e2e")
+GROUPS = {"spark": "session", "broker": "session", "e2e": "processes"}
+"""Which levels pytest-xdist keeps in one worker: those of the shared Spark session, and those that start processes."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give each test the marker of its folder; in unit tests a warning is an error."""
+    """Give each test the marker of its folder, and its worker; in unit tests a warning is an error."""
     tests = ROOT / "tests"
     for item in items:
         level = item.path.relative_to(tests).parts[0]
         if level in LEVELS:
             item.add_marker(level)
+        if level in GROUPS:
+            item.add_marker(pytest.mark.xdist_group(GROUPS[level]))
         if level == "unit":
             item.add_marker(pytest.mark.filterwarnings("error"), append=False)
 
