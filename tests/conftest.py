@@ -22,6 +22,7 @@ GROUPS = {"spark": "session", "broker": "session", "e2e": "processes"}
 """Which levels pytest-xdist keeps in one worker: those of the shared Spark session, and those that start processes."""
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Give each test the marker of its folder, and its worker; in unit tests a warning is an error."""
     tests = ROOT / "tests"
