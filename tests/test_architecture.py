@@ -26,14 +26,15 @@ MAY_IMPORT = {
     "rollout": {"models", "schemas"},
     "training": {"scoring", "models", "schemas"},
     "engines": {*MIDDLE, "models", "schemas"},
+    "replay": {*MIDDLE, "engines", "models", "schemas"},
     # Adapters implement the Protocols that the inner packages declare, so they look inwards and nobody at them.
-    "adapters": {*MIDDLE, "engines", "operations", "training", "models", "schemas"},
+    "adapters": {*MIDDLE, "engines", "operations", "replay", "training", "models", "schemas"},
     "testing": {*MIDDLE, "engines", "operations", "models", "schemas"},
 }
 """Package to the packages it may import beside itself and the facts (``streaming/*.py``); ``jobs`` may import all."""
 
 VENDORS = {"confluent_kafka", "mlflow", "kafka"}
-SPARK_PACKAGES = {"schemas", "events", "scoring", "delivery", "drift", "rollout", "engines", "training"}
+SPARK_PACKAGES = {"schemas", "events", "scoring", "delivery", "drift", "rollout", "engines", "replay", "training"}
 SPARK_MODULES = {
     "streaming/adapters/session.py",
     "streaming/adapters/mlflow_tracking.py",

@@ -1,0 +1,1 @@
+"""Recorded streams, and sending them through a model once more."""
