@@ -1,0 +1,99 @@
+"""Cutting what is to be replayed into chunks: each of one version, bounded in rows, each partition in its order."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from streaming.models.ref import ModelVersion
+from streaming.offsets import OffsetRange, Ranges
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """Which version scores, and in which role its predictions stand."""
+
+    version: ModelVersion
+    role: str
+
+
+@dataclass(frozen=True)
+class Segment:
+    """Offsets of one partition that one version scores."""
+
+    part: OffsetRange
+    by: Assignment
+
+
+Segments = Mapping[int, Sequence[Segment]]
+"""By partition, in order; what lies between two segments is left out."""
+
+Upto = Mapping[int, int]
+"""By partition, the offset below which everything may be replayed."""
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """What one Spark job replays."""
+
+    number: int
+    by: Assignment
+    ranges: Ranges
+
+    @property
+    def offsets(self) -> int:
+        """How many offsets; not each need hold a record."""
+        return sum(part.end - part.start for part in self.ranges.values())
+
+
+def assigned(ranges: Ranges, by: Assignment) -> dict[int, list[Segment]]:
+    """Let one version score everything."""
+    return {partition: [Segment(part, by)] for partition, part in ranges.items() if part.end > part.start}
+
+
+def ends(segments: Segments) -> dict[int, int]:
+    """Return where each partition's last segment ends."""
+    return {partition: parts[-1].part.end for partition, parts in segments.items() if parts}
+
+
+def remaining(segments: Segments, done: Mapping[int, int]) -> dict[int, list[Segment]]:
+    """Return what is left when each partition is replayed up to the offset in ``done``."""
+    left = {}
+    for partition, parts in segments.items():
+        mark = done.get(partition, 0)
+        cut_off = [Segment(OffsetRange(max(s.part.start, mark), s.part.end), s.by) for s in parts if s.part.end > mark]
+        if cut_off:
+            left[partition] = cut_off
+    return left
+
+
+def cut(segments: Segments, most: int, turns: Iterable[Upto]) -> Iterator[Chunk]:
+    """Yield chunks of at most ``most`` offsets.
+
+    Args:
+        segments: what to replay.
+        most: of one chunk.
+        turns: how far each partition may go by then; taken one by one, each when everything before it is yielded.
+    """
+    left = {partition: deque(parts) for partition, parts in sorted(segments.items())}
+    by: Assignment | None = None
+    number = 0
+    for upto in turns:
+        while ready := {p: parts[0] for p, parts in left.items() if parts and parts[0].part.start < upto.get(p, 0)}:
+            # The version stays as long as it has work: loading another one takes seconds.
+            if by not in [segment.by for segment in ready.values()]:
+                by = next(iter(ready.values())).by
+            same = [p for p, segment in ready.items() if segment.by == by][:most]
+            share = most // len(same)
+            ranges = {p: _take(left[p], min(upto[p], ready[p].part.start + share)) for p in same}
+            yield Chunk(number, ready[same[0]].by, ranges)
+            number += 1
+
+
+def _take(parts: deque[Segment], end: int) -> OffsetRange:
+    first = parts.popleft()
+    if end >= first.part.end:
+        return first.part
+    parts.appendleft(Segment(OffsetRange(end, first.part.end), first.by))
+    return OffsetRange(first.part.start, end)
