@@ -29,7 +29,7 @@ demo: setup  ## Train, stream a season of flights, swap the model on the way, an
 	@$(VENV)/penstock demo
 
 test: setup  ## Run all tests
-	$(VENV)/python -m pytest --numprocesses 2 --dist loadgroup
+	$(VENV)/python -m pytest --numprocesses 2 --dist loadscope
 
 check: setup  ## Lint, format, types and the architecture test
 	$(VENV)/ruff check .

@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -14,24 +14,35 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
     from tests.support.kafka import MakeTopic
+    from tests.support.workers import ByLevel
 
 ROOT = Path(__file__).resolve().parents[1]
 HOME = ROOT / ".penstock"
 LEVELS = ("unit", "spark", "broker", "e2e")
-GROUPS = {"spark": "session", "broker": "session", "e2e": "processes"}
-"""Which levels pytest-xdist keeps in one worker: those of the shared Spark session, and those that start processes."""
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
+def pytest_configure() -> None:
+    """Give pytest-xdist's workers a main module with a file: without one pyspark takes them for doctests and exits."""
+    main = sys.modules["__main__"]
+    if getattr(main, "__file__", None) is None:
+        main.__file__ = __file__
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByLevel:
+    """Say which worker runs what, where there are several."""
+    from tests.support.workers import ByLevel
+
+    return ByLevel(config, log)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give each test the marker of its folder, and its worker; in unit tests a warning is an error."""
+    """Give each test the marker of its folder; in unit tests a warning is an error."""
     tests = ROOT / "tests"
     for item in items:
         level = item.path.relative_to(tests).parts[0]
         if level in LEVELS:
             item.add_marker(level)
-        if level in GROUPS:
-            item.add_marker(pytest.mark.xdist_group(GROUPS[level]))
         if level == "unit":
             item.add_marker(pytest.mark.filterwarnings("error"), append=False)
 
