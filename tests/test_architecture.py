@@ -25,7 +25,9 @@ MAY_IMPORT = {
     "drift": {"events", "models", "schemas"},
     "rollout": {"models", "schemas"},
     "training": {"scoring", "models", "schemas"},
+    "backtest": set(),
     "engines": {*MIDDLE, "models", "schemas"},
+    "batch": {"engines", *MIDDLE, "models", "schemas"},
     "replay": {*MIDDLE, "engines", "models", "schemas"},
     # Adapters implement the Protocols that the inner packages declare, so they look inwards and nobody at them.
     "adapters": {*MIDDLE, "engines", "operations", "replay", "training", "models", "schemas"},
@@ -34,7 +36,18 @@ MAY_IMPORT = {
 """Package to the packages it may import beside itself and the facts (``streaming/*.py``); ``jobs`` may import all."""
 
 VENDORS = {"confluent_kafka", "mlflow", "kafka"}
-SPARK_PACKAGES = {"schemas", "events", "scoring", "delivery", "drift", "rollout", "engines", "replay", "training"}
+SPARK_PACKAGES = {
+    "schemas",
+    "events",
+    "scoring",
+    "delivery",
+    "drift",
+    "rollout",
+    "engines",
+    "replay",
+    "training",
+    "batch",
+}
 SPARK_MODULES = {
     "streaming/adapters/session.py",
     "streaming/adapters/mlflow_tracking.py",
