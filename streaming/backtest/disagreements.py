@@ -1,0 +1,126 @@
+"""The events on which the two sides are furthest apart, with what each said."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+from streaming.backtest.answers import Answers, Floats, Kind
+from streaming.backtest.paired import SIDES
+from streaming.clock import isoformat
+
+
+class Position(NamedTuple):
+    """Where an event is in the recorded topic."""
+
+    partition: int
+    offset: int
+
+
+Values = Callable[[Sequence[Position]], Mapping[Position, bytes | None]]
+"""Fetches events' values; what it leaves out is shown as not kept."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What one side said of an event: its class or number, its score if there are scores, and its version.
+
+    The score is the probability of the positive class of two, else of the predicted one.
+    """
+
+    prediction: str
+    score: float | None
+    model_version: int | None
+
+
+@dataclass(frozen=True)
+class Disagreement:
+    """An event on which the sides differ by ``distance``.
+
+    That is half the sum of the probabilities' differences (0 to 1), or 1 for another class where there are no
+    probabilities; of numbers it is their difference. ``truth`` is empty without a label. ``value`` is the event's
+    value if it is UTF-8, ``value_base64`` if it is not; both are ``None`` if it could not be fetched.
+    """
+
+    partition: int
+    offset: int
+    event_id: str | None
+    event_time: str | None
+    distance: float
+    recorded: Answer
+    candidate: Answer
+    truth: str
+    value: str | None
+    value_base64: str | None
+
+
+def no_values(_: Sequence[Position]) -> Mapping[Position, bytes | None]:
+    """Fetch nothing."""
+    return {}
+
+
+def distances(answers: Answers) -> Floats:
+    """Return how far the sides are apart on each event; 0 where they say the same."""
+    recorded, candidate = answers.sides
+    if answers.kind is Kind.NUMBERS:
+        return np.asarray(np.abs(recorded.number - candidate.number), np.float64)
+    if recorded.probability is None or candidate.probability is None:
+        return np.asarray(recorded.predicted != candidate.predicted, np.float64)
+    return np.asarray(np.abs(recorded.probability - candidate.probability).sum(1) / 2, np.float64)
+
+
+def largest(both: pa.Table, answers: Answers, most: int, values: Values) -> tuple[Disagreement, ...]:
+    """Return the events with the largest distances, the largest first; equal ones in the order of their places."""
+    distance = distances(answers)
+    rows = np.argsort(-distance, kind="stable")[:most]
+    rows = rows[distance[rows] > 0]
+    events = both.take(rows).to_pylist()
+    fetched = values([Position(event["partition"], event["offset"]) for event in events])
+    return tuple(
+        _disagreement(event, answers, int(row), (float(distance[row]), fetched))
+        for event, row in zip(events, rows, strict=True)
+    )
+
+
+def _disagreement(
+    event: Mapping[str, Any], answers: Answers, row: int, found: tuple[float, Mapping[Position, bytes | None]]
+) -> Disagreement:
+    distance, fetched = found
+    place = Position(event["partition"], event["offset"])
+    recorded, candidate = (_answer(event, answers, side, row) for side in SIDES)
+    time = event["event_time"]
+    moment = None if time is None else isoformat(time)
+    text, base64 = _text(fetched.get(place))
+    return Disagreement(
+        *place, event["event_id"], moment, distance, recorded, candidate, _truth(answers, row), text, base64
+    )
+
+
+def _answer(event: Mapping[str, Any], answers: Answers, name: str, row: int) -> Answer:
+    place = SIDES.index(name)
+    side, version = answers.sides[place], event[f"{name}_model_version"]
+    score = None if answers.scores is None else float(answers.scores[place][row])
+    number = answers.kind is Kind.NUMBERS
+    said = repr(float(side.number[row])) if number else answers.classes[int(side.predicted[row])]
+    return Answer(said, score, version)
+
+
+def _truth(answers: Answers, row: int) -> str:
+    if not answers.labelled[row]:
+        return ""
+    truth = float(answers.truth[row])
+    return repr(truth) if answers.kind is Kind.NUMBERS else answers.classes[int(truth)]
+
+
+def _text(value: bytes | None) -> tuple[str | None, str | None]:
+    if value is None:
+        return None, None
+    try:
+        return value.decode(), None
+    except UnicodeDecodeError:
+        return None, b64encode(value).decode()

@@ -1,0 +1,66 @@
+"""What really happened: a file of labels by event id."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+
+from streaming.errors import ConfigurationError
+
+_FORMATS = {".parquet": "parquet", ".csv": "csv", ".json": "json", ".jsonl": "json", ".ndjson": "json"}
+_COMPRESSIONS = (".gz", ".zst", ".bz2", ".xz")
+
+
+def read_labels(path: Path) -> pa.Table:
+    """Read ``event_id`` and ``label`` from Parquet, CSV or JSON lines, the last two also compressed.
+
+    Of several labels of an event the last counts. An event without one is left out.
+
+    Returns:
+        A table with the two columns as text: ``true``, ``1`` and ``1.5`` for such values.
+
+    Raises:
+        ConfigurationError: the file is not there, cannot be read as what its name says, or lacks a column.
+    """
+    table = _read(path)
+    missing = {"event_id", "label"} - set(table.columns)
+    if missing:
+        raise ConfigurationError(
+            f"{path} has no column {' and '.join(sorted(missing))}; labels need event_id and label, it has"
+            f" {', '.join(map(str, table.columns))}"
+        )
+    known = table[table["label"].notna() & table["event_id"].notna()].drop_duplicates("event_id", keep="last")
+    columns = {name: [_text(value) for value in known[name]] for name in ("event_id", "label")}
+    return pa.table(columns, pa.schema([("event_id", pa.string()), ("label", pa.string())]))
+
+
+def _read(path: Path) -> pd.DataFrame:
+    suffixes = [suffix for suffix in path.suffixes if suffix not in _COMPRESSIONS]
+    kind = _FORMATS.get(suffixes[-1] if suffixes else "")
+    try:
+        if kind == "parquet":
+            return pd.read_parquet(path)
+        if kind == "csv":
+            return pd.read_csv(path, dtype={"event_id": str})
+        if kind == "json":
+            return pd.read_json(path, lines=True, dtype={"event_id": str}, convert_dates=False)
+    except (OSError, ValueError) as problem:
+        raise ConfigurationError(f"the labels in {path} cannot be read: {problem}") from problem
+    raise ConfigurationError(f"{path} is not known by its name; use .parquet, .csv or .jsonl")
+
+
+def _text(value: Any) -> str:
+    """Return a label's text, the same whether the file says 1 or 1.0.
+
+    >>> _text(1.0), _text(True), _text("late"), _text(2.5)
+    ('1', 'true', 'late', '2.5')
+    """
+    if isinstance(value, bool) or str(value) in ("True", "False"):
+        return str(value).lower()
+    if isinstance(value, str):
+        return value
+    number = float(value)
+    return str(int(number)) if number.is_integer() else repr(number)

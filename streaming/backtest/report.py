@@ -1,0 +1,48 @@
+"""A comparison as files: ``report.json`` for machines (contract ``backtest_report``) and ``report.html`` for people."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from math import isfinite
+from pathlib import Path
+from typing import Any
+
+from streaming.backtest.comparison import Comparison
+from streaming.backtest.intervals import Measured
+from streaming.backtest.page.page import page
+from streaming.version import __version__
+
+FORMAT = "penstock.backtest.v1"
+
+
+def write_report(comparison: Comparison, folder: Path) -> tuple[Path, Path]:
+    """Write both files into ``folder``, which is made if need be, and return their paths: JSON, HTML."""
+    folder.mkdir(parents=True, exist_ok=True)
+    machines, people = folder / "report.json", folder / "report.html"
+    machines.write_text(json.dumps(as_json(comparison), indent=1, allow_nan=False) + "\n", "utf-8")
+    people.write_text(page(comparison), "utf-8")
+    return machines, people
+
+
+def as_json(comparison: Comparison) -> dict[str, Any]:
+    """Return everything the comparison says; a number that is not defined is null."""
+    found = asdict(comparison)
+    if comparison.labelled is not None:
+        found["labelled"]["metrics"] = [_metric(measured) for measured in comparison.labelled.metrics]
+    plain: dict[str, Any] = _plain({"format": FORMAT, "made_by": f"penstock {__version__}", **found})
+    return plain
+
+
+def _metric(measured: Measured) -> dict[str, Any]:
+    found = asdict(measured)
+    metric = found.pop("metric")
+    return {"name": metric["name"], "higher_is_better": metric["higher_is_better"], **found}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _plain(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(inner) for inner in value]
+    return None if isinstance(value, float) and not isfinite(value) else value

@@ -1,0 +1,124 @@
+"""How differently two sides are distributed on the same events: scores in common bins, and predictions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from streaming.backtest.answers import Answers, Floats, Kind
+
+BINS = 40
+JOINT_BINS = 20
+QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
+_TAIL = 0.005
+"""Of predicted numbers this share at either end goes to the outermost bins: one outlier would empty all others."""
+_FLOOR = 1e-4
+"""A share below it counts as this much in the stability index, which has no value at zero."""
+
+
+@dataclass(frozen=True)
+class Distribution:
+    """One side's scores: events in each bin, and what is said of the scores as they are."""
+
+    counts: tuple[int, ...]
+    mean: float
+    quantiles: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Shift:
+    """Both sides' scores in common bins of ``edges``.
+
+    ``joint`` counts events by recorded score (outer) and the candidate's (inner), in :data:`JOINT_BINS` bins of equal
+    width between the same ends.
+
+    ``ks`` is the largest difference of the shares at or below any score, ``psi`` the population stability index over
+    the recorded deciles, ``jensen_shannon`` the distance (base 2, 0 to 1) over the bins.
+    """
+
+    what: str
+    edges: tuple[float, ...]
+    recorded: Distribution
+    candidate: Distribution
+    joint: tuple[tuple[int, ...], ...]
+    ks: float
+    psi: float
+    jensen_shannon: float
+    correlation: float
+
+
+def score_name(answers: Answers) -> str:
+    """Return what a score is here, in words."""
+    if answers.kind is Kind.NUMBERS:
+        return "prediction"
+    if answers.kind is Kind.TWO_CLASSES:
+        return f"probability of “{answers.classes[answers.positive]}”"
+    return "probability of the predicted class"
+
+
+def shift(what: str, recorded: Floats, candidate: Floats) -> Shift:
+    """Describe both sides' scores; there is at least one event."""
+    edges = _edges(recorded, candidate)
+    low, high = edges[0], edges[-1]
+    sides = [np.clip(side, low, high) for side in (recorded, candidate)]
+    counts = [np.histogram(side, edges)[0] for side in sides]
+    joint = np.histogram2d(sides[0], sides[1], np.linspace(low, high, JOINT_BINS + 1))[0].astype(int)
+    first, second = (
+        Distribution(tuple(map(int, count)), float(side.mean()), tuple(map(float, np.quantile(side, QUANTILES))))
+        for count, side in zip(counts, (recorded, candidate), strict=True)
+    )
+    return Shift(
+        what,
+        tuple(map(float, edges)),
+        first,
+        second,
+        tuple(tuple(map(int, row)) for row in joint),
+        kolmogorov_smirnov(recorded, candidate),
+        stability_index(recorded, candidate),
+        jensen_shannon(counts[0], counts[1]),
+        _correlation(recorded, candidate),
+    )
+
+
+def kolmogorov_smirnov(first: Floats, second: Floats) -> float:
+    """Return the largest distance of the two empirical distribution functions."""
+    first, second = np.sort(first), np.sort(second)
+    every = np.concatenate([first, second])
+    shares = [np.searchsorted(side, every, side="right") / len(side) for side in (first, second)]
+    return float(np.abs(shares[0] - shares[1]).max())
+
+
+def stability_index(reference: Floats, other: Floats) -> float:
+    """Return the population stability index over the reference's deciles: below 0.1 is little, above 0.25 a lot."""
+    cuts = np.unique(np.quantile(reference, np.arange(0.1, 0.95, 0.1)))
+    shares = [
+        np.maximum(np.bincount(np.searchsorted(cuts, side, side="left"), minlength=len(cuts) + 1) / len(side), _FLOOR)
+        for side in (reference, other)
+    ]
+    return float(np.sum((shares[1] - shares[0]) * np.log(shares[1] / shares[0])))
+
+
+def jensen_shannon(first: Floats, second: Floats) -> float:
+    """Return the Jensen-Shannon distance of two histograms, base 2: 0 the same, 1 without overlap."""
+    p, q = first / first.sum(), second / second.sum()
+    middle = (p + q) / 2
+    with np.errstate(divide="ignore", invalid="ignore"):
+        parts = [np.where(side > 0, side * np.log2(side / middle), 0.0).sum() for side in (p, q)]
+    return float(np.sqrt(max(sum(parts) / 2, 0.0)))
+
+
+def _edges(recorded: Floats, candidate: Floats) -> Floats:
+    both = np.concatenate([recorded, candidate])
+    if both.min() >= 0 and both.max() <= 1:
+        return np.linspace(0.0, 1.0, BINS + 1)
+    low, high = np.quantile(both, [_TAIL, 1 - _TAIL])
+    if low == high:
+        low, high = low - 0.5, high + 0.5
+    return np.linspace(low, high, BINS + 1)
+
+
+def _correlation(first: Floats, second: Floats) -> float:
+    if first.std() == 0 or second.std() == 0:
+        return float("nan")
+    return float(np.corrcoef(first, second)[0, 1])
