@@ -53,8 +53,8 @@ class Side:
 class Answers:
     """Both sides on the events that both have predicted, in the pairs' order.
 
-    ``positive`` is the class that a score is about if there are two. ``truth`` is a class, or :data:`UNKNOWN`; with numbers it is a number, or NaN. ``hour`` counts from 1970 and is
-    absent where an event has no time.
+    ``positive`` is the class that a score is about if there are two. ``truth`` is a class, or :data:`UNKNOWN`; with
+    numbers it is a number, or NaN. ``hour`` counts from 1970 and is absent where an event has no time.
     """
 
     kind: Kind

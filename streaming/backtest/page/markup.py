@@ -10,7 +10,7 @@ Child = Element | str | None | Iterable["Child"]
 """An element, a text, nothing, or several of these."""
 
 
-def tag(name: str, *children: Child, **attributes: object) -> Element:
+def tag(name: str, /, *children: Child, **attributes: object) -> Element:
     """Return an element. ``class_`` and ``stroke_width`` become ``class`` and ``stroke-width``.
 
     >>> rendered(tag("p", "<b>", tag("i", "x"), class_="a"))

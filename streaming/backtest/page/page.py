@@ -1,17 +1,100 @@
-"""The whole page."""
+"""The whole page: the answer first, then the reasons for it, then the events."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from streaming.backtest.comparison import Comparison
-from streaming.backtest.page.markup import rendered, tag
+from streaming.backtest.coverage import REFUSED
+from streaming.backtest.page.changes import changes
+from streaming.backtest.page.events import disagreements
+from streaming.backtest.page.markup import Element, rendered, tag
+from streaming.backtest.page.method import method
+from streaming.backtest.page.parts import key
+from streaming.backtest.page.plots import headline
+from streaming.backtest.page.truth import truth_sections
+from streaming.backtest.verdict import Word
+from streaming.backtest.words import plural, share
+from streaming.version import __version__
 
 _STYLE = Path(__file__).with_name("style.css")
+_POLICY = "default-src 'none'; style-src 'unsafe-inline'"
+_ANSWERS = {
+    Word.BETTER: "The candidate is better",
+    Word.WORSE: "The candidate is worse",
+    Word.NOT_TOLD: "This data does not tell",
+    Word.SAME: "Nothing would change",
+}
 
 
 def page(comparison: Comparison) -> str:
-    """Return the page's HTML."""
-    names = comparison.names
-    body = tag("body", tag("h1", f"{names.candidate} against {names.recorded}"), tag("p", comparison.verdict.sentence))
-    return "<!doctype html>\n" + rendered(tag("html", tag("head", tag("meta", charset="utf-8")), body, lang="en"))
+    """Return the page's HTML. It loads nothing and runs nothing, and tells the browser to see to that."""
+    title = f"Would you promote {comparison.names.candidate}?"
+    head = tag(
+        "head",
+        tag("meta", charset="utf-8"),
+        tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        tag("meta", http_equiv="Content-Security-Policy", content=_POLICY),
+        tag("title", title),
+        tag("style", _STYLE.read_text("utf-8")),
+    )
+    body = tag(
+        "body",
+        tag("header", tag("h1", title), tag("p", _about(comparison))),
+        tag("main", _verdict(comparison), _facts(comparison), list(_sections(comparison))),
+        tag("footer", f"Made by Penstock {__version__}. All numbers are in report.json beside this page."),
+    )
+    return "<!doctype html>\n" + rendered(tag("html", head, body, lang="en")) + "\n"
+
+
+def _about(comparison: Comparison) -> list[Element | str]:
+    coverage, names = comparison.coverage, comparison.names
+    when = (
+        f", from {_minute(coverage.first)} to {_minute(coverage.last)} UTC" if coverage.first and coverage.last else ""
+    )
+    return [
+        key("candidate", names.candidate),
+        " against ",
+        key("recorded", names.recorded),
+        f", on {plural(coverage.events, 'event')} of {names.source}{when}.",
+    ]
+
+
+def _minute(time: str) -> str:
+    return time[:16].replace("T", " ")
+
+
+def _verdict(comparison: Comparison) -> Element:
+    verdict, labelled = comparison.verdict, comparison.labelled
+    but = tag("ul", [tag("li", words) for words in verdict.but]) if verdict.but else None
+    words = tag("div", tag("strong", _ANSWERS[verdict.word]), tag("p", verdict.sentence), but)
+    deciding = [found for found in labelled.metrics if found.metric.name == verdict.metric] if labelled else []
+    plot = tag("div", headline(deciding[0])) if deciding and deciding[0].gain.value == deciding[0].gain.value else None
+    return tag("section", words, plot, class_=f"verdict {verdict.word.value.replace(' ', '-')}")
+
+
+def _facts(comparison: Comparison) -> Element:
+    coverage, agreement = comparison.coverage, comparison.agreement
+    before = sum(one.events for one in coverage.outcomes if one.recorded == REFUSED)
+    after = sum(one.events for one in coverage.outcomes if one.candidate == REFUSED)
+    facts = (
+        ("events compared", f"{coverage.both:,}", f"of {coverage.events:,}"),
+        ("same answer", share(agreement.value), f"{share(agreement.low)} to {share(agreement.high)}"),
+        ("with a label", f"{coverage.labelled:,}", f"{share(coverage.labelled / coverage.both)} of those compared"),
+        ("refused by the candidate", f"{after:,}", f"{before:,} on the recorded side"),
+    )
+    return tag("dl", [_fact(*fact) for fact in facts], class_="facts")
+
+
+def _fact(name: str, value: str, more: str) -> Element:
+    return tag("div", tag("dt", name), tag("dd", value, tag("small", more)))
+
+
+def _sections(comparison: Comparison) -> Iterator[Element | None]:
+    truth = list(truth_sections(comparison))
+    yield from truth[:1]
+    yield changes(comparison)
+    yield from truth[1:]
+    yield disagreements(comparison)
+    yield method(comparison)

@@ -1,0 +1,69 @@
+"""The section on what would change, which needs no labels: agreement, and how scores move."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from streaming.backtest.comparison import Comparison
+from streaming.backtest.page.markup import Element, tag
+from streaming.backtest.page.parts import count_table, figure, key, keys, section
+from streaming.backtest.page.plots import distributions, scores_against_each_other
+from streaming.backtest.shift import QUANTILES, Distribution, Shift
+from streaming.backtest.words import number, share, signed
+
+_MOST_CLASSES = 30
+
+
+def changes(comparison: Comparison) -> Element:
+    """Return how differently the two sides answer."""
+    agreement = comparison.agreement
+    lead = (
+        f"Both sides give the same answer to {share(agreement.value)} of the events ({share(agreement.low)} to"
+        f" {share(agreement.high)}). {comparison.coverage.identical:,} answers are equal in every number."
+    )
+    return section("What would change", tag("p", lead), tag("div", list(_figures(comparison)), class_="figures"))
+
+
+def _figures(comparison: Comparison) -> Iterator[Element]:
+    names, shift = comparison.names, comparison.shift
+    if comparison.predictions and len(comparison.classes) <= _MOST_CLASSES:
+        words = "Rows are what was recorded, columns what the candidate says; in percent of the row."
+        table = count_table(comparison.predictions, comparison.classes, ("recorded", "candidate"), "both")
+        yield figure("Answers", words, table)
+    if shift is None:
+        return
+    yield figure("Scores", _moved(shift), _summary(comparison, shift))
+    yield figure("Distribution of the scores", keys(names), distributions(shift))
+    caption = (
+        "Each square holds events with one recorded score and one of the candidate; the fuller, the more. On the dotted"
+        " line the scores are equal, above it the candidate's is higher."
+    )
+    yield figure("Score against score", caption, scores_against_each_other(shift))
+
+
+def _moved(shift: Shift) -> str:
+    how = "little" if shift.psi < 0.1 else "somewhat" if shift.psi < 0.25 else "a lot"
+    return (
+        f"The {shift.what} moves {how}: by {signed(shift.candidate.mean - shift.recorded.mean)} in the mean. That says"
+        " nothing about which side is right."
+    )
+
+
+def _summary(comparison: Comparison, shift: Shift) -> Element:
+    names = comparison.names
+    titles = ("", "mean", *("median" if part == 0.5 else f"{part:.0%} below" for part in QUANTILES))
+    rows = [
+        _distribution(key("recorded", names.recorded), shift.recorded),
+        _distribution(key("candidate", names.candidate), shift.candidate),
+    ]
+    table = tag("table", tag("thead", tag("tr", [tag("th", title) for title in titles])), tag("tbody", rows))
+    figures = (
+        f"Kolmogorov-Smirnov distance {number(shift.ks)}, population stability index {number(shift.psi)} (below 0.1 is"
+        f" little, above 0.25 a lot), Jensen-Shannon distance {number(shift.jensen_shannon)}, correlation"
+        f" {number(shift.correlation)}."
+    )
+    return tag("div", tag("div", table, class_="wide"), tag("p", figures, class_="soft"))
+
+
+def _distribution(name: Element, found: Distribution) -> Element:
+    return tag("tr", tag("th", name), [tag("td", number(value)) for value in (found.mean, *found.quantiles)])

@@ -1,0 +1,85 @@
+"""The section with the largest disagreements: each event, what either side said of it, and the event itself."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+from streaming.backtest.comparison import Comparison
+from streaming.backtest.disagreements import Answer, Disagreement
+from streaming.backtest.page.markup import Child, Element, tag
+from streaming.backtest.page.parts import key, section
+from streaming.backtest.page.plots import two_scores
+from streaming.backtest.words import number, plural
+
+_MOST_CHARACTERS = 4_096
+_SEPARATORS = ((",", ":"), (", ", ": "))
+
+
+def disagreements(comparison: Comparison) -> Element | None:
+    """Return the section; nothing if both sides always say the same."""
+    found = comparison.disagreements
+    if not found:
+        return None
+    lead = (
+        f"The {plural(len(found), 'event')} on which the two are furthest apart. Open one to see the event. If they are"
+        " of one kind, that kind is worth a look before and after a promotion."
+    )
+    shown = [_event(place + 1, one, comparison) for place, one in enumerate(found)]
+    return section("Largest disagreements", tag("p", lead), tag("div", shown, class_="events"))
+
+
+def _event(place: int, one: Disagreement, comparison: Comparison) -> Element:
+    scores = one.recorded.score, one.candidate.score
+    probabilities = scores[0] is not None and scores[1] is not None and comparison.classes
+    summary = tag(
+        "summary",
+        tag("span", f"{place}"),
+        tag("b", one.event_id or f"{one.partition}:{one.offset}"),
+        tag("span", two_scores(scores[0] or 0.0, scores[1] or 0.0) if probabilities else ""),
+        tag("span", key("recorded", _said(one.recorded)), " → ", key("candidate", _said(one.candidate))),
+        tag("span", f"true: {one.truth}" if one.truth else ""),
+    )
+    facts = [(tag("dt", name), tag("dd", value)) for name, value in _facts(one, comparison)]
+    return tag("details", summary, tag("dl", facts), _value(one))
+
+
+def _facts(one: Disagreement, comparison: Comparison) -> Iterator[tuple[str, Child]]:
+    yield "place", f"partition {one.partition}, offset {one.offset}"
+    if one.event_time:
+        yield "event time", one.event_time
+    what = f", {comparison.shift.what}" if comparison.shift and comparison.classes else ""
+    for side, answer in (("recorded", one.recorded), ("candidate", one.candidate)):
+        score = "" if answer.score is None or not comparison.classes else f"{what} {number(answer.score)}"
+        version = f", version {answer.model_version}" if answer.model_version is not None else ""
+        yield side, f"{answer.prediction}{score}{version}"
+    if one.truth:
+        yield "true", one.truth
+
+
+def _said(answer: Answer) -> str:
+    return answer.prediction if answer.score is None else f"{answer.prediction} ({answer.score:.3f})"
+
+
+def _value(one: Disagreement) -> Element:
+    if one.value is None and one.value_base64 is None:
+        return tag("p", "The event's value was not kept.", class_="soft")
+    if one.value is None:
+        return tag("pre", f"not UTF-8; in base64:\n{one.value_base64}"[:_MOST_CHARACTERS])
+    text = pretty(one.value)
+    cut = f"\n... of {len(text):,} characters; report.json has all" if len(text) > _MOST_CHARACTERS else ""
+    return tag("pre", text[:_MOST_CHARACTERS] + cut)
+
+
+def pretty(text: str) -> str:
+    r"""Return JSON with a line for each member, if nothing but its spaces change by that; else the text as it is.
+
+    >>> pretty('{"a":1}'), pretty('{"a":1.50}')
+    ('{\n "a": 1\n}', '{"a":1.50}')
+    """
+    try:
+        found = json.loads(text)
+        same = any(json.dumps(found, ensure_ascii=False, separators=pair) == text for pair in _SEPARATORS)
+    except (ValueError, RecursionError):
+        return text
+    return json.dumps(found, ensure_ascii=False, indent=1) if same else text

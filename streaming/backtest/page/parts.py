@@ -1,0 +1,47 @@
+"""Parts that several sections use: figures, the sides' keys, tables of counts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from streaming.backtest.options import Names
+from streaming.backtest.page.markup import Child, Element, tag
+from streaming.backtest.tables import Counts
+from streaming.backtest.words import share
+
+
+def section(title: str, *children: Child) -> Element:
+    """Return a section under its title."""
+    return tag("section", tag("h2", title), children)
+
+
+def figure(title: str, caption: Child, plot: Child) -> Element:
+    """Return a plot or table under its title and what to see in it."""
+    return tag("figure", tag("h3", title), tag("figcaption", caption), plot)
+
+
+def keys(names: Names) -> Element:
+    """Return which mark is which side's."""
+    return tag("span", key("recorded", f"╌ ○ {names.recorded}"), " and ", key("candidate", f"━ ● {names.candidate}"))
+
+
+def key(side: str, name: str) -> Element:
+    """Return a side's name in its colour."""
+    return tag("span", name, class_=f"key {side}")
+
+
+def count_table(counts: Counts, classes: Sequence[str], words: tuple[str, str], side: str) -> Element:
+    """Return counts by two classes, with each row's shares; ``words`` name the rows' and the columns' side."""
+    head = tag("tr", tag("th", f"{words[0]} ↓  {words[1]} →"), [tag("th", name) for name in classes])
+    rows = [
+        tag("tr", tag("th", name), [_count(count, sum(row)) for count in row])
+        for name, row in zip(classes, counts, strict=True)
+    ]
+    table = tag("table", tag("thead", head), tag("tbody", rows), class_=f"of-{side}")
+    return tag("div", table, class_="wide")
+
+
+def _count(count: int, total: int) -> Element:
+    part = count / total if total else 0.0
+    words = tag("small", share(part) if total else "")
+    return tag("td", f"{count:,}", words, class_="count", style=f"--share:{part:.3f}")

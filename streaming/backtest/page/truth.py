@@ -1,0 +1,107 @@
+"""The sections that need labels: metrics, right and wrong, thresholds, calibration."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from streaming.backtest.comparison import Comparison, Labelled
+from streaming.backtest.intervals import Measured
+from streaming.backtest.page.markup import Element, tag
+from streaming.backtest.page.parts import count_table, figure, keys, section
+from streaming.backtest.page.plots import by_threshold, calibrations, gain
+from streaming.backtest.words import number, plural, signed, span
+
+_MOST_CLASSES = 30
+"""A larger confusion table is left to ``report.json``."""
+
+
+def truth_sections(comparison: Comparison) -> Iterator[Element]:
+    """Return what the labels tell; nothing without labels."""
+    labelled = comparison.labelled
+    if labelled is None:
+        return
+    yield _metrics(comparison, labelled)
+    if labelled.confusion and len(comparison.classes) <= _MOST_CLASSES:
+        yield _confusion(comparison, labelled)
+    if labelled.curves:
+        yield _thresholds(comparison, labelled)
+        yield _calibration(comparison, labelled)
+
+
+def _metrics(comparison: Comparison, labelled: Labelled) -> Element:
+    deciding = comparison.verdict.metric
+    events = plural(comparison.coverage.labelled, "labelled event")
+    lead = (
+        f"Both sides judged on the same {events}. Right of the line the candidate is better; a bar that crosses the"
+        " line may be chance. Each bar has a scale of its own."
+    )
+    many = (
+        "With several metrics some bar will leave the line by chance alone. The verdict rests on one, which is chosen"
+        " beforehand and marked with a star."
+    )
+    interval = f"{comparison.options.confidence:.0%} interval"
+    titles = ("", "recorded", "candidate", "difference", interval, "worse | better", "")
+    rows = [_metric(found, comparison, starred=found.metric.name == deciding) for found in labelled.metrics]
+    table = tag("table", tag("thead", tag("tr", [tag("th", title) for title in titles])), tag("tbody", rows))
+    return section("By the labels", tag("p", lead), tag("div", table, class_="wide"), tag("p", many, class_="soft"))
+
+
+def _metric(found: Measured, comparison: Comparison, *, starred: bool) -> Element:
+    told = "better" if found.gain.low > 0 else "worse" if found.gain.high < 0 else "open"
+    meaning = found.metric.meaning.format(positive=comparison.positive)
+    less = "" if found.metric.higher_is_better else "; less is better"
+    return tag(
+        "tr",
+        tag("th", f"{found.metric.title}{' ★' if starred else ''}"),
+        tag("td", number(found.recorded.value)),
+        tag("td", number(found.candidate.value)),
+        tag("td", signed(found.difference.value)),
+        tag("td", span(found.difference), class_=told),
+        tag("td", gain(found)),
+        tag("td", f"{meaning}{less}", class_="words"),
+    )
+
+
+def _confusion(comparison: Comparison, labelled: Labelled) -> Element:
+    names = comparison.names
+    tables = [
+        figure(
+            title,
+            "Rows are what was true, columns what was said; in percent of the row.",
+            count_table(counts, comparison.classes, ("true", "said"), side),
+        )
+        for title, side, counts in zip(
+            (names.recorded, names.candidate), ("recorded", "candidate"), labelled.confusion, strict=True
+        )
+    ]
+    return section("Right and wrong", tag("div", tables, class_="figures"))
+
+
+def _thresholds(comparison: Comparison, labelled: Labelled) -> Element:
+    positive = comparison.positive
+    lead = f"If an event were called “{positive}” from a threshold of its score on, whatever the model's own rule is:"
+    recorded, candidate = labelled.curves
+    figures = [
+        figure(
+            "Precision",
+            f"Of the events called “{positive}”, the share that was. It ends where fewer than ten are called so.",
+            by_threshold((recorded.precision, candidate.precision), "precision"),
+        ),
+        figure(
+            "Recall",
+            f"Of the events that were “{positive}”, the share that is called so.",
+            by_threshold((recorded.recall, candidate.recall), "recall"),
+        ),
+    ]
+    grid = tag("div", figures, class_="figures")
+    return section("At other thresholds", tag("p", lead, " ", keys(comparison.names)), grid)
+
+
+def _calibration(comparison: Comparison, labelled: Labelled) -> Element:
+    lead = (
+        "Events sorted by score and cut into tenths: of those with a score near 30%, about 30% should come true. On the"
+        " dotted line they do; above it the model says too little, below it too much. The bars are"
+        f" {comparison.options.confidence:.0%} intervals that take the events as independent."
+    )
+    plot = figure("", keys(comparison.names), calibrations(labelled.calibrations, comparison.positive))
+    return section("Do the probabilities come true?", tag("p", lead), tag("div", plot, class_="figures"))
