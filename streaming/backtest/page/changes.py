@@ -6,12 +6,13 @@ from collections.abc import Iterator
 
 from streaming.backtest.comparison import Comparison
 from streaming.backtest.page.markup import Element, tag
-from streaming.backtest.page.parts import count_table, figure, key, keys, section
+from streaming.backtest.page.parts import count_table, figure, keys, section
 from streaming.backtest.page.plots import distributions, scores_against_each_other
 from streaming.backtest.shift import QUANTILES, Distribution, Shift
 from streaming.backtest.words import number, share, signed
 
 _MOST_CLASSES = 30
+_NAMES = ("mean", *("median" if part == 0.5 else f"{part:.0%} are below" for part in QUANTILES))
 
 
 def changes(comparison: Comparison) -> Element:
@@ -19,9 +20,14 @@ def changes(comparison: Comparison) -> Element:
     agreement = comparison.agreement
     lead = (
         f"Both sides give the same answer to {share(agreement.value)} of the events ({share(agreement.low)} to"
-        f" {share(agreement.high)}). {comparison.coverage.identical:,} answers are equal in every number."
+        f" {share(agreement.high)}). {_identical(comparison)}"
     )
     return section("What would change", tag("p", lead), tag("div", list(_figures(comparison)), class_="figures"))
+
+
+def _identical(comparison: Comparison) -> str:
+    count = comparison.coverage.identical
+    return f"{count:,} answers are equal to the last digit." if count else "No answer is equal to the last digit."
 
 
 def _figures(comparison: Comparison) -> Iterator[Element]:
@@ -34,9 +40,10 @@ def _figures(comparison: Comparison) -> Iterator[Element]:
         return
     yield figure("Scores", _moved(shift), _summary(comparison, shift))
     yield figure("Distribution of the scores", keys(names), distributions(shift))
+    most = max(max(row) for row in shift.joint)
     caption = (
-        "Each square holds events with one recorded score and one of the candidate; the fuller, the more. On the dotted"
-        " line the scores are equal, above it the candidate's is higher."
+        f"Each square holds the events with these two scores, the fullest {most:,}. On the dotted line the scores are"
+        " equal, above it the candidate's is higher."
     )
     yield figure("Score against score", caption, scores_against_each_other(shift))
 
@@ -51,12 +58,12 @@ def _moved(shift: Shift) -> str:
 
 def _summary(comparison: Comparison, shift: Shift) -> Element:
     names = comparison.names
-    titles = ("", "mean", *("median" if part == 0.5 else f"{part:.0%} below" for part in QUANTILES))
+    titles = tag("tr", tag("th"), tag("th", names.recorded), tag("th", names.candidate))
     rows = [
-        _distribution(key("recorded", names.recorded), shift.recorded),
-        _distribution(key("candidate", names.candidate), shift.candidate),
+        tag("tr", tag("th", name), [tag("td", number(value)) for value in values])
+        for name, *values in zip(_NAMES, _values(shift.recorded), _values(shift.candidate), strict=True)
     ]
-    table = tag("table", tag("thead", tag("tr", [tag("th", title) for title in titles])), tag("tbody", rows))
+    table = tag("table", tag("thead", titles), tag("tbody", rows))
     figures = (
         f"Kolmogorov-Smirnov distance {number(shift.ks)}, population stability index {number(shift.psi)} (below 0.1 is"
         f" little, above 0.25 a lot), Jensen-Shannon distance {number(shift.jensen_shannon)}, correlation"
@@ -65,5 +72,5 @@ def _summary(comparison: Comparison, shift: Shift) -> Element:
     return tag("div", tag("div", table, class_="wide"), tag("p", figures, class_="soft"))
 
 
-def _distribution(name: Element, found: Distribution) -> Element:
-    return tag("tr", tag("th", name), [tag("td", number(value)) for value in (found.mean, *found.quantiles)])
+def _values(found: Distribution) -> tuple[float, ...]:
+    return (found.mean, *found.quantiles)

@@ -10,7 +10,7 @@ from streaming.backtest.page.markup import Child, Element, tag
 
 WIDTH = 440
 HEIGHT = 280
-_LEFT, _RIGHT, _TOP, _BOTTOM = 52, 12, 12, 46
+_LEFT, _RIGHT, _TOP, _BOTTOM = 60, 12, 12, 46
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import isfinite
 from pathlib import Path
 
 from streaming.backtest.comparison import Comparison
@@ -11,7 +12,7 @@ from streaming.backtest.page.changes import changes
 from streaming.backtest.page.events import disagreements
 from streaming.backtest.page.markup import Element, rendered, tag
 from streaming.backtest.page.method import method
-from streaming.backtest.page.parts import key
+from streaming.backtest.page.parts import key, meaning
 from streaming.backtest.page.plots import headline
 from streaming.backtest.page.truth import truth_sections
 from streaming.backtest.verdict import Word
@@ -50,28 +51,33 @@ def page(comparison: Comparison) -> str:
 
 def _about(comparison: Comparison) -> list[Element | str]:
     coverage, names = comparison.coverage, comparison.names
-    when = (
-        f", from {_minute(coverage.first)} to {_minute(coverage.last)} UTC" if coverage.first and coverage.last else ""
-    )
+    when: list[Element | str] = []
+    if coverage.first and coverage.last:
+        when = [", from ", _minute(coverage.first), " to ", _minute(coverage.last), " UTC"]
     return [
         key("candidate", names.candidate),
         " against ",
         key("recorded", names.recorded),
-        f", on {plural(coverage.events, 'event')} of {names.source}{when}.",
+        f", on {plural(coverage.events, 'event')} of {names.source}",
+        *when,
+        ".",
     ]
 
 
-def _minute(time: str) -> str:
-    return time[:16].replace("T", " ")
+def _minute(time: str) -> Element:
+    return tag("span", time[:16].replace("T", " "), class_="whole")
 
 
 def _verdict(comparison: Comparison) -> Element:
     verdict, labelled = comparison.verdict, comparison.labelled
     but = tag("ul", [tag("li", words) for words in verdict.but]) if verdict.but else None
-    words = tag("div", tag("strong", _ANSWERS[verdict.word]), tag("p", verdict.sentence), but)
-    deciding = [found for found in labelled.metrics if found.metric.name == verdict.metric] if labelled else []
-    plot = tag("div", headline(deciding[0])) if deciding and deciding[0].gain.value == deciding[0].gain.value else None
-    return tag("section", words, plot, class_=f"verdict {verdict.word.value.replace(' ', '-')}")
+    words = [tag("strong", _ANSWERS[verdict.word]), tag("p", verdict.sentence), but]
+    plot = None
+    for found in labelled.metrics if labelled else ():
+        if found.metric.name == verdict.metric and isfinite(found.difference.value):
+            words.append(tag("p", f"{found.metric.title}: {meaning(found, comparison.positive)}.", class_="soft"))
+            plot = tag("div", headline(found))
+    return tag("section", tag("div", words), plot, class_=f"verdict {verdict.word.value.replace(' ', '-')}")
 
 
 def _facts(comparison: Comparison) -> Element:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from streaming.backtest.intervals import Measured
 from streaming.backtest.options import Names
 from streaming.backtest.page.markup import Child, Element, tag
 from streaming.backtest.tables import Counts
@@ -17,12 +18,18 @@ def section(title: str, *children: Child) -> Element:
 
 def figure(title: str, caption: Child, plot: Child) -> Element:
     """Return a plot or table under its title and what to see in it."""
-    return tag("figure", tag("h3", title), tag("figcaption", caption), plot)
+    return tag("figure", tag("h3", title) if title else None, tag("figcaption", caption), plot)
 
 
 def keys(names: Names) -> Element:
     """Return which mark is which side's."""
     return tag("span", key("recorded", f"╌ ○ {names.recorded}"), " and ", key("candidate", f"━ ● {names.candidate}"))
+
+
+def meaning(found: Measured, positive: str) -> str:
+    """Return what a metric says, in words."""
+    less = "" if found.metric.higher_is_better else "; less is better"
+    return found.metric.meaning.format(positive=positive) + less
 
 
 def key(side: str, name: str) -> Element:

@@ -39,7 +39,7 @@ def _outline(frame: Frame, edges: Sequence[float], found: Distribution, side: st
 def scores_against_each_other(shift: Shift) -> Element:
     """Return a map of the events: the recorded score across, the candidate's upwards."""
     low, high = shift.edges[0], shift.edges[-1]
-    frame = Frame(_score_axis(shift, "recorded"), _score_axis(shift, "candidate"))
+    frame = Frame(_score_axis(shift, "recorded score"), _score_axis(shift, "candidate's score"))
     most = max(max(row) for row in shift.joint)
     step = (high - low) / JOINT_BINS
     cells = [

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from streaming.backtest.comparison import Comparison, Labelled
 from streaming.backtest.intervals import Measured
 from streaming.backtest.page.markup import Element, tag
-from streaming.backtest.page.parts import count_table, figure, keys, section
+from streaming.backtest.page.parts import count_table, figure, keys, meaning, section
 from streaming.backtest.page.plots import by_threshold, calibrations, gain
 from streaming.backtest.words import number, plural, signed, span
 
@@ -40,25 +40,23 @@ def _metrics(comparison: Comparison, labelled: Labelled) -> Element:
         " beforehand and marked with a star."
     )
     interval = f"{comparison.options.confidence:.0%} interval"
-    titles = ("", "recorded", "candidate", "difference", interval, "worse | better", "")
+    titles = ("", "recorded", "candidate", f"difference, {interval}", "worse | better")
     rows = [_metric(found, comparison, starred=found.metric.name == deciding) for found in labelled.metrics]
     table = tag("table", tag("thead", tag("tr", [tag("th", title) for title in titles])), tag("tbody", rows))
-    return section("By the labels", tag("p", lead), tag("div", table, class_="wide"), tag("p", many, class_="soft"))
+    return section(
+        "By the labels", tag("p", lead), tag("div", table, class_="wide metrics"), tag("p", many, class_="soft")
+    )
 
 
 def _metric(found: Measured, comparison: Comparison, *, starred: bool) -> Element:
     told = "better" if found.gain.low > 0 else "worse" if found.gain.high < 0 else "open"
-    meaning = found.metric.meaning.format(positive=comparison.positive)
-    less = "" if found.metric.higher_is_better else "; less is better"
     return tag(
         "tr",
-        tag("th", f"{found.metric.title}{' ★' if starred else ''}"),
+        tag("th", f"{found.metric.title}{' ★' if starred else ''}", tag("small", meaning(found, comparison.positive))),
         tag("td", number(found.recorded.value)),
         tag("td", number(found.candidate.value)),
-        tag("td", signed(found.difference.value)),
-        tag("td", span(found.difference), class_=told),
+        tag("td", signed(found.difference.value), tag("small", span(found.difference), class_=told)),
         tag("td", gain(found)),
-        tag("td", f"{meaning}{less}", class_="words"),
     )
 
 
