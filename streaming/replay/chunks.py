@@ -49,7 +49,7 @@ class Chunk:
 
 def assigned(ranges: Ranges, by: Assignment) -> dict[int, list[Segment]]:
     """Let one version score everything."""
-    return {partition: [Segment(part, by)] for partition, part in ranges.items() if part.end > part.start}
+    return {partition: [Segment(part, by)] if part.end > part.start else [] for partition, part in ranges.items()}
 
 
 def ends(segments: Segments) -> dict[int, int]:

@@ -145,6 +145,11 @@ class RecordingWriter:
             self._files[partition] = _PartitionFile(self._folder, self._topic, partition)
         self._files[partition].add(record)
 
+    def flush(self, partition: int) -> None:
+        """Keep nothing of a partition in memory, as after its last record."""
+        if partition in self._files:
+            self._files[partition].flush()
+
     def finish(self, topic_id: str, ranges: Mapping[int, OffsetRange]) -> None:
         """Write what is left, and the manifest; ``ranges`` are the offsets that were read."""
         parts = {}
@@ -195,15 +200,17 @@ class _PartitionFile:
         self._waiting.append(record)
         self._bytes += len(record.value or b"") + len(record.key or b"")
         if len(self._waiting) >= _GROUP_ROWS or self._bytes >= _GROUP_BYTES:
-            self._flush()
+            self.flush()
 
     def close(self) -> int:
         """Return the rows written."""
-        self._flush()
+        self.flush()
         self._writer.close()
+        with self.path.open("rb") as file:
+            os.fsync(file.fileno())
         return self._rows
 
-    def _flush(self) -> None:
+    def flush(self) -> None:
         if not self._waiting:
             return
         offsets, timestamps, keys, values, headers = zip(*self._waiting, strict=True)
@@ -251,10 +258,8 @@ def _digest(topic: str, topic_id: str, parts: Mapping[int, Part]) -> str:
 
 
 def _sha256(path: Path) -> str:
-    """Digest a file, which is on the disk afterwards and not only on its way there."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
-        os.fsync(file.fileno())
         while block := file.read(_BLOCK):
             digest.update(block)
     return digest.hexdigest()

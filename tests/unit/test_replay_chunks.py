@@ -102,7 +102,10 @@ def test_a_version_stays_while_it_has_work() -> None:
 
 
 def test_one_version_takes_what_is_not_empty() -> None:
-    assert assigned({0: OffsetRange(3, 3), 1: OffsetRange(1, 2)}, by(1)) == {1: [Segment(OffsetRange(1, 2), by(1))]}
+    assert assigned({0: OffsetRange(3, 3), 1: OffsetRange(1, 2)}, by(1)) == {
+        0: [],
+        1: [Segment(OffsetRange(1, 2), by(1))],
+    }
 
 
 @dataclass

@@ -15,7 +15,9 @@ from streaming.replay.chunks import Segment
 from streaming.replay.served import Books, as_served
 from tests.support.histories import FIRST, HISTORIES, History, played
 
-LOST_OUTCOME = [("plan", 6), ("write", 6), ("lose_checkpoint", 1), ("plan", 6), ("finish", 1)]
+SERVED_BEFORE = [("plan", 6), ("finish", 1)]
+LOST_OUTCOME = [*SERVED_BEFORE, ("plan", 6), ("write", 6), ("lose_checkpoint", 1), ("plan", 5), ("finish", 1)]
+RECORDED_TWICE = [("plan", 2), ("write", 2), ("record", 1), ("record", 1)]
 GIVEN_UP = [("plan", 6), ("write", 2), ("roll_back", 1), ("write", 2), ("crash", 1), ("finish", 1), ("skip", 3)]
 
 
@@ -42,6 +44,7 @@ def test_the_segments_agree_with_what_is_answered_offset_by_offset(moves: list[t
 
 
 @given(HISTORIES)
+@example(RECORDED_TWICE)
 @settings(max_examples=100, deadline=None)
 def test_segments_are_in_order_and_as_long_as_their_version_served(moves: list[tuple[str, int]]) -> None:
     history = played(moves)
