@@ -13,6 +13,7 @@ from streaming.backtest.comparison import Comparison
 from streaming.backtest.disagreements import Answer, Disagreement
 from streaming.backtest.intervals import Measured
 from streaming.backtest.verdict import Word
+from streaming.backtest.words import number, share, signed, span
 
 _STYLES = {Word.BETTER: "bold green", Word.WORSE: "bold red", Word.NOT_TOLD: "bold yellow", Word.SAME: "bold"}
 _MOST_LISTED = 5
@@ -35,18 +36,19 @@ def show_comparison(console: Console, comparison: Comparison) -> None:
 def _facts(comparison: Comparison) -> Table:
     coverage, agreement = comparison.coverage, comparison.agreement
     table = Table.grid(padding=(0, 2))
-    ends = f"{agreement.low:.2%} to {agreement.high:.2%}"
+    ends = f"{share(agreement.low)} to {share(agreement.high)}"
     for name, text in (
         ("source", comparison.names.source),
         ("event times", f"{coverage.first} to {coverage.last}" if coverage.first else "not known"),
         ("events", f"{coverage.events:,}, of which both sides predicted {coverage.both:,}"),
         ("with a label", f"{coverage.labelled:,}"),
-        ("agreement", f"{agreement.value:.2%} ({ends}); {coverage.identical:,} equal in every number"),
+        ("agreement", f"{share(agreement.value)} ({ends}); {coverage.identical:,} equal to the last digit"),
     ):
         table.add_row(Text(name, style="dim"), Text(_one_line(text)))
     if (shift := comparison.shift) is not None:
-        moved = f"{shift.recorded.mean:.4f} → {shift.candidate.mean:.4f}"
-        words = f"{shift.what}: mean {moved}, Kolmogorov-Smirnov {shift.ks:.3f}, stability index {shift.psi:.3f}"
+        moved = f"{number(shift.recorded.mean)} → {number(shift.candidate.mean)}"
+        distances = f"Kolmogorov-Smirnov {number(shift.ks)}, stability index {number(shift.psi)}"
+        words = f"{shift.what}: mean {moved}, {distances}"
         table.add_row(Text("scores", style="dim"), Text(_one_line(words)))
     return table
 
@@ -59,10 +61,10 @@ def _metrics(metrics: Iterable[Measured], confidence: float) -> Table:
         told = found.gain.low > 0 or found.gain.high < 0
         table.add_row(
             found.metric.title,
-            f"{found.recorded.value:.4f}",
-            f"{found.candidate.value:.4f}",
-            f"{found.difference.value:+.4f}",
-            f"{found.difference.low:+.4f} to {found.difference.high:+.4f}",
+            number(found.recorded.value),
+            number(found.candidate.value),
+            signed(found.difference.value),
+            span(found.difference),
             Text(word, style=style) if told else Text("not told", style="dim"),
         )
     return table

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from streaming.backtest.classes import Meaning, Used, in_order, matched, meaning, used
+from streaming.backtest.labels import SCHEMA as LABELS
 from streaming.backtest.paired import SIDES
 from streaming.errors import ConfigurationError
 
@@ -192,6 +193,7 @@ def _positive(classes: tuple[str, ...], wanted: str) -> int:
 def _truth(both: pa.Table, labels: pa.Table | None) -> pd.Series[str]:
     if labels is None:
         return pd.Series([None] * both.num_rows, dtype="object")
+    labels = labels.select(LABELS.names).cast(LABELS)
     found = labels["label"].take(pc.index_in(both["event_id"], labels["event_id"].combine_chunks()))
     if both.num_rows and found.null_count == both.num_rows:
         raise ConfigurationError(

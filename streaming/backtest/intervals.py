@@ -92,7 +92,7 @@ def expanded_tail(confidence: float, units: int) -> float:
     """Return the share to leave out at either end, so that few units give wide intervals as Student's t does.
 
     >>> round(expanded_tail(0.95, 1_000_000), 4), round(expanded_tail(0.95, 20), 4)
-    (0.025, 0.016)
+    (0.025, 0.0159)
     """
     z = NormalDist().inv_cdf((1 + confidence) / 2)
     free = max(units - 1, 1)

@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from streaming.errors import ConfigurationError
 
+SCHEMA = pa.schema([("event_id", pa.string()), ("label", pa.string())])
 _FORMATS = {".parquet": "parquet", ".csv": "csv", ".json": "json", ".jsonl": "json", ".ndjson": "json"}
 _COMPRESSIONS = (".gz", ".zst", ".bz2", ".xz")
 
@@ -34,7 +35,7 @@ def read_labels(path: Path) -> pa.Table:
         )
     known = table[table["label"].notna() & table["event_id"].notna()].drop_duplicates("event_id", keep="last")
     columns = {name: [_text(value) for value in known[name]] for name in ("event_id", "label")}
-    return pa.table(columns, pa.schema([("event_id", pa.string()), ("label", pa.string())]))
+    return pa.table(columns, SCHEMA)
 
 
 def _read(path: Path) -> pd.DataFrame:

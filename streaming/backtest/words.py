@@ -49,12 +49,12 @@ def share(value: float) -> str:
 
 
 def span(found: Estimate) -> str:
-    """Return the interval of a difference.
+    """Return a difference's interval.
 
     >>> span(Estimate(0.0, -0.01, 0.02))
     '-0.0100 to +0.0200'
     """
-    return f"{signed(found.low)} to {signed(found.high)}"
+    return f"{signed(found.low)} to {signed(found.high)}" if isfinite(found.value) else NOT_DEFINED
 
 
 def plural(count: int, one: str) -> str:

@@ -1,35 +1,195 @@
-"""The report's files."""
+"""The reports: JSON that keeps its contract, a page that shows whatever an event holds and lets none of it act."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
+from html.parser import HTMLParser
+from io import StringIO
 from pathlib import Path
+from typing import Any
 
-import pyarrow as pa
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
+from rich.console import Console
 
-from streaming.backtest.comparison import compare
-from streaming.backtest.options import Names
+from jobs.backtest_display import show_comparison
+from streaming.backtest.comparison import Comparison, compare
+from streaming.backtest.disagreements import Position
+from streaming.backtest.options import Names, Options
+from streaming.backtest.page.page import page
 from streaming.backtest.paired import pair
-from streaming.backtest.report import write_report
+from streaming.backtest.report import as_json, write_report
+from streaming.backtest.words import share
+from tests.support.backtests import NAMES, a_comparison, labels, side, times
+
+CONTRACT = json.loads((Path(__file__).parents[2] / "schemas" / "contracts" / "backtest_report.json").read_text("utf-8"))
+OPTIONS = Options(replicates=20)
+HOSTILE = "</pre><script>alert(1)</script><img src=x onerror=alert(2)>\"'&lt;\x1b[2J\u202e]]>--><style>*{}</style>"
 
 
-def side(scores: list[float], version: int) -> pa.Table:
-    return pa.table(
-        {
-            "partition": [0] * len(scores),
-            "offset": list(range(len(scores))),
-            "event_id": [f"e{place}" for place in range(len(scores))],
-            "prediction": [float(score > 0.5) for score in scores],
-            "probability": [[1 - score, score] for score in scores],
-            "model_version": [version] * len(scores),
-        }
+class Page(HTMLParser):
+    """What a browser would make of it: the elements, their attributes, and the text."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.open: list[str] = []
+        self.text = ""
+        self.feed(html)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+        if tag not in ("meta",):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text += data if self.open[-1:] != ["style"] else ""
+
+    @property
+    def shape(self) -> list[tuple[str, tuple[str, ...]]]:
+        return [(tag, tuple(attributes)) for tag, attributes in self.elements]
+
+
+def two_events(word: str, value: bytes | None) -> Comparison:
+    """A comparison in which a word stands wherever data can put one."""
+    first = side([0.1, 0.9], event_id=[word, "b"], label=["no", word], reason=[None, None])
+    second = side([0.8, 0.2], 2, event_id=[word, "b"], label=[word, "no"])
+
+    def values(places: Sequence[Position]) -> Mapping[Position, bytes | None]:
+        return dict.fromkeys(places, value)
+
+    return compare(pair(first, second), Names(word, word, word), None, values, OPTIONS)
+
+
+def three_kinds() -> list[Any]:
+    many = [[0.5, 0.3, 0.2], [0.1, 0.1, 0.8]]
+    several = pair(
+        side([0.1, 0.2], probability=many, prediction=[0.0, 2.0]),
+        side([0.1, 0.2], probability=many[::-1], prediction=[2.0, 0.0]),
     )
+    numbers = pair(
+        *(side([0.1, 0.2], probability=[None] * 2, prediction=[-more, 7.25]) for more in (1e9, 2.0)),
+    )
+    bare = pair(*(side([0.1], probability=[None], prediction=[code]) for code in (0.0, 1.0)))
+    return [
+        pytest.param(a_comparison(), id="two classes with labels and times"),
+        pytest.param(a_comparison(1_000, (0.7, 2.0)), id="a worse candidate by days"),
+        pytest.param(two_events("yes", None), id="without labels"),
+        pytest.param(compare(several, NAMES, labels(["0", "1"]), options=OPTIONS), id="several classes"),
+        pytest.param(compare(numbers, NAMES, labels([1, 2]), options=OPTIONS), id="numbers"),
+        pytest.param(compare(bare, NAMES, labels(["0"]), options=OPTIONS), id="no probabilities"),
+        pytest.param(compare(pair(side([0.4]), side([0.4])), NAMES, labels(["0"]), options=OPTIONS), id="one event"),
+    ]
 
 
-def test_both_files_are_written_and_the_json_has_no_nan(tmp_path: Path) -> None:
-    comparison = compare(pair(side([0.1, 0.9], 1), side([0.2, 0.4], 2)), Names("v1", "v2", "features"))
-    machines, people = write_report(comparison, tmp_path / "report")
-    found = json.loads(machines.read_text(), parse_constant=pytest.fail)
-    assert (found["format"], found["verdict"]["word"]) == ("penstock.backtest.v1", "not told")
-    assert people.read_text().startswith("<!doctype html>")
+every_kind = pytest.mark.parametrize("comparison", three_kinds())
+
+
+@every_kind
+def test_both_files_are_written_and_the_json_keeps_its_contract(comparison: Comparison, tmp_path: Path) -> None:
+    machines, people = write_report(comparison, tmp_path / "new" / "report")
+    found = json.loads(machines.read_text("utf-8"), parse_constant=pytest.fail)
+    Draft202012Validator(CONTRACT).validate(found)
+    assert found == as_json(comparison)
+    assert people.read_text("utf-8") == page(comparison)
+
+
+def test_the_contract_names_every_field_and_no_other() -> None:
+    found = as_json(a_comparison())
+    assert set(CONTRACT["properties"]) == set(CONTRACT["required"]) == set(found)
+    assert CONTRACT["additionalProperties"] is False
+    assert set(CONTRACT["$defs"]["labelled"]["properties"]) == set(found["labelled"])
+    assert set(CONTRACT["$defs"]["disagreement"]["properties"]) == set(found["disagreements"][0])
+
+
+@every_kind
+def test_the_page_loads_nothing_runs_nothing_and_is_well_formed(comparison: Comparison) -> None:
+    html = page(comparison)
+    found = Page(html)
+    assert found.open == []
+    assert {tag for tag, _ in found.elements}.isdisjoint({"script", "link", "img", "iframe", "object", "use", "image"})
+    names = {name for _, attributes in found.elements for name in attributes}
+    assert names.isdisjoint({"src", "href", "xlink:href", "srcset", "action"})
+    assert not [name for name in names if name.startswith("on")]
+    assert "url(" not in html
+    assert "@import" not in html
+    assert "http" not in html.replace("http-equiv", "")
+    assert "default-src 'none'" in html
+    assert "nan" not in {word for _, attributes in found.elements for word in attributes.values()}
+
+
+@every_kind
+def test_every_plot_says_what_it_shows_to_those_who_cannot_see_it(comparison: Comparison) -> None:
+    found = Page(page(comparison))
+    plots = [place for place, (tag, _) in enumerate(found.elements) if tag == "svg"]
+    assert all(found.elements[place][1]["role"] == "img" for place in plots)
+    assert all(found.elements[place + 1][0] == "title" for place in plots)
+
+
+@pytest.mark.parametrize("value", [HOSTILE.encode(), HOSTILE.encode() + b"\xff", json.dumps({"a": HOSTILE}).encode()])
+def test_whatever_an_event_holds_is_text(value: bytes) -> None:
+    tame = Page(page(two_events("x", b"{}")))
+    found = Page(page(two_events(HOSTILE, value)))
+    assert found.shape == tame.shape
+    assert not {"\x1b", "\u202e"} & set(found.text)
+
+
+@settings(max_examples=25)
+@given(st.text(min_size=1).filter(lambda word: word != "no"), st.binary())
+def test_no_text_changes_the_page_or_acts_on_the_terminal(word: str, value: bytes) -> None:
+    comparison = two_events(word, value)
+    found = page(comparison)
+    assert Page(found).shape == Page(page(two_events("x", b"{}"))).shape
+    assert all(char.isprintable() or char in "\n\t" for char in found)
+    assert all(char.isprintable() or char == "\n" for char in printed(comparison))
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        pytest.param('{"a": 1, "b": [2]}', '{\n "a": 1,\n "b": [\n  2\n ]\n}', id="JSON, a member a line"),
+        pytest.param('{"a": 1.50, "a": 2}', '{"a": 1.50, "a": 2}', id="what would not come out the same"),
+        pytest.param("[" * 9_000, "[" * 4_096 + "\n... of 9,000 characters; report.json has all", id="long"),
+    ],
+)
+def test_an_event_is_shown_as_it_is(text: str, shown: str) -> None:
+    assert shown in Page(page(two_events("x", text.encode()))).text
+
+
+def test_the_page_answers_before_it_explains() -> None:
+    text = Page(page(a_comparison())).text
+    answer, metrics, events = (text.index(word) for word in ("The candidate is better", "By the labels", "Largest"))
+    assert answer < metrics < events
+    assert "from 2013-06-01 00:00 to 2013-06-09 07:30 UTC" in text
+
+
+def printed(comparison: Comparison) -> str:
+    out = StringIO()
+    show_comparison(Console(file=out, width=200), comparison)
+    return out.getvalue()
+
+
+@every_kind
+def test_the_terminal_has_verdict_agreement_and_metrics(comparison: Comparison) -> None:
+    text = printed(comparison)
+    assert comparison.verdict.word.value.capitalize() in text
+    assert share(comparison.agreement.value) in text
+    assert "nan" not in text
+    for found in comparison.labelled.metrics if comparison.labelled else ():
+        assert found.metric.title in text
+
+
+def test_a_word_in_brackets_is_no_markup_on_the_terminal() -> None:
+    assert "[bold]x[/bold]" in printed(two_events("[bold]x[/bold]", None))
+
+
+def test_times_are_spelled_out_once() -> None:
+    made = side([0.1, 0.9], event_time=times(2))
+    assert compare(pair(made, made), NAMES).coverage.last == "2013-06-01T00:30:00.000Z"

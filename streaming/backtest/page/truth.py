@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import isfinite
 
 from streaming.backtest.comparison import Comparison, Labelled
 from streaming.backtest.intervals import Measured
@@ -56,7 +57,7 @@ def _metric(found: Measured, comparison: Comparison, *, starred: bool) -> Elemen
         tag("td", number(found.recorded.value)),
         tag("td", number(found.candidate.value)),
         tag("td", signed(found.difference.value), tag("small", span(found.difference), class_=told)),
-        tag("td", gain(found)),
+        tag("td", gain(found) if isfinite(found.difference.value) else ""),
     )
 
 

@@ -1,0 +1,127 @@
+"""The metrics, against scikit-learn's."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn import metrics as reference
+
+from streaming.backtest.answers import Answers, Floats, Kind, Side
+from streaming.backtest.metrics import judge
+
+scores = st.sampled_from([0.05, 0.2, 0.4, 0.5, 0.6, 0.9]) | st.floats(0.01, 0.99)
+"""Few values among them, so that there are ties."""
+weights = st.integers(0, 3)
+TWO = st.lists(st.tuples(st.integers(0, 1), scores, weights), min_size=2, max_size=40)
+three_scores = st.lists(scores, min_size=3, max_size=3)
+THREE = st.lists(st.tuples(st.integers(0, 2), three_scores, weights), min_size=1, max_size=40)
+NUMBERS = st.lists(st.tuples(st.floats(-9, 9), st.floats(-9, 9), weights), min_size=1, max_size=40)
+
+
+def answers(kind: Kind, truth: Any, made: Side) -> Answers:
+    classes = 0 if made.probability is None else made.probability.shape[1]
+    names = tuple(str(number) for number in range(classes))
+    return Answers(kind, names, 1, made, made, np.asarray(truth, np.float64), None)
+
+
+def measured(found: Answers, weight: Floats) -> dict[str, float]:
+    made = judge(found, found.recorded)
+    return dict(zip((metric.name for metric in made.metrics), made(weight).tolist(), strict=True))
+
+
+def repeated(rows: list[tuple[Any, Any, int]]) -> tuple[list[Any], list[Any]]:
+    """The rows as a plain list in which one with weight 3 stands three times."""
+    copies = [(truth, said) for truth, said, times in rows for _ in range(times)]
+    return [truth for truth, _ in copies], [said for _, said in copies]
+
+
+def weights_of(rows: Sequence[tuple[Any, Any, int]]) -> Floats:
+    return np.array([float(times) for _, _, times in rows])
+
+
+@given(TWO)
+def test_two_classes(rows: list[tuple[int, float, int]]) -> None:
+    truth, score = (np.array(column) for column in repeated(rows))
+    if len(set(truth.tolist())) < 2:
+        return
+    said = score > 0.5
+    every = np.array([row[1] for row in rows])
+    made = Side(every, (every > 0.5).astype(np.int64), np.column_stack([1 - every, every]))
+    found = measured(answers(Kind.TWO_CLASSES, [row[0] for row in rows], made), weights_of(rows))
+    assert found == pytest.approx(
+        {
+            "auc": reference.roc_auc_score(truth, score),
+            "average_precision": reference.average_precision_score(truth, score),
+            "accuracy": reference.accuracy_score(truth, said),
+            "precision": reference.precision_score(truth, said, zero_division=np.nan),
+            "recall": reference.recall_score(truth, said),
+            "f1": reference.f1_score(truth, said),
+            "log_loss": reference.log_loss(truth, score),
+            "brier": reference.brier_score_loss(truth, score),
+        },
+        nan_ok=True,
+    )
+
+
+@given(THREE)
+def test_several_classes(rows: list[tuple[int, list[float], int]]) -> None:
+    truth, said = repeated(rows)
+    if not truth:
+        return
+    every = np.array([np.array(row[1]) / sum(row[1]) for row in rows])
+    probability = np.array([np.array(row) / sum(row) for row in said])
+    made = Side(every[:, 0], every.argmax(1), every)
+    found = measured(answers(Kind.SEVERAL_CLASSES, [row[0] for row in rows], made), weights_of(rows))
+    predicted = probability.argmax(1)
+    present = sorted(set(truth))
+    expected = {
+        "accuracy": reference.accuracy_score(truth, predicted),
+        "macro_recall": reference.recall_score(truth, predicted, labels=present, average="macro", zero_division=0),
+        "macro_f1": reference.f1_score(truth, predicted, average="macro"),
+        "log_loss": reference.log_loss(truth, probability, labels=[0, 1, 2]),
+    }
+    assert found == pytest.approx(expected)
+
+
+@given(NUMBERS)
+def test_numbers(rows: list[tuple[float, float, int]]) -> None:
+    truth, said = repeated(rows)
+    if not truth:
+        return
+    made = Side(np.array([row[1] for row in rows]), np.zeros(len(rows), np.int64), None)
+    found = measured(answers(Kind.NUMBERS, [row[0] for row in rows], made), weights_of(rows))
+    expected = {
+        "mae": reference.mean_absolute_error(truth, said),
+        "rmse": reference.root_mean_squared_error(truth, said),
+    }
+    assert found == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("truth", "undefined"),
+    [
+        pytest.param([1, 1], {"auc", "precision"}, id="only one class: nothing to rank against"),
+        pytest.param([0, 0], {"auc", "average_precision", "recall", "precision", "f1"}, id="and none of the positive"),
+    ],
+)
+def test_what_has_no_value_is_nan_and_no_error(truth: list[int], undefined: set[str]) -> None:
+    score = np.array([0.1, 0.2])
+    made = Side(score, np.zeros(2, np.int64), np.column_stack([1 - score, score]))
+    found = measured(answers(Kind.TWO_CLASSES, truth, made), np.ones(2))
+    assert {name for name, value in found.items() if np.isnan(value)} == undefined
+
+
+def test_without_probabilities_there_is_no_score_to_judge() -> None:
+    made = Side(np.ones(2), np.ones(2, np.int64), None)
+    found = Answers(Kind.TWO_CLASSES, ("0", "1"), 1, made, made, np.array([0.0, 1.0]), None)
+    assert set(measured(found, np.ones(2))) == {"accuracy", "precision", "recall", "f1"}
+
+
+def test_a_class_that_a_model_holds_impossible_costs_much_but_not_without_end() -> None:
+    made = Side(np.ones(1), np.ones(1, np.int64), np.array([[0.0, 1.0]]))
+    assert 30 < measured(answers(Kind.TWO_CLASSES, [0], made), np.ones(1))["log_loss"] < 40
