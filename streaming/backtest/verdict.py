@@ -8,8 +8,8 @@ from enum import Enum
 
 from streaming.backtest.coverage import ABSENT, PREDICTED, REFUSED, Coverage
 from streaming.backtest.intervals import Measured
+from streaming.backtest.labelled import Labelled
 from streaming.backtest.options import Options
-from streaming.errors import ConfigurationError
 
 FEWEST = 30
 """Labelled events that the rarest class must have before anything is said."""
@@ -34,41 +34,21 @@ class Verdict:
     but: tuple[str, ...]
 
 
-def decide(metrics: Sequence[Measured], options: Options, coverage: Coverage, fewest: int) -> Verdict:
-    """Judge the candidate.
-
-    Args:
-        metrics: by the labels; none without labels.
-        options: which metric decides, and the intervals' confidence.
-        coverage: what was compared.
-        fewest: labelled events of the rarest class.
-
-    Raises:
-        ConfigurationError: there is no metric of the wanted name.
-    """
-    deciding = _deciding(metrics, options.metric)
+def decide(labelled: Labelled | None, options: Options, coverage: Coverage) -> Verdict:
+    """Judge the candidate by what the labels tell, if there are any, and by what was compared."""
     missed = _missed(coverage)
     if coverage.identical == coverage.both:
         return Verdict(Word.SAME, "", "On every compared event both sides say exactly the same.", missed)
-    if deciding is None:
+    if labelled is None:
         words = "Without labels nobody can say which side is right. This report shows how much they differ."
         return Verdict(Word.NOT_TOLD, "", words, missed)
-    name = deciding.metric.name
-    if fewest < FEWEST:
-        words = f"The rarest class has {fewest} labelled events; fewer than {FEWEST} tell nothing reliable."
+    name, metrics = labelled.deciding, labelled.metrics
+    if labelled.fewest < FEWEST:
+        words = f"The rarest class has {labelled.fewest} labelled events; fewer than {FEWEST} tell nothing reliable."
         return Verdict(Word.NOT_TOLD, name, words, missed)
+    deciding = next(found for found in metrics if found.metric.name == name)
     word, sentence = _judged(deciding, options.confidence)
     return Verdict(word, name, sentence, (*_objections(word, deciding, metrics), *missed))
-
-
-def _deciding(metrics: Sequence[Measured], wanted: str) -> Measured | None:
-    if not wanted or not metrics:
-        return metrics[0] if metrics else None
-    for found in metrics:
-        if found.metric.name == wanted:
-            return found
-    names = ", ".join(found.metric.name for found in metrics)
-    raise ConfigurationError(f"no metric {wanted!r} can be had here; choose one of {names}")
 
 
 def _judged(found: Measured, confidence: float) -> tuple[Word, str]:

@@ -15,17 +15,18 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 60, 12, 12, 46
 
 @dataclass(frozen=True)
 class Axis:
-    """From ``low`` to ``high``; ``shown`` writes a tick's value."""
+    """From ``low`` to ``high``; ``shown`` writes a tick's value. ``at`` says where ticks are, else round values do."""
 
     title: str
     low: float
     high: float
     shown: Callable[[float], str]
+    at: tuple[float, ...] = ()
 
     @property
-    def ticks(self) -> list[float]:
-        """Round values within, about five."""
-        return round_values(self.low, self.high)
+    def ticks(self) -> Sequence[float]:
+        """Where ticks are."""
+        return self.at or round_values(self.low, self.high)
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,10 @@ from streaming.backtest.comparison import Comparison
 from streaming.backtest.coverage import REFUSED
 from streaming.backtest.page.changes import changes
 from streaming.backtest.page.events import disagreements
+from streaming.backtest.page.marks import headline
 from streaming.backtest.page.markup import Element, rendered, tag
 from streaming.backtest.page.method import method
 from streaming.backtest.page.parts import key, meaning
-from streaming.backtest.page.plots import headline
 from streaming.backtest.page.truth import truth_sections
 from streaming.backtest.verdict import Word
 from streaming.backtest.words import plural, share

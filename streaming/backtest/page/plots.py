@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from itertools import pairwise
+from math import isfinite
 
-from streaming.backtest.intervals import Measured
-from streaming.backtest.page.frame import WIDTH, Axis, Frame, path, round_values, svg
+from streaming.backtest.page.frame import Axis, Frame, path
 from streaming.backtest.page.markup import Element, tag
 from streaming.backtest.shift import JOINT_BINS, Distribution, Shift
 from streaming.backtest.tables import THRESHOLDS, CalibrationBin
-from streaming.backtest.words import number, signed
+from streaming.backtest.timeline import Stretch
+from streaming.clock import instant
 
 SIDES = ("recorded", "candidate")
 
@@ -79,64 +81,40 @@ def calibrations(sides: Sequence[Sequence[CalibrationBin]], positive: str) -> El
     return frame.drawn("What came true of either side's probabilities", frame.line([(0, 0), (1, 1)], "same"), marks)
 
 
+def over_time(stretches: Sequence[Stretch], title: str) -> Element:
+    """Return a metric of either side from one stretch of time to the next; there are at least two."""
+    starts = [instant(one.start) for one in stretches]
+    lines = [[one.recorded for one in stretches], [one.candidate for one in stretches]]
+    values = [value for line in lines for value in line if isfinite(value)] or [0.0]
+    margin = 0.08 * (max(values) - min(values)) or 0.5
+    last = float(len(starts) - 1)
+    ticks = tuple(map(float, range(0, len(starts), max(1, len(starts) // 4))))
+    across = Axis("event time, start of each stretch (UTC)", 0.0, last, lambda place: _day(starts, place), ticks)
+    frame = Frame(across, Axis(title, min(values) - margin, max(values) + margin, plain))
+    marks = [
+        mark
+        for side, line in zip(SIDES, lines, strict=True)
+        for mark in (frame.line(list(enumerate(line)), side), *_dots(frame, line, side))
+    ]
+    return frame.drawn(f"{title} of either side over time", marks)
+
+
+def _dots(frame: Frame, line: Sequence[float], side: str) -> Iterator[Element]:
+    for place, value in enumerate(line):
+        if isfinite(value):
+            yield tag("circle", cx=frame.x(place), cy=frame.y(value), r=3, class_=f"dot {side}")
+
+
+def _day(starts: Sequence[datetime], place: float) -> str:
+    moment = starts[int(place)]
+    same_time = all(start.hour == 0 for start in starts)
+    return f"{moment:%m-%d}" if same_time else f"{moment:%m-%d %Hh}"
+
+
 def _whisker(frame: Frame, one: CalibrationBin, side: str) -> Iterator[Element]:
     x = frame.x(one.score)
     yield tag("line", x1=x, x2=x, y1=frame.y(one.share.low), y2=frame.y(one.share.high), class_=f"whisker {side}")
     yield tag("circle", cx=x, cy=frame.y(one.share.value), r=4, class_=f"dot {side}")
-
-
-def headline(found: Measured) -> Element:
-    """Return the deciding metric's difference with its interval, beside zero."""
-    ends = (0.0, found.difference.low, found.difference.high)
-    margin = 0.25 * (max(ends) - min(ends)) or 1.0
-    low, high = min(ends) - margin, max(ends) + margin
-
-    def x(value: float) -> float:
-        return 16 + (WIDTH - 32) * (value - low) / (high - low)
-
-    sides = ("worse", "better") if found.metric.higher_is_better else ("better", "worse")
-    marks = [
-        tag("rect", x=16.0, y=26.0, width=x(0) - 16, height=40.0, class_=f"ground {sides[0]}"),
-        tag("rect", x=x(0), y=26.0, width=WIDTH - 16 - x(0), height=40.0, class_=f"ground {sides[1]}"),
-        tag("text", f"← {sides[0]}", x=x(0) - 8, y=18.0, text_anchor="end"),
-        tag("text", f"{sides[1]} →", x=x(0) + 8, y=18.0),
-        tag("line", x1=x(0), x2=x(0), y1=6.0, y2=70.0, class_="zero"),
-        tag("line", x1=x(found.difference.low), x2=x(found.difference.high), y1=46.0, y2=46.0, class_="interval"),
-        tag("circle", cx=x(found.difference.value), cy=46.0, r=7, class_="dot candidate"),
-    ]
-    for value in round_values(low, high):
-        marks.append(tag("text", signed_tick(value), x=x(value), y=86.0, text_anchor="middle"))
-        marks.append(tag("line", x1=x(value), x2=x(value), y1=66.0, y2=72.0, class_="tick"))
-    title = f"difference in {found.metric.title}, candidate minus recorded"
-    marks.append(tag("text", title, x=WIDTH / 2, y=106.0, text_anchor="middle", class_="title"))
-    return svg(f"{title}: {signed(found.difference.value)}", 112, marks)
-
-
-def gain(found: Measured) -> Element:
-    """Return a metric's difference as a small mark; to the right of the middle the candidate is better."""
-    width, height, middle = 120.0, 18.0, 60.0
-    better = found.gain
-    scale = 54 / (max(abs(better.low), abs(better.high)) or 1.0)
-    ends = [middle + scale * value for value in (better.low, better.value, better.high)]
-    told = "better" if better.low > 0 else "worse" if better.high < 0 else "open"
-    marks = [
-        tag("line", x1=middle, x2=middle, y1=0, y2=height, class_="zero"),
-        tag("line", x1=ends[0], x2=ends[2], y1=9, y2=9, class_=f"interval {told}"),
-        tag("circle", cx=ends[1], cy=9, r=4, class_=f"end {told}"),
-    ]
-    return svg(told, height, marks, width=width)
-
-
-def two_scores(recorded: float, candidate: float) -> Element:
-    """Return both sides' probabilities of one event on a line from 0 to 1."""
-    ends = [8 + 104 * value for value in (recorded, candidate)]
-    marks = [
-        tag("line", x1=8, x2=112, y1=9, y2=9, class_="grid"),
-        tag("line", x1=ends[0], x2=ends[1], y1=9, y2=9, class_="interval"),
-        tag("circle", cx=ends[0], cy=9, r=4, class_="dot recorded"),
-        tag("circle", cx=ends[1], cy=9, r=4.5, class_="dot candidate"),
-    ]
-    return svg(f"{number(recorded)} and {number(candidate)}", 18, marks, width=120)
 
 
 def percent(value: float) -> str:
@@ -147,11 +125,6 @@ def percent(value: float) -> str:
 def plain(value: float) -> str:
     """Write a tick as it is."""
     return f"{value:,g}"
-
-
-def signed_tick(value: float) -> str:
-    """Write a tick of a difference."""
-    return "0" if value == 0 else f"{value:+,g}"
 
 
 def _score_axis(shift: Shift, title: str) -> Axis:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from math import isfinite
 
-from streaming.backtest.comparison import Comparison, Labelled
+from streaming.backtest.comparison import Comparison
 from streaming.backtest.intervals import Measured
+from streaming.backtest.labelled import Labelled
+from streaming.backtest.page.marks import gain
 from streaming.backtest.page.markup import Element, tag
 from streaming.backtest.page.parts import count_table, figure, keys, meaning, section
-from streaming.backtest.page.plots import by_threshold, calibrations, gain
+from streaming.backtest.page.plots import by_threshold, calibrations, over_time
 from streaming.backtest.words import number, plural, signed, span
 
 _MOST_CLASSES = 30
@@ -22,6 +24,8 @@ def truth_sections(comparison: Comparison) -> Iterator[Element]:
     if labelled is None:
         return
     yield _metrics(comparison, labelled)
+    if len(labelled.timeline) > 1:
+        yield _timeline(comparison, labelled)
     if labelled.confusion and len(comparison.classes) <= _MOST_CLASSES:
         yield _confusion(comparison, labelled)
     if labelled.curves:
@@ -59,6 +63,21 @@ def _metric(found: Measured, comparison: Comparison, *, starred: bool) -> Elemen
         tag("td", signed(found.difference.value), tag("small", span(found.difference), class_=told)),
         tag("td", gain(found) if isfinite(found.difference.value) else ""),
     )
+
+
+def _timeline(comparison: Comparison, labelled: Labelled) -> Element:
+    metric = next(found.metric for found in labelled.metrics if found.metric.name == labelled.deciding)
+    ahead = sum(
+        (one.candidate > one.recorded) == metric.higher_is_better
+        for one in labelled.timeline
+        if one.candidate != one.recorded
+    )
+    lead = (
+        f"In {ahead} of {len(labelled.timeline)} equal stretches of time the candidate is ahead. One that is better on"
+        " a single day, or worse lately, is another case than one that is better throughout."
+    )
+    plot = figure("", keys(comparison.names), over_time(labelled.timeline, metric.title))
+    return section(f"{metric.title} over time", tag("div", tag("p", lead), plot, class_="figures"))
 
 
 def _confusion(comparison: Comparison, labelled: Labelled) -> Element:
@@ -103,4 +122,4 @@ def _calibration(comparison: Comparison, labelled: Labelled) -> Element:
         f" {comparison.options.confidence:.0%} intervals that take the events as independent."
     )
     plot = figure("", keys(comparison.names), calibrations(labelled.calibrations, comparison.positive))
-    return section("Do the probabilities come true?", tag("p", lead), tag("div", plot, class_="figures"))
+    return section("Do the probabilities come true?", tag("div", tag("p", lead), plot, class_="figures"))

@@ -1,0 +1,86 @@
+"""What the labels tell: every metric of both sides, and the tables and curves behind them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from streaming.backtest.answers import Answers, Kind
+from streaming.backtest.draws import draws_for
+from streaming.backtest.intervals import Measured, paired_bootstrap
+from streaming.backtest.metrics import Metric, judge
+from streaming.backtest.options import Options
+from streaming.backtest.tables import CalibrationBin, Counts, Curve, calibration, cross_table, curve
+from streaming.backtest.timeline import Stretch, timeline
+from streaming.errors import ConfigurationError
+
+
+@dataclass(frozen=True)
+class Method:
+    """How the intervals were made: what was drawn (``days``, ``events``, ...), how many there are, and how often."""
+
+    drawn: str
+    units: int
+    replicates: int
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """What the labels tell. Tables count by true class (rows) and predicted class; tuples are recorded, candidate.
+
+    ``deciding`` is the name of the metric that the verdict rests on, and ``timeline`` is of it; ``fewest`` is how many
+    events the rarest class has. ``curves`` and ``calibrations`` are empty without two classes and probabilities.
+    """
+
+    metrics: tuple[Measured, ...]
+    deciding: str
+    fewest: int
+    method: Method
+    timeline: tuple[Stretch, ...]
+    confusion: tuple[Counts, ...]
+    curves: tuple[Curve, ...]
+    calibrations: tuple[tuple[CalibrationBin, ...], ...]
+
+
+def judge_labelled(found: Answers, options: Options) -> Labelled:
+    """Judge both sides by the events that have a label; there is at least one.
+
+    Raises:
+        ConfigurationError: there is no metric of the wanted name.
+    """
+    known = found.only(found.labelled)
+    judges = judge(known, known.recorded), judge(known, known.candidate)
+    place = _place(judges[0].metrics, options.metric)
+    draws = draws_for(known.hour, len(known.truth), options.replicates)
+    truth = known.truth.astype(np.int64)
+    confusion: tuple[Counts, ...] = ()
+    if known.kind is not Kind.NUMBERS:
+        confusion = tuple(cross_table(truth, side.predicted, len(known.classes)) for side in known.sides)
+    ranked = (known.scores or ()) if known.kind is Kind.TWO_CLASSES else ()
+    true = truth == known.positive
+    return Labelled(
+        metrics=paired_bootstrap(judges, draws, options.confidence, options.seed),
+        deciding=judges[0].metrics[place].name,
+        fewest=_fewest(known),
+        method=Method(draws.what, draws.count, draws.replicates),
+        timeline=timeline(known.hour, judges, place),
+        confusion=confusion,
+        curves=tuple(curve(score, true) for score in ranked),
+        calibrations=tuple(calibration(score, true, options.confidence) for score in ranked),
+    )
+
+
+def _place(metrics: Sequence[Metric], wanted: str) -> int:
+    names = [metric.name for metric in metrics]
+    if wanted and wanted not in names:
+        raise ConfigurationError(f"no metric {wanted!r} can be had here; choose one of {', '.join(names)}")
+    return names.index(wanted) if wanted else 0
+
+
+def _fewest(known: Answers) -> int:
+    if known.kind is Kind.NUMBERS:
+        return len(known.truth)
+    counts = np.bincount(known.truth.astype(np.int64), minlength=len(known.classes))
+    return int(counts.min() if known.kind is Kind.TWO_CLASSES else counts[counts > 0].min())
