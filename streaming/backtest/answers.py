@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -71,7 +72,7 @@ class Answers:
         """Recorded, then candidate."""
         return self.recorded, self.candidate
 
-    @property
+    @cached_property
     def scores(self) -> tuple[Floats, Floats] | None:
         """Both sides' scores: numbers, or probabilities of the positive of two classes, else of the predicted one."""
         if self.kind is Kind.NUMBERS:

@@ -28,7 +28,7 @@ Values = Callable[[Sequence[Position]], Mapping[Position, bytes | None]]
 
 @dataclass(frozen=True)
 class Answer:
-    """What one side said of an event: its class or number, its score if there are scores, and its version.
+    """What one side said of an event: its class or number, the class's score if there is one, and its version.
 
     The score is the probability of the positive class of two, else of the predicted one.
     """
@@ -104,10 +104,10 @@ def _disagreement(
 def _answer(event: Mapping[str, Any], answers: Answers, name: str, row: int) -> Answer:
     place = SIDES.index(name)
     side, version = answers.sides[place], event[f"{name}_model_version"]
+    if answers.kind is Kind.NUMBERS:
+        return Answer(repr(float(side.number[row])), None, version)
     score = None if answers.scores is None else float(answers.scores[place][row])
-    number = answers.kind is Kind.NUMBERS
-    said = repr(float(side.number[row])) if number else answers.classes[int(side.predicted[row])]
-    return Answer(said, score, version)
+    return Answer(answers.classes[int(side.predicted[row])], score, version)
 
 
 def _truth(answers: Answers, row: int) -> str:

@@ -52,7 +52,8 @@ def wilson(count: int, total: int, confidence: float) -> Estimate:
     share = count / total
     centre = (share + z * z / (2 * total)) / (1 + z * z / total)
     half = z * sqrt(share * (1 - share) / total + z * z / (4 * total * total)) / (1 + z * z / total)
-    return Estimate(share, max(0.0, centre - half), min(1.0, centre + half))
+    low, high = max(0.0, centre - half), min(1.0, centre + half)
+    return Estimate(share, low if count else 0.0, high if count < total else 1.0)
 
 
 def paired_bootstrap(

@@ -6,12 +6,11 @@ from collections.abc import Iterator
 
 from streaming.backtest.comparison import Comparison
 from streaming.backtest.page.markup import Element, tag
-from streaming.backtest.page.parts import count_table, figure, keys, section
+from streaming.backtest.page.parts import MOST_BESIDE, MOST_CLASSES, count_table, figure, keys, section
 from streaming.backtest.page.plots import distributions, scores_against_each_other
 from streaming.backtest.shift import QUANTILES, Distribution, Shift
 from streaming.backtest.words import number, share, signed
 
-_MOST_CLASSES = 30
 _NAMES = ("mean", *("median" if part == 0.5 else f"{part:.0%} are below" for part in QUANTILES))
 
 
@@ -32,10 +31,10 @@ def _identical(comparison: Comparison) -> str:
 
 def _figures(comparison: Comparison) -> Iterator[Element]:
     names, shift = comparison.names, comparison.shift
-    if comparison.predictions and len(comparison.classes) <= _MOST_CLASSES:
+    if comparison.predictions and len(comparison.classes) <= MOST_CLASSES:
         words = "Rows are what was recorded, columns what the candidate says; in percent of the row."
         table = count_table(comparison.predictions, comparison.classes, ("recorded", "candidate"), "both")
-        yield figure("Answers", words, table)
+        yield figure("Answers", words, table, whole=len(comparison.classes) > MOST_BESIDE)
     if shift is None:
         return
     yield figure("Scores", _moved(shift), _summary(comparison, shift))

@@ -30,15 +30,23 @@ def disagreements(comparison: Comparison) -> Element | None:
 
 
 def _event(place: int, one: Disagreement, comparison: Comparison) -> Element:
-    scores = one.recorded.score, one.candidate.score
-    probabilities = scores[0] is not None and scores[1] is not None and comparison.classes
+    recorded, candidate = one.recorded.score, one.candidate.score
+    scores = None
+    if comparison.positive and recorded is not None and candidate is not None:
+        scores = two_scores(recorded, candidate)
+    said = [_said(answer, comparison) for answer in (one.recorded, one.candidate)]
     summary = tag(
         "summary",
         tag("span", f"{place}"),
         tag("b", one.event_id or f"{one.partition}:{one.offset}"),
-        tag("span", two_scores(scores[0] or 0.0, scores[1] or 0.0) if probabilities else ""),
-        tag("span", key("recorded", _said(one.recorded)), " → ", key("candidate", _said(one.candidate))),
-        tag("span", f"true: {one.truth}" if one.truth else ""),
+        tag("span", scores),
+        tag(
+            "span",
+            key("recorded", _said(one.recorded, comparison)),
+            " → ",
+            key("candidate", _said(one.candidate, comparison)),
+        ),
+        tag("span", f"true: {_short(one.truth, comparison)}" if one.truth else ""),
     )
     facts = [(tag("dt", name), tag("dd", value)) for name, value in _facts(one, comparison)]
     return tag("details", summary, tag("dl", facts), _value(one))
@@ -48,17 +56,24 @@ def _facts(one: Disagreement, comparison: Comparison) -> Iterator[tuple[str, Chi
     yield "place", f"partition {one.partition}, offset {one.offset}"
     if one.event_time:
         yield "event time", one.event_time
-    what = f", {comparison.shift.what}" if comparison.shift and comparison.classes else ""
     for side, answer in (("recorded", one.recorded), ("candidate", one.candidate)):
-        score = "" if answer.score is None or not comparison.classes else f"{what} {number(answer.score)}"
+        score = ""
+        if comparison.shift is not None and answer.score is not None:
+            score = f", {comparison.shift.what} {number(answer.score)}"
         version = f", version {answer.model_version}" if answer.model_version is not None else ""
         yield side, f"{answer.prediction}{score}{version}"
     if one.truth:
         yield "true", one.truth
 
 
-def _said(answer: Answer) -> str:
-    return answer.prediction if answer.score is None else f"{answer.prediction} ({answer.score:.3f})"
+def _said(answer: Answer, comparison: Comparison) -> str:
+    said = _short(answer.prediction, comparison)
+    return said if answer.score is None else f"{said} ({answer.score:.3f})"
+
+
+def _short(said: str, comparison: Comparison) -> str:
+    """A class is a name; a number has more digits than anybody reads."""
+    return said if comparison.classes else f"{float(said):,.6g}"
 
 
 def _value(one: Disagreement) -> Element:

@@ -30,7 +30,7 @@ def headline(found: Measured) -> Element:
     for value in round_values(low, high):
         marks.append(tag("text", signed_tick(value), x=x(value), y=86.0, text_anchor="middle"))
         marks.append(tag("line", x1=x(value), x2=x(value), y1=66.0, y2=72.0, class_="tick"))
-    title = f"difference in {found.metric.title}, candidate minus recorded"
+    title = f"{found.metric.title}, candidate minus recorded"
     marks.append(tag("text", title, x=WIDTH / 2, y=106.0, text_anchor="middle", class_="title"))
     return svg(f"{title}: {signed(found.difference.value)}", 112, marks)
 

@@ -10,12 +10,9 @@ from streaming.backtest.intervals import Measured
 from streaming.backtest.labelled import Labelled
 from streaming.backtest.page.marks import gain
 from streaming.backtest.page.markup import Element, tag
-from streaming.backtest.page.parts import count_table, figure, keys, meaning, section
+from streaming.backtest.page.parts import MOST_BESIDE, MOST_CLASSES, count_table, figure, keys, meaning, section
 from streaming.backtest.page.plots import by_threshold, calibrations, over_time
 from streaming.backtest.words import number, plural, signed, span
-
-_MOST_CLASSES = 30
-"""A larger confusion table is left to ``report.json``."""
 
 
 def truth_sections(comparison: Comparison) -> Iterator[Element]:
@@ -26,7 +23,7 @@ def truth_sections(comparison: Comparison) -> Iterator[Element]:
     yield _metrics(comparison, labelled)
     if len(labelled.timeline) > 1:
         yield _timeline(comparison, labelled)
-    if labelled.confusion and len(comparison.classes) <= _MOST_CLASSES:
+    if labelled.confusion and len(comparison.classes) <= MOST_CLASSES:
         yield _confusion(comparison, labelled)
     if labelled.curves:
         yield _thresholds(comparison, labelled)
@@ -87,6 +84,7 @@ def _confusion(comparison: Comparison, labelled: Labelled) -> Element:
             title,
             "Rows are what was true, columns what was said; in percent of the row.",
             count_table(counts, comparison.classes, ("true", "said"), side),
+            whole=len(comparison.classes) > MOST_BESIDE,
         )
         for title, side, counts in zip(
             (names.recorded, names.candidate), ("recorded", "candidate"), labelled.confusion, strict=True
