@@ -40,12 +40,7 @@ def _event(place: int, one: Disagreement, comparison: Comparison) -> Element:
         tag("span", f"{place}"),
         tag("b", one.event_id or f"{one.partition}:{one.offset}"),
         tag("span", scores),
-        tag(
-            "span",
-            key("recorded", _said(one.recorded, comparison)),
-            " → ",
-            key("candidate", _said(one.candidate, comparison)),
-        ),
+        tag("span", key("recorded", said[0]), " → ", key("candidate", said[1])),
         tag("span", f"true: {_short(one.truth, comparison)}" if one.truth else ""),
     )
     facts = [(tag("dt", name), tag("dd", value)) for name, value in _facts(one, comparison)]
