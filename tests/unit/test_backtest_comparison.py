@@ -19,7 +19,7 @@ from streaming.backtest.paired import SCHEMA, pair
 from streaming.backtest.report import as_json
 from streaming.backtest.verdict import FEWEST, Word
 from streaming.errors import ConfigurationError, DataError
-from tests.support.backtests import NAMES, a_comparison, labels, noisy, side
+from tests.support.backtests import NAMES, a_comparison, labels, noisy, side, unhurried
 
 TRUTH = [int(bit) for bit in np.random.default_rng(4).random(600) < 0.4]
 GOOD, BAD, ALSO_BAD = noisy(TRUTH, 0.7, 1), noisy(TRUTH, 2.0, 2), noisy(TRUTH, 2.0, 3)
@@ -125,6 +125,7 @@ def test_nothing_to_compare_is_said_and_not_reported_on() -> None:
         compare(SCHEMA.empty_table(), NAMES)
 
 
+@unhurried
 @given(st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), min_size=1, max_size=30), st.integers(1, 8))
 def test_the_largest_disagreements_are_the_largest_and_fetched_once(rows: list[tuple[float, float]], most: int) -> None:
     asked: list[Position] = []

@@ -14,9 +14,10 @@ from streaming.backtest.answers import Answers, Floats, Ints, Kind, Side
 from streaming.backtest.draws import Draws, draws_for
 from streaming.backtest.intervals import Measured, expanded_tail, paired_bootstrap, wilson
 from streaming.backtest.metrics import judge
-from tests.support.backtests import START, times
+from tests.support.backtests import START, times, unhurried
 
 
+@unhurried
 @given(total=st.integers(1, 10_000), part=st.floats(0, 1), confidence=st.sampled_from([0.8, 0.95, 0.99]))
 def test_wilsons_interval_is_scipys(total: int, part: float, confidence: float) -> None:
     count = round(part * total)
@@ -75,7 +76,7 @@ def test_the_interval_of_a_mean_is_scipys_bootstrap() -> None:
     assert (found.low, found.high) == pytest.approx((expected.low, expected.high), abs=0.006)
 
 
-def covered(right_of: object, unit: Ints, truth: float, rounds: int = 120) -> float:
+def covered(right_of: object, unit: Ints, truth: float, rounds: int = 80) -> float:
     """How many of the rounds' intervals hold the true difference."""
     assert callable(right_of)
     hits = 0
@@ -130,6 +131,7 @@ def test_events_are_drawn_one_by_one_where_their_times_are_not_known() -> None:
     assert draws_for(None, 50).what == "events"
 
 
+@unhurried
 @given(st.lists(st.integers(0, 24 * 60), min_size=1, max_size=200), st.integers(0, 99))
 def test_a_unit_is_drawn_whole(offsets: list[int], seed: int) -> None:
     first = int(START.timestamp() // 3_600)

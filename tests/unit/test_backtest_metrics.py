@@ -13,6 +13,7 @@ from sklearn import metrics as reference
 
 from streaming.backtest.answers import Answers, Floats, Kind, Side
 from streaming.backtest.metrics import judge
+from tests.support.backtests import unhurried
 
 scores = st.sampled_from([0.05, 0.2, 0.4, 0.5, 0.6, 0.9]) | st.floats(0.01, 0.99)
 """Few values among them, so that there are ties."""
@@ -44,6 +45,7 @@ def weights_of(rows: Sequence[tuple[Any, Any, int]]) -> Floats:
     return np.array([float(times) for _, _, times in rows])
 
 
+@unhurried
 @given(TWO)
 def test_two_classes(rows: list[tuple[int, float, int]]) -> None:
     truth, score = (np.array(column) for column in repeated(rows))
@@ -68,6 +70,7 @@ def test_two_classes(rows: list[tuple[int, float, int]]) -> None:
     )
 
 
+@unhurried
 @given(THREE)
 def test_several_classes(rows: list[tuple[int, list[float], int]]) -> None:
     truth, said = repeated(rows)
@@ -88,6 +91,7 @@ def test_several_classes(rows: list[tuple[int, list[float], int]]) -> None:
     assert found == pytest.approx(expected)
 
 
+@unhurried
 @given(NUMBERS)
 def test_numbers(rows: list[tuple[float, float, int]]) -> None:
     truth, said = repeated(rows)

@@ -17,7 +17,7 @@ from streaming.backtest.coverage import predicted_by_both
 from streaming.backtest.labels import read_labels
 from streaming.backtest.paired import SCHEMA, pair
 from streaming.errors import ConfigurationError, DataError
-from tests.support.backtests import labels, side
+from tests.support.backtests import labels, side, unhurried
 
 places = st.dictionaries(st.tuples(st.integers(0, 2), st.integers(0, 9)), st.floats(0, 1), max_size=20)
 
@@ -27,6 +27,7 @@ def placed(found: dict[tuple[int, int], float]) -> pa.Table:
     return side(list(found.values()), 1, **columns)
 
 
+@unhurried
 @given(places, places)
 def test_a_pair_has_what_each_side_says_of_the_place_and_every_place_once(
     recorded: dict[tuple[int, int], float], candidate: dict[tuple[int, int], float]

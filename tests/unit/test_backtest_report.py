@@ -141,7 +141,7 @@ def test_whatever_an_event_holds_is_text(value: bytes) -> None:
     assert not {"\x1b", "\u202e"} & set(found.text)
 
 
-@settings(max_examples=25)
+@settings(max_examples=25, deadline=None)
 @given(st.text(min_size=1).filter(lambda word: word != "no"), st.binary())
 def test_no_text_changes_the_page_or_acts_on_the_terminal(word: str, value: bytes) -> None:
     comparison = two_events(word, value)

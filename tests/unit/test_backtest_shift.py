@@ -12,6 +12,7 @@ from sklearn import metrics as reference
 
 from streaming.backtest.shift import BINS, jensen_shannon, kolmogorov_smirnov, shift, stability_index
 from streaming.backtest.tables import THRESHOLDS, calibration, cross_table, curve
+from tests.support.backtests import unhurried
 
 scores = st.lists(st.sampled_from([0.0, 0.1, 0.5, 1.0]) | st.floats(0, 1), min_size=1, max_size=60)
 numbers = st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=60)
@@ -19,12 +20,14 @@ judged = st.lists(st.tuples(st.sampled_from([0.0, 0.3, 0.31, 1.0]) | st.floats(0
 counts = st.lists(st.integers(0, 50), min_size=4, max_size=4).filter(any)
 
 
+@unhurried
 @given(scores.filter(lambda found: len(found) > 1), scores.filter(lambda found: len(found) > 1))
 def test_kolmogorov_smirnov_is_scipys(first: list[float], second: list[float]) -> None:
     expected = stats.ks_2samp(first, second, method="asymp").statistic
     assert kolmogorov_smirnov(np.array(first), np.array(second)) == pytest.approx(expected)
 
 
+@unhurried
 @given(counts, counts)
 def test_jensen_shannon_is_scipys(first: list[int], second: list[int]) -> None:
     expected = distance.jensenshannon(first, second, base=2)
@@ -40,6 +43,7 @@ def test_the_stability_index_is_that_of_the_textbook() -> None:
     assert stability_index(reference_, reference_) == 0
 
 
+@unhurried
 @given(st.one_of(st.tuples(scores, scores), st.tuples(numbers, numbers)))
 def test_every_event_is_in_the_histograms_and_on_the_map(sides: tuple[list[float], list[float]]) -> None:
     events = min(map(len, sides))
@@ -56,6 +60,7 @@ def test_the_map_has_the_recorded_side_outside_and_the_candidate_inside() -> Non
     assert [place for place, count in enumerate(found.joint[0]) if count] == [10, 19]
 
 
+@unhurried
 @given(judged)
 def test_a_threshold_does_what_scikit_learn_says(rows: list[tuple[float, bool]]) -> None:
     score, true = np.array([row[0] for row in rows]), np.array([row[1] for row in rows])
@@ -71,6 +76,7 @@ def test_a_threshold_does_what_scikit_learn_says(rows: list[tuple[float, bool]])
             assert np.isnan(found.precision[place])
 
 
+@unhurried
 @given(judged)
 def test_calibration_has_every_event_once_and_equal_scores_together(rows: list[tuple[float, bool]]) -> None:
     score, true = np.array([row[0] for row in rows]), np.array([row[1] for row in rows])
@@ -81,6 +87,7 @@ def test_calibration_has_every_event_once_and_equal_scores_together(rows: list[t
     assert len(found) <= min(10, len(set(score.tolist())))
 
 
+@unhurried
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=1))
 def test_a_cross_table_is_a_confusion_matrix(rows: list[tuple[int, int]]) -> None:
     first, second = (np.array(column) for column in zip(*rows, strict=True))

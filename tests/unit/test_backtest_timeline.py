@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from streaming.backtest.answers import Answers, Kind, Side
 from streaming.backtest.metrics import Judge, judge
 from streaming.backtest.timeline import timeline
-from tests.support.backtests import START, times
+from tests.support.backtests import START, times, unhurried
 
 FIRST = int(START.timestamp() // 3_600)
 
@@ -24,6 +24,7 @@ def judges(right: list[bool]) -> tuple[Judge, Judge]:
     return judge(found, sides[0]), judge(found, sides[1])
 
 
+@unhurried
 @given(st.lists(st.tuples(st.integers(0, 24 * 365 * 3), st.booleans()), min_size=1, max_size=100))
 def test_every_event_is_in_one_stretch_and_there_are_not_too_many(rows: list[tuple[int, bool]]) -> None:
     hour = np.array([FIRST + row[0] for row in rows])
