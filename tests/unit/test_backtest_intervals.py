@@ -93,7 +93,7 @@ def independent(random: np.random.Generator) -> Floats:
 
 def by_days(random: np.random.Generator) -> Floats:
     """Thirty days of twenty events: on a bad one the candidate is much worse, on a good one much better."""
-    day = np.repeat(random.normal(0, 0.2, 30), 20)
+    day = np.repeat(random.normal(0, 0.3, 30), 20)
     return (random.random((2, 600)) < np.stack([np.full(600, 0.6), np.clip(0.6 + day, 0, 1)])).astype(np.float64)
 
 
