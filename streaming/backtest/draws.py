@@ -30,9 +30,8 @@ class Draws:
     replicates: int
 
     def weights(self, random: np.random.Generator) -> Floats:
-        """Draw as many units as there are, with replacement: how often each event was among them."""
-        times = np.bincount(random.integers(0, self.count, self.count), minlength=self.count)
-        return times.astype(np.float64)[self.unit]
+        """Draw as many units as there are, with replacement: how often each unit came."""
+        return np.bincount(random.integers(0, self.count, self.count), minlength=self.count).astype(np.float64)
 
 
 def draws_for(hour: Ints | None, events: int, replicates: int = 0) -> Draws:

@@ -10,7 +10,10 @@ import numpy as np
 
 from streaming.backtest.answers import Floats
 from streaming.backtest.draws import Draws
-from streaming.backtest.metrics import Judge, Metric
+from streaming.backtest.metrics import Judge, Measure, Metric
+
+_WORTH_POOLING = 10
+"""Events in a unit."""
 
 
 @dataclass(frozen=True)
@@ -72,9 +75,10 @@ def paired_bootstrap(
     """
     random = np.random.default_rng(seed)
     found = np.empty((draws.replicates, 2, len(judges[0].metrics)))
+    measures = [_measure(judge, draws) for judge in judges]
     for row in found:
         weights = draws.weights(random)
-        row[0], row[1] = (judge(weights) for judge in judges)
+        row[0], row[1] = (measure(weights) for measure in measures)
     once = np.ones(len(draws.unit))
     values = np.stack([judge(once) for judge in judges])
     tail = expanded_tail(confidence, draws.count)
@@ -87,6 +91,12 @@ def paired_bootstrap(
         )
         for place, metric in enumerate(judges[0].metrics)
     )
+
+
+def _measure(judge: Judge, draws: Draws) -> Measure:
+    if len(draws.unit) >= _WORTH_POOLING * draws.count:
+        return judge.pooled(draws.unit, draws.count)
+    return lambda weights: judge(weights[draws.unit])
 
 
 def expanded_tail(confidence: float, units: int) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -9,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from streaming.backtest.answers import Answers, Floats, Ints, Kind, Side
+from streaming.backtest.ranking import Ranking
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,10 @@ _SMALLEST = 1e-15
 """A probability below it counts as this much, or one event would make the log loss infinite."""
 
 
+Measure = Callable[[Floats], Floats]
+"""From weights to the metrics' values."""
+
+
 class Judge(Protocol):
     """One side's metrics, in the order of ``metrics``; NaN where one is not defined."""
 
@@ -47,6 +53,10 @@ class Judge(Protocol):
 
     def __call__(self, weights: Floats) -> Floats:
         """Return the metrics' values with each event counted ``weights`` times."""
+        ...
+
+    def pooled(self, unit: Ints, units: int) -> Measure:
+        """Return the same for weights of units, faster; ``unit`` says to which each event belongs."""
         ...
 
 
@@ -69,43 +79,26 @@ class _TwoClasses:
         self.metrics: tuple[Metric, ...] = (ACCURACY, PRECISION, RECALL, F1)
         self._ranking = None
         if score is not None:
-            self._columns = np.column_stack(
-                [self._columns, _log_loss(np.where(true, score, 1 - score)), (score - true) ** 2]
-            )
+            losses = _log_loss(np.where(true, score, 1 - score)), (score - true) ** 2
+            self._columns = np.column_stack([self._columns, *losses])
             self._ranking = Ranking(score, true)
             self.metrics = (AUC, AVERAGE_PRECISION, *self.metrics, LOG_LOSS, BRIER)
 
     def __call__(self, weights: Floats) -> Floats:
-        tp, fp, fn, tn, *losses = _sums(weights, self._columns)
-        total = tp + fp + fn + tn
-        with np.errstate(divide="ignore", invalid="ignore"):
-            counted = [(tp + tn) / total, tp / (tp + fp), tp / (tp + fn), 2 * tp / (2 * tp + fp + fn)]
-            ranked = [] if self._ranking is None else self._ranking(weights)
-            return np.array([*ranked, *counted, *(loss / total for loss in losses)])
+        return _two_classes(_sums(weights, self._columns), self._ranking(weights) if self._ranking else ())
+
+    def pooled(self, unit: Ints, units: int) -> Measure:
+        columns = _by_unit(self._columns, unit, units)
+        ranking = self._ranking.pooled(unit, units) if self._ranking else None
+        return lambda weights: _two_classes(_sums(weights, columns), ranking(weights) if ranking else ())
 
 
-class Ranking:
-    """AUC and average precision by the order of the scores, sorted once; events of equal score count as tied."""
-
-    def __init__(self, score: Floats, true: npt.NDArray[np.bool_]) -> None:
-        self._order = np.argsort(score, kind="stable")
-        ordered = score[self._order]
-        self._starts = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]]))
-        self._true = true[self._order].astype(np.float64)
-
-    def __call__(self, weights: Floats) -> tuple[float, float]:
-        """Return both; NaN where only one class has weight."""
-        weight = weights[self._order]
-        ones = np.add.reduceat(weight * self._true, self._starts)
-        zeros = np.add.reduceat(weight, self._starts) - ones
-        below = np.cumsum(zeros) - zeros
-        all_ones, all_zeros = ones.sum(), zeros.sum()
-        with np.errstate(divide="ignore", invalid="ignore"):
-            auc = (ones * (below + zeros / 2)).sum() / (all_ones * all_zeros)
-            caught = np.cumsum(ones[::-1])
-            called = caught + np.cumsum(zeros[::-1])
-            precision = np.where(called > 0, caught / called, 0.0)
-            return float(auc), float((ones[::-1] * precision).sum() / all_ones)
+def _two_classes(sums: Floats, ranked: Sequence[float]) -> Floats:
+    tp, fp, fn, tn, *losses = sums
+    total = tp + fp + fn + tn
+    with np.errstate(divide="ignore", invalid="ignore"):
+        counted = [(tp + tn) / total, tp / (tp + fp), tp / (tp + fn), 2 * tp / (2 * tp + fp + fn)]
+        return np.array([*ranked, *counted, *(loss / total for loss in losses)])
 
 
 class _SeveralClasses:
@@ -127,17 +120,33 @@ class _SeveralClasses:
             losses = [] if self._loss is None else [(weights * self._loss).sum() / weights.sum()]
             return np.array([right.sum() / weights.sum(), recall, f1, *losses])
 
+    def pooled(self, unit: Ints, units: int) -> Measure:  # noqa: ARG002
+        # Counted by unit, many classes would be a large table, and this is fast enough.
+        return lambda weights: self(weights[unit])
+
 
 class _Numbers:
     metrics: tuple[Metric, ...] = (MAE, RMSE)
 
     def __init__(self, number: Floats, truth: Floats) -> None:
         error = number - truth
-        self._columns = np.column_stack([np.abs(error), error**2])
+        self._columns = np.column_stack([np.abs(error), error**2, np.ones(len(error))])
 
     def __call__(self, weights: Floats) -> Floats:
-        absolute, squared = _sums(weights, self._columns) / weights.sum()
-        return np.array([absolute, np.sqrt(squared)])
+        return _numbers(_sums(weights, self._columns))
+
+    def pooled(self, unit: Ints, units: int) -> Measure:
+        columns = _by_unit(self._columns, unit, units)
+        return lambda weights: _numbers(_sums(weights, columns))
+
+
+def _numbers(sums: Floats) -> Floats:
+    absolute, squared, total = sums
+    return np.array([absolute / total, np.sqrt(squared / total)])
+
+
+def _by_unit(columns: Floats, unit: Ints, units: int) -> Floats:
+    return np.column_stack([np.bincount(unit, column, units) for column in columns.T])
 
 
 def _sums(weights: Floats, columns: Floats) -> Floats:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from sklearn import metrics as reference
 
@@ -129,3 +129,33 @@ def test_without_probabilities_there_is_no_score_to_judge() -> None:
 def test_a_class_that_a_model_holds_impossible_costs_much_but_not_without_end() -> None:
     made = Side(np.ones(1), np.ones(1, np.int64), np.array([[0.0, 1.0]]))
     assert 30 < measured(answers(Kind.TWO_CLASSES, [0], made), np.ones(1))["log_loss"] < 40
+
+
+@unhurried
+@given(st.lists(st.tuples(st.integers(0, 2), three_scores, st.integers(0, 4)), min_size=3), st.data())
+def test_weights_of_units_are_the_same_as_those_of_their_events(
+    rows: list[tuple[int, list[float], int]], data: st.DataObject
+) -> None:
+    weight = np.array(data.draw(st.lists(st.integers(0, 3), min_size=5, max_size=5)), np.float64)
+    truth, unit = np.array([row[0] for row in rows]), np.array([row[2] for row in rows])
+    assume(weight[unit].any())
+    probability = np.array([np.array(row[1]) / sum(row[1]) for row in rows])
+    two = np.column_stack([1 - probability[:, 0], probability[:, 0]])
+    for found in (
+        answers(Kind.SEVERAL_CLASSES, truth, Side(two[:, 0], probability.argmax(1), probability)),
+        answers(Kind.TWO_CLASSES, truth > 0, Side(two[:, 0], two.argmax(1), two)),
+        answers(Kind.NUMBERS, truth, Side(two[:, 0], two.argmax(1), None)),
+    ):
+        made = judge(found, found.recorded)
+        with np.errstate(invalid="ignore"):
+            assert made.pooled(unit, 5)(weight) == pytest.approx(made(weight[unit]), nan_ok=True)
+
+
+def test_many_scores_are_pooled_with_no_difference_that_anybody_would_see() -> None:
+    random = np.random.default_rng(1)
+    truth, unit = random.random(50_000) < 0.3, np.arange(50_000) % 30
+    score = 1 / (1 + np.exp(random.normal(0, 1, 50_000) - truth))
+    made = Side(score, (score > 0.5).astype(np.int64), np.column_stack([1 - score, score]))
+    found = answers(Kind.TWO_CLASSES, truth, made)
+    ranked, weight = judge(found, made), random.integers(0, 4, 30).astype(np.float64)
+    assert ranked.pooled(unit, 30)(weight) == pytest.approx(ranked(weight[unit]), abs=1e-4)
