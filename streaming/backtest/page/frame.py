@@ -10,7 +10,7 @@ from streaming.backtest.page.markup import Child, Element, tag
 
 WIDTH = 440
 HEIGHT = 280
-_LEFT, _RIGHT, _TOP, _BOTTOM = 60, 12, 12, 46
+_LEFT, _RIGHT, _TOP, _BOTTOM = 62, 12, 12, 46
 
 
 @dataclass(frozen=True)
@@ -69,8 +69,8 @@ class Frame:
     def _titles(self) -> Iterator[Element]:
         middle, height = (_LEFT + WIDTH - _RIGHT) / 2, (HEIGHT - _BOTTOM + _TOP) / 2
         yield tag("text", self.across.title, x=middle, y=HEIGHT - 8, text_anchor="middle", class_="title")
-        turned = f"rotate(-90 12 {height:.1f})"
-        yield tag("text", self.up.title, x=12, y=height, text_anchor="middle", class_="title", transform=turned)
+        turned = f"rotate(-90 10 {height:.1f})"
+        yield tag("text", self.up.title, x=10, y=height, text_anchor="middle", class_="title", transform=turned)
 
 
 def svg(title: str, height: float, *marks: Child, width: float = WIDTH) -> Element:
