@@ -19,6 +19,7 @@ from jobs.dlq_cli import app as dlq_app
 from jobs.job_cli import app as job_app
 from jobs.ledger_cli import app as ledger_app
 from jobs.options import Config, Home, Set
+from jobs.replay_cli import app as replay_app
 from streaming.errors import PenstockError
 from streaming.version import __version__
 
@@ -31,6 +32,7 @@ app = typer.Typer(
 config_app = typer.Typer(help="Check, show and describe the configuration.", no_args_is_help=True)
 app.add_typer(config_app, name="config")
 app.add_typer(job_app)
+app.add_typer(replay_app)
 app.add_typer(dlq_app, name="dlq")
 app.add_typer(ledger_app, name="ledger")
 

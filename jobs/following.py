@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pyspark.sql import SparkSession
 
 from streaming.adapters.hadoop_files import HadoopFileStore
-from streaming.adapters.kafka import TopicSample
 from streaming.adapters.mlflow_registry import MlflowRegistry
 from streaming.adapters.session import is_local
 from streaming.clock import system_clock
@@ -21,7 +20,7 @@ from streaming.models.reader import PackageReader
 from streaming.models.ref import ModelSelector
 from streaming.models.slot import Slot
 from streaming.models.stager import Stager
-from streaming.models.topic_schema import TopicCheck
+from streaming.models.topic_schema import EventSample, TopicCheck
 from streaming.operations.metrics import Metrics
 from streaming.scoring.loader import SparkPipelineLoader
 from streaming.settings import ModelSettings, Settings
@@ -48,7 +47,7 @@ def make_slot(settings: Settings) -> Slot:
     return Slot(held=frozenset(last_good_file(settings).load().held))
 
 
-def preparation(settings: Settings, spark: SparkSession, sample: TopicSample) -> Preparation:
+def preparation(settings: Settings, spark: SparkSession, sample: EventSample) -> Preparation:
     """Return the checks that every candidate goes through.
 
     Raises:

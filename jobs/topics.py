@@ -10,7 +10,7 @@ from streaming.delivery.plan import Targets
 from streaming.errors import ConfigurationError
 from streaming.settings import InputSettings, Settings
 
-_PROGRESS_CONFIG = {
+PROGRESS_CONFIG = {
     "cleanup.policy": "compact",
     # Small segments are compacted soon: a start that has to read the topic reads a few megabytes.
     "segment.bytes": str(8 * 1024 * 1024),
@@ -44,7 +44,7 @@ def prepare_topics(settings: Settings, admin: KafkaAdmin) -> Topics:
         (settings.dead_letter_topic, source.partitions, {**kept, **admin.dead_letter_config(source)}),
         (output.model_events, 1, {"retention.ms": "-1"}),  # the audit of every swap and refusal; a few lines a day
         (output.ledger, 1, {"retention.ms": str(output.ledger_retention_ms)}),
-        (output.progress, source.partitions, _PROGRESS_CONFIG),
+        (output.progress, source.partitions, PROGRESS_CONFIG),
     ]
     found = [_topic(settings, admin, *topic) for topic in wanted]
     predictions, dead_letters, _, ledger, progress = map(admin.target, found)

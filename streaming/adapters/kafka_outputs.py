@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from streaming.adapters.kafka_scan import KafkaScan
 from streaming.delivery.lineage import Position
 from streaming.delivery.output import Output, read_output
-from streaming.offsets import Progress
+from streaming.offsets import OffsetRange, Progress
 
 _BLOCK = 20_000
 """Offsets of each partition that are read at a time when the newest come first."""
@@ -64,6 +64,23 @@ class KafkaOutputs:
             left = [(topic, p, start, end - _BLOCK) for topic, p, start, end in left if end - _BLOCK > start]
             progress(total - sum(end - start for _, _, start, end in left), total)
         return []
+
+    def within(self, topic: str, partition: int, part: OffsetRange, since: int | None) -> Iterator[Output]:
+        """Yield the outputs of a stretch of the input, predictions first.
+
+        Args:
+            topic: the input's.
+            partition: the input's.
+            part: the input's offsets that are meant.
+            since: the timestamp of the first record there, in milliseconds since 1970; it says where to begin.
+        """
+        for output_topic in self._topics:
+            for output in self._read(*self._range(output_topic, partition, since)):
+                if output.source[:2] != (topic, partition) or output.source[2] < part.start:
+                    continue
+                if output.source[2] >= part.end:
+                    break
+                yield output
 
     def _range(self, topic: str, partition: int, since: int | None) -> tuple[str, int, int, int]:
         partition %= self._scan.partitions(topic)

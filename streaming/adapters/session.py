@@ -15,6 +15,7 @@ RUNTIME = {
     # A strict decoder makes long methods, and HotSpot never compiles one of over 8,000 bytes: whole-stage code of that
     # size ran at half the speed of the same expressions in smaller methods.
     "spark.sql.codegen.hugeMethodLimit": "8000",
+    "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",  # the default has no zone, and overflows in 2262
     "spark.sql.streaming.stopTimeout": "30s",
     "spark.sql.json.enablePartialResults": "true",  # a mistyped column must not hide the others
 }

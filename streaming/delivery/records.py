@@ -68,7 +68,7 @@ class _Maker:
 
     def rejected(self, row: tuple[Any, ...], verdict: str) -> Record:
         offset, key, value, timestamp, *_, original, _ = row
-        position = (self._plan.writer.topic, self._partition, offset)
+        position = (self._plan.stamp.source_topic, self._partition, offset)
         kept = [(header["key"], header["value"]) for header in original or ()]
         made = h.rejected(kept, verdict, position, self._plan.writer.application, self._plan.stamp)
         size = len(value or b"") + len(key or b"") + _size(made)

@@ -16,20 +16,19 @@ import gc
 import itertools
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Protocol
 
-from py4j.protocol import Py4JJavaError
-from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame
 
 from streaming.clock import Clock, Stopwatch, isoformat
 from streaming.delivery.ledger import Ledger, PartitionOutcome, Plan
 from streaming.delivery.marks import Mark, Writer, error_named
 from streaming.delivery.outcome import Outcome
+from streaming.engines.attempt import attempt
 from streaming.engines.breaker import Breaker
 from streaming.engines.checkpoint import Checkpoint
-from streaming.engines.isolate import isolate
+from streaming.engines.isolate import Poison, isolate
 from streaming.engines.report import BatchObserver, BatchReport
 from streaming.engines.task import WriteTarget, pipeline_of, run_batch
 from streaming.errors import InvariantError, ModelNotFoundError, ScoringError
@@ -182,24 +181,15 @@ class ExactEngine:
     def _attempt(
         self, records: DataFrame, plan: Plan, served: ServedModel, watch: Stopwatch
     ) -> tuple[int, dict[int, Outcome]]:
-        now = isoformat(self._ports.clock())
+        order = self._target.order(plan, served.version, isoformat(self._ports.clock()))
         pipeline = pipeline_of(served)
-        order = self._target.order(plan, served.version, now)
-        try:
-            return run_batch(records, pipeline, order, watch)
-        except (PySparkException, Py4JJavaError) as problem:
-            if _is_broker_trouble(problem):
-                raise
-        poison = isolate(records, pipeline, plan.ranges, self._tolerance.poison_rows)
-        watch.lap("isolate")
-        guarded = replace(pipeline, decoder=replace(pipeline.decoder, poison=poison))
-        try:
-            return run_batch(records, guarded, order, watch)
-        except (PySparkException, Py4JJavaError) as problem:
-            if _is_broker_trouble(problem):
-                raise
-            cause = next(iter(str(problem).splitlines()), "")
-            raise ScoringError(f"{served.version} throws with {len(poison)} rows kept from it: {cause}") from problem
+
+        def find() -> Poison:
+            poison = isolate(records, pipeline, plan.ranges, self._tolerance.poison_rows)
+            watch.lap("isolate")
+            return poison
+
+        return attempt(lambda safe: run_batch(records, safe, order, watch), pipeline, served.version, find)
 
     def _checked(self, rows_in: int, outcomes: Mapping[int, Outcome]) -> Outcome:
         for outcome in outcomes.values():
@@ -228,8 +218,3 @@ class ExactEngine:
 
 def _segments(outcome: Outcome) -> tuple[tuple[str, int, int], ...]:
     return tuple((plan, start, end) for plan, (start, end) in sorted(outcome.segments.items(), key=lambda s: s[1]))
-
-
-def _is_broker_trouble(problem: BaseException) -> bool:
-    """Whether the writer's Kafka client raised it; the model has no part in that, a bisection would find nothing."""
-    return "KafkaException" in str(problem)

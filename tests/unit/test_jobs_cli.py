@@ -31,7 +31,22 @@ def test_it_says_its_version(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Cap
 def test_help_names_every_verb(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(monkeypatch, "--help") == 0
     shown = capsys.readouterr().out
-    verbs = ("up", "down", "setup", "train", "score", "stop", "resume", "hold", "demo", "config", "ledger", "dlq")
+    verbs = (
+        "up",
+        "down",
+        "setup",
+        "train",
+        "score",
+        "stop",
+        "resume",
+        "hold",
+        "demo",
+        "config",
+        "ledger",
+        "dlq",
+        "record",
+        "replay",
+    )
     assert [verb for verb in verbs if f" {verb} " not in shown] == []
 
 

@@ -1,0 +1,127 @@
+"""``penstock record``: a stretch of a topic, or a file of JSON lines, as a recording that can be replayed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from jobs.config import load_settings
+from jobs.ledger_display import progress_bar
+from streaming.adapters.kafka import KafkaAdmin, TopicInfo
+from streaming.adapters.kafka_ledger_reader import KafkaLedgerReader
+from streaming.adapters.kafka_recording import KafkaStretch, Span
+from streaming.adapters.kafka_scan import KafkaScan
+from streaming.clock import given_instant
+from streaming.errors import ConfigurationError
+from streaming.offsets import OffsetRange
+from streaming.replay.lines import read_lines
+from streaming.replay.planned import planned
+from streaming.replay.recording import Recording, RecordingWriter, open_recording, recording_to
+from streaming.settings import Settings
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """The command line's words for a part of a topic.
+
+    ``offsets`` read like ``0:100-200``, ``plans`` of the ledger like ``2.1..2.9``.
+    """
+
+    since: str | None = None
+    until: str | None = None
+    offsets: tuple[str, ...] = ()
+    plans: str | None = None
+
+    def ranges(self, settings: Settings, scan: KafkaScan, topic: TopicInfo) -> dict[int, OffsetRange]:
+        """Return the offsets that are meant.
+
+        Raises:
+            ConfigurationError: the words mean nothing, or the topic or the ledger does not have what they mean.
+            BrokerUnavailableError: Kafka does not answer.
+        """
+        if sum((bool(self.offsets), bool(self.since or self.until), self.plans is not None)) > 1:
+            raise ConfigurationError(
+                "--offsets, --plans, and --from or --to name different stretches; give one of them"
+            )
+        span = self._span()
+        if self.plans is not None:
+            first, _, last = self.plans.partition("..")
+            ledger = KafkaLedgerReader(scan, settings.output.ledger, settings.application)
+            with progress_bar("reading the ledger") as progress:
+                found = planned(ledger.records(progress), (topic.name, topic.id), first, last or first)
+            span = Span(offsets={partition: (part.start, part.end) for partition, part in found.items()})
+        return KafkaStretch(scan, topic.name).ranges(span)
+
+    def _span(self) -> Span:
+        since = given_instant("--from", self.since) if self.since else None
+        until = given_instant("--to", self.until) if self.until else None
+        return Span(since, until, dict(map(_offsets, self.offsets)))
+
+    def __str__(self) -> str:
+        """Return it in words that are the same whenever it is the same stretch."""
+        if self.plans is not None:
+            return f"plans {self.plans}"
+        return " ".join(sorted(self.offsets)) or f"{self.since or 'the beginning'} to {self.until or 'the end'}"
+
+
+@dataclass(frozen=True)
+class Order:
+    """What the command line asks for. ``topic`` is the input by default; ``lines`` is a file to take in its place."""
+
+    out: Path
+    topic: str | None
+    stretch: Stretch
+    lines: Path | None = None
+    partitions: int = 1
+
+
+def record(config: Path | None, overrides: Sequence[str], order: Order) -> Recording:
+    """Make a recording.
+
+    Raises:
+        ConfigurationError: the settings, the stretch or the file are wrong, or something is at ``order.out`` already.
+        DataError: records were deleted while they were read.
+        BrokerUnavailableError: Kafka does not answer.
+    """
+    settings = load_settings(config, overrides)
+    topic = order.topic or settings.input.topic
+    with recording_to(order.out, topic) as writer:
+        if order.lines is None:
+            _record_topic(settings, topic, order.stretch, writer)
+        else:
+            _record_lines(settings, order.lines, order.partitions, writer)
+    return open_recording(order.out)
+
+
+def _record_topic(settings: Settings, topic: str, stretch: Stretch, writer: RecordingWriter) -> None:
+    info = KafkaAdmin(settings.kafka, settings.application).required_topic(topic)
+    with KafkaScan(settings.kafka, settings.application) as scan, progress_bar("recording") as progress:
+        ranges = stretch.ranges(settings, scan, info)
+        total, done = sum(part.end - part.start for part in ranges.values()), 0
+        for partition, part in ranges.items():
+            for one in KafkaStretch(scan, topic).records(partition, part):
+                writer.add(partition, one)
+                progress(done + one.offset - part.start, total)
+            writer.flush(partition)
+            done += part.end - part.start
+    writer.finish(info.id, ranges)
+
+
+def _record_lines(settings: Settings, path: Path, partitions: int, writer: RecordingWriter) -> None:
+    end = 0
+    for partition, one in read_lines(path, settings.event, partitions):
+        writer.add(partition, one)
+        end = one.offset + 1
+    writer.finish("", {partition: OffsetRange(0, end) for partition in range(partitions)})
+
+
+def _offsets(text: str) -> tuple[int, tuple[int | None, int | None]]:
+    try:
+        partition, _, ends = text.partition(":")
+        start, _, end = ends.partition("-")
+        return int(partition), (int(start) if start else None, int(end) if end else None)
+    except ValueError:
+        raise ConfigurationError(
+            f"--offsets {text!r} is no stretch; write 0:100-200 for partition 0 from 100 up to but not including 200"
+        ) from None

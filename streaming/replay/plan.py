@@ -1,0 +1,74 @@
+"""What a replay was decided to be, kept beside its output, so that the same command goes on and another one is refused.
+
+The end of a topic moves, and so does an alias: both are looked up once, when the replay begins.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from streaming.errors import ConfigurationError
+from streaming.models.ref import ModelVersion
+from streaming.offsets import OffsetRange
+from streaming.replay.chunks import Assignment, Segment, Segments
+
+Words = Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class ReplayPlan:
+    """``asked`` is what the command said, in words."""
+
+    asked: Words
+    segments: Segments
+
+    @property
+    def identity(self) -> str:
+        """What names this replay and no other: twelve hexadecimal digits."""
+        return hashlib.sha256(json.dumps(self.to_dict(), sort_keys=True).encode()).hexdigest()[:12]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the plan as it is written."""
+        segments = {str(p): [_words(segment) for segment in parts] for p, parts in self.segments.items()}
+        return {"asked": dict(self.asked), "segments": segments}
+
+    @classmethod
+    def from_dict(cls, words: Mapping[str, Any]) -> ReplayPlan:
+        """Read a plan back."""
+        segments = {int(p): [_segment(*parts) for parts in found] for p, found in words["segments"].items()}
+        return cls(words["asked"], segments)
+
+
+def settled(path: Path, asked: Words, decide: Callable[[], Segments]) -> ReplayPlan:
+    """Return the plan at ``path``, or decide what to replay and write it there.
+
+    Raises:
+        ConfigurationError: the plan there was for something else.
+    """
+    if not path.exists():
+        plan = ReplayPlan(asked, decide())
+        partial = path.with_name(f".{path.name}.partial")
+        partial.write_text(json.dumps(plan.to_dict()), "utf-8")
+        partial.replace(path)
+        return plan
+    plan = ReplayPlan.from_dict(json.loads(path.read_text("utf-8")))
+    changed = sorted(name for name in {*asked, *plan.asked} if asked.get(name) != plan.asked.get(name))
+    if changed:
+        told = "; ".join(f"{name} was {plan.asked.get(name)!r} and is {asked.get(name)!r}" for name in changed)
+        raise ConfigurationError(f"{path} is of another replay: {told}. Choose another --name, or another folder")
+    return plan
+
+
+def _words(segment: Segment) -> list[Any]:
+    version = segment.by.version
+    return [segment.part.start, segment.part.end, version.name, version.version, version.run_id, segment.by.role]
+
+
+def _segment(start: int, end: int, *by: Any) -> Segment:
+    name, version, run_id, role = by
+    return Segment(OffsetRange(start, end), Assignment(ModelVersion(name, version, run_id), role))

@@ -1,0 +1,60 @@
+"""Replayed events as rows of a table: what a Parquet sink holds."""
+
+from __future__ import annotations
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from streaming.delivery.envelope import Stamp
+from streaming.events import columns as c
+
+COLUMNS = (
+    "topic",
+    "partition",
+    "offset",
+    "key",
+    "prediction_id",
+    "event_id",
+    "event_time",
+    "prediction",
+    "label",
+    "probability",
+    "confidence",
+    "model_name",
+    "model_version",
+    "role",
+    "reason",
+    "field",
+)
+
+
+def result_rows(scored: DataFrame, stamp: Stamp) -> DataFrame:
+    """Turn ``score``'s frame into rows of :data:`COLUMNS`.
+
+    ``reason`` is null for a prediction. Where it is not, the event would be a dead letter: the columns from
+    ``prediction_id`` to ``confidence`` are null, and ``model_version`` is whose signature it was checked against.
+    """
+    good = F.col(c.VERDICT).isNull()
+    verdict = F.split(c.VERDICT, ":", 2)
+    predicted = {
+        "prediction_id": F.concat(F.lit(stamp.id_prefix), F.col(c.PARTITION), F.lit(":"), F.col(c.OFFSET)),
+        "event_id": F.col(c.EVENT_ID),
+        "event_time": F.col(c.EVENT_TIME),
+        "prediction": F.col(c.PREDICTION),
+        "label": F.col(c.LABEL),
+        "probability": F.col(c.PROBABILITY),
+        "confidence": F.col(c.CONFIDENCE),
+    }
+    columns: dict[str, Column] = {
+        "topic": F.lit(stamp.source_topic),
+        "partition": F.col(c.PARTITION),
+        "offset": F.col(c.OFFSET),
+        "key": F.col(c.KEY),
+        **{name: F.when(good, value) for name, value in predicted.items()},
+        "model_name": F.lit(stamp.version.name),
+        "model_version": F.lit(stamp.version.version).cast("long"),
+        "role": F.lit(stamp.role),
+        "reason": F.get(verdict, 0),
+        "field": F.get(verdict, 1),
+    }
+    return scored.select(*(columns[name].alias(name) for name in COLUMNS))

@@ -1,0 +1,88 @@
+"""The loop of a replay: chunk by chunk, read, score by its version, write."""
+
+from __future__ import annotations
+
+import gc
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from streaming.engines.attempt import attempt
+from streaming.engines.isolate import Poison, isolate
+from streaming.engines.task import pipeline_of
+from streaming.models.ref import ModelVersion
+from streaming.models.served import ServedModel
+from streaming.replay.chunks import Chunk
+from streaming.replay.frames import Frames
+from streaming.replay.sinks import Counts, Sink
+
+_LOADED = 2
+"""Around a swap two versions take turns."""
+
+
+class Versions:
+    """Loads versions when they are needed, and keeps the last few."""
+
+    def __init__(self, load: Callable[[ModelVersion], ServedModel], release: Callable[[ServedModel], None]) -> None:
+        self._load = load
+        self._release = release
+        self._loaded: OrderedDict[ModelVersion, ServedModel] = OrderedDict()
+
+    def get(self, version: ModelVersion) -> ServedModel:
+        """Return a version, loaded; it stays so until two others were asked for.
+
+        Raises:
+            CandidateRefusedError: it does not pass the checks that every version passes before it serves.
+            RegistryUnavailableError: the registry did not answer.
+        """
+        if version not in self._loaded:
+            while len(self._loaded) >= _LOADED:
+                self._release(self._loaded.popitem(last=False)[1])
+            self._loaded[version] = self._load(version)
+        self._loaded.move_to_end(version)
+        return self._loaded[version]
+
+    def close(self) -> None:
+        """Let go of all."""
+        for served in self._loaded.values():
+            self._release(served)
+        self._loaded.clear()
+
+
+@dataclass(frozen=True)
+class Replay:
+    """A replay put together. ``poison_rows`` is how many rows of a chunk a version may throw on.
+
+    ``report`` is told of each chunk when it is done.
+    """
+
+    frames: Frames
+    versions: Versions
+    sink: Sink
+    poison_rows: int
+    report: Callable[[Chunk, Counts], None]
+
+    def run(self, chunks: Iterable[Chunk]) -> Counts:
+        """Replay chunks and count.
+
+        Raises:
+            PenstockError: going on would lose or double an event, or a version cannot score.
+        """
+        total = Counts()
+        for chunk in chunks:
+            counts = self.sink.written(chunk) or self._write(chunk)
+            total += counts
+            self.report(chunk, counts)
+        return total
+
+    def _write(self, chunk: Chunk) -> Counts:
+        pipeline = pipeline_of(self.versions.get(chunk.by.version))
+        records = self.frames.read(chunk.ranges)
+
+        def find() -> Poison:
+            return isolate(records, pipeline, chunk.ranges, self.poison_rows)
+
+        counts = attempt(lambda safe: self.sink.write(chunk, records, safe), pipeline, chunk.by.version, find)
+        # py4j's proxies refer to themselves; until they are collected, they keep the chunk's plans in the JVM.
+        gc.collect()
+        return counts

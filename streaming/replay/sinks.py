@@ -1,0 +1,154 @@
+"""Where a replay's outputs go: folders of Parquet, or a topic by the same exactly-once writer as the live job's."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from pyspark.sql import DataFrame, Observation
+from pyspark.sql import functions as F
+
+from streaming.clock import Clock, Stopwatch, isoformat
+from streaming.delivery.envelope import Stamp
+from streaming.delivery.marks import error_named
+from streaming.delivery.outcome import Outcome
+from streaming.delivery.plan import WritePlan
+from streaming.engines.task import WriteTarget, run_batch
+from streaming.errors import InvariantError
+from streaming.offsets import OffsetRange
+from streaming.replay.chunks import Chunk
+from streaming.replay.rows import result_rows
+from streaming.scoring.pipeline import SparkPipeline
+from streaming.scoring.score import score
+
+_COUNTS = "_counts.json"
+"""Readers of Parquet leave out files whose names begin with an underscore."""
+
+
+@dataclass
+class Counts:
+    """What became of events: predictions, dead letters, and what an earlier run had written."""
+
+    predictions: int = 0
+    dead_letters: int = 0
+    earlier: int = 0
+    versions: dict[str, int] = field(default_factory=dict)
+    """Events by version, of this run and earlier ones alike."""
+
+    def __add__(self, other: Counts) -> Counts:
+        """Add up."""
+        versions = Counter(self.versions) + Counter(other.versions)
+        sums = self.predictions + other.predictions, self.dead_letters + other.dead_letters
+        return Counts(*sums, self.earlier + other.earlier, dict(versions))
+
+
+class Sink(Protocol):
+    """Takes chunks in order, each exactly once however often it is tried."""
+
+    def written(self, chunk: Chunk, /) -> Counts | None:
+        """Return what an earlier run wrote of the whole chunk; ``None`` where there is something left to write."""
+        ...
+
+    def write(self, chunk: Chunk, records: DataFrame, pipeline: SparkPipeline) -> Counts:
+        """Score and write a chunk.
+
+        Raises:
+            InvariantError: rows in are not rows out.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class ParquetSink:
+    """A folder per chunk below ``folder``, which driver and executors share. A chunk's folder is whole or not there."""
+
+    folder: Path
+    source_topic: str
+    clock: Clock
+
+    def written(self, chunk: Chunk) -> Counts | None:
+        """See :class:`Sink`."""
+        found = self._place(chunk) / _COUNTS
+        if not found.exists():
+            return None
+        counts = Counts(**json.loads(found.read_text("utf-8")))
+        return Counts(earlier=counts.predictions + counts.dead_letters, versions=counts.versions)
+
+    def write(self, chunk: Chunk, records: DataFrame, pipeline: SparkPipeline) -> Counts:
+        """See :class:`Sink`."""
+        hidden = self.folder / f".{self._place(chunk).name}"
+        shutil.rmtree(hidden, ignore_errors=True)
+        stamp = Stamp(self.source_topic, chunk.by.version, chunk.by.role, isoformat(self.clock()))
+        came, went = Observation(), Observation()
+        counted = records.observe(came, F.count(F.lit(1)).alias("rows"))
+        rows = result_rows(score(counted, pipeline), stamp)
+        measured = rows.observe(went, F.count(F.lit(1)).alias("rows"), F.count("reason").alias("dead_letters"))
+        measured.write.parquet(hidden.resolve().as_uri(), compression="zstd")
+        total, dead = int(went.get["rows"]), int(went.get["dead_letters"])
+        _check(int(came.get["rows"]), total)
+        counts = Counts(total - dead, dead, versions={str(chunk.by.version): total})
+        (hidden / _COUNTS).write_text(json.dumps(asdict(counts)), "utf-8")
+        hidden.rename(self._place(chunk))
+        return counts
+
+    def _place(self, chunk: Chunk) -> Path:
+        return self.folder / f"chunk-{chunk.number:06d}"
+
+
+@dataclass(frozen=True)
+class TopicSink:
+    """A topic, by one transaction per partition and chunk.
+
+    The marks stand on the sink's own partitions under the replay's own application, so that the live job's are not
+    touched. ``target.writer`` is the sink's topic. ``identity`` names the replay in them. ``pass_over`` moves a
+    partition's mark over offsets that hold no record or are left out. ``reached`` is where each mark stands.
+    """
+
+    target: WriteTarget
+    source_topic: str
+    identity: str
+    pass_over: Callable[[int, OffsetRange, str], None]
+    reached: dict[int, int]
+    clock: Clock
+
+    def written(self, _: Chunk, /) -> Counts | None:
+        """See :class:`Sink`; the writer itself passes over what lies below a mark."""
+        return None
+
+    def write(self, chunk: Chunk, records: DataFrame, pipeline: SparkPipeline) -> Counts:
+        """See :class:`Sink`."""
+        order = self._order(chunk)
+        for partition, part in chunk.ranges.items():
+            if self.reached[partition] < part.start:
+                self.pass_over(partition, OffsetRange(self.reached[partition], part.start), order.plan)
+        rows, outcomes = run_batch(records, pipeline, order, Stopwatch())
+        for outcome in outcomes.values():
+            if outcome.error:
+                raise error_named(outcome.error, outcome.detail)
+        total = sum(outcomes.values(), Outcome())
+        _check(rows, total.rows)
+        for partition, part in chunk.ranges.items():
+            if partition not in outcomes:
+                self.pass_over(partition, part, order.plan)
+            self.reached[partition] = part.end
+        dead = sum(total.dead_letters.values())
+        return Counts(total.predictions, dead, total.skipped, {str(chunk.by.version): total.rows})
+
+    def _order(self, chunk: Chunk) -> WritePlan:
+        target = self.target
+        stamp = Stamp(self.source_topic, chunk.by.version, chunk.by.role, isoformat(self.clock()))
+        where = target.targets, target.limits, target.failpoints
+        plan = f"{self.identity}.{target.writer.epoch}.{chunk.number}"
+        return WritePlan(target.client, target.writer, plan, stamp, chunk.ranges, *where)
+
+
+def _check(rows_in: int, rows_out: int) -> None:
+    if rows_in != rows_out:
+        raise InvariantError(
+            f"{rows_in} records came in and {rows_out} went out; the replay stops rather than lose one"
+        )
