@@ -30,7 +30,12 @@ def isolate(records: DataFrame, pipeline: SparkPipeline, ranges: Ranges, most: i
     Raises:
         ScoringError: more than ``most`` rows throw, which is the model's fault.
     """
-    decoded = pipeline.decoder(records).persist()
+    return isolate_decoded(pipeline.decoder(records), pipeline, ranges, most)
+
+
+def isolate_decoded(decoded: DataFrame, pipeline: SparkPipeline, ranges: Ranges, most: int) -> Poison:
+    """Do the same with rows that a decoder has read; see :func:`isolate`."""
+    decoded.persist()
     try:
         search = _Search(_probe(decoded, pipeline), most)
         for partition, part in ranges.items():

@@ -25,32 +25,32 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from schemas.dead_letter import Reason
-from streaming.errors import CandidateRefusedError
 from streaming.events import columns as c
 from streaming.events.guards import Guard
+from streaming.events.rules import (
+    SQL_TYPES,
+    Poison,
+    Rule,
+    check_names,
+    first_of,
+    guard_rules,
+    masked_features,
+    poison_rules,
+    quoted,
+    raw,
+    raw_name,
+    time_of_millis,
+    time_of_text,
+    time_rule,
+    value_rules,
+)
 from streaming.models.signature import Column, Signature
 from streaming.settings import EventSettings
 
 _JSON, _STRICT, _PARSABLE, _TEXT = (c.PREFIX + n for n in ("json", "strict", "parsable", "text"))
 _CORRUPT = c.PREFIX + "corrupt"
-_SQL_TYPES = {
-    "double": "DOUBLE",
-    "float": "FLOAT",
-    "long": "BIGINT",
-    "integer": "INT",
-    "boolean": "BOOLEAN",
-    "string": "STRING",
-}
 _ID_TYPES = ("STRING", "BIGINT")
 """Many producers number their events; the id travels on as text."""
-_ISO_TIME = r"\A\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d{1,9})?(Z|[+-]\d\d(:?\d\d)?)?)?\z"
-"""RFC 3339, where seconds and zone (UTC then) may be missing. Spark's cast alone also takes ``2013`` and ``EST``."""
-_YEARS = (-62_135_596_800_000, 253_402_300_800_000)
-"""The first millisecond of year 1 and of year 10000: four digits hold what lies between."""
-
-
-Rule = tuple[Expr, str]
-"""A condition, and the verdict of a row that meets it."""
 
 
 @dataclass(frozen=True)
@@ -62,27 +62,11 @@ class Decoder:
     max_value_bytes: int
     safe_row: dict[str, Any]
     guards: tuple[Guard, ...] = ()
-    poison: tuple[tuple[int, int], ...] = ()
-    """Partition and offset of rows on which the pipeline was seen to throw."""
+    poison: Poison = ()
 
     def __post_init__(self) -> None:
-        """Refuse a column that the envelope reads as text and the model as a number, and names that Spark confuses."""
-        named = {name for name in (self.envelope.id, self.envelope.key, self.envelope.time) if name}
-        for column in self.signature.columns:
-            if column.name in named and column.type != "string":
-                raise CandidateRefusedError(
-                    "ENVELOPE_CLASH",
-                    f"the model reads {column.name!r} as {column.type}, the event's envelope as text;"
-                    " name another field in event.id, event.time or event.key",
-                )
-        spellings: dict[str, str] = {}
-        for name in sorted({*named, *self.signature.names}):
-            if spellings.setdefault(name.lower(), name) != name:
-                raise CandidateRefusedError(
-                    "SIGNATURE_UNSUPPORTED",
-                    f"the fields {spellings[name.lower()]!r} and {name!r} differ only in case, which Spark cannot tell"
-                    " apart; rename one",
-                )
+        """Refuse names that clash; see :func:`streaming.events.rules.check_names`."""
+        check_names(self.signature, self.envelope)
 
     def __call__(self, records: DataFrame) -> DataFrame:
         """Turn Kafka's columns into the source columns, the envelope with its verdict, and the features.
@@ -111,7 +95,7 @@ class Decoder:
             # Columns by themselves, because they are used several times and would be computed as often.
             [everything, self._event_time().alias(c.EVENT_TIME)],
             [everything, self._verdict().alias(c.VERDICT)],
-            [*source, *self._envelope_columns(), F.col(c.VERDICT), *self._masked_features()],
+            [*source, *self._envelope_columns(), F.col(c.VERDICT), *masked_features(self.signature, self.safe_row)],
         )
 
     def _parsable(self) -> Expr:
@@ -131,21 +115,21 @@ class Decoder:
         if self.envelope.time:
             fields[self.envelope.time] = "VARIANT" if self.envelope.time_format == "iso8601" else "BIGINT"
         for column in self.signature.columns:
-            fields[column.name] = "VARIANT" if column.type == "string" else _SQL_TYPES[column.type]
-        inner = ", ".join(f"{_quoted(name)}: {kind}" for name, kind in fields.items())
+            fields[column.name] = "VARIANT" if column.type == "string" else SQL_TYPES[column.type]
+        inner = ", ".join(f"{quoted(name)}: {kind}" for name, kind in fields.items())
         return f"r STRUCT<{inner}>, {_CORRUPT} STRING"
 
     def _extracted(self) -> list[Expr]:
         """Every field under a name of its own, and for a variant its JSON type."""
         out = []
         for name in self._variants():
-            leaf = F.col(f"{_JSON}.r.{_quoted(name)}")
+            leaf = F.col(f"{_JSON}.r.{quoted(name)}")
             out += [
                 F.schema_of_variant(leaf).alias(_kind_name(name)),
-                F.try_variant_get(leaf, "$", "string").alias(_raw_name(name)),
+                F.try_variant_get(leaf, "$", "string").alias(raw_name(name)),
             ]
         for name in self._typed():
-            out.append(F.col(f"{_JSON}.r.{_quoted(name)}").alias(_raw_name(name)))
+            out.append(F.col(f"{_JSON}.r.{quoted(name)}").alias(raw_name(name)))
         return out
 
     def _variants(self) -> list[str]:
@@ -165,7 +149,7 @@ class Decoder:
         """The first thing wrong with a row, in an order from the bytes inwards; null if nothing is."""
         value = F.col(c.VALUE)
         rules = [
-            *((rows, Reason.SCORING_FAILED.value) for rows in _places(self.poison)),
+            *poison_rules(self.poison),
             (value.isNull(), Reason.TOMBSTONE.value),
             (F.octet_length(value) > self.max_value_bytes, Reason.OVERSIZE.value),
             (~F.col(_PARSABLE), Reason.INVALID_UTF8.value),
@@ -176,14 +160,10 @@ class Decoder:
             *self._envelope_rules(),
             *(rule for column in self.signature.columns for rule in _feature_rules(column)),
         ]
-        guarded = [(guard.fails(_raw(guard.column)), f"{guard.reason.value}:{guard.column}") for guard in self.guards]
-        verdict = F.when(F.lit(False), F.lit(""))
-        for fails, name in rules:
-            verdict = verdict.when(fails, F.lit(name))
         # A typed column of the wrong type is null in the result and marks the record as corrupt. Finding out which
         # column it was is slow, and only rejected rows get this far.
-        verdict = verdict.when(_is_corrupt(), self._mistyped())
-        for fails, name in guarded:
+        verdict = first_of(rules).when(_is_corrupt(), self._mistyped())
+        for fails, name in guard_rules(self.guards):
             verdict = verdict.when(fails, F.lit(name))
         return verdict
 
@@ -198,11 +178,9 @@ class Decoder:
             rules.append((_is_absent(time), f"{Reason.MISSING_FIELD.value}:{time}"))
             rules.append((_kind(time) != "STRING", f"{Reason.WRONG_TYPE.value}:{time}"))
         elif time:
-            rules.append((_raw(time).isNull() & ~_is_corrupt(), f"{Reason.MISSING_FIELD.value}:{time}"))
+            rules.append((raw(time).isNull() & ~_is_corrupt(), f"{Reason.MISSING_FIELD.value}:{time}"))
         if time:
-            moment, (first, after) = F.col(c.EVENT_TIME), (F.timestamp_millis(F.lit(edge)) for edge in _YEARS)
-            bad = (moment.isNull() & ~_is_corrupt()) | (moment < first) | (moment >= after)
-            rules.append((bad, f"{Reason.BAD_EVENT_TIME.value}:{time}"))
+            rules.append(time_rule(time, _is_corrupt()))
         return rules
 
     def _mistyped(self) -> Expr:
@@ -211,7 +189,7 @@ class Decoder:
         found = []
         for name in self._typed():
             given = F.try_element_at(fields, F.lit(name))
-            wrong = _raw(name).isNull() & given.isNotNull() & ~F.is_variant_null(given)
+            wrong = raw(name).isNull() & given.isNotNull() & ~F.is_variant_null(given)
             found.append(F.when(wrong, F.lit(f"{Reason.WRONG_TYPE.value}:{name}")))
         return F.coalesce(*found, F.lit(Reason.WRONG_TYPE.value))
 
@@ -219,25 +197,13 @@ class Decoder:
         time = self.envelope.time
         if time is None:
             return F.col(c.TIMESTAMP)
-        text = _raw(time)
-        if self.envelope.time_format == "epoch_ms":
-            # Beyond its range the function throws, which would fail every row of the batch.
-            return F.when(text.between(_YEARS[0], _YEARS[1] - 1), F.timestamp_millis(text))
-        return F.when(text.rlike(_ISO_TIME), text.try_cast("timestamp"))
+        return time_of_millis(raw(time)) if self.envelope.time_format == "epoch_ms" else time_of_text(raw(time))
 
     def _envelope_columns(self) -> list[Expr]:
         position = F.concat_ws("-", F.col(c.PARTITION), F.col(c.OFFSET))
-        event_id = _raw(self.envelope.id) if self.envelope.id else position
-        subject = _raw(self.envelope.key) if self.envelope.key else F.try_validate_utf8(F.col(c.KEY).cast("string"))
+        event_id = raw(self.envelope.id) if self.envelope.id else position
+        subject = raw(self.envelope.key) if self.envelope.key else F.try_validate_utf8(F.col(c.KEY).cast("string"))
         return [event_id.alias(c.EVENT_ID), F.col(c.EVENT_TIME), subject.alias(c.SUBJECT)]
-
-    def _masked_features(self) -> list[Expr]:
-        valid = F.col(c.VERDICT).isNull()
-        out = []
-        for column in self.signature.columns:
-            safe = F.lit(self.safe_row[column.name]).cast(_SQL_TYPES[column.type])
-            out.append(F.when(valid, _raw(column.name)).otherwise(safe).alias(column.name))
-        return out
 
 
 def _text() -> Expr:
@@ -249,23 +215,10 @@ def _wrapped(text: Expr) -> Expr:
 
 
 def _feature_rules(column: Column) -> list[Rule]:
-    name, value = column.name, _raw(column.name)
     rules: list[Rule] = []
     if column.type == "string":
-        rules.append((~_kind(name).isin("STRING", "VOID"), f"{Reason.WRONG_TYPE.value}:{name}"))
-    if column.is_floating:
-        rules.append((F.abs(value) == float("inf"), f"{Reason.NON_FINITE.value}:{name}"))
-    if column.required:
-        rules.append((value.isNull() & ~_is_corrupt(), f"{Reason.MISSING_FIELD.value}:{name}"))
-    return rules
-
-
-def _places(poison: tuple[tuple[int, int], ...]) -> list[Expr]:
-    """One condition per partition: a row is one of the poisoned offsets."""
-    by_partition: dict[int, list[int]] = {}
-    for partition, offset in poison:
-        by_partition.setdefault(partition, []).append(offset)
-    return [(F.col(c.PARTITION) == p) & F.col(c.OFFSET).isin(offsets) for p, offsets in by_partition.items()]
+        rules.append((~_kind(column.name).isin("STRING", "VOID"), f"{Reason.WRONG_TYPE.value}:{column.name}"))
+    return [*rules, *value_rules(column, _is_corrupt())]
 
 
 def _is_corrupt() -> Expr:
@@ -276,22 +229,9 @@ def _is_absent(name: str) -> Expr:
     return _kind(name).isNull() | (_kind(name) == "VOID")
 
 
-def _quoted(name: str) -> str:
-    return "`" + name.replace("`", "``") + "`"
-
-
-def _raw(name: str) -> Expr:
-    """The field as it was parsed, before masking."""
-    return F.col(_quoted(_raw_name(name)))
-
-
-def _raw_name(name: str) -> str:
-    return f"{c.PREFIX}raw_{name}"
-
-
 def _kind(name: str) -> Expr:
     """A variant field's JSON type: ``STRING``, ``BIGINT``, ``VOID`` for null; SQL null where the field is absent."""
-    return F.col(_quoted(_kind_name(name)))
+    return F.col(quoted(_kind_name(name)))
 
 
 def _kind_name(name: str) -> str:

@@ -1,0 +1,94 @@
+"""A table's column as a column of the model's type: which types fit, and the values that do not.
+
+A value fits if nothing of it is lost but a number's last digits, which are rounded once to the nearest. Text is taken
+for a number or a boolean, as CSV has nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from pyspark.sql import Column as Expr
+from pyspark.sql import functions as F
+from pyspark.sql.types import (
+    BooleanType,
+    ByteType,
+    DataType,
+    DecimalType,
+    DoubleType,
+    FloatType,
+    IntegerType,
+    LongType,
+    ShortType,
+    StringType,
+)
+
+from streaming.events.rules import SQL_TYPES
+from streaming.models.signature import ColumnType
+
+WHOLE = (ByteType, ShortType, IntegerType, LongType)
+_FRACTIONS = (FloatType, DoubleType)
+_NUMBER = r"\A[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\z"
+"""Spark's own cast would also take ``NaN``, ``1d`` and blanks around."""
+_WHOLE_NUMBER = r"\A[+-]?\d+(\.0*)?\z"
+_TWO_TO_63 = float(2**63)
+
+Cast = Callable[[Expr], Expr]
+"""Gives null where a value does not fit."""
+
+
+def cast_to(target: ColumnType, source: DataType) -> Cast | None:
+    """Return how a column of type ``source`` is read as ``target``; ``None`` if no value of it can be.
+
+    >>> cast_to("string", LongType()) is None
+    True
+    """
+    if target == "string":
+        return _unchanged if isinstance(source, StringType) else None
+    if target == "boolean":
+        return _unchanged if isinstance(source, BooleanType) else _truth if isinstance(source, StringType) else None
+    return _fraction(target, source) if target in ("double", "float") else _whole(target, source)
+
+
+def whole_number(source: DataType) -> Cast | None:
+    """Return how a column is read as a whole number of 64 bits; ``None`` as above."""
+    return _whole("long", source)
+
+
+def never_fails(target: ColumnType, source: DataType) -> bool:
+    """Say that every value of ``source`` fits, so that nobody need look."""
+    if target in ("double", "float"):
+        return not isinstance(source, StringType)
+    if target == "long":
+        return isinstance(source, WHOLE)
+    if target == "integer":
+        return isinstance(source, WHOLE) and not isinstance(source, LongType)
+    return target == "string" or isinstance(source, BooleanType)
+
+
+def _unchanged(given: Expr) -> Expr:
+    return given
+
+
+def _truth(text: Expr) -> Expr:
+    word = F.lower(text)
+    return F.when(word == "true", F.lit(True)).when(word == "false", F.lit(False))
+
+
+def _fraction(target: ColumnType, source: DataType) -> Cast | None:
+    kind = SQL_TYPES[target]
+    if isinstance(source, StringType):
+        return lambda text: F.when(text.rlike(_NUMBER), text.try_cast(kind))
+    return (lambda number: number.cast(kind)) if isinstance(source, (*WHOLE, *_FRACTIONS, DecimalType)) else None
+
+
+def _whole(target: ColumnType, source: DataType) -> Cast | None:
+    kind = SQL_TYPES[target]
+    if isinstance(source, StringType):
+        return lambda text: F.when(text.rlike(_WHOLE_NUMBER), F.substring_index(text, ".", 1).try_cast(kind))
+    if isinstance(source, _FRACTIONS):
+        # Spark's cast cuts the fraction off, and takes 2^63 for the largest number of 64 bits.
+        return lambda number: F.when((number == F.rint(number)) & (number < _TWO_TO_63), number.try_cast(kind))
+    if isinstance(source, DecimalType):
+        return lambda number: F.when(number == F.floor(number), number.try_cast(kind))
+    return (lambda number: number.try_cast(kind)) if isinstance(source, WHOLE) else None

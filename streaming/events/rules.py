@@ -1,0 +1,143 @@
+"""What every decoder holds a row against, whatever it came from: names, times, finite numbers, guards; and masking.
+
+A decoder leaves each field it has read in a column of its own, :func:`raw`, and the rules look at those.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from pyspark.sql import Column as Expr
+from pyspark.sql import functions as F
+
+from schemas.dead_letter import Reason
+from streaming.errors import CandidateRefusedError
+from streaming.events import columns as c
+from streaming.events.guards import Guard
+from streaming.models.signature import Column, Signature
+from streaming.settings import EventSettings
+
+SQL_TYPES = {
+    "double": "DOUBLE",
+    "float": "FLOAT",
+    "long": "BIGINT",
+    "integer": "INT",
+    "boolean": "BOOLEAN",
+    "string": "STRING",
+}
+"""MLflow's names of types to Spark's."""
+
+_ISO_TIME = r"\A\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d{1,9})?(Z|[+-]\d\d(:?\d\d)?)?)?\z"
+"""RFC 3339, where seconds and zone (UTC then) may be missing. Spark's cast alone also takes ``2013`` and ``EST``."""
+_YEARS = (-62_135_596_800_000, 253_402_300_800_000)
+"""The first millisecond of year 1 and of year 10000: four digits hold what lies between."""
+
+Rule = tuple[Expr, str]
+"""A condition, and the verdict of a row that meets it."""
+
+Poison = tuple[tuple[int, int], ...]
+"""Partition and offset of rows on which the pipeline was seen to throw."""
+
+
+def check_names(signature: Signature, envelope: EventSettings) -> None:
+    """Refuse a column that the envelope reads as text and the model as a number, and names that Spark confuses.
+
+    Raises:
+        CandidateRefusedError: ``ENVELOPE_CLASH`` or ``SIGNATURE_UNSUPPORTED``.
+    """
+    named = {name for name in (envelope.id, envelope.key, envelope.time) if name}
+    for column in signature.columns:
+        if column.name in named and column.type != "string":
+            raise CandidateRefusedError(
+                "ENVELOPE_CLASH",
+                f"the model reads {column.name!r} as {column.type}, the event's envelope as text;"
+                " name another field in event.id, event.time or event.key",
+            )
+    spellings: dict[str, str] = {}
+    for name in sorted({*named, *signature.names}):
+        if spellings.setdefault(name.lower(), name) != name:
+            raise CandidateRefusedError(
+                "SIGNATURE_UNSUPPORTED",
+                f"the fields {spellings[name.lower()]!r} and {name!r} differ only in case, which Spark cannot tell"
+                " apart; rename one",
+            )
+
+
+def first_of(rules: Iterable[Rule]) -> Expr:
+    """Return the verdict of the first rule that a row meets; null if it meets none."""
+    verdict = F.when(F.lit(False), F.lit(""))
+    for fails, name in rules:
+        verdict = verdict.when(fails, F.lit(name))
+    return verdict
+
+
+def poison_rules(poison: Poison) -> list[Rule]:
+    """Return one rule per partition: the row is at one of the poisoned offsets."""
+    by_partition: dict[int, list[int]] = {}
+    for partition, offset in poison:
+        by_partition.setdefault(partition, []).append(offset)
+    return [
+        ((F.col(c.PARTITION) == p) & F.col(c.OFFSET).isin(offsets), Reason.SCORING_FAILED.value)
+        for p, offsets in by_partition.items()
+    ]
+
+
+def time_rule(name: str, unread: Expr) -> Rule:
+    """Return the rule for the event time; ``unread`` rows have another fault, for which they have none."""
+    moment, (first, after) = F.col(c.EVENT_TIME), (F.timestamp_millis(F.lit(edge)) for edge in _YEARS)
+    bad = (moment.isNull() & ~unread) | (moment < first) | (moment >= after)
+    return bad, f"{Reason.BAD_EVENT_TIME.value}:{name}"
+
+
+def value_rules(column: Column, unread: Expr) -> list[Rule]:
+    """Return the rules for a value of a column; ``unread`` rows have another fault, for which it is null."""
+    value = raw(column.name)
+    rules: list[Rule] = []
+    if column.is_floating:
+        # NaN is greater than every number in Spark, so one comparison finds it and infinity both.
+        rules.append((F.abs(value) >= float("inf"), f"{Reason.NON_FINITE.value}:{column.name}"))
+    if column.required:
+        rules.append((value.isNull() & ~unread, f"{Reason.MISSING_FIELD.value}:{column.name}"))
+    return rules
+
+
+def guard_rules(guards: Iterable[Guard]) -> list[Rule]:
+    """Return a rule for each value on which the pipeline would throw."""
+    return [(guard.fails(raw(guard.column)), f"{guard.reason.value}:{guard.column}") for guard in guards]
+
+
+def time_of_text(text: Expr) -> Expr:
+    """Return the time that ISO 8601 text names, null if it is none."""
+    return F.when(text.rlike(_ISO_TIME), text.try_cast("timestamp"))
+
+
+def time_of_millis(number: Expr) -> Expr:
+    """Return the time that a number of milliseconds since 1970 names, null if it is out of range."""
+    # Beyond its range the function throws, which would fail every row of the batch.
+    return F.when(number.between(_YEARS[0], _YEARS[1] - 1), F.timestamp_millis(number))
+
+
+def masked_features(signature: Signature, safe_row: Mapping[str, Any]) -> list[Expr]:
+    """Return the model's columns: a valid row's own, and a rejected row's from a row that is known to be good."""
+    valid = F.col(c.VERDICT).isNull()
+    out = []
+    for column in signature.columns:
+        safe = F.lit(safe_row[column.name]).cast(SQL_TYPES[column.type])
+        out.append(F.when(valid, raw(column.name)).otherwise(safe).alias(column.name))
+    return out
+
+
+def quoted(name: str) -> str:
+    """Return a column's name as Spark's SQL takes it, whatever is in it."""
+    return "`" + name.replace("`", "``") + "`"
+
+
+def raw(name: str) -> Expr:
+    """Return the field as it was read, before masking."""
+    return F.col(quoted(raw_name(name)))
+
+
+def raw_name(name: str) -> str:
+    """Return the name of :func:`raw`'s column."""
+    return f"{c.PREFIX}raw_{name}"

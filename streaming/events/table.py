@@ -1,0 +1,216 @@
+"""A table's typed columns to a verdict and the model's columns, by the rules that :class:`Decoder` has for JSON.
+
+Nothing goes through JSON: a column that has the model's type is used as it is. A rejected row stays in the frame,
+masked, as it does in a stream.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property, reduce
+from operator import or_
+from typing import Any
+
+from pyspark.sql import Column as Expr
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+from pyspark.sql.types import DataType, DateType, StringType, StructType, TimestampNTZType, TimestampType
+
+from schemas.dead_letter import Reason
+from streaming.errors import ConfigurationError
+from streaming.events import columns as c
+from streaming.events.casts import WHOLE, Cast, cast_to, never_fails, whole_number
+from streaming.events.guards import Guard
+from streaming.events.rules import (
+    SQL_TYPES,
+    Poison,
+    Rule,
+    check_names,
+    first_of,
+    guard_rules,
+    masked_features,
+    poison_rules,
+    quoted,
+    raw,
+    raw_name,
+    time_of_millis,
+    time_of_text,
+    time_rule,
+    value_rules,
+)
+from streaming.models.signature import Column, Signature
+from streaming.settings import EventSettings
+
+MALFORMED_ROW = "MALFORMED_ROW"
+"""The verdict of a row that its file's reader could not take apart; text formats have such."""
+
+_ID, _KEY, _TIME, _TIME_GIVEN = (c.PREFIX + name for name in ("id_read", "key_read", "time_read", "time_given"))
+_MALFORMED = c.PREFIX + "malformed"
+_ROW_IN_TASK = 2**33 - 1
+_INSTANTS = (TimestampType, TimestampNTZType, DateType)
+
+
+@dataclass(frozen=True)
+class TableDecoder:
+    """How one model version reads the rows of a table of ``schema``; otherwise as :class:`Decoder`.
+
+    A row's partition and offset are its task and its place there, which are the same whenever the same files are read.
+    """
+
+    signature: Signature
+    envelope: EventSettings
+    safe_row: dict[str, Any]
+    schema: StructType
+    guards: tuple[Guard, ...] = ()
+    carried: tuple[str, ...] = ()
+    """The table's columns that come along untouched, in the struct that stands where a record's value would."""
+    malformed: str | None = None
+    """The column, not null, of a row that could not be taken apart."""
+    poison: Poison = ()
+
+    def __post_init__(self) -> None:
+        """Refuse a table that cannot be scored as a whole.
+
+        Raises:
+            CandidateRefusedError: as for JSON.
+            ConfigurationError: a column is not there, or no value of it can be what the model reads.
+        """
+        check_names(self.signature, self.envelope)
+        problems = list(self._unmet())
+        if problems:
+            raise ConfigurationError(
+                f"the table does not fit the model and the settings: {'; '.join(problems)}."
+                f" It has {', '.join(self.schema.fieldNames())}; names are compared exactly."
+            )
+
+    def __call__(self, rows: DataFrame) -> DataFrame:
+        """Turn the table's columns into what :meth:`Decoder.__call__` returns; key, headers and timestamp are null."""
+        frame = rows
+        for selection in self._selections:
+            frame = frame.select(*selection)
+        return frame
+
+    def _unmet(self) -> Iterator[str]:
+        for column in self.signature.columns:
+            kind = self._type(column.name)
+            if kind is None and column.required:
+                yield f"it has no column {column.name}, which the model needs as {column.type}"
+            elif kind is not None and cast_to(column.type, kind) is None:
+                yield f"{column.name} is {kind.simpleString()} and the model reads {column.type}"
+        for role, name in (("id", self.envelope.id), ("key", self.envelope.key)):
+            yield from self._unmet_role(role, name, (StringType, *WHOLE))
+        epoch = self.envelope.time_format == "epoch_ms"
+        yield from self._unmet_role("time", self.envelope.time, (StringType, *_INSTANTS, *(WHOLE if epoch else ())))
+
+    def _unmet_role(self, role: str, name: str | None, fitting: tuple[type[DataType], ...]) -> Iterator[str]:
+        kind = self._type(name) if name else None
+        if name and kind is None:
+            yield f"it has no column {name}; set event.{role} to another column, or to null if there is none"
+        elif name and not isinstance(kind, fitting):
+            yield f"{name} is {kind.simpleString() if kind else 'absent'}, which event.{role} cannot be"
+
+    def _type(self, name: str) -> DataType | None:
+        return self.schema[name].dataType if name in self.schema.fieldNames() else None
+
+    @cached_property
+    def _selections(self) -> tuple[list[Expr], ...]:
+        """Made once, as the decoder's are."""
+        source = [F.col(name) for name in c.SOURCE]
+        everything = F.col("*")
+        event_id = F.col(_ID) if self.envelope.id else F.concat_ws("-", F.col(c.PARTITION), F.col(c.OFFSET))
+        envelope = [event_id.alias(c.EVENT_ID), F.col(c.EVENT_TIME), F.col(_KEY).alias(c.SUBJECT)]
+        return (
+            [*self._source(), *self._envelope_read(), *self._features_read()],
+            # Columns by themselves, because they are used several times and would be computed as often.
+            [everything, self._event_time().alias(c.EVENT_TIME)],
+            [everything, first_of(self._rules()).alias(c.VERDICT)],
+            [*source, *envelope, F.col(c.VERDICT), *masked_features(self.signature, self.safe_row)],
+        )
+
+    def _source(self) -> list[Expr]:
+        place = F.monotonically_increasing_id()  # the task's number above, the row's in the lower 33 bits
+        value = F.struct(*(F.col(quoted(name)) for name in self.carried)) if self.carried else _nothing("string")
+        malformed = F.col(quoted(self.malformed)).isNotNull() if self.malformed else F.lit(False)
+        return [
+            _nothing("binary").alias(c.KEY),
+            value.alias(c.VALUE),
+            _nothing("array<struct<key:string,value:binary>>").alias(c.HEADERS),
+            F.spark_partition_id().alias(c.PARTITION),
+            place.bitwiseAND(F.lit(_ROW_IN_TASK)).alias(c.OFFSET),
+            _nothing("timestamp").alias(c.TIMESTAMP),
+            malformed.alias(_MALFORMED),
+        ]
+
+    def _envelope_read(self) -> list[Expr]:
+        out = []
+        for name, role in ((self.envelope.id, _ID), (self.envelope.key, _KEY)):
+            out.append((F.col(quoted(name)).cast("string") if name else _nothing("string")).alias(role))
+        if self.envelope.time:
+            given = F.col(quoted(self.envelope.time))
+            out += [given.isNotNull().alias(_TIME_GIVEN), self._time_read(given).alias(_TIME)]
+        return out
+
+    def _time_read(self, given: Expr) -> Expr:
+        kind = self._type(self.envelope.time or "")
+        if isinstance(kind, _INSTANTS):
+            return given.cast("timestamp")
+        number: Cast | None = whole_number(kind) if kind else None
+        return number(given) if number and self.envelope.time_format == "epoch_ms" else given
+
+    def _features_read(self) -> list[Expr]:
+        out = []
+        for column in self.signature.columns:
+            kind = self._type(column.name)
+            cast = cast_to(column.type, kind) if kind else None
+            given = F.col(quoted(column.name))
+            out.append((cast(given) if cast else _nothing(SQL_TYPES[column.type])).alias(raw_name(column.name)))
+            if self._may_fail(column):
+                out.append(given.isNotNull().alias(_given_name(column.name)))
+        return out
+
+    def _may_fail(self, column: Column) -> bool:
+        kind = self._type(column.name)
+        return kind is not None and not never_fails(column.type, kind)
+
+    def _event_time(self) -> Expr:
+        if self.envelope.time is None:
+            return F.col(c.TIMESTAMP)
+        if isinstance(self._type(self.envelope.time), _INSTANTS):
+            return F.col(_TIME)
+        return time_of_millis(F.col(_TIME)) if self.envelope.time_format == "epoch_ms" else time_of_text(F.col(_TIME))
+
+    def _rules(self) -> list[Rule]:
+        """In the order of JSON's: the envelope, the values, then what is of the wrong type, then the guards."""
+        columns = self.signature.columns
+        mistyped = {column.name: self._mistyped(column) for column in columns if self._may_fail(column)}
+        unread = reduce(or_, mistyped.values(), F.lit(False))
+        return [
+            *poison_rules(self.poison),
+            *([(F.col(_MALFORMED), MALFORMED_ROW)] if self.malformed else []),
+            *self._envelope_rules(unread),
+            *(rule for column in columns for rule in value_rules(column, unread)),
+            *((wrong, f"{Reason.WRONG_TYPE.value}:{name}") for name, wrong in mistyped.items()),
+            *guard_rules(self.guards),
+        ]
+
+    def _mistyped(self, column: Column) -> Expr:
+        return F.col(quoted(_given_name(column.name))) & raw(column.name).isNull()
+
+    def _envelope_rules(self, unread: Expr) -> Iterator[Rule]:
+        for name, role in ((self.envelope.id, _ID), (self.envelope.key, _KEY)):
+            if name:
+                yield F.col(role).isNull(), f"{Reason.MISSING_FIELD.value}:{name}"
+        time = self.envelope.time
+        if time:
+            yield ~F.col(_TIME_GIVEN), f"{Reason.MISSING_FIELD.value}:{time}"
+            yield F.col(_TIME).isNull(), f"{Reason.WRONG_TYPE.value}:{time}"
+            yield time_rule(time, unread)
+
+
+def _nothing(kind: str) -> Expr:
+    return F.lit(None).cast(kind)
+
+
+def _given_name(name: str) -> str:
+    return f"{c.PREFIX}given_{name}"
