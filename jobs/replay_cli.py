@@ -88,6 +88,10 @@ def replay(
         Optional[Path],  # noqa: UP045
         typer.Option(metavar="FILE", help="What really happened: Parquet, CSV or JSON lines of event_id and label."),
     ] = None,
+    metric: Annotated[
+        str, typer.Option(help="The metric that decides; AUC, accuracy or the mean error by default.")
+    ] = "",
+    positive: Annotated[str, typer.Option(help="The class that AUC, precision and recall are about.")] = "",
     json_: Json = False,
 ) -> None:
     """Score recorded events once more; the same command goes on with a replay that was stopped."""
@@ -98,9 +102,10 @@ def replay(
     from jobs.replay_display import show
     from jobs.replay_source import SourceWords
     from jobs.replay_versions import VersionWords
+    from streaming.backtest.options import Options
 
     source = SourceWords(recording, topic, Stretch(since, until, tuple(offsets), plans))
-    words = comparison_words(compare, against, labels)
+    words = comparison_words(compare, against, labels, Options(metric=metric, positive=positive))
     # Without a folder of their own, the candidate's predictions are kept beside the report.
     kept = words.report / "predictions" if words is not None and to_topic is None else None
     sink = SinkWords(to_topic, out or kept, name)

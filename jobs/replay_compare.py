@@ -16,7 +16,7 @@ from streaming.adapters.kafka_outputs import KafkaOutputs
 from streaming.adapters.kafka_scan import KafkaScan
 from streaming.backtest.comparison import Comparison, compare
 from streaming.backtest.labels import read_labels
-from streaming.backtest.options import Names
+from streaming.backtest.options import Names, Options
 from streaming.backtest.paired import pair
 from streaming.backtest.report import write_report
 from streaming.delivery.output import Output
@@ -47,15 +47,19 @@ class CompareWords:
     report: Path
     against: Path | None = None
     labels: Path | None = None
+    options: Options | None = None
 
 
-def comparison_words(report: Path | None, against: Path | None, labels: Path | None) -> CompareWords | None:
+def comparison_words(
+    report: Path | None, against: Path | None, labels: Path | None, options: Options
+) -> CompareWords | None:
     """Return the words, ``None`` if no comparison is asked for; raises ``ConfigurationError`` for half a question."""
     if report is not None:
-        return CompareWords(report, against, labels)
-    if against is not None or labels is not None:
+        return CompareWords(report, against, labels, options)
+    if against is not None or labels is not None or options != Options():
         raise ConfigurationError(
-            "--against and --labels belong to a comparison; say with --compare where its report goes"
+            "--against, --labels, --metric and --positive belong to a comparison;"
+            " say with --compare where its report goes"
         )
     return None
 
@@ -73,7 +77,7 @@ def compare_with_recorded(
     before = replayed(words.against) if words.against is not None else recorded.table(source, segments)
     after = replayed(candidate)
     names = Names(_name(before), _name(after), str(source))
-    comparison = compare(pair(before, after), names, labels, source.values)
+    comparison = compare(pair(before, after), names, labels, source.values, words.options)
     write_report(comparison, words.report)
     return comparison
 

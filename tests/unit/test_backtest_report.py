@@ -16,6 +16,7 @@ from jsonschema import Draft202012Validator
 from rich.console import Console
 
 from jobs.backtest_display import show_comparison
+from jobs.replay_compare import comparison_words
 from streaming.backtest.comparison import Comparison, compare
 from streaming.backtest.disagreements import Position
 from streaming.backtest.options import Names, Options
@@ -23,6 +24,7 @@ from streaming.backtest.page.page import page
 from streaming.backtest.paired import pair
 from streaming.backtest.report import as_json, write_report
 from streaming.backtest.words import share
+from streaming.errors import ConfigurationError
 from tests.support.backtests import NAMES, a_comparison, labels, side, times
 
 CONTRACT = json.loads((Path(__file__).parents[2] / "schemas" / "contracts" / "backtest_report.json").read_text("utf-8"))
@@ -188,6 +190,16 @@ def test_the_terminal_has_verdict_agreement_and_metrics(comparison: Comparison) 
 
 def test_a_word_in_brackets_is_no_markup_on_the_terminal() -> None:
     assert "[bold]x[/bold]" in printed(two_events("[bold]x[/bold]", None))
+
+
+def test_half_a_question_is_refused() -> None:
+    assert comparison_words(None, None, None, Options()) is None
+    for words in ((Path("a"), None, Options()), (None, Path("l"), Options()), (None, None, Options(metric="auc"))):
+        with pytest.raises(ConfigurationError, match="say with --compare"):
+            comparison_words(None, *words)
+    found = comparison_words(Path("report"), None, None, Options(positive="late"))
+    assert found is not None
+    assert found.options == Options(positive="late")
 
 
 def test_times_are_spelled_out_once() -> None:
