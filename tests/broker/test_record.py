@@ -1,0 +1,82 @@
+"""``penstock record``: the words for a stretch of a topic, and a file of JSON lines in its place."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jobs.record import Order, Stretch, record
+from streaming.errors import ConfigurationError
+from streaming.offsets import OffsetRange
+from tests.support.engine import Bench, event
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        pytest.param(
+            {"offsets": ("0:1-2",), "since": "2013-01-01"}, "name different stretches", id="offsets and a time"
+        ),
+        pytest.param({"offsets": ("0:1-2",), "plans": "1.1"}, "name different stretches", id="offsets and plans"),
+        pytest.param({"offsets": ("zero:1-2",)}, "'zero:1-2' is no stretch", id="no partition"),
+        pytest.param({"offsets": ("0:a-",)}, "'0:a-' is no stretch", id="no offset"),
+        pytest.param({"until": "tomorrow"}, "--to 'tomorrow' is not a time", id="no time"),
+        pytest.param({"offsets": ("7:-",)}, "has 2 partitions; there is no partition 7", id="no such partition"),
+        pytest.param({"offsets": ("0:5-",)}, "holds offsets 0 up to 3, not 5 up to 3", id="beyond the end"),
+        pytest.param({"offsets": ("0:2-1",)}, "not 2 up to 1", id="backwards"),
+        pytest.param({"plans": "7.1"}, "the ledger has no plan 7.1", id="no such plan"),
+    ],
+)
+def test_words_that_mean_nothing_leave_nothing(
+    bench: Bench, config: Path, tmp_path: Path, words: dict[str, Any], message: str
+) -> None:
+    bench.send([event(number) for number in range(3)])
+    with pytest.raises(ConfigurationError, match=message):
+        record(config, [], Order(tmp_path / "made" / "recording", None, Stretch(**words)))
+    assert list((tmp_path / "made").iterdir()) == []
+
+
+@pytest.fixture
+def config(bench: Bench, tmp_path: Path) -> Path:
+    file = tmp_path / "penstock.yaml"
+    file.write_text(json.dumps(bench.settings.model_dump(mode="json")))
+    return file
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        pytest.param({}, {0: (0, 4), 1: (0, 0)}, id="all"),
+        pytest.param({"offsets": ("0:1-3",)}, {0: (1, 3)}, id="offsets"),
+        pytest.param({"offsets": ("0:-2", "1:-")}, {0: (0, 2), 1: (0, 0)}, id="open ends"),
+        pytest.param({"since": "1970-01-01T00:00:02Z"}, {0: (1, 4), 1: (0, 0)}, id="since"),
+        pytest.param(
+            {"since": "1970-01-01T00:00:02Z", "until": "1970-01-01T00:00:04Z"}, {0: (1, 3), 1: (0, 0)}, id="between"
+        ),
+        pytest.param({"plans": "1.1"}, {0: (0, 4), 1: (0, 0)}, id="a plan"),
+    ],
+)
+def test_a_stretch_is_recorded(
+    bench: Bench, config: Path, tmp_path: Path, words: dict[str, Any], expected: dict[int, tuple[int, int]]
+) -> None:
+    for second in range(1, 5):
+        bench.send([event(second)], timestamp=1_000 * second)
+    if "plans" in words:
+        bench.run()
+    made = record(config, [], Order(tmp_path / "recording", None, Stretch(**words)))
+    assert made.ranges == {partition: OffsetRange(*part) for partition, part in expected.items()}
+    assert [record.offset for record in made.records(0)] == list(range(*expected[0]))
+
+
+def test_a_file_of_json_lines_needs_no_broker(tmp_path: Path) -> None:
+    lines = tmp_path / "events.jsonl"
+    lines.write_bytes(b"\n".join(event(number) for number in range(9)))
+    order = Order(tmp_path / "recording", "flights", Stretch(), lines, partitions=2)
+    made = record(None, ["event.key=event_id"], order)
+    assert (made.topic, made.topic_id, made.rows) == ("flights", "", 9)
+    assert made.ranges == {0: OffsetRange(0, 9), 1: OffsetRange(0, 9)}
+    places = sorted(found.offset for partition in (0, 1) for found in made.records(partition))
+    assert places == list(range(9))
