@@ -31,9 +31,9 @@ def spark_conf(log: Path) -> dict[str, str]:
     is the program's. Soft references, which the collector would keep for a quarter of an hour where there is so much
     room, go when they are unused for 90 s; not much sooner, or what every swap needs would be made anew each time.
 
-    Compiled code grows for hours, a method at a time, up to a bound of its own (``ReservedCodeCacheSize``): native memory
-    tracking showed that nothing else outside the heap does. So only the quick compiler is used, which needs no profiles,
-    and a method is compiled after a few calls, not after hundreds: then the warm-up sees nearly all of it.
+    Compiled code grows for hours, a method at a time, up to a bound of its own (``ReservedCodeCacheSize``): native
+    memory tracking showed that nothing else outside the heap does. So only the quick compiler is used, which needs no
+    profiles, and a method is compiled after a few calls, not after hundreds: then the warm-up sees nearly all of it.
     """
     options = [
         f"-Xms{HEAP_MB}m",
