@@ -1,7 +1,7 @@
 """What a bootstrap draws. Neighbouring events have much in common: one storm delays every flight of a day.
 
 Drawn one by one they would pass for that many independent proofs. On the demonstration's flights, events give intervals
-a sixth as wide as days do. So whole days are drawn, or shorter spans where there are too few of them.
+a seventh as wide as days do. So whole days are drawn, or shorter spans where there are too few of them.
 """
 
 from __future__ import annotations
