@@ -22,6 +22,7 @@ from streaming.errors import ConfigurationError
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
+_MOST_CLASSES = 1_000
 UNKNOWN = -1
 """The class of an event without a label."""
 
@@ -178,11 +179,11 @@ def _matrix(column: pa.ChunkedArray) -> Floats | None:
 
 
 def _are_numbers(both: pa.Table) -> bool:
-    """Numbers have neither names nor probabilities, and at least one is no class number."""
+    """Numbers have neither names nor probabilities, and at least one cannot be the number of a class."""
     if any(both[f"{side}_{name}"].null_count < both.num_rows for side in SIDES for name in ("label", "probability")):
         return False
     values = np.concatenate([_floats(both[f"{side}_prediction"]) for side in SIDES])
-    return bool(np.any((values < 0) | (values != np.floor(values))))
+    return bool(np.any((values < 0) | (values >= _MOST_CLASSES) | (values != np.floor(values))))
 
 
 def _positive(classes: tuple[str, ...], wanted: str) -> int:

@@ -134,6 +134,11 @@ def test_predictions_that_are_no_classes_are_numbers() -> None:
         read(numbers([2.5]), numbers([2.5]), labels(["late"]))
 
 
+@pytest.mark.parametrize("value", [0.5, -1.0, 1_000_000.0])
+def test_a_single_value_that_is_no_class_makes_them_numbers(value: float) -> None:
+    assert read(numbers([1.0, 0.0]), numbers([1.0, value])).kind is Kind.NUMBERS
+
+
 def test_classes_without_names_and_probabilities_are_classes_all_the_same() -> None:
     found = read(numbers([1.0, 0.0]), numbers([1.0, 2.0]))
     assert (found.kind, found.classes, found.scores) == (Kind.SEVERAL_CLASSES, ("0", "1", "2"), None)
