@@ -15,6 +15,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from jobs.batch_cli import app as batch_app
 from jobs.dlq_cli import app as dlq_app
 from jobs.job_cli import app as job_app
 from jobs.ledger_cli import app as ledger_app
@@ -33,6 +34,7 @@ config_app = typer.Typer(help="Check, show and describe the configuration.", no_
 app.add_typer(config_app, name="config")
 app.add_typer(job_app)
 app.add_typer(replay_app)
+app.add_typer(batch_app)
 app.add_typer(dlq_app, name="dlq")
 app.add_typer(ledger_app, name="ledger")
 

@@ -218,6 +218,27 @@ class TrainSettings(Section):
     seed: int = 7
 
 
+class BatchSettings(Section):
+    """What ``penstock batch`` adds to each row, and how it cuts its work."""
+
+    risk: dict[str, Annotated[float, Field(ge=0, le=1)]] = Field(
+        default_factory=lambda: {"low": 0.0, "medium": 0.3, "high": 0.7}
+    )
+    """Risk category to the least probability of the positive class (the second of two) that is in it."""
+    keep: tuple[str, ...] | Literal["all"] = ()
+    """Input columns to write beside the prediction."""
+    unit_bytes: Positive = 256 * 1024 * 1024
+    """Input files are scored in groups of about this size; a killed run goes on behind the last group it finished."""
+    experiment: str = "penstock-batch"
+
+    @model_validator(mode="after")
+    def _from_zero(self) -> BatchSettings:
+        bounds = list(self.risk.values())
+        if bounds and (min(bounds) != 0.0 or len(set(bounds)) < len(bounds)):
+            raise ValueError("batch.risk needs one category from 0.0 on and a bound of its own for each other")
+        return self
+
+
 class Settings(Section):
     """Everything. ``kafka``'s keys are Kafka's own and go to Spark, the writer and the admin client alike."""
 
@@ -234,6 +255,7 @@ class Settings(Section):
     log: LogSettings = LogSettings()
     spark: SparkSettings = SparkSettings()
     train: TrainSettings = TrainSettings()
+    batch: BatchSettings = BatchSettings()
 
     @model_validator(mode="after")
     def _has_brokers(self) -> Settings:

@@ -8,7 +8,7 @@
                                unit-00007/      whole or not there, as it is renamed when its counts are written
                                  counts.json
                                  scored/  rejected/
-                               unfinished/      the unit in progress
+                               unfinished-.../  the unit in progress; each run has a name of its own for it
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import shutil
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from uuid import uuid4
 
 from streaming.batch.counts import Counts
 from streaming.batch.plan import BatchPlan
@@ -24,7 +25,7 @@ from streaming.errors import ConfigurationError
 from streaming.models.locks import FileLock
 
 SCORED, REJECTED = "scored", "rejected"
-_PLAN, _COUNTS, _RUN, _UNFINISHED = "plan.json", "counts.json", "run.json", "unfinished"
+_PLAN, _COUNTS, _RUN, _UNFINISHED = "plan.json", "counts.json", "run.json", "unfinished-"
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,7 @@ class Staging:
 
     folder: Path
     lock: FileLock
+    unfinished: Path
 
     @classmethod
     def open(cls, target: Path, batch: str) -> Staging:
@@ -46,7 +48,8 @@ class Staging:
         lock = FileLock.try_exclusive(folder / "lock")
         if lock is None:
             raise ConfigurationError(f"another run works on the batch {batch}; wait for it, or end it first")
-        return cls(folder, lock)
+        # A killed run's JVM may live on for a moment and write to its own.
+        return cls(folder, lock, folder / f"{_UNFINISHED}{uuid4().hex[:8]}")
 
     def plan(self) -> BatchPlan | None:
         """Return what the batch was begun as; ``None`` if it was not.
@@ -79,16 +82,15 @@ class Staging:
 
     def start_unit(self) -> Path:
         """Return an empty folder for the next unit; what a killed run left there is removed."""
-        unfinished = self.folder / _UNFINISHED
-        shutil.rmtree(unfinished, ignore_errors=True)
-        unfinished.mkdir()
-        return unfinished
+        for left in self.folder.glob(f"{_UNFINISHED}*"):
+            shutil.rmtree(left, ignore_errors=True)
+        self.unfinished.mkdir()
+        return self.unfinished
 
     def finish_unit(self, number: int, counts: Counts) -> None:
         """Make the unit in progress a finished one, at once."""
-        unfinished = self.folder / _UNFINISHED
-        _write(unfinished / _COUNTS, counts.to_json())
-        unfinished.rename(self.unit(number))
+        _write(self.unfinished / _COUNTS, counts.to_json())
+        self.unfinished.rename(self.unit(number))
 
     def recorded(self) -> str | None:
         """Return the MLflow run that has recorded the batch, if there is one."""

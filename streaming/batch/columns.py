@@ -1,0 +1,179 @@
+"""A scored frame to the columns of the output files: what was scored, and what was rejected."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from pyspark.sql import Column as Expr
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+from pyspark.sql.types import ArrayType, MapType, StructType
+
+from schemas.dead_letter import Reason, describe
+from streaming.batch.source import LINE, MALFORMED, Source
+from streaming.errors import ConfigurationError
+from streaming.events import columns as c
+from streaming.events.rules import quoted
+from streaming.events.table import MALFORMED_ROW
+from streaming.models.ref import ModelVersion
+from streaming.models.signature import Signature
+from streaming.settings import BatchSettings, EventSettings
+
+REASONS = (*(reason.value for reason in Reason), MALFORMED_ROW)
+SCORED = (
+    "event_id",
+    "prediction",
+    "label",
+    "probability",
+    "confidence",
+    "risk_category",
+    "model_name",
+    "model_version",
+    "batch_id",
+    "predicted_at",
+)
+REJECTED = ("reason", "field", "message")
+ROW_TEXT = "row_text"
+"""Of a malformed CSV row, whose fields cannot be told apart."""
+
+_OF_A_TABLE = {
+    Reason.WRONG_TYPE.value: "the value does not fit the column's type in the model's signature",
+    Reason.NON_FINITE.value: "the number is NaN, infinite or too large for the column's type",
+    Reason.BAD_EVENT_TIME.value: "the event time is not a date and time in the years 1 to 9999",
+    MALFORMED_ROW: "the row has not as many fields as the header, or a quote is not closed",
+}
+
+
+@dataclass(frozen=True)
+class Stamp:
+    """What all rows of a unit have in common."""
+
+    batch: str
+    unit: int
+    version: ModelVersion
+    predicted_at: datetime
+
+
+@dataclass(frozen=True)
+class Columns:
+    """What is written of each row. ``kept`` are input columns; ``risk`` is category to lower bound."""
+
+    source: Source
+    signature: Signature
+    kept: tuple[str, ...]
+    risk: Mapping[str, float]
+    has_ids: bool
+
+    @classmethod
+    def of(cls, source: Source, signature: Signature, settings: BatchSettings, envelope: EventSettings) -> Columns:
+        """Decide which columns are kept.
+
+        Raises:
+            ConfigurationError: one is not there, or has the name of one that is added.
+        """
+        kept = _kept(source, settings, envelope)
+        return cls(source, signature, kept, settings.risk, has_ids=envelope.id is not None)
+
+    @property
+    def scored_names(self) -> tuple[str, ...]:
+        """The names of the scored files' columns, in their order."""
+        return (SCORED[0], *self.kept, *SCORED[1:])
+
+    def scored(self, stamp: Stamp) -> list[Expr]:
+        """Return a scored row's columns."""
+        event_id = F.col(c.EVENT_ID) if self.has_ids else F.concat_ws("-", F.lit(stamp.unit), F.col(c.EVENT_ID))
+        version = stamp.version
+        added = {
+            "prediction": F.col(c.PREDICTION),
+            "label": F.col(c.LABEL),
+            "probability": F.col(c.PROBABILITY),
+            "confidence": F.col(c.CONFIDENCE),
+            "risk_category": risk_category(self.risk),
+            "model_name": F.lit(version.name),
+            "model_version": F.lit(version.version).cast("long"),
+            "batch_id": F.lit(stamp.batch),
+            "predicted_at": F.lit(stamp.predicted_at).cast("timestamp"),
+        }
+        kept = [self._kept(name).alias(name) for name in self.kept]
+        return [event_id.alias("event_id"), *kept, *(value.alias(name) for name, value in added.items())]
+
+    def carried(self, *, rejected: bool) -> tuple[str, ...]:
+        """Return which of a table's columns must come along with the rows, for the scored or the rejected ones."""
+        if self.source.format == "json":
+            return ()
+        malformed = (MALFORMED,) if self.source.malformed else ()
+        return (*malformed, *self.source.schema.fieldNames()) if rejected else self.kept
+
+    def rejected(self) -> list[Expr]:
+        """Return a rejected row's columns: the input's, then why."""
+        reason = F.substring_index(c.VERDICT, ":", 1)
+        field = F.when(F.col(c.VERDICT).contains(":"), F.expr(f"substring({c.VERDICT}, locate(':', {c.VERDICT}) + 1)"))
+        message = F.concat(F.coalesce(F.concat(field, F.lit(": ")), F.lit("")), self._sentences()[reason])
+        return [*self._input(), reason.alias("reason"), field.alias("field"), message.alias("message")]
+
+    def _input(self) -> list[Expr]:
+        if self.source.format == "json":
+            return [F.col(c.VALUE).cast("string").alias(LINE)]
+        # A file of rejected rows that were mended has such columns from the time before.
+        names = [name for name in self.source.schema.fieldNames() if name not in (*REJECTED, ROW_TEXT)]
+        text = [_of_value(MALFORMED).alias(ROW_TEXT)] if self.source.malformed else []
+        return [*(_of_value(name).alias(name) for name in names), *text]
+
+    def _kept(self, name: str) -> Expr:
+        if self.source.format != "json":
+            return _of_value(name)
+        if name in self.signature.names:
+            return F.col(quoted(name))
+        parsed = F.from_json(F.col(c.VALUE).cast("string"), "MAP<STRING, VARIANT>")
+        return F.try_variant_get(F.try_element_at(parsed, F.lit(name)), "$", "string")
+
+    def _sentences(self) -> Expr:
+        own = {} if self.source.format == "json" else _OF_A_TABLE
+        pairs = {reason.value: describe(reason, "") for reason in Reason} | own
+        return F.create_map(*(F.lit(word) for pair in pairs.items() for word in pair))
+
+
+def positive_probability() -> Expr:
+    """Return the probability of the second of two classes; null for any other model."""
+    return F.when(F.size(c.PROBABILITY) == 2, F.get(c.PROBABILITY, F.lit(1)))
+
+
+def risk_category(risk: Mapping[str, float]) -> Expr:
+    """Return the category with the highest bound that the positive class's probability reaches."""
+    probability = positive_probability()
+    category = F.when(F.lit(False), F.lit(""))
+    for name, least in sorted(risk.items(), key=lambda bound: -bound[1]):
+        category = category.when(probability >= least, F.lit(name))
+    return category
+
+
+def flat(frame: DataFrame) -> DataFrame:
+    """Write arrays, maps and structs as JSON text, for a format that has none."""
+    nested = [
+        field.name for field in frame.schema.fields if isinstance(field.dataType, ArrayType | MapType | StructType)
+    ]
+    return frame if not nested else frame.withColumns({name: F.to_json(F.col(quoted(name))) for name in nested})
+
+
+def _kept(source: Source, settings: BatchSettings, envelope: EventSettings) -> tuple[str, ...]:
+    if source.format == "json" and settings.keep == "all":
+        raise ConfigurationError("the columns of JSON lines are not known beforehand; name those to keep: --keep a,b")
+    names: Iterable[str] = source.schema.fieldNames() if settings.keep == "all" else settings.keep
+    kept = tuple(dict.fromkeys(name for name in names if (name, name) != (envelope.id, "event_id")))
+    absent = [name for name in kept if source.format != "json" and name not in source.schema.fieldNames()]
+    if absent:
+        raise ConfigurationError(
+            f"--keep names {absent[0]}, which the input does not have; it has {', '.join(source.schema.fieldNames())}"
+        )
+    clash = [name for name in kept if name.lower() in SCORED]
+    if clash:
+        raise ConfigurationError(
+            f"the input's column {clash[0]} has the name of one that is added; rename it, or name others to keep"
+        )
+    return kept
+
+
+def _of_value(name: str) -> Expr:
+    return F.col(f"{c.VALUE}.{quoted(name)}")

@@ -1,0 +1,71 @@
+"""A batch's units one after the other, each scored once, however often the run is killed and started again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from streaming.batch.columns import Stamp
+from streaming.batch.counts import Counts
+from streaming.batch.plan import BatchPlan, Unit
+from streaming.batch.staging import Staging
+from streaming.clock import Clock
+from streaming.models.ref import ModelVersion
+
+
+class ScoresUnits(Protocol):
+    """What :class:`streaming.batch.scorer.UnitScorer` does."""
+
+    def score(self, unit: Unit, folder: Path, stamp: Stamp) -> Counts:
+        """Write a unit's rows below ``folder`` and return what came of them."""
+        ...
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a batch is. ``earlier`` units had been finished when this run began."""
+
+    units: int
+    done: int
+    bytes: int
+    bytes_done: int
+    earlier: int
+    counts: Counts
+
+
+@dataclass(frozen=True)
+class Watch:
+    """The time, and who is told after each unit."""
+
+    clock: Clock
+    tell: Callable[[Progress], None]
+
+
+def score_units(plan: BatchPlan, staging: Staging, scorer: ScoresUnits, version: ModelVersion, watch: Watch) -> Counts:
+    """Score the units that are not finished; return what came of all of them."""
+    units = plan.units
+    counted = [staging.counts(unit.number) for unit in units]
+    finished = {unit.number: found for unit, found in zip(units, counted, strict=True) if found is not None}
+    earlier = len(finished)
+    watch.tell(_progress(units, finished, earlier))
+    for unit in units:
+        if unit.number not in finished:
+            stamp = Stamp(plan.batch, unit.number, version, watch.clock())
+            counts = scorer.score(unit, staging.start_unit(), stamp)
+            staging.finish_unit(unit.number, counts)
+            finished[unit.number] = counts
+            watch.tell(_progress(units, finished, earlier))
+    return sum(finished.values(), Counts())
+
+
+def _progress(units: Sequence[Unit], finished: dict[int, Counts], earlier: int) -> Progress:
+    return Progress(
+        units=len(units),
+        done=len(finished),
+        bytes=sum(unit.bytes for unit in units),
+        bytes_done=sum(unit.bytes for unit in units if unit.number in finished),
+        earlier=earlier,
+        counts=sum(finished.values(), Counts()),
+    )

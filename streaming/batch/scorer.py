@@ -1,0 +1,161 @@
+"""One unit scored by one Spark job that reads, scores and writes; rejected rows, if there are any, follow by another.
+
+The second job runs the decoder alone, unless the model itself gave what cannot be used, so that no row is scored twice.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from py4j.protocol import Py4JJavaError
+from pyspark.errors import PySparkException
+from pyspark.sql import Column, DataFrame, Observation
+from pyspark.sql import functions as F
+
+from schemas.dead_letter import Reason
+from streaming.batch.columns import REASONS, Columns, Stamp, flat
+from streaming.batch.counts import Counts
+from streaming.batch.files import Format
+from streaming.batch.plan import Unit
+from streaming.batch.sketch import as_text, sketch
+from streaming.batch.source import Source
+from streaming.batch.staging import REJECTED, SCORED
+from streaming.clock import Stopwatch
+from streaming.engines.attempt import attempt
+from streaming.engines.isolate import isolate_decoded
+from streaming.errors import DataError
+from streaming.events import columns as c
+from streaming.events.decode import Decoder
+from streaming.events.rules import Poison
+from streaming.events.table import TableDecoder
+from streaming.offsets import OffsetRange
+from streaming.scoring.pipeline import SparkPipeline
+from streaming.scoring.score import score_decoded
+
+_WRITE = {"csv": {"header": "true", "escape": '"'}, "json": {"ignoreNullFields": "false"}, "parquet": {}}
+
+
+@dataclass(frozen=True)
+class Output:
+    """How files are written."""
+
+    format: Format
+    partition_by: tuple[str, ...] = ()
+
+    def write(self, frame: DataFrame, folder: Path, *, partitioned: bool) -> None:
+        """Write the frame to a new folder."""
+        shaped = flat(frame) if self.format == "csv" else frame
+        writer = shaped.write.mode("overwrite").format(self.format).options(**_WRITE[self.format])
+        (writer.partitionBy(*self.partition_by) if partitioned else writer).save(f"file://{folder}")
+
+
+@dataclass(frozen=True)
+class UnitScorer:
+    """Scores the units of one batch. ``max_poison_rows`` of a unit may make the pipeline throw."""
+
+    source: Source
+    pipeline: SparkPipeline
+    decoder: Decoder | TableDecoder
+    columns: Columns
+    output: Output
+    max_poison_rows: int
+
+    def score(self, unit: Unit, folder: Path, stamp: Stamp) -> Counts:
+        """Write a unit's rows to ``scored`` and ``rejected`` below ``folder``.
+
+        Raises:
+            DataError: a file cannot be read.
+            InvariantError: rows in differ from rows out.
+            ScoringError: the pipeline throws, and not for a few rows alone.
+        """
+        watch = Stopwatch()
+
+        def write(safe: SparkPipeline) -> tuple[dict[str, Any], Poison]:
+            poison = safe.decoder.poison
+            return self._write_scored(unit, folder / SCORED, stamp, poison), poison
+
+        found, poison = attempt(write, self.pipeline, stamp.version, lambda: self._poison(unit))
+        watch.lap("scored")
+        rejected = self._write_rejected(unit, folder / REJECTED, poison, found) if found["rejected"] else {}
+        watch.lap("rejected")
+        sketches = as_text(found["sketch"]) if found["scored"] else ()
+        counts = Counts(found["rows"], found["scored"], rejected, sum(watch.phases.values()), sketches)
+        counts.check(f"unit {unit.number} ({unit.paths[0]}, {len(unit.files)} files)")
+        return counts
+
+    def sample(self, unit: Unit, rows: int) -> DataFrame:
+        """Return the first rows of a unit, scored; lazy."""
+        few = self.source.read(unit.paths).limit(rows)
+        return score_decoded(self._decoded(few, (), self.columns.carried(rejected=False)), self.pipeline)
+
+    def _write_scored(self, unit: Unit, folder: Path, stamp: Stamp, poison: Poison) -> dict[str, Any]:
+        before, after = Observation(), Observation()
+        rows = self.source.read(unit.paths).observe(before, F.count(F.lit(1)).alias("rows"))
+        scored = score_decoded(self._decoded(rows, poison, self.columns.carried(rejected=False)), self.pipeline)
+        verdict = F.col(c.VERDICT)
+        judged = scored.observe(
+            after,
+            _count(verdict.isNull()).alias("scored"),
+            F.count(verdict).alias("rejected"),
+            _count(verdict == Reason.INVALID_PREDICTION.value).alias("invalid"),
+            sketch().alias("sketch"),
+        )
+        good = judged.where(verdict.isNull()).select(*self.columns.scored(stamp))
+        self.output.write(good, folder, partitioned=bool(self.output.partition_by))
+        return {"rows": 0, "scored": 0, "rejected": 0, "sketch": None, **before.get, **after.get}
+
+    def _write_rejected(self, unit: Unit, folder: Path, poison: Poison, found: dict[str, Any]) -> dict[str, int]:
+        rows = self.source.read(unit.paths)
+        decoded = self._decoded(rows, poison, self.columns.carried(rejected=True))
+        judged = score_decoded(decoded, self.pipeline) if found["invalid"] else decoded
+        bad = judged.where(F.col(c.VERDICT).isNotNull()).select(*self.columns.rejected())
+        counted = Observation()
+        by_reason = [_count(F.col("reason") == reason).alias(reason) for reason in REASONS]
+        self.output.write(bad.observe(counted, *by_reason), folder, partitioned=False)
+        return {reason: count for reason, count in counted.get.items() if count}
+
+    def _decoded(self, rows: DataFrame, poison: Poison, carried: tuple[str, ...]) -> DataFrame:
+        if isinstance(self.decoder, Decoder):
+            return replace(self.decoder, poison=poison)(rows)
+        return replace(self.decoder, poison=poison, carried=carried)(rows)
+
+    def _poison(self, unit: Unit) -> Poison:
+        """Find the rows on which the pipeline throws. The files are read first, as they may be at fault themselves."""
+        decoded = self._decoded(self.source.read(unit.paths), (), ()).persist()
+        try:
+            last = decoded.groupBy(c.PARTITION).agg(F.max(c.OFFSET).alias("last")).collect()
+        except (PySparkException, Py4JJavaError) as problem:
+            decoded.unpersist()
+            where = f"unit {unit.number} ({', '.join(unit.paths)})"
+            raise DataError(f"{where} cannot be read: {_root_cause(problem)}") from problem
+        ranges = {row[c.PARTITION]: OffsetRange(0, row["last"] + 1) for row in last}
+        return isolate_decoded(decoded, self.pipeline, ranges, self.max_poison_rows)
+
+
+def decoder_for(source: Source, pipeline: SparkPipeline) -> Decoder | TableDecoder:
+    """Return what reads the source's rows for a loaded version.
+
+    Raises:
+        ConfigurationError: the table does not have what the model needs.
+    """
+    made = pipeline.decoder
+    if source.format == "json":
+        return made
+    return TableDecoder(
+        made.signature, made.envelope, made.safe_row, source.schema, made.guards, malformed=source.malformed
+    )
+
+
+def _count(condition: Column) -> Column:
+    return F.count(F.when(condition, F.lit(1)))
+
+
+def _root_cause(problem: BaseException) -> str:
+    """Return the first line of what Spark's own exceptions are wrapped around."""
+    java = getattr(problem, "java_exception", None) or getattr(problem, "_origin", None)
+    while java is not None and java.getCause() is not None:
+        java = java.getCause()
+    text = str(java.toString() if java is not None else problem)
+    return next(iter(text.splitlines()), type(problem).__name__)

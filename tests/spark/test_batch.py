@@ -1,0 +1,266 @@
+"""A unit of files through the scorer: what is written, of which rows, in which format."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+from pyspark.sql.types import DoubleType
+
+from streaming.batch.columns import SCORED, Columns, Stamp
+from streaming.batch.counts import Counts
+from streaming.batch.files import Format, list_files
+from streaming.batch.plan import Unit
+from streaming.batch.scorer import Output, UnitScorer, decoder_for
+from streaming.batch.sketch import quantiles
+from streaming.batch.source import Source
+from streaming.engines.task import pipeline_of
+from streaming.errors import ConfigurationError, DataError, ScoringError
+from streaming.models.ref import ModelVersion
+from streaming.scoring.pipeline import SparkPipeline
+from streaming.settings import BatchSettings, EventSettings
+from tests.support.models import fit_pipeline, load, package, retyped
+
+MOMENT = datetime(2024, 5, 1, 12, tzinfo=timezone.utc)
+AT = "2013-01-01T05:15:00Z"
+ROWS: list[dict[str, Any]] = [
+    {"event_id": "far", "event_time": AT, "carrier": "UA", "distance": 90.0, "gust": None, "note": 'say "hi", é'},
+    {"event_id": "near", "event_time": AT, "carrier": "AA", "distance": 1.0, "gust": 2.5, "note": None},
+    {"event_id": "unseen", "event_time": AT, "carrier": "ZZ", "distance": 90.0, "gust": None, "note": "x"},
+    {"event_id": "absent", "event_time": AT, "carrier": "UA", "distance": None, "gust": None, "note": None},
+    {"event_id": None, "event_time": AT, "carrier": "UA", "distance": 7.0, "gust": None, "note": None},
+]
+SCHEMA = pa.schema([(name, pa.float64() if name in ("distance", "gust") else pa.string()) for name in ROWS[0]])
+REASONS = {
+    "unseen": ("UNSEEN_CATEGORY", "carrier"),
+    "absent": ("MISSING_FIELD", "distance"),
+    None: ("MISSING_FIELD", "event_id"),
+}
+
+
+@pytest.fixture(scope="module")
+def pipeline(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> SparkPipeline:
+    return pipeline_of(load(spark, package(fit_pipeline(spark), tmp_path_factory.mktemp("model"))))
+
+
+@dataclass
+class Bench:
+    """Scores everything below ``inputs`` as one unit, and reads back what was written."""
+
+    spark: SparkSession
+    pipeline: SparkPipeline
+    folder: Path
+    format: Format = "parquet"
+    out: Format = "parquet"
+    keep: Any = ()
+    partition_by: tuple[str, ...] = ()
+    envelope: EventSettings = field(default_factory=EventSettings)
+    most_poison: int = 5
+
+    @property
+    def inputs(self) -> Path:
+        (self.folder / "in").mkdir(exist_ok=True)
+        return self.folder / "in"
+
+    def write(self, rows: list[dict[str, Any]], name: str = "a") -> None:
+        path = self.inputs / f"{name}.{self.format}"
+        path.parent.mkdir(exist_ok=True)
+        table = pa.Table.from_pylist(rows, SCHEMA)
+        if self.format == "parquet":
+            pq.write_table(table, path)
+        elif self.format == "csv":
+            table.to_pandas().to_csv(path, index=False)
+        else:
+            path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+    def score(self) -> Counts:
+        listing = list_files(self.inputs)
+        source = Source.of(self.spark, self.format, listing)
+        settings = BatchSettings(keep=self.keep)
+        columns = Columns.of(source, self.pipeline.decoder.signature, settings, self.envelope)
+        output = Output(self.out, self.partition_by)
+        decoder = decoder_for(source, self.pipeline)
+        scorer = UnitScorer(source, self.pipeline, decoder, columns, output, self.most_poison)
+        stamp = Stamp("b1", 3, ModelVersion("tiny", 4), MOMENT)
+        return scorer.score(Unit(3, listing.digested()), self.folder, stamp)
+
+    def read(self, kind: str) -> list[dict[str, Any]]:
+        reader = self.spark.read.options(header="true", escape='"').format(self.out)
+        return [row.asDict(recursive=True) for row in reader.load(str(self.folder / kind)).collect()]
+
+
+@pytest.fixture
+def bench(spark: SparkSession, pipeline: SparkPipeline, tmp_path: Path) -> Bench:
+    return Bench(spark, pipeline, tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["parquet", "csv", "json"])
+def test_every_row_is_scored_or_rejected_with_its_reason_whatever_the_format(kind: Format, bench: Bench) -> None:
+    bench.format, bench.keep = kind, ("note", "gust")
+    bench.write(ROWS)
+    counts = bench.score()
+    assert (counts.rows, counts.scored) == (5, 2)
+    assert counts.rejected == {"UNSEEN_CATEGORY": 1, "MISSING_FIELD": 2}
+    scored = {row["event_id"]: row for row in bench.read("scored")}
+    assert list(scored["far"]) == ["event_id", "note", "gust", *SCORED[1:]]
+    far, near = scored["far"], scored["near"]
+    assert (far["prediction"], near["prediction"]) == (1.0, 0.0)
+    assert (far["note"], near["gust"]) == ('say "hi", é', "2.5" if kind == "csv" else 2.5)
+    assert far["confidence"] == max(far["probability"])
+    assert (far["risk_category"], near["risk_category"]) == ("high", "low")
+    assert (far["model_name"], far["model_version"], far["batch_id"]) == ("tiny", 4, "b1")
+    assert far["predicted_at"] == MOMENT.replace(tzinfo=None)
+    rejected = bench.read("rejected")
+    if kind == "json":
+        assert [json.loads(row["line"]) for row in rejected] == ROWS[2:]
+        rejected = [{**json.loads(row["line"]), **row} for row in rejected]
+    else:
+        assert [{name: row[name] for name in ROWS[2] if name not in ("distance", "gust")} for row in rejected] == [
+            {name: value for name, value in row.items() if name not in ("distance", "gust")} for row in ROWS[2:]
+        ]
+    assert {row["event_id"]: (row["reason"], row["field"]) for row in rejected} == REASONS
+    assert all(row["message"].startswith(f"{row['field']}: ") for row in rejected)
+
+
+@pytest.mark.parametrize("out", ["csv", "json"])
+def test_rows_are_written_as_text_where_that_is_asked_for(out: Format, bench: Bench) -> None:
+    bench.out, bench.keep = out, "all"
+    bench.write(ROWS)
+    bench.score()
+    far = next(row for row in bench.read("scored") if row["event_id"] == "far")
+    assert far["note"] == 'say "hi", é'
+    probability = json.loads(far["probability"]) if out == "csv" else far["probability"]
+    assert math.isclose(sum(probability), 1.0)
+    assert len(bench.read("rejected")) == 3
+
+
+def test_columns_of_folders_are_kept_and_made(bench: Bench) -> None:
+    bench.keep, bench.partition_by = ("month",), ("risk_category",)
+    bench.write(ROWS[:1], "month=1/a")
+    bench.write(ROWS[1:2], "month=2/a")
+    bench.score()
+    assert sorted(path.name for path in (bench.folder / "scored").glob("risk*")) == [
+        "risk_category=high",
+        "risk_category=low",
+    ]
+    assert {row["event_id"]: row["month"] for row in bench.read("scored")} == {"far": 1, "near": 2}
+    assert not (bench.folder / "rejected").exists()
+
+
+def test_a_malformed_csv_row_is_rejected_with_its_text_and_a_quoted_comma_is_none(bench: Bench) -> None:
+    bench.format = "csv"
+    header = ",".join(ROWS[0])
+    (bench.inputs / "a.csv").write_text(f'{header}\ne1,{AT},UA,90,,"a, ""b"""\ne2,{AT},UA,90\ne3,{AT},UA,90,1,2,3\n')
+    counts = bench.score()
+    assert (counts.scored, counts.rejected) == (1, {"MALFORMED_ROW": 2})
+    assert [row["row_text"] for row in bench.read("rejected")] == [f"e2,{AT},UA,90", f"e3,{AT},UA,90,1,2,3"]
+
+
+def test_csv_files_with_their_columns_in_another_order_are_not_mixed_up(bench: Bench) -> None:
+    bench.format = "csv"
+    bench.write(ROWS[:1])
+    turned = list(reversed(ROWS[0]))
+    (bench.inputs / "b.csv").write_text(
+        ",".join(turned) + "\n" + ",".join(str(ROWS[1][name] or "") for name in turned) + "\n"
+    )
+    with pytest.raises(DataError, match=r"(?i)header"):
+        bench.score()
+
+
+def test_a_file_that_cannot_be_read_is_no_fault_of_the_model(bench: Bench) -> None:
+    bench.write(ROWS[:1])
+    (bench.inputs / "b.parquet").write_bytes(b"PAR1 this is none PAR1")
+    with pytest.raises(DataError, match=r"unit 3 .* cannot be read"):
+        bench.score()
+
+
+@pytest.mark.parametrize(
+    ("keep", "words"),
+    [(("nonsense",), "the input does not have"), (("prediction",), "has the name of one that is added")],
+    ids=["absent", "taken"],
+)
+def test_a_column_that_cannot_be_kept_is_refused(keep: tuple[str, ...], words: str, bench: Bench) -> None:
+    bench.keep = keep
+    table = pa.table({**{name: ["x"] for name in SCHEMA.names}, "prediction": [1.0]})
+    pq.write_table(table, bench.inputs / "a.parquet")
+    with pytest.raises(ConfigurationError, match=words):
+        bench.score()
+
+
+@dataclass(frozen=True)
+class _Thrower(SparkPipeline):
+    """A real pipeline behind a function that throws for some distances, as a user's own stage might."""
+
+    def transform(self, frame: DataFrame) -> DataFrame:
+        @F.udf(DoubleType())
+        def unlucky(distance: float) -> float:
+            if distance and distance % 13 == 0:
+                raise ValueError("unlucky")
+            return distance
+
+        return super().transform(frame.withColumn("distance", unlucky("distance")))
+
+
+def test_a_row_on_which_the_pipeline_throws_is_rejected_and_the_others_are_scored(bench: Bench) -> None:
+    bench.pipeline = retyped(bench.pipeline, _Thrower)
+    bench.write([{**ROWS[0], "event_id": f"e{i}", "distance": float(i)} for i in range(1, 30)])
+    counts = bench.score()
+    assert (counts.rows, counts.scored, counts.rejected) == (29, 27, {"SCORING_FAILED": 2})
+    assert [row["distance"] for row in bench.read("rejected")] == [13.0, 26.0]
+    bench.most_poison = 1
+    with pytest.raises(ScoringError, match="more than 1 rows"):
+        bench.score()
+
+
+@dataclass(frozen=True)
+class _Blank(SparkPipeline):
+    """A real pipeline whose prediction is NaN for some rows, as that of a broken regressor would be."""
+
+    def transform(self, frame: DataFrame) -> DataFrame:
+        scored = super().transform(frame)
+        blank = F.when(F.col("distance") == 13, F.lit(float("nan"))).otherwise(F.col("prediction"))
+        return scored.withColumn("prediction", blank)
+
+
+def test_a_prediction_that_is_none_is_rejected(bench: Bench) -> None:
+    bench.pipeline = retyped(bench.pipeline, _Blank)
+    bench.write([{**ROWS[0], "distance": float(i)} for i in range(10, 16)])
+    counts = bench.score()
+    assert (counts.scored, counts.rejected) == (5, {"INVALID_PREDICTION": 1})
+    assert [(row["distance"], row["reason"]) for row in bench.read("rejected")] == [(13.0, "INVALID_PREDICTION")]
+
+
+def test_the_scores_of_several_units_add_up_to_the_batch_s_quantiles(bench: Bench) -> None:
+    sketches: list[str] = []
+    for part in (range(50), range(50, 100)):
+        bench.write([{**ROWS[0], "distance": float(i)} for i in part])
+        sketches += bench.score().sketches
+        scores = sorted(row["probability"][1] for row in bench.read("scored"))
+    found = quantiles(bench.spark, sketches)
+    assert list(found) == ["p01", "p05", "p25", "p50", "p75", "p95", "p99"]
+    assert list(found.values()) == sorted(found.values())
+    assert found["p95"] in scores
+    assert found["p50"] <= min(scores)
+    assert quantiles(bench.spark, []) == {}
+
+
+def test_an_empty_file_is_scored_to_nothing(bench: Bench) -> None:
+    bench.write([])
+    assert bench.score().rows == 0
+
+
+def test_rows_without_ids_are_numbered_within_the_batch(bench: Bench) -> None:
+    bench.envelope = EventSettings(id=None, time=None)
+    bench.pipeline = replace(bench.pipeline, decoder=replace(bench.pipeline.decoder, envelope=bench.envelope))
+    bench.write(ROWS[:2])
+    bench.score()
+    assert [row["event_id"] for row in bench.read("scored")] == ["3-0-0", "3-0-1"]

@@ -1,0 +1,85 @@
+"""What an order comes to on the disk, before anything is started."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from jobs.batch_order import Order, Paths, resolve
+from streaming.batch.staging import folder_of
+from streaming.errors import ConfigurationError
+from streaming.settings import BatchSettings, ModelSettings, Settings
+
+NOON = datetime(2024, 5, 1, 12, tzinfo=timezone.utc)
+
+
+@pytest.fixture
+def order(tmp_path: Path) -> Order:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "a.csv.gz").touch()
+    return Order(str(tmp_path / "in"), str(tmp_path / "out.json"))
+
+
+def resolved(order: Order, **changes: Any) -> Paths:
+    return resolve(replace(order, **changes), lambda: NOON)
+
+
+def test_suffixes_decide_unless_something_else_is_said(order: Order, tmp_path: Path) -> None:
+    found = resolved(order)
+    assert (found.format, found.out_format) == ("csv", "json")
+    assert found.targets.rejected == tmp_path / "out.rejected.json"
+    found = resolved(
+        order, format="json", out_format="csv", target=str(tmp_path / "scored"), rejected=str(tmp_path / "x")
+    )
+    assert (found.format, found.out_format, found.targets.rejected) == ("json", "csv", tmp_path / "x")
+    assert resolved(order, target=str(tmp_path / "scored")).out_format == "parquet"
+
+
+def test_a_new_batch_is_named_by_its_time_and_an_unfinished_one_is_gone_on_with(order: Order) -> None:
+    first, second = resolved(order).batch, resolved(order).batch
+    assert first.startswith("20240501T120000-")
+    assert first != second
+    folder_of(Path(order.target), first).mkdir()
+    assert resolved(order).batch == first
+    assert resolved(order, name="mine").batch == "mine"
+    folder_of(Path(order.target), second).mkdir()
+    with pytest.raises(ConfigurationError, match=f"--name: .*{max(first, second)}"):
+        resolved(order)
+
+
+def test_a_delta_table_is_refused_with_what_to_do(order: Order, tmp_path: Path) -> None:
+    (tmp_path / "in" / "_delta_log").mkdir()
+    with pytest.raises(ConfigurationError, match="write its current version to Parquet first"):
+        resolved(order)
+    assert resolved(order, format="csv").format == "csv"
+
+
+def test_what_is_there_is_not_replaced_unasked(order: Order) -> None:
+    Path(order.target).mkdir()
+    with pytest.raises(ConfigurationError, match="--overwrite"):
+        resolved(order)
+    assert resolved(order, overwrite=True).targets.overwrite
+
+
+@pytest.mark.parametrize(
+    ("changes", "wanted"),
+    [({}, "m/Production"), ({"alias": "a"}, "m@a"), ({"model_version": 3}, "m#3")],
+    ids=["the settings'", "an alias", "a number"],
+)
+def test_a_version_may_be_asked_for(changes: dict[str, Any], wanted: str, order: Order) -> None:
+    settings = Settings(model=ModelSettings(name="m", stage="Production"))
+    assert str(replace(order, **changes).selector(settings)) == wanted
+
+
+@pytest.mark.parametrize(
+    "risk", [{"low": 0.1, "high": 0.5}, {"low": 0.0, "none": 0.0}, {"low": 0.0, "high": 1.5}], ids=str
+)
+def test_categories_of_risk_must_cover_every_probability_once(risk: dict[str, float]) -> None:
+    with pytest.raises(ValidationError, match="risk"):
+        BatchSettings(risk=risk)
+    assert BatchSettings(risk={}).risk == {}
