@@ -30,7 +30,7 @@ from streaming.clock import system_clock
 from streaming.errors import ConfigurationError
 from streaming.models.locks import FileLock
 from streaming.offsets import Progress
-from streaming.replay.chunks import Chunk, Segments, Upto, cut, ends
+from streaming.replay.chunks import Chunk, Segments, Upto, apart, cut, ends
 from streaming.replay.pace import Pace, paced
 from streaming.replay.plan import ReplayPlan, settled
 from streaming.replay.run import Replay
@@ -156,7 +156,13 @@ class _Job:
                 report = _Report(progress, plan.segments, left)
                 poison_rows = self.settings.engine.max_poison_rows
                 loop = Replay(self.source.frames(spark), versions, sink, poison_rows, report)
-                return loop.run(cut(left, self.rows, self._turns(left)))
+                return loop.run(self._chunks(left))
+
+    def _chunks(self, left: Segments) -> Iterable[Chunk]:
+        chunks = cut(left, self.rows, self._turns(left))
+        # Spark may put the files of several partitions into one task, and a task writes one partition's transaction.
+        several_files = self.order.source.recording is not None and self.order.sink.topic is not None
+        return apart(chunks) if several_files else chunks
 
     def _turns(self, left: Segments) -> Iterable[Upto]:
         pace = self.order.pace()

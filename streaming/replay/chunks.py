@@ -91,6 +91,13 @@ def cut(segments: Segments, most: int, turns: Iterable[Upto]) -> Iterator[Chunk]
             number += 1
 
 
+def apart(chunks: Iterable[Chunk]) -> Iterator[Chunk]:
+    """Yield each chunk's partitions as chunks of their own."""
+    for chunk in chunks:
+        for partition, part in chunk.ranges.items():
+            yield Chunk(chunk.number, chunk.by, {partition: part})
+
+
 def _take(parts: deque[Segment], end: int) -> OffsetRange:
     first = parts.popleft()
     if end >= first.part.end:

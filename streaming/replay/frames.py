@@ -21,7 +21,7 @@ _SCHEMA = """
 
 
 class Frames(Protocol):
-    """Where records come from. One partition of a frame holds one partition's records, in their order."""
+    """Where records come from; a partition's records are in their order."""
 
     def read(self, ranges: Ranges) -> DataFrame:
         """Return the records of ``ranges``, which are not empty."""
@@ -30,7 +30,7 @@ class Frames(Protocol):
 
 @dataclass(frozen=True)
 class KafkaFrames:
-    """Reads a topic; ``options`` are those of Spark's Kafka source."""
+    """Reads a topic, one task a partition; ``options`` are those of Spark's Kafka source."""
 
     session: SparkSession
     options: Mapping[str, str]
@@ -52,7 +52,10 @@ class KafkaFrames:
 
 @dataclass(frozen=True)
 class RecordingFrames:
-    """Reads a recording, in a folder that driver and executors share."""
+    """Reads a recording, in a folder that driver and executors share.
+
+    One Spark task may read several partitions, one after the other; the transactional writer needs one at a time.
+    """
 
     session: SparkSession
     recording: Recording

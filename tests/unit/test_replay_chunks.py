@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from streaming.models.ref import ModelVersion
 from streaming.offsets import OffsetRange
-from streaming.replay.chunks import Assignment, Chunk, Segment, Segments, Upto, assigned, cut, ends, remaining
+from streaming.replay.chunks import Assignment, Chunk, Segment, Segments, Upto, apart, assigned, cut, ends, remaining
 from streaming.replay.pace import ArrayTimeline, Pace, paced
 
 
@@ -89,6 +89,13 @@ def test_a_replay_that_goes_on_does_what_is_left_whatever_its_sizes(
     rest = list(cut(left, after, [ends(left)]))
     both = of_chunks([*first, *rest])
     assert both == of_segments(found)
+
+
+@given(segments(), st.integers(1, 20))
+def test_chunks_taken_apart_hold_the_same_in_the_same_order_one_partition_each(found: Segments, most: int) -> None:
+    taken = list(apart(cut(found, most, [ends(found)])))
+    assert of_chunks(taken) == of_segments(found)
+    assert {len(chunk.ranges) for chunk in taken} <= {1}
 
 
 def test_a_version_stays_while_it_has_work() -> None:
