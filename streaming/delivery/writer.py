@@ -25,6 +25,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 
 from streaming.delivery.marks import Mark, Standing, Writer, standing
@@ -103,10 +104,11 @@ class _Task:
 
 def _only_partition(batch: pa.RecordBatch, known: int | None) -> int:
     """One task is one input partition; anything else would put rows into another partition's transaction."""
-    partition = int(batch.column("partition")[0].as_py())
-    if known not in (None, partition):
-        raise RuntimeError(f"one task holds partitions {known} and {partition}; is minPartitions set?")
-    return partition
+    found = pc.unique(batch.column("partition")).to_pylist()
+    if len(found) > 1 or known not in (None, found[0]):
+        held = sorted({*found, *({known} if known is not None else ())})
+        raise RuntimeError(f"one task holds the partitions {', '.join(map(str, held))}; is minPartitions set?")
+    return int(found[0])
 
 
 class _Transaction:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from schemas.prediction import SOURCE_OFFSET
@@ -88,6 +89,20 @@ def test_a_later_plan_says_which_offsets_an_earlier_one_wrote(site: Site) -> Non
     assert site.attempt("1.2").segments == {"1.1": (0, CHUNK), "1.2": (CHUNK, ROWS)}
     assert site.attempt("1.3").segments == {"1.2": (CHUNK, ROWS)}, "all was written; the mark knows the last plan"
     assert site.offsets() == list(range(ROWS))
+
+
+@pytest.mark.parametrize(
+    "batches",
+    [
+        pytest.param([batch(row(0, partition=0), row(0, partition=1))], id="in one batch"),
+        pytest.param([batch(row(0, partition=0)), batch(row(0, partition=1))], id="one after the other"),
+    ],
+)
+def test_a_task_that_holds_two_partitions_mixes_nothing(site: Site, batches: list[pa.RecordBatch]) -> None:
+    whole = replace(site.order, limits=Limits(1 << 20, 60_000))
+    with pytest.raises(RuntimeError, match="holds the partitions 0, 1"):
+        list(write_partition(whole, iter(batches)))
+    assert site.offsets() == []
 
 
 @dataclass(frozen=True)
