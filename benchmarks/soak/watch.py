@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import time
 from collections.abc import Callable, Iterable
@@ -113,10 +114,10 @@ def _total(processes: Iterable[psutil.Process], value: Callable[[psutil.Process]
 
 
 def _files(folder: Path) -> list[int]:
-    """Return the sizes of the files below ``folder``; those that vanish meanwhile do not count."""
+    """Return the sizes of the files below ``folder``; files and folders that vanish meanwhile do not count."""
     sizes = []
-    for path in folder.rglob("*"):
-        with suppress(FileNotFoundError):
-            if path.is_file():
-                sizes.append(path.stat().st_size)
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            with suppress(FileNotFoundError):
+                sizes.append((Path(parent) / name).stat().st_size)
     return sizes
