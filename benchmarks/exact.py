@@ -31,9 +31,10 @@ from rich.table import Table
 
 from jobs.following import preparation, registry
 from jobs.scoring import scoring_job
+from jobs.session import session
 from jobs.setup import jars
 from jobs.stopping import StopRequest
-from jobs.train import prepare_mlflow, session, train_version
+from jobs.train import SPARK_LOG, prepare_mlflow, train_version
 from schemas import dead_letter, prediction
 from streaming.adapters.kafka import KafkaAdmin, TopicSample
 from streaming.adapters.kafka_config import spark_options
@@ -245,7 +246,7 @@ def main(events: int = 1_400_000, rows_per_batch: int = 200_000, partitions: int
     with services(data, jars(HOME).broker, os.environ) as running:
         setting = Setting(running, "features", events, rows_per_batch, partitions)
         trained = setting.settings("bench")
-        with session(trained) as spark:
+        with session(trained, "penstock-train", SPARK_LOG) as spark:
             train = trained.train.model_copy(update={"to_time": "2013-04-01", "alias": "champion"})
             train_version(trained.model_copy(update={"train": train}), spark, console.print)
         admin = KafkaAdmin(trained.kafka, "bench")

@@ -18,7 +18,8 @@ from jobs.batch_record import Record
 from jobs.config import load_settings
 from jobs.following import preparation, registry
 from jobs.logs import configure_logging
-from jobs.train import prepare_mlflow, session, steps
+from jobs.session import session
+from jobs.train import prepare_mlflow, steps
 from streaming.adapters.mlflow_tracking import MlflowTracker
 from streaming.batch.columns import Columns
 from streaming.batch.files import InputFile
@@ -35,6 +36,7 @@ from streaming.errors import ConfigurationError
 from streaming.events import columns as c
 from streaming.models.ref import ModelVersion
 from streaming.models.served import ServedModel
+from streaming.models.topic_schema import NoEvents
 from streaming.settings import Settings
 
 SPARK_LOG = Path(".penstock/batch-spark.log")
@@ -59,7 +61,7 @@ def score_files(config: Path | None, overrides: Sequence[str], order: Order, *, 
             step("reading the input")
             request = look(settings, order)
             step("starting Spark")
-            spark = stack.enter_context(session(settings, SPARK_LOG))
+            spark = stack.enter_context(session(settings, "penstock-batch", SPARK_LOG))
             step(f"loading {request.version}")
             work = stack.enter_context(loaded(request, spark))
         if dry_run:
@@ -104,7 +106,7 @@ def look(settings: Settings, order: Order) -> Request:
 def loaded(request: Request, spark: SparkSession) -> Iterator[Work]:
     """Load the version, compare it with the files' columns, and let go of it at the end; raises as above."""
     settings, version = request.settings, request.version
-    checks = preparation(settings, spark, _NoTopic())
+    checks = preparation(settings, spark, NoEvents())
     served = checks.prepare(version, registry(settings.model).download)
     try:
         plan = BatchPlan(
@@ -134,14 +136,6 @@ def _scorer(request: Request, served: ServedModel, spark: SparkSession) -> UnitS
         )
     output = Output(paths.out_format, order.partition_by)
     return UnitScorer(source, pipeline, decoder_for(source, pipeline), columns, output, settings.engine.max_poison_rows)
-
-
-class _NoTopic:
-    """A batch has no topic to compare a version with; its columns are compared with the files'."""
-
-    def recent(self, count: int) -> Sequence[bytes]:  # noqa: ARG002 - as a topic's sample is asked
-        """Return no event."""
-        return ()
 
 
 def score(work: Work, console: Console) -> None:

@@ -20,8 +20,9 @@ from jobs.demo_results import Results
 from jobs.demo_rig import ALIAS, MODEL, Rig, fresh_folder, interrupted_once, make_rig, scoring_job
 from jobs.demo_stream import RATE, Streaming
 from jobs.logs import configure_logging
+from jobs.session import session
 from jobs.setup import jars
-from jobs.train import prepare_mlflow, session, train_version
+from jobs.train import prepare_mlflow, train_version
 from streaming.errors import InvariantError
 from streaming.local.services import services
 from streaming.settings import LogSettings, Settings, SparkSettings
@@ -59,7 +60,7 @@ def demo(home: Path, until: datetime = UNTIL) -> None:
     with Display(console) as display, interrupted_once(display.say), ExitStack() as stack:
         display.say("starting Apache Kafka, an MLflow server and a Spark session")
         with ThreadPoolExecutor(1) as pool:
-            session_coming = pool.submit(stack.enter_context, session(TRAINING, folder / "train.log"))
+            session_coming = pool.submit(stack.enter_context, session(TRAINING, "penstock-train", folder / "train.log"))
             running = stack.enter_context(services(folder, sets.broker, os.environ))
         display.say(f"Kafka at {running.bootstrap_servers}, MLflow at {running.tracking_uri}")
         results = _perform(make_rig(folder, running), session_coming.result(), display, flights.between(SINCE, until))

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
-import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -12,19 +10,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pyspark.sql import SparkSession
-
 from jobs.config import load_settings
 from jobs.ledger_display import progress_bar
 from jobs.logs import configure_logging
-from jobs.quiet import stderr_to
 from jobs.replay_compare import CompareWords, Recorded, compare_with_recorded
 from jobs.replay_sink import Destination, FolderDestination, TopicDestination
 from jobs.replay_source import Source, SourceWords
 from jobs.replay_versions import VersionWords, loaded_versions
+from jobs.session import session
 from jobs.setup import jars
 from streaming.adapters.kafka_scan import KafkaScan
-from streaming.adapters.session import SessionPlan, start_session
 from streaming.backtest.comparison import Comparison
 from streaming.clock import system_clock
 from streaming.errors import ConfigurationError
@@ -150,7 +145,9 @@ class _Job:
 
     def run(self, plan: ReplayPlan) -> Counts:
         sample = None if self.order.versions.as_served else self.source
-        with _session(self.settings) as spark, loaded_versions(self.settings, spark, sample) as versions:
+        name, log = f"{self.settings.application}-replay", HOME / "replay-spark.log"
+        started = session(self.settings, name, log, lambda: map(Path, jars(HOME).connector_jars()))
+        with started as spark, loaded_versions(self.settings, spark, sample) as versions:
             sink, left = self.place.open(plan, self.source.topic, system_clock)
             with progress_bar("replaying") as progress:
                 report = _Report(progress, plan.segments, left)
@@ -199,26 +196,6 @@ class _Report:
 
 def _offsets(segments: Segments) -> int:
     return sum(segment.part.end - segment.part.start for parts in segments.values() for segment in parts)
-
-
-@contextmanager
-def _session(settings: Settings) -> Iterator[SparkSession]:
-    # Spark's workers would otherwise take whichever python3 is first on the path, without pyarrow.
-    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
-    submitted = "PYSPARK_GATEWAY_PORT" in os.environ
-    connector = () if submitted else tuple(Path(jar) for jar in jars(HOME).connector_jars())
-    plan = SessionPlan(
-        f"{settings.application}-replay", submitted, settings.spark.master, settings.spark.conf, connector
-    )
-    if submitted:
-        spark = start_session(plan)
-    else:
-        with stderr_to(HOME / "replay-spark.log"):
-            spark = start_session(plan)
-    try:
-        yield spark
-    finally:
-        spark.stop()
 
 
 def _summary(counts: Counts, plan: ReplayPlan, seconds: float) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -19,7 +19,7 @@ from streaming.delivery.marks import Mark
 from streaming.errors import ConfigurationError
 from streaming.models.ref import ModelSelector, ModelVersion
 from streaming.models.served import ServedModel
-from streaming.models.topic_schema import EventSample
+from streaming.models.topic_schema import EventSample, NoEvents
 from streaming.replay.chunks import Assignment, Segments, assigned
 from streaming.replay.run import Versions
 from streaming.replay.served import Books, as_served
@@ -80,13 +80,6 @@ def _books(settings: Settings, source: Source, scan: KafkaScan) -> Books:
     return Books(records, marks, ledger.complete())
 
 
-class _Nothing:
-    """No events to compare a version with: what served once was right then."""
-
-    def recent(self, count: int) -> Sequence[bytes]:
-        return [][:count]
-
-
 @contextmanager
 def loaded_versions(settings: Settings, spark: SparkSession, sample: EventSample | None) -> Iterator[Versions]:
     """Yield what loads versions, each through every check that a version passes before it serves.
@@ -98,7 +91,7 @@ def loaded_versions(settings: Settings, spark: SparkSession, sample: EventSample
     """
     cache = settings.model.cache_dir
     own = settings.model.model_copy(update={"cache_dir": cache.with_name(f"{cache.name}-replay")})
-    prepared = preparation(settings.model_copy(update={"model": own}), spark, sample or _Nothing())
+    prepared = preparation(settings.model_copy(update={"model": own}), spark, sample or NoEvents())
     found = registry(own)
 
     def load(version: ModelVersion) -> ServedModel:

@@ -15,11 +15,9 @@ from rich.table import Table
 
 from jobs.config import load_settings
 from jobs.logs import configure_logging
-from jobs.quiet import stderr_to
+from jobs.session import session
 from streaming.adapters.mlflow_tracking import MlflowTracker
-from streaming.adapters.session import SessionPlan, start_session
 from streaming.errors import ConfigurationError
-from streaming.local.java import find_java
 from streaming.settings import Settings
 from streaming.training.record import Promotion, TrainedVersion
 from streaming.training.run import Trainer
@@ -49,7 +47,7 @@ def train(config: Path | None, overrides: Sequence[str]) -> None:
     configure_logging(settings.log)
     prepare_mlflow()
     console = Console()
-    with session(settings) as spark, steps(console) as progress:
+    with session(settings, "penstock-train", SPARK_LOG) as spark, steps(console) as progress:
         trained = train_version(settings, spark, progress)
     console.print(summary(trained, settings))
 
@@ -65,25 +63,6 @@ def prepare_mlflow() -> None:
     """Set MLflow's variables that the user has not set: fail soon, print nothing beside our own output."""
     for name, value in MLFLOW_DEFAULTS.items():
         os.environ.setdefault(name, value)
-
-
-@contextmanager
-def session(settings: Settings, log: Path = SPARK_LOG) -> Iterator[SparkSession]:
-    """Yield the Spark session, spark-submit's or our own, and stop it at the end; our JVM's output goes to ``log``."""
-    # Spark's workers would otherwise take whichever python3 is first on the path, without pyarrow.
-    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
-    submitted = "PYSPARK_GATEWAY_PORT" in os.environ
-    plan = SessionPlan("penstock-train", submitted, settings.spark.master, settings.spark.conf)
-    if submitted:
-        spark = start_session(plan)
-    else:
-        find_java(os.environ)
-        with stderr_to(log):
-            spark = start_session(plan)
-    try:
-        yield spark
-    finally:
-        spark.stop()
 
 
 @contextmanager

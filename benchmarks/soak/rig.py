@@ -18,7 +18,8 @@ from benchmarks.soak.heap import spark_conf
 from jobs.config import load_settings
 from jobs.demo_events import BROKEN_EVERY, Message, messages
 from jobs.demo_rig import ALIAS, Rig, make_rig, serving_version
-from jobs.train import session, train_version
+from jobs.session import session
+from jobs.train import train_version
 from streaming.adapters.mlflow_tracking import MlflowTracker
 from streaming.errors import UpstreamError
 from streaming.local.processes import ManagedProcess
@@ -56,7 +57,7 @@ def gc_log(folder: Path) -> Path:
 def train_versions(rig: Rig, console: Console) -> list[ModelVersion]:
     """Train and register a version for each month and promote the first."""
     settings = load_settings(rig.config, []).model_copy(update={"spark": SparkSettings()})
-    with session(settings, rig.folder / "train.log") as spark:
+    with session(settings, "penstock-train", rig.folder / "train.log") as spark:
         versions = []
         for number, (start, end) in enumerate(pairwise(MONTHS)):
             months = {"from_time": start, "to_time": end, "alias": None if number else ALIAS}

@@ -8,19 +8,13 @@ it later refuses himself; whoever takes the id in between fences us, and we begi
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
-from confluent_kafka import KafkaException
-
 from streaming.adapters.kafka_marks import Change, MarkStore
 from streaming.delivery.marks import Mark
-from streaming.errors import BrokerUnavailableError
 
-_ATTEMPTS = 7
-_PAUSE = 0.1
 _AT_ONCE = 8
 
 
@@ -40,19 +34,8 @@ class Claim:
             list(several.map(self._claim, partitions))
 
     def _claim(self, partition: int) -> None:
-        problem: KafkaException | None = None
-        for attempt in range(_ATTEMPTS):
-            try:
-                self.store.change(partition, self._raised)
-            except KafkaException as again:
-                problem = again
-                time.sleep(_PAUSE * 2**attempt)
-            else:
-                return
-        why = problem.args[0].str() if problem else ""
-        raise BrokerUnavailableError(
-            f"partition {partition} of {self.store.writer.topic} could not be taken over from an earlier driver: {why}"
-        ) from problem
+        failed = f"partition {partition} of {self.store.writer.topic} could not be taken over from an earlier driver"
+        self.store.insist(partition, self._raised, failed)
 
     def _raised(self, mark: Mark | None) -> Change | None:
         """Return the mark where it is with our epoch, if it is ours and an earlier driver's."""

@@ -8,12 +8,18 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
+from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential
 
 from streaming.delivery.marks import Mark, Writer
-from streaming.delivery.plan import Limits
+from streaming.delivery.plan import Limits, Target
+from streaming.delivery.progress import progress_record
 from streaming.delivery.writer import open_producer, patiently
+from streaming.errors import BrokerUnavailableError
 
 _TIMEOUT = 30.0
+_ATTEMPTS = 7
+_PAUSE = 0.1
+"""Seconds before the second attempt; doubled before each further one."""
 
 
 def mark_reader(client: Mapping[str, str], application: str) -> Consumer:
@@ -42,6 +48,12 @@ class Note(NamedTuple):
     key: str | bytes
     value: str | bytes
     partition: int = -1
+
+
+def progress_note(mark: Mark, topic: str, partition: int, progress: Target) -> Note:
+    """Return the record that keeps the mark of an input partition a second time."""
+    key, value = progress_record(mark, topic, partition)
+    return Note(progress.topic, key, value, partition % progress.partitions)
 
 
 class Change(NamedTuple):
@@ -83,3 +95,20 @@ class MarkStore:
             )
             patiently(lambda: producer.commit_transaction(_TIMEOUT))
         return True
+
+    def insist(self, partition: int, decide: Callable[[Mark | None], Change | None], failed: str) -> None:
+        """Do as :meth:`change`, again and again while the broker does not let us; ``failed`` says what did not work.
+
+        Raises:
+            BrokerUnavailableError: it did not let us in the end.
+        """
+        patience = Retrying(
+            retry=retry_if_exception_type(KafkaException),
+            stop=stop_after_attempt(_ATTEMPTS),
+            wait=wait_exponential(_PAUSE),
+            reraise=True,
+        )
+        try:
+            patience(self.change, partition, decide)
+        except KafkaException as problem:
+            raise BrokerUnavailableError(f"{failed}: {problem.args[0].str()}") from problem

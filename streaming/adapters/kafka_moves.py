@@ -15,9 +15,8 @@ from typing import Any
 from confluent_kafka import KafkaException
 
 from streaming.adapters.kafka_ledger import LedgerTopics
-from streaming.adapters.kafka_marks import Change, MarkStore, Note
+from streaming.adapters.kafka_marks import Change, MarkStore, Note, progress_note
 from streaming.clock import Clock, isoformat
-from streaming.delivery.progress import progress_record
 from streaming.engines.start import Move
 
 
@@ -36,10 +35,9 @@ class MarkMover:
         return False
 
     def _change(self, move: Move) -> Change:
-        progress = self.topics.progress
-        key, value = progress_record(move.now, self.store.writer.topic, move.partition)
-        ledger = Note(self.topics.ledger, self.store.writer.application, json.dumps(self._record(move)))
-        return Change(move.now, (ledger, Note(progress.topic, key, value, move.partition % progress.partitions)))
+        writer = self.store.writer
+        ledger = Note(self.topics.ledger, writer.application, json.dumps(self._record(move)))
+        return Change(move.now, (ledger, progress_note(move.now, writer.topic, move.partition, self.topics.progress)))
 
     def _record(self, move: Move) -> dict[str, Any]:
         """Return the ledger's record, a start or a skip."""

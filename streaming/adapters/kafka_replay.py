@@ -6,23 +6,16 @@ their epoch, which fences an older one that is still alive.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
-from confluent_kafka import KafkaException
-
 from streaming.adapters.kafka_claim import Claim
-from streaming.adapters.kafka_marks import Change, MarkStore, Note
+from streaming.adapters.kafka_marks import Change, MarkStore, progress_note
 from streaming.delivery.marks import Mark, standing
 from streaming.delivery.plan import Target
-from streaming.delivery.progress import progress_record
-from streaming.errors import BrokerUnavailableError, ConfigurationError, TopicRecreatedError
+from streaming.errors import ConfigurationError, TopicRecreatedError
 from streaming.offsets import OffsetRange
-
-_ATTEMPTS = 7
-_PAUSE = 0.1
 
 
 def next_epoch(marks: Mapping[int, Mark | None], identity: str, topic_id: str, name: str) -> int:
@@ -76,26 +69,13 @@ class ReplayMarks:
         self._change(partition, decide)
 
     def _change(self, partition: int, decide: Callable[[Mark | None], Mark | None]) -> None:
-        problem: KafkaException | None = None
-        for attempt in range(_ATTEMPTS):
-            try:
-                self.store.change(partition, lambda mark: self._noted(partition, decide(mark)))
-            except KafkaException as again:
-                problem = again
-                time.sleep(_PAUSE * 2**attempt)
-            else:
-                return
-        why = problem.args[0].str() if problem else ""
-        raise BrokerUnavailableError(
-            f"the mark of partition {partition} of {self.store.writer.topic} could not be set: {why}"
-        ) from problem
+        topic = self.store.writer.topic
 
-    def _noted(self, partition: int, mark: Mark | None) -> Change | None:
-        if mark is None:
-            return None
-        key, value = progress_record(mark, self.store.writer.topic, partition)
-        note = Note(self.progress.topic, key, value, partition % self.progress.partitions)
-        return Change(mark, (note,))
+        def noted(found: Mark | None) -> Change | None:
+            mark = decide(found)
+            return Change(mark, (progress_note(mark, topic, partition, self.progress),)) if mark else None
+
+        self.store.insist(partition, noted, f"the mark of partition {partition} of {topic} could not be set")
 
 
 def _unless_there(first: Mark, mark: Mark | None) -> Mark | None:

@@ -73,6 +73,19 @@ def envelop(scored: DataFrame, stamp: Stamp, largest: int = _UNLIMITED) -> DataF
     )
 
 
+def prediction_columns(stamp: Stamp) -> dict[str, Column]:
+    """Return what a prediction says of its event, by the names that subscribers know; the time as the frame has it."""
+    return {
+        "prediction_id": F.concat(F.lit(stamp.id_prefix), F.col(c.PARTITION), F.lit(":"), F.col(c.OFFSET)),
+        "event_id": F.col(c.EVENT_ID),
+        "event_time": F.col(c.EVENT_TIME),
+        "prediction": F.col(c.PREDICTION),
+        "label": F.col(c.LABEL),
+        "probability": F.col(c.PROBABILITY),
+        "confidence": F.col(c.CONFIDENCE),
+    }
+
+
 def _size() -> Column:
     """Bytes of the record to be: a key and a subject can be of any length, the other headers are bounded."""
     lengths = [F.octet_length(column) for column in (_JSON, c.KEY, c.SUBJECT)]
@@ -83,13 +96,7 @@ def _size() -> Column:
 def _value(stamp: Stamp) -> Column:
     version = stamp.version
     fields = {
-        "prediction_id": F.concat(F.lit(stamp.id_prefix), F.col(c.PARTITION), F.lit(":"), F.col(c.OFFSET)),
-        "event_id": F.col(c.EVENT_ID),
-        "event_time": F.col(c.EVENT_TIME),
-        "prediction": F.col(c.PREDICTION),
-        "label": F.col(c.LABEL),
-        "probability": F.col(c.PROBABILITY),
-        "confidence": F.col(c.CONFIDENCE),
+        **prediction_columns(stamp),
         "scored_at": F.lit(stamp.scored_at),
         "model_name": F.lit(version.name),
         "model_version": F.lit(version.version).cast("long"),

@@ -21,13 +21,21 @@ _INTEGERS = {"long": 2**63, "integer": 2**31}
 class EventSample(Protocol):
     """Gives recent records of the input topic; ``adapters/kafka.py`` implements it."""
 
-    def recent(self, count: int) -> Sequence[bytes]:
+    def recent(self, count: int, /) -> Sequence[bytes]:
         """Return the values of up to ``count`` of the topic's last records, tombstones left out.
 
         Raises:
             BrokerUnavailableError: no answer in time.
         """
         ...
+
+
+class NoEvents:
+    """An :class:`EventSample` where there is no topic to compare a version with: it fits any."""
+
+    def recent(self, _: int, /) -> Sequence[bytes]:
+        """Return no event."""
+        return ()
 
 
 @dataclass(frozen=True)

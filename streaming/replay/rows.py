@@ -5,7 +5,7 @@ from __future__ import annotations
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from streaming.delivery.envelope import Stamp
+from streaming.delivery.envelope import Stamp, prediction_columns
 from streaming.events import columns as c
 
 COLUMNS = (
@@ -36,21 +36,12 @@ def result_rows(scored: DataFrame, stamp: Stamp) -> DataFrame:
     """
     good = F.col(c.VERDICT).isNull()
     verdict = F.split(c.VERDICT, ":", 2)
-    predicted = {
-        "prediction_id": F.concat(F.lit(stamp.id_prefix), F.col(c.PARTITION), F.lit(":"), F.col(c.OFFSET)),
-        "event_id": F.col(c.EVENT_ID),
-        "event_time": F.col(c.EVENT_TIME),
-        "prediction": F.col(c.PREDICTION),
-        "label": F.col(c.LABEL),
-        "probability": F.col(c.PROBABILITY),
-        "confidence": F.col(c.CONFIDENCE),
-    }
     columns: dict[str, Column] = {
         "topic": F.lit(stamp.source_topic),
         "partition": F.col(c.PARTITION),
         "offset": F.col(c.OFFSET),
         "key": F.col(c.KEY),
-        **{name: F.when(good, value) for name, value in predicted.items()},
+        **{name: F.when(good, value) for name, value in prediction_columns(stamp).items()},
         "model_name": F.lit(stamp.version.name),
         "model_version": F.lit(stamp.version.version).cast("long"),
         "role": F.lit(stamp.role),

@@ -14,7 +14,6 @@ import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
-from pyspark.sql.types import DoubleType
 
 from streaming.batch.columns import SCORED, Columns, Stamp
 from streaming.batch.counts import Counts
@@ -28,7 +27,7 @@ from streaming.errors import ConfigurationError, DataError, ScoringError
 from streaming.models.ref import ModelVersion
 from streaming.scoring.pipeline import SparkPipeline
 from streaming.settings import BatchSettings, EventSettings
-from tests.support.models import fit_pipeline, load, package, retyped
+from tests.support.models import Unlucky, fit_pipeline, load, package, retyped
 
 MOMENT = datetime(2024, 5, 1, 12, tzinfo=timezone.utc)
 AT = "2013-01-01T05:15:00Z"
@@ -196,22 +195,8 @@ def test_a_column_that_cannot_be_kept_is_refused(keep: tuple[str, ...], words: s
         bench.score()
 
 
-@dataclass(frozen=True)
-class _Thrower(SparkPipeline):
-    """A real pipeline behind a function that throws for some distances, as a user's own stage might."""
-
-    def transform(self, frame: DataFrame) -> DataFrame:
-        @F.udf(DoubleType())
-        def unlucky(distance: float) -> float:
-            if distance and distance % 13 == 0:
-                raise ValueError("unlucky")
-            return distance
-
-        return super().transform(frame.withColumn("distance", unlucky("distance")))
-
-
 def test_a_row_on_which_the_pipeline_throws_is_rejected_and_the_others_are_scored(bench: Bench) -> None:
-    bench.pipeline = retyped(bench.pipeline, _Thrower)
+    bench.pipeline = retyped(bench.pipeline, Unlucky)
     bench.write([{**ROWS[0], "event_id": f"e{i}", "distance": float(i)} for i in range(1, 30)])
     counts = bench.score()
     assert (counts.rows, counts.scored, counts.rejected) == (29, 27, {"SCORING_FAILED": 2})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -16,8 +16,6 @@ from pyspark.ml.clustering import KMeans
 from pyspark.ml.feature import IndexToString, SQLTransformer, StringIndexer, VectorAssembler
 from pyspark.ml.regression import LinearRegression
 from pyspark.sql import DataFrame, Row, SparkSession
-from pyspark.sql import functions as F
-from pyspark.sql.types import DoubleType
 
 from streaming.delivery.envelope import Stamp, envelop
 from streaming.engines.isolate import isolate
@@ -30,10 +28,9 @@ from streaming.models.profile import NULL_BIN, OTHER_BIN, ColumnProfile, Referen
 from streaming.models.served import ServedModel
 from streaming.models.signature import Column, Signature
 from streaming.offsets import OffsetRange
-from streaming.scoring.pipeline import SparkPipeline
 from streaming.scoring.score import score
 from tests.support.engine import event
-from tests.support.models import fit_pipeline, load, package, retyped
+from tests.support.models import Unlucky, fit_pipeline, load, package, retyped
 
 RECORD = (
     "key binary, value binary, headers array<struct<key string, value binary>>, partition int, offset long,"
@@ -183,26 +180,12 @@ def test_the_envelope_is_the_contract(spark: SparkSession, tmp_path: Path) -> No
 
 def test_the_rows_on_which_a_pipeline_throws_are_found_and_no_others(spark: SparkSession, tmp_path: Path) -> None:
     pipeline = pipeline_of(load(spark, package(fit_pipeline(spark), tmp_path)))
-    thrower = retyped(pipeline, _Thrower)
+    thrower = retyped(pipeline, Unlucky)
     frame = records(spark, *(event(i) for i in range(40)))
     ranges = {0: OffsetRange(0, 40)}
     assert isolate(frame, thrower, ranges, most=5) == ((0, 13), (0, 26), (0, 39))
     with pytest.raises(ScoringError, match="more than 2 rows"):
         isolate(frame, thrower, ranges, most=2)
-
-
-@dataclass(frozen=True)
-class _Thrower(SparkPipeline):
-    """A real pipeline behind a function that throws for some distances, as a user's own stage might."""
-
-    def transform(self, frame: DataFrame) -> DataFrame:
-        @F.udf(DoubleType())
-        def unlucky(distance: float) -> float:
-            if distance and distance % 13 == 0:
-                raise ValueError("unlucky")
-            return distance
-
-        return super().transform(frame.withColumn("distance", unlucky("distance")))
 
 
 def test_a_signature_column_that_no_stage_reads_does_no_harm(spark: SparkSession, tmp_path: Path) -> None:

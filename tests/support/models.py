@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 from pyspark.ml import Pipeline, PipelineModel
 from pyspark.ml.classification import LogisticRegression
 from pyspark.ml.feature import OneHotEncoder, StringIndexer, VectorAssembler
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+from pyspark.sql.types import DoubleType
 
 from streaming.models.digest import tree_digest
 from streaming.models.package import ModelPackage
@@ -58,3 +60,17 @@ def renumbered(model: ServedModel, version: int) -> ServedModel:
 def retyped(pipeline: SparkPipeline, kind: type[SparkPipeline]) -> SparkPipeline:
     """Return the pipeline as another class, which does something else with the same parts."""
     return kind(**{field.name: getattr(pipeline, field.name) for field in fields(pipeline)})
+
+
+@dataclass(frozen=True)
+class Unlucky(SparkPipeline):
+    """A real pipeline behind a function that throws for some distances, as a user's own stage might."""
+
+    def transform(self, frame: DataFrame) -> DataFrame:
+        @F.udf(DoubleType())
+        def unlucky(distance: float) -> float:
+            if distance and distance % 13 == 0:
+                raise ValueError("unlucky")
+            return distance
+
+        return super().transform(frame.withColumn("distance", unlucky("distance")))

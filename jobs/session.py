@@ -1,0 +1,45 @@
+"""The Spark session of a verb that ends: spark-submit's, or one of its own whose JVM writes to a file."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from pyspark.sql import SparkSession
+
+from jobs.quiet import stderr_to
+from streaming.adapters.session import SessionPlan, start_session
+from streaming.local.java import find_java
+from streaming.settings import Settings
+
+
+@contextmanager
+def session(
+    settings: Settings, name: str, log: Path, jars: Callable[[], Iterable[Path]] = tuple
+) -> Iterator[SparkSession]:
+    """Yield the session and stop it at the end.
+
+    Args:
+        settings: say where Spark runs.
+        name: the application's.
+        log: where our own JVM's output goes.
+        jars: gives what our own JVM needs beside Spark's; it may take its time, and is not asked under spark-submit.
+    """
+    # Spark's workers would otherwise take whichever python3 is first on the path, without pyarrow.
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+    plan = SessionPlan(name, "PYSPARK_GATEWAY_PORT" in os.environ, settings.spark.master, settings.spark.conf)
+    if plan.submitted:
+        spark = start_session(plan)
+    else:
+        find_java(os.environ)
+        own = replace(plan, jars=tuple(jars()))
+        with stderr_to(log):
+            spark = start_session(own)
+    try:
+        yield spark
+    finally:
+        spark.stop()
