@@ -17,13 +17,13 @@ def system_clock() -> datetime:
     return datetime.now(timezone.utc)
 
 
-def isoformat(moment: datetime) -> str:
+def isoformat(when: datetime) -> str:
     """Return RFC 3339 with milliseconds and a ``Z``.
 
     >>> isoformat(datetime(2013, 7, 1, 5, 15, tzinfo=timezone.utc))
     '2013-07-01T05:15:00.000Z'
     """
-    return moment.astimezone(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return when.astimezone(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def instant(text: str) -> datetime:
@@ -32,8 +32,17 @@ def instant(text: str) -> datetime:
     >>> isoformat(instant("2013-07-01T07:15+02:00"))
     '2013-07-01T05:15:00.000Z'
     """
-    moment = datetime.fromisoformat(text.strip().replace("Z", "+00:00"))
-    return moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
+    given = datetime.fromisoformat(text.strip().replace("Z", "+00:00"))
+    return given if given.tzinfo else given.replace(tzinfo=timezone.utc)
+
+
+def moment(seconds: float) -> datetime:
+    """Return the time that is so many seconds after 1970 began.
+
+    >>> isoformat(moment(1372655700.0))
+    '2013-07-01T05:15:00.000Z'
+    """
+    return datetime.fromtimestamp(seconds, timezone.utc)
 
 
 def given_instant(name: str, text: str) -> datetime:

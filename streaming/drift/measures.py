@@ -1,0 +1,175 @@
+"""Every statistic of a column with the value that chance alone would exceed, as the records that are published."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from typing import NamedTuple
+
+from schemas.drift import ColumnSummary, Statistic, StatisticRecord, SummaryRecord, Window
+from streaming.clock import isoformat, moment
+from streaming.drift import statistics as st
+from streaming.drift import tails
+from streaming.drift.decision import Verdict, WindowCounts
+from streaming.drift.detection import level_shift
+from streaming.drift.dispersion import NONE, Dispersion
+from streaming.drift.pair import SPECIAL, Pair
+from streaming.drift.states import State, worst
+from streaming.drift.words import cause
+
+UPPER = 0.9
+"""The quantile of ``upper_shift``: tails move before the middle does."""
+
+
+class Measure(NamedTuple):
+    """A statistic's value, the threshold at the given chance, and the p-value; None where there is none."""
+
+    statistic: Statistic
+    value: float | None
+    threshold: float | None = None
+    p_value: float | None = None
+
+
+def measures(verdict: Verdict, chance: float) -> Iterator[Measure]:
+    """Yield the statistics of a column that has rows on both sides; ``chance`` is the column's share of false alarms."""
+    pair, known = verdict.pair, verdict.known
+    if pair is None:
+        yield Measure(Statistic.INVALID_RATE, verdict.share, None, verdict.detection.p_value)
+    if pair is None or not pair.n or not pair.m:
+        return
+    shape, level = (known.shape, known.level) if known else (NONE, NONE)
+    yield from _shapes(pair, shape, chance)
+    if pair.ordered and all(map(sum, pair.values)):
+        yield from _ordered(pair, shape, level, chance)
+    yield from _rates(pair, known.special if known else (NONE, NONE, NONE))
+
+
+def _shapes(pair: Pair, known: Dispersion, chance: float) -> Iterator[Measure]:
+    sides, scatter = (pair.reference, pair.window), known.scatter(pair.n, pair.m)
+    value, bins = st.chi_square(*sides)
+    stretch = scatter / Dispersion(0.0, 0).scatter(pair.n, pair.m)
+    p_value = tails.chi_square(value / stretch, bins) if bins else 1.0
+    limit = _chi_square_limit(bins, chance) * stretch if bins else 0.0
+    # To first order each of these is the chi-square statistic times a constant (Taylor at equal shares).
+    index = limit * (1 / pair.n + 1 / pair.m)
+    yield Measure(Statistic.CHI_SQUARE, value, limit, p_value)
+    yield Measure(Statistic.PSI, st.stability_index(*sides), index, p_value)
+    yield Measure(Statistic.JENSEN_SHANNON, st.jensen_shannon(*sides), math.sqrt(index / (8 * math.log(2))), p_value)
+    yield Measure(Statistic.HELLINGER, st.hellinger(*sides), math.sqrt(index / 8), p_value)
+
+
+def _ordered(pair: Pair, shape: Dispersion, level: Dispersion, chance: float) -> Iterator[Measure]:
+    n, m = map(sum, pair.values)
+    size, scatter = 1 / shape.scatter(n, m), level.scatter(n, m)
+    distance = st.kolmogorov_smirnov(*pair.values)
+    limit = _kolmogorov_limit(chance) / tails.stephens(size)
+    yield Measure(Statistic.KOLMOGOROV_SMIRNOV, distance, limit, tails.kolmogorov(distance, size))
+    yield Measure(Statistic.WASSERSTEIN, st.wasserstein(pair))
+    z_limit = _normal_limit(chance) * math.sqrt(scatter)
+    shift, mean = level_shift(pair), st.mean_shift(pair)
+    yield Measure(Statistic.LEVEL_SHIFT, shift, z_limit, tails.normal(shift / math.sqrt(scatter)))
+    told = None if mean is None else tails.normal(mean / math.sqrt(scatter))
+    yield Measure(Statistic.MEAN_SHIFT, mean, None if mean is None else z_limit, told)
+    yield Measure(Statistic.MEDIAN_SHIFT, *_quantile(pair, 0.5, scatter, chance))
+    yield Measure(Statistic.UPPER_SHIFT, *_quantile(pair, UPPER, scatter, chance))
+
+
+def _quantile(pair: Pair, share: float, scatter: float, chance: float) -> tuple[float | None, float, float | None]:
+    deviation = math.sqrt(share * (1 - share) * scatter)
+    value = st.quantile_shift(pair, share)
+    return value, _normal_limit(chance) * deviation, None if value is None else tails.normal(value / deviation)
+
+
+def _rates(pair: Pair, known: Sequence[Dispersion]) -> Iterator[Measure]:
+    names = (Statistic.NULL_RATE, Statistic.NON_FINITE_RATE, Statistic.UNSEEN_RATE)
+    for statistic, place, dispersion in zip(names, range(-SPECIAL, 0), known, strict=True):
+        before, now = pair.reference[place], pair.window[place]
+        both = (before + now) / (pair.n + pair.m)
+        deviation = math.sqrt(both * (1 - both) * dispersion.scatter(pair.n, pair.m))
+        difference = now / pair.m - before / pair.n
+        p_value = tails.normal(difference / deviation) if deviation else 1.0
+        yield Measure(statistic, now / pair.m, None, p_value)
+
+
+@lru_cache(maxsize=1024)
+def _chi_square_limit(bins: int, chance: float) -> float:
+    return tails.inverse(lambda x: tails.chi_square(x, bins), chance)
+
+
+@lru_cache(maxsize=1024)
+def _normal_limit(chance: float) -> float:
+    return tails.inverse(tails.normal, chance)
+
+
+@lru_cache(maxsize=1024)
+def _kolmogorov_limit(chance: float) -> float:
+    return tails.inverse(tails.kolmogorov_limit, chance)
+
+
+def statistic_records(window: Window, verdicts: Sequence[Verdict], chance: float) -> Iterator[StatisticRecord]:
+    """Yield a record for each statistic of each column; ``chance`` is the window's."""
+    for verdict in verdicts:
+        words = cause(verdict)
+        for measure in measures(verdict, chance / max(len(verdicts), 1)):
+            yield StatisticRecord(
+                window,
+                verdict.column,
+                measure.statistic,
+                verdict.n,
+                verdict.m,
+                measure.value,
+                measure.threshold,
+                measure.p_value,
+                verdict.state.value,
+                words,
+            )
+
+
+def summary_record(
+    window: Window, counts: WindowCounts, verdicts: Sequence[Verdict], late: int, closed_by: str
+) -> SummaryRecord:
+    """Return the window's record, its moved columns in the order in which they began to move."""
+    signals = [one for one in verdicts if one.state in (State.WARNING, State.DRIFT)]
+    moved = sorted(signals, key=lambda one: (one.since or 0.0, one.adjusted))
+    return SummaryRecord(
+        window,
+        worst([one.state for one in verdicts]).value,
+        counts.rows,
+        counts.invalid,
+        late,
+        closed_by,
+        tuple(one.column for one in moved),
+        _sentence(moved, verdicts),
+        tuple(_column(one) for one in verdicts),
+    )
+
+
+def _column(one: Verdict) -> ColumnSummary:
+    bins = zip(one.pair.profile.bins, one.pair.window, strict=True) if one.pair else ()
+    counts = {str(place): rows for place, rows in bins if rows}
+    since = None if one.since is None else isoformat(moment(one.since))
+    found = one.detection.finding.test
+    return ColumnSummary(
+        one.column,
+        one.state.value,
+        one.severity.value,
+        found,
+        one.adjusted,
+        one.effect,
+        cause(one),
+        one.n,
+        one.m,
+        since,
+        counts,
+    )
+
+
+def _sentence(moved: Sequence[Verdict], verdicts: Sequence[Verdict]) -> str:
+    if moved:
+        first = moved[0]
+        others = f", and {len(moved) - 1} more" if len(moved) > 1 else ""
+        return f"{first.column}: {cause(first)}{others}"
+    if all(one.state is State.INSUFFICIENT for one in verdicts):
+        return "too few rows to say"
+    return f"{len(verdicts)} columns are as the reference, within chance"

@@ -1,0 +1,66 @@
+"""One column's reference and one window's counts of it, side by side in the same bins."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from streaming.models.profile import ColumnProfile, Counts
+
+SPECIAL = 3
+"""The last cells of a column: null, not finite, and a category outside the list."""
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Counts of the reference and of the window, bin by bin in ``profile.bins``' order.
+
+    ``n`` and ``m`` are their rows, of every bin, and above zero.
+    """
+
+    profile: ColumnProfile
+    reference: tuple[int, ...]
+    window: tuple[int, ...]
+
+    @classmethod
+    def of(cls, profile: ColumnProfile, window: Mapping[int, int]) -> Pair:
+        """Align the counts; those of bins that the profile does not have are of values it does not know."""
+        return cls(profile, aligned(profile, profile.counts), aligned(profile, window))
+
+    @property
+    def n(self) -> int:
+        """Rows of the reference."""
+        return sum(self.reference)
+
+    @property
+    def m(self) -> int:
+        """Rows of the window."""
+        return sum(self.window)
+
+    @property
+    def values(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """The bins of values alone, the reference's and the window's."""
+        return self.reference[:-SPECIAL], self.window[:-SPECIAL]
+
+    @property
+    def ordered(self) -> bool:
+        """Whether the bins of values have an order: a number's have, categories have none."""
+        return self.profile.kind == "numeric"
+
+
+def aligned(profile: ColumnProfile, counts: Counts | Mapping[int, int]) -> tuple[int, ...]:
+    """Return the counts in the order of ``profile.bins``."""
+    cells = [counts.get(place, 0) for place in profile.bins]
+    cells[-1] += sum(counts.values()) - sum(cells)
+    return tuple(cells)
+
+
+def shares(counts: Sequence[int]) -> tuple[float, ...]:
+    """Return each count's share of them all; of nothing, each is 0."""
+    total = sum(counts)
+    return tuple(count / total for count in counts) if total else (0.0,) * len(counts)
+
+
+def inverse_size(n: float, m: float) -> float:
+    """Return 1/n + 1/m, by which chance scatters the difference of two samples' shares."""
+    return 1 / n + 1 / m
