@@ -71,7 +71,7 @@ class Verdict:
     """What is said of one column in one window.
 
     ``adjusted`` is the p-value after control over the window's columns; ``pair`` is None for the invalid rows, which
-    have a ``share`` of the window instead. ``since`` is when the running signal began, epoch seconds.
+    have a ``share`` of the window instead, and a ``bound`` for it. ``signal``: this very window has moved. ``since`` is when the running signal began, epoch seconds.
     """
 
     column: str
@@ -86,6 +86,8 @@ class Verdict:
     pair: Pair | None = None
     known: Dispersions | None = None
     share: float = 0.0
+    bound: float = 0.0
+    signal: bool = False
 
 
 class Judge:
@@ -124,7 +126,7 @@ class Judge:
     def _invalid(self, window: WindowCounts) -> Verdict:
         seen, rules = window.rows + window.invalid, self._rules.of(INVALID)
         share = window.invalid / max(seen, 1)
-        one = Verdict(INVALID, 0, seen, share=share)
+        one = Verdict(INVALID, 0, seen, share=share, bound=self._rules.max_invalid_share)
         if seen < max(rules.min_rows, 1):
             return one
         excess = max(share - self._rules.max_invalid_share, 0.0)
@@ -139,7 +141,7 @@ class Judge:
         rules, before = self._rules.of(one.column), self.memory.get(one.column, Memory())
         signal = adjusted <= self._rules.chance and one.severity is not Severity.NEGLIGIBLE
         now = self.memory[one.column] = before.next(signal, start, rules.patience)
-        return replace(one, state=now.state, adjusted=adjusted, since=now.since)
+        return replace(one, state=now.state, adjusted=adjusted, since=now.since, signal=signal)
 
 
 def noiseless_effect(pair: Pair) -> float:

@@ -32,17 +32,17 @@ class Measure(NamedTuple):
 
 
 def measures(verdict: Verdict, chance: float) -> Iterator[Measure]:
-    """Yield the statistics of a column that has rows on both sides; ``chance`` is the column's share of false alarms."""
+    """Yield the statistics of a column that has rows on both sides, its share of false alarms being ``chance``."""
     pair, known = verdict.pair, verdict.known
     if pair is None:
-        yield Measure(Statistic.INVALID_RATE, verdict.share, None, verdict.detection.p_value)
+        yield Measure(Statistic.INVALID_RATE, verdict.share, verdict.bound, verdict.detection.p_value)
     if pair is None or not pair.n or not pair.m:
         return
     shape, level = (known.shape, known.level) if known else (NONE, NONE)
     yield from _shapes(pair, shape, chance)
     if pair.ordered and all(map(sum, pair.values)):
         yield from _ordered(pair, shape, level, chance)
-    yield from _rates(pair, known.special if known else (NONE, NONE, NONE))
+    yield from _rates(pair, known.special if known else (NONE, NONE, NONE), chance)
 
 
 def _shapes(pair: Pair, known: Dispersion, chance: float) -> Iterator[Measure]:
@@ -81,7 +81,7 @@ def _quantile(pair: Pair, share: float, scatter: float, chance: float) -> tuple[
     return value, _normal_limit(chance) * deviation, None if value is None else tails.normal(value / deviation)
 
 
-def _rates(pair: Pair, known: Sequence[Dispersion]) -> Iterator[Measure]:
+def _rates(pair: Pair, known: Sequence[Dispersion], chance: float) -> Iterator[Measure]:
     names = (Statistic.NULL_RATE, Statistic.NON_FINITE_RATE, Statistic.UNSEEN_RATE)
     for statistic, place, dispersion in zip(names, range(-SPECIAL, 0), known, strict=True):
         before, now = pair.reference[place], pair.window[place]
@@ -89,7 +89,8 @@ def _rates(pair: Pair, known: Sequence[Dispersion]) -> Iterator[Measure]:
         deviation = math.sqrt(both * (1 - both) * dispersion.scatter(pair.n, pair.m))
         difference = now / pair.m - before / pair.n
         p_value = tails.normal(difference / deviation) if deviation else 1.0
-        yield Measure(statistic, now / pair.m, None, p_value)
+        limit = before / pair.n + _normal_limit(chance) * deviation
+        yield Measure(statistic, now / pair.m, limit, p_value)
 
 
 @lru_cache(maxsize=1024)

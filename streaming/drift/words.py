@@ -18,6 +18,8 @@ def cause(verdict: Verdict) -> str:
         return f"{verdict.m:,} rows are too few to say"
     if verdict.state is State.STABLE:
         return "as the reference, within chance"
+    if not verdict.signal:
+        return "as the reference in this window, but not yet for long enough"
     return movement(verdict)
 
 
