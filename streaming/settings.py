@@ -9,31 +9,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
+from pydantic import Field, SecretStr, model_validator
 
-Port = Annotated[int, Field(ge=0, le=65535)]
-Positive = Annotated[int, Field(gt=0)]
-Seconds = Annotated[float, Field(gt=0)]
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,100}$")]
-Topic = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,249}$")]
-
-
-def _text_values(value: Any) -> Any:
-    """YAML reads ``true`` and ``9092`` as other types; Kafka's and Spark's settings are all text."""
-    if not isinstance(value, dict):
-        return value
-    return {str(k): str(v).lower() if isinstance(v, bool) else str(v) for k, v in value.items()}
-
-
-TextMap = Annotated[dict[str, str], BeforeValidator(_text_values)]
+from streaming.settings_base import Name, Port, Positive, Seconds, Section, TextMap, Topic
+from streaming.settings_drift import DriftSettings
 
 SECRET_KEYS = ("password", "secret", "jaas", "token", "ssl.key", "credential")
-
-
-class Section(BaseModel):
-    """A frozen part of the settings that refuses unknown keys."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
 
 class InputSettings(Section):
@@ -71,6 +52,7 @@ class OutputSettings(Section):
     dead_letters: Topic | None = None
     """``None``: the input topic's name with ``.dlq``."""
     model_events: Topic = "model-events"
+    drift: Topic = "drift"
     ledger: Topic = "penstock-ledger"
     ledger_retention_ms: int = 30 * 24 * 3600 * 1000
     """For the ledger when Penstock creates it: for so long it tells which version scored an offset."""
@@ -256,6 +238,7 @@ class Settings(Section):
     spark: SparkSettings = SparkSettings()
     train: TrainSettings = TrainSettings()
     batch: BatchSettings = BatchSettings()
+    drift: DriftSettings = DriftSettings()
 
     @model_validator(mode="after")
     def _has_brokers(self) -> Settings:

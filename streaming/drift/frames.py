@@ -1,0 +1,94 @@
+"""The query's side of counting: predictions and dead letters as they stand on their topics, to tallies."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pyspark.sql import Column, DataFrame, Row
+from pyspark.sql import functions as F
+
+from schemas import dead_letter, prediction
+from streaming.drift.tally import SCHEMA, tally
+from streaming.drift.windows import Tally
+
+_VERSION, _TIME = 6, 12
+"""Where the writer puts these headers. Another writer's are found by name, which takes ten times as long."""
+
+
+@dataclass(frozen=True)
+class Watched:
+    """Whose records are counted: ``application`` and ``model`` by what the headers say, and the two topics."""
+
+    application: str
+    model: str
+    predictions: str
+    dead_letters: str
+
+
+def tallies(records: DataFrame, watched: Watched, tile: int) -> list[Tally]:
+    """Count a batch of both topics' records; a tile is so many milliseconds long.
+
+    Args:
+        records: Kafka's columns: topic, partition, timestamp, headers.
+        watched: whose records count; those of others on the same topics do not.
+        tile: milliseconds.
+    """
+    rejected = F.col("topic") == F.lit(watched.dead_letters)
+    said = records.select("topic", "partition", "timestamp", "headers", rejected.alias("rejected"))
+    fields = said.where(F.when(F.col("rejected"), _dead(watched)).otherwise(_ours(watched))).select(
+        F.concat_ws("-", "topic", "partition").alias("partition"),
+        F.when(F.col("rejected"), _last(dead_letter.MODEL_VERSION))
+        .otherwise(_at(_VERSION, prediction.MODEL_VERSION))
+        .cast("int")
+        .alias("version"),
+        F.unix_millis(
+            F.when(F.col("rejected"), F.col("timestamp")).otherwise(
+                _at(_TIME, prediction.CE_TIME).try_cast("timestamp")
+            )
+        ).alias("time"),
+        F.when(~F.col("rejected"), _bins()).alias("bins"),
+        F.when(F.col("rejected"), _reason()).alias("reason"),
+    )
+    known = fields.where(F.col("version").isNotNull() & F.col("time").isNotNull())
+    counted = known.withColumn("tile", F.col("time") - F.expr(f"pmod(time, {tile})"))
+    return [_tally(row) for row in counted.mapInArrow(tally, SCHEMA).collect()]
+
+
+def _tally(row: Row) -> Tally:
+    cells = dict(zip(row["cells"], row["counts"], strict=True))
+    rejected = dict(zip(row["reasons"], row["rejected"], strict=True))
+    return Tally(row["partition"], row["version"], row["tile"], row["latest"], row["rows"], cells, rejected)
+
+
+def _header(place: int) -> Column:
+    return F.get(F.col("headers"), F.lit(place))
+
+
+def _at(place: int, name: str) -> Column:
+    expected = _header(place)
+    return F.when(expected["key"] == F.lit(name), expected["value"].cast("string")).otherwise(_last(name))
+
+
+def _last(name: str) -> Column:
+    """Return the text of the last header of the name: what an event brought along comes before what was added."""
+    found = F.filter(F.col("headers"), lambda header: header["key"] == F.lit(name))
+    return F.get(found, F.size(found) - 1)["value"].cast("string")
+
+
+def _bins() -> Column:
+    newest = F.get(F.col("headers"), F.size("headers") - 1)
+    found = F.filter(F.col("headers"), lambda header: header["key"] == F.lit(prediction.BINS))
+    return F.when(newest["key"] == F.lit(prediction.BINS), newest["value"]).otherwise(F.get(found, F.lit(0))["value"])
+
+
+def _reason() -> Column:
+    return F.concat_ws(":", _last(dead_letter.REASON), _last(dead_letter.FIELD))
+
+
+def _ours(watched: Watched) -> Column:
+    source = f"/penstock/{watched.application}/{watched.model}"
+    return _at(2, prediction.CE_SOURCE) == F.lit(source)
+
+
+def _dead(watched: Watched) -> Column:
+    return _last(dead_letter.ERROR_CONNECTOR) == F.lit(watched.application)

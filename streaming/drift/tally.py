@@ -1,0 +1,113 @@
+"""Counting in the executor's worker: a task's predictions and dead letters to a few counts, by numpy.
+
+Every row of the result is a :class:`streaming.drift.windows.Tally` with its counts as two lists. What leaves a task is a
+few hundred numbers, however many rows it read.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from streaming.drift.windows import CELLS
+
+SCHEMA = (
+    "partition string, version int, tile long, latest long, rows long, cells array<int>, counts array<long>,"
+    " reasons array<string>, rejected array<long>"
+)
+"""What :func:`tally` returns, as Spark says it."""
+
+Ints = npt.NDArray[np.int64]
+
+
+@dataclass
+class _Counts:
+    latest: int = 0
+    rows: int = 0
+    cells: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
+    rejected: Counter[str] = field(default_factory=Counter)
+
+    def add_bins(self, flat: npt.NDArray[np.uint8], width: int) -> None:
+        """Count a byte per column and row; ``flat`` is row after row."""
+        cells = flat.reshape(-1, width) + np.arange(width, dtype=np.int64) * CELLS
+        counted = np.bincount(cells.ravel(), minlength=width * CELLS)
+        if len(self.cells) < len(counted):
+            counted[: len(self.cells)] += self.cells
+            self.cells = counted
+        else:
+            self.cells[: len(counted)] += counted
+
+
+def tally(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Count a task's rows: partition, version, tile, time (epoch ms), bins, and the reason of a dead letter or null."""
+    found: dict[tuple[str, int, int], _Counts] = {}
+    for batch in batches:
+        if batch.num_rows:
+            _add(found, batch)
+    if found:
+        yield _as_batch(found)
+
+
+def _add(found: dict[tuple[str, int, int], _Counts], batch: pa.RecordBatch) -> None:
+    numbers = [batch.column(name).to_numpy(zero_copy_only=False) for name in ("version", "tile", "time")]
+    partitions = batch.column("partition").dictionary_encode()
+    keys = np.stack([partitions.indices.to_numpy(zero_copy_only=False), numbers[0], numbers[1]])
+    groups, group_of = np.unique(keys, axis=1, return_inverse=True)
+    for place, (partition, version, tile) in enumerate(groups.T.tolist()):
+        chosen = np.flatnonzero(group_of.ravel() == place)
+        counts = found.setdefault((partitions.dictionary[partition].as_py(), version, tile), _Counts())
+        counts.latest = max(counts.latest, int(numbers[2][chosen].max()))
+        _count(counts, batch.take(pa.array(chosen)) if len(chosen) < batch.num_rows else batch)
+
+
+def _count(counts: _Counts, rows: pa.RecordBatch) -> None:
+    reasons = [reason for reason in rows.column("reason").to_pylist() if reason is not None]
+    counts.rejected.update(reasons)
+    counts.rows += rows.num_rows - len(reasons)
+    bins = [value for value in rows.column("bins").to_pylist() if value]
+    # A version has one profile, so its rows have one width; another is no profile of ours.
+    width = len(bins[0]) if bins else 0
+    if width:
+        flat = np.frombuffer(b"".join(value for value in bins if len(value) == width), np.uint8)
+        counts.add_bins(flat, width)
+
+
+def _as_batch(found: dict[tuple[str, int, int], _Counts]) -> pa.RecordBatch:
+    rows = [_row(key, counts) for key, counts in sorted(found.items())]
+    names = [part.split()[0] for part in SCHEMA.split(", ")]
+    return pa.RecordBatch.from_arrays(
+        [pa.array(column, kind) for column, kind in zip(zip(*rows, strict=True), _KINDS, strict=True)], names
+    )
+
+
+def _row(key: tuple[str, int, int], counts: _Counts) -> tuple[Any, ...]:
+    filled = np.flatnonzero(counts.cells)
+    reasons = sorted(counts.rejected.items())
+    return (
+        *key,
+        counts.latest,
+        counts.rows,
+        filled.tolist(),
+        counts.cells[filled].tolist(),
+        [reason for reason, _ in reasons],
+        [number for _, number in reasons],
+    )
+
+
+_KINDS = (
+    pa.string(),
+    pa.int32(),
+    pa.int64(),
+    pa.int64(),
+    pa.int64(),
+    pa.list_(pa.int32()),
+    pa.list_(pa.int64()),
+    pa.list_(pa.string()),
+    pa.list_(pa.int64()),
+)

@@ -1,0 +1,198 @@
+"""Event-time windows of counts per model version: what they hold, when they are closed, and what came too late.
+
+Counts are kept in tiles as long as a window's slide, so that a sliding window is a sum of tiles, and every row is
+counted once. A window is closed when the watermark passes its end: the time that every active partition has reached,
+less the allowed lateness. When all partitions are idle the watermark goes on at the pace of the clock, or the last
+windows before a silence would never be told. Everything is whole numbers in a dictionary: the result does not depend
+on how rows are cut into batches, as long as none is late.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+CELLS = 256
+"""Bins of a column, as a byte names them: cell ``place * CELLS + bin`` is one bin of the column at ``place``."""
+_DAY = 86_400_000
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Milliseconds: windows are ``length`` long and begin every ``slide``, which divides it.
+
+    Rows may come ``lateness`` after the newest of their partition; one that is silent for ``idle`` holds nobody back.
+    """
+
+    length: int
+    slide: int
+    lateness: int
+    idle: int
+
+    def __post_init__(self) -> None:
+        """Refuse a slide that windows are not a multiple of."""
+        if self.length % self.slide:
+            raise ValueError(f"windows of {self.length} ms do not begin every {self.slide} ms")
+
+
+@dataclass(frozen=True)
+class Tally:
+    """What one read of one partition held of one version and tile.
+
+    ``tile`` is the tile's start and ``latest`` the newest event time, both epoch milliseconds. ``cells`` counts bins,
+    ``rejected`` dead letters by reason and field.
+    """
+
+    partition: str
+    version: int
+    tile: int
+    latest: int
+    rows: int
+    cells: Mapping[int, int] = field(default_factory=dict)
+    rejected: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass
+class Tile:
+    """The counts of one version between two slides."""
+
+    rows: int = 0
+    cells: Counter[int] = field(default_factory=Counter)
+    rejected: Counter[str] = field(default_factory=Counter)
+
+    def add(self, other: Tile | Tally) -> None:
+        """Add the counts."""
+        self.rows += other.rows
+        self.cells.update(other.cells)
+        self.rejected.update(other.rejected)
+
+
+@dataclass(frozen=True)
+class Closed:
+    """A window that takes no more rows; times in epoch milliseconds. ``late`` rows missed their windows before it."""
+
+    version: int
+    start: int
+    end: int
+    counts: Tile
+    late: int
+    by: str
+
+
+class WindowBook:
+    """The open windows."""
+
+    def __init__(self, shape: Shape) -> None:
+        self._shape = shape
+        self._tiles: dict[tuple[int, int], Tile] = {}
+        self._latest: dict[str, int] = {}
+        self._arrived: dict[str, int] = {}
+        self._closed_until: int | None = None
+        self._late = 0
+
+    @property
+    def size(self) -> int:
+        """Cells that are kept: at most open tiles times versions times columns times bins."""
+        return sum(len(tile.cells) + len(tile.rejected) for tile in self._tiles.values())
+
+    @property
+    def open_rows(self) -> int:
+        """Rows in windows that are not closed yet."""
+        return sum(tile.rows for tile in self._tiles.values())
+
+    def add(self, tallies: Iterable[Tally], now: int) -> None:
+        """Count what one read of the topic held, at ``now``, epoch milliseconds."""
+        for tally in tallies:
+            seen = tally.rows + sum(tally.rejected.values())
+            self._arrived[tally.partition] = now
+            # A clock that is wrong by years would otherwise close every window for good.
+            self._latest[tally.partition] = max(self._latest.get(tally.partition, 0), min(tally.latest, now))
+            if self._misses(tally.tile + self._shape.slide) or tally.tile > now + _DAY:
+                self._late += seen
+            if not self._misses(tally.tile + self._shape.length) and tally.tile <= now + _DAY:
+                self._tiles.setdefault((tally.version, tally.tile), Tile()).add(tally)
+
+    def _misses(self, end: int) -> bool:
+        return self._closed_until is not None and end <= self._closed_until
+
+    def close(self, now: int) -> list[Closed]:
+        """Close what the watermark has passed at ``now`` and return it, in order of time and version."""
+        active = [p for p, arrived in self._arrived.items() if now - arrived < self._shape.idle]
+        if active:
+            return self._close(min(self._latest[p] for p in active) - self._shape.lateness, "watermark")
+        if not self._latest:
+            return []
+        reached = max(self._latest.values()) + now - max(self._arrived.values())
+        return self._close(reached - self._shape.lateness, "idle")
+
+    def close_all(self) -> list[Closed]:
+        """Close every window, as at the end of a recorded stream."""
+        ends = [tile + self._shape.length for _, tile in self._tiles]
+        return self._close(max(ends), "end") if ends else []
+
+    def _close(self, watermark: int, by: str) -> list[Closed]:
+        until = watermark - watermark % self._shape.slide
+        if self._closed_until is not None and until <= self._closed_until:
+            return []
+        closed = []
+        for start, version in self._starts(until):
+            late, self._late = self._late, 0
+            closed.append(Closed(version, start, start + self._shape.length, self._sum(version, start), late, by))
+        self._closed_until = until
+        kept = {key: tile for key, tile in self._tiles.items() if key[1] + self._shape.length > until}
+        self._tiles = kept
+        return closed
+
+    def _starts(self, until: int) -> list[tuple[int, int]]:
+        """Return start and version of each window that holds something and ends at or before ``until``."""
+        slide, length, before = self._shape.slide, self._shape.length, self._closed_until
+        found = {
+            (start, version)
+            for version, tile in self._tiles
+            for start in range(tile - length + slide, tile + slide, slide)
+            if start + length <= until and (before is None or start + length > before)
+        }
+        return sorted(found)
+
+    def _sum(self, version: int, start: int) -> Tile:
+        whole = Tile()
+        for tile in range(start, start + self._shape.length, self._shape.slide):
+            if (version, tile) in self._tiles:
+                whole.add(self._tiles[version, tile])
+        return whole
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the state as JSON has it."""
+        tiles = [
+            {
+                "version": version,
+                "start": start,
+                "rows": tile.rows,
+                "cells": sorted(tile.cells.items()),
+                "rejected": tile.rejected,
+            }
+            for (version, start), tile in sorted(self._tiles.items())
+        ]
+        return {
+            "shape": [self._shape.length, self._shape.slide],
+            "tiles": tiles,
+            "latest": self._latest,
+            "arrived": self._arrived,
+            "closed_until": self._closed_until,
+            "late": self._late,
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Take up a state; raises ``ValueError`` if its windows have another length or slide."""
+        if state["shape"] != [self._shape.length, self._shape.slide]:
+            raise ValueError("the state's windows have another length or slide")
+        self._tiles = {
+            (tile["version"], tile["start"]): Tile(
+                tile["rows"], Counter(dict(tile["cells"])), Counter(tile["rejected"])
+            )
+            for tile in state["tiles"]
+        }
+        self._latest, self._arrived = dict(state["latest"]), dict(state["arrived"])
+        self._closed_until, self._late = state["closed_until"], state["late"]

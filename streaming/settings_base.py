@@ -1,0 +1,29 @@
+"""What the settings are made of: frozen sections that refuse unknown keys, and the types of their values."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+Port = Annotated[int, Field(ge=0, le=65535)]
+Positive = Annotated[int, Field(gt=0)]
+Seconds = Annotated[float, Field(gt=0)]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,100}$")]
+Topic = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,249}$")]
+
+
+def _text_values(value: Any) -> Any:
+    """YAML reads ``true`` and ``9092`` as other types; Kafka's and Spark's settings are all text."""
+    if not isinstance(value, dict):
+        return value
+    return {str(k): str(v).lower() if isinstance(v, bool) else str(v) for k, v in value.items()}
+
+
+TextMap = Annotated[dict[str, str], BeforeValidator(_text_values)]
+
+
+class Section(BaseModel):
+    """A frozen part of the settings that refuses unknown keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
