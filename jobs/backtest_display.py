@@ -13,7 +13,8 @@ from streaming.backtest.comparison import Comparison
 from streaming.backtest.disagreements import Answer, Disagreement
 from streaming.backtest.intervals import Measured
 from streaming.backtest.verdict import Word
-from streaming.backtest.words import number, share, signed, span
+from streaming.backtest.words import span
+from streaming.words import number, share, signed
 
 _STYLES = {Word.BETTER: "bold green", Word.WORSE: "bold red", Word.NOT_TOLD: "bold yellow", Word.SAME: "bold"}
 _MOST_LISTED = 5

@@ -1,51 +1,11 @@
-"""Numbers as people read them, the same on the terminal and on the page."""
+"""Intervals as people read them, the same on the terminal and on the page."""
 
 from __future__ import annotations
 
 from math import isfinite
 
 from streaming.backtest.intervals import Estimate
-
-NOT_DEFINED = "not defined"
-
-
-def number(value: float) -> str:
-    """Return a metric or a score.
-
-    >>> number(0.66123), number(1234.5678), number(float("nan"))
-    ('0.6612', '1,235', 'not defined')
-    """
-    if not isfinite(value):
-        return NOT_DEFINED
-    return f"{value:.4f}" if abs(value) < 10 else f"{value:,.4g}"
-
-
-def signed(value: float) -> str:
-    """Return a difference, with its sign.
-
-    >>> signed(0.1), signed(-0.1)
-    ('+0.1000', '-0.1000')
-    """
-    if not isfinite(value):
-        return NOT_DEFINED
-    return ("-" if value < 0 else "+") + number(abs(value))
-
-
-def share(value: float) -> str:
-    """Return a share in percent.
-
-    >>> share(0.8068), share(0.99999), share(1.0)
-    ('80.7%', '99.999%', '100%')
-    """
-    if not isfinite(value):
-        return NOT_DEFINED
-    if value in (0.0, 1.0):
-        return f"{value:.0%}"
-    for digits in range(1, 5):
-        text = f"{value:.{digits}%}"
-        if float(text[:-1]) not in (0.0, 100.0):
-            return text
-    return f"{value:.5%}"
+from streaming.words import NOT_DEFINED, signed
 
 
 def span(found: Estimate) -> str:
@@ -55,12 +15,3 @@ def span(found: Estimate) -> str:
     '-0.0100 to +0.0200'
     """
     return f"{signed(found.low)} to {signed(found.high)}" if isfinite(found.value) else NOT_DEFINED
-
-
-def plural(count: int, one: str) -> str:
-    """Return a count with its noun.
-
-    >>> plural(1, "event"), plural(2_000, "event")
-    ('1 event', '2,000 events')
-    """
-    return f"{count:,} {one}" + ("" if count == 1 else "s")

@@ -23,8 +23,8 @@ from streaming.backtest.options import Names, Options
 from streaming.backtest.page.page import page
 from streaming.backtest.paired import pair
 from streaming.backtest.report import as_json, write_report
-from streaming.backtest.words import share
 from streaming.errors import ConfigurationError
+from streaming.words import share
 from tests.support.backtests import NAMES, a_comparison, labels, side, times
 
 CONTRACT = json.loads((Path(__file__).parents[2] / "schemas" / "contracts" / "backtest_report.json").read_text("utf-8"))

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from streaming.backtest.comparison import Comparison
-from streaming.backtest.page.markup import Element, tag
-from streaming.backtest.page.parts import MOST_BESIDE, MOST_CLASSES, count_table, figure, keys, section
+from streaming.backtest.page.parts import MOST_BESIDE, MOST_CLASSES, count_table, keys
 from streaming.backtest.page.plots import distributions, scores_against_each_other
 from streaming.backtest.shift import QUANTILES, Distribution, Shift
-from streaming.backtest.words import number, share, signed
+from streaming.page.markup import Element, tag
+from streaming.page.parts import figure, section
+from streaming.words import number, share, signed
 
 _NAMES = ("mean", *("median" if part == 0.5 else f"{part:.0%} are below" for part in QUANTILES))
 

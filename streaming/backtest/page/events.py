@@ -8,9 +8,10 @@ from collections.abc import Iterator
 from streaming.backtest.comparison import Comparison
 from streaming.backtest.disagreements import Answer, Disagreement
 from streaming.backtest.page.marks import two_scores
-from streaming.backtest.page.markup import Child, Element, tag
-from streaming.backtest.page.parts import key, section
-from streaming.backtest.words import number, plural
+from streaming.backtest.page.parts import key
+from streaming.page.markup import Child, Element, tag
+from streaming.page.parts import section
+from streaming.words import number, plural
 
 _MOST_CHARACTERS = 4_096
 _SEPARATORS = ((",", ":"), (", ", ": "))

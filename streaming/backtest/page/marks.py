@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from streaming.backtest.intervals import Measured
-from streaming.backtest.page.frame import WIDTH, round_values, svg
-from streaming.backtest.page.markup import Element, tag
-from streaming.backtest.words import number, signed
+from streaming.page.frame import WIDTH, round_values, svg
+from streaming.page.markup import Element, tag
+from streaming.words import number, signed
 
 
 def headline(found: Measured) -> Element:

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 
 from streaming.backtest.comparison import Comparison
 from streaming.backtest.coverage import SideFacts
-from streaming.backtest.page.markup import Element, tag
-from streaming.backtest.page.parts import key, section
-from streaming.backtest.words import plural, share
+from streaming.backtest.page.parts import key
+from streaming.page.markup import Element, tag
+from streaming.page.parts import section
+from streaming.words import plural, share
 
 
 def method(comparison: Comparison) -> Element:

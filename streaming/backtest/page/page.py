@@ -11,16 +11,17 @@ from streaming.backtest.coverage import REFUSED
 from streaming.backtest.page.changes import changes
 from streaming.backtest.page.events import disagreements
 from streaming.backtest.page.marks import headline
-from streaming.backtest.page.markup import Element, rendered, tag
 from streaming.backtest.page.method import method
 from streaming.backtest.page.parts import key, meaning
 from streaming.backtest.page.truth import truth_sections
 from streaming.backtest.verdict import Word
-from streaming.backtest.words import plural, share
+from streaming.page.markup import Element, tag
+from streaming.page.parts import fact
+from streaming.page.shell import document
 from streaming.version import __version__
+from streaming.words import plural, share
 
 _STYLE = Path(__file__).with_name("style.css")
-_POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 _ANSWERS = {
     Word.BETTER: "The candidate is better",
     Word.WORSE: "The candidate is worse",
@@ -30,23 +31,15 @@ _ANSWERS = {
 
 
 def page(comparison: Comparison) -> str:
-    """Return the page's HTML. It loads nothing and runs nothing, and tells the browser to see to that."""
+    """Return the page's HTML."""
     title = f"Would you promote {comparison.names.candidate}?"
-    head = tag(
-        "head",
-        tag("meta", charset="utf-8"),
-        tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        tag("meta", http_equiv="Content-Security-Policy", content=_POLICY),
-        tag("title", title),
-        tag("style", _STYLE.read_text("utf-8")),
-    )
-    body = tag(
-        "body",
+    return document(
+        title,
+        _STYLE,
         tag("header", tag("h1", title), tag("p", _about(comparison))),
         tag("main", _verdict(comparison), _facts(comparison), list(_sections(comparison))),
         tag("footer", f"Made by Penstock {__version__}. All numbers are in report.json beside this page."),
     )
-    return "<!doctype html>\n" + rendered(tag("html", head, body, lang="en")) + "\n"
 
 
 def _about(comparison: Comparison) -> list[Element | str]:
@@ -90,11 +83,7 @@ def _facts(comparison: Comparison) -> Element:
         ("with a label", f"{coverage.labelled:,}", f"{share(coverage.labelled / coverage.both)} of those compared"),
         ("refused by the candidate", f"{after:,}", f"{before:,} on the recorded side"),
     )
-    return tag("dl", [_fact(*fact) for fact in facts], class_="facts")
-
-
-def _fact(name: str, value: str, more: str) -> Element:
-    return tag("div", tag("dt", name), tag("dd", value, tag("small", more)))
+    return tag("dl", [fact(*each) for each in facts], class_="facts")
 
 
 def _sections(comparison: Comparison) -> Iterator[Element | None]:

@@ -6,25 +6,14 @@ from collections.abc import Sequence
 
 from streaming.backtest.intervals import Measured
 from streaming.backtest.options import Names
-from streaming.backtest.page.markup import Child, Element, tag
 from streaming.backtest.tables import Counts
-from streaming.backtest.words import share
+from streaming.page.markup import Element, tag
+from streaming.words import share
 
 MOST_CLASSES = 30
 """Larger tables are left to ``report.json``."""
 MOST_BESIDE = 4
 """Classes of a table that shares the page's width with another one."""
-
-
-def section(title: str, *children: Child) -> Element:
-    """Return a section under its title."""
-    return tag("section", tag("h2", title), children)
-
-
-def figure(title: str, caption: Child, plot: Child, *, whole: bool = False) -> Element:
-    """Return a plot or table under its title and what to see in it; ``whole`` takes all of the page's width."""
-    class_ = "across" if whole else ""
-    return tag("figure", tag("h3", title) if title else None, tag("figcaption", caption), plot, class_=class_)
 
 
 def keys(names: Names) -> Element:

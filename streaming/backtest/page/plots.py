@@ -7,12 +7,12 @@ from datetime import datetime
 from itertools import pairwise
 from math import isfinite
 
-from streaming.backtest.page.frame import Axis, Frame, path
-from streaming.backtest.page.markup import Element, tag
 from streaming.backtest.shift import JOINT_BINS, Distribution, Shift
 from streaming.backtest.tables import THRESHOLDS, CalibrationBin
 from streaming.backtest.timeline import Stretch
 from streaming.clock import instant
+from streaming.page.frame import Axis, Frame, path
+from streaming.page.markup import Element, tag
 
 SIDES = ("recorded", "candidate")
 

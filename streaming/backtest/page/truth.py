@@ -9,10 +9,12 @@ from streaming.backtest.comparison import Comparison
 from streaming.backtest.intervals import Measured
 from streaming.backtest.labelled import Labelled
 from streaming.backtest.page.marks import gain
-from streaming.backtest.page.markup import Element, tag
-from streaming.backtest.page.parts import MOST_BESIDE, MOST_CLASSES, count_table, figure, keys, meaning, section
+from streaming.backtest.page.parts import MOST_BESIDE, MOST_CLASSES, count_table, keys, meaning
 from streaming.backtest.page.plots import by_threshold, calibrations, over_time
-from streaming.backtest.words import number, plural, signed, span
+from streaming.backtest.words import span
+from streaming.page.markup import Element, tag
+from streaming.page.parts import figure, section
+from streaming.words import number, plural, signed
 
 
 def truth_sections(comparison: Comparison) -> Iterator[Element]:

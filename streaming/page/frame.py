@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from math import ceil, floor, isfinite, log10
 
-from streaming.backtest.page.markup import Child, Element, tag
+from streaming.page.markup import Child, Element, tag
 
 WIDTH = 440
 HEIGHT = 280
