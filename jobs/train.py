@@ -56,7 +56,9 @@ def train_version(settings: Settings, spark: SparkSession, progress: Callable[[s
     """Train, register and promote one version; ``progress`` is told each step."""
     tracker = MlflowTracker(settings.model.tracking_uri, settings.model.registry_uri)
     trainer = Trainer(spark, tracker, settings.model.name, git_tags(Path.cwd()), progress)
-    return trainer.train(settings.train, Promotion(settings.train.alias, settings.train.stage))
+    return trainer.train(
+        settings.train, Promotion(settings.train.alias, settings.train.stage), settings.drift.window_seconds
+    )
 
 
 def prepare_mlflow() -> None:

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from streaming.settings_base import Positive, Seconds, Section
+from streaming.settings_base import Port, Positive, Seconds, Section
 
 
 class DriftColumn(Section):
@@ -49,6 +49,9 @@ class DriftSettings(Section):
     trigger_seconds: Seconds = 5.0
     """From one read of the predictions to the next: windows are told so much later, and counting costs less."""
     max_rows_per_batch: Positive = 1_000_000
+    metrics_host: str = "127.0.0.1"
+    metrics_port: Port | None = 8089
+    """Of ``penstock drift run``, whose process is another than the scoring job's; ``None``: no endpoint."""
 
     @model_validator(mode="after")
     def _even_slides(self) -> DriftSettings:

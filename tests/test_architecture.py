@@ -53,6 +53,7 @@ SPARK_MODULES = {
     "streaming/adapters/session.py",
     "streaming/adapters/mlflow_tracking.py",
     "streaming/adapters/hadoop_files.py",
+    "streaming/adapters/drift_state.py",
     "streaming/operations/listener.py",
 }
 SERVICE_FIXTURES = {"spark", "broker", "make_topic", "tracking_server"}

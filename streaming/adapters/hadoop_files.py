@@ -38,6 +38,27 @@ class HadoopFileStore:
         finally:
             _answered(stream.close)
 
+    def read(self, uri: str) -> bytes:
+        """Return one file's content; raises ``OSError``."""
+        files, path = self._open(uri)
+        stream = _answered(lambda: files.open(path))
+        try:
+            return bytes(_answered(lambda: self._jvm.org.apache.commons.io.IOUtils.toByteArray(stream)))
+        finally:
+            _answered(stream.close)
+
+    def names(self, uri: str) -> list[str]:
+        """Return the names in a folder, none if there is no such folder; raises ``OSError``."""
+        files, path = self._open(uri)
+        if not _answered(lambda: files.exists(path)):
+            return []
+        return [str(status.getPath().getName()) for status in _answered(lambda: files.listStatus(path))]
+
+    def delete(self, uri: str) -> None:
+        """Delete one file or folder; raises ``OSError``."""
+        files, path = self._open(uri)
+        _answered(lambda: files.delete(path, True))
+
     def _open(self, uri: str) -> tuple[Any, Any]:
         path = self._jvm.org.apache.hadoop.fs.Path(uri)
         return _answered(lambda: path.getFileSystem(self._configuration)), path

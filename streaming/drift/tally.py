@@ -1,7 +1,7 @@
 """Counting in the executor's worker: a task's predictions and dead letters to a few counts, by numpy.
 
-Every row of the result is a :class:`streaming.drift.windows.Tally` with its counts as two lists. What leaves a task is a
-few hundred numbers, however many rows it read.
+Every row of the result is a :class:`streaming.drift.windows.Tally` with its counts as two lists. What leaves a task is
+a few hundred numbers, however many rows it read.
 """
 
 from __future__ import annotations

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import math
+from dataclasses import dataclass, replace
+from datetime import datetime
+from itertools import pairwise
 
 from pyspark.ml.functions import vector_to_array
-from pyspark.sql import DataFrame
+from pyspark.sql import Column as Expression
+from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F
 
-from streaming.models.profile import ColumnProfile, ReferenceProfile
+from streaming.models.profile import MAX_VALUE_BINS, ColumnProfile, Counts, ReferenceProfile
 from streaming.models.signature import Column, Signature
 from streaming.scoring.bins import bin_of
 
@@ -17,17 +21,38 @@ TAILS = (0.01, 0.05, 0.95, 0.99)
 TOP_CATEGORIES = 50
 _TRACKED = 10_000
 _ACCURACY = 0.001
+_WINDOWS = 60
+"""So many windows of the reference are counted apart, spread evenly over its time."""
+_WINDOW, _FRESH = "penstock_window", "penstock_fresh"
+ANSWERS = ("prediction", "confidence")
 
 
-def build_profile(predictions: DataFrame, signature: Signature, classes: int) -> ReferenceProfile:
+@dataclass(frozen=True)
+class Timing:
+    """When rows happened: the timestamp column ``time``, and how long windows are, in ``seconds``.
+
+    The model was fitted on rows before ``fresh_from``. What it answers for those looks surer than it will be, so
+    prediction and confidence are counted on later rows alone.
+    """
+
+    time: str
+    seconds: int
+    fresh_from: datetime | None = None
+
+
+def build_profile(
+    predictions: DataFrame, signature: Signature, classes: int, timing: Timing | None = None
+) -> ReferenceProfile:
     """Return bins and counts for the signature's columns, then ``prediction`` and ``confidence``.
 
     Numeric columns are cut at the deciles; one that is mostly a single value (rain) is cut in its tails as well, or all
     of it would be one bin. Categories are the most frequent ones. ``predictions`` is a scored frame with
-    ``prediction`` and ``probability``; ``classes`` the number of classes the label has.
+    ``prediction`` and ``probability``; ``classes`` the number of classes the label has. Without ``timing`` no windows
+    are counted apart, and all rows count for all columns.
     """
     confidence = F.array_max(vector_to_array(F.col("probability"))).alias("confidence")
-    rows = predictions.select(*(f"`{name}`" for name in signature.names), "prediction", confidence).cache()
+    names = [F.col(f"`{name}`") for name in signature.names]
+    rows = predictions.select(*names, "prediction", confidence, *_times(predictions, timing)).cache()
     numeric = [c.name for c in signature.columns if _is_number(c)]
     categorical = [c.name for c in signature.columns if not _is_number(c)]
     shapes = {
@@ -35,10 +60,22 @@ def build_profile(predictions: DataFrame, signature: Signature, classes: int) ->
         **_categories(rows, categorical),
         "prediction": ColumnProfile("prediction", "numeric", {}, tuple(float(i) for i in range(1, classes))),
     }
-    ordered = tuple(shapes[name] for name in (*signature.names, "prediction", "confidence"))
-    profile = ReferenceProfile(_counted(rows, ordered), rows.count())
+    ordered = tuple(shapes[name] for name in (*signature.names, *ANSWERS))
+    profile = ReferenceProfile(_counted(rows, ordered), rows.count(), timing.seconds if timing else 0.0)
     rows.unpersist()
     return profile
+
+
+def _times(rows: DataFrame, timing: Timing | None) -> tuple[Expression, Expression]:
+    """Return the number of a row's window, null for most windows if there are many, and whether the row is fresh."""
+    if timing is None:
+        return F.lit(None).cast("long").alias(_WINDOW), F.lit(True).alias(_FRESH)
+    window = F.floor(F.unix_seconds(F.col(timing.time)) / timing.seconds)
+    first, last = rows.agg(F.min(window), F.max(window)).first() or (0, 0)
+    every = max(-(-(last - first + 1) // _WINDOWS), 1)
+    chosen = F.when((window - first) % every == 0, window)
+    fresh = F.lit(True) if timing.fresh_from is None else F.col(timing.time) >= F.lit(timing.fresh_from)
+    return chosen.alias(_WINDOW), fresh.alias(_FRESH)
 
 
 def _is_number(column: Column) -> bool:
@@ -75,12 +112,57 @@ def _categories(rows: DataFrame, names: list[str]) -> dict[str, ColumnProfile]:
 
 def _counted(rows: DataFrame, shapes: tuple[ColumnProfile, ...]) -> tuple[ColumnProfile, ...]:
     """Count every column's bins in one pass over the rows."""
-    pairs = [
-        F.struct(F.lit(place).alias("column"), bin_of(F.col(f"`{shape.name}`"), shape).alias("bin"))
-        for place, shape in enumerate(shapes)
-    ]
-    counts = rows.select(F.inline(F.array(*pairs))).groupBy("column", "bin").count().collect()
+    cells = [_cell(place, shape) for place, shape in enumerate(shapes)]
+    counted = F.count("*").alias("rows"), F.sum("value").alias("total"), F.var_pop("value").alias("variance")
+    every = rows.select(_WINDOW, F.inline(F.filter(F.array(*cells), lambda cell: cell["bin"].isNotNull())))
+    groups = every.groupBy(_WINDOW, "column", "bin").agg(*counted).collect()
     return tuple(
-        replace(shape, counts={row["bin"]: row["count"] for row in counts if row["column"] == place})
-        for place, shape in enumerate(shapes)
+        _described(shape, [row for row in groups if row["column"] == place]) for place, shape in enumerate(shapes)
+    )
+
+
+def _cell(place: int, shape: ColumnProfile) -> Expression:
+    """Return a row's place in one column, with its value if it has a finite one; no bin where it does not count."""
+    value = F.col(f"`{shape.name}`")
+    found = bin_of(value, shape)
+    counts = F.col(_FRESH) if shape.name in ANSWERS else F.lit(True)
+    number = F.when(found < MAX_VALUE_BINS, value.cast("double")) if shape.kind == "numeric" else F.lit(None)
+    return F.struct(
+        F.lit(place).alias("column"),
+        F.when(counts, found).alias("bin"),
+        number.cast("double").alias("value"),
+    )
+
+
+def _described(shape: ColumnProfile, groups: list[Row]) -> ColumnProfile:
+    counts: Counts = {}
+    totals: dict[int, float] = {}
+    windows: dict[int, Counts] = {}
+    for row in groups:
+        counts[row["bin"]] = counts.get(row["bin"], 0) + row["rows"]
+        totals[row["bin"]] = totals.get(row["bin"], 0.0) + (row["total"] or 0.0)
+        if row[_WINDOW] is not None:
+            windows.setdefault(row[_WINDOW], {})[row["bin"]] = row["rows"]
+    ordered = tuple(windows[window] for window in sorted(windows))
+    if shape.kind == "categorical":
+        return replace(shape, counts=counts, windows=ordered)
+    values = sum(rows for place, rows in counts.items() if place < MAX_VALUE_BINS)
+    mean = sum(totals.values()) / max(values, 1)
+    # Group by group, as a difference of large squares would leave nothing of a small variance.
+    scatter = (
+        row["rows"] * (row["variance"] + (row["total"] / row["rows"] - mean) ** 2)
+        for row in groups
+        if row["variance"] is not None
+    )
+    variance = sum(scatter) / max(values, 1)
+    centres = _centres(shape.edges, counts, totals)
+    return replace(shape, counts=counts, centres=centres, spread=math.sqrt(variance), windows=ordered)
+
+
+def _centres(edges: tuple[float, ...], counts: Counts, totals: dict[int, float]) -> tuple[float, ...]:
+    """Return each bin's mean; an empty one stands between its edges, or at the only one."""
+    ends = (edges[:1] or (0.0,)) + edges + (edges[-1:] or (0.0,))
+    return tuple(
+        totals[place] / counts[place] if counts.get(place) else (low + high) / 2
+        for place, (low, high) in enumerate(pairwise(ends))
     )

@@ -21,7 +21,7 @@ from streaming.training.dataset import TIME, Dataset, Fingerprint, fingerprint, 
 from streaming.training.evaluate import evaluate
 from streaming.training.golden import golden_rows
 from streaming.training.pipeline import build_pipeline, classifier_parameters
-from streaming.training.profile import build_profile
+from streaming.training.profile import Timing, build_profile
 from streaming.training.record import Promotion, Tracker, TrainedVersion, TrainingRun
 from streaming.training.split import Split, time_split
 
@@ -39,8 +39,10 @@ class Trainer:
     tags: Mapping[str, str]
     progress: Callable[[str], None]
 
-    def train(self, settings: TrainSettings, promotion: Promotion) -> TrainedVersion:
+    def train(self, settings: TrainSettings, promotion: Promotion, window_seconds: int = 3600) -> TrainedVersion:
         """Fit on the earlier part of the data, judge on the later part, record, register and promote.
+
+        Windows of ``window_seconds`` are counted apart in the reference profile: as long as drift's will be.
 
         Raises:
             ConfigurationError: the data does not fit the settings.
@@ -50,11 +52,13 @@ class Trainer:
         dataset = load_dataset(self.spark, settings)
         dataset.frame.cache()
         try:
-            return self._train(dataset, settings, promotion)
+            return self._train(dataset, settings, promotion, window_seconds)
         finally:
             dataset.frame.unpersist()
 
-    def _train(self, dataset: Dataset, settings: TrainSettings, promotion: Promotion) -> TrainedVersion:
+    def _train(
+        self, dataset: Dataset, settings: TrainSettings, promotion: Promotion, window_seconds: int
+    ) -> TrainedVersion:
         content = fingerprint(dataset)
         split = time_split(dataset.frame, settings.validation_fraction)
         tags = {**self.tags, **content.tags(), "penstock.features": json.dumps(dataset.signature.names)}
@@ -64,20 +68,22 @@ class Trainer:
             with TemporaryDirectory(prefix="penstock-train-") as folder:
                 tree = Path(folder) / "model"
                 saved = PipelineModel.load(run.save(model, dataset.signature, tree).as_uri())
-                metrics = self._describe(saved, dataset, split, tree)
+                metrics = self._describe(saved, dataset, split, tree, window_seconds)
                 run.log(_params(settings, dataset, split), metrics, tags)
                 version = self._register(run, tree, content)
         self.tracker.promote(version, promotion)
         return TrainedVersion(version, metrics, tags, version.tags[DIGEST_TAG], split.cut)
 
-    def _describe(self, model: PipelineModel, dataset: Dataset, split: Split, tree: Path) -> dict[str, float]:
+    def _describe(
+        self, model: PipelineModel, dataset: Dataset, split: Split, tree: Path, window_seconds: int
+    ) -> dict[str, float]:
         """Write golden rows and profile into ``tree``; return the metrics on the later range."""
         self.progress("judging it on the later time range")
         scored = model.transform(dataset.frame).cache()
         later = F.unix_micros(TIME) >= F.lit(int(split.cut.timestamp() * 1e6))
         metrics = evaluate(scored.where(later), split.classes)
         self.progress("making the reference profile")
-        reference = build_profile(scored, dataset.signature, split.classes)
+        reference = build_profile(scored, dataset.signature, split.classes, Timing(TIME, window_seconds, split.cut))
         scored.unpersist()
         expected = golden_rows(self.spark, model, split.validation, dataset.signature)
         for path, text in ((golden.PATH, expected.to_json()), (profile.PATH, reference.to_json())):

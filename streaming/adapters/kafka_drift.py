@@ -1,0 +1,64 @@
+"""Drift records on their topic, keyed by model so that one model's windows stay in order."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+
+from confluent_kafka import KafkaError, Message, Producer
+
+from schemas.drift import SUMMARY_TYPE, StatisticRecord, SummaryRecord
+from streaming.adapters.kafka_config import client_config
+from streaming.adapters.kafka_log import KafkaLog
+from streaming.errors import BrokerUnavailableError
+
+_FLUSH_SECONDS = 60.0
+
+
+class KafkaDriftSink:
+    """Implements :class:`streaming.drift.monitor.DriftSink`: at least once, and what is sent again has the same id."""
+
+    def __init__(self, kafka: Mapping[str, str], topic: str) -> None:
+        self._topic = topic
+        self._failed: str | None = None
+        self._producer = Producer(
+            {**client_config(kafka), "acks": "all", "enable.idempotence": "true", "linger.ms": "20"}
+        )
+
+    def publish(self, statistics: Iterable[StatisticRecord], summary: SummaryRecord) -> None:
+        """Hand a window's records to the client, the summary last: who has it has the window whole."""
+        for record in statistics:
+            self._send(record.to_json(), summary.window.model)
+        self._send(summary.to_json(), summary.window.model)
+
+    def flush(self) -> None:
+        """Wait until all is stored.
+
+        Raises:
+            BrokerUnavailableError: it is not after a minute, or the broker refused a record.
+        """
+        waiting = self._producer.flush(_FLUSH_SECONDS)
+        failed, self._failed = self._failed, None
+        if waiting or failed:
+            raise BrokerUnavailableError(f"{self._topic} took no drift records: {failed or 'no answer in a minute'}")
+
+    def _send(self, value: str, key: str) -> None:
+        while True:
+            try:
+                self._producer.produce(self._topic, value, key, on_delivery=self._delivered)
+                break
+            except BufferError:
+                self._producer.poll(1.0)
+        self._producer.poll(0)
+
+    def _delivered(self, error: KafkaError | None, _message: Message) -> None:
+        if error is not None:
+            self._failed = error.str()
+
+
+def read_summaries(kafka: Mapping[str, str], topic: str) -> Iterator[SummaryRecord]:
+    """Yield every window's summary on the topic, oldest first; raises ``BrokerUnavailableError``."""
+    for message in KafkaLog(client_config(kafka), topic).read():
+        value = json.loads(message.value() or b"{}")
+        if value.get("type") == SUMMARY_TYPE:
+            yield SummaryRecord.from_dict(value)

@@ -1,0 +1,170 @@
+"""From tallies to published windows: the counts, a judge for each version, and the state that outlives a restart."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Protocol
+
+from schemas.dead_letter import Reason
+from schemas.drift import StatisticRecord, SummaryRecord, Window
+from streaming.clock import isoformat, moment
+from streaming.drift.decision import Judge, Rules, Verdict, WindowCounts
+from streaming.drift.measures import statistic_records, summary_record
+from streaming.drift.states import Memory
+from streaming.drift.windows import CELLS, Closed, Shape, Tally, Tile, WindowBook
+from streaming.models.profile import NON_FINITE_BIN, NULL_BIN, OTHER_BIN, Counts, ReferenceProfile
+
+STATE_VERSION = 1
+_BIN_OF_REASON = {
+    Reason.UNSEEN_CATEGORY.value: OTHER_BIN,
+    Reason.NULL_FEATURE.value: NULL_BIN,
+    Reason.NON_FINITE.value: NON_FINITE_BIN,
+}
+"""A dead letter of these reasons names the column at fault, and is counted there as well."""
+
+Profiles = Callable[[int], ReferenceProfile | None]
+"""Gives a version's profile, None where it has none."""
+
+
+class DriftSink(Protocol):
+    """Where windows are published."""
+
+    def publish(self, statistics: Iterable[StatisticRecord], summary: SummaryRecord) -> None:
+        """Send one window's records."""
+        ...
+
+    def flush(self) -> None:
+        """Return when all that was published is stored; raises ``BrokerUnavailableError``."""
+        ...
+
+
+class StateStore(Protocol):
+    """Where the state is kept, one for each batch."""
+
+    def save(self, batch: int, text: str) -> None:
+        """Keep the state after a batch, in place of an older one of the same batch; raises ``OSError``."""
+        ...
+
+    def load(self) -> tuple[int, str] | None:
+        """Return the newest batch that is kept whole, and its state; raises ``OSError``."""
+        ...
+
+
+@dataclass(frozen=True)
+class Subject:
+    """Who is watched, and how windows are cut and judged."""
+
+    application: str
+    model: str
+    shape: Shape
+    rules: Rules
+
+
+class Monitor:
+    """Counts, closes, judges and publishes. Not for several threads at once.
+
+    After an error the state in memory is not what is kept: :meth:`restore` before going on.
+    """
+
+    def __init__(self, subject: Subject, profiles: Profiles, sink: DriftSink, store: StateStore) -> None:
+        self._subject = subject
+        self._profiles = profiles
+        self._sink = sink
+        self._store = store
+        self.book = WindowBook(subject.shape)
+        self._judges: dict[int, Judge] = {}
+        self._memory: dict[int, dict[str, Memory]] = {}
+        self.batch = -1
+
+    def restore(self) -> None:
+        """Begin where the last state ends, or anew."""
+        self.book, self._judges, self._memory = WindowBook(self._subject.shape), {}, {}
+        self.batch = -1
+        kept = self._store.load()
+        if kept is None:
+            return
+        self.batch, state = kept[0], json.loads(kept[1])
+        self.book.restore(state["book"])
+        self._memory = {
+            int(version): {name: Memory(**memory) for name, memory in columns.items()}
+            for version, columns in state["memory"].items()
+        }
+
+    def counted(self, batch: int) -> bool:
+        """Whether the state has this batch already, which Spark then gives again because it had not noted its end."""
+        return batch <= self.batch
+
+    def take(self, batch: int, tallies: Sequence[Tally], now: int) -> list[SummaryRecord]:
+        """Count a batch, publish the windows that it closes, and keep the state; times in epoch milliseconds.
+
+        Raises:
+            BrokerUnavailableError: the windows could not be published; the kept state is as it was.
+            OSError: the state could not be kept. The same windows are then published again, with the same ids.
+        """
+        self.book.add(tallies, now)
+        self.batch = batch
+        return self._publish(self.book.close(now))
+
+    def wait(self, now: int) -> list[SummaryRecord]:
+        """Close what the passing of time closes; raises as :meth:`take`."""
+        closed = self.book.close(now)
+        return self._publish(closed) if closed else []
+
+    def finish(self) -> list[SummaryRecord]:
+        """Close every window; raises as :meth:`take`."""
+        closed = self.book.close_all()
+        return self._publish(closed) if closed else []
+
+    def _publish(self, closed: Sequence[Closed]) -> list[SummaryRecord]:
+        summaries = [self._tell(window) for window in closed]
+        self._sink.flush()
+        self._store.save(self.batch, json.dumps(self._state(), separators=(",", ":")))
+        return summaries
+
+    def _tell(self, closed: Closed) -> SummaryRecord:
+        subject = self._subject
+        start, end = (isoformat(moment(edge / 1000)) for edge in (closed.start, closed.end))
+        window = Window(subject.application, subject.model, closed.version, start, end)
+        judge = self._judge(closed.version)
+        counts = window_counts(closed, judge.profile)
+        verdicts: list[Verdict] = judge.judge(counts)
+        summary = summary_record(window, counts, verdicts, closed.late, closed.by)
+        self._sink.publish(statistic_records(window, verdicts, subject.rules.chance), summary)
+        return summary
+
+    def _judge(self, version: int) -> Judge:
+        if version not in self._judges:
+            profile = self._profiles(version) or ReferenceProfile((), 0)
+            self._judges[version] = Judge(profile, self._subject.rules, self._memory.get(version))
+        return self._judges[version]
+
+    def _state(self) -> dict[str, Any]:
+        memory = {**self._memory, **{version: judge.memory for version, judge in self._judges.items()}}
+        columns = {
+            str(version): {name: asdict(one) for name, one in known.items()} for version, known in memory.items()
+        }
+        return {"state_version": STATE_VERSION, "book": self.book.to_dict(), "memory": columns}
+
+
+def window_counts(closed: Closed, profile: ReferenceProfile) -> WindowCounts:
+    """Return a closed window's counts column by column, dead letters that name a column counted in its special bins."""
+    columns = _columns(closed.counts, len(profile.columns))
+    for reason, rows in closed.counts.rejected.items():
+        name, _, field = reason.partition(":")
+        place = next((at for at, column in enumerate(profile.columns) if column.name == field), None)
+        if place is not None and name in _BIN_OF_REASON:
+            cell = _BIN_OF_REASON[name]
+            columns[place][cell] = columns[place].get(cell, 0) + rows
+    invalid = sum(closed.counts.rejected.values())
+    return WindowCounts(closed.start / 1000, closed.end / 1000, closed.counts.rows, invalid, tuple(columns))
+
+
+def _columns(tile: Tile, width: int) -> list[Counts]:
+    columns: list[Counts] = [{} for _ in range(width)]
+    for cell, rows in tile.cells.items():
+        place, found = divmod(cell, CELLS)
+        if place < width:
+            columns[place][found] = rows
+    return columns

@@ -1,0 +1,57 @@
+"""What the drift job exports. Names are ``penstock_drift_*``."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, ProcessCollector, start_http_server
+
+from schemas.drift import SummaryRecord
+
+_STATES = ("insufficient", "stable", "warning", "drift")
+
+
+class DriftMetrics:
+    """Counts windows and rows, and keeps each column's last state and effect."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        version, column = ("version",), ("version", "column")
+        self._windows = self._counter("windows", "Windows closed", *version, "state")
+        self._rows = self._counter("rows", "Predictions counted in closed windows", *version)
+        self._invalid = self._counter("invalid_rows", "Dead letters counted in closed windows", *version)
+        self._late = self._counter("late_rows", "Rows that came after their window was closed")
+        self._failures = self._counter("query_failures", "Times the query failed and was started again")
+        self._open = self._gauge("open_rows", "Rows in windows that are not closed yet")
+        self._cells = self._gauge("state_cells", "Counts that are kept for open windows")
+        self._state = self._gauge("column_state", "0 insufficient, 1 stable, 2 warning, 3 drift", *column)
+        self._effect = self._gauge("column_effect", "Stability index of the last window, noise taken off", *column)
+
+    def serve(self, host: str, port: int) -> None:
+        """Answer ``/metrics``; raises ``OSError`` if the port is taken."""
+        start_http_server(port, host, self.registry)
+
+    def counted(self, open_rows: int, cells: int) -> None:
+        """Note what is open after a batch."""
+        self._open.set(open_rows)
+        self._cells.set(cells)
+
+    def closed(self, summary: SummaryRecord) -> None:
+        """Note a window."""
+        version = str(summary.window.version)
+        self._windows.labels(version, summary.state).inc()
+        self._rows.labels(version).inc(summary.rows)
+        self._invalid.labels(version).inc(summary.invalid)
+        self._late.inc(summary.late)
+        for column in summary.columns:
+            self._state.labels(version, column.name).set(_STATES.index(column.state))
+            self._effect.labels(version, column.name).set(column.effect)
+
+    def failed(self) -> None:
+        """Note that the query is started again."""
+        self._failures.inc()
+
+    def _counter(self, name: str, text: str, *labels: str) -> Counter:
+        return Counter(f"penstock_drift_{name}", text, labels, registry=self.registry)
+
+    def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
+        return Gauge(f"penstock_drift_{name}", text, labels, registry=self.registry)
