@@ -1,0 +1,182 @@
+"""What the report says in sentences, the same on the terminal, on the page and in JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+
+from streaming.drift.report.facts import DEAD_LETTERS, Answer, ColumnReport, VersionReport, WindowFacts
+from streaming.drift.states import State
+from streaming.words import plural
+
+_MOST_NAMED = 4
+_BEGINNINGS = {
+    "level ": "{name} {rest}",
+    "shape: ": "{name} has another shape ({rest})",
+    "null: ": "{name} is null in {rest}",
+    "not finite: ": "{name} is not finite in {rest}",
+    "a value the model was not shown: ": "{name} has values that the model was not shown in {rest}",
+}
+"""How a cause begins, and the sentence about a column that is made of it."""
+_NOT_YET = "as the reference"
+
+
+def day(time: str) -> str:
+    """Return a time as people write it, the hour only where it says something.
+
+    >>> day("2013-06-12T00:00:00.000Z"), day("2013-06-12T05:30:00.000Z")
+    ('2013-06-12', '2013-06-12 05:30')
+    """
+    date, _, clock = time[:16].partition("T")
+    return date if clock == "00:00" else f"{date} {clock}"
+
+
+def movement(name: str, cause: str) -> str:
+    """Return a cause as a sentence about its column.
+
+    >>> movement("temp", "level rose by 1.20 standard deviations")
+    'temp rose by 1.20 standard deviations'
+    """
+    for beginning, sentence in _BEGINNINGS.items():
+        if cause.startswith(beginning):
+            return sentence.format(name=name, rest=cause[len(beginning) :])
+    return cause if name == DEAD_LETTERS else f"{name}: {cause}"
+
+
+def of_column(column: ColumnReport, moved: Sequence[ColumnReport], windows: Sequence[WindowFacts]) -> str:
+    """Return what happened to one column; ``moved`` are those that move now, in the order in which they began."""
+    now, name = column.now, column.name
+    if now is None:
+        return f"No window had enough rows to say anything about {name}."
+    if column.state is State.STABLE:
+        return f"{name} {_is(name)} as the reference, within chance{_history(column)}."
+    since, order = _since(column.since, windows), _order(column, moved)
+    if now.cause.startswith(_NOT_YET):
+        back = "the last window is as the reference again, but not yet for long enough"
+        return f"{name} {'have' if name == DEAD_LETTERS else 'has'} been in drift {since}; {back}{order}."
+    size = f", which is {now.severity.value}" if name != DEAD_LETTERS else ""
+    if column.state is State.WARNING:
+        return f"{movement(name, now.cause)} {since}{size}; a single such window may still be chance."
+    return f"{movement(name, now.cause)}{size}, {since}{order}."
+
+
+def _is(name: str) -> str:
+    return "are" if name == DEAD_LETTERS else "is"
+
+
+def _history(column: ColumnReport) -> str:
+    if not column.spells:
+        return ""
+    last = column.spells[-1]
+    which = f"the last of {len(column.spells)} drifts was" if len(column.spells) > 1 else "a drift went"
+    return f"; {which} from {day(last.since)} to {day(last.until)}"
+
+
+def _since(since: str, windows: Sequence[WindowFacts]) -> str:
+    first = since <= windows[0].start
+    return f"from the first window on ({day(since)})" if first else f"from {day(since)} on"
+
+
+def _order(column: ColumnReport, moved: Sequence[ColumnReport]) -> str:
+    if len(moved) < 2:
+        return ""
+    before = sum(1 for one in moved if one.since < column.since)
+    together = sum(1 for one in moved if one.since == column.since)
+    if before:
+        return f"; {plural(before, 'column')} moved before it"
+    with_others = f", with {plural(together - 1, 'other')}" if together > 1 else ""
+    return f"; it was the first of {len(moved)} columns to move{with_others}"
+
+
+def answer(report: VersionReport) -> Answer:
+    """Return the answer to whether there is drift now: in which columns, since when, and how large."""
+    columns = [one for one in report.columns if one.name != DEAD_LETTERS]
+    moved = [report.column(name) for name in report.moved]
+    drifting = [one for one in moved if one.state is State.DRIFT]
+    warned = [one for one in moved if one.state is State.WARNING]
+    but = tuple(_but(report, warned if drifting else []))
+    if drifting:
+        return Answer(State.DRIFT, _how_many(drifting, len(columns)), _named(drifting), but)
+    if warned:
+        sentence = f"{_named(warned)} One window may be chance; it is drift when the next ones say the same."
+        return Answer(State.WARNING, f"Something may be moving: {_names(warned)}", sentence, but)
+    if any(one.now for one in report.columns):
+        return Answer(State.STABLE, "No drift", _calm(report, columns), but)
+    words = f"None of {plural(len(report.windows), 'window')} had enough rows to compare."
+    return Answer(State.INSUFFICIENT, "Too few rows to say", f"{words} Longer windows have more.", but)
+
+
+def _how_many(drifting: Sequence[ColumnReport], columns: int) -> str:
+    values = [one for one in drifting if one.name != DEAD_LETTERS]
+    if not values:
+        return "Too many dead letters"
+    count = f"{len(values)} of {plural(columns, 'column')} {'has' if len(values) == 1 else 'have'} drifted"
+    return count if len(values) == len(drifting) else f"{count}, and there are too many dead letters"
+
+
+def _named(moved: Sequence[ColumnReport]) -> str:
+    """Return names, sizes and beginnings, and what the first one did."""
+    first, rest = moved[0], len(moved) - _MOST_NAMED
+    if len(moved) == 1:
+        return first.sentence
+    groups = [list(group) for _, group in groupby(moved[:_MOST_NAMED], key=lambda one: day(one.since))]
+    told = "; ".join(f"{_sized(group)} since {day(group[0].since)}" for group in groups)
+    more = f"; then {rest} more" if rest > 0 else ""
+    if first.now is None or first.now.cause.startswith(_NOT_YET):
+        return f"{told}{more}."
+    return f"{told}{more}. First of them: {movement(first.name, first.now.cause)}."
+
+
+def _sized(group: Sequence[ColumnReport]) -> str:
+    sizes = [one.now.severity.value if one.now and one.name != DEAD_LETTERS else "" for one in group]
+    if len(group) > 1 and len(set(sizes)) == 1 and sizes[0]:
+        return f"{listed([one.name for one in group])} ({'both' if len(group) == 2 else 'all'} {sizes[0]})"
+    return listed([f"{one.name} ({size})" if size else one.name for one, size in zip(group, sizes, strict=True)])
+
+
+def _names(columns: Sequence[ColumnReport]) -> str:
+    names = [one.name for one in columns[:_MOST_NAMED]]
+    rest = len(columns) - _MOST_NAMED
+    return listed([*names, f"{rest} more"] if rest > 0 else names)
+
+
+def listed(parts: Sequence[str]) -> str:
+    """Return names with commas and an *and*.
+
+    >>> listed(["a", "b", "c"])
+    'a, b and c'
+    """
+    return " and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)
+
+
+def _calm(report: VersionReport, columns: Sequence[ColumnReport]) -> str:
+    window = report.windows[report.judged]
+    what = plural(len(columns), "column") if columns else "the share of dead letters"
+    are = "are" if len(columns) > 1 else "is"
+    return f"In the window from {day(window.start)} to {day(window.end)}, {what} {are} as the reference, within chance."
+
+
+def _but(report: VersionReport, warned: Sequence[ColumnReport]) -> Iterator[str]:
+    if not report.reference_rows:
+        yield (
+            "The reference profile is not at hand, so there are no distributions to show."
+            if any(one.name != DEAD_LETTERS for one in report.columns)
+            else f"Version {report.version} has no reference profile, so only its dead letters are watched; make one"
+            " with `penstock drift baseline`."
+        )
+    if warned:
+        yield f"Perhaps {_names(warned)} too: so far in too few windows to be sure."
+    back = [one for one in report.columns if one.spells and not one.moves]
+    if back:
+        yield f"{_names(back)} {'was' if len(back) == 1 else 'were'} in drift before and came back."
+    last = report.windows[-1]
+    if report.judged < len(report.windows) - 1:
+        judged = report.windows[report.judged]
+        yield (
+            f"The last window, from {day(last.start)}, has only {plural(last.rows, 'row')}; this is said of the one"
+            f" from {day(judged.start)}."
+        )
+    late = sum(window.late for window in report.windows)
+    rows = sum(window.rows for window in report.windows)
+    if late > 0.01 * max(rows, 1):
+        yield f"{plural(late, 'row')} came too late to be counted; drift.lateness_seconds decides how long to wait."
