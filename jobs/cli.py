@@ -17,6 +17,7 @@ from rich.text import Text
 
 from jobs.batch_cli import app as batch_app
 from jobs.dlq_cli import app as dlq_app
+from jobs.drift_cli import app as drift_app
 from jobs.job_cli import app as job_app
 from jobs.ledger_cli import app as ledger_app
 from jobs.options import Config, Home, Set
@@ -36,6 +37,7 @@ app.add_typer(job_app)
 app.add_typer(replay_app)
 app.add_typer(batch_app)
 app.add_typer(dlq_app, name="dlq")
+app.add_typer(drift_app, name="drift")
 app.add_typer(ledger_app, name="ledger")
 
 HOME = Path(".penstock")

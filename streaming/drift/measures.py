@@ -135,7 +135,7 @@ def summary_record(
     moved = sorted(signals, key=lambda one: (one.since or 0.0, one.adjusted))
     return SummaryRecord(
         window,
-        worst([one.state for one in verdicts]).value,
+        _state(verdicts).value,
         counts.rows,
         counts.invalid,
         late,
@@ -144,6 +144,13 @@ def summary_record(
         _sentence(moved, verdicts),
         tuple(_column(one) for one in verdicts),
     )
+
+
+def _state(verdicts: Sequence[Verdict]) -> State:
+    """Return the worst; the invalid rows alone do not make a window stable."""
+    found = worst([one.state for one in verdicts])
+    compared = any(one.pair is not None for one in verdicts)
+    return State.INSUFFICIENT if found is State.STABLE and not compared else found
 
 
 def _column(one: Verdict) -> ColumnSummary:
@@ -171,6 +178,8 @@ def _sentence(moved: Sequence[Verdict], verdicts: Sequence[Verdict]) -> str:
         first = moved[0]
         others = f", and {len(moved) - 1} more" if len(moved) > 1 else ""
         return f"{first.column}: {cause(first)}{others}"
+    if all(one.pair is None for one in verdicts):
+        return "the version has no reference profile; `penstock drift baseline` makes one"
     if all(one.state is State.INSUFFICIENT for one in verdicts):
         return "too few rows to say"
     return f"{len(verdicts)} columns are as the reference, within chance"

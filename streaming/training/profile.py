@@ -40,26 +40,32 @@ class Timing:
     fresh_from: datetime | None = None
 
 
+def with_confidence(scored: DataFrame) -> DataFrame:
+    """Add ``confidence``, the largest of a row's probabilities, as the stream has it."""
+    return scored.withColumn("confidence", F.array_max(vector_to_array(F.col("probability"))))
+
+
 def build_profile(
-    predictions: DataFrame, signature: Signature, classes: int, timing: Timing | None = None
+    predictions: DataFrame, signature: Signature, classes: int | None, timing: Timing | None = None
 ) -> ReferenceProfile:
     """Return bins and counts for the signature's columns, then ``prediction`` and ``confidence``.
 
     Numeric columns are cut at the deciles; one that is mostly a single value (rain) is cut in its tails as well, or all
     of it would be one bin. Categories are the most frequent ones. ``predictions`` is a scored frame with
-    ``prediction`` and ``probability``; ``classes`` the number of classes the label has. Without ``timing`` no windows
-    are counted apart, and all rows count for all columns.
+    ``prediction`` and ``confidence``; ``classes`` the number of classes the label has, None if it is a number. Without
+    ``timing`` no windows are counted apart, and all rows count for all columns.
     """
-    confidence = F.array_max(vector_to_array(F.col("probability"))).alias("confidence")
     names = [F.col(f"`{name}`") for name in signature.names]
-    rows = predictions.select(*names, "prediction", confidence, *_times(predictions, timing)).cache()
+    rows = predictions.select(*names, *ANSWERS, *_times(predictions, timing)).cache()
     numeric = [c.name for c in signature.columns if _is_number(c)]
     categorical = [c.name for c in signature.columns if not _is_number(c)]
     shapes = {
-        **_edges(rows, [*numeric, "confidence"]),
+        **_edges(rows, [*numeric, *ANSWERS]),
         **_categories(rows, categorical),
-        "prediction": ColumnProfile("prediction", "numeric", {}, tuple(float(i) for i in range(1, classes))),
     }
+    if classes is not None:
+        between = tuple(float(number) for number in range(1, classes))
+        shapes["prediction"] = ColumnProfile("prediction", "numeric", {}, between)
     ordered = tuple(shapes[name] for name in (*signature.names, *ANSWERS))
     profile = ReferenceProfile(_counted(rows, ordered), rows.count(), timing.seconds if timing else 0.0)
     rows.unpersist()

@@ -21,7 +21,7 @@ from streaming.training.dataset import TIME, Dataset, Fingerprint, fingerprint, 
 from streaming.training.evaluate import evaluate
 from streaming.training.golden import golden_rows
 from streaming.training.pipeline import build_pipeline, classifier_parameters
-from streaming.training.profile import Timing, build_profile
+from streaming.training.profile import Timing, build_profile, with_confidence
 from streaming.training.record import Promotion, Tracker, TrainedVersion, TrainingRun
 from streaming.training.split import Split, time_split
 
@@ -79,7 +79,7 @@ class Trainer:
     ) -> dict[str, float]:
         """Write golden rows and profile into ``tree``; return the metrics on the later range."""
         self.progress("judging it on the later time range")
-        scored = model.transform(dataset.frame).cache()
+        scored = with_confidence(model.transform(dataset.frame)).cache()
         later = F.unix_micros(TIME) >= F.lit(int(split.cut.timestamp() * 1e6))
         metrics = evaluate(scored.where(later), split.classes)
         self.progress("making the reference profile")

@@ -12,11 +12,11 @@ from streaming.models.golden import GoldenRows
 from streaming.models.profile import NON_FINITE_BIN, NULL_BIN, OTHER_BIN, ColumnProfile, ReferenceProfile
 from streaming.scoring.bins import bin_of
 from streaming.scoring.plan import check_plan
-from streaming.training.dataset import LABEL, Dataset, load_dataset
+from streaming.training.dataset import LABEL, TIME, Dataset, load_dataset
 from streaming.training.evaluate import evaluate
 from streaming.training.golden import UNSEEN, golden_rows
 from streaming.training.pipeline import build_classifier, build_pipeline
-from streaming.training.profile import build_profile
+from streaming.training.profile import Timing, build_profile, with_confidence
 from tests.support.rides import ride_settings, rides
 
 
@@ -36,7 +36,7 @@ def model(dataset: Dataset) -> PipelineModel:
 
 @pytest.fixture(scope="module")
 def scored(model: PipelineModel, dataset: Dataset) -> DataFrame:
-    return model.transform(dataset.frame).cache()
+    return with_confidence(model.transform(dataset.frame)).cache()
 
 
 @pytest.mark.parametrize("algorithm", ["logistic_regression", "gradient_boosted_trees", "random_forest"])
@@ -117,6 +117,29 @@ def test_a_column_that_is_mostly_one_value_is_cut_in_its_tails(scored: DataFrame
     dry = scored.withColumn("km", F.when(scored["km"] > 18, scored["km"]).otherwise(0.0))
     columns = {column.name: column for column in build_profile(dry, dataset.signature, 2).columns}
     assert len(columns["km"].edges) >= 2
+
+
+def test_a_number_s_bins_have_their_means_and_the_column_its_spread(scored: DataFrame, dataset: Dataset) -> None:
+    km = next(column for column in build_profile(scored, dataset.signature, 2).columns if column.name == "km")
+    found = scored.agg(F.avg("km"), F.stddev_pop("km")).first()
+    assert found is not None
+    assert (km.mean, km.spread) == pytest.approx((found[0], found[1]))
+    assert all(low <= centre < high for low, centre, high in zip(km.edges, km.centres[1:], km.edges[1:], strict=False))
+
+
+def test_windows_are_counted_apart_and_answers_on_rows_the_model_was_not_fitted_on(
+    scored: DataFrame, dataset: Dataset
+) -> None:
+    first, last = scored.agg(F.min(TIME), F.max(TIME)).first() or (None, None)
+    assert first is not None
+    cut = first + (last - first) / 2
+    profile = build_profile(scored, dataset.signature, 2, Timing(TIME, 3600, cut))
+    columns = {column.name: column for column in profile.columns}
+    assert profile.window_seconds == 3600
+    assert 1 < len(columns["km"].windows) <= 60
+    assert all(sum(window.values()) <= 400 for window in columns["km"].windows)
+    assert sum(columns["km"].counts.values()) == 400
+    assert sum(columns["prediction"].counts.values()) == scored.where(F.col(TIME) >= F.lit(cut)).count()
 
 
 @pytest.mark.parametrize(

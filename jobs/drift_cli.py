@@ -1,0 +1,42 @@
+"""``penstock drift``: its verbs, each importing its work only when it runs."""
+
+from __future__ import annotations
+
+from typing import Annotated, Optional
+
+import typer
+
+from jobs.options import Config, Set
+
+app = typer.Typer(help="Watch whether events and answers still look like the model's reference.", no_args_is_help=True)
+
+
+@app.command()
+def run(
+    config: Config = None,
+    set_: Set = [],  # noqa: B006
+    once: Annotated[
+        bool, typer.Option("--once", help="Count what there is now, close every window, and end: for recorded streams.")
+    ] = False,
+) -> None:
+    """Publish drift statistics for each window of the predictions, until stopped."""
+    from jobs.drift import run as work
+
+    work(config, set_, once=once)
+
+
+@app.command()
+def baseline(
+    source: Annotated[str, typer.Option("--in", metavar="PATH", help="Rows to learn from: Parquet, CSV, JSON lines.")],
+    config: Config = None,
+    set_: Set = [],  # noqa: B006
+    model_version: Annotated[Optional[int], typer.Option(min=1, metavar="N", help="Of this version.")] = None,  # noqa: UP045
+    alias: Annotated[Optional[str], typer.Option(help="Is put on the new version.")] = None,  # noqa: UP045
+    format_: Annotated[Optional[str], typer.Option("--format", help="Of the rows, if no suffix says it.")] = None,  # noqa: UP045
+) -> None:
+    """Register a version again with a reference profile, for a model that was trained elsewhere."""
+    from jobs.drift_baseline import Order
+    from jobs.drift_baseline import baseline as work
+
+    made = work(config, set_, Order(source, model_version, alias, format_))
+    typer.echo(f"Registered {made} with a reference profile{f', alias {alias}' if alias else ''}.")
