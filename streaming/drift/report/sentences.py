@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 
 from streaming.drift.report.facts import DEAD_LETTERS, Answer, ColumnReport, VersionReport, WindowFacts
-from streaming.drift.states import State
+from streaming.drift.states import Severity, State
 from streaming.words import plural
 
 _MOST_NAMED = 4
@@ -19,6 +19,7 @@ _BEGINNINGS = {
 }
 """How a cause begins, and the sentence about a column that is made of it."""
 _NOT_YET = "as the reference"
+_AS_REFERENCE = "is as the reference, within chance"
 
 
 def day(time: str) -> str:
@@ -49,7 +50,7 @@ def of_column(column: ColumnReport, moved: Sequence[ColumnReport], windows: Sequ
     if now is None:
         return f"No window had enough rows to say anything about {name}."
     if column.state is State.STABLE:
-        return f"{name} {_is(name)} as the reference, within chance{_history(column)}."
+        return f"{name} {_calm_words(column)}{_history(column)}."
     since, order = _since(column.since, windows), _order(column, moved)
     if now.cause.startswith(_NOT_YET):
         back = "the last window is as the reference again, but not yet for long enough"
@@ -60,8 +61,11 @@ def of_column(column: ColumnReport, moved: Sequence[ColumnReport], windows: Sequ
     return f"{movement(name, now.cause)}{size}, {since}{order}."
 
 
-def _is(name: str) -> str:
-    return "are" if name == DEAD_LETTERS else "is"
+def _calm_words(column: ColumnReport) -> str:
+    if column.name == DEAD_LETTERS:
+        return "are as few as they may be"
+    large = column.now is not None and column.now.severity in (Severity.MODERATE, Severity.LARGE)
+    return "differs, but no more than chance or the reference's own windows do" if large else _AS_REFERENCE
 
 
 def _history(column: ColumnReport) -> str:

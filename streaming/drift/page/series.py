@@ -1,0 +1,81 @@
+"""A column's effect from window to window."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from math import sqrt
+
+from streaming.drift.page.strip import HEIGHT as STRIP
+from streaming.drift.page.strip import cells, slots, states
+from streaming.drift.report.facts import DEAD_LETTERS, ColumnReport, Point, WindowFacts
+from streaming.drift.states import LARGE, MODERATE, State
+from streaming.page.frame import Axis, Frame
+from streaming.page.markup import Element, tag
+from streaming.page.parts import figure
+
+_TICKS = (0.0, 0.02, MODERATE, LARGE, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
+_FEW = 60
+"""Of so many windows each is shown as a dot of its own."""
+
+
+def series(column: ColumnReport, windows: Sequence[WindowFacts]) -> Element:
+    """Return the column's effect from window to window, with its states on top."""
+    title, caption = "Over the windows", "How far from the reference, without the noise of chance; on top the states."
+    up = "share above the bound" if column.name == DEAD_LETTERS else "effect (stability index)"
+    places = slots(windows)
+    judged = [point for point in column.points if point and point.state is not State.INSUFFICIENT]
+    top = sqrt(max(LARGE, *(point.effect for point in judged))) * 1.1
+    ticks = tuple(sqrt(tick) for tick in _TICKS if sqrt(tick) <= top and (tick != 0.02 or top < 1.5))
+    last = float(max(places[-1], 1))
+    dates = {float(place): window.start for place, window in zip(places, windows, strict=True)}
+    chosen = tuple(dates)[:: max(1, -(-len(dates) // 4))]
+    whole = all(start[11:16] == "00:00" for start in dates.values())
+    across = Axis("start of the window (UTC)", 0.0, last, lambda place: _short(dates[place], whole=whole), chosen)
+    frame = Frame(across, Axis(up, 0.0, top, lambda root: f"{root * root:.2g}", ticks))
+    line = [(float(place), _root(point)) for place, point in zip(_every(places), _spread(column, places), strict=True)]
+    marks = [*_bounds(frame), frame.line(line, "now"), *_dots(frame, column, places), _on_top(frame, column, windows)]
+    return figure(title, caption, frame.drawn(f"{column.name}: effect in each window", marks))
+
+
+def _every(places: Sequence[int]) -> range:
+    return range(places[-1] + 1)
+
+
+def _spread(column: ColumnReport, places: Sequence[int]) -> list[Point | None]:
+    """Return the points at their places in the strip, None where windows are missing."""
+    found = dict(zip(places, column.points, strict=True))
+    return [found.get(place) for place in _every(places)]
+
+
+def _root(point: Point | None) -> float:
+    """Small effects decide and large ones happen, so the axis is one of square roots: that of a shift."""
+    judged = point is not None and point.state is not State.INSUFFICIENT
+    return sqrt(point.effect) if judged and point else float("nan")
+
+
+def _bounds(frame: Frame) -> Iterator[Element]:
+    left, right = frame.x(frame.across.low), frame.x(frame.across.high)
+    for bound, word in ((MODERATE, "moderate"), (LARGE, "large")):
+        y = frame.y(sqrt(bound))
+        yield tag("line", x1=left, x2=right, y1=y, y2=y, class_="bound")
+        yield tag("text", word, x=right, y=y - 3, text_anchor="end", class_="bound")
+
+
+def _dots(frame: Frame, column: ColumnReport, places: Sequence[int]) -> Iterator[Element]:
+    if len(places) > _FEW:
+        return
+    for place, point in zip(places, column.points, strict=True):
+        if point is not None and point.state is not State.INSUFFICIENT:
+            yield tag("circle", cx=frame.x(place), cy=frame.y(_root(point)), r=3, class_=f"dot is-{point.state.value}")
+
+
+def _on_top(frame: Frame, column: ColumnReport, windows: Sequence[WindowFacts]) -> Element:
+    """Return the column's strip above the plot, each window around its place on the axis."""
+    step = frame.x(1.0) - frame.x(0.0)
+    marks = list(cells(states(column.points), windows, 1.0))
+    turn = f"translate({frame.x(0.0) - step / 2:.1f} -6) scale({step:.4f} {14 / STRIP:.3f})"
+    return tag("g", marks, transform=turn)
+
+
+def _short(start: str, *, whole: bool) -> str:
+    return start[5:10] if whole else f"{start[5:10]} {start[11:13]}h"
