@@ -25,8 +25,10 @@ def normal_scores(reference: Sequence[int]) -> tuple[float, ...]:
 def _scores(reference: tuple[int, ...]) -> tuple[float, ...]:
     ranks = [0.0, *accumulate(shares(reference))]
     heights = [_height(rank) for rank in ranks]
+    # What the reference has nothing of stands where the next of its rows would, were there one more.
+    least = 1 / (sum(reference) + 1)
     return tuple(
-        (heights[place] - heights[place + 1]) / (high - low) if high - low > 1e-12 else _quantile(low)
+        (heights[place] - heights[place + 1]) / (high - low) if high - low > 1e-12 else _quantile(low, least)
         for place, (low, high) in enumerate(pairwise(ranks))
     )
 
@@ -35,5 +37,5 @@ def _height(rank: float) -> float:
     return _NORMAL.pdf(_NORMAL.inv_cdf(rank)) if 1e-12 < rank < 1 - 1e-12 else 0.0
 
 
-def _quantile(rank: float) -> float:
-    return _NORMAL.inv_cdf(min(max(rank, 1e-6), 1 - 1e-6))
+def _quantile(rank: float, least: float) -> float:
+    return _NORMAL.inv_cdf(min(max(rank, least), 1 - least))

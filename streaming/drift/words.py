@@ -31,6 +31,9 @@ def movement(verdict: Verdict) -> str:
     if test in _SPECIAL:
         name, place = _SPECIAL[test]
         return f"{name}: {_share(pair.window, place)} of rows, {_share(pair.reference, place)} in the reference"
+    if test == "beyond":
+        way, place = ("above", -1) if verdict.detection.finding.direction > 0 else ("below", 0)
+        return f"{_share(pair.values[1], place)} of rows are {way} all of the reference's values"
     if test == "level":
         shift = level_shift(pair)
         return f"level {'rose' if shift > 0 else 'fell'} by {abs(shift):.2f} standard deviations"

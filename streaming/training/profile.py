@@ -18,6 +18,7 @@ from streaming.scoring.bins import bin_of
 
 DECILES = tuple(step / 10 for step in range(1, 10))
 TAILS = (0.01, 0.05, 0.95, 0.99)
+RANGE = (0.0, 1.0)
 TOP_CATEGORIES = 50
 _TRACKED = 10_000
 _ACCURACY = 0.001
@@ -50,10 +51,10 @@ def build_profile(
 ) -> ReferenceProfile:
     """Return bins and counts for the signature's columns, then ``prediction`` and ``confidence``.
 
-    Numeric columns are cut at the deciles; one that is mostly a single value (rain) is cut in its tails as well, or all
-    of it would be one bin. Categories are the most frequent ones. ``predictions`` is a scored frame with
-    ``prediction`` and ``confidence``; ``classes`` the number of classes the label has, None if it is a number. Without
-    ``timing`` no windows are counted apart, and all rows count for all columns.
+    Numeric columns are cut at the deciles and at both ends; one that is mostly a single value (rain) is cut in its
+    tails as well, or all of it would be one bin. Categories are the most frequent ones. ``predictions`` is a scored
+    frame with ``prediction`` and ``confidence``; ``classes`` the number of classes the label has, None if it is a
+    number. Without ``timing`` no windows are counted apart, and all rows count for all columns.
     """
     names = [F.col(f"`{name}`") for name in signature.names]
     rows = predictions.select(*names, *ANSWERS, *_times(predictions, timing)).cache()
@@ -90,15 +91,20 @@ def _is_number(column: Column) -> bool:
 
 def _edges(rows: DataFrame, names: list[str]) -> dict[str, ColumnProfile]:
     doubles = rows.select(*(F.col(f"`{name}`").cast("double").alias(name) for name in names))
-    quantiles = doubles.approxQuantile(names, [*DECILES, *TAILS], _ACCURACY)
+    quantiles = doubles.approxQuantile(names, [*DECILES, *TAILS, *RANGE], _ACCURACY)
     return {
         name: ColumnProfile(name, "numeric", {}, _distinct(found)) for name, found in zip(names, quantiles, strict=True)
     }
 
 
 def _distinct(quantiles: list[float]) -> tuple[float, ...]:
-    deciles = sorted(set(quantiles[: len(DECILES)]))
-    return tuple(deciles if len(deciles) > 2 else sorted(set(quantiles)))
+    """Return the edges: quantiles, and the ends of the reference, beyond which it has no value."""
+    if not quantiles:
+        return ()
+    *inner, lowest, highest = quantiles
+    deciles = sorted(set(inner[: len(DECILES)]))
+    chosen = deciles if len(deciles) > 2 else sorted(set(inner))
+    return tuple(sorted({lowest, *chosen, math.nextafter(highest, math.inf)}))
 
 
 def _categories(rows: DataFrame, names: list[str]) -> dict[str, ColumnProfile]:
