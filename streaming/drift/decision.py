@@ -71,7 +71,8 @@ class Verdict:
     """What is said of one column in one window.
 
     ``adjusted`` is the p-value after control over the window's columns; ``pair`` is None for the invalid rows, which
-    have a ``share`` of the window instead, and a ``bound`` for it. ``signal``: this very window has moved. ``since`` is when the running signal began, epoch seconds.
+    have a ``share`` of the window instead, and a ``bound`` for it. ``signal``: this very window has moved. ``since`` is
+    when the running signal began, epoch seconds.
     """
 
     column: str

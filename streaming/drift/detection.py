@@ -2,11 +2,16 @@
 
 - ``level``: the mean normal score of a numeric column, against a value that has risen or fallen as a whole;
 - ``shape``: Pearson's chi-square over the bins, against any other change, rare bins pooled;
-- ``nulls``, ``non_finite`` and ``unseen``: the rate of each special cell, by its exact binomial tail.
+- ``nulls``, ``non_finite`` and ``unseen``: the rate of each special cell, by its exact hypergeometric tail;
+- ``beyond``: the rows below, and those above, all of the reference's values, in the same way.
 
 A single test for everything, such as a stability index, spreads its power over all ways in which a distribution could
 change; most change by a shift, and ``level`` alone looks there. The column's p-value is Bonferroni's: the smallest
 times the number of tests, which holds however they depend on each other.
+
+The laws are those of dealing the rows of both sides out anew, of which the normal and the chi-square are the limits:
+far out in the tail, where one of many columns is judged, the third moment of the one and the variance of the other
+still count at thousands of rows.
 """
 
 from __future__ import annotations
@@ -16,13 +21,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from streaming.drift import tails
-from streaming.drift.dispersion import Dispersion, Dispersions
+from streaming.drift.dispersion import NONE, Dispersion, Dispersions
 from streaming.drift.pair import SPECIAL, Pair, inverse_size, shares
 from streaming.drift.scores import normal_scores
-from streaming.drift.statistics import chi_square
+from streaming.drift.statistics import chi_square, chi_square_moments
 
 EXPECTED = 10.0
 """A cell in which the window would have fewer rows than this is pooled with others: the chi-square law needs them."""
+
+CAUTION = 1.6
+"""A column's p-value is raised by this much, for what the laws leave out and for scatter that was not learnt."""
 
 
 @dataclass(frozen=True)
@@ -47,11 +55,11 @@ NOTHING = Detection(1.0, Finding("none", 1.0))
 
 def detect(pair: Pair, known: Dispersions) -> Detection:
     """Return how likely so large a difference is when nothing has moved."""
-    findings = [*_level(pair, known.level), *_shape(pair, known.shape), *_special(pair, known)]
+    findings = [*_level(pair, known.level), *_shape(pair, known.shape), *_special(pair, known), *_beyond(pair)]
     if not findings:
         return NOTHING
     best = min(findings, key=lambda finding: finding.p_value)
-    return Detection(min(1.0, best.p_value * len(findings)), best)
+    return Detection(min(1.0, best.p_value * len(findings) * CAUTION), best)
 
 
 def level_shift(pair: Pair) -> float:
@@ -59,34 +67,50 @@ def level_shift(pair: Pair) -> float:
 
     For a shifted normal it is the shift, less what bins hide.
     """
-    mean, variance, moved = _moments(pair)
-    return (moved - mean) / math.sqrt(variance) if variance > 0 else 0.0
-
-
-def _moments(pair: Pair) -> tuple[float, float, float]:
     before, now = pair.values
     scores = normal_scores(before)
-    mean, moved = (math.fsum(p * s for p, s in zip(shares(side), scores, strict=True)) for side in (before, now))
-    variance = math.fsum(p * (s - mean) ** 2 for p, s in zip(shares(before), scores, strict=True))
-    return mean, variance, moved
+    mean, variance, _ = _moments(before, scores)
+    return (_mean(now, scores) - mean) / math.sqrt(variance) if variance > 0 else 0.0
+
+
+def _mean(counts: Sequence[int], scores: Sequence[float]) -> float:
+    return math.fsum(q * score for q, score in zip(shares(counts), scores, strict=True))
+
+
+def _moments(counts: Sequence[int], scores: Sequence[float]) -> tuple[float, float, float]:
+    """Return the scores' mean, variance and skewness."""
+    mean = _mean(counts, scores)
+    variance, third = (_mean(counts, [(score - mean) ** power for score in scores]) for power in (2, 3))
+    return mean, variance, third / variance**1.5 if variance > 0 else 0.0
 
 
 def _level(pair: Pair, known: Dispersion) -> Iterator[Finding]:
-    n, m = map(sum, pair.values)
+    before, now = pair.values
+    n, m = sum(before), sum(now)
     if not pair.ordered or not n or not m:
         return
-    shift = level_shift(pair)
-    z = shift / math.sqrt(known.scatter(n, m))
-    p_value = tails.student(z, known.windows - 1) if known.extra else tails.normal(z)
-    yield Finding("level", p_value, (shift > 0) - (shift < 0))
+    scores = normal_scores(before)
+    _, variance, skewness = _moments([r + w for r, w in zip(before, now, strict=True)], scores)
+    if variance <= 0:
+        return
+    shift = _mean(now, scores) - _mean(before, scores)
+    z = shift / math.sqrt(variance * known.scatter(n, m))
+    way = (shift > 0) - (shift < 0)
+    if known.extra:
+        yield Finding("level", tails.student(z, known.windows - 1), way)
+        return
+    skewness *= (n - m) / math.sqrt(n * m * (n + m))
+    yield Finding("level", min(1.0, 2 * tails.skewed(abs(z), math.copysign(skewness, skewness * z))), way)
 
 
 def _shape(pair: Pair, known: Dispersion) -> Iterator[Finding]:
-    value, bins = chi_square(*pooled(pair))
+    sides = pooled(pair)
+    value, bins = chi_square(*sides)
     if not bins:
         return
     if not known.extra:
-        yield Finding("shape", tails.chi_square(value, bins))
+        mean, variance = chi_square_moments(*sides)
+        yield Finding("shape", tails.gamma_above(mean**2 / variance, value * mean / variance))
         return
     scattered = value * inverse_size(pair.n, pair.m) / known.scatter(pair.n, pair.m)
     degrees = min(known.degrees, bins)
@@ -138,12 +162,33 @@ def _special(pair: Pair, known: Dispersions) -> Iterator[Finding]:
             yield _rate(name, (before, pair.n), (now, pair.m), dispersion)
 
 
+def _beyond(pair: Pair) -> Iterator[Finding]:
+    """Look at the outermost bins, if the reference has nothing in them.
+
+    What one window's rows have in common says nothing here: the reference never had such values, in no window.
+    """
+    if not pair.ordered or len(pair.values[0]) < 2:
+        return
+    for place, way in ((0, -1), (-1, 1)):
+        before, now = pair.values[0][place], pair.values[1][place]
+        if not before and now:
+            found = _rate("beyond", (before, pair.n), (now, pair.m), NONE)
+            yield Finding("beyond", found.p_value, way)
+
+
 def _rate(name: str, reference: tuple[int, int], window: tuple[int, int], known: Dispersion) -> Finding:
     """Compare two rates, given how many rows of both sides have the property: which of them are the window's?"""
     (before, n), (now, m) = reference, window
     higher = now / m > before / n
+    if not known.extra:
+        found, drawn = (now, m) if higher else (before, n)
+        one_sided = tails.hypergeometric(found, drawn, before + now, n + m)
+        return Finding(name, min(1.0, 2 * one_sided), 1 if higher else -1)
     # Where windows differ by more than chance, the counts are worth fewer rows than they are.
     worth = inverse_size(n, m) / known.scatter(n, m)
     r, w, total = before * worth, now * worth, (before + now) * worth
     one_sided = tails.binomial(w, total, m / (n + m)) if higher else tails.binomial(r, total, n / (n + m))
-    return Finding(name, min(1.0, 2 * one_sided), 1 if higher else -1)
+    both = (before + now) / (n + m)
+    z = (now / m - before / n) / math.sqrt(both * (1 - both) * known.scatter(n, m)) if both < 1 else 0.0
+    p_value = max(2 * one_sided, tails.student(z, known.windows - 1))
+    return Finding(name, min(1.0, p_value), 1 if higher else -1)

@@ -52,6 +52,22 @@ def chi_square(reference: Sequence[int], window: Sequence[int]) -> tuple[float, 
     return math.fsum(parts) / inverse_size(n, m), len(filled) - 1
 
 
+def chi_square_moments(reference: Sequence[int], window: Sequence[int]) -> tuple[float, float]:
+    """Return mean and variance of Pearson's statistic over all ways to deal the rows out to the two sides.
+
+    They are exact (Haldane 1940; Dawson 1954), of four rows or more and two bins. Where bins are rare, the variance is
+    above that of the chi-square law.
+    """
+    n, m = sum(reference), sum(window)
+    bins = [r + w for r, w in zip(reference, window, strict=True) if r + w]
+    rows, kinds = n + m, len(bins)
+    sides = (rows * inverse_size(n, m) - 4) / (rows - 2)
+    rare = (rows * math.fsum(1 / cell for cell in bins) - kinds**2) / (rows - 2)
+    spread = (rows - 2) / (rows - 1) - sides, (kinds - 1) * (rows - kinds) / (rows - 1) - rare
+    variance = 2 * rows / (rows - 3) * spread[0] * spread[1] + rows**2 / (rows - 1) * sides * rare
+    return rows * (kinds - 1) / (rows - 1), variance
+
+
 def kolmogorov_smirnov(reference: Sequence[int], window: Sequence[int]) -> float:
     """Return the largest difference of the shares at or below an edge; bins are in order."""
     below = zip(*(accumulate(shares(side)) for side in (reference, window)), strict=True)

@@ -30,6 +30,40 @@ def chi_square(value: float, degrees: float) -> float:
     return gamma_above(degrees / 2, value / 2)
 
 
+def skewed(z: float, skewness: float) -> float:
+    """Return the probability that a variable of mean 0, variance 1 and this skewness is above ``z``.
+
+    The law is Pearson's third, a gamma law moved and stretched; without skewness it is the normal.
+    """
+    if abs(skewness) < 0.01:
+        return math.erfc(z / math.sqrt(2.0)) / 2
+    shape = 4 / skewness**2
+    x = max(shape + math.copysign(z, z * skewness) * math.sqrt(shape), 0.0)
+    above = gamma_above(shape, x)
+    return above if skewness > 0 else 1.0 - above
+
+
+def hypergeometric(successes: int, draws: int, marked: int, total: int) -> float:
+    """Return the probability of at least ``successes`` marked among ``draws`` from ``total``, none put back."""
+    low, high = max(0, draws - (total - marked)), min(draws, marked)
+    if successes <= low:
+        return 1.0
+    if successes > high:
+        return 0.0
+    term = math.exp(_choices(marked, successes) + _choices(total - marked, draws - successes) - _choices(total, draws))
+    terms: list[float] = []
+    for k in range(successes, high + 1):
+        terms.append(term)
+        if not term or term < _EPSILON * terms[0]:
+            break
+        term *= (marked - k) * (draws - k) / ((k + 1) * (total - marked - draws + k + 1))
+    return min(math.fsum(terms), 1.0)
+
+
+def _choices(of: int, number: int) -> float:
+    return math.lgamma(of + 1) - math.lgamma(number + 1) - math.lgamma(of - number + 1)
+
+
 def binomial(successes: float, trials: float, chance: float) -> float:
     """Return the probability of at least ``successes``; counts may be fractions, as effective sizes are."""
     if successes <= 0:
