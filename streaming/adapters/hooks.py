@@ -1,4 +1,4 @@
-"""Telling others about model events: a user's Python function, an outgoing webhook. Neither can hold up the job."""
+"""Telling others about swaps and drift: a user's Python function, an outgoing webhook. Neither can hold up the job."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ import queue
 import threading
 from collections.abc import Callable
 from importlib import import_module
+from typing import Any
 from uuid import uuid4
 
 import httpx
 import structlog
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
-from schemas.model_event import ModelEvent
 from streaming.clock import Clock
 from streaming.errors import ConfigurationError
-from streaming.models.announcer import ModelEventSink
 from streaming.settings import HookSettings
 from streaming.signing import sign
+from streaming.sinks import News, Sink
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
@@ -28,7 +28,7 @@ SIGNATURE_HEADER = "X-Penstock-Signature"
 _WAITING = 1000
 _TIMEOUT_SECONDS = 10.0
 
-HookFunction = Callable[[dict[str, str | int | float | None]], object]
+HookFunction = Callable[[dict[str, Any]], object]
 
 
 def _unique() -> str:
@@ -46,9 +46,9 @@ class PythonHook:
         """
         self._function = _find(target)
 
-    def send(self, event: ModelEvent) -> None:
+    def send(self, event: News, /) -> None:
         """Call the function; what it raises is the caller's to log."""
-        self._function(event.to_dict())
+        self._function(dict(event.to_dict()))
 
 
 class WebhookHook:
@@ -70,7 +70,7 @@ class WebhookHook:
             reraise=True,
         )
 
-    def send(self, event: ModelEvent) -> None:
+    def send(self, event: News, /) -> None:
         """Deliver one event; every attempt carries the same delivery id, so the receiver can drop a second one.
 
         Raises:
@@ -90,18 +90,18 @@ class WebhookHook:
 class BackgroundSink:
     """Passes events to another sink from a thread of its own; when too many wait, new ones are dropped and logged."""
 
-    def __init__(self, sink: ModelEventSink) -> None:
+    def __init__(self, sink: Sink[News]) -> None:
         self._sink = sink
-        self._waiting: queue.Queue[ModelEvent | None] = queue.Queue(_WAITING)
+        self._waiting: queue.Queue[News | None] = queue.Queue(_WAITING)
         self._thread = threading.Thread(target=self._run, name=f"hook-{type(sink).__name__}", daemon=True)
         self._thread.start()
 
-    def send(self, event: ModelEvent) -> None:
+    def send(self, event: News, /) -> None:
         """Queue one event and return at once."""
         try:
             self._waiting.put_nowait(event)
         except queue.Full:
-            _log.error("model event dropped, too many wait", hook=type(self._sink).__name__, type=event.type.value)
+            _log.error("event dropped, too many wait", hook=type(self._sink).__name__, type=event.to_dict()["type"])
 
     def close(self, timeout: float = 5.0) -> None:
         """Deliver what waits, for at most ``timeout`` seconds."""
@@ -116,7 +116,7 @@ class BackgroundSink:
             try:
                 self._sink.send(event)
             except Exception:  # whatever a hook does, the next event gets its turn
-                _log.exception("hook failed", hook=type(self._sink).__name__, type=event.type.value)
+                _log.exception("hook failed", hook=type(self._sink).__name__, type=event.to_dict()["type"])
 
 
 def hooks_from(settings: HookSettings, clock: Clock) -> list[BackgroundSink]:
@@ -125,7 +125,7 @@ def hooks_from(settings: HookSettings, clock: Clock) -> list[BackgroundSink]:
     Raises:
         ConfigurationError: the Python hook cannot be found.
     """
-    found: list[ModelEventSink] = []
+    found: list[Sink[News]] = []
     if settings.python:
         found.append(PythonHook(settings.python))
     if settings.webhook_url:

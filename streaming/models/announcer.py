@@ -13,6 +13,7 @@ from streaming.clock import Clock, isoformat
 from streaming.models.candidate import Promoted, Refused
 from streaming.models.ref import ModelSelector
 from streaming.models.served import ServedModel
+from streaming.sinks import deliver
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
@@ -118,15 +119,6 @@ class Announcer:
         }
         level(f"model {event.type.value}", **told)
         deliver(event, self.sinks)
-
-
-def deliver(event: ModelEvent, sinks: Sequence[ModelEventSink]) -> None:
-    """Send an event to each sink; a sink's trouble stops neither the stream nor the next sink."""
-    for sink in sinks:
-        try:
-            sink.send(event)
-        except Exception:
-            _log.exception("model event was not delivered", sink=type(sink).__name__, type=event.type.value)
 
 
 _GOOD_NEWS = (EventType.SWAP, EventType.REGISTRY_UP, EventType.RESUME)

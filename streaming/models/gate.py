@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from schemas.model_event import EventType, ModelEvent
-from streaming.models.announcer import ModelEventSink, deliver
+from streaming.models.announcer import ModelEventSink
+from streaming.sinks import deliver
 
 
 class Gate:

@@ -27,6 +27,7 @@ from streaming.errors import ConfigurationError
 from streaming.local.processes import free_port
 from streaming.settings import HookSettings
 from streaming.signing import is_signed
+from streaming.sinks import News
 from tests.support import hooks
 from tests.support.eventually import eventually
 
@@ -140,7 +141,7 @@ def test_nobody_waits_for_a_hook_that_hangs() -> None:
     release = threading.Event()
 
     class Hangs:
-        def send(self, event: ModelEvent) -> None:
+        def send(self, event: News, /) -> None:
             release.wait()
 
     sink = BackgroundSink(Hangs())

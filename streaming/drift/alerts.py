@@ -1,0 +1,143 @@
+"""Whether a window is news: a version that gets worse or comes back, a column whose drift begins or ends."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterable, Sequence
+from dataclasses import dataclass
+
+import structlog
+
+from schemas.drift import ColumnSummary, SummaryRecord
+from schemas.drift_alert import DriftAlert
+from streaming.drift.decision import INVALID
+from streaming.drift.report.facts import DEAD_LETTERS
+from streaming.drift.report.sentences import listed, movement
+from streaming.drift.states import Severity, State
+from streaming.sinks import Sink, deliver
+
+_log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
+_MOST_TOLD = 3
+_SEVERITIES = [severity.value for severity in Severity]
+
+
+@dataclass(frozen=True)
+class Told:
+    """What people know of a version: which columns drift, and which had a warning."""
+
+    drifting: frozenset[str] = frozenset()
+    warned: frozenset[str] = frozenset()
+
+    @property
+    def state(self) -> State:
+        """The version's, as they know it."""
+        return State.DRIFT if self.drifting else State.WARNING if self.warned else State.STABLE
+
+    @classmethod
+    def by(cls, alert: DriftAlert) -> Told:
+        """Return what an alert told."""
+        return cls(frozenset(alert.drifting), frozenset(alert.warned))
+
+    def after(self, summary: SummaryRecord) -> Told:
+        """Return what there is to know after a window; a column with too few rows is as it was."""
+        drifting, warned = (
+            frozenset(
+                one.name
+                for one in summary.columns
+                if one.state == state.value or (one.state == State.INSUFFICIENT.value and one.name in before)
+            )
+            for state, before in ((State.DRIFT, self.drifting), (State.WARNING, self.warned))
+        )
+        return Told(drifting, warned)
+
+
+def decide(told: Told, summary: SummaryRecord) -> DriftAlert | None:
+    """Return the alert that a window calls for, None if it is no news.
+
+    It is news when a column's drift begins or ends, or the version's state is another than people were told.
+    """
+    now = told.after(summary)
+    entered, left = now.drifting - told.drifting, told.drifting - now.drifting
+    if not entered and not left and now.state is told.state:
+        return None
+    news = _News(summary, _ordered(entered, summary), tuple(sorted(left)), _ordered(now.warned, summary))
+    return DriftAlert(
+        summary.window,
+        state=now.state.value,
+        before=told.state.value,
+        entered=news.entered,
+        left=news.left,
+        drifting=_ordered(now.drifting, summary),
+        warned=news.warned,
+        severity=_largest(summary, now.drifting | now.warned),
+        sentence=news.sentence(now),
+    )
+
+
+def _ordered(names: Iterable[str], summary: SummaryRecord) -> tuple[str, ...]:
+    """Return names with the first mover first."""
+    order = {name: place for place, name in enumerate(summary.moved)}
+    return tuple(sorted(names, key=lambda name: (order.get(name, len(order)), name)))
+
+
+def _largest(summary: SummaryRecord, names: Container[str]) -> str:
+    found = (one.severity for one in summary.columns if one.name in names)
+    return max(found, key=_SEVERITIES.index, default=Severity.NEGLIGIBLE.value)
+
+
+@dataclass(frozen=True)
+class _News:
+    summary: SummaryRecord
+    entered: tuple[str, ...]
+    left: tuple[str, ...]
+    warned: tuple[str, ...]
+
+    def sentence(self, now: Told) -> str:
+        window = self.summary.window
+        who = f"{window.model} v{window.version}"
+        parts = []
+        if self.entered:
+            parts.append(f"{who} drifts: {self._causes(self.entered)}")
+        if self.left:
+            names = listed([_title(name) for name in self.left])
+            parts.append(f"drift is over in {names}" if parts else f"{who}: drift is over in {names}")
+        if not self.entered and now.state is State.WARNING:
+            parts.append(f"{'' if parts else f'{who} may be drifting: '}{self._causes(self.warned)}")
+        if now.state is State.STABLE:
+            parts.append("all is as the reference" if parts else f"{who} is as the reference again")
+        return "; ".join(parts)
+
+    def _causes(self, names: Sequence[str]) -> str:
+        columns = {one.name: one for one in self.summary.columns}
+        told = [_cause(columns[name]) for name in names[:_MOST_TOLD]]
+        rest = len(names) - _MOST_TOLD
+        return listed([*told, f"{rest} more columns"] if rest > 0 else told)
+
+
+def _cause(column: ColumnSummary) -> str:
+    size = f" ({column.severity})" if column.name != INVALID else ""
+    return movement(_title(column.name), column.cause) + size
+
+
+def _title(name: str) -> str:
+    return DEAD_LETTERS if name == INVALID else name
+
+
+class Alerts:
+    """Tells the log and whoever listens, once for each piece of news. Not for several threads at once."""
+
+    def __init__(self, sinks: Sequence[Sink[DriftAlert]], sent: Iterable[DriftAlert] = ()) -> None:
+        """Go on behind what was ``sent`` before, oldest first; nobody is told that again."""
+        self._sinks = sinks
+        self._told = {alert.window.version: Told.by(alert) for alert in sent}
+
+    def __call__(self, summary: SummaryRecord) -> None:
+        """Look at a window that was closed; those of a version come in order."""
+        version = summary.window.version
+        told = self._told.get(version, Told())
+        alert = decide(told, summary)
+        self._told[version] = Told.by(alert) if alert else told
+        if alert is None:
+            return
+        log = _log.info if alert.state == State.STABLE.value else _log.warning
+        log("drift alert", **{name: value for name, value in alert.to_dict().items() if name not in ("type", "id")})
+        deliver(alert, self._sinks)
