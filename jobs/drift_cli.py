@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Optional
 
 import typer
@@ -40,3 +41,37 @@ def baseline(
 
     made = work(config, set_, Order(source, model_version, alias, format_))
     typer.echo(f"Registered {made} with a reference profile{f', alias {alias}' if alias else ''}.")
+
+
+@app.command()
+def report(
+    config: Config = None,
+    set_: Set = [],  # noqa: B006
+    topic: Annotated[Optional[str], typer.Option(metavar="TOPIC", help="output.drift by default.")] = None,  # noqa: UP045
+    since: Annotated[
+        str | None, typer.Option("--from", metavar="TIME", help="Windows that begin then or later.")
+    ] = None,
+    until: Annotated[Optional[str], typer.Option("--to", metavar="TIME", help="Windows that end by then.")] = None,  # noqa: UP045
+    version: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Of this version; of all by default.")
+    ] = None,
+    window: Annotated[str, typer.Option(metavar="N|last", help="As it was after each version's Nth window.")] = "last",
+    html: Annotated[Optional[Path], typer.Option(metavar="PATH", help="Write a page, for people.")] = None,  # noqa: UP045
+    json_: Annotated[Optional[Path], typer.Option("--json", metavar="PATH", help="Write JSON, for scripts.")] = None,  # noqa: UP045
+) -> None:
+    """Say whether there is drift now, in which columns, since when and how large; exit code 1 if nothing is known."""
+    from rich.console import Console
+
+    from jobs.drift_display import show_report
+    from jobs.drift_report import Choice
+    from jobs.drift_report import report as work
+    from streaming.drift.report.output import write_json, write_page
+
+    made = work(config, set_, Choice(topic, since, until, version, window))
+    show_report(Console(), made)
+    for path, write in ((html, write_page), (json_, write_json)):
+        if path is not None:
+            write(made, path)
+            typer.echo(f"Wrote {path}.")
+    if not made.versions:
+        raise typer.Exit(1)

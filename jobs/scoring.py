@@ -18,7 +18,7 @@ from jobs.topics import prepare_topics
 from streaming.adapters.hooks import hooks_from
 from streaming.adapters.kafka import KafkaAdmin, TopicSample
 from streaming.adapters.kafka_config import client_config
-from streaming.adapters.kafka_events import KafkaModelEvents, read_model_events
+from streaming.adapters.kafka_events import KafkaNews, read_model_events
 from streaming.adapters.kafka_lease import KafkaLease
 from streaming.adapters.kafka_ledger import KafkaLedger, LedgerTopics
 from streaming.adapters.session import SessionPlan, start_session
@@ -186,8 +186,8 @@ def _spark(shared: _Shared, submitted: bool) -> SparkSession:
 
 def _listeners(shared: _Shared) -> list[ModelEventSink]:
     settings = shared.settings
-    events = KafkaModelEvents(settings.kafka, settings.output.model_events)
-    audit = KafkaModelEvents(settings.kafka, settings.output.ledger, settings.application)
+    events = KafkaNews(settings.kafka, settings.output.model_events)
+    audit = KafkaNews(settings.kafka, settings.output.ledger, settings.application)
     hooks = hooks_from(settings.hooks, system_clock)
     shared.stack.callback(events.close)
     shared.stack.callback(audit.close)

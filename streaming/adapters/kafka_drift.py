@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 from confluent_kafka import KafkaError, Message, Producer
 
 from schemas.drift import SUMMARY_TYPE, StatisticRecord, SummaryRecord
+from schemas.drift_alert import TYPE as ALERT_TYPE
+from schemas.drift_alert import DriftAlert
 from streaming.adapters.kafka_config import client_config
 from streaming.adapters.kafka_log import KafkaLog
 from streaming.errors import BrokerUnavailableError
@@ -58,7 +61,17 @@ class KafkaDriftSink:
 
 def read_summaries(kafka: Mapping[str, str], topic: str) -> Iterator[SummaryRecord]:
     """Yield every window's summary on the topic, oldest first; raises ``BrokerUnavailableError``."""
+    return map(SummaryRecord.from_dict, _records(kafka, topic, SUMMARY_TYPE))
+
+
+def read_alerts(kafka: Mapping[str, str], topic: str) -> Iterator[DriftAlert]:
+    """Yield every alert on the topic, oldest first; raises ``BrokerUnavailableError``."""
+    return map(DriftAlert.from_dict, _records(kafka, topic, ALERT_TYPE))
+
+
+def _records(kafka: Mapping[str, str], topic: str, type_: str) -> Iterator[dict[str, Any]]:
+    """Most records are of other types, and are passed over without being read."""
     for message in KafkaLog(client_config(kafka), topic).read():
-        value = json.loads(message.value() or b"{}")
-        if value.get("type") == SUMMARY_TYPE:
-            yield SummaryRecord.from_dict(value)
+        value = message.value() or b""
+        if type_.encode() in value and (record := json.loads(value)).get("type") == type_:
+            yield record

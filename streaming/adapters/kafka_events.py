@@ -1,4 +1,4 @@
-"""Model events on their topic, keyed by model so that one model's stay in order, and in the ledger among its plans."""
+"""News on a topic, model events and drift alerts: keyed by model so that one model's stay in order, or by one key."""
 
 from __future__ import annotations
 
@@ -9,26 +9,27 @@ from typing import Any
 import structlog
 from confluent_kafka import KafkaError, Message, Producer
 
-from schemas.model_event import ModelEvent
 from streaming.adapters.kafka_config import client_config
 from streaming.adapters.kafka_log import KafkaLog
+from streaming.sinks import News
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 _CLOSE_SECONDS = 5.0
 
 
-class KafkaModelEvents:
-    """Implements :class:`streaming.models.announcer.ModelEventSink`. Sending never waits for the broker."""
+class KafkaNews:
+    """Implements :class:`streaming.sinks.Sink`. Sending never waits for the broker."""
 
     def __init__(self, kafka: Mapping[str, str], topic: str, key: str | None = None) -> None:
-        """Take ``key`` for every record, as the ledger's are keyed by application; ``None``: the event's model."""
+        """Take ``key`` for every record, as the ledger's are keyed by application; ``None``: the model it is about."""
         self._topic = topic
         self._key = key
         self._producer = Producer({**client_config(kafka), "acks": "all", "enable.idempotence": "true"})
 
-    def send(self, event: ModelEvent) -> None:
-        """Hand the event to the client, which sends it in order and tries again while the broker is away."""
-        self._producer.produce(self._topic, event.to_json(), self._key or event.model, on_delivery=_delivered)
+    def send(self, news: News, /) -> None:
+        """Hand it to the client, which sends in order and tries again while the broker is away."""
+        key = self._key or str(news.to_dict()["model"])
+        self._producer.produce(self._topic, news.to_json(), key, on_delivery=_delivered)
         self._producer.poll(0)
 
     def close(self) -> None:
@@ -44,4 +45,4 @@ def read_model_events(kafka: Mapping[str, str], topic: str) -> Iterator[dict[str
 
 def _delivered(error: KafkaError | None, message: Message) -> None:
     if error is not None:
-        _log.error("model_event_lost", topic=message.topic(), problem=error.str())
+        _log.error("event_lost", topic=message.topic(), problem=error.str())

@@ -19,7 +19,7 @@ from jobs.ledger_verb import Filter, Question, answers, latest
 from jobs.topics import prepare_topics
 from schemas.model_event import Actor, EventType, ModelEvent
 from streaming.adapters.kafka import KafkaAdmin
-from streaming.adapters.kafka_events import KafkaModelEvents
+from streaming.adapters.kafka_events import KafkaNews
 from streaming.adapters.kafka_ledger import KafkaLedger
 from streaming.clock import isoformat, system_clock
 from streaming.errors import ConfigurationError
@@ -107,7 +107,7 @@ def run(story: Story, model: ServedModel) -> None:
 
 
 def announce(bench: Bench, version: ModelVersion) -> None:
-    sink = KafkaModelEvents(bench.kafka, f"{bench.topic}.ledger", bench.application)
+    sink = KafkaNews(bench.kafka, f"{bench.topic}.ledger", bench.application)
     now = isoformat(system_clock())
     swap = ModelEvent(EventType.SWAP, bench.application, "tiny", "tiny@champion", Actor.FOLLOWER, now)
     sink.send(ModelEvent(**{**swap.__dict__, "to_version": version.version, "run_id": version.run_id}))

@@ -42,17 +42,21 @@ def make_report(
 
     A record that was sent again replaces the one before. Versions may lack a profile; their bins are then unknown.
     """
-    latest = {record.window.id: record for record in records}
-    versions: defaultdict[int, list[SummaryRecord]] = defaultdict(list)
-    for record in latest.values():
-        versions[record.window.version].append(record)
-    made = [_version(version, found, profiles.get(version)) for version, found in versions.items()]
+    made = [_version(version, found, profiles.get(version)) for version, found in by_version(records).items()]
     made.sort(key=lambda one: (one.windows[-1].end, one.version), reverse=True)
     return Report(application, model, tuple(made))
 
 
-def _version(version: int, records: list[SummaryRecord], profile: ReferenceProfile | None) -> VersionReport:
-    records.sort(key=lambda record: (record.window.end, record.window.start))
+def by_version(records: Iterable[SummaryRecord]) -> dict[int, list[SummaryRecord]]:
+    """Return each version's windows in order; of those that were sent several times, the last."""
+    latest = {record.window.id: record for record in records}
+    versions: defaultdict[int, list[SummaryRecord]] = defaultdict(list)
+    for record in sorted(latest.values(), key=lambda record: (record.window.end, record.window.start)):
+        versions[record.window.version].append(record)
+    return dict(versions)
+
+
+def _version(version: int, records: Sequence[SummaryRecord], profile: ReferenceProfile | None) -> VersionReport:
     kept = records[-MOST_WINDOWS:]
     windows = tuple(_windows(kept))
     known = {column.name: column for column in profile.columns} if profile else {}

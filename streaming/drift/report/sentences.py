@@ -50,7 +50,7 @@ def of_column(column: ColumnReport, moved: Sequence[ColumnReport], windows: Sequ
     if now is None:
         return f"No window had enough rows to say anything about {name}."
     if column.state is State.STABLE:
-        return f"{name} {_calm_words(column)}{_history(column)}."
+        return f"{name} {calm_words(column)}{_history(column)}."
     since, order = _since(column.since, windows), _order(column, moved)
     if now.cause.startswith(_NOT_YET):
         back = "the last window is as the reference again, but not yet for long enough"
@@ -61,7 +61,8 @@ def of_column(column: ColumnReport, moved: Sequence[ColumnReport], windows: Sequ
     return f"{movement(name, now.cause)}{size}, {since}{order}."
 
 
-def _calm_words(column: ColumnReport) -> str:
+def calm_words(column: ColumnReport) -> str:
+    """Return what is said of a column that does not move."""
     if column.name == DEAD_LETTERS:
         return "are as few as they may be"
     large = column.now is not None and column.now.severity in (Severity.MODERATE, Severity.LARGE)
