@@ -106,8 +106,10 @@ def test_every_row_falls_into_one_bin_of_every_column(scored: DataFrame, dataset
 
 def test_the_bins_are_deciles_and_categories_with_nulls_apart(scored: DataFrame, dataset: Dataset) -> None:
     columns = {column.name: column for column in build_profile(scored, dataset.signature, 2).columns}
-    assert len(columns["km"].edges) == 9
-    assert all(30 <= count <= 50 for count in columns["km"].counts.values())
+    km = columns["km"]
+    assert len(km.edges) == 9 + 2
+    assert sorted(km.counts) == list(range(1, 11)), "nothing of the reference is beyond its own ends"
+    assert all(30 <= count <= 50 for count in km.counts.values())
     assert columns["humidity"].counts[NULL_BIN] == 58
     assert columns["city"].categories == ("Basel", "Bern", "Chur")
     assert columns["prediction"].edges == (1.0,)

@@ -1,0 +1,168 @@
+"""The drift query over a real broker, on predictions that the real engine wrote."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from confluent_kafka import Producer
+from pyspark.sql import SparkSession
+
+from jobs.drift_query import DriftQuery, Wiring
+from schemas.drift import SummaryRecord
+from streaming.adapters.drift_state import HadoopStateStore
+from streaming.adapters.kafka import KafkaAdmin
+from streaming.adapters.kafka_drift import KafkaDriftSink, read_summaries
+from streaming.clock import system_clock
+from streaming.drift.decision import Rules
+from streaming.drift.frames import Watched
+from streaming.drift.monitor import Monitor, Subject
+from streaming.drift.windows import Shape
+from streaming.models.profile import NULL_BIN, OTHER_BIN, ColumnProfile, ReferenceProfile
+from streaming.models.served import ServedModel
+from streaming.operations.drift_metrics import DriftMetrics
+from streaming.settings import Settings
+from tests.support.engine import Bench, event
+from tests.support.models import fit_pipeline, load, package, renumbered
+
+HOUR = 3_600_000
+PROFILE = ReferenceProfile(
+    (
+        ColumnProfile("distance", "numeric", {0: 500, 1: 500}, edges=(50.0,)),
+        ColumnProfile("carrier", "categorical", {0: 900, 1: 100}, categories=("UA", "AA")),
+        ColumnProfile("gust", "numeric", {0: 500, NULL_BIN: 500}),
+    ),
+    1000,
+)
+
+
+@pytest.fixture(scope="module")
+def profiled(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> ServedModel:
+    made = package(fit_pipeline(spark), tmp_path_factory.mktemp("profiled"))
+    return load(spark, replace(made, profile=PROFILE))
+
+
+def watch(bench: Bench, **drift: Any) -> list[SummaryRecord]:
+    """Run the drift job once over what there is, with a state that outlives it; return what is on its topic."""
+    given = {"window_seconds": 3600, "min_rows": 10, "chance": 0.01, **drift}
+    output = {**bench.settings.output.model_dump(), "drift": f"{bench.topic}.drift"}
+    settings = Settings.model_validate({**bench.settings.model_dump(), "output": output, "drift": given})
+    KafkaAdmin(bench.kafka, bench.application).ensure_topic(settings.output.drift, 1, {"retention.ms": "-1"})
+    served = bench.slot.current()
+    assert served is not None
+    model = served.version.name
+    checkpoint = (bench.home / "drift").as_uri()
+    watched = Watched(bench.application, model, settings.output.predictions, settings.dead_letter_topic)
+    sink = KafkaDriftSink(bench.kafka, settings.output.drift)
+    shape = Shape(HOUR, HOUR, 0, 60_000)
+    subject = Subject(bench.application, model, shape, Rules())
+    monitor = Monitor(subject, lambda version: PROFILE, sink, HadoopStateStore(bench.spark, checkpoint))
+    wiring = Wiring(bench.spark, settings, watched, checkpoint, system_clock, (), DriftMetrics())
+    DriftQuery(wiring, monitor).run_once()
+    return list(read_summaries(bench.kafka, settings.output.drift))
+
+
+def at(hour: int, number: int, **changes: Any) -> bytes:
+    return event(number, event_time=f"2013-01-01T{hour:02}:{number % 60:02}:00Z", **changes)
+
+
+def counts(summary: SummaryRecord) -> dict[str, dict[str, int]]:
+    return {column.name: column.counts for column in summary.columns if column.name != "invalid"}
+
+
+def test_every_prediction_is_counted_once_in_its_window_by_the_version_that_made_it(
+    bench: Bench, profiled: ServedModel
+) -> None:
+    bench.slot.swap(profiled)
+    for partition in (0, 1):
+        bench.send([at(hour, i) for hour in (5, 6) for i in range(100)], partition)
+    bench.run()
+    bench.slot.swap(renumbered(profiled, 2))
+    bench.send([at(6, i, distance=99.0, carrier="AA", gust=1.0) for i in range(50)])
+    bench.run()
+    found = watch(bench)
+    assert [(one.window.start[11:13], one.window.version, one.rows) for one in found] == [
+        ("05", 1, 200),
+        ("06", 1, 200),
+        ("06", 2, 50),
+    ]
+    # A line for "every" bin: distances are 0 to 99 twice, gust is never given, all carriers are UA.
+    plain = {"distance": {"0": 100, "1": 100}, "carrier": {"0": 200}, "gust": {str(NULL_BIN): 200}}
+    assert counts(found[0]) == counts(found[1]) == plain
+    assert counts(found[2]) == {"distance": {"1": 50}, "carrier": {"1": 50}, "gust": {"0": 50}}
+
+
+def test_dead_letters_are_counted_as_invalid_and_in_the_column_at_fault(bench: Bench, profiled: ServedModel) -> None:
+    bench.slot.swap(profiled)
+    bench.send([at(5, i) for i in range(20)], timestamp=1357017300000)
+    bench.send([at(5, i, carrier="ZZ") for i in range(3)] + [b"{"], timestamp=1357017300000)
+    bench.run()
+    (found,) = watch(bench)
+    assert (found.rows, found.invalid) == (20, 4)
+    assert counts(found)["carrier"] == {"0": 20, str(OTHER_BIN): 3}
+
+
+def test_records_of_others_and_of_aborted_transactions_are_not_counted(bench: Bench, profiled: ServedModel) -> None:
+    bench.slot.swap(profiled)
+    bench.send([at(5, i) for i in range(10)])
+    bench.run()
+    (message, *_) = bench.read(".out")
+    stranger = [
+        (name, b"/penstock/other/flights" if name == "ce_source" else value) for name, value in message.headers()
+    ]
+    producer = Producer({**bench.kafka, "transactional.id": f"{bench.application}-strange"})
+    producer.init_transactions()
+    for headers, kept in ((stranger, True), (message.headers(), False), ([], True)):
+        producer.begin_transaction()
+        producer.produce(f"{bench.topic}.out", message.value(), headers=headers)
+        producer.commit_transaction() if kept else producer.abort_transaction()
+    assert [one.rows for one in watch(bench)] == [10]
+
+
+def test_headers_in_another_order_are_found_by_name(bench: Bench, profiled: ServedModel) -> None:
+    bench.slot.swap(profiled)
+    bench.send([at(5, i) for i in range(10)])
+    bench.run()
+    (message, *_) = bench.read(".out")
+    producer = Producer(bench.kafka)
+    producer.produce(f"{bench.topic}.out", message.value(), headers=list(reversed(message.headers())))
+    producer.flush()
+    (found,) = watch(bench)
+    assert found.rows == 11
+    assert sum(counts(found)["distance"].values()) == 11
+
+
+def test_a_run_goes_on_where_the_last_one_ended_and_publishes_each_window_once(
+    bench: Bench, profiled: ServedModel, tmp_path: Path
+) -> None:
+    bench.slot.swap(profiled)
+    bench.send([at(5, i) for i in range(60)])
+    bench.run()
+    watch(bench)
+    bench.send([at(6, i) for i in range(30)] + [at(5, 1)])
+    bench.run()
+    found = watch(bench)
+    assert [(one.window.start[11:13], one.rows, one.late) for one in found] == [("05", 60, 0), ("06", 30, 1)]
+    assert Counter(one.window.id for one in found).most_common(1)[0][1] == 1
+
+
+def test_what_stands_on_the_topic_keeps_the_contracts(bench: Bench, profiled: ServedModel) -> None:
+    from jsonschema import Draft202012Validator
+
+    bench.slot.swap(profiled)
+    bench.send([at(5, i) for i in range(40)])
+    bench.run()
+    watch(bench)
+    contracts = {
+        f"penstock.drift.{kind}.v1": json.loads(Path(f"schemas/contracts/drift_{kind}.json").read_text())
+        for kind in ("statistic", "summary")
+    }
+    records = [json.loads(message.value()) for message in bench.read(".drift")]
+    for record in records:
+        Draft202012Validator(contracts[record["type"]]).validate(record)
+    assert Counter(record["type"] for record in records)["penstock.drift.summary.v1"] == 1
+    assert len({record["id"] for record in records}) == len(records)
