@@ -47,7 +47,7 @@ def _share(counts: Sequence[int], place: int) -> str:
 def _most(pair: Pair) -> str:
     before, now = shares(pair.reference), shares(pair.window)
     place = max(range(len(before)), key=lambda at: abs(now[at] - before[at]))
-    return f"{bin_name(pair, place)} {before[place]:.1%} to {now[place]:.1%} of rows"
+    return f"{bin_name(pair, place)}: {before[place]:.1%} to {now[place]:.1%} of rows"
 
 
 def bin_name(pair: Pair, place: int) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from streaming.drift.page.dates import dated
 from streaming.drift.page.series import series
 from streaming.drift.page.strip import states, strip
 from streaming.drift.report.facts import DEAD_LETTERS, BinShares, ColumnReport, Point, WindowFacts
@@ -27,7 +28,7 @@ def size(column: ColumnReport) -> str:
 def moved_column(column: ColumnReport, windows: Sequence[WindowFacts]) -> Element:
     """Return a column that has moved, open."""
     head = tag("h3", column.name, " ", badge(column.state, size(column)))
-    return tag("article", head, tag("p", column.sentence), _figures(column, windows), class_="column")
+    return tag("article", head, tag("p", dated(column.sentence)), _figures(column, windows), class_="column")
 
 
 def calm_column(column: ColumnReport, windows: Sequence[WindowFacts]) -> Element:
@@ -38,7 +39,7 @@ def calm_column(column: ColumnReport, windows: Sequence[WindowFacts]) -> Element
         strip(column.name, states(column.points), windows),
         tag("span", column.state.value),
     )
-    return tag("details", summary, tag("p", column.sentence), _figures(column, windows))
+    return tag("details", summary, tag("p", dated(column.sentence)), _figures(column, windows))
 
 
 def _figures(column: ColumnReport, windows: Sequence[WindowFacts]) -> Element:
@@ -53,23 +54,23 @@ def _figures(column: ColumnReport, windows: Sequence[WindowFacts]) -> Element:
 def _distribution(column: ColumnReport, windows: Sequence[WindowFacts], now: Point, worst: Point) -> Element:
     """A table of bins; the bars repeat what its numbers say."""
     differs = worst.place != now.place
-    heads = ["", "", "reference", "now", *(["most"] if differs else [])]
+    heads = ["", "", "reference", "now", *(["farthest"] if differs else [])]
     longest = max((max(one.reference, one.now) for one in column.bins), default=1.0) or 1.0
     rows = [_bin(one, longest, differs=differs) for one in column.bins]
     table = tag("table", tag("thead", tag("tr", [tag("th", head) for head in heads])), tag("tbody", rows))
-    most = f" Most: the window from {day(windows[worst.place].start)}, which differs most." if differs else ""
+    most = f" Farthest: the window from {day(windows[worst.place].start)}, which differs most." if differs else ""
     caption: list[Child] = [
         tag("span", "▯ reference", class_="key reference"),
         " and ",
         tag("span", "▮ now", class_="key now"),
-        f", the window from {day(windows[now.place].start)}; shares of its {now.m:,} rows.{most}",
+        dated(f", the window from {day(windows[now.place].start)}; shares of its {now.m:,} rows.{most}"),
     ]
     return figure("Distribution", caption, tag("div", table, class_="bins"))
 
 
 def _bin(one: BinShares, longest: float, *, differs: bool) -> Element:
     bars = [
-        tag("i", class_=side, style=f"width:{100 * value / longest:.1f}%")
+        tag("i", class_=side if value else f"{side} none", style=f"width:{100 * value / longest:.1f}%")
         for side, value in (("reference", one.reference), ("now", one.now))
     ]
     numbers = [one.reference, one.now, *([one.worst] if differs else [])]

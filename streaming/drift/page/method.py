@@ -37,6 +37,11 @@ def _words() -> Iterator[Element]:
         "ul",
         tag("li", "A movement inside a bin, or one that is small for so few rows, is not seen."),
         tag("li", "Columns are looked at one by one: if two change only in how they go together, nothing shows here."),
-        tag("li", "Drift does not say that the predictions are worse. Only labels tell: `penstock replay --compare`."),
+        tag(
+            "li",
+            "Drift does not say that the predictions are worse. Only labels tell: ",
+            tag("code", "penstock replay --compare"),
+            ".",
+        ),
         tag("li", "And a model may be wrong without any drift, when the same inputs have come to mean something else."),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from streaming.drift.page.dates import dated
 from streaming.drift.page.method import method
 from streaming.drift.page.sections import facts, sections
 from streaming.drift.report.facts import Answer, Report, VersionReport
@@ -26,7 +27,7 @@ def page(report: Report) -> str:
     return document(
         f"Drift of {name}",
         _STYLE,
-        tag("header", tag("h1", title), tag("p", _about(report))),
+        tag("header", tag("h1", title), tag("p", dated(_about(report)))),
         tag("main", _main(report), method()),
         tag("footer", f"Made by Penstock {__version__} from the records of application {report.application}."),
     )
@@ -52,8 +53,8 @@ def _main(report: Report) -> list[Element | None]:
 
 
 def _verdict(answer: Answer) -> Element:
-    but = tag("ul", [tag("li", words) for words in answer.but]) if answer.but else None
-    told = tag("div", tag("strong", answer.words), tag("p", answer.sentence), but)
+    but = tag("ul", [tag("li", dated(words)) for words in answer.but]) if answer.but else None
+    told = tag("div", tag("strong", answer.words), tag("p", dated(answer.sentence)), but)
     return tag("section", told, class_=f"verdict is-{answer.state.value}")
 
 

@@ -25,7 +25,7 @@ def series(column: ColumnReport, windows: Sequence[WindowFacts]) -> Element:
     places = slots(windows)
     judged = [point for point in column.points if point and point.state is not State.INSUFFICIENT]
     top = sqrt(max(LARGE, *(point.effect for point in judged))) * 1.1
-    ticks = tuple(sqrt(tick) for tick in _TICKS if sqrt(tick) <= top and (tick != 0.02 or top < 1.5))
+    ticks = tuple(_apart([sqrt(tick) for tick in _TICKS if sqrt(tick) <= top], top))
     last = float(max(places[-1], 1))
     dates = {float(place): window.start for place, window in zip(places, windows, strict=True)}
     chosen = tuple(dates)[:: max(1, -(-len(dates) // 4))]
@@ -35,6 +35,15 @@ def series(column: ColumnReport, windows: Sequence[WindowFacts]) -> Element:
     line = [(float(place), _root(point)) for place, point in zip(_every(places), _spread(column, places), strict=True)]
     marks = [*_bounds(frame), frame.line(line, "now"), *_dots(frame, column, places), _on_top(frame, column, windows)]
     return figure(title, caption, frame.drawn(f"{column.name}: effect in each window", marks))
+
+
+def _apart(ticks: Sequence[float], top: float) -> Iterator[float]:
+    """Yield the ticks that have room for their numbers."""
+    last = -top
+    for tick in ticks:
+        if tick - last > top / 13:
+            yield tick
+            last = tick
 
 
 def _every(places: Sequence[int]) -> range:
@@ -73,7 +82,7 @@ def _on_top(frame: Frame, column: ColumnReport, windows: Sequence[WindowFacts]) 
     """Return the column's strip above the plot, each window around its place on the axis."""
     step = frame.x(1.0) - frame.x(0.0)
     marks = list(cells(states(column.points), windows, 1.0))
-    turn = f"translate({frame.x(0.0) - step / 2:.1f} -6) scale({step:.4f} {14 / STRIP:.3f})"
+    turn = f"translate({frame.x(0.0) - step / 2:.1f} -10) scale({step:.4f} {14 / STRIP:.3f})"
     return tag("g", marks, transform=turn)
 
 
