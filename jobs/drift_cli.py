@@ -52,9 +52,7 @@ def report(
         str | None, typer.Option("--from", metavar="TIME", help="Windows that begin then or later.")
     ] = None,
     until: Annotated[Optional[str], typer.Option("--to", metavar="TIME", help="Windows that end by then.")] = None,  # noqa: UP045
-    version: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="Of this version; of all by default.")
-    ] = None,
+    version: Annotated[int | None, typer.Option(min=1, metavar="N", help="Of this version; of all by default.")] = None,
     window: Annotated[str, typer.Option(metavar="N|last", help="As it was after each version's Nth window.")] = "last",
     html: Annotated[Optional[Path], typer.Option(metavar="PATH", help="Write a page, for people.")] = None,  # noqa: UP045
     json_: Annotated[Optional[Path], typer.Option("--json", metavar="PATH", help="Write JSON, for scripts.")] = None,  # noqa: UP045
@@ -63,11 +61,11 @@ def report(
     from rich.console import Console
 
     from jobs.drift_display import show_report
-    from jobs.drift_report import Choice
     from jobs.drift_report import report as work
+    from streaming.drift.report.choice import Choice
     from streaming.drift.report.output import write_json, write_page
 
-    made = work(config, set_, Choice(topic, since, until, version, window))
+    made = work(config, set_, topic, Choice(since, until, version, window))
     show_report(Console(), made)
     for path, write in ((html, write_page), (json_, write_json)):
         if path is not None:

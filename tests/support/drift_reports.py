@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -10,6 +11,8 @@ from schemas.drift import SummaryRecord, Window
 from streaming.clock import isoformat, moment
 from streaming.drift.decision import Judge, Rules, WindowCounts
 from streaming.drift.measures import summary_record
+from streaming.drift.report.facts import Report
+from streaming.drift.report.make import make_report
 from streaming.models.profile import ReferenceProfile
 from tests.support.drifts import categorical, counted, normal_shares, numeric
 
@@ -21,15 +24,20 @@ _REFERENCE = 200_000
 
 
 class Watch:
-    """A version whose columns are normal and cut at the deciles, the last one categories; windows of a day."""
+    """A version whose columns are normal and cut at the deciles, the last one categories; windows of a day.
 
-    def __init__(self, columns: int = 4, version: int = 1, names: Sequence[str] = ()) -> None:
+    The first columns have ``names``, and the first category is ``category``.
+    """
+
+    def __init__(self, columns: int = 4, version: int = 1, names: Sequence[str] = (), category: str = "c0") -> None:
         self.version = version
         self._names = [*names, *(f"c{place}" for place in range(len(names), columns))]
         row = [round(_REFERENCE * part) for part in normal_shares(_BINS, nulls=0.01)]
         *numbers, last = self._names
         found = [numeric(row, name) for name in numbers]
-        self.profile = ReferenceProfile((*found, categorical(row, last)), _REFERENCE)
+        categories = categorical(row, last)
+        categories = replace(categories, categories=(category, *categories.categories[1:]))
+        self.profile = ReferenceProfile((*found, categories), _REFERENCE)
         self._judge = Judge(self.profile, Rules(chance=0.001))
         self._drawn = np.random.default_rng(7)
         self._days = 0
@@ -38,9 +46,9 @@ class Watch:
         """Let time pass without a window."""
         self._days += days
 
-    def window(self, shift: float = 0.0, rows: int = 5_000, *, also: float = 0.0, invalid: int = 0) -> SummaryRecord:
-        """Judge the next day, its first column shifted by so many deviations, the second ``also``."""
-        shifts = [shift, also, *([0.0] * len(self._names))][: len(self._names)]
+    def window(self, *shifts: float, rows: int = 5_000, invalid: int = 0) -> SummaryRecord:
+        """Judge the next day, its first columns shifted by so many deviations."""
+        shifts = (*shifts, *([0.0] * len(self._names)))[: len(self._names)]
         columns = [self._drawn.multinomial(rows, _shares(each)) for each in shifts]
         start = START + self._days * DAY
         counts = WindowCounts(start, start + DAY, rows, invalid, tuple(counted(row) for row in columns))
@@ -48,6 +56,11 @@ class Watch:
         ends = (isoformat(moment(time)) for time in (start, start + DAY))
         window = Window("penstock", "flights", self.version, *ends)
         return summary_record(window, counts, self._judge.judge(counts), 0, "watermark")
+
+
+def made(watch: Watch, records: Sequence[SummaryRecord]) -> Report:
+    """The report on one version's windows."""
+    return make_report("penstock", "flights", records, {watch.version: watch.profile})
 
 
 def _shares(shift: float) -> list[float]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from html.parser import HTMLParser
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -26,37 +25,10 @@ from streaming.backtest.report import as_json, write_report
 from streaming.errors import ConfigurationError
 from streaming.words import share
 from tests.support.backtests import NAMES, a_comparison, labels, side, times
+from tests.support.pages import HOSTILE, Page, assert_plots_have_titles, assert_self_contained
 
 CONTRACT = json.loads((Path(__file__).parents[2] / "schemas" / "contracts" / "backtest_report.json").read_text("utf-8"))
 OPTIONS = Options(replicates=20)
-HOSTILE = "</pre><script>alert(1)</script><img src=x onerror=alert(2)>\"'&lt;\x1b[2J\u202e]]>--><style>*{}</style>"
-
-
-class Page(HTMLParser):
-    """What a browser would make of it: the elements, their attributes, and the text."""
-
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.elements: list[tuple[str, dict[str, str | None]]] = []
-        self.open: list[str] = []
-        self.text = ""
-        self.feed(html)
-        self.close()
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.elements.append((tag, dict(attrs)))
-        if tag not in ("meta",):
-            self.open.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        self.text += data if self.open[-1:] != ["style"] else ""
-
-    @property
-    def shape(self) -> list[tuple[str, tuple[str, ...]]]:
-        return [(tag, tuple(attributes)) for tag, attributes in self.elements]
 
 
 def two_events(word: str, value: bytes | None) -> Comparison:
@@ -113,26 +85,12 @@ def test_the_contract_names_every_field_and_no_other() -> None:
 
 @every_kind
 def test_the_page_loads_nothing_runs_nothing_and_is_well_formed(comparison: Comparison) -> None:
-    html = page(comparison)
-    found = Page(html)
-    assert found.open == []
-    assert {tag for tag, _ in found.elements}.isdisjoint({"script", "link", "img", "iframe", "object", "use", "image"})
-    names = {name for _, attributes in found.elements for name in attributes}
-    assert names.isdisjoint({"src", "href", "xlink:href", "srcset", "action"})
-    assert not [name for name in names if name.startswith("on")]
-    assert "url(" not in html
-    assert "@import" not in html
-    assert "http" not in html.replace("http-equiv", "")
-    assert "default-src 'none'" in html
-    assert "nan" not in {word for _, attributes in found.elements for word in attributes.values()}
+    assert_self_contained(page(comparison))
 
 
 @every_kind
 def test_every_plot_says_what_it_shows_to_those_who_cannot_see_it(comparison: Comparison) -> None:
-    found = Page(page(comparison))
-    plots = [place for place, (tag, _) in enumerate(found.elements) if tag == "svg"]
-    assert all(found.elements[place][1]["role"] == "img" for place in plots)
-    assert all(found.elements[place + 1][0] == "title" for place in plots)
+    assert_plots_have_titles(page(comparison))
 
 
 @pytest.mark.parametrize("value", [HOSTILE.encode(), HOSTILE.encode() + b"\xff", json.dumps({"a": HOSTILE}).encode()])

@@ -83,7 +83,7 @@ def test_an_alert_says_which_columns_and_how_large() -> None:
 
 def test_a_second_column_is_news_and_the_first_one_is_not_told_again() -> None:
     watch = Watch(columns=3)
-    found = alerts([watch.window(MOVED), watch.window(MOVED), *(watch.window(MOVED, also=MOVED) for _ in range(3))])
+    found = alerts([watch.window(MOVED), watch.window(MOVED), *(watch.window(MOVED, MOVED) for _ in range(3))])
     assert [alert.entered for alert in found] == [(), ("c0",), ("c1",)]
     assert found[-1].drifting == ("c0", "c1")
 

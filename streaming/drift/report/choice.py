@@ -1,0 +1,48 @@
+"""Which of the windows on the topic are reported."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from schemas.drift import SummaryRecord
+from streaming.clock import given_instant, instant
+from streaming.drift.report.make import by_version
+from streaming.errors import ConfigurationError
+
+LAST = "last"
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Between two times, of one version, and of each version up to its Nth one, or the last; all by default."""
+
+    since: str | None = None
+    until: str | None = None
+    version: int | None = None
+    window: str = LAST
+
+    def among(self, records: Iterable[SummaryRecord]) -> list[SummaryRecord]:
+        """Return those that are meant.
+
+        Raises:
+            ConfigurationError: what was given is no time, or no window.
+        """
+        since = given_instant("--from", self.since) if self.since else None
+        until = given_instant("--to", self.until) if self.until else None
+        number = self._number()
+        found = [
+            record
+            for record in records
+            if (since is None or instant(record.window.start) >= since)
+            and (until is None or instant(record.window.end) <= until)
+            and self.version in (None, record.window.version)
+        ]
+        return [record for windows in by_version(found).values() for record in windows[:number]]
+
+    def _number(self) -> int | None:
+        if self.window == LAST:
+            return None
+        if not self.window.isascii() or not self.window.isdigit() or int(self.window) < 1:
+            raise ConfigurationError(f"--window {self.window} is neither `last` nor the number of a window, from 1 on")
+        return int(self.window)
