@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from streaming.drift.page.dates import dated
+from streaming.drift.page.prose import prose
 from streaming.drift.page.series import series
 from streaming.drift.page.strip import states, strip
 from streaming.drift.report.facts import DEAD_LETTERS, BinShares, ColumnReport, Point, WindowFacts
@@ -28,7 +28,7 @@ def size(column: ColumnReport) -> str:
 def moved_column(column: ColumnReport, windows: Sequence[WindowFacts]) -> Element:
     """Return a column that has moved, open."""
     head = tag("h3", column.name, " ", badge(column.state, size(column)))
-    return tag("article", head, tag("p", dated(column.sentence)), _figures(column, windows), class_="column")
+    return tag("article", head, tag("p", prose(column.sentence)), _figures(column, windows), class_="column")
 
 
 def calm_column(column: ColumnReport, windows: Sequence[WindowFacts]) -> Element:
@@ -39,7 +39,7 @@ def calm_column(column: ColumnReport, windows: Sequence[WindowFacts]) -> Element
         strip(column.name, states(column.points), windows),
         tag("span", column.state.value),
     )
-    return tag("details", summary, tag("p", dated(column.sentence)), _figures(column, windows))
+    return tag("details", summary, tag("p", prose(column.sentence)), _figures(column, windows))
 
 
 def _figures(column: ColumnReport, windows: Sequence[WindowFacts]) -> Element:
@@ -63,7 +63,7 @@ def _distribution(column: ColumnReport, windows: Sequence[WindowFacts], now: Poi
         tag("span", "▯ reference", class_="key reference"),
         " and ",
         tag("span", "▮ now", class_="key now"),
-        dated(f", the window from {day(windows[now.place].start)}; shares of its {now.m:,} rows.{most}"),
+        prose(f", the window from {day(windows[now.place].start)}; shares of its {now.m:,} rows.{most}"),
     ]
     return figure("Distribution", caption, tag("div", table, class_="bins"))
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from streaming.drift.page.dates import dated
 from streaming.drift.page.method import method
+from streaming.drift.page.prose import prose
 from streaming.drift.page.sections import facts, sections
 from streaming.drift.report.facts import Answer, Report, VersionReport
 from streaming.drift.report.sentences import day
@@ -27,7 +27,7 @@ def page(report: Report) -> str:
     return document(
         f"Drift of {name}",
         _STYLE,
-        tag("header", tag("h1", title), tag("p", dated(_about(report)))),
+        tag("header", tag("h1", title), tag("p", prose(_about(report)))),
         tag("main", _main(report), method()),
         tag("footer", f"Made by Penstock {__version__} from the records of application {report.application}."),
     )
@@ -42,7 +42,9 @@ def _about(report: Report) -> str:
 
 def _main(report: Report) -> list[Element | None]:
     if not report.versions:
-        return [tag("section", tag("div", tag("strong", "No windows yet"), tag("p", _NOTHING)), class_="verdict")]
+        return [
+            tag("section", tag("div", tag("strong", "No windows yet"), tag("p", prose(_NOTHING))), class_="verdict")
+        ]
     newest, *older = report.versions
     parts = [_verdict(newest.answer), facts(newest), *sections(newest)]
     if older:
@@ -53,8 +55,8 @@ def _main(report: Report) -> list[Element | None]:
 
 
 def _verdict(answer: Answer) -> Element:
-    but = tag("ul", [tag("li", dated(words)) for words in answer.but]) if answer.but else None
-    told = tag("div", tag("strong", answer.words), tag("p", dated(answer.sentence)), but)
+    but = tag("ul", [tag("li", prose(words)) for words in answer.but]) if answer.but else None
+    told = tag("div", tag("strong", answer.words), tag("p", prose(answer.sentence)), but)
     return tag("section", told, class_=f"verdict is-{answer.state.value}")
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 from streaming.drift.page.columns import badge, calm_column, moved_column, size
-from streaming.drift.page.dates import dated
+from streaming.drift.page.prose import prose
 from streaming.drift.page.strip import days, legend, states, strip
 from streaming.drift.report.facts import ColumnReport, VersionReport, WindowFacts
 from streaming.drift.report.sentences import day, movement
@@ -62,7 +62,7 @@ def _first(report: VersionReport) -> Element | None:
     rows = [
         tag(
             "tr",
-            tag("td", dated(day(column.since))),
+            tag("td", prose(day(column.since))),
             tag("th", column.name),
             tag("td", badge(column.state, size(column))),
             tag("td", movement(column.name, column.now.cause)),
@@ -93,7 +93,7 @@ def _windows(report: VersionReport) -> Element:
             rows.append(_strip_row(column.name, states(column.points), windows, shown))
     lead = f"A bar for each window, time from left to right. {_left_out(report)}{_gaps(windows)}"
     table = tag("table", tag("tbody", rows), tag("tfoot", tag("tr", tag("th"), tag("td", days(windows)), tag("td"))))
-    return section("The windows", tag("p", dated(lead)), legend(), tag("div", table, class_="strips"))
+    return section("The windows", tag("p", prose(lead)), legend(), tag("div", table, class_="strips"))
 
 
 def _strip_row(name: str, found: Sequence[State | None], windows: Sequence[WindowFacts], now: Element) -> Element:
