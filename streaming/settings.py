@@ -150,7 +150,7 @@ class HttpSettings(Section):
 
 
 class HookSettings(Section):
-    """Who is told of swaps and refusals, beside the ``model-events`` topic."""
+    """Who is told of swaps, refusals and drift, beside the topics."""
 
     python: str | None = None
     """``package.module:function``, called with the event as a dict."""
