@@ -156,6 +156,16 @@ def test_a_drift_that_is_over_is_history() -> None:
     assert "a drift went from 2013-06-01 to 2013-06-05" in column.sentence
 
 
+def test_one_calm_window_does_not_end_a_drift() -> None:
+    watch = Watch()
+    report = version(watch, [watch.window(shift) for shift in (0.4, 0.4, 0.4, 0.0)])
+    assert report.answer.state is State.DRIFT
+    assert report.answer.sentence.startswith(
+        "c0 has been in drift from the first window on (2013-06-01); the last window"
+    )
+    assert "not lasted long enough" in report.answer.sentence
+
+
 def test_one_odd_window_is_a_warning_and_said_to_be_perhaps_chance() -> None:
     watch = Watch()
     report = version(watch, [watch.window(), watch.window(0.4)])

@@ -18,9 +18,10 @@ def _words() -> Iterator[Element]:
         "p",
         "Each window of events is compared with the reference profile that was made at training, column by column, on"
         " the counts of the same bins. For each column there is a test for its level, one for its shape, and one each"
-        " for nulls, values that are not finite and categories that the model was not shown. They know how many rows a"
-        " window has, how much windows of the reference differ among themselves, and how many columns are looked at:"
-        " when nothing has moved, a window signals with a chance of at most drift.chance, 1% unless it was set.",
+        " for nulls, values that are not finite, categories that the model was not shown and numbers beyond all that"
+        " it was shown. They know how many rows a window has, how much windows of the reference differ among"
+        " themselves, and how many columns are looked at: when nothing has moved, a window signals with a chance of at"
+        " most drift.chance, 1% unless it was set otherwise.",
     )
     yield tag(
         "p",

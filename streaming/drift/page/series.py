@@ -13,7 +13,9 @@ from streaming.page.frame import Axis, Frame
 from streaming.page.markup import Element, tag
 from streaming.page.parts import figure
 
-_TICKS = (0.0, 0.02, MODERATE, LARGE, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
+_MOST = 4.0
+"""What is further away than this, two deviations or so, is far enough: it stands at the top."""
+_TICKS = (0.0, 0.02, MODERATE, LARGE, 0.5, 1.0, 2.0, _MOST)
 _FEW = 60
 """Of so many windows each is shown as a dot of its own."""
 
@@ -24,17 +26,23 @@ def series(column: ColumnReport, windows: Sequence[WindowFacts]) -> Element:
     up = "share above the bound" if column.name == DEAD_LETTERS else "effect (stability index)"
     places = slots(windows)
     judged = [point for point in column.points if point and point.state is not State.INSUFFICIENT]
-    top = sqrt(max(LARGE, *(point.effect for point in judged))) * 1.1
+    largest = max(LARGE, *(point.effect for point in judged))
+    top = sqrt(min(largest, _MOST)) * 1.1
     ticks = tuple(_apart([sqrt(tick) for tick in _TICKS if sqrt(tick) <= top], top))
     last = float(max(places[-1], 1))
     dates = {float(place): window.start for place, window in zip(places, windows, strict=True)}
     chosen = tuple(dates)[:: max(1, -(-len(dates) // 4))]
     whole = all(start[11:16] == "00:00" for start in dates.values())
     across = Axis("start of the window (UTC)", 0.0, last, lambda place: _short(dates[place], whole=whole), chosen)
-    frame = Frame(across, Axis(up, 0.0, top, lambda root: f"{root * root:.2g}", ticks))
+    frame = Frame(across, Axis(up, 0.0, top, lambda root: _tick(root, largest), ticks))
     line = [(float(place), _root(point)) for place, point in zip(_every(places), _spread(column, places), strict=True)]
     marks = [*_bounds(frame), frame.line(line, "now"), *_dots(frame, column, places), _on_top(frame, column, windows)]
     return figure(title, caption, frame.drawn(f"{column.name}: effect in each window", marks))
+
+
+def _tick(root: float, largest: float) -> str:
+    value = f"{root * root:.2g}"
+    return f"≥ {value}" if largest > _MOST and root * root > _MOST * 0.99 else value
 
 
 def _apart(ticks: Sequence[float], top: float) -> Iterator[float]:
@@ -59,7 +67,7 @@ def _spread(column: ColumnReport, places: Sequence[int]) -> list[Point | None]:
 def _root(point: Point | None) -> float:
     """Small effects decide and large ones happen, so the axis is one of square roots: that of a shift."""
     judged = point is not None and point.state is not State.INSUFFICIENT
-    return sqrt(point.effect) if judged and point else float("nan")
+    return sqrt(min(point.effect, _MOST)) if judged and point else float("nan")
 
 
 def _bounds(frame: Frame) -> Iterator[Element]:

@@ -18,8 +18,10 @@ _BEGINNINGS = {
     "a value the model was not shown: ": "{name} has values that the model was not shown in {rest}",
 }
 """How a cause begins, and the sentence about a column that is made of it."""
+_ROWS_ARE = " of rows are "
 _NOT_YET = "as the reference"
 _AS_REFERENCE = "is as the reference, within chance"
+_NO_MORE = "no more than chance or the reference's own windows do"
 
 
 def day(time: str) -> str:
@@ -37,11 +39,20 @@ def movement(name: str, cause: str) -> str:
 
     >>> movement("temp", "level rose by 1.20 standard deviations")
     'temp rose by 1.20 standard deviations'
+    >>> movement("temp", "20.0% of rows are above all of the reference's values")
+    "temp is above all of the reference's values in 20.0% of rows"
     """
+    if name == DEAD_LETTERS:
+        return cause
+    if cause.startswith(_NOT_YET):
+        return f"{name} now differs {_NO_MORE}, but has not for long enough"
+    part, found, rest = cause.partition(_ROWS_ARE)
+    if found:
+        return f"{name} is {rest} in {part} of rows"
     for beginning, sentence in _BEGINNINGS.items():
         if cause.startswith(beginning):
             return sentence.format(name=name, rest=cause[len(beginning) :])
-    return cause if name == DEAD_LETTERS else f"{name}: {cause}"
+    return f"{name}: {cause}"
 
 
 def of_column(column: ColumnReport, moved: Sequence[ColumnReport], windows: Sequence[WindowFacts]) -> str:
@@ -53,7 +64,7 @@ def of_column(column: ColumnReport, moved: Sequence[ColumnReport], windows: Sequ
         return f"{name} {calm_words(column)}{_history(column)}."
     since, order = _since(column.since, windows), _order(column, moved)
     if now.cause.startswith(_NOT_YET):
-        back = "the last window is as the reference again, but not yet for long enough"
+        back = f"the last window differs {_NO_MORE}, but that has not lasted long enough"
         return f"{name} {'have' if name == DEAD_LETTERS else 'has'} been in drift {since}; {back}{order}."
     size = f", which is {now.severity.value}" if name != DEAD_LETTERS else ""
     if column.state is State.WARNING:
@@ -66,7 +77,7 @@ def calm_words(column: ColumnReport) -> str:
     if column.name == DEAD_LETTERS:
         return "are as few as they may be"
     large = column.now is not None and column.now.severity in (Severity.MODERATE, Severity.LARGE)
-    return "differs, but no more than chance or the reference's own windows do" if large else _AS_REFERENCE
+    return f"differs, but {_NO_MORE}" if large else _AS_REFERENCE
 
 
 def _history(column: ColumnReport) -> str:
@@ -89,6 +100,8 @@ def _order(column: ColumnReport, moved: Sequence[ColumnReport]) -> str:
     together = sum(1 for one in moved if one.since == column.since)
     if before:
         return f"; {plural(before, 'column')} moved before it"
+    if together == len(moved):
+        return f"; {'both' if together == 2 else f'all {together}'} columns that moved began together"
     with_others = f", with {plural(together - 1, 'other')}" if together > 1 else ""
     return f"; it was the first of {len(moved)} columns to move{with_others}"
 
