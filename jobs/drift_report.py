@@ -9,6 +9,7 @@ import structlog
 from rich.console import Console
 
 from jobs.config import load_settings
+from jobs.logs import configure_logging
 from streaming.adapters.kafka import KafkaAdmin
 from streaming.adapters.kafka_drift import read_summaries
 from streaming.drift.report.choice import Choice
@@ -29,6 +30,12 @@ def report(config: Path | None, overrides: Sequence[str], topic: str | None, cho
         BrokerUnavailableError: Kafka does not answer.
     """
     settings = load_settings(config, overrides)
+    configure_logging(settings.log)
+    return read_report(settings, topic, choice)
+
+
+def read_report(settings: Settings, topic: str | None, choice: Choice) -> Report:
+    """Report with settings that are loaded; raises as :func:`report`."""
     application, model = settings.application, settings.model.name
     topic = topic or settings.output.drift
     if KafkaAdmin(settings.kafka, application).topic(topic) is None:
