@@ -44,6 +44,7 @@ def test_help_names_every_verb(monkeypatch: pytest.MonkeyPatch, capsys: pytest.C
         "config",
         "ledger",
         "dlq",
+        "drift",
         "record",
         "replay",
     )

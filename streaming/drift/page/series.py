@@ -22,8 +22,9 @@ _FEW = 60
 
 def series(column: ColumnReport, windows: Sequence[WindowFacts]) -> Element:
     """Return the column's effect from window to window, with its states on top."""
-    title, caption = "Over the windows", "How far from the reference, without the noise of chance; on top the states."
-    up = "share above the bound" if column.name == DEAD_LETTERS else "effect (stability index)"
+    rate = column.name == DEAD_LETTERS
+    up = "share above the bound" if rate else "effect (stability index)"
+    caption = "Their share above drift.max_invalid_share" if rate else "How far from the reference, chance taken off"
     places = slots(windows)
     judged = [point for point in column.points if point and point.state is not State.INSUFFICIENT]
     largest = max(LARGE, *(point.effect for point in judged))
@@ -36,8 +37,17 @@ def series(column: ColumnReport, windows: Sequence[WindowFacts]) -> Element:
     across = Axis("start of the window (UTC)", 0.0, last, lambda place: _short(dates[place], whole=whole), chosen)
     frame = Frame(across, Axis(up, 0.0, top, lambda root: _tick(root, largest), ticks))
     line = [(float(place), _root(point)) for place, point in zip(_every(places), _spread(column, places), strict=True)]
-    marks = [*_bounds(frame), frame.line(line, "now"), *_dots(frame, column, places), _on_top(frame, column, windows)]
-    return figure(title, caption, frame.drawn(f"{column.name}: effect in each window", marks))
+    marks = [
+        *([] if rate else _bounds(frame)),
+        frame.line(line, "now"),
+        *_dots(frame, column, places),
+        _on_top(frame, column, windows),
+    ]
+    return figure(
+        "Over the windows",
+        f"{caption}; on top the states.",
+        frame.drawn(f"{column.name}: effect in each window", marks),
+    )
 
 
 def _tick(root: float, largest: float) -> str:
