@@ -15,6 +15,7 @@ from rich.console import Console
 
 from jobs.config import load_settings
 from jobs.demo_display import Display
+from jobs.demo_drift import find_drift, show_drift
 from jobs.demo_report import show, write_summary
 from jobs.demo_results import Results
 from jobs.demo_rig import ALIAS, MODEL, Rig, fresh_folder, interrupted_once, make_rig, scoring_job
@@ -23,13 +24,14 @@ from jobs.logs import configure_logging
 from jobs.session import session
 from jobs.setup import jars
 from jobs.train import prepare_mlflow, train_version
+from streaming.drift.report.output import write_page
 from streaming.errors import InvariantError
 from streaming.local.services import services
 from streaming.settings import LogSettings, Settings, SparkSettings
 from streaming.training import flights
 from streaming.training.record import TrainedVersion
 
-SUMMARY = Path("build/demo/summary.json")
+SUMMARY, PAGE = Path("build/demo/summary.json"), Path("build/demo/drift.html")
 TRAINING = Settings(
     spark=SparkSettings(
         conf={
@@ -60,12 +62,20 @@ def demo(home: Path, until: datetime = UNTIL) -> None:
     with Display(console) as display, interrupted_once(display.say), ExitStack() as stack:
         display.say("starting Apache Kafka, an MLflow server and a Spark session")
         with ThreadPoolExecutor(1) as pool:
-            session_coming = pool.submit(stack.enter_context, session(TRAINING, "penstock-train", folder / "train.log"))
+            connector = tuple(map(Path, sets.connector_jars()))
+            opening = session(TRAINING, "penstock-train", folder / "train.log", lambda: connector)
+            session_coming = pool.submit(stack.enter_context, opening)
             running = stack.enter_context(services(folder, sets.broker, os.environ))
         display.say(f"Kafka at {running.bootstrap_servers}, MLflow at {running.tracking_uri}")
-        results = _perform(make_rig(folder, running), session_coming.result(), display, flights.between(SINCE, until))
+        rig, spark = make_rig(folder, running), session_coming.result()
+        results = _perform(rig, spark, display, flights.between(SINCE, until))
+        display.say("comparing the stream with what the models learnt from, week by week: penstock drift run --once")
+        drift = find_drift(rig, spark)
     show(results, console)
-    write_summary(results, SUMMARY)
+    show_drift(drift, console)
+    write_page(drift, PAGE)
+    write_summary(results, drift, SUMMARY)
+    console.print(f"The drift report, to look at in a browser, is {PAGE}.", highlight=False)
     console.print(f"The numbers are in {SUMMARY}; logs and data are in {home / 'demo'}.", highlight=False)
     if not results.account.balanced:
         account = results.account

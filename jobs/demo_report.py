@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from jobs.demo_results import Latency, Results
+from streaming.drift.report.facts import Report
 
 
 def show(results: Results, console: Console) -> None:
@@ -71,7 +72,7 @@ def _versions(results: Results) -> Table:
     return table
 
 
-def write_summary(results: Results, path: Path) -> None:
+def write_summary(results: Results, drift: Report, path: Path) -> None:
     """Write the numbers as JSON."""
     account, swap = results.account, results.swap
     summary = {
@@ -90,6 +91,9 @@ def write_summary(results: Results, path: Path) -> None:
         "swap_rate_eps": swap.rate,
         "publisher_waited_seconds": round(swap.waiting, 3),
         "versions": {str(version): _plain(asdict(found)) for version, found in results.versions.items()},
+        "drift": {
+            f"v{one.version}": [column.name for column in one.columns if column.has_moved] for one in drift.versions
+        },
         "seconds": round(results.seconds, 1),
     }
     path.parent.mkdir(parents=True, exist_ok=True)

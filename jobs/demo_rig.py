@@ -24,6 +24,8 @@ from streaming.local.services import Services
 TOPIC, PREDICTIONS, DEAD_LETTERS = "features", "predictions", "features.dlq"
 MODEL, ALIAS = "penstock-demo", "champion"
 PARTITIONS = 2
+WINDOW_SECONDS = 7 * 86_400
+"""Of drift: days of the week differ, weeks hardly do."""
 READY_SECONDS = 120.0
 STOP_SECONDS = 45.0
 
@@ -63,6 +65,7 @@ def make_rig(folder: Path, services: Services) -> Rig:
             "cache_dir": str(folder / "models"),
         },
         "engine": {"checkpoint": str(folder / "checkpoint")},
+        "drift": {"window_seconds": WINDOW_SECONDS, "checkpoint": str(folder / "drift")},
         "http": {"port": port},
     }
     config.write_text(yaml.safe_dump(settings, sort_keys=False), "utf-8")

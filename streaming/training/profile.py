@@ -24,7 +24,7 @@ _TRACKED = 10_000
 _ACCURACY = 0.001
 _WINDOWS = 60
 """So many windows of the reference are counted apart, spread evenly over its time."""
-_WINDOW, _FRESH = "penstock_window", "penstock_fresh"
+_WINDOW, _FRESH, _COUNTS = "penstock_window", "penstock_fresh", "penstock_counts"
 ANSWERS = ("prediction", "confidence")
 
 
@@ -126,36 +126,45 @@ def _counted(rows: DataFrame, shapes: tuple[ColumnProfile, ...]) -> tuple[Column
     """Count every column's bins in one pass over the rows."""
     cells = [_cell(place, shape) for place, shape in enumerate(shapes)]
     counted = F.count("*").alias("rows"), F.sum("value").alias("total"), F.var_pop("value").alias("variance")
-    every = rows.select(_WINDOW, F.inline(F.filter(F.array(*cells), lambda cell: cell["bin"].isNotNull())))
-    groups = every.groupBy(_WINDOW, "column", "bin").agg(*counted).collect()
+    groups = rows.select(_WINDOW, F.inline(F.array(*cells))).groupBy(_WINDOW, _COUNTS, "column", "bin")
+    found = groups.agg(*counted).collect()
     return tuple(
-        _described(shape, [row for row in groups if row["column"] == place]) for place, shape in enumerate(shapes)
+        _described(shape, [row for row in found if row["column"] == place]) for place, shape in enumerate(shapes)
     )
 
 
 def _cell(place: int, shape: ColumnProfile) -> Expression:
-    """Return a row's place in one column, with its value if it has a finite one; no bin where it does not count."""
+    """Return a row's place in one column, with its value if it has a finite one, and whether it counts there."""
     value = F.col(f"`{shape.name}`")
     found = bin_of(value, shape)
     counts = F.col(_FRESH) if shape.name in ANSWERS else F.lit(True)
     number = F.when(found < MAX_VALUE_BINS, value.cast("double")) if shape.kind == "numeric" else F.lit(None)
     return F.struct(
         F.lit(place).alias("column"),
-        F.when(counts, found).alias("bin"),
+        found.alias("bin"),
+        counts.alias(_COUNTS),
         number.cast("double").alias("value"),
     )
 
 
-def _described(shape: ColumnProfile, groups: list[Row]) -> ColumnProfile:
+def _windows(groups: list[Row]) -> tuple[Counts, ...]:
+    """Return each window's counts, of rows that the model was fitted on as well: how windows differ is the same."""
+    windows: dict[int, Counts] = {}
+    for row in groups:
+        if row[_WINDOW] is not None:
+            counts = windows.setdefault(row[_WINDOW], {})
+            counts[row["bin"]] = counts.get(row["bin"], 0) + row["rows"]
+    return tuple(windows[window] for window in sorted(windows))
+
+
+def _described(shape: ColumnProfile, every: list[Row]) -> ColumnProfile:
     counts: Counts = {}
     totals: dict[int, float] = {}
-    windows: dict[int, Counts] = {}
+    groups = [row for row in every if row[_COUNTS]]
     for row in groups:
         counts[row["bin"]] = counts.get(row["bin"], 0) + row["rows"]
         totals[row["bin"]] = totals.get(row["bin"], 0.0) + (row["total"] or 0.0)
-        if row[_WINDOW] is not None:
-            windows.setdefault(row[_WINDOW], {})[row["bin"]] = row["rows"]
-    ordered = tuple(windows[window] for window in sorted(windows))
+    ordered = _windows(every)
     if shape.kind == "categorical":
         return replace(shape, counts=counts, windows=ordered)
     values = sum(rows for place, rows in counts.items() if place < MAX_VALUE_BINS)

@@ -11,6 +11,7 @@ from rich.console import Console
 
 from jobs.demo_report import show, write_summary
 from jobs.demo_results import Label, Latency, Results, Seen, Swap, balance, latencies, quality
+from streaming.drift.report.facts import Report
 
 NOON = datetime(2013, 7, 31, 12, tzinfo=timezone.utc)
 positions = st.tuples(st.integers(0, 3), st.integers(0, 50))
@@ -85,7 +86,7 @@ def results(dead: list[tuple[int, int]]) -> Results:
 
 
 def test_the_summary_is_json_with_the_agreed_names(tmp_path: Path) -> None:
-    write_summary(results([(0, 2)]), tmp_path / "demo" / "summary.json")
+    write_summary(results([(0, 2)]), Report("app", "flights", ()), tmp_path / "demo" / "summary.json")
     summary = json.loads((tmp_path / "demo" / "summary.json").read_text(), parse_constant=pytest.fail)
     expected = {"events_in": 3, "predictions": 2, "dead_letters": 1, "missing": 0, "duplicates": 0}
     assert expected.items() <= summary.items()

@@ -140,7 +140,8 @@ def test_every_record_is_json_with_an_id_of_its_own() -> None:
     monitor = a_monitor(sink, Store())
     monitor.take(0, [an_hour(0), an_hour(0, version=2)], NOW)
     monitor.finish()
-    ids = [json.loads(one.to_json())["id"] for one in (*sink.statistics, *sink.summaries)]
+    values = [one.to_json() for one in sink.statistics] + [one.to_json() for one in sink.summaries]
+    ids = [json.loads(value)["id"] for value in values]
     assert len(set(ids)) == len(ids) > 20
 
 
