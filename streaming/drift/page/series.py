@@ -22,32 +22,32 @@ _FEW = 60
 
 def series(column: ColumnReport, windows: Sequence[WindowFacts]) -> Element:
     """Return the column's effect from window to window, with its states on top."""
-    rate = column.name == DEAD_LETTERS
-    up = "share above the bound" if rate else "effect (stability index)"
-    caption = "Their share above drift.max_invalid_share" if rate else "How far from the reference, chance taken off"
-    places = slots(windows)
-    judged = [point for point in column.points if point and point.state is not State.INSUFFICIENT]
-    largest = max(LARGE, *(point.effect for point in judged))
-    top = sqrt(min(largest, _MOST)) * 1.1
-    ticks = tuple(_apart([sqrt(tick) for tick in _TICKS if sqrt(tick) <= top], top))
-    last = float(max(places[-1], 1))
+    rate, places = column.name == DEAD_LETTERS, slots(windows)
+    frame = Frame(
+        _across(windows, places), _up(column, "share above the bound" if rate else "effect (stability index)")
+    )
+    line = [(float(place), _root(point)) for place, point in zip(_every(places), _spread(column, places), strict=True)]
+    bounds = [] if rate else list(_bounds(frame))
+    marks = [*bounds, frame.line(line, "now"), *_dots(frame, column, places), _on_top(frame, column, windows)]
+    what = "Their share above drift.max_invalid_share" if rate else "How far from the reference, chance taken off"
+    plot = frame.drawn(f"{column.name}: effect in each window", marks)
+    return figure("Over the windows", f"{what}; on top the states.", plot)
+
+
+def _across(windows: Sequence[WindowFacts], places: Sequence[int]) -> Axis:
     dates = {float(place): window.start for place, window in zip(places, windows, strict=True)}
     chosen = tuple(dates)[:: max(1, -(-len(dates) // 4))]
     whole = all(start[11:16] == "00:00" for start in dates.values())
-    across = Axis("start of the window (UTC)", 0.0, last, lambda place: _short(dates[place], whole=whole), chosen)
-    frame = Frame(across, Axis(up, 0.0, top, lambda root: _tick(root, largest), ticks))
-    line = [(float(place), _root(point)) for place, point in zip(_every(places), _spread(column, places), strict=True)]
-    marks = [
-        *([] if rate else _bounds(frame)),
-        frame.line(line, "now"),
-        *_dots(frame, column, places),
-        _on_top(frame, column, windows),
-    ]
-    return figure(
-        "Over the windows",
-        f"{caption}; on top the states.",
-        frame.drawn(f"{column.name}: effect in each window", marks),
-    )
+    last = float(max(places[-1], 1))
+    return Axis("start of the window (UTC)", 0.0, last, lambda place: _short(dates[place], whole=whole), chosen)
+
+
+def _up(column: ColumnReport, title: str) -> Axis:
+    judged = [point.effect for point in column.points if point and point.state is not State.INSUFFICIENT]
+    largest = max(LARGE, *judged)
+    top = sqrt(min(largest, _MOST)) * 1.1
+    ticks = tuple(_apart([sqrt(tick) for tick in _TICKS if sqrt(tick) <= top], top))
+    return Axis(title, 0.0, top, lambda root: _tick(root, largest), ticks)
 
 
 def _tick(root: float, largest: float) -> str:
