@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from rich.console import Console
 from rich.table import Column, Table
 from rich.text import Text
@@ -9,7 +11,7 @@ from rich.text import Text
 from jobs.dlq_display import text_of
 from streaming.drift.page.sections import p_value
 from streaming.drift.report.facts import DEAD_LETTERS, ColumnReport, Report, VersionReport
-from streaming.drift.report.sentences import calm_words, day
+from streaming.drift.report.sentences import NO_MORE, day, differs_by_chance, listed
 from streaming.drift.states import State
 from streaming.words import plural
 
@@ -20,8 +22,11 @@ _STYLES = {
     State.INSUFFICIENT: "dim",
 }
 _MARKS = {State.DRIFT: "█", State.WARNING: "▄", State.STABLE: "▁", State.INSUFFICIENT: "·"}
-_LAST = 20
+_FEWEST, _MOST = 8, 40
 """Windows that are shown as marks."""
+_MOST_TOLD = 8
+_OTHERS = 68
+"""Of the terminal's width, what the other cells usually take."""
 
 
 def show_report(console: Console, report: Report) -> None:
@@ -38,7 +43,9 @@ def show_report(console: Console, report: Report) -> None:
     for objection in answer.but:
         console.print(_text(f"  but: {objection}"))
     console.print(_facts(newest))
-    console.print(_columns(newest))
+    console.print(_columns(newest, console.width))
+    for sentence in _sentences(newest):
+        console.print(sentence)
     for one in others:
         console.print(
             _text(f"v{one.version}, as of {day(one.windows[-1].end)}: {one.answer.words}. {one.answer.sentence}")
@@ -59,34 +66,40 @@ def _facts(report: VersionReport) -> Table:
     return table
 
 
-def _columns(report: VersionReport) -> Table:
-    table = Table(
-        "column",
-        "state",
-        "size",
-        Column(f"last {min(_LAST, len(report.windows))} windows", no_wrap=True),
-        "since",
-        Column("p-value", justify="right"),
-        Column("rows", justify="right"),
-        "what happened",
-        box=None,
-    )
+def _columns(report: VersionReport, width: int) -> Table:
+    """Return a line for each column; the marks take what is left of the width."""
+    marks = max(_FEWEST, min(_MOST, width - _OTHERS, len(report.windows)))
+    table = Table("column", "state", "size", f"last {marks}", "since", _number("p-value"), _number("rows"), box=None)
+    for place in range(len(table.columns)):
+        table.columns[place].no_wrap = True
     for column in report.columns:
-        table.add_row(*_cells(column))
+        table.add_row(*_cells(column, marks))
     return table
 
 
-def _cells(column: ColumnReport) -> tuple[Text, ...]:
+def _number(title: str) -> Column:
+    return Column(title, justify="right")
+
+
+def _cells(column: ColumnReport, windows: int) -> tuple[Text, ...]:
     now, style = column.now, _STYLES[column.state]
-    marks = "".join(_MARKS[point.state] if point else " " for point in column.points[-_LAST:])
-    name, state = _text(column.name), _text(column.state.value, style)
+    marks = "".join(_MARKS[point.state] if point else " " for point in column.points[-windows:])
+    first = _text(column.name), _text(column.state.value, style)
     if now is None:
-        return name, state, Text(), _text(marks, style), Text(), Text(), Text(), _text("too few rows to say")
-    size = now.severity.value if column.name != DEAD_LETTERS else ""
-    numbers = (_text(p_value(now.p_value)), _text(f"{now.m:,}"))
+        return *first, Text(), _text(marks, style), Text(), Text(), Text()
+    size = _text(now.severity.value if column.name != DEAD_LETTERS else "")
     since = _text(day(column.since) if column.since else "")
-    words = now.cause if column.moves else calm_words(column)
-    return name, state, _text(size), _text(marks, style), since, *numbers, _text(words)
+    numbers = _text(p_value(now.p_value).replace("below ", "<")), _text(f"{now.m:,}")
+    return *first, size, _text(marks, style), since, *numbers
+
+
+def _sentences(report: VersionReport) -> Iterator[Text]:
+    """What happened to those that move, and those whose size alone would mislead."""
+    for name in report.moved[:_MOST_TOLD]:
+        yield _text(report.column(name).sentence)
+    alike = [one.name for one in report.columns if differs_by_chance(one)]
+    if alike:
+        yield _text(f"However large, {listed(alike)} {'differ' if len(alike) > 1 else 'differs'} {NO_MORE}.", "dim")
 
 
 def _text(words: str, style: str = "") -> Text:

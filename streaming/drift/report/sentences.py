@@ -21,7 +21,7 @@ _BEGINNINGS = {
 _ROWS_ARE = " of rows are "
 _NOT_YET = "as the reference"
 _AS_REFERENCE = "is as the reference, within chance"
-_NO_MORE = "no more than chance or the reference's own windows do"
+NO_MORE = "no more than chance or the reference's own windows do"
 
 
 def day(time: str) -> str:
@@ -45,7 +45,7 @@ def movement(name: str, cause: str) -> str:
     if name == DEAD_LETTERS:
         return cause
     if cause.startswith(_NOT_YET):
-        return f"{name} now differs {_NO_MORE}, but has not for long enough"
+        return f"{name} now differs {NO_MORE}, but has not for long enough"
     part, found, rest = cause.partition(_ROWS_ARE)
     if found:
         return f"{name} is {rest} in {part} of rows"
@@ -61,10 +61,10 @@ def of_column(column: ColumnReport, moved: Sequence[ColumnReport], windows: Sequ
     if now is None:
         return f"No window had enough rows to say anything about {name}."
     if column.state is State.STABLE:
-        return f"{name} {calm_words(column)}{_history(column)}."
+        return f"{name} {_calm_words(column)}{_history(column)}."
     since, order = _since(column.since, windows), _order(column, moved)
     if now.cause.startswith(_NOT_YET):
-        back = f"the last window differs {_NO_MORE}, but that has not lasted long enough"
+        back = f"the last window differs {NO_MORE}, but that has not lasted long enough"
         return f"{name} {'have' if name == DEAD_LETTERS else 'has'} been in drift {since}; {back}{order}."
     size = f", which is {now.severity.value}" if name != DEAD_LETTERS else ""
     if column.state is State.WARNING:
@@ -72,12 +72,16 @@ def of_column(column: ColumnReport, moved: Sequence[ColumnReport], windows: Sequ
     return f"{movement(name, now.cause)}{size}, {since}{order}."
 
 
-def calm_words(column: ColumnReport) -> str:
-    """Return what is said of a column that does not move."""
+def differs_by_chance(column: ColumnReport) -> bool:
+    """Whether a column differs by more than a little, and yet by no more than chance or windows of the reference do."""
+    large = column.now is not None and column.now.severity in (Severity.MODERATE, Severity.LARGE)
+    return large and column.state is State.STABLE and column.name != DEAD_LETTERS
+
+
+def _calm_words(column: ColumnReport) -> str:
     if column.name == DEAD_LETTERS:
         return "are as few as they may be"
-    large = column.now is not None and column.now.severity in (Severity.MODERATE, Severity.LARGE)
-    return f"differs, but {_NO_MORE}" if large else _AS_REFERENCE
+    return f"differs, but {NO_MORE}" if differs_by_chance(column) else _AS_REFERENCE
 
 
 def _history(column: ColumnReport) -> str:
