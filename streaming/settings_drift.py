@@ -33,8 +33,8 @@ class DriftSettings(Section):
     """Of any signal in a window in which nothing has moved, over all columns together."""
     min_rows: Positive = 500
     """A window with fewer rows of a column says nothing about it."""
-    negligible: Annotated[float, Field(ge=0)] = 0.002
-    """A smaller effect never signals, on the scale of the stability index: 0.002 is a shift of 0.045 deviations."""
+    negligible: Annotated[float, Field(ge=0)] = 0.0005
+    """A smaller effect never signals, on the scale of the stability index: 0.0005 is a shift of 0.022 deviations."""
     enter: Positive = 2
     """Windows running that signal until a column is in drift; the first is a warning."""
     leave: Positive = 2

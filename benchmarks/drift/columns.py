@@ -60,13 +60,14 @@ class Column:
         return np.asarray(ndtri(np.cumsum(self.atoms)[:-1]))
 
     def edges(self, rng: np.random.Generator, rows: int) -> Floats:
-        """Return where training would cut the column, as latent values: at deciles, a mostly-zero one in its tail."""
+        """Return where training would cut the column: at deciles and both ends, a mostly-zero one in its tail too."""
         if self.kind == "categorical":
             return self.cuts
         every = np.union1d(DECILES, TAILS)
-        found = self._stands(_quantiles(every, rng, rows))
-        deciles = np.unique(found[np.isin(every, DECILES)])
-        return np.asarray(deciles if len(deciles) > 2 else np.unique(found))
+        lowest, *inner, highest = self._stands(_quantiles(every, rng, int(rows * (1 - self.nulls))))
+        deciles = np.unique(np.array(inner)[np.isin(every, DECILES)])
+        chosen = deciles if len(deciles) > 2 else inner
+        return np.unique([lowest, *chosen, -FAR if self.atoms else highest])
 
     def _stands(self, latent: Floats) -> Floats:
         """Return the lowest latent values that stand for the same numbers."""
@@ -114,9 +115,9 @@ class Reference:
 
 
 def _quantiles(shares: Floats, rng: np.random.Generator, rows: int) -> Floats:
-    """Draw a sample's quantiles without drawing the sample: uniform ranks leave gaps that are gamma variables."""
-    ranks = np.diff(np.ceil(shares * rows), prepend=0.0, append=rows + 1.0)
-    gaps = rng.standard_gamma(ranks)
+    """Draw a sample's quantiles and both ends without the sample: uniform ranks leave gaps that are gamma variables."""
+    ranks = np.concatenate([[1], np.ceil(shares * rows), [rows]])
+    gaps = rng.standard_gamma(np.diff(ranks, prepend=0, append=rows + 1))
     return np.asarray(ndtri(np.cumsum(gaps)[:-1] / gaps.sum()))
 
 
@@ -133,12 +134,17 @@ def draw_reference(column: Column, rng: np.random.Generator, plan: Plan) -> Refe
     """Draw a column's reference, with edges of its own."""
     edges = column.edges(rng, plan.rows)
     parts = max(plan.windows, 1)
-    counts = rng.multinomial(plan.rows // parts, cells(column, edges, STILL, rng.standard_normal(parts), plan.r))
+    shares = cells(column, edges, STILL, rng.standard_normal(parts), plan.r)
     if column.numeric:
+        # No row of the reference is beyond the ends that were cut by it.
+        for end, beside in ((0, 1), (len(edges), len(edges) - 1)):
+            shares[:, beside] += shares[:, end]
+            shares[:, end] = 0.0
         profile = ColumnProfile(column.name, "numeric", {}, tuple(map(float, edges)))
     else:
         names = tuple(f"c{place}" for place in range(len(edges) + 1))
         profile = ColumnProfile(column.name, "categorical", {}, (), names)
+    counts = rng.multinomial(plan.rows // parts, shares)
     windows = tuple(as_counts(profile, part) for part in counts) if plan.windows else ()
     return Reference(column, replace(profile, counts=as_counts(profile, counts.sum(axis=0)), windows=windows), edges)
 

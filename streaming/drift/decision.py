@@ -30,7 +30,7 @@ class ColumnRules:
     """
 
     min_rows: int = 500
-    negligible: float = 0.002
+    negligible: float = 0.0005
     patience: Patience = field(default_factory=Patience)
     ignore: bool = False
 
@@ -98,7 +98,7 @@ class Judge:
         self.profile = profile
         self.memory = dict(memory or {})
         self._rules = rules
-        self._known = {column.name: learn(column) for column in profile.columns}
+        self._known = dict(zip((column.name for column in profile.columns), learn(profile.columns), strict=True))
 
     def judge(self, window: WindowCounts) -> list[Verdict]:
         """Return the verdicts: a column's each, in the profile's order, then the invalid rows'."""

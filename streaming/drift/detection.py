@@ -29,8 +29,11 @@ from streaming.drift.statistics import chi_square, chi_square_moments
 EXPECTED = 10.0
 """A cell in which the window would have fewer rows than this is pooled with others: the chi-square law needs them."""
 
-CAUTION = 1.6
+CAUTION = 2.0
 """A column's p-value is raised by this much, for what the laws leave out and for scatter that was not learnt."""
+_UNLIKELY = 0.01
+_LITTLE = 0.01
+"""A smaller share of the scatter that is learnt from windows is left out: the rest is chance, whose law is known."""
 
 
 @dataclass(frozen=True)
@@ -96,8 +99,10 @@ def _level(pair: Pair, known: Dispersion) -> Iterator[Finding]:
     shift = _mean(now, scores) - _mean(before, scores)
     z = shift / math.sqrt(variance * known.scatter(n, m))
     way = (shift > 0) - (shift < 0)
-    if known.extra:
-        yield Finding("level", tails.student(z, known.windows - 1), way)
+    learnt = known.learnt(n, m)
+    if learnt > _LITTLE:
+        # Welch's degrees: only the part of the scatter that is learnt is uncertain.
+        yield Finding("level", tails.student(z, (known.windows - 1) / learnt**2), way)
         return
     skewness *= (n - m) / math.sqrt(n * m * (n + m))
     yield Finding("level", min(1.0, 2 * tails.skewed(abs(z), math.copysign(skewness, skewness * z))), way)
@@ -108,16 +113,20 @@ def _shape(pair: Pair, known: Dispersion) -> Iterator[Finding]:
     value, bins = chi_square(*sides)
     if not bins:
         return
-    if not known.extra:
-        mean, variance = chi_square_moments(*sides)
-        yield Finding("shape", tails.gamma_above(mean**2 / variance, value * mean / variance))
+    # FOUNDER'S NOTE to helper A (19:35, remove when read): with windows known but extra ~ 0 (flights' dest, distance in
+    # weekly windows) a t law of K - 1 degrees threw away p = 1e-16. So the law is blended by the share of the scatter
+    # that is learnt; please keep that property (extra 0 => the law of chance exactly) and calibrate around it.
+    learnt = known.learnt(pair.n, pair.m)
+    if learnt > _LITTLE:
+        # Windows scatter in directions that nobody knows, at worst all of what is learnt in a single one: these are
+        # Satterthwaite's degrees of such a sum. What is learnt is uncertain too, hence F's law and not chi-square's.
+        relative = value / bins * inverse_size(pair.n, pair.m) / known.scatter(pair.n, pair.m)
+        degrees = bins**2 / ((1 - learnt + learnt * bins) ** 2 + (bins - 1) * (1 - learnt) ** 2)
+        rest = (known.windows - 1) / learnt**2
+        yield Finding("shape", tails.beta_at_most(rest / (rest + degrees * relative), rest / 2, degrees / 2))
         return
-    scattered = value * inverse_size(pair.n, pair.m) / known.scatter(pair.n, pair.m)
-    degrees = min(known.degrees, bins)
-    # An F law, as the scatter itself is learnt from few windows: its tail by the beta function it is made of.
-    rest = degrees * (known.windows - 1)
-    x = scattered / bins * degrees
-    yield Finding("shape", tails.beta_at_most(rest / (rest + x), rest / 2, degrees / 2))
+    mean, variance = chi_square_moments(*sides)
+    yield Finding("shape", tails.gamma_above(mean**2 / variance, value * mean / variance))
 
 
 def pooled(pair: Pair) -> tuple[list[int], list[int]]:
@@ -180,15 +189,19 @@ def _rate(name: str, reference: tuple[int, int], window: tuple[int, int], known:
     """Compare two rates, given how many rows of both sides have the property: which of them are the window's?"""
     (before, n), (now, m) = reference, window
     higher = now / m > before / n
-    if not known.extra:
+    learnt = known.learnt(n, m)
+    if learnt <= _LITTLE:
         found, drawn = (now, m) if higher else (before, n)
         one_sided = tails.hypergeometric(found, drawn, before + now, n + m)
         return Finding(name, min(1.0, 2 * one_sided), 1 if higher else -1)
-    # Where windows differ by more than chance, the counts are worth fewer rows than they are.
-    worth = inverse_size(n, m) / known.scatter(n, m)
-    r, w, total = before * worth, now * worth, (before + now) * worth
-    one_sided = tails.binomial(w, total, m / (n + m)) if higher else tails.binomial(r, total, n / (n + m))
-    both = (before + now) / (n + m)
-    z = (now / m - before / n) / math.sqrt(both * (1 - both) * known.scatter(n, m)) if both < 1 else 0.0
-    p_value = max(2 * one_sided, tails.student(z, known.windows - 1))
+    scatter = known.scatter(n, m)
+    # The arcsine makes a share's scatter the same wherever it is, and its law more even.
+    z = 2 * (math.asin(math.sqrt(now / m)) - math.asin(math.sqrt(before / n))) / math.sqrt(scatter)
+    p_value = tails.student(z, (known.windows - 1) / learnt**2)
+    if p_value < _UNLIKELY:
+        # Of rare rows that says too much. As windows differ by more than chance, the counts are worth fewer.
+        worth = inverse_size(n, m) / scatter
+        r, w, total = before * worth, now * worth, (before + now) * worth
+        one_sided = tails.binomial(w, total, m / (n + m)) if higher else tails.binomial(r, total, n / (n + m))
+        p_value = max(p_value, 2 * one_sided)
     return Finding(name, min(1.0, p_value), 1 if higher else -1)

@@ -3,7 +3,10 @@
 Rows of one window are alike: an hour's weather, a day's timetable. Chance alone would scatter a window's shares by 1/m;
 with a correlation r inside windows they scatter by 1/m + r, however large m grows. A threshold that knows only of
 chance alarms on every busy hour. The estimate is the method of moments for clustered counts (Rao and Scott 1992; for
-shares it is Kleinman's 1973), and r is 0 unless the windows differ by more than chance explains.
+shares it is Kleinman's 1973).
+
+Where windows differ by no more than chance explains, nothing is learnt and r is 0. A single column's windows tell a
+small r badly, but windows that are alike are so in most columns: if all columns together say so, each is believed.
 """
 
 from __future__ import annotations
@@ -13,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from streaming.drift import tails
-from streaming.drift.pair import aligned, shares
+from streaming.drift.pair import SPECIAL, aligned, shares
 from streaming.drift.scores import normal_scores
 from streaming.models.profile import ColumnProfile
 
@@ -24,22 +27,25 @@ _CHANCE = 0.05
 
 @dataclass(frozen=True)
 class Dispersion:
-    """What windows of the reference scatter by: ``extra`` is the r above, ``windows`` the number it was learnt from.
+    """What windows of the reference scatter by: ``extra`` is the r above, learnt from so many ``windows``.
 
-    ``degrees`` are the effective ones of a whole distribution's scatter, which may happen in few directions.
+    Without windows there is chance alone.
     """
 
-    extra: float
-    windows: int
-    degrees: float = 0.0
+    extra: float = 0.0
+    windows: int = 0
 
     def scatter(self, n: float, m: float) -> float:
         """Return the variance of the difference of a window and the reference, for a variable of variance one."""
         chance = 1 / n + 1 / m
-        return chance + self.extra * (1 + 1 / self.windows) if self.extra else chance
+        return chance + self.extra * (1 + 1 / self.windows) if self.windows else chance
+
+    def learnt(self, n: float, m: float) -> float:
+        """Return the share of the scatter that is not chance: 0 where windows differ no more than chance explains."""
+        return 1 - (1 / n + 1 / m) / self.scatter(n, m)
 
 
-NONE = Dispersion(0.0, 0)
+NONE = Dispersion()
 
 
 @dataclass(frozen=True)
@@ -48,69 +54,101 @@ class Dispersions:
 
     level: Dispersion
     shape: Dispersion
-    special: tuple[Dispersion, Dispersion, Dispersion]
+    special: tuple[Dispersion, ...]
 
 
-def learn(profile: ColumnProfile) -> Dispersions:
-    """Return what the profile's windows tell."""
+@dataclass(frozen=True)
+class Scatter:
+    """What was found: squared differences of ``windows`` windows, of which chance would make ``degrees``.
+
+    ``weight`` is what a correlation of one would add to each of the ``parts`` they are of.
+    """
+
+    found: float = 0.0
+    degrees: int = 0
+    weight: float = 1.0
+    windows: int = 0
+    parts: int = 1
+
+    @property
+    def chance(self) -> float:
+        """How likely so much is if rows of a window are not alike."""
+        return tails.chi_square(self.found, self.degrees) if self.degrees else 1.0
+
+    @property
+    def dispersion(self) -> Dispersion:
+        """What it tells."""
+        if not self.degrees:
+            return NONE
+        return Dispersion(max(self.found - self.degrees, 0.0) / self.parts / self.weight, self.windows)
+
+
+@dataclass(frozen=True)
+class Scatters:
+    """A column's, like :class:`Dispersions`."""
+
+    level: Scatter
+    shape: Scatter
+    special: tuple[Scatter, ...]
+
+
+def learn(profiles: Sequence[ColumnProfile]) -> list[Dispersions]:
+    """Return what the windows of each column tell."""
+    found = [_scatters(profile) for profile in profiles]
+    every = Scatter(sum(one.shape.found for one in found), sum(one.shape.degrees for one in found))
+    return [_believed(one, every.chance <= _CHANCE) for one in found]
+
+
+def _believed(one: Scatters, alike: bool) -> Dispersions:
+    if not alike and min(one.shape.chance, one.level.chance) > _CHANCE / 2:
+        # A special cell may scatter by itself, as when a source fails for an hour; its rows hardly move the shape.
+        special = (cell.dispersion if cell.chance <= _CHANCE / SPECIAL else NONE for cell in one.special)
+        return Dispersions(NONE, NONE, tuple(special))
+    return Dispersions(one.level.dispersion, one.shape.dispersion, tuple(cell.dispersion for cell in one.special))
+
+
+def _scatters(profile: ColumnProfile) -> Scatters:
     windows = [cells for cells in (aligned(profile, window) for window in profile.windows) if sum(cells)]
     if len(windows) < FEWEST:
-        return Dispersions(NONE, NONE, (NONE, NONE, NONE))
-    cells = range(len(windows[0]))
-    first, second, third = (_of_rate(windows, cells[place]) for place in (-3, -2, -1))
-    level = _of_scores(windows, profile) if profile.kind == "numeric" else NONE
-    return Dispersions(level, _of_shape(windows), (first, second, third))
+        return Scatters(Scatter(), Scatter(), (Scatter(),) * SPECIAL)
+    sizes = [sum(window) for window in windows]
+    columns = list(zip(*windows, strict=True))
+    cells = tuple(_of_rate(column, sizes) for column in columns)
+    shape = _of_shape(cells, shares([sum(column) for column in columns]))
+    level = _of_scores(windows, profile) if profile.kind == "numeric" else Scatter()
+    return Scatters(level, shape, cells[-SPECIAL:])
 
 
-def _of_rate(windows: Sequence[Sequence[int]], place: int) -> Dispersion:
-    values = [window[place] / sum(window) for window in windows]
-    share = sum(window[place] for window in windows) / sum(map(sum, windows))
-    return _moments(values, [sum(window) for window in windows], share, share * (1 - share))
+def _of_rate(counts: Sequence[int], sizes: Sequence[int]) -> Scatter:
+    share = sum(counts) / sum(sizes)
+    values = [count / m for count, m in zip(counts, sizes, strict=True)]
+    return _moments(values, sizes, share, share * (1 - share))
 
 
-def _of_scores(windows: Sequence[Sequence[int]], profile: ColumnProfile) -> Dispersion:
-    scores = normal_scores(aligned(profile, profile.counts)[:-3])
-    known = [window[:-3] for window in windows if sum(window[:-3])]
+def _of_shape(cells: Sequence[Scatter], together: Sequence[float]) -> Scatter:
+    """Add the cells up to the chi-square of the table of windows by cells."""
+    found = math.fsum(cell.found * (1 - share) for cell, share in zip(cells, together, strict=True))
+    bins = sum(1 for cell in cells if cell.degrees) - 1
+    if bins < 1:
+        return Scatter()
+    one = next(cell for cell in cells if cell.degrees)
+    return Scatter(found, bins * one.degrees, one.weight, one.windows, bins)
+
+
+def _of_scores(windows: Sequence[Sequence[int]], profile: ColumnProfile) -> Scatter:
+    scores = normal_scores(aligned(profile, profile.counts)[:-SPECIAL])
+    known = [window[:-SPECIAL] for window in windows if sum(window[:-SPECIAL])]
     values = [math.fsum(q * score for q, score in zip(shares(window), scores, strict=True)) for window in known]
-    every = [sum(column) for column in zip(*known, strict=True)]
-    together = shares(every)
+    together = shares([sum(column) for column in zip(*known, strict=True)])
     mean = math.fsum(q * score for q, score in zip(together, scores, strict=True))
     variance = math.fsum(q * (score - mean) ** 2 for q, score in zip(together, scores, strict=True))
     return _moments(values, [sum(window) for window in known], mean, variance)
 
 
-def _moments(values: Sequence[float], sizes: Sequence[int], mean: float, variance: float) -> Dispersion:
+def _moments(values: Sequence[float], sizes: Sequence[int], mean: float, variance: float) -> Scatter:
     if variance <= 0 or len(values) < FEWEST:
-        return NONE
+        return Scatter()
     found = math.fsum(m * (value - mean) ** 2 for value, m in zip(values, sizes, strict=True)) / variance
-    degrees = len(values) - 1
-    if tails.chi_square(found, degrees) > _CHANCE:
-        return NONE
-    return Dispersion((found - degrees) / _weight(sizes), len(values))
-
-
-def _weight(sizes: Sequence[int]) -> float:
     every = sum(sizes)
-    return max(math.fsum((m - 1) * (1 - m / every) for m in sizes), 1.0)
-
-
-def _of_shape(windows: Sequence[Sequence[int]]) -> Dispersion:
-    kept = [cells for cells in zip(*windows, strict=True) if sum(cells)]
-    sizes = [sum(window) for window in windows]
-    if len(kept) < 2:
-        return NONE
-    together = shares([sum(cells) for cells in kept])
-    each = [
-        m * math.fsum((cells[place] / m - p) ** 2 / p for cells, p in zip(kept, together, strict=True))
-        for place, m in enumerate(sizes)
-    ]
-    bins, found = len(kept) - 1, math.fsum(each)
-    degrees = bins * (len(windows) - 1)
-    if tails.chi_square(found, degrees) > _CHANCE:
-        return NONE
-    extra = (found - degrees) / bins / _weight(sizes)
-    # Scatter in few directions spreads the statistic more than its mean tells: Satterthwaite's degrees by its moments.
-    relative = [x / (1 + extra * (m - 1)) for x, m in zip(each, sizes, strict=True)]
-    mean = math.fsum(relative) / len(relative)
-    variance = math.fsum((x - mean) ** 2 for x in relative) / (len(relative) - 1)
-    return Dispersion(extra, len(windows), min(max(2 * mean**2 / variance, 1.0), bins) if variance else bins)
+    weight = max(math.fsum((m - 1) * (1 - m / every) for m in sizes), 1.0)
+    return Scatter(found, len(values) - 1, weight, len(values))

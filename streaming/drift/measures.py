@@ -48,7 +48,7 @@ def measures(verdict: Verdict, chance: float) -> Iterator[Measure]:
 def _shapes(pair: Pair, known: Dispersion, chance: float) -> Iterator[Measure]:
     sides, scatter = (pair.reference, pair.window), known.scatter(pair.n, pair.m)
     value, bins = st.chi_square(*sides)
-    stretch = scatter / Dispersion(0.0, 0).scatter(pair.n, pair.m)
+    stretch = scatter / NONE.scatter(pair.n, pair.m)
     p_value = tails.chi_square(value / stretch, bins) if bins else 1.0
     limit = _chi_square_limit(bins, chance) * stretch if bins else 0.0
     # To first order each of these is the chi-square statistic times a constant (Taylor at equal shares).

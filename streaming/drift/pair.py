@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from streaming.models.profile import ColumnProfile, Counts
 
@@ -27,17 +28,17 @@ class Pair:
         """Align the counts; those of bins that the profile does not have are of values it does not know."""
         return cls(profile, aligned(profile, profile.counts), aligned(profile, window))
 
-    @property
+    @cached_property
     def n(self) -> int:
         """Rows of the reference."""
         return sum(self.reference)
 
-    @property
+    @cached_property
     def m(self) -> int:
         """Rows of the window."""
         return sum(self.window)
 
-    @property
+    @cached_property
     def values(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """The bins of values alone, the reference's and the window's."""
         return self.reference[:-SPECIAL], self.window[:-SPECIAL]

@@ -1,0 +1,120 @@
+"""How often drift detection alarms when nothing has moved, and how soon it finds what has.
+
+Made-up tables of 20, 30 and 50 columns are judged by the real code, from counts. Every few windows have a reference of
+their own, so that its noise is in the rates too. ``make bench-drift`` runs it and writes build/bench/drift.json.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+import typer
+from rich.console import Console
+from rich.progress import Progress, TaskID, TextColumn, TimeElapsedColumn
+
+from benchmarks.drift.alarms import Alarms, Setup, false_alarms
+from benchmarks.drift.columns import Plan, columns
+from benchmarks.drift.power import REFERENCE_WINDOWS, Found, calibrate, compare
+from benchmarks.drift.report import Results, passed, show, write
+
+SIZES = (500, 1_000, 5_000, 20_000)
+COLUMNS = 30
+ONCE = 20_000
+"""Rows of a reference without windows of its own."""
+ALIKE = (0.0005, 0.02, 0.1)
+"""How alike the rows of a window are, where they are."""
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How much is drawn."""
+
+    windows: int = 5_000
+    alike: int = 1_000
+    groups: int = 20
+    calibration: int = 45_000
+
+
+QUICK = Effort(500, 200, 5, 9_000)
+
+
+@dataclass
+class Bench:
+    """The run: what it draws with, where it says how far it is, and what it has found."""
+
+    effort: Effort
+    rng: np.random.Generator
+    progress: Progress
+    results: Results = field(default_factory=Results)
+
+    def alarms(self, setup: Setup, number: int = COLUMNS, ask: bool = True) -> Alarms:
+        """Return the false alarms of one set-up."""
+        found = Alarms()
+        task = self.progress.add_task(f"{setup.name}, {number} columns, {setup.rows:,} rows", total=setup.windows)
+        for found in false_alarms(setup, columns(number), self.rng, ask):
+            self.progress.update(task, completed=found.windows)
+        self.progress.remove_task(task)
+        return found
+
+    def still(self) -> None:
+        """Windows that are pure chance, with and without the reference's own windows."""
+        for rows in SIZES:
+            once = Setup("one reference", rows, Plan(ONCE), 1, self.effort.windows)
+            known = Setup(
+                "30 windows", rows, Plan(REFERENCE_WINDOWS * rows, REFERENCE_WINDOWS), 10, self.effort.windows
+            )
+            for setup in (once, known):
+                self.results.still.append((setup, COLUMNS, self.alarms(setup)))
+        for number in (20, 50):
+            setup = Setup("one reference", 1_000, Plan(ONCE), 1, self.effort.windows)
+            self.results.still.append((setup, number, self.alarms(setup, number)))
+
+    def alike(self) -> None:
+        """Windows whose rows are alike, with what the reference's windows tell and without."""
+        for r in ALIKE:
+            for rows in SIZES:
+                plan = Plan(REFERENCE_WINDOWS * rows, REFERENCE_WINDOWS, r)
+                setup = Setup(f"alike, r={r}", rows, plan, 10, self.effort.alike)
+                few = Setup(f"alike, r={r}", rows, plan, 10, self.effort.alike // 5)
+                self.results.alike.append((setup, self.alarms(setup), self.alarms(few, ask=False)))
+
+    def power(self) -> None:
+        """Movements, found by all rules on the same windows."""
+        table = columns(COLUMNS)
+        for rows in SIZES:
+            rate = next(a.rate for s, n, a in self.results.still if (s.name, s.rows) == ("30 windows", rows))
+            task = self.progress.add_task(f"movements, {rows:,} rows", total=self.effort.groups)
+            limits = calibrate(rows, table, max(rate, 1 / self.effort.windows), self.effort.calibration, self.rng)
+            self.results.power[rows] = self._last(compare(rows, table, limits, self.effort.groups, self.rng), task)
+            self.progress.remove_task(task)
+
+    def _last(self, steps: Iterator[dict[str, Found]], task: TaskID) -> dict[str, Found]:
+        last: dict[str, Found] = {}
+        for found in steps:
+            self.progress.advance(task)
+            last = found
+        return last
+
+
+def main(quick: bool = False, seed: int = 6) -> None:
+    """Draw, judge, print and write build/bench/drift.json; ends with 1 if what it should show does not hold."""
+    console, began = Console(), time.monotonic()
+    with Progress(
+        TextColumn("{task.description}"), *Progress.get_default_columns()[1:3], TimeElapsedColumn()
+    ) as progress:
+        bench = Bench(QUICK if quick else Effort(), np.random.default_rng(seed), progress)
+        bench.still()
+        bench.alike()
+        bench.power()
+    show(bench.results, console)
+    write(bench.results, {"seed": seed, "quick": quick, "seconds": round(time.monotonic() - began)})
+    if not quick and not passed(bench.results):
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,108 @@
+"""How often windows without drift signal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+from benchmarks.drift.columns import STILL, Column, Ints, Plan, Reference, as_counts, cells, draw_reference
+from streaming.drift.decision import Judge, Rules, WindowCounts
+from streaming.drift.states import State
+from streaming.models.profile import ReferenceProfile
+
+INVALID = 0.004
+"""The share of dead letters, under what the rules allow."""
+VARIES = 0.2
+"""How much windows' rows vary: the standard deviation of their logarithm."""
+
+
+@dataclass(frozen=True)
+class Setup:
+    """Windows of about ``rows`` rows; ``running`` of them are judged by one reference, then another is drawn."""
+
+    name: str
+    rows: int
+    plan: Plan
+    running: int
+    windows: int
+
+
+@dataclass
+class Alarms:
+    """What was counted. Windows that were too small to say anything are no part of ``windows``."""
+
+    windows: int = 0
+    signals: int = 0
+    drifts: int = 0
+    insufficient: int = 0
+
+    @property
+    def rate(self) -> float:
+        return self.signals / max(self.windows, 1)
+
+    @property
+    def upper(self) -> float:
+        """The one-sided 95 % bound by Clopper and Pearson."""
+        return float(stats.beta.ppf(0.95, self.signals + 1, self.windows - self.signals))
+
+    def record(self, setup: Setup) -> dict[str, Any]:
+        return {
+            "setup": setup.name,
+            "rows": setup.rows,
+            **asdict(self),
+            "rate": round(self.rate, 5),
+            "upper": round(self.upper, 5),
+            "drift_rate": round(self.drifts / max(self.windows, 1), 5),
+            "insufficient_share": round(self.insufficient / max(self.windows + self.insufficient, 1), 5),
+        }
+
+
+def profile_of(references: list[Reference], plan: Plan) -> ReferenceProfile:
+    return ReferenceProfile(tuple(one.profile for one in references), plan.rows)
+
+
+def draw(one: Reference, sizes: Ints, rng: np.random.Generator, r: float = 0.0) -> Ints:
+    """Draw a column's counts in windows of these sizes."""
+    level = rng.standard_normal(len(sizes)) if r else None
+    return rng.multinomial(sizes, cells(one.column, one.edges, STILL, level, r))
+
+
+def windows_of(references: list[Reference], drawn: list[Ints], invalid: Ints) -> Iterator[WindowCounts]:
+    """Yield what a job would have counted; the minutes are made up."""
+    for place, (rows, *counts) in enumerate(zip(drawn[0].sum(axis=1), *drawn, strict=True)):
+        columns = tuple(as_counts(one.profile, row) for one, row in zip(references, counts, strict=True))
+        yield WindowCounts(60.0 * place, 60.0 * (place + 1), int(rows), int(invalid[place]), columns)
+
+
+def sizes_of(setup: Setup, least: int, rng: np.random.Generator) -> Ints:
+    """Draw windows' rows; the smallest that are judged at all do not vary."""
+    if setup.rows <= least:
+        return np.full(setup.running, setup.rows)
+    return (setup.rows * np.exp(VARIES * rng.standard_normal(setup.running))).astype(np.int64)
+
+
+def false_alarms(
+    setup: Setup, table: tuple[Column, ...], rng: np.random.Generator, ask: bool = True
+) -> Iterator[Alarms]:
+    """Yield the counts after each reference; ``ask`` the reference's windows how much windows differ, or do not."""
+    found, rules = Alarms(), Rules()
+    while found.windows < setup.windows:
+        references = [draw_reference(column, rng, setup.plan) for column in table]
+        sizes = sizes_of(setup, rules.column.min_rows, rng)
+        drawn = [draw(one, sizes, rng, setup.plan.r) for one in references]
+        if not ask:
+            references = [replace(one, profile=replace(one.profile, windows=())) for one in references]
+        judge = Judge(profile_of(references, setup.plan), rules)
+        for window in windows_of(references, drawn, rng.binomial(sizes, INVALID)):
+            verdicts = judge.judge(window)
+            if all(one.state is State.INSUFFICIENT for one in verdicts[:-1]):
+                found.insufficient += 1
+                continue
+            found.windows += 1
+            found.signals += any(one.signal for one in verdicts)
+            found.drifts += any(one.state is State.DRIFT for one in verdicts)
+        yield found
