@@ -9,9 +9,8 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from jobs.dlq_display import text_of
-from streaming.drift.page.sections import p_value
 from streaming.drift.report.facts import DEAD_LETTERS, ColumnReport, Report, VersionReport
-from streaming.drift.report.sentences import NO_MORE, day, differs_by_chance, listed
+from streaming.drift.report.sentences import NO_MORE, day, differs_by_chance, listed, p_value
 from streaming.drift.states import State
 from streaming.words import plural
 

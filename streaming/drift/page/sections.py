@@ -9,7 +9,7 @@ from streaming.drift.page.columns import badge, calm_column, moved_column, size
 from streaming.drift.page.prose import prose
 from streaming.drift.page.strip import days, legend, states, strip
 from streaming.drift.report.facts import ColumnReport, VersionReport, WindowFacts
-from streaming.drift.report.sentences import day, movement
+from streaming.drift.report.sentences import day, movement, p_value
 from streaming.drift.states import State
 from streaming.page.markup import Element, tag
 from streaming.page.parts import fact, section
@@ -73,15 +73,6 @@ def _first(report: VersionReport) -> Element | None:
     ]
     table = tag("table", tag("thead", head), tag("tbody", rows))
     return section("What moved first", tag("p", lead), tag("div", table, class_="wide order"))
-
-
-def p_value(value: float) -> str:
-    """Return a probability as people read it.
-
-    >>> p_value(0.03217), p_value(1e-9), p_value(1.0)
-    ('0.032', 'below 0.0001', '1')
-    """
-    return f"{value:.2g}" if value >= 0.0001 else "below 0.0001"
 
 
 def _windows(report: VersionReport) -> Element:

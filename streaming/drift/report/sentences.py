@@ -34,6 +34,15 @@ def day(time: str) -> str:
     return date if clock == "00:00" else f"{date} {clock}"
 
 
+def p_value(value: float) -> str:
+    """Return a probability as people read it.
+
+    >>> p_value(0.03217), p_value(1e-9), p_value(1.0)
+    ('0.032', 'below 0.0001', '1')
+    """
+    return f"{value:.2g}" if value >= 0.0001 else "below 0.0001"
+
+
 def movement(name: str, cause: str) -> str:
     """Return a cause as a sentence about its column.
 
