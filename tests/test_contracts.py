@@ -10,11 +10,16 @@ import pytest
 from jsonschema import Draft202012Validator
 from pyspark.sql.types import ArrayType, DataType, DoubleType, LongType, StringType
 
-from schemas import dead_letter, prediction
+from schemas import dead_letter, drift, prediction
 from schemas.dead_letter import Reason
 from streaming.delivery import headers
 from streaming.delivery.envelope import Stamp
+from streaming.drift.decision import Judge, Rules
+from streaming.drift.measures import statistic_records, summary_record
+from streaming.drift.states import Severity, State
+from streaming.models.profile import ReferenceProfile
 from streaming.models.ref import ModelVersion
+from tests.support.drifts import categorical, numeric, window
 
 FOLDER = Path(__file__).resolve().parents[1] / "schemas" / "contracts"
 CONTRACTS: dict[str, dict[str, Any]] = {path.stem: json.loads(path.read_text()) for path in FOLDER.glob("*.json")}
@@ -90,3 +95,41 @@ def test_the_headers_of_every_dead_letter_keep_their_contract(reason: Reason, fi
     made = headers.rejected([("mine", b"1")], reason.value + field, POSITION, "penstock", STAMP)
     Draft202012Validator(CONTRACTS["dead_letter_headers"]).validate(as_text(made))
     assert as_text(made)["mine"] == "1"
+
+
+def test_the_drift_states_statistics_and_severities_are_the_enumerations() -> None:
+    statistic, summary = (CONTRACTS[name]["properties"] for name in ("drift_statistic", "drift_summary"))
+    columns = summary["columns"]["items"]["properties"]
+    assert statistic["statistic"]["enum"] == [one.value for one in drift.Statistic]
+    for states in (statistic["state"], summary["state"], columns["state"]):
+        assert states["enum"] == [state.value for state in State]
+    assert columns["severity"]["enum"] == [severity.value for severity in Severity]
+
+
+@pytest.mark.parametrize("name", ["drift_statistic", "drift_summary"])
+def test_a_drift_record_has_every_field_and_no_other(name: str) -> None:
+    contract = CONTRACTS[name]
+    assert contract["additionalProperties"] is False
+    assert set(contract["required"]) == set(contract["properties"])
+    assert contract["properties"]["type"]["const"] == f"penstock.{name.replace('_', '.')}.v1"
+
+
+HOUR = drift.Window("features", "flights", 3, "2013-01-01T05:00:00.000Z", "2013-01-01T06:00:00.000Z")
+ROWS = {
+    "as the reference": ([100] * 5 + [20, 0, 0], [300, 200, 0, 0, 20]),
+    "moved": ([10, 10, 10, 10, 400, 90, 30, 0], [30, 200, 200, 30, 100]),
+    "too few": ([1] * 8, [5, 3, 0, 0, 0]),
+    "nothing": ([0] * 8, [0] * 5),
+}
+
+
+@pytest.mark.parametrize("rows", ROWS.values(), ids=list(ROWS))
+def test_every_drift_record_keeps_its_contract(rows: tuple[list[int], list[int]]) -> None:
+    profile = ReferenceProfile((numeric([900] * 5 + [180, 0, 0]), categorical([3_000, 2_000, 0, 0, 200], "c")), 5_200)
+    judge, counts = Judge(profile, Rules()), window(*rows, invalid=9)
+    for _ in range(2):
+        verdicts = judge.judge(counts)
+    summary = Draft202012Validator(CONTRACTS["drift_summary"])
+    summary.validate(json.loads(summary_record(HOUR, counts, verdicts, 4, "watermark").to_json()))
+    for record in statistic_records(HOUR, verdicts, 0.01):
+        Draft202012Validator(CONTRACTS["drift_statistic"]).validate(json.loads(record.to_json()))

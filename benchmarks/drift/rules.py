@@ -32,9 +32,8 @@ def jensen_shannon(reference: NDArray[Any], windows: NDArray[Any], base: float) 
     p, q = (np.delete(side, -3, axis=-1).astype(float) for side in (reference, windows))
     p, q = p / p.sum(), q / q.sum(axis=-1, keepdims=True)
     middle = (p + q) / 2
-    halves = sum(xlogy(side, side) - xlogy(side, np.where(middle > 0, middle, 1.0)) for side in (p, q))
-    distance: Floats = np.sqrt(np.maximum(halves.sum(axis=-1) / 2 / np.log(base), 0.0))
-    return distance
+    halves = [xlogy(side, side) - xlogy(side, np.where(middle > 0, middle, 1.0)) for side in (p, q)]
+    return np.asarray(np.sqrt(np.maximum((halves[0] + halves[1]).sum(axis=-1) / 2 / np.log(base), 0.0)))
 
 
 class Fine:
@@ -51,7 +50,7 @@ class Fine:
         self._spread = float(np.sqrt((self._shares * (self._values - mean) ** 2).sum()))
 
     def shares(self, move: Move) -> Floats:
-        return cells(self.column, self.cuts, move)[0]
+        return np.asarray(cells(self.column, self.cuts, move)[0])
 
     def bins(self, drawn: Ints) -> Ints:
         """Return the counts of the profile's bins."""

@@ -1,0 +1,172 @@
+"""What is published: every statistic with the value that chance exceeds at the nominal rate, and the words."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from schemas.drift import Statistic, SummaryRecord, Window
+from streaming.drift.decision import INVALID, Judge, Rules, Verdict
+from streaming.drift.dispersion import NONE, Dispersions
+from streaming.drift.measures import measures, statistic_records, summary_record
+from streaming.drift.pair import Pair
+from streaming.drift.words import bin_name, cause
+from streaming.models.profile import ColumnProfile, ReferenceProfile
+from tests.support.drifts import categorical, normal_shares, numeric, pair, window
+
+CHANCE = Dispersions(NONE, NONE, (NONE, NONE, NONE))
+SUBJECT = Window("app", "flights", 3, "2013-01-01T05:00:00.000Z", "2013-01-01T06:00:00.000Z")
+STILL = numeric([2_000] * 10 + [0, 0, 0])
+UP = [round(1_000 * share) for share in normal_shares(shift=0.5)]
+WITHOUT_LAW = {Statistic.WASSERSTEIN}
+ORDERED = {
+    Statistic.KOLMOGOROV_SMIRNOV,
+    Statistic.WASSERSTEIN,
+    Statistic.LEVEL_SHIFT,
+    Statistic.MEAN_SHIFT,
+    Statistic.MEDIAN_SHIFT,
+    Statistic.UPPER_SHIFT,
+}
+
+
+def verdict(one: Pair) -> Verdict:
+    return Verdict(one.profile.name, one.n, one.m, pair=one, known=CHANCE)
+
+
+def judged(profile: ColumnProfile, row: list[int], rules: Rules | None = None, invalid: int = 0) -> list[Verdict]:
+    return Judge(ReferenceProfile((profile,), 1), rules or Rules()).judge(window(row, invalid=invalid))
+
+
+@pytest.mark.parametrize("make", [numeric, categorical], ids=["numeric", "categorical"])
+def test_every_statistic_that_the_kind_has_is_there_once(make: type) -> None:
+    row = [100] * 10 + [5, 5, 5]
+    found = [one.statistic for one in measures(verdict(pair(make([2_000] * 10 + [9, 9, 9]), row)), 0.01)]
+    every = set(Statistic) - {Statistic.INVALID_RATE} - (set() if make is numeric else ORDERED)
+    assert len(found) == len(set(found))
+    assert set(found) == every
+
+
+@pytest.mark.parametrize("rows", [500, 4_000])
+def test_thresholds_are_exceeded_at_about_the_nominal_rate(rows: int) -> None:
+    rng, chance, times = np.random.default_rng(rows), 0.05, 600
+    shares = normal_shares(nulls=0.05, unseen=0.03)
+    beyond = dict.fromkeys(Statistic, 0)
+    for before, now in zip(rng.multinomial(8_000, shares, times), rng.multinomial(rows, shares, times), strict=True):
+        for one in measures(verdict(pair(numeric(list(map(int, before))), now)), chance):
+            above = one.threshold is not None and one.value is not None and abs(one.value) > one.threshold
+            beyond[one.statistic] += above
+            if one.p_value is not None and one.statistic not in (Statistic.NULL_RATE, Statistic.UNSEEN_RATE):
+                # To first order, statistics of one family share their law; theirs is the same answer but at the edge.
+                assert above is (one.p_value < chance) or 0.02 < one.p_value < 0.12, one
+    rates = {statistic: count / times for statistic, count in beyond.items()}
+    assert {name for name in Statistic if rates[name] > 0.085} == set()
+    # Rates are told of one side alone; Kolmogorov's law is wide where values are binned.
+    exact = [Statistic.PSI, Statistic.CHI_SQUARE, Statistic.JENSEN_SHANNON, Statistic.HELLINGER, Statistic.LEVEL_SHIFT]
+    assert [rates[name] for name in exact] == pytest.approx([chance] * len(exact), abs=0.03)
+
+
+def test_less_chance_is_a_higher_threshold() -> None:
+    one = verdict(pair(STILL, [100] * 10 + [0, 0, 0]))
+    for wide, narrow in zip(measures(one, 0.05), measures(one, 0.001), strict=True):
+        if wide.threshold is not None and wide.statistic not in (Statistic.NON_FINITE_RATE, Statistic.UNSEEN_RATE):
+            assert narrow.threshold is not None
+            assert narrow.threshold >= wide.threshold
+
+
+def test_a_window_without_values_has_no_statistic_of_them() -> None:
+    found = {one.statistic for one in measures(verdict(pair(STILL, [0] * 10 + [900, 0, 0])), 0.01)}
+    assert found.isdisjoint(ORDERED)
+    assert Statistic.NULL_RATE in found
+
+
+def test_statistics_without_a_law_have_neither_threshold_nor_p_value() -> None:
+    for one in measures(verdict(pair(STILL, [100] * 10 + [0, 0, 0])), 0.01):
+        assert (one.threshold is None) is (one.statistic in WITHOUT_LAW)
+        assert (one.p_value is None) is (one.statistic in WITHOUT_LAW)
+
+
+def test_the_chance_of_a_record_is_shared_by_the_columns() -> None:
+    verdicts = judged(STILL, [100] * 10 + [0, 0, 0])
+    records = list(statistic_records(SUBJECT, verdicts, 0.01))
+    alone = {one.statistic: one.threshold for one in measures(verdicts[0], 0.01 / 2)}
+    assert {one.statistic: one.threshold for one in records if one.column == "x"} == alone
+    assert [one.statistic for one in records if one.column == INVALID] == [Statistic.INVALID_RATE]
+    assert len({one.id for one in records}) == len(records)
+
+
+def test_the_summary_names_the_first_mover_first_and_keeps_the_counts() -> None:
+    columns = tuple(replace(STILL, name=name) for name in ("late", "early", "still"))
+    judge, still = Judge(ReferenceProfile(columns, 20_000), Rules()), [100] * 10 + [0, 0, 0]
+    judge.judge(window(still, UP, still))
+    counts = window(UP, UP, still, start=60.0, invalid=3)
+    record = summary_record(SUBJECT, counts, judge.judge(counts), 7, "idle")
+    assert record.moved == ("early", "late")
+    assert record.state == "drift"
+    assert [column.state for column in record.columns] == ["warning", "drift", "stable", "stable"]
+    assert record.cause.startswith("early: level rose by 0.")
+    assert record.cause.endswith(", and 1 more")
+    assert (record.rows, record.invalid, record.late, record.closed_by) == (counts.rows, 3, 7, "idle")
+    assert record.columns[2].counts == {str(place): 100 for place in range(10)}
+    assert record.columns[0].since == "1970-01-01T00:01:00.000Z"
+
+
+@pytest.mark.parametrize(
+    ("row", "cause"), [([100] * 10 + [0, 0, 0], "2 columns are as the reference"), ([1] * 10 + [0, 0, 0], "too few")]
+)
+def test_a_window_that_says_nothing_says_so(row: list[int], cause: str) -> None:
+    record = summary_record(SUBJECT, window(row), judged(STILL, row), 0, "watermark")
+    assert record.moved == ()
+    assert record.cause.startswith(cause)
+
+
+def test_a_summary_is_read_as_it_was_written() -> None:
+    record = summary_record(SUBJECT, window([100] * 13), judged(STILL, [100] * 13), 0, "end")
+    assert SummaryRecord.from_dict(json.loads(record.to_json())) == record
+
+
+@pytest.mark.parametrize(
+    ("profile", "row", "words"),
+    [
+        (STILL, [100] * 10 + [0, 0, 0], "as the reference, within chance"),
+        (STILL, [10] * 10 + [0, 0, 0], "100 rows are too few to say"),
+        (STILL, UP, "level rose by 0.48 standard deviations"),
+        (STILL, [*UP[9::-1], 0, 0, 0], "level fell by 0.48 standard deviations"),
+        (STILL, [95] * 10 + [50, 0, 0], "null: 5.0% of rows, 0.0% in the reference"),
+        (STILL, [95] * 10 + [0, 50, 0], "not finite: 5.0% of rows, 0.0% in the reference"),
+        (categorical([9_000, 9_000, 0, 0, 0]), [480, 480, 0, 0, 40], "a value the model was not shown: 4.0% of rows"),
+        (categorical([9_000, 9_000, 0, 0, 0]), [800, 200, 0, 0, 0], "shape: c0: 50.0% to 80.0% of rows"),
+        (STILL, [0, 200] + [100] * 8 + [0, 0, 0], "shape: below 1: 10.0% to 0.0% of rows"),
+    ],
+)
+def test_a_verdict_says_in_words_what_moved(profile: ColumnProfile, row: list[int], words: str) -> None:
+    assert cause(judged(profile, row)[0]).startswith(words)
+
+
+def test_dead_letters_are_said_as_a_share() -> None:
+    assert cause(judged(STILL, [100] * 10 + [0, 0, 0], invalid=250)[1]) == "20.0% of rows became dead letters"
+
+
+def test_a_drift_that_pauses_says_that_it_is_not_over() -> None:
+    judge = Judge(ReferenceProfile((STILL,), 20_000), Rules())
+    rows = [UP, UP, [100] * 10 + [0, 0, 0]]
+    last = [judge.judge(window(row, start=60.0 * place)) for place, row in enumerate(rows)][-1][0]
+    assert cause(last) == "as the reference in this window, but not yet for long enough"
+
+
+@pytest.mark.parametrize(
+    ("one", "names"),
+    [
+        (
+            pair(numeric([1, 1, 1, 0, 0, 0]), [1, 0, 0, 0, 0, 0]),
+            ["below 1", "1 to 2", "from 2", "null", "not finite", "other"],
+        ),
+        (pair(numeric([1, 0, 0, 0]), [1, 0, 0, 0]), ["any value", "null", "not finite", "other"]),
+        (pair(categorical([1, 1, 0, 0, 0]), [1, 0, 0, 0, 0]), ["c0", "c1", "null", "not finite", "other"]),
+    ],
+    ids=["numeric", "one bin", "categorical"],
+)
+def test_every_bin_has_a_name(one: Pair, names: list[str]) -> None:
+    assert [bin_name(one, place) for place in range(len(names))] == names
