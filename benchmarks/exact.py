@@ -114,7 +114,7 @@ class Setting:
 def run_exact(setting: Setting, name: str, meter: Meter) -> None:
     with scoring_job(setting.settings(name), StopRequest(None), submitted=False) as job:
         SparkSession.builder.getOrCreate().streams.addListener(meter)
-        threading.Thread(target=_stop_when_done, args=(lambda: meter.rows(name), setting.events, job.stop)).start()
+        threading.Thread(target=stop_when_done, args=(lambda: meter.rows(name), setting.events, job.stop)).start()
         job.run()
 
 
@@ -164,10 +164,11 @@ def _drain(setting: Setting, settings: Settings, rows: DataFrame, spark: SparkSe
     spark.streams.addListener(meter)
     options = {**spark_options(settings.kafka), "kafka.acks": "all", "checkpointLocation": settings.checkpoint}
     query = rows.writeStream.queryName(name).format("kafka").options(**options).start()
-    _stop_when_done(lambda: meter.rows(name), setting.events, query.stop)
+    stop_when_done(lambda: meter.rows(name), setting.events, query.stop)
 
 
-def _stop_when_done(rows: Callable[[], int], wanted: int, stop: Callable[[], None]) -> None:
+def stop_when_done(rows: Callable[[], int], wanted: int, stop: Callable[[], None]) -> None:
+    """Stop a query when it has had all rows, or ten minutes are over."""
     deadline = time.monotonic() + 600
     while rows() < wanted and time.monotonic() < deadline:
         time.sleep(0.05)
