@@ -13,7 +13,7 @@ UV_VERSION := 0.13.8
 UV_FLAGS := --universal --python-version 3.10 --quiet --generate-hashes --no-emit-index-url --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check chaos soak bench-exact bench-batch bundle bundle-env lock clean
+.PHONY: help setup demo test check chaos soak bench-exact bench-batch bench-drift bundle bundle-env lock clean
 
 help:  ## Show this list
 	@echo "Penstock: score a Kafka stream with a registry model, and swap it while the stream runs."
@@ -45,6 +45,9 @@ bench-exact: setup  ## Measure the exact engine beside Spark's own Kafka sink
 
 bench-batch: setup  ## Measure batch scoring beside PipelineModel.transform and mlflow's spark_udf
 	$(VENV)/python -m benchmarks.batch
+
+bench-drift: setup  ## Simulate drift detection: false alarms, and movements found, beside other rules
+	$(VENV)/python -m benchmarks.drift
 
 soak: setup  ## See whether a long-running job grows, swapping every minute (MINUTES=20 RATE=200)
 	@$(VENV)/python -m benchmarks.soak --minutes $(MINUTES) --rate $(RATE)
