@@ -49,8 +49,13 @@ def _shapes(pair: Pair, known: Dispersion, chance: float) -> Iterator[Measure]:
     sides, scatter = (pair.reference, pair.window), known.scatter(pair.n, pair.m)
     value, bins = st.chi_square(*sides)
     stretch = scatter / NONE.scatter(pair.n, pair.m)
-    p_value = tails.chi_square(value / stretch, bins) if bins else 1.0
-    limit = _chi_square_limit(bins, chance) * stretch if bins else 0.0
+    if known.windows:
+        # As in detection: the law of the one direction in which windows may scatter.
+        p_value = _two_sided(math.sqrt(value / stretch / bins), known) if bins else 1.0
+        limit = _limit(chance, known.windows) ** 2 * bins * stretch
+    else:
+        p_value = tails.chi_square(value, bins) if bins else 1.0
+        limit = _chi_square_limit(bins, chance) if bins else 0.0
     # To first order each of these is the chi-square statistic times a constant (Taylor at equal shares).
     index = limit * (1 / pair.n + 1 / pair.m)
     yield Measure(Statistic.CHI_SQUARE, value, limit, p_value)
@@ -66,19 +71,21 @@ def _ordered(pair: Pair, shape: Dispersion, level: Dispersion, chance: float) ->
     limit = _kolmogorov_limit(chance) / tails.stephens(size)
     yield Measure(Statistic.KOLMOGOROV_SMIRNOV, distance, limit, tails.kolmogorov(distance, size))
     yield Measure(Statistic.WASSERSTEIN, st.wasserstein(pair))
-    z_limit = _normal_limit(chance) * math.sqrt(scatter)
+    z_limit = _limit(chance, level.windows) * math.sqrt(scatter)
     shift, mean = level_shift(pair), st.mean_shift(pair)
-    yield Measure(Statistic.LEVEL_SHIFT, shift, z_limit, tails.normal(shift / math.sqrt(scatter)))
-    told = None if mean is None else tails.normal(mean / math.sqrt(scatter))
+    yield Measure(Statistic.LEVEL_SHIFT, shift, z_limit, _two_sided(shift / math.sqrt(scatter), level))
+    told = None if mean is None else _two_sided(mean / math.sqrt(scatter), level)
     yield Measure(Statistic.MEAN_SHIFT, mean, None if mean is None else z_limit, told)
-    yield Measure(Statistic.MEDIAN_SHIFT, *_quantile(pair, 0.5, scatter, chance))
-    yield Measure(Statistic.UPPER_SHIFT, *_quantile(pair, UPPER, scatter, chance))
+    yield Measure(Statistic.MEDIAN_SHIFT, *_quantile(pair, 0.5, level, chance))
+    yield Measure(Statistic.UPPER_SHIFT, *_quantile(pair, UPPER, level, chance))
 
 
-def _quantile(pair: Pair, share: float, scatter: float, chance: float) -> tuple[float | None, float, float | None]:
-    deviation = math.sqrt(share * (1 - share) * scatter)
+def _quantile(pair: Pair, share: float, known: Dispersion, chance: float) -> tuple[float | None, float, float | None]:
+    n, m = map(sum, pair.values)
+    deviation = math.sqrt(share * (1 - share) * known.scatter(n, m))
     value = st.quantile_shift(pair, share)
-    return value, _normal_limit(chance) * deviation, None if value is None else tails.normal(value / deviation)
+    p_value = None if value is None else _two_sided(value / deviation, known)
+    return value, _limit(chance, known.windows) * deviation, p_value
 
 
 def _rates(pair: Pair, known: Sequence[Dispersion], chance: float) -> Iterator[Measure]:
@@ -88,8 +95,8 @@ def _rates(pair: Pair, known: Sequence[Dispersion], chance: float) -> Iterator[M
         both = (before + now) / (pair.n + pair.m)
         deviation = math.sqrt(both * (1 - both) * dispersion.scatter(pair.n, pair.m))
         difference = now / pair.m - before / pair.n
-        p_value = tails.normal(difference / deviation) if deviation else 1.0
-        limit = before / pair.n + _normal_limit(chance) * deviation
+        p_value = _two_sided(difference / deviation, dispersion) if deviation else 1.0
+        limit = before / pair.n + _limit(chance, dispersion.windows) * deviation
         yield Measure(statistic, now / pair.m, limit, p_value)
 
 
@@ -98,9 +105,14 @@ def _chi_square_limit(bins: int, chance: float) -> float:
     return tails.inverse(lambda x: tails.chi_square(x, bins), chance)
 
 
+def _two_sided(z: float, known: Dispersion) -> float:
+    """Return the normal's tail, or Student's where the scatter was learnt from a few windows."""
+    return tails.student(z, known.windows - 1) if known.windows else tails.normal(z)
+
+
 @lru_cache(maxsize=1024)
-def _normal_limit(chance: float) -> float:
-    return tails.inverse(tails.normal, chance)
+def _limit(chance: float, windows: int) -> float:
+    return tails.inverse(lambda z: _two_sided(z, Dispersion(0.0, windows)), chance)
 
 
 @lru_cache(maxsize=1024)

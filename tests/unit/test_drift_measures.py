@@ -10,7 +10,7 @@ import pytest
 
 from schemas.drift import Statistic, SummaryRecord, Window
 from streaming.drift.decision import INVALID, Judge, Rules, Verdict
-from streaming.drift.dispersion import NONE, Dispersions
+from streaming.drift.dispersion import NONE, Dispersion, Dispersions
 from streaming.drift.measures import measures, statistic_records, summary_record
 from streaming.drift.pair import Pair
 from streaming.drift.words import bin_name, cause
@@ -74,6 +74,16 @@ def test_less_chance_is_a_higher_threshold() -> None:
         if wide.threshold is not None and wide.statistic not in (Statistic.NON_FINITE_RATE, Statistic.UNSEEN_RATE):
             assert narrow.threshold is not None
             assert narrow.threshold >= wide.threshold
+
+
+def test_where_windows_are_alike_thresholds_and_p_values_are_higher() -> None:
+    one, learnt = verdict(pair(STILL, UP)), Dispersion(0.001, 30)
+    known = replace(one, known=Dispersions(learnt, learnt, (learnt,) * 3))
+    for plain, wider in zip(measures(one, 0.01), measures(known, 0.01), strict=True):
+        if plain.threshold and plain.p_value is not None and wider.p_value is not None:
+            assert wider.threshold is not None
+            assert wider.threshold > plain.threshold
+            assert wider.p_value >= plain.p_value
 
 
 def test_a_window_without_values_has_no_statistic_of_them() -> None:
