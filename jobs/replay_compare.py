@@ -16,6 +16,7 @@ from streaming.adapters.kafka_outputs import KafkaOutputs
 from streaming.adapters.kafka_scan import KafkaScan
 from streaming.backtest.comparison import Comparison, compare
 from streaming.backtest.labels import read_labels
+from streaming.backtest.metrics import EVERY
 from streaming.backtest.options import Names, Options
 from streaming.backtest.paired import pair
 from streaming.backtest.report import write_report
@@ -54,6 +55,9 @@ def comparison_words(
     report: Path | None, against: Path | None, labels: Path | None, options: Options
 ) -> CompareWords | None:
     """Return the words, ``None`` if no comparison is asked for; raises ``ConfigurationError`` for half a question."""
+    names = [metric.name for metric in EVERY]
+    if options.metric and options.metric not in names:
+        raise ConfigurationError(f"--metric {options.metric} is none; there are {', '.join(names)}")
     if report is not None:
         return CompareWords(report, against, labels, options)
     if against is not None or labels is not None or options != Options():

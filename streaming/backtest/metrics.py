@@ -38,6 +38,11 @@ MACRO_F1 = Metric("macro_f1", "Macro F1", "F1, averaged over the classes")
 MAE = Metric("mae", "Mean absolute error", "mean distance of the prediction from the truth", False)
 RMSE = Metric("rmse", "Root mean squared error", "the same, with large errors weighing more", False)
 
+EVERY = (
+    ACCURACY, AUC, AVERAGE_PRECISION, PRECISION, RECALL, F1, LOG_LOSS, BRIER, MACRO_RECALL, MACRO_F1, MAE, RMSE,
+)  # fmt: skip
+"""All there are; which of them a comparison has depends on what the model predicts."""
+
 _SMALLEST = 1e-15
 """A probability below it counts as this much, or one event would make the log loss infinite."""
 
