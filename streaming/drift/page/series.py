@@ -38,8 +38,10 @@ def _across(windows: Sequence[WindowFacts], places: Sequence[int]) -> Axis:
     dates = {float(place): window.start for place, window in zip(places, windows, strict=True)}
     chosen = tuple(dates)[:: max(1, -(-len(dates) // 4))]
     whole = all(start[11:16] == "00:00" for start in dates.values())
-    last = float(max(places[-1], 1))
-    return Axis("start of the window (UTC)", 0.0, last, lambda place: _short(dates[place], whole=whole), chosen)
+    # Half a window more on both sides: the strip on top has each window around its place.
+    return Axis(
+        "start of the window (UTC)", -0.5, places[-1] + 0.5, lambda place: _short(dates[place], whole=whole), chosen
+    )
 
 
 def _up(column: ColumnReport, title: str) -> Axis:
@@ -82,10 +84,10 @@ def _root(point: Point | None) -> float:
 
 def _bounds(frame: Frame) -> Iterator[Element]:
     left, right = frame.x(frame.across.low), frame.x(frame.across.high)
-    for bound, word in ((MODERATE, "moderate"), (LARGE, "large")):
+    for bound, word, beside in ((MODERATE, "moderate", 11), (LARGE, "large", -3)):
         y = frame.y(sqrt(bound))
         yield tag("line", x1=left, x2=right, y1=y, y2=y, class_="bound")
-        yield tag("text", word, x=right, y=y - 3, text_anchor="end", class_="bound")
+        yield tag("text", word, x=right, y=y + beside, text_anchor="end", class_="bound")
 
 
 def _dots(frame: Frame, column: ColumnReport, places: Sequence[int]) -> Iterator[Element]:
