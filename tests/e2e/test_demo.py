@@ -76,6 +76,10 @@ def test_the_demonstration_swaps_under_load_and_accounts_for_every_event(
     assert summary["swap_seconds"] > 0
     assert all(part["predictions"] >= departures / 5 for part in summary["versions"].values())
     assert all(0.55 < part["auc"] < 0.9 for part in summary["versions"].values())
+    assert "temp" in summary["drift"]["v1"], "April is warmer than any day of the winter that v1 learnt from"
+    assert "hour" not in summary["drift"]["v1"]
+    assert "temp" in (folder / "build" / "demo" / "drift.html").read_text()
+    assert "build/demo/drift.html" in out
     assert "every event came out exactly once" in " ".join(out.split())
     assert "Traceback" not in err
     assert left_over(folder) == []
