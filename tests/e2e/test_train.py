@@ -13,8 +13,10 @@ from pyspark.sql import SparkSession
 
 from streaming.adapters.mlflow_registry import MlflowRegistry
 from streaming.local.processes import free_port
+from streaming.models import profile
 from streaming.models.cache import CachedModel
 from streaming.models.digest import tree_digest
+from streaming.models.profile import ReferenceProfile
 from streaming.models.reader import PackageReader
 from streaming.models.ref import ModelSelector
 from streaming.scoring.loader import SparkPipelineLoader
@@ -25,13 +27,27 @@ from tests.support.rides import ride_settings, rides
 PATIENCE = 300.0
 
 
+def configured(folder: Path) -> Path:
+    """Write rides and a configuration that trains on them; the model is named after the folder."""
+    rides().to_csv(folder / "rides.csv", index=False)
+    train = ride_settings(data="rides.csv").model_dump(mode="json", exclude_unset=True)
+    path = folder / "penstock.yaml"
+    path.write_text(yaml.safe_dump({"model": {"name": folder.name}, "train": train}))
+    return path
+
+
 @pytest.fixture
 def config(tmp_path: Path) -> Path:
-    rides().to_csv(tmp_path / "rides.csv", index=False)
-    train = ride_settings(data="rides.csv").model_dump(mode="json", exclude_unset=True)
-    path = tmp_path / "penstock.yaml"
-    path.write_text(yaml.safe_dump({"model": {"name": tmp_path.name}, "train": train}))
-    return path
+    return configured(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory, tracking_server: str) -> tuple[Path, str]:
+    """A configuration with which a first version was trained, and what that printed."""
+    path = configured(tmp_path_factory.mktemp("trained"))
+    done = train(path, tracking_server, "--alias", "champion", "--stage", "Production")
+    assert done.returncode == 0, done.stderr
+    return path, done.stdout + done.stderr
 
 
 def train(config: Path, tracking_uri: str, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -40,13 +56,11 @@ def train(config: Path, tracking_uri: str, *arguments: str) -> subprocess.Comple
 
 
 def test_a_users_own_file_becomes_a_version_that_passes_every_check(
-    config: Path, tracking_server: str, spark: SparkSession, tmp_path: Path
+    trained: tuple[Path, str], tracking_server: str, spark: SparkSession, tmp_path: Path
 ) -> None:
-    name = tmp_path.name
-    done = train(config, tracking_server, "--alias", "champion", "--stage", "Production")
-    assert done.returncode == 0, done.stderr
-    assert f"{name} v1, alias champion, stage Production" in " ".join(done.stdout.split())
-    assert "WARN" not in done.stdout + done.stderr
+    name, printed = trained[0].parent.name, trained[1]
+    assert f"{name} v1, alias champion, stage Production" in " ".join(printed.split())
+    assert "WARN" not in printed
 
     registry = MlflowRegistry(tracking_server, 10.0)
     version = registry.resolve(ModelSelector(name, "alias", "champion"))
@@ -103,3 +117,32 @@ def test_a_server_that_is_not_there_is_said_soon(config: Path) -> None:
     assert "Check model.tracking_uri" in " ".join(done.stderr.split())
     assert "Traceback" not in done.stderr
     assert time.monotonic() - began < 120
+
+
+def test_a_version_without_a_reference_gets_one_by_a_baseline(
+    trained: tuple[Path, str], tracking_server: str, tmp_path: Path
+) -> None:
+    config = trained[0]
+    name = config.parent.name
+    arguments = ["--in", "rides.csv", "--model-version", "1", "--alias", "watched"]
+    names = ["--set", "event.id=ride", "--set", "event.time=at", "--set", "drift.window_seconds=3600"]
+    done = penstock(
+        "drift", "baseline", "--config", str(config), *arguments, *names,
+        cwd=config.parent, extra={"MLFLOW_TRACKING_URI": tracking_server}, timeout=PATIENCE,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert f"Registered {name} v2 with a reference profile, alias watched." in done.stdout
+    registry = MlflowRegistry(tracking_server, 10.0)
+    version = registry.resolve(ModelSelector(name, "alias", "watched"))
+    target = tmp_path / "downloaded"
+    target.mkdir()
+    registry.download(version, target)
+    assert version.tags["penstock.baseline_of"] == "1"
+    assert version.tags["penstock.digest"] == tree_digest(target)
+    made = ReferenceProfile.from_json((target / profile.PATH).read_text())
+    assert (made.rows, made.window_seconds) == (400, 3600)
+    columns = {column.name: column for column in made.columns}
+    assert set(columns) == {"km", "seats", "humidity", "city", "sky", "prediction", "confidence"}
+    assert len(columns["km"].windows) == 7, "400 minutes are seven hours, the last not whole"
+    assert columns["prediction"].edges == (1.0,)
+    assert columns["humidity"].counts[profile.NULL_BIN] == 58
