@@ -81,7 +81,7 @@ class DriftQuery:
 
     def _start(self, *, once: bool = False) -> StreamingQuery:
         with self._lock:
-            self._monitor.restore()
+            self._monitor.restore(self._now())
         self._problem = None
         settings, on = self._on.settings, self._on
         options = {
@@ -115,8 +115,10 @@ class DriftQuery:
         try:
             # awaitTermination raises the query's failure.
             while not stopping.is_set() and not query.awaitTermination(_POLL_SECONDS):  # type: ignore[arg-type]
-                with self._lock:
-                    self._tell(self._monitor.wait(self._now()))
+                # While a batch is read, time passes without anybody being silent.
+                if not query.status["isTriggerActive"]:
+                    with self._lock:
+                        self._tell(self._monitor.wait(self._now()))
         finally:
             query.stop()
 

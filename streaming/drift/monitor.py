@@ -78,15 +78,15 @@ class Monitor:
         self._memory: dict[int, dict[str, Memory]] = {}
         self.batch = -1
 
-    def restore(self) -> None:
-        """Begin where the last state ends, or anew."""
+    def restore(self, now: int) -> None:
+        """Begin where the last state ends, or anew, at ``now`` (epoch milliseconds)."""
         self.book, self._judges, self._memory = WindowBook(self._subject.shape), {}, {}
         self.batch = -1
         kept = self._store.load()
         if kept is None:
             return
         self.batch, state = kept[0], json.loads(kept[1])
-        self.book.restore(state["book"])
+        self.book.restore(state["book"], now)
         self._memory = {
             int(version): {name: Memory(**memory) for name, memory in columns.items()}
             for version, columns in state["memory"].items()

@@ -179,13 +179,15 @@ class WindowBook:
             "shape": [self._shape.length, self._shape.slide],
             "tiles": tiles,
             "latest": self._latest,
-            "arrived": self._arrived,
             "closed_until": self._closed_until,
             "late": self._late,
         }
 
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """Take up a state; raises ``ValueError`` if its windows have another length or slide."""
+    def restore(self, state: Mapping[str, Any], now: int) -> None:
+        """Take up a state at ``now``; raises ``ValueError`` if its windows have another length or slide.
+
+        Nobody was listening meanwhile, so no partition has been silent.
+        """
         if state["shape"] != [self._shape.length, self._shape.slide]:
             raise ValueError("the state's windows have another length or slide")
         self._tiles = {
@@ -194,5 +196,6 @@ class WindowBook:
             )
             for tile in state["tiles"]
         }
-        self._latest, self._arrived = dict(state["latest"]), dict(state["arrived"])
+        self._latest = dict(state["latest"])
+        self._arrived = dict.fromkeys(self._latest, now)
         self._closed_until, self._late = state["closed_until"], state["late"]

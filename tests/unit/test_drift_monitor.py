@@ -54,7 +54,7 @@ class Store:
 def a_monitor(sink: Sink, store: Store, profile: ReferenceProfile | None = PROFILE) -> Monitor:
     subject = Subject("app", "flights", Shape(HOUR, HOUR, 0, 60_000), Rules())
     monitor = Monitor(subject, lambda version: profile, sink, store)
-    monitor.restore()
+    monitor.restore(NOW)
     return monitor
 
 
@@ -108,7 +108,7 @@ def test_a_batch_whose_windows_could_not_be_published_is_taken_again_with_the_sa
     with pytest.raises(BrokerUnavailableError):
         monitor.take(1, [an_hour(1)], NOW)
     sink.broken = False
-    monitor.restore()
+    monitor.restore(NOW)
     assert not monitor.counted(1)
     monitor.take(1, [an_hour(1)], NOW)
     monitor.take(2, [an_hour(2)], NOW)

@@ -107,15 +107,25 @@ def test_the_state_survives_its_json() -> None:
     first, second = WindowBook(SLIDING), WindowBook(SLIDING)
     first.add([a_row(1), a_row(33, version=2)], NOW)
     first.close(NOW)
-    second.restore(json.loads(json.dumps(first.to_dict())))
+    second.restore(json.loads(json.dumps(first.to_dict())), NOW)
     for book in (first, second):
         book.add([a_row(44)], NOW)
     assert first.close_all() == second.close_all()
 
 
+def test_the_time_that_nobody_listened_closes_nothing() -> None:
+    before, after = WindowBook(TUMBLING), WindowBook(TUMBLING)
+    before.add([a_row(5)], NOW)
+    down = 300 * MINUTE
+    after.restore(before.to_dict(), NOW + down)
+    assert after.close(NOW + down) == []
+    after.add([a_row(6)], NOW + down)
+    assert [(one.counts.rows, one.late) for one in after.close(NOW + down + 6 * MINUTE)] == [(2, 0)]
+
+
 def test_a_state_of_other_windows_is_refused() -> None:
     with pytest.raises(ValueError, match="another length or slide"):
-        WindowBook(TUMBLING).restore(WindowBook(SLIDING).to_dict())
+        WindowBook(TUMBLING).restore(WindowBook(SLIDING).to_dict(), NOW)
 
 
 def test_windows_that_are_no_sum_of_slides_are_refused() -> None:
