@@ -15,8 +15,10 @@ from jobs.session import session
 from jobs.setup import jars
 from jobs.stopping import StopRequest, children_ignore_signals
 from streaming.adapters.kafka import KafkaAdmin
+from streaming.errors import ConfigurationError
 from streaming.operations.drift_metrics import DriftMetrics
 from streaming.settings import Settings
+from streaming.settings_drift import DriftSettings
 
 HOME = Path(".penstock")
 SPARK_LOG = HOME / "drift-spark.log"
@@ -41,8 +43,8 @@ def run(config: Path | None, overrides: Sequence[str], *, once: bool) -> None:
 
 def _watch(settings: Settings, stopping: StopRequest, stack: ExitStack, *, once: bool) -> None:
     metrics = DriftMetrics()
-    if settings.drift.metrics_port is not None and not once:
-        metrics.serve(settings.drift.metrics_host, settings.drift.metrics_port)
+    if not once:
+        _serve(metrics, settings.drift)
     started = session(
         settings, f"{settings.application}-drift", SPARK_LOG, lambda: map(Path, jars(HOME).connector_jars())
     )
@@ -54,6 +56,18 @@ def _watch(settings: Settings, stopping: StopRequest, stack: ExitStack, *, once:
         query.run_once()
     else:
         query.run(stopping.asked)
+
+
+def _serve(metrics: DriftMetrics, drift: DriftSettings) -> None:
+    if drift.metrics_port is None:
+        return
+    try:
+        metrics.serve(drift.metrics_host, drift.metrics_port)
+    except OSError as problem:
+        raise ConfigurationError(
+            f"{drift.metrics_host}:{drift.metrics_port} cannot be listened on ({problem}); set drift.metrics_port to"
+            " another port, or to null for no endpoint"
+        ) from problem
 
 
 if __name__ == "__main__":
