@@ -101,8 +101,7 @@ def _level(pair: Pair, known: Dispersion) -> Iterator[Finding]:
     way = (shift > 0) - (shift < 0)
     learnt = known.learnt(n, m)
     if learnt > _LITTLE:
-        # Welch's degrees: only the part of the scatter that is learnt is uncertain.
-        yield Finding("level", tails.student(z, (known.windows - 1) / learnt**2), way)
+        yield Finding("level", tails.student(z, known.degrees(learnt)), way)
         return
     skewness *= (n - m) / math.sqrt(n * m * (n + m))
     yield Finding("level", min(1.0, 2 * tails.skewed(abs(z), math.copysign(skewness, skewness * z))), way)
@@ -113,20 +112,26 @@ def _shape(pair: Pair, known: Dispersion) -> Iterator[Finding]:
     value, bins = chi_square(*sides)
     if not bins:
         return
-    # FOUNDER'S NOTE to helper A (19:35, remove when read): with windows known but extra ~ 0 (flights' dest, distance in
-    # weekly windows) a t law of K - 1 degrees threw away p = 1e-16. So the law is blended by the share of the scatter
-    # that is learnt; please keep that property (extra 0 => the law of chance exactly) and calibrate around it.
-    learnt = known.learnt(pair.n, pair.m)
-    if learnt > _LITTLE:
-        # Windows scatter in directions that nobody knows, at worst all of what is learnt in a single one: these are
-        # Satterthwaite's degrees of such a sum. What is learnt is uncertain too, hence F's law and not chi-square's.
-        relative = value / bins * inverse_size(pair.n, pair.m) / known.scatter(pair.n, pair.m)
-        degrees = bins**2 / ((1 - learnt + learnt * bins) ** 2 + (bins - 1) * (1 - learnt) ** 2)
-        rest = (known.windows - 1) / learnt**2
-        yield Finding("shape", tails.beta_at_most(rest / (rest + degrees * relative), rest / 2, degrees / 2))
+    if known.learnt(pair.n, pair.m) > _LITTLE:
+        yield Finding("shape", _scattered(value * inverse_size(pair.n, pair.m), bins, pair, known.whole))
         return
     mean, variance = chi_square_moments(*sides)
     yield Finding("shape", tails.gamma_above(mean**2 / variance, value * mean / variance))
+
+
+def _scattered(distance: float, bins: int, pair: Pair, known: Dispersion) -> float:
+    """Return the tail of the squared distance where, beside chance in every direction, windows scatter in one.
+
+    Nobody knows the directions. Of all sums of squares of normals with the same mean, one with a single square goes
+    furthest out (Szekely and Bakirov 2003), so this is the law if all that was learnt lies in one direction.
+    """
+    chance, scatter = inverse_size(pair.n, pair.m), known.scatter(pair.n, pair.m)
+    degrees = known.degrees(known.learnt(pair.n, pair.m))
+
+    def one(rest: float) -> float:
+        return tails.student(math.sqrt(max(distance - chance * rest, 0.0) / scatter), degrees)
+
+    return tails.chi_mean(one, bins - 1) if one(0.0) < _UNLIKELY else one(0.0)
 
 
 def pooled(pair: Pair) -> tuple[list[int], list[int]]:
@@ -197,7 +202,7 @@ def _rate(name: str, reference: tuple[int, int], window: tuple[int, int], known:
     scatter = known.scatter(n, m)
     # The arcsine makes a share's scatter the same wherever it is, and its law more even.
     z = 2 * (math.asin(math.sqrt(now / m)) - math.asin(math.sqrt(before / n))) / math.sqrt(scatter)
-    p_value = tails.student(z, (known.windows - 1) / learnt**2)
+    p_value = tails.student(z, known.degrees(learnt))
     if p_value < _UNLIKELY:
         # Of rare rows that says too much. As windows differ by more than chance, the counts are worth fewer.
         worth = inverse_size(n, m) / scatter

@@ -29,11 +29,12 @@ _CHANCE = 0.05
 class Dispersion:
     """What windows of the reference scatter by: ``extra`` is the r above, learnt from so many ``windows``.
 
-    Without windows there is chance alone.
+    Of a shape it is the mean over ``parts`` directions. Without windows there is chance alone.
     """
 
     extra: float = 0.0
     windows: int = 0
+    parts: int = 1
 
     def scatter(self, n: float, m: float) -> float:
         """Return the variance of the difference of a window and the reference, for a variable of variance one."""
@@ -43,6 +44,15 @@ class Dispersion:
     def learnt(self, n: float, m: float) -> float:
         """Return the share of the scatter that is not chance: 0 where windows differ no more than chance explains."""
         return 1 - (1 / n + 1 / m) / self.scatter(n, m)
+
+    def degrees(self, learnt: float) -> float:
+        """Return those of Student's law where ``learnt`` is the learnt share of the scatter: fewer, the more it is."""
+        return (self.windows - 1) / learnt
+
+    @property
+    def whole(self) -> Dispersion:
+        """All of a shape's in a single direction."""
+        return Dispersion(self.extra * self.parts, self.windows)
 
 
 NONE = Dispersion()
@@ -80,7 +90,7 @@ class Scatter:
         """What it tells."""
         if not self.degrees:
             return NONE
-        return Dispersion(max(self.found - self.degrees, 0.0) / self.parts / self.weight, self.windows)
+        return Dispersion(max(self.found - self.degrees, 0.0) / self.parts / self.weight, self.windows, self.parts)
 
 
 @dataclass(frozen=True)

@@ -49,10 +49,13 @@ def _shapes(pair: Pair, known: Dispersion, chance: float) -> Iterator[Measure]:
     sides, scatter = (pair.reference, pair.window), known.scatter(pair.n, pair.m)
     value, bins = st.chi_square(*sides)
     stretch = scatter / NONE.scatter(pair.n, pair.m)
-    if known.windows:
-        # As in detection: the law of the one direction in which windows may scatter.
-        p_value = _two_sided(math.sqrt(value / stretch / bins), known) if bins else 1.0
-        limit = _limit(chance, known.windows) ** 2 * bins * stretch
+    if known.windows and bins:
+        # Near detection's law, in which the learnt scatter lies in one direction, and with a plain inverse.
+        learnt = known.learnt(pair.n, pair.m)
+        degrees = 1 + (bins - 1) * (1 - learnt)
+        relative = value / stretch / bins
+        p_value = tails.chi_square(relative * degrees, degrees)
+        limit = _chi_square_limit(degrees, chance) / degrees * bins * stretch
     else:
         p_value = tails.chi_square(value, bins) if bins else 1.0
         limit = _chi_square_limit(bins, chance) if bins else 0.0
@@ -101,8 +104,8 @@ def _rates(pair: Pair, known: Sequence[Dispersion], chance: float) -> Iterator[M
 
 
 @lru_cache(maxsize=1024)
-def _chi_square_limit(bins: int, chance: float) -> float:
-    return tails.inverse(lambda x: tails.chi_square(x, bins), chance)
+def _chi_square_limit(degrees: float, chance: float) -> float:
+    return tails.inverse(lambda x: tails.chi_square(x, degrees), chance)
 
 
 def _two_sided(z: float, known: Dispersion) -> float:

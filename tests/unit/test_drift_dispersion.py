@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from streaming.drift.detection import detect
-from streaming.drift.dispersion import FEWEST, NONE, Dispersion, learn
+from streaming.drift.dispersion import FEWEST, NONE, Dispersion, Dispersions, learn
 from streaming.models.profile import ColumnProfile
-from tests.support.drifts import Ints, categorical, numeric, pair
+from tests.support.drifts import Ints, categorical, normal_shares, numeric, pair
 
 SHARES = np.array([0.1] * 9 + [0.05, 0.05, 0.0, 0.0])
 ROWS = 2_000
@@ -103,3 +103,27 @@ def test_an_ordinary_busy_hour_is_no_news_where_hours_differ() -> None:
     )
     assert np.mean(by_windows) < 0.05
     assert np.mean(by_chance) > 0.95
+
+
+@pytest.mark.parametrize(("spread", "rows"), [(0.02, 20_000), (0.15, 500), (0.15, 5_000)])
+def test_windows_whose_level_differs_are_no_news_in_their_shape_either(spread: float, rows: int) -> None:
+    """They scatter in one direction of ten, which is the most that a squared distance can scatter."""
+    rng = np.random.default_rng(8)
+
+    def hours(number: int) -> Ints:
+        return np.array([rng.multinomial(rows, normal_shares(shift=rng.normal(0, spread))) for _ in range(number)])
+
+    p_values = []
+    for _ in range(30):
+        known = profile(hours(30))
+        p_values += [detect(pair(known, row), learn([known])[0]).p_value for row in hours(10)]
+    assert np.mean(np.array(p_values) < 0.01) <= 0.02
+    assert min(p_values) > 1e-6
+
+
+def test_where_windows_differ_by_chance_alone_a_certain_movement_stays_certain() -> None:
+    one = pair(numeric([2_000] * 10 + [0, 0, 0]), [300, *[700 // 9] * 9, 0, 0, 0])
+    chance, little = (
+        detect(one, Dispersions(found, found, (found,) * 3)).p_value for found in (NONE, Dispersion(1e-9, 30, 9))
+    )
+    assert little == pytest.approx(chance, rel=0.5)

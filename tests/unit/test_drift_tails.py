@@ -42,7 +42,7 @@ def test_the_gamma_tail_is_scipys_around_its_middle(shape: float, away: float) -
 
 
 @unhurried
-@given(st.floats(0, 1), st.floats(0.5, 5_000), st.floats(0.5, 5_000))
+@given(st.floats(1e-200, 1), st.floats(0.5, 5_000), st.floats(0.5, 5_000))
 def test_the_beta_function_is_scipys(x: float, a: float, b: float) -> None:
     assert tails.beta_at_most(x, a, b) == pytest.approx(special.betainc(a, b, x), rel=DIGITS, abs=1e-250)
 
@@ -78,6 +78,20 @@ def test_the_skewed_tail_is_scipys(z: float, skewness: float) -> None:
 def test_with_next_to_no_skewness_the_skewed_tail_is_the_normal(skewness: float) -> None:
     for z in (-3.0, 0.0, 2.0, 4.0):
         assert tails.skewed(z, skewness) == pytest.approx(stats.pearson3.sf(z, skewness), rel=0.15)
+
+
+@pytest.mark.parametrize("degrees", [1, 2, 5, 12, 40])
+@pytest.mark.parametrize("chance", [0.1, 1e-4, 1e-8])
+def test_a_square_beside_the_other_squares_is_chi_square(degrees: int, chance: float) -> None:
+    value = stats.chi2.isf(chance, degrees)
+    found = tails.chi_mean(lambda rest: tails.normal(math.sqrt(max(value - rest, 0.0))), degrees - 1)
+    assert found == pytest.approx(chance, rel=0.08)
+
+
+@pytest.mark.parametrize("degrees", [1, 3, 30])
+def test_the_mean_over_a_chi_square_variable_is_its_mean(degrees: int) -> None:
+    expected = stats.chi2(degrees).expect(lambda x: math.exp(-x))
+    assert tails.chi_mean(lambda x: math.exp(-x), degrees) == pytest.approx(expected, rel=1e-6)
 
 
 @unhurried
