@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from streaming.drift.windows import CELLS
 
@@ -67,15 +68,28 @@ def _add(found: dict[tuple[str, int, int], _Counts], batch: pa.RecordBatch) -> N
 
 
 def _count(counts: _Counts, rows: pa.RecordBatch) -> None:
-    reasons = [reason for reason in rows.column("reason").to_pylist() if reason is not None]
+    reasons = rows.column("reason").drop_null().to_pylist()
     counts.rejected.update(reasons)
     counts.rows += rows.num_rows - len(reasons)
-    bins = [value for value in rows.column("bins").to_pylist() if value]
-    # A version has one profile, so its rows have one width; another is no profile of ours.
-    width = len(bins[0]) if bins else 0
+    flat, width = _bytes(rows.column("bins").drop_null())
     if width:
-        flat = np.frombuffer(b"".join(value for value in bins if len(value) == width), np.uint8)
         counts.add_bins(flat, width)
+
+
+def _bytes(bins: pa.Array) -> tuple[npt.NDArray[np.uint8], int]:
+    """Return the bins of all rows one after the other, as they lie in memory, and how many a row has.
+
+    A version has one profile, so its rows have one width; those of another are not of its profile.
+    """
+    widths = pc.binary_length(bins).to_numpy(zero_copy_only=False)
+    width = int(widths[0]) if len(widths) else 0
+    if not width:
+        return np.zeros(0, np.uint8), 0
+    if (widths != width).any():
+        bins = bins.filter(pa.array(widths == width))
+    _, offsets, data = bins.buffers()
+    start = np.frombuffer(offsets, np.int32)[bins.offset]
+    return np.frombuffer(data, np.uint8)[start : start + width * len(bins)], width
 
 
 def _as_batch(found: dict[tuple[str, int, int], _Counts]) -> pa.RecordBatch:
