@@ -138,7 +138,8 @@ def _cell(place: int, shape: ColumnProfile) -> Expression:
     value = F.col(f"`{shape.name}`")
     found = bin_of(value, shape)
     counts = F.col(_FRESH) if shape.name in ANSWERS else F.lit(True)
-    number = F.when(found < MAX_VALUE_BINS, value.cast("double")) if shape.kind == "numeric" else F.lit(None)
+    # Not by the bin, which would be computed twice; of NaN, too, it is not true.
+    number = F.when(F.abs(value.cast("double")) < float("inf"), value) if shape.kind == "numeric" else F.lit(None)
     return F.struct(
         F.lit(place).alias("column"),
         found.alias("bin"),
