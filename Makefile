@@ -46,8 +46,9 @@ bench-exact: setup  ## Measure the exact engine beside Spark's own Kafka sink
 bench-batch: setup  ## Measure batch scoring beside PipelineModel.transform and mlflow's spark_udf
 	$(VENV)/python -m benchmarks.batch
 
-bench-drift: setup  ## Simulate drift detection: false alarms, and movements found, beside other rules
+bench-drift: setup  ## Simulate drift detection beside other rules, then measure what it costs the scoring job
 	$(VENV)/python -m benchmarks.drift
+	$(VENV)/python -m benchmarks.drift.cost
 
 soak: setup  ## See whether a long-running job grows, swapping every minute (MINUTES=20 RATE=200)
 	@$(VENV)/python -m benchmarks.soak --minutes $(MINUTES) --rate $(RATE)

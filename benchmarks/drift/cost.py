@@ -2,7 +2,7 @@
 
 ``bare`` scores with a version that has no reference profile; ``bins`` with one that has, so every prediction carries
 its bins; ``watched`` while the drift query reads and counts these predictions in the same Spark, on the same cores.
-The three run in turn, several times. ``make bench-drift-cost`` runs it and notes the ratio in build/bench/drift.json.
+The three run in turn, several times. ``make bench-drift`` runs it last and notes the ratio in build/bench/drift.json.
 """
 
 from __future__ import annotations

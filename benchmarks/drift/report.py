@@ -65,6 +65,7 @@ def write(results: Results, run: dict[str, Any]) -> None:
             for name in (move.name for move in MOVES)
         },
         "overhead_ratio": before.get("overhead_ratio"),
+        "overhead": before.get("overhead"),
         "false_alarms": [{"columns": number, **alarms.record(setup)} for setup, number, alarms in results.still],
         "alike": [
             {**alarms.record(setup), "rate_by_chance_alone": round(plain.rate, 5)}
