@@ -108,9 +108,12 @@ def test_a_service_that_dies_ends_the_command_with_its_log(home: Path, ports: Po
     with log.open("wb") as out:
         process = subprocess.Popen(command(*up(home, ports)), env=environment(), stdout=out, stderr=out)
         eventually(lambda: "Ctrl-C stops both" in log.read_text(), timeout=120)
-        java = next(child for child in family(process.pid) if "kafka.Kafka" in child.cmdline())
+        started = family(process.pid)
+        # The leash that holds it has the same words in its command line; killed, it would leave the broker behind.
+        java = next(child for child in started if child.name() == "java" and "kafka.Kafka" in child.cmdline())
         java.kill()
         assert process.wait(60) == 2
+        assert_all_gone(started)
     assert "The broker ended with code" in log.read_text()
     assert "Traceback" not in log.read_text()
 
