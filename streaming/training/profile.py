@@ -53,11 +53,12 @@ def build_profile(
 
     Numeric columns are cut at the deciles and at both ends; one that is mostly a single value (rain) is cut in its
     tails as well, or all of it would be one bin. Categories are the most frequent ones. ``predictions`` is a scored
-    frame with ``prediction`` and ``confidence``; ``classes`` the number of classes the label has, None if it is a
-    number. Without ``timing`` no windows are counted apart, and all rows count for all columns.
+    frame with ``prediction``, and ``confidence`` or ``probability``; ``classes`` the number of classes the label has,
+    None if it is a number. Without ``timing`` no windows are counted apart, and all rows count for all columns.
     """
     names = [F.col(f"`{name}`") for name in signature.names]
-    rows = predictions.select(*names, *ANSWERS, *_times(predictions, timing)).cache()
+    scored = predictions if "confidence" in predictions.columns else with_confidence(predictions)
+    rows = scored.select(*names, *ANSWERS, *_times(predictions, timing)).cache()
     numeric = [c.name for c in signature.columns if _is_number(c)]
     categorical = [c.name for c in signature.columns if not _is_number(c)]
     shapes = {
