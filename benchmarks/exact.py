@@ -45,7 +45,7 @@ from streaming.delivery.headers import constant
 from streaming.engines.source import read_stream
 from streaming.engines.task import pipeline_of
 from streaming.local.services import Services, services
-from streaming.models.ref import ModelSelector
+from streaming.models.ref import ModelSelector, ModelVersion
 from streaming.scoring.score import score
 from streaming.settings import Settings
 from streaming.training.flights import between, events
@@ -241,6 +241,16 @@ def measure(setting: Setting, rounds: int, console: Console) -> Iterator[dict[st
 def main(events: int = 1_400_000, rows_per_batch: int = 200_000, partitions: int = 2, rounds: int = 3) -> None:
     """Measure, print and write build/bench/exact.json."""
     console = Console()
+    with stage(events, rows_per_batch, partitions, console) as (setting, _):
+        measured = list(measure(setting, rounds, console))
+    report(measured, setting, console)
+
+
+@contextmanager
+def stage(
+    events: int, rows_per_batch: int, partitions: int, console: Console
+) -> Iterator[tuple[Setting, ModelVersion]]:
+    """Start the services, train a version, fill the topic; yield where that is, and the version."""
     prepare_mlflow()
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     data = HOME / "bench" / uuid4().hex[:6]
@@ -249,12 +259,11 @@ def main(events: int = 1_400_000, rows_per_batch: int = 200_000, partitions: int
         trained = setting.settings("bench")
         with session(trained, "penstock-train", SPARK_LOG) as spark:
             train = trained.train.model_copy(update={"to_time": "2013-04-01", "alias": "champion"})
-            train_version(trained.model_copy(update={"train": train}), spark, console.print)
+            version = train_version(trained.model_copy(update={"train": train}), spark, console.print).version
         admin = KafkaAdmin(trained.kafka, "bench")
         admin.ensure_topic("features", partitions, {"retention.ms": "-1"})
         fill(setting)
-        measured = list(measure(setting, rounds, console))
-    report(measured, setting, console)
+        yield setting, version
 
 
 def report(measured: list[dict[str, float]], setting: Setting, console: Console) -> None:

@@ -62,8 +62,7 @@ def demo(home: Path, until: datetime = UNTIL) -> None:
     with Display(console) as display, interrupted_once(display.say), ExitStack() as stack:
         display.say("starting Apache Kafka, an MLflow server and a Spark session")
         with ThreadPoolExecutor(1) as pool:
-            connector = tuple(map(Path, sets.connector_jars()))
-            opening = session(TRAINING, "penstock-train", folder / "train.log", lambda: connector)
+            opening = session(TRAINING, "penstock-train", folder / "train.log", sets.connector_jars)
             session_coming = pool.submit(stack.enter_context, opening)
             running = stack.enter_context(services(folder, sets.broker, os.environ))
         display.say(f"Kafka at {running.bootstrap_servers}, MLflow at {running.tracking_uri}")

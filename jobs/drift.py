@@ -45,9 +45,7 @@ def _watch(settings: Settings, stopping: StopRequest, stack: ExitStack, *, once:
     metrics = DriftMetrics()
     if not once:
         _serve(metrics, settings.drift)
-    started = session(
-        settings, f"{settings.application}-drift", SPARK_LOG, lambda: map(Path, jars(HOME).connector_jars())
-    )
+    started = session(settings, f"{settings.application}-drift", SPARK_LOG, lambda: jars(HOME).connector_jars())
     with children_ignore_signals():
         spark = stack.enter_context(started)
     stopping.listen()  # again: Spark's own handler for Ctrl-C took its place

@@ -11,6 +11,7 @@ from pyspark.sql import SparkSession
 from jobs.drift_profiles import RegisteredProfiles
 from jobs.drift_query import DriftQuery, Wiring
 from jobs.starting import absolute
+from jobs.topics import output_topic
 from schemas.drift import SummaryRecord
 from streaming.adapters.drift_state import HadoopStateStore
 from streaming.adapters.hooks import hooks_from
@@ -109,6 +110,4 @@ def prepare_topics(settings: Settings, admin: KafkaAdmin) -> None:
             raise ConfigurationError(
                 f"there is no topic {name!r}: start the scoring job first, which makes it, or correct output.*"
             )
-    if settings.output.create_topics:
-        kept = {"retention.ms": str(settings.output.retention_ms)}
-        admin.ensure_topic(settings.output.drift, 1, kept, settings.output.replication_factor)
+    output_topic(settings, admin, settings.output.drift, 1, {"retention.ms": str(settings.output.retention_ms)})

@@ -146,7 +146,7 @@ class _Job:
     def run(self, plan: ReplayPlan) -> Counts:
         sample = None if self.order.versions.as_served else self.source
         name, log = f"{self.settings.application}-replay", HOME / "replay-spark.log"
-        started = session(self.settings, name, log, lambda: map(Path, jars(HOME).connector_jars()))
+        started = session(self.settings, name, log, lambda: jars(HOME).connector_jars())
         with started as spark, loaded_versions(self.settings, spark, sample) as versions:
             sink, left = self.place.open(plan, self.source.topic, system_clock)
             with progress_bar("replaying") as progress:

@@ -1,4 +1,4 @@
-"""The Spark session of a verb that ends: spark-submit's, or one of its own whose JVM writes to a file."""
+"""A verb's Spark session: spark-submit's, or one of its own whose JVM writes to a file."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from streaming.settings import Settings
 
 @contextmanager
 def session(
-    settings: Settings, name: str, log: Path, jars: Callable[[], Iterable[Path]] = tuple
+    settings: Settings, name: str, log: Path, jars: Callable[[], Iterable[str]] = tuple
 ) -> Iterator[SparkSession]:
     """Yield the session and stop it at the end.
 
@@ -36,7 +36,7 @@ def session(
         spark = start_session(plan)
     else:
         find_java(os.environ)
-        own = replace(plan, jars=tuple(jars()))
+        own = replace(plan, jars=tuple(map(Path, jars())))
         with stderr_to(log):
             spark = start_session(own)
     try:

@@ -46,7 +46,7 @@ def prepare_topics(settings: Settings, admin: KafkaAdmin) -> Topics:
         (output.ledger, 1, {"retention.ms": str(output.ledger_retention_ms)}),
         (output.progress, source.partitions, PROGRESS_CONFIG),
     ]
-    found = [_topic(settings, admin, *topic) for topic in wanted]
+    found = [output_topic(settings, admin, *topic) for topic in wanted]
     predictions, dead_letters, _, ledger, progress = map(admin.target, found)
     if ledger.partitions != 1:
         raise ConfigurationError(
@@ -56,7 +56,15 @@ def prepare_topics(settings: Settings, admin: KafkaAdmin) -> Topics:
     return Topics(source, Targets(predictions, dead_letters, progress))
 
 
-def _topic(settings: Settings, admin: KafkaAdmin, name: str, partitions: int, config: dict[str, str]) -> TopicInfo:
+def output_topic(
+    settings: Settings, admin: KafkaAdmin, name: str, partitions: int, config: dict[str, str]
+) -> TopicInfo:
+    """Return a topic that is written, created where it is missing and that is allowed.
+
+    Raises:
+        ConfigurationError: it is missing and ``output.create_topics`` is false.
+        BrokerUnavailableError: Kafka does not answer.
+    """
     if settings.output.create_topics:
         return admin.ensure_topic(name, partitions, config, settings.output.replication_factor)
     info = admin.topic(name)

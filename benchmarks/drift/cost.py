@@ -8,9 +8,7 @@ The three run in turn, several times. ``make bench-drift`` runs it last and note
 from __future__ import annotations
 
 import json
-import os
 import statistics
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -23,16 +21,12 @@ from pyspark.sql import SparkSession
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.exact import HOME, Meter, Setting, fill, stop_when_done
+from benchmarks.exact import HOME, Meter, Setting, stage, stop_when_done
 from jobs.drift_wiring import drift_query, prepare_topics
 from jobs.scoring import scoring_job
-from jobs.session import session
-from jobs.setup import jars
 from jobs.stopping import StopRequest
-from jobs.train import SPARK_LOG, prepare_mlflow, train_version
 from streaming.adapters.kafka import KafkaAdmin
 from streaming.adapters.mlflow_tracking import MlflowTracker
-from streaming.local.services import services
 from streaming.models import profile
 from streaming.models.digest import DIGEST_TAG, tree_digest
 from streaming.models.ref import ModelVersion
@@ -98,18 +92,8 @@ def measure(setting: Setting, rounds: int, console: Console) -> Iterator[dict[st
 def main(events: int = 1_400_000, rows_per_batch: int = 200_000, partitions: int = 2, rounds: int = 3) -> None:
     """Measure, print and note the ratios in build/bench/drift.json."""
     console = Console()
-    prepare_mlflow()
-    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
-    data = HOME / "bench" / uuid4().hex[:6]
-    with services(data, jars(HOME).broker, os.environ) as running:
-        setting = Setting(running, "features", events, rows_per_batch, partitions)
-        trained = setting.settings("bench")
-        with session(trained, "penstock-train", SPARK_LOG) as spark:
-            train = trained.train.model_copy(update={"to_time": "2013-04-01", "alias": "champion"})
-            version = train_version(trained.model_copy(update={"train": train}), spark, console.print).version
-        without_profile(trained, version)
-        KafkaAdmin(trained.kafka, "bench").ensure_topic("features", partitions, {"retention.ms": "-1"})
-        fill(setting)
+    with stage(events, rows_per_batch, partitions, console) as (setting, version):
+        without_profile(setting.settings("bench"), version)
         measured = list(measure(setting, rounds, console))
     report(measured, console)
 

@@ -62,7 +62,7 @@ def build_profile(
     numeric = [c.name for c in signature.columns if _is_number(c)]
     categorical = [c.name for c in signature.columns if not _is_number(c)]
     shapes = {
-        **_edges(rows, [*numeric, *ANSWERS]),
+        **_edges(rows, [*numeric, *(ANSWERS if classes is None else ("confidence",))]),
         **_categories(rows, categorical),
     }
     if classes is not None:
