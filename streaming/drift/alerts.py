@@ -10,8 +10,7 @@ import structlog
 from schemas.drift import ColumnSummary, SummaryRecord
 from schemas.drift_alert import DriftAlert
 from streaming.drift.decision import INVALID
-from streaming.drift.report.facts import DEAD_LETTERS
-from streaming.drift.report.sentences import listed, movement
+from streaming.drift.report.sentences import listed, movement, title
 from streaming.drift.states import Severity, State
 from streaming.sinks import Sink, deliver
 
@@ -98,7 +97,7 @@ class _News:
         if self.entered:
             parts.append(f"{who} drifts: {self._causes(self.entered)}")
         if self.left:
-            names = listed([_title(name) for name in self.left])
+            names = listed([title(name) for name in self.left])
             parts.append(f"drift is over in {names}" if parts else f"{who}: drift is over in {names}")
         if not self.entered and now.state is State.WARNING:
             parts.append(f"{'' if parts else f'{who} may be drifting: '}{self._causes(self.warned)}")
@@ -115,11 +114,7 @@ class _News:
 
 def _cause(column: ColumnSummary) -> str:
     size = f" ({column.severity})" if column.name != INVALID else ""
-    return movement(_title(column.name), column.cause) + size
-
-
-def _title(name: str) -> str:
-    return DEAD_LETTERS if name == INVALID else name
+    return movement(title(column.name), column.cause) + size
 
 
 class Alerts:

@@ -8,11 +8,9 @@ from dataclasses import replace
 from itertools import groupby
 
 from schemas.drift import ColumnSummary, SummaryRecord
-from streaming.drift.decision import INVALID
 from streaming.drift.pair import SPECIAL, Pair, shares
 from streaming.drift.report import sentences
 from streaming.drift.report.facts import (
-    DEAD_LETTERS,
     Answer,
     BinShares,
     ColumnReport,
@@ -75,7 +73,7 @@ def _windows(records: Sequence[SummaryRecord]) -> Iterator[WindowFacts]:
     before = ""
     for record in records:
         window = record.window
-        moved = tuple(DEAD_LETTERS if name == INVALID else name for name in record.moved)
+        moved = tuple(map(sentences.title, record.moved))
         counts = (record.rows, record.invalid, record.late)
         gap = bool(before) and window.start > before
         yield WindowFacts(window.start, window.end, State(record.state), *counts, record.closed_by, moved, gap)
@@ -84,7 +82,7 @@ def _windows(records: Sequence[SummaryRecord]) -> Iterator[WindowFacts]:
 
 def _by_name(record: SummaryRecord) -> Columns:
     """Return the record's columns; that of the invalid rows comes last, if a feature should have its name as well."""
-    return {DEAD_LETTERS if one.name == INVALID else one.name: one for one in record.columns}
+    return {sentences.title(one.name): one for one in record.columns}
 
 
 def _rank(column: ColumnReport) -> tuple[int, float, bool, float]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
+from streaming.drift.decision import INVALID
 from streaming.drift.report.facts import DEAD_LETTERS, Answer, ColumnReport, VersionReport, WindowFacts
 from streaming.drift.states import Severity, State
 from streaming.words import plural
@@ -32,6 +33,11 @@ def day(time: str) -> str:
     """
     date, _, clock = time[:16].partition("T")
     return date if clock == "00:00" else f"{date} {clock}"
+
+
+def title(name: str) -> str:
+    """Return what people call a column: the invalid rows have no column of the events."""
+    return DEAD_LETTERS if name == INVALID else name
 
 
 def p_value(value: float) -> str:
