@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 HEAP_MB = 1024
-_EVERY = "5s"
+_EVERY = "1s"
 
 _USED = re.compile(r"garbage-first heap .* used (\d+)K")
 _METASPACE = re.compile(r"Metaspace +used (\d+)K")

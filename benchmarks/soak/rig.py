@@ -32,6 +32,13 @@ from streaming.training.record import Promotion
 MONTHS = ("2013-01-01", "2013-02-01", "2013-03-01", "2013-04-01", "2013-05-01", "2013-06-01")
 """One version is trained on each; more of them than the cache keeps, so that every swap downloads one."""
 KEPT = 3
+_MALLOC = {
+    # glibc gives every thread an arena of its own, and memory freed in one is no use to another.
+    "MALLOC_ARENA_MAX": "2",
+    # It also learns to keep ever larger blocks for later, megabytes at a time; given a size, it goes on returning them.
+    "MALLOC_MMAP_THRESHOLD_": str(128 * 1024),
+    "MALLOC_TRIM_THRESHOLD_": str(128 * 1024),
+}
 _SWAP_SECONDS = 120.0
 _READY_SECONDS = 180.0
 _GRACE = 60.0
@@ -42,7 +49,7 @@ def soak_rig(folder: Path, services: Services) -> Rig:
     rig = make_rig(folder, services)
     config = yaml.safe_load(rig.config.read_text("utf-8"))
     config["model"]["cache_keep"] = KEPT
-    config["engine"]["trigger_ms"] = 1_000  # so that there is a time between two batches
+    config["engine"]["trigger_ms"] = 4_000  # so that there is a time between two batches, and a collection falls in it
     config["log"] = {"format": "json"}
     config["spark"] = {"master": "local[2,4]", "conf": spark_conf(gc_log(folder))}
     rig.config.write_text(yaml.safe_dump(config, sort_keys=False), "utf-8")
@@ -71,8 +78,7 @@ def train_versions(rig: Rig, console: Console) -> list[ModelVersion]:
 @contextmanager
 def job_process(rig: Rig) -> Iterator[ManagedProcess]:
     """Run ``penstock score`` until the end of the block; yield it when a version serves."""
-    # glibc gives every thread an arena of its own, and memory freed in one is no use to another.
-    environment = {**os.environ, "MALLOC_ARENA_MAX": "2"}
+    environment = {**os.environ, **_MALLOC}
     command = [sys.executable, "-m", "penstock", "score", "--config", str(rig.config)]
     log = rig.folder / "score.log"
     job = ManagedProcess("scoring job", command, log=log, environment=environment, grace=_GRACE)
