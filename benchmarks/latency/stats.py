@@ -1,0 +1,90 @@
+"""From arrivals to numbers: latency by event, its percentiles, throughput, growth of the backlog, silence."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from benchmarks.latency.load import NANOSECONDS, Times
+
+NEVER = np.iinfo(np.int64).max
+PERCENTILES = {"p50": 50.0, "p90": 90.0, "p99": 99.0, "p999": 99.9, "max": 100.0}
+_FIRST, _LAST = 0.1, 0.9
+
+
+@dataclass(frozen=True)
+class Arrivals:
+    """What a reader was handed, in its order: event ids (-1: none found), times, predictions (NaN: none found)."""
+
+    ids: npt.NDArray[np.int64]
+    times: Times
+    predictions: npt.NDArray[np.float64]
+
+    def of(self, first: int, events: int) -> Arrivals:
+        """Return those of the events from ``first`` on, counted from 0."""
+        mine = (self.ids >= first) & (self.ids < first + events)
+        return Arrivals(self.ids[mine] - first, self.times[mine], self.predictions[mine])
+
+
+@dataclass(frozen=True)
+class Joined:
+    """A stage's outputs beside its events. ``arrived`` has the time of each event's first output, or ``NEVER``."""
+
+    arrived: Times
+    duplicates: int
+
+    @property
+    def missing(self) -> int:
+        """How many events had no output."""
+        return int(np.count_nonzero(self.arrived == NEVER))
+
+
+def join(arrivals: Arrivals, events: int) -> Joined:
+    """Find each event's first output; the ids in ``arrivals`` are below ``events``."""
+    arrived = np.full(events, NEVER, np.int64)
+    np.minimum.at(arrived, arrivals.ids, arrivals.times)
+    return Joined(arrived, len(arrivals.ids) - int(np.count_nonzero(arrived != NEVER)))
+
+
+def percentiles_ms(nanoseconds: Times) -> dict[str, float]:
+    """Return the percentiles in milliseconds: of each, the smallest measured value that so many do not exceed.
+
+    >>> percentiles_ms(np.array([2, 1, 3, 4]) * 1_000_000)["p50"]
+    2.0
+    """
+    if not len(nanoseconds):
+        return dict.fromkeys(PERCENTILES, float("nan"))
+    found = np.percentile(nanoseconds, list(PERCENTILES.values()), method="inverted_cdf") / 1e6
+    return dict(zip(PERCENTILES, (round(float(value), 3) for value in found), strict=True))
+
+
+def steady_rate(times: Times) -> float:
+    """Return the outputs per second between the first and the last tenth of them.
+
+    The tenths are cut where outputs arrive, so a burst at an edge moves the result by at most its own size.
+    """
+    ordered = np.sort(times)
+    first, last = int(len(ordered) * _FIRST), int(len(ordered) * _LAST) - 1
+    if last <= first or ordered[last] == ordered[first]:
+        return float("nan")
+    return float((last - first) * NANOSECONDS / (ordered[last] - ordered[first]))
+
+
+def backlog_growth(due: Times, arrived: Times) -> float:
+    """Return by how many events per second the backlog grows: the slope of a line through it.
+
+    The backlog at a moment is what was due by then and has not arrived. It is looked at a hundred times from the first
+    to the last event's due time.
+    """
+    moments = np.linspace(due[0], due[-1], 100)
+    waiting = np.searchsorted(due, moments, "right") - np.searchsorted(np.sort(arrived), moments, "right")
+    seconds = (moments - moments[0]) / NANOSECONDS
+    return float(np.polyfit(seconds, waiting, 1)[0])
+
+
+def longest_silence_ms(times: Times) -> float:
+    """Return the longest time between two outputs that follow each other."""
+    gaps = np.diff(np.sort(times))
+    return round(float(gaps.max()) / 1e6, 3) if len(gaps) else float("nan")
