@@ -33,17 +33,22 @@ class Wiring:
 
 
 class System(Protocol):
-    """One product in one configuration.
+    """One product in one configuration."""
 
-    Attributes:
-        name: As the results show it (``spark-default``, ``quix-eos``).
-        version: Of the product measured, as it reports it.
-        delivery: ``exactly-once`` or ``at-least-once``.
-    """
+    @property
+    def name(self) -> str:
+        """As the results show it (``spark-default``, ``quix-eos``)."""
+        ...
 
-    name: str
-    version: str
-    delivery: str
+    @property
+    def version(self) -> str:
+        """Of the product measured, as it reports it."""
+        ...
+
+    @property
+    def delivery(self) -> str:
+        """``exactly-once`` or ``at-least-once``."""
+        ...
 
     def start(self, wiring: Wiring) -> ManagedProcess:
         """Start it in a process of its own and return at once; the harness waits for its first outputs."""

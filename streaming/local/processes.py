@@ -44,6 +44,11 @@ class ManagedProcess:
             )
 
     @property
+    def pid(self) -> int:
+        """The process at the root of the program's: the one that holds its leash."""
+        return self._leash.pid
+
+    @property
     def exit_code(self) -> int | None:
         """The exit code, or ``None`` while it runs."""
         return self._leash.poll()
