@@ -13,7 +13,7 @@ UV_VERSION := 0.13.8
 UV_FLAGS := --universal --python-version 3.10 --quiet --generate-hashes --no-emit-index-url --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check chaos soak bench-exact bench-batch bench-drift bundle bundle-env lock clean
+.PHONY: help setup demo test check chaos soak bench-exact bench-batch bench-drift bench-peers bundle bundle-env lock clean
 
 help:  ## Show this list
 	@echo "Penstock: score a Kafka stream with a registry model, and swap it while the stream runs."
@@ -49,6 +49,10 @@ bench-batch: setup  ## Measure batch scoring beside PipelineModel.transform and 
 bench-drift: setup  ## Simulate drift detection beside other rules, then measure what it costs the scoring job
 	$(VENV)/python -m benchmarks.drift
 	$(VENV)/python -m benchmarks.drift.cost
+
+bench-peers: setup  ## Install the peers (Quix Streams, Flink, Bytewax; once, 1 GB) and measure them on the same events
+	$(VENV)/python -m benchmarks.peers.install $(UV_VERSION)
+	$(VENV)/python -m benchmarks.latency peers
 
 soak: setup  ## See whether a long-running job grows, swapping every minute (MINUTES=20 RATE=200)
 	@$(VENV)/python -m benchmarks.soak --minutes $(MINUTES) --rate $(RATE)

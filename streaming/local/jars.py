@@ -52,7 +52,7 @@ def ensure_jars(home: Path, environment: Mapping[str, str], report: Callable[[st
         for name in CONFIGURATIONS:
             folder = home / "jars" / name
             if not _is_current(folder, stamp):
-                _resolve(name, folder, _ivy_command(home, environment), report)
+                resolve(name, folder, ivy_command(home, environment), report)
                 (folder / ".stamp").write_text(stamp)
     return sets
 
@@ -71,8 +71,9 @@ def _locked(path: Path) -> Iterator[None]:
         yield
 
 
-def _ivy_command(home: Path, environment: Mapping[str, str]) -> list[str]:
-    command = [find_java(environment), *_proxy_flags(environment), "-jar", _ivy_jar(), "-ivy", str(IVY_FILE)]
+def ivy_command(home: Path, environment: Mapping[str, str], module: Path = IVY_FILE) -> list[str]:
+    """Return the command that resolves an Ivy module file, with its cache below ``home``; raises as above."""
+    command = [find_java(environment), *_proxy_flags(environment), "-jar", _ivy_jar(), "-ivy", str(module)]
     command += ["-cache", str((home / "ivy").resolve()), "-types", "jar", "bundle"]
     settings = environment.get("PENSTOCK_IVY_SETTINGS")
     return [*command, "-settings", settings] if settings else command
@@ -96,7 +97,8 @@ def _proxy_flags(environment: Mapping[str, str]) -> list[str]:
     return [f"-Dhttps.proxyHost={proxy.hostname}", f"-Dhttps.proxyPort={proxy.port or 80}"]
 
 
-def _resolve(name: str, folder: Path, ivy: list[str], report: Callable[[str], None]) -> None:
+def resolve(name: str, folder: Path, ivy: list[str], report: Callable[[str], None]) -> None:
+    """Replace ``folder`` by the jars of the configuration ``name`` of a module file; raises as above."""
     fresh = folder.with_name(f"{name}.new")
     shutil.rmtree(fresh, ignore_errors=True)
     command = [*ivy, "-confs", name, "-retrieve", f"{fresh.resolve()}/[artifact]-[revision].[ext]"]

@@ -1,0 +1,131 @@
+"""The peers as systems of the benchmark; one whose environment is not installed is left out, with the reason."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+
+from benchmarks.latency.system import System, Wiring
+from benchmarks.peers.environments import EXPORT, ROOT, Environment
+from benchmarks.peers.task import Task
+from streaming.errors import SetupError
+from streaming.local.processes import ManagedProcess
+
+STOP_SECONDS = 10.0
+
+
+@dataclass(frozen=True)
+class Peer:
+    """One product in one configuration: a module of this package, run by the Python of the product's environment."""
+
+    name: str
+    version: str
+    delivery: str
+    module: str
+    python: Path
+    onnx: bool
+
+    def start(self, wiring: Wiring) -> ManagedProcess:
+        """Start it in a process of its own and return at once.
+
+        Raises:
+            SetupError: The model could not be converted to ONNX.
+        """
+        if self.onnx:
+            ensure_onnx(wiring.model)
+        task = Task(
+            bootstrap=wiring.bootstrap,
+            source=wiring.source,
+            sink=wiring.sink,
+            model=str(wiring.model.absolute()),
+            folder=str(wiring.folder.absolute()),
+            name=f"{self.name}-{wiring.source}",
+            exactly_once=self.delivery == "exactly-once",
+        )
+        command = [str(self.python), "-m", f"benchmarks.peers.{self.module}", task.to_json()]
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        log = wiring.folder / f"{self.name}.log"
+        return ManagedProcess(self.name, command, log=log, environment=environment, grace=STOP_SECONDS)
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A peer before it is known whether it is installed; ``packages`` are those whose versions the result states."""
+
+    name: str
+    delivery: str
+    module: str
+    packages: tuple[str, ...]
+    environment: str | None = None
+
+    def peer(self) -> Peer:
+        """Return it as a system; ``SetupError`` if its environment is not there, or not as its requirements say."""
+        if self.environment is None:
+            return Peer(
+                self.name, versions(self.packages), self.delivery, self.module, Path(sys.executable), onnx=False
+            )
+        place = Environment(self.environment)
+        place.check()
+        found = versions(self.packages, place.packages)
+        return Peer(self.name, found, self.delivery, self.module, place.python, onnx=True)
+
+
+QUIX = ("quixstreams", "onnxruntime")
+KINDS = (
+    Kind("kafka-copy", "at-least-once", "kafka_copy", ("confluent-kafka",)),
+    Kind("kafka-copy-eos", "exactly-once", "kafka_copy", ("confluent-kafka",)),
+    Kind("spark-copy", "at-least-once", "spark_copy", ("pyspark",)),
+    Kind("spark-udf", "at-least-once", "spark_udf", ("pyspark", "mlflow")),
+    Kind("quix", "at-least-once", "quix", QUIX, "quix"),
+    Kind("quix-eos", "exactly-once", "quix", QUIX, "quix"),
+    Kind("pyflink", "at-least-once", "flink", ("apache-flink", "onnxruntime"), "flink"),
+    Kind("bytewax", "at-least-once", "wax", ("bytewax", "onnxruntime"), "bytewax"),
+)
+
+
+def systems(report: Callable[[str], None] = print) -> list[System]:
+    """Return every peer that can run here; ``report`` is told which cannot, and why."""
+    return list(_installed(report))
+
+
+def _installed(report: Callable[[str], None]) -> Iterator[Peer]:
+    for kind in KINDS:
+        try:
+            yield kind.peer()
+        except SetupError as error:
+            report(f"{kind.name} is left out: {error}")
+
+
+def versions(packages: tuple[str, ...], folder: Path | None = None) -> str:
+    """Return the packages' versions as installed in ``folder`` (here, if there is none): ``"onnxruntime 1.31.1"``."""
+    where = {} if folder is None else {"path": [str(folder)]}
+    found = {name: next(iter(metadata.distributions(name=package, **where))).version for package in packages}
+    return ", ".join(f"{package} {version}" for package, version in found.items())
+
+
+def ensure_onnx(model: Path) -> None:
+    """Convert ``pipeline/`` of a model's folder to ``model.onnx`` if that is not there.
+
+    Raises:
+        SetupError: The export environment is not installed, or the pipeline is not of the kind that is converted.
+    """
+    if (model / "model.onnx").exists():
+        return
+    place = Environment(EXPORT)
+    place.check()
+    command = [
+        str(place.python),
+        "-m",
+        "benchmarks.peers.onnx_export",
+        str(model / "pipeline"),
+        str(model / "model.onnx"),
+    ]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise SetupError(f"{model / 'pipeline'} could not be converted to ONNX:\n{done.stderr.strip()[-1000:]}")
