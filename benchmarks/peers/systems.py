@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
 from benchmarks.latency.system import System, Wiring
 from benchmarks.peers.environments import EXPORT, ROOT, Environment
+from benchmarks.peers.flink_jar import flink_jar
 from benchmarks.peers.task import Task
 from streaming.errors import SetupError
 from streaming.local.processes import ManagedProcess
@@ -66,13 +67,15 @@ class Kind:
     def peer(self) -> Peer:
         """Return it as a system; ``SetupError`` if its environment is not there, or not as its requirements say."""
         if self.environment is None:
-            return Peer(
-                self.name, versions(self.packages), self.delivery, self.module, Path(sys.executable), onnx=False
-            )
-        place = Environment(self.environment)
-        place.check()
-        found = versions(self.packages, place.packages)
-        return Peer(self.name, found, self.delivery, self.module, place.python, onnx=True)
+            python, path = Path(sys.executable), sys.path
+        else:
+            place = Environment(self.environment)
+            place.check()
+            python, path = place.python, [str(place.packages)]
+        if self.module == "flink":
+            flink_jar()
+        found = versions(self.packages, path)
+        return Peer(self.name, found, self.delivery, self.module, python, onnx="onnxruntime" in self.packages)
 
 
 QUIX = ("quixstreams", "onnxruntime")
@@ -101,11 +104,10 @@ def _installed(report: Callable[[str], None]) -> Iterator[Peer]:
             report(f"{kind.name} is left out: {error}")
 
 
-def versions(packages: tuple[str, ...], folder: Path | None = None) -> str:
-    """Return the packages' versions as installed in ``folder`` (here, if there is none): ``"onnxruntime 1.31.1"``."""
-    where = {} if folder is None else {"path": [str(folder)]}
-    found = {name: next(iter(metadata.distributions(name=package, **where))).version for package in packages}
-    return ", ".join(f"{package} {version}" for package, version in found.items())
+def versions(packages: Sequence[str], path: Sequence[str]) -> str:
+    """Return the packages' versions in the folders of ``path``: ``"bytewax 0.21.1, onnxruntime 1.31.1"``."""
+    found = (next(iter(metadata.distributions(name=name, path=[*path]))) for name in packages)
+    return ", ".join(f"{name} {package.version}" for name, package in zip(packages, found, strict=True))
 
 
 def ensure_onnx(model: Path) -> None:
