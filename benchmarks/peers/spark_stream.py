@@ -1,4 +1,4 @@
-"""What the plain Spark peers share: a session, a Kafka source and the native Kafka sink, tuned as ``spark-tuned`` is."""
+"""What the plain Spark peers share: session, Kafka source and native Kafka sink, tuned as ``spark-tuned`` is."""
 
 from __future__ import annotations
 

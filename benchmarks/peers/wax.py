@@ -38,7 +38,7 @@ def main(task: Task) -> None:
     op.output("out", scored, KafkaSink([task.bootstrap], task.sink, add_config={"linger.ms": "0"}))
     # docs/guide/concepts/recovery.md: at-least-once needs a recovery store.
     store = Path(task.folder) / "recovery"
-    store.mkdir()
+    store.mkdir(parents=True)
     init_db_dir(store, 1)
     cli_main(flow, epoch_interval=EPOCH, recovery_config=RecoveryConfig(store))
 
