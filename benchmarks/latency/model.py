@@ -1,0 +1,102 @@
+"""Trains the workload's model and lays out its folder, in a process of its own, whose JVM is gone when runs begin.
+
+``python -m benchmarks.latency.model WORKLOAD TRACKING_URI FOLDER`` registers the model with the tracking server, as
+``penstock train`` does, and writes what :class:`~benchmarks.latency.system.Wiring` says about ``model``, and beside it:
+
+- ``bodies.jsonl``: the events without their ids
+- ``expected.npy``: what Spark predicts for each
+- ``registry.json``: where the model is registered: ``tracking_uri``, ``name``, ``version``, ``alias``
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+from pyspark.ml import PipelineModel
+from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
+
+from benchmarks.latency.workloads import WORKLOADS, Workload
+from jobs.following import registry
+from jobs.session import session
+from jobs.train import prepare_mlflow, train_version
+from streaming.errors import SetupError
+from streaming.models.ref import ModelVersion
+from streaming.settings import Settings
+
+ALIAS = "champion"
+
+
+def train_apart(workload: Workload, tracking_uri: str, folder: Path) -> Path:
+    """Train in a process of its own and return the model's folder, below ``folder``.
+
+    Raises:
+        SetupError: It failed; the message has the end of its output.
+    """
+    command = [sys.executable, "-m", "benchmarks.latency.model", workload.name, tracking_uri, str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise SetupError(f"the benchmark's model could not be trained:\n{(done.stdout + done.stderr).strip()[-3000:]}")
+    return folder / "model"
+
+
+def train(workload: Workload, tracking_uri: str, folder: Path) -> None:
+    """Train, register, and write the model's folder."""
+    target = folder / "model"
+    target.mkdir(parents=True)
+    settings = Settings.model_validate(
+        {
+            "model": {"tracking_uri": tracking_uri, "cache_dir": str(folder / "models")},
+            "train": {"alias": ALIAS, **workload.training(folder)},
+        }
+    )
+    write_events(workload, target)
+    with session(settings, "penstock-train", folder / "train-spark.log") as spark:
+        version = train_version(settings, spark, print).version
+        lay_out(settings, version, target)
+        np.save(target / "expected.npy", expected(spark, workload, target))
+
+
+def lay_out(settings: Settings, version: ModelVersion, target: Path) -> None:
+    """Fetch the version from the registry, and say where it came from."""
+    (target / "mlflow").mkdir()
+    registry(settings.model).download(version, target / "mlflow")
+    shutil.copytree(target / "mlflow" / "sparkml", target / "pipeline")
+    known = {"tracking_uri": settings.model.tracking_uri, "name": version.name, "version": version.version}
+    (target / "registry.json").write_text(json.dumps({**known, "alias": ALIAS}))
+
+
+def write_events(workload: Workload, target: Path) -> None:
+    """Write the events and the features that they carry."""
+    (target / "bodies.jsonl").write_bytes(b"".join(body + b"\n" for body in workload.bodies()))
+    features = [{"name": c.name, "type": c.type, "required": c.required} for c in workload.signature.columns]
+    (target / "features.json").write_text(json.dumps(features))
+
+
+def expected(spark: SparkSession, workload: Workload, target: Path) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    """Return Spark's prediction for each event, in their order."""
+    types = {"integer": "int", "long": "bigint"}
+    schema = ", ".join(f"`{c.name}` {types.get(c.type, c.type)}" for c in workload.signature.columns)
+    lines = (target / "bodies.jsonl").read_text().splitlines()
+    # An event without its id is an object again with its brace.
+    texts = spark.createDataFrame([(at, "{" + line) for at, line in enumerate(lines)], "at long, text string")
+    rows = texts.select("at", F.from_json("text", schema).alias("event")).select("at", "event.*")
+    scored = PipelineModel.load((target / "pipeline").absolute().as_uri()).transform(rows)
+    return np.array([row[0] for row in scored.orderBy("at").select("prediction").collect()], np.float64)
+
+
+def main(name: str, tracking_uri: str, folder: Path) -> None:
+    """Train one workload's model."""
+    prepare_mlflow()
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+    train(WORKLOADS[name], tracking_uri, folder)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2], Path(sys.argv[3]))

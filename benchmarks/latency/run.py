@@ -1,0 +1,100 @@
+"""One run of a system: it drains a backlog, which is its throughput and its warm-up, then follows loads on schedule."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict, dataclass, field
+from datetime import datetime, timezone
+from typing import Any
+
+import numpy as np
+
+from benchmarks.latency.stages import Evidence, Load, drained, followed, problems
+from benchmarks.latency.system import System
+from benchmarks.latency.tree import usage
+from benchmarks.latency.trial import PARTITIONS, Bench, Trial, trial
+from streaming.clock import isoformat
+from streaming.errors import PenstockError
+
+Numbers = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """``backlog`` events that are there when the system starts, then the loads one after the other."""
+
+    backlog: int
+    loads: tuple[Load, ...] = ()
+
+
+@dataclass
+class Result:
+    """What one run of one system gave: its stages' numbers, the drain's first, and why they do not count, if so."""
+
+    system: str
+    version: str
+    delivery: str
+    workload: str
+    number: int
+    began: str
+    partitions: int = PARTITIONS
+    stages: list[Numbers] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+    def to_json(self) -> Numbers:
+        """Return it as it is kept."""
+        return asdict(self)
+
+
+def run(bench: Bench, system: System, plan: Plan, number: int) -> Result:
+    """Run one system once; what goes wrong is in the result."""
+    began = isoformat(datetime.now(timezone.utc))
+    result = Result(system.name, system.version, system.delivery, bench.workload, number, began)
+    try:
+        _measure(bench, system, plan, result)
+    except (PenstockError, TimeoutError) as error:
+        result.problems.append(str(error))
+    return result
+
+
+def _measure(bench: Bench, system: System, plan: Plan, result: Result) -> None:
+    with trial(bench, system, f"{system.name}-{result.number}-{time.time_ns() // 10**6}") as running:
+        taken = [_drain(running, plan.backlog), *(_follow(running, load) for load in plan.loads)]
+        arrivals = running.arrivals()
+    expected = np.load(bench.model / "expected.npy")
+    scores = "copy" not in (bench.workload, *system.name.split("-"))
+    for number, (feed, fed) in enumerate(running.fed):
+        evidence = Evidence(feed, fed, arrivals.of(feed.first, feed.events), expected)
+        stage = followed(evidence, plan.loads[number - 1]) if number else drained(evidence)
+        result.stages.append(stage | taken[number])
+        result.problems += problems(stage, scores=scores)
+
+
+def _drain(running: Trial, backlog: int) -> Numbers:
+    """Start the system on events that are there already; return the memory it has taken."""
+    with running.feeding(backlog, 0):
+        pass
+    process = running.start()
+    running.settle()
+    return {"rss_bytes": usage(process.pid).rss_bytes}
+
+
+def _follow(running: Trial, load: Load) -> Numbers:
+    """Send the load; return what the system has taken of the machine from the end of the warm-up on."""
+    process = running.process
+    if process is None:
+        raise RuntimeError("the system has not been started")
+    with running.feeding(load.events, load.rate):
+        time.sleep(load.warm_up)
+        before, began = usage(process.pid), time.monotonic()
+        if load.halfway is not None:
+            time.sleep(load.seconds / 2)
+            load.halfway()
+    after, seconds = usage(process.pid), time.monotonic() - began
+    running.settle()
+    cores = (after.cpu_seconds - before.cpu_seconds) / seconds
+    return {
+        "cores": round(cores, 3),
+        "cpu_us_per_event": round(cores / load.rate * 1e6, 1),
+        "rss_bytes": after.rss_bytes,
+    }
