@@ -45,7 +45,7 @@ class Environment:
         stamp = self.folder / ".stamp"
         if not stamp.exists():
             raise SetupError(f"its environment is not installed; run `make bench-peers`, which makes {self.folder}")
-        if stamp.read_text() != self._fingerprint():
+        if stamp.read_text() != self.fingerprint():
             raise SetupError(f"{self.requirements} has changed since it was installed; run `make bench-peers`")
 
     def install(self, uv: Path) -> None:
@@ -60,9 +60,10 @@ class Environment:
             _run([str(uv), "venv", "--quiet", "--clear", "--python", PYTHON, str(self.folder)])
             sources = ["--requirements", str(self.requirements)]
             _run([str(uv), "pip", "install", "--quiet", "--python", str(self.python), *sources])
-            (self.folder / ".stamp").write_text(self._fingerprint())
+            (self.folder / ".stamp").write_text(self.fingerprint())
 
-    def _fingerprint(self) -> str:
+    def fingerprint(self) -> str:
+        """Return what it depends on: the requirements and the Python."""
         return hashlib.sha256(self.requirements.read_bytes() + PYTHON.encode()).hexdigest()
 
 

@@ -105,9 +105,14 @@ def _installed(report: Callable[[str], None]) -> Iterator[Peer]:
 
 
 def versions(packages: Sequence[str], path: Sequence[str]) -> str:
-    """Return the packages' versions in the folders of ``path``: ``"bytewax 0.21.1, onnxruntime 1.31.1"``."""
-    found = (next(iter(metadata.distributions(name=name, path=[*path]))) for name in packages)
-    return ", ".join(f"{name} {package.version}" for name, package in zip(packages, found, strict=True))
+    """Return the packages' versions, as installed in the folders of ``path``; raises as above."""
+    return ", ".join(f"{name} {_version(name, path)}" for name in packages)
+
+
+def _version(name: str, path: Sequence[str]) -> str:
+    for found in metadata.distributions(name=name, path=[*path]):
+        return found.version
+    raise SetupError(f"{name} is not installed in {path[0]}; remove that environment and run `make bench-peers`")
 
 
 def ensure_onnx(model: Path) -> None:
