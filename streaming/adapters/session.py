@@ -21,6 +21,13 @@ RUNTIME = {
 }
 """Settings the engines rely on. They belong to the session, so they hold under spark-submit too."""
 
+BUILD = {
+    # Else every expression that Python makes looks up the line of code it was made on: half of a small batch's planning,
+    # and all source files that were ever on the stack are kept in memory.
+    "spark.python.sql.dataFrameDebugging.enabled": "false",
+}
+"""Like :data:`RUNTIME`, but fixed once the session is there."""
+
 LOOPBACK = {"spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1"}
 """A local session talks to nobody but itself."""
 
@@ -63,7 +70,7 @@ class SessionPlan:
 def start_session(plan: SessionPlan) -> SparkSession:
     """Return the active session, or start one by ``plan``. The user's ``spark.*`` settings win over our defaults."""
     builder = SparkSession.builder.appName(plan.application)
-    given = dict(plan.conf)
+    given = {**BUILD, **plan.conf}
     if not plan.submitted:
         master = plan.master or f"local[{os.cpu_count() or 2},4]"
         builder = builder.master(master)
