@@ -1,0 +1,155 @@
+"""Latency and throughput of Penstock's engines, of Spark's own micro-batch and of peers, by one harness.
+
+``make bench`` runs all of it, ``make bench-live`` and ``make bench-peers`` the parts. Runs are kept in build/bench/raw;
+build/bench has live.json, peers.json and the page, index.html.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import Annotated, Any
+from uuid import uuid4
+
+import typer
+from rich.console import Console
+
+from benchmarks.latency.catalogue import (
+    Effort,
+    live_systems,
+    peer_systems,
+    plan,
+    rotated,
+    swap_measurement,
+)
+from benchmarks.latency.machine import describe
+from benchmarks.latency.model import train_apart
+from benchmarks.latency.page import Measured, write_page
+from benchmarks.latency.run import Result, run
+from benchmarks.latency.summary import Summary, live_numbers, peer_numbers, summarise
+from benchmarks.latency.system import System
+from benchmarks.latency.trial import Bench
+from benchmarks.latency.workloads import WORKLOADS
+from jobs.setup import jars
+from jobs.train import prepare_mlflow
+from streaming.local.services import services
+
+HOME = Path(".penstock")
+
+
+class Part(str, Enum):
+    """What is measured."""
+
+    LIVE = "live"
+    PEERS = "peers"
+    ALL = "all"
+
+
+@dataclass(frozen=True)
+class Session:
+    """One call of the benchmark."""
+
+    part: Part
+    effort: Effort
+    only: Sequence[str]
+    out: Path
+    console: Console
+
+    def systems(self, part: Part) -> list[System]:
+        """Return the systems of a part that were asked for."""
+        if self.part not in (part, Part.ALL):
+            return []
+        found = live_systems() if part is Part.LIVE else peer_systems()
+        return [system for system in found if not self.only or system.name in self.only]
+
+    def measure(self, bench: Bench) -> None:
+        """Run every system as often as asked, in turn, and keep each result."""
+        live, peers = self.systems(Part.LIVE), self.systems(Part.PEERS)
+        fast = {system.name for system in live}
+        for part, systems in ((Part.LIVE, live), (Part.PEERS, peers)):
+            for old in (self.out / "raw").glob(f"{part.value}-*.json") if systems else ():
+                old.unlink()
+        for number in range(1, self.effort.runs + 1):
+            for system in rotated([*live, *peers], number):
+                is_fast = system.name in fast
+                result = run(bench, system, plan(system, number, self.effort, fast=is_fast), number)
+                self._keep(result, Part.LIVE if is_fast else Part.PEERS)
+
+    def _keep(self, result: Result, part: Part) -> None:
+        path = self.out / "raw" / f"{part.value}-{result.system}-{result.number}.json"
+        path.write_text(json.dumps(result.to_json()))
+        self.console.print(_line(result), highlight=False)
+
+
+def main(
+    part: Annotated[Part, typer.Argument()] = Part.ALL,
+    seconds: float = 12.0,
+    rate: int = 1_000,
+    runs: int = 3,
+    backlog: int = 100_000,
+    systems: str = "",
+    workload: str = "flights",
+    out: Path = Path("build/bench"),
+) -> None:
+    """Measure, and write what came of it; SYSTEMS is a list of names with commas, for measuring these alone."""
+    console = Console()
+    only = [name for name in systems.split(",") if name]
+    (out / "raw").mkdir(parents=True, exist_ok=True)
+    session = Session(part, Effort(rate, seconds, backlog, runs), only, out, console)
+    prepare_mlflow()
+    folder = (HOME / "bench" / uuid4().hex[:6]).absolute()
+    with services(folder, jars(HOME).broker, os.environ) as running:
+        console.print("training the model", highlight=False)
+        model = train_apart(WORKLOADS[workload], running.tracking_uri, folder)
+        bench = Bench(running.bootstrap_servers, workload, model, folder / "runs")
+        session.measure(bench)
+        swap = swap_measurement() if part is not Part.PEERS and not only else None
+        if swap is not None:
+            (out / "raw" / "swap.json").write_text(json.dumps(swap(bench)))
+    (out / "machine.json").write_text(json.dumps(describe(jars(HOME))))
+    shutil.rmtree(folder, ignore_errors=True)
+    sys.exit(0 if report(out, rate, WORKLOADS[workload].describes, console) else 1)
+
+
+def report(out: Path, rate: int, workload: str, console: Console) -> bool:
+    """Write the two files of numbers and the page from what is kept; return whether every system has a run."""
+    live, peers = (_summaries(out, part) for part in (Part.LIVE, Part.PEERS))
+    swap_file = out / "raw" / "swap.json"
+    swap = json.loads(swap_file.read_text()) if swap_file.exists() else {}
+    machine = json.loads((out / "machine.json").read_text())
+    if live:
+        numbers = {summary.key: live_numbers(summary, rate) for summary in live}
+        (out / "live.json").write_text(json.dumps({**numbers, **swap, "rate": rate, "machine": machine}, indent=1))
+    if peers:
+        (out / "peers.json").write_text(json.dumps([peer_numbers(one, rate) for one in (*live, *peers)], indent=1))
+    path = write_page(Measured([*live, *peers], rate, machine, workload, swap), out)
+    console.print(f"All of it is in {path}.", highlight=False)
+    return all(summary.runs for summary in (*live, *peers))
+
+
+def _summaries(out: Path, part: Part) -> list[Summary]:
+    paths = sorted((out / "raw").glob(f"{part.value}-*.json"))
+    return summarise(json.loads(path.read_text()) for path in paths)
+
+
+def _line(result: Result) -> str:
+    found = [f"run {result.number}: {result.system:16}"]
+    found += [_numbers(stage) for stage in result.stages]
+    return "  ".join(found) + "".join(f"\n  does not count: {problem}" for problem in result.problems)
+
+
+def _numbers(stage: dict[str, Any]) -> str:
+    if stage["kind"] == "drain":
+        return f"{stage['eps'] or 0:>9,.0f} events/s"
+    latency = stage["latency_ms"]
+    return f"at {stage['rate']:,}: p50 {latency['p50']} p99 {latency['p99']} max {latency['max']} ms"
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,140 @@
+"""All runs of each system put together: the median of the runs' own numbers, and the lowest and highest beside it."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from benchmarks.latency.stats import PERCENTILES
+
+Raw = dict[str, Any]
+"""A run's result as it is kept, see ``run.Result``."""
+
+
+@dataclass(frozen=True)
+class Spread:
+    """The median over the runs, and how far they are apart."""
+
+    median: float
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, values: Iterable[float | None]) -> Spread | None:
+        """Return it for the values that are there; ``None`` if none is."""
+        known = [value for value in values if value is not None]
+        return cls(statistics.median(known), min(known), max(known)) if known else None
+
+    def to_json(self, digits: int = 3) -> list[float]:
+        """Return lowest and highest."""
+        return [round(self.low, digits), round(self.high, digits)]
+
+
+@dataclass(frozen=True)
+class Summary:
+    """One system: its runs that count, and why the others do not."""
+
+    name: str
+    version: str
+    delivery: str
+    runs: Sequence[Raw]
+    problems: Sequence[str]
+
+    @property
+    def key(self) -> str:
+        """Its name in ``live.json``: ``penstock-live`` is ``live``."""
+        return self.name.removeprefix("penstock-").replace("-", "_")
+
+    @property
+    def rates(self) -> list[int]:
+        """The rates it was measured at."""
+        return sorted({stage["rate"] for run in self.runs for stage in run["stages"] if stage["kind"] == "load"})
+
+    def loads(self, rate: int) -> list[Raw]:
+        """Return each run's stage at a rate."""
+        return [s for run in self.runs for s in run["stages"] if s["kind"] == "load" and s["rate"] == rate]
+
+    def latency(self, rate: int, percentile: str) -> Spread | None:
+        """Return a percentile of its latency, in milliseconds."""
+        return Spread.of(stage["latency_ms"][percentile] for stage in self.loads(rate))
+
+    @property
+    def eps(self) -> Spread | None:
+        """Its throughput in events per second."""
+        return Spread.of(s["eps"] for run in self.runs for s in run["stages"] if s["kind"] == "drain")
+
+    def taken(self, rate: int, name: str) -> Spread | None:
+        """Return another number of its stages at a rate: ``cores``, ``rss_bytes``, ``silence_ms``."""
+        return Spread.of(stage.get(name) for stage in self.loads(rate))
+
+    def pooled_us(self, rate: int) -> list[int]:
+        """Return the latencies of all its runs in microseconds, sorted."""
+        return sorted(latency for stage in self.loads(rate) for latency in stage["latencies_us"])
+
+
+def summarise(raws: Iterable[Raw]) -> list[Summary]:
+    """Put runs together by system, in the order in which systems first appear."""
+    grouped: dict[str, list[Raw]] = {}
+    for raw in raws:
+        grouped.setdefault(raw["system"], []).append(raw)
+    return [
+        Summary(
+            name,
+            runs[0]["version"],
+            runs[0]["delivery"],
+            [run for run in runs if not run["problems"]],
+            [f"run {run['number']}: {problem}" for run in runs for problem in run["problems"]],
+        )
+        for name, runs in grouped.items()
+    ]
+
+
+def live_numbers(summary: Summary, rate: int) -> Raw:
+    """Return a system's part of ``live.json``: percentiles at ``rate``; other rates below ``at_RATE``."""
+    found = _latencies(summary, rate)
+    eps = summary.eps
+    more = {f"at_{other}": _latencies(summary, other) for other in summary.rates if other != rate}
+    return {
+        **found,
+        **more,
+        "eps": round(eps.median) if eps else None,
+        "delivery": summary.delivery,
+        "version": summary.version,
+        "runs": len(summary.runs),
+        "invalid": list(summary.problems),
+    }
+
+
+def peer_numbers(summary: Summary, rate: int) -> Raw:
+    """Return a system's entry of ``peers.json``."""
+    eps, p50, p99 = summary.eps, summary.latency(rate, "p50"), summary.latency(rate, "p99")
+    return {
+        "name": summary.name,
+        "version": summary.version,
+        "eps": round(eps.median) if eps else None,
+        "p50_ms": p50.median if p50 else None,
+        "p99_ms": p99.median if p99 else None,
+        "delivery": summary.delivery,
+        "eps_range": eps.to_json(0) if eps else None,
+        "p50_range": p50.to_json() if p50 else None,
+        "p99_range": p99.to_json() if p99 else None,
+        "runs": len(summary.runs),
+        "invalid": list(summary.problems),
+    }
+
+
+def _latencies(summary: Summary, rate: int) -> Raw:
+    found: Raw = {}
+    for name in PERCENTILES:
+        spread = summary.latency(rate, name)
+        found[name] = spread.median if spread else None
+        found[f"{name}_range"] = spread.to_json() if spread else None
+    loads = summary.loads(rate)
+    found["seconds"] = [stage["seconds"] for stage in loads]
+    for name, digits in (("cores", 3), ("rss_bytes", 0), ("silence_ms", 1)):
+        taken = summary.taken(rate, name)
+        found[name] = round(taken.median, digits) if taken else None
+    found["duplicates"] = sum(stage["duplicates"] for stage in loads)
+    return found
