@@ -9,11 +9,12 @@ SEEDS ?= 20
 FIRST ?= 1
 MINUTES ?= 20
 RATE ?= 200
+BENCH ?=
 UV_VERSION := 0.13.8
 UV_FLAGS := --universal --python-version 3.10 --quiet --generate-hashes --no-emit-index-url --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check chaos soak bench-exact bench-batch bench-drift bench-peers bundle bundle-env lock clean
+.PHONY: help setup demo test check chaos soak bench-exact bench-batch bench-drift bench bench-live bench-peers bundle bundle-env lock clean
 
 help:  ## Show this list
 	@echo "Penstock: score a Kafka stream with a registry model, and swap it while the stream runs."
@@ -50,9 +51,16 @@ bench-drift: setup  ## Simulate drift detection beside other rules, then measure
 	$(VENV)/python -m benchmarks.drift
 	$(VENV)/python -m benchmarks.drift.cost
 
+bench: setup  ## Measure our engines, Spark's micro-batch and the peers in one run (BENCH="--seconds 60" for more)
+	-$(VENV)/python -m benchmarks.peers.install $(UV_VERSION)
+	$(VENV)/python -m benchmarks.latency all $(BENCH)
+
+bench-live: setup  ## Only our engines and Spark's micro-batch: latency at 1,000 and 5,000 events/s, and a swap
+	$(VENV)/python -m benchmarks.latency live $(BENCH)
+
 bench-peers: setup  ## Install the peers (Quix Streams, Flink, Bytewax; once, 1 GB) and measure them on the same events
 	$(VENV)/python -m benchmarks.peers.install $(UV_VERSION)
-	$(VENV)/python -m benchmarks.latency peers
+	$(VENV)/python -m benchmarks.latency peers $(BENCH)
 
 soak: setup  ## See whether a long-running job grows, swapping every minute (MINUTES=20 RATE=200)
 	@$(VENV)/python -m benchmarks.soak --minutes $(MINUTES) --rate $(RATE)
