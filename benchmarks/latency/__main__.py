@@ -96,12 +96,17 @@ def main(
     systems: str = "",
     workload: str = "flights",
     out: Path = Path("build/bench"),
+    sustainable: bool = False,
 ) -> None:
-    """Measure, and write what came of it; SYSTEMS is a list of names with commas, for measuring these alone."""
+    """Measure, and write what came of it.
+
+    SYSTEMS is a list of names with commas, for measuring these alone; SUSTAINABLE looks for the highest rate that each
+    system keeps up with, too, which takes some minutes for each.
+    """
     console = Console()
     only = [name for name in systems.split(",") if name]
     (out / "raw").mkdir(parents=True, exist_ok=True)
-    session = Session(part, Effort(rate, seconds, backlog, runs), only, out, console)
+    session = Session(part, Effort(rate, seconds, backlog, runs, sustainable), only, out, console)
     prepare_mlflow()
     folder = (HOME / "bench" / uuid4().hex[:6]).absolute()
     with services(folder, jars(HOME).broker, os.environ) as running:
@@ -147,6 +152,8 @@ def _line(result: Result) -> str:
 def _numbers(stage: dict[str, Any]) -> str:
     if stage["kind"] == "drain":
         return f"{stage['eps'] or 0:>9,.0f} events/s"
+    if stage["kind"] == "step":
+        return f"{stage['rate']:,} {'sustained' if stage['sustained'] else 'too much'}"
     latency = stage["latency_ms"]
     return f"at {stage['rate']:,}: p50 {latency['p50']} p99 {latency['p99']} max {latency['max']} ms"
 

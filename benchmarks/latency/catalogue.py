@@ -25,12 +25,16 @@ Swap = Callable[[Bench], dict[str, Any]]
 
 @dataclass(frozen=True)
 class Effort:
-    """How much is measured: events/s, seconds of each load, events of the backlog, runs of each system."""
+    """How much is measured: events/s, seconds of each load, events of the backlog, runs of each system.
+
+    With ``search`` each system's first run ends with the search for its highest sustainable rate.
+    """
 
     rate: int = 1_000
     seconds: float = 12.0
     backlog: int = 100_000
     runs: int = 3
+    search: bool = False
 
 
 def live_systems() -> list[System]:
@@ -59,7 +63,7 @@ def plan(system: System, number: int, effort: Effort, *, fast: bool) -> Plan:
     loads: Sequence[Load] = [Load(effort.rate, seconds)]
     if fast and effort.rate != FAST_RATE:
         loads = [*loads, Load(FAST_RATE, min(effort.seconds, 8.0))]
-    return Plan(min(effort.backlog, SLOW.get(system.name, effort.backlog)), tuple(loads))
+    return Plan(min(effort.backlog, SLOW.get(system.name, effort.backlog)), tuple(loads), effort.search and number == 1)
 
 
 def rotated(systems: Sequence[System], number: int) -> list[System]:

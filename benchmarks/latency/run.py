@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.latency.stages import Evidence, Load, drained, followed, problems
+from benchmarks.latency.sustainable import find
 from benchmarks.latency.system import System
 from benchmarks.latency.tree import usage
 from benchmarks.latency.trial import PARTITIONS, Bench, Trial, trial
@@ -21,10 +22,14 @@ Numbers = dict[str, Any]
 
 @dataclass(frozen=True)
 class Plan:
-    """``backlog`` events that are there when the system starts, then the loads one after the other."""
+    """``backlog`` events that are there when the system starts, then the loads one after the other.
+
+    With ``search`` the highest sustainable rate is looked for at the end, which takes minutes.
+    """
 
     backlog: int
     loads: tuple[Load, ...] = ()
+    search: bool = False
 
 
 @dataclass
@@ -59,14 +64,19 @@ def run(bench: Bench, system: System, plan: Plan, number: int) -> Result:
 
 def _measure(bench: Bench, system: System, plan: Plan, result: Result) -> None:
     with trial(bench, system, f"{system.name}-{result.number}-{time.time_ns() // 10**6}") as running:
-        taken = [_drain(running, plan.backlog), *(_follow(running, load) for load in plan.loads)]
+        taken = _drain(running, plan.backlog)
+        loads = [(load, _follow(running, load)) for load in plan.loads]
+        loads += find(running) if plan.search else []
         arrivals = running.arrivals()
     expected = np.load(bench.model / "expected.npy")
+    evidence = [Evidence(feed, fed, arrivals.of(feed.first, feed.events), expected) for feed, fed in running.fed]
+    result.stages = [drained(evidence[0]) | taken]
+    result.stages += [followed(seen, load) | more for seen, (load, more) in zip(evidence[1:], loads, strict=True)]
+    for step in result.stages:
+        if step["kind"] == "step":
+            del step["latencies_us"]  # ten seconds at a hundred thousand a second
     scores = "copy" not in (bench.workload, *system.name.split("-"))
-    for number, (feed, fed) in enumerate(running.fed):
-        evidence = Evidence(feed, fed, arrivals.of(feed.first, feed.events), expected)
-        stage = followed(evidence, plan.loads[number - 1]) if number else drained(evidence)
-        result.stages.append(stage | taken[number])
+    for stage in result.stages:
         result.problems += problems(stage, scores=scores)
 
 

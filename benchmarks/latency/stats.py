@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -73,15 +74,19 @@ def steady_rate(times: Times) -> float:
 
 
 def backlog_growth(due: Times, arrived: Times) -> float:
-    """Return by how many events per second the backlog grows: the slope of a line through it.
+    """Return by how many events per second the backlog grows.
 
     The backlog at a moment is what was due by then and has not arrived. It is looked at a hundred times from the first
     to the last event's due time.
     """
     moments = np.linspace(due[0], due[-1], 100)
     waiting = np.searchsorted(due, moments, "right") - np.searchsorted(np.sort(arrived), moments, "right")
-    seconds = (moments - moments[0]) / NANOSECONDS
-    return float(np.polyfit(seconds, waiting, 1)[0])
+    return growth_per_second(moments, waiting)
+
+
+def growth_per_second(moments: npt.NDArray[Any], values: npt.NDArray[Any]) -> float:
+    """Return the slope of the straight line through values at moments given in nanoseconds."""
+    return float(np.polyfit((moments - moments[0]) / NANOSECONDS, values, 1)[0])
 
 
 def longest_silence_ms(times: Times) -> float:

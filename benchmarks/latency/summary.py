@@ -65,6 +65,12 @@ class Summary:
         """Its throughput in events per second."""
         return Spread.of(s["eps"] for run in self.runs for s in run["stages"] if s["kind"] == "drain")
 
+    @property
+    def sustainable(self) -> int | None:
+        """The highest rate that it kept up with, if that was looked for."""
+        steps = [s for run in self.runs for s in run["stages"] if s["kind"] == "step"]
+        return max((step["rate"] for step in steps if step["sustained"]), default=0) if steps else None
+
     def taken(self, rate: int, name: str) -> Spread | None:
         """Return another number of its stages at a rate: ``cores``, ``rss_bytes``, ``silence_ms``."""
         return Spread.of(stage.get(name) for stage in self.loads(rate))
@@ -100,6 +106,7 @@ def live_numbers(summary: Summary, rate: int) -> Raw:
         **found,
         **more,
         "eps": round(eps.median) if eps else None,
+        "sustainable_eps": summary.sustainable,
         "delivery": summary.delivery,
         "version": summary.version,
         "runs": len(summary.runs),
@@ -117,6 +124,7 @@ def peer_numbers(summary: Summary, rate: int) -> Raw:
         "p50_ms": p50.median if p50 else None,
         "p99_ms": p99.median if p99 else None,
         "delivery": summary.delivery,
+        "sustainable_eps": summary.sustainable,
         "eps_range": eps.to_json(0) if eps else None,
         "p50_range": p50.to_json() if p50 else None,
         "p99_range": p99.to_json() if p99 else None,

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from benchmarks.latency.load import NANOSECONDS, Schedule, event
 from benchmarks.latency.notes import Notes, load_notes
+from benchmarks.latency.search import search
 from benchmarks.latency.stats import (
     NEVER,
     PERCENTILES,
@@ -135,3 +136,12 @@ def test_an_output_is_noted_with_its_event_and_prediction(
     assert found.predictions.tolist() == pytest.approx(
         [float("nan") if prediction is None else prediction], nan_ok=True
     )
+
+
+@given(st.integers(0, 200_000))
+def test_the_search_ends_just_below_what_a_system_keeps_up_with(limit: int) -> None:
+    found = list(search(lambda rate: rate <= limit, narrowings=6))
+    sustained = max((rate for rate, kept in found if kept), default=0)
+    refused = min(rate for rate, kept in found if not kept)
+    assert sustained <= limit < refused
+    assert refused - sustained <= max(1_000, sustained) / 2**6 + 1
