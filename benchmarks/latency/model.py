@@ -16,21 +16,30 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
-from pyspark.ml import PipelineModel
+from pyspark.ml import Pipeline, PipelineModel
+from pyspark.ml.classification import MultilayerPerceptronClassifier
+from pyspark.ml.feature import VectorAssembler
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
+from benchmarks.latency.generated import CLASSES
 from benchmarks.latency.workloads import WORKLOADS, Workload
 from jobs.following import registry
 from jobs.session import session
 from jobs.train import prepare_mlflow, train_version
+from streaming.adapters.mlflow_tracking import MlflowTracker
 from streaming.errors import SetupError
+from streaming.models.digest import DIGEST_TAG, tree_digest
 from streaming.models.ref import ModelVersion
 from streaming.settings import Settings
+from streaming.training.dataset import LABEL, load_dataset
+from streaming.training.record import Promotion
 
 ALIAS = "champion"
+HIDDEN = 32
 
 
 def train_apart(workload: Workload, tracking_uri: str, folder: Path) -> Path:
@@ -58,9 +67,25 @@ def train(workload: Workload, tracking_uri: str, folder: Path) -> None:
     )
     write_events(workload, target)
     with session(settings, "penstock-train", folder / "train-spark.log") as spark:
-        version = train_version(settings, spark, print).version
+        version = train_net(settings, spark) if workload.net else train_version(settings, spark, print).version
         lay_out(settings, version, target)
         np.save(target / "expected.npy", expected(spark, workload, target))
+
+
+def train_net(settings: Settings, spark: SparkSession) -> ModelVersion:
+    """Fit a multilayer perceptron with one hidden layer on ``train.data``, and register it."""
+    dataset = load_dataset(spark, settings.train)
+    layers = [len(dataset.numeric), HIDDEN, CLASSES]
+    net = MultilayerPerceptronClassifier(labelCol=LABEL, layers=layers, maxIter=20, seed=settings.train.seed)
+    assembler = VectorAssembler(inputCols=[*dataset.numeric], outputCol="features")
+    fitted = Pipeline(stages=[assembler, net]).fit(dataset.frame)
+    tracker = MlflowTracker(settings.model.tracking_uri, None)
+    with tracker.run(settings.train.experiment, "net") as run, TemporaryDirectory() as folder:
+        tree = Path(folder) / "model"
+        run.save(fitted, dataset.signature, tree)
+        version = run.register(tree, settings.model.name, {DIGEST_TAG: tree_digest(tree)})
+    tracker.promote(version, Promotion(ALIAS))
+    return version
 
 
 def lay_out(settings: Settings, version: ModelVersion, target: Path) -> None:

@@ -1,4 +1,4 @@
-"""What is streamed and scored: the events of each workload, and how its model is trained."""
+"""What is streamed and scored: the events of each workload, and what its model is trained on."""
 
 from __future__ import annotations
 
@@ -9,11 +9,14 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from benchmarks.latency import generated
 from streaming.models.signature import Signature
 from streaming.training import flights
 
 BODIES = 20_000
 """Different events; a longer run begins anew."""
+FEWER = 2_000
+"""Of images, which are ten kilobytes each."""
 
 Bodies = Callable[[], Iterator[bytes]]
 Training = Callable[[Path], dict[str, Any]]
@@ -22,13 +25,23 @@ Training = Callable[[Path], dict[str, Any]]
 
 @dataclass(frozen=True)
 class Workload:
-    """``bodies`` yields events without their opening brace and ``event_id``; ``describes`` says it to readers."""
+    """One kind of event and model.
+
+    Attributes:
+        name: As ``--workload`` takes it.
+        describes: What it is, for readers of the result.
+        signature: The features.
+        bodies: Yields events without their opening brace and ``event_id``.
+        training: Says what the model is trained on.
+        net: Whether it is Spark's multilayer perceptron, which ``penstock train`` does not offer.
+    """
 
     name: str
     describes: str
     signature: Signature
     bodies: Bodies
     training: Training
+    net: bool = False
 
 
 def _flight_bodies() -> Iterator[bytes]:
@@ -43,6 +56,24 @@ def _flight_training(_: Path) -> dict[str, Any]:
     return {"to_time": "2013-04-01"}
 
 
+def _mixed_bodies() -> Iterator[bytes]:
+    return generated.bodies(generated.mixed(BODIES, generated.OTHER_SEED), generated.MIXED)
+
+
+def _mixed_training(folder: Path) -> dict[str, Any]:
+    data = generated.written(generated.mixed(BODIES, generated.SEED), folder)
+    return {"data": data, "numeric": generated.NUMBERS, "categorical": generated.CATEGORIES}
+
+
+def _image_bodies() -> Iterator[bytes]:
+    return generated.bodies(generated.images(FEWER, generated.OTHER_SEED), generated.IMAGES)
+
+
+def _image_training(folder: Path) -> dict[str, Any]:
+    data = generated.written(generated.images(FEWER, generated.SEED), folder)
+    return {"data": data, "numeric": generated.POINTS}
+
+
 FLIGHTS = Workload(
     "flights",
     "departures from New York, 4 categories and 12 numbers; 5-stage pipeline with logistic regression",
@@ -50,7 +81,26 @@ FLIGHTS = Workload(
     _flight_bodies,
     _flight_training,
 )
-COPY = Workload(
-    "copy", "the same departures, passed on as they are", flights.SIGNATURE, _flight_bodies, _flight_training
+MIXED = Workload(
+    "mixed",
+    "40 numbers, half of them with gaps, and 10 categories; 5-stage pipeline with logistic regression",
+    generated.MIXED,
+    _mixed_bodies,
+    _mixed_training,
 )
-WORKLOADS = {workload.name: workload for workload in (FLIGHTS, COPY)}
+DENSE = Workload(
+    "dense",
+    "784 numbers in 10 kB of JSON, as Crayfish has; multilayer perceptron 784-32-10",
+    generated.IMAGES,
+    _image_bodies,
+    _image_training,
+    net=True,
+)
+COPY = Workload(
+    "copy",
+    "departures passed on as they are, as Spark's own 1,000 records/s benchmark does",
+    flights.SIGNATURE,
+    _flight_bodies,
+    _flight_training,
+)
+WORKLOADS = {workload.name: workload for workload in (FLIGHTS, MIXED, DENSE, COPY)}
