@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
@@ -40,7 +42,7 @@ def mixed(rows: int, seed: int) -> pd.DataFrame:
     table = pd.DataFrame(numbers, columns=list(NUMBERS))
     for name, values in codes.items():
         table[name] = [f"{name}-{value}" for value in values]
-    return table.assign(**{LABEL: (margin > 0).astype(float), TIME: _times(rows)})
+    return _labelled(table, margin > 0)
 
 
 def images(rows: int, seed: int) -> pd.DataFrame:
@@ -49,7 +51,7 @@ def images(rows: int, seed: int) -> pd.DataFrame:
     rng = np.random.default_rng(seed)
     which = rng.integers(0, CLASSES, rows)
     points = np.clip(originals[which] + rng.normal(0.0, 0.4, (rows, len(POINTS))), 0.0, 1.0).round(4)
-    return pd.DataFrame(points, columns=list(POINTS)).assign(**{LABEL: which.astype(float), TIME: _times(rows)})
+    return _labelled(pd.DataFrame(points, columns=list(POINTS)), which)
 
 
 def bodies(table: pd.DataFrame, signature: Signature) -> Iterator[bytes]:
@@ -68,5 +70,7 @@ def written(table: pd.DataFrame, folder: Path) -> str:
     return str(path)
 
 
-def _times(rows: int) -> pd.DatetimeIndex:
-    return pd.date_range("2026-01-01", periods=rows, freq="10s", tz="UTC")
+def _labelled(table: pd.DataFrame, label: npt.NDArray[Any]) -> pd.DataFrame:
+    table[LABEL] = label.astype(float)
+    table[TIME] = pd.date_range("2026-01-01", periods=len(table), freq="10s", tz="UTC")
+    return table
