@@ -20,17 +20,11 @@ from uuid import uuid4
 import typer
 from rich.console import Console
 
-from benchmarks.latency.catalogue import (
-    Effort,
-    live_systems,
-    peer_systems,
-    plan,
-    rotated,
-    swap_measurement,
-)
+from benchmarks.latency.catalogue import live_systems, peer_systems, swap_measurement
 from benchmarks.latency.machine import describe
 from benchmarks.latency.model import train_apart
 from benchmarks.latency.page import Measured, write_page
+from benchmarks.latency.plan import Effort, plan, rotated
 from benchmarks.latency.run import Result, run
 from benchmarks.latency.summary import Summary, live_numbers, peer_numbers, summarise
 from benchmarks.latency.system import System

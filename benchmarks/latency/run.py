@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.latency.plan import Plan
 from benchmarks.latency.stages import Evidence, Load, drained, followed, problems
 from benchmarks.latency.sustainable import find
 from benchmarks.latency.system import System
@@ -18,18 +19,6 @@ from streaming.clock import isoformat
 from streaming.errors import PenstockError
 
 Numbers = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Plan:
-    """``backlog`` events that are there when the system starts, then the loads one after the other.
-
-    With ``search`` the highest sustainable rate is looked for at the end, which takes minutes.
-    """
-
-    backlog: int
-    loads: tuple[Load, ...] = ()
-    search: bool = False
 
 
 @dataclass

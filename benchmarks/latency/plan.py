@@ -1,0 +1,57 @@
+"""What a run consists of, for how long, and in which order systems take turns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from benchmarks.latency.stages import Load
+from benchmarks.latency.system import System
+
+BOUNDARIES = 11
+"""The live engine pauses at each of its batches' boundaries; its first run has so many of them."""
+FAST_RATE = 5_000
+SLOW = {"spark-udf": 20_000}
+"""Systems that would take minutes for the common backlog, and the backlog that they get."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """``backlog`` events that are there when the system starts, then the loads one after the other.
+
+    With ``search`` the highest sustainable rate is looked for at the end, which takes minutes.
+    """
+
+    backlog: int
+    loads: tuple[Load, ...] = ()
+    search: bool = False
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How much is measured: events/s, seconds of each load, events of the backlog, runs of each system.
+
+    With ``search`` each system's first run ends with the search for its highest sustainable rate.
+    """
+
+    rate: int = 1_000
+    seconds: float = 12.0
+    backlog: int = 100_000
+    runs: int = 3
+    search: bool = False
+
+
+def plan(system: System, number: int, effort: Effort, *, fast: bool) -> Plan:
+    """Return what run ``number`` (from 1) of a system is: a run at the common rate and, if ``fast``, one at 5,000."""
+    interval: float = getattr(system, "interval_seconds", 0.0)
+    seconds = max(effort.seconds, BOUNDARIES * interval) if number == 1 else effort.seconds
+    loads: Sequence[Load] = [Load(effort.rate, seconds)]
+    if fast and effort.rate != FAST_RATE:
+        loads = [*loads, Load(FAST_RATE, min(effort.seconds, 8.0))]
+    return Plan(min(effort.backlog, SLOW.get(system.name, effort.backlog)), tuple(loads), effort.search and number == 1)
+
+
+def rotated(systems: Sequence[System], number: int) -> list[System]:
+    """Return the order of run ``number``: no system always follows the same one's heat and cache."""
+    at = (number - 1) % len(systems) if systems else 0
+    return [*systems[at:], *systems[:at]]

@@ -1,0 +1,60 @@
+"""What the benchmark runs: long enough for the live engine's pauses, and nobody always first."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from benchmarks.latency.plan import BOUNDARIES, FAST_RATE, SLOW, Effort, plan, rotated
+from benchmarks.latency.system import System, Wiring
+from streaming.local.processes import ManagedProcess
+
+
+@dataclass(frozen=True)
+class Idle:
+    name: str
+    interval_seconds: float = 0.0
+    version: str = "1"
+    delivery: str = "at-least-once"
+
+    def start(self, wiring: Wiring) -> ManagedProcess:
+        return ManagedProcess(self.name, ["true"], log=Path(), environment={})
+
+
+@given(st.integers(1, 12))
+def test_in_as_many_runs_as_systems_each_is_at_each_place_once(count: int) -> None:
+    systems: list[System] = [Idle(str(number)) for number in range(count)]
+    orders = [rotated(systems, number) for number in range(1, count + 1)]
+    for place in range(count):
+        assert sorted(order[place].name for order in orders) == sorted(system.name for system in systems)
+
+
+def test_no_systems_have_an_order_too() -> None:
+    assert rotated([], 3) == []
+
+
+def test_the_first_run_of_an_engine_that_pauses_has_its_boundaries_in_it() -> None:
+    live, effort = Idle("live", interval_seconds=5.0), Effort(seconds=12.0)
+    first, second = (plan(live, number, effort, fast=True) for number in (1, 2))
+    assert first.loads[0].seconds == BOUNDARIES * 5.0
+    assert second.loads[0].seconds == 12.0
+
+
+def test_our_systems_are_measured_at_five_thousand_a_second_too_and_peers_are_not() -> None:
+    ours, peer = (plan(Idle("a"), 1, Effort(), fast=fast) for fast in (True, False))
+    assert [load.rate for load in ours.loads] == [1_000, FAST_RATE]
+    assert [load.rate for load in peer.loads] == [1_000]
+
+
+def test_a_slow_system_gets_a_backlog_that_it_can_manage() -> None:
+    [(name, events)] = SLOW.items()
+    assert plan(Idle(name), 1, Effort(backlog=100_000), fast=False).backlog == events
+    assert plan(Idle(name), 1, Effort(backlog=500), fast=False).backlog == 500
+
+
+def test_only_the_first_run_searches_for_the_sustainable_rate() -> None:
+    searches = [plan(Idle("a"), number, Effort(search=True), fast=True).search for number in (1, 2, 3)]
+    assert searches == [True, False, False]
