@@ -10,6 +10,7 @@ from streaming.adapters.hadoop_files import HadoopFileStore
 from streaming.adapters.mlflow_registry import MlflowRegistry
 from streaming.adapters.session import is_local
 from streaming.clock import system_clock
+from streaming.engines.live_plan import check_live
 from streaming.errors import ConfigurationError
 from streaming.models.announcer import Announcer, ModelEventSink
 from streaming.models.cache import ModelCache
@@ -59,7 +60,10 @@ def preparation(settings: Settings, spark: SparkSession, sample: EventSample) ->
             f"model.staging_uri is not set, and the executors of {spark.sparkContext.master} cannot read this machine's"
             " disk; set it to a location that driver and executors share, such as hdfs:///penstock or s3a://bucket/models"
         )
-    loader = SparkPipelineLoader(spark, settings.event, settings.input.max_value_bytes, model.extra_stages)
+    reading = settings.event, settings.input.max_value_bytes
+    loader = SparkPipelineLoader(spark, *reading, model.extra_stages)
+    if settings.engine.kind == "live":
+        loader = SparkPipelineLoader(spark, *reading, model.extra_stages, check_live)
     return Preparation(
         ModelCache(model.cache_dir, model.cache_keep, model.cache_max_bytes),
         PackageReader(model, spark.version),

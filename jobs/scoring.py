@@ -11,6 +11,7 @@ from pyspark.sql import SparkSession
 
 from jobs import collector
 from jobs.following import follow, make_slot, preparation, registry
+from jobs.live import LiveParts, check_slots, live_checkpoints, live_engine, local_master
 from jobs.setup import jars
 from jobs.starting import Footing, absolute, query_starter
 from jobs.stopping import StopRequest, children_ignore_signals
@@ -29,7 +30,8 @@ from streaming.delivery.plan import Limits, Targets
 from streaming.engines.breaker import Bounds, Breaker
 from streaming.engines.checkpoint import Checkpoint, reader_for
 from streaming.engines.exact import ExactEngine, ExactPorts, Tolerance
-from streaming.engines.supervisor import Restarts, Supervisor
+from streaming.engines.failures import Restarts
+from streaming.engines.supervisor import Supervisor
 from streaming.engines.task import WriteTarget
 from streaming.failpoints import Failpoints
 from streaming.models.announcer import ModelEventSink
@@ -120,8 +122,14 @@ class ScoringJob:
     def _score(self, writer: Writer, ledger: KafkaLedger, targets: Targets) -> None:
         shared = self.shared
         settings, admin = shared.settings, shared.admin
-        location = absolute(settings.checkpoint)
+        live = settings.engine.kind == "live"
+        location = absolute(live_checkpoints(settings) if live else settings.checkpoint)
         checkpoint = Checkpoint(location, writer.topic, reader_for(self.spark, location))
+        footing = Footing(settings, admin, self.spark, writer, targets, ledger, checkpoint, shared.observer)
+        if live:
+            parts = LiveParts(shared.slot, self.follower, self.breaker, shared.stopping.asked)
+            live_engine(footing, parts).run()
+            return
         limits = Limits(settings.engine.transaction_max_bytes, settings.engine.transaction_timeout_ms)
         failpoints = Failpoints(settings.engine.failpoints)
         target = WriteTarget(client_config(settings.kafka), writer, targets, limits, failpoints)
@@ -138,7 +146,6 @@ class ScoringJob:
         )  # fmt: skip
         tolerance = Tolerance(settings.engine.max_poison_rows, settings.model.rollback_after_failures)
         restarts = Restarts(settings.engine.restart_seconds, settings.engine.max_restarts)
-        footing = Footing(settings, admin, self.spark, writer, targets, ledger, checkpoint, shared.observer)
         supervisor = Supervisor(query_starter(footing), restarts, shared.observer, self.breaker, shared.stopping.asked)
         supervisor.run(ExactEngine(ports, target, tolerance))
 
@@ -160,8 +167,8 @@ def scoring_job(settings: Settings, stopping: StopRequest, *, submitted: bool) -
         observer = JobObserver(metrics, Health(slot, system_clock))
         shared = _Shared(settings, stopping, admin, slot, observer, stack, last)
         registry(settings.model)
-        prepare_topics(settings, admin)
-        spark = _spark(shared, submitted)
+        partitions = prepare_topics(settings, admin).source.partitions
+        spark = _spark(shared, submitted, partitions)
         gate = Gate(_listeners(shared))
         follower = _follower(shared, spark, gate)
         job = ScoringJob(shared, spark, follower, _breaker(shared, follower), gate)
@@ -173,13 +180,16 @@ def scoring_job(settings: Settings, stopping: StopRequest, *, submitted: bool) -
         yield job
 
 
-def _spark(shared: _Shared, submitted: bool) -> SparkSession:
+def _spark(shared: _Shared, submitted: bool, partitions: int) -> SparkSession:
     settings = shared.settings
+    master = local_master(settings, partitions)
     connector = () if submitted else tuple(Path(jar) for jar in jars(HOME).connector_jars())
-    plan = SessionPlan(settings.application, submitted, settings.spark.master, settings.spark.conf, connector)
+    plan = SessionPlan(settings.application, submitted, master, settings.spark.conf, connector)
     with children_ignore_signals():
         spark = start_session(plan)
     shared.stack.callback(spark.stop)
+    if settings.engine.kind == "live":
+        check_slots(settings, spark, partitions)
     spark.streams.addListener(ProgressListener(settings.application, shared.observer))
     return spark
 

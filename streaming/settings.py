@@ -107,7 +107,13 @@ class ModelSettings(Section):
 class EngineSettings(Section):
     """How the stream runs."""
 
-    kind: Literal["exact"] = "exact"
+    kind: Literal["exact", "live"] = "exact"
+    """``exact``: micro-batches, exactly once. ``live``: Spark's real-time mode, milliseconds, at least once."""
+    delivery: Literal["exactly-once", "at-least-once"] | None = None
+    """What subscribers rely on; an engine that does not give it is refused. ``None``: whatever the engine gives."""
+    checkpoint_seconds: Annotated[float, Field(ge=5)] = 30.0
+    """Live: the time between two boundaries, up to which everything is acknowledged and after a crash not written
+    again. It does not delay records, but each boundary holds them up for some tens of milliseconds."""
     checkpoint: str | None = None
     """A path or URI; ``None``: ``.penstock/checkpoints/<application>``."""
     trigger_ms: Annotated[int, Field(ge=0)] = 0
@@ -133,6 +139,19 @@ class EngineSettings(Section):
     """From being asked to stop to the end of the process. At the bound it ends as it is, with exit code 1."""
     failpoints: str | None = None
     """For the chaos suite alone: a folder whose files make the job's processes die at given steps."""
+
+    @model_validator(mode="after")
+    def _gives_what_is_asked(self) -> EngineSettings:
+        given = "exactly-once" if self.kind == "exact" else "at-least-once"
+        if self.delivery == "exactly-once" and self.kind == "live":
+            raise ValueError(
+                "engine.kind live delivers at least once: Spark's real-time mode writes before a batch is committed, so"
+                " a crash repeats records. Set engine.kind to exact for exactly-once, or engine.delivery to"
+                " at-least-once and let subscribers drop repeated records by their source offset"
+            )
+        if self.delivery not in (None, given):
+            raise ValueError("engine.kind exact delivers exactly once; leave engine.delivery out, or set kind to live")
+        return self
 
 
 class HttpSettings(Section):

@@ -22,7 +22,7 @@ RUNTIME = {
 """Settings the engines rely on. They belong to the session, so they hold under spark-submit too."""
 
 BUILD = {
-    # Else every expression that Python makes looks up the line of code it was made on: half of a small batch's planning,
+    # Else every expression that Python makes looks up the line of code it was made on: half of a small batch,
     # and all source files that were ever on the stack are kept in memory.
     "spark.python.sql.dataFrameDebugging.enabled": "false",
 }

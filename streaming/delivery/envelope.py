@@ -39,13 +39,14 @@ class Stamp:
         return contract.id_prefix(self.version.name, self.role, self.source_topic)
 
 
-def envelop(scored: DataFrame, stamp: Stamp, largest: int = _UNLIMITED) -> DataFrame:
+def envelop(scored: DataFrame, stamp: Stamp, largest: int = _UNLIMITED, scored_at: Column | None = None) -> DataFrame:
     """Turn ``score``'s frame into output rows.
 
     Args:
         scored: what ``score`` returned.
         stamp: what the batch has in common.
         largest: bytes the predictions' topic takes for one record; a larger prediction becomes a dead letter.
+        scored_at: each row's own time of scoring, as text; ``None`` for the stamp's.
 
     Returns:
         partition, offset, key, value, timestamp (ms), verdict, event_time, subject, traceparent, tracestate, headers,
@@ -53,7 +54,8 @@ def envelop(scored: DataFrame, stamp: Stamp, largest: int = _UNLIMITED) -> DataF
         A dead letter has its original value and headers; a prediction has its JSON, and null for headers.
     """
     timed = scored.withColumn(c.EVENT_TIME, F.date_format(c.EVENT_TIME, TIME_FORMAT))
-    serialised = timed.select("*", _value(stamp).cast("binary").alias(_JSON))
+    time = F.lit(stamp.scored_at) if scored_at is None else scored_at
+    serialised = timed.select("*", _value(stamp, time).cast("binary").alias(_JSON))
     verdict = F.coalesce(c.VERDICT, F.when(_size() > largest, F.lit(Reason.PREDICTION_TOO_LARGE.value)))
     judged = serialised.withColumn(c.VERDICT, verdict)
     rejected = F.col(c.VERDICT).isNotNull()
@@ -93,11 +95,11 @@ def _size() -> Column:
     return sum((F.coalesce(length, F.lit(0)) for length in (*lengths, tracestate)), F.lit(_HEADERS_BYTES))
 
 
-def _value(stamp: Stamp) -> Column:
+def _value(stamp: Stamp, scored_at: Column) -> Column:
     version = stamp.version
     fields = {
         **prediction_columns(stamp),
-        "scored_at": F.lit(stamp.scored_at),
+        "scored_at": scored_at,
         "model_name": F.lit(version.name),
         "model_version": F.lit(version.version).cast("long"),
         "run_id": F.lit(version.run_id),

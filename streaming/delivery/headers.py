@@ -10,7 +10,7 @@ from streaming.delivery.envelope import Stamp
 Headers = list[tuple[str, str | bytes | None]]
 """As the producer takes them; it writes text as UTF-8."""
 
-_TEXT_LIMIT = 2_000
+TEXT_LIMIT = 2_000
 """Bytes of an error message; a header is no place for a stack trace."""
 
 
@@ -76,7 +76,7 @@ def rejected(
         dead_letter.ERROR_STAGE: dead_letter.STAGE[reason],
         dead_letter.ERROR_CLASS: "penstock",
         dead_letter.ERROR_EXCEPTION: f"penstock.{name}",
-        dead_letter.ERROR_MESSAGE: dead_letter.describe(reason, field)[:_TEXT_LIMIT],
+        dead_letter.ERROR_MESSAGE: dead_letter.describe(reason, field)[:TEXT_LIMIT],
         dead_letter.REASON: name,
         dead_letter.MODEL_VERSION: str(stamp.version.version),
         dead_letter.REJECTED_AT: stamp.scored_at,

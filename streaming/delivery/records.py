@@ -12,7 +12,7 @@ from schemas import dead_letter, prediction
 from streaming.delivery import headers as h
 from streaming.delivery.plan import WritePlan
 
-_RECORD_OVERHEAD = 512
+RECORD_OVERHEAD = 512
 """Bytes of batch and record framing that count against a topic's limit."""
 
 
@@ -72,7 +72,7 @@ class _Maker:
         kept = [(header["key"], header["value"]) for header in original or ()]
         made = h.rejected(kept, verdict, position, self._plan.writer.application, self._plan.stamp)
         size = len(value or b"") + len(key or b"") + _size(made)
-        limit = self._plan.targets.dead_letters.max_record_bytes - _RECORD_OVERHEAD
+        limit = self._plan.targets.dead_letters.max_record_bytes - RECORD_OVERHEAD
         if size > limit:
             value = None
             made.append((dead_letter.VALUE_OMITTED, b"true"))

@@ -92,6 +92,11 @@ class Breaker:
                 for listener in self._listeners:
                     listener.paused(why)
 
+    @property
+    def is_open(self) -> bool:
+        """Whether no batch may be planned for now."""
+        return not self._running.is_set()
+
     def wait(self, stopping: threading.Event) -> None:
         """Return when the next batch may be planned, or when the job is asked to stop."""
         while not self._running.is_set() and not stopping.is_set():

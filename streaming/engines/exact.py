@@ -22,6 +22,7 @@ from typing import Protocol
 from pyspark.sql import DataFrame
 
 from streaming.clock import Clock, Stopwatch, isoformat
+from streaming.delivery.envelope import Stamp
 from streaming.delivery.ledger import Ledger, PartitionOutcome, Plan
 from streaming.delivery.marks import Mark, Writer, error_named
 from streaming.delivery.outcome import Outcome
@@ -29,6 +30,7 @@ from streaming.engines.attempt import attempt
 from streaming.engines.breaker import Breaker
 from streaming.engines.checkpoint import Checkpoint
 from streaming.engines.isolate import Poison, isolate
+from streaming.engines.prepared import PreparedBatch
 from streaming.engines.report import BatchObserver, BatchReport
 from streaming.engines.task import WriteTarget, pipeline_of, run_batch
 from streaming.errors import InvariantError, ModelNotFoundError, ScoringError
@@ -36,6 +38,7 @@ from streaming.models.ref import ModelVersion
 from streaming.models.served import ServedModel
 from streaming.models.slot import Slot
 from streaming.offsets import Ranges
+from streaming.scoring.pipeline import SparkPipeline
 
 
 class Fallback(Protocol):
@@ -85,6 +88,7 @@ class ExactEngine:
         self._target = target
         self._tolerance = tolerance
         self._plan_numbers = itertools.count(1)
+        self._prepared: PreparedBatch | None = None
 
     def __call__(self, records: DataFrame, batch: int) -> None:
         """Score and write one batch; returns when it is committed and recorded."""
@@ -181,7 +185,7 @@ class ExactEngine:
     def _attempt(
         self, records: DataFrame, plan: Plan, served: ServedModel, watch: Stopwatch
     ) -> tuple[int, dict[int, Outcome]]:
-        order = self._target.order(plan, served.version, isoformat(self._ports.clock()))
+        scored_at = isoformat(self._ports.clock())
         pipeline = pipeline_of(served)
 
         def find() -> Poison:
@@ -189,7 +193,19 @@ class ExactEngine:
             watch.lap("isolate")
             return poison
 
-        return attempt(lambda safe: run_batch(records, safe, order, watch), pipeline, served.version, find)
+        def run(safe: SparkPipeline) -> tuple[int, dict[int, Outcome]]:
+            if safe is pipeline:
+                return self._prepare(records, pipeline, plan).run(records, plan, scored_at, watch)
+            # Without the rows it throws on, which is a plan for this batch alone.
+            return run_batch(records, safe, self._target.order(plan, served.version, scored_at), watch)
+
+        return attempt(run, pipeline, served.version, find)
+
+    def _prepare(self, records: DataFrame, pipeline: SparkPipeline, plan: Plan) -> PreparedBatch:
+        if self._prepared is None or self._prepared.pipeline is not pipeline:
+            stamp = Stamp(self._writer.topic, plan.version, plan.role, "")
+            self._prepared = PreparedBatch(records, pipeline, self._target, stamp)
+        return self._prepared
 
     def _checked(self, rows_in: int, outcomes: Mapping[int, Outcome]) -> Outcome:
         for outcome in outcomes.values():

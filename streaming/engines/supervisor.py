@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, NoReturn, Protocol
+from typing import Any, NoReturn
 
 from pyspark.errors import StreamingQueryException
 from pyspark.sql import DataFrame
 from pyspark.sql.streaming.query import StreamingQuery
 
 from streaming.engines.breaker import Breaker
+from streaming.engines.failures import Failures, QueryObserver, Restarts
 from streaming.errors import (
     BrokerUnavailableError,
     DataError,
@@ -24,28 +24,7 @@ from streaming.errors import (
 BatchFunction = Callable[[DataFrame, int], None]
 StartQuery = Callable[[BatchFunction], StreamingQuery]
 _POLL_SECONDS = 0.2
-_LONGEST_PAUSE = 60.0
 _HELD_MILLIS = 3_600_000
-
-
-class QueryObserver(Protocol):
-    """Who wants to know how the query fares."""
-
-    def query_started(self) -> None:
-        """A query runs."""
-        ...
-
-    def query_failed(self, problem: str, pause: float) -> None:
-        """A query failed and is started again after ``pause`` seconds."""
-        ...
-
-
-@dataclass(frozen=True)
-class Restarts:
-    """First pause in seconds, doubled each time up to a minute; ``most`` failures without a finished batch end it."""
-
-    pause: float
-    most: int
 
 
 class Supervisor:
@@ -60,14 +39,13 @@ class Supervisor:
         stopping: threading.Event,
     ) -> None:
         self._start = start
-        self._restarts = restarts
+        self._failures = Failures(restarts, observer, stopping)
         self._observer = observer
         self._breaker = breaker
         self._stopping = stopping
         self._held = threading.Event()
         self._idle = threading.Event()
         self._idle.set()
-        self._failures = 0
         self._fatal: PenstockError | None = None
 
     def run(self, batch: BatchFunction) -> None:
@@ -113,7 +91,7 @@ class Supervisor:
             self._idle.clear()
             try:
                 batch(records, number)
-                self._failures = 0
+                self._failures.clear()
             except MissingMarkError:
                 raise  # forgotten by Kafka while the partition was idle, perhaps: the next start restores it, or fails
             except (DataError, FencedError) as problem:
@@ -127,12 +105,7 @@ class Supervisor:
     def _after_failure(self, problem: Exception) -> None:
         if self._fatal is not None:
             raise self._fatal
-        self._failures += 1
-        if self._failures > self._restarts.most:
-            raise UpstreamError(f"the query failed {self._failures} times in a row; the last time: {problem}")
-        pause = min(self._restarts.pause * 2 ** (self._failures - 1), _LONGEST_PAUSE)
-        self._observer.query_failed(str(problem), pause)
-        self._stopping.wait(pause)
+        self._failures.note(problem)
 
 
 def _wait_to_be_interrupted(records: DataFrame) -> NoReturn:

@@ -107,6 +107,14 @@ class JobObserver:
         for topic, lag in progress.lag.items():
             self.metrics.lag_measured(topic, lag)
 
+    def lag_measured(self, topic: str, lag: Mapping[int, int]) -> None:
+        """At a boundary of a real-time query, so many records were on the topic and not yet read."""
+        self.metrics.lag_measured(topic, lag)
+
+    def handed_over(self, before: ModelVersion, now: ModelVersion, seconds: float) -> None:
+        """Another generation serves, after both ran for ``seconds``."""
+        _log.info("handed over", before=before.version, version=now.version, seconds=round(seconds, 3))
+
     def idle(self) -> None:
         """A trigger found nothing to do."""
         self.health.query_progressed()

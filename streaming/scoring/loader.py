@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,12 +41,16 @@ _ZERO: dict[str, Any] = {"double": 0.0, "float": 0.0, "long": 0, "integer": 0, "
 
 @dataclass(frozen=True)
 class SparkPipelineLoader:
-    """Loads versions for one job; ``envelope`` and ``max_value_bytes`` are how that job's events are read."""
+    """Loads versions for one job; ``envelope`` and ``max_value_bytes`` are how that job's events are read.
+
+    ``admit`` is what that job's engine asks of a pipeline beside; it raises ``CandidateRefusedError``.
+    """
 
     session: SparkSession
     envelope: EventSettings
     max_value_bytes: int
     extra_stages: tuple[str, ...] = ()
+    admit: Callable[[SparkPipeline], None] = lambda _: None
 
     def load(self, package: ModelPackage, uri: str) -> ServedModel:
         """Load the pipeline at ``uri`` and prove it; see :class:`streaming.models.served.PipelineLoader`."""
@@ -58,6 +63,7 @@ class SparkPipelineLoader:
         pipeline = SparkPipeline(self.session, model, decoder, outputs(stages), package.profile)
         try:
             self._prove(pipeline, package.golden)
+            self.admit(pipeline)
         except CandidateRefusedError:
             pipeline.release()
             raise

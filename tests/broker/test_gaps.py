@@ -19,7 +19,8 @@ from jobs.starting import query_starter
 from streaming.adapters.kafka import KafkaAdmin
 from streaming.adapters.kafka_progress import saved_marks
 from streaming.delivery.marks import Mark
-from streaming.engines.supervisor import Restarts, Supervisor
+from streaming.engines.failures import Restarts
+from streaming.engines.supervisor import Supervisor
 from streaming.errors import ConfigurationError, MissingMarkError, OffsetGapError, PenstockError, TopicRecreatedError
 from tests.support.engine import NEVER, Bench, event
 from tests.support.eventually import eventually

@@ -12,7 +12,8 @@ from pyspark.sql.streaming.query import StreamingQuery
 from streaming.clock import system_clock
 from streaming.delivery.outcome import Outcome
 from streaming.engines.breaker import Bounds, Breaker
-from streaming.engines.supervisor import BatchFunction, Restarts, Supervisor
+from streaming.engines.failures import Restarts
+from streaming.engines.supervisor import BatchFunction, Supervisor
 
 
 class Silent:

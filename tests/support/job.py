@@ -112,6 +112,11 @@ class Outputs:
         """Wait until so many events are answered."""
         eventually(lambda: self.count() >= count, timeout=PATIENCE)
 
+    def places(self) -> list[Place]:
+        """Return which event each output so far answers, repeated ones too."""
+        scored = [position(r, SOURCE_PARTITION, SOURCE_OFFSET) for r in self.predictions.read()]
+        return scored + [position(r, ERROR_PARTITION, ERROR_OFFSET) for r in self.dead_letters.read()]
+
     def account(self, sent: Mapping[Place, float | None]) -> dict[Place, Any]:
         """Assert that every event is in exactly one output, the right one; return the predictions by event."""
         scored = {position(r, SOURCE_PARTITION, SOURCE_OFFSET): r for r in self.predictions.read()}

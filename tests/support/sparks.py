@@ -28,7 +28,7 @@ def a_session(home: Path, scratch: Path) -> SparkSession:
         "spark.sql.warehouse.dir": str(scratch / "warehouse"),
         "spark.local.dir": str(scratch / "local"),
     }
-    builder = SparkSession.builder.master("local[2,4]").appName("penstock-tests")
+    builder = SparkSession.builder.master("local[4,4]").appName("penstock-tests")
     for key, value in settings.items():
         builder = builder.config(key, value)
     session = builder.getOrCreate()

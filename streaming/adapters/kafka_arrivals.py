@@ -1,0 +1,55 @@
+"""Watching the outputs: how far a version's predictions and dead letters have arrived, by their source offsets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from confluent_kafka import Consumer, Message, TopicPartition
+
+from schemas import dead_letter, prediction
+from streaming.adapters.kafka_config import client_config
+
+_TIMEOUT = 10.0
+_AT_ONCE = 1_000
+_FIELDS = (
+    (prediction.MODEL_VERSION, prediction.SOURCE_PARTITION, prediction.SOURCE_OFFSET),
+    (dead_letter.MODEL_VERSION, dead_letter.ERROR_PARTITION, dead_letter.ERROR_OFFSET),
+)
+
+
+class KafkaArrivals:
+    """Implements :class:`streaming.engines.live.Arrivals`; sees what is written after it was opened."""
+
+    def __init__(self, kafka: Mapping[str, str], topics: Sequence[str], version: int) -> None:
+        """Begin at the topics' present ends; raises ``KafkaException`` if the broker does not answer."""
+        own = {"group.id": "penstock-arrivals", "enable.auto.commit": "false", "auto.offset.reset": "latest"}
+        self._consumer = Consumer({**client_config(kafka), **own})
+        self._version = str(version).encode()
+        self._seen: dict[int, int] = {}
+        self._consumer.assign([place for topic in topics for place in self._ends(topic)])
+
+    def reached(self, ends: Mapping[int, int]) -> bool:
+        """Whether outputs up to ``ends`` (exclusive) have been seen; looks at what has come meanwhile.
+
+        A partition whose last offsets are the marks of transactions, which have no output, never gets there.
+        """
+        for message in self._consumer.consume(_AT_ONCE, 0.0):
+            self._note(message)
+        return all(self._seen.get(partition, -1) >= end - 1 for partition, end in ends.items())
+
+    def close(self) -> None:
+        """Stop watching."""
+        self._consumer.close()
+
+    def _ends(self, topic: str) -> list[TopicPartition]:
+        partitions = self._consumer.list_topics(topic, timeout=_TIMEOUT).topics[topic].partitions
+        places = [TopicPartition(topic, partition) for partition in partitions]
+        ends = [self._consumer.get_watermark_offsets(place, timeout=_TIMEOUT)[1] for place in places]
+        return [TopicPartition(topic, place.partition, end) for place, end in zip(places, ends, strict=True)]
+
+    def _note(self, message: Message) -> None:
+        words = dict(message.headers() or ())
+        for version, partition, offset in _FIELDS:
+            if words.get(version) == self._version and partition in words and offset in words:
+                source, position = int(words[partition] or 0), int(words[offset] or 0)
+                self._seen[source] = max(position, self._seen.get(source, -1))

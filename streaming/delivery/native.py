@@ -1,0 +1,123 @@
+"""Output rows as Spark's own Kafka sink takes them: the writer's records, made in the JVM, for the live engine.
+
+The sink has no column for a record's timestamp, so that is the time of writing; everything else is as the transactional
+writer sends it, the headers in the same order.
+"""
+
+from __future__ import annotations
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from schemas import dead_letter, prediction
+from streaming.delivery import headers as h
+from streaming.delivery.envelope import TIME_FORMAT, Stamp
+from streaming.delivery.plan import Targets
+from streaming.delivery.records import RECORD_OVERHEAD
+
+_HEADERS = "array<struct<key:string,value:binary>>"
+_MADE, _TIME = "made_headers", "made_at"
+
+
+def native_records(rows: DataFrame, stamp: Stamp, application: str, targets: Targets) -> DataFrame:
+    """Turn output rows into records.
+
+    Args:
+        rows: what :func:`streaming.delivery.envelope.envelop` returned.
+        stamp: what the predictions have in common; its time is not used, each row has its own.
+        application: names the job.
+        targets: where predictions and dead letters go, each to its input's partition number.
+
+    Returns:
+        topic, partition, key, value, headers, and verdict for whoever counts; the sink ignores what it does not know.
+    """
+    to, dead = targets.predictions, targets.dead_letters
+    rejected = F.col("verdict").isNotNull()
+    made = F.when(rejected, _rejected(stamp, application)).otherwise(_predicted(stamp, application))
+    size = _length(F.col("key")) + _length(F.col("value")) + _sizes(F.col(_MADE)) + F.lit(RECORD_OVERHEAD)
+    omitted = rejected & (size > dead.max_record_bytes)
+    omitting = F.concat(_MADE, F.array(_header(dead_letter.VALUE_OMITTED, F.lit("true"))))
+    return rows.withColumn(_TIME, now()).withColumn(_MADE, made).select(
+        F.when(rejected, F.lit(dead.topic)).otherwise(F.lit(to.topic)).alias("topic"),
+        F.when(rejected, F.col("partition") % dead.partitions).otherwise(F.col("partition") % to.partitions)
+        .cast("int").alias("partition"),
+        F.col("key"),
+        F.when(~omitted, F.col("value")).alias("value"),
+        F.when(omitted, omitting).otherwise(F.col(_MADE)).alias("headers"),
+        F.col("verdict"),
+    )  # fmt: skip
+
+
+def now() -> Column:
+    """Return the time at which a row is scored, RFC 3339 in UTC; each row reads the clock of its executor."""
+    # current_timestamp() stands still as long as a real-time batch lasts.
+    millis = F.expr("reflect('java.lang.System', 'currentTimeMillis')").cast("long")
+    return F.date_format(F.timestamp_millis(millis), TIME_FORMAT)
+
+
+def _predicted(stamp: Stamp, application: str) -> Column:
+    constant = {name: F.lit(word) for name, word in h.constant(stamp, 0, application)}
+    constant[prediction.SOURCE_PARTITION] = F.col("partition").cast("string")
+    place = F.concat(F.lit(stamp.id_prefix), F.col("partition"), F.lit(":"), F.col("offset"))
+    constant[prediction.CE_ID] = place
+    constant[prediction.CE_TIME] = F.col("event_time")
+    constant[prediction.SOURCE_OFFSET] = F.col("offset").cast("string")
+    subject, parent, state, bins = (F.col(name) for name in ("subject", "traceparent", "tracestate", "bins"))
+    return F.concat(
+        F.array(*(_header(name, word) for name, word in constant.items())),
+        _optional(prediction.CE_SUBJECT, subject, F.coalesce(subject != "", F.lit(False))),
+        _optional(prediction.TRACEPARENT, parent, parent.isNotNull()),
+        _optional(prediction.TRACESTATE, state, parent.isNotNull() & state.isNotNull()),
+        _optional(prediction.BINS, _packed(bins), bins.isNotNull()),
+    )
+
+
+def _rejected(stamp: Stamp, application: str) -> Column:
+    """Made over the writer's own list, which says what is constant and in which order."""
+    reason, field = F.split_part("verdict", F.lit(":"), F.lit(1)), F.split_part("verdict", F.lit(":"), F.lit(2))
+    sentences = {known.value: dead_letter.describe(known, "") for known in dead_letter.Reason}
+    stages = {known.value: dead_letter.STAGE[known] for known in dead_letter.Reason}
+    sentence = F.concat(F.when(field != "", F.concat(field, F.lit(": "))).otherwise(""), _looked_up(sentences, reason))
+    partition = F.col("partition").cast("string")
+    own = {
+        dead_letter.ERROR_PARTITION: partition,
+        dead_letter.ERROR_OFFSET: F.col("offset").cast("string"),
+        dead_letter.ERROR_TASK: partition,
+        dead_letter.ERROR_STAGE: _looked_up(stages, reason),
+        dead_letter.ERROR_EXCEPTION: F.concat(F.lit("penstock."), reason),
+        dead_letter.ERROR_MESSAGE: F.substring(sentence, 1, h.TEXT_LIMIT),
+        dead_letter.REASON: reason,
+        dead_letter.REJECTED_AT: F.col(_TIME),
+    }
+    pattern = h.rejected((), dead_letter.Reason.TOMBSTONE.value, (stamp.source_topic, 0, 0), application, stamp)
+    added = F.array(*(_header(name, own.get(name, F.lit(word))) for name, word in pattern))
+    original = F.coalesce(F.col("headers"), F.array().cast(_HEADERS))
+    return F.concat(original, added, _optional(dead_letter.FIELD, field, field != ""))
+
+
+def _header(name: str, word: Column) -> Column:
+    return F.struct(F.lit(name).alias("key"), word.cast("binary").alias("value"))
+
+
+def _optional(name: str, word: Column, present: Column) -> Column:
+    return F.when(present, F.array(_header(name, word))).otherwise(F.array().cast(_HEADERS))
+
+
+def _looked_up(words: dict[str, str], key: Column) -> Column:
+    found = F.when(F.lit(False), F.lit(""))
+    for name, word in words.items():
+        found = found.when(key == name, F.lit(word))
+    return found
+
+
+def _packed(numbers: Column) -> Column:
+    """One byte per number, which SQL can say in hexadecimal only."""
+    return F.unhex(F.array_join(F.transform(numbers, lambda number: F.lpad(F.hex(number), 2, "0")), ""))
+
+
+def _length(word: Column) -> Column:
+    return F.coalesce(F.octet_length(word), F.lit(0))
+
+
+def _sizes(made: Column) -> Column:
+    return F.aggregate(made, F.lit(0), lambda sum_, one: sum_ + _length(one["key"]) + _length(one["value"]))

@@ -1,0 +1,98 @@
+"""A generation: one real-time query with the version it scores with, from the offsets where it began."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Mapping
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field
+
+from pyspark.sql import SparkSession
+from pyspark.sql.streaming.query import StreamingQuery
+
+from streaming.engines.real_time import Boundary, Route, last_boundary, start_query
+from streaming.engines.task import pipeline_of
+from streaming.errors import ModelNotFoundError, UpstreamError
+from streaming.models.served import ServedModel
+from streaming.models.slot import Slot
+
+
+@dataclass
+class Generation:
+    """Closing it stops the query, then gives the version back."""
+
+    name: str
+    served: ServedModel
+    starting: Mapping[int, int]
+    query: StreamingQuery
+    route: Route
+    session: SparkSession
+    slot: Slot
+    open: ExitStack
+    _seen: int = -1
+    _busy_since: float | None = field(default=None)
+
+    def boundary(self, wait: float) -> Boundary | None:
+        """Wait up to ``wait`` seconds for the query's end, and return the boundary it has passed since the last call.
+
+        Raises:
+            StreamingQueryException: the query has failed.
+            UpstreamError: somebody stopped it.
+        """
+        if self.query.awaitTermination(wait):  # type: ignore[arg-type]  # fractions are fine
+            raise UpstreamError(f"somebody stopped the query {self.name}")
+        found = last_boundary(self.query, self.route.topic, self.starting)
+        if found is None or found.batch <= self._seen:
+            return None
+        self._seen = found.batch
+        return found
+
+    def busy_seconds(self) -> float:
+        """Return for how long all of the query's tasks have been running, one for each partition."""
+        tracker = self.session.sparkContext.statusTracker()
+        active = 0
+        for job in tracker.getJobIdsForGroup(str(self.query.runId)):
+            for stage in getattr(tracker.getJobInfo(job), "stageIds", ()):
+                active += getattr(tracker.getStageInfo(stage), "numActiveTasks", 0)
+        if active < len(self.starting):
+            return 0.0
+        self._busy_since = self._busy_since or time.monotonic()
+        return time.monotonic() - self._busy_since
+
+    def prove(self) -> None:
+        """Note that the version has finished a batch, so that it may be rolled back to."""
+        # It may have left the slot already, where another version came before it had finished one.
+        with suppress(ModelNotFoundError), self.slot.lease(self.served.version.version):
+            pass
+
+    def close(self) -> None:
+        """Stop in the middle of whatever it does; what it wrote since its last boundary will be written again."""
+        self.open.close()
+
+
+class Generations:
+    """Starts them. Each has a checkpoint of its own, which nothing is read from: the marks say where to go on."""
+
+    def __init__(self, session: SparkSession, slot: Slot, route: Route, folder: str) -> None:
+        self._session = session
+        self._slot = slot
+        self._route = route
+        self._folder = folder
+        self._numbers = itertools.count(1)
+
+    def start(self, starting: Mapping[int, int]) -> Generation:
+        """Start one with the version that serves now.
+
+        Raises:
+            ModelNotFoundError: none is loaded.
+        """
+        name = f"{self._route.application}.live.{next(self._numbers)}"
+        with ExitStack() as stack:
+            served = stack.enter_context(self._slot.lease())
+            checkpoint = f"{self._folder}/{name}-{time.time_ns()}"
+            place, scored = (name, checkpoint), (pipeline_of(served), served.version)
+            query = start_query(self._session, scored, self._route, place, starting)
+            stack.callback(query.stop)
+            return Generation(name, served, starting, query, self._route, self._session, self._slot, stack.pop_all())
+        raise AssertionError("unreachable")

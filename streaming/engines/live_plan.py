@@ -1,0 +1,67 @@
+"""Whether a version can be served live: its whole plan must consist of operators that Spark's real-time mode takes.
+
+Spark checks this, too, but only when the query starts. The version that serves would have to make room first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from pyspark.sql import functions as F
+
+from streaming.delivery.plan import Target, Targets
+from streaming.engines.real_time import Route, outputs
+from streaming.errors import CandidateRefusedError
+from streaming.models.ref import ModelVersion
+from streaming.scoring.pipeline import SparkPipeline
+
+_ALLOWLIST = "org.apache.spark.sql.execution.streaming.runtime.RealTimeModeAllowlist"
+_ANYWHERE = Target("any", 1, 2**31 - 1)
+_ROUTE = Route("any", "any", Targets(_ANYWHERE, _ANYWHERE, _ANYWHERE), {}, 0.0)
+_RECORD = (
+    "key binary, value binary, headers array<struct<key:string,value:binary>>, partition int, offset bigint,"
+    " timestamp timestamp"
+)
+
+
+def check_live(pipeline: SparkPipeline) -> None:
+    """Plan the query over a table in the stream's place, and compare the operators with Spark's list.
+
+    Raises:
+        CandidateRefusedError: ``NOT_LIVE``; one of them needs Python, or is not on the list.
+    """
+    session = pipeline.session
+    # Read from something that varies; of constants, the optimizer would leave no plan to look at.
+    records = (
+        session.range(1).select(F.from_json(F.col("id").cast("string"), _RECORD).alias("record")).select("record.*")
+    )
+    scored = outputs(records, pipeline, ModelVersion("any", 1), _ROUTE)
+    allowed = _allowed(session._jvm)
+    for name in _operators(scored._jdf.queryExecution().executedPlan()):
+        if name not in allowed:
+            kind = name.rsplit(".", 1)[-1]
+            why = "it runs Python" if "python" in name.lower() or "Python" in kind else "Spark's real-time mode has not"
+            raise CandidateRefusedError(
+                "NOT_LIVE",
+                f"the pipeline's plan has {kind}: {why}. Serve this version with engine.kind exact, or leave the stage"
+                " that needs it out",
+            )
+
+
+def _allowed(jvm: Any) -> frozenset[str]:
+    """Return Spark's own list; the name of its field is what Scala makes of a private one."""
+    module = getattr(jvm, f"{_ALLOWLIST}$").__getattr__("MODULE$")
+    names = getattr(module, f"{_ALLOWLIST.replace('.', '$')}$$allowedOperators")()
+    found = names.iterator()
+    result = set()
+    while found.hasNext():
+        result.add(str(found.next()))
+    return frozenset(result)
+
+
+def _operators(plan: Any) -> Iterator[str]:
+    yield str(plan.getClass().getName())
+    children = plan.children()
+    for position in range(children.size()):
+        yield from _operators(children.apply(position))

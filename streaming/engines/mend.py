@@ -1,0 +1,54 @@
+"""A stretch of the input that a real-time query throws on: scored once as a batch, without the rows that throw."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from pyspark.sql import DataFrame, Observation, SparkSession
+
+from streaming.delivery.outcome import Outcome
+from streaming.engines.attempt import attempt
+from streaming.engines.isolate import isolate
+from streaming.engines.real_time import Route, counts, outcome_of, outputs, sink_options
+from streaming.engines.source import read_range
+from streaming.engines.task import pipeline_of
+from streaming.models.served import ServedModel
+from streaming.offsets import Ranges
+from streaming.scoring.pipeline import SparkPipeline
+
+Mend = Callable[[ServedModel, Ranges], tuple[Outcome, float]]
+"""Writes the outputs of a stretch, and returns what came of it and the seconds it took."""
+
+
+@dataclass(frozen=True)
+class BatchMend:
+    """Writes as the real-time queries do, at least once; rows that throw become ``SCORING_FAILED`` dead letters."""
+
+    session: SparkSession
+    route: Route
+    poison_rows: int
+
+    def __call__(self, served: ServedModel, ranges: Ranges) -> tuple[Outcome, float]:
+        """Score ``ranges``.
+
+        Raises:
+            ScoringError: it throws without them, too, or too many rows throw.
+        """
+        began = time.monotonic()
+        records = read_range(self.session, self.route.options, self.route.topic, ranges)
+        pipeline = pipeline_of(served)
+        outcome = attempt(
+            lambda safe: self._write(records, safe, served),
+            pipeline,
+            served.version,
+            lambda: isolate(records, pipeline, ranges, self.poison_rows),
+        )
+        return outcome, time.monotonic() - began
+
+    def _write(self, records: DataFrame, pipeline: SparkPipeline, served: ServedModel) -> Outcome:
+        counted = Observation()
+        frame = outputs(records, pipeline, served.version, self.route).observe(counted, *counts()).drop("verdict")
+        frame.write.format("kafka").options(**sink_options(self.route.options)).save()
+        return outcome_of(counted.get)

@@ -1,0 +1,137 @@
+"""A real-time query: one version's plan from Kafka to Kafka, in the JVM alone, and what Spark says of its batches.
+
+Such a query hands every record on as it comes. Its batches are only the times, some seconds apart, at which Spark waits
+for what was written to be acknowledged and notes how far it has come; a progress report says so.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import functions as F
+from pyspark.sql.streaming.query import StreamingQuery
+from pyspark.sql.streaming.readwriter import DataStreamWriter
+
+from schemas.dead_letter import Reason
+from streaming.delivery.envelope import Stamp, envelop
+from streaming.delivery.native import native_records, now
+from streaming.delivery.outcome import Outcome
+from streaming.delivery.plan import Targets
+from streaming.engines.source import read_real_time
+from streaming.models.ref import ModelVersion
+from streaming.offsets import OffsetRange, Ranges
+from streaming.scoring.pipeline import SparkPipeline
+from streaming.scoring.score import score
+
+_COUNTS = "penstock"
+_PREDICTIONS = "predictions"
+
+
+@dataclass(frozen=True)
+class Route:
+    """What all of one job's queries have in common. ``options`` are Spark's for Kafka and may hold secrets."""
+
+    application: str
+    topic: str
+    targets: Targets
+    options: Mapping[str, str]
+    checkpoint_seconds: float
+
+
+@dataclass(frozen=True)
+class Boundary:
+    """The end of one batch: everything in ``ranges`` is written and acknowledged."""
+
+    batch: int
+    ranges: Ranges
+    rows: int
+    outcome: Outcome
+    seconds: float
+    phases: Mapping[str, float]
+    lag: Mapping[int, int]
+
+
+def outputs(records: DataFrame, pipeline: SparkPipeline, version: ModelVersion, route: Route) -> DataFrame:
+    """Return the records to write, predictions and dead letters in one frame; see :func:`native_records`."""
+    stamp = Stamp(route.topic, version, "champion", "")
+    rows = envelop(score(records, pipeline), stamp, route.targets.predictions.max_record_bytes, now())
+    return native_records(rows, stamp, route.application, route.targets)
+
+
+def counts() -> list[Column]:
+    """Return what is counted on the way: predictions, and dead letters by reason."""
+    reason = F.split_part("verdict", F.lit(":"), F.lit(1))
+    letters = [F.count_if(reason == known.value).alias(known.value) for known in Reason]
+    return [F.count_if(F.col("verdict").isNull()).alias(_PREDICTIONS), *letters]
+
+
+def start_query(
+    session: SparkSession, scored: tuple[SparkPipeline, ModelVersion], route: Route, place: tuple[str, str],
+    starting: Mapping[int, int],
+) -> StreamingQuery:  # fmt: skip
+    """Start a real-time query.
+
+    Args:
+        session: where it runs.
+        scored: the version's pipeline, and the version.
+        route: what it reads and writes.
+        place: the query's name and its checkpoint, which must be new.
+        starting: the first offset of each partition.
+    """
+    name, checkpoint = place
+    frame = outputs(read_real_time(session, route.options, route.topic, starting), *scored, route)
+    frame = frame.observe(_COUNTS, *counts()).drop("verdict")
+    writing: DataStreamWriter = frame.writeStream.queryName(name).format("kafka").options(**sink_options(route.options))
+    every = f"{route.checkpoint_seconds * 1000:.0f} milliseconds"
+    writing = writing.option("checkpointLocation", checkpoint).outputMode("update")
+    started: StreamingQuery = writing.trigger(realTime=every).start()  # type: ignore[call-overload]  # not in its stubs
+    return started
+
+
+def sink_options(options: Mapping[str, str]) -> dict[str, str]:
+    """Return the sink's options; the producer's defaults would wait for company, and the user's own settings win."""
+    return {"kafka.linger.ms": "0", "kafka.acks": "all", **options}
+
+
+def outcome_of(counted: Mapping[str, Any]) -> Outcome:
+    """Return what :func:`counts` counted."""
+    letters = {name: int(count) for name, count in counted.items() if count and name != _PREDICTIONS}
+    return Outcome(int(counted.get(_PREDICTIONS) or 0), letters)
+
+
+def last_boundary(query: StreamingQuery, topic: str, starting: Mapping[int, int]) -> Boundary | None:
+    """Return the end of the query's last finished batch; ``None`` before the first."""
+    progress = query._jsq.lastProgress()  # one call; pyspark's own property makes objects of it all
+    return None if progress is None else read_progress(json.loads(progress.json()), topic, starting)
+
+
+def read_progress(progress: Mapping[str, Any], topic: str, starting: Mapping[int, int]) -> Boundary:
+    """Read Spark's report on one batch of a query that began at ``starting``; a partition added since began at 0."""
+    source = progress["sources"][0]
+    ends = _offsets(source["endOffset"], topic)
+    starts = _offsets(source["startOffset"], topic) if source["startOffset"] else starting
+    ranges = {p: OffsetRange(starts.get(p, 0), end) for p, end in ends.items()}
+    durations = {name: millis / 1000 for name, millis in progress["durationMs"].items()}
+    return Boundary(
+        int(progress["batchId"]),
+        ranges,
+        int(progress["numInputRows"]),
+        outcome_of(progress.get("observedMetrics", {}).get(_COUNTS, {})),
+        durations.pop("triggerExecution", 0.0),
+        durations,
+        _lag(source, ends, topic),
+    )
+
+
+def _lag(source: Mapping[str, Any], ends: Mapping[int, int], topic: str) -> dict[int, int]:
+    latest = _offsets(source["latestOffset"], topic) if source.get("latestOffset") else {}
+    return {p: max(0, latest[p] - end) for p, end in ends.items() if p in latest}
+
+
+def _offsets(given: Any, topic: str) -> dict[int, int]:
+    by_topic = json.loads(given) if isinstance(given, str) else given
+    return {int(partition): int(offset) for partition, offset in by_topic[topic].items()}

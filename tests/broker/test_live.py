@@ -1,0 +1,170 @@
+"""The live engine on a real broker: nothing lost at restarts, at swaps, and where a pipeline throws."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from functools import partial
+from itertools import count
+from pathlib import Path
+from threading import Event, Thread
+from uuid import uuid4
+
+import pytest
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from schemas.dead_letter import REASON
+from streaming.models.served import ServedModel
+from streaming.scoring.pipeline import SparkPipeline
+from tests.support.engine import event
+from tests.support.eventually import eventually
+from tests.support.kafka import MakeTopic
+from tests.support.live import LiveBench, place, version
+from tests.support.models import renumbered, retyped
+
+
+@pytest.fixture
+def bench(spark: SparkSession, broker: str, make_topic: MakeTopic, model: ServedModel, tmp_path: Path) -> LiveBench:
+    topic = make_topic("features", partitions=2, retention_ms=-1)
+    made = LiveBench(spark, broker, topic, tmp_path, f"app-{uuid4().hex[:8]}")
+    made.slot.release_with(lambda model: None)
+    made.slot.swap(model)
+    return made
+
+
+def has_answered(bench: LiveBench, count: int) -> bool:
+    return len(answered(bench)) > count
+
+
+def answered(bench: LiveBench) -> set[tuple[int, int]]:
+    return set(bench.places())
+
+
+def test_every_event_is_answered_once_and_the_marks_follow(bench: LiveBench) -> None:
+    bench.send([event(1), b"{", event(2)])
+    with bench.live():
+        eventually(lambda: len(answered(bench)) == 3, timeout=60)
+        bench.send([event(3), None], partition=1)
+        eventually(lambda: len(answered(bench)) == 5, timeout=60)
+    assert bench.failed == []
+    assert Counter(bench.places()) == Counter([(0, 0), (0, 1), (0, 2), (1, 0), (1, 1)])
+    assert {p: mark.offset for p, mark in bench.marks().items() if mark} == {0: 3, 1: 2}
+
+
+def test_it_goes_on_where_the_exact_engine_stopped_and_the_other_way_round(bench: LiveBench) -> None:
+    bench.send([event(1), event(2)])
+    bench.run()
+    bench.send([event(3)])
+    with bench.live():
+        eventually(lambda: len(answered(bench)) == 3, timeout=60)
+    bench.send([event(4)], partition=1)
+    bench.run()
+    assert bench.failed == []
+    assert Counter(bench.places()) == Counter([(0, 0), (0, 1), (0, 2), (1, 0)])
+
+
+@dataclass
+class Trickle:
+    """Sends events at a steady rate until the block ends; ``shares`` partitions get one each in turn."""
+
+    bench: LiveBench
+    shares: tuple[int, ...]
+
+    def __enter__(self) -> Trickle:
+        self.sent = 0
+        self._stop = Event()
+        self._thread = Thread(target=self._run)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        for number in count():
+            if self._stop.wait(0.02):
+                break
+            self.bench.send([event(number)], partition=self.shares[number % len(self.shares)])
+            self.sent += 1
+
+
+@pytest.mark.parametrize(
+    "shares", [(0, 1), (0,), (0, 0, 0, 0, 0, 0, 0, 1)], ids=["even", "an idle partition", "a skewed one"]
+)
+def test_a_swap_loses_nothing_and_is_complete(bench: LiveBench, model: ServedModel, shares: tuple[int, ...]) -> None:
+    with bench.live(), Trickle(bench, shares) as trickle:
+        eventually(lambda: len(answered(bench)) > 20, timeout=60)
+        bench.slot.swap(renumbered(model, 2))
+        eventually(lambda: 2 in {version(message) for message in bench.read(".out")}, timeout=60)
+        eventually(lambda: bench.last_versions() == {2}, timeout=60)
+    assert bench.failed == []
+    assert len(answered(bench)) == trickle.sent
+
+
+def test_a_swap_while_the_older_one_lags_loses_nothing(bench: LiveBench, model: ServedModel) -> None:
+    bench.send(event(number) for number in range(30_000))
+    with bench.live():
+        eventually(lambda: len(bench.read(".out")) > 0, timeout=60)
+        bench.slot.swap(renumbered(model, 2))
+        bench.send((event(number) for number in range(30_000)), partition=1)
+        eventually(lambda: bench.last_versions() == {2}, timeout=90)
+    assert bench.failed == []
+    assert len(answered(bench)) == 60_000
+
+
+@dataclass(frozen=True)
+class ThrowsInTheJvm(SparkPipeline):
+    """A real pipeline behind an expression that throws for some distances, as a user's own stage might."""
+
+    def transform(self, frame: DataFrame) -> DataFrame:
+        bad = F.col("distance") % 13 == 0
+        thrown = F.when(bad, F.raise_error(F.lit("unlucky")).cast("double")).otherwise(F.col("distance"))
+        return super().transform(frame.withColumn("distance", thrown))
+
+
+def throwing(model: ServedModel, number: int) -> ServedModel:
+    made = renumbered(model, number)
+    return ServedModel(made.package, retyped(made.scorer, ThrowsInTheJvm))  # type: ignore[arg-type]
+
+
+def test_rows_on_which_the_pipeline_throws_become_dead_letters_and_the_others_are_scored(
+    bench: LiveBench, model: ServedModel
+) -> None:
+    bench.slot.swap(throwing(model, 2))
+    bench.send(event(number) for number in range(1, 20))
+    with bench.live():
+        eventually(lambda: len(answered(bench)) == 19, timeout=90)
+        bench.send([event(30)])
+        eventually(lambda: len(answered(bench)) == 20, timeout=60)
+    assert bench.failed == []
+    letters = {(place(message), dict(message.headers())[REASON]) for message in bench.read(".dlq")}
+    assert letters == {((0, 12), b"SCORING_FAILED")}
+
+
+def test_a_version_that_fails_as_it_takes_over_is_rolled_back_and_the_older_one_goes_on(
+    bench: LiveBench, model: ServedModel
+) -> None:
+    with bench.live():
+        bench.send([event(1)])
+        eventually(lambda: (mark := bench.marks().get(0)) is not None and mark.offset == 1, timeout=60)
+        with Trickle(bench, (0, 1)):
+            bench.slot.swap(throwing(model, 2))
+            eventually(lambda: 2 in bench.slot.held, timeout=60)
+            before = len(answered(bench))
+            eventually(lambda: len(answered(bench)) > before + 20, timeout=60)
+        eventually(lambda: bench.last_versions() == {1}, timeout=30)
+    assert bench.failed == []
+
+
+def test_a_query_that_dies_loses_nothing(bench: LiveBench, spark: SparkSession) -> None:
+    with bench.live(), Trickle(bench, (0, 1)) as trickle:
+        for deaths in range(2):
+            wanted = 50 * (deaths + 1)
+            eventually(partial(has_answered, bench, wanted), timeout=60)
+            (query,) = (query for query in spark.streams.active if query.name and bench.application in query.name)
+            query.stop()
+        eventually(lambda: len(answered(bench)) > 150, timeout=60)
+    assert bench.failed == []
+    assert len(answered(bench)) == trickle.sent

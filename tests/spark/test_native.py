@@ -1,0 +1,109 @@
+"""Records for Spark's own sink are the records that the transactional writer sends."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+import pytest
+from pyspark.sql import DataFrame, SparkSession
+
+from schemas import dead_letter
+from streaming.clock import instant, system_clock
+from streaming.delivery.envelope import Stamp, envelop
+from streaming.delivery.headers import Headers
+from streaming.delivery.marks import Writer
+from streaming.delivery.native import native_records, now
+from streaming.delivery.plan import Limits, Target, Targets, WritePlan
+from streaming.delivery.records import records
+from streaming.engines.live_plan import check_live
+from streaming.engines.task import pipeline_of
+from streaming.errors import CandidateRefusedError
+from streaming.models.profile import ColumnProfile, ReferenceProfile
+from streaming.models.served import ServedModel
+from streaming.scoring.pipeline import SparkPipeline
+from streaming.scoring.score import score
+from tests.support.engine import event
+from tests.support.models import Unlucky, fit_pipeline, load, package, retyped
+from tests.support.records import SCHEMA
+
+PARTITION = 3
+PARENT = [("traceparent", b"00-1-2-01"), ("own", None)]
+VALUES = {
+    "valid": (b"k", event(1), None),
+    "with a trace": (b"k", event(2, gust=3.5), [*PARENT, ("tracestate", b"a=1")]),
+    "with half a trace": (None, event(3), PARENT),
+    "with a state alone": (b"k", event(4), [("tracestate", b"a=1")]),
+    "without a key": (None, event(5), None),
+    "no json": (b"k", b"{", PARENT),
+    "no value": (b"k", None, None),
+    "a wrong field": (b"k", event(6, distance="far"), None),
+    "an unseen category": (b"k", event(7, carrier="ZZ"), None),
+    "too large for a dead letter": (b"k", b"x" * 3_000, None),
+    "no text": (None, b"\xff", PARENT),
+}
+
+
+@pytest.fixture(scope="module")
+def model(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> ServedModel:
+    return load(spark, package(fit_pipeline(spark), tmp_path_factory.mktemp("model")))
+
+
+def frame_of(spark: SparkSession) -> DataFrame:
+    moment = datetime(2013, 7, 1)  # noqa: DTZ001 - naive, in the session's UTC
+    rows = [(key, value, headers, PARTITION, at, moment) for at, (key, value, headers) in enumerate(VALUES.values())]
+    return spark.createDataFrame(rows, SCHEMA)
+
+
+def as_written(headers: Headers) -> Headers:
+    return [(key, value.encode() if isinstance(value, str) else value) for key, value in headers]
+
+
+@pytest.mark.parametrize("profiled", [False, True], ids=["without bins", "with bins"])
+def test_every_record_is_the_writers_own(spark: SparkSession, model: ServedModel, profiled: bool) -> None:
+    pipeline = pipeline_of(model)
+    if profiled:
+        columns = ColumnProfile("distance", "numeric", {}, edges=(2.0, 50.0)), ColumnProfile("gust", "numeric", {})
+        pipeline = replace(pipeline, profile=ReferenceProfile(columns, rows=3))
+    targets = Targets(Target("out", 2, 1 << 20), Target("dlq", 2, 2_000), Target("progress", 1, 1 << 20))
+    stamp = Stamp("features", model.version, "champion", "2026-01-01T00:00:00.000Z")
+    plan = WritePlan({}, Writer("app", "features", "id", 1), "1.1", stamp, {}, targets, Limits(1, 1))
+    rows = envelop(score(frame_of(spark).coalesce(1), pipeline), stamp).cache()
+    (batch,) = rows.toArrow().combine_chunks().to_batches()
+    wanted = list(records(batch, 0, plan, PARTITION))
+    got = native_records(rows, stamp, "app", targets).collect()
+    for name, want, have in zip(VALUES, wanted, got, strict=True):
+        headers = [(header["key"], header["value"] and bytes(header["value"])) for header in have["headers"]]
+        rejected = dict(headers).get(dead_letter.REJECTED_AT)
+        expected = [(k, rejected if k == dead_letter.REJECTED_AT else v) for k, v in as_written(want[5])]
+        assert headers == expected, name
+        value, key = have["value"] and bytes(have["value"]), have["key"] and bytes(have["key"])
+        assert (have["topic"], have["partition"], key, value) == want[:4], name
+
+
+def test_each_row_reads_the_clock(spark: SparkSession) -> None:
+    before = system_clock()
+    (row,) = spark.range(1).select(now().alias("at")).collect()
+    assert before.replace(microsecond=0) <= instant(row["at"]) <= system_clock()
+
+
+def test_a_pipeline_in_the_jvm_can_be_served_live(model: ServedModel) -> None:
+    check_live(pipeline_of(model))
+
+
+def test_a_pipeline_that_needs_python_is_refused_with_the_reason(model: ServedModel) -> None:
+    with pytest.raises(CandidateRefusedError, match=r"NOT_LIVE.*runs Python.*engine.kind exact"):
+        check_live(retyped(pipeline_of(model), Unlucky))
+
+
+def test_a_pipeline_that_shuffles_is_refused_with_the_reason(model: ServedModel) -> None:
+    with pytest.raises(CandidateRefusedError, match=r"NOT_LIVE.*ShuffleExchangeExec"):
+        check_live(retyped(pipeline_of(model), Shuffled))
+
+
+@dataclass(frozen=True)
+class Shuffled(SparkPipeline):
+    """A real pipeline that spreads its rows first."""
+
+    def transform(self, frame: DataFrame) -> DataFrame:
+        return super().transform(frame.repartition(2))
