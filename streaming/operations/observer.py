@@ -87,7 +87,8 @@ class JobObserver:
         self.metrics.query_restarted()
         first_line = next(iter(problem.splitlines()), "no message")
         self.health.query_stopped(f"the query failed and starts again in {pause:.0f} s: {first_line}")
-        _log.error("query failed", pause_seconds=pause, problem=problem)
+        # Spark appends the whole plan, thousands of words.
+        _log.error("query failed", pause_seconds=pause, problem=problem.partition("\n=== Streaming Query ===")[0])
 
     def paused(self, why: str) -> None:
         """The circuit breaker holds the next batch."""

@@ -119,7 +119,7 @@ class ThrowsInTheJvm(SparkPipeline):
     """A real pipeline behind an expression that throws for some distances, as a user's own stage might."""
 
     def transform(self, frame: DataFrame) -> DataFrame:
-        bad = F.col("distance") % 13 == 0
+        bad = (F.col("distance") > 0) & (F.col("distance") % 13 == 0)
         thrown = F.when(bad, F.raise_error(F.lit("unlucky")).cast("double")).otherwise(F.col("distance"))
         return super().transform(frame.withColumn("distance", thrown))
 
