@@ -54,7 +54,7 @@ class PenstockSystem:
 
 
 def settings(kind: str, wiring: Wiring) -> dict[str, Any]:
-    """Return the configuration; the outputs beside the predictions get topics of their own, as trials share a broker."""
+    """Return the configuration; each trial has topics of its own, as trials share a broker."""
     registered = json.loads((wiring.model / "registry.json").read_text())
     own = {name: f"{wiring.source}.{name}" for name in ("model_events", "ledger", "progress")}
     return {

@@ -13,6 +13,7 @@ from uuid import uuid4
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
+from pyspark.sql.streaming.query import StreamingQuery
 
 from schemas.dead_letter import REASON
 from streaming.models.served import ServedModel
@@ -31,6 +32,10 @@ def bench(spark: SparkSession, broker: str, make_topic: MakeTopic, model: Served
     made.slot.release_with(lambda model: None)
     made.slot.swap(model)
     return made
+
+
+def query_of(bench: LiveBench, spark: SparkSession) -> StreamingQuery | None:
+    return next((query for query in spark.streams.active if bench.application in (query.name or "")), None)
 
 
 def has_answered(bench: LiveBench, count: int) -> bool:
@@ -163,7 +168,7 @@ def test_a_query_that_dies_loses_nothing(bench: LiveBench, spark: SparkSession) 
         for deaths in range(2):
             wanted = 50 * (deaths + 1)
             eventually(partial(has_answered, bench, wanted), timeout=60)
-            (query,) = (query for query in spark.streams.active if query.name and bench.application in query.name)
+            query = eventually(partial(query_of, bench, spark), timeout=60)
             query.stop()
         eventually(lambda: len(answered(bench)) > 150, timeout=60)
     assert bench.failed == []
