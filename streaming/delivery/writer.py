@@ -40,6 +40,8 @@ _QUEUE_FULL_PAUSE = 0.05
 _READY_TIMEOUT = 10.0
 _CALL_TIMEOUT = 30.0
 _CALL_ATTEMPTS = 5
+_RECONNECT = {"reconnect.backoff.ms": "5", "reconnect.backoff.max.ms": "500"}
+"""A fresh client may connect again only after half of the first, even where nothing had failed."""
 _NOW = 0
 """As a record's timestamp: the client's clock."""
 FENCED = (KafkaError._FENCED, KafkaError.PRODUCER_FENCED, KafkaError.INVALID_PRODUCER_EPOCH)
@@ -244,9 +246,11 @@ def _say(event: str, plan: WritePlan, partition: int, detail: str) -> None:
 def open_producer(client: Mapping[str, str], writer: Writer, limits: Limits, partition: int) -> Producer:
     """Return a fresh producer that has taken the partition's transactional id and fenced whoever had it."""
     name = f"{writer.application}.{writer.topic}.{partition}"
-    producer = Producer({**client, **limits.client(), "transactional.id": name})
-    # The coordinator is looked up on a 500 ms timer while no broker is connected; this connects first.
-    producer.list_topics(writer.topic, timeout=_READY_TIMEOUT)
+    producer = Producer({**_RECONNECT, **client, **limits.client(), "transactional.id": name})
+    # The coordinator is looked up on a 500 ms timer while no broker is connected, so there must be a connection first.
+    # One answer does not leave one: with the brokers' names it closes the connection that it came by. Two do.
+    for _ in range(2):
+        producer.list_topics(writer.topic, timeout=_READY_TIMEOUT)
     patiently(lambda: producer.init_transactions(_CALL_TIMEOUT))
     return producer
 
