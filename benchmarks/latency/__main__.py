@@ -24,7 +24,7 @@ from benchmarks.latency.catalogue import live_systems, peer_systems, swap_measur
 from benchmarks.latency.machine import describe
 from benchmarks.latency.model import train_apart
 from benchmarks.latency.page import Measured, write_page
-from benchmarks.latency.plan import Effort, plan, rotated
+from benchmarks.latency.plan import Effort, peer_plan, plan, rotated
 from benchmarks.latency.run import Result, run
 from benchmarks.latency.summary import Summary, live_numbers, peer_numbers, summarise
 from benchmarks.latency.system import System
@@ -65,15 +65,15 @@ class Session:
     def measure(self, bench: Bench) -> None:
         """Run every system as often as asked, in turn, and keep each result."""
         live, peers = self.systems(Part.LIVE), self.systems(Part.PEERS)
-        fast = {system.name for system in live}
         for part, systems in ((Part.LIVE, live), (Part.PEERS, peers)):
             for old in (self.out / "raw").glob(f"{part.value}-*.json") if systems else ():
                 old.unlink()
         for number in range(1, self.effort.runs + 1):
-            for system in rotated([*live, *peers], number):
-                is_fast = system.name in fast
-                result = run(bench, system, plan(system, number, self.effort, fast=is_fast), number)
-                self._keep(result, Part.LIVE if is_fast else Part.PEERS)
+            for system in rotated(live, number):
+                self._keep(run(bench, system, plan(system, number, self.effort), number), Part.LIVE)
+        for number in range(1, self.effort.peer_runs + 1):
+            for system in rotated(peers, number):
+                self._keep(run(bench, system, peer_plan(system, number, self.effort), number), Part.PEERS)
 
     def _keep(self, result: Result, part: Part) -> None:
         path = self.out / "raw" / f"{part.value}-{result.system}-{result.number}.json"
@@ -86,6 +86,7 @@ def main(
     seconds: float = 12.0,
     rate: int = 1_000,
     runs: int = 3,
+    peer_runs: int = 1,
     backlog: int = 100_000,
     systems: str = "",
     workload: str = "flights",
@@ -100,7 +101,7 @@ def main(
     console = Console()
     only = [name for name in systems.split(",") if name]
     (out / "raw").mkdir(parents=True, exist_ok=True)
-    session = Session(part, Effort(rate, seconds, backlog, runs, sustainable), only, out, console)
+    session = Session(part, Effort(rate, seconds, backlog, runs, peer_runs, sustainable), only, out, console)
     prepare_mlflow()
     folder = (HOME / "bench" / uuid4().hex[:6]).absolute()
     with services(folder, jars(HOME).broker, os.environ) as running:

@@ -25,8 +25,9 @@ A system runs alone, on fresh topics, and is started anew for each run; the orde
 drains a backlog: throughput is that of the middle 80 % of its outputs. This warms it up, and each load's first seconds
 are left out besides.
 
-Percentiles are of single runs; shown is the median of the runs with the lowest and the highest. A run does not count
-if an event has no output, if a prediction is not Spark's, or if the feeder was late.
+Percentiles are of windows: our engines and Spark's micro-batch have one in each run, a peer that runs once has three.
+Shown is the median of the windows with the lowest and the highest. A run does not count if an event has no output, if a
+prediction is not Spark's, or if the feeder was late.
 
 The system, the broker, the feeder and the reader share the machine's cores.
 """
@@ -92,7 +93,7 @@ def _at_rate(measured: Measured, rate: int, folder: Path) -> Element:
         bars = [Bar(system.name, number, s, f"{_ms(s.median)} ms") for number, system, s in spreads if s]
         plot = ranges(f"{name} at {rate:,} events/s", "ms", sorted(bars, key=lambda bar: bar.spread.median))
         save(plot, folder / f"{name}-{rate}.svg")
-        figures.append(figure(name, "Median of the runs; the line is from the best to the worst run.", plot))
+        figures.append(figure(name, "Median of the windows; the line is from the best to the worst.", plot))
     systems = [system for _, system in there]
     return section(
         f"At {rate:,} events per second", tag("div", figures, class_="figures"), _latency_table(systems, rate)
@@ -100,7 +101,14 @@ def _at_rate(measured: Measured, rate: int, folder: Path) -> Element:
 
 
 def _latency_table(systems: Sequence[Summary], rate: int) -> Element:
-    titles = ["ms", *(_HEADINGS.get(name, name) for name in PERCENTILES), "cores busy", "memory, MB", "runs", "twice"]
+    titles = [
+        "ms",
+        *(_HEADINGS.get(name, name) for name in PERCENTILES),
+        "cores busy",
+        "memory, MB",
+        "windows",
+        "twice",
+    ]
     rows = []
     for system in systems:
         spreads = [system.latency(rate, name) for name in PERCENTILES]
@@ -108,7 +116,7 @@ def _latency_table(systems: Sequence[Summary], rate: int) -> Element:
         more = [
             f"{cores.median:.2f}" if cores else "",
             f"{memory.median / 1e6:,.0f}" if memory else "",
-            str(len(system.runs)),
+            str(system.windows(rate)),
             f"{sum(stage['duplicates'] for stage in system.loads(rate)):,}",
         ]
         rows.append(_row(system, [*map(_spread, spreads), *map(_cell, more)]))

@@ -11,6 +11,8 @@ from benchmarks.latency.system import System
 BOUNDARIES = 11
 """The live engine pauses at each of its batches' boundaries; its first run has so many of them."""
 FAST_RATE = 5_000
+VALUES = 3
+"""Of each percentile, at least."""
 SLOW = {"spark-udf": 20_000}
 """Systems that would take minutes for the common backlog, and the backlog that they get."""
 
@@ -29,26 +31,38 @@ class Plan:
 
 @dataclass(frozen=True)
 class Effort:
-    """How much is measured: events/s, seconds of each load, events of the backlog, runs of each system.
+    """How much is measured.
 
-    With ``search`` each system's first run ends with the search for its highest sustainable rate.
+    Attributes:
+        rate: Events per second.
+        seconds: Of each load; at 5,000 events/s it is at most eight.
+        backlog: Events that are there when a system starts.
+        runs: Of our engines and Spark's micro-batch; the system is started anew for each.
+        peer_runs: Of the peers, whose load is cut into as many windows as it takes to have :data:`VALUES`.
+        search: Whether each system's first run ends with the search for its highest sustainable rate.
     """
 
     rate: int = 1_000
     seconds: float = 12.0
     backlog: int = 100_000
     runs: int = 3
+    peer_runs: int = 1
     search: bool = False
 
 
-def plan(system: System, number: int, effort: Effort, *, fast: bool) -> Plan:
-    """Return what run ``number`` (from 1) of a system is: a run at the common rate and, if ``fast``, one at 5,000."""
+def plan(system: System, number: int, effort: Effort) -> Plan:
+    """Return what run ``number`` (from 1) of one of our engines or of Spark's is: at the common rate, then at 5,000."""
     interval: float = getattr(system, "interval_seconds", 0.0)
     seconds = max(effort.seconds, BOUNDARIES * interval) if number == 1 else effort.seconds
-    loads: Sequence[Load] = [Load(effort.rate, seconds)]
-    if fast and effort.rate != FAST_RATE:
-        loads = [*loads, Load(FAST_RATE, min(effort.seconds, 8.0))]
-    return Plan(min(effort.backlog, SLOW.get(system.name, effort.backlog)), tuple(loads), effort.search and number == 1)
+    fast = Load(FAST_RATE, min(effort.seconds, 8.0))
+    loads = (Load(effort.rate, seconds), *([fast] if effort.rate != FAST_RATE else []))
+    return Plan(effort.backlog, loads, effort.search and number == 1)
+
+
+def peer_plan(system: System, number: int, effort: Effort) -> Plan:
+    """Return what run ``number`` of a peer is."""
+    load = Load(effort.rate, effort.seconds, windows=-(-VALUES // effort.peer_runs))
+    return Plan(min(effort.backlog, SLOW.get(system.name, effort.backlog)), (load,), effort.search and number == 1)
 
 
 def rotated(systems: Sequence[System], number: int) -> list[System]:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.latency.load import Fed, Feed, Schedule
+from benchmarks.latency.load import Fed, Feed, Schedule, Times
 from benchmarks.latency.stats import (
     NEVER,
     Arrivals,
@@ -31,12 +31,14 @@ _LATE_MS = 2.0
 class Load:
     """Events at ``rate`` per second for ``warm_up`` seconds, then for ``seconds`` that are measured.
 
-    ``halfway`` is called in the middle of what is measured: what a swap, or a kill, does to latency.
+    What is measured is cut into ``windows``, each with percentiles of its own. ``halfway`` is called in the middle of
+    it: what a swap, or a kill, does to latency.
     """
 
     rate: int
     seconds: float
     warm_up: float = 3.0
+    windows: int = 1
     halfway: Callable[[], None] | None = None
 
     @property
@@ -95,7 +97,8 @@ def followed(evidence: Evidence, load: Load) -> dict[str, Any]:
         "warm_up": load.warm_up,
         **evidence.counts(),
         "measured": len(latencies),
-        "latency_ms": {name: _finite(value, 3) for name, value in percentiles_ms(latencies).items()},
+        "latency_ms": _percentiles(latencies),
+        "windows": [_percentiles(window) for window in np.array_split(latencies, load.windows)],
         "lateness_ms": evidence.fed.lateness_ms,
         "silence_ms": _finite(longest_silence_ms(arrived[there]), 3),
         "backlog_growth": _finite(backlog_growth(due, arrived[there]), 1),
@@ -115,6 +118,10 @@ def problems(stage: dict[str, Any], *, scores: bool) -> list[str]:
     if stage["kind"] == "load" and stage["measured"] and _feeder_was_late(stage):
         found.append(f"the feeder was late, p99 {stage['lateness_ms']['p99']:.1f} ms")
     return found
+
+
+def _percentiles(latencies: Times) -> dict[str, float | None]:
+    return {name: _finite(value, 3) for name, value in percentiles_ms(latencies).items()}
 
 
 def _feeder_was_late(stage: dict[str, Any]) -> bool:

@@ -1,4 +1,4 @@
-"""All runs of each system put together: the median of the runs' own numbers, and the lowest and highest beside it."""
+"""All runs of each system put together: the median of their own numbers, and the lowest and highest beside it."""
 
 from __future__ import annotations
 
@@ -57,8 +57,12 @@ class Summary:
         return [s for run in self.runs for s in run["stages"] if s["kind"] == "load" and s["rate"] == rate]
 
     def latency(self, rate: int, percentile: str) -> Spread | None:
-        """Return a percentile of its latency, in milliseconds."""
-        return Spread.of(stage["latency_ms"][percentile] for stage in self.loads(rate))
+        """Return a percentile of its latency, in milliseconds, over the windows of all runs."""
+        return Spread.of(window[percentile] for stage in self.loads(rate) for window in stage["windows"])
+
+    def windows(self, rate: int) -> int:
+        """Return over how many windows that is."""
+        return sum(len(stage["windows"]) for stage in self.loads(rate))
 
     @property
     def eps(self) -> Spread | None:
@@ -128,6 +132,7 @@ def peer_numbers(summary: Summary, rate: int) -> Raw:
         "eps_range": eps.to_json(0) if eps else None,
         "p50_range": p50.to_json() if p50 else None,
         "p99_range": p99.to_json() if p99 else None,
+        "windows": summary.windows(rate),
         "runs": len(summary.runs),
         "invalid": list(summary.problems),
     }
@@ -141,6 +146,7 @@ def _latencies(summary: Summary, rate: int) -> Raw:
         found[f"{name}_range"] = spread.to_json() if spread else None
     loads = summary.loads(rate)
     found["seconds"] = [stage["seconds"] for stage in loads]
+    found["windows"] = summary.windows(rate)
     for name, digits in (("cores", 3), ("rss_bytes", 0), ("silence_ms", 1)):
         taken = summary.taken(rate, name)
         found[name] = round(taken.median, digits) if taken else None

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.latency.plan import BOUNDARIES, FAST_RATE, SLOW, Effort, plan, rotated
+from benchmarks.latency.plan import BOUNDARIES, FAST_RATE, SLOW, VALUES, Effort, peer_plan, plan, rotated
 from benchmarks.latency.system import System, Wiring
 from streaming.local.processes import ManagedProcess
 
@@ -38,23 +39,28 @@ def test_no_systems_have_an_order_too() -> None:
 
 def test_the_first_run_of_an_engine_that_pauses_has_its_boundaries_in_it() -> None:
     live, effort = Idle("live", interval_seconds=5.0), Effort(seconds=12.0)
-    first, second = (plan(live, number, effort, fast=True) for number in (1, 2))
+    first, second = (plan(live, number, effort) for number in (1, 2))
     assert first.loads[0].seconds == BOUNDARIES * 5.0
     assert second.loads[0].seconds == 12.0
 
 
 def test_our_systems_are_measured_at_five_thousand_a_second_too_and_peers_are_not() -> None:
-    ours, peer = (plan(Idle("a"), 1, Effort(), fast=fast) for fast in (True, False))
-    assert [load.rate for load in ours.loads] == [1_000, FAST_RATE]
-    assert [load.rate for load in peer.loads] == [1_000]
+    assert [load.rate for load in plan(Idle("a"), 1, Effort()).loads] == [1_000, FAST_RATE]
+    assert [load.rate for load in peer_plan(Idle("a"), 1, Effort()).loads] == [1_000]
+
+
+@pytest.mark.parametrize("runs", [1, 2, 3, 5])
+def test_every_percentile_of_a_peer_has_three_values_however_few_its_runs(runs: int) -> None:
+    windows = [peer_plan(Idle("a"), number, Effort(peer_runs=runs)).loads[0].windows for number in range(runs)]
+    assert sum(windows) >= VALUES
 
 
 def test_a_slow_system_gets_a_backlog_that_it_can_manage() -> None:
     [(name, events)] = SLOW.items()
-    assert plan(Idle(name), 1, Effort(backlog=100_000), fast=False).backlog == events
-    assert plan(Idle(name), 1, Effort(backlog=500), fast=False).backlog == 500
+    assert peer_plan(Idle(name), 1, Effort(backlog=100_000)).backlog == events
+    assert peer_plan(Idle(name), 1, Effort(backlog=500)).backlog == 500
 
 
 def test_only_the_first_run_searches_for_the_sustainable_rate() -> None:
-    searches = [plan(Idle("a"), number, Effort(search=True), fast=True).search for number in (1, 2, 3)]
+    searches = [plan(Idle("a"), number, Effort(search=True)).search for number in (1, 2, 3)]
     assert searches == [True, False, False]

@@ -46,6 +46,13 @@ def test_latency_counts_from_when_an_event_was_due_whatever_came_in_between(late
     assert stage["latencies_us"] == pytest.approx([value * 1_000 for value in latency_ms[10:]], abs=1.0)
 
 
+def test_each_window_has_percentiles_of_its_own() -> None:
+    load = Load(RATE, seconds=3.0, warm_up=0.0, windows=3)
+    stage = followed(evidence(load, [1.0] * 1_000 + [2.0] * 1_000 + [3.0] * 1_000), load)
+    assert [window["p50"] for window in stage["windows"]] == [1.0, 2.0, 3.0]
+    assert stage["latency_ms"]["p50"] == 2.0
+
+
 def test_a_load_that_nothing_came_of_says_so_and_has_no_numbers() -> None:
     stage = followed(evidence(LOAD, []), LOAD)
     assert stage["latency_ms"]["p50"] is None
