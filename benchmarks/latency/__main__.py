@@ -20,7 +20,8 @@ from uuid import uuid4
 import typer
 from rich.console import Console
 
-from benchmarks.latency.catalogue import live_systems, peer_systems, swap_measurement
+from benchmarks.latency import swap
+from benchmarks.latency.catalogue import live_systems, peer_systems
 from benchmarks.latency.machine import describe
 from benchmarks.latency.model import train_apart
 from benchmarks.latency.page import Measured, write_page
@@ -59,7 +60,7 @@ class Session:
         """Return the systems of a part that were asked for."""
         if self.part not in (part, Part.ALL):
             return []
-        found = live_systems() if part is Part.LIVE else peer_systems()
+        found = live_systems() if part is Part.LIVE else peer_systems(self.console.print)
         return [system for system in found if not self.only or system.name in self.only]
 
     def measure(self, bench: Bench) -> None:
@@ -95,8 +96,8 @@ def main(
 ) -> None:
     """Measure, and write what came of it.
 
-    SYSTEMS is a list of names with commas, for measuring these alone; SUSTAINABLE looks for the highest rate that each
-    system keeps up with, too, which takes some minutes for each.
+    SYSTEMS is a list of names with commas, ``swap`` among them, for measuring these alone. SUSTAINABLE looks for the
+    highest rate that each system keeps up with, too, which takes some minutes for each.
     """
     console = Console()
     only = [name for name in systems.split(",") if name]
@@ -109,9 +110,8 @@ def main(
         model = train_apart(WORKLOADS[workload], running.tracking_uri, folder)
         bench = Bench(running.bootstrap_servers, workload, model, folder / "runs")
         session.measure(bench)
-        swap = swap_measurement() if part is not Part.PEERS and not only else None
-        if swap is not None:
-            (out / "raw" / "swap.json").write_text(json.dumps(swap(bench)))
+        if part is not Part.PEERS and (not only or "swap" in only):
+            (out / "raw" / "swap.json").write_text(json.dumps(swap.measure(bench)))
     (out / "machine.json").write_text(json.dumps(describe(jars(HOME))))
     shutil.rmtree(folder, ignore_errors=True)
     sys.exit(0 if report(out, rate, WORKLOADS[workload].describes, console) else 1)
@@ -121,14 +121,15 @@ def report(out: Path, rate: int, workload: str, console: Console) -> bool:
     """Write the two files of numbers and the page from what is kept; return whether every system has a run."""
     live, peers = (_summaries(out, part) for part in (Part.LIVE, Part.PEERS))
     swap_file = out / "raw" / "swap.json"
-    swap = json.loads(swap_file.read_text()) if swap_file.exists() else {}
+    swapped = json.loads(swap_file.read_text()) if swap_file.exists() else {}
     machine = json.loads((out / "machine.json").read_text())
     if live:
         numbers = {summary.key: live_numbers(summary, rate) for summary in live}
-        (out / "live.json").write_text(json.dumps({**numbers, **swap, "rate": rate, "machine": machine}, indent=1))
+        numbers |= {name: value for name, value in swapped.items() if not name.endswith("latencies_us")}
+        (out / "live.json").write_text(json.dumps({**numbers, "rate": rate, "machine": machine}, indent=1))
     if peers:
         (out / "peers.json").write_text(json.dumps([peer_numbers(one, rate) for one in (*live, *peers)], indent=1))
-    path = write_page(Measured([*live, *peers], rate, machine, workload, swap), out)
+    path = write_page(Measured([*live, *peers], rate, machine, workload, swapped), out)
     console.print(f"All of it is in {path}.", highlight=False)
     return all(summary.runs for summary in (*live, *peers))
 

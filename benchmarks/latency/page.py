@@ -79,6 +79,8 @@ def _sections(measured: Measured, folder: Path) -> Iterator[Element]:
     yield _throughput(measured, folder)
     if (timeline := _timeline(measured, folder)) is not None:
         yield timeline
+    if (swapped := _swapped(measured, folder)) is not None:
+        yield swapped
     yield _method(measured)
 
 
@@ -147,6 +149,17 @@ def _timeline(measured: Measured, folder: Path) -> Element | None:
     save(plot, folder / "live-over-time.svg")
     caption = "By when events were due, in slices of a quarter of a second. Each peak of the upper line is a pause."
     return section("Live, over time", tag("div", figure("", caption, plot, whole=True), class_="figures"))
+
+
+def _swapped(measured: Measured, folder: Path) -> Element | None:
+    """Return what a swap did, by time: the handover is in the second half."""
+    latencies = measured.swap.get("swap_latencies_us")
+    if not latencies:
+        return None
+    plot = over_time("Latency while the live engine's model is swapped", latencies, measured.rate)
+    save(plot, folder / "swap-over-time.svg")
+    caption = "The alias is moved in the middle; the handover waits for the next boundary."
+    return section("A swap in live", tag("div", figure("", caption, plot, whole=True), class_="figures"))
 
 
 def _method(measured: Measured) -> Element:

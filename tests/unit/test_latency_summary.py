@@ -79,10 +79,18 @@ def test_the_page_shows_every_system_and_its_plots_stand_alone(tmp_path: Path) -
         for number in (1, 2, 3)
     ]
     raws.append(run("silent", 1, 1.0, eps=None, problem="ended with code 3"))
-    measured = Measured(summarise(raws), 1_000, {"cores": "2"}, "flights", {"swap_silence_ms": 80.0})
+    swap = {"swap_silence_ms": 80.0, "swap_duplicates": 1_085, "swap_lost": 0, "swap_latencies_us": [700] * 3_000}
+    measured = Measured(summarise(raws), 1_000, {"cores": "2"}, "flights", swap)
     html = write_page(measured, tmp_path).read_text()
     assert all(text in html for text in ("penstock-live", "spark-default", "quix &lt;i&gt;", "silent, run 1: ended"))
     plots = sorted(path.name for path in tmp_path.glob("*.svg"))
-    assert plots == ["live-over-time.svg", "p50-1000.svg", "p99-1000.svg", "percentiles-1000.svg", "throughput.svg"]
+    assert plots == [
+        "live-over-time.svg",
+        "p50-1000.svg",
+        "p99-1000.svg",
+        "percentiles-1000.svg",
+        "swap-over-time.svg",
+        "throughput.svg",
+    ]
     for plot in plots:
         assert ElementTree.parse(tmp_path / plot).getroot().tag == "{http://www.w3.org/2000/svg}svg"
