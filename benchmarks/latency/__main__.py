@@ -39,11 +39,12 @@ HOME = Path(".penstock")
 
 
 class Part(str, Enum):
-    """What is measured."""
+    """What is measured; ``page`` measures nothing, and writes the results anew from the runs that are kept."""
 
     LIVE = "live"
     PEERS = "peers"
     ALL = "all"
+    PAGE = "page"
 
 
 @dataclass(frozen=True)
@@ -103,18 +104,24 @@ def main(
     only = [name for name in systems.split(",") if name]
     (out / "raw").mkdir(parents=True, exist_ok=True)
     session = Session(part, Effort(rate, seconds, backlog, runs, peer_runs, sustainable), only, out, console)
+    if part is not Part.PAGE:
+        measure(session, workload)
+    sys.exit(0 if report(out, rate, WORKLOADS[workload].describes, console) else 1)
+
+
+def measure(session: Session, workload: str) -> None:
+    """Start the services, train the model, and run what was asked for."""
     prepare_mlflow()
     folder = (HOME / "bench" / uuid4().hex[:6]).absolute()
     with services(folder, jars(HOME).broker, os.environ) as running:
-        console.print("training the model", highlight=False)
+        session.console.print("training the model", highlight=False)
         model = train_apart(WORKLOADS[workload], running.tracking_uri, folder)
         bench = Bench(running.bootstrap_servers, workload, model, folder / "runs")
         session.measure(bench)
-        if part is not Part.PEERS and (not only or "swap" in only):
-            (out / "raw" / "swap.json").write_text(json.dumps(swap.measure(bench)))
-    (out / "machine.json").write_text(json.dumps(describe(jars(HOME))))
+        if session.part is not Part.PEERS and (not session.only or "swap" in session.only):
+            (session.out / "raw" / "swap.json").write_text(json.dumps(swap.measure(bench)))
+    (session.out / "machine.json").write_text(json.dumps(describe(jars(HOME))))
     shutil.rmtree(folder, ignore_errors=True)
-    sys.exit(0 if report(out, rate, WORKLOADS[workload].describes, console) else 1)
 
 
 def report(out: Path, rate: int, workload: str, console: Console) -> bool:
