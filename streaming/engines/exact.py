@@ -202,8 +202,8 @@ class ExactEngine:
         return attempt(run, pipeline, served.version, find)
 
     def _prepare(self, records: DataFrame, pipeline: SparkPipeline, plan: Plan) -> PreparedBatch:
-        if self._prepared is None or self._prepared.pipeline is not pipeline:
-            stamp = Stamp(self._writer.topic, plan.version, plan.role, "")
+        stamp = Stamp(self._writer.topic, plan.version, plan.role, "")
+        if self._prepared is None or not self._prepared.serves(pipeline, stamp):
             self._prepared = PreparedBatch(records, pipeline, self._target, stamp)
         return self._prepared
 

@@ -39,9 +39,13 @@ class PreparedBatch:
         counted = records.observe("rows_in", F.count(F.lit(1)).alias("rows"))
         rows = envelop(score(counted, pipeline), stamp, target.targets.predictions.max_record_bytes, now())
         written = rows.mapInArrow(_writer(target), SCHEMA)
-        self.pipeline = pipeline
+        self._made_for = pipeline, stamp
         self._plan = written._jdf.queryExecution().executedPlan()
         self._jvm: Any = records.sparkSession._jvm
+
+    def serves(self, pipeline: SparkPipeline, stamp: Stamp) -> bool:
+        """Whether this is the plan for a pipeline's batches under a stamp."""
+        return self._made_for[0] is pipeline and self._made_for[1] == stamp
 
     def run(self, records: DataFrame, plan: Plan, scored_at: str, watch: Stopwatch) -> tuple[int, dict[int, Outcome]]:
         """Write a batch as :func:`streaming.engines.task.run_batch` does."""
