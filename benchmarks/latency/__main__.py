@@ -80,7 +80,7 @@ class Session:
     def _keep(self, result: Result, part: Part) -> None:
         path = self.out / "raw" / f"{part.value}-{result.system}-{result.number}.json"
         path.write_text(json.dumps(result.to_json()))
-        self.console.print(_line(result), highlight=False)
+        self.console.print(_line(result), highlight=False, soft_wrap=True)
 
 
 def main(
@@ -116,7 +116,7 @@ def measure(session: Session, workload: str) -> None:
     with services(folder, jars(HOME).broker, os.environ) as running:
         session.console.print("training the model", highlight=False)
         model = train_apart(WORKLOADS[workload], running.tracking_uri, folder)
-        bench = Bench(running.bootstrap_servers, workload, model, folder / "runs")
+        bench = Bench(running.bootstrap_servers, workload, model, folder / "runs", running.processes[0].pid)
         session.measure(bench)
         if session.part is not Part.PEERS and (not session.only or "swap" in session.only):
             (session.out / "raw" / "swap.json").write_text(json.dumps(swap.measure(bench)))

@@ -85,7 +85,7 @@ def run(feed: Feed) -> Fed:
         sender.send(number, body)
     failed = sender.finish()
     late = percentiles_ms(np.asarray(lateness, np.int64))
-    return Fed(schedule.start, feed.events, failed, sender.bytes / max(1, feed.events), late)
+    return Fed(schedule.start, feed.events, failed, sender.bytes / max(1, feed.events), late, time.process_time())
 
 
 def main(path: Path) -> None:

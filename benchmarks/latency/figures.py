@@ -19,7 +19,7 @@ COLOURS = 8
 """Colours in ``style.css``; a second round is dashed."""
 _TAIL = 3.0
 """The percentile axis ends at 99.9 %: so many nines are left of every hundredfold."""
-_LABEL, _RIGHT, _ROW, _WIDE = 150, 70, 26, 640
+_LABEL, _RIGHT, _ROW, _WIDE = 112, 62, 24, 440
 
 
 @dataclass(frozen=True)

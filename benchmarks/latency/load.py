@@ -72,13 +72,23 @@ class Feed:
 
 @dataclass(frozen=True)
 class Fed:
-    """What a feeder has done. ``lateness_ms`` tells how long after it was due an event was sent: p50, p99 and max."""
+    """What a feeder has done.
+
+    Attributes:
+        start: When the schedule began, by the monotonic clock in nanoseconds.
+        sent: How many events.
+        failed: How many of them were not acknowledged.
+        payload_bytes: An event's mean size.
+        lateness_ms: Percentiles of how long after it was due an event was sent.
+        cpu_seconds: What the process has taken of the processors.
+    """
 
     start: int
     sent: int
     failed: int
     payload_bytes: float
     lateness_ms: dict[str, float]
+    cpu_seconds: float
 
     @classmethod
     def read(cls, path: Path) -> Fed:

@@ -135,7 +135,7 @@ def _throughput(measured: Measured, folder: Path) -> Element:
         for _, system, eps in found
     ]
     caption = "A backlog is drained; more is better."
-    plots = tag("div", figure("Events per second", caption, plot, whole=True), class_="figures")
+    plots = tag("div", figure("Events per second", caption, plot), class_="figures")
     return section("Throughput", plots, _table(["", "events/s", "versions"], rows))
 
 

@@ -83,17 +83,20 @@ def _follow(running: Trial, load: Load) -> Numbers:
     process = running.process
     if process is None:
         raise RuntimeError("the system has not been started")
+    observed = {"system": process.pid, "broker": running.bench.broker, "reader": running.reader.process.pid}
     with running.feeding(load.events, load.rate):
         time.sleep(load.warm_up)
-        before, began = usage(process.pid), time.monotonic()
+        before, began = {name: usage(pid) for name, pid in observed.items() if pid}, time.monotonic()
         if load.halfway is not None:
             time.sleep(load.seconds / 2)
             load.halfway()
-    after, seconds = usage(process.pid), time.monotonic() - began
+    seconds, after = time.monotonic() - began, {name: usage(observed[name]) for name in before}
     running.settle()
-    cores = (after.cpu_seconds - before.cpu_seconds) / seconds
+    cores = {name: (after[name].cpu_seconds - before[name].cpu_seconds) / seconds for name in before}
+    cores["feeder"] = running.fed[-1][1].cpu_seconds / (load.events / load.rate)
     return {
-        "cores": round(cores, 3),
-        "cpu_us_per_event": round(cores / load.rate * 1e6, 1),
-        "rss_bytes": after.rss_bytes,
+        "cores": round(cores["system"], 3),
+        "cores_of_all": {name: round(share, 3) for name, share in cores.items()},
+        "cpu_us_per_event": round(cores["system"] / load.rate * 1e6, 1),
+        "rss_bytes": after["system"].rss_bytes,
     }

@@ -31,12 +31,16 @@ _TICK_SECONDS = 0.02
 
 @dataclass(frozen=True)
 class Bench:
-    """What all trials have in common: the broker, the workload and its model's folder, and where trials put theirs."""
+    """What all trials have in common: the broker, the workload and its model's folder, and where trials put theirs.
+
+    ``broker`` is the broker's process id, so that what it takes can be told, too; 0 if it is not on this machine.
+    """
 
     bootstrap: str
     workload: str
     model: Path
     folder: Path
+    broker: int = 0
 
     @property
     def bodies(self) -> Path:

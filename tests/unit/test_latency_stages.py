@@ -24,7 +24,9 @@ def evidence(load: Load, latency_ms: list[float], *, predictions: list[float] | 
     ids = np.arange(len(latency_ms))
     given = EXPECTED[ids % 3] if predictions is None else np.array(predictions)
     arrivals = Arrivals(ids, due + (np.array(latency_ms) * MS).astype(np.int64), given)
-    return Evidence(feed(load), Fed(7, load.events, 0, 240.0, {"p50": 0.1, "p99": 0.2, "max": 1.0}), arrivals, EXPECTED)
+    return Evidence(
+        feed(load), Fed(7, load.events, 0, 240.0, {"p50": 0.1, "p99": 0.2, "max": 1.0}, 0.5), arrivals, EXPECTED
+    )
 
 
 def feed(load: Load) -> Feed:
