@@ -49,7 +49,7 @@ def soak_rig(folder: Path, services: Services) -> Rig:
     rig = make_rig(folder, services)
     config = yaml.safe_load(rig.config.read_text("utf-8"))
     config["model"]["cache_keep"] = KEPT
-    config["engine"]["trigger_ms"] = 4_000  # so that there is a time between two batches, and a collection falls in it
+    config["engine"]["trigger_ms"] = 2_500  # so that there is a time between two batches, and a collection falls in it
     config["log"] = {"format": "json"}
     config["spark"] = {"master": "local[2,4]", "conf": spark_conf(gc_log(folder))}
     rig.config.write_text(yaml.safe_dump(config, sort_keys=False), "utf-8")
