@@ -85,11 +85,12 @@ class Session:
 
 def main(
     part: Annotated[Part, typer.Argument()] = Part.ALL,
-    seconds: float = 12.0,
+    seconds: float = 8.0,
     rate: int = 1_000,
     runs: int = 3,
     peer_runs: int = 1,
-    backlog: int = 100_000,
+    backlog: int = 20_000,
+    burst: int = 100_000,
     systems: str = "",
     workload: str = "flights",
     out: Path = Path("build/bench"),
@@ -103,7 +104,7 @@ def main(
     console = Console()
     only = [name for name in systems.split(",") if name]
     (out / "raw").mkdir(parents=True, exist_ok=True)
-    session = Session(part, Effort(rate, seconds, backlog, runs, peer_runs, sustainable), only, out, console)
+    session = Session(part, Effort(rate, seconds, backlog, burst, runs, peer_runs, sustainable), only, out, console)
     if part is not Part.PAGE:
         measure(session, workload)
     sys.exit(0 if report(out, rate, WORKLOADS[workload].describes, console) else 1)
@@ -148,7 +149,7 @@ def _summaries(out: Path, part: Part) -> list[Summary]:
 
 def _line(result: Result) -> str:
     found = [f"run {result.number}: {result.system:16}"]
-    found += [_numbers(stage) for stage in result.stages]
+    found += [_numbers(stage) for stage in result.stages if stage["kind"] != "start"]
     return "  ".join(found) + "".join(f"\n  does not count: {problem}" for problem in result.problems)
 
 

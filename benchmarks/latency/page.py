@@ -21,9 +21,9 @@ sent; a stall of the system, or of the feeder, is in the numbers.
 An output counts when a reader of committed records (read_committed) in a process of its own was handed it. All
 processes are on one machine and read one clock.
 
-A system runs alone, on fresh topics, and is started anew for each run; the order changes from run to run. It first
-drains a backlog: throughput is that of the middle 80 % of its outputs. This warms it up, and each load's first seconds
-are left out besides.
+A system runs alone, on fresh topics, and is started anew for each run; the order changes from run to run. A backlog
+warms it up, and each load's first seconds are left out besides. At the end it gets a burst of events as fast as they
+can be sent; throughput is that of the middle 80 % of its outputs.
 
 Percentiles are of windows: our engines and Spark's micro-batch have one in each run, a peer that runs once has three.
 Shown is the median of the windows with the lowest and the highest. A run does not count if an event has no output, if a
@@ -134,7 +134,7 @@ def _throughput(measured: Measured, folder: Path) -> Element:
         _row(system, [_cell(f"{eps.median:,.0f}" if eps else "", _range(eps, 0)), _cell(system.version, class_="left")])
         for _, system, eps in found
     ]
-    caption = "A backlog is drained; more is better."
+    caption = "A burst is worked off; more is better."
     plots = tag("div", figure("Events per second", caption, plot), class_="figures")
     return section("Throughput", plots, _table(["", "events/s", "versions"], rows))
 

@@ -13,19 +13,24 @@ BOUNDARIES = 11
 FAST_RATE = 5_000
 VALUES = 3
 """Of each percentile, at least."""
-SLOW = {"spark-udf": 20_000}
-"""Systems that would take minutes for the common backlog, and the backlog that they get."""
+SLOW = {"spark-udf": 10}
+"""Systems that would take minutes for the common burst, and for backlog; they get this part of both."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """``backlog`` events that are there when the system starts, then the loads one after the other.
+    """What one run does, in this order.
 
-    With ``search`` the highest sustainable rate is looked for at the end, which takes minutes.
+    Attributes:
+        backlog: Events that are there when the system starts, which it warms up with.
+        loads: One after the other.
+        burst: Events all at once: how fast they are worked off is the throughput.
+        search: Whether to look for the highest sustainable rate, which takes minutes.
     """
 
     backlog: int
     loads: tuple[Load, ...] = ()
+    burst: int = 0
     search: bool = False
 
 
@@ -35,16 +40,18 @@ class Effort:
 
     Attributes:
         rate: Events per second.
-        seconds: Of each load; at 5,000 events/s it is at most eight.
+        seconds: Of each load; at 5,000 events/s it is at most five.
         backlog: Events that are there when a system starts.
+        burst: Events that come all at once, for the throughput.
         runs: Of our engines and Spark's micro-batch; the system is started anew for each.
         peer_runs: Of the peers, whose load is cut into as many windows as it takes to have :data:`VALUES`.
         search: Whether each system's first run ends with the search for its highest sustainable rate.
     """
 
     rate: int = 1_000
-    seconds: float = 12.0
-    backlog: int = 100_000
+    seconds: float = 8.0
+    backlog: int = 20_000
+    burst: int = 100_000
     runs: int = 3
     peer_runs: int = 1
     search: bool = False
@@ -54,15 +61,16 @@ def plan(system: System, number: int, effort: Effort) -> Plan:
     """Return what run ``number`` (from 1) of one of our engines or of Spark's is: at the common rate, then at 5,000."""
     interval: float = getattr(system, "interval_seconds", 0.0)
     seconds = max(effort.seconds, BOUNDARIES * interval) if number == 1 else effort.seconds
-    fast = Load(FAST_RATE, min(effort.seconds, 8.0))
+    fast = Load(FAST_RATE, min(effort.seconds, 5.0), warm_up=2.0)
     loads = (Load(effort.rate, seconds), *([fast] if effort.rate != FAST_RATE else []))
-    return Plan(effort.backlog, loads, effort.search and number == 1)
+    return Plan(effort.backlog, loads, effort.burst, effort.search and number == 1)
 
 
 def peer_plan(system: System, number: int, effort: Effort) -> Plan:
     """Return what run ``number`` of a peer is."""
     load = Load(effort.rate, effort.seconds, windows=-(-VALUES // effort.peer_runs))
-    return Plan(min(effort.backlog, SLOW.get(system.name, effort.backlog)), (load,), effort.search and number == 1)
+    part = SLOW.get(system.name, 1)
+    return Plan(effort.backlog // part, (load,), effort.burst // part, effort.search and number == 1)
 
 
 def rotated(systems: Sequence[System], number: int) -> list[System]:

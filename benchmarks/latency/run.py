@@ -1,4 +1,4 @@
-"""One run of a system: it drains a backlog, which is its throughput and its warm-up, then follows loads on schedule."""
+"""One run of a system: it warms up on a backlog, follows loads on schedule, and works off a burst, its throughput."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Numbers = dict[str, Any]
 
 @dataclass
 class Result:
-    """What one run of one system gave: its stages' numbers, the drain's first, and why they do not count, if so."""
+    """What one run of one system gave: its stages' numbers, in order, and why they do not count, if so."""
 
     system: str
     version: str
@@ -53,14 +53,15 @@ def run(bench: Bench, system: System, plan: Plan, number: int) -> Result:
 
 def _measure(bench: Bench, system: System, plan: Plan, result: Result) -> None:
     with trial(bench, system, f"{system.name}-{result.number}-{time.time_ns() // 10**6}") as running:
-        taken = _drain(running, plan.backlog)
-        loads = [(load, _follow(running, load)) for load in plan.loads]
-        loads += find(running) if plan.search else []
+        done: list[tuple[Load | None, Numbers]] = [(None, _start(running, plan.backlog))]
+        done += [(load, _follow(running, load)) for load in plan.loads]
+        done += [(None, _burst(running, plan.burst))] if plan.burst else []
+        done += find(running) if plan.search else []
         arrivals = running.arrivals()
     expected = np.load(bench.model / "expected.npy")
-    evidence = [Evidence(feed, fed, arrivals.of(feed.first, feed.events), expected) for feed, fed in running.fed]
-    result.stages = [drained(evidence[0]) | taken]
-    result.stages += [followed(seen, load) | more for seen, (load, more) in zip(evidence[1:], loads, strict=True)]
+    for (feed, fed), (load, more) in zip(running.fed, done, strict=True):
+        evidence = Evidence(feed, fed, arrivals.of(feed.first, feed.events), expected)
+        result.stages.append((drained(evidence) if load is None else followed(evidence, load)) | more)
     for step in result.stages:
         if step["kind"] == "step":
             del step["latencies_us"]  # ten seconds at a hundred thousand a second
@@ -69,13 +70,21 @@ def _measure(bench: Bench, system: System, plan: Plan, result: Result) -> None:
         result.problems += problems(stage, scores=scores)
 
 
-def _drain(running: Trial, backlog: int) -> Numbers:
-    """Start the system on events that are there already; return the memory it has taken."""
+def _start(running: Trial, backlog: int) -> Numbers:
+    """Start the system on events that are there already, and wait until it has worked them off."""
     with running.feeding(backlog, 0):
         pass
-    process = running.start()
+    running.start()
     running.settle()
-    return {"rss_bytes": usage(process.pid).rss_bytes}
+    return {"kind": "start"}
+
+
+def _burst(running: Trial, events: int) -> Numbers:
+    """Send events as fast as it goes, and wait until they are worked off."""
+    with running.feeding(events, 0):
+        pass
+    running.settle()
+    return {"kind": "drain"}
 
 
 def _follow(running: Trial, load: Load) -> Numbers:

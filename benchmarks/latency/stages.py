@@ -80,7 +80,7 @@ class Evidence:
 
 
 def drained(evidence: Evidence) -> dict[str, Any]:
-    """Return a drain's numbers: outputs per second over the steady middle."""
+    """Return the numbers of events that came at once: outputs per second over the steady middle."""
     return {"kind": "drain", **evidence.counts(), "eps": _finite(steady_rate(evidence.arrivals.times), 1)}
 
 
