@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
+import sysconfig
 from pathlib import Path
 
 from pyflink.common import Configuration, SimpleStringSchema, Types, WatermarkStrategy
@@ -48,6 +50,8 @@ def configuration(task: Task) -> Configuration:
         "pipeline.object-reuse": "true",
         "pipeline.jars": flink_jar().as_uri(),
         "parallelism.default": "2",
+        # A failure ends the run, where it is seen.
+        "restart-strategy.type": "none",
         # docs/connectors/datastream/kafka, "Fault Tolerance": at-least-once needs checkpoints.
         "execution.checkpointing.interval": "5 s",
         "execution.checkpointing.storage": "filesystem",
@@ -60,6 +64,8 @@ def configuration(task: Task) -> Configuration:
 
 def main(task: Task) -> None:
     """Score until the process is ended."""
+    # The JVM embeds the base Python, which knows nothing of this environment's packages.
+    os.environ["PYTHONPATH"] = os.pathsep.join([os.environ["PYTHONPATH"], sysconfig.get_path("purelib")])
     environment = StreamExecutionEnvironment.get_execution_environment(configuration(task))
     source = (
         KafkaSource.builder()
