@@ -17,7 +17,8 @@ from streaming.clock import system_clock
 from streaming.engines.breaker import Breaker
 from streaming.engines.failures import Failures, Restarts
 from streaming.engines.generation import Generations
-from streaming.engines.live import LiveEngine, LivePorts
+from streaming.engines.live import LiveEngine
+from streaming.engines.live_ports import LivePorts
 from streaming.engines.mend import BatchMend
 from streaming.engines.real_time import Route
 from streaming.errors import ConfigurationError
@@ -96,7 +97,7 @@ def live_engine(on: Footing, parts: LiveParts) -> LiveEngine:
 
     def ends() -> dict[int, int]:
         partitions = range(on.admin.required_topic(on.writer.topic).partitions)
-        return on.admin.offsets(on.writer.topic, partitions, "latest")
+        return on.admin.offsets(on.writer.topic, partitions, "stable")
 
     ports = LivePorts(
         Generations(on.spark, parts.slot, route, folder), parts.follower, on.ledger,

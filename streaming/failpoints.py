@@ -16,7 +16,8 @@ WRITER = ("collected", "opened", "mark_read", "began", "produced", "offsets_sent
 ENGINE = ("ranges_read", "planned", "written", "recorded")
 NAMES = (*(f"writer.{step}" for step in WRITER), *(f"engine.{step}" for step in ENGINE))
 """Of the exact engine: after each step of the writer's recipe, and after each of the engine's."""
-LIVE = tuple(f"live.{step}" for step in ("boundary", "younger_started", "caught_up", "older_stopped", "handed_over"))
+_LIVE_STEPS = ("boundary", "planned", "younger_started", "caught_up", "older_stopped", "handed_over")
+LIVE = tuple(f"live.{step}" for step in _LIVE_STEPS)
 """Of the live engine: at a boundary that is not recorded yet, and after each step of a handover."""
 
 HIT = "hit"

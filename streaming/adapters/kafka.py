@@ -7,7 +7,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
-from confluent_kafka import Consumer, KafkaException, TopicCollection, TopicPartition
+from confluent_kafka import Consumer, IsolationLevel, KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, OffsetSpec, ResourceType
 
 from streaming.adapters.kafka_config import client_config
@@ -86,12 +86,13 @@ class KafkaAdmin:
         return {"max.message.bytes": str(source.max_record_bytes + _HEADROOM)}
 
     def offsets(self, topic: str, partitions: Iterable[int], where: str) -> dict[int, int]:
-        """Return each partition's ``earliest`` or ``latest`` offset."""
+        """Return each partition's ``earliest`` or ``latest`` offset, or the ``stable`` one before open transactions."""
         spec = OffsetSpec.earliest() if where == "earliest" else OffsetSpec.latest()
+        level = IsolationLevel.READ_COMMITTED if where == "stable" else IsolationLevel.READ_UNCOMMITTED
         asked = {TopicPartition(topic, partition): spec for partition in partitions}
 
         def ask() -> dict[int, int]:
-            found = self._admin.list_offsets(asked, request_timeout=_TIMEOUT)
+            found = self._admin.list_offsets(asked, isolation_level=level, request_timeout=_TIMEOUT)
             return {part.partition: int(future.result(timeout=_TIMEOUT).offset) for part, future in found.items()}
 
         offsets: dict[int, int] = self._call(ask)

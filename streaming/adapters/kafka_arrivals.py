@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from confluent_kafka import Consumer, Message, TopicPartition
+from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 
 from schemas import dead_letter, prediction
 from streaming.adapters.kafka_config import client_config
+from streaming.errors import BrokerUnavailableError
 
 _TIMEOUT = 10.0
-_AT_ONCE = 1_000
+_AT_ONCE = 20_000
 _FIELDS = (
     (prediction.MODEL_VERSION, prediction.SOURCE_PARTITION, prediction.SOURCE_OFFSET),
     (dead_letter.MODEL_VERSION, dead_letter.ERROR_PARTITION, dead_letter.ERROR_OFFSET),
@@ -18,15 +19,23 @@ _FIELDS = (
 
 
 class KafkaArrivals:
-    """Implements :class:`streaming.engines.live.Arrivals`; sees what is written after it was opened."""
+    """Implements :class:`streaming.engines.live_ports.Arrivals`; sees what is written after it was opened."""
 
     def __init__(self, kafka: Mapping[str, str], topics: Sequence[str], version: int) -> None:
-        """Begin at the topics' present ends; raises ``KafkaException`` if the broker does not answer."""
+        """Begin at the topics' present ends.
+
+        Raises:
+            BrokerUnavailableError: the broker does not tell them.
+        """
         own = {"group.id": "penstock-arrivals", "enable.auto.commit": "false", "auto.offset.reset": "latest"}
         self._consumer = Consumer({**client_config(kafka), **own})
         self._version = str(version).encode()
         self._seen: dict[int, int] = {}
-        self._consumer.assign([place for topic in topics for place in self._ends(topic)])
+        try:
+            self._consumer.assign([place for topic in topics for place in self._ends(topic)])
+        except KafkaException as problem:
+            self._consumer.close()
+            raise BrokerUnavailableError(f"the ends of {', '.join(topics)} are not to be had: {problem}") from problem
 
     def reached(self, ends: Mapping[int, int]) -> bool:
         """Whether outputs up to ``ends`` (exclusive) have been seen; looks at what has come meanwhile.

@@ -74,7 +74,10 @@ def _predicted(stamp: Stamp, application: str) -> Column:
 
 def _rejected(stamp: Stamp, application: str) -> Column:
     """Made over the writer's own list, which says what is constant and in which order."""
-    reason, field = F.split_part("verdict", F.lit(":"), F.lit(1)), F.split_part("verdict", F.lit(":"), F.lit(2))
+    reason = F.split_part("verdict", F.lit(":"), F.lit(1))
+    field = F.when(F.contains("verdict", F.lit(":")), F.expr("substring(verdict, locate(':', verdict) + 1)")).otherwise(
+        ""
+    )
     sentences = {known.value: dead_letter.describe(known, "") for known in dead_letter.Reason}
     stages = {known.value: dead_letter.STAGE[known] for known in dead_letter.Reason}
     sentence = F.concat(F.when(field != "", F.concat(field, F.lit(": "))).otherwise(""), _looked_up(sentences, reason))

@@ -10,11 +10,12 @@ from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException
 
 from streaming.engines.isolate import Poison
-from streaming.errors import ScoringError
+from streaming.errors import ScoringError, UpstreamError
 from streaming.models.ref import ModelVersion
 from streaming.scoring.pipeline import SparkPipeline
 
 T = TypeVar("T")
+_CLIENTS = ("KafkaException", "org.apache.kafka.")
 
 
 def attempt(
@@ -28,19 +29,19 @@ def attempt(
     try:
         return run(pipeline)
     except (PySparkException, Py4JJavaError) as problem:
-        if _is_broker_trouble(problem):
+        if is_broker_trouble(problem):
             raise
     poison = find()
     guarded = replace(pipeline, decoder=replace(pipeline.decoder, poison=poison))
     try:
         return run(guarded)
     except (PySparkException, Py4JJavaError) as problem:
-        if _is_broker_trouble(problem):
+        if is_broker_trouble(problem):
             raise
         cause = next(iter(str(problem).splitlines()), "")
         raise ScoringError(f"{version} throws with {len(poison)} rows kept from it: {cause}") from problem
 
 
-def _is_broker_trouble(problem: BaseException) -> bool:
-    """Whether the writer's Kafka client raised it; the model has no part in that, a bisection would find nothing."""
-    return "KafkaException" in str(problem)
+def is_broker_trouble(problem: BaseException) -> bool:
+    """Whether a Kafka client raised it, ours or Spark's; the model has no part in that, a bisection finds nothing."""
+    return isinstance(problem, UpstreamError) or any(name in str(problem) for name in _CLIENTS)

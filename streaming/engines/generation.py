@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import itertools
+import shutil
 import time
 from collections.abc import Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
+from urllib.parse import urlparse
 
 from pyspark.sql import SparkSession
 from pyspark.sql.streaming.query import StreamingQuery
@@ -91,8 +93,16 @@ class Generations:
         with ExitStack() as stack:
             served = stack.enter_context(self._slot.lease())
             checkpoint = f"{self._folder}/{name}-{time.time_ns()}"
+            stack.callback(_remove, checkpoint)
             place, scored = (name, checkpoint), (pipeline_of(served), served.version)
             query = start_query(self._session, scored, self._route, place, starting)
             stack.callback(query.stop)
             return Generation(name, served, starting, query, self._route, self._session, self._slot, stack.pop_all())
         raise AssertionError("unreachable")
+
+
+def _remove(checkpoint: str) -> None:
+    """Remove a checkpoint that is of no more use, where it is on this machine."""
+    place = urlparse(checkpoint)
+    if place.scheme in ("", "file"):
+        shutil.rmtree(place.path, ignore_errors=True)

@@ -17,91 +17,39 @@ from __future__ import annotations
 import itertools
 import threading
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Mapping
+from contextlib import ExitStack, closing
 
-from pyspark.errors import PySparkException, StreamingQueryException
+from py4j.protocol import Py4JJavaError
+from pyspark.errors import PySparkException
 
-from streaming.clock import Clock, isoformat
-from streaming.delivery.ledger import Ledger, PartitionOutcome, Plan
+from streaming.clock import isoformat
+from streaming.delivery.ledger import PartitionOutcome, Plan
 from streaming.delivery.marks import Mark, Writer
-from streaming.engines.breaker import Breaker
+from streaming.engines.attempt import is_broker_trouble
 from streaming.engines.failures import Failures
-from streaming.engines.generation import Generation, Generations
-from streaming.engines.mend import Mend
+from streaming.engines.generation import Generation
+from streaming.engines.live_ports import LivePorts
 from streaming.engines.real_time import Boundary
-from streaming.engines.report import BatchObserver, BatchReport
+from streaming.engines.report import BatchReport
 from streaming.errors import ScoringError, UpstreamError
-from streaming.failpoints import OFF, Failpoints
 from streaming.models.ref import ModelVersion
 from streaming.models.served import ServedModel
 from streaming.offsets import OffsetRange
 
+_PASSING = (PySparkException, Py4JJavaError, UpstreamError)
+"""What a query ends with that may go well the next time."""
 _POLL_SECONDS = 0.1
 _GLANCE_SECONDS = 0.01
+_SLOTS_SECONDS = 60.0
+_STILL = 3
+"""Boundaries in a row that may pass without progress while records come."""
+_MENDED_AT_ONCE = 10_000
+"""Offsets of a partition; what comes behind them is tried as a stream again."""
 _WARM_UP_SECONDS = 1.0
 """A younger generation whose tasks have run for so long takes records as they come."""
 _CATCH_UP_SECONDS = 5.0
 """The longest that two generations run beside each other, once the younger one's tasks run; safety does not need it."""
-
-
-class Arrivals(Protocol):
-    """Watches the outputs for one version's; ``adapters/kafka_arrivals.py`` implements it."""
-
-    def reached(self, ends: Mapping[int, int]) -> bool:
-        """Whether outputs up to ``ends`` (exclusive) of each input partition have been seen."""
-        ...
-
-    def close(self) -> None:
-        """Stop watching."""
-        ...
-
-
-class LiveObserver(BatchObserver, Protocol):
-    """Who wants to know, beside of the batches, of queries and lag."""
-
-    def query_started(self) -> None:
-        """A query runs."""
-        ...
-
-    def handed_over(self, before: ModelVersion, now: ModelVersion, seconds: float) -> None:
-        """Another generation has taken over, after both ran for ``seconds``."""
-        ...
-
-    def lag_measured(self, topic: str, lag: Mapping[int, int]) -> None:
-        """At a boundary, so many records were on the topic and not yet read."""
-        ...
-
-
-class Fallback(Protocol):
-    """The last good version; ``models/follower.py`` implements it."""
-
-    def roll_back(self, failed: int, detail: str) -> ServedModel | None:
-        """Serve the last good version from now on; ``None`` where there is none."""
-        ...
-
-
-@dataclass(frozen=True)
-class LivePorts:
-    """What the engine is connected to.
-
-    ``settle`` brings the marks in order and returns them; ``ends`` are the topic's; ``watch`` opens :class:`Arrivals`
-    for a version's outputs from now on.
-    """
-
-    generations: Generations
-    fallback: Fallback
-    ledger: Ledger
-    mend: Mend
-    settle: Callable[[], Mapping[int, int]]
-    ends: Callable[[], Mapping[int, int]]
-    watch: Callable[[ModelVersion], Arrivals]
-    current: Callable[[], ServedModel | None]
-    observer: LiveObserver
-    breaker: Breaker
-    clock: Clock
-    failpoints: Failpoints = OFF
 
 
 class LiveEngine:
@@ -115,6 +63,8 @@ class LiveEngine:
         self._plans = itertools.count(1)
         self._marks: dict[int, int] = {}
         self._stuck_at: dict[int, int] | None = None
+        self._ends: dict[int, int] = {}
+        self._still = 0
 
     def run(self) -> None:
         """Serve until asked to stop.
@@ -128,7 +78,7 @@ class LiveEngine:
         while not self._stopping.is_set():
             try:
                 self._serve()
-            except (PySparkException, UpstreamError) as problem:
+            except _PASSING as problem:
                 self._after_failure(problem)
 
     def _serve(self) -> None:
@@ -168,29 +118,22 @@ class LiveEngine:
 
     def _hand_over(self, older: Generation) -> Generation:
         """Return the generation that goes on: the younger one, or the older one if the younger fails."""
-        began = time.monotonic()
-        heads = {p: end for p, end in self._ports.ends().items() if end > self._marks.get(p, 0)}
-        younger = self._ports.generations.start(dict(self._marks))
-        self._reached("younger_started")
-        arrivals = self._ports.watch(younger.served.version)
-        waiting: list[Boundary] = []
-        try:
-            while not (arrivals.reached(heads) and younger.busy_seconds() > _WARM_UP_SECONDS):
-                if younger.busy_seconds() > _CATCH_UP_SECONDS:
-                    break
-                self._take(older)
-                waiting += filter(None, [younger.boundary(_GLANCE_SECONDS)])
-        except StreamingQueryException as problem:
-            younger.close()
-            if older.query.exception() is not None:
-                raise
-            self._refuse(younger, problem)
-            return older
-        except BaseException:
-            younger.close()
-            raise
-        finally:
-            arrivals.close()
+        wanted = self._ports.current()
+        began, heads = time.monotonic(), self._ports.ends()
+        with ExitStack() as trying:
+            try:
+                younger = self._ports.generations.start({**dict.fromkeys(heads, 0), **self._marks})
+                trying.callback(younger.close)
+                self._reached("younger_started")
+                waiting = self._run_both(older, younger, heads)
+            except _PASSING as problem:
+                if not older.query.isActive:
+                    raise
+                self._refuse(wanted, problem)
+                return older
+            if waiting is None:
+                return older
+            trying.pop_all()
         self._reached("caught_up")
         older.close()
         self._reached("older_stopped")
@@ -200,29 +143,68 @@ class LiveEngine:
         self._ports.observer.handed_over(older.served.version, younger.served.version, time.monotonic() - began)
         return younger
 
+    def _run_both(self, older: Generation, younger: Generation, heads: Mapping[int, int]) -> list[Boundary] | None:
+        """Wait until the younger one has answered what was there as it began, or has had time enough.
+
+        Returns:
+            The boundaries that it passed meanwhile; ``None`` if the job is to stop, or no task slots come free.
+        """
+        waiting: list[Boundary] = []
+        behind = {p: end for p, end in heads.items() if end > younger.starting.get(p, 0)}
+        deadline = time.monotonic() + _SLOTS_SECONDS
+        with closing(self._ports.watch(younger.served.version)) as arrivals:
+            while not self._stopping.is_set():
+                self._take(older)
+                waiting += filter(None, [younger.boundary(_GLANCE_SECONDS)])
+                busy, arrived = younger.busy_seconds(), arrivals.reached(behind)
+                if busy > _CATCH_UP_SECONDS or (busy > _WARM_UP_SECONDS and arrived):
+                    return waiting
+                if not busy and time.monotonic() > deadline:
+                    raise UpstreamError(f"no task slots came free for {younger.name} in {_SLOTS_SECONDS:.0f} s")
+        return None
+
+    def _refuse(self, wanted: ServedModel | None, problem: Exception) -> None:
+        """Put a version on hold that failed as it took over; where Kafka failed, the next boundary tries again."""
+        if wanted is None:
+            return
+        self._ports.observer.batch_failed(wanted.version, str(problem))
+        if not is_broker_trouble(problem):
+            why = f"{wanted.version} failed as it took over: {problem}"
+            self._ports.fallback.roll_back(wanted.version.version, why)
+
     def _reached(self, step: str) -> None:
         self._ports.failpoints.reach(f"live.{step}")
 
-    def _refuse(self, younger: Generation, problem: Exception) -> None:
-        version = younger.served.version
-        self._ports.observer.batch_failed(version, str(problem))
-        if self._ports.fallback.roll_back(version.version, f"{version} failed as it took over: {problem}") is None:
-            self._failures.note(problem)
-
     def _record(self, generation: Generation, boundary: Boundary) -> None:
         """Move the marks to a boundary, never back: an older generation may have got further before."""
+        generation.prove()
+        self._ports.observer.lag_measured(self._writer.topic, boundary.lag)
+        self._failures.clear()
         moved = {p: part for p, part in boundary.ranges.items() if part.end > part.start}
+        if not moved:
+            self._check_progress()
+            self._ports.observer.idle()
+            return
+        self._still = 0
         plan = self._plan(generation.served.version, generation.name, boundary.batch, moved)
         self._write_down(plan)
         report = BatchReport(
             boundary.batch, plan.id, plan.version, boundary.ranges, boundary.rows, boundary.outcome, boundary.phases,
             boundary.seconds,
         )  # fmt: skip
-        generation.prove()
         self._ports.observer.batch_finished(report)
-        self._ports.observer.lag_measured(self._writer.topic, boundary.lag)
         self._ports.breaker.batch_finished(boundary.outcome)
-        self._failures.clear()
+
+    def _check_progress(self) -> None:
+        """Do not wait for ever for a query whose tasks fail one by one, which Spark may take for an empty batch."""
+        ends = self._ports.ends()
+        grown = any(end > self._ends.get(p, end) for p, end in ends.items())
+        self._still = self._still + 1 if grown else 0
+        if self._still == 0:
+            self._ends = dict(ends)
+        if self._still >= _STILL:
+            self._still = 0
+            raise UpstreamError(f"{_STILL} boundaries passed and none of the records that came was answered")
 
     def _plan(self, version: ModelVersion, name: str, batch: int, ranges: Mapping[int, OffsetRange]) -> Plan:
         source = self._writer.application, self._writer.topic, self._writer.topic_id
@@ -231,6 +213,7 @@ class LiveEngine:
 
     def _write_down(self, plan: Plan) -> None:
         self._ports.ledger.record_plan(plan)
+        self._reached("planned")
         marks = {
             p: Mark.at(part.end, self._writer, plan.id, part.start)
             for p, part in plan.ranges.items()
@@ -247,34 +230,32 @@ class LiveEngine:
         """Start again; if it fails again at the same place, find the rows it fails on, by small batches."""
         again = self._stuck_at == self._marks
         self._stuck_at = dict(self._marks)
-        if not again or _is_broker_trouble(problem):
+        serving = self._ports.current()
+        if serving is None or not again or is_broker_trouble(problem):
             self._failures.note(problem)
             return
-        serving = self._ports.current()
-        if serving is None:
-            raise problem
         try:
             self._mend(serving)
         except ScoringError as fault:
             self._roll_back(serving.version, fault)
+        except _PASSING as other:
+            self._failures.note(other)
 
     def _mend(self, served: ServedModel) -> None:
         ends = self._ports.ends()
-        ranges = {p: OffsetRange(start, max(start, ends.get(p, start))) for p, start in self._marks.items()}
+        most = {p: min(ends.get(p, start), start + _MENDED_AT_ONCE) for p, start in self._marks.items()}
+        ranges = {p: OffsetRange(start, max(start, most[p])) for p, start in self._marks.items()}
         outcome, seconds = self._ports.mend(served, ranges)
         plan = self._plan(served.version, "mend", 0, ranges)
         self._write_down(plan)
         self._ports.observer.batch_finished(
             BatchReport(0, plan.id, plan.version, ranges, outcome.rows, outcome, {"mend": seconds}, seconds)
         )
+        self._ports.breaker.batch_finished(outcome)
+        self._failures.clear()
 
     def _roll_back(self, version: ModelVersion, fault: ScoringError) -> None:
         self._ports.observer.batch_failed(version, str(fault))
         serving = self._ports.fallback.roll_back(version.version, str(fault))
         if serving is None or serving.version.version == version.version:
             raise fault
-
-
-def _is_broker_trouble(problem: Exception) -> bool:
-    """Whether a Kafka client raised it; the model has no part in that."""
-    return isinstance(problem, UpstreamError) or "org.apache.kafka" in str(problem)

@@ -93,8 +93,9 @@ def start_query(
 
 
 def sink_options(options: Mapping[str, str]) -> dict[str, str]:
-    """Return the sink's options; the producer's defaults would wait for company, and the user's own settings win."""
-    return {"kafka.linger.ms": "0", "kafka.acks": "all", **options}
+    """Return the sink's options: it waits for no company, and loses and refuses nothing that its topic takes."""
+    # The topic's limit is checked before, with a better answer.
+    return {"kafka.linger.ms": "0", **options, "kafka.acks": "all", "kafka.max.request.size": "1000000000"}
 
 
 def outcome_of(counted: Mapping[str, Any]) -> Outcome:

@@ -1,0 +1,79 @@
+"""What the live engine is connected to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from streaming.clock import Clock
+from streaming.delivery.ledger import Ledger
+from streaming.engines.breaker import Breaker
+from streaming.engines.generation import Generations
+from streaming.engines.mend import Mend
+from streaming.engines.report import BatchObserver
+from streaming.failpoints import OFF, Failpoints
+from streaming.models.ref import ModelVersion
+from streaming.models.served import ServedModel
+
+
+class Arrivals(Protocol):
+    """Watches the outputs for one version's; ``adapters/kafka_arrivals.py`` implements it."""
+
+    def reached(self, ends: Mapping[int, int]) -> bool:
+        """Whether outputs up to ``ends`` (exclusive) of each input partition have been seen."""
+        ...
+
+    def close(self) -> None:
+        """Stop watching."""
+        ...
+
+
+class LiveObserver(BatchObserver, Protocol):
+    """Who wants to know, beside of the batches, of queries and lag."""
+
+    def query_started(self) -> None:
+        """A query runs."""
+        ...
+
+    def idle(self) -> None:
+        """A boundary at which nothing had moved."""
+        ...
+
+    def handed_over(self, before: ModelVersion, now: ModelVersion, seconds: float) -> None:
+        """Another generation has taken over, after both ran for ``seconds``."""
+        ...
+
+    def lag_measured(self, topic: str, lag: Mapping[int, int]) -> None:
+        """At a boundary, so many records were on the topic and not yet read."""
+        ...
+
+
+class Fallback(Protocol):
+    """The last good version; ``models/follower.py`` implements it."""
+
+    def roll_back(self, failed: int, detail: str) -> ServedModel | None:
+        """Serve the last good version from now on; ``None`` where there is none."""
+        ...
+
+
+@dataclass(frozen=True)
+class LivePorts:
+    """What the engine is connected to.
+
+    ``settle`` brings the marks in order and returns them; ``ends`` are the topic's; ``watch`` opens :class:`Arrivals`
+    for a version's outputs from now on.
+    """
+
+    generations: Generations
+    fallback: Fallback
+    ledger: Ledger
+    mend: Mend
+    settle: Callable[[], Mapping[int, int]]
+    ends: Callable[[], Mapping[int, int]]
+    watch: Callable[[ModelVersion], Arrivals]
+    current: Callable[[], ServedModel | None]
+    observer: LiveObserver
+    breaker: Breaker
+    clock: Clock
+    failpoints: Failpoints = OFF
