@@ -24,7 +24,6 @@ from streaming.local.processes import ManagedProcess
 
 PARTITIONS = 2
 _FIRST_OUTPUT_SECONDS = 120.0
-_SILENCE_SECONDS = 30.0
 _QUIET_SECONDS = 1.0
 _TICK_SECONDS = 0.02
 
@@ -33,7 +32,8 @@ _TICK_SECONDS = 0.02
 class Bench:
     """What all trials have in common: the broker, the workload and its model's folder, and where trials put theirs.
 
-    ``broker`` is the broker's process id, so that what it takes can be told, too; 0 if it is not on this machine.
+    ``broker`` is the broker's process id, so that what it takes can be told, too; 0 if it is not on this machine. After
+    ``patience`` seconds without an output, what has not come counts as missing.
     """
 
     bootstrap: str
@@ -41,6 +41,7 @@ class Bench:
     model: Path
     folder: Path
     broker: int = 0
+    patience: float = 30.0
 
     @property
     def bodies(self) -> Path:
@@ -108,13 +109,15 @@ class Trial:
         Raises:
             SetupError: The system has ended.
         """
-        count, changed, patience = self.outputs, time.monotonic(), _FIRST_OUTPUT_SECONDS
+        # Before its first output a system loads, connects and compiles.
+        patience = self.bench.patience if self.outputs else _FIRST_OUTPUT_SECONDS
+        count, changed = self.outputs, time.monotonic()
         while True:
             self.require_alive()
             time.sleep(_TICK_SECONDS)
             silence, now = time.monotonic() - changed, self.outputs
             if now != count:
-                count, changed, patience = now, time.monotonic(), _SILENCE_SECONDS
+                count, changed, patience = now, time.monotonic(), self.bench.patience
             elif silence > (_QUIET_SECONDS if count >= self.produced else patience):
                 return count >= self.produced
 
