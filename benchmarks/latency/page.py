@@ -76,11 +76,10 @@ def _facts(measured: Measured) -> Iterator[Element]:
 def _sections(measured: Measured, folder: Path) -> Iterator[Element]:
     for rate in measured.rates:
         yield _at_rate(measured, rate, folder)
-    yield _throughput(measured, folder)
-    if (timeline := _timeline(measured, folder)) is not None:
-        yield timeline
-    if (swapped := _swapped(measured, folder)) is not None:
-        yield swapped
+    for part in (_throughput, _timeline, _swapped):
+        found = part(measured, folder)
+        if found is not None:
+            yield found
     yield _method(measured)
 
 
@@ -125,9 +124,11 @@ def _latency_table(systems: Sequence[Summary], rate: int) -> Element:
     return _table(titles, rows)
 
 
-def _throughput(measured: Measured, folder: Path) -> Element:
+def _throughput(measured: Measured, folder: Path) -> Element | None:
     found = [(number, system, system.eps) for number, system in enumerate(measured.systems)]
     bars = [Bar(system.name, number, eps, f"{eps.median:,.0f}") for number, system, eps in found if eps]
+    if not bars:
+        return None
     plot = ranges("Throughput", "events per second", sorted(bars, key=lambda bar: -bar.spread.median))
     save(plot, folder / "throughput.svg")
     rows = [
@@ -163,12 +164,25 @@ def _swapped(measured: Measured, folder: Path) -> Element | None:
 
 
 def _method(measured: Measured) -> Element:
-    machine = tag("dl", [[tag("dt", name), tag("dd", value)] for name, value in measured.machine.items()])
+    facts = {**_amounts(measured.systems), **measured.machine}
+    machine = tag("dl", [[tag("dt", name), tag("dd", value)] for name, value in facts.items()])
     left_out = [tag("li", f"{system.name}, {problem}") for system in measured.systems for problem in system.problems]
     words = [tag("li", paragraph) for paragraph in _METHOD.strip().split("\n\n")]
     invalid = [tag("h3", "Runs that do not count"), tag("ul", left_out)] if left_out else None
     summary = tag("summary", tag("b", "Machine and versions"))
     return section("How it was measured", tag("ul", words), tag("details", summary, machine, open="open"), invalid)
+
+
+def _amounts(systems: Sequence[Summary]) -> dict[str, str]:
+    """Return how large events are, over how many partitions they go, and how often systems ran."""
+    runs = [run for system in systems for run in system.runs]
+    if not runs:
+        return {}
+    return {
+        "event": f"{runs[0]['stages'][0]['payload_bytes']:.0f} bytes of JSON",
+        "partitions": str(runs[0]["partitions"]),
+        "runs that count": ", ".join(f"{system.name} {len(system.runs)}" for system in systems),
+    }
 
 
 def _table(titles: Sequence[str], rows: Sequence[Element]) -> Element:

@@ -111,6 +111,8 @@ def live_numbers(summary: Summary, rate: int) -> Raw:
         **more,
         "eps": round(eps.median) if eps else None,
         "sustainable_eps": summary.sustainable,
+        "payload_bytes": summary.runs[0]["stages"][0]["payload_bytes"] if summary.runs else None,
+        "partitions": summary.runs[0]["partitions"] if summary.runs else None,
         "delivery": summary.delivery,
         "version": summary.version,
         "runs": len(summary.runs),

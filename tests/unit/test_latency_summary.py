@@ -35,7 +35,8 @@ def run(system: str, number: int, p50_ms: float, *, eps: float | None = 9_000.0,
         "version": "product 1.2",
         "delivery": "at-least-once",
         "number": number,
-        "stages": [{"kind": "drain", "eps": eps}, load],
+        "partitions": 2,
+        "stages": [{"kind": "drain", "eps": eps, "payload_bytes": 298.4}, load],
         "problems": [problem] if problem else [],
     }
 
@@ -83,6 +84,7 @@ def test_the_page_shows_every_system_and_its_plots_stand_alone(tmp_path: Path) -
     measured = Measured(summarise(raws), 1_000, {"cores": "2"}, "flights", swap)
     html = write_page(measured, tmp_path).read_text()
     assert all(text in html for text in ("penstock-live", "spark-default", "quix &lt;i&gt;", "silent, run 1: ended"))
+    assert "298 bytes of JSON" in html
     plots = sorted(path.name for path in tmp_path.glob("*.svg"))
     assert plots == [
         "live-over-time.svg",
@@ -94,3 +96,8 @@ def test_the_page_shows_every_system_and_its_plots_stand_alone(tmp_path: Path) -
     ]
     for plot in plots:
         assert ElementTree.parse(tmp_path / plot).getroot().tag == "{http://www.w3.org/2000/svg}svg"
+
+
+def test_a_benchmark_in_which_nothing_counts_still_has_a_page_that_says_why(tmp_path: Path) -> None:
+    systems = summarise([run("quix", 1, 1.0, problem="ended with code 3")])
+    assert "quix, run 1: ended with code 3" in write_page(Measured(systems, 1_000, {}, "", {}), tmp_path).read_text()
