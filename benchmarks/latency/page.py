@@ -149,7 +149,7 @@ def _timeline(measured: Measured, folder: Path) -> Element | None:
     plot = over_time("Latency over a run of the live engine", longest["latencies_us"], longest["rate"])
     save(plot, folder / "live-over-time.svg")
     caption = "By when events were due, in slices of a quarter of a second. Each peak of the upper line is a pause."
-    return section("Live, over time", tag("div", figure("", caption, plot, whole=True), class_="figures"))
+    return section("Live, over time", tag("div", figure("", caption, plot), class_="figures"))
 
 
 def _swapped(measured: Measured, folder: Path) -> Element | None:
@@ -160,7 +160,7 @@ def _swapped(measured: Measured, folder: Path) -> Element | None:
     plot = over_time("Latency while the live engine's model is swapped", latencies, measured.rate)
     save(plot, folder / "swap-over-time.svg")
     caption = "The alias is moved in the middle; the handover waits for the next boundary."
-    return section("A swap in live", tag("div", figure("", caption, plot, whole=True), class_="figures"))
+    return section("A swap in live", tag("div", figure("", caption, plot), class_="figures"))
 
 
 def _method(measured: Measured) -> Element:

@@ -40,7 +40,7 @@ class Effort:
 
     Attributes:
         rate: Events per second.
-        seconds: Of each load; at 5,000 events/s it is at most five.
+        seconds: Of each load; at 5,000 events/s it is at most four.
         backlog: Events that are there when a system starts.
         burst: Events that come all at once, for the throughput.
         runs: Of our engines and Spark's micro-batch; the system is started anew for each.
@@ -61,7 +61,7 @@ def plan(system: System, number: int, effort: Effort) -> Plan:
     """Return what run ``number`` (from 1) of one of our engines or of Spark's is: at the common rate, then at 5,000."""
     interval: float = getattr(system, "interval_seconds", 0.0)
     seconds = max(effort.seconds, BOUNDARIES * interval) if number == 1 else effort.seconds
-    fast = Load(FAST_RATE, min(effort.seconds, 5.0), warm_up=2.0)
+    fast = Load(FAST_RATE, min(effort.seconds, 4.0), warm_up=2.0)
     loads = (Load(effort.rate, seconds), *([fast] if effort.rate != FAST_RATE else []))
     return Plan(effort.backlog, loads, effort.burst, effort.search and number == 1)
 
