@@ -66,6 +66,7 @@ def main(task: Task) -> None:
     """Score until the process is ended."""
     # The JVM embeds the base Python, which knows nothing of this environment's packages.
     os.environ["PYTHONPATH"] = os.pathsep.join([os.environ["PYTHONPATH"], sysconfig.get_path("purelib")])
+    os.environ["FLINK_LOG_DIR"] = task.folder
     environment = StreamExecutionEnvironment.get_execution_environment(configuration(task))
     source = (
         KafkaSource.builder()
