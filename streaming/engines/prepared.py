@@ -40,8 +40,9 @@ class PreparedBatch:
         rows = envelop(score(counted, pipeline), stamp, target.targets.predictions.max_record_bytes, now())
         written = rows.mapInArrow(_writer(target), SCHEMA)
         self._made_for = pipeline, stamp
-        self._plan = written._jdf.queryExecution().executedPlan()
-        self._jvm: Any = records.sparkSession._jvm
+        self._nodes = list(_nodes(written._jdf.queryExecution().executedPlan()))
+        self._leaf = self._nodes.pop()
+        self._counter = next(at for at, node in enumerate(self._nodes) if node.getClass().getName() == _COLLECTOR)
 
     def serves(self, pipeline: SparkPipeline, stamp: Stamp) -> bool:
         """Whether this is the plan for a pipeline's batches under a stamp."""
@@ -52,37 +53,44 @@ class PreparedBatch:
         context = records.sparkSession.sparkContext
         context.setLocalProperty(_ORDER, json.dumps({"plan": plan.to_dict(), "scored_at": scored_at}))
         try:
-            over = self._over(self._plan, _rows(records))
+            nodes = self._over(_rows(records))
             watch.lap("prepare")
-            found = over.executeCollectPublic()
+            found = nodes[0].executeCollectPublic()
             watch.lap("write")
         finally:
             context.setLocalProperty(_ORDER, None)  # type: ignore[arg-type]  # takes it away
         outcomes = {int(row.getInt(0)): Outcome.from_json(row.getString(1)) for row in found}
-        return (_counted(over) if outcomes else 0), outcomes
+        rows_in = int(nodes[self._counter].collectedMetrics().getLong(0)) if outcomes else 0
+        return rows_in, outcomes
 
-    def _over(self, node: Any, rows: Any) -> Any:
-        """Copy the plan over other rows; its nodes have one child each, the last has none."""
-        children = node.children()
-        if children.isEmpty():
-            return node.copy(
-                node.output(), rows, node.name(), node.outputPartitioning(), node.outputOrdering(), node.stream()
-            )
-        child = self._over(children.head(), rows)
-        return node.withNewChildren(self._jvm.org.apache.spark.api.python.PythonUtils.toSeq([child]))
+    def _over(self, rows: Any) -> list[Any]:
+        """Copy the plan over other rows, from its leaf up; return its nodes, the leaf's successor last.
+
+        One call into the JVM for each node: ``withNewChildren``, which is the same for any node, takes five.
+        """
+        leaf = self._leaf
+        node = leaf.copy(
+            leaf.output(), rows, leaf.name(), leaf.outputPartitioning(), leaf.outputOrdering(), leaf.stream()
+        )
+        copied = []
+        for kept in reversed(self._nodes):
+            node = kept.withNewChildInternal(node)
+            copied.append(node)
+        return copied[::-1]
+
+
+def _nodes(plan: Any) -> Iterator[Any]:
+    """Yield the plan's nodes from the top; a plan of projections has one child each, and the leaf none."""
+    yield plan
+    children = plan.children()
+    if not children.isEmpty():
+        yield from _nodes(children.head())
 
 
 def _rows(records: DataFrame) -> Any:
     """Return Spark's own rows of the frame; a batch of a stream has them at hand."""
     plan = records._jdf.logicalPlan()
     return plan.rdd() if plan.getClass().getSimpleName() == "LogicalRDD" else records._jdf.queryExecution().toRdd()
-
-
-def _counted(plan: Any) -> int:
-    node = plan
-    while node.getClass().getName() != _COLLECTOR:
-        node = node.children().head()
-    return int(node.collectedMetrics().getLong(0))
 
 
 def _writer(target: WriteTarget) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
