@@ -38,7 +38,7 @@ def check_live(pipeline: SparkPipeline) -> None:
     )
     scored = outputs(records, pipeline, ModelVersion("any", 1), _ROUTE)
     allowed = _allowed(session._jvm)
-    for name in _operators(scored._jdf.queryExecution().executedPlan()):
+    for name in _operators(scored._jdf.queryExecution().sparkPlan()):
         if name not in allowed:
             kind = name.rsplit(".", 1)[-1]
             why = "it runs Python" if "python" in name.lower() or "Python" in kind else "Spark's real-time mode has not"
