@@ -23,7 +23,7 @@ from uuid import uuid4
 
 import typer
 from confluent_kafka import Producer
-from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.streaming.listener import QueryProgressEvent, StreamingQueryListener
 from rich.console import Console
@@ -34,14 +34,14 @@ from jobs.scoring import scoring_job
 from jobs.session import session
 from jobs.setup import jars
 from jobs.stopping import StopRequest
+from jobs.topics import prepare_topics
 from jobs.train import SPARK_LOG, prepare_mlflow, train_version
-from schemas import dead_letter, prediction
 from streaming.adapters.kafka import KafkaAdmin, TopicSample
 from streaming.adapters.kafka_config import spark_options
 from streaming.adapters.session import SessionPlan, start_session
 from streaming.clock import isoformat, system_clock
 from streaming.delivery.envelope import Stamp, envelop
-from streaming.delivery.headers import constant
+from streaming.delivery.native import native_records
 from streaming.engines.source import read_stream
 from streaming.engines.task import pipeline_of
 from streaming.local.services import Services, services
@@ -127,7 +127,8 @@ def run_native(setting: Setting, name: str, meter: Meter) -> None:
         served = checks.prepare(version, registry(settings.model).download)
         stamp = Stamp(setting.topic, version, "champion", isoformat(system_clock()))
         rows = envelop(score(_stream(setting, settings, spark), pipeline_of(served)), stamp)
-        _drain(setting, settings, _with_headers(rows, stamp, settings), spark, meter)
+        targets = prepare_topics(settings, admin).targets
+        _drain(setting, settings, native_records(rows, stamp, name, targets).drop("verdict"), spark, meter)
 
 
 def run_copy(setting: Setting, name: str, meter: Meter) -> None:
@@ -173,41 +174,6 @@ def stop_when_done(rows: Callable[[], int], wanted: int, stop: Callable[[], None
     while rows() < wanted and time.monotonic() < deadline:
         time.sleep(0.05)
     stop()
-
-
-def _with_headers(rows: DataFrame, stamp: Stamp, settings: Settings) -> DataFrame:
-    """Give the native sink what the writer makes in Python: the same headers, topic and partition."""
-    rejected = F.col("verdict").isNotNull()
-    topic = F.when(rejected, settings.dead_letter_topic).otherwise(settings.output.predictions)
-    headers = F.when(rejected, _dead_letter_headers(settings)).otherwise(_prediction_headers(stamp, settings))
-    return rows.select(topic.alias("topic"), "partition", "key", "value", headers.alias("headers"))
-
-
-def _prediction_headers(stamp: Stamp, settings: Settings) -> Column:
-    fixed = [_header(key, F.lit(word).cast("binary")) for key, word in constant(stamp, 0, settings.application)]
-    source = F.concat(F.lit(stamp.id_prefix), F.col("partition"), F.lit(":"), F.col("offset"))
-    own = {
-        prediction.CE_ID: source,
-        prediction.CE_TIME: F.col("event_time"),
-        prediction.SOURCE_OFFSET: F.col("offset").cast("string"),
-        prediction.CE_SUBJECT: F.coalesce("subject", F.lit("")),
-    }
-    return F.array(*fixed, *(_header(key, word.cast("binary")) for key, word in own.items()))
-
-
-def _dead_letter_headers(settings: Settings) -> Column:
-    words = {
-        dead_letter.ERROR_TOPIC: F.lit(settings.input.topic),
-        dead_letter.ERROR_PARTITION: F.col("partition").cast("string"),
-        dead_letter.ERROR_OFFSET: F.col("offset").cast("string"),
-        dead_letter.REASON: F.col("verdict"),
-    }
-    added = F.array(*(_header(key, word.cast("binary")) for key, word in words.items()))
-    return F.concat(F.coalesce("headers", F.array().cast("array<struct<key:string,value:binary>>")), added)
-
-
-def _header(key: str, value: Column) -> Column:
-    return F.struct(F.lit(key).alias("key"), value.alias("value"))
 
 
 def fill(setting: Setting) -> None:

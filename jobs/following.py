@@ -60,10 +60,8 @@ def preparation(settings: Settings, spark: SparkSession, sample: EventSample) ->
             f"model.staging_uri is not set, and the executors of {spark.sparkContext.master} cannot read this machine's"
             " disk; set it to a location that driver and executors share, such as hdfs:///penstock or s3a://bucket/models"
         )
-    reading = settings.event, settings.input.max_value_bytes
-    loader = SparkPipelineLoader(spark, *reading, model.extra_stages)
-    if settings.engine.kind == "live":
-        loader = SparkPipelineLoader(spark, *reading, model.extra_stages, check_live)
+    admit = (check_live,) if settings.engine.kind == "live" else ()
+    loader = SparkPipelineLoader(spark, settings.event, settings.input.max_value_bytes, model.extra_stages, *admit)
     return Preparation(
         ModelCache(model.cache_dir, model.cache_keep, model.cache_max_bytes),
         PackageReader(model, spark.version),

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
 import threading
 from dataclasses import dataclass
-from pathlib import Path
-from urllib.parse import urlparse
 
 from pyspark.sql import SparkSession
 
@@ -15,6 +12,7 @@ from streaming.adapters.kafka_arrivals import KafkaArrivals
 from streaming.adapters.kafka_config import spark_options
 from streaming.clock import system_clock
 from streaming.engines.breaker import Breaker
+from streaming.engines.checkpoint import remove
 from streaming.engines.failures import Failures, Restarts
 from streaming.engines.generation import Generations
 from streaming.engines.live import LiveEngine
@@ -89,7 +87,7 @@ def live_engine(on: Footing, parts: LiveParts) -> LiveEngine:
     options = spark_options(settings.kafka)
     route = Route(settings.application, on.writer.topic, on.targets, options, settings.engine.checkpoint_seconds)
     folder = on.checkpoint.location
-    _clear(folder)
+    remove(folder)  # what an earlier run left there, which nothing is read from
     topics = [on.targets.predictions.topic, on.targets.dead_letters.topic]
 
     def watch(version: ModelVersion) -> KafkaArrivals:
@@ -100,16 +98,9 @@ def live_engine(on: Footing, parts: LiveParts) -> LiveEngine:
         return on.admin.offsets(on.writer.topic, partitions, "stable")
 
     ports = LivePorts(
-        Generations(on.spark, parts.slot, route, folder), parts.follower, on.ledger,
+        Generations(on.spark, parts.slot, route, folder), parts.follower.roll_back, on.ledger,
         BatchMend(on.spark, route, settings.engine.max_poison_rows), lambda: settle(on), ends, watch,
         parts.slot.current, on.observer, parts.breaker, system_clock, Failpoints(settings.engine.failpoints),
     )  # fmt: skip
     restarts = Restarts(settings.engine.restart_seconds, settings.engine.max_restarts)
     return LiveEngine(ports, on.writer, Failures(restarts, on.observer, parts.stopping), parts.stopping)
-
-
-def _clear(folder: str) -> None:
-    """Remove the checkpoints of earlier runs, which nothing is read from; on this machine only."""
-    place = urlparse(folder)
-    if place.scheme in ("", "file"):
-        shutil.rmtree(Path(place.path), ignore_errors=True)

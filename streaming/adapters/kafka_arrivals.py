@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
-from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
+from confluent_kafka import Consumer, KafkaException, TopicPartition
 
-from schemas import dead_letter, prediction
 from streaming.adapters.kafka_config import client_config
+from streaming.delivery.output import Stored, read_output
 from streaming.errors import BrokerUnavailableError
 
 _TIMEOUT = 10.0
 _AT_ONCE = 20_000
-_FIELDS = (
-    (prediction.MODEL_VERSION, prediction.SOURCE_PARTITION, prediction.SOURCE_OFFSET),
-    (dead_letter.MODEL_VERSION, dead_letter.ERROR_PARTITION, dead_letter.ERROR_OFFSET),
-)
 
 
 class KafkaArrivals:
@@ -29,7 +26,7 @@ class KafkaArrivals:
         """
         own = {"group.id": "penstock-arrivals", "enable.auto.commit": "false", "auto.offset.reset": "latest"}
         self._consumer = Consumer({**client_config(kafka), **own})
-        self._version = str(version).encode()
+        self._version = version
         self._seen: dict[int, int] = {}
         try:
             self._consumer.assign([place for topic in topics for place in self._ends(topic)])
@@ -56,9 +53,9 @@ class KafkaArrivals:
         ends = [self._consumer.get_watermark_offsets(place, timeout=_TIMEOUT)[1] for place in places]
         return [TopicPartition(topic, place.partition, end) for place, end in zip(places, ends, strict=True)]
 
-    def _note(self, message: Message) -> None:
-        words = dict(message.headers() or ())
-        for version, partition, offset in _FIELDS:
-            if words.get(version) == self._version and partition in words and offset in words:
-                source, position = int(words[partition] or 0), int(words[offset] or 0)
-                self._seen[source] = max(position, self._seen.get(source, -1))
+    def _note(self, message: Any) -> None:
+        place = message.topic(), message.partition(), message.offset()
+        output = read_output(Stored(*place, message.headers() or (), message.value()))
+        if output is not None and output.version == self._version:
+            _, partition, offset = output.source
+            self._seen[partition] = max(offset, self._seen.get(partition, -1))

@@ -139,8 +139,8 @@ def pooled(pair: Pair) -> tuple[list[int], list[int]]:
     least = EXPECTED * (pair.n + pair.m) / min(pair.n, pair.m)
     cells = list(zip(pair.reference, pair.window, strict=True))
     ordered, loose = (cells[:-SPECIAL], cells[-SPECIAL:]) if pair.ordered else ([], cells)
-    groups = _neighbours(ordered, least)
-    rare = [cell for cell in loose if sum(cell) < least]
+    groups, left = _neighbours(ordered, least)
+    rare = [left, *(cell for cell in loose if sum(cell) < least)]
     groups += [cell for cell in loose if sum(cell) >= least]
     rest = _together(rare)
     if sum(rest) >= least or not groups:
@@ -151,7 +151,8 @@ def pooled(pair: Pair) -> tuple[list[int], list[int]]:
     return [before for before, _ in groups], [now for _, now in groups]
 
 
-def _neighbours(cells: Sequence[tuple[int, int]], least: float) -> list[tuple[int, int]]:
+def _neighbours(cells: Sequence[tuple[int, int]], least: float) -> tuple[list[tuple[int, int]], tuple[int, int]]:
+    """Return groups of neighbours, and what is left if even all of them together are too few."""
     groups: list[tuple[int, int]] = []
     running = (0, 0)
     for cell in cells:
@@ -159,9 +160,10 @@ def _neighbours(cells: Sequence[tuple[int, int]], least: float) -> list[tuple[in
         if sum(running) >= least:
             groups.append(running)
             running = (0, 0)
-    if sum(running):
-        groups.append(_together([groups.pop(), running]) if groups else running)
-    return groups
+    if groups:
+        groups.append(_together([groups.pop(), running]))
+        running = (0, 0)
+    return groups, running
 
 
 def _together(cells: Sequence[tuple[int, int]]) -> tuple[int, int]:

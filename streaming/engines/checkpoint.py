@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -110,6 +111,13 @@ def set_aside(session: SparkSession, location: str, stamp: str) -> str:
     if not files.rename(path, jvm.org.apache.hadoop.fs.Path(kept)):
         raise DataError(f"the checkpoint {location} cannot be renamed to {kept}; move it away and start again")
     return kept
+
+
+def remove(location: str) -> None:
+    """Remove a checkpoint, or a folder of them, that is of no more use; on this machine's disks only."""
+    place = urlparse(location)
+    if place.scheme in ("", "file"):
+        shutil.rmtree(place.path, ignore_errors=True)
 
 
 def reader_for(session: SparkSession, location: str) -> Callable[[str], str | None]:

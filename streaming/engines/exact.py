@@ -13,7 +13,6 @@ A batch goes through six steps, and a crash between any two of them is repaired 
 from __future__ import annotations
 
 import gc
-import itertools
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -30,9 +29,10 @@ from streaming.engines.attempt import attempt
 from streaming.engines.breaker import Breaker
 from streaming.engines.checkpoint import Checkpoint
 from streaming.engines.isolate import Poison, isolate
+from streaming.engines.planner import Planner
 from streaming.engines.prepared import PreparedBatch
 from streaming.engines.report import BatchObserver, BatchReport
-from streaming.engines.task import WriteTarget, pipeline_of, run_batch
+from streaming.engines.task import WriteTarget, pipeline_of
 from streaming.errors import InvariantError, ModelNotFoundError, ScoringError
 from streaming.models.ref import ModelVersion
 from streaming.models.served import ServedModel
@@ -87,7 +87,7 @@ class ExactEngine:
         self._ports = ports
         self._target = target
         self._tolerance = tolerance
-        self._plan_numbers = itertools.count(1)
+        self._planner = Planner(target.writer, ports.clock)
         self._prepared: PreparedBatch | None = None
 
     def __call__(self, records: DataFrame, batch: int) -> None:
@@ -143,11 +143,7 @@ class ExactEngine:
         return self._planned(batch, ranges, served.version)
 
     def _planned(self, batch: int, ranges: Ranges, version: ModelVersion, reason: str = "") -> Plan:
-        name = f"{self._writer.epoch}.{next(self._plan_numbers)}"
-        now = isoformat(self._ports.clock())
-        checkpoint = self._ports.checkpoint.id()
-        source = self._writer.application, self._writer.topic, self._writer.topic_id
-        plan = Plan(name, *source, checkpoint, batch, ranges, version, now, reason=reason)
+        plan = self._planner.plan(self._ports.checkpoint.id(), batch, ranges, version, reason)
         self._ports.ledger.record_plan(plan)
         return plan
 
@@ -194,10 +190,7 @@ class ExactEngine:
             return poison
 
         def run(safe: SparkPipeline) -> tuple[int, dict[int, Outcome]]:
-            if safe is pipeline:
-                return self._prepare(records, pipeline, plan).run(records, plan, scored_at, watch)
-            # Without the rows it throws on, which is a plan for this batch alone.
-            return run_batch(records, safe, self._target.order(plan, served.version, scored_at), watch)
+            return self._prepare(records, safe, plan).run(records, plan, scored_at, watch)
 
         return attempt(run, pipeline, served.version, find)
 

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import itertools
-import shutil
 import time
 from collections.abc import Mapping
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, field
-from urllib.parse import urlparse
+from dataclasses import dataclass
 
 from pyspark.sql import SparkSession
 from pyspark.sql.streaming.query import StreamingQuery
 
+from streaming.engines.checkpoint import remove
 from streaming.engines.real_time import Boundary, Route, last_boundary, start_query
 from streaming.engines.task import pipeline_of
 from streaming.errors import ModelNotFoundError, UpstreamError
@@ -33,7 +32,7 @@ class Generation:
     slot: Slot
     open: ExitStack
     _seen: int = -1
-    _busy_since: float | None = field(default=None)
+    _busy_since: float | None = None
 
     def boundary(self, wait: float) -> Boundary | None:
         """Wait up to ``wait`` seconds for the query's end, and return the boundary it has passed since the last call.
@@ -93,16 +92,9 @@ class Generations:
         with ExitStack() as stack:
             served = stack.enter_context(self._slot.lease())
             checkpoint = f"{self._folder}/{name}-{time.time_ns()}"
-            stack.callback(_remove, checkpoint)
+            stack.callback(remove, checkpoint)
             place, scored = (name, checkpoint), (pipeline_of(served), served.version)
             query = start_query(self._session, scored, self._route, place, starting)
             stack.callback(query.stop)
-            return Generation(name, served, starting, query, self._route, self._session, self._slot, stack.pop_all())
-        raise AssertionError("unreachable")
-
-
-def _remove(checkpoint: str) -> None:
-    """Remove a checkpoint that is of no more use, where it is on this machine."""
-    place = urlparse(checkpoint)
-    if place.scheme in ("", "file"):
-        shutil.rmtree(place.path, ignore_errors=True)
+            kept = stack.pop_all()
+        return Generation(name, served, starting, query, self._route, self._session, self._slot, kept)

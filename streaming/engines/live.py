@@ -14,7 +14,6 @@ wrote, or a dead one had written since its last boundary, is there twice, with t
 
 from __future__ import annotations
 
-import itertools
 import threading
 import time
 from collections.abc import Mapping
@@ -23,13 +22,13 @@ from contextlib import ExitStack, closing
 from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException
 
-from streaming.clock import isoformat
 from streaming.delivery.ledger import PartitionOutcome, Plan
 from streaming.delivery.marks import Mark, Writer
 from streaming.engines.attempt import is_broker_trouble
 from streaming.engines.failures import Failures
 from streaming.engines.generation import Generation
 from streaming.engines.live_ports import LivePorts
+from streaming.engines.planner import Planner
 from streaming.engines.real_time import Boundary
 from streaming.engines.report import BatchReport
 from streaming.errors import ScoringError, UpstreamError
@@ -60,7 +59,7 @@ class LiveEngine:
         self._writer = writer
         self._failures = failures
         self._stopping = stopping
-        self._plans = itertools.count(1)
+        self._planner = Planner(writer, ports.clock)
         self._marks: dict[int, int] = {}
         self._stuck_at: dict[int, int] | None = None
         self._ends: dict[int, int] = {}
@@ -170,15 +169,18 @@ class LiveEngine:
         self._ports.observer.batch_failed(wanted.version, str(problem))
         if not is_broker_trouble(problem):
             why = f"{wanted.version} failed as it took over: {problem}"
-            self._ports.fallback.roll_back(wanted.version.version, why)
+            self._ports.roll_back(wanted.version.version, why)
 
     def _reached(self, step: str) -> None:
         self._ports.failpoints.reach(f"live.{step}")
 
     def _record(self, generation: Generation, boundary: Boundary) -> None:
-        """Move the marks to a boundary, never back: an older generation may have got further before."""
         generation.prove()
         self._ports.observer.lag_measured(self._writer.topic, boundary.lag)
+        self._advance(generation.served.version, generation.name, boundary)
+
+    def _advance(self, version: ModelVersion, name: str, boundary: Boundary) -> None:
+        """Move the marks to a boundary, never back: an older generation may have got further before."""
         self._failures.clear()
         moved = {p: part for p, part in boundary.ranges.items() if part.end > part.start}
         if not moved:
@@ -186,7 +188,7 @@ class LiveEngine:
             self._ports.observer.idle()
             return
         self._still = 0
-        plan = self._plan(generation.served.version, generation.name, boundary.batch, moved)
+        plan = self._planner.plan(name, boundary.batch, moved, version)
         self._write_down(plan)
         report = BatchReport(
             boundary.batch, plan.id, plan.version, boundary.ranges, boundary.rows, boundary.outcome, boundary.phases,
@@ -205,11 +207,6 @@ class LiveEngine:
         if self._still >= _STILL:
             self._still = 0
             raise UpstreamError(f"{_STILL} boundaries passed and none of the records that came was answered")
-
-    def _plan(self, version: ModelVersion, name: str, batch: int, ranges: Mapping[int, OffsetRange]) -> Plan:
-        source = self._writer.application, self._writer.topic, self._writer.topic_id
-        number = f"{self._writer.epoch}.{next(self._plans)}"
-        return Plan(number, *source, name, batch, ranges, version, isoformat(self._ports.clock()))
 
     def _write_down(self, plan: Plan) -> None:
         self._ports.ledger.record_plan(plan)
@@ -235,27 +232,24 @@ class LiveEngine:
             self._failures.note(problem)
             return
         try:
-            self._mend(serving)
+            found = self._unanswered()
+            if any(part.end > part.start for part in found.values()):
+                self._advance(serving.version, "mend", self._ports.mend(serving, found))
+            else:
+                self._failures.note(problem)  # it fails without a record
         except ScoringError as fault:
             self._roll_back(serving.version, fault)
         except _PASSING as other:
             self._failures.note(other)
 
-    def _mend(self, served: ServedModel) -> None:
+    def _unanswered(self) -> dict[int, OffsetRange]:
+        """Return what lies behind the marks, some of it: of every partition, as a batch must name them all."""
         ends = self._ports.ends()
         most = {p: min(ends.get(p, start), start + _MENDED_AT_ONCE) for p, start in self._marks.items()}
-        ranges = {p: OffsetRange(start, max(start, most[p])) for p, start in self._marks.items()}
-        outcome, seconds = self._ports.mend(served, ranges)
-        plan = self._plan(served.version, "mend", 0, ranges)
-        self._write_down(plan)
-        self._ports.observer.batch_finished(
-            BatchReport(0, plan.id, plan.version, ranges, outcome.rows, outcome, {"mend": seconds}, seconds)
-        )
-        self._ports.breaker.batch_finished(outcome)
-        self._failures.clear()
+        return {p: OffsetRange(start, max(start, most[p])) for p, start in self._marks.items()}
 
     def _roll_back(self, version: ModelVersion, fault: ScoringError) -> None:
         self._ports.observer.batch_failed(version, str(fault))
-        serving = self._ports.fallback.roll_back(version.version, str(fault))
+        serving = self._ports.roll_back(version.version, str(fault))
         if serving is None or serving.version.version == version.version:
             raise fault

@@ -5,7 +5,6 @@ Spark checks this, too, but only when the query starts. The version that serves 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 from pyspark.sql import functions as F
@@ -15,6 +14,7 @@ from streaming.engines.real_time import Route, outputs
 from streaming.errors import CandidateRefusedError
 from streaming.models.ref import ModelVersion
 from streaming.scoring.pipeline import SparkPipeline
+from streaming.scoring.plan import nodes
 
 _ALLOWLIST = "org.apache.spark.sql.execution.streaming.runtime.RealTimeModeAllowlist"
 _ANYWHERE = Target("any", 1, 2**31 - 1)
@@ -38,7 +38,8 @@ def check_live(pipeline: SparkPipeline) -> None:
     )
     scored = outputs(records, pipeline, ModelVersion("any", 1), _ROUTE)
     allowed = _allowed(session._jvm)
-    for name in _operators(scored._jdf.queryExecution().sparkPlan()):
+    for node in nodes(scored._jdf.queryExecution().sparkPlan()):
+        name = str(node.getClass().getName())
         if name not in allowed:
             kind = name.rsplit(".", 1)[-1]
             why = "it runs Python" if "python" in name.lower() or "Python" in kind else "Spark's real-time mode has not"
@@ -58,10 +59,3 @@ def _allowed(jvm: Any) -> frozenset[str]:
     while found.hasNext():
         result.add(str(found.next()))
     return frozenset(result)
-
-
-def _operators(plan: Any) -> Iterator[str]:
-    yield str(plan.getClass().getName())
-    children = plan.children()
-    for position in range(children.size()):
-        yield from _operators(children.apply(position))

@@ -9,6 +9,7 @@ from typing import Protocol
 from streaming.clock import Clock
 from streaming.delivery.ledger import Ledger
 from streaming.engines.breaker import Breaker
+from streaming.engines.failures import QueryObserver
 from streaming.engines.generation import Generations
 from streaming.engines.mend import Mend
 from streaming.engines.report import BatchObserver
@@ -29,12 +30,8 @@ class Arrivals(Protocol):
         ...
 
 
-class LiveObserver(BatchObserver, Protocol):
-    """Who wants to know, beside of the batches, of queries and lag."""
-
-    def query_started(self) -> None:
-        """A query runs."""
-        ...
+class LiveObserver(BatchObserver, QueryObserver, Protocol):
+    """Who wants to know, beside of batches and queries, of handovers and lag."""
 
     def idle(self) -> None:
         """A boundary at which nothing had moved."""
@@ -49,24 +46,17 @@ class LiveObserver(BatchObserver, Protocol):
         ...
 
 
-class Fallback(Protocol):
-    """The last good version; ``models/follower.py`` implements it."""
-
-    def roll_back(self, failed: int, detail: str) -> ServedModel | None:
-        """Serve the last good version from now on; ``None`` where there is none."""
-        ...
-
-
 @dataclass(frozen=True)
 class LivePorts:
     """What the engine is connected to.
 
-    ``settle`` brings the marks in order and returns them; ``ends`` are the topic's; ``watch`` opens :class:`Arrivals`
-    for a version's outputs from now on.
+    ``roll_back`` puts a version on hold and serves the last good one, ``None`` where there is none. ``settle`` brings
+    the marks in order and returns them; ``ends`` are the topic's; ``watch`` opens :class:`Arrivals` for a version's
+    outputs from now on.
     """
 
     generations: Generations
-    fallback: Fallback
+    roll_back: Callable[[int, str], ServedModel | None]
     ledger: Ledger
     mend: Mend
     settle: Callable[[], Mapping[int, int]]

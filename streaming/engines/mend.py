@@ -11,15 +11,15 @@ from pyspark.sql import DataFrame, SparkSession
 from streaming.delivery.outcome import Outcome
 from streaming.engines.attempt import attempt
 from streaming.engines.isolate import isolate
-from streaming.engines.real_time import Route, counts, outcome_of, outputs, sink_options
+from streaming.engines.real_time import Boundary, Route, counts, outcome_of, outputs, sink_options
 from streaming.engines.source import read_range
 from streaming.engines.task import pipeline_of
 from streaming.models.served import ServedModel
 from streaming.offsets import Ranges
 from streaming.scoring.pipeline import SparkPipeline
 
-Mend = Callable[[ServedModel, Ranges], tuple[Outcome, float]]
-"""Writes the outputs of a stretch, and returns what came of it and the seconds it took."""
+Mend = Callable[[ServedModel, Ranges], Boundary]
+"""Writes the outputs of a stretch, and returns its end, which is a boundary like a query's."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class BatchMend:
     route: Route
     poison_rows: int
 
-    def __call__(self, served: ServedModel, ranges: Ranges) -> tuple[Outcome, float]:
+    def __call__(self, served: ServedModel, ranges: Ranges) -> Boundary:
         """Score ``ranges``.
 
         Raises:
@@ -45,7 +45,8 @@ class BatchMend:
             served.version,
             lambda: isolate(records, pipeline, ranges, self.poison_rows),
         )
-        return outcome, time.monotonic() - began
+        seconds = time.monotonic() - began
+        return Boundary(0, ranges, outcome.rows, outcome, seconds, {"mend": seconds}, {})
 
     def _write(self, records: DataFrame, pipeline: SparkPipeline, served: ServedModel) -> Outcome:
         frame = outputs(records, pipeline, served.version, self.route).persist()

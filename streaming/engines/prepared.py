@@ -23,6 +23,7 @@ from streaming.delivery.outcome import SCHEMA, Outcome
 from streaming.delivery.writer import write_partition
 from streaming.engines.task import WriteTarget
 from streaming.scoring.pipeline import SparkPipeline
+from streaming.scoring.plan import nodes
 from streaming.scoring.score import score
 
 _COLLECTOR = "org.apache.spark.sql.execution.CollectMetricsExec"
@@ -40,7 +41,8 @@ class PreparedBatch:
         rows = envelop(score(counted, pipeline), stamp, target.targets.predictions.max_record_bytes, now())
         written = rows.mapInArrow(_writer(target), SCHEMA)
         self._made_for = pipeline, stamp
-        self._nodes = list(_nodes(written._jdf.queryExecution().executedPlan()))
+        # A plan of projections has one child for each node, so this is the way from the top to the leaf.
+        self._nodes = list(nodes(written._jdf.queryExecution().executedPlan()))
         self._leaf = self._nodes.pop()
         self._counter = next(at for at, node in enumerate(self._nodes) if node.getClass().getName() == _COLLECTOR)
 
@@ -53,14 +55,14 @@ class PreparedBatch:
         context = records.sparkSession.sparkContext
         context.setLocalProperty(_ORDER, json.dumps({"plan": plan.to_dict(), "scored_at": scored_at}))
         try:
-            nodes = self._over(_rows(records))
+            copied = self._over(_rows(records))
             watch.lap("prepare")
-            found = nodes[0].executeCollectPublic()
+            found = copied[0].executeCollectPublic()
             watch.lap("write")
         finally:
             context.setLocalProperty(_ORDER, None)  # type: ignore[arg-type]  # takes it away
         outcomes = {int(row.getInt(0)): Outcome.from_json(row.getString(1)) for row in found}
-        rows_in = int(nodes[self._counter].collectedMetrics().getLong(0)) if outcomes else 0
+        rows_in = int(copied[self._counter].collectedMetrics().getLong(0)) if outcomes else 0
         return rows_in, outcomes
 
     def _over(self, rows: Any) -> list[Any]:
@@ -77,14 +79,6 @@ class PreparedBatch:
             node = kept.withNewChildInternal(node)
             copied.append(node)
         return copied[::-1]
-
-
-def _nodes(plan: Any) -> Iterator[Any]:
-    """Yield the plan's nodes from the top; a plan of projections has one child each, and the leaf none."""
-    yield plan
-    children = plan.children()
-    if not children.isEmpty():
-        yield from _nodes(children.head())
 
 
 def _rows(records: DataFrame) -> Any:

@@ -25,16 +25,18 @@ WHY = {
 def check_plan(scored: DataFrame) -> None:
     """Raise ``CandidateRefusedError`` unless the analysed plan is projections over its input."""
     plan = scored._jdf.queryExecution().analyzed()
-    for node in _nodes(plan):
-        if node not in ROWWISE:
+    for node in nodes(plan):
+        # Node names carry details for some leaves ("Range (0, 1)"), so the class's name is taken.
+        name = str(node.getClass().getSimpleName())
+        if name not in ROWWISE:
             raise CandidateRefusedError(
-                "UNSAFE_PLAN", f"the pipeline's plan has {node}: {WHY.get(node, 'it is not a projection of one row')}"
+                "UNSAFE_PLAN", f"the pipeline's plan has {name}: {WHY.get(name, 'it is not a projection of one row')}"
             )
 
 
-def _nodes(plan: Any) -> Iterator[str]:
-    # Node names carry details for some leaves ("Range (0, 1)"), so the class's name is taken.
-    yield str(plan.getClass().getSimpleName())
+def nodes(plan: Any) -> Iterator[Any]:
+    """Yield a plan's nodes, logical or physical, each before its children."""
+    yield plan
     children = plan.children()
     for position in range(children.size()):
-        yield from _nodes(children.apply(position))
+        yield from nodes(children.apply(position))

@@ -11,6 +11,7 @@ from typing import Any
 from jobs.live import LiveParts, live_checkpoints, live_engine
 from streaming.adapters.kafka import KafkaAdmin
 from streaming.delivery.marks import Mark
+from streaming.delivery.output import Output, Stored, read_output
 from streaming.engines.breaker import Breaker
 from streaming.engines.checkpoint import Checkpoint, local_reader
 from streaming.settings import Settings
@@ -74,16 +75,17 @@ class LiveBench(Bench):
 
 def place(message: Any) -> Place:
     """Return the input partition and offset that an output answers."""
-    words = dict(message.headers())
-    for partition, offset in (
-        ("__connect.errors.partition", "__connect.errors.offset"),
-        ("penstock-source-partition", "penstock-source-offset"),
-    ):
-        if partition in words:
-            return int(words[partition]), int(words[offset])
-    raise AssertionError(f"no source in {words}")
+    _, partition, offset = _output(message).source
+    return partition, offset
 
 
 def version(message: Any) -> int:
     """Return the version that scored an output."""
-    return int(dict(message.headers())["penstock-model-version"])
+    return _output(message).version
+
+
+def _output(message: Any) -> Output:
+    where = message.topic(), message.partition(), message.offset()
+    output = read_output(Stored(*where, message.headers() or (), message.value()))
+    assert output is not None
+    return output

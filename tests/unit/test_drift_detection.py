@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from scipy import stats
 
 from streaming.drift.detection import NOTHING, Detection, detect, level_shift, pooled
@@ -114,6 +114,7 @@ def test_the_more_alike_rows_of_windows_are_the_less_is_said() -> None:
 
 @unhurried
 @given(rows_of(20, 60), rows_of(20, 2_000))
+@example([0] * 19 + [11], [0] * 16 + [1, 0, 0, 10])  # Few values, and many unseen.
 def test_pooling_loses_no_row_and_leaves_no_bin_too_small(reference: list[int], window: list[int]) -> None:
     for make in (numeric, categorical):
         one = pair(make(reference), window)

@@ -1,0 +1,27 @@
+"""Plans as both engines make them: numbered under the lease's epoch, of one writer's source."""
+
+from __future__ import annotations
+
+import itertools
+
+from streaming.clock import Clock, isoformat
+from streaming.delivery.ledger import Plan
+from streaming.delivery.marks import Writer
+from streaming.models.ref import ModelVersion
+from streaming.offsets import Ranges
+
+
+class Planner:
+    """One for each driver that holds the lease, whose numbers begin with its epoch."""
+
+    def __init__(self, writer: Writer, clock: Clock) -> None:
+        self._writer = writer
+        self._clock = clock
+        self._numbers = itertools.count(1)
+
+    def plan(self, checkpoint: str, batch: int, ranges: Ranges, version: ModelVersion, reason: str = "") -> Plan:
+        """Return a new plan, not recorded yet."""
+        number = f"{self._writer.epoch}.{next(self._numbers)}"
+        source = self._writer.application, self._writer.topic, self._writer.topic_id
+        now = isoformat(self._clock())
+        return Plan(number, *source, checkpoint, batch, ranges, version, now, reason=reason)
