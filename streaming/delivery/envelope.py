@@ -111,6 +111,6 @@ def _value(stamp: Stamp, scored_at: Column) -> Column:
 
 
 def _header(name: str) -> Column:
+    """Return the value of the first header of that name, by functions that Spark compiles."""
     headers = F.col(c.HEADERS)
-    first = F.get(F.filter(headers, lambda header: header["key"] == name), 0)
-    return F.when(headers.isNotNull(), first["value"])
+    return F.get(headers["value"], F.array_position(headers["key"], name).cast("int") - 1)

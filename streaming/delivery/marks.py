@@ -14,6 +14,7 @@ from enum import Enum
 from streaming.errors import (
     DataError,
     FencedError,
+    InvariantError,
     MissingMarkError,
     OffsetGapError,
     PenstockError,
@@ -116,7 +117,8 @@ def standing(mark: Mark | None, part: OffsetRange, writer: Writer, partition: in
 
 
 _BY_NAME: dict[str, type[PenstockError]] = {
-    kind.__name__: kind for kind in (DataError, MissingMarkError, TopicRecreatedError, FencedError, OffsetGapError)
+    kind.__name__: kind
+    for kind in (DataError, FencedError, InvariantError, MissingMarkError, OffsetGapError, TopicRecreatedError)
 }
 
 

@@ -34,8 +34,10 @@ def native_records(rows: DataFrame, stamp: Stamp, application: str, targets: Tar
     to, dead = targets.predictions, targets.dead_letters
     rejected = F.col("verdict").isNotNull()
     made = F.when(rejected, _rejected(stamp, application)).otherwise(_predicted(stamp, application))
-    size = _length(F.col("key")) + _length(F.col("value")) + _sizes(F.col(_MADE)) + F.lit(RECORD_OVERHEAD)
-    omitted = rejected & (size > dead.max_record_bytes)
+    # A loop over headers is interpreted, so it is kept from predictions, which were measured before.
+    headers = _sizes(F.when(rejected, F.col(_MADE)))
+    size = _length(F.col("key")) + _length(F.col("value")) + headers + F.lit(RECORD_OVERHEAD)
+    omitted = rejected & F.coalesce(size > dead.max_record_bytes, F.lit(False))
     omitting = F.concat(_MADE, F.array(_header(dead_letter.VALUE_OMITTED, F.lit("true"))))
     return rows.withColumn(_TIME, now()).withColumn(_MADE, made).select(
         F.when(rejected, F.lit(dead.topic)).otherwise(F.lit(to.topic)).alias("topic"),
@@ -68,7 +70,7 @@ def _predicted(stamp: Stamp, application: str) -> Column:
         _optional(prediction.CE_SUBJECT, subject, F.coalesce(subject != "", F.lit(False))),
         _optional(prediction.TRACEPARENT, parent, parent.isNotNull()),
         _optional(prediction.TRACESTATE, state, parent.isNotNull() & state.isNotNull()),
-        _optional(prediction.BINS, _packed(bins), bins.isNotNull()),
+        _optional(prediction.BINS, bins, bins.isNotNull()),
     )
 
 
@@ -111,11 +113,6 @@ def _looked_up(words: dict[str, str], key: Column) -> Column:
     for name, word in words.items():
         found = found.when(key == name, F.lit(word))
     return found
-
-
-def _packed(numbers: Column) -> Column:
-    """One byte per number, which SQL can say in hexadecimal only."""
-    return F.unhex(F.array_join(F.transform(numbers, lambda number: F.lpad(F.hex(number), 2, "0")), ""))
 
 
 def _length(word: Column) -> Column:

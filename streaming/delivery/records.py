@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import repeat
 from typing import Any
 
 import pyarrow as pa
@@ -24,8 +23,7 @@ made for every record, and a named one takes ten times as long."""
 def records(batch: pa.RecordBatch, mark: int, plan: WritePlan, partition: int) -> Iterator[Record]:
     """Yield the records of the rows at or above ``mark``, in offset order."""
     maker = _Maker(plan, partition)
-    columns = [*(batch.column(name).to_pylist() for name in _COLUMNS), _bins(batch)]
-    for row in zip(*columns, strict=True):
+    for row in zip(*(batch.column(name).to_pylist() for name in _COLUMNS), strict=True):
         if row[0] >= mark:
             yield maker.predicted(row) if row[4] is None else maker.rejected(row, row[4])
 
@@ -41,6 +39,7 @@ _COLUMNS = (
     "traceparent",
     "tracestate",
     "headers",
+    "bins",
 )
 
 
@@ -77,16 +76,6 @@ class _Maker:
             value = None
             made.append((dead_letter.VALUE_OMITTED, b"true"))
         return (*self._dead, key, value, timestamp, made, verdict.partition(":")[0])
-
-
-def _bins(batch: pa.RecordBatch) -> Iterator[bytes | None]:
-    """One byte per profiled column: the flat array is cut into rows, which no loop over numbers has to build."""
-    column = batch.column("bins")
-    if column.null_count:
-        return repeat(None, batch.num_rows)
-    flat = column.flatten().to_numpy().astype("uint8").tobytes()
-    width = len(flat) // max(batch.num_rows, 1)
-    return (flat[start : start + width] for start in range(0, len(flat), width))
 
 
 def _size(headers: h.Headers) -> int:

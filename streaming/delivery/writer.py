@@ -33,7 +33,7 @@ from streaming.delivery.outcome import Outcome, count_ages
 from streaming.delivery.plan import Limits, WritePlan
 from streaming.delivery.progress import progress_record
 from streaming.delivery.records import Record, records
-from streaming.errors import PenstockError
+from streaming.errors import InvariantError, PenstockError
 from streaming.offsets import OffsetRange
 
 _QUEUE_FULL_PAUSE = 0.05
@@ -82,6 +82,7 @@ class _Task:
     def take(self, batch: pa.RecordBatch) -> None:
         """Keep a batch, and write what is kept once it is too much."""
         self.partition = _only_partition(batch, self.partition)
+        _require_planned(batch, self._plan.ranges[self.partition])
         if self._opening is None:
             self._opening = self._open(self.partition)
         self._chunk.append(batch)
@@ -111,6 +112,13 @@ def _only_partition(batch: pa.RecordBatch, known: int | None) -> int:
         held = sorted({*found, *({known} if known is not None else ())})
         raise RuntimeError(f"one task holds the partitions {', '.join(map(str, held))}; is minPartitions set?")
     return int(found[0])
+
+
+def _require_planned(batch: pa.RecordBatch, part: OffsetRange) -> None:
+    """What is not in the plan's range belongs to another batch: written, it would be counted for this one."""
+    first, last = (int(batch.column("offset")[at].as_py()) for at in (0, batch.num_rows - 1))
+    if first < part.start or last >= part.end:
+        raise InvariantError(f"rows {first} to {last} are not in the planned range {part.start} to {part.end - 1}")
 
 
 class _Transaction:

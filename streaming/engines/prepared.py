@@ -1,17 +1,19 @@
-"""A version's plan for a batch, made once: each batch only puts its records in the place of the last one's.
+"""A version's plan for a batch, made once: each batch only puts its partitions in the place of the last one's.
 
-Spark analyses, optimises and plans a frame each time it is made, which for a small batch takes longer than scoring it.
-A physical plan of projections depends on its input by the columns alone, so it can be kept, and its leaf exchanged.
+Spark analyses, optimises and plans a frame each time it is made, and generates its code, which for a small batch takes
+longer than scoring it. A physical plan of projections depends on its input by the columns alone, so it can be kept,
+with the RDD that it executes; of that, only the partitions say where the rows are.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, cast
 
 import pyarrow as pa
-from pyspark import TaskContext
+from pyspark import SparkContext, TaskContext
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
@@ -29,6 +31,11 @@ from streaming.scoring.score import score
 _COLLECTOR = "org.apache.spark.sql.execution.CollectMetricsExec"
 _ORDER = "penstock.order"
 """The local property that tells a batch's tasks what to write; the closure is the plan's, and so the same for all."""
+_RUN = "spark.jobGroup.id"
+"""The local property in which a streaming query's thread has the id of its run."""
+_CODEGEN = "spark.sql.codegen.factoryMode"
+_FEW_ROWS = 4_000
+"""Of so few rows, each task would take longer to generate a projection's code than to interpret it."""
 
 
 class PreparedBatch:
@@ -45,6 +52,7 @@ class PreparedBatch:
         self._nodes = list(nodes(written._jdf.queryExecution().executedPlan()))
         self._leaf = self._nodes.pop()
         self._counter = next(at for at, node in enumerate(self._nodes) if node.getClass().getName() == _COLLECTOR)
+        self._kept: dict[int, _Kept] = {}
 
     def serves(self, pipeline: SparkPipeline, stamp: Stamp) -> bool:
         """Whether this is the plan for a pipeline's batches under a stamp."""
@@ -53,20 +61,39 @@ class PreparedBatch:
     def run(self, records: DataFrame, plan: Plan, scored_at: str, watch: Stopwatch) -> tuple[int, dict[int, Outcome]]:
         """Write a batch as :func:`streaming.engines.task.run_batch` does."""
         context = records.sparkSession.sparkContext
-        context.setLocalProperty(_ORDER, json.dumps({"plan": plan.to_dict(), "scored_at": scored_at}))
+        few = sum(part.end - part.start for part in plan.ranges.values()) <= _FEW_ROWS
+        order = json.dumps({"plan": plan.to_dict(), "scored_at": scored_at})
+        own = {_ORDER: order, _CODEGEN: "NO_CODEGEN" if few else "FALLBACK"}
+        before = {name: context.getLocalProperty(name) for name in own}
+        _set(context, own)
         try:
-            copied = self._over(_rows(records))
+            kept = self._over(records)
             watch.lap("prepare")
-            found = copied[0].executeCollectPublic()
+            found = kept.top.executeCollectPublic()
             watch.lap("write")
         finally:
-            context.setLocalProperty(_ORDER, None)  # type: ignore[arg-type]  # takes it away
+            _set(context, before)
         outcomes = {int(row.getInt(0)): Outcome.from_json(row.getString(1)) for row in found}
-        rows_in = int(copied[self._counter].collectedMetrics().getLong(0)) if outcomes else 0
+        rows_in = int(kept.counter.collectedMetrics().getLong(0)) if outcomes else 0
+        _report_read(records, rows_in)
         return rows_in, outcomes
 
-    def _over(self, rows: Any) -> list[Any]:
-        """Copy the plan over other rows, from its leaf up; return its nodes, the leaf's successor last.
+    def _over(self, records: DataFrame) -> _Kept:
+        """Return the kept plan over a batch; batches of as many partitions have the same one."""
+        rows = _rows(records)
+        partitions = rows.partitions()
+        count = len(partitions)
+        if count not in self._kept:
+            self._kept[count] = self._copied(rows)
+        kept = self._kept[count]
+        # Each RDD of such a plan has its parent's partitions, the very array, and hands its tasks what stands in there.
+        jvm = cast(Any, records.sparkSession._jvm)
+        jvm.java.lang.System.arraycopy(partitions, 0, kept.partitions, 0, count)
+        kept.counter.resetMetrics()
+        return kept
+
+    def _copied(self, rows: Any) -> _Kept:
+        """Copy the plan over other rows, from its leaf up.
 
         One call into the JVM for each node: ``withNewChildren``, which is the same for any node, takes five.
         """
@@ -78,13 +105,38 @@ class PreparedBatch:
         for kept in reversed(self._nodes):
             node = kept.withNewChildInternal(node)
             copied.append(node)
-        return copied[::-1]
+        return _Kept(copied[-1], copied[::-1][self._counter], copied[-1].execute().partitions())
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """A plan that has been executed, and keeps its RDD: its top, what counts its rows, and the RDD's partitions."""
+
+    top: Any
+    counter: Any
+    partitions: Any
+
+
+def _set(context: SparkContext, properties: Mapping[str, str | None]) -> None:
+    for name, value in properties.items():
+        context.setLocalProperty(name, value)  # type: ignore[arg-type]  # None takes it away
 
 
 def _rows(records: DataFrame) -> Any:
     """Return Spark's own rows of the frame; a batch of a stream has them at hand."""
     plan = records._jdf.logicalPlan()
     return plan.rdd() if plan.getClass().getSimpleName() == "LogicalRDD" else records._jdf.queryExecution().toRdd()
+
+
+def _report_read(records: DataFrame, rows: int) -> None:
+    """Count the rows where Spark looks for a batch's progress: in the batch's own scan, which was never executed."""
+    session, jvm = records.sparkSession, cast(Any, records.sparkSession._jvm)
+    run = session.sparkContext.getLocalProperty(_RUN)
+    query = run and session._jsparkSession.sharedState().activeStreamingQueries().get(
+        jvm.java.util.UUID.fromString(run)
+    )
+    if query:
+        query.lastExecution().executedPlan().collectLeaves().head().longMetric("numOutputRows").add(rows)
 
 
 def _writer(target: WriteTarget) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:

@@ -32,10 +32,12 @@ def _category(value: Column, categories: tuple[str, ...]) -> Column:
 
 
 def bins(profile: ReferenceProfile | None) -> Column:
-    """Return the bin ids of a scored row's profiled columns as an array; null where the version has no profile."""
+    """Return the bin ids of a scored row's profiled columns, a byte each; null where the version has no profile."""
     if profile is None:
-        return F.lit(None).cast("array<smallint>")
-    return F.array(*(bin_of(F.col(_scored(column.name)), column).cast("smallint") for column in profile.columns))
+        return F.lit(None).cast("binary")
+    # SQL has no bytes, but this character set has one for each of its characters.
+    found = (F.char(bin_of(F.col(_scored(column.name)), column)) for column in profile.columns)
+    return F.encode(F.concat(*found), "ISO-8859-1")
 
 
 def _scored(name: str) -> str:

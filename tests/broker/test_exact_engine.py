@@ -99,7 +99,7 @@ def test_a_large_partition_is_cut_into_transactions_that_together_are_complete(b
     try:
         bench.run()
     finally:
-        bench.spark.conf.set("spark.sql.execution.arrow.maxRecordsPerBatch", "10000")
+        bench.spark.conf.set("spark.sql.execution.arrow.maxRecordsPerBatch", "1000")
     assert [p["event_id"] for p in bench.predictions()] == [f"e{i}" for i in range(50)]
     assert bench.seen.reports[0].outcome.transactions == 8
 

@@ -105,6 +105,12 @@ def test_a_task_that_holds_two_partitions_mixes_nothing(site: Site, batches: lis
     assert site.offsets() == []
 
 
+def test_rows_that_the_batch_was_not_planned_for_are_not_written(site: Site) -> None:
+    (reported,) = write_partition(site.order, iter([batch(row(ROWS, partition=0))]))
+    assert reported.to_pylist()[0]["outcome"].count("InvariantError") == 1
+    assert site.offsets() == []
+
+
 @dataclass(frozen=True)
 class TakenOver(Failpoints):
     """Lets a younger driver claim the partition at one step of an older one's task."""

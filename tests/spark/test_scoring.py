@@ -163,8 +163,8 @@ def test_a_profiled_version_gives_each_row_its_bins(spark: SparkSession, tmp_pat
     )
     model = load(spark, _with(package(fit_pipeline(spark), tmp_path), profile=profile))
     low, high = scored(spark, model, event(5, carrier="AA"), event(99, gust=0.5))
-    assert low[c.BINS] == [0, 0, NULL_BIN, 0]
-    assert high[c.BINS] == [2, OTHER_BIN, 0, 1]
+    assert low[c.BINS] == bytes([0, 0, NULL_BIN, 0])
+    assert high[c.BINS] == bytes([2, OTHER_BIN, 0, 1])
 
 
 def test_the_envelope_is_the_contract(spark: SparkSession, tmp_path: Path) -> None:

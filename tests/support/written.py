@@ -20,7 +20,7 @@ def row(offset: int, **changes: Any) -> dict[str, Any]:
         "traceparent": None,
         "tracestate": None,
         "headers": None,
-        "bins": [0, 255],
+        "bins": b"\x00\xff",
         **changes,
     }
 
@@ -37,7 +37,7 @@ SCHEMA = pa.schema(
         ("subject", pa.string()),
         ("traceparent", pa.binary()),
         ("tracestate", pa.binary()),
-        ("bins", pa.list_(pa.int16())),
+        ("bins", pa.binary()),
         ("headers", pa.list_(pa.struct([("key", pa.string()), ("value", pa.binary())]))),
     ]
 )
