@@ -28,7 +28,7 @@ from streaming.delivery.marks import Mark, Writer
 from streaming.delivery.outcome import AGE_BOUNDS
 from streaming.delivery.plan import Limits, Targets
 from streaming.engines.breaker import Bounds, Breaker
-from streaming.engines.checkpoint import Checkpoint, reader_for
+from streaming.engines.checkpoint import Checkpoint, reader_for, write_plainly
 from streaming.engines.exact import ExactEngine, ExactPorts, Tolerance
 from streaming.engines.failures import Restarts
 from streaming.engines.supervisor import Supervisor
@@ -124,6 +124,7 @@ class ScoringJob:
         settings, admin = shared.settings, shared.admin
         live = settings.engine.kind == "live"
         location = absolute(live_checkpoints(settings) if live else settings.checkpoint)
+        write_plainly(self.spark, location)
         checkpoint = Checkpoint(location, writer.topic, reader_for(self.spark, location))
         footing = Footing(settings, admin, self.spark, writer, targets, ledger, checkpoint, shared.observer)
         if live:

@@ -22,7 +22,10 @@ LEVELS = ("unit", "spark", "broker", "e2e")
 
 
 def pytest_configure() -> None:
-    """Give pytest-xdist's workers a main module with a file: without one pyspark takes them for doctests and exits."""
+    """Set up what is about the whole run."""
+    # Most of the tests' JVMs live for seconds, in which optimising takes more of two cores than it ever gives back.
+    os.environ.setdefault("JAVA_TOOL_OPTIONS", "-XX:TieredStopAtLevel=1")
+    # Without a main module that has a file pyspark takes pytest-xdist's workers for doctests and exits.
     main = sys.modules["__main__"]
     if getattr(main, "__file__", None) is None:
         main.__file__ = __file__

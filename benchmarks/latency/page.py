@@ -23,7 +23,7 @@ processes are on one machine and read one clock.
 
 A system runs alone, on fresh topics, and is started anew for each run; the order changes from run to run. A backlog
 warms it up, and each load's first seconds are left out besides. At the end it gets a burst of events as fast as they
-can be sent; throughput is that of the middle 80 % of its outputs.
+can be sent; throughput counts from the first of them sent to the last output.
 
 Percentiles are of windows: our engines and Spark's micro-batch have one in each run, a peer that runs once has three.
 Shown is the median of the windows with the lowest and the highest. A run does not count if an event has no output, if a

@@ -11,6 +11,8 @@ from benchmarks.latency.system import System
 BOUNDARIES = 11
 """The live engine pauses at each of its batches' boundaries; its first run has so many of them."""
 FAST_RATE = 5_000
+WARM_UP = 10.0
+"""Seconds at the common rate that do not count: on two cores, a JVM needs as long to compile what a load runs."""
 VALUES = 3
 """Of each percentile, at least."""
 SLOW = {"spark-udf": 10}
@@ -61,8 +63,8 @@ def plan(system: System, number: int, effort: Effort) -> Plan:
     """Return what run ``number`` (from 1) of one of our engines or of Spark's is: at the common rate, then at 5,000."""
     interval: float = getattr(system, "interval_seconds", 0.0)
     seconds = max(effort.seconds, BOUNDARIES * interval) if number == 1 else effort.seconds
-    fast = Load(FAST_RATE, min(effort.seconds, 4.0), warm_up=2.0)
-    loads = (Load(effort.rate, seconds), *([fast] if effort.rate != FAST_RATE else []))
+    fast = Load(FAST_RATE, min(effort.seconds, 4.0), warm_up=4.0)
+    loads = (Load(effort.rate, seconds, WARM_UP), *([fast] if effort.rate != FAST_RATE else []))
     return Plan(effort.backlog, loads, effort.burst, effort.search and number == 1)
 
 

@@ -17,7 +17,7 @@ from benchmarks.latency.stats import (
     join,
     longest_silence_ms,
     percentiles_ms,
-    steady_rate,
+    worked_off_rate,
 )
 
 WRONG = 1e-6
@@ -80,8 +80,10 @@ class Evidence:
 
 
 def drained(evidence: Evidence) -> dict[str, Any]:
-    """Return the numbers of events that came at once: outputs per second over the steady middle."""
-    return {"kind": "drain", **evidence.counts(), "eps": _finite(steady_rate(evidence.arrivals.times), 1)}
+    """Return the numbers of events that came at once: outputs per second until the last."""
+    arrived = join(evidence.arrivals, evidence.feed.events).arrived
+    rate = worked_off_rate(evidence.fed.start, arrived[arrived != NEVER])
+    return {"kind": "drain", **evidence.counts(), "eps": _finite(rate, 1)}
 
 
 def followed(evidence: Evidence, load: Load) -> dict[str, Any]:

@@ -12,7 +12,6 @@ from benchmarks.latency.load import NANOSECONDS, Times
 
 NEVER = np.iinfo(np.int64).max
 PERCENTILES = {"p50": 50.0, "p90": 90.0, "p99": 99.0, "p999": 99.9, "max": 100.0}
-_FIRST, _LAST = 0.1, 0.9
 
 
 @dataclass(frozen=True)
@@ -61,16 +60,14 @@ def percentiles_ms(nanoseconds: Times) -> dict[str, float]:
     return dict(zip(PERCENTILES, (round(float(value), 3) for value in found), strict=True))
 
 
-def steady_rate(times: Times) -> float:
-    """Return the outputs per second between the first and the last tenth of them.
+def worked_off_rate(start: int, times: Times) -> float:
+    """Return the outputs per second from ``start``, when the events began to come, to the last output.
 
-    The tenths are cut where outputs arrive, so a burst at an edge moves the result by at most its own size.
+    Rates between outputs would flatter a system that shows a batch's outputs all at once, such as a transactional one.
     """
-    ordered = np.sort(times)
-    first, last = int(len(ordered) * _FIRST), int(len(ordered) * _LAST) - 1
-    if last <= first or ordered[last] == ordered[first]:
+    if not len(times) or times.max() <= start:
         return float("nan")
-    return float((last - first) * NANOSECONDS / (ordered[last] - ordered[first]))
+    return float(len(times) * NANOSECONDS / (times.max() - start))
 
 
 def backlog_growth(due: Times, arrived: Times) -> float:

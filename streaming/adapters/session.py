@@ -20,6 +20,13 @@ RUNTIME = {
     "spark.sql.codegen.hugeMethodLimit": "8000",
     "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",  # the default has no zone, and overflows in 2262
     "spark.sql.streaming.stopTimeout": "30s",
+    # Else the listing of every folder that was ever read is kept, fifteen for each version that is loaded.
+    "spark.sql.hive.filesourcePartitionFileCacheSize": "0",
+    "spark.sql.streaming.pollingDelay": "1ms",  # between two looks for new events
+    # A batch of one stage has nothing to adapt, and planning it twice takes time.
+    "spark.sql.adaptive.streaming.stateless.enabled": "false",
+    # The marks are the truth, not the checkpoint, which need not be proof against bit rot.
+    "spark.sql.streaming.checkpoint.fileChecksum.enabled": "false",
     "spark.sql.json.enablePartialResults": "true",  # a mistyped column must not hide the others
 }
 """Settings the engines rely on. They belong to the session, so they hold under spark-submit too."""

@@ -48,14 +48,18 @@ FENCED = (KafkaError._FENCED, KafkaError.PRODUCER_FENCED, KafkaError.INVALID_PRO
 """What the broker says to a producer whose transactional id somebody else has taken."""
 
 
-def write_partition(plan: WritePlan, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+def write_partition(
+    plan: WritePlan, batches: Iterator[pa.RecordBatch], partition: int | None = None
+) -> Iterator[pa.RecordBatch]:
     """Write one task's rows and report the outcome as one row; an empty task reports nothing.
+
+    If it is known before the first row comes which partition they are of, the producer opens meanwhile.
 
     A protocol error (fenced, gap, missing mark) is reported, not raised: trying the task again could not mend it. A
     broker's error is raised, so that Spark tries again and step 3 finds out what was written.
     """
     with ThreadPoolExecutor(1) as opener:
-        task = _Task(plan, opener)
+        task = _Task(plan, opener, partition)
         try:
             for batch in batches:
                 if batch.num_rows:
@@ -70,18 +74,19 @@ def write_partition(plan: WritePlan, batches: Iterator[pa.RecordBatch]) -> Itera
 class _Task:
     """Rows as they arrive, cut into chunks; the producer of the chunk under way opens while Spark still scores it."""
 
-    def __init__(self, plan: WritePlan, opener: ThreadPoolExecutor) -> None:
+    def __init__(self, plan: WritePlan, opener: ThreadPoolExecutor, partition: int | None) -> None:
         self._plan = plan
         self._opener = opener
-        self._opening: Future[Producer] | None = None
+        self._opening = None if partition is None else self._open(partition)
         self._chunk: list[pa.RecordBatch] = []
         self._size = 0
+        self._expected = partition
         self.partition: int | None = None
         self.outcome = Outcome()
 
     def take(self, batch: pa.RecordBatch) -> None:
         """Keep a batch, and write what is kept once it is too much."""
-        self.partition = _only_partition(batch, self.partition)
+        self.partition = _only_partition(batch, self._expected if self.partition is None else self.partition)
         _require_planned(batch, self._plan.ranges[self.partition])
         if self._opening is None:
             self._opening = self._open(self.partition)

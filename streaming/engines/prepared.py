@@ -34,6 +34,8 @@ _ORDER = "penstock.order"
 _RUN = "spark.jobGroup.id"
 """The local property in which a streaming query's thread has the id of its run."""
 _CODEGEN = "spark.sql.codegen.factoryMode"
+_FROM_SOURCE = "org.apache.spark.sql.execution.datasources.v2.DataSourceRDDPartition"
+_FEW_PARTITIONS = 16
 _FEW_ROWS = 4_000
 """Of so few rows, each task would take longer to generate a projection's code than to interpret it."""
 
@@ -62,12 +64,12 @@ class PreparedBatch:
         """Write a batch as :func:`streaming.engines.task.run_batch` does."""
         context = records.sparkSession.sparkContext
         few = sum(part.end - part.start for part in plan.ranges.values()) <= _FEW_ROWS
-        order = json.dumps({"plan": plan.to_dict(), "scored_at": scored_at})
+        kept = self._over(records)
+        order = json.dumps({"plan": plan.to_dict(), "scored_at": scored_at, "partitions": kept.sources()})
         own = {_ORDER: order, _CODEGEN: "NO_CODEGEN" if few else "FALLBACK"}
         before = {name: context.getLocalProperty(name) for name in own}
         _set(context, own)
         try:
-            kept = self._over(records)
             watch.lap("prepare")
             found = kept.top.executeCollectPublic()
             watch.lap("write")
@@ -116,6 +118,12 @@ class _Kept:
     counter: Any
     partitions: Any
 
+    def sources(self) -> list[int]:
+        """Return each task's partition of the topic, if that is quickly asked for; else none."""
+        if not 0 < len(self.partitions) <= _FEW_PARTITIONS or self.partitions[0].getClass().getName() != _FROM_SOURCE:
+            return []
+        return [int(one.inputPartitions().head().offsetRange().partition()) for one in self.partitions]
+
 
 def _set(context: SparkContext, properties: Mapping[str, str | None]) -> None:
     for name, value in properties.items():
@@ -141,9 +149,12 @@ def _report_read(records: DataFrame, rows: int) -> None:
 
 def _writer(target: WriteTarget) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
     def write(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        context = TaskContext.get()
-        order = json.loads((context and context.getLocalProperty(_ORDER)) or "null")
+        context = cast(TaskContext, TaskContext.get())
+        order = json.loads(context.getLocalProperty(_ORDER) or "null")
         plan = Plan.from_dict(order["plan"])
-        return write_partition(target.order(plan, plan.version, order["scored_at"]), batches)
+        known = dict(enumerate(order["partitions"]))
+        return write_partition(
+            target.order(plan, plan.version, order["scored_at"]), batches, known.get(context.partitionId())
+        )
 
     return write

@@ -42,6 +42,21 @@ def test_every_event_becomes_one_prediction_in_its_partition_and_order(bench: Be
     assert bench.read(".dlq") == []
 
 
+def test_batches_of_one_partition_and_of_several_read_what_they_were_planned_for(bench: Bench) -> None:
+    bench.rows_per_batch = 10
+    bench.send((event(i) for i in range(4)), partition=1)
+    bench.run()
+    bench.send(event(i) for i in range(4, 37))
+    bench.send((event(i) for i in range(37, 42)), partition=1)
+    bench.run()
+    assert sorted(int(p["event_id"][1:]) for p in bench.predictions()) == list(range(42))
+    later = [report for report in bench.seen.reports if report.batch > 0]
+    tasks = [sum(part.end > part.start for part in report.ranges.values()) for report in later]
+    assert len(later) > 3
+    assert set(tasks) == {1, 2}, "as many as partitions that had records"
+    assert bench.rows_read == [report.rows_in for report in later]
+
+
 def test_a_restart_scores_only_what_is_new(bench: Bench) -> None:
     bench.send(event(i) for i in range(10))
     bench.run()

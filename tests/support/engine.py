@@ -21,7 +21,7 @@ from streaming.clock import system_clock
 from streaming.delivery.marks import Mark, Writer
 from streaming.delivery.outcome import AGE_BOUNDS
 from streaming.engines.breaker import Bounds, Breaker
-from streaming.engines.checkpoint import Checkpoint, local_reader
+from streaming.engines.checkpoint import Checkpoint, local_reader, write_plainly
 from streaming.engines.exact import ExactEngine, ExactPorts, Tolerance
 from streaming.engines.report import BatchReport
 from streaming.engines.source import read_stream
@@ -71,6 +71,8 @@ class Bench:
     on_gap: str = "fail"
     metrics: Metrics = field(default_factory=lambda: Metrics(system_clock, AGE_BOUNDS))
     planned: dict[int, ServedModel] = field(default_factory=dict)
+    rows_read: list[int] = field(default_factory=list)
+    """In each batch of the last run, as Spark reports it."""
 
     @property
     def kafka(self) -> dict[str, str]:
@@ -100,6 +102,7 @@ class Bench:
                 .start()
             )
             query.awaitTermination()
+            self.rows_read = [int(progress.numInputRows) for progress in query.recentProgress]
 
     @contextmanager
     def wired(self) -> Iterator[tuple[Footing, ExactEngine]]:
@@ -110,6 +113,7 @@ class Bench:
         ledger = KafkaLedger(self.kafka, books, self.application, self.topic, system_clock)
         writer = Writer(self.application, self.topic, topics.source.id, ledger.open())
         checkpoint = Checkpoint(str(self.home / "checkpoint"), self.topic, local_reader)
+        write_plainly(self.spark, checkpoint.location)
         seen = JobObserver(self.metrics, Health(self.slot, system_clock))
         footing = Footing(settings, admin, self.spark, writer, topics.targets, ledger, checkpoint, seen)
         target = WriteTarget(client_config(self.kafka), writer, topics.targets, footing.limits)
