@@ -31,8 +31,8 @@ from streaming.scoring.score import score
 _COLLECTOR = "org.apache.spark.sql.execution.CollectMetricsExec"
 _ORDER = "penstock.order"
 """The local property that tells a batch's tasks what to write; the closure is the plan's, and so the same for all."""
-_RUN = "spark.jobGroup.id"
-"""The local property in which a streaming query's thread has the id of its run."""
+_QUERY = "sql.streaming.queryId"
+"""The local property in which a streaming query's thread has its id."""
 _CODEGEN = "spark.sql.codegen.factoryMode"
 _FROM_SOURCE = "org.apache.spark.sql.execution.datasources.v2.DataSourceRDDPartition"
 _FEW_PARTITIONS = 16
@@ -122,7 +122,7 @@ class _Kept:
         """Return each task's partition of the topic, if that is quickly asked for; else none."""
         if not 0 < len(self.partitions) <= _FEW_PARTITIONS or self.partitions[0].getClass().getName() != _FROM_SOURCE:
             return []
-        return [int(one.inputPartitions().head().offsetRange().partition()) for one in self.partitions]
+        return [int(one.inputPartition().get().offsetRange().partition()) for one in self.partitions]
 
 
 def _set(context: SparkContext, properties: Mapping[str, str | None]) -> None:
@@ -137,14 +137,12 @@ def _rows(records: DataFrame) -> Any:
 
 
 def _report_read(records: DataFrame, rows: int) -> None:
-    """Count the rows where Spark looks for a batch's progress: in the batch's own scan, which was never executed."""
-    session, jvm = records.sparkSession, cast(Any, records.sparkSession._jvm)
-    run = session.sparkContext.getLocalProperty(_RUN)
-    query = run and session._jsparkSession.sharedState().activeStreamingQueries().get(
-        jvm.java.util.UUID.fromString(run)
-    )
-    if query:
-        query.lastExecution().executedPlan().collectLeaves().head().longMetric("numOutputRows").add(rows)
+    """Say how many rows there were where Spark looks for it: in the batch's own scan, which may never have run."""
+    session = records.sparkSession
+    own = session.sparkContext.getLocalProperty(_QUERY)
+    for query in session._jsparkSession.sharedState().activeStreamingQueries().values():
+        if str(query.id()) == own:
+            query.lastExecution().executedPlan().collectLeaves().head().longMetric("numOutputRows").set(rows)
 
 
 def _writer(target: WriteTarget) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
