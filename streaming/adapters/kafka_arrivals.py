@@ -8,7 +8,8 @@ from typing import Any
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from streaming.adapters.kafka_config import client_config
-from streaming.delivery.output import Stored, read_output
+from streaming.adapters.kafka_scan import stored
+from streaming.delivery.output import read_output
 from streaming.errors import BrokerUnavailableError
 
 _TIMEOUT = 10.0
@@ -54,8 +55,7 @@ class KafkaArrivals:
         return [TopicPartition(topic, place.partition, end) for place, end in zip(places, ends, strict=True)]
 
     def _note(self, message: Any) -> None:
-        place = message.topic(), message.partition(), message.offset()
-        output = read_output(Stored(*place, message.headers() or (), message.value()))
+        output = read_output(stored(message))
         if output is not None and output.version == self._version:
             _, partition, offset = output.source
             self._seen[partition] = max(offset, self._seen.get(partition, -1))

@@ -16,6 +16,12 @@ from streaming.errors import BrokerUnavailableError
 _TIMEOUT = 15.0
 
 
+def stored(message: Any) -> Stored:
+    """Return a client's message as what is stored on its topic."""
+    place = message.topic(), message.partition(), message.offset()
+    return Stored(*place, message.headers() or (), message.value())
+
+
 class KafkaScan:
     """One client's view of a broker. Every method raises ``BrokerUnavailableError`` when the broker does not answer."""
 
@@ -58,9 +64,8 @@ class KafkaScan:
         return max(0, int(found.timestamp()[1])) if found is not None else None
 
     def records(self, topic: str, partition: int, start: int, end: int) -> Iterator[Stored]:
-        """Yield the records from ``start`` up to but not including ``end``."""
-        for message in self.messages(topic, partition, start, end):
-            yield Stored(topic, partition, message.offset(), message.headers() or (), message.value())
+        """Return the records from ``start`` up to but not including ``end``."""
+        return map(stored, self.messages(topic, partition, start, end))
 
     def keyed(self, topic: str, key: str, start: int, end: int) -> Iterator[tuple[int, bytes]]:
         """Yield offset and value of the first partition's records with one key."""

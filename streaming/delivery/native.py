@@ -34,10 +34,10 @@ def native_records(rows: DataFrame, stamp: Stamp, application: str, targets: Tar
     to, dead = targets.predictions, targets.dead_letters
     rejected = F.col("verdict").isNotNull()
     made = F.when(rejected, _rejected(stamp, application)).otherwise(_predicted(stamp, application))
-    # A loop over headers is interpreted, so it is kept from predictions, which were measured before.
+    # A loop over headers is interpreted, so it is kept from predictions, which were measured before: they have no size.
     headers = _sizes(F.when(rejected, F.col(_MADE)))
     size = _length(F.col("key")) + _length(F.col("value")) + headers + F.lit(RECORD_OVERHEAD)
-    omitted = rejected & F.coalesce(size > dead.max_record_bytes, F.lit(False))
+    omitted = F.coalesce(size > dead.max_record_bytes, F.lit(False))
     omitting = F.concat(_MADE, F.array(_header(dead_letter.VALUE_OMITTED, F.lit("true"))))
     return rows.withColumn(_TIME, now()).withColumn(_MADE, made).select(
         F.when(rejected, F.lit(dead.topic)).otherwise(F.lit(to.topic)).alias("topic"),

@@ -104,10 +104,12 @@ class PreparedBatch:
             leaf.output(), rows, leaf.name(), leaf.outputPartitioning(), leaf.outputOrdering(), leaf.stream()
         )
         copied = []
-        for kept in reversed(self._nodes):
-            node = kept.withNewChildInternal(node)
+        for above in reversed(self._nodes):
+            node = above.withNewChildInternal(node)
             copied.append(node)
-        return _Kept(copied[-1], copied[::-1][self._counter], copied[-1].execute().partitions())
+        copied.reverse()
+        top = copied[0]
+        return _Kept(top, copied[self._counter], top.execute().partitions())
 
 
 @dataclass(frozen=True)

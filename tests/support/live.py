@@ -10,8 +10,9 @@ from typing import Any
 
 from jobs.live import LiveParts, live_checkpoints, live_engine
 from streaming.adapters.kafka import KafkaAdmin
+from streaming.adapters.kafka_scan import stored
 from streaming.delivery.marks import Mark
-from streaming.delivery.output import Output, Stored, read_output
+from streaming.delivery.output import Output, read_output
 from streaming.engines.breaker import Breaker
 from streaming.engines.checkpoint import Checkpoint, local_reader
 from streaming.settings import Settings
@@ -85,7 +86,6 @@ def version(message: Any) -> int:
 
 
 def _output(message: Any) -> Output:
-    where = message.topic(), message.partition(), message.offset()
-    output = read_output(Stored(*where, message.headers() or (), message.value()))
+    output = read_output(stored(message))
     assert output is not None
     return output

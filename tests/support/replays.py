@@ -17,9 +17,9 @@ from jobs.replay_source import Source, TopicSource
 from jobs.replay_versions import VersionWords
 from streaming.adapters.kafka import KafkaAdmin
 from streaming.adapters.kafka_recording import KafkaStretch, Span
-from streaming.adapters.kafka_scan import KafkaScan
+from streaming.adapters.kafka_scan import KafkaScan, stored
 from streaming.clock import isoformat, system_clock
-from streaming.delivery.output import Stored, read_output
+from streaming.delivery.output import read_output
 from streaming.models.ref import ModelVersion
 from streaming.models.served import ServedModel
 from streaming.replay.chunks import Assignment, Chunk, Segments, assigned, cut, ends
@@ -110,8 +110,7 @@ def topic_rows(bench: Bench, *suffixes: str) -> list[Row]:
     rows = []
     for suffix in suffixes:
         for message in bench.read(suffix):
-            place = message.topic(), message.partition(), message.offset()
-            output = read_output(Stored(*place, message.headers(), message.value()))
+            output = read_output(stored(message))
             assert output is not None
             source = dict(zip(("topic", "partition", "offset"), output.source, strict=True))
             value = json.loads(message.value()) if output.kind == "prediction" else {"model_version": output.version}
