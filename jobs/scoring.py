@@ -50,6 +50,8 @@ from streaming.operations.webhook import WebhookReceiver
 from streaming.settings import Settings
 
 HOME = Path(".penstock")
+_QUICK_FILES = {"spark.hadoop.fs.file.impl": "org.apache.hadoop.fs.RawLocalFileSystem"}
+"""No file of checksums beside each file of the checkpoint, for whose permissions Hadoop would start another process."""
 
 
 @dataclass(frozen=True)
@@ -185,7 +187,8 @@ def _spark(shared: _Shared, submitted: bool, partitions: int) -> SparkSession:
     settings = shared.settings
     master = local_master(settings, partitions)
     connector = () if submitted else tuple(Path(jar) for jar in jars(HOME).connector_jars())
-    plan = SessionPlan(settings.application, submitted, master, settings.spark.conf, connector)
+    conf = {**_QUICK_FILES, **settings.spark.conf}
+    plan = SessionPlan(settings.application, submitted, master, conf, connector)
     with children_ignore_signals():
         spark = start_session(plan)
     shared.stack.callback(spark.stop)

@@ -23,6 +23,7 @@ from streaming.clock import system_clock
 from streaming.delivery.ledger import Ledger
 from streaming.delivery.marks import Writer
 from streaming.delivery.plan import Limits, Targets
+from streaming.engines.batches import for_each_batch
 from streaming.engines.checkpoint import Checkpoint, set_aside
 from streaming.engines.source import read_stream
 from streaming.engines.start import Found, Move, Start, decide_start
@@ -64,7 +65,7 @@ def query_starter(on: Footing) -> StartQuery:
     def start_query(batch: BatchFunction) -> StreamingQuery:
         offsets = settle(on)
         frame = read_stream(on.spark, spark_options(settings.kafka), topic, offsets, rows)
-        writing = frame.writeStream.queryName(settings.application).foreachBatch(batch)
+        writing = for_each_batch(frame.writeStream.queryName(settings.application), batch)
         every = f"{settings.engine.trigger_ms} milliseconds"
         return writing.option("checkpointLocation", on.checkpoint.location).trigger(processingTime=every).start()
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from pyspark.sql import SparkSession
+
+from streaming.engines.stages import FLAG
 
 RUNTIME = {
     "spark.sql.session.timeZone": "UTC",  # event times are written with a Z
@@ -16,7 +19,7 @@ RUNTIME = {
     "spark.sql.execution.arrow.maxRecordsPerBatch": "1000",
     "spark.sql.execution.arrow.maxBytesPerBatch": str(2**31 - 1),
     # A strict decoder makes long methods, and HotSpot never compiles one of over 8,000 bytes: whole-stage code of that
-    # size ran at half the speed of the same expressions in smaller methods.
+    # size ran at half the speed of the same expressions in smaller methods. See streaming/engines/stages.py.
     "spark.sql.codegen.hugeMethodLimit": "8000",
     "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",  # the default has no zone, and overflows in 2262
     "spark.sql.streaming.stopTimeout": "30s",
@@ -27,6 +30,8 @@ RUNTIME = {
     "spark.sql.adaptive.streaming.stateless.enabled": "false",
     # The marks are the truth, not the checkpoint, which need not be proof against bit rot.
     "spark.sql.streaming.checkpoint.fileChecksum.enabled": "false",
+    # Else what asks for one field of a parsed event parses it again, for that field alone.
+    "spark.sql.optimizer.enableJsonExpressionOptimization": "false",
     "spark.sql.json.enablePartialResults": "true",  # a mistyped column must not hide the others
 }
 """Settings the engines rely on. They belong to the session, so they hold under spark-submit too."""
@@ -35,6 +40,8 @@ BUILD = {
     # Else every expression that Python makes looks up the line of code it was made on: half of a small batch,
     # and all source files that were ever on the stack are kept in memory.
     "spark.python.sql.dataFrameDebugging.enabled": "false",
+    # Over TCP, the last small piece of what a task sends its Python worker waits 40 ms for a delayed acknowledgement.
+    "spark.python.unix.domain.socket.enabled": str(hasattr(socket, "AF_UNIX")).lower(),
 }
 """Like :data:`RUNTIME`, but fixed once the session is there."""
 
@@ -44,7 +51,9 @@ LOOPBACK = {"spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0
 _LOG4J = Path(__file__).with_name("log4j2.properties")
 
 STARTUP = {
-    "spark.driver.extraJavaOptions": f"-Dlog4j2.configurationFile={_LOG4J.as_uri()} -Dnetlib.allowNativeBlas=false",
+    "spark.driver.extraJavaOptions": " ".join(
+        (f"-Dlog4j2.configurationFile={_LOG4J.as_uri()}", "-Dnetlib.allowNativeBlas=false", FLAG)
+    ),
     "spark.ui.enabled": "false",
     "spark.ui.showConsoleProgress": "false",
     "spark.sql.shuffle.partitions": "2",

@@ -11,6 +11,7 @@ from pyspark.sql import functions as F
 
 from schemas import dead_letter, prediction
 from streaming.delivery import headers as h
+from streaming.delivery.clock_column import clock_millis
 from streaming.delivery.envelope import TIME_FORMAT, Stamp
 from streaming.delivery.plan import Targets
 from streaming.delivery.records import RECORD_OVERHEAD
@@ -52,9 +53,7 @@ def native_records(rows: DataFrame, stamp: Stamp, application: str, targets: Tar
 
 def now() -> Column:
     """Return the time at which a row is scored, RFC 3339 in UTC; each row reads the clock of its executor."""
-    # current_timestamp() stands still as long as a real-time batch lasts.
-    millis = F.expr("reflect('java.lang.System', 'currentTimeMillis')").cast("long")
-    return F.date_format(F.timestamp_millis(millis), TIME_FORMAT)
+    return F.date_format(F.timestamp_millis(clock_millis()), TIME_FORMAT)
 
 
 def _predicted(stamp: Stamp, application: str) -> Column:

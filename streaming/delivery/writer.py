@@ -33,6 +33,7 @@ from streaming.delivery.outcome import Outcome, count_ages
 from streaming.delivery.plan import Limits, WritePlan
 from streaming.delivery.progress import progress_record
 from streaming.delivery.records import Record, records
+from streaming.delivery.worker import settle
 from streaming.errors import InvariantError, PenstockError
 from streaming.offsets import OffsetRange
 
@@ -58,6 +59,7 @@ def write_partition(
     A protocol error (fenced, gap, missing mark) is reported, not raised: trying the task again could not mend it. A
     broker's error is raised, so that Spark tries again and step 3 finds out what was written.
     """
+    settle()
     with ThreadPoolExecutor(1) as opener:
         task = _Task(plan, opener, partition)
         try:

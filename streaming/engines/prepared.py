@@ -23,6 +23,7 @@ from streaming.delivery.ledger import Plan
 from streaming.delivery.native import now
 from streaming.delivery.outcome import SCHEMA, Outcome
 from streaming.delivery.writer import write_partition
+from streaming.engines.stages import allow_large, cut
 from streaming.engines.task import WriteTarget
 from streaming.scoring.pipeline import SparkPipeline
 from streaming.scoring.plan import nodes
@@ -45,16 +46,19 @@ class PreparedBatch:
 
     def __init__(self, records: DataFrame, pipeline: SparkPipeline, target: WriteTarget, stamp: Stamp) -> None:
         """Plan over ``records``, a batch of the query; of ``stamp`` its time is not used, each row has its own."""
+        allow_large(records.sparkSession)
         # Counted before anything is done to them, so that a row lost further on is noticed.
         counted = records.observe("rows_in", F.count(F.lit(1)).alias("rows"))
         rows = envelop(score(counted, pipeline), stamp, target.targets.predictions.max_record_bytes, now())
         written = rows.mapInArrow(_writer(target), SCHEMA)
         self._made_for = pipeline, stamp
         # A plan of projections has one child for each node, so this is the way from the top to the leaf.
-        self._nodes = list(nodes(written._jdf.queryExecution().executedPlan()))
-        self._leaf = self._nodes.pop()
+        *planned, self._leaf = nodes(written._jdf.queryExecution().executedPlan())
+        self._nodes = cut(records.sparkSession, planned)
         self._counter = next(at for at, node in enumerate(self._nodes) if node.getClass().getName() == _COLLECTOR)
         self._kept: dict[int, _Kept] = {}
+        # Looked up once: for each part of a class's name, py4j makes the JVM search all of its jars.
+        self._copy = cast(Any, records.sparkSession._jvm).java.lang.System.arraycopy
 
     def serves(self, pipeline: SparkPipeline, stamp: Stamp) -> bool:
         """Whether this is the plan for a pipeline's batches under a stamp."""
@@ -89,8 +93,7 @@ class PreparedBatch:
             self._kept[count] = self._copied(rows)
         kept = self._kept[count]
         # Each RDD of such a plan has its parent's partitions, the very array, and hands its tasks what stands in there.
-        jvm = cast(Any, records.sparkSession._jvm)
-        jvm.java.lang.System.arraycopy(partitions, 0, kept.partitions, 0, count)
+        self._copy(partitions, 0, kept.partitions, 0, count)
         kept.counter.resetMetrics()
         return kept
 
@@ -145,6 +148,7 @@ def _report_read(records: DataFrame, rows: int) -> None:
     for query in session._jsparkSession.sharedState().activeStreamingQueries().values():
         if str(query.id()) == own:
             query.lastExecution().executedPlan().collectLeaves().head().longMetric("numOutputRows").set(rows)
+            return  # py4j learns of an iterator's end by an exception, which costs as much as all the rest of this
 
 
 def _writer(target: WriteTarget) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:

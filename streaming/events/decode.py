@@ -49,6 +49,7 @@ from streaming.settings import EventSettings
 
 _JSON, _STRICT, _PARSABLE, _TEXT = (c.PREFIX + n for n in ("json", "strict", "parsable", "text"))
 _CORRUPT = c.PREFIX + "corrupt"
+_FIELDS = c.PREFIX + "fields"
 _ID_TYPES = ("STRING", "BIGINT")
 """Many producers number their events; the id travels on as text."""
 
@@ -91,7 +92,7 @@ class Decoder:
             [everything, self._parsable().alias(_PARSABLE)],
             [everything, F.when(F.col(_PARSABLE), _text()).alias(_TEXT)],
             [everything, *self._parsed()],
-            [*source, F.col(_PARSABLE), F.col(_STRICT), F.col(_JSON), *self._extracted()],
+            [*source, *(F.col(name) for name in (_PARSABLE, _STRICT, _JSON, _FIELDS)), *self._extracted()],
             # Columns by themselves, because they are used several times and would be computed as often.
             [everything, self._event_time().alias(c.EVENT_TIME)],
             [everything, self._verdict().alias(c.VERDICT)],
@@ -108,7 +109,12 @@ class Decoder:
         wrapped = _wrapped(F.col(_TEXT))
         listed = F.concat(F.lit("["), F.col(_TEXT), F.lit("]"))
         strict = F.try_parse_json(listed).isNotNull()
-        return [F.from_json(wrapped, self._schema(), options).alias(_JSON), strict.alias(_STRICT)]
+        parsed = F.from_json(wrapped, self._schema(), options)
+        # All fields of a corrupt record, to find the column that is of the wrong type, which is slow. A map, because a
+        # variant's path has no way to write a name with quotes. Here, because Spark cannot compile ``from_json``, nor
+        # then what stands in the same projection; that it stands here twice, it finds out.
+        fields = F.when(parsed[_CORRUPT].isNotNull(), F.from_json(F.col(_TEXT), "MAP<STRING, VARIANT>"))
+        return [parsed.alias(_JSON), strict.alias(_STRICT), fields.alias(_FIELDS)]
 
     def _schema(self) -> str:
         fields = {name: "VARIANT" for name in (self.envelope.id, self.envelope.key) if name}
@@ -160,8 +166,7 @@ class Decoder:
             *self._envelope_rules(),
             *(rule for column in self.signature.columns for rule in _feature_rules(column)),
         ]
-        # A typed column of the wrong type is null in the result and marks the record as corrupt. Finding out which
-        # column it was is slow, and only rejected rows get this far.
+        # A typed column of the wrong type is null in the result and marks the record as corrupt.
         verdict = first_of(rules).when(_is_corrupt(), self._mistyped())
         for fails, name in guard_rules(self.guards):
             verdict = verdict.when(fails, F.lit(name))
@@ -184,11 +189,9 @@ class Decoder:
         return rules
 
     def _mistyped(self) -> Expr:
-        # A map, because a variant's path has no way to write a name with quotes.
-        fields = F.from_json(_text(), "MAP<STRING, VARIANT>")
         found = []
         for name in self._typed():
-            given = F.try_element_at(fields, F.lit(name))
+            given = F.try_element_at(F.col(_FIELDS), F.lit(name))
             wrong = raw(name).isNull() & given.isNotNull() & ~F.is_variant_null(given)
             found.append(F.when(wrong, F.lit(f"{Reason.WRONG_TYPE.value}:{name}")))
         return F.coalesce(*found, F.lit(Reason.WRONG_TYPE.value))

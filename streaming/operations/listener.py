@@ -1,11 +1,18 @@
-"""Spark's word on the query: progress, idleness and end, passed on in terms that need no Spark."""
+"""Spark's word on the query: progress, idleness and end, passed on in terms that need no Spark.
+
+PySpark makes objects of a progress report, by a hundred calls into the JVM, some of which search all of its jars for a
+class. With five batches a second that took a quarter of the job's time, so a report is fetched as the text that it has.
+"""
 
 from __future__ import annotations
 
 import json
-from typing import Protocol
+from functools import cached_property
+from typing import Any, Protocol
 
+from pyspark import SparkContext
 from pyspark.sql.streaming.listener import (
+    JStreamingQueryListener,
     QueryIdleEvent,
     QueryProgressEvent,
     QueryStartedEvent,
@@ -47,13 +54,17 @@ class ProgressListener(StreamingQueryListener):
 
     def onQueryProgress(self, event: QueryProgressEvent) -> None:  # noqa: N802 - Spark's name
         """Forward progress."""
-        progress = event.progress
-        if str(progress.runId) in self._ids:
+        self.reported(event.progress.json)
+
+    def reported(self, text: str) -> None:
+        """Forward a progress report, which Spark prints as JSON."""
+        report = json.loads(text)
+        if report["runId"] in self._ids:
             lag: dict[str, dict[int, int]] = {}
-            for source in progress.sources:
-                lag.update(lag_of(source.endOffset, source.latestOffset))
-            seconds = (progress.durationMs or {}).get("triggerExecution", 0) / 1000
-            self._callback.progressed(Progress(progress.batchId, progress.numInputRows, seconds, lag))
+            for source in report["sources"]:
+                lag.update(lag_of(source.get("endOffset"), source.get("latestOffset")))
+            seconds = report.get("durationMs", {}).get("triggerExecution", 0) / 1000
+            self._callback.progressed(Progress(report["batchId"], report["numInputRows"], seconds, lag))
 
     def onQueryIdle(self, event: QueryIdleEvent) -> None:  # noqa: N802 - Spark's name
         """Forward idleness."""
@@ -66,15 +77,31 @@ class ProgressListener(StreamingQueryListener):
             self._ids.discard(str(event.runId))
             self._callback.terminated(event.exception)
 
+    @cached_property
+    def _jlistener(self) -> Any:
+        """What Spark calls; PySpark asks for it when the listener is added, and when it is removed."""
+        jvm: Any = SparkContext._jvm
+        return jvm.PythonStreamingQueryListenerWrapper(_Reports(self))
 
-def lag_of(end: str | None, latest: str | None) -> dict[str, dict[int, int]]:
-    """Subtract Kafka offsets as Spark prints them.
 
-    >>> lag_of('{"features": {"0": 7}}', '{"features": {"0": 9}}')
+class _Reports(JStreamingQueryListener):
+    """PySpark's own way from Spark's events to a listener, but for progress."""
+
+    pylistener: ProgressListener
+
+    def onQueryProgress(self, jevent: Any) -> None:  # noqa: N802 - Spark's name
+        """Take the report as text."""
+        self.pylistener.reported(jevent.progress().json())
+
+
+def lag_of(end: Any, latest: Any) -> dict[str, dict[int, int]]:
+    """Subtract Kafka offsets as Spark reports them, as JSON or as what it says.
+
+    >>> lag_of('{"features": {"0": 7}}', {"features": {"0": 9}})
     {'features': {0: 2}}
     """
     try:
-        ends, latests = json.loads(end or "{}"), json.loads(latest or "{}")
+        ends, latests = (json.loads(it or "{}") if isinstance(it, str | None) else it for it in (end, latest))
         return {
             topic: {int(part): offset - ends[topic][part] for part, offset in parts.items() if part in ends[topic]}
             for topic, parts in latests.items()
