@@ -25,7 +25,8 @@ from benchmarks.latency.catalogue import live_systems, peer_systems
 from benchmarks.latency.machine import describe
 from benchmarks.latency.model import train_apart
 from benchmarks.latency.page import Measured, write_page
-from benchmarks.latency.plan import Effort, peer_plan, plan, rotated
+from benchmarks.latency.penstock_systems import INTERVAL_SECONDS
+from benchmarks.latency.plan import WARM_UP, Effort, peer_plan, plan, rotated
 from benchmarks.latency.run import Result, run
 from benchmarks.latency.summary import Summary, live_numbers, peer_numbers, summarise
 from benchmarks.latency.system import System
@@ -56,12 +57,13 @@ class Session:
     only: Sequence[str]
     out: Path
     console: Console
+    boundary_seconds: float
 
     def systems(self, part: Part) -> list[System]:
         """Return the systems of a part that were asked for."""
         if self.part not in (part, Part.ALL):
             return []
-        found = live_systems() if part is Part.LIVE else peer_systems(self.console.print)
+        found = live_systems(self.boundary_seconds) if part is Part.LIVE else peer_systems(self.console.print)
         return [system for system in found if not self.only or system.name in self.only]
 
     def measure(self, bench: Bench) -> None:
@@ -95,16 +97,20 @@ def main(
     workload: str = "flights",
     out: Path = Path("build/bench"),
     sustainable: bool = False,
+    interval: float = INTERVAL_SECONDS,
+    warm_up: float = WARM_UP,
 ) -> None:
     """Measure, and write what came of it.
 
     SYSTEMS is a list of names with commas, ``swap`` among them, for measuring these alone. SUSTAINABLE looks for the
-    highest rate that each system keeps up with, too, which takes some minutes for each.
+    highest rate that each system keeps up with, too, which takes some minutes for each. INTERVAL are the seconds
+    between two boundaries of the live engine, WARM_UP those at the common rate before a run counts.
     """
     console = Console()
     only = [name for name in systems.split(",") if name]
     (out / "raw").mkdir(parents=True, exist_ok=True)
-    session = Session(part, Effort(rate, seconds, backlog, burst, runs, peer_runs, sustainable), only, out, console)
+    effort = Effort(rate, seconds, backlog, burst, runs, peer_runs, sustainable, warm_up)
+    session = Session(part, effort, only, out, console, interval)
     if part is not Part.PAGE:
         measure(session, workload)
     sys.exit(0 if report(out, rate, WORKLOADS[workload].describes, console) else 1)
@@ -120,7 +126,7 @@ def measure(session: Session, workload: str) -> None:
         bench = Bench(running.bootstrap_servers, workload, model, folder / "runs", running.processes[0].pid)
         session.measure(bench)
         if session.part is not Part.PEERS and (not session.only or "swap" in session.only):
-            (session.out / "raw" / "swap.json").write_text(json.dumps(swap.measure(bench)))
+            (session.out / "raw" / "swap.json").write_text(json.dumps(swap.measure(bench, session.boundary_seconds)))
     (session.out / "machine.json").write_text(json.dumps(describe(jars(HOME))))
     shutil.rmtree(folder, ignore_errors=True)
 

@@ -9,9 +9,9 @@ from benchmarks.latency.system import System
 from benchmarks.peers import systems as peers
 
 
-def live_systems() -> list[System]:
-    """Return our engines and Spark's micro-batch."""
-    return [*penstock_systems.systems(), *spark_systems.systems()]
+def live_systems(boundary_seconds: float) -> list[System]:
+    """Return our engines and Spark's micro-batch; between two boundaries of the live engine are so many seconds."""
+    return [*penstock_systems.systems(boundary_seconds), *spark_systems.systems()]
 
 
 def peer_systems(report: Callable[[str], None]) -> list[System]:

@@ -12,10 +12,11 @@ import yaml
 
 from benchmarks.latency.system import System, Wiring
 from streaming.local.processes import ManagedProcess
+from streaming.settings import EngineSettings
 from streaming.version import __version__
 
-INTERVAL_SECONDS = 30.0
-"""Between two boundaries of the live engine: its default."""
+INTERVAL_SECONDS = EngineSettings().checkpoint_seconds
+"""Between two boundaries of the live engine."""
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,7 @@ class PenstockSystem:
     """One engine; what is not about places stands in the configuration as it does by default."""
 
     kind: Literal["exact", "live"]
+    boundary_seconds: float = INTERVAL_SECONDS
 
     @property
     def name(self) -> str:
@@ -42,18 +44,18 @@ class PenstockSystem:
     @property
     def interval_seconds(self) -> float:
         """Seconds between two boundaries; 0 for the exact engine, which has none."""
-        return INTERVAL_SECONDS if self.kind == "live" else 0.0
+        return self.boundary_seconds if self.kind == "live" else 0.0
 
     def start(self, wiring: Wiring) -> ManagedProcess:
         """Start the job."""
         config = wiring.folder / "penstock.yaml"
-        config.write_text(yaml.safe_dump(settings(self.kind, wiring)), "utf-8")
+        config.write_text(yaml.safe_dump(settings(self.kind, wiring, self.boundary_seconds)), "utf-8")
         command = [sys.executable, "-m", "penstock", "score", "--config", str(config)]
         log = wiring.folder / f"{self.name}.log"
         return ManagedProcess(self.name, command, log=log, environment=os.environ, grace=45.0)
 
 
-def settings(kind: str, wiring: Wiring) -> dict[str, Any]:
+def settings(kind: str, wiring: Wiring, boundary_seconds: float = INTERVAL_SECONDS) -> dict[str, Any]:
     """Return the configuration; each trial has topics of its own, as trials share a broker."""
     registered = json.loads((wiring.model / "registry.json").read_text())
     own = {name: f"{wiring.source}.{name}" for name in ("model_events", "ledger", "progress")}
@@ -68,12 +70,16 @@ def settings(kind: str, wiring: Wiring) -> dict[str, Any]:
             "tracking_uri": registered["tracking_uri"],
             "cache_dir": str(wiring.folder / "models"),
         },
-        "engine": {"kind": kind, "checkpoint": str(wiring.folder / "checkpoint")},
+        "engine": {
+            "kind": kind,
+            "checkpoint": str(wiring.folder / "checkpoint"),
+            "checkpoint_seconds": boundary_seconds,
+        },
         "http": {"port": 0},
         "log": {"format": "json"},
     }
 
 
-def systems() -> list[System]:
-    """Return both engines."""
-    return [PenstockSystem("exact"), PenstockSystem("live")]
+def systems(boundary_seconds: float) -> list[System]:
+    """Return both engines, the live one with so many seconds between its boundaries."""
+    return [PenstockSystem("exact"), PenstockSystem("live", boundary_seconds)]

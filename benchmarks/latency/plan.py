@@ -48,6 +48,7 @@ class Effort:
         runs: Of our engines and Spark's micro-batch; the system is started anew for each.
         peer_runs: Of the peers, whose load is cut into as many windows as it takes to have :data:`VALUES`.
         search: Whether each system's first run ends with the search for its highest sustainable rate.
+        warm_up: Seconds at the common rate that do not count.
     """
 
     rate: int = 1_000
@@ -57,6 +58,7 @@ class Effort:
     runs: int = 3
     peer_runs: int = 1
     search: bool = False
+    warm_up: float = WARM_UP
 
 
 def plan(system: System, number: int, effort: Effort) -> Plan:
@@ -64,7 +66,7 @@ def plan(system: System, number: int, effort: Effort) -> Plan:
     interval: float = getattr(system, "interval_seconds", 0.0)
     seconds = max(effort.seconds, BOUNDARIES * interval) if number == 1 else effort.seconds
     fast = Load(FAST_RATE, min(effort.seconds, 4.0), warm_up=4.0)
-    loads = (Load(effort.rate, seconds, WARM_UP), *([fast] if effort.rate != FAST_RATE else []))
+    loads = (Load(effort.rate, seconds, effort.warm_up), *([fast] if effort.rate != FAST_RATE else []))
     return Plan(effort.backlog, loads, effort.burst, effort.search and number == 1)
 
 

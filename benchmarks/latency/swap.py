@@ -19,7 +19,7 @@ _HANDOVER_SECONDS = 20.0
 """From a boundary to the end of the older generation, at the most."""
 
 
-def measure(bench: Bench) -> dict[str, Any]:
+def measure(bench: Bench, boundary_seconds: float = INTERVAL_SECONDS) -> dict[str, Any]:
     """Serve live at 1,000 events a second, swap the model in the middle, and watch until it is over."""
     known = json.loads((bench.model / "registry.json").read_text())
     client = MlflowClient(known["tracking_uri"], known["tracking_uri"])
@@ -29,9 +29,9 @@ def measure(bench: Bench) -> dict[str, Any]:
         client.set_registered_model_alias(known["name"], known["alias"], younger)
 
     # A swap waits for a boundary, and polling comes before that.
-    load = Load(RATE, 2 * (INTERVAL_SECONDS + _HANDOVER_SECONDS), halfway=swap)
+    load = Load(RATE, 2 * (boundary_seconds + _HANDOVER_SECONDS), halfway=swap)
     try:
-        result = run(bench, PenstockSystem("live"), Plan(2_000, (load,)), 1)
+        result = run(bench, PenstockSystem("live", boundary_seconds), Plan(2_000, (load,)), 1)
     finally:
         client.set_registered_model_alias(known["name"], known["alias"], str(known["version"]))
     stage: dict[str, Any] = result.stages[-1] if len(result.stages) > 1 else {}

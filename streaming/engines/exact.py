@@ -40,9 +40,6 @@ from streaming.models.slot import Slot
 from streaming.offsets import Ranges
 from streaming.scoring.pipeline import SparkPipeline
 
-_COLLECTED_EVERY = 5
-"""Batches: a collection takes some milliseconds."""
-
 
 class Fallback(Protocol):
     """Versions that the slot does not serve; ``models/follower.py`` implements it."""
@@ -116,8 +113,7 @@ class ExactEngine:
         )
         self._ports.breaker.batch_finished(total)
         # py4j's proxies refer to themselves; until they are collected, they keep the batch's plans in the JVM.
-        if batch % _COLLECTED_EVERY == 0:
-            gc.collect()
+        gc.collect()
 
     def _added(self, partitions: list[int]) -> Mapping[int, int]:
         """A partition added to the topic starts at its first offset, and is given a mark there before it is read.
