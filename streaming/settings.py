@@ -113,7 +113,7 @@ class EngineSettings(Section):
     """What subscribers rely on; an engine that does not give it is refused. ``None``: whatever the engine gives."""
     checkpoint_seconds: Annotated[float, Field(ge=5)] = 30.0
     """Live: the time between two boundaries, up to which everything is acknowledged and after a crash not written
-    again. It does not delay records, but each boundary holds them up for some tens of milliseconds."""
+    again. It does not delay records, but each boundary holds them up for half a second or more."""
     checkpoint: str | None = None
     """A path or URI; ``None``: ``.penstock/checkpoints/<application>``."""
     trigger_ms: Annotated[int, Field(ge=0)] = 0

@@ -22,10 +22,11 @@ from streaming.delivery.native import native_records, now
 from streaming.delivery.outcome import Outcome
 from streaming.delivery.plan import Targets
 from streaming.engines.source import read_real_time
+from streaming.engines.stages import allow_large
 from streaming.models.ref import ModelVersion
 from streaming.offsets import OffsetRange, Ranges
 from streaming.scoring.pipeline import SparkPipeline
-from streaming.scoring.score import score
+from streaming.scoring.score import score_decoded
 
 _COUNTS = "penstock"
 _PREDICTIONS = "predictions"
@@ -58,8 +59,19 @@ class Boundary:
 def outputs(records: DataFrame, pipeline: SparkPipeline, version: ModelVersion, route: Route) -> DataFrame:
     """Return the records to write, predictions and dead letters in one frame; see :func:`native_records`."""
     stamp = Stamp(route.topic, version, "champion", "")
-    rows = envelop(score(records, pipeline), stamp, route.targets.predictions.max_record_bytes, now())
-    return native_records(rows, stamp, route.application, route.targets)
+    decoded = _apart(pipeline.decoder(records), "decoded")
+    scored = _apart(score_decoded(decoded, pipeline), "scored")
+    rows = envelop(scored, stamp, route.targets.predictions.max_record_bytes, now())
+    return native_records(_apart(rows, "enveloped"), stamp, route.application, route.targets)
+
+
+def _apart(frame: DataFrame, name: str) -> DataFrame:
+    """End a compiled stage here, by counting, which Spark does not compile; see :mod:`streaming.engines.stages`.
+
+    One stage for all of a plan is given up for its size, and then each task makes the code of each projection anew at
+    each boundary.
+    """
+    return frame.observe(f"{_COUNTS}_{name}", F.count(F.lit(1)))
 
 
 def counts() -> list[Column]:
@@ -83,6 +95,7 @@ def start_query(
         starting: the first offset of each partition.
     """
     name, checkpoint = place
+    allow_large(session)
     frame = outputs(read_real_time(session, route.options, route.topic, starting), *scored, route)
     frame = frame.observe(_COUNTS, *counts()).drop("verdict")
     writing: DataStreamWriter = frame.writeStream.queryName(name).format("kafka").options(**sink_options(route.options))
