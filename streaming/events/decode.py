@@ -112,7 +112,7 @@ class Decoder:
         parsed = F.from_json(wrapped, self._schema(), options)
         # All fields of a corrupt record, to find the column that is of the wrong type, which is slow. A map, because a
         # variant's path has no way to write a name with quotes. Here, because Spark cannot compile ``from_json``, nor
-        # then what stands in the same projection; that it stands here twice, it finds out.
+        # then what stands in the same projection. Whether Spark sees that it stands here twice has not been measured.
         fields = F.when(parsed[_CORRUPT].isNotNull(), F.from_json(F.col(_TEXT), "MAP<STRING, VARIANT>"))
         return [parsed.alias(_JSON), strict.alias(_STRICT), fields.alias(_FIELDS)]
 
