@@ -67,6 +67,7 @@ def theatre(
     producer.init_transactions(30)
     producer.begin_transaction()
     producer.produce(bench.topic, event(0), partition=1)
+    assert producer.flush(30) == 0  # an abort before the record has arrived has nothing to abort
     producer.abort_transaction(30)
     bench.slot.swap(versions[2])
     bench.send((event(number) for number in range(20)), 0)
