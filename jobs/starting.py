@@ -26,6 +26,7 @@ from streaming.delivery.plan import Limits, Targets
 from streaming.engines.batches import for_each_batch
 from streaming.engines.checkpoint import Checkpoint, set_aside
 from streaming.engines.source import read_stream
+from streaming.engines.stages import compiling
 from streaming.engines.start import Found, Move, Start, decide_start
 from streaming.engines.supervisor import BatchFunction, StartQuery
 from streaming.errors import BrokerUnavailableError, TopicRecreatedError
@@ -67,7 +68,10 @@ def query_starter(on: Footing) -> StartQuery:
         frame = read_stream(on.spark, spark_options(settings.kafka), topic, offsets, rows)
         writing = for_each_batch(frame.writeStream.queryName(settings.application), batch)
         every = f"{settings.engine.trigger_ms} milliseconds"
-        return writing.option("checkpointLocation", on.checkpoint.location).trigger(processingTime=every).start()
+        writing = writing.option("checkpointLocation", on.checkpoint.location).trigger(processingTime=every)
+        # Its session is a copy of ours as it is now. Code for reading Kafka would be made anew for each batch.
+        with compiling(on.spark, False):
+            return writing.start()
 
     return start_query
 

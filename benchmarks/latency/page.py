@@ -178,9 +178,12 @@ def _amounts(systems: Sequence[Summary]) -> dict[str, str]:
     runs = [run for system in systems for run in system.runs]
     if not runs:
         return {}
+    intervals = sorted({run["interval_seconds"] for run in runs if run.get("interval_seconds")})
+    boundaries = {"seconds between live's boundaries": ", ".join(f"{one:g}" for one in intervals)} if intervals else {}
     return {
         "event": f"{runs[0]['stages'][0]['payload_bytes']:.0f} bytes of JSON",
         "partitions": str(runs[0]["partitions"]),
+        **boundaries,
         "runs that count": ", ".join(f"{system.name} {len(system.runs)}" for system in systems),
     }
 

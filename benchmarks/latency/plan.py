@@ -9,7 +9,7 @@ from benchmarks.latency.stages import Load
 from benchmarks.latency.system import System
 
 BOUNDARIES = 11
-"""The live engine pauses at each of its batches' boundaries; its first run has so many of them."""
+"""The live engine pauses at each of its batches' boundaries; all its runs together have so many of them, or more."""
 FAST_RATE = 5_000
 WARM_UP = 10.0
 """Seconds at the common rate that do not count: on two cores, a JVM needs as long to compile what a load runs."""
@@ -42,7 +42,7 @@ class Effort:
 
     Attributes:
         rate: Events per second.
-        seconds: Of each load; at 5,000 events/s it is at most four.
+        seconds: Of each load; at 5,000 events/s it is at most four. An engine's that pauses are longer.
         backlog: Events that are there when a system starts.
         burst: Events that come all at once, for the throughput.
         runs: Of our engines and Spark's micro-batch; the system is started anew for each.
@@ -62,11 +62,15 @@ class Effort:
 
 
 def plan(system: System, number: int, effort: Effort) -> Plan:
-    """Return what run ``number`` (from 1) of one of our engines or of Spark's is: at the common rate, then at 5,000."""
+    """Return what run ``number`` (from 1) of one of our engines or of Spark's is: at the common rate, then at 5,000.
+
+    No run of an engine that pauses is spared its pauses, at either rate.
+    """
     interval: float = getattr(system, "interval_seconds", 0.0)
-    seconds = max(effort.seconds, BOUNDARIES * interval) if number == 1 else effort.seconds
-    fast = Load(FAST_RATE, min(effort.seconds, 4.0), warm_up=4.0)
-    loads = (Load(effort.rate, seconds, effort.warm_up), *([fast] if effort.rate != FAST_RATE else []))
+    boundaries = -(-BOUNDARIES // effort.runs)
+    usual = Load(effort.rate, max(effort.seconds, boundaries * interval), effort.warm_up)
+    fast = Load(FAST_RATE, max(min(effort.seconds, 4.0), 1.25 * interval), warm_up=max(4.0, effort.warm_up / 4))
+    loads = (usual, *([fast] if effort.rate != FAST_RATE else []))
     return Plan(effort.backlog, loads, effort.burst, effort.search and number == 1)
 
 

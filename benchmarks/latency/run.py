@@ -23,7 +23,10 @@ Numbers = dict[str, Any]
 
 @dataclass
 class Result:
-    """What one run of one system gave: its stages' numbers, in order, and why they do not count, if so."""
+    """What one run of one system gave: its stages' numbers, in order, and why they do not count, if so.
+
+    ``interval_seconds`` lie between the boundaries of an engine that pauses there.
+    """
 
     system: str
     version: str
@@ -32,6 +35,7 @@ class Result:
     number: int
     began: str
     partitions: int = PARTITIONS
+    interval_seconds: float = 0.0
     stages: list[Numbers] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
 
@@ -44,6 +48,7 @@ def run(bench: Bench, system: System, plan: Plan, number: int) -> Result:
     """Run one system once; what goes wrong is in the result."""
     began = isoformat(datetime.now(timezone.utc))
     result = Result(system.name, system.version, system.delivery, bench.workload, number, began)
+    result.interval_seconds = getattr(system, "interval_seconds", 0.0)
     try:
         _measure(bench, system, plan, result)
     except (PenstockError, TimeoutError) as error:

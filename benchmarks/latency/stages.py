@@ -17,6 +17,7 @@ from benchmarks.latency.stats import (
     join,
     longest_silence_ms,
     percentiles_ms,
+    silences,
     worked_off_rate,
 )
 
@@ -103,6 +104,7 @@ def followed(evidence: Evidence, load: Load) -> dict[str, Any]:
         "windows": [_percentiles(window) for window in np.array_split(latencies, load.windows)],
         "lateness_ms": evidence.fed.lateness_ms,
         "silence_ms": _finite(longest_silence_ms(arrived[there]), 3),
+        "silences": silences(arrived[there]),
         "backlog_growth": _finite(backlog_growth(due, arrived[there]), 1),
         "latencies_us": (latencies // 1000).tolist(),
     }

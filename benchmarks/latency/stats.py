@@ -86,6 +86,13 @@ def growth_per_second(moments: npt.NDArray[Any], values: npt.NDArray[Any]) -> fl
     return float(np.polyfit((moments - moments[0]) / NANOSECONDS, values, 1)[0])
 
 
+def silences(times: Times, most: int = 200) -> list[tuple[int, int]]:
+    """Return the longest times between two outputs that follow each other: begin and end of each, in their order."""
+    ordered = np.sort(times)
+    longest = np.sort(np.argsort(np.diff(ordered))[-most:])
+    return [(int(ordered[at]), int(ordered[at + 1])) for at in longest]
+
+
 def longest_silence_ms(times: Times) -> float:
     """Return the longest time between two outputs that follow each other."""
     gaps = np.diff(np.sort(times))

@@ -113,6 +113,7 @@ def live_numbers(summary: Summary, rate: int) -> Raw:
         "sustainable_eps": summary.sustainable,
         "payload_bytes": summary.runs[0]["stages"][0]["payload_bytes"] if summary.runs else None,
         "partitions": summary.runs[0]["partitions"] if summary.runs else None,
+        "interval_seconds": max((run.get("interval_seconds", 0.0) for run in summary.runs), default=0.0) or None,
         "delivery": summary.delivery,
         "version": summary.version,
         "runs": len(summary.runs),

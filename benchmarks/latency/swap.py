@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import time
+from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +18,7 @@ from benchmarks.latency.stages import Load
 from benchmarks.latency.trial import Bench
 
 RATE = 1_000
+_AFTER_SECONDS = 1.0
 _HANDOVER_SECONDS = 20.0
 """From a boundary to the end of the older generation, at the most."""
 
@@ -35,12 +39,14 @@ def measure(bench: Bench, boundary_seconds: float = INTERVAL_SECONDS) -> dict[st
     finally:
         client.set_registered_model_alias(known["name"], known["alias"], str(known["version"]))
     stage: dict[str, Any] = result.stages[-1] if len(result.stages) > 1 else {}
+    handovers = _handovers(bench)
     return {
-        "swap_silence_ms": stage.get("silence_ms"),
+        "swap_silence_ms": silence_ms(stage.get("silences", ()), handovers),
+        "swap_run_silence_ms": stage.get("silence_ms"),
         "swap_duplicates": stage.get("duplicates"),
         "swap_lost": stage.get("missing"),
         "swap_latency_ms": stage.get("latency_ms"),
-        "swap_handovers": _handovers(bench),
+        "swap_handovers": handovers,
         "swap_problems": result.problems,
         "swap_latencies_us": stage.get("latencies_us"),
     }
@@ -53,9 +59,29 @@ def _registered_again(client: MlflowClient, known: dict[str, Any]) -> str:
     return str(made.version)
 
 
+def silence_ms(silences: Sequence[tuple[int, int]], handovers: Sequence[dict[str, Any]]) -> float | None:
+    """Return the longest silence while two generations run beside each other, and a second later.
+
+    The pause at the boundary before, which a swap waits for, is there without a swap, too; it is in the run's silence.
+
+    Args:
+        silences: begin and end of each, by the monotonic clock, in nanoseconds.
+        handovers: as the job reports them, by the wall clock.
+    """
+    ahead = time.time() - time.monotonic()
+    windows = [(one["at"] - one["seconds"] - ahead, one["at"] + _AFTER_SECONDS - ahead) for one in handovers]
+    found = [end - begin for begin, end in silences if any(b < end / 1e9 and begin / 1e9 < e for b, e in windows)]
+    return round(max(found) / 1e6, 3) if found else None
+
+
 def _handovers(bench: Bench) -> list[dict[str, Any]]:
     """Read from the job's log what it says of its handovers."""
     logs = sorted(Path(bench.folder).glob("penstock-live-1-*/own/penstock-live.log"))
     lines = logs[-1].read_text(errors="replace").splitlines() if logs else []
     said = [json.loads(line) for line in lines if line.startswith("{") and '"handed over"' in line]
-    return [{name: one[name] for name in ("before", "version", "seconds")} for one in said]
+    names = ("before", "version", "seconds")
+    return [{name: one[name] for name in names} | {"at": _seconds(one["timestamp"])} for one in said]
+
+
+def _seconds(timestamp: str) -> float:
+    return datetime.fromisoformat(timestamp.replace("Z", "+00:00")).timestamp()

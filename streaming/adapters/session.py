@@ -21,6 +21,9 @@ RUNTIME = {
     # A strict decoder makes long methods, and HotSpot never compiles one of over 8,000 bytes: whole-stage code of that
     # size ran at half the speed of the same expressions in smaller methods. See streaming/engines/stages.py.
     "spark.sql.codegen.hugeMethodLimit": "8000",
+    # Source as text is two thirds of a task's plan, which is packed and unpacked for each task of each batch. What is
+    # broadcast comes to an executor once.
+    "spark.sql.codegen.broadcastCleanedSourceThreshold": "1000",
     "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",  # the default has no zone, and overflows in 2262
     "spark.sql.streaming.stopTimeout": "30s",
     # Else the listing of every folder that was ever read is kept, fifteen for each version that is loaded.

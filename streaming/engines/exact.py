@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Protocol
@@ -103,7 +104,12 @@ class ExactEngine:
         total = self._checked(rows_in, outcomes)
         self._reached("written")
         watch.lap("write")
-        self._record(plan, outcomes)
+        with ThreadPoolExecutor(1) as beside:
+            recording = beside.submit(self._record, plan, outcomes)
+            # py4j's proxies refer to themselves; until they are collected, they keep the batch's plans in the JVM.
+            # Meanwhile the broker answers.
+            gc.collect()
+            recording.result()
         self._reached("recorded")
         watch.lap("record")
         phases = {**watch.phases, **{f"task_{name}": seconds for name, seconds in total.phases.items()}}
@@ -112,8 +118,6 @@ class ExactEngine:
             BatchReport(batch, plan.id, plan.version, ranges, rows_in, total, phases, seconds)
         )
         self._ports.breaker.batch_finished(total)
-        # py4j's proxies refer to themselves; until they are collected, they keep the batch's plans in the JVM.
-        gc.collect()
 
     def _added(self, partitions: list[int]) -> Mapping[int, int]:
         """A partition added to the topic starts at its first offset, and is given a mark there before it is read.

@@ -8,12 +8,12 @@ with the RDD that it executes; of that, only the partitions say where the rows a
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, cast
 
 import pyarrow as pa
-from pyspark import SparkContext, TaskContext
+from pyspark import TaskContext
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
@@ -23,7 +23,8 @@ from streaming.delivery.ledger import Plan
 from streaming.delivery.native import now
 from streaming.delivery.outcome import SCHEMA, Outcome
 from streaming.delivery.writer import write_partition
-from streaming.engines.stages import allow_large, cut
+from streaming.engines.query_run import QueryRun
+from streaming.engines.stages import allow_large, compiling, cut
 from streaming.engines.task import WriteTarget
 from streaming.scoring.pipeline import SparkPipeline
 from streaming.scoring.plan import nodes
@@ -32,11 +33,7 @@ from streaming.scoring.score import score
 _COLLECTOR = "org.apache.spark.sql.execution.CollectMetricsExec"
 _ORDER = "penstock.order"
 """The local property that tells a batch's tasks what to write; the closure is the plan's, and so the same for all."""
-_QUERY = "sql.streaming.queryId"
-"""The local property in which a streaming query's thread has its id."""
 _CODEGEN = "spark.sql.codegen.factoryMode"
-_FROM_SOURCE = "org.apache.spark.sql.execution.datasources.v2.DataSourceRDDPartition"
-_FEW_PARTITIONS = 16
 _FEW_ROWS = 4_000
 """Of so few rows, each task would take longer to generate a projection's code than to interpret it."""
 
@@ -53,12 +50,14 @@ class PreparedBatch:
         written = rows.mapInArrow(_writer(target), SCHEMA)
         self._made_for = pipeline, stamp
         # A plan of projections has one child for each node, so this is the way from the top to the leaf.
-        *planned, self._leaf = nodes(written._jdf.queryExecution().executedPlan())
+        with compiling(records.sparkSession, True):
+            *planned, self._leaf = nodes(written._jdf.queryExecution().executedPlan())
         self._nodes = cut(records.sparkSession, planned)
         self._counter = next(at for at, node in enumerate(self._nodes) if node.getClass().getName() == _COLLECTOR)
         self._kept: dict[int, _Kept] = {}
         # Looked up once: for each part of a class's name, py4j makes the JVM search all of its jars.
         self._copy = cast(Any, records.sparkSession._jvm).java.lang.System.arraycopy
+        self._run: QueryRun | None = None
 
     def serves(self, pipeline: SparkPipeline, stamp: Stamp) -> bool:
         """Whether this is the plan for a pipeline's batches under a stamp."""
@@ -66,22 +65,25 @@ class PreparedBatch:
 
     def run(self, records: DataFrame, plan: Plan, scored_at: str, watch: Stopwatch) -> tuple[int, dict[int, Outcome]]:
         """Write a batch as :func:`streaming.engines.task.run_batch` does."""
-        context = records.sparkSession.sparkContext
-        few = sum(part.end - part.start for part in plan.ranges.values()) <= _FEW_ROWS
+        if self._run is None or self._run.session is not records.sparkSession:
+            self._run = QueryRun(records.sparkSession)
         kept = self._over(records)
-        order = json.dumps({"plan": plan.to_dict(), "scored_at": scored_at, "partitions": kept.sources()})
-        own = {_ORDER: order, _CODEGEN: "NO_CODEGEN" if few else "FALLBACK"}
-        before = {name: context.getLocalProperty(name) for name in own}
-        _set(context, own)
-        try:
-            watch.lap("prepare")
-            found = kept.top.executeCollectPublic()
-            watch.lap("write")
-        finally:
-            _set(context, before)
-        outcomes = {int(row.getInt(0)): Outcome.from_json(row.getString(1)) for row in found}
+        named = frozenset(p for p, part in plan.ranges.items() if part.end > part.start)
+        sources = self._run.sources(kept.partitions, named)
+        few = sum(part.end - part.start for part in plan.ranges.values()) <= _FEW_ROWS
+        # They belong to the query's thread, which asks nothing else of tasks.
+        context = records.sparkSession.sparkContext
+        context.setLocalProperty(
+            _ORDER, json.dumps({"plan": plan.to_dict(), "scored_at": scored_at, "partitions": sources})
+        )
+        context.setLocalProperty(_CODEGEN, "NO_CODEGEN" if few else "FALLBACK")
+        watch.lap("prepare")
+        # A row prints as a list; each of its columns would be another call.
+        found = [json.loads(row.toString()) for row in kept.top.executeCollectPublic()]
+        watch.lap("write")
+        outcomes = {partition: Outcome.from_dict(outcome) for partition, outcome in found}
         rows_in = int(kept.counter.collectedMetrics().getLong(0)) if outcomes else 0
-        _report_read(records, rows_in)
+        self._run.report_read(rows_in)
         return rows_in, outcomes
 
     def _over(self, records: DataFrame) -> _Kept:
@@ -123,32 +125,11 @@ class _Kept:
     counter: Any
     partitions: Any
 
-    def sources(self) -> list[int]:
-        """Return each task's partition of the topic, if that is quickly asked for; else none."""
-        if not 0 < len(self.partitions) <= _FEW_PARTITIONS or self.partitions[0].getClass().getName() != _FROM_SOURCE:
-            return []
-        return [int(one.inputPartition().get().offsetRange().partition()) for one in self.partitions]
-
-
-def _set(context: SparkContext, properties: Mapping[str, str | None]) -> None:
-    for name, value in properties.items():
-        context.setLocalProperty(name, value)  # type: ignore[arg-type]  # None takes it away
-
 
 def _rows(records: DataFrame) -> Any:
     """Return Spark's own rows of the frame; a batch of a stream has them at hand."""
     plan = records._jdf.logicalPlan()
     return plan.rdd() if plan.getClass().getSimpleName() == "LogicalRDD" else records._jdf.queryExecution().toRdd()
-
-
-def _report_read(records: DataFrame, rows: int) -> None:
-    """Say how many rows there were where Spark looks for it: in the batch's own scan, which may never have run."""
-    session = records.sparkSession
-    own = session.sparkContext.getLocalProperty(_QUERY)
-    for query in session._jsparkSession.sharedState().activeStreamingQueries().values():
-        if str(query.id()) == own:
-            query.lastExecution().executedPlan().collectLeaves().head().longMetric("numOutputRows").set(rows)
-            return  # py4j learns of an iterator's end by an exception, which costs as much as all the rest of this
 
 
 def _writer(target: WriteTarget) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:

@@ -6,7 +6,8 @@ was started with :data:`FLAG`; and of a very large one its optimising compiler m
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from itertools import takewhile
 from typing import Any
 
@@ -15,6 +16,7 @@ from pyspark.sql import SparkSession
 FLAG = "-XX:-DontCompileHugeMethods"
 LIMIT = "spark.sql.codegen.hugeMethodLimit"
 """Above so many bytes of code in a method, Spark gives a stage up and makes code for each projection in each task."""
+_WHOLE = "spark.sql.codegen.wholeStage"
 _UNLIMITED = "65535"
 _STAGE = "WholeStageCodegenExec"
 _INPUT = "InputAdapter"
@@ -29,6 +31,17 @@ def allow_large(session: SparkSession) -> None:
     options = session.sparkContext.getConf().get(f"spark.{where}.extraJavaOptions", "")
     if FLAG in str(options).split():
         session.conf.set(LIMIT, _UNLIMITED)
+
+
+@contextmanager
+def compiling(session: SparkSession, wanted: bool) -> Iterator[None]:
+    """Let what is planned meanwhile have compiled stages, or none."""
+    before = str(session.conf.get(_WHOLE))
+    session.conf.set(_WHOLE, str(wanted).lower())
+    try:
+        yield
+    finally:
+        session.conf.set(_WHOLE, before)
 
 
 def cut(session: SparkSession, plan: Sequence[Any]) -> list[Any]:

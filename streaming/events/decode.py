@@ -92,7 +92,7 @@ class Decoder:
             [everything, self._parsable().alias(_PARSABLE)],
             [everything, F.when(F.col(_PARSABLE), _text()).alias(_TEXT)],
             [everything, *self._parsed()],
-            [*source, *(F.col(name) for name in (_PARSABLE, _STRICT, _JSON, _FIELDS)), *self._extracted()],
+            [*source, *(F.col(name) for name in (_PARSABLE, _STRICT, _JSON)), _fields(), *self._extracted()],
             # Columns by themselves, because they are used several times and would be computed as often.
             [everything, self._event_time().alias(c.EVENT_TIME)],
             [everything, self._verdict().alias(c.VERDICT)],
@@ -109,12 +109,8 @@ class Decoder:
         wrapped = _wrapped(F.col(_TEXT))
         listed = F.concat(F.lit("["), F.col(_TEXT), F.lit("]"))
         strict = F.try_parse_json(listed).isNotNull()
-        parsed = F.from_json(wrapped, self._schema(), options)
-        # All fields of a corrupt record, to find the column that is of the wrong type, which is slow. A map, because a
-        # variant's path has no way to write a name with quotes. Here, because Spark cannot compile ``from_json``, nor
-        # then what stands in the same projection. Whether Spark sees that it stands here twice has not been measured.
-        fields = F.when(parsed[_CORRUPT].isNotNull(), F.from_json(F.col(_TEXT), "MAP<STRING, VARIANT>"))
-        return [parsed.alias(_JSON), strict.alias(_STRICT), fields.alias(_FIELDS)]
+        # With as little as possible beside it: what stands with ``from_json``, Spark does not compile either.
+        return [F.from_json(wrapped, self._schema(), options).alias(_JSON), strict.alias(_STRICT)]
 
     def _schema(self) -> str:
         fields = {name: "VARIANT" for name in (self.envelope.id, self.envelope.key) if name}
@@ -211,6 +207,15 @@ class Decoder:
 
 def _text() -> Expr:
     return F.col(c.VALUE).cast("string")
+
+
+def _fields() -> Expr:
+    """All fields of a corrupt record, to find the column that is of the wrong type, which is slow.
+
+    A map, because a variant's path has no way to write a name with quotes.
+    """
+    fields = F.try_variant_get(F.try_parse_json(F.col(_TEXT)), "$", "map<string,variant>")
+    return F.when(_is_corrupt(), fields).alias(_FIELDS)
 
 
 def _wrapped(text: Expr) -> Expr:

@@ -146,20 +146,24 @@ class Bench:
         assert producer.flush(30) == 0
 
     def read(self, suffix: str) -> list[Any]:
-        """Every committed message of ``<topic><suffix>``, by partition and offset."""
+        """Every committed message of ``<topic><suffix>`` by now, by partition and offset."""
         topic = self.topic + suffix
         own = {"group.id": "reader", "isolation.level": "read_committed", "enable.partition.eof": "true"}
         consumer = Consumer({**self.kafka, **own, "enable.auto.commit": "false"})
         parts = consumer.list_topics(topic, timeout=10).topics[topic].partitions
-        consumer.assign([TopicPartition(topic, part, 0) for part in parts])
-        messages, ended = [], 0
-        while ended < len(parts):
-            message = consumer.poll(10)
+        places = {part: TopicPartition(topic, part, 0) for part in parts}
+        last = {part: consumer.get_watermark_offsets(place, timeout=10)[1] - 1 for part, place in places.items()}
+        consumer.assign(list(places.values()))
+        messages: list[Any] = []
+        ended: set[int] = set()
+        # A partition that grows faster than it is read has no end.
+        while len(ended) < len(parts):
+            message: Any = consumer.poll(10)
             assert message is not None
-            if message.error():
-                ended += 1
-            else:
+            if message.error() is None:
                 messages.append(message)
+            if message.error() or message.offset() >= last[message.partition()]:
+                ended.add(message.partition())
         consumer.close()
         return sorted(messages, key=lambda message: (message.partition(), message.offset()))
 

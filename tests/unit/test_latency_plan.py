@@ -37,11 +37,13 @@ def test_no_systems_have_an_order_too() -> None:
     assert rotated([], 3) == []
 
 
-def test_the_first_run_of_an_engine_that_pauses_has_its_boundaries_in_it() -> None:
-    live, effort = Idle("live", interval_seconds=5.0), Effort(seconds=12.0)
-    first, second = (plan(live, number, effort) for number in (1, 2))
-    assert first.loads[0].seconds == BOUNDARIES * 5.0
-    assert second.loads[0].seconds == 12.0
+def test_every_run_of_an_engine_that_pauses_has_its_boundaries_in_it() -> None:
+    live, effort = Idle("live", interval_seconds=5.0), Effort(seconds=12.0, runs=3)
+    plans = [plan(live, number, effort) for number in (1, 2, 3)]
+    assert sum(one.loads[0].seconds for one in plans) >= BOUNDARIES * 5.0
+    assert {one.loads[0].seconds for one in plans} == {20.0}
+    assert all(one.loads[1].seconds > 5.0 for one in plans)
+    assert plan(Idle("exact"), 1, effort).loads[0].seconds == 12.0
 
 
 def test_our_systems_are_measured_at_five_thousand_a_second_too_and_peers_are_not() -> None:

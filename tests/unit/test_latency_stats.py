@@ -21,6 +21,7 @@ from benchmarks.latency.stats import (
     join,
     longest_silence_ms,
     percentiles_ms,
+    silences,
     worked_off_rate,
 )
 
@@ -144,3 +145,9 @@ def test_the_search_ends_just_below_what_a_system_keeps_up_with(limit: int) -> N
     refused = min(rate for rate, kept in found if not kept)
     assert sustained <= limit < refused
     assert refused - sustained <= max(1_000, sustained) / 2**6 + 1
+
+
+def test_the_longest_silences_come_with_their_place_and_in_order() -> None:
+    times = np.array([9, 0, 1, 5, 6, 13], np.int64)
+    assert silences(times, most=2) == [(1, 5), (9, 13)]
+    assert silences(times[:1]) == []
