@@ -50,16 +50,19 @@ class Generation:
         return found
 
     def busy_seconds(self) -> float:
-        """Return for how long all of the query's tasks have been running, one for each partition."""
+        """Return how long ago all of the query's tasks were first seen running, one for each partition."""
+        if self._busy_since is None and self.is_running():
+            self._busy_since = time.monotonic()
+        return 0.0 if self._busy_since is None else time.monotonic() - self._busy_since
+
+    def is_running(self) -> bool:
+        """Whether all of the query's tasks are running, so not while it plans its next batch."""
         tracker = self.session.sparkContext.statusTracker()
         active = 0
         for job in tracker.getJobIdsForGroup(str(self.query.runId)):
             for stage in getattr(tracker.getJobInfo(job), "stageIds", ()):
                 active += getattr(tracker.getStageInfo(stage), "numActiveTasks", 0)
-        if active < len(self.starting):
-            return 0.0
-        self._busy_since = self._busy_since or time.monotonic()
-        return time.monotonic() - self._busy_since
+        return active >= len(self.starting)
 
     def prove(self) -> None:
         """Note that the version has finished a batch, so that it may be rolled back to."""

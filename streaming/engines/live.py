@@ -46,7 +46,9 @@ _STILL = 3
 _MENDED_AT_ONCE = 10_000
 """Offsets of a partition; what comes behind them is tried as a stream again."""
 _WARM_UP_SECONDS = 1.0
-"""A younger generation whose tasks have run for so long takes records as they come."""
+"""A generation whose tasks have run for so long takes records as they come."""
+_RESUMED_SECONDS = 10.0
+"""The longest that a swap waits for the older generation to go on after a boundary."""
 _CATCH_UP_SECONDS = 5.0
 """The longest that two generations run beside each other, once the younger one's tasks run; safety does not need it."""
 
@@ -118,6 +120,7 @@ class LiveEngine:
     def _hand_over(self, older: Generation) -> Generation:
         """Return the generation that goes on: the younger one, or the older one if the younger fails."""
         wanted = self._ports.current()
+        self._await_resumed(older)
         began, heads = time.monotonic(), self._ports.ends()
         with ExitStack() as trying:
             try:
@@ -141,6 +144,19 @@ class LiveEngine:
         self._reached("handed_over")
         self._ports.observer.handed_over(older.served.version, younger.served.version, time.monotonic() - began)
         return younger
+
+    def _await_resumed(self, generation: Generation) -> None:
+        """Let a generation get over its boundary: beside the start of another query it would be silent for longer."""
+        resumed: float | None = None
+        deadline = time.monotonic() + _RESUMED_SECONDS
+        while time.monotonic() < deadline and not self._stopping.is_set():
+            self._take(generation)
+            if not generation.is_running():
+                resumed = None
+            elif resumed is None:
+                resumed = time.monotonic()
+            elif time.monotonic() - resumed > _WARM_UP_SECONDS:
+                return
 
     def _run_both(self, older: Generation, younger: Generation, heads: Mapping[int, int]) -> list[Boundary] | None:
         """Wait until the younger one has answered what was there as it began, or has had time enough.
