@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping
 from contextlib import closing
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from streaming.delivery.plan import Target
 from streaming.errors import BrokerUnavailableError, ConfigurationError
 
 _TIMEOUT = 15.0
+_PAUSE = 0.05
 _FEW_BROKERS = 3
 _AWAY = ("_TRANSPORT", "_ALL_BROKERS_DOWN", "_TIMED_OUT", "_RESOLVE")
 _HEADROOM = 65_536
@@ -84,10 +86,12 @@ class KafkaAdmin:
         except KafkaException as problem:
             if problem.args[0].name() != "TOPIC_ALREADY_EXISTS":
                 raise ConfigurationError(f"cannot create topic {name!r}: {problem.args[0].str()}") from problem
-        for _ in range(100):  # the creation is known to the controller before it is to every broker
+        # The creation is known to the controller before it is to every broker.
+        for _ in range(round(_TIMEOUT / _PAUSE)):
             found = self.topic(name)
             if found is not None:
                 return found
+            time.sleep(_PAUSE)
         raise BrokerUnavailableError(f"topic {name!r} was created at {self._servers} but does not appear")
 
     def dead_letter_config(self, source: TopicInfo) -> dict[str, str]:

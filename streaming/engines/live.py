@@ -4,7 +4,7 @@ A model is fixed in a real-time query's plan, so another model is another query,
 here as in the exact engine: at each boundary of a generation, which is Spark's word that everything up to there is
 written and acknowledged, the marks move there. A generation begins at the marks, after a crash and at a swap alike:
 
-1. The younger one starts at the marks, right after a boundary, while the older one goes on.
+1. The younger one starts at the marks, once the older one is over a boundary and goes on.
 2. When the younger one has written what was on the topic as it began, the older one is stopped where it is.
 3. From then on the younger one's boundaries move the marks.
 
