@@ -18,6 +18,7 @@ from jobs.stopping import StopRequest, children_ignore_signals
 from jobs.topics import prepare_topics
 from streaming.adapters.hooks import hooks_from
 from streaming.adapters.kafka import KafkaAdmin, TopicSample
+from streaming.adapters.kafka_config import client_config
 from streaming.adapters.kafka_events import KafkaNews, read_model_events
 from streaming.adapters.kafka_lease import KafkaLease
 from streaming.adapters.kafka_ledger import KafkaLedger, LedgerTopics
@@ -134,7 +135,7 @@ class ScoringJob:
             return
         limits = Limits(settings.engine.transaction_max_bytes, settings.engine.transaction_timeout_ms)
         failpoints = Failpoints(settings.engine.failpoints)
-        target = WriteTarget(admin.brief_client(), writer, targets, limits, failpoints)
+        target = WriteTarget(client_config(settings.kafka), writer, targets, limits, failpoints)
 
         def first_offsets(added: list[int]) -> dict[int, int]:
             return admin.offsets(writer.topic, added, "earliest")

@@ -20,7 +20,6 @@ from streaming.errors import BrokerUnavailableError, ConfigurationError
 
 _TIMEOUT = 15.0
 _PAUSE = 0.05
-_FEW_BROKERS = 3
 _AWAY = ("_TRANSPORT", "_ALL_BROKERS_DOWN", "_TIMED_OUT", "_RESOLVE")
 _HEADROOM = 65_536
 """Bytes by which a dead letter may exceed its event: the error headers."""
@@ -48,14 +47,6 @@ class KafkaAdmin:
         self._servers = kafka["bootstrap.servers"]
         self._group = group
         self._admin = AdminClient({**self._config})
-
-    def brief_client(self) -> dict[str, str]:
-        """Return the configuration of clients that live for no longer than a task."""
-        brokers = len(self._call(lambda: self._admin.list_topics(timeout=_TIMEOUT)).brokers)
-        # By default the client lets ten milliseconds pass from one broker to the next, and it meets its first twice:
-        # by its bootstrap name, and by its own. Of a large cluster, a task does not need all brokers.
-        quick = {"enable.sparse.connections": "false"} if brokers <= _FEW_BROKERS else {}
-        return {**quick, **self._config}
 
     def topic(self, name: str) -> TopicInfo | None:
         """Describe a topic; ``None`` where there is no such topic."""
