@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from benchmarks.latency.stages import Load
-from benchmarks.latency.system import System
+from benchmarks.latency.system import System, interval_seconds
 
 BOUNDARIES = 11
 """The live engine pauses at each of its batches' boundaries; all its runs together have so many of them, or more."""
@@ -66,7 +66,7 @@ def plan(system: System, number: int, effort: Effort) -> Plan:
 
     No run of an engine that pauses is spared its pauses, at either rate.
     """
-    interval: float = getattr(system, "interval_seconds", 0.0)
+    interval = interval_seconds(system)
     boundaries = -(-BOUNDARIES // effort.runs)
     usual = Load(effort.rate, max(effort.seconds, boundaries * interval), effort.warm_up)
     fast = Load(FAST_RATE, max(min(effort.seconds, 4.0), 1.25 * interval), warm_up=max(4.0, effort.warm_up / 4))

@@ -12,7 +12,7 @@ import numpy as np
 from benchmarks.latency.plan import Plan
 from benchmarks.latency.stages import Evidence, Load, drained, followed, problems
 from benchmarks.latency.sustainable import find
-from benchmarks.latency.system import System
+from benchmarks.latency.system import System, interval_seconds
 from benchmarks.latency.tree import usage
 from benchmarks.latency.trial import PARTITIONS, Bench, Trial, trial
 from streaming.clock import isoformat
@@ -47,8 +47,10 @@ class Result:
 def run(bench: Bench, system: System, plan: Plan, number: int) -> Result:
     """Run one system once; what goes wrong is in the result."""
     began = isoformat(datetime.now(timezone.utc))
-    result = Result(system.name, system.version, system.delivery, bench.workload, number, began)
-    result.interval_seconds = getattr(system, "interval_seconds", 0.0)
+    result = Result(
+        system.name, system.version, system.delivery, bench.workload, number, began,
+        interval_seconds=interval_seconds(system),
+    )  # fmt: skip
     try:
         _measure(bench, system, plan, result)
     except (PenstockError, TimeoutError) as error:

@@ -95,5 +95,5 @@ def silences(times: Times, most: int = 200) -> list[tuple[int, int]]:
 
 def longest_silence_ms(times: Times) -> float:
     """Return the longest time between two outputs that follow each other."""
-    gaps = np.diff(np.sort(times))
-    return round(float(gaps.max()) / 1e6, 3) if len(gaps) else float("nan")
+    longest = silences(times, most=1)
+    return round((longest[0][1] - longest[0][0]) / 1e6, 3) if longest else float("nan")

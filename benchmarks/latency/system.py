@@ -53,3 +53,8 @@ class System(Protocol):
     def start(self, wiring: Wiring) -> ManagedProcess:
         """Start it in a process of its own and return at once; the harness waits for its first outputs."""
         ...
+
+
+def interval_seconds(system: System) -> float:
+    """Return the seconds between two pauses of a system that pauses by the clock and says so; 0 for others."""
+    return float(getattr(system, "interval_seconds", 0.0))

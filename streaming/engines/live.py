@@ -119,8 +119,9 @@ class LiveEngine:
 
     def _hand_over(self, older: Generation) -> Generation:
         """Return the generation that goes on: the younger one, or the older one if the younger fails."""
-        wanted = self._ports.current()
+        # First, as the slot may change meanwhile: what is refused must be what was started.
         self._await_resumed(older)
+        wanted = self._ports.current()
         began, heads = time.monotonic(), self._ports.ends()
         with ExitStack() as trying:
             try:

@@ -71,7 +71,7 @@ class PreparedBatch:
         named = frozenset(p for p, part in plan.ranges.items() if part.end > part.start)
         sources = self._run.sources(kept.partitions, named)
         few = sum(part.end - part.start for part in plan.ranges.values()) <= _FEW_ROWS
-        # They belong to the query's thread, which asks nothing else of tasks.
+        # They stay with the query's thread, whose only other tasks look for the rows that a pipeline throws on.
         context = records.sparkSession.sparkContext
         context.setLocalProperty(
             _ORDER, json.dumps({"plan": plan.to_dict(), "scored_at": scored_at, "partitions": sources})
