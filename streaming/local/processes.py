@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import secrets
 import socket
 import subprocess
 import sys
@@ -121,11 +123,21 @@ class Service:
 
 
 def free_port() -> int:
-    """Return a loopback port that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind((LOOPBACK, 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Return a loopback port that was free a moment ago, and that no outgoing connection is given meanwhile.
+
+    A port that the system chooses is one of those it also gives to outgoing connections, and the seconds until a
+    server listens are time enough for one of them to get it. So it is drawn from below their range (from 32768 on
+    Linux, from 49152 by RFC 6335), by the system's randomness: processes that seed theirs alike must not draw alike.
+
+    Raises:
+        SetupError: Every port of a hundred drawn is taken.
+    """
+    for _ in range(100):
+        port = 20_000 + secrets.randbelow(12_768)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind((LOOPBACK, port))
+            return port
+    raise SetupError(f"No free port between 20000 and 32767 on {LOOPBACK}: `ss -ltn` shows who listens there.")
 
 
 def require_free_port(port: int, what: str, option: str) -> None:

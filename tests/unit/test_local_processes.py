@@ -141,3 +141,9 @@ def test_a_taken_port_is_named_with_a_way_out() -> None:
 def test_free_ports_are_free() -> None:
     for _ in range(20):
         require_free_port(free_port(), "anything", "--port")
+
+
+def test_a_free_port_is_none_that_an_outgoing_connection_may_get() -> None:
+    ranges = Path("/proc/sys/net/ipv4/ip_local_port_range")
+    lowest, highest = map(int, ranges.read_text().split()) if ranges.exists() else (49_152, 65_535)
+    assert not [port for port in (free_port() for _ in range(200)) if lowest <= port <= highest]
