@@ -12,8 +12,8 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait
 
 from streaming.delivery.marks import Mark, Writer
 from streaming.delivery.plan import Limits, Target
+from streaming.delivery.producers import Identity, open_producer, patiently
 from streaming.delivery.progress import progress_record
-from streaming.delivery.writer import open_producer, patiently
 from streaming.errors import BrokerUnavailableError
 
 _TIMEOUT = 30.0
@@ -81,7 +81,7 @@ class MarkStore:
         Raises:
             KafkaException: the broker did not answer, or somebody took the id in between; nothing is changed.
         """
-        producer = open_producer(self.client, self.writer, self.limits, partition)
+        producer = open_producer(Identity.of(self.client, self.writer, self.limits, partition))
         with closing(mark_reader(self.client, self.writer.application)) as group:
             change = decide(read_marks(group, self.writer.topic, [partition], _TIMEOUT).get(partition))
             if change is None:

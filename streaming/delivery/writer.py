@@ -5,7 +5,7 @@ order is what makes it exactly once:
 
 1. Collect the scored rows; no transaction is open while the model works. More than ``max_bytes`` are written in several
    transactions, each with its own mark, which bounds the worker's memory.
-2. Start a fresh producer with the partition's transactional id. ``init_transactions`` gives it a new epoch: an earlier
+2. Take the partition's transactional id with a fresh producer. ``init_transactions`` gives it a new epoch: an earlier
    attempt that still lives is fenced, a transaction it left open is resolved. A producer is never used twice, because
    without KIP-890 in the client a delayed EndTxn could end a later transaction of the same producer.
 3. Read the mark, only now, as no earlier attempt can move it any more. It says what is written already.
@@ -20,7 +20,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 
@@ -28,9 +28,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 
-from streaming.delivery.marks import Mark, Standing, Writer, standing
+from streaming.delivery.marks import Mark, Standing, standing
 from streaming.delivery.outcome import Outcome, count_ages
-from streaming.delivery.plan import Limits, WritePlan
+from streaming.delivery.plan import WritePlan
+from streaming.delivery.producers import Identity, open_producer, patiently, spares
 from streaming.delivery.progress import progress_record
 from streaming.delivery.records import Record, records
 from streaming.delivery.worker import settle
@@ -38,11 +39,7 @@ from streaming.errors import InvariantError, PenstockError
 from streaming.offsets import OffsetRange
 
 _QUEUE_FULL_PAUSE = 0.05
-_READY_TIMEOUT = 10.0
 _CALL_TIMEOUT = 30.0
-_CALL_ATTEMPTS = 5
-_RECONNECT = {"reconnect.backoff.ms": "5", "reconnect.backoff.max.ms": "500"}
-"""A fresh client may connect again only after half of the first, even where nothing had failed."""
 _NOW = 0
 """As a record's timestamp: the client's clock."""
 FENCED = (KafkaError._FENCED, KafkaError.PRODUCER_FENCED, KafkaError.INVALID_PRODUCER_EPOCH)
@@ -107,9 +104,13 @@ class _Task:
         opening = self._opening or self._open(partition)
         self.outcome += _Transaction(self._plan, partition, self._chunk, end).run(opening)
         self._opening, self._chunk, self._size = None, [], 0
+        spares().replace(self._identity(partition), opening)
 
     def _open(self, partition: int) -> Future[Producer]:
-        return self._opener.submit(open_producer, self._plan.client, self._plan.writer, self._plan.limits, partition)
+        return self._opener.submit(open_producer, self._identity(partition))
+
+    def _identity(self, partition: int) -> Identity:
+        return Identity.of(self._plan.client, self._plan.writer, self._plan.limits, partition)
 
 
 def _only_partition(batch: pa.RecordBatch, known: int | None) -> int:
@@ -258,18 +259,6 @@ def _say(event: str, plan: WritePlan, partition: int, detail: str) -> None:
     sys.stderr.flush()
 
 
-def open_producer(client: Mapping[str, str], writer: Writer, limits: Limits, partition: int) -> Producer:
-    """Return a fresh producer that has taken the partition's transactional id and fenced whoever had it."""
-    name = f"{writer.application}.{writer.topic}.{partition}"
-    producer = Producer({**_RECONNECT, **client, **limits.client(), "transactional.id": name})
-    # The coordinator is looked up on a 500 ms timer while no broker is connected, so there must be a connection first.
-    # One answer does not leave one: with the brokers' names it closes the connection that it came by. Two do.
-    for _ in range(2):
-        producer.list_topics(writer.topic, timeout=_READY_TIMEOUT)
-    patiently(lambda: producer.init_transactions(_CALL_TIMEOUT))
-    return producer
-
-
 _readers: dict[str, Consumer] = {}
 
 
@@ -281,16 +270,3 @@ def _mark_reader(plan: WritePlan) -> Consumer:
         own = {"group.id": group, "enable.auto.commit": "false", "isolation.level": "read_committed"}
         _readers[group] = Consumer({**plan.client, **own})
     return _readers[group]
-
-
-def patiently(call: Callable[[], object]) -> None:
-    """Repeat a transactional call while it says that repeating is safe; the client resumes where it was."""
-    for _ in range(_CALL_ATTEMPTS - 1):
-        try:
-            call()
-        except KafkaException as problem:
-            if not problem.args[0].retriable():
-                raise
-        else:
-            return
-    call()

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from confluent_kafka import KafkaException, Producer
 
 from schemas.prediction import SOURCE_OFFSET
 from streaming.adapters.kafka import KafkaAdmin
@@ -19,6 +20,7 @@ from streaming.delivery.envelope import Stamp
 from streaming.delivery.marks import Mark, Writer
 from streaming.delivery.outcome import Outcome
 from streaming.delivery.plan import Limits, Targets, WritePlan
+from streaming.delivery.producers import Identity, open_producer, spares
 from streaming.delivery.writer import write_partition
 from streaming.failpoints import HIT, WRITER, Failpoints
 from streaming.models.ref import ModelVersion
@@ -144,3 +146,24 @@ def test_a_task_of_an_older_driver_writes_nothing_once_a_younger_one_has(site: S
     site.order = replace(old, ranges={0: OffsetRange(0, 2 * ROWS)})
     assert site.attempt("1.1").error == "FencedError"
     assert site.offsets() == list(range(ROWS))
+
+
+def test_a_producer_in_reserve_takes_the_id_when_it_is_used_and_not_before(site: Site) -> None:
+    site.attempt("1.1")
+    order = site.order
+    identity = Identity.of(order.client, order.writer, order.limits, 0)
+    reserve = spares().take(identity)
+    assert reserve is not None
+
+    other = open_producer(identity)
+    write_to(other, order.targets.progress.topic)
+    reserve.init_transactions(10.0)
+    with pytest.raises(KafkaException, match=r"fenced|newer"):
+        write_to(other, order.targets.progress.topic)
+
+
+def write_to(producer: Producer, topic: str) -> None:
+    producer.begin_transaction()
+    producer.produce(topic, b"", b"key")
+    producer.flush(10.0)
+    producer.commit_transaction(10.0)

@@ -1,0 +1,110 @@
+"""Transactional producers for the writer's tasks: always fresh, and where it can be, connected before they are needed.
+
+Opening a producer is for the most part connecting. So a worker process that has written a partition connects the next
+producer for it at once, while the driver goes from one batch to the next. Such a spare has no part in the protocol:
+only ``init_transactions``, called by the task that uses it, takes the transactional id and fences who had it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import TimeoutError as NotInTime
+from dataclasses import dataclass, field
+from functools import cache
+
+from confluent_kafka import KafkaException, Producer
+
+from streaming.delivery.marks import Writer
+from streaming.delivery.plan import Limits
+
+_READY_TIMEOUT = 10.0
+_CALL_TIMEOUT = 30.0
+_CALL_ATTEMPTS = 5
+_RECONNECT = {"reconnect.backoff.ms": "5", "reconnect.backoff.max.ms": "500"}
+"""A fresh client may connect again only after half of the first, even where nothing had failed."""
+_MOST_SPARES = 8
+"""Each is a few threads and two connections; where a worker writes more partitions, the others' connect when needed."""
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Who writes one partition, and how its producers are configured; ``settings`` may hold secrets."""
+
+    application: str
+    topic: str
+    partition: int
+    settings: tuple[tuple[str, str], ...] = field(repr=False)
+
+    @classmethod
+    def of(cls, client: Mapping[str, str], writer: Writer, limits: Limits, partition: int) -> Identity:
+        """Return who writes ``partition`` for ``writer``; ``client`` is librdkafka's configuration."""
+        settings = {**_RECONNECT, **client, **limits.client()}
+        return cls(writer.application, writer.topic, partition, tuple(sorted(settings.items())))
+
+    def connect(self) -> Producer:
+        """Return a connected producer that has not taken the transactional id yet."""
+        name = f"{self.application}.{self.topic}.{self.partition}"
+        producer = Producer({**dict(self.settings), "transactional.id": name})
+        # The coordinator is looked up on a 500 ms timer while no broker is connected, so there must be a connection
+        # first. One answer does not leave one: with the brokers' names it closes the connection it came by. Two do.
+        for _ in range(2):
+            producer.list_topics(self.topic, timeout=_READY_TIMEOUT)
+        return producer
+
+
+def open_producer(identity: Identity) -> Producer:
+    """Return a fresh producer that has taken the partition's transactional id and fenced whoever had it."""
+    producer = spares().take(identity) or identity.connect()
+    patiently(lambda: producer.init_transactions(_CALL_TIMEOUT))
+    return producer
+
+
+class Spares:
+    """The connected producers of one process, for partitions of the topic that it wrote last."""
+
+    def __init__(self, most: int = _MOST_SPARES) -> None:
+        self._most = most
+        self._background = ThreadPoolExecutor(1, "spare-producers")
+        self._ready: dict[Identity, Future[Producer]] = {}
+
+    def take(self, identity: Identity) -> Producer | None:
+        """Return the spare of a partition, which is nobody else's from now on; ``None`` if there is none of use."""
+        found = self._ready.pop(identity, None)
+        try:
+            return found.result(_READY_TIMEOUT) if found else None
+        except (KafkaException, NotInTime):
+            return None
+
+    def replace(self, identity: Identity, used: Future[Producer]) -> None:
+        """Connect a spare for a partition in the background, and close the producer that was used there."""
+        if any((other.application, other.topic) != (identity.application, identity.topic) for other in self._ready):
+            self._ready.clear()
+        if len(self._ready) < self._most:
+            self._ready[identity] = self._background.submit(_connect_and_close, identity, used)
+
+
+def _connect_and_close(identity: Identity, used: Future[Producer]) -> Producer:
+    """Closing a producer waits for its threads: that is done here, where nobody waits, by letting go of it last."""
+    spare = identity.connect()
+    del used
+    return spare
+
+
+@cache
+def spares() -> Spares:
+    """Return this process's own; made at the first call, as workers are forked."""
+    return Spares()
+
+
+def patiently(call: Callable[[], object]) -> None:
+    """Repeat a transactional call while it says that repeating is safe; the client resumes where it was."""
+    for _ in range(_CALL_ATTEMPTS - 1):
+        try:
+            call()
+        except KafkaException as problem:
+            if not problem.args[0].retriable():
+                raise
+        else:
+            return
+    call()
