@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlparse
 
 from pyspark.sql import SparkSession
@@ -125,10 +125,13 @@ def write_plainly(session: SparkSession, location: str) -> None:
     """Let Spark write a checkpoint on this machine's disks with fewer processes, unless the user has said how.
 
     Without its native library Hadoop starts a process for each permission that it sets and each link that it looks for:
-    ten for a file by Spark's default manager, two by the other. Both rename a finished file into place.
+    ten for a file by Spark's default manager, two by the other, of which one is for the checksum in a file of its own.
+    Both rename a finished file into place. Checksums that are there are still checked.
     """
     if _is_local(location) and session.conf.get(_MANAGER, None) is None:
         session.conf.set(_MANAGER, _PLAIN)
+        path = cast(Any, session._jvm).org.apache.hadoop.fs.Path(location)
+        path.getFileSystem(session._jsc.hadoopConfiguration()).setWriteChecksum(False)
 
 
 def _is_local(location: str) -> bool:
