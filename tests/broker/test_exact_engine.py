@@ -19,6 +19,7 @@ from pyspark.sql import functions as F
 
 from streaming.adapters.kafka import KafkaAdmin
 from streaming.delivery.marks import Mark
+from streaming.engines import query_run
 from streaming.engines.report import BatchReport
 from streaming.engines.task import pipeline_of
 from streaming.errors import PenstockError
@@ -54,6 +55,21 @@ def test_batches_of_one_partition_and_of_several_read_what_they_were_planned_for
     tasks = [sum(part.end > part.start for part in report.ranges.values()) for report in bench.seen.reports]
     assert (set(tasks[:4]), set(tasks[4:])) == ({1}, {2}), "as many as partitions that had records"
     assert read == [report.rows_in for report in bench.seen.reports]
+
+
+def test_tasks_that_are_told_each_others_partition_write_nothing_and_a_restart_puts_it_right(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for partition in (0, 1):
+        bench.send((event(2 * i + partition) for i in range(10)), partition)
+    truth = query_run._sources
+    with monkeypatch.context() as patch:
+        patch.setattr(query_run, "_sources", lambda partitions: truth(partitions)[::-1])
+        with pytest.raises(StreamingQueryException, match="holds the partitions 0, 1"):
+            bench.run()
+    assert bench.predictions() == []
+    bench.run()
+    assert sorted(int(p["event_id"][1:]) for p in bench.predictions()) == list(range(20))
 
 
 def test_a_restart_scores_only_what_is_new(bench: Bench) -> None:
