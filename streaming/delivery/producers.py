@@ -21,8 +21,9 @@ from streaming.delivery.plan import Limits
 _READY_TIMEOUT = 10.0
 _CALL_TIMEOUT = 30.0
 _CALL_ATTEMPTS = 5
-_RECONNECT = {"reconnect.backoff.ms": "5", "reconnect.backoff.max.ms": "500"}
-"""A fresh client may connect again only after half of the first, even where nothing had failed."""
+_BACKOFF = {"reconnect.backoff.ms": "5", "reconnect.backoff.max.ms": "500", "retry.backoff.ms": "5"}
+"""A fresh client may connect again only after half of the first, even where nothing had failed. And in one transaction
+of twenty the coordinator has not quite ended the one before; by default, that is asked for again after 100 ms."""
 _MOST_SPARES = 8
 """Each is a few threads and two connections; where a worker writes more partitions, the others' connect when needed."""
 
@@ -39,7 +40,7 @@ class Identity:
     @classmethod
     def of(cls, client: Mapping[str, str], writer: Writer, limits: Limits, partition: int) -> Identity:
         """Return who writes ``partition`` for ``writer``; ``client`` is librdkafka's configuration."""
-        settings = {**_RECONNECT, **client, **limits.client()}
+        settings = {**_BACKOFF, **client, **limits.client()}
         return cls(writer.application, writer.topic, partition, tuple(sorted(settings.items())))
 
     def connect(self) -> Producer:

@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 from urllib.parse import urlparse
 
 from pyspark.sql import SparkSession
@@ -18,7 +18,11 @@ from streaming.offsets import OffsetRange
 Offsets = dict[int, int]
 _FIRST = "sources/0/0"
 _MANAGER = "spark.sql.streaming.checkpointFileManagerClass"
-_PLAIN = "org.apache.spark.sql.execution.streaming.checkpointing.FileSystemBasedCheckpointFileManager"
+_PLAIN = {
+    _MANAGER: "org.apache.spark.sql.execution.streaming.checkpointing.FileSystemBasedCheckpointFileManager",
+    "fs.file.impl": "org.apache.hadoop.fs.RawLocalFileSystem",
+    "fs.file.impl.disable.cache": "true",  # in which the process has had the other for long
+}
 
 
 @dataclass(frozen=True)
@@ -125,13 +129,12 @@ def write_plainly(session: SparkSession, location: str) -> None:
     """Let Spark write a checkpoint on this machine's disks with fewer processes, unless the user has said how.
 
     Without its native library Hadoop starts a process for each permission that it sets and each link that it looks for:
-    ten for a file by Spark's default manager, two by the other, of which one is for the checksum in a file of its own.
-    Both rename a finished file into place. Checksums that are there are still checked.
+    ten for a file by Spark's default manager, two by the other, one of them for a checksum in a file of its own, and
+    none if the other manager has Hadoop's plain file system. All of them rename a finished file into place.
     """
     if _is_local(location) and session.conf.get(_MANAGER, None) is None:
-        session.conf.set(_MANAGER, _PLAIN)
-        path = cast(Any, session._jvm).org.apache.hadoop.fs.Path(location)
-        path.getFileSystem(session._jsc.hadoopConfiguration()).setWriteChecksum(False)
+        for key, value in _PLAIN.items():
+            session.conf.set(key, value)
 
 
 def _is_local(location: str) -> bool:

@@ -78,10 +78,11 @@ class PreparedBatch:
         )
         context.setLocalProperty(_CODEGEN, "NO_CODEGEN" if few else "FALLBACK")
         watch.lap("prepare")
-        # A row prints as a list; each of its columns would be another call.
-        found = [json.loads(row.toString()) for row in kept.top.executeCollectPublic()]
+        # Not collected: for that, Spark serialises the whole RDD only to see whether it can be. One more row than there
+        # are, so that every task is asked for its rows to their end.
+        found = kept.top.executeTake(len(kept.partitions) + 1)
+        outcomes = {row.getInt(0): Outcome.from_json(str(row.getUTF8String(1))) for row in found}
         watch.lap("write")
-        outcomes = {partition: Outcome.from_dict(outcome) for partition, outcome in found}
         rows_in = int(kept.counter.collectedMetrics().getLong(0)) if outcomes else 0
         self._run.report_read(rows_in)
         return rows_in, outcomes

@@ -14,6 +14,8 @@ _QUERY = "sql.streaming.queryId"
 """The local property in which a streaming query's thread has its id."""
 _FROM_SOURCE = "org.apache.spark.sql.execution.datasources.v2.DataSourceRDDPartition"
 _FEW = 16
+_AT_ONCE = "spark.sql.limit.initialNumPartitions"
+"""Of so many partitions Spark takes rows in its first job; of one by default."""
 
 
 class QueryRun:
@@ -21,6 +23,7 @@ class QueryRun:
 
     def __init__(self, session: SparkSession) -> None:
         self.session = session
+        session.conf.set(_AT_ONCE, str(2**31 - 1))
         self._sources: dict[frozenset[int], list[int]] = {}
         self._is_first = True
 
