@@ -10,8 +10,7 @@ from pathlib import Path
 HEAP_MB = 1024
 _EVERY = "1s"
 
-_USED = re.compile(r"garbage-first heap .* used (\d+)K")
-_METASPACE = re.compile(r"Metaspace +used (\d+)K")
+_USED = re.compile(r"(PSYoungGen|ParOldGen|Metaspace): \d+K\(\d+K\)->(\d+)K")
 _FULL = re.compile(r"\[(\d+)ms\].*Pause Full")
 
 
@@ -33,17 +32,19 @@ def spark_conf(log: Path) -> dict[str, str]:
 
     Compiled code grows for hours, a method at a time, up to a bound of its own (``ReservedCodeCacheSize``): native
     memory tracking showed that nothing else outside the heap does. So only the quick compiler is used, which needs no
-    profiles, and a method is compiled after a few calls, not after hundreds: then the warm-up sees nearly all of it.
+    profiles, and a method is compiled at its third call, not after hundreds: what a swap needs is called once a minute,
+    and then the warm-up sees nearly all of it. For the same reason code for a reflective call is made at the first one.
     """
     options = [
         f"-Xms{HEAP_MB}m",
         "-XX:+AlwaysPreTouch",
-        "-XX:+UseG1GC",
+        "-XX:HeapMaximumCompactionInterval=1",  # else garbage stays where moving what lives is not worth it
         "-XX:TieredStopAtLevel=1",
-        "-XX:CompileThresholdScaling=0.05",
-        "-XX:ReservedCodeCacheSize=240m",
+        "-XX:CompileThresholdScaling=0.01",
+        "-XX:ReservedCodeCacheSize=400m",
         "-XX:SoftRefLRUPolicyMSPerMB=100",
-        f"-Xlog:gc,gc+heap=debug:file={log}:timemillis:filecount=0",
+        "-Dsun.reflect.noInflation=true",
+        f"-Xlog:gc,gc+heap=info,gc+metaspace=info:file={log}:timemillis:filecount=0",
     ]
     return {
         "spark.driver.memory": f"{HEAP_MB}m",
@@ -55,11 +56,9 @@ def spark_conf(log: Path) -> dict[str, str]:
 
 def collections(log: Path) -> Iterator[Collected]:
     """Yield each full collection in the log: what is in use stands last before the line that ends a collection."""
-    heap = metaspace = 0
+    used: dict[str, int] = {}
     for line in log.read_text(errors="replace").splitlines():
         if found := _USED.search(line):
-            heap = int(found[1]) * 1024
-        elif found := _METASPACE.search(line):
-            metaspace = int(found[1]) * 1024
+            used[found[1]] = int(found[2]) * 1024
         elif found := _FULL.search(line):
-            yield Collected(int(found[1]) / 1000, heap, metaspace)
+            yield Collected(int(found[1]) / 1000, used["PSYoungGen"] + used["ParOldGen"], used["Metaspace"])

@@ -79,7 +79,7 @@ class Spares:
 
     def replace(self, identity: Identity, used: Future[Producer]) -> None:
         """Connect a spare for a partition in the background, and close the producer that was used there."""
-        if any((other.application, other.topic) != (identity.application, identity.topic) for other in self._ready):
+        if any((one.application, one.topic) != (identity.application, identity.topic) for one in tuple(self._ready)):
             self._ready.clear()
         if len(self._ready) < self._most:
             self._ready[identity] = self._background.submit(_connect_and_close, identity, used)

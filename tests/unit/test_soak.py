@@ -91,26 +91,18 @@ def test_the_minutes_needed_are_those_in_which_the_bound_gets_there() -> None:
 
 
 LOG = """\
-[1000ms] GC(7) Heap before GC invocations=7 (full 2):
-[1000ms] GC(7)  garbage-first heap   total 1048576K, used 900000K [0x0, 0x1)
-[1000ms] GC(7)  Metaspace       used 5000K, committed 5184K, reserved 1114112K
-[1010ms] GC(7) Heap after GC invocations=8 (full 2):
-[1010ms] GC(7)  garbage-first heap   total 1048576K, used 90000K [0x0, 0x1)
-[1010ms] GC(7)  Metaspace       used 5000K, committed 5184K, reserved 1114112K
-[1010ms] GC(7) Pause Young (Normal) (G1 Evacuation Pause) 878M->87M(1024M) 10.1ms
-[6000ms] GC(8) Heap before GC invocations=8 (full 2):
-[6000ms] GC(8)  garbage-first heap   total 1048576K, used 400000K [0x0, 0x1)
-[6000ms] GC(8)  Metaspace       used 5000K, committed 5184K, reserved 1114112K
-[6100ms] GC(8) Heap after GC invocations=9 (full 3):
-[6100ms] GC(8)  garbage-first heap   total 1048576K, used 70000K [0x0, 0x1)
-[6100ms] GC(8)   region size 1024K, 0 young (0K), 0 survivors (0K)
-[6100ms] GC(8)  Metaspace       used 4000K, committed 5184K, reserved 1114112K
-[6100ms] GC(8)   class space    used 500K, committed 600K, reserved 1048576K
-[6100ms] GC(8) Pause Full (G1 Periodic Collection) 390M->68M(1024M) 100.0ms
+[1000ms] GC(7) PSYoungGen: 7018K(7168K)->2K(7168K) Eden: 7018K(7168K)->0K(7168K) From: 0K(0K)->2K(7168K)
+[1000ms] GC(7) ParOldGen: 8961K(44032K)->90000K(44032K)
+[1000ms] GC(7) Metaspace: 5000K(5184K)->5000K(5184K) NonClass: 4500K(4600K)->4500K(4600K) Class: 500K(584K)->500K(584K)
+[1000ms] GC(7) Pause Young (Allocation Failure) 15M->15M(57M) 5.582ms
+[6100ms] GC(8) PSYoungGen: 9866K(14336K)->28K(14336K) Eden: 3465K(7168K)->28K(7168K) From: 6400K(7168K)->0K(7168K)
+[6100ms] GC(8) ParOldGen: 400000K(600000K)->70000K(600000K)
+[6100ms] GC(8) Metaspace: 5000K(5184K)->4000K(5184K) NonClass: 4500K(4600K)->3500K(4600K) Class: 500K(584K)->500K(584K)
+[6100ms] GC(8) Pause Full (System.gc()) 400M->68M(600M) 100.0ms
 """
 
 
 def test_only_full_collections_count_and_only_what_they_left(tmp_path: Path) -> None:
     log = tmp_path / "gc.log"
     log.write_text(LOG)
-    assert list(collections(log)) == [Collected(6.1, 70_000 * 1024, 4_000 * 1024)]
+    assert list(collections(log)) == [Collected(6.1, 70_028 * 1024, 4_000 * 1024)]
