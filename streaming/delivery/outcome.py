@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -74,11 +72,7 @@ class Outcome:
     @classmethod
     def from_json(cls, text: str) -> Outcome:
         """Read an outcome back."""
-        return cls.from_dict(json.loads(text))
-
-    @classmethod
-    def from_dict(cls, fields: Mapping[str, Any]) -> Outcome:
-        """Take what :meth:`from_json` has read."""
+        fields = json.loads(text)
         return cls(**{**fields, "segments": {plan: (start, end) for plan, (start, end) in fields["segments"].items()}})
 
 

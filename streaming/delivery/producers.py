@@ -19,7 +19,8 @@ from streaming.delivery.marks import Writer
 from streaming.delivery.plan import Limits
 
 _READY_TIMEOUT = 10.0
-_CALL_TIMEOUT = 30.0
+CALL_TIMEOUT = 30.0
+"""Seconds for each call of a transaction."""
 _CALL_ATTEMPTS = 5
 _BACKOFF = {"reconnect.backoff.ms": "5", "reconnect.backoff.max.ms": "500", "retry.backoff.ms": "5"}
 """A fresh client may connect again only after half of the first, even where nothing had failed. And in one transaction
@@ -57,7 +58,7 @@ class Identity:
 def open_producer(identity: Identity) -> Producer:
     """Return a fresh producer that has taken the partition's transactional id and fenced whoever had it."""
     producer = spares().take(identity) or identity.connect()
-    patiently(lambda: producer.init_transactions(_CALL_TIMEOUT))
+    patiently(lambda: producer.init_transactions(CALL_TIMEOUT))
     return producer
 
 
@@ -78,18 +79,16 @@ class Spares:
             return None
 
     def replace(self, identity: Identity, used: Future[Producer]) -> None:
-        """Connect a spare for a partition in the background, and close the producer that was used there."""
+        """Connect a spare for a partition in the background, if there is room, and close the used producer there."""
         if any((one.application, one.topic) != (identity.application, identity.topic) for one in tuple(self._ready)):
             self._ready.clear()
         if len(self._ready) < self._most:
-            self._ready[identity] = self._background.submit(_connect_and_close, identity, used)
+            self._ready[identity] = self._background.submit(_connect, identity, used)
 
 
-def _connect_and_close(identity: Identity, used: Future[Producer]) -> Producer:
-    """Closing a producer waits for its threads: that is done here, where nobody waits, by letting go of it last."""
-    spare = identity.connect()
-    del used
-    return spare
+def _connect(identity: Identity, _: Future[Producer]) -> Producer:
+    """Connect a spare. Closing the used producer waits for its threads; the thread of this call lets go of it last."""
+    return identity.connect()
 
 
 @cache

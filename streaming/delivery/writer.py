@@ -31,7 +31,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, Topi
 from streaming.delivery.marks import Mark, Standing, standing
 from streaming.delivery.outcome import Outcome, count_ages
 from streaming.delivery.plan import WritePlan
-from streaming.delivery.producers import Identity, open_producer, patiently, spares
+from streaming.delivery.producers import CALL_TIMEOUT, Identity, open_producer, patiently, spares
 from streaming.delivery.progress import progress_record
 from streaming.delivery.records import Record, records
 from streaming.delivery.worker import settle
@@ -39,7 +39,6 @@ from streaming.errors import InvariantError, PenstockError
 from streaming.offsets import OffsetRange
 
 _QUEUE_FULL_PAUSE = 0.05
-_CALL_TIMEOUT = 30.0
 _NOW = 0
 """As a record's timestamp: the client's clock."""
 FENCED = (KafkaError._FENCED, KafkaError.PRODUCER_FENCED, KafkaError.INVALID_PRODUCER_EPOCH)
@@ -180,9 +179,9 @@ class _Transaction:
         self._lap("produce")
         position = TopicPartition(plan.writer.topic, self._partition, done.offset, done.metadata)
         group = self._consumer.consumer_group_metadata()
-        patiently(lambda: producer.send_offsets_to_transaction([position], group, _CALL_TIMEOUT))
+        patiently(lambda: producer.send_offsets_to_transaction([position], group, CALL_TIMEOUT))
         self._reached("offsets_sent")
-        patiently(lambda: producer.commit_transaction(_CALL_TIMEOUT))
+        patiently(lambda: producer.commit_transaction(CALL_TIMEOUT))
         self._reached("committed")
         self._lap("commit")
         ages = count_ages(self._chunk, mark.offset, time.time() * 1000)
@@ -211,7 +210,7 @@ class _Transaction:
         """Abort where asked to, so that no reader waits for the time-out, and say whether we are fenced."""
         if error.txn_requires_abort():
             with suppress(KafkaException):
-                producer.abort_transaction(_CALL_TIMEOUT)
+                producer.abort_transaction(CALL_TIMEOUT)
         fenced = error.code() in FENCED
         if fenced:
             _say("transaction fenced", self._plan, self._partition, error.str())
@@ -227,7 +226,7 @@ class _Transaction:
 
     def _read_mark(self) -> Mark | None:
         wanted = TopicPartition(self._plan.writer.topic, self._partition)
-        found = self._consumer.committed([wanted], timeout=_CALL_TIMEOUT)[0]
+        found = self._consumer.committed([wanted], timeout=CALL_TIMEOUT)[0]
         self._lap("mark")
         if found.error is not None:
             raise KafkaException(found.error)

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import contextlib
 import secrets
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from streaming.errors import SetupError
 
 LEASH = Path(__file__).with_name("leash.py")
 LOOPBACK = "127.0.0.1"
+_DRAWN = range(20_000, 32_768)
+"""Ports below those that a system gives to outgoing connections: from 32768 on Linux, from 49152 by RFC 6335."""
 
 
 class ManagedProcess:
@@ -126,18 +128,20 @@ def free_port() -> int:
     """Return a loopback port that was free a moment ago, and that no outgoing connection is given meanwhile.
 
     A port that the system chooses is one of those it also gives to outgoing connections, and the seconds until a
-    server listens are time enough for one of them to get it. So it is drawn from below their range (from 32768 on
-    Linux, from 49152 by RFC 6335), by the system's randomness: processes that seed theirs alike must not draw alike.
+    server listens are time enough for one of them to get it. So it is drawn from below their range, by the system's
+    randomness: processes that seed theirs alike must not draw alike.
 
     Raises:
         SetupError: Every port of a hundred drawn is taken.
     """
     for _ in range(100):
-        port = 20_000 + secrets.randbelow(12_768)
-        with socket.socket() as probe, contextlib.suppress(OSError):
+        port = secrets.choice(_DRAWN)
+        with socket.socket() as probe, suppress(OSError):
             probe.bind((LOOPBACK, port))
             return port
-    raise SetupError(f"No free port between 20000 and 32767 on {LOOPBACK}: `ss -ltn` shows who listens there.")
+    raise SetupError(
+        f"No free port between {_DRAWN[0]} and {_DRAWN[-1]} on {LOOPBACK}: `ss -ltn` shows who listens there."
+    )
 
 
 def require_free_port(port: int, what: str, option: str) -> None:
