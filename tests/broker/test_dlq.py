@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 from base64 import b64decode
 from collections import Counter
@@ -250,13 +251,15 @@ def test_an_event_that_went_round_too_often_is_left(desk: Desk) -> None:
 def test_a_replay_that_is_killed_in_the_middle_is_finished_by_the_next_and_doubles_nothing(desk: Desk) -> None:
     numbers = [str(number).encode() for number in range(30_000)]
     desk.reject((number, number, ()) for number in numbers)
+    # A record in a request and a request at a time: so slow that the kill comes in the middle on any machine.
+    slow = ["--set", "kafka.batch.num.messages=1", "--set", "kafka.max.in.flight.requests.per.connection=1"]
     running = subprocess.Popen(
-        command("dlq", "replay", "--send", "-c", "penstock.yaml"), cwd=desk.home, env=environment()
+        command("dlq", "replay", "--send", "-c", "penstock.yaml", *slow), cwd=desk.home, env=environment()
     )
     admin = KafkaAdmin({"bootstrap.servers": desk.servers}, "any")
     eventually(lambda: admin.offsets(desk.topic, [1], "latest")[1] > 3_000, every=0.01)
     running.kill()
-    running.wait(10)
+    assert running.wait(10) == -signal.SIGKILL
     counted = desk.json("replay", "--send")
     results = {row["result"]: row["events"] for row in counted["by_reason"]}
     assert results["sent_before"] > 0
