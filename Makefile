@@ -51,9 +51,9 @@ bench-drift: setup  ## Simulate drift detection beside other rules, then measure
 	$(VENV)/python -m benchmarks.drift
 	$(VENV)/python -m benchmarks.drift.cost
 
-bench: setup  ## Measure our engines, Spark's micro-batch and the peers in one run (BENCH="--seconds 60" for more)
+bench: setup  ## Measure our engines, Spark's micro-batch and the peers in 15 minutes (BENCH="--runs 3" for more)
 	-$(VENV)/python -m benchmarks.peers.install $(UV_VERSION)
-	$(VENV)/python -m benchmarks.latency all $(BENCH)
+	$(VENV)/python -m benchmarks.latency all --runs 1 --boundaries 3 $(BENCH)
 
 bench-live: setup  ## Only our engines and Spark's micro-batch: latency at 1,000 and 5,000 events/s, and a swap
 	$(VENV)/python -m benchmarks.latency live $(BENCH)

@@ -1,6 +1,7 @@
 """Latency and throughput of Penstock's engines, of Spark's own micro-batch and of peers, by one harness.
 
-``make bench`` runs all of it, ``make bench-live`` and ``make bench-peers`` the parts. Runs are kept in build/bench/raw;
+``make bench`` runs all of it, each system once and cut into windows, in under a quarter of an hour; ``make bench-live``
+and ``make bench-peers`` run the parts, the former starting each system three times. Runs are kept in build/bench/raw;
 build/bench has live.json, peers.json and the page, index.html.
 """
 
@@ -26,7 +27,7 @@ from benchmarks.latency.machine import describe
 from benchmarks.latency.model import train_apart
 from benchmarks.latency.page import Measured, write_page
 from benchmarks.latency.penstock_systems import INTERVAL_SECONDS
-from benchmarks.latency.plan import WARM_UP, Effort, peer_plan, plan, rotated
+from benchmarks.latency.plan import BOUNDARIES, WARM_UP, Effort, peer_plan, plan, rotated
 from benchmarks.latency.run import Result, run
 from benchmarks.latency.summary import Summary, live_numbers, peer_numbers, summarise
 from benchmarks.latency.system import System
@@ -99,17 +100,19 @@ def main(
     sustainable: bool = False,
     interval: float = INTERVAL_SECONDS,
     warm_up: float = WARM_UP,
+    boundaries: int = BOUNDARIES,
 ) -> None:
     """Measure, and write what came of it.
 
     SYSTEMS is a list of names with commas, ``swap`` among them, for measuring these alone. SUSTAINABLE looks for the
     highest rate that each system keeps up with, too, which takes some minutes for each. INTERVAL are the seconds
-    between two boundaries of the live engine, WARM_UP those at the common rate before a run counts.
+    between two boundaries of the live engine, WARM_UP those at the common rate before a run counts. BOUNDARIES is how
+    many of them the live engine's runs have together.
     """
     console = Console()
     only = [name for name in systems.split(",") if name]
     (out / "raw").mkdir(parents=True, exist_ok=True)
-    effort = Effort(rate, seconds, backlog, burst, runs, peer_runs, sustainable, warm_up)
+    effort = Effort(rate, seconds, backlog, burst, runs, peer_runs, sustainable, warm_up, boundaries)
     session = Session(part, effort, only, out, console, interval)
     if part is not Part.PAGE:
         measure(session, workload)

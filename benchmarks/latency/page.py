@@ -25,9 +25,9 @@ A system runs alone, on fresh topics, and is started anew for each run; the orde
 warms it up, and each load's first seconds are left out besides. At the end it gets a burst of events as fast as they
 can be sent; throughput counts from the first of them sent to the last output.
 
-Percentiles are of windows: our engines and Spark's micro-batch have one in each run, a peer that runs once has three.
-Shown is the median of the windows with the lowest and the highest. A run does not count if an event has no output, if a
-prediction is not Spark's, or if the feeder was late.
+Percentiles are of windows, at least three for each system: a run is one window where there are three runs, and is cut
+into three where it is the only one. Shown is the median of the windows with the lowest and the highest. A run does not
+count if an event has no output, if a prediction is not Spark's, or if the feeder was late.
 
 The system, the broker, the feeder and the reader share the machine's cores.
 """

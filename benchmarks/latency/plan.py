@@ -9,7 +9,7 @@ from benchmarks.latency.stages import Load
 from benchmarks.latency.system import System, interval_seconds
 
 BOUNDARIES = 11
-"""The live engine pauses at each of its batches' boundaries; all its runs together have so many of them, or more."""
+"""The live engine pauses at each of its batches' boundaries; all its runs together have so many, or more."""
 FAST_RATE = 5_000
 WARM_UP = 10.0
 """Seconds at the common rate that do not count: on two cores, a JVM needs as long to compile what a load runs."""
@@ -45,10 +45,12 @@ class Effort:
         seconds: Of each load; at 5,000 events/s it is at most four. An engine's that pauses are longer.
         backlog: Events that are there when a system starts.
         burst: Events that come all at once, for the throughput.
-        runs: Of our engines and Spark's micro-batch; the system is started anew for each.
-        peer_runs: Of the peers, whose load is cut into as many windows as it takes to have :data:`VALUES`.
+        runs: Of our engines and Spark's micro-batch; the system is started anew for each. If they are fewer than
+            :data:`VALUES`, a load is longer, and cut into as many windows as it takes.
+        peer_runs: Of the peers, whose load is cut without being longer.
         search: Whether each system's first run ends with the search for its highest sustainable rate.
         warm_up: Seconds at the common rate that do not count.
+        boundaries: Of the live engine's batches, in all its runs together.
     """
 
     rate: int = 1_000
@@ -59,6 +61,7 @@ class Effort:
     peer_runs: int = 1
     search: bool = False
     warm_up: float = WARM_UP
+    boundaries: int = BOUNDARIES
 
 
 def plan(system: System, number: int, effort: Effort) -> Plan:
@@ -67,9 +70,11 @@ def plan(system: System, number: int, effort: Effort) -> Plan:
     No run of an engine that pauses is spared its pauses, at either rate.
     """
     interval = interval_seconds(system)
-    boundaries = -(-BOUNDARIES // effort.runs)
-    usual = Load(effort.rate, max(effort.seconds, boundaries * interval), effort.warm_up)
-    fast = Load(FAST_RATE, max(min(effort.seconds, 4.0), 1.25 * interval), warm_up=max(4.0, effort.warm_up / 4))
+    boundaries, windows = -(-effort.boundaries // effort.runs), -(-VALUES // effort.runs)
+    usual_seconds = max(effort.seconds * windows, boundaries * interval)
+    fast_seconds = max(min(effort.seconds, 4.0) * windows, 1.25 * interval)
+    usual = Load(effort.rate, usual_seconds, effort.warm_up, windows)
+    fast = Load(FAST_RATE, fast_seconds, max(4.0, effort.warm_up / 4), windows)
     loads = (usual, *([fast] if effort.rate != FAST_RATE else []))
     return Plan(effort.backlog, loads, effort.burst, effort.search and number == 1)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.latency.plan import BOUNDARIES, FAST_RATE, SLOW, VALUES, Effort, peer_plan, plan, rotated
+from benchmarks.latency.plan import BOUNDARIES, FAST_RATE, SLOW, VALUES, Effort, Plan, peer_plan, plan, rotated
 from benchmarks.latency.system import System, Wiring
 from streaming.local.processes import ManagedProcess
 
@@ -51,10 +52,21 @@ def test_our_systems_are_measured_at_five_thousand_a_second_too_and_peers_are_no
     assert [load.rate for load in peer_plan(Idle("a"), 1, Effort()).loads] == [1_000]
 
 
+def test_fewer_boundaries_may_be_asked_for() -> None:
+    (load, _) = plan(Idle("live", interval_seconds=30.0), 1, Effort(runs=1, boundaries=3)).loads
+    assert load.seconds == 90.0
+
+
+@pytest.mark.parametrize("make", [plan, peer_plan], ids=["ours", "a peer"])
 @pytest.mark.parametrize("runs", [1, 2, 3, 5])
-def test_every_percentile_of_a_peer_has_three_values_however_few_its_runs(runs: int) -> None:
-    windows = [peer_plan(Idle("a"), number, Effort(peer_runs=runs)).loads[0].windows for number in range(runs)]
-    assert sum(windows) >= VALUES
+def test_every_percentile_has_three_values_however_few_the_runs(make: Callable[..., Plan], runs: int) -> None:
+    plans = [make(Idle("a"), number, Effort(runs=runs, peer_runs=runs)) for number in range(runs)]
+    for loads in zip(*(one.loads for one in plans), strict=True):
+        assert sum(load.windows for load in loads) >= VALUES
+
+
+def test_a_window_of_a_run_that_is_the_only_one_is_as_long_as_a_run() -> None:
+    assert [load.seconds for load in plan(Idle("a"), 1, Effort(seconds=8.0, runs=1)).loads] == [24.0, 12.0]
 
 
 def test_a_slow_system_gets_what_it_can_manage() -> None:
