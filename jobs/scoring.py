@@ -28,7 +28,7 @@ from streaming.delivery.marks import Mark, Writer
 from streaming.delivery.outcome import AGE_BOUNDS
 from streaming.delivery.plan import Limits, Targets
 from streaming.engines.breaker import Bounds, Breaker
-from streaming.engines.checkpoint import Checkpoint, reader_for, write_plainly
+from streaming.engines.checkpoint import Checkpoint, reader_for
 from streaming.engines.exact import ExactEngine, ExactPorts, Tolerance
 from streaming.engines.failures import Restarts
 from streaming.engines.supervisor import Supervisor
@@ -50,8 +50,6 @@ from streaming.operations.webhook import WebhookReceiver
 from streaming.settings import Settings
 
 HOME = Path(".penstock")
-_QUICK_FILES = {"spark.hadoop.fs.file.impl": "org.apache.hadoop.fs.RawLocalFileSystem"}
-"""No file of checksums beside each file of the checkpoint, for whose permissions Hadoop would start another process."""
 
 
 @dataclass(frozen=True)
@@ -126,7 +124,6 @@ class ScoringJob:
         settings, admin = shared.settings, shared.admin
         live = settings.engine.kind == "live"
         location = absolute(live_checkpoints(settings) if live else settings.checkpoint)
-        write_plainly(self.spark, location)
         checkpoint = Checkpoint(location, writer.topic, reader_for(self.spark, location))
         footing = Footing(settings, admin, self.spark, writer, targets, ledger, checkpoint, shared.observer)
         if live:
@@ -187,8 +184,7 @@ def _spark(shared: _Shared, submitted: bool, partitions: int) -> SparkSession:
     settings = shared.settings
     master = local_master(settings, partitions)
     connector = () if submitted else tuple(Path(jar) for jar in jars(HOME).connector_jars())
-    conf = {**_QUICK_FILES, **settings.spark.conf}
-    plan = SessionPlan(settings.application, submitted, master, conf, connector)
+    plan = SessionPlan(settings.application, submitted, master, settings.spark.conf, connector)
     with children_ignore_signals():
         spark = start_session(plan)
     shared.stack.callback(spark.stop)

@@ -24,7 +24,7 @@ from streaming.delivery.ledger import Ledger
 from streaming.delivery.marks import Writer
 from streaming.delivery.plan import Limits, Targets
 from streaming.engines.batches import for_each_batch
-from streaming.engines.checkpoint import Checkpoint, set_aside
+from streaming.engines.checkpoint import Checkpoint, set_aside, written_plainly
 from streaming.engines.source import read_stream
 from streaming.engines.stages import compiling
 from streaming.engines.start import Found, Move, Start, decide_start
@@ -70,7 +70,7 @@ def query_starter(on: Footing) -> StartQuery:
         every = f"{settings.engine.trigger_ms} milliseconds"
         writing = writing.option("checkpointLocation", on.checkpoint.location).trigger(processingTime=every)
         # Its session is a copy of ours as it is now. Code for reading Kafka would be made anew for each batch.
-        with compiling(on.spark, False):
+        with compiling(on.spark, False), written_plainly(on.spark, on.checkpoint.location):
             return writing.start()
 
     return start_query

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -125,16 +126,26 @@ def remove(location: str) -> None:
         shutil.rmtree(urlparse(location).path, ignore_errors=True)
 
 
-def write_plainly(session: SparkSession, location: str) -> None:
-    """Let Spark write a checkpoint on this machine's disks with fewer processes, unless the user has said how.
+@contextmanager
+def written_plainly(session: SparkSession, location: str) -> Iterator[None]:
+    """Let queries started meanwhile write a checkpoint on this machine's disks with fewer processes.
 
     Without its native library Hadoop starts a process for each permission that it sets and each link that it looks for:
     ten for a file by Spark's default manager, two by the other, one of them for a checksum in a file of its own, and
     none if the other manager has Hadoop's plain file system. All of them rename a finished file into place.
+
+    Nothing changes if the user has said which manager to take. Only the query's copy of the session's settings keeps
+    ours: whatever else looks for a place on local disks (copying to a store, S3's upload buffers) takes the plain file
+    system for the other one, and fails.
     """
-    if _is_local(location) and session.conf.get(_MANAGER, None) is None:
-        for key, value in _PLAIN.items():
-            session.conf.set(key, value)
+    plain = _PLAIN if _is_local(location) and session.conf.get(_MANAGER, None) is None else {}
+    for key, value in plain.items():
+        session.conf.set(key, value)
+    try:
+        yield
+    finally:
+        for key in plain:
+            session.conf.unset(key)
 
 
 def _is_local(location: str) -> bool:

@@ -21,6 +21,7 @@ from streaming.delivery.envelope import Stamp, envelop
 from streaming.delivery.native import native_records, now
 from streaming.delivery.outcome import Outcome
 from streaming.delivery.plan import Targets
+from streaming.engines.checkpoint import written_plainly
 from streaming.engines.source import read_real_time
 from streaming.engines.stages import allow_large
 from streaming.models.ref import ModelVersion
@@ -101,8 +102,9 @@ def start_query(
     writing: DataStreamWriter = frame.writeStream.queryName(name).format("kafka").options(**sink_options(route.options))
     every = f"{route.checkpoint_seconds * 1000:.0f} milliseconds"
     writing = writing.option("checkpointLocation", checkpoint).outputMode("update")
-    started: StreamingQuery = writing.trigger(realTime=every).start()  # type: ignore[call-overload]  # not in its stubs
-    return started
+    writing = writing.trigger(realTime=every)  # type: ignore[call-overload]  # not in its stubs
+    with written_plainly(session, checkpoint):
+        return writing.start()
 
 
 def sink_options(options: Mapping[str, str]) -> dict[str, str]:

@@ -41,6 +41,7 @@ class Scene:
     load: Load
     outputs: Outputs
     events: Subscriber
+    staged: Path
 
     def versions(self) -> set[int]:
         return {version_of(record) for record in self.outputs.predictions.read()}
@@ -65,10 +66,11 @@ def scene(
     topic = make_topic("features", partitions=PARTITIONS, retention_ms=-1)
     team = Team(tracking_server, models["up"], tmp_path)
     assert team.publish() == 1
-    job = Job(broker, topic, team, tmp_path / "job", {"model": {"poll_seconds": poll_seconds}})
+    model = {"poll_seconds": poll_seconds, "staging_uri": (tmp_path / "staged").as_uri()}
+    job = Job(broker, topic, team, tmp_path / "job", {"model": model})
     job.start()
     outputs, events = Outputs(broker, topic, PARTITIONS), Subscriber(broker, f"{topic}.models", 1)
-    yield Scene(team, job, Load(broker, topic), outputs, events)
+    yield Scene(team, job, Load(broker, topic), outputs, events, tmp_path / "staged")
     outputs.close()
     events.close()
     job.close()
@@ -105,6 +107,7 @@ def test_a_swap_under_load_loses_doubles_and_mixes_nothing(scene: Scene, models:
         scene.outputs.wait_for(scene.outputs.count() + scene.load.per_second)
     scene.team.client.delete_webhook(hook.webhook_id)
     assert_exact(scene, better)
+    assert {1, better} <= {int(staged.name.split("-")[0]) for staged in scene.staged.glob("*/*-*")}
     told = scene.model_events()
     assert [(e["type"], e["from_version"], e["to_version"], e["reason"]) for e in told] == [
         ("swap", None, 1, None),

@@ -21,7 +21,7 @@ from streaming.clock import system_clock
 from streaming.delivery.marks import Mark, Writer
 from streaming.delivery.outcome import AGE_BOUNDS
 from streaming.engines.breaker import Bounds, Breaker
-from streaming.engines.checkpoint import Checkpoint, local_reader, write_plainly
+from streaming.engines.checkpoint import Checkpoint, local_reader, written_plainly
 from streaming.engines.exact import ExactEngine, ExactPorts, Tolerance
 from streaming.engines.report import BatchReport
 from streaming.engines.source import read_stream
@@ -95,12 +95,10 @@ class Bench:
         with self.wired() as (footing, engine):
             offsets = settle(footing)
             frame = read_stream(self.spark, spark_options(self.kafka), self.topic, offsets, self.rows_per_batch)
-            query = (
-                frame.writeStream.foreachBatch(engine)
-                .option("checkpointLocation", footing.checkpoint.location)
-                .trigger(availableNow=True)
-                .start()
-            )
+            location = footing.checkpoint.location
+            writing = frame.writeStream.foreachBatch(engine).option("checkpointLocation", location)
+            with written_plainly(self.spark, location):
+                query = writing.trigger(availableNow=True).start()
             query.awaitTermination()
             self.rows_read = [int(progress.numInputRows) for progress in query.recentProgress]
 
@@ -113,7 +111,6 @@ class Bench:
         ledger = KafkaLedger(self.kafka, books, self.application, self.topic, system_clock)
         writer = Writer(self.application, self.topic, topics.source.id, ledger.open())
         checkpoint = Checkpoint(str(self.home / "checkpoint"), self.topic, local_reader)
-        write_plainly(self.spark, checkpoint.location)
         seen = JobObserver(self.metrics, Health(self.slot, system_clock))
         footing = Footing(settings, admin, self.spark, writer, topics.targets, ledger, checkpoint, seen)
         target = WriteTarget(client_config(self.kafka), writer, topics.targets, footing.limits)
