@@ -7,7 +7,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 p
 	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null && { echo "$$p"; exit; }; done; echo python3)
 SEEDS ?= 20
 FIRST ?= 1
-MINUTES ?= 20
+MINUTES ?= 40
 RATE ?= 200
 BENCH ?=
 UV_VERSION := 0.13.8
@@ -53,7 +53,7 @@ bench-drift: setup  ## Simulate drift detection beside other rules, then measure
 
 bench: setup  ## Measure our engines, Spark's micro-batch and the peers in 15 minutes (BENCH="--runs 3" for more)
 	-$(VENV)/python -m benchmarks.peers.install $(UV_VERSION)
-	$(VENV)/python -m benchmarks.latency all --runs 1 --boundaries 3 $(BENCH)
+	$(VENV)/python -m benchmarks.latency all --runs 1 --boundaries 2 --burst 50000 $(BENCH)
 
 bench-live: setup  ## Only our engines and Spark's micro-batch: latency at 1,000 and 5,000 events/s, and a swap
 	$(VENV)/python -m benchmarks.latency live $(BENCH)
@@ -62,7 +62,7 @@ bench-peers: setup  ## Install the peers (Quix Streams, Flink, Bytewax; once, 1 
 	$(VENV)/python -m benchmarks.peers.install $(UV_VERSION)
 	$(VENV)/python -m benchmarks.latency peers $(BENCH)
 
-soak: setup  ## See whether a long-running job grows, swapping every minute (MINUTES=20 RATE=200)
+soak: setup  ## See whether a long-running job grows, swapping every minute (MINUTES=40 RATE=200)
 	@$(VENV)/python -m benchmarks.soak --minutes $(MINUTES) --rate $(RATE)
 
 bundle: setup  ## Write dist/penstock-app.zip for spark-submit --py-files

@@ -1,6 +1,6 @@
 """Whether a job that runs for long grows: the real job under a steady load, the model swapped every minute.
 
-``make soak MINUTES=20`` runs it: its own broker and MLflow, ``penstock score`` in its own process. It samples memory,
+``make soak MINUTES=40`` runs it: its own broker and MLflow, ``penstock score`` in its own process. It samples memory,
 threads, handles and files, reads everything back at the end, and writes build/soak/summary.json and a plot per series.
 Exit code 0 only if every event came out exactly once and every series is flat.
 """
@@ -107,7 +107,7 @@ class Soak:
             time.sleep(0.2)
 
 
-def main(minutes: float = 20.0, rate: int = 200, warm_up: float = 5.0) -> None:
+def main(minutes: float = 40.0, rate: int = 200, warm_up: float = 5.0) -> None:
     """Run, and report on what came after ``warm_up`` minutes."""
     console = Console()
     configure_logging(LogSettings(level="error"))

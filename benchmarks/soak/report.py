@@ -56,9 +56,9 @@ class Run:
 
     def points(self, name: str) -> Points:
         """Return one series, by the seconds since the first sample."""
-        if name in ("heap", "metaspace"):
+        if (collected := name.removesuffix("_mean")) in ("heap", "metaspace"):
             during = [c for c in self.collections if self.began <= c.time <= self.samples[-1]["time"]]
-            return [c.time - self.began for c in during], [float(getattr(c, name)) for c in during]
+            return [c.time - self.began for c in during], [float(getattr(c, collected)) for c in during]
         return [sample["time"] - self.began for sample in self.samples], [sample[name] for sample in self.samples]
 
     def trends(self) -> dict[str, Trend]:
