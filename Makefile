@@ -51,7 +51,7 @@ bench-drift: setup  ## Simulate drift detection beside other rules, then measure
 	$(VENV)/python -m benchmarks.drift
 	$(VENV)/python -m benchmarks.drift.cost
 
-bench: setup  ## Measure our engines, Spark's micro-batch and the peers in 15 minutes (BENCH="--runs 3" for more)
+bench: setup  ## Measure our engines, Spark's micro-batch and the peers in some 15 minutes (BENCH="--runs 3" for more)
 	-$(VENV)/python -m benchmarks.peers.install $(UV_VERSION)
 	$(VENV)/python -m benchmarks.latency all --runs 1 --boundaries 2 --burst 50000 $(BENCH)
 

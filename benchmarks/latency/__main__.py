@@ -1,6 +1,6 @@
 """Latency and throughput of Penstock's engines, of Spark's own micro-batch and of peers, by one harness.
 
-``make bench`` runs all of it, each system once and cut into windows, in under a quarter of an hour; ``make bench-live``
+``make bench`` runs all of it, each system once and cut into windows, in about a quarter of an hour; ``make bench-live``
 and ``make bench-peers`` run the parts, the former starting each system three times. Runs are kept in build/bench/raw;
 build/bench has live.json, peers.json and the page, index.html.
 """

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from urllib.parse import urlparse
 
 from pyspark.sql import SparkSession
 
+from streaming.engines.session_settings import settings_meanwhile
 from streaming.errors import DataError
 from streaming.offsets import OffsetRange
 
@@ -126,8 +127,7 @@ def remove(location: str) -> None:
         shutil.rmtree(urlparse(location).path, ignore_errors=True)
 
 
-@contextmanager
-def written_plainly(session: SparkSession, location: str) -> Iterator[None]:
+def written_plainly(session: SparkSession, location: str) -> AbstractContextManager[None]:
     """Let queries started meanwhile write a checkpoint on this machine's disks with fewer processes.
 
     Without its native library Hadoop starts a process for each permission that it sets and each link that it looks for:
@@ -139,13 +139,7 @@ def written_plainly(session: SparkSession, location: str) -> Iterator[None]:
     system for the other one, and fails.
     """
     plain = _PLAIN if _is_local(location) and session.conf.get(_MANAGER, None) is None else {}
-    for key, value in plain.items():
-        session.conf.set(key, value)
-    try:
-        yield
-    finally:
-        for key in plain:
-            session.conf.unset(key)
+    return settings_meanwhile(session, plain)
 
 
 def _is_local(location: str) -> bool:

@@ -6,12 +6,14 @@ was started with :data:`FLAG`; and of a very large one its optimising compiler m
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from itertools import takewhile
 from typing import Any
 
 from pyspark.sql import SparkSession
+
+from streaming.engines.session_settings import settings_meanwhile
 
 FLAG = "-XX:-DontCompileHugeMethods"
 LIMIT = "spark.sql.codegen.hugeMethodLimit"
@@ -33,15 +35,9 @@ def allow_large(session: SparkSession) -> None:
         session.conf.set(LIMIT, _UNLIMITED)
 
 
-@contextmanager
-def compiling(session: SparkSession, wanted: bool) -> Iterator[None]:
+def compiling(session: SparkSession, wanted: bool) -> AbstractContextManager[None]:
     """Let what is planned meanwhile have compiled stages, or none."""
-    before = str(session.conf.get(_WHOLE))
-    session.conf.set(_WHOLE, str(wanted).lower())
-    try:
-        yield
-    finally:
-        session.conf.set(_WHOLE, before)
+    return settings_meanwhile(session, {_WHOLE: str(wanted).lower()})
 
 
 def cut(session: SparkSession, plan: Sequence[Any]) -> list[Any]:

@@ -48,6 +48,16 @@ def test_a_users_own_manager_is_kept(spark: SparkSession, manager: str, tmp_path
     assert spark.conf.get(MANAGER) == manager
 
 
+def test_a_users_own_file_system_is_there_again_afterwards(spark: SparkSession, tmp_path: Path) -> None:
+    spark.conf.set("fs.file.impl", "org.apache.hadoop.fs.LocalFileSystem")
+    try:
+        with written_plainly(spark, tmp_path.as_uri()):
+            assert spark.conf.get("fs.file.impl") == "org.apache.hadoop.fs.RawLocalFileSystem"
+        assert spark.conf.get("fs.file.impl") == "org.apache.hadoop.fs.LocalFileSystem"
+    finally:
+        spark.conf.unset("fs.file.impl")
+
+
 def test_the_session_itself_stages_and_writes_as_before(spark: SparkSession, tmp_path: Path) -> None:
     checkpoint_files(spark, tmp_path)
     (tmp_path / "part").write_text("rows")
