@@ -73,7 +73,9 @@ _SENTENCE = {
     Reason.TOMBSTONE: "the record has no value",
     Reason.OVERSIZE: "the value is longer than input.max_value_bytes",
     Reason.INVALID_UTF8: "the value is not UTF-8",
-    Reason.MALFORMED_JSON: "the value is not strict JSON (RFC 8259, no duplicate keys, nothing after the value)",
+    Reason.MALFORMED_JSON: (
+        "the value is not strict JSON (RFC 8259, no duplicate keys, nothing after the value, at most 100 levels)"
+    ),
     Reason.NOT_AN_OBJECT: "the value is JSON but not an object",
     Reason.MISSING_FIELD: "a required field is absent or null",
     Reason.WRONG_TYPE: "a field has another JSON type than the model's signature says",

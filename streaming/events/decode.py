@@ -1,7 +1,7 @@
 """A record's bytes to typed columns and a verdict, in the JVM, for every engine.
 
 Spark's ``from_json`` alone is no judge: it takes trailing garbage, duplicate keys, an object for a string and 1e400.
-Three looks at the same text make it strict:
+Three looks at the same text make it strict, if it is not too deep to be looked at:
 
 1. ``from_json`` of ``{"r": <text>}`` gives the typed columns, and strings as VARIANT so that their JSON type is known.
 2. ``try_parse_json`` of ``[<text>]`` refuses duplicate keys. What follows a complete value must now be legal both
@@ -27,6 +27,7 @@ from pyspark.sql import functions as F
 from schemas.dead_letter import Reason
 from streaming.events import columns as c
 from streaming.events.guards import Guard
+from streaming.events.nesting import is_shallow
 from streaming.events.rules import (
     SQL_TYPES,
     Poison,
@@ -90,7 +91,7 @@ class Decoder:
         return (
             [*(F.col(name.removeprefix(c.PREFIX)).alias(name) for name in c.SOURCE)],
             [everything, self._parsable().alias(_PARSABLE)],
-            [everything, F.when(F.col(_PARSABLE), _text()).alias(_TEXT)],
+            [everything, F.when(F.col(_PARSABLE) & is_shallow(_text()), _text()).alias(_TEXT)],
             [everything, *self._parsed()],
             [*source, *(F.col(name) for name in (_PARSABLE, _STRICT, _JSON)), _fields(), *self._extracted()],
             # Columns by themselves, because they are used several times and would be computed as often.

@@ -239,10 +239,14 @@ WHOLE: dict[str, bytes | None] = {
     "null before a wrong type": with_fields('"gust":null,"weight":null,"number":"x"'),
     "three wrong types": with_fields('"gust":"x","seats":1.5,"night":0'),
     "a wrong type and a missing column": f'{{{HEAD},"carrier":"UA","gust":"x"}}'.encode(),
+    "a thousand objects side by side": with_fields(f'"a":[{",".join(["{}"] * 1_000)}]'),
+    "a thousand brackets in a string": with_fields(f'"dest":"{"[{" * 500}"'),
+    "a thousand brackets after an escaped quote": with_fields(f'"dest":"\\\\\\"{"[" * 1_000}"'),
+    "a thousand brackets after a string": with_fields(f'"dest":"\\\\",{"[" * 1_000}'),
     "a megabyte": with_fields(f'"dest":"{"x" * 1_000_000}"'),
 }
 
-DEPTHS = (2, 100, 998, 999, 1_000, 100_000)
+DEPTHS = (2, 99, 100, 101, 999, 1_000, 100_000)
 
 TIMES = (
     "2013-01-01T05:15:00Z",

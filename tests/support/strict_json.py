@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-MAX_DEPTH = 999
+MAX_DEPTH = 100
 """Levels of objects and arrays, the event itself included."""
 MAX_DIGITS = 1_000
 """Digits of a number, a leading zero and the exponent left out."""
@@ -44,35 +41,24 @@ def strict_json(text: str) -> Any:
         NotJsonError: what RFC 8259 does not allow, a name twice in an object, half of a surrogate pair, or more than
             the limits above.
     """
-    if _depth(text) > MAX_DEPTH:
+    if depth(text) > MAX_DEPTH:
         raise NotJsonError("too deep")
     try:
-        with _deep_recursion():
-            found = json.loads(
-                text, object_pairs_hook=_object, parse_constant=_constant, parse_int=_number, parse_float=_number
-            )
+        found = json.loads(
+            text, object_pairs_hook=_object, parse_constant=_constant, parse_int=_number, parse_float=_number
+        )
         _check_strings(found)
     except ValueError as problem:
         raise NotJsonError(str(problem)) from problem
     return found
 
 
-@contextmanager
-def _deep_recursion() -> Iterator[None]:
-    """Python's parser calls itself for each level, and its own limit is near ours."""
-    usual = sys.getrecursionlimit()
-    sys.setrecursionlimit(usual + 4 * MAX_DEPTH)
-    try:
-        yield
-    finally:
-        sys.setrecursionlimit(usual)
-
-
-def _depth(text: str) -> int:
-    deepest = depth = 0
+def depth(text: str) -> int:
+    """Count the levels of objects and arrays."""
+    deepest = level = 0
     for bracket in re.findall(r"[\[\]{}]", _STRING.sub("", text)):
-        depth += 1 if bracket in "[{" else -1
-        deepest = max(deepest, depth)
+        level += 1 if bracket in "[{" else -1
+        deepest = max(deepest, level)
     return deepest
 
 

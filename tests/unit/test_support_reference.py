@@ -39,7 +39,7 @@ def judged(name: str) -> Judgement:
         ("lone surrogate in an unread field", "MALFORMED_JSON"),
         ("two lone surrogates as names", "MALFORMED_JSON"),
         ("NaN in an unread field", "MALFORMED_JSON"),
-        ("arrays 1000 deep", "MALFORMED_JSON"),
+        ("arrays 101 deep", "MALFORMED_JSON"),
         ("objects 100000 deep", "MALFORMED_JSON"),
         ("null alone", "NOT_AN_OBJECT"),
         ("no id", "MISSING_FIELD:event_id"),
@@ -74,7 +74,7 @@ def test_what_is_wrong_has_its_reason(name: str, problem: str) -> None:
         ("dest: surrogate pair", "dest", "\U0001f600"),
         ("dest: escaped zero", "dest", "\0"),
         ("event_id: -2^63", "event_id", str(-(2**63))),
-        ("objects 999 deep", "gust", None),
+        ("objects 100 deep", "gust", None),
         ("time '2013-01-01 05:15:00+02:00'", "event_time", datetime.fromisoformat("2013-01-01T03:15:00")),
     ],
 )
