@@ -133,7 +133,7 @@ def test_a_hook_that_fails_does_not_keep_the_next_event_from_it(receiver: Receiv
     sink = BackgroundSink(WebhookHook(receiver.url, None, 1, system_clock))
     sink.send(EVENT)
     sink.send(EVENT)
-    eventually(lambda: len(receiver.deliveries) == 2, timeout=10)
+    eventually(lambda: len(receiver.deliveries) == 2)
     sink.close()
 
 

@@ -100,7 +100,7 @@ def topic_maker(bootstrap_servers: str) -> MakeTopic:
         topic = NewTopic(name, num_partitions=partitions, replication_factor=1, config=settings)
         admin.create_topics([topic])[name].result(30)
         # Creation is answered by the controller, a moment before the broker itself knows the leaders.
-        eventually(lambda: _is_led(admin, name, partitions), timeout=15.0, every=0.02)
+        eventually(lambda: _is_led(admin, name, partitions), every=0.02)
         return name
 
     return make_topic

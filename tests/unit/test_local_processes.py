@@ -45,7 +45,7 @@ def test_stopping_ends_the_program_and_its_children(tmp_path: Path) -> None:
 
     process.stop()
 
-    eventually(lambda: not alive(pids), timeout=5)
+    eventually(lambda: not alive(pids))
     assert process.exit_code is not None
 
 
@@ -68,7 +68,7 @@ def test_nothing_outlives_a_parent_however_it_ends(tmp_path: Path, number: signa
         parent.send_signal(number)
         parent.wait(10)
 
-    eventually(lambda: not alive([*pids, *leashes]), timeout=10)
+    eventually(lambda: not alive([*pids, *leashes]))
 
 
 def test_a_program_may_finish_what_it_is_doing(tmp_path: Path) -> None:

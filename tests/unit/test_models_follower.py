@@ -399,7 +399,7 @@ def test_the_thread_follows_a_moved_alias_and_outlives_surprises(
     house.follower.start()
     try:
         register(registry, tmp_path, "better")
-        eventually(lambda: house.serving == 2, timeout=5, every=0.01)
+        eventually(lambda: house.serving == 2, every=0.01)
     finally:
         house.follower.stop()
 
@@ -412,7 +412,7 @@ def test_waking_polls_at_once(tmp_path: Path, registry: FakeRegistry, clock: Man
     try:
         register(registry, tmp_path, "better")
         house.follower.wake()
-        eventually(lambda: house.serving == 2, timeout=5, every=0.01)
+        eventually(lambda: house.serving == 2, every=0.01)
     finally:
         house.follower.stop()
 
