@@ -15,7 +15,7 @@ WARM_UP = 10.0
 """Seconds at the common rate that do not count: on two cores, a JVM needs as long to compile what a load runs."""
 VALUES = 3
 """Of each percentile, at least."""
-SLOW = {"spark-udf": 10}
+SLOW = {"spark-udf": 20}
 """Systems that would take minutes for the common burst, and for backlog; they get this part of both."""
 
 
