@@ -241,7 +241,7 @@ def test_a_registry_that_accepts_and_never_answers_costs_one_timeout(spark: Spar
         started = time.monotonic()
         with pytest.raises(RegistryUnavailableError):
             registry.resolve(ModelSelector("flights", "alias", "champion"))
-        assert time.monotonic() - started < 10  # with MLflow's own retries it is minutes
+        assert time.monotonic() - started < 2
 
 
 def test_a_download_that_failed_because_it_filled_the_disk_says_so(
