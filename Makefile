@@ -53,7 +53,7 @@ bench-drift: setup  ## Simulate drift detection beside other rules, then measure
 
 bench: setup  ## Measure our engines, Spark's micro-batch and the peers in some 15 minutes (BENCH="--runs 3" for more)
 	-$(VENV)/python -m benchmarks.peers.install $(UV_VERSION)
-	$(VENV)/python -m benchmarks.latency all --runs 1 --seconds 6 --boundaries 1 --burst 50000 --warm-up 20 $(BENCH)
+	$(VENV)/python -m benchmarks.latency all --runs 1 --seconds 6 --boundaries 1 --burst 50000 $(BENCH)
 
 bench-live: setup  ## Only our engines and Spark's micro-batch: latency at 1,000 and 5,000 events/s, and a swap
 	$(VENV)/python -m benchmarks.latency live $(BENCH)

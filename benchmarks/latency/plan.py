@@ -11,8 +11,9 @@ from benchmarks.latency.system import System, interval_seconds
 BOUNDARIES = 11
 """The live engine pauses at each of its batches' boundaries; all its runs together have so many, or more."""
 FAST_RATE = 5_000
-WARM_UP = 10.0
-"""Seconds at the common rate that do not count: on two cores, a JVM needs as long to compile what a load runs."""
+WARM_UP = 20.0
+"""Seconds at the common rate that do not count: on two cores, a JVM needs as long to compile what a load runs. After
+ten the exact engine was seen to be still at it."""
 VALUES = 3
 """Of each percentile, at least."""
 SLOW = {"spark-udf": 20}
