@@ -31,6 +31,7 @@ from pyspark.sql import functions as F
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.scratch import scratch_folder
 from jobs.batch import Work, loaded, look
 from jobs.batch_order import Order
 from jobs.train import prepare_mlflow, train_version
@@ -46,7 +47,6 @@ from streaming.settings import Settings
 from streaming.training.flights import FEATURES, SIGNATURE, between
 
 KINDS = ("penstock", "transform", "spark_udf")
-HOME = Path(".penstock/bench")
 FILES = 8
 RISK = {"low": 0.0, "medium": 0.3, "high": 0.7}
 _ARROW = {"string": pa.string(), "integer": pa.int32(), "double": pa.float64()}
@@ -174,29 +174,28 @@ def main(rows: int = 1_010_328, udf_rows: int = 50_000, rounds: int = 3) -> None
     console = Console()
     prepare_mlflow()
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
-    folder = (HOME / uuid4().hex[:6]).absolute()
-    make_rows(folder / "in", rows)
-    make_rows(folder / "fewer", udf_rows)
-    with start_tracking_server(folder / "mlflow", free_port(), os.environ) as server:
-        server.wait_ready()
-        mlflow.set_tracking_uri(server.address)
-        settings = Settings.model_validate(
-            {
-                "model": {"tracking_uri": server.address, "cache_dir": str(folder / "models")},
-                "train": {"to_time": "2013-04-01", "alias": "champion"},
-                "batch": {"risk": RISK},
-            }
-        )
-        spark = start_session(SessionPlan("bench-batch", conf={"spark.driver.memory": "4g"}))
-        try:
-            train_version(settings, spark, lambda step: console.print(f"- {step}"))
-            request = look(settings, Order(str(folder / "in"), str(folder / "out"), name="bench"))
-            with loaded(request, spark) as work:
-                counts = {"penstock": rows, "transform": rows, "spark_udf": udf_rows}
-                measured = measure(Setting(work, spark, folder, counts, server.address), rounds, console)
-        finally:
-            spark.stop()
-    shutil.rmtree(folder)
+    with scratch_folder("batch") as folder:
+        make_rows(folder / "in", rows)
+        make_rows(folder / "fewer", udf_rows)
+        with start_tracking_server(folder / "mlflow", free_port(), os.environ) as server:
+            server.wait_ready()
+            mlflow.set_tracking_uri(server.address)
+            settings = Settings.model_validate(
+                {
+                    "model": {"tracking_uri": server.address, "cache_dir": str(folder / "models")},
+                    "train": {"to_time": "2013-04-01", "alias": "champion"},
+                    "batch": {"risk": RISK},
+                }
+            )
+            spark = start_session(SessionPlan("bench-batch", conf={"spark.driver.memory": "4g"}))
+            try:
+                train_version(settings, spark, lambda step: console.print(f"- {step}"))
+                request = look(settings, Order(str(folder / "in"), str(folder / "out"), name="bench"))
+                with loaded(request, spark) as work:
+                    counts = {"penstock": rows, "transform": rows, "spark_udf": udf_rows}
+                    measured = measure(Setting(work, spark, folder, counts, server.address), rounds, console)
+            finally:
+                spark.stop()
     report(measured, {"rows": rows, "spark_udf_rows": udf_rows}, console)
 
 

@@ -29,6 +29,7 @@ from pyspark.sql.streaming.listener import QueryProgressEvent, StreamingQueryLis
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.scratch import HOME, scratch_folder
 from jobs.following import preparation, registry
 from jobs.scoring import scoring_job
 from jobs.session import session
@@ -50,7 +51,6 @@ from streaming.scoring.score import score
 from streaming.settings import Settings
 from streaming.training.flights import between, events
 
-HOME = Path(".penstock")
 CONNECTOR = jars(HOME).connector_jars()
 WARM_UP_BATCHES = 2
 KINDS = ("exact", "native", "copy")
@@ -90,6 +90,7 @@ class Setting:
     """One benchmark: where, and how much."""
 
     services: Services
+    folder: Path
     topic: str
     events: int
     rows_per_batch: int
@@ -102,8 +103,8 @@ class Setting:
                 "kafka": {"bootstrap.servers": self.services.bootstrap_servers},
                 "input": {"topic": self.topic, "max_rows_per_batch": self.rows_per_batch},
                 "output": {"predictions": f"{name}.out", "dead_letters": f"{name}.dlq"},
-                "model": {"tracking_uri": self.services.tracking_uri, "cache_dir": str(HOME / "bench" / "models")},
-                "engine": {"checkpoint": str(HOME / "bench" / "checkpoints" / name)},
+                "model": {"tracking_uri": self.services.tracking_uri, "cache_dir": str(self.folder / "models")},
+                "engine": {"checkpoint": str(self.folder / "checkpoints" / name)},
                 "http": {"enabled": False},
                 # From the first session on: a jar added to a running JVM does not reach the driver's class path.
                 "spark": {"conf": {"spark.driver.memory": "4g", "spark.jars": ",".join(CONNECTOR)}},
@@ -219,9 +220,18 @@ def stage(
     """Start the services, train a version, fill the topic; yield where that is, and the version."""
     prepare_mlflow()
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
-    data = HOME / "bench" / uuid4().hex[:6]
-    with services(data, jars(HOME).broker, os.environ) as running:
-        setting = Setting(running, "features", events, rows_per_batch, partitions)
+    with (
+        scratch_folder("exact") as folder,
+        services(folder, jars(HOME).broker, os.environ) as running,
+    ):
+        setting = Setting(
+            services=running,
+            folder=folder,
+            topic="features",
+            events=events,
+            rows_per_batch=rows_per_batch,
+            partitions=partitions,
+        )
         trained = setting.settings("bench")
         with session(trained, "penstock-train", SPARK_LOG) as spark:
             train = trained.train.model_copy(update={"to_time": "2013-04-01", "alias": "champion"})

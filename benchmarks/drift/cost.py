@@ -21,7 +21,7 @@ from pyspark.sql import SparkSession
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.exact import HOME, Meter, Setting, stage, stop_when_done
+from benchmarks.exact import Meter, Setting, stage, stop_when_done
 from jobs.drift_wiring import drift_query, prepare_topics
 from jobs.scoring import scoring_job
 from jobs.stopping import StopRequest
@@ -62,7 +62,7 @@ def run(setting: Setting, kind: str) -> tuple[float, int]:
 
 def _settings(setting: Setting, name: str, alias: str) -> Settings:
     given = setting.settings(name)
-    drift = {"checkpoint": f"{HOME}/bench/checkpoints/{name}-drift", "window_seconds": 86_400}
+    drift = {"checkpoint": str(setting.folder / "checkpoints" / f"{name}-drift"), "window_seconds": 86_400}
     changed = {"model": {**given.model.model_dump(), "alias": alias}, "drift": drift}
     output = {**given.output.model_dump(), "drift": f"{name}.drift"}
     return Settings.model_validate({**given.model_dump(), **changed, "output": output})

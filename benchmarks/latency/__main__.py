@@ -9,14 +9,12 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any
-from uuid import uuid4
 
 import typer
 from rich.console import Console
@@ -33,11 +31,10 @@ from benchmarks.latency.summary import Summary, live_numbers, peer_numbers, summ
 from benchmarks.latency.system import System
 from benchmarks.latency.trial import Bench
 from benchmarks.latency.workloads import WORKLOADS
+from benchmarks.scratch import HOME, scratch_folder
 from jobs.setup import jars
 from jobs.train import prepare_mlflow
 from streaming.local.services import services
-
-HOME = Path(".penstock")
 
 
 class Part(str, Enum):
@@ -122,8 +119,10 @@ def main(
 def measure(session: Session, workload: str) -> None:
     """Start the services, train the model, and run what was asked for."""
     prepare_mlflow()
-    folder = (HOME / "bench" / uuid4().hex[:6]).absolute()
-    with services(folder, jars(HOME).broker, os.environ) as running:
+    with (
+        scratch_folder("latency") as folder,
+        services(folder, jars(HOME).broker, os.environ) as running,
+    ):
         session.console.print("training the model", highlight=False)
         model = train_apart(WORKLOADS[workload], running.tracking_uri, folder)
         bench = Bench(running.bootstrap_servers, workload, model, folder / "runs", running.processes[0].pid)
@@ -131,7 +130,6 @@ def measure(session: Session, workload: str) -> None:
         if session.part is not Part.PEERS and (not session.only or "swap" in session.only):
             (session.out / "raw" / "swap.json").write_text(json.dumps(swap.measure(bench, session.boundary_seconds)))
     (session.out / "machine.json").write_text(json.dumps(describe(jars(HOME))))
-    shutil.rmtree(folder, ignore_errors=True)
 
 
 def report(out: Path, rate: int, workload: str, console: Console) -> bool:

@@ -8,17 +8,16 @@ Exit code 0 only if every event came out exactly once and every series is flat.
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import cycle, islice
-from pathlib import Path
 
 import typer
 from rich.console import Console
 
+from benchmarks.scratch import HOME, scratch_folder
 from benchmarks.soak import report
 from benchmarks.soak.heap import collections
 from benchmarks.soak.rig import endless_flights, gc_log, job_process, soak_rig, swap, train_versions
@@ -36,7 +35,6 @@ from streaming.local.services import services
 from streaming.models.ref import ModelVersion
 from streaming.settings import LogSettings
 
-HOME = Path(".penstock")
 SAMPLE_EVERY = 5.0
 _SILENCE_SECONDS = 60.0
 
@@ -112,16 +110,17 @@ def main(minutes: float = 40.0, rate: int = 200, warm_up: float = 5.0) -> None:
     console = Console()
     configure_logging(LogSettings(level="error"))
     prepare_mlflow()
-    folder = (HOME / "soak").resolve()
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    with services(folder, jars(HOME).broker, os.environ) as running:
+    with (
+        scratch_folder("soak") as folder,
+        services(folder, jars(HOME).broker, os.environ) as running,
+    ):
         rig = soak_rig(folder, running)
         versions = train_versions(rig, console)
         with job_process(rig) as job:
             soak = Soak(rig, job, versions, rate, console)
             account = soak.run(minutes)
-    run = report.Run(soak.samples, list(collections(gc_log(folder))), soak.swaps, account, warm_up * 60)
+        collected = list(collections(gc_log(folder)))
+    run = report.Run(soak.samples, collected, soak.swaps, account, warm_up * 60)
     sys.exit(0 if report.write(run, console) else 1)
 
 
