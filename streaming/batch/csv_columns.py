@@ -23,6 +23,11 @@ def header(path: Path, encoding: str) -> tuple[str, ...]:
     try:
         record = first_record(path, "csv")
         text = "" if record is None else record.decode(encoding)
+        if "\0" in text:
+            raise ConfigurationError(
+                f"{path} is not CSV: its first line has a NUL byte, as UTF-16 and binary files do; write it as UTF-8"
+                " first"
+            )
         names = next(csv.reader([text], strict=True), [])
     except OSError as problem:
         raise ConfigurationError(f"{path} cannot be read: {problem}") from problem
@@ -33,10 +38,6 @@ def header(path: Path, encoding: str) -> tuple[str, ...]:
         ) from None
     except csv.Error as problem:
         raise ConfigurationError(f"the header of {path} is not CSV: {problem}") from None
-    if "\0" in text:
-        raise ConfigurationError(
-            f"{path} is not CSV: its first line has a NUL byte, as UTF-16 and binary files do; write it as UTF-8 first"
-        )
     return _named(names)
 
 

@@ -64,12 +64,13 @@ class Piece:
 
     def _blocks(self) -> Iterator[bytes]:
         with open_bytes(Path(self.path)) as stream:
+            mark = BYTE_ORDER_MARK
             if self.start:
                 stream.seek(self.start)
-            elif (head := stream.read(len(BYTE_ORDER_MARK))) != BYTE_ORDER_MARK:
-                yield head
+                mark = b""
             while block := stream.read(_BLOCK if self.end is None else min(_BLOCK, self.end - stream.tell())):
-                yield block
+                yield block.removeprefix(mark)
+                mark = b""
 
 
 def pieces_of(path: Path, kind: Kind, size: int) -> tuple[Piece, ...]:
