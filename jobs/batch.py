@@ -126,7 +126,7 @@ def loaded(request: Request, spark: SparkSession) -> Iterator[Work]:
 def _scorer(request: Request, served: ServedModel, spark: SparkSession) -> UnitScorer:
     settings, paths, order = request.settings, request.paths, request.order
     pipeline = pipeline_of(served)
-    source = Source.of(spark, paths.format, paths.listing)
+    source = Source.of(spark, paths.format, paths.listing, paths.encoding)
     columns = Columns.of(source, pipeline.decoder.signature, settings.batch, settings.event)
     absent = [name for name in order.partition_by if name not in columns.scored_names]
     if absent:

@@ -25,6 +25,9 @@ def batch(
         Optional[str],  # noqa: UP045
         typer.Option("--format", metavar="NAME", help="Of the input, if its suffix does not say: parquet, csv, json."),
     ] = None,
+    encoding: Annotated[
+        str, typer.Option(metavar="NAME", help="Of CSV files, if it is not UTF-8: latin-1, cp1252, ...")
+    ] = "utf-8",
     out_format: Annotated[
         Optional[str],  # noqa: UP045
         typer.Option(metavar="NAME", help="Of the output; else by the suffix of --out, else parquet."),
@@ -42,7 +45,17 @@ def batch(
     from jobs.batch_order import Order
 
     order = Order(
-        source, target, rejected, format_, out_format, model_version, alias, tuple(partition_by), name, overwrite
+        source=source,
+        target=target,
+        rejected=rejected,
+        format=format_,
+        encoding=encoding,
+        out_format=out_format,
+        model_version=model_version,
+        alias=alias,
+        partition_by=tuple(partition_by),
+        name=name,
+        overwrite=overwrite,
     )
     kept = [] if keep is None else ["batch.keep=all" if keep == "all" else f"batch.keep=[{keep}]"]
     score_files(config, [*set_, *kept], order, dry_run=dry_run)

@@ -8,9 +8,12 @@ from typing import Any
 from uuid import uuid4
 
 from streaming.batch import files
+from streaming.batch.encodings import text_encoding
 from streaming.batch.files import Format, Listing
+from streaming.batch.inputs import check_files
 from streaming.batch.publish import Targets
 from streaming.batch.staging import unfinished
+from streaming.batch.text import UTF_8
 from streaming.clock import Clock
 from streaming.errors import ConfigurationError
 from streaming.models.ref import ModelSelector
@@ -25,6 +28,7 @@ class Order:
     target: str
     rejected: str | None = None
     format: str | None = None
+    encoding: str = UTF_8
     out_format: str | None = None
     model_version: int | None = None
     alias: str | None = None
@@ -53,6 +57,7 @@ class Paths:
 
     listing: Listing
     format: Format
+    encoding: str
     out_format: Format
     targets: Targets
     batch: str
@@ -62,6 +67,7 @@ class Paths:
         batch = settings.batch
         return {
             "--format": self.format,
+            "--encoding": self.encoding,
             "--out-format": self.out_format,
             "--partition-by": list(order.partition_by),
             "batch.keep": batch.keep if batch.keep == "all" else list(batch.keep),
@@ -84,12 +90,14 @@ def resolve(order: Order, clock: Clock) -> Paths:
         )
     listing = files.list_files(source)
     kind = files.named_format("--format", order.format) if order.format else files.format_of(listing.paths)
+    encoding = text_encoding(order.encoding, kind)
+    check_files(listing.paths, kind)
     out = files.named_format("--out-format", order.out_format) if order.out_format else files.suffix_format(scored)
     targets = Targets(scored, rejected, order.overwrite)
     targets.check_apart(source, listing.paths)
     batch = _batch(order, scored, clock)
     targets.check_free(batch)
-    return Paths(listing, kind, out or "parquet", targets, batch)
+    return Paths(listing, kind, encoding, out or "parquet", targets, batch)
 
 
 def _beside(scored: Path) -> Path:

@@ -8,7 +8,6 @@ import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from enum import Enum
 from pathlib import Path
 
@@ -19,7 +18,7 @@ from jobs.config import load_settings
 from schemas.dead_letter import Reason
 from streaming.adapters.kafka import KafkaAdmin, TopicInfo
 from streaming.adapters.kafka_dead_letters import KafkaDeadLetters
-from streaming.clock import given_instant
+from streaming.clock import Period
 from streaming.delivery.dead_letters import UNKNOWN, DeadLetter, Place, Selection
 from streaming.errors import ConfigurationError
 from streaming.settings import Settings
@@ -53,8 +52,10 @@ class Filters:
         if wrong:
             raise ConfigurationError(f"there is no reason {wrong[0]!r}; the reasons are {', '.join(known)}")
         reasons = frozenset(reason.upper() for reason in self.reasons)
-        times = _time("--since", self.since), _time("--until", self.until)
-        return Selection(reasons, *times, frozenset(self.partitions), frozenset(map(_place, self.places)))
+        period = Period.given(("--since", "--until"), self.since, self.until)
+        return Selection(
+            reasons, period.since, period.until, frozenset(self.partitions), frozenset(map(_place, self.places))
+        )
 
 
 def list_letters(
@@ -127,10 +128,6 @@ def _counted(letters: Iterator[DeadLetter], counts: Counter[str]) -> Iterator[De
     for letter in letters:
         counts[letter.reason] += 1
         yield letter
-
-
-def _time(option: str, text: str | None) -> datetime | None:
-    return given_instant(option, text) if text else None
 
 
 def _place(text: str) -> Place:

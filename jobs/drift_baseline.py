@@ -23,8 +23,11 @@ from jobs.session import session
 from jobs.train import prepare_mlflow, steps
 from streaming.adapters.mlflow_tracking import MlflowTracker
 from streaming.batch import files
+from streaming.batch.encodings import text_encoding
+from streaming.batch.inputs import check_files
 from streaming.batch.scorer import decoder_for
 from streaming.batch.source import Source
+from streaming.batch.text import UTF_8
 from streaming.engines.task import pipeline_of
 from streaming.errors import ConfigurationError
 from streaming.events import columns as c
@@ -54,6 +57,7 @@ class Order:
     version: int | None
     alias: str | None
     format: str | None = None
+    encoding: str = UTF_8
 
 
 def baseline(config: Path | None, overrides: Sequence[str], order: Order) -> ModelVersion:
@@ -69,6 +73,8 @@ def baseline(config: Path | None, overrides: Sequence[str], order: Order) -> Mod
     prepare_mlflow()
     found = files.list_files(files.local("--in", order.source))
     kind = files.named_format("--format", order.format) if order.format else files.format_of(found.paths)
+    encoding = text_encoding(order.encoding, kind)
+    check_files(found.paths, kind)
     model = settings.model
     wanted = ModelSelector(model.name, "version", str(order.version)) if order.version else None
     version = registry(model).resolve(wanted or ModelSelector.from_settings(model))
@@ -78,7 +84,7 @@ def baseline(config: Path | None, overrides: Sequence[str], order: Order) -> Mod
         served = checks.prepare(version, registry(model).download)
         try:
             step("scoring the rows")
-            made = _profile(settings, served, Source.of(spark, kind, found), found)
+            made = _profile(settings, served, Source.of(spark, kind, found, encoding), found)
             step("registering it")
             return _register(settings, served, made, order)
         finally:

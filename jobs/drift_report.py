@@ -37,6 +37,7 @@ def report(config: Path | None, overrides: Sequence[str], topic: str | None, cho
 def read_report(settings: Settings, topic: str | None, choice: Choice) -> Report:
     """Report with settings that are loaded; raises as :func:`report`."""
     application, model = settings.application, settings.model.name
+    choice.period()  # before anybody is asked
     topic = topic or settings.output.drift
     if KafkaAdmin(settings.kafka, application).topic(topic) is None:
         raise ConfigurationError(f"there is no topic {topic!r}: `penstock drift run` makes it; or correct output.drift")

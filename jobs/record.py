@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ from streaming.adapters.kafka import KafkaAdmin, TopicInfo
 from streaming.adapters.kafka_ledger_reader import KafkaLedgerReader
 from streaming.adapters.kafka_recording import KafkaStretch, Span
 from streaming.adapters.kafka_scan import KafkaScan
-from streaming.clock import given_instant
+from streaming.clock import Period
 from streaming.errors import ConfigurationError
 from streaming.offsets import OffsetRange
 from streaming.replay.lines import read_lines
@@ -40,11 +41,7 @@ class Stretch:
             ConfigurationError: the words mean nothing, or the topic or the ledger does not have what they mean.
             BrokerUnavailableError: Kafka does not answer.
         """
-        if sum((bool(self.offsets), bool(self.since or self.until), self.plans is not None)) > 1:
-            raise ConfigurationError(
-                "--offsets, --plans, and --from or --to name different stretches; give one of them"
-            )
-        span = self._span()
+        span = self.span()
         if self.plans is not None:
             first, _, last = self.plans.partition("..")
             ledger = KafkaLedgerReader(scan, settings.output.ledger, settings.application)
@@ -53,10 +50,18 @@ class Stretch:
             span = Span(offsets={partition: (part.start, part.end) for partition, part in found.items()})
         return KafkaStretch(scan, topic.name).ranges(span)
 
-    def _span(self) -> Span:
-        since = given_instant("--from", self.since) if self.since else None
-        until = given_instant("--to", self.until) if self.until else None
-        return Span(since, until, dict(map(_offsets, self.offsets)))
+    def span(self) -> Span:
+        """Return what is meant as far as the words alone say it, without a topic.
+
+        Raises:
+            ConfigurationError: they mean nothing.
+        """
+        if sum((bool(self.offsets), bool(self.since or self.until), self.plans is not None)) > 1:
+            raise ConfigurationError(
+                "--offsets, --plans, and --from or --to name different stretches; give one of them"
+            )
+        period = Period.given(("--from", "--to"), self.since, self.until)
+        return Span(period.since, period.until, _by_partition(self.offsets))
 
     def __str__(self) -> str:
         """Return it in words that are the same whenever it is the same stretch."""
@@ -87,11 +92,21 @@ def record(config: Path | None, overrides: Sequence[str], order: Order) -> Recor
     settings = load_settings(config, overrides)
     topic = order.topic or settings.input.topic
     with recording_to(order.out, topic) as writer:
+        _check(order)
         if order.lines is None:
             _record_topic(settings, topic, order.stretch, writer)
         else:
             _record_lines(settings, order.lines, order.partitions, writer)
     return open_recording(order.out)
+
+
+def _check(order: Order) -> None:
+    """Refuse what would be passed over."""
+    if order.lines is None and order.partitions != 1:
+        raise ConfigurationError("--partitions is for --lines; a recording of a topic has the topic's own")
+    if order.lines is not None and order.stretch != Stretch():
+        raise ConfigurationError("--lines are recorded whole; leave out --from, --to, --offsets and --plans")
+    order.stretch.span()
 
 
 def _record_topic(settings: Settings, topic: str, stretch: Stretch, writer: RecordingWriter) -> None:
@@ -116,12 +131,26 @@ def _record_lines(settings: Settings, path: Path, partitions: int, writer: Recor
     writer.finish("", {partition: OffsetRange(0, end) for partition in range(partitions)})
 
 
+def _by_partition(texts: Sequence[str]) -> dict[int, tuple[int | None, int | None]]:
+    pairs = [_offsets(text) for text in texts]
+    twice = [partition for partition, times in Counter(partition for partition, _ in pairs).items() if times > 1]
+    if twice:
+        raise ConfigurationError(f"--offsets names partition {twice[0]} more than once; give one stretch of it")
+    return dict(pairs)
+
+
 def _offsets(text: str) -> tuple[int, tuple[int | None, int | None]]:
     try:
         partition, _, ends = text.partition(":")
         start, _, end = ends.partition("-")
-        return int(partition), (int(start) if start else None, int(end) if end else None)
+        pair = int(start) if start else None, int(end) if end else None
+        number = int(partition)
     except ValueError:
         raise ConfigurationError(
             f"--offsets {text!r} is no stretch; write 0:100-200 for partition 0 from 100 up to but not including 200"
         ) from None
+    if pair[0] is not None and pair[1] is not None and pair[0] >= pair[1]:
+        raise ConfigurationError(
+            f"--offsets {text} ends before it begins, and nothing is in it; turn the numbers round"
+        )
+    return number, pair

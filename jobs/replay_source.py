@@ -179,6 +179,7 @@ class SourceWords:
             ConfigurationError: both are named, or it is not there.
             DataError: the recording is damaged.
         """
+        self.stretch.span()
         if self.recording is None:
             topic = KafkaAdmin(settings.kafka, settings.application).required_topic(self.topic or settings.input.topic)
             return TopicSource(settings, scan, topic, self.stretch)

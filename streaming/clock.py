@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime, timezone
 
 from streaming.errors import ConfigurationError
@@ -57,6 +58,31 @@ def given_instant(name: str, text: str) -> datetime:
         raise ConfigurationError(
             f"{name} {text!r} is not a time; write it like 2013-04-01 or 2013-04-01T05:00:00Z"
         ) from problem
+
+
+@dataclass(frozen=True)
+class Period:
+    """From a time up to another one; ``None`` is all there is."""
+
+    since: datetime | None = None
+    until: datetime | None = None
+
+    @classmethod
+    def given(cls, names: tuple[str, str], since: str | None, until: str | None) -> Period:
+        """Read the ISO 8601 times that somebody gave as two options or settings of these ``names``.
+
+        Raises:
+            ConfigurationError: one is no time, or nothing lies between them.
+        """
+        first, last = (
+            given_instant(name, text) if text else None for name, text in zip(names, (since, until), strict=True)
+        )
+        if first is not None and last is not None and first >= last:
+            raise ConfigurationError(
+                f"{names[1]} {until} is not after {names[0]} {since}: the stretch ends before it begins, and nothing is"
+                " in it; turn them round, or correct one"
+            )
+        return cls(first, last)
 
 
 class Stopwatch:

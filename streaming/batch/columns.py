@@ -9,10 +9,11 @@ from datetime import datetime
 from pyspark.sql import Column as Expr
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
-from pyspark.sql.types import ArrayType, MapType, StructType
+from pyspark.sql.types import ArrayType, BinaryType, MapType, StructType
 
 from schemas.dead_letter import Reason, describe
-from streaming.batch.source import LINE, MALFORMED, Source
+from streaming.batch.csv_files import RECORD
+from streaming.batch.source import LINE, Source
 from streaming.errors import ConfigurationError
 from streaming.events import columns as c
 from streaming.events.rules import quoted
@@ -36,13 +37,16 @@ SCORED = (
 )
 REJECTED = ("reason", "field", "message")
 ROW_TEXT = "row_text"
-"""Of a malformed CSV row, whose fields cannot be told apart."""
+"""The bytes of a CSV row whose fields cannot be told apart."""
+BASE64 = "_base64"
+"""In a format of text, the end of the name of the column for bytes that are no text."""
 
 _OF_A_TABLE = {
     Reason.WRONG_TYPE.value: "the value does not fit the column's type in the model's signature",
     Reason.NON_FINITE.value: "the number is NaN, infinite or too large for the column's type",
     Reason.BAD_EVENT_TIME.value: "the event time is not a date and time in the years 1 to 9999",
-    MALFORMED_ROW: "the row has not as many fields as the header, or a quote is not closed",
+    Reason.INVALID_UTF8.value: "the row is not text in the encoding of the file, UTF-8 unless --encoding names another",
+    MALFORMED_ROW: "the row has not as many fields as the header, or a quote is not closed, or stands within a field",
 }
 
 
@@ -103,8 +107,8 @@ class Columns:
         """Return which of a table's columns must come along with the rows, for the scored or the rejected ones."""
         if self.source.format == "json":
             return ()
-        malformed = (MALFORMED,) if self.source.malformed else ()
-        return (*malformed, *self.source.schema.fieldNames()) if rejected else self.kept
+        record = (RECORD,) if self.source.fault else ()
+        return (*record, *self.source.schema.fieldNames()) if rejected else self.kept
 
     def rejected(self) -> list[Expr]:
         """Return a rejected row's columns: the input's, then why."""
@@ -115,10 +119,11 @@ class Columns:
 
     def _input(self) -> list[Expr]:
         if self.source.format == "json":
-            return [F.col(c.VALUE).cast("string").alias(LINE)]
+            return [F.col(c.VALUE).alias(LINE)]
         # A file of rejected rows that were mended has such columns from the time before.
-        names = [name for name in self.source.schema.fieldNames() if name not in (*REJECTED, ROW_TEXT)]
-        text = [_of_value(MALFORMED).alias(ROW_TEXT)] if self.source.malformed else []
+        before = (*REJECTED, ROW_TEXT, ROW_TEXT + BASE64)
+        names = [name for name in self.source.schema.fieldNames() if name not in before]
+        text = [_of_value(RECORD).alias(ROW_TEXT)] if self.source.fault else []
         return [*(_of_value(name).alias(name) for name in names), *text]
 
     def _kept(self, name: str) -> Expr:
@@ -155,6 +160,17 @@ def flat(frame: DataFrame) -> DataFrame:
         field.name for field in frame.schema.fields if isinstance(field.dataType, ArrayType | MapType | StructType)
     ]
     return frame if not nested else frame.withColumns({name: F.to_json(F.col(quoted(name))) for name in nested})
+
+
+def bytes_as_text(frame: DataFrame) -> DataFrame:
+    """Write a rejected row's bytes as text, or in base64 in a column of their own where they are none."""
+    names = [name for name in (LINE, ROW_TEXT) if name in frame.columns and frame.schema[name].dataType == BinaryType()]
+    columns = dict[str, Expr]()
+    for name in names:
+        text = F.col(name).cast("string")
+        is_text = F.is_valid_utf8(text)
+        columns |= {name: F.when(is_text, text), name + BASE64: F.when(~is_text, F.base64(F.col(name)))}
+    return frame.withColumns(columns)
 
 
 def _kept(source: Source, settings: BatchSettings, envelope: EventSettings) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal, get_args
 from urllib.parse import urlsplit
 
+from streaming.compressed import compression_of
 from streaming.errors import ConfigurationError
 
 Format = Literal["parquet", "csv", "json"]
@@ -22,7 +23,6 @@ _SUFFIXES: dict[str, Format] = {
     ".jsonl": "json",
     ".ndjson": "json",
 }
-_COMPRESSED = frozenset({".gz", ".bz2", ".zst", ".snappy"})
 _CHUNK = 1024 * 1024
 
 
@@ -105,7 +105,7 @@ def suffix_format(path: Path) -> Format | None:
     >>> suffix_format(Path("scored/2024.jsonl.gz")), suffix_format(Path("scored"))
     ('json', None)
     """
-    stem = path.with_suffix("") if path.suffix.lower() in _COMPRESSED else path
+    stem = path.with_suffix("") if compression_of(path) else path
     return _SUFFIXES.get(stem.suffix.lower())
 
 

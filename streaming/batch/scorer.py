@@ -15,7 +15,7 @@ from pyspark.sql import Column, DataFrame, Observation
 from pyspark.sql import functions as F
 
 from schemas.dead_letter import Reason
-from streaming.batch.columns import REASONS, Columns, Stamp, flat
+from streaming.batch.columns import REASONS, Columns, Stamp, bytes_as_text, flat
 from streaming.batch.counts import Counts
 from streaming.batch.files import Format
 from streaming.batch.plan import Unit
@@ -113,7 +113,8 @@ class UnitScorer:
         bad = judged.where(F.col(c.VERDICT).isNotNull()).select(*self.columns.rejected())
         counted = Observation()
         by_reason = [_count(F.col("reason") == reason).alias(reason) for reason in REASONS]
-        self.output.write(bad.observe(counted, *by_reason), folder, partitioned=False)
+        shaped = bad if self.output.format == "parquet" else bytes_as_text(bad)
+        self.output.write(shaped.observe(counted, *by_reason), folder, partitioned=False)
         return {reason: count for reason, count in counted.get.items() if count}
 
     def _decoded(self, rows: DataFrame, poison: Poison, carried: tuple[str, ...]) -> DataFrame:
@@ -143,9 +144,7 @@ def decoder_for(source: Source, pipeline: SparkPipeline) -> Decoder | TableDecod
     made = pipeline.decoder
     if source.format == "json":
         return made
-    return TableDecoder(
-        made.signature, made.envelope, made.safe_row, source.schema, made.guards, malformed=source.malformed
-    )
+    return TableDecoder(made.signature, made.envelope, made.safe_row, source.schema, made.guards, fault=source.fault)
 
 
 def _count(condition: Column) -> Column:

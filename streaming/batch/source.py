@@ -9,25 +9,17 @@ from pathlib import Path
 from pyspark.errors import AnalysisException, PySparkException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
-from pyspark.sql.types import BinaryType, StringType, StructField, StructType
+from pyspark.sql.types import BinaryType, StructField, StructType
 
+from streaming.batch.csv_files import FAULT, CsvFiles
 from streaming.batch.files import Format, Listing
+from streaming.batch.text import UTF_8, VALUE, TextFiles
 from streaming.errors import ConfigurationError
 from streaming.events import columns as c
+from streaming.hadoop_paths import to_read
 
-MALFORMED = c.PREFIX + "malformed_row"
-"""The text of a CSV row that has not as many fields as the header."""
 LINE = "line"
 """JSON's one input column: a line as it stands, which the stream's own decoder reads."""
-
-_CSV = {
-    "header": "true",
-    "escape": '"',  # RFC 4180 doubles a quote; Spark's own default is a backslash
-    "enforceSchema": "false",  # compare each file's header, or columns in another order would be mixed up
-    "mode": "PERMISSIVE",
-    "columnNameOfCorruptRecord": MALFORMED,
-    "columnPruning": "false",  # or a row with too few or too many fields goes unnoticed
-}
 
 
 @dataclass(frozen=True)
@@ -38,57 +30,58 @@ class Source:
     format: Format
     base: Path
     schema: StructType
+    encoding: str = UTF_8
 
     @classmethod
-    def of(cls, session: SparkSession, kind: Format, listing: Listing) -> Source:
-        """Look at the files' schema.
+    def of(cls, session: SparkSession, kind: Format, listing: Listing, encoding: str = UTF_8) -> Source:
+        """Look at the files' schema. ``encoding`` is CSV's, as Python names it.
 
         Raises:
             ConfigurationError: they cannot be read as ``kind``, or a column has one of Penstock's own names.
         """
         if kind == "json":
             return cls(session, kind, listing.base, StructType([StructField(LINE, BinaryType())]))
-        reader = session.read.option("basePath", f"file://{listing.base}")
-        paths = [_literal(path) for path in listing.paths]
-        try:
-            found = reader.parquet(*paths) if kind == "parquet" else reader.options(**_CSV).csv(paths)
-        except (AnalysisException, PySparkException) as problem:
-            first = next(iter(str(problem).splitlines()), "")
-            raise ConfigurationError(f"the input cannot be read as {kind}: {first}") from problem
-        own = [name for name in found.columns if name.startswith(c.PREFIX)]
+        schema = CsvFiles.of(listing, encoding).schema if kind == "csv" else _of_parquet(session, listing)
+        own = [name for name in schema.fieldNames() if name.startswith(c.PREFIX)]
         if own:
             raise ConfigurationError(f"the input's column {own[0]} begins with {c.PREFIX}, as Penstock's own do")
-        return cls(session, kind, listing.base, found.schema)
+        return cls(session, kind, listing.base, schema, encoding)
 
     @property
-    def malformed(self) -> str | None:
-        """The column that is not null where a row could not be taken apart."""
-        return MALFORMED if self.format == "csv" else None
+    def fault(self) -> str | None:
+        """The column that says why a row could not be taken apart, null for others; ``None`` where all can."""
+        return FAULT if self.format == "csv" else None
 
     def read(self, paths: Sequence[str]) -> DataFrame:
-        """Return a table's columns, and ``malformed``; or for JSON what Kafka's source would give of the lines."""
-        files = [_literal(path) for path in paths]
+        """Return a table's columns, and ``fault``; or for JSON what Kafka's source would give of the lines.
+
+        Raises:
+            DataError: a text file cannot be read; Spark finds out about others later.
+        """
         if self.format == "json":
-            return _records(self.session.read.text(files, lineSep="\n"))
+            return _as_events(TextFiles(paths, "json").records(self.session))
+        if self.format == "csv":
+            return CsvFiles(self.base, self.schema, self.encoding).read(self.session, paths)
         reader = self.session.read.option("basePath", f"file://{self.base}")
-        if self.format == "parquet":
-            return reader.schema(self.schema).parquet(*files)
-        schema = StructType([StructField(MALFORMED, StringType()), *self.schema.fields])
-        return reader.options(**_CSV).schema(schema).csv(files)
+        return reader.schema(self.schema).parquet(*map(to_read, paths))
 
 
-def _records(lines: DataFrame) -> DataFrame:
+def _of_parquet(session: SparkSession, listing: Listing) -> StructType:
+    reader = session.read.option("basePath", f"file://{listing.base}")
+    try:
+        return reader.parquet(*map(to_read, listing.paths)).schema
+    except (AnalysisException, PySparkException) as problem:
+        first = next(iter(str(problem).splitlines()), "")
+        raise ConfigurationError(f"the input cannot be read as parquet: {first}") from problem
+
+
+def _as_events(lines: DataFrame) -> DataFrame:
     place = F.monotonically_increasing_id()
     return lines.select(
         F.lit(None).cast("binary").alias("key"),
-        F.col("value").cast("binary").alias("value"),
+        F.col(VALUE).alias("value"),
         F.lit(None).cast("array<struct<key:string,value:binary>>").alias("headers"),
         F.spark_partition_id().alias("partition"),
         place.bitwiseAND(F.lit(2**33 - 1)).alias("offset"),
         F.lit(None).cast("timestamp").alias("timestamp"),
     )
-
-
-def _literal(path: str | Path) -> str:
-    """Escape what Hadoop would take for a pattern, as the files are known already; it does not unquote a URI's path."""
-    return "file://" + "".join(f"\\{char}" if char in "*?[]{}\\" else char for char in str(path))

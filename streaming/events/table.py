@@ -44,9 +44,10 @@ from streaming.settings import EventSettings
 
 MALFORMED_ROW = "MALFORMED_ROW"
 """The verdict of a row that its file's reader could not take apart; text formats have such."""
+FAULTS = (MALFORMED_ROW, Reason.INVALID_UTF8.value)
 
 _ID, _KEY, _TIME, _TIME_GIVEN = (c.PREFIX + name for name in ("id_read", "key_read", "time_read", "time_given"))
-_MALFORMED = c.PREFIX + "malformed"
+_FAULT = c.PREFIX + "fault"
 _ROW_IN_TASK = 2**33 - 1
 _INSTANTS = (TimestampType, TimestampNTZType, DateType)
 
@@ -65,8 +66,8 @@ class TableDecoder:
     guards: tuple[Guard, ...] = ()
     carried: tuple[str, ...] = ()
     """The table's columns that come along untouched, in the struct that stands where a record's value would."""
-    malformed: str | None = None
-    """The column, not null, of a row that could not be taken apart."""
+    fault: str | None = None
+    """The column with the reason for which a row could not be taken apart, one of :data:`FAULTS`; null for others."""
     poison: Poison = ()
 
     def __post_init__(self) -> None:
@@ -131,7 +132,7 @@ class TableDecoder:
     def _source(self) -> list[Expr]:
         place = F.monotonically_increasing_id()  # the task's number above, the row's in the lower 33 bits
         value = F.struct(*(F.col(quoted(name)) for name in self.carried)) if self.carried else _nothing("string")
-        malformed = F.col(quoted(self.malformed)).isNotNull() if self.malformed else F.lit(False)
+        fault = F.col(quoted(self.fault)) if self.fault else _nothing("string")
         return [
             _nothing("binary").alias(c.KEY),
             value.alias(c.VALUE),
@@ -139,7 +140,7 @@ class TableDecoder:
             F.spark_partition_id().alias(c.PARTITION),
             place.bitwiseAND(F.lit(_ROW_IN_TASK)).alias(c.OFFSET),
             _nothing("timestamp").alias(c.TIMESTAMP),
-            malformed.alias(_MALFORMED),
+            fault.alias(_FAULT),
         ]
 
     def _envelope_read(self) -> list[Expr]:
@@ -187,7 +188,7 @@ class TableDecoder:
         unread = reduce(or_, mistyped.values(), F.lit(False))
         return [
             *poison_rules(self.poison),
-            *([(F.col(_MALFORMED), MALFORMED_ROW)] if self.malformed else []),
+            *((F.col(_FAULT) == reason, reason) for reason in (FAULTS if self.fault else ())),
             *self._envelope_rules(unread),
             *(rule for column in columns for rule in value_rules(column, unread)),
             *((wrong, f"{Reason.WRONG_TYPE.value}:{name}") for name, wrong in mistyped.items()),

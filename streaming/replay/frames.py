@@ -11,6 +11,7 @@ from typing import Protocol
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from streaming.hadoop_paths import to_read
 from streaming.offsets import OffsetRange, Ranges
 from streaming.replay.recording import Recording
 
@@ -67,7 +68,7 @@ class RecordingFrames:
 
     def _partition(self, partition: int, part: OffsetRange) -> DataFrame:
         """Read one file as one task; the sort is for a file so large that Spark reads it in several pieces."""
-        path = self.recording.path(partition).resolve().as_uri()
+        path = to_read(self.recording.path(partition).resolve())
         rows = self.session.read.schema(_SCHEMA).parquet(path)
         wanted = rows.where((F.col("offset") >= part.start) & (F.col("offset") < part.end))
         return wanted.coalesce(1).sortWithinPartitions("offset")

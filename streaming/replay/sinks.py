@@ -20,6 +20,7 @@ from streaming.delivery.outcome import Outcome
 from streaming.delivery.plan import WritePlan
 from streaming.engines.task import WriteTarget, run_batch
 from streaming.errors import InvariantError
+from streaming.hadoop_paths import to_write
 from streaming.offsets import OffsetRange
 from streaming.replay.chunks import Chunk
 from streaming.replay.rows import result_rows
@@ -88,7 +89,7 @@ class ParquetSink:
         counted = records.observe(came, F.count(F.lit(1)).alias("rows"))
         rows = result_rows(score(counted, pipeline), stamp)
         measured = rows.observe(went, F.count(F.lit(1)).alias("rows"), F.count("reason").alias("dead_letters"))
-        measured.write.parquet(hidden.resolve().as_uri(), compression="zstd")
+        measured.write.parquet(to_write(hidden.resolve()), compression="zstd")
         total, dead = int(went.get["rows"]), int(went.get["dead_letters"])
         _check(int(came.get["rows"]), total)
         counts = Counts(total - dead, dead, versions={str(chunk.by.version): total})

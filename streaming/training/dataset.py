@@ -13,7 +13,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import DataType
 
-from streaming.clock import given_instant, isoformat
+from streaming.clock import Period, isoformat
 from streaming.errors import ConfigurationError
 from streaming.models.digest import DATA_DIGEST_TAG
 from streaming.models.signature import Column, ColumnType, Signature
@@ -74,8 +74,8 @@ def load_dataset(spark: SparkSession, settings: TrainSettings) -> Dataset:
     Raises:
         ConfigurationError: the data, a column or a time does not fit the settings.
     """
-    start = given_instant("train.from_time", settings.from_time) if settings.from_time else None
-    end = given_instant("train.to_time", settings.to_time) if settings.to_time else None
+    period = Period.given(("train.from_time", "train.to_time"), settings.from_time, settings.to_time)
+    start, end = period.since, period.until
     if settings.data is None:
         return _flights(spark, start, end)
     frame = _labelled(_read(spark, settings.data), settings)

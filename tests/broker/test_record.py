@@ -26,7 +26,12 @@ from tests.support.engine import Bench, event
         pytest.param({"until": "tomorrow"}, "--to 'tomorrow' is not a time", id="no time"),
         pytest.param({"offsets": ("7:-",)}, "has 2 partitions; there is no partition 7", id="no such partition"),
         pytest.param({"offsets": ("0:5-",)}, "holds offsets 0 up to 3, not 5 up to 3", id="beyond the end"),
-        pytest.param({"offsets": ("0:2-1",)}, "not 2 up to 1", id="backwards"),
+        pytest.param({"offsets": ("0:2-1",)}, "0:2-1 ends before it begins", id="backwards"),
+        pytest.param({"offsets": ("0:1-1",)}, "0:1-1 ends before it begins", id="nothing"),
+        pytest.param({"offsets": ("0:0-1", "0:2-3")}, "names partition 0 more than once", id="a partition twice"),
+        pytest.param(
+            {"since": "2013-01-02", "until": "2013-01-01"}, "--to 2013-01-01 is not after", id="times turned round"
+        ),
         pytest.param({"plans": "7.1"}, "the ledger has no plan 7.1", id="no such plan"),
     ],
 )
@@ -69,6 +74,22 @@ def test_a_stretch_is_recorded(
     made = record(config, [], Order(tmp_path / "recording", None, Stretch(**words)))
     assert made.ranges == {partition: OffsetRange(*part) for partition, part in expected.items()}
     assert [record.offset for record in made.records(0)] == list(range(*expected[0]))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        pytest.param({"partitions": 4}, "--partitions is for --lines", id="partitions of a topic"),
+        pytest.param(
+            {"lines": Path("e.jsonl"), "stretch": Stretch("2013-01-01")}, "recorded whole", id="times of a file"
+        ),
+    ],
+)
+def test_options_that_would_be_passed_over_are_refused(changes: dict[str, Any], message: str, tmp_path: Path) -> None:
+    order = Order(**{"out": tmp_path / "recording", "topic": None, "stretch": Stretch(), **changes})
+    with pytest.raises(ConfigurationError, match=message):
+        record(None, [], order)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_file_of_json_lines_needs_no_broker(tmp_path: Path) -> None:

@@ -52,6 +52,29 @@ def test_a_new_batch_is_named_by_its_time_and_an_unfinished_one_is_gone_on_with(
         resolved(order)
 
 
+def test_the_encoding_of_csv_is_of_the_order_and_of_its_plan(order: Order) -> None:
+    found = resolved(order, encoding="Latin-1")
+    assert found.encoding == "iso8859-1"
+    assert found.options(order, Settings(model=ModelSettings(name="tiny")))["--encoding"] == "iso8859-1"
+    assert resolved(order).encoding == "utf-8"
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        pytest.param("b.jsonl", '[\n{"a": 1},\n{"a": 2}\n]', r"b\.jsonl looks like a JSON array", id="a JSON array"),
+        pytest.param("10:00.parquet", "", r"10:00\.parquet has a colon .* to 10-00\.parquet", id="a colon"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_refused_by_name(
+    name: str, text: str, message: str, order: Order, tmp_path: Path
+) -> None:
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / name).write_text(text)
+    with pytest.raises(ConfigurationError, match=message):
+        resolved(order, source=str(tmp_path / "other"))
+
+
 def test_a_delta_table_is_refused_with_what_to_do(order: Order, tmp_path: Path) -> None:
     (tmp_path / "in" / "_delta_log").mkdir()
     with pytest.raises(ConfigurationError, match="write its current version to Parquet first"):

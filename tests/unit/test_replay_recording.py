@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import json
 from collections.abc import Callable
 from itertools import accumulate
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -110,6 +112,7 @@ LINES = b'{"at": "2013-01-01T05:15:00Z", "tail": "N1"}\n\n not JSON\r\n{"tail": 
 COMPRESS: dict[str, Callable[[bytes], bytes]] = {
     "": bytes,
     ".gz": gzip.compress,
+    ".bz2": bz2.compress,
     ".zst": lambda data: bytes(pa.compress(data, "zstd", asbytes=True)),
 }
 
@@ -135,6 +138,56 @@ def test_equal_keys_are_in_one_partition(tmp_path: Path) -> None:
     assert len(places) == 20
     assert {partition for _, partition in places} == {0, 1, 2}
     assert [record.timestamp for _, record in found] == list(range(70))
+
+
+def events(path: Path, count: int, fields: Callable[[int], dict[str, Any]]) -> Path:
+    path.write_text("".join(json.dumps({"ms": number, **fields(number)}) + "\n" for number in range(count)))
+    return path
+
+
+@pytest.mark.parametrize("partitions", [1, 4, 7])
+def test_events_without_a_key_are_spread_evenly_and_alike_each_time(partitions: int, tmp_path: Path) -> None:
+    path = events(tmp_path / "events.jsonl", 1_000, lambda _: {})
+    found = [partition for partition, _ in read_lines(path, EventSettings(), partitions)]
+    assert found == [partition for partition, _ in read_lines(path, EventSettings(), partitions)]
+    shares = [found.count(partition) for partition in range(partitions)]
+    assert max(shares) - min(shares) <= 1
+
+
+def test_events_without_a_key_do_not_move_those_that_have_one(tmp_path: Path) -> None:
+    path = events(tmp_path / "events.jsonl", 90, lambda number: {"tail": number % 9 if number % 2 else None})
+    found = list(read_lines(path, EventSettings(key="tail"), 3))
+    for key in {record.key for _, record in found} - {None}:
+        of_key = [(partition, record.offset) for partition, record in found if record.key == key]
+        assert len({partition for partition, _ in of_key}) == 1
+        assert of_key == sorted(of_key)
+    spread = [partition for partition, record in found if record.key is None]
+    assert {spread.count(partition) for partition in range(3)} == {15}
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        pytest.param(b"\x89PNG\r\n\x1a\n\x00\x00\n7\n\x00", id="a picture, a line of which is a number"),
+        pytest.param(b"PK\x03\x04\x14\x00", id="an archive"),
+        pytest.param(b"id,km\n1,2\n", id="CSV"),
+    ],
+)
+def test_a_file_without_any_event_is_refused(data: bytes, tmp_path: Path) -> None:
+    (tmp_path / "events.jsonl").write_bytes(data)
+    with pytest.raises(ConfigurationError, match=r"events\.jsonl holds no events: none of its \d lines"):
+        list(read_lines(tmp_path / "events.jsonl", EventSettings()))
+
+
+def test_a_damaged_archive_of_lines_is_named(tmp_path: Path) -> None:
+    (tmp_path / "events.jsonl.gz").write_bytes(gzip.compress(LINES)[:-20])
+    with pytest.raises(ConfigurationError, match=r"events\.jsonl\.gz cannot be read"):
+        list(read_lines(tmp_path / "events.jsonl.gz", EventSettings()))
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_event(tmp_path: Path) -> None:
+    (tmp_path / "events.jsonl").write_bytes(b'\xef\xbb\xbf{"a": 1}\n')
+    assert [record.value for _, record in read_lines(tmp_path / "events.jsonl", EventSettings())] == [b'{"a": 1}']
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from schemas.drift import SummaryRecord
-from streaming.clock import given_instant, instant
+from streaming.clock import Period, instant
 from streaming.drift.report.make import by_version
 from streaming.errors import ConfigurationError
 
@@ -22,20 +22,27 @@ class Choice:
     version: int | None = None
     window: str = LAST
 
+    def period(self) -> Period:
+        """Return the time between which windows are meant.
+
+        Raises:
+            ConfigurationError: what was given is no time, or nothing lies between them.
+        """
+        return Period.given(("--from", "--to"), self.since, self.until)
+
     def among(self, records: Iterable[SummaryRecord]) -> list[SummaryRecord]:
         """Return those that are meant.
 
         Raises:
             ConfigurationError: what was given is no time, or no window.
         """
-        since = given_instant("--from", self.since) if self.since else None
-        until = given_instant("--to", self.until) if self.until else None
+        period = self.period()
         number = self._number()
         found = [
             record
             for record in records
-            if (since is None or instant(record.window.start) >= since)
-            and (until is None or instant(record.window.end) <= until)
+            if (period.since is None or instant(record.window.start) >= period.since)
+            and (period.until is None or instant(record.window.end) <= period.until)
             and self.version in (None, record.window.version)
         ]
         return [record for windows in by_version(found).values() for record in windows[:number]]

@@ -1,0 +1,214 @@
+"""Text files through the scorer: line breaks in quotes, encodings, blank lines, pieces; no value is ever damaged."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.dataset as ds
+import pytest
+from pyspark.sql import SparkSession
+
+from streaming.batch import pieces, text
+from streaming.batch.files import Format
+from streaming.engines.task import pipeline_of
+from streaming.errors import ConfigurationError
+from streaming.scoring.pipeline import SparkPipeline
+from tests.spark.test_batch import AT, ROWS, Bench
+from tests.support.models import fit_pipeline, load, package
+
+HEADER = b"event_id,event_time,carrier,note,distance\n"
+
+
+@pytest.fixture(scope="module")
+def pipeline(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> SparkPipeline:
+    return pipeline_of(load(spark, package(fit_pipeline(spark), tmp_path_factory.mktemp("model"))))
+
+
+@pytest.fixture
+def bench(spark: SparkSession, pipeline: SparkPipeline, tmp_path: Path) -> Bench:
+    return Bench(spark, pipeline, tmp_path, format="csv", keep=("note",))
+
+
+def row(name: str, note: bytes, end: bytes = b"\n") -> bytes:
+    return f"{name},{AT},UA,".encode() + note + b",90" + end
+
+
+def put(bench: Bench, data: bytes, name: str = "a.csv") -> None:
+    path = bench.inputs / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data)
+
+
+def notes(bench: Bench) -> dict[str, str]:
+    return {found["event_id"]: found["note"] for found in bench.read("scored")}
+
+
+def rejected(bench: Bench, column: str = "row_text") -> list[tuple[str, bytes]]:
+    """Read what was written as other programs do, not as Spark does."""
+    table = ds.dataset(bench.folder / "rejected", format="parquet").to_table()
+    assert table.schema.field(column).type == pa.binary()
+    return [(found["reason"], found[column]) for found in table.to_pylist()]
+
+
+@pytest.mark.parametrize(
+    ("note", "value"),
+    [
+        pytest.param(b'"first\nsecond"', "first\nsecond", id="a line feed"),
+        pytest.param(b'"first\r\n\r\nthird"', "first\r\n\r\nthird", id="carriage returns and a blank line"),
+        pytest.param(b'"first\rsecond"', "first\rsecond", id="a carriage return alone"),
+        pytest.param(b'"7"" and\n8"", both"', '7" and\n8", both', id="doubled quotes and commas"),
+        pytest.param(b'"\nb,2013-01-01T05:15:00Z,UA,x,90\n"', "\nb,2013-01-01T05:15:00Z,UA,x,90\n", id="a whole row"),
+    ],
+)
+def test_a_field_with_line_breaks_is_read_whole(note: bytes, value: str, bench: Bench) -> None:
+    put(bench, HEADER + row("a", b"x") + row("b", note) + row("c", b"y"))
+    assert (bench.score().rows, notes(bench)) == (3, {"a": "x", "b": value, "c": "y"})
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        pytest.param(row("b", b'"007'), id="a quote that is never closed"),
+        pytest.param(row("b", b'7"'), id="a quote at the end of a field"),
+        pytest.param(row("b", b'"7"" ""'), id="an open quote behind doubled ones"),
+        pytest.param(row("b", b'"7"x'), id="text behind a closing quote"),
+        pytest.param(row("b", b' "7"'), id="a quote behind a space"),
+        pytest.param(row("b", b'"x\ny"z'), id="text behind a closing quote in another line"),
+    ],
+)
+def test_a_row_whose_quotes_break_the_rules_is_rejected_whole_and_no_other(bad: bytes, bench: Bench) -> None:
+    put(bench, HEADER + row("a", b"x") + bad + row("c", b"y"))
+    counts = bench.score()
+    assert (counts.rows, notes(bench)) == (3, {"a": "x", "c": "y"})
+    assert rejected(bench) == [("MALFORMED_ROW", bad.rstrip())]
+
+
+@pytest.mark.parametrize("kind", ["csv", "json"])
+def test_bytes_that_are_not_utf_8_are_rejected_untouched(kind: Format, bench: Bench) -> None:
+    bench.format = kind
+    line = {
+        "csv": row("b", b"Caf\xe9", b""),
+        "json": json.dumps({**ROWS[0], "note": "@"}).encode().replace(b"@", b"\xe9"),
+    }
+    good = {"csv": HEADER + row("a", "Café \ufffd".encode()), "json": json.dumps(ROWS[1]).encode() + b"\n"}
+    put(bench, good[kind] + line[kind] + b"\n", f"a.{kind}")
+    assert (bench.score().scored, bench.score().rejected) == (1, {"INVALID_UTF8": 1})
+    assert rejected(bench, "row_text" if kind == "csv" else "line") == [("INVALID_UTF8", line[kind])]
+    if kind == "csv":
+        assert notes(bench) == {"a": "Café \ufffd"}
+
+
+@pytest.mark.parametrize("out", ["csv", "json"])
+def test_bytes_are_written_to_text_as_text_or_in_base64(out: Format, bench: Bench) -> None:
+    bench.out = out
+    put(bench, HEADER + row("a", b"Caf\xe9") + b"short \xc3\xa9\n")
+    bench.score()
+    found = [(line.get("row_text"), line.get("row_text_base64")) for line in bench.read("rejected")]
+    assert found == [(None, "YSwyMDEzLTAxLTAxVDA1OjE1OjAwWixVQSxDYWbpLDkw"), ("short é", None)]
+
+
+@pytest.mark.parametrize(
+    ("encoding", "note", "value"),
+    [
+        pytest.param("iso8859-1", b"Caf\xe9", "Café", id="Latin-1"),
+        pytest.param("cp1252", b'"5 \x80\nmore"', "5 €\nmore", id="Windows, over two lines"),
+        pytest.param("shift_jis", "表\\".encode("shift_jis"), "表\\", id="of two bytes, one of them a backslash"),
+    ],
+)
+def test_files_are_read_in_the_encoding_that_is_named(encoding: str, note: bytes, value: str, bench: Bench) -> None:
+    bench.encoding = encoding
+    put(
+        bench,
+        HEADER.replace(b"\n", ",é\n".encode(encoding) if encoding != "shift_jis" else b",k\n")
+        + row("a", note, b",1\n"),
+    )
+    bench.score()
+    assert notes(bench) == {"a": value}
+
+
+def test_a_row_that_is_not_in_the_named_encoding_is_rejected_untouched(bench: Bench) -> None:
+    bench.encoding = "cp1252"
+    put(bench, HEADER + row("a", b"\x81") + row("b", "é".encode("cp1252")))
+    bench.score()
+    assert (notes(bench), rejected(bench)) == ({"b": "é"}, [("INVALID_UTF8", row("a", b"\x81", b""))])
+
+
+@pytest.mark.parametrize("kind", ["csv", "json"])
+@pytest.mark.parametrize("end", [b"\n", b"\r\n"])
+def test_a_byte_order_mark_and_blank_lines_are_no_rows(kind: Format, end: bytes, bench: Bench) -> None:
+    bench.format, bench.keep = kind, ()
+    lines = [HEADER.rstrip(), row("a", b"x", b""), b"", b" \t", row("b", b"y", b"")]
+    if kind == "json":
+        lines = [b"", json.dumps(ROWS[0]).encode(), b" ", json.dumps(ROWS[1]).encode(), b""]
+    put(bench, b"\xef\xbb\xbf" + end.join([*lines, b""]), f"a.{kind}")
+    assert (bench.score().rows, bench.score().scored) == (2, 2)
+
+
+COMPRESS: dict[str, Callable[[bytes], bytes]] = {
+    "": bytes,
+    ".gz": lambda data: gzip.compress(data[:999]) + gzip.compress(data[999:]),
+    ".bz2": bz2.compress,
+    ".zst": lambda data: bytes(pa.compress(data, "zstd", asbytes=True)),
+}
+
+
+@pytest.mark.parametrize("suffix", COMPRESS)
+@pytest.mark.parametrize("note", [b"x", b'"x\ny"'], ids=["of one line", "of two lines"])
+def test_files_are_read_in_pieces_and_every_row_once(
+    suffix: str, note: bytes, bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(text, "_LEAST", 2_000)
+    monkeypatch.setattr(pieces, "_BLOCK", 700)
+    ids = [f"{name}{number}" for name in "ab" for number in range(300)]
+    for name in "ab":
+        rows = [row(f"{name}{number}", note) for number in range(300)]
+        put(bench, COMPRESS[suffix](HEADER + b"".join(rows)), f"{name}.csv{suffix}")
+    assert bench.score().rows == 600
+    assert sorted(found["event_id"] for found in bench.read("scored")) == sorted(ids)
+    is_split = suffix == "" and note == b"x"
+    assert (len(list((bench.folder / "scored").glob("*.parquet"))) > 2) == is_split
+
+
+def test_each_file_is_read_by_its_own_header_and_its_folders_are_text(bench: Bench) -> None:
+    bench.keep = ("note", "store", "extra")
+    put(bench, HEADER + row("a", b"x"), "store=007/a.csv")
+    put(bench, b'extra,carrier,"event_id",distance,event_time\n01,UA,b,90,' + AT.encode(), "store=1%3A2/b.csv")
+    bench.score()
+    found = {line["event_id"]: (line["note"], line["store"], line["extra"]) for line in bench.read("scored")}
+    assert found == {"a": ("x", "007", None), "b": (None, "1:2", "01")}
+
+
+@pytest.mark.parametrize("kind", ["csv", "json"])
+def test_a_name_may_have_a_colon_as_times_have(kind: Format, bench: Bench) -> None:
+    bench.format, bench.keep = kind, ()
+    bench.folder = bench.folder / "10:00"
+    bench.folder.mkdir()
+    bench.write(ROWS, "2026-01-01T10:00:00")
+    assert (bench.score().scored, len(bench.read("scored"))) == (2, 2)
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        pytest.param("événement,b\n".encode("latin-1"), r"not UTF-8 \(byte 1\); name .* --encoding", id="Latin-1"),
+        pytest.param("a,b\n".encode("utf-16-be"), "NUL byte", id="UTF-16"),
+        pytest.param(b'a,"b\n1,2\n', "is not CSV", id="an open quote"),
+        pytest.param(b"Distance,distance0\n", "differ only in case", id="names that differ in case"),
+    ],
+)
+def test_a_header_that_cannot_be_read_is_refused_with_its_file(data: bytes, message: str, bench: Bench) -> None:
+    put(bench, HEADER + b"distance0".join([row("a", b"x")]), "a.csv")
+    put(bench, data if b"0" not in data else b"Distance\n1\n", "b.csv")
+    with pytest.raises(ConfigurationError, match=message):
+        bench.score()
+
+
+def test_a_damaged_archive_is_named(bench: Bench) -> None:
+    put(bench, gzip.compress(HEADER + b"".join(row(str(number), b"x") for number in range(9_999)))[:-99], "a.csv.gz")
+    with pytest.raises(ConfigurationError, match=r"a\.csv\.gz cannot be read"):
+        bench.score()
