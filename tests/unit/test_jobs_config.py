@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import io
+import sys
 from pathlib import Path
 
 import pytest
@@ -103,6 +105,8 @@ def test_null_unsets_what_the_file_has(tmp_path: Path) -> None:
         (["model.features={"], {}, ["--set model.features", "not a YAML value"]),
         (["kafka.sasl.password=${ABSENT}"], {}, ["sasl.password", "ABSENT", "not set"]),
         (["kafka.sasl.password=file:/absent"], {}, ["sasl.password", "/absent", "cannot be read"]),
+        (["model.features={a: long, a: double}"], {}, ["--set model.features", "the key a is written twice"]),
+        ([], {"PENSTOCK_SPARK__CONF": "{a: 1, a: 2}"}, ["PENSTOCK_SPARK__CONF", "the key a is written twice"]),
         (["kafka.bootstrap.servers="], {}, ["kafka.bootstrap.servers is missing", "host:port"]),
     ],
 )
@@ -118,11 +122,12 @@ def test_a_mistake_is_named_with_its_source_and_remedy(
     ("content", "part"),
     [
         (None, "cannot be read"),
-        ("a: [", "is not YAML"),
+        ("a: [", "is not valid YAML: line 1"),
+        ("model: {name: a}\nlog: {}\nmodel: {alias: b}\n", "the key model is written twice, in lines 1 and 3"),
         ("- a\n", "must hold `key: value`"),
         ("nope: 1", "unknown key"),
     ],
-    ids=["absent", "broken", "a list", "unknown key"],
+    ids=["absent", "broken", "a section twice", "a list", "unknown key"],
 )
 def test_a_file_that_cannot_be_used_is_named(tmp_path: Path, content: str | None, part: str) -> None:
     file = tmp_path / "penstock.yaml"
@@ -131,6 +136,32 @@ def test_a_file_that_cannot_be_used_is_named(tmp_path: Path, content: str | None
     with pytest.raises(ConfigurationError, match=part) as raised:
         load_settings(file, [], {})
     assert str(file) in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "topic"),
+    [
+        pytest.param(b"\xef\xbb\xbfinput: {topic: clicks}\r\n", "clicks", id="settings"),
+        pytest.param(b"", "features", id="nothing"),
+    ],
+)
+def test_a_dash_reads_standard_input(monkeypatch: pytest.MonkeyPatch, text: bytes, topic: str) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text)))
+    assert load_settings(Path("-"), [], {}).input.topic == topic
+
+
+@pytest.mark.parametrize(
+    ("text", "part"),
+    [
+        pytest.param(b"input: {topic: a}\ninput: {}", "on standard input is not valid YAML", id="a section twice"),
+        pytest.param(b"input: {topci: a}", "input.topci (standard input): unknown key", id="unknown key"),
+    ],
+)
+def test_a_mistake_on_standard_input_is_named_so(monkeypatch: pytest.MonkeyPatch, text: bytes, part: str) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text)))
+    with pytest.raises(ConfigurationError) as raised:
+        load_settings(Path("-"), [], {})
+    assert part in str(raised.value)
 
 
 def test_a_secret_is_neither_shown_nor_repeated_in_an_error() -> None:
