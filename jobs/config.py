@@ -14,9 +14,11 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from jobs.config_errors import explain
-from jobs.references import Tree, resolve
+from jobs.references import References, Tree
 from jobs.variables import keys_of, setting_variables
 from streaming.errors import ConfigurationError
+from streaming.redaction import hide, redact
+from streaming.secret_keys import open_values_in, secrets_in
 from streaming.settings import Settings
 from streaming.yaml_text import YamlTextError, read_yaml
 
@@ -46,9 +48,11 @@ def load_settings(
     for text in overrides:
         sources[f"--set {text.split('=')[0]}"] = _from_override(text)
     merged: Tree = {}
+    references = References(variables)
     for source, tree in sources.items():
-        merged = _merge(merged, resolve(tree, variables, source))
+        merged = _merge(merged, references.resolve(tree, source))
     _honour(merged, variables)
+    _hide_secrets(merged, variables, references.secrets)
     try:
         return Settings.model_validate(merged)
     except ValidationError as error:
@@ -56,6 +60,12 @@ def load_settings(
         raise ConfigurationError(
             "The configuration is not valid:\n" + "\n".join(f"  {line}" for line in lines)
         ) from None
+
+
+def _hide_secrets(merged: Tree, variables: Mapping[str, str], referred: set[str]) -> None:
+    """Have every secret masked from here on, before anything is said about the settings."""
+    defaults = set(open_values_in(Settings().model_dump(mode="json")))
+    hide([*secrets_in(merged), *secrets_in(dict(variables)), *referred], defaults)
 
 
 def _from_file(path: Path) -> Tree:
@@ -80,7 +90,7 @@ def _from_file(path: Path) -> Tree:
 def _from_override(text: str) -> Tree:
     key, separator, value = text.partition("=")
     if not separator or not key.strip():
-        raise ConfigurationError(f"--set {text} must read key=value, for instance --set model.alias=champion")
+        raise ConfigurationError(f"--set {redact(text)} must read key=value, for instance --set model.alias=champion")
     keys = key.strip().split(".")
     if keys[0] in OPEN_MAPS:
         fixed = 2 if keys[:2] == ["spark", "conf"] else 1
