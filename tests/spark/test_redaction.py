@@ -43,3 +43,8 @@ def test_a_line_of_the_jvm_has_no_secret(spark: SparkSession, text: str, expecte
     message = log4j.message.SimpleMessage(text)
     event = log4j.core.impl.Log4jLogEvent.newBuilder().setLoggerName("a.Logger").setMessage(message).build()
     assert layout.toSerializable(event).rstrip().endswith(f"Logger: {expected}")
+
+
+@pytest.mark.parametrize("setting", sorted(REDACTION))
+def test_the_page_on_deployment_has_the_expressions_for_spark_submit(setting: str, root: Path) -> None:
+    assert f'--conf "{setting}={REDACTION[setting]}"' in (root / "docs" / "deploy.md").read_text()
