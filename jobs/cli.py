@@ -22,7 +22,9 @@ from jobs.job_cli import app as job_app
 from jobs.ledger_cli import app as ledger_app
 from jobs.options import Config, Home, Set
 from jobs.replay_cli import app as replay_app
+from jobs.traces import redact_traces
 from streaming.errors import PenstockError
+from streaming.redaction import redact
 from streaming.version import __version__
 
 app = typer.Typer(
@@ -45,6 +47,7 @@ HOME = Path(".penstock")
 
 def main() -> None:
     """Run the command line; an error raised on purpose becomes one message and its exit code."""
+    redact_traces()
     try:
         app(prog_name="penstock")
     except PenstockError as error:
@@ -59,7 +62,7 @@ def main() -> None:
 
 def _fail(message: str, code: int) -> NoReturn:
     console = Console(stderr=True, soft_wrap=True, highlight=False)
-    console.print(Text.assemble(("penstock: ", "bold red"), message))
+    console.print(Text.assemble(("penstock: ", "bold red"), redact(message)))
     sys.exit(code)
 
 

@@ -1,24 +1,28 @@
 """Settings from their four sources: ``--set``, then ``PENSTOCK_*`` variables, then the YAML file, then the defaults.
 
 pydantic-settings would do most of this, but it passes over a variable it does not know (``PENSTOCK_MODEL__ALAIS``) and
-cannot name Kafka's dotted keys from the environment; a misspelt name must not start a job with another model.
+cannot name Kafka's dotted keys from the environment; see ``jobs/variables.py``.
 """
 
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import yaml
 from pydantic import ValidationError
 
 from jobs.config_errors import explain
-from jobs.references import Tree, resolve
+from jobs.references import References, Tree
+from jobs.variables import keys_of, setting_variables
 from streaming.errors import ConfigurationError
+from streaming.redaction import hide, redact
+from streaming.secret_keys import open_values_in, secrets_in
 from streaming.settings import Settings
+from streaming.yaml_text import YamlTextError, read_yaml
 
-PREFIX = "PENSTOCK_"
+STANDARD_INPUT = Path("-")
 OPEN_MAPS = ("kafka", "spark")
 """Sections whose keys below a point are not Penstock's and may contain dots."""
 
@@ -29,7 +33,7 @@ def load_settings(
     """Return the settings from all sources.
 
     Args:
-        path: The YAML file; ``None`` for none.
+        path: The YAML file; ``-`` for standard input, ``None`` for none.
         overrides: ``a.b=value`` each; ``null`` unsets, ``[...]`` and ``{...}`` are read as YAML.
         environment: The variables; this process's own if ``None``.
 
@@ -38,14 +42,17 @@ def load_settings(
             and the remedy.
     """
     variables = os.environ if environment is None else environment
-    sources = {str(path): _from_file(path)} if path else {}
-    sources |= {name: _from_variable(name, value) for name, value in sorted(variables.items()) if _is_setting(name)}
+    sources = {"standard input" if path == STANDARD_INPUT else str(path): _from_file(path)} if path else {}
+    for name, value in setting_variables(variables).items():
+        sources[name] = _nest(keys_of(name), _parse(name, value))
     for text in overrides:
         sources[f"--set {text.split('=')[0]}"] = _from_override(text)
     merged: Tree = {}
+    references = References(variables)
     for source, tree in sources.items():
-        merged = _merge(merged, resolve(tree, variables, source))
+        merged = _merge(merged, references.resolve(tree, source))
     _honour(merged, variables)
+    _hide_secrets(merged, variables, references.secrets)
     try:
         return Settings.model_validate(merged)
     except ValidationError as error:
@@ -55,41 +62,35 @@ def load_settings(
         ) from None
 
 
+def _hide_secrets(merged: Tree, variables: Mapping[str, str], referred: set[str]) -> None:
+    """Have every secret masked from here on, before anything is said about the settings."""
+    defaults = set(open_values_in(Settings().model_dump(mode="json")))
+    hide([*secrets_in(merged), *secrets_in(dict(variables)), *referred], defaults)
+
+
 def _from_file(path: Path) -> Tree:
+    name = "on standard input" if path == STANDARD_INPUT else str(path)
     try:
-        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+        tree = read_yaml(sys.stdin.buffer.read() if path == STANDARD_INPUT else path.read_bytes())
     except OSError as error:
         raise ConfigurationError(
-            f"The configuration file {path} cannot be read: {error.strerror}. Give its path with --config."
+            f"The configuration file {name} cannot be read: {error.strerror}. Give its path with --config."
         ) from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"The configuration file {path} is not YAML: {error}") from error
+    except YamlTextError as error:
+        raise ConfigurationError(f"The configuration file {name} is not valid YAML: {error}.") from None
     if tree is None:
         return {}
     if not isinstance(tree, dict):
         raise ConfigurationError(
-            f"The configuration file {path} must hold `key: value` lines, not a {type(tree).__name__}."
+            f"The configuration file {name} must hold `key: value` lines, not a {type(tree).__name__}."
         )
     return tree
-
-
-def _is_setting(name: str) -> bool:
-    """``PENSTOCK_A__B`` and ``PENSTOCK_APPLICATION`` are; other names (``PENSTOCK_TEST_BROKER``) are not."""
-    rest = name.removeprefix(PREFIX)
-    return name.startswith(PREFIX) and ("__" in rest or rest.lower() in Settings.model_fields)
-
-
-def _from_variable(name: str, value: str) -> Tree:
-    keys = name.removeprefix(PREFIX).lower().split("__")
-    if keys[0] == "kafka":  # Kafka's keys have dots, which a shell does not allow in a name
-        keys = ["kafka", ".".join(keys[1:]).replace("_", ".")]
-    return _nest(keys, _parse(name, value))
 
 
 def _from_override(text: str) -> Tree:
     key, separator, value = text.partition("=")
     if not separator or not key.strip():
-        raise ConfigurationError(f"--set {text} must read key=value, for instance --set model.alias=champion")
+        raise ConfigurationError(f"--set {redact(text)} must read key=value, for instance --set model.alias=champion")
     keys = key.strip().split(".")
     if keys[0] in OPEN_MAPS:
         fixed = 2 if keys[:2] == ["spark", "conf"] else 1
@@ -102,9 +103,9 @@ def _parse(source: str, value: str) -> object:
     if value != "null" and not value.startswith(("[", "{")):
         return value
     try:
-        parsed: object = yaml.safe_load(value)
-    except yaml.YAMLError as error:
-        raise ConfigurationError(f"{source}: {value} is not a YAML value: {error}") from error
+        parsed: object = read_yaml(value)
+    except YamlTextError as error:
+        raise ConfigurationError(f"{source}: the value is not a YAML value: {error}") from None
     return parsed
 
 

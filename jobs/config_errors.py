@@ -9,7 +9,8 @@ from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
 from jobs.references import Tree
-from streaming.settings import SECRET_KEYS, Settings
+from streaming.redaction import MASK, redact_tree
+from streaming.settings import Settings
 
 
 def explain(detail: ErrorDetails, sources: Mapping[str, Tree]) -> str:
@@ -29,9 +30,8 @@ def explain(detail: ErrorDetails, sources: Mapping[str, Tree]) -> str:
         hint = f"did you mean {close[0]}?" if close else f"known here: {', '.join(known)}"
         return f"{where}: unknown key; {hint}"
     message = detail["msg"].removeprefix("Value error, ")
-    secret = any(part in place.lower() for part in SECRET_KEYS)
-    given = detail["input"]
-    shown = "" if secret or isinstance(given, dict | BaseModel) else f", not {given!r}"
+    value = redact_tree(detail["input"], keys[-1] if keys else "")
+    shown = "" if value == MASK or isinstance(value, dict | list | BaseModel) else f", not {value!r}"
     return f"{where}: {message[:1].lower()}{message[1:]}{shown}"
 
 

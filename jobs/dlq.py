@@ -15,6 +15,7 @@ from rich.console import Console
 
 from jobs import dlq_display as display
 from jobs.config import load_settings
+from jobs.logs import configure_logging
 from schemas.dead_letter import Reason
 from streaming.adapters.kafka import KafkaAdmin, TopicInfo
 from streaming.adapters.kafka_dead_letters import KafkaDeadLetters
@@ -68,6 +69,7 @@ def list_letters(
         BrokerUnavailableError: Kafka does not answer.
     """
     settings = load_settings(config, overrides)
+    configure_logging(settings.log)
     topic = letters_topic(settings, KafkaAdmin(settings.kafka, settings.application))
     counts: Counter[str] = Counter()
     letters = _counted(reader(settings, topic).read(selection), counts)
@@ -90,6 +92,7 @@ def show_letter(config: Path | None, overrides: Sequence[str], place: Place, for
         BrokerUnavailableError: Kafka does not answer.
     """
     settings = load_settings(config, overrides)
+    configure_logging(settings.log)
     topic = letters_topic(settings, KafkaAdmin(settings.kafka, settings.application))
     letter = next(reader(settings, topic).read(Selection(places=frozenset({place}))), None)
     if letter is None:

@@ -17,6 +17,7 @@ from rich.text import Text
 from jobs.config import load_settings
 from jobs.dlq import console_for_tables, letters_topic, reader
 from jobs.dlq_display import text_of
+from jobs.logs import configure_logging
 from streaming.adapters.kafka import KafkaAdmin, TopicInfo
 from streaming.adapters.kafka_dead_letters import KafkaReplays
 from streaming.clock import system_clock
@@ -53,6 +54,7 @@ def replay_letters(config: Path | None, overrides: Sequence[str], order: Order, 
         BrokerUnavailableError: Kafka does not answer; what was committed until then is not sent again.
     """
     settings = load_settings(config, overrides)
+    configure_logging(settings.log)
     admin = KafkaAdmin(settings.kafka, settings.application)
     topic = letters_topic(settings, admin)
     if order.to == topic.name:

@@ -12,6 +12,7 @@ from typing import Any
 from jobs.config import load_settings
 from jobs.ledger_answer import Answer, Facts, about_moment, about_offset
 from jobs.ledger_display import progress_bar
+from jobs.logs import configure_logging
 from streaming.adapters.kafka import KafkaAdmin
 from streaming.adapters.kafka_ledger_reader import KafkaLedgerReader
 from streaming.adapters.kafka_outputs import KafkaOutputs
@@ -58,6 +59,7 @@ def answers(config: Path | None, overrides: Sequence[str], question: Question) -
     """
     question.check()
     settings = load_settings(config, overrides)
+    configure_logging(settings.log)
     with _desk(settings) as desk:
         found = desk.moment(question.time) if question.time else desk.offsets(question)
     digest = _digests(settings)
@@ -179,6 +181,7 @@ def latest(config: Path | None, overrides: Sequence[str], chosen: Filter) -> lis
         BrokerUnavailableError: Kafka does not answer.
     """
     settings = load_settings(config, overrides)
+    configure_logging(settings.log)
     since = given_instant("--since", chosen.since) if chosen.since else None
     with KafkaScan(settings.kafka, settings.application) as scan:
         reader = KafkaLedgerReader(scan, settings.output.ledger, settings.application)

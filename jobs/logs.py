@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import logging
 import sys
-from typing import TextIO
+from typing import Any, TextIO
 
 import structlog
-from structlog.typing import Processor
+from structlog.typing import EventDict, Processor
 
+from streaming.redaction import redact, redact_tree
 from streaming.settings import LogSettings
 
 QUIET = ("py4j", "httpx", "httpcore", "urllib3", "mlflow", "alembic", "uvicorn", "asyncio", "docker")
 """Libraries whose ``info`` says nothing to an operator."""
+SILENT = ("py4j",)
+"""Logs each command to the JVM at ``debug``, and with it passwords: as options, and in pickled functions, where no
+redaction would find them."""
 
 
 def configure_logging(settings: LogSettings, stream: TextIO = sys.stderr) -> None:
@@ -44,15 +48,35 @@ def configure_logging(settings: LogSettings, stream: TextIO = sys.stderr) -> Non
     root.handlers = [handler]
     root.setLevel(settings.level.upper())
     logging.captureWarnings(True)
-    if settings.level != "debug":
-        for name in QUIET:
-            logging.getLogger(name).setLevel(logging.WARNING)
+    for name in QUIET if settings.level != "debug" else SILENT:
+        logging.getLogger(name).setLevel(logging.WARNING)
 
 
 def _renderers(console: bool, stream: TextIO) -> list[Processor]:
     # Never the frames' local variables: they hold records and secrets.
     if console:
         plain = structlog.dev.plain_traceback
-        return [structlog.dev.ConsoleRenderer(colors=stream.isatty(), exception_formatter=plain)]
+        look = structlog.dev.ConsoleRenderer(colors=stream.isatty(), exception_formatter=plain)
+        return [_redacted, look, _redacted_line]
     frames = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
-    return [structlog.processors.ExceptionRenderer(frames), structlog.processors.JSONRenderer(default=str)]
+    return [structlog.processors.ExceptionRenderer(frames), _redacted, structlog.processors.JSONRenderer()]
+
+
+def _redacted(_: object, __: str, event: EventDict) -> EventDict:
+    """Mask by key and by value, before it is written as JSON: what is masked in text may be more than one string."""
+    plain: EventDict = redact_tree(_plain({name: value for name, value in event.items() if name != "exc_info"}))
+    return {**event, **plain}
+
+
+def _redacted_line(_: object, __: str, line: Any) -> str:
+    """Mask the traceback too, which the console's look adds."""
+    return redact(line)
+
+
+def _plain(value: object) -> object:
+    """Let objects say now what they would say of themselves in the line."""
+    if isinstance(value, dict):
+        return {str(name): _plain(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return value if value is None or isinstance(value, str | bool | int | float) else str(value)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from jobs.config import load_settings
 from jobs.ledger_display import progress_bar
+from jobs.logs import configure_logging
 from streaming.adapters.kafka import KafkaAdmin, TopicInfo
 from streaming.adapters.kafka_ledger_reader import KafkaLedgerReader
 from streaming.adapters.kafka_recording import KafkaStretch, Span
@@ -90,6 +91,7 @@ def record(config: Path | None, overrides: Sequence[str], order: Order) -> Recor
         BrokerUnavailableError: Kafka does not answer.
     """
     settings = load_settings(config, overrides)
+    configure_logging(settings.log)
     topic = order.topic or settings.input.topic
     with recording_to(order.out, topic) as writer:
         _check(order)

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from streaming.errors import ConfigurationError
-from streaming.settings import SECRET_KEYS
+from streaming.secret_keys import is_secret_key, is_webhook_key
 
 Tree = dict[str, object]
 """Nested settings, as YAML gives them."""
@@ -18,48 +18,60 @@ Tree = dict[str, object]
 _REFERENCE = re.compile(r"\$?\$\{([^{}]+)\}")
 
 
-def resolve(tree: Tree, variables: Mapping[str, str], source: str) -> Tree:
-    """Return ``tree`` with every reference replaced; ``$${`` stands for the text ``${``.
+class References:
+    """Replaces references; ``secrets`` are what came from files, and from variables that are called like secrets."""
 
-    Raises:
-        ConfigurationError: A variable is not set or a file cannot be read; the message names the key and ``source``.
-    """
-    return {key: _resolve_value(value, variables, source, key) for key, value in tree.items()}
+    def __init__(self, variables: Mapping[str, str]) -> None:
+        self._variables = variables
+        self.secrets: set[str] = set()
 
+    def resolve(self, tree: Tree, source: str) -> Tree:
+        """Return ``tree`` with every reference replaced; ``$${`` stands for the text ``${``.
 
-def _resolve_value(value: object, variables: Mapping[str, str], source: str, key: str) -> object:
-    if isinstance(value, dict):
-        return resolve(value, variables, source)
-    if isinstance(value, list):
-        return [_resolve_value(item, variables, source, key) for item in value]
-    if not isinstance(value, str):
-        return value
-    place = f"{key} ({source})"
-    if value.startswith("file:") and any(part in str(key).lower() for part in SECRET_KEYS):
-        return _read_file(value, place)
-    return _REFERENCE.sub(lambda match: _replacement(match, variables, place), value)
+        Raises:
+            ConfigurationError: A variable is not set or a file cannot be read; the message names key and ``source``.
+        """
+        return {key: self._value(value, source, key) for key, value in tree.items()}
 
+    def _value(self, value: object, source: str, key: str) -> object:
+        if isinstance(value, dict):
+            return self.resolve(value, source)
+        if isinstance(value, list):
+            return [self._value(item, source, key) for item in value]
+        if not isinstance(value, str):
+            return value
+        place = f"{key} ({source})"
+        if value.startswith("file:") and (is_secret_key(str(key)) or is_webhook_key(str(key))):
+            return self._read_file(value, place)
+        return _REFERENCE.sub(lambda match: self._replacement(match, place), value)
 
-def _replacement(match: re.Match[str], variables: Mapping[str, str], place: str) -> str:
-    if match[0].startswith("$$"):
-        return match[0][1:]
-    name = match[1]
-    if name.startswith("file:"):
-        return _read_file(name, place)
-    if name not in variables:
-        raise ConfigurationError(
-            f"{place} refers to the environment variable {name}, which is not set. "
-            f"Set it, or write $${{{name}}} for the text itself."
-        )
-    return variables[name]
+    def _replacement(self, match: re.Match[str], place: str) -> str:
+        if match[0].startswith("$$"):
+            return match[0][1:]
+        name = match[1]
+        if name.startswith("file:"):
+            return self._read_file(name, place)
+        if name not in self._variables:
+            raise ConfigurationError(
+                f"{place} refers to the environment variable {name}, which is not set. "
+                f"Set it, or write $${{{name}}} for the text itself."
+            )
+        if is_secret_key(name):
+            self.secrets.add(self._variables[name])
+        return self._variables[name]
 
-
-def _read_file(uri: str, place: str) -> str:
-    path = Path(uri.removeprefix("file:").removeprefix("//"))
-    try:
-        return path.read_text(encoding="utf-8").rstrip("\n")
-    except OSError as error:
-        raise ConfigurationError(
-            f"{place} refers to the file {path}, which cannot be read: {error.strerror}. "
-            "Put the secret there, or correct the path."
-        ) from error
+    def _read_file(self, uri: str, place: str) -> str:
+        path = Path(uri.removeprefix("file:").removeprefix("//"))
+        try:
+            text = path.read_text(encoding="utf-8").rstrip("\n")
+        except OSError as error:
+            raise ConfigurationError(
+                f"{place} refers to the file {path}, which cannot be read: {error.strerror}. "
+                "Put the secret there, or correct the path."
+            ) from error
+        except UnicodeDecodeError:
+            raise ConfigurationError(
+                f"{place} refers to the file {path}, which is not UTF-8 text. Put the secret there as text."
+            ) from None
+        self.secrets.add(text)
+        return text

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,15 +19,14 @@ def score(config: Path | None, overrides: Sequence[str]) -> None:
     from jobs.config import load_settings
     from jobs.logs import configure_logging
     from jobs.scoring import scoring_job
+    from jobs.session import prepare_environment
     from jobs.stopping import StopRequest
 
     settings = load_settings(config, overrides)
     configure_logging(settings.log)
-    # Spark's workers would otherwise take whichever python3 is first on the path, without pyarrow.
-    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     stopping = StopRequest(settings.engine.stop_seconds)
     stopping.listen()
-    with scoring_job(settings, stopping, submitted="PYSPARK_GATEWAY_PORT" in os.environ) as job:
+    with scoring_job(settings, stopping, submitted=prepare_environment(settings)) as job:
         stopping.listen()  # again: Spark's own handler for Ctrl-C took its place
         job.run()
 

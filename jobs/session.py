@@ -17,6 +17,17 @@ from streaming.local.java import find_java
 from streaming.settings import Settings
 
 
+def prepare_environment(settings: Settings) -> bool:
+    """Set the variables that Spark reads, unless they are set; return whether a spark-submit started this process."""
+    submitted = "PYSPARK_GATEWAY_PORT" in os.environ
+    # Spark's workers would otherwise take whichever python3 is first on the path, without pyarrow.
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+    if not submitted and (settings.spark.master or "local").startswith("local"):
+        # The only way to tell Spark's user interface, if it is switched on, not to listen on all addresses.
+        os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
+    return submitted
+
+
 @contextmanager
 def session(
     settings: Settings, name: str, log: Path, jars: Callable[[], Iterable[str]] = tuple
@@ -29,9 +40,7 @@ def session(
         log: where our own JVM's output goes.
         jars: gives what our own JVM needs beside Spark's; it may take its time, and is not asked under spark-submit.
     """
-    # Spark's workers would otherwise take whichever python3 is first on the path, without pyarrow.
-    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
-    plan = SessionPlan(name, "PYSPARK_GATEWAY_PORT" in os.environ, settings.spark.master, settings.spark.conf)
+    plan = SessionPlan(name, prepare_environment(settings), settings.spark.master, settings.spark.conf)
     if plan.submitted:
         spark = start_session(plan)
     else:

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from jobs.config import load_settings
+from jobs.logs import configure_logging
 from jobs.topics import prepare_topics
 from streaming.adapters.kafka import KafkaAdmin
 from streaming.settings import Settings
@@ -22,6 +23,7 @@ def topics(config: Path | None, overrides: Sequence[str], input_partitions: int 
         BrokerUnavailableError: Kafka does not answer.
     """
     settings = load_settings(config, overrides)
+    configure_logging(settings.log)
     admin = KafkaAdmin(settings.kafka, settings.application)
     if input_partitions is not None:
         kept = {"retention.ms": str(settings.output.retention_ms)}

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from schemas.drift import Window
+from streaming.redaction import redact
 
 TYPE = "penstock.drift.alert.v1"
 
@@ -39,10 +40,17 @@ class DriftAlert:
         return f"{self.window.id}:alert"
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the record's fields as JSON has them."""
+        """Return the record's fields as JSON has them, ``sentence`` without secrets."""
         own = {name: value for name, value in asdict(self).items() if name != "window"}
         lists = {name: list(value) for name, value in own.items() if isinstance(value, tuple)}
-        return {"type": TYPE, "id": self.id, **asdict(self.window), **own, **lists}
+        return {
+            "type": TYPE,
+            "id": self.id,
+            **asdict(self.window),
+            **own,
+            **lists,
+            "sentence": redact(self.sentence),
+        }
 
     def to_json(self) -> str:
         """Return the record's value."""

@@ -9,6 +9,8 @@ import json
 from dataclasses import asdict, dataclass
 from enum import Enum
 
+from streaming.redaction import redact
+
 TYPE = "penstock.model-event.v1"
 
 
@@ -59,8 +61,9 @@ class ModelEvent:
     seconds: float | None = None
 
     def to_dict(self) -> dict[str, str | int | float | None]:
-        """Return the record's fields as JSON has them."""
-        return {**asdict(self), "type": self.type.value, "actor": self.actor.value}
+        """Return the record's fields as JSON has them, ``detail`` without secrets."""
+        detail = None if self.detail is None else redact(self.detail)
+        return {**asdict(self), "type": self.type.value, "actor": self.actor.value, "detail": detail}
 
     def to_json(self) -> str:
         """Return the record's value."""

@@ -24,11 +24,17 @@ A message says what is wrong, where, and what to do about it.
 
 from __future__ import annotations
 
+from streaming.redaction import redact
+
 
 class PenstockError(Exception):
     """The root of the tree. ``exit_code`` is what the command line ends with."""
 
     exit_code = 1
+
+    def __str__(self) -> str:
+        """Return the message without secrets: what a service or a library said of a failure may repeat them."""
+        return redact(super().__str__())
 
 
 class ConfigurationError(PenstockError):

@@ -11,10 +11,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, SecretStr, model_validator
 
+from streaming.redaction import redact_tree
 from streaming.settings_base import Name, Port, Positive, Seconds, Section, TextMap, Topic
 from streaming.settings_drift import DriftSettings
-
-SECRET_KEYS = ("password", "secret", "jaas", "token", "ssl.key", "credential")
 
 
 class InputSettings(Section):
@@ -277,12 +276,5 @@ class Settings(Section):
 
     def redacted(self) -> dict[str, Any]:
         """Return the settings for showing, every secret as ``***``."""
-        shown: dict[str, Any] = _redact(self.model_dump(mode="json"))
+        shown: dict[str, Any] = redact_tree(self.model_dump(mode="json"))
         return shown
-
-
-def _redact(value: Any, key: str = "") -> Any:
-    if isinstance(value, dict):
-        return {k: _redact(v, k) for k, v in value.items()}
-    hidden = value is not None and any(part in key.lower() for part in SECRET_KEYS)
-    return "***" if hidden else value

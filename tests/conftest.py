@@ -50,6 +50,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.filterwarnings("error"), append=False)
 
 
+@pytest.fixture(autouse=True)
+def _no_secrets_left() -> Iterator[None]:
+    """What one test configured as a secret must not be masked in another's text."""
+    from streaming import redaction
+
+    yield
+    redaction.forget()
+
+
 @pytest.fixture(scope="session")
 def root() -> Path:
     """The checkout's folder."""

@@ -26,6 +26,7 @@ from streaming.delivery.plan import Target
 from streaming.delivery.progress import progress_record
 from streaming.errors import BrokerUnavailableError, FencedError
 from streaming.offsets import Ranges
+from streaming.redaction import redact
 
 _TIMEOUT = 30.0
 _TAIL = 20_000
@@ -117,7 +118,7 @@ class KafkaLedger:
 
     def record_set_aside(self, location: str, reason: str) -> None:
         """Write that the checkpoint gives way to the marks; it also proves that the lease is still ours."""
-        where = {"application": self._application, "topic": self._source, "checkpoint": location}
+        where = {"application": self._application, "topic": self._source, "checkpoint": redact(location)}
         self._append({"type": "set_aside", **where, "reason": reason})
 
     def close(self) -> None:
@@ -127,6 +128,8 @@ class KafkaLedger:
 
     def _append(self, record: dict[str, Any], marks: Mapping[int, Mark] | None = None) -> None:
         written = {**record, "at": record.get("at") or isoformat(self._clock())}
+        if "reason" in written:  # the rest is read back by programs, and an application may be called like a password
+            written["reason"] = redact(written["reason"])
         try:
             self._transact(written, marks or {})
         except KafkaException:

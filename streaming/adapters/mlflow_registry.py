@@ -24,7 +24,6 @@ from pathlib import Path
 from typing import Any
 
 import structlog
-import yaml
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion as MlflowVersion
 from mlflow.exceptions import MlflowException
@@ -37,6 +36,7 @@ from mlflow.utils.rest_utils import http_request, verify_rest_response
 from streaming.errors import CandidateRefusedError, ModelNotFoundError, RegistryUnavailableError
 from streaming.models.digest import REGISTRY_FILE
 from streaming.models.ref import ModelSelector, ModelVersion, VersionStatus
+from streaming.yaml_text import read_yaml
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
@@ -210,9 +210,9 @@ def _version(found: MlflowVersion) -> ModelVersion:
 def _check_meta(version: ModelVersion, target: Path) -> None:
     """Compare with what MLflow wrote of the download: a ``models:/`` URI might have been resolved elsewhere."""
     try:
-        meta = yaml.safe_load((target / REGISTRY_FILE).read_text("utf-8"))
+        meta = read_yaml((target / REGISTRY_FILE).read_bytes())
         found = (meta["model_name"], int(meta["model_version"]))
-    except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError) as problem:
+    except (OSError, ValueError, KeyError, TypeError) as problem:
         raise CandidateRefusedError("WRONG_FILES", f"the download of {version} has no {REGISTRY_FILE}") from problem
     if found != (version.name, version.version):
         raise CandidateRefusedError("WRONG_FILES", f"asked for {version}, got {found[0]} v{found[1]}")

@@ -26,6 +26,7 @@ from pyspark.sql import SparkSession
 from streaming.errors import RegistryUnavailableError
 from streaming.models.ref import ModelVersion
 from streaming.models.signature import Signature
+from streaming.redaction import redact
 from streaming.training.record import Promotion
 
 ARTIFACT_PATH = "model"
@@ -83,13 +84,13 @@ class MlflowRun:
         self._source = source
 
     def log(self, params: Mapping[str, object], metrics: Mapping[str, float], tags: Mapping[str, str]) -> None:
-        """Record parameters, metrics and tags."""
+        """Record parameters, without secrets, metrics and tags."""
         now = int(time.time() * 1000)
         with _answered():
             self._client.log_batch(
                 self.run_id,
                 metrics=[Metric(name, value, now, 0) for name, value in metrics.items()],
-                params=[Param(name, str(value)) for name, value in params.items()],
+                params=[Param(name, redact(str(value))) for name, value in params.items()],
                 tags=[RunTag(name, value) for name, value in tags.items()],
             )
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from pyspark.sql import SparkSession
 
 from streaming.engines.stages import FLAG
+from streaming.secret_keys import KEY_PATTERN
 
 RUNTIME = {
     "spark.sql.session.timeZone": "UTC",  # event times are written with a Z
@@ -60,7 +61,16 @@ it every second, for 20 ms; and what it does at each write of a reference costs 
 
 _LOG4J = Path(__file__).with_name("log4j2.properties")
 
+REDACTION = {
+    # Of a key or a value, in Spark's user interface and event log. Spark's own expression knows no Azure keys, no JAAS
+    # and no passwords in URLs.
+    "spark.redaction.regex": rf"(?i){KEY_PATTERN}|://[^/\s:@]*:[^/\s@]+@",
+    "spark.sql.redaction.options.regex": f"(?i)url|{KEY_PATTERN}",
+}
+"""What Spark is to mask in what it shows of its settings, and of the options of sources and sinks."""
+
 STARTUP = {
+    **REDACTION,
     "spark.driver.extraJavaOptions": " ".join(
         (f"-Dlog4j2.configurationFile={_LOG4J.as_uri()}", "-Dnetlib.allowNativeBlas=false", FLAG, COLLECTOR)
     ),

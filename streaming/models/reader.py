@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-import yaml
-
 from streaming.errors import CandidateRefusedError
 from streaming.models import golden, profile
 from streaming.models.cache import CachedModel
@@ -17,6 +15,7 @@ from streaming.models.package import ModelPackage
 from streaming.models.profile import ReferenceProfile
 from streaming.models.signature import Signature
 from streaming.settings import ModelSettings
+from streaming.yaml_text import YamlTextError, read_yaml
 
 MLMODEL = "MLmodel"
 
@@ -81,8 +80,8 @@ class PackageReader:
 
 def _mlmodel(root: Path) -> Mapping[str, object]:
     try:
-        description = yaml.safe_load((root / MLMODEL).read_text("utf-8"))
-    except (OSError, ValueError, yaml.YAMLError) as problem:
+        description = read_yaml((root / MLMODEL).read_bytes())
+    except (OSError, YamlTextError) as problem:
         raise _malformed(f"{MLMODEL} cannot be read: {problem}") from problem
     if not isinstance(description, Mapping):
         raise _malformed(f"{MLMODEL} is not a mapping")

@@ -19,6 +19,7 @@ from streaming.models.slot import Slot
 from streaming.operations.admin import Access, Controls, add_admin_routes
 from streaming.operations.health import Health, Verdict
 from streaming.operations.metrics import Metrics
+from streaming.operations.redacted import RedactedAnswers
 from streaming.operations.webhook import MAX_BODY_BYTES, WebhookReceiver
 from streaming.version import __version__
 
@@ -42,6 +43,7 @@ class Operations:
 def create_app(operations: Operations) -> FastAPI:
     """Return the application, not yet served."""
     app = FastAPI(title="Penstock", version=__version__, docs_url=None, redoc_url=None, openapi_url=None)
+    app.add_middleware(RedactedAnswers)
 
     @app.get("/metrics")
     def metrics() -> Response:

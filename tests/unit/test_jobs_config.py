@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import io
+import sys
 from pathlib import Path
 
 import pytest
 
 from jobs.config import load_settings
 from streaming.errors import ConfigurationError
+from streaming.redaction import MASK, redact
 
 
 def test_the_command_line_beats_the_environment_beats_the_file_beats_the_defaults(tmp_path: Path) -> None:
@@ -103,6 +106,8 @@ def test_null_unsets_what_the_file_has(tmp_path: Path) -> None:
         (["model.features={"], {}, ["--set model.features", "not a YAML value"]),
         (["kafka.sasl.password=${ABSENT}"], {}, ["sasl.password", "ABSENT", "not set"]),
         (["kafka.sasl.password=file:/absent"], {}, ["sasl.password", "/absent", "cannot be read"]),
+        (["model.features={a: long, a: double}"], {}, ["--set model.features", "the key a is written twice"]),
+        ([], {"PENSTOCK_SPARK__CONF": "{a: 1, a: 2}"}, ["PENSTOCK_SPARK__CONF", "the key a is written twice"]),
         (["kafka.bootstrap.servers="], {}, ["kafka.bootstrap.servers is missing", "host:port"]),
     ],
 )
@@ -118,11 +123,12 @@ def test_a_mistake_is_named_with_its_source_and_remedy(
     ("content", "part"),
     [
         (None, "cannot be read"),
-        ("a: [", "is not YAML"),
+        ("a: [", "is not valid YAML: line 1"),
+        ("model: {name: a}\nlog: {}\nmodel: {alias: b}\n", "the key model is written twice, in lines 1 and 3"),
         ("- a\n", "must hold `key: value`"),
         ("nope: 1", "unknown key"),
     ],
-    ids=["absent", "broken", "a list", "unknown key"],
+    ids=["absent", "broken", "a section twice", "a list", "unknown key"],
 )
 def test_a_file_that_cannot_be_used_is_named(tmp_path: Path, content: str | None, part: str) -> None:
     file = tmp_path / "penstock.yaml"
@@ -131,6 +137,107 @@ def test_a_file_that_cannot_be_used_is_named(tmp_path: Path, content: str | None
     with pytest.raises(ConfigurationError, match=part) as raised:
         load_settings(file, [], {})
     assert str(file) in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "topic"),
+    [
+        pytest.param(b"\xef\xbb\xbfinput: {topic: clicks}\r\n", "clicks", id="settings"),
+        pytest.param(b"", "features", id="nothing"),
+    ],
+)
+def test_a_dash_reads_standard_input(monkeypatch: pytest.MonkeyPatch, text: bytes, topic: str) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text)))
+    assert load_settings(Path("-"), [], {}).input.topic == topic
+
+
+@pytest.mark.parametrize(
+    ("text", "part"),
+    [
+        pytest.param(b"input: {topic: a}\ninput: {}", "on standard input is not valid YAML", id="a section twice"),
+        pytest.param(b"input: {topci: a}", "input.topci (standard input): unknown key", id="unknown key"),
+    ],
+)
+def test_a_mistake_on_standard_input_is_named_so(monkeypatch: pytest.MonkeyPatch, text: bytes, part: str) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text)))
+    with pytest.raises(ConfigurationError) as raised:
+        load_settings(Path("-"), [], {})
+    assert part in str(raised.value)
+
+
+CANARY = "Canary-7"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param("kafka: {sasl.password: Canary-7}", id="password"),
+        pytest.param("kafka: {sasl.oauthbearer.config: 'principal=x secret=Canary-7'}", id="OAUTHBEARER"),
+        pytest.param("kafka: {sasl.oauthbearer.assertion.private.key.passphrase: Canary-7}", id="passphrase"),
+        pytest.param("kafka: {sasl.jaas.config: 'X required password=\"Canary-7\";'}", id="JAAS"),
+        pytest.param("kafka: {sasl: {password: Canary-7}}", id="Kafka's keys nested by mistake"),
+        pytest.param("kafka: {client.id: '${file:FOLDER/secret}'}", id="a secret file at an open key"),
+        pytest.param("kafka: {ssl.key.pem: file:FOLDER/secret}", id="a secret file"),
+        pytest.param("kafka: {client.id: 'a ${MY_TOKEN}'}", id="a variable that is called a secret"),
+        pytest.param("model: {tracking_uri: 'http://user:Canary-7@h:5000'}", id="tracking server"),
+        pytest.param("model: {registry_uri: 'postgresql://u:Canary-7@h/db'}", id="registry"),
+        pytest.param("hooks: {webhook_url: 'https://h/services/Canary-7'}", id="webhook's path"),
+        pytest.param("hooks: {webhook_url: 'https://h/services?token=Canary-7'}", id="webhook's query"),
+        pytest.param("hooks: {webhook_url: 'file:FOLDER/secret'}", id="webhook in a file"),
+        pytest.param("http: {admin_token: Canary-7}", id="our own"),
+        pytest.param("spark: {conf: {spark.hadoop.fs.azure.account.key.x.net: Canary-7}}", id="Azure"),
+        pytest.param("spark: {conf: {spark.hadoop.fs.s3a.secret.key: Canary-7}}", id="S3"),
+        pytest.param("spark: {conf: {spark.driver.extraJavaOptions: -DtrustStorePassword=Canary-7}}", id="-D"),
+        pytest.param("engine: {checkpoint: 's3a://key:Canary-7@bucket/x'}", id="storage"),
+    ],
+)
+def test_a_secret_is_not_shown_wherever_it_is_configured(tmp_path: Path, text: str) -> None:
+    (tmp_path / "secret").write_text(f"{CANARY}\n")
+    file = tmp_path / "penstock.yaml"
+    file.write_text(text.replace("FOLDER", str(tmp_path)))
+    settings = load_settings(file, [], {"MY_TOKEN": CANARY})
+    assert CANARY in str(settings.model_dump()) + str(settings.http.admin_token and CANARY)
+    assert CANARY not in str(settings.redacted())
+    assert MASK in str(settings.redacted())
+    assert CANARY not in redact(f"later, somewhere: {CANARY}") or "webhook" in text
+
+
+@pytest.mark.parametrize(
+    ("content", "overrides", "environment"),
+    [
+        pytest.param("kafka:\n  sasl.password: Canary-7\n x: [", [], {}, id="YAML beside it"),
+        pytest.param("kafka: [sasl.password=Canary-7]", [], {}, id="a list in place of keys"),
+        pytest.param("kafka: 'sasl.password=Canary-7'", [], {}, id="text in place of keys"),
+        pytest.param("http: {admin_token: [Canary-7]}", [], {}, id="of another type"),
+        pytest.param("http: {admin_token: {a: Canary-7}}", [], {}, id="a mapping in its place"),
+        pytest.param("hooks: {webhook_url: [https://h/Canary-7]}", [], {}, id="a webhook of another type"),
+        pytest.param("model: {tracking_uri: [http://u:Canary-7@h]}", [], {}, id="a URL of another type"),
+        pytest.param("http: {amdin_token: Canary-7}", [], {}, id="a misspelt key"),
+        pytest.param("http: {admin_token: Canary-7, port: Canary-7}", [], {}, id="the same value elsewhere"),
+        pytest.param("", ["kafka.sasl.password:Canary-7"], {}, id="--set with a colon"),
+        pytest.param("", ["http.admin_token={Canary-7"], {}, id="--set, broken YAML"),
+        pytest.param("", [], {"PENSTOCK_HTTP__ADMIN_TOKEN": "{Canary-7"}, id="variable, broken YAML"),
+        pytest.param("", [], {"PENSTOCK_HTTP_ADMIN_TOKEN": "Canary-7"}, id="variable that names no setting"),
+    ],
+)
+def test_a_mistake_does_not_repeat_a_secret(
+    tmp_path: Path, content: str, overrides: list[str], environment: dict[str, str]
+) -> None:
+    file = tmp_path / "penstock.yaml"
+    file.write_text(content)
+    with pytest.raises(ConfigurationError) as raised:
+        load_settings(file, overrides, environment)
+    assert CANARY not in str(raised.value)
+
+
+def test_a_secret_in_the_environment_of_other_tools_is_masked_too() -> None:
+    load_settings(None, [], {"AWS_SECRET_ACCESS_KEY": "Canary-8", "HTTPS_PROXY": "http://u:Canary-9@proxy"})
+    assert redact("Canary-8 and Canary-9") == f"{MASK} and {MASK}"
+
+
+def test_a_keystore_written_as_a_uri_stays_a_path() -> None:
+    settings = load_settings(None, ["kafka.ssl.keystore.location=file:/etc/keys.jks"], {})
+    assert settings.kafka["ssl.keystore.location"] == "file:/etc/keys.jks"
 
 
 def test_a_secret_is_neither_shown_nor_repeated_in_an_error() -> None:

@@ -95,6 +95,14 @@ def test_a_version_that_cannot_serve_is_refused_with_the_reason(
     assert says in refusal.value.detail
 
 
+def test_a_description_with_a_section_twice_is_refused_with_both_lines(tmp_path: Path) -> None:
+    root = version_files(tmp_path / "model")
+    with (root / "MLmodel").open("a") as description:
+        description.write("signature: {inputs: null}\n")
+    with pytest.raises(CandidateRefusedError, match=r"MLmodel cannot be read: the key signature .* in lines \d and \d"):
+        read(root)
+
+
 @pytest.mark.parametrize(
     "version", ["3.5.1", "4.2.0", "4.9.9", None], ids=["older", "same", "newer minor", "not recorded"]
 )
