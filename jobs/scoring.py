@@ -7,11 +7,13 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import structlog
 from pyspark.sql import SparkSession
 
 from jobs import collector
 from jobs.following import follow, make_slot, preparation, registry
 from jobs.live import LiveParts, check_slots, live_checkpoints, live_engine, local_master
+from jobs.output_settings import concerns
 from jobs.setup import jars
 from jobs.starting import Footing, absolute, query_starter
 from jobs.stopping import StopRequest, children_ignore_signals
@@ -26,7 +28,7 @@ from streaming.adapters.session import SessionPlan, start_session
 from streaming.clock import Stopwatch, system_clock
 from streaming.delivery.marks import Mark, Writer
 from streaming.delivery.outcome import AGE_BOUNDS
-from streaming.delivery.plan import Limits, Targets
+from streaming.delivery.plan import Targets
 from streaming.engines.breaker import Bounds, Breaker
 from streaming.engines.checkpoint import Checkpoint, reader_for
 from streaming.engines.exact import ExactEngine, ExactPorts, Tolerance
@@ -49,6 +51,7 @@ from streaming.operations.observer import JobObserver
 from streaming.operations.webhook import WebhookReceiver
 from streaming.settings import Settings
 
+_log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 HOME = Path(".penstock")
 
 
@@ -130,9 +133,8 @@ class ScoringJob:
             parts = LiveParts(shared.slot, self.follower, self.breaker, shared.stopping.asked)
             live_engine(footing, parts).run()
             return
-        limits = Limits(settings.engine.transaction_max_bytes, settings.engine.transaction_timeout_ms)
         failpoints = Failpoints(settings.engine.failpoints)
-        target = WriteTarget(client_config(settings.kafka), writer, targets, limits, failpoints)
+        target = WriteTarget(client_config(settings.kafka), writer, targets, footing.limits, failpoints)
 
         def first_offsets(added: list[int]) -> dict[int, int]:
             return admin.offsets(writer.topic, added, "earliest")
@@ -167,7 +169,10 @@ def scoring_job(settings: Settings, stopping: StopRequest, *, submitted: bool) -
         observer = JobObserver(metrics, Health(slot, system_clock))
         shared = _Shared(settings, stopping, admin, slot, observer, stack, last)
         registry(settings.model)
-        partitions = prepare_topics(settings, admin).source.partitions
+        topics = prepare_topics(settings, admin)
+        for concern in concerns(topics.source, topics.targets, timed=settings.engine.kind == "exact"):
+            _log.warning("an output topic takes less than the input", problem=concern)
+        partitions = topics.source.partitions
         spark = _spark(shared, submitted, partitions)
         gate = Gate(_listeners(shared))
         follower = _follower(shared, spark, gate)

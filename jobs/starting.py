@@ -55,7 +55,8 @@ class Footing:
     @property
     def limits(self) -> Limits:
         """The writer's bounds."""
-        return Limits(self.settings.engine.transaction_max_bytes, self.settings.engine.transaction_timeout_ms)
+        engine = self.settings.engine
+        return Limits(engine.transaction_max_bytes, engine.transaction_timeout_ms, self.targets.batch_bytes)
 
 
 def query_starter(on: Footing) -> StartQuery:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -12,6 +13,9 @@ from streaming.operations.health import Health
 from streaming.operations.metrics import FinishedBatch, Metrics
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
+
+_REFUSAL = re.compile(r'KafkaError\{code=(?P<code>\w+),val=-?\d+,str="(?P<said>[^"]*)"')
+_JAVA_REFUSAL = re.compile(r"org\.apache\.kafka\.[\w.]+\.(?P<code>\w+Exception): (?P<said>.+)")
 
 
 @dataclass(frozen=True)
@@ -85,8 +89,7 @@ class JobObserver:
     def query_failed(self, problem: str, pause: float) -> None:
         """A query failed and is started again after ``pause`` seconds."""
         self.metrics.query_restarted()
-        first_line = next(iter(problem.splitlines()), "no message")
-        self.health.query_stopped(f"the query failed and starts again in {pause:.0f} s: {first_line}")
+        self.health.query_failed(_cause(problem), pause)
         # Spark appends the whole plan, thousands of words.
         _log.error("query failed", pause_seconds=pause, problem=problem.partition("\n=== Streaming Query ===")[0])
 
@@ -125,3 +128,9 @@ class JobObserver:
         """The query ended; ``problem`` is ``None`` if it was asked to."""
         if problem is None:
             self.health.query_stopped("the query was stopped")
+
+
+def _cause(problem: str) -> str:
+    """Return what Kafka's clients said, which stands below many lines of Spark's and Python's; else the first line."""
+    found = _REFUSAL.search(problem) or _JAVA_REFUSAL.search(problem)
+    return f"{found['said']} ({found['code']})" if found else next(iter(problem.splitlines()), "no message")
