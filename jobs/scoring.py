@@ -15,7 +15,7 @@ from jobs.following import follow, make_slot, preparation, registry
 from jobs.live import LiveParts, check_slots, live_checkpoints, live_engine, local_master
 from jobs.output_settings import concerns
 from jobs.setup import jars
-from jobs.starting import Footing, absolute, query_starter
+from jobs.starting import Footing, absolute, query_starter, require_own
 from jobs.stopping import StopRequest, children_ignore_signals
 from jobs.topics import prepare_topics
 from streaming.adapters.hooks import hooks_from
@@ -30,7 +30,7 @@ from streaming.delivery.marks import Mark, Writer
 from streaming.delivery.outcome import AGE_BOUNDS
 from streaming.delivery.plan import Targets
 from streaming.engines.breaker import Bounds, Breaker
-from streaming.engines.checkpoint import Checkpoint, reader_for
+from streaming.engines.checkpoint import Checkpoint, local_checkpoint, reader_for
 from streaming.engines.exact import ExactEngine, ExactPorts, Tolerance
 from streaming.engines.failures import Restarts
 from streaming.engines.supervisor import Supervisor
@@ -170,6 +170,8 @@ def scoring_job(settings: Settings, stopping: StopRequest, *, submitted: bool) -
         shared = _Shared(settings, stopping, admin, slot, observer, stack, last)
         registry(settings.model)
         topics = prepare_topics(settings, admin)
+        if settings.engine.kind == "exact":
+            require_own(local_checkpoint(absolute(settings.checkpoint), settings.input.topic))
         for concern in concerns(topics.source, topics.targets, timed=settings.engine.kind == "exact"):
             _log.warning("an output topic takes less than the input", problem=concern)
         partitions = topics.source.partitions

@@ -81,6 +81,7 @@ def settle(on: Footing) -> Mapping[int, int]:
     """Bring marks and checkpoint into agreement; return where a query without a checkpoint starts.
 
     Raises:
+        ConfigurationError: the checkpoint is another topic's.
         DataError: it is not possible without losing or doubling records; see :func:`decide_start`.
         FencedError: a younger driver has taken over.
         BrokerUnavailableError: the broker does not answer, or the marks do not keep still.
@@ -91,6 +92,7 @@ def settle(on: Footing) -> Mapping[int, int]:
             f"{source.name} was deleted and created again while the job ran (id {on.writer.topic_id}, now {source.id})."
             " Start the job again, with --on-gap skip to score the new topic from its first record."
         )
+    require_own(on.checkpoint)
     partitions = range(source.partitions)
     # Before any mark is read: none of an earlier driver's tasks, asleep somewhere, may move it afterwards.
     store = MarkStore(client_config(on.settings.kafka), on.writer, on.limits)
@@ -108,6 +110,12 @@ def settle(on: Footing) -> Mapping[int, int]:
     raise BrokerUnavailableError(
         f"the marks of {on.writer.application} could not be set: somebody else moves them, or the broker refuses"
     )
+
+
+def require_own(checkpoint: Checkpoint | None) -> None:
+    """Raise ``ConfigurationError`` if there is a checkpoint and it is of another topic than the one to be scored."""
+    if checkpoint is not None:
+        checkpoint.require_own({"input.topic": checkpoint.topic}, "engine.checkpoint")
 
 
 def _decide(on: Footing, partitions: range) -> Start:
