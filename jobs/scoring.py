@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +15,7 @@ from jobs.following import follow, make_slot, preparation, registry
 from jobs.live import LiveParts, check_slots, live_checkpoints, live_engine, local_master
 from jobs.output_settings import concerns
 from jobs.setup import jars
-from jobs.starting import Footing, absolute, query_starter, require_own
+from jobs.starting import Footing, absolute, batch_bound, query_starter, require_own
 from jobs.stopping import StopRequest, children_ignore_signals
 from jobs.topics import prepare_topics
 from streaming.adapters.hooks import hooks_from
@@ -24,7 +24,7 @@ from streaming.adapters.kafka_config import client_config
 from streaming.adapters.kafka_events import KafkaNews, read_model_events
 from streaming.adapters.kafka_lease import KafkaLease
 from streaming.adapters.kafka_ledger import KafkaLedger, LedgerTopics
-from streaming.adapters.session import SessionPlan, start_session
+from streaming.adapters.session import SessionPlan, heartbeat, start_session
 from streaming.clock import Stopwatch, system_clock
 from streaming.delivery.marks import Mark, Writer
 from streaming.delivery.outcome import AGE_BOUNDS
@@ -35,6 +35,7 @@ from streaming.engines.exact import ExactEngine, ExactPorts, Tolerance
 from streaming.engines.failures import Restarts
 from streaming.engines.supervisor import Supervisor
 from streaming.engines.task import WriteTarget
+from streaming.errors import PenstockError
 from streaming.failpoints import Failpoints
 from streaming.models.announcer import ModelEventSink
 from streaming.models.follower import Follower
@@ -45,9 +46,11 @@ from streaming.models.slot import Slot
 from streaming.operations.admin import Access, Controls
 from streaming.operations.health import Health
 from streaming.operations.http import HttpServer, Operations, create_app
+from streaming.operations.lease import Lease
 from streaming.operations.listener import ProgressListener
 from streaming.operations.metrics import Metrics
 from streaming.operations.observer import JobObserver
+from streaming.operations.pulse import Pulse
 from streaming.operations.webhook import WebhookReceiver
 from streaming.settings import Settings
 
@@ -84,7 +87,7 @@ class ScoringJob:
         Raises:
             ConfigurationError: the broker refuses us the lease.
             BrokerUnavailableError: it does not answer while we take over.
-            PenstockError: see :meth:`streaming.engines.supervisor.Supervisor.run`.
+            PenstockError: the JVM hung, and came back; and see :meth:`streaming.engines.supervisor.Supervisor.run`.
         """
         settings, observer = self.shared.settings, self.shared.observer
         lease = KafkaLease(
@@ -92,6 +95,8 @@ class ScoringJob:
         )
         observer.standing_by()
         watch = Stopwatch()
+        pulse = Pulse(heartbeat(self.spark), settings.engine.hung_seconds, self._hung(lease))
+        pulse.start()
         try:
             if lease.wait(self.shared.stopping.asked):
                 watch.lap("waiting")
@@ -101,7 +106,20 @@ class ScoringJob:
                 self.gate.open()
                 self._score(writer, ledger, targets)
         finally:
+            pulse.stop()
             lease.leave()
+        if pulse.is_lost:
+            raise PenstockError("the JVM hung and the lease was given up; start this driver again, as a standby")
+
+    def _hung(self, lease: Lease) -> Callable[[float], None]:
+        """Return what ends a driver whose JVM hangs. It cannot stop in order, so the request's bound ends it."""
+
+        def end(seconds: float) -> None:
+            self.shared.observer.hung(seconds)
+            lease.leave()
+            self.stop()
+
+        return end
 
     def stop(self) -> None:
         """Finish the batch in progress, then let :meth:`run` return."""
@@ -142,13 +160,15 @@ class ScoringJob:
         def marks(added: list[int]) -> dict[int, Mark | None]:
             return admin.marks(writer.topic, added)
 
+        ramp = batch_bound(footing)
         ports = ExactPorts(
             shared.slot, self.follower, ledger, checkpoint, first_offsets, marks, shared.observer, self.breaker,
-            system_clock,
+            system_clock, ramp,
         )  # fmt: skip
         tolerance = Tolerance(settings.engine.max_poison_rows, settings.model.rollback_after_failures)
         restarts = Restarts(settings.engine.restart_seconds, settings.engine.max_restarts)
-        supervisor = Supervisor(query_starter(footing), restarts, shared.observer, self.breaker, shared.stopping.asked)
+        start = query_starter(footing, ramp)
+        supervisor = Supervisor(start, restarts, shared.observer, self.breaker, shared.stopping.asked)
         supervisor.run(ExactEngine(ports, target, tolerance))
 
 

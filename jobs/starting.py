@@ -25,6 +25,7 @@ from streaming.delivery.marks import Writer
 from streaming.delivery.plan import Limits, Targets
 from streaming.engines.batches import for_each_batch
 from streaming.engines.checkpoint import Checkpoint, set_aside, written_plainly
+from streaming.engines.ramp import Ramp
 from streaming.engines.source import read_stream
 from streaming.engines.stages import compiling
 from streaming.engines.start import Found, Move, Start, decide_start
@@ -59,14 +60,18 @@ class Footing:
         return Limits(engine.transaction_max_bytes, engine.transaction_timeout_ms, self.targets.batch_bytes)
 
 
-def query_starter(on: Footing) -> StartQuery:
+def batch_bound(on: Footing) -> Ramp:
+    """Return the bound on a batch's rows, by the settings and the size of recent events."""
+    return Ramp(rows_per_batch(on.settings.input, on.admin.recent(on.writer.topic, _SAMPLE)))
+
+
+def query_starter(on: Footing, ramp: Ramp) -> StartQuery:
     """Return what starts the query: the first time, and each time the supervisor starts it again."""
     settings, topic = on.settings, on.writer.topic
-    rows = rows_per_batch(settings.input, on.admin.recent(topic, _SAMPLE))
 
     def start_query(batch: BatchFunction) -> StreamingQuery:
         offsets = settle(on)
-        frame = read_stream(on.spark, spark_options(settings.kafka), topic, offsets, rows)
+        frame = read_stream(on.spark, spark_options(settings.kafka), topic, offsets, ramp.begin())
         writing = for_each_batch(frame.writeStream.queryName(settings.application), batch)
         every = f"{settings.engine.trigger_ms} milliseconds"
         writing = writing.option("checkpointLocation", on.checkpoint.location).trigger(processingTime=every)

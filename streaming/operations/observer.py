@@ -62,6 +62,11 @@ class JobObserver:
         self.health.failed(f"a batch had {rows_in} rows in and {rows_out} out")
         _log.critical("rows in are not rows out", rows_in=rows_in, rows_out=rows_out)
 
+    def hung(self, seconds: float) -> None:
+        """The JVM has answered nothing for so long; this process is of no more use."""
+        self.health.failed(f"the JVM has answered nothing for {seconds:.0f} s (engine.hung_seconds)")
+        _log.critical("the JVM hangs, so this driver gives the lease up and ends", silent_seconds=round(seconds, 1))
+
     def standing_by(self) -> None:
         """This driver is warm and waits for the lease."""
         self.health.query_stopped("standby: another driver of this application holds the lease")

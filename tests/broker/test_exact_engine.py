@@ -76,6 +76,15 @@ def test_batches_of_one_partition_and_of_several_read_what_they_were_planned_for
     assert read == [report.rows_in for report in bench.seen.reports]
 
 
+def test_batches_begin_small_and_grow_without_a_new_query_at_each_start(bench: Bench) -> None:
+    bench.rows_per_batch, bench.ramped = 4_000, True
+    for start in range(2):
+        bench.send((event(i) for i in range(9_000 * start, 9_000 * (start + 1))), partition=start)
+        bench.run()
+    assert [report.rows_in for report in bench.seen.reports] == [1_000, 4_000, 4_000] * 2
+    assert sorted(int(p["event_id"][1:]) for p in bench.predictions()) == list(range(18_000))
+
+
 def test_tasks_that_are_told_each_others_partition_write_nothing_and_a_restart_puts_it_right(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -182,7 +182,9 @@ def running(bench: Bench, each_batch: threading.Event) -> Iterator[threading.Thr
 
         def run() -> None:
             try:
-                Supervisor(query_starter(footing), Restarts(0.2, 5), footing.observer, NEVER, stopping).run(batch)
+                Supervisor(query_starter(footing, bench.ramp), Restarts(0.2, 5), footing.observer, NEVER, stopping).run(
+                    batch
+                )
             except PenstockError as problem:
                 problems.append(problem)
 
