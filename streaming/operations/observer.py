@@ -94,9 +94,14 @@ class JobObserver:
     def query_failed(self, problem: str, pause: float) -> None:
         """A query failed and is started again after ``pause`` seconds."""
         self.metrics.query_restarted()
-        self.health.query_failed(_cause(problem), pause)
+        refusal = _refusal(problem)
+        first_line = next(iter(problem.splitlines()), "no message")
+        self.health.query_failed(refusal or first_line, pause)
         # Spark appends the whole plan, thousands of words.
-        _log.error("query failed", pause_seconds=pause, problem=problem.partition("\n=== Streaming Query ===")[0])
+        trace = problem.partition("\n=== Streaming Query ===")[0]
+        _log.error("query failed", pause_seconds=pause, problem=refusal or trace)
+        if refusal:
+            _log.debug("where the query failed", trace=trace)
 
     def paused(self, why: str) -> None:
         """The circuit breaker holds the next batch."""
@@ -135,7 +140,7 @@ class JobObserver:
             self.health.query_stopped("the query was stopped")
 
 
-def _cause(problem: str) -> str:
-    """Return what Kafka's clients said, which stands below many lines of Spark's and Python's; else the first line."""
+def _refusal(problem: str) -> str:
+    """Return what Kafka's clients said, which stands below many lines of Spark's and Python's; empty if nothing."""
     found = _REFUSAL.search(problem) or _JAVA_REFUSAL.search(problem)
-    return f"{found['said']} ({found['code']})" if found else next(iter(problem.splitlines()), "no message")
+    return f"{found['said']} ({found['code']})" if found else ""

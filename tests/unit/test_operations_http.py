@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
+from structlog.testing import capture_logs
 
 from streaming.errors import SetupError
 from streaming.models.ref import ModelVersion
@@ -149,6 +150,26 @@ def test_a_query_that_fails_again_is_not_ready_until_it_gets_on_and_says_why(
     job.observer.query_failed(problem, 2.0)
     job.observer.query_started()
     assert job.reasons() == [], "the count begins anew"
+
+
+UNKNOWN = REFUSED.replace("code=INVALID_RECORD", "code=UNKNOWN_TOPIC_OR_PART")
+
+
+@pytest.mark.parametrize("problem", [REFUSED, TOO_LARGE, UNKNOWN], ids=["refused", "too large", "a new partition"])
+def test_what_kafka_said_is_logged_in_a_line_and_not_as_a_stack_trace(job: Job, problem: str) -> None:
+    with capture_logs() as logs:
+        job.observer.query_failed(problem, 2.0)
+    (error,) = (entry for entry in logs if entry["log_level"] == "error")
+    assert "File" not in error["problem"]
+    assert len(error["problem"].splitlines()) == 1
+    (trace,) = (entry["trace"] for entry in logs if entry["log_level"] == "debug")
+    assert trace in problem, "for whoever looks for the place"
+
+
+def test_any_other_failure_is_logged_with_where_it_was(job: Job) -> None:
+    with capture_logs() as logs:
+        job.observer.query_failed("it fell over\n  File a.py\n=== Streaming Query ===\nthe plan", 2.0)
+    assert [entry["problem"] for entry in logs] == ["it fell over\n  File a.py"]
 
 
 def test_a_broken_invariant_needs_a_new_process(job: Job) -> None:
