@@ -81,7 +81,9 @@ class Meter(StreamingQueryListener):
         return sum(rows for rows, _ in self.batches.get(query, ()))
 
     def rate(self, query: str) -> float:
-        steady = self.batches[query][WARM_UP_BATCHES:]
+        # A job's batches begin small after a start; what is compared is batches of the size that was asked for.
+        largest = max(rows for rows, _ in self.batches[query])
+        steady = [one for one in self.batches[query][WARM_UP_BATCHES:] if 2 * one[0] > largest]
         return sum(rows for rows, _ in steady) / sum(seconds for _, seconds in steady)
 
 

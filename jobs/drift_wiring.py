@@ -25,6 +25,7 @@ from streaming.drift.frames import Watched
 from streaming.drift.monitor import Monitor, Subject
 from streaming.drift.states import Patience
 from streaming.drift.windows import Shape
+from streaming.engines.checkpoint import Checkpoint, reader_for
 from streaming.errors import ConfigurationError
 from streaming.operations.drift_metrics import DriftMetrics
 from streaming.settings import Settings
@@ -37,11 +38,14 @@ def drift_query(settings: Settings, spark: SparkSession, metrics: DriftMetrics, 
     """Return the query; what it opens is closed with ``stack``.
 
     Raises:
-        ConfigurationError: no registry is named, or a hook cannot be found.
+        ConfigurationError: no registry is named, a hook cannot be found, or the checkpoint is of other topics.
         BrokerUnavailableError: what people were told before cannot be read.
     """
     application, model, output = settings.application, settings.model.name, settings.output
     checkpoint = absolute(settings.drift.checkpoint or f".penstock/checkpoints/{application}-drift")
+    topics = {"output.predictions": output.predictions, "output.dead_letters": settings.dead_letter_topic}
+    there = Checkpoint(checkpoint, output.predictions, reader_for(spark, checkpoint))
+    there.require_own(topics, "drift.checkpoint")
     subject = Subject(application, model, shape_of(settings.drift), rules_of(settings.drift))
     profiles, sink = RegisteredProfiles(settings.model), KafkaDriftSink(settings.kafka, output.drift)
     monitor = Monitor(subject, profiles, sink, HadoopStateStore(spark, checkpoint))

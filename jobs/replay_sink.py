@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
+from jobs.output_settings import require_dead_letters
 from jobs.topics import PROGRESS_CONFIG
 from streaming.adapters.kafka import KafkaAdmin, TopicInfo
 from streaming.adapters.kafka_config import client_config
@@ -142,7 +143,7 @@ class TopicDestination:
         saved = saved_marks(self.settings.kafka, targets.progress.topic, self.application, sink.name)
         epoch = next_epoch({**saved, **marks}, plan.identity, sink.id, self.name)
         engine, client = self.settings.engine, client_config(self.settings.kafka)
-        limits = Limits(engine.transaction_max_bytes, engine.transaction_timeout_ms)
+        limits = Limits(engine.transaction_max_bytes, engine.transaction_timeout_ms, targets.batch_bytes)
         writer = Writer(self.application, sink.name, sink.id, epoch)
         kept = ReplayMarks(MarkStore(client, writer, limits), targets.progress)
         kept.begin(starts, {p: _first(saved.get(p), at, writer, plan) for p, at in starts.items() if p not in marks})
@@ -161,6 +162,7 @@ class TopicDestination:
             )
         letters = self._topic(admin, self.dead_letters, partitions, {**kept, **admin.dead_letter_config(sink)})
         progress = self._topic(admin, self.settings.output.progress, partitions, PROGRESS_CONFIG)
+        require_dead_letters(admin.target(letters))
         return sink, Targets(admin.target(sink), admin.target(letters), admin.target(progress))
 
     def _topic(self, admin: KafkaAdmin, name: str, partitions: int, config: Mapping[str, str]) -> TopicInfo:

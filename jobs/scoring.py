@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import structlog
 from pyspark.sql import SparkSession
 
 from jobs import collector
 from jobs.following import follow, make_slot, preparation, registry
 from jobs.live import LiveParts, check_slots, live_checkpoints, live_engine, local_master
+from jobs.output_settings import concerns
 from jobs.setup import jars
-from jobs.starting import Footing, absolute, query_starter
+from jobs.starting import Footing, absolute, batch_bound, query_starter, require_own
 from jobs.stopping import StopRequest, children_ignore_signals
 from jobs.topics import prepare_topics
 from streaming.adapters.hooks import hooks_from
@@ -22,17 +24,18 @@ from streaming.adapters.kafka_config import client_config
 from streaming.adapters.kafka_events import KafkaNews, read_model_events
 from streaming.adapters.kafka_lease import KafkaLease
 from streaming.adapters.kafka_ledger import KafkaLedger, LedgerTopics
-from streaming.adapters.session import SessionPlan, start_session
+from streaming.adapters.session import SessionPlan, heartbeat, start_session
 from streaming.clock import Stopwatch, system_clock
 from streaming.delivery.marks import Mark, Writer
 from streaming.delivery.outcome import AGE_BOUNDS
-from streaming.delivery.plan import Limits, Targets
+from streaming.delivery.plan import Targets
 from streaming.engines.breaker import Bounds, Breaker
-from streaming.engines.checkpoint import Checkpoint, reader_for
+from streaming.engines.checkpoint import Checkpoint, local_checkpoint, reader_for
 from streaming.engines.exact import ExactEngine, ExactPorts, Tolerance
 from streaming.engines.failures import Restarts
 from streaming.engines.supervisor import Supervisor
 from streaming.engines.task import WriteTarget
+from streaming.errors import PenstockError
 from streaming.failpoints import Failpoints
 from streaming.models.announcer import ModelEventSink
 from streaming.models.follower import Follower
@@ -43,12 +46,15 @@ from streaming.models.slot import Slot
 from streaming.operations.admin import Access, Controls
 from streaming.operations.health import Health
 from streaming.operations.http import HttpServer, Operations, create_app
+from streaming.operations.lease import Lease
 from streaming.operations.listener import ProgressListener
 from streaming.operations.metrics import Metrics
 from streaming.operations.observer import JobObserver
+from streaming.operations.pulse import Pulse
 from streaming.operations.webhook import WebhookReceiver
 from streaming.settings import Settings
 
+_log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 HOME = Path(".penstock")
 
 
@@ -81,7 +87,7 @@ class ScoringJob:
         Raises:
             ConfigurationError: the broker refuses us the lease.
             BrokerUnavailableError: it does not answer while we take over.
-            PenstockError: see :meth:`streaming.engines.supervisor.Supervisor.run`.
+            PenstockError: the JVM hung, and came back; and see :meth:`streaming.engines.supervisor.Supervisor.run`.
         """
         settings, observer = self.shared.settings, self.shared.observer
         lease = KafkaLease(
@@ -89,6 +95,8 @@ class ScoringJob:
         )
         observer.standing_by()
         watch = Stopwatch()
+        pulse = Pulse(heartbeat(self.spark), settings.engine.hung_seconds, self._hung(lease))
+        pulse.start()
         try:
             if lease.wait(self.shared.stopping.asked):
                 watch.lap("waiting")
@@ -98,7 +106,20 @@ class ScoringJob:
                 self.gate.open()
                 self._score(writer, ledger, targets)
         finally:
+            pulse.stop()
             lease.leave()
+        if pulse.is_lost:
+            raise PenstockError("the JVM hung and the lease was given up; start this driver again, as a standby")
+
+    def _hung(self, lease: Lease) -> Callable[[float], None]:
+        """Return what ends a driver whose JVM hangs. It cannot stop in order, so the request's bound ends it."""
+
+        def end(seconds: float) -> None:
+            self.shared.observer.hung(seconds)
+            lease.leave()
+            self.stop()
+
+        return end
 
     def stop(self) -> None:
         """Finish the batch in progress, then let :meth:`run` return."""
@@ -130,9 +151,8 @@ class ScoringJob:
             parts = LiveParts(shared.slot, self.follower, self.breaker, shared.stopping.asked)
             live_engine(footing, parts).run()
             return
-        limits = Limits(settings.engine.transaction_max_bytes, settings.engine.transaction_timeout_ms)
         failpoints = Failpoints(settings.engine.failpoints)
-        target = WriteTarget(client_config(settings.kafka), writer, targets, limits, failpoints)
+        target = WriteTarget(client_config(settings.kafka), writer, targets, footing.limits, failpoints)
 
         def first_offsets(added: list[int]) -> dict[int, int]:
             return admin.offsets(writer.topic, added, "earliest")
@@ -140,13 +160,15 @@ class ScoringJob:
         def marks(added: list[int]) -> dict[int, Mark | None]:
             return admin.marks(writer.topic, added)
 
+        ramp = batch_bound(footing)
         ports = ExactPorts(
             shared.slot, self.follower, ledger, checkpoint, first_offsets, marks, shared.observer, self.breaker,
-            system_clock,
+            system_clock, ramp,
         )  # fmt: skip
         tolerance = Tolerance(settings.engine.max_poison_rows, settings.model.rollback_after_failures)
         restarts = Restarts(settings.engine.restart_seconds, settings.engine.max_restarts)
-        supervisor = Supervisor(query_starter(footing), restarts, shared.observer, self.breaker, shared.stopping.asked)
+        start = query_starter(footing, ramp)
+        supervisor = Supervisor(start, restarts, shared.observer, self.breaker, shared.stopping.asked)
         supervisor.run(ExactEngine(ports, target, tolerance))
 
 
@@ -167,7 +189,12 @@ def scoring_job(settings: Settings, stopping: StopRequest, *, submitted: bool) -
         observer = JobObserver(metrics, Health(slot, system_clock))
         shared = _Shared(settings, stopping, admin, slot, observer, stack, last)
         registry(settings.model)
-        partitions = prepare_topics(settings, admin).source.partitions
+        topics = prepare_topics(settings, admin)
+        if settings.engine.kind == "exact":
+            require_own(local_checkpoint(absolute(settings.checkpoint), settings.input.topic))
+        for concern in concerns(topics.source, topics.targets, timed=settings.engine.kind == "exact"):
+            _log.warning("an output topic takes less than the input", problem=concern)
+        partitions = topics.source.partitions
         spark = _spark(shared, submitted, partitions)
         gate = Gate(_listeners(shared))
         follower = _follower(shared, spark, gate)

@@ -25,6 +25,7 @@ from streaming.delivery.marks import Writer
 from streaming.delivery.plan import Limits, Targets
 from streaming.engines.batches import for_each_batch
 from streaming.engines.checkpoint import Checkpoint, set_aside, written_plainly
+from streaming.engines.ramp import Ramp
 from streaming.engines.source import read_stream
 from streaming.engines.stages import compiling
 from streaming.engines.start import Found, Move, Start, decide_start
@@ -55,17 +56,22 @@ class Footing:
     @property
     def limits(self) -> Limits:
         """The writer's bounds."""
-        return Limits(self.settings.engine.transaction_max_bytes, self.settings.engine.transaction_timeout_ms)
+        engine = self.settings.engine
+        return Limits(engine.transaction_max_bytes, engine.transaction_timeout_ms, self.targets.batch_bytes)
 
 
-def query_starter(on: Footing) -> StartQuery:
+def batch_bound(on: Footing) -> Ramp:
+    """Return the bound on a batch's rows, by the settings and the size of recent events."""
+    return Ramp(rows_per_batch(on.settings.input, on.admin.recent(on.writer.topic, _SAMPLE)))
+
+
+def query_starter(on: Footing, ramp: Ramp) -> StartQuery:
     """Return what starts the query: the first time, and each time the supervisor starts it again."""
     settings, topic = on.settings, on.writer.topic
-    rows = rows_per_batch(settings.input, on.admin.recent(topic, _SAMPLE))
 
     def start_query(batch: BatchFunction) -> StreamingQuery:
         offsets = settle(on)
-        frame = read_stream(on.spark, spark_options(settings.kafka), topic, offsets, rows)
+        frame = read_stream(on.spark, spark_options(settings.kafka), topic, offsets, ramp.begin())
         writing = for_each_batch(frame.writeStream.queryName(settings.application), batch)
         every = f"{settings.engine.trigger_ms} milliseconds"
         writing = writing.option("checkpointLocation", on.checkpoint.location).trigger(processingTime=every)
@@ -80,6 +86,7 @@ def settle(on: Footing) -> Mapping[int, int]:
     """Bring marks and checkpoint into agreement; return where a query without a checkpoint starts.
 
     Raises:
+        ConfigurationError: the checkpoint is another topic's.
         DataError: it is not possible without losing or doubling records; see :func:`decide_start`.
         FencedError: a younger driver has taken over.
         BrokerUnavailableError: the broker does not answer, or the marks do not keep still.
@@ -90,6 +97,7 @@ def settle(on: Footing) -> Mapping[int, int]:
             f"{source.name} was deleted and created again while the job ran (id {on.writer.topic_id}, now {source.id})."
             " Start the job again, with --on-gap skip to score the new topic from its first record."
         )
+    require_own(on.checkpoint)
     partitions = range(source.partitions)
     # Before any mark is read: none of an earlier driver's tasks, asleep somewhere, may move it afterwards.
     store = MarkStore(client_config(on.settings.kafka), on.writer, on.limits)
@@ -107,6 +115,12 @@ def settle(on: Footing) -> Mapping[int, int]:
     raise BrokerUnavailableError(
         f"the marks of {on.writer.application} could not be set: somebody else moves them, or the broker refuses"
     )
+
+
+def require_own(checkpoint: Checkpoint | None) -> None:
+    """Raise ``ConfigurationError`` if there is a checkpoint and it is of another topic than the one to be scored."""
+    if checkpoint is not None:
+        checkpoint.require_own({"input.topic": checkpoint.topic}, "engine.checkpoint")
 
 
 def _decide(on: Footing, partitions: range) -> Start:

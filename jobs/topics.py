@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from jobs.output_settings import require_all_kept, require_dead_letters
 from streaming.adapters.kafka import KafkaAdmin, TopicInfo
 from streaming.delivery.plan import Targets
 from streaming.errors import ConfigurationError
@@ -33,14 +34,14 @@ def prepare_topics(settings: Settings, admin: KafkaAdmin) -> Topics:
 
     Raises:
         ConfigurationError: the input is missing, or an output is and ``output.create_topics`` is false; or the ledger's
-            topic has several partitions.
+            topic has several partitions; or an output would not keep what it must.
         BrokerUnavailableError: Kafka does not answer.
     """
     source = admin.required_topic(settings.input.topic)
     output = settings.output
     kept = {"retention.ms": str(output.retention_ms)}
     wanted: list[tuple[str, int, dict[str, str]]] = [
-        (output.predictions, source.partitions, kept),
+        (output.predictions, source.partitions, {**kept, **source.unbounded}),
         (settings.dead_letter_topic, source.partitions, {**kept, **admin.dead_letter_config(source)}),
         (output.model_events, 1, {"retention.ms": "-1"}),  # the audit of every swap and refusal; a few lines a day
         (output.ledger, 1, {"retention.ms": str(output.ledger_retention_ms)}),
@@ -53,6 +54,8 @@ def prepare_topics(settings: Settings, admin: KafkaAdmin) -> Topics:
             f"the ledger's topic {ledger.topic!r} has {ledger.partitions} partitions, and its records need one order."
             " Set output.ledger to a topic with one partition"
         )
+    require_all_kept(ledger, "output.ledger", "plans would be lost, and a batch done again under another version")
+    require_dead_letters(dead_letters)
     return Topics(source, Targets(predictions, dead_letters, progress))
 
 

@@ -24,12 +24,14 @@ MODEL_VERSION = "penstock-model-version"
 REJECTED_AT = "penstock-rejected-at"
 """When the batch was scored, RFC 3339 in UTC; the record's own timestamp is the event's."""
 VALUE_OMITTED = "penstock-value-omitted"
-"""``true`` where the value was too large for the dead letters' topic; the source position still finds it."""
+"""``true`` where the value was too large for the dead letters' topic; the source position still finds it. The event's
+headers and then its key are left out, too, where that is not enough."""
 
 REPLAYS = "penstock-replays"
 """How often ``penstock dlq replay`` has sent this event: on the event itself, and so on its next dead letter."""
 ORIGINAL_TIMESTAMP = "penstock-original-timestamp"
-"""Milliseconds: the timestamp that a replayed event had before it was first sent again."""
+"""Milliseconds: the timestamp that a replayed event had before it was first sent again; among the added headers of an
+output, the event's own timestamp where the output's topic does not take it."""
 
 
 class Reason(str, Enum):
@@ -49,6 +51,7 @@ class Reason(str, Enum):
     SCORING_FAILED = "SCORING_FAILED"
     INVALID_PREDICTION = "INVALID_PREDICTION"
     PREDICTION_TOO_LARGE = "PREDICTION_TOO_LARGE"
+    NO_KEY = "NO_KEY"
 
 
 STAGE = {
@@ -66,6 +69,7 @@ STAGE = {
     Reason.SCORING_FAILED: "TRANSFORMATION",
     Reason.INVALID_PREDICTION: "TRANSFORMATION",
     Reason.PREDICTION_TOO_LARGE: "TASK_PUT",
+    Reason.NO_KEY: "TASK_PUT",
 }
 """Where in the path it happened, in Kafka Connect's words where it has one."""
 
@@ -86,6 +90,7 @@ _SENTENCE = {
     Reason.SCORING_FAILED: "the pipeline threw on this record alone",
     Reason.INVALID_PREDICTION: "the prediction is null, NaN or infinite",
     Reason.PREDICTION_TOO_LARGE: "the prediction exceeds the topic's max.message.bytes",
+    Reason.NO_KEY: "the record has no key, and the predictions' topic is compacted, which takes none without one",
 }
 
 

@@ -40,6 +40,9 @@ SOURCE_TOPIC, SOURCE_PARTITION, SOURCE_OFFSET = (
     "penstock-source-offset",
 )
 BINS = "penstock-bins"
+ORIGINAL_TIMESTAMP = "penstock-original-timestamp"
+"""Milliseconds: the event's timestamp, where the predictions' topic does not take it and the record has the time of
+writing instead."""
 TRACEPARENT, TRACESTATE = "traceparent", "tracestate"
 DATASCHEMA = "penstock:schemas/contracts/prediction.json"
 

@@ -134,6 +134,8 @@ class EngineSettings(Section):
     lease_seconds: Annotated[int, Field(ge=6)] = 10
     """A driver that the broker has not heard of for this long is given up, and a standby takes over. Brokers allow no
     less than 6 unless their ``group.min.session.timeout.ms`` says otherwise."""
+    hung_seconds: Annotated[float, Field(ge=5)] = 60.0
+    """A driver whose JVM has answered nothing for this long is given up: ``/livez`` is 503, the lease free."""
     stop_seconds: Seconds = 60.0
     """From being asked to stop to the end of the process. At the bound it ends as it is, with exit code 1."""
     failpoints: str | None = None

@@ -66,13 +66,14 @@ def test_a_prediction_names_its_contract() -> None:
 
 def test_the_prediction_headers_are_those_that_have_a_constant() -> None:
     described = set(CONTRACTS["prediction_headers"]["properties"])
-    kinds = ("CE_", "MODEL_", "RUN_", "ROLE", "SOURCE_", "BINS", "TRACE", "CONTENT_TYPE_HEADER")
+    kinds = ("CE_", "MODEL_", "RUN_", "ROLE", "SOURCE_", "BINS", "TRACE", "CONTENT_TYPE_HEADER", "ORIGINAL_")
     assert described == names(prediction, *kinds)
 
 
 def test_the_dead_letter_headers_are_those_that_have_a_constant() -> None:
     described = set(CONTRACTS["dead_letter_headers"]["properties"])
-    assert described == names(dead_letter, "ERROR_", "REASON", "FIELD", "MODEL_VERSION", "REJECTED_AT", "VALUE_OMITTED")
+    kinds = ("ERROR_", "REASON", "FIELD", "MODEL_VERSION", "REJECTED_AT", "VALUE_OMITTED", "ORIGINAL_TIMESTAMP")
+    assert described == names(dead_letter, *kinds)
 
 
 def test_the_dead_letter_reasons_and_stages_are_the_enumerations() -> None:

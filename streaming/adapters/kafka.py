@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Mapping
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from confluent_kafka import Consumer, IsolationLevel, KafkaException, TopicCollection, TopicPartition
@@ -15,7 +15,7 @@ from streaming.adapters.kafka_config import client_config
 from streaming.adapters.kafka_marks import mark_reader, read_marks
 from streaming.adapters.kafka_patience import settled
 from streaming.delivery.marks import Mark
-from streaming.delivery.plan import Target
+from streaming.delivery.plan import NO_BOUND, Target
 from streaming.errors import BrokerUnavailableError, ConfigurationError
 
 _TIMEOUT = 15.0
@@ -23,16 +23,27 @@ _PAUSE = 0.05
 _AWAY = ("_TRANSPORT", "_ALL_BROKERS_DOWN", "_TIMED_OUT", "_RESOLVE")
 _HEADROOM = 65_536
 """Bytes by which a dead letter may exceed its event: the error headers."""
+_BEHIND, _AHEAD = "message.timestamp.before.max.ms", "message.timestamp.after.max.ms"
+_EITHER = "message.timestamp.difference.max.ms"
+"""The name of both before Kafka 3.6."""
 
 
 @dataclass(frozen=True)
 class TopicInfo:
-    """A topic as the broker describes it; ``id`` changes when a topic is deleted and created again."""
+    """A topic as the broker describes it; ``id`` changes when a topic is deleted and created again.
+
+    ``behind_ms`` and ``ahead_ms`` are how far a timestamp may be from the broker's clock, in milliseconds;
+    ``unbounded`` are the settings by which a topic of this broker takes any timestamp.
+    """
 
     name: str
     id: str
     partitions: int
     max_record_bytes: int
+    compacted: bool = False
+    behind_ms: int = NO_BOUND
+    ahead_ms: int = NO_BOUND
+    unbounded: Mapping[str, str] = field(default_factory=dict)
 
 
 class KafkaAdmin:
@@ -56,8 +67,8 @@ class KafkaAdmin:
         described = self._wait(self._admin.describe_topics(TopicCollection([name]), request_timeout=_TIMEOUT)[name])
         resource = ConfigResource(ResourceType.TOPIC, name)
         config = self._wait(self._admin.describe_configs([resource], request_timeout=_TIMEOUT)[resource])
-        limit = int(config["max.message.bytes"].value)
-        return TopicInfo(name, str(described.topic_id), len(described.partitions), limit)
+        settings = {key: str(entry.value) for key, entry in config.items()}
+        return _info(name, str(described.topic_id), len(described.partitions), settings)
 
     def required_topic(self, name: str) -> TopicInfo:
         """Describe a topic that must be there; raises ``ConfigurationError`` if it is not."""
@@ -87,7 +98,7 @@ class KafkaAdmin:
 
     def dead_letter_config(self, source: TopicInfo) -> dict[str, str]:
         """Return the settings a dead letter topic needs so that every event of ``source`` fits with its headers."""
-        return {"max.message.bytes": str(source.max_record_bytes + _HEADROOM)}
+        return {"max.message.bytes": str(source.max_record_bytes + _HEADROOM), **source.unbounded}
 
     def offsets(self, topic: str, partitions: Iterable[int], where: str) -> dict[int, int]:
         """Return each partition's ``earliest`` or ``latest`` offset, or the ``stable`` one before open transactions."""
@@ -136,7 +147,7 @@ class KafkaAdmin:
 
     def target(self, info: TopicInfo) -> Target:
         """Return what the writer must know of an output topic."""
-        return Target(info.name, info.partitions, info.max_record_bytes)
+        return Target(info.name, info.partitions, info.max_record_bytes, info.compacted, info.behind_ms, info.ahead_ms)
 
     def _wait(self, future: Any) -> Any:
         return self._call(lambda: future.result(timeout=_TIMEOUT))
@@ -156,6 +167,23 @@ class KafkaAdmin:
             f"Kafka at {self._servers} does not answer within {_TIMEOUT:.0f} s ({why});"
             " check kafka.bootstrap.servers and that the broker runs (penstock up starts one)"
         )
+
+
+def _info(name: str, topic_id: str, partitions: int, settings: Mapping[str, str]) -> TopicInfo:
+    bounds = {key: int(settings[key]) for key in (_BEHIND, _AHEAD, _EITHER) if key in settings}
+    # A broker that writes its own time into each record looks at no other.
+    looked_at = {} if settings.get("message.timestamp.type") == "LogAppendTime" else bounds
+    either = looked_at.get(_EITHER, NO_BOUND)
+    return TopicInfo(
+        name,
+        topic_id,
+        partitions,
+        max_record_bytes=int(settings["max.message.bytes"]),
+        compacted="compact" in settings.get("cleanup.policy", ""),
+        behind_ms=min(either, looked_at.get(_BEHIND, NO_BOUND)),
+        ahead_ms=min(either, looked_at.get(_AHEAD, NO_BOUND)),
+        unbounded={key: str(NO_BOUND) for key in ((_BEHIND, _AHEAD) if _AHEAD in bounds else bounds)},
+    )
 
 
 @dataclass(frozen=True)

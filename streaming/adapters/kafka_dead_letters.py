@@ -10,10 +10,12 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from confluent_kafka import KafkaError, KafkaException, Producer
 
+from schemas.dead_letter import ORIGINAL_TIMESTAMP
 from streaming.adapters.kafka import TopicInfo
 from streaming.adapters.kafka_config import client_config
 from streaming.adapters.kafka_log import KafkaLog
@@ -144,7 +146,10 @@ class Sender:
 
 def _letter(message: Any) -> DeadLetter:
     place = Place(message.partition(), message.offset())
-    return DeadLetter(place, message.timestamp()[1], message.key(), message.value(), tuple(message.headers() or ()))
+    letter = DeadLetter(place, message.timestamp()[1], message.key(), message.value(), tuple(message.headers() or ()))
+    # The topic did not take the event's own, and the record has the time of writing.
+    original = letter.added.get(ORIGINAL_TIMESTAMP, "")
+    return replace(letter, timestamp=int(original)) if original.lstrip("-").isdigit() else letter
 
 
 def _asked(call: Callable[[], T]) -> T:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from streaming.adapters.kafka_scan import KafkaScan
+from streaming.clock import instant
 from streaming.delivery.lineage import Position
 from streaming.delivery.output import Output, read_output
 from streaming.offsets import OffsetRange, Progress
@@ -24,14 +25,15 @@ class KafkaOutputs:
     def of(self, position: Position, not_before: str, progress: Progress) -> Output | None:
         """Return the output of one record of the input.
 
-        Outputs keep their event's timestamp and its order, so the search begins at the first and ends above it.
+        Outputs keep their event's timestamp, or have the time of writing where the topic does not take that, and the
+        events' order; so the search begins at the first that it can be and ends above it.
 
         Args:
             position: the input's record.
             not_before: RFC 3339; an output that was made before belongs to an earlier topic of the same name.
             progress: told how far it is.
         """
-        since = self._scan.timestamp(position.topic, position.partition, position.offset)
+        since = _first_time(self._scan.timestamp(position.topic, position.partition, position.offset), not_before)
         ranges = [self._range(topic, position.partition, since) for topic in self._topics]
         total, done = sum(end - start for _, _, start, end in ranges), 0
         for topic, partition, start, end in ranges:
@@ -93,3 +95,9 @@ class KafkaOutputs:
             output = read_output(record)
             if output is not None and output.application == self._application:
                 yield output
+
+
+def _first_time(timestamp: int | None, not_before: str) -> int | None:
+    if timestamp is None or not not_before:
+        return timestamp
+    return min(timestamp, int(instant(not_before).timestamp() * 1000))

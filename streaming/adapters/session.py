@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, cast
 
 from pyspark.sql import SparkSession
 
@@ -123,6 +124,13 @@ def start_session(plan: SessionPlan) -> SparkSession:
         started.conf.set(key, value)
     started.sparkContext.setLogLevel("ERROR")
     return started
+
+
+def heartbeat(started: SparkSession) -> Callable[[], object]:
+    """Return a question to the session's JVM that takes no time to answer; it waits for as long as the JVM hangs."""
+    # Looked up once: for each part of a class's name, py4j makes the JVM search all of its jars.
+    asked: Callable[[], object] = cast(Any, started._jvm).java.lang.System.nanoTime
+    return asked
 
 
 def is_local(started: SparkSession) -> bool:

@@ -6,6 +6,7 @@ Serialising in the JVM keeps Python's work per record to one call. Constant head
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
@@ -15,8 +16,10 @@ from schemas.dead_letter import Reason
 from streaming.events import columns as c
 from streaming.models.ref import ModelVersion
 
+if TYPE_CHECKING:
+    from streaming.delivery.plan import Target
+
 _JSON = c.PREFIX + "output"
-_UNLIMITED = 2**31 - 1
 _HEADERS_BYTES = 4_096
 """What a prediction's headers and Kafka's framing take at most, beside the subject and the trace state."""
 
@@ -39,13 +42,13 @@ class Stamp:
         return contract.id_prefix(self.version.name, self.role, self.source_topic)
 
 
-def envelop(scored: DataFrame, stamp: Stamp, largest: int = _UNLIMITED, scored_at: Column | None = None) -> DataFrame:
+def envelop(scored: DataFrame, stamp: Stamp, to: Target | None = None, scored_at: Column | None = None) -> DataFrame:
     """Turn ``score``'s frame into output rows.
 
     Args:
         scored: what ``score`` returned.
         stamp: what the batch has in common.
-        largest: bytes the predictions' topic takes for one record; a larger prediction becomes a dead letter.
+        to: the predictions' topic; what it does not take becomes a dead letter. ``None`` takes everything.
         scored_at: each row's own time of scoring, as text; ``None`` for the stamp's.
 
     Returns:
@@ -56,8 +59,7 @@ def envelop(scored: DataFrame, stamp: Stamp, largest: int = _UNLIMITED, scored_a
     timed = scored.withColumn(c.EVENT_TIME, F.date_format(c.EVENT_TIME, TIME_FORMAT))
     time = F.lit(stamp.scored_at) if scored_at is None else scored_at
     serialised = timed.select("*", _value(stamp, time).cast("binary").alias(_JSON))
-    verdict = F.coalesce(c.VERDICT, F.when(_size() > largest, F.lit(Reason.PREDICTION_TOO_LARGE.value)))
-    judged = serialised.withColumn(c.VERDICT, verdict)
+    judged = serialised.withColumn(c.VERDICT, F.coalesce(c.VERDICT, *(_refusals(to) if to else ())))
     rejected = F.col(c.VERDICT).isNotNull()
     return judged.select(
         F.col(c.PARTITION).alias("partition"),
@@ -86,6 +88,12 @@ def prediction_columns(stamp: Stamp) -> dict[str, Column]:
         "probability": F.col(c.PROBABILITY),
         "confidence": F.col(c.CONFIDENCE),
     }
+
+
+def _refusals(to: Target) -> list[Column]:
+    """Return why the broker would refuse a prediction; one refused record fails its whole batch, again and again."""
+    too_large = F.when(_size() > to.max_record_bytes, F.lit(Reason.PREDICTION_TOO_LARGE.value))
+    return [too_large, *([F.when(F.col(c.KEY).isNull(), F.lit(Reason.NO_KEY.value))] if to.compacted else [])]
 
 
 def _size() -> Column:

@@ -18,6 +18,7 @@ from streaming.delivery.records import RECORD_OVERHEAD
 
 _HEADERS = "array<struct<key:string,value:binary>>"
 _MADE, _TIME = "made_headers", "made_at"
+_FLAG_BYTES = len(dead_letter.VALUE_OMITTED) + len("true")
 
 
 def native_records(rows: DataFrame, stamp: Stamp, application: str, targets: Targets) -> DataFrame:
@@ -36,15 +37,19 @@ def native_records(rows: DataFrame, stamp: Stamp, application: str, targets: Tar
     rejected = F.col("verdict").isNotNull()
     made = F.when(rejected, _rejected(stamp, application)).otherwise(_predicted(stamp, application))
     # A loop over headers is interpreted, so it is kept from predictions, which were measured before: they have no size.
-    headers = _sizes(F.when(rejected, F.col(_MADE)))
-    size = _length(F.col("key")) + _length(F.col("value")) + headers + F.lit(RECORD_OVERHEAD)
-    omitted = F.coalesce(size > dead.max_record_bytes, F.lit(False))
-    omitting = F.concat(_MADE, F.array(_header(dead_letter.VALUE_OMITTED, F.lit("true"))))
+    sizes, limit = _sizes(F.when(rejected, F.col(_MADE))), F.lit(dead.max_record_bytes - RECORD_OVERHEAD)
+    flag = F.array(_header(dead_letter.VALUE_OMITTED, F.lit("true")))
+    added = F.array_size(_MADE) - F.coalesce(F.array_size("headers"), F.lit(0))
+    omitted = F.coalesce(_length(F.col("key")) + _length(F.col("value")) + sizes > limit, F.lit(False))
+    # As the writer does: without the event's headers if it still does not fit, and then without its key.
+    own_omitted = omitted & (_length(F.col("key")) + sizes + _FLAG_BYTES > limit)
+    omitting = F.concat(F.when(own_omitted, F.slice(_MADE, -added, added)).otherwise(F.col(_MADE)), flag)
+    key_omitted = own_omitted & (_length(F.col("key")) + _sizes(omitting) > limit)
     return rows.withColumn(_TIME, now()).withColumn(_MADE, made).select(
         F.when(rejected, F.lit(dead.topic)).otherwise(F.lit(to.topic)).alias("topic"),
         F.when(rejected, F.col("partition") % dead.partitions).otherwise(F.col("partition") % to.partitions)
         .cast("int").alias("partition"),
-        F.col("key"),
+        F.when(~key_omitted, F.col("key")).alias("key"),
         F.when(~omitted, F.col("value")).alias("value"),
         F.when(omitted, omitting).otherwise(F.col(_MADE)).alias("headers"),
         F.col("verdict"),

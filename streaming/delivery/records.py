@@ -9,20 +9,25 @@ import pyarrow as pa
 
 from schemas import dead_letter, prediction
 from streaming.delivery import headers as h
-from streaming.delivery.plan import WritePlan
+from streaming.delivery.plan import Target, WritePlan
 
 RECORD_OVERHEAD = 512
 """Bytes of batch and record framing that count against a topic's limit."""
 
+_CLOCKS_MS = 10_000
+"""A timestamp so close to its bound is not tried: the broker's clock may differ, and time passes on the way."""
 
 Record = tuple[str, int, bytes | None, bytes | None, int, h.Headers, str]
 """Topic, partition, key, value, timestamp (ms), headers, and the reason, empty for a prediction. A plain tuple: one is
 made for every record, and a named one takes ten times as long."""
 
 
-def records(batch: pa.RecordBatch, mark: int, plan: WritePlan, partition: int) -> Iterator[Record]:
-    """Yield the records of the rows at or above ``mark``, in offset order."""
-    maker = _Maker(plan, partition)
+def records(batch: pa.RecordBatch, mark: int, plan: WritePlan, partition: int, now_ms: int) -> Iterator[Record]:
+    """Yield the records of the rows at or above ``mark``, in offset order.
+
+    A record whose timestamp its topic does not take has ``now_ms`` instead, and its own timestamp in a header.
+    """
+    maker = _Maker(plan, partition, now_ms)
     for row in zip(*(batch.column(name).to_pylist() for name in _COLUMNS), strict=True):
         if row[0] >= mark:
             yield maker.predicted(row) if row[4] is None else maker.rejected(row, row[4])
@@ -43,8 +48,13 @@ _COLUMNS = (
 )
 
 
+def _taken(target: Target, now_ms: int) -> tuple[int, int]:
+    """Return the first and the last timestamp that a topic takes now."""
+    return now_ms - target.behind_ms + _CLOCKS_MS, now_ms + target.ahead_ms - _CLOCKS_MS
+
+
 class _Maker:
-    def __init__(self, plan: WritePlan, partition: int) -> None:
+    def __init__(self, plan: WritePlan, partition: int, now_ms: int) -> None:
         self._plan = plan
         self._partition = partition
         self._id_prefix = f"{plan.stamp.id_prefix}{partition}:"
@@ -52,6 +62,9 @@ class _Maker:
         targets = plan.targets
         self._to = targets.predictions.topic, partition % targets.predictions.partitions
         self._dead = targets.dead_letters.topic, partition % targets.dead_letters.partitions
+        self._now = now_ms
+        self._first, self._last = _taken(targets.predictions, now_ms)
+        self._first_dead, self._last_dead = _taken(targets.dead_letters, now_ms)
 
     def predicted(self, row: tuple[Any, ...]) -> Record:
         offset, key, value, timestamp, _, event_time, subject, traceparent, tracestate, _, bins = row
@@ -62,6 +75,9 @@ class _Maker:
                 headers.append((prediction.TRACESTATE, tracestate))
         if bins is not None:
             headers.append((prediction.BINS, bins))
+        if not self._first <= timestamp <= self._last:
+            headers.append((prediction.ORIGINAL_TIMESTAMP, str(timestamp)))
+            timestamp = self._now
         topic, partition = self._to
         return topic, partition, key, value, timestamp, headers, ""
 
@@ -70,11 +86,17 @@ class _Maker:
         position = (self._plan.stamp.source_topic, self._partition, offset)
         kept = [(header["key"], header["value"]) for header in original or ()]
         made = h.rejected(kept, verdict, position, self._plan.writer.application, self._plan.stamp)
-        size = len(value or b"") + len(key or b"") + _size(made)
+        if not self._first_dead <= timestamp <= self._last_dead:
+            made.append((dead_letter.ORIGINAL_TIMESTAMP, str(timestamp)))
+            timestamp = self._now
         limit = self._plan.targets.dead_letters.max_record_bytes - RECORD_OVERHEAD
-        if size > limit:
+        if len(value or b"") + len(key or b"") + _size(made) > limit:
             value = None
             made.append((dead_letter.VALUE_OMITTED, b"true"))
+            if len(key or b"") + _size(made) > limit:
+                made = made[len(kept) :]
+            if len(key or b"") + _size(made) > limit:
+                key = None
         return (*self._dead, key, value, timestamp, made, verdict.partition(":")[0])
 
 

@@ -198,7 +198,7 @@ class _Transaction:
     def _send(self, producer: Producer, batch: pa.RecordBatch, mark: int) -> Outcome:
         letters: dict[str, int] = {}
         number = 0
-        for record in records(batch, mark, self._plan, self._partition):
+        for record in records(batch, mark, self._plan, self._partition, int(time.time() * 1000)):
             number += 1
             if reason := record[-1]:
                 letters[reason] = letters.get(reason, 0) + 1

@@ -14,7 +14,7 @@ from urllib.parse import urlparse
 from pyspark.sql import SparkSession
 
 from streaming.engines.session_settings import settings_meanwhile
-from streaming.errors import DataError
+from streaming.errors import ConfigurationError, DataError
 from streaming.offsets import OffsetRange
 
 Offsets = dict[int, int]
@@ -47,6 +47,39 @@ class Checkpoint:
     def exists(self) -> bool:
         """Whether a query has written here before."""
         return self._read("metadata") is not None
+
+    def topics(self) -> frozenset[str]:
+        """Return the topics that its query was started with; none if it never got that far.
+
+        Raises:
+            ConfigurationError: it is the checkpoint of something else than a Kafka stream.
+        """
+        text = self._read(_FIRST)
+        try:
+            return frozenset() if text is None else frozenset(dict(json.loads(text.strip().splitlines()[-1])))
+        except (ValueError, TypeError, IndexError) as problem:
+            raise ConfigurationError(
+                f"the checkpoint {self.location} is not of a stream from Kafka; name another place for this one's"
+            ) from problem
+
+    def require_own(self, topics: Mapping[str, str], setting: str) -> None:
+        """See to it that a query of these topics may go on from here.
+
+        Args:
+            topics: setting to topic.
+            setting: names this checkpoint.
+
+        Raises:
+            ConfigurationError: it is the checkpoint of other topics.
+        """
+        there = self.topics()
+        others = [f"{name} is {topic!r}" for name, topic in topics.items() if topic not in there]
+        if there and others:
+            raise ConfigurationError(
+                f"the checkpoint {self.location} belongs to a query of {', '.join(map(repr, sorted(there)))}, but"
+                f" {' and '.join(others)}. Set {setting} to another place, or move the checkpoint away if it is of no"
+                " more use"
+            )
 
     def first_offsets(self) -> Offsets:
         """Return where the query began, empty if it never got that far."""
@@ -144,6 +177,11 @@ def written_plainly(session: SparkSession, location: str) -> AbstractContextMana
 
 def _is_local(location: str) -> bool:
     return urlparse(location).scheme in ("", "file")
+
+
+def local_checkpoint(location: str, topic: str) -> Checkpoint | None:
+    """Return a checkpoint that can be read before Spark runs, as it is on this machine's disks; ``None`` elsewhere."""
+    return Checkpoint(location, topic, local_reader) if _is_local(location) else None
 
 
 def reader_for(session: SparkSession, location: str) -> Callable[[str], str | None]:

@@ -32,6 +32,8 @@ from streaming.engines.checkpoint import Checkpoint
 from streaming.engines.isolate import Poison, isolate
 from streaming.engines.planner import Planner
 from streaming.engines.prepared import PreparedBatch
+from streaming.engines.query_run import limit_next
+from streaming.engines.ramp import Ramp
 from streaming.engines.report import BatchObserver, BatchReport
 from streaming.engines.task import WriteTarget, pipeline_of
 from streaming.errors import InvariantError, ModelNotFoundError, ScoringError
@@ -71,6 +73,7 @@ class ExactPorts:
     observer: BatchObserver
     breaker: Breaker
     clock: Clock
+    ramp: Ramp
 
 
 @dataclass(frozen=True)
@@ -118,6 +121,9 @@ class ExactEngine:
             BatchReport(batch, plan.id, plan.version, ranges, rows_in, total, phases, seconds)
         )
         self._ports.breaker.batch_finished(total)
+        limit = self._ports.ramp.after(sum(part.end - part.start for part in ranges.values()), seconds)
+        if limit is not None:
+            limit_next(records.sparkSession, limit)
 
     def _added(self, partitions: list[int]) -> Mapping[int, int]:
         """A partition added to the topic starts at its first offset, and is given a mark there before it is read.

@@ -46,7 +46,7 @@ class PreparedBatch:
         allow_large(records.sparkSession)
         # Counted before anything is done to them, so that a row lost further on is noticed.
         counted = records.observe("rows_in", F.count(F.lit(1)).alias("rows"))
-        rows = envelop(score(counted, pipeline), stamp, target.targets.predictions.max_record_bytes, now())
+        rows = envelop(score(counted, pipeline), stamp, target.targets.predictions, now())
         written = rows.mapInArrow(_writer(target), SCHEMA)
         self._made_for = pipeline, stamp
         # A plan of projections has one child for each node, so this is the way from the top to the leaf.

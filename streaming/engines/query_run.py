@@ -13,6 +13,7 @@ from pyspark.sql import SparkSession
 _QUERY = "sql.streaming.queryId"
 """The local property in which a streaming query's thread has its id."""
 _FROM_SOURCE = "org.apache.spark.sql.execution.datasources.v2.DataSourceRDDPartition"
+_READ_LIMIT = "org.apache.spark.sql.connector.read.streaming.ReadLimit"
 _FEW = 16
 _AT_ONCE = "spark.sql.limit.initialNumPartitions"
 """Of so many partitions Spark takes rows in its first job; of one by default."""
@@ -50,9 +51,26 @@ class QueryRun:
 
     @cached_property
     def _query(self) -> Any:
-        own = self.session.sparkContext.getLocalProperty(_QUERY)
-        queries = self.session._jsparkSession.sharedState().activeStreamingQueries()
-        return next((query for query in queries.values() if str(query.id()) == own), None)
+        return _query_of(self.session)
+
+
+def limit_next(session: SparkSession, rows: int) -> None:
+    """Bound the next batches of the query whose batch this thread has.
+
+    Spark asks its source for a bound once, when the query starts, and keeps the answer where it is replaced here.
+    """
+    query: Any = _query_of(session)
+    if query is not None:
+        jvm: Any = session._jvm
+        limit = getattr(jvm, _READ_LIMIT).maxRows(rows)
+        sources = query.uniqueSources()
+        getattr(query, "uniqueSources_$eq")(sources.updated(sources.head()._1(), limit))
+
+
+def _query_of(session: SparkSession) -> Any:
+    own = session.sparkContext.getLocalProperty(_QUERY)
+    queries = session._jsparkSession.sharedState().activeStreamingQueries()
+    return next((query for query in queries.values() if str(query.id()) == own), None)
 
 
 def _sources(partitions: Any) -> list[int]:

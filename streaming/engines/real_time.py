@@ -62,7 +62,7 @@ def outputs(records: DataFrame, pipeline: SparkPipeline, version: ModelVersion, 
     stamp = Stamp(route.topic, version, "champion", "")
     decoded = _apart(pipeline.decoder(records), "decoded")
     scored = _apart(score_decoded(decoded, pipeline), "scored")
-    rows = envelop(scored, stamp, route.targets.predictions.max_record_bytes, now())
+    rows = envelop(scored, stamp, route.targets.predictions, now())
     return native_records(_apart(rows, "enveloped"), stamp, route.application, route.targets)
 
 

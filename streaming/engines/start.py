@@ -99,7 +99,8 @@ def _held(writer: Writer, found: Found) -> dict[int, Mark]:
         raise MissingMarkError(
             f"{writer.topic}, partitions {lost}: scored before, but neither group {writer.application} nor the progress"
             " topic knows how far. The group's offsets expired (offsets.retention.minutes) or were deleted, and the"
-            " progress topic was, too. Restore one of them, or score the topic anew under a new application name."
+            " progress topic was, too. Restore one of them, or score the topic anew under a new application name and"
+            " with another engine.checkpoint."
         )
     return held
 

@@ -58,8 +58,7 @@ def run_batch(
     counted = Observation()
     # Counted before anything is done to them, so that a row lost further on is noticed.
     scored = score(records.observe(counted, F.count(F.lit(1)).alias("rows")), pipeline)
-    largest = order.targets.predictions.max_record_bytes
-    written = envelop(scored, order.stamp, largest).mapInArrow(_writer(order), SCHEMA)
+    written = envelop(scored, order.stamp, order.targets.predictions).mapInArrow(_writer(order), SCHEMA)
     watch.lap("prepare")
     results = written.collect()
     watch.lap("write")

@@ -12,6 +12,9 @@ from datetime import datetime, timedelta
 from streaming.clock import Clock
 from streaming.models.slot import Slot
 
+_STUCK = 2
+"""Failures in a row; a single one is a hiccup."""
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -42,6 +45,8 @@ class Health:
         self._guard = threading.Lock()
         self._sign_of_life: datetime | None = None
         self._down = "the query has not started yet"
+        self._failures = 0
+        self._cause = ""
         self._fatal = ""
         self._paused = ""
 
@@ -55,6 +60,14 @@ class Health:
         """A batch finished, or the query said that there was nothing to do."""
         with self._guard:
             self._sign_of_life = self._clock()
+            self._failures = 0
+
+    def query_failed(self, why: str, pause: float) -> None:
+        """The query failed and starts again in ``pause`` seconds; until a batch finishes, it may fail again."""
+        with self._guard:
+            self._failures += 1
+            self._cause = why
+            self._down = f"the query failed and starts again in {pause:.0f} s: {why}"
 
     def query_stopped(self, why: str) -> None:
         """The query does not run, for now."""
@@ -78,13 +91,19 @@ class Health:
             return Verdict((self._fatal,)) if self._fatal else Verdict()
 
     def ready(self) -> Verdict:
-        """Answer ``/readyz``: the query runs and is not paused, a version serves, the last sign of life is fresh."""
+        """Answer ``/readyz``: the query runs, gets on and is not paused, a version serves, it gave a sign of life."""
         with self._guard:
-            reasons = (self._fatal, self._down, self._paused, self._model(), self._age())
+            reasons = (self._fatal, self._down, self._stuck(), self._paused, self._model(), self._age())
             return Verdict(tuple(reason for reason in reasons if reason))
 
     def _model(self) -> str:
         return "" if self._slot.current() else "no model version is loaded yet"
+
+    def _stuck(self) -> str:
+        """A query that was started again is no better than before until it has got past where it failed."""
+        if self._failures < _STUCK:
+            return ""
+        return f"the query has failed {self._failures} times without a finished batch; the last time: {self._cause}"
 
     def _age(self) -> str:
         if self._down or self._paused or self._sign_of_life is None:

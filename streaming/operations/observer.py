@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -12,6 +13,9 @@ from streaming.operations.health import Health
 from streaming.operations.metrics import FinishedBatch, Metrics
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
+
+_REFUSAL = re.compile(r'KafkaError\{code=(?P<code>\w+),val=-?\d+,str="(?P<said>[^"]*)"')
+_JAVA_REFUSAL = re.compile(r"org\.apache\.kafka\.[\w.]+\.(?P<code>\w+Exception): (?P<said>.+)")
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,11 @@ class JobObserver:
         self.health.failed(f"a batch had {rows_in} rows in and {rows_out} out")
         _log.critical("rows in are not rows out", rows_in=rows_in, rows_out=rows_out)
 
+    def hung(self, seconds: float) -> None:
+        """The JVM has answered nothing for so long; this process is of no more use."""
+        self.health.failed(f"the JVM has answered nothing for {seconds:.0f} s (engine.hung_seconds)")
+        _log.critical("the JVM hangs, so this driver gives the lease up and ends", silent_seconds=round(seconds, 1))
+
     def standing_by(self) -> None:
         """This driver is warm and waits for the lease."""
         self.health.query_stopped("standby: another driver of this application holds the lease")
@@ -85,10 +94,14 @@ class JobObserver:
     def query_failed(self, problem: str, pause: float) -> None:
         """A query failed and is started again after ``pause`` seconds."""
         self.metrics.query_restarted()
+        refusal = _refusal(problem)
         first_line = next(iter(problem.splitlines()), "no message")
-        self.health.query_stopped(f"the query failed and starts again in {pause:.0f} s: {first_line}")
+        self.health.query_failed(refusal or first_line, pause)
         # Spark appends the whole plan, thousands of words.
-        _log.error("query failed", pause_seconds=pause, problem=problem.partition("\n=== Streaming Query ===")[0])
+        trace = problem.partition("\n=== Streaming Query ===")[0]
+        _log.error("query failed", pause_seconds=pause, problem=refusal or trace)
+        if refusal:
+            _log.debug("where the query failed", trace=trace)
 
     def paused(self, why: str) -> None:
         """The circuit breaker holds the next batch."""
@@ -125,3 +138,9 @@ class JobObserver:
         """The query ended; ``problem`` is ``None`` if it was asked to."""
         if problem is None:
             self.health.query_stopped("the query was stopped")
+
+
+def _refusal(problem: str) -> str:
+    """Return what Kafka's clients said, which stands below many lines of Spark's and Python's; empty if nothing."""
+    found = _REFUSAL.search(problem) or _JAVA_REFUSAL.search(problem)
+    return f"{found['said']} ({found['code']})" if found else ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
+import time
 from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,22 +12,40 @@ from typing import Any
 
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient, NewPartitions
+from confluent_kafka.admin import (
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    NewPartitions,
+    ResourceType,
+)
 from py4j.java_gateway import JavaObject
 from pyspark.errors import StreamingQueryException
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from streaming.adapters.kafka import KafkaAdmin
+from jobs.output_settings import concerns
+from jobs.topics import prepare_topics
+from schemas.dead_letter import ORIGINAL_TIMESTAMP
+from streaming.adapters.kafka import KafkaAdmin, TopicInfo
+from streaming.adapters.kafka_dead_letters import KafkaDeadLetters
+from streaming.adapters.kafka_outputs import KafkaOutputs
+from streaming.adapters.kafka_scan import KafkaScan
+from streaming.clock import isoformat, moment
+from streaming.delivery.dead_letters import Selection
+from streaming.delivery.lineage import Position
 from streaming.delivery.marks import Mark
+from streaming.delivery.plan import NO_BOUND, Targets
 from streaming.engines import query_run
 from streaming.engines.report import BatchReport
 from streaming.engines.task import pipeline_of
-from streaming.errors import PenstockError
+from streaming.errors import ConfigurationError, PenstockError
 from streaming.models.served import ServedModel
 from streaming.scoring.pipeline import SparkPipeline
 from tests.support.engine import Bench, Recorder, event
 from tests.support.eventually import eventually
+from tests.support.kafka import MakeTopic
 from tests.support.models import renumbered, retyped
 
 
@@ -55,6 +74,15 @@ def test_batches_of_one_partition_and_of_several_read_what_they_were_planned_for
     tasks = [sum(part.end > part.start for part in report.ranges.values()) for report in bench.seen.reports]
     assert (set(tasks[:4]), set(tasks[4:])) == ({1}, {2}), "as many as partitions that had records"
     assert read == [report.rows_in for report in bench.seen.reports]
+
+
+def test_batches_begin_small_and_grow_without_a_new_query_at_each_start(bench: Bench) -> None:
+    bench.rows_per_batch, bench.ramped = 4_000, True
+    for start in range(2):
+        bench.send((event(i) for i in range(9_000 * start, 9_000 * (start + 1))), partition=start)
+        bench.run()
+    assert [report.rows_in for report in bench.seen.reports] == [1_000, 4_000, 4_000] * 2
+    assert sorted(int(p["event_id"][1:]) for p in bench.predictions()) == list(range(18_000))
 
 
 def test_tasks_that_are_told_each_others_partition_write_nothing_and_a_restart_puts_it_right(
@@ -111,6 +139,105 @@ def test_an_event_whose_prediction_is_too_large_for_its_topic_is_kept_as_a_dead_
     assert letter.value() == large
     assert dict(letter.headers())["penstock-reason"] == b"PREDICTION_TOO_LARGE"
     assert letter.headers()[0] == ("h", b"1")
+
+
+HOUR = 3_600_000
+
+
+@pytest.mark.parametrize("bound", ["message.timestamp.after.max.ms", "message.timestamp.before.max.ms"])
+@pytest.mark.parametrize("made_by", ["Penstock", "their owner"])
+def test_an_event_whose_timestamp_is_far_from_now_stops_nothing(
+    bench: Bench, make_topic: MakeTopic, bound: str, made_by: str
+) -> None:
+    bench.topic = make_topic(partitions=2, retention_ms=-1, message_timestamp_after_max_ms=NO_BOUND)
+    admin = KafkaAdmin(bench.kafka, "any")
+    if made_by == "their owner":
+        for suffix in (".out", ".dlq"):
+            admin.ensure_topic(bench.topic + suffix, 2, {"retention.ms": "-1", bound: str(HOUR)})
+    now = int(time.time() * 1000)
+    far = now + 2 * HOUR if "after" in bound else now - 2 * HOUR
+    for timestamp in (now, far):
+        bench.send([event(timestamp), b"{"], key=b"k", timestamp=timestamp)
+    bench.run()
+    assert sorted(p["event_id"] for p in bench.predictions()) == sorted(f"e{at}" for at in (now, far))
+    for first, second in (bench.read(".out"), bench.read(".dlq")):
+        assert first.timestamp()[1] == now
+        original = dict(second.headers()).get(ORIGINAL_TIMESTAMP)
+        if made_by == "Penstock":
+            assert (second.timestamp()[1], original) == (far, None)
+        else:
+            assert abs(second.timestamp()[1] - now) < 60_000
+            assert original == str(far).encode()
+    letters = KafkaDeadLetters(bench.kafka, bench.application, admin.required_topic(f"{bench.topic}.dlq"))
+    assert [letter.timestamp for letter in letters.read(Selection())] == [now, far], "what a replay goes by"
+    with KafkaScan(bench.kafka, bench.application) as scan:
+        outputs = KafkaOutputs(scan, [f"{bench.topic}.out", f"{bench.topic}.dlq"], bench.application)
+        position = Position(bench.topic, "", partition=0, offset=2)
+        output = outputs.of(position, isoformat(moment(now / 1000 - 60)), lambda *_: None)
+    assert output is not None, "what the ledger's reader goes by"
+    assert output.event_id("event_id") == f"e{far}"
+
+
+def test_an_event_without_a_key_is_a_dead_letter_where_predictions_are_compacted(bench: Bench) -> None:
+    compacted = {"cleanup.policy": "compact,delete"}
+    KafkaAdmin(bench.kafka, "any").ensure_topic(f"{bench.topic}.out", 2, compacted)
+    bench.send([event(0)], key=b"k")
+    bench.send([event(1)], headers=[("own", b"1")])
+    bench.send([event(2)], key=b"k")
+    bench.run()
+    assert [p["event_id"] for p in bench.predictions()] == ["e0", "e2"]
+    (letter,) = bench.read(".dlq")
+    assert (letter.key(), letter.value(), letter.headers()[0]) == (None, event(1), ("own", b"1"))
+    assert dict(letter.headers())["penstock-reason"] == b"NO_KEY"
+
+
+def test_many_small_records_do_not_make_a_batch_that_a_topic_with_a_small_limit_refuses(bench: Bench) -> None:
+    for suffix, limit in ((".out", "20000"), (".dlq", "17000")):
+        KafkaAdmin(bench.kafka, "any").ensure_topic(bench.topic + suffix, 2, {"max.message.bytes": limit})
+    bench.send([event(number) for number in range(300)] + [b"{" * 100] * 300, key=b"k")
+    bench.run()
+    assert len(bench.predictions()) == len(bench.read(".dlq")) == 300
+
+
+@pytest.mark.parametrize(
+    ("suffix", "config", "message"),
+    [
+        pytest.param(".dlq", {"cleanup.policy": "compact"}, "output.dead_letters", id="dead letters are compacted"),
+        pytest.param(".dlq", {"cleanup.policy": "compact,delete"}, "output.dead_letters", id="and deleted"),
+        pytest.param(".dlq", {"max.message.bytes": "4000"}, r"4,000 bytes", id="dead letters have no room for headers"),
+        pytest.param(".ledger", {"cleanup.policy": "compact"}, "output.ledger", id="the ledger is compacted"),
+    ],
+)
+def test_an_output_topic_that_would_lose_records_is_refused_before_anything_starts(
+    bench: Bench, suffix: str, config: dict[str, str], message: str
+) -> None:
+    admin = KafkaAdmin(bench.kafka, "any")
+    admin.ensure_topic(bench.topic + suffix, 1, config)
+    with pytest.raises(ConfigurationError, match=f"'{bench.topic}{suffix}'.*{message}"):
+        prepare_topics(bench.settings, admin)
+
+
+def test_what_an_output_topic_does_not_take_is_said_at_the_start(bench: Bench) -> None:
+    admin = KafkaAdmin(bench.kafka, "any")
+    assert concerns(*_topics(bench, admin), timed=True) == []
+    narrow = {"cleanup.policy": "compact", "message.timestamp.after.max.ms": "1000"}
+    client = AdminClient({**bench.kafka})
+    for suffix, config in ((".out", narrow), (".dlq", {"max.message.bytes": "100000"})):
+        changes = [ConfigEntry(*pair, incremental_operation=AlterConfigOpType.SET) for pair in config.items()]
+        resource = ConfigResource(ResourceType.TOPIC, bench.topic + suffix, incremental_configs=changes)
+        client.incremental_alter_configs([resource])[resource].result(10)
+    timestamps, compacted, large = concerns(*_topics(bench, admin), timed=True)
+    assert f"{bench.topic}.out" in timestamps
+    assert "(message.timestamp.after.max.ms)" in timestamps
+    assert "NO_KEY" in compacted
+    assert f"{bench.topic}.dlq" in large
+    assert "100,000" in large
+    assert concerns(*_topics(bench, admin), timed=False) == [compacted, large]
+
+
+def _topics(bench: Bench, admin: KafkaAdmin) -> tuple[TopicInfo, Targets]:
+    topics = prepare_topics(bench.settings, admin)
+    return topics.source, topics.targets
 
 
 def test_a_lost_checkpoint_neither_loses_nor_repeats(bench: Bench, tmp_path: Path) -> None:

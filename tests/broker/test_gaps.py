@@ -24,6 +24,7 @@ from streaming.engines.supervisor import Supervisor
 from streaming.errors import ConfigurationError, MissingMarkError, OffsetGapError, PenstockError, TopicRecreatedError
 from tests.support.engine import NEVER, Bench, event
 from tests.support.eventually import eventually
+from tests.support.kafka import MakeTopic
 
 
 def send(bench: Bench, first: int, end: int) -> None:
@@ -101,6 +102,23 @@ def test_without_marks_and_progress_a_job_with_a_history_fails_closed(bench: Ben
     assert scored(bench) == list(range(20))
 
 
+@pytest.mark.parametrize("application", ["the same", "another"])
+def test_a_checkpoint_of_another_topic_is_refused_by_name_and_the_topic_scored_with_one_of_its_own(
+    bench: Bench, make_topic: MakeTopic, application: str
+) -> None:
+    bench.send([event(1)])
+    bench.run()
+    earlier, bench.topic = bench.topic, make_topic("features", partitions=2, retention_ms=-1)
+    if application == "another":
+        bench.application += "-2"
+    bench.send([event(2)])
+    with pytest.raises(ConfigurationError, match=f"of '{earlier}', but input.topic is '{bench.topic}'"):
+        bench.run()
+    bench.home /= "another"
+    bench.run()
+    assert [p["event_id"] for p in bench.predictions()] == ["e2"]
+
+
 def test_a_ledger_that_has_forgotten_every_driver_does_not_lock_the_job_out(bench: Bench) -> None:
     for first in (0, 10):
         send(bench, first, first + 10)
@@ -164,7 +182,9 @@ def running(bench: Bench, each_batch: threading.Event) -> Iterator[threading.Thr
 
         def run() -> None:
             try:
-                Supervisor(query_starter(footing), Restarts(0.2, 5), footing.observer, NEVER, stopping).run(batch)
+                Supervisor(query_starter(footing, bench.ramp), Restarts(0.2, 5), footing.observer, NEVER, stopping).run(
+                    batch
+                )
             except PenstockError as problem:
                 problems.append(problem)
 

@@ -1,4 +1,4 @@
-"""Two real drivers of one application under load: one scores, one stands by, and the first one goes, in three ways."""
+"""Two real drivers of one application under load: one scores, one stands by, and the first one goes, in four ways."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import httpx
+import psutil
 import pytest
 from pyspark.sql import SparkSession
 
@@ -65,7 +67,7 @@ def pair(broker: str, make_topic: MakeTopic, tracking_server: str, saved: Path, 
     topic = make_topic("features", partitions=PARTITIONS, retention_ms=-1)
     team = Team(tracking_server, saved, tmp_path)
     assert team.publish() == 1
-    shared = {"engine": {"checkpoint": str(tmp_path / "checkpoint")}}
+    shared = {"engine": {"checkpoint": str(tmp_path / "checkpoint"), "hung_seconds": 8}}
     first, second = (Job(broker, topic, team, tmp_path / name, shared) for name in ("first", "second"))
     first.start()
     outputs = Outputs(broker, topic, PARTITIONS)
@@ -91,7 +93,20 @@ def falls_silent(first: Job) -> None:
     first.signal(signal.SIGSTOP)
 
 
-@pytest.mark.parametrize("the_first", [is_killed, is_stopped, falls_silent], ids=lambda way: way.__name__)
+def has_a_jvm_that_hangs(first: Job) -> None:
+    jvm_of(first).suspend()
+
+
+def jvm_of(job: Job) -> psutil.Process:
+    """The process that Spark runs in; the driver is its parent, some processes up."""
+    (found,) = (p for p in psutil.Process(job.process.pid).children(recursive=True) if p.name() == "java")
+    return found
+
+
+WAYS = [is_killed, is_stopped, falls_silent, has_a_jvm_that_hangs]
+
+
+@pytest.mark.parametrize("the_first", WAYS, ids=lambda way: way.__name__)
 def test_a_standby_takes_over_and_nothing_is_lost_doubled_or_written_by_the_first(
     pair: Pair, the_first: Callable[[Job], None], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -113,6 +128,12 @@ def test_a_standby_takes_over_and_nothing_is_lost_doubled_or_written_by_the_firs
             assert pair.first.process.wait(PATIENCE) == 5, pair.first.text()[-5_000:]
             assert "has taken over" in pair.first.text()
             pair.outputs.wait_for(pair.outputs.count() + pair.load.per_second)
+        if the_first is has_a_jvm_that_hangs:
+            reply = httpx.get(f"{pair.first.url}/livez", timeout=5, trust_env=False)
+            assert reply.status_code == 503
+            assert "the JVM has answered nothing for" in reply.text
+            jvm_of(pair.first).resume()
+            assert pair.first.process.wait(PATIENCE) in (1, 5), pair.first.text()[-5_000:]
     pair.outputs.wait_for(len(pair.load.sent))
     assert pair.second.stop() == 0
     pair.outputs.account(pair.load.sent)

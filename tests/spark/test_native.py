@@ -40,6 +40,9 @@ VALUES = {
     "a wrong field": (b"k", event(6, distance="far"), None),
     "an unseen category": (b"k", event(7, carrier="ZZ"), None),
     "too large for a dead letter": (b"k", b"x" * 3_000, None),
+    "headers too large for a dead letter": (b"k", b"{", [("own", b"x" * 3_000), *PARENT]),
+    "a key too large for a dead letter": (b"k" * 3_000, b"{", PARENT),
+    "key and headers too large for a dead letter": (b"k" * 700, b"x" * 3_000, [("own", b"x" * 900)]),
     "no text": (None, b"\xff", PARENT),
 }
 
@@ -70,7 +73,7 @@ def test_every_record_is_the_writers_own(spark: SparkSession, model: ServedModel
     plan = WritePlan({}, Writer("app", "features", "id", 1), "1.1", stamp, {}, targets, Limits(1, 1))
     rows = envelop(score(frame_of(spark).coalesce(1), pipeline), stamp).cache()
     (batch,) = rows.toArrow().combine_chunks().to_batches()
-    wanted = list(records(batch, 0, plan, PARTITION))
+    wanted = list(records(batch, 0, plan, PARTITION, 0))
     got = native_records(rows, stamp, "app", targets).collect()
     for name, want, have in zip(VALUES, wanted, got, strict=True):
         headers = [(header["key"], header["value"] and bytes(header["value"])) for header in have["headers"]]
@@ -79,6 +82,23 @@ def test_every_record_is_the_writers_own(spark: SparkSession, model: ServedModel
         assert headers == expected, name
         value, key = have["value"] and bytes(have["value"]), have["key"] and bytes(have["key"])
         assert (have["topic"], have["partition"], key, value) == want[:4], name
+
+
+@pytest.mark.parametrize("compacted", [False, True])
+def test_a_prediction_without_a_key_is_no_record_of_a_compacted_topic(
+    spark: SparkSession, model: ServedModel, compacted: bool
+) -> None:
+    to = Target("out", 2, 1 << 20, compacted)
+    stamp = Stamp("features", model.version, "champion", "2026-01-01T00:00:00.000Z")
+    rows = envelop(score(frame_of(spark), pipeline_of(model)), stamp, to).collect()
+    unkeyed = {name: row for name, row in zip(VALUES, rows, strict=True) if row["key"] is None}
+    assert {name: row["verdict"] for name, row in unkeyed.items()} == {
+        "with half a trace": "NO_KEY" if compacted else None,
+        "without a key": "NO_KEY" if compacted else None,
+        "no text": "INVALID_UTF8",
+    }
+    assert (bytes(unkeyed["without a key"]["value"]) == event(5)) == compacted, "a dead letter has the event's bytes"
+    assert sum(row["verdict"] == "NO_KEY" for row in rows) == (2 if compacted else 0)
 
 
 def test_each_row_reads_the_clock(spark: SparkSession) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -23,6 +24,7 @@ from streaming.delivery.outcome import AGE_BOUNDS
 from streaming.engines.breaker import Bounds, Breaker
 from streaming.engines.checkpoint import Checkpoint, local_reader, written_plainly
 from streaming.engines.exact import ExactEngine, ExactPorts, Tolerance
+from streaming.engines.ramp import Ramp
 from streaming.engines.report import BatchReport
 from streaming.engines.source import read_stream
 from streaming.engines.task import WriteTarget
@@ -68,6 +70,8 @@ class Bench:
     seen: Recorder = field(default_factory=Recorder)
     max_bytes: int = 1 << 26
     rows_per_batch: int = 10_000
+    ramped: bool = False
+    """Whether batches begin small, as the job's do."""
     on_gap: str = "fail"
     metrics: Metrics = field(default_factory=lambda: Metrics(system_clock, AGE_BOUNDS))
     planned: dict[int, ServedModel] = field(default_factory=dict)
@@ -94,7 +98,8 @@ class Bench:
     def run(self) -> None:
         with self.wired() as (footing, engine):
             offsets = settle(footing)
-            frame = read_stream(self.spark, spark_options(self.kafka), self.topic, offsets, self.rows_per_batch)
+            rows = self.ramp.begin() if self.ramped else self.rows_per_batch
+            frame = read_stream(self.spark, spark_options(self.kafka), self.topic, offsets, rows)
             location = footing.checkpoint.location
             writing = frame.writeStream.foreachBatch(engine).option("checkpointLocation", location)
             with written_plainly(self.spark, location):
@@ -121,7 +126,11 @@ class Bench:
         def committed(added: Iterable[int]) -> Mapping[int, Mark | None]:
             return admin.marks(self.topic, added)
 
-        ports = ExactPorts(self.slot, self, ledger, checkpoint, first, committed, self.seen, NEVER, system_clock)
+        # Every query lives long, so that how a ramp goes on does not depend on the machine.
+        self.ramp = Ramp(self.rows_per_batch, lambda: 1_000 * time.monotonic())
+        ports = ExactPorts(
+            self.slot, self, ledger, checkpoint, first, committed, self.seen, NEVER, system_clock, self.ramp
+        )
         try:
             yield footing, ExactEngine(ports, target, Tolerance(poison_rows=10, failures=2))
         finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import pytest
@@ -11,7 +12,7 @@ from streaming.delivery.envelope import Stamp
 from streaming.delivery.headers import Headers
 from streaming.delivery.marks import Writer
 from streaming.delivery.outcome import AGE_BOUNDS, Outcome, count_ages
-from streaming.delivery.plan import Limits, Target, Targets, WritePlan
+from streaming.delivery.plan import NO_BOUND, Limits, Target, Targets, WritePlan
 from streaming.delivery.records import records
 from streaming.models.ref import ModelVersion
 from streaming.offsets import OffsetRange
@@ -41,10 +42,14 @@ class Sent(NamedTuple):
     reason: str
 
 
+NOW = 10_000_000
+"""Milliseconds since 1970."""
+
+
 def made(*rows: dict[str, Any], mark: int = 0, orders: WritePlan | None = None) -> list[Sent]:
     return [
         Sent(*record)._replace(headers=written(record[5]))
-        for record in records(batch(*rows), mark, orders or plan(), 3)
+        for record in records(batch(*rows), mark, orders or plan(), 3, NOW)
     ]
 
 
@@ -111,6 +116,65 @@ def test_a_dead_letter_too_large_for_its_topic_keeps_its_position_and_drops_its_
     (record,) = made(row(7, verdict="OVERSIZE", value=b"x" * 20_000))
     assert record.value is None
     assert dict(record.headers)[dead_letter.VALUE_OMITTED] == b"true"
+    assert record.key == b"key"
+
+
+@pytest.mark.parametrize(
+    ("key", "own", "has_key", "has_own"),
+    [
+        pytest.param(b"k", b"x", True, True, id="both are small"),
+        pytest.param(b"k", b"x" * 20_000, True, False, id="the headers are large"),
+        pytest.param(b"k" * 5_000, b"x" * 6_000, True, False, id="together they are too large"),
+        pytest.param(b"k" * 20_000, b"x", False, False, id="the key is large"),
+    ],
+)
+def test_a_dead_letter_that_does_not_fit_without_its_value_goes_without_its_headers_and_then_its_key(
+    key: bytes, own: bytes, has_key: bool, has_own: bool
+) -> None:
+    large = row(7, verdict="TOMBSTONE", value=b"x" * 20_000, key=key, headers=[{"key": "own", "value": own}])
+    (record,) = made(large)
+    assert (record.value, record.key) == (None, key if has_key else None)
+    assert ("own" in dict(record.headers)) == has_own
+    assert dict(record.headers)[dead_letter.VALUE_OMITTED] == b"true"
+    assert dict(record.headers)[dead_letter.ERROR_OFFSET] == b"7", "where the event is"
+    assert len(record.key or b"") + sum(len(name) + len(word or b"") for name, word in record.headers) < 10_000
+
+
+def bounded(behind: int = NO_BOUND, ahead: int = NO_BOUND) -> WritePlan:
+    orders = plan()
+    targets = orders.targets
+    to, dead = (
+        replace(target, behind_ms=behind, ahead_ms=ahead) for target in (targets.predictions, targets.dead_letters)
+    )
+    return replace(orders, targets=replace(targets, predictions=to, dead_letters=dead))
+
+
+@pytest.mark.parametrize("verdict", [None, "WRONG_TYPE:distance"], ids=["a prediction", "a dead letter"])
+@pytest.mark.parametrize(
+    ("timestamp", "orders", "is_taken"),
+    [
+        pytest.param(NOW + 7_200_000, plan(), True, id="ahead and no bound"),
+        pytest.param(0, plan(), True, id="old and no bound"),
+        pytest.param(NOW + 3_000_000, bounded(ahead=3_600_000), True, id="ahead within the bound"),
+        pytest.param(NOW + 7_200_000, bounded(ahead=3_600_000), False, id="ahead beyond the bound"),
+        pytest.param(NOW + 3_599_000, bounded(ahead=3_600_000), False, id="so close that the broker may refuse it"),
+        pytest.param(NOW - 3_000_000, bounded(behind=3_600_000), True, id="old within the bound"),
+        pytest.param(NOW - 7_200_000, bounded(behind=3_600_000), False, id="old beyond the bound"),
+        pytest.param(NOW - 3_599_000, bounded(behind=3_600_000), False, id="so close that it will be too old"),
+    ],
+)
+def test_a_timestamp_that_the_topic_does_not_take_gives_way_to_the_time_of_writing(
+    verdict: str | None, timestamp: int, orders: WritePlan, is_taken: bool
+) -> None:
+    (record,) = made(row(7, verdict=verdict, timestamp=timestamp), orders=orders)
+    own = dict(record.headers).get(dead_letter.ORIGINAL_TIMESTAMP)
+    assert (record.timestamp, own) == ((timestamp, None) if is_taken else (NOW, str(timestamp).encode()))
+
+
+def test_a_batch_of_records_is_no_larger_than_the_smallest_limit_of_a_topic() -> None:
+    targets = Targets(Target("out", 1, 50_000), Target("dlq", 1, 1_000_000), Target("progress", 1, 900_000))
+    assert 40_000 < targets.batch_bytes < 50_000
+    assert Limits(1, 1, targets.batch_bytes).client()["batch.size"] == str(targets.batch_bytes)
 
 
 def test_every_reason_has_a_stage_and_a_sentence() -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
+from structlog.testing import capture_logs
 
 from streaming.errors import SetupError
 from streaming.models.ref import ModelVersion
@@ -105,6 +106,70 @@ def test_a_failed_query_is_not_ready_until_it_runs_again_and_is_never_dead(job: 
     job.observer.query_started()
     assert job.reasons() == []
     assert "penstock_query_restarts_total 1.0" in job.client.get("/metrics").text
+
+
+REFUSED = """[STREAM_FAILED] Query [id = 824e368b] terminated with exception: Job aborted due to stage failure
+  File "streaming/delivery/writer.py", line 184, in _write
+cimpl.KafkaException: KafkaError{code=INVALID_RECORD,val=87,str="ProduceRequest for out [0] with 1 message(s) failed"}
+"""
+TOO_LARGE = """[STREAM_FAILED] Query [id = 824e368b] terminated with exception: Job aborted due to stage failure
+Caused by: org.apache.kafka.common.errors.RecordTooLargeException: The request included a message larger than the max
+"""
+
+
+@pytest.mark.parametrize(
+    ("problem", "cause"),
+    [
+        pytest.param(REFUSED, "ProduceRequest for out [0] with 1 message(s) failed (INVALID_RECORD)", id="our client"),
+        pytest.param(
+            TOO_LARGE,
+            "The request included a message larger than the max (RecordTooLargeException)",
+            id="Spark's client",
+        ),
+        pytest.param("the model fell over\nwith this", "the model fell over", id="something else"),
+    ],
+)
+@pytest.mark.parametrize("sign_of_life", ["batch", "progress", "idle"])
+def test_a_query_that_fails_again_is_not_ready_until_it_gets_on_and_says_why(
+    job: Job, problem: str, cause: str, sign_of_life: str
+) -> None:
+    job.run()
+    for _ in range(3):
+        job.observer.query_failed(problem, 2.0)
+        job.observer.query_started()
+    assert job.reasons() == [f"the query has failed 3 times without a finished batch; the last time: {cause}"]
+    assert job.client.get("/livez").status_code == 200, "a new process would fail as well"
+    match sign_of_life:
+        case "batch":
+            job.observer.batch_finished(Batch(Rows(1)))
+        case "progress":
+            job.observer.progressed(Progress(1, 1, 0.1, {}))
+        case "idle":
+            job.observer.idle()
+    assert job.reasons() == []
+    job.observer.query_failed(problem, 2.0)
+    job.observer.query_started()
+    assert job.reasons() == [], "the count begins anew"
+
+
+UNKNOWN = REFUSED.replace("code=INVALID_RECORD", "code=UNKNOWN_TOPIC_OR_PART")
+
+
+@pytest.mark.parametrize("problem", [REFUSED, TOO_LARGE, UNKNOWN], ids=["refused", "too large", "a new partition"])
+def test_what_kafka_said_is_logged_in_a_line_and_not_as_a_stack_trace(job: Job, problem: str) -> None:
+    with capture_logs() as logs:
+        job.observer.query_failed(problem, 2.0)
+    (error,) = (entry for entry in logs if entry["log_level"] == "error")
+    assert "File" not in error["problem"]
+    assert len(error["problem"].splitlines()) == 1
+    (trace,) = (entry["trace"] for entry in logs if entry["log_level"] == "debug")
+    assert trace in problem, "for whoever looks for the place"
+
+
+def test_any_other_failure_is_logged_with_where_it_was(job: Job) -> None:
+    with capture_logs() as logs:
+        job.observer.query_failed("it fell over\n  File a.py\n=== Streaming Query ===\nthe plan", 2.0)
+    assert [entry["problem"] for entry in logs] == ["it fell over\n  File a.py"]
 
 
 def test_a_broken_invariant_needs_a_new_process(job: Job) -> None:
