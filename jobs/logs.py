@@ -48,8 +48,9 @@ def configure_logging(settings: LogSettings, stream: TextIO = sys.stderr) -> Non
     root.handlers = [handler]
     root.setLevel(settings.level.upper())
     logging.captureWarnings(True)
-    for name in QUIET if settings.level != "debug" else SILENT:
-        logging.getLogger(name).setLevel(logging.WARNING)
+    for name in QUIET:
+        quiet = settings.level != "debug" or name in SILENT
+        logging.getLogger(name).setLevel(logging.WARNING if quiet else logging.NOTSET)
 
 
 def _renderers(console: bool, stream: TextIO) -> list[Processor]:
