@@ -112,7 +112,7 @@ class _Replay:
         topic = self._admin.topic(name)
         if topic is None:
             raise ConfigurationError(f"there is no topic {name!r} to send to; name another one with --to")
-        return Target(name, topic.partitions, topic.max_record_bytes)
+        return self._admin.target(topic)
 
 
 def _json(counts: Counts, order: Order) -> str:

@@ -48,6 +48,7 @@ class Left(str, Enum):
     SENT_BEFORE = "sent before; --again sends it once more"
     TOO_OFTEN = "sent too often already (--max-replays)"
     VALUE_OMITTED = "its value was too large for the dead letters' topic and is not there"
+    NO_KEY = "has no key, and the topic is compacted, which takes none without one"
     TOO_LARGE = "too large for the topic with the headers that count replays"
 
 
@@ -59,6 +60,8 @@ def decide(letter: DeadLetter, to: Target, done: Container[Place], rules: Rules)
         return Left.SENT_BEFORE
     if letter.replays >= rules.max_replays:
         return Left.TOO_OFTEN
+    if to.compacted and letter.key is None:
+        return Left.NO_KEY
     record = _record(letter, to, rules.keep_timestamp)
     return record if record.size + _OVERHEAD <= to.max_record_bytes else Left.TOO_LARGE
 

@@ -67,7 +67,7 @@ def pair(broker: str, make_topic: MakeTopic, tracking_server: str, saved: Path, 
     topic = make_topic("features", partitions=PARTITIONS, retention_ms=-1)
     team = Team(tracking_server, saved, tmp_path)
     assert team.publish() == 1
-    shared = {"engine": {"checkpoint": str(tmp_path / "checkpoint"), "hung_seconds": 8}}
+    shared = {"engine": {"checkpoint": str(tmp_path / "checkpoint"), "hung_seconds": 10}}
     first, second = (Job(broker, topic, team, tmp_path / name, shared) for name in ("first", "second"))
     first.start()
     outputs = Outputs(broker, topic, PARTITIONS)

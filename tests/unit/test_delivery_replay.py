@@ -83,6 +83,12 @@ def test_some_are_left(made: DeadLetter, rules: Rules, expected: Left) -> None:
     assert decide(made, TO, {Place(1, 40)}, rules) is expected
 
 
+@pytest.mark.parametrize(("key", "compacted"), [(None, True), (None, False), (b"k", True)])
+def test_an_event_without_a_key_is_left_where_the_topic_is_compacted(key: bytes | None, compacted: bool) -> None:
+    found = decide(letter(key=key), replace(TO, compacted=compacted), (), Rules())
+    assert (found is Left.NO_KEY) == (key is None and compacted)
+
+
 def test_again_sends_what_was_sent_before() -> None:
     assert sent(decide(letter(), TO, {Place(1, 40)}, Rules(again=True))).value == b"v"
 
