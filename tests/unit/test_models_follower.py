@@ -20,6 +20,7 @@ from streaming.models.package import ModelPackage
 from streaming.models.ref import ModelSelector, ModelVersion
 from streaming.testing import FakeRegistry, ManualClock
 from tests.support.eventually import eventually
+from tests.support.laws import examples
 from tests.support.versions import FakeLoader, FakeScorer, House, version_files
 
 LATER = 3600.0
@@ -511,4 +512,4 @@ class ReloadLaws(RuleBasedStateMachine):
 
 
 TestReloadLaws = ReloadLaws.TestCase
-TestReloadLaws.settings = settings(max_examples=40, stateful_step_count=25, deadline=None)
+TestReloadLaws.settings = settings(examples(40), stateful_step_count=25)
