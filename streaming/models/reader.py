@@ -11,14 +11,13 @@ import yaml
 
 from streaming.errors import CandidateRefusedError
 from streaming.models import golden, profile
+from streaming.models.arrival import MLMODEL
 from streaming.models.cache import CachedModel
 from streaming.models.golden import GoldenRows
 from streaming.models.package import ModelPackage
 from streaming.models.profile import ReferenceProfile
 from streaming.models.signature import Signature
 from streaming.settings import ModelSettings
-
-MLMODEL = "MLmodel"
 
 T = TypeVar("T")
 
