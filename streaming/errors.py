@@ -18,6 +18,7 @@
         ├── ModelNotFoundError                 the selector names no version
         ├── CandidateRefusedError              a version was checked and may not serve
         └── ScoringError                       a version failed on a batch that it should have scored
+            └── TooManyThrowingRowsError       it throws on more rows of a batch than is allowed
 
 A message says what is wrong, where, and what to do about it.
 """
@@ -107,4 +108,8 @@ class CandidateRefusedError(ModelError):
 
 
 class ScoringError(ModelError):
-    """A version failed on a batch in a way that bisecting to the row could not explain."""
+    """A version failed on a batch in a way that a few rows that it throws on cannot explain."""
+
+
+class TooManyThrowingRowsError(ScoringError):
+    """A version throws on more rows of one batch than ``engine.max_poison_rows``; trying again finds the same rows."""
