@@ -13,6 +13,7 @@
     ├── UpstreamError                 exit 4   a service cannot be reached and nothing is left to serve
     │   ├── BrokerUnavailableError
     │   └── RegistryUnavailableError
+    │       └── FilesMissingError              the registry answers, and some of a version's files do not arrive
     ├── FencedError                   exit 5   another driver of the same application has taken over
     └── ModelError                    exit 1
         ├── ModelNotFoundError                 the selector names no version
@@ -76,6 +77,10 @@ class BrokerUnavailableError(UpstreamError):
 
 class RegistryUnavailableError(UpstreamError):
     """The model registry did not answer within the stated time."""
+
+
+class FilesMissingError(RegistryUnavailableError):
+    """Some of a version's files did not arrive, although nothing failed: its artifact store does not have them."""
 
 
 class FencedError(PenstockError):

@@ -21,7 +21,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from streaming.errors import CandidateRefusedError, RegistryUnavailableError, SetupError
+from streaming.errors import CandidateRefusedError, FilesMissingError, SetupError
 from streaming.models.arrival import missing
 from streaming.models.cache_entry import ENTRY_FILE, FILES, Entry, entries, read_entry, write_entry
 from streaming.models.digest import DIGEST_TAG, tree_digest
@@ -243,7 +243,7 @@ class ModelCache:
 def _check_arrival(version: ModelVersion, root: Path, digest: str, expected: str | None) -> None:
     """Judge files that are not known to be the registered ones: what is missing may arrive yet, other files may not."""
     if lacking := missing(root):
-        raise RegistryUnavailableError(f"the files of {version} did not all arrive: {lacking} is missing")
+        raise FilesMissingError(f"the files of {version} did not all arrive: {lacking} is missing")
     if expected:
         raise CandidateRefusedError(
             "DIGEST_MISMATCH",

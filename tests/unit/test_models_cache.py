@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from streaming.errors import CandidateRefusedError, RegistryUnavailableError, SetupError
+from streaming.errors import CandidateRefusedError, FilesMissingError, RegistryUnavailableError, SetupError
 from streaming.models.cache import CachedModel, ModelCache
 from streaming.models.digest import DIGEST_TAG, tree_digest
 from streaming.models.last_good import LastGoodFile
@@ -200,7 +200,7 @@ def test_files_that_the_store_has_lost_did_not_arrive_and_are_fetched_when_they_
     whole = shutil.copytree(files, tmp_path / "whole")
     lost(files)
     cache = ModelCache(tmp_path / "cache", 3, LARGE)
-    with pytest.raises(RegistryUnavailableError, match="is missing"):
+    with pytest.raises(FilesMissingError, match="is missing"):
         fetch(cache, registry, version)
     assert kept(tmp_path / "cache") == []
     shutil.copytree(whole, files, dirs_exist_ok=True)
