@@ -14,7 +14,7 @@ UV_VERSION := 0.13.8
 UV_FLAGS := --universal --python-version 3.10 --quiet --generate-hashes --no-emit-index-url --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check chaos soak bench-exact bench-batch bench-drift bench bench-live bench-peers bundle bundle-env lock clean
+.PHONY: help setup demo test fuzz check chaos soak bench-exact bench-batch bench-drift bench bench-live bench-peers bundle bundle-env lock clean
 
 help:  ## Show this list
 	@echo "Penstock: score a Kafka stream with a registry model, and swap it while the stream runs."
@@ -31,6 +31,9 @@ demo: setup  ## Train, stream a season of flights, swap the model on the way, an
 
 test: setup  ## Run all tests
 	$(VENV)/python -m pytest --numprocesses 2 --dist loadscope
+
+fuzz: setup  ## Try the laws among the tests with thousands of random examples
+	$(VENV)/python -m pytest --numprocesses 2 --dist loadscope -m hypothesis --hypothesis-profile fuzz --timeout 3600
 
 check: setup  ## Lint, format, types and the architecture test
 	$(VENV)/ruff check .

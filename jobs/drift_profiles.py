@@ -5,7 +5,7 @@ from __future__ import annotations
 import structlog
 
 from jobs.following import registry
-from streaming.errors import CandidateRefusedError, ModelNotFoundError
+from streaming.errors import CandidateRefusedError, FilesMissingError, ModelNotFoundError
 from streaming.models import profile
 from streaming.models.cache import ModelCache
 from streaming.models.profile import ReferenceProfile
@@ -38,7 +38,7 @@ class RegisteredProfiles:
         name = self._model.name
         try:
             cached = self._cache.fetch(self._registry.get(name, version), self._registry.download)
-        except (ModelNotFoundError, CandidateRefusedError) as problem:
+        except (ModelNotFoundError, CandidateRefusedError, FilesMissingError) as problem:
             _log.warning("no reference profile", model=name, version=version, problem=str(problem))
             return None
         try:

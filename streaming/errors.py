@@ -13,11 +13,13 @@
     ├── UpstreamError                 exit 4   a service cannot be reached and nothing is left to serve
     │   ├── BrokerUnavailableError
     │   └── RegistryUnavailableError
+    │       └── FilesMissingError              the registry answers, and some of a version's files do not arrive
     ├── FencedError                   exit 5   another driver of the same application has taken over
     └── ModelError                    exit 1
         ├── ModelNotFoundError                 the selector names no version
         ├── CandidateRefusedError              a version was checked and may not serve
         └── ScoringError                       a version failed on a batch that it should have scored
+            └── TooManyThrowingRowsError       it throws on more rows of a batch than is allowed
 
 A message says what is wrong, where, and what to do about it.
 """
@@ -83,6 +85,10 @@ class RegistryUnavailableError(UpstreamError):
     """The model registry did not answer within the stated time."""
 
 
+class FilesMissingError(RegistryUnavailableError):
+    """Some of a version's files did not arrive, although nothing failed: its artifact store does not have them."""
+
+
 class FencedError(PenstockError):
     """A younger driver of the same application holds the lease; this one must not write any more."""
 
@@ -113,4 +119,8 @@ class CandidateRefusedError(ModelError):
 
 
 class ScoringError(ModelError):
-    """A version failed on a batch in a way that bisecting to the row could not explain."""
+    """A version failed on a batch in a way that a few rows that it throws on cannot explain."""
+
+
+class TooManyThrowingRowsError(ScoringError):
+    """A version throws on more rows of one batch than ``engine.max_poison_rows``; trying again finds the same rows."""

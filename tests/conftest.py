@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import settings
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -19,6 +20,12 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[1]
 HOME = ROOT / ".penstock"
 LEVELS = ("unit", "spark", "broker", "e2e")
+
+# Examples that are the same each time, so that whoever runs the tests finds what we found, and none that is counted out
+# by the clock on a busy machine. `make fuzz` draws others, and many more.
+settings.register_profile("fixed", derandomize=True, deadline=None)
+settings.register_profile("fuzz", max_examples=2_000, deadline=None, print_blob=True)
+settings.load_profile("fixed")
 
 
 def pytest_configure() -> None:

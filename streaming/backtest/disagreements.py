@@ -42,9 +42,10 @@ class Answer:
 class Disagreement:
     """An event on which the sides differ by ``distance``.
 
-    That is half the sum of the probabilities' differences (0 to 1), or 1 for another class where there are no
-    probabilities; of numbers it is their difference. ``truth`` is empty without a label. ``value`` is the event's
-    value if it is UTF-8, ``value_base64`` if it is not; both are ``None`` if it could not be fetched.
+    That is the probability which one side gives to other classes than the other side does (0 to 1), or 1 for another
+    class where there are no probabilities; of numbers it is their difference. ``truth`` is empty without a label.
+    ``value`` is the event's value if it is UTF-8, ``value_base64`` if it is not; both are ``None`` if it could not be
+    fetched.
     """
 
     partition: int
@@ -65,20 +66,27 @@ def no_values(_: Sequence[Position]) -> Mapping[Position, bytes | None]:
 
 
 def distances(answers: Answers) -> Floats:
-    """Return how far the sides are apart on each event; 0 where they say the same."""
+    """Return how far the sides are apart on each event; above 0 wherever a number or a probability differs."""
     recorded, candidate = answers.sides
     if answers.kind is Kind.NUMBERS:
         return np.asarray(np.abs(recorded.number - candidate.number), np.float64)
     if recorded.probability is None or candidate.probability is None:
         return np.asarray(recorded.predicted != candidate.predicted, np.float64)
-    return np.asarray(np.abs(recorded.probability - candidate.probability).sum(1) / 2, np.float64)
+    moved = recorded.probability - candidate.probability
+    # Both sums are the same but for rounding. Half of their sum would be 0 for the smallest of differences.
+    return np.asarray(np.maximum(moved.clip(min=0).sum(1), (-moved).clip(min=0).sum(1)), np.float64)
 
 
 def largest(both: pa.Table, answers: Answers, most: int, values: Values) -> tuple[Disagreement, ...]:
-    """Return the events with the largest distances, the largest first; equal ones in the order of their places."""
+    """Return the events on which the sides differ most, the largest first; equal ones in the order of their places.
+
+    Another class counts as a difference although the probabilities are the same: thresholds may have been changed.
+    """
     distance = distances(answers)
-    rows = np.argsort(-distance, kind="stable")[:most]
-    rows = rows[distance[rows] > 0]
+    recorded, candidate = answers.sides
+    differs = (distance > 0) | (recorded.predicted != candidate.predicted)
+    rows = np.argsort(-distance, kind="stable")
+    rows = rows[differs[rows]][:most]
     events = both.take(rows).to_pylist()
     fetched = values([Position(event["partition"], event["offset"]) for event in events])
     return tuple(

@@ -24,13 +24,14 @@ from streaming.batch.source import Source
 from streaming.batch.staging import REJECTED, SCORED
 from streaming.clock import Stopwatch
 from streaming.engines.attempt import attempt
+from streaming.engines.causes import root_cause
 from streaming.engines.isolate import isolate_decoded
 from streaming.errors import DataError
 from streaming.events import columns as c
 from streaming.events.decode import Decoder
 from streaming.events.rules import Poison
 from streaming.events.table import TableDecoder
-from streaming.offsets import OffsetRange
+from streaming.offsets import OffsetRange, Ranges
 from streaming.scoring.pipeline import SparkPipeline
 from streaming.scoring.score import score_decoded
 
@@ -126,13 +127,18 @@ class UnitScorer:
         """Find the rows on which the pipeline throws. The files are read first, as they may be at fault themselves."""
         decoded = self._decoded(self.source.read(unit.paths), (), ()).persist()
         try:
+            ranges = self._ranges(decoded, unit)
+            return isolate_decoded(decoded, self.pipeline, ranges, self.max_poison_rows)
+        finally:
+            decoded.unpersist()
+
+    def _ranges(self, decoded: DataFrame, unit: Unit) -> Ranges:
+        try:
             last = decoded.groupBy(c.PARTITION).agg(F.max(c.OFFSET).alias("last")).collect()
         except (PySparkException, Py4JJavaError) as problem:
-            decoded.unpersist()
             where = f"unit {unit.number} ({', '.join(unit.paths)})"
-            raise DataError(f"{where} cannot be read: {_root_cause(problem)}") from problem
-        ranges = {row[c.PARTITION]: OffsetRange(0, row["last"] + 1) for row in last}
-        return isolate_decoded(decoded, self.pipeline, ranges, self.max_poison_rows)
+            raise DataError(f"{where} cannot be read: {root_cause(problem)}") from problem
+        return {row[c.PARTITION]: OffsetRange(0, row["last"] + 1) for row in last}
 
 
 def decoder_for(source: Source, pipeline: SparkPipeline) -> Decoder | TableDecoder:
@@ -149,12 +155,3 @@ def decoder_for(source: Source, pipeline: SparkPipeline) -> Decoder | TableDecod
 
 def _count(condition: Column) -> Column:
     return F.count(F.when(condition, F.lit(1)))
-
-
-def _root_cause(problem: BaseException) -> str:
-    """Return the first line of what Spark's own exceptions are wrapped around."""
-    java = getattr(problem, "java_exception", None) or getattr(problem, "_origin", None)
-    while java is not None and java.getCause() is not None:
-        java = java.getCause()
-    text = str(java.toString() if java is not None else problem)
-    return next(iter(text.splitlines()), type(problem).__name__)

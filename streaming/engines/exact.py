@@ -13,6 +13,7 @@ A batch goes through six steps, and a crash between any two of them is repaired 
 from __future__ import annotations
 
 import gc
+import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
@@ -36,7 +37,7 @@ from streaming.engines.query_run import limit_next
 from streaming.engines.ramp import Ramp
 from streaming.engines.report import BatchObserver, BatchReport
 from streaming.engines.task import WriteTarget, pipeline_of
-from streaming.errors import InvariantError, ModelNotFoundError, ScoringError
+from streaming.errors import InvariantError, ModelNotFoundError, ScoringError, TooManyThrowingRowsError
 from streaming.models.ref import ModelVersion
 from streaming.models.served import ServedModel
 from streaming.models.slot import Slot
@@ -167,14 +168,19 @@ class ExactEngine:
             except ScoringError as problem:
                 failures += 1
                 self._ports.observer.batch_failed(plan.version, str(problem))
-                if failures >= self._tolerance.failures:
-                    plan, failures = self._replanned(plan, problem), 0
+                # Another search would find the same rows.
+                if failures >= self._tolerance.failures or isinstance(problem, TooManyThrowingRowsError):
+                    plan, failures = self._replanned(plan, problem, failures), 0
 
-    def _replanned(self, plan: Plan, problem: ScoringError) -> Plan:
-        reason = f"{plan.version} failed {self._tolerance.failures} times: {problem}"
+    def _replanned(self, plan: Plan, problem: ScoringError, failures: int) -> Plan:
+        reason = f"{plan.version} failed {failures} {'time' if failures == 1 else 'times'}: {problem}"
         serving = self._ports.fallback.roll_back(plan.version.version, reason)
         if serving is None or serving.version.version == plan.version.version:
-            raise ScoringError(f"{plan.version} cannot score batch {plan.batch} and no good version is left: {problem}")
+            raise ScoringError(
+                f"{plan.version} cannot score batch {plan.batch} and no good version is left: {problem}. Nothing of the"
+                " batch is lost: name a version that can score it, or let more rows become dead letters"
+                " (engine.max_poison_rows), and start again."
+            )
         return self._planned(plan.batch, plan.ranges, serving.version, reason)
 
     @contextmanager
@@ -195,9 +201,12 @@ class ExactEngine:
         pipeline = pipeline_of(served)
 
         def find() -> Poison:
-            poison = isolate(records, pipeline, plan.ranges, self._tolerance.poison_rows)
-            watch.lap("isolate")
-            return poison
+            began = time.monotonic()
+            try:
+                return isolate(records, pipeline, plan.ranges, self._tolerance.poison_rows)
+            finally:
+                watch.lap("isolate")
+                self._ports.observer.rows_searched(time.monotonic() - began)
 
         def run(safe: SparkPipeline) -> tuple[int, dict[int, Outcome]]:
             return self._prepare(records, safe, plan).run(records, plan, scored_at, watch)

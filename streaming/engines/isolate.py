@@ -1,20 +1,23 @@
-"""Finding the rows on which a pipeline throws, by halves, with actions that write nothing.
+"""Finding the rows on which a pipeline throws, with actions that write nothing.
 
-Spark fails a whole batch for one row and does not say which. The decoded batch is kept in memory meanwhile, so that
-Kafka is read once.
+One job finds them all, see :mod:`streaming.engines.sieve`. Only what that cannot catch, an ``Error`` of the JVM or a
+function in Python, is searched by halves; the decoded batch is kept in memory meanwhile, so that Kafka is read once.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 
 from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from streaming.errors import ScoringError
+from streaming.engines.causes import is_broker_trouble
+from streaming.engines.sieve import throwing_rows
+from streaming.errors import TooManyThrowingRowsError
 from streaming.events import columns as c
 from streaming.offsets import OffsetRange, Ranges
 from streaming.scoring.pipeline import SparkPipeline
@@ -28,61 +31,71 @@ def isolate(records: DataFrame, pipeline: SparkPipeline, ranges: Ranges, most: i
     """Return the rows that make the pipeline throw; empty if it does not throw any more.
 
     Raises:
-        ScoringError: more than ``most`` rows throw, which is the model's fault.
+        TooManyThrowingRowsError: more than ``most`` rows throw, which is the model's fault.
     """
     return isolate_decoded(pipeline.decoder(records), pipeline, ranges, most)
 
 
 def isolate_decoded(decoded: DataFrame, pipeline: SparkPipeline, ranges: Ranges, most: int) -> Poison:
     """Do the same with rows that a decoder has read; see :func:`isolate`."""
+    try:
+        rows = throwing_rows(decoded, partial(score_decoded, pipeline=pipeline), most + 1)
+    except (PySparkException, Py4JJavaError) as problem:
+        if is_broker_trouble(problem):
+            raise
+        rows = _by_halves(decoded, pipeline, ranges, most + 1)
+    if len(rows) > most:
+        partition, offset = rows[-1]
+        raise TooManyThrowingRowsError(
+            f"throws on more than {most} rows of one batch (engine.max_poison_rows), such as that at partition"
+            f" {partition}, offset {offset}"
+        )
+    return tuple(rows)
+
+
+def _by_halves(decoded: DataFrame, pipeline: SparkPipeline, ranges: Ranges, most: int) -> list[tuple[int, int]]:
     decoded.persist()
     try:
         search = _Search(_probe(decoded, pipeline), most)
         for partition, part in ranges.items():
             search.within(partition, part)
-        return tuple(search.found)
+        return search.rows
     finally:
         decoded.unpersist()
 
 
-def _probe(decoded: DataFrame, pipeline: SparkPipeline) -> Callable[[int, OffsetRange], str]:
-    def probe(partition: int, part: OffsetRange) -> str:
+def _probe(decoded: DataFrame, pipeline: SparkPipeline) -> Callable[[int, OffsetRange], bool]:
+    def throws(partition: int, part: OffsetRange) -> bool:
         offset = F.col(c.OFFSET)
         rows = decoded.where((F.col(c.PARTITION) == partition) & (offset >= part.start) & (offset < part.end))
         try:
             score_decoded(rows, pipeline).write.format("noop").mode("overwrite").save()
-        except (PySparkException, Py4JJavaError) as problem:
-            return str(problem) or type(problem).__name__
-        return ""
+        except (PySparkException, Py4JJavaError):
+            return True
+        return False
 
-    return probe
+    return throws
 
 
 @dataclass
 class _Search:
-    probe: Callable[[int, OffsetRange], str]
-    most: int
+    """Ends after ``most`` rows."""
 
-    def __post_init__(self) -> None:
-        self.found: list[tuple[int, int]] = []
+    throws: Callable[[int, OffsetRange], bool]
+    most: int
+    rows: list[tuple[int, int]] = field(default_factory=list)
 
     def within(self, partition: int, part: OffsetRange) -> None:
         waiting = [part]
-        while waiting:
+        while waiting and len(self.rows) < self.most:
             part = waiting.pop()
-            problem = self.probe(partition, part) if part.end > part.start else ""
-            if problem and part.end - part.start == 1:
-                self._add(partition, part.start, problem)
-            elif problem:
+            size = part.end - part.start
+            if size == 0 or not self.throws(partition, part):
+                continue
+            if size == 1:
+                self.rows.append((partition, part.start))
+            else:
                 waiting.extend(reversed(list(_halves(part))))
-
-    def _add(self, partition: int, offset: int, problem: str) -> None:
-        self.found.append((partition, offset))
-        if len(self.found) > self.most:
-            raise ScoringError(
-                f"the model throws on more than {self.most} rows of one batch (engine.max_poison_rows);"
-                f" the last at partition {partition}, offset {offset}: {problem.splitlines()[0]}"
-            )
 
 
 def _halves(part: OffsetRange) -> Iterator[OffsetRange]:

@@ -24,7 +24,7 @@ from pyspark.errors import PySparkException
 
 from streaming.delivery.ledger import PartitionOutcome, Plan
 from streaming.delivery.marks import Mark, Writer
-from streaming.engines.attempt import is_broker_trouble
+from streaming.engines.causes import is_broker_trouble
 from streaming.engines.failures import Failures
 from streaming.engines.generation import Generation
 from streaming.engines.live_ports import LivePorts

@@ -36,6 +36,10 @@ class BatchObserver(Protocol):
         """An attempt at a batch failed in the model."""
         ...
 
+    def rows_searched(self, seconds: float) -> None:
+        """The rows on which the model throws were searched, found or not."""
+        ...
+
     def invariant_broken(self, rows_in: int, rows_out: int) -> None:
         """A batch's rows in are not its rows out; the job stops."""
         ...

@@ -18,6 +18,7 @@ from streaming.errors import (
     FencedError,
     MissingMarkError,
     PenstockError,
+    ScoringError,
     UpstreamError,
 )
 
@@ -54,6 +55,7 @@ class Supervisor:
         Raises:
             DataError: going on would lose or double records.
             FencedError: another driver has taken over.
+            ScoringError: no version that is left can score a batch.
             UpstreamError: the query failed too often in a row.
         """
         while not self._stopping.is_set():
@@ -94,7 +96,7 @@ class Supervisor:
                 self._failures.clear()
             except MissingMarkError:
                 raise  # forgotten by Kafka while the partition was idle, perhaps: the next start restores it, or fails
-            except (DataError, FencedError) as problem:
+            except (DataError, FencedError, ScoringError) as problem:
                 self._fatal = problem
                 raise
             finally:

@@ -45,6 +45,10 @@ class ModelMetrics(Protocol):
         """A poll ended: did the registry answer?"""
         ...
 
+    def selector_resolved(self, *, resolved: bool) -> None:
+        """The registry answered: is there a version that the selector names?"""
+        ...
+
 
 @dataclass(frozen=True)
 class Announcer:

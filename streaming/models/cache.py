@@ -17,13 +17,15 @@ import shutil
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from streaming.errors import CandidateRefusedError, SetupError
+from streaming.errors import CandidateRefusedError, FilesMissingError, SetupError
+from streaming.models.arrival import missing
 from streaming.models.cache_entry import ENTRY_FILE, FILES, Entry, entries, read_entry, write_entry
 from streaming.models.digest import DIGEST_TAG, tree_digest
+from streaming.models.last_good import served_digests
 from streaming.models.locks import FileLock
 from streaming.models.ref import ModelVersion, safe_folder
 
@@ -43,14 +45,14 @@ class CachedModel:
 
 
 class ModelCache:
-    """Fetches versions once and keeps the newest few."""
+    """Fetches versions once, and keeps the newest few and those that served last."""
 
     def __init__(self, directory: Path, keep: int, max_bytes: int) -> None:
         """Open the cache; removes what a killed process left half-written.
 
         Args:
             directory: Made if it is not there.
-            keep: How many versions stay, beyond those in use.
+            keep: How many versions stay, beyond those in use and those that served last.
             max_bytes: What the versions together may take on disk.
 
         Raises:
@@ -109,14 +111,19 @@ class ModelCache:
         return None
 
     def release(self, root: Path) -> None:
-        """End one use of the files at ``root``; an unknown root is ignored."""
+        """End one use of the files at ``root``, which count as used until now; an unknown root is ignored."""
         with self._guard:
             locks = self._mine.get(root.parent)
             if locks:
+                with suppress(OSError):  # its folder may be gone, its disk full
+                    (root.parent / ENTRY_FILE).touch()
                 locks.pop().close()
 
     def collect(self) -> None:
-        """Remove the oldest versions beyond the bounds, except those in use here or in another process."""
+        """Remove the oldest versions beyond the bounds, except those in use here or elsewhere, and those that served.
+
+        What an application would go back to after a restart stays, however many candidates were refused meanwhile.
+        """
         with self._exclusive():
             self._collect()
 
@@ -155,12 +162,8 @@ class ModelCache:
             root.mkdir()
             download(version, root)
             digest = tree_digest(root)
-            if expected and digest != expected:
-                raise CandidateRefusedError(
-                    "DIGEST_MISMATCH",
-                    f"the files of {version} have digest {digest[:12]}, its tag {DIGEST_TAG} says {expected[:12]}; they"
-                    " were changed after registering, so register them as a new version",
-                )
+            if digest != expected:
+                _check_arrival(version, root, digest, expected)
             write_entry(partial, version, digest)
             path = self._publish(partial, version, digest)
         finally:
@@ -219,9 +222,10 @@ class ModelCache:
 
     def _collect(self) -> None:
         newest_first = entries(self._directory)
-        total = sum(entry.bytes for entry in newest_first)
+        total, served = sum(entry.bytes for entry in newest_first), served_digests(self._directory)
         for position, entry in reversed(list(enumerate(newest_first))):
-            if (position >= self._keep or total > self._max_bytes) and self._remove(entry.path):
+            removable = entry.digest not in served and (position >= self._keep or total > self._max_bytes)
+            if removable and self._remove(entry.path):
                 total -= entry.bytes
 
     def _remove(self, path: Path) -> bool:
@@ -234,3 +238,15 @@ class ModelCache:
         lock.close()
         shutil.rmtree(doomed.parent, ignore_errors=True)
         return True
+
+
+def _check_arrival(version: ModelVersion, root: Path, digest: str, expected: str | None) -> None:
+    """Judge files that are not known to be the registered ones: what is missing may arrive yet, other files may not."""
+    if lacking := missing(root):
+        raise FilesMissingError(f"the files of {version} did not all arrive: {lacking} is missing")
+    if expected:
+        raise CandidateRefusedError(
+            "DIGEST_MISMATCH",
+            f"the files of {version} have digest {digest[:12]}, its tag {DIGEST_TAG} says {expected[:12]}; they"
+            " were changed after registering, so register them as a new version",
+        )

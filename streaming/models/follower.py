@@ -21,6 +21,7 @@ from streaming.errors import (
 )
 from streaming.models.announcer import Announcer
 from streaming.models.candidate import Candidates, Outcome, Promoted, Refused
+from streaming.models.fallback import recalled, serves_still
 from streaming.models.heritage import Heritage
 from streaming.models.last_good import LastGoodFile
 from streaming.models.ref import ModelSelector
@@ -114,7 +115,7 @@ class Follower:
                 self._lose(problem)
                 return None
             self._answered()
-            self._lost = False
+            self._regain()
             outcome = self._candidates.consider(version, self._registry.download)
             self._tell(outcome)
             return outcome
@@ -129,13 +130,33 @@ class Follower:
                 self._announcer.rolled_back(failed, good, detail)
         return good
 
-    def hold(self, version: int, detail: str) -> None:
-        """Keep ``version`` from being served, also after a restart; if it serves now, it stays until the next swap."""
+    def hold(self, version: int, detail: str) -> str:
+        """Keep ``version`` from being served, also after a restart; if it serves now, it stays until the next swap.
+
+        Returns:
+            What the operator should know beside; empty if there is nothing.
+
+        Raises:
+            ModelNotFoundError: the registry has no such version.
+        """
+        doubt = self._doubt(version)
         self._slot.hold(version)
         serving = self._slot.current()
         if serving is not None:
             self._save(serving)
+            if serving.version.version == version:
+                doubt = serves_still(self._last_good.load())
+                _log.warning("version on hold serves on until the next swap", version=version)
         self._announcer.held(version, serving, detail)
+        return doubt
+
+    def _doubt(self, version: int) -> str:
+        """Return why it is not known whether there is such a version; a hold must be possible while MLflow is down."""
+        try:
+            self._registry.get(self._following.selector.name, version)
+        except RegistryUnavailableError:
+            return "the registry does not answer, so it is not known whether there is such a version"
+        return ""
 
     def inherit(self, heritage: Heritage) -> None:
         """Keep to what earlier drivers found out: their holds, and their version in place of one that is on hold."""
@@ -200,8 +221,10 @@ class Follower:
             self._unanswered(problem)
             return problem
         except ModelNotFoundError as problem:
+            self._announcer.metrics.selector_resolved(resolved=False)
             return problem
         self._answered()
+        self._regain()
         outcome = self._candidates.consider(version, self._registry.download)
         self._tell(outcome)
         if isinstance(outcome, Promoted):
@@ -209,14 +232,12 @@ class Follower:
         if isinstance(outcome, Refused) and outcome.reason != "DOWNLOAD_FAILED":
             return CandidateRefusedError(outcome.reason, f"{outcome.version}: {outcome.detail}")
         if version.version in self._slot.held:
-            return CandidateRefusedError("HELD", f"{selector} names {version}, which is on hold after a rollback")
+            return CandidateRefusedError("HELD", f"{selector} names {version}, which is on hold")
         return RegistryUnavailableError(f"the files of {version} did not arrive, or it is still being registered")
 
     def _recall_last_good(self, problem: PenstockError) -> ServedModel | None:
-        saved = self._last_good.load()
-        if saved.version is None:
-            return None
-        model = self._candidates.preparation.recall(self._following.selector.name, saved.version, saved.digest)
+        name, saved = self._following.selector.name, self._last_good.load()
+        model = next(recalled(self._candidates.preparation, name, saved, self._slot.held), None)
         if model is None:
             return None
         self._slot.swap(model)
@@ -251,7 +272,12 @@ class Follower:
         elif self._silent_polls.bit_count() == 1:  # the 2nd, 4th, 8th ...: less and less often
             _log.warning("registry still does not answer", polls=self._silent_polls, problem=str(problem))
 
+    def _regain(self) -> None:
+        self._lost = False
+        self._announcer.metrics.selector_resolved(resolved=True)
+
     def _lose(self, problem: ModelNotFoundError) -> None:
+        self._announcer.metrics.selector_resolved(resolved=False)
         if not self._lost:
             self._announcer.selector_lost(self._slot.current(), str(problem))
         self._lost = True

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import structlog
@@ -13,15 +14,36 @@ from streaming.models.ref import ModelSelector
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
+_UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError)
+_SUFFIX = ".last_good.json"
+_EARLIER = 2
+"""Beside the version that served last. A batch planned with one may still wait when two others have come."""
+
 
 @dataclass(frozen=True)
 class LastGood:
-    """The version that served last under ``selector``; ``held`` may not serve although the selector names them."""
+    """The version that served last under ``selector``; ``held`` may not serve although the selector names them.
+
+    ``earlier`` are the versions that served before it, with their digests, the youngest first.
+    """
 
     selector: str
     version: int | None = None
     digest: str | None = None
     held: tuple[int, ...] = ()
+    earlier: tuple[tuple[int, str | None], ...] = ()
+
+    @property
+    def served(self) -> Iterator[tuple[int, str | None]]:
+        """Every version that is remembered, with its digest, the youngest first."""
+        if self.version is not None:
+            yield self.version, self.digest
+        yield from self.earlier
+
+    def then(self, version: int, digest: str, held: frozenset[int]) -> LastGood:
+        """Return what is remembered once ``version`` serves."""
+        others = tuple(served for served in self.served if served[0] != version)
+        return replace(self, version=version, digest=digest, held=tuple(sorted(held)), earlier=others[:_EARLIER])
 
 
 class LastGoodFile:
@@ -35,21 +57,37 @@ class LastGoodFile:
         """Return what was saved under this selector; empty if nothing was, or it cannot be read."""
         nothing = LastGood(self._selector)
         try:
-            data = json.loads(self._path.read_text("utf-8"))
-            saved = LastGood(**{**data, "held": tuple(data["held"])})
+            saved = _read(self._path)
         except FileNotFoundError:
             return nothing
-        except (OSError, ValueError, KeyError, TypeError) as problem:
+        except _UNREADABLE as problem:
             _log.warning("last good version cannot be read", path=str(self._path), problem=str(problem))
             return nothing
         return saved if saved.selector == self._selector else nothing
 
     def save(self, version: int, digest: str, held: frozenset[int]) -> None:
         """Replace what was saved, whole or not at all; a full disk is logged and stops nothing."""
-        state = LastGood(self._selector, version, digest, tuple(sorted(held)))
+        state = self.load().then(version, digest, held)
         unfinished = self._path.with_suffix(f".{os.getpid()}")
         try:
             unfinished.write_text(json.dumps(asdict(state)), "utf-8")
             unfinished.replace(self._path)
         except OSError as problem:
             _log.warning("last good version was not saved", path=str(self._path), problem=str(problem))
+
+
+def served_digests(directory: Path) -> frozenset[str]:
+    """Return the digests of what served last, of every application and selector that keeps its file in a folder."""
+    digests: set[str] = set()
+    for path in directory.glob(f"*{_SUFFIX}"):
+        try:
+            digests.update(digest for _, digest in _read(path).served if digest)
+        except _UNREADABLE:
+            continue  # whoever owns it says so when it reads it
+    return frozenset(digests)
+
+
+def _read(path: Path) -> LastGood:
+    data = json.loads(path.read_text("utf-8"))
+    earlier = tuple((int(version), digest) for version, digest in data.get("earlier", ()))
+    return LastGood(**{**data, "held": tuple(data["held"]), "earlier": earlier})

@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from streaming.errors import CandidateRefusedError
 from streaming.models import golden, profile
+from streaming.models.arrival import MLMODEL
 from streaming.models.cache import CachedModel
 from streaming.models.golden import GoldenRows
 from streaming.models.package import ModelPackage
@@ -16,8 +17,6 @@ from streaming.models.profile import ReferenceProfile
 from streaming.models.signature import Signature
 from streaming.settings import ModelSettings
 from streaming.yaml_text import YamlTextError, read_yaml
-
-MLMODEL = "MLmodel"
 
 T = TypeVar("T")
 

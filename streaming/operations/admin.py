@@ -15,25 +15,35 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.concurrency import run_in_threadpool
 
+from streaming.errors import ModelNotFoundError
+from streaming.operations.bounds import read_body
+
 _MAX_BODY_BYTES = 16_384
+_LARGEST_VERSION = 2**31 - 1
+"""MLflow's databases number versions by 32 bits."""
 
 
 class Hold(BaseModel):
     """The body of ``POST /v1/hold``."""
 
-    model_config = ConfigDict(extra="forbid")
+    # Strict, or true would be version 1.
+    model_config = ConfigDict(extra="forbid", strict=True)
 
-    version: int = Field(gt=0)
+    version: int = Field(gt=0, le=_LARGEST_VERSION)
     reason: str = Field(min_length=1, max_length=1_000)
 
 
 @dataclass(frozen=True)
 class Controls:
-    """What the routes do. ``resume`` says whether anything was paused, ``active`` whether this driver has the lease."""
+    """What the routes do.
+
+    ``resume`` says whether anything was paused, ``active`` whether this driver has the lease. ``hold`` returns what the
+    operator should know beside, and raises ``ModelNotFoundError`` for a version that is not there.
+    """
 
     stop: Callable[[], None]
     resume: Callable[[], bool]
-    hold: Callable[[int, str], None]
+    hold: Callable[[int, str], str]
     active: Callable[[], bool]
 
 
@@ -94,19 +104,18 @@ def add_admin_routes(app: FastAPI, controls: Controls, access: Access) -> None:
 
 
 async def _hold(request: Request, controls: Controls) -> JSONResponse:
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > _MAX_BODY_BYTES:
-            return JSONResponse({"detail": f"more than {_MAX_BODY_BYTES} bytes"}, 413)
+    body = await read_body(request, _MAX_BODY_BYTES)
     try:
-        wanted = Hold.model_validate_json(bytes(body))
+        wanted = Hold.model_validate_json(body)
     except ValidationError:
         return JSONResponse({"detail": 'the body must be {"version": 7, "reason": "why"}'}, 422)
     if not controls.active():
         return JSONResponse({"detail": "this driver stands by; ask the one that holds the lease"}, 409)
-    await run_in_threadpool(controls.hold, wanted.version, wanted.reason)
-    return JSONResponse({"detail": f"version {wanted.version} is on hold"})
+    try:
+        beside = await run_in_threadpool(controls.hold, wanted.version, wanted.reason)
+    except ModelNotFoundError as problem:
+        return JSONResponse({"detail": f"nothing is on hold: {problem}"}, 422)
+    return JSONResponse({"detail": "; ".join(filter(None, [f"version {wanted.version} is on hold", beside]))})
 
 
 def is_loopback(host: str) -> bool:

@@ -17,6 +17,7 @@ from streaming.errors import SetupError
 from streaming.models.served import ServedModel
 from streaming.models.slot import Slot
 from streaming.operations.admin import Access, Controls, add_admin_routes
+from streaming.operations.bounds import BoundedProtocol, read_body
 from streaming.operations.health import Health, Verdict
 from streaming.operations.metrics import Metrics
 from streaming.operations.redacted import RedactedAnswers
@@ -27,6 +28,8 @@ _log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 _METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _START_SECONDS = 10.0
+_READ = ["GET", "HEAD"]
+"""Load balancers and monitors probe with either."""
 
 
 @dataclass(frozen=True)
@@ -45,19 +48,19 @@ def create_app(operations: Operations) -> FastAPI:
     app = FastAPI(title="Penstock", version=__version__, docs_url=None, redoc_url=None, openapi_url=None)
     app.add_middleware(RedactedAnswers)
 
-    @app.get("/metrics")
+    @app.api_route("/metrics", methods=_READ)
     def metrics() -> Response:
         return Response(operations.metrics.text(), media_type=_METRICS_TYPE)
 
-    @app.get("/livez")
+    @app.api_route("/livez", methods=_READ)
     def livez() -> JSONResponse:
         return _answer(operations.health.live())
 
-    @app.get("/readyz")
+    @app.api_route("/readyz", methods=_READ)
     def readyz() -> JSONResponse:
         return _answer(operations.health.ready())
 
-    @app.get("/v1/model")
+    @app.api_route("/v1/model", methods=_READ)
     def model() -> JSONResponse:
         served = operations.slot.current()
         if served is None:
@@ -90,12 +93,7 @@ def describe(served: ServedModel, slot: Slot) -> dict[str, object]:
 def _add_webhook(app: FastAPI, receiver: WebhookReceiver) -> None:
     @app.post("/webhooks/mlflow")
     async def mlflow(request: Request) -> JSONResponse:
-        body = bytearray()
-        async for chunk in request.stream():
-            body += chunk
-            if len(body) > MAX_BODY_BYTES:
-                return JSONResponse({"detail": f"more than {MAX_BODY_BYTES} bytes"}, 413)
-        reply = receiver.receive(request.headers, bytes(body))
+        reply = receiver.receive(request.headers, await read_body(request, MAX_BODY_BYTES))
         return JSONResponse({"detail": reply.detail}, reply.status)
 
 
@@ -115,7 +113,15 @@ class HttpServer:
         self._socket = _listen(host, port)
         self.port: int = self._socket.getsockname()[1]
         self.url = f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
-        config = uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=2)
+        config = uvicorn.Config(
+            app,
+            http=BoundedProtocol,
+            ws="none",
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            timeout_graceful_shutdown=2,
+        )
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._serve, name="http", daemon=True)
 

@@ -107,6 +107,7 @@ class Metrics:
         self._dead_letters = self._counter("dead_letters", "Dead letters by reason.", "reason")
         self._transactions = self._counter("transactions", "Kafka transactions by outcome.", "outcome")
         self._batch_failures = self._counter("batch_failures", "Tries of a batch that failed in the model.", "version")
+        self._searching = self._counter("row_search_seconds", "Spent on finding the rows on which a model throws.")
         self._violations = self._counter("batch_invariant_violations", "Batches whose rows out were not its rows in.")
         self._given_up = self._counter("skipped_records", "Offsets deleted before they were scored, and passed over.")
         self._restarts = self._counter("query_restarts", "Times the query was started again after a failure.")
@@ -139,6 +140,9 @@ class Metrics:
         )
         self._gauge("model_age_seconds", "Since the serving version was registered.").set_function(self._age)
         self._registry_up = self._gauge("registry_up", "1 if the registry answered the last poll.")
+        self._resolved = self._gauge(
+            "model_selector_resolved", "1 if the selector named a version when the registry last answered, else 0."
+        )
         for result in ("promoted", "refused", "rolled_back"):
             self._swaps.labels(result)
 
@@ -160,6 +164,10 @@ class Metrics:
     def batch_failed(self, version: ModelVersion) -> None:
         """Count a try that failed in the model."""
         self._batch_failures.labels(str(version.version)).inc()
+
+    def rows_searched(self, seconds: float) -> None:
+        """Add to the time that was spent on finding the rows on which a model throws."""
+        self._searching.inc(seconds)
 
     def invariant_broken(self) -> None:
         """Count a batch that lost or doubled rows."""
@@ -215,6 +223,10 @@ class Metrics:
     def registry_answered(self, *, up: bool) -> None:
         """See :class:`streaming.models.announcer.ModelMetrics`."""
         self._registry_up.set(1 if up else 0)
+
+    def selector_resolved(self, *, resolved: bool) -> None:
+        """See :class:`streaming.models.announcer.ModelMetrics`."""
+        self._resolved.set(1 if resolved else 0)
 
     def text(self) -> bytes:
         """Return everything in Prometheus' text format."""

@@ -56,6 +56,10 @@ class JobObserver:
         self.metrics.batch_failed(version)
         _log.error("batch failed in the model", version=version.version, problem=problem)
 
+    def rows_searched(self, seconds: float) -> None:
+        """The rows on which the model throws were searched, found or not."""
+        self.metrics.rows_searched(seconds)
+
     def invariant_broken(self, rows_in: int, rows_out: int) -> None:
         """A batch's rows in are not its rows out; the job stops."""
         self.metrics.invariant_broken()

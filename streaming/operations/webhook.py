@@ -86,7 +86,7 @@ class WebhookReceiver:
         try:
             event = json.loads(body)
             entity, name = event["entity"], event["data"]["name"]
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             return Reply(200, "ignored: not a registry event")
         if entity not in _OF_INTEREST or name != self._model:
             return Reply(200, "ignored: about something else")

@@ -42,6 +42,7 @@ from streaming.engines.report import BatchReport
 from streaming.engines.task import pipeline_of
 from streaming.errors import ConfigurationError, PenstockError
 from streaming.models.served import ServedModel
+from streaming.models.slot import Slot
 from streaming.scoring.pipeline import SparkPipeline
 from tests.support.engine import Bench, Recorder, event
 from tests.support.eventually import eventually
@@ -285,8 +286,25 @@ def test_a_model_that_fails_on_a_batch_gives_way_to_the_last_good_one(bench: Ben
     bench.run()
     assert [p["event_id"] for p in bench.predictions()] == [f"e{i}" for i in range(25)]
     assert {p["model_version"] for p in bench.predictions()} == {1}
-    assert len(bench.seen.failures) == 2
+    assert len(bench.seen.failures) == len(bench.seen.searches) == 1, "another search would find the same"
     assert bench.slot.held == {2}
+
+
+def test_without_a_good_version_the_job_stops_with_the_pipelines_own_words_after_one_search(
+    bench: Bench, model: ServedModel
+) -> None:
+    bench.planned[1] = replace(model, scorer=retyped(pipeline_of(model), Thrower))
+    bench.slot = Slot()
+    bench.slot.swap(bench.planned[1])
+    bench.send(event(i) for i in range(20))
+    words = r"no good version is left: tiny v1 throws on more than 10 rows .*no such file"
+    with pytest.raises(StreamingQueryException, match=words):
+        bench.run()
+    assert len(bench.seen.searches) == 1
+    assert bench.predictions() == []
+    bench.slot.swap(renumbered(model, 2))
+    bench.run()
+    assert [p["event_id"] for p in bench.predictions()] == [f"e{i}" for i in range(20)]
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from uuid import uuid4
 import pytest
 import yaml
 from mlflow.entities.webhook import WebhookAction, WebhookEntity, WebhookEvent
+from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 from pyspark.sql import SparkSession
 
 from streaming.adapters.mlflow_registry import MlflowRegistry
@@ -189,6 +190,23 @@ def test_files_changed_after_registering_never_serve(serving: House, team: Team)
     team.point(version)
     eventually(lambda: "DIGEST_MISMATCH" in serving.metrics.refused)
     assert serving.serving == 1
+
+
+@pytest.mark.parametrize("tag", [True, False], ids=["with a digest", "without one"])
+def test_a_version_whose_files_the_store_has_lost_serves_when_they_are_back(
+    serving: House, team: Team, spark: SparkSession, tmp_path: Path, tag: bool
+) -> None:
+    version = team.publish(champion=False, tag=tag)
+    location = team.client.get_model_version_download_uri(team.model, str(version))
+    store = get_artifact_repository(location, team.uri, team.uri)
+    copy = store.download_artifacts("", str(tmp_path))
+    store.delete_artifacts("")
+    team.point(version)
+    eventually(lambda: serving.metrics.refused == ["DOWNLOAD_FAILED"])
+    assert serving.serving == 1
+    store.log_artifacts(copy)
+    again = house(team, spark)
+    assert again.follower.load_first().version.version == version
 
 
 def test_a_version_registered_by_others_without_a_digest_serves(serving: House, team: Team) -> None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -13,14 +13,17 @@ import pytest
 from pyspark.ml import Pipeline, PipelineModel
 from pyspark.ml.classification import LogisticRegression, RandomForestClassifier
 from pyspark.ml.clustering import KMeans
-from pyspark.ml.feature import IndexToString, SQLTransformer, StringIndexer, VectorAssembler
+from pyspark.ml.feature import Imputer, IndexToString, OneHotEncoder, SQLTransformer, StringIndexer, VectorAssembler
 from pyspark.ml.regression import LinearRegression
 from pyspark.sql import DataFrame, Row, SparkSession
+from pyspark.sql import functions as F
+from structlog.testing import capture_logs
 
 from streaming.delivery.envelope import Stamp, envelop
+from streaming.engines.attempt import attempt
 from streaming.engines.isolate import isolate
 from streaming.engines.task import pipeline_of
-from streaming.errors import CandidateRefusedError, ScoringError
+from streaming.errors import CandidateRefusedError, TooManyThrowingRowsError
 from streaming.events import columns as c
 from streaming.models.golden import GoldenRow, GoldenRows
 from streaming.models.package import ModelPackage
@@ -28,9 +31,10 @@ from streaming.models.profile import NULL_BIN, OTHER_BIN, ColumnProfile, Referen
 from streaming.models.served import ServedModel
 from streaming.models.signature import Column, Signature
 from streaming.offsets import OffsetRange
+from streaming.scoring.pipeline import SparkPipeline
 from streaming.scoring.score import score
 from tests.support.engine import event
-from tests.support.models import Unlucky, fit_pipeline, load, package, retyped
+from tests.support.models import Unlucky, fit_bounded, fit_pipeline, load, package, retyped
 
 RECORD = (
     "key binary, value binary, headers array<struct<key string, value binary>>, partition int, offset long,"
@@ -178,14 +182,88 @@ def test_the_envelope_is_the_contract(spark: SparkSession, tmp_path: Path) -> No
         Draft202012Validator(contract).validate(json.loads(row["value"]))
 
 
-def test_the_rows_on_which_a_pipeline_throws_are_found_and_no_others(spark: SparkSession, tmp_path: Path) -> None:
+def test_rows_that_throw_outside_of_the_jvm_are_found_by_halves(spark: SparkSession, tmp_path: Path) -> None:
     pipeline = pipeline_of(load(spark, package(fit_pipeline(spark), tmp_path)))
     thrower = retyped(pipeline, Unlucky)
-    frame = records(spark, *(event(i) for i in range(27)))
-    ranges = {0: OffsetRange(0, 27)}
-    assert isolate(frame, thrower, ranges, most=5) == ((0, 13), (0, 26))
-    with pytest.raises(ScoringError, match="more than 1 row"):
-        isolate(frame, thrower, ranges, most=1)
+    frame = records(spark, event(1), event(13))
+    assert isolate(frame, thrower, {0: OffsetRange(0, 2)}, most=1) == ((0, 1),)
+
+
+def fit_on_whole_numbers(spark: SparkSession) -> PipelineModel:
+    """Fit an encoder of distances 0 to 3, behind a stage that hides them from the guards."""
+    rows = [(float(i % 4), float(i % 4 > 1)) for i in range(40)]
+    stages: list[Any] = [
+        Imputer(inputCols=["distance"], outputCols=["filled"]),
+        OneHotEncoder(inputCols=["filled"], outputCols=["vector"]),
+        VectorAssembler(inputCols=["vector"], outputCol="features"),
+        LogisticRegression(labelCol="label"),
+    ]
+    return Pipeline(stages=stages).fit(spark.createDataFrame(rows, "distance double, label double"))
+
+
+@dataclass(frozen=True)
+class ThrowsAside(SparkPipeline):
+    """A real pipeline with a column that throws for every row, and that nothing reads, so that Spark leaves it out."""
+
+    def transform(self, frame: DataFrame) -> DataFrame:
+        return super().transform(frame).withColumn("aside", F.raise_error(F.lit("aside")))
+
+
+@dataclass(frozen=True)
+class Fails(SparkPipeline):
+    """A real pipeline that throws in its prediction and gives the same value to two columns."""
+
+    def transform(self, frame: DataFrame) -> DataFrame:
+        odd = F.when(F.col("distance") % 2 == 1, F.raise_error(F.lit("odd"))).otherwise(F.col("distance"))
+        return super().transform(frame.withColumns({"distance": odd.cast("double"), "again": odd.cast("double")}))
+
+
+@pytest.mark.parametrize(
+    ("fitted", "kind", "throws"),
+    [
+        pytest.param(fit_bounded, SparkPipeline, range(91, 96), id="a bucket of a computed column"),
+        pytest.param(fit_on_whole_numbers, SparkPipeline, range(4, 96), id="a category beyond the encoder's"),
+        pytest.param(fit_pipeline, Fails, range(1, 96, 2), id="one value in two columns"),
+        pytest.param(fit_pipeline, ThrowsAside, (), id="a column that nothing reads"),
+    ],
+)
+def test_throwing_rows_are_found_by_jobs_that_do_not_fail(
+    fitted: Callable[[SparkSession], PipelineModel],
+    kind: type[SparkPipeline],
+    throws: Sequence[int],
+    spark: SparkSession,
+    tmp_path: Path,
+) -> None:
+    pipeline = retyped(pipeline_of(load(spark, package(fitted(spark), tmp_path))), kind)
+    frame = records(spark, *(event(i) for i in range(96)))
+    spark.sparkContext.setJobGroup(str(tmp_path), "the search for rows that throw")
+    try:
+        assert isolate(frame, pipeline, {0: OffsetRange(0, 96)}, most=96) == tuple((0, i) for i in throws)
+    finally:
+        spark.sparkContext.setLocalProperty("spark.jobGroup.id", None)  # type: ignore[arg-type]  # none any more
+    tracker = spark.sparkContext.statusTracker()
+    jobs = [tracker.getJobInfo(job) for job in tracker.getJobIdsForGroup(str(tmp_path))]
+    assert 1 <= len(jobs) <= 2, "the rows are not searched one by one"
+    assert {job.status for job in jobs if job} == {"SUCCEEDED"}
+
+
+def test_the_pipelines_own_words_are_said_once_with_the_number_of_rows(spark: SparkSession, tmp_path: Path) -> None:
+    served = load(spark, package(fit_bounded(spark), tmp_path))
+    pipeline = pipeline_of(served)
+    frame, ranges = records(spark, *(event(i) for i in range(96))), {0: OffsetRange(0, 96)}
+
+    def run(safe: SparkPipeline) -> int:
+        return len(score(frame, safe).collect())
+
+    with capture_logs() as lines:
+        assert attempt(run, pipeline, served.version, lambda: isolate(frame, pipeline, ranges, most=5)) == 96
+    (line,) = lines
+    assert (line["event"], line["model"], line["rows"]) == ("pipeline throws on rows", "tiny v1", 5)
+    assert "out of Bucketizer bounds" in line["cause"]
+    with pytest.raises(
+        TooManyThrowingRowsError, match=r"^tiny v1 throws on more than 4 rows .*out of Bucketizer bounds"
+    ):
+        attempt(run, pipeline, served.version, lambda: isolate(frame, pipeline, ranges, most=4))
 
 
 def test_a_signature_column_that_no_stage_reads_does_no_harm(spark: SparkSession, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import threading
 from datetime import timedelta
 from pathlib import Path
 
+import pytest
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.streaming.query import StreamingQuery
 
@@ -14,6 +15,7 @@ from streaming.delivery.outcome import Outcome
 from streaming.engines.breaker import Bounds, Breaker
 from streaming.engines.failures import Restarts
 from streaming.engines.supervisor import BatchFunction, Supervisor
+from streaming.errors import InvariantError, PenstockError, ScoringError
 
 
 class Silent:
@@ -76,6 +78,20 @@ def test_a_stop_lets_the_batch_in_progress_finish_and_the_next_one_wait_for_the_
     run.stopping.clear()
     run.until_stopped(last)
     assert [number for number, _ in done] == [0, 1, 2]
+
+
+@pytest.mark.parametrize("fault", [ScoringError, InvariantError], ids=["no version can score it", "rows were lost"])
+def test_what_another_start_cannot_mend_ends_the_job_without_one(
+    fault: type[PenstockError], spark: SparkSession, tmp_path: Path
+) -> None:
+    run = Run(spark, tmp_path, a_breaker())
+
+    def batch(_: DataFrame, number: int) -> None:
+        raise fault("tiny v1 throws: no such file")
+
+    with pytest.raises(fault, match="tiny v1 throws: no such file"):
+        run.until_stopped(batch)
+    assert len(run.queries) == 1
 
 
 def test_a_stop_ends_a_pause_of_the_breaker_and_leaves_the_batch_to_the_next_start(

@@ -8,15 +8,15 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from hypothesis import settings
 
 from streaming.backtest.comparison import Comparison, compare
 from streaming.backtest.disagreements import Values, no_values
 from streaming.backtest.options import Names, Options
 from streaming.backtest.paired import pair
+from tests.support.laws import examples
 
 START = datetime(2013, 6, 1, tzinfo=timezone.utc)
-unhurried = settings(deadline=None, max_examples=50)
+unhurried = examples(50)
 """For laws whose first example loads scipy or pyarrow, on a machine that has other things to do."""
 NAMES = Names("v1, as served", "v2", "topic features")
 

@@ -7,16 +7,16 @@ from itertools import pairwise
 from statistics import NormalDist
 
 import numpy as np
-from hypothesis import settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from streaming.drift.decision import WindowCounts
 from streaming.drift.pair import Pair
 from streaming.models.profile import ColumnProfile, Counts
+from tests.support.laws import examples
 
 Ints = NDArray[np.int64]
-unhurried = settings(deadline=None, max_examples=40)
+unhurried = examples(40)
 """For laws whose first example loads scipy, on a machine that has other things to do."""
 SPECIAL = (253, 254, 255)
 

@@ -46,12 +46,16 @@ class Recorder:
 
     reports: list[BatchReport] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
+    searches: list[float] = field(default_factory=list)
 
     def batch_finished(self, report: BatchReport) -> None:
         self.reports.append(report)
 
     def batch_failed(self, version: ModelVersion, problem: str) -> None:
         self.failures.append(f"{version}: {problem}")
+
+    def rows_searched(self, seconds: float) -> None:
+        self.searches.append(seconds)
 
     def invariant_broken(self, rows_in: int, rows_out: int) -> None:
         self.failures.append(f"{rows_in} in, {rows_out} out")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pyspark.ml import Pipeline, PipelineModel
 from pyspark.ml.classification import LogisticRegression
-from pyspark.ml.feature import OneHotEncoder, StringIndexer, VectorAssembler
+from pyspark.ml.feature import Bucketizer, Imputer, OneHotEncoder, StringIndexer, VectorAssembler
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import DoubleType
@@ -38,6 +38,19 @@ def fit_pipeline(spark: SparkSession, handle_invalid: str = "error", slope: floa
     ).fit(frame)
 
 
+def fit_bounded(spark: SparkSession) -> PipelineModel:
+    """Fit a pipeline that throws on every distance above 90, in a stage whose input no guard looks at."""
+    rows = [(float(i), float(i > 50)) for i in range(90)]
+    return Pipeline(
+        stages=[
+            Imputer(inputCols=["distance"], outputCols=["filled"]),
+            Bucketizer(splits=[0.0, 50.0, 90.0], inputCol="filled", outputCol="bucket"),
+            VectorAssembler(inputCols=["bucket", "distance"], outputCol="features"),
+            LogisticRegression(labelCol="label"),
+        ]
+    ).fit(spark.createDataFrame(rows, "distance double, label double"))
+
+
 def package(pipeline: PipelineModel, root: Path, version: int = 1, signature: Signature = SIGNATURE) -> ModelPackage:
     """Save a fitted pipeline below ``root`` and describe it."""
     pipeline.write().overwrite().save(f"file://{root}/sparkml")
@@ -60,6 +73,16 @@ def renumbered(model: ServedModel, version: int) -> ServedModel:
 def retyped(pipeline: SparkPipeline, kind: type[SparkPipeline]) -> SparkPipeline:
     """Return the pipeline as another class, which does something else with the same parts."""
     return kind(**{field.name: getattr(pipeline, field.name) for field in fields(pipeline)})
+
+
+@dataclass(frozen=True)
+class Throws(SparkPipeline):
+    """A real pipeline behind an expression of the JVM that throws for every thirteenth distance, as a stage might."""
+
+    def transform(self, frame: DataFrame) -> DataFrame:
+        distance = F.col("distance")
+        unlucky = F.when((distance > 0) & (distance % 13 == 0), F.raise_error(F.lit("unlucky"))).otherwise(distance)
+        return super().transform(frame.withColumn("distance", unlucky.cast("double")))
 
 
 @dataclass(frozen=True)

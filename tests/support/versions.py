@@ -114,6 +114,7 @@ class CountedMetrics:
     swapped: list[int] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
     answered: list[bool] = field(default_factory=list)
+    resolved: list[bool] = field(default_factory=list)
 
     def model_swapped(self, model: ServedModel, seconds: float) -> None:
         """Keep the version."""
@@ -130,6 +131,10 @@ class CountedMetrics:
     def registry_answered(self, *, up: bool) -> None:
         """Keep the answer."""
         self.answered.append(up)
+
+    def selector_resolved(self, *, resolved: bool) -> None:
+        """Keep the answer."""
+        self.resolved.append(resolved)
 
 
 @dataclass

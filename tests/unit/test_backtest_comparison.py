@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from streaming.backtest.comparison import Comparison, compare
@@ -127,6 +127,8 @@ def test_nothing_to_compare_is_said_and_not_reported_on() -> None:
 
 @unhurried
 @given(st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), min_size=1, max_size=30), st.integers(1, 8))
+@example(rows=[(0.0, 5e-324)], most=1)  # of which half is 0
+@example(rows=[(0.0, 1e-17), (0.5, 0.6)], most=2)  # beside 1, nothing is left of it
 def test_the_largest_disagreements_are_the_largest_and_fetched_once(rows: list[tuple[float, float]], most: int) -> None:
     asked: list[Position] = []
 
@@ -155,6 +157,16 @@ def test_equal_answers_are_counted_to_the_last_digit() -> None:
     nearly = 0.1 + 2**-56
     assert nearly != 0.1
     assert compared([0.1, 0.1, 0.9], [0.1, nearly, 0.9], None).coverage.identical == 2
+
+
+def test_another_class_with_the_same_probabilities_is_a_disagreement() -> None:
+    recorded = side([0.4, 0.4, 0.1])
+    candidate = side([0.4, 0.4, 0.2], prediction=[0.0, 1.0, 0.0])
+    found = compare(pair(recorded, candidate), NAMES).disagreements
+    assert [(one.offset, one.distance, one.recorded.prediction, one.candidate.prediction) for one in found] == [
+        (2, pytest.approx(0.1), "0", "0"),
+        (1, 0.0, "0", "1"),
+    ]
 
 
 def test_several_classes_are_compared_by_the_whole_of_their_probabilities() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from rich.console import Console
@@ -25,6 +25,7 @@ from streaming.backtest.report import as_json, write_report
 from streaming.errors import ConfigurationError
 from streaming.words import share
 from tests.support.backtests import NAMES, a_comparison, labels, side, times
+from tests.support.laws import examples
 from tests.support.pages import HOSTILE, Page, assert_plots_have_titles, assert_self_contained
 
 CONTRACT = json.loads((Path(__file__).parents[2] / "schemas" / "contracts" / "backtest_report.json").read_text("utf-8"))
@@ -101,7 +102,7 @@ def test_whatever_an_event_holds_is_text(value: bytes) -> None:
     assert not {"\x1b", "\u202e"} & set(found.text)
 
 
-@settings(max_examples=25, deadline=None)
+@examples(25)
 @given(st.text(min_size=1).filter(lambda word: word != "no"), st.binary())
 def test_no_text_changes_the_page_or_acts_on_the_terminal(word: str, value: bytes) -> None:
     comparison = two_events(word, value)

@@ -5,20 +5,21 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from streaming.delivery.lineage import Certainty, Fate, OffsetLookup, Position
 from streaming.delivery.marks import Mark
 from streaming.offsets import OffsetRange
 from tests.support.histories import AT, FIRST, HISTORIES, STEP, History, played
+from tests.support.laws import examples
 
 THRICE = [("plan", 6), ("write", 2), ("roll_back", 1), ("roll_back", 1), ("write", 2), ("crash", 1), ("finish", 1)]
 
 
 @given(HISTORIES)
 @example(THRICE)
-@settings(max_examples=500, deadline=None)
+@examples(500)
 def test_the_answer_is_the_truth_or_says_what_else_it_may_be(moves: list[tuple[str, int]]) -> None:
     history = played(moves)
     for offset in range(history.mark.offset + 3):
@@ -37,7 +38,7 @@ def test_the_answer_is_the_truth_or_says_what_else_it_may_be(moves: list[tuple[s
 
 
 @given(st.lists(STEP.filter(lambda step: step[0] != "roll_back"), max_size=40))
-@settings(max_examples=300, deadline=None)
+@examples(300)
 def test_the_answer_is_the_truth_alone_where_no_version_was_given_up(moves: list[tuple[str, int]]) -> None:
     history = played(moves)
     for offset, plan in history.truth.items():
@@ -47,7 +48,7 @@ def test_the_answer_is_the_truth_alone_where_no_version_was_given_up(moves: list
 
 
 @given(HISTORIES, st.integers(1, 30))
-@settings(max_examples=300, deadline=None)
+@examples(300)
 def test_a_ledger_that_has_forgotten_its_oldest_records_is_never_wrong(
     moves: list[tuple[str, int]], forgotten: int
 ) -> None:

@@ -7,16 +7,18 @@ import shutil
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from streaming.errors import CandidateRefusedError, RegistryUnavailableError, SetupError
+from streaming.errors import CandidateRefusedError, FilesMissingError, RegistryUnavailableError, SetupError
 from streaming.models.cache import CachedModel, ModelCache
 from streaming.models.digest import DIGEST_TAG, tree_digest
+from streaming.models.last_good import LastGoodFile
 from streaming.models.ref import ModelVersion
 from streaming.testing import FakeRegistry
-from tests.support.versions import version_files
+from tests.support.versions import CHAMPION, version_files
 
 LARGE = 10**9
 
@@ -133,7 +135,83 @@ def test_only_the_newest_few_stay_beside_those_in_use(tmp_path: Path, registry: 
     assert [name.split("-")[0] for name in kept(tmp_path / "cache")] == ["1", "4", "5"]
     cache.release(used.root)
     cache.collect()
-    assert [name.split("-")[0] for name in kept(tmp_path / "cache")] == ["4", "5"]
+    assert [name.split("-")[0] for name in kept(tmp_path / "cache")] == ["1", "5"], "the first was used until now"
+
+
+def killed(cache: ModelCache) -> None:
+    """Drop the process's locks as the operating system does: nothing else is said."""
+    for locks in cache._mine.values():
+        for lock in locks:
+            lock.close()
+
+
+def test_what_served_last_stays_after_a_kill_however_many_candidates_are_refused(
+    tmp_path: Path, registry: FakeRegistry
+) -> None:
+    folder = tmp_path / "cache"
+    for number, application in enumerate(["ours", "theirs"], start=1):
+        cache = ModelCache(folder, 1, LARGE)
+        served = fetch(cache, registry, register(registry, tmp_path / f"v{number}", str(number)))
+        LastGoodFile(folder / f"{application}.last_good.json", CHAMPION).save(number, served.digest, frozenset())
+        killed(cache)
+    again = ModelCache(folder, 1, LARGE)
+    for number in range(3, 8):
+        again.release(fetch(again, registry, register(registry, tmp_path / f"v{number}", str(number))).root)
+        again.collect()
+    assert [name.split("-")[0] for name in kept(folder)] == ["1", "2", "7"]
+
+
+def test_what_served_last_makes_no_room_for_a_candidate_that_is_too_large(
+    tmp_path: Path, registry: FakeRegistry
+) -> None:
+    folder = tmp_path / "cache"
+    cache = ModelCache(folder, 9, 25_000)
+    served = fetch(cache, registry, register(registry, tmp_path / "v1", "x" * 10_000))
+    LastGoodFile(folder / "app.last_good.json", CHAMPION).save(1, served.digest, frozenset())
+    killed(cache)
+    with pytest.raises(CandidateRefusedError, match="CACHE_FULL"):
+        fetch(ModelCache(folder, 9, 25_000), registry, register(registry, tmp_path / "v2", "x" * 20_000))
+    assert [name.split("-")[0] for name in kept(folder)] == ["1"]
+
+
+def empty(tree: Path) -> None:
+    shutil.rmtree(tree)
+    tree.mkdir()
+
+
+LOST: dict[str, Callable[[Path], object]] = {
+    "all of them": empty,
+    "MLmodel": lambda tree: (tree / "MLmodel").unlink(),
+    "the pipeline": lambda tree: shutil.rmtree(tree / "sparkml"),
+    "a part of the pipeline's description": lambda tree: (tree / "sparkml" / "metadata" / "part-00000").unlink(),
+    "a file of a stage": lambda tree: (tree / "sparkml" / "data").unlink(),
+}
+
+
+@pytest.mark.parametrize("tagged", [True, False], ids=["tagged", "untagged"])
+@pytest.mark.parametrize("lost", LOST.values(), ids=LOST)
+def test_files_that_the_store_has_lost_did_not_arrive_and_are_fetched_when_they_are_back(
+    tmp_path: Path, registry: FakeRegistry, lost: Callable[[Path], object], tagged: bool
+) -> None:
+    files = version_files(tmp_path / "files", model_size_bytes=len("a pipeline") + 100)
+    (files / "sparkml" / "data").write_bytes(b"x" * 100)
+    tags = {DIGEST_TAG: tree_digest(files)} if tagged else {}
+    version = registry.register(files, tags=tags)
+    whole = shutil.copytree(files, tmp_path / "whole")
+    lost(files)
+    cache = ModelCache(tmp_path / "cache", 3, LARGE)
+    with pytest.raises(FilesMissingError, match="is missing"):
+        fetch(cache, registry, version)
+    assert kept(tmp_path / "cache") == []
+    shutil.copytree(whole, files, dirs_exist_ok=True)
+    assert fetch(cache, registry, version).digest == tree_digest(whole)
+
+
+def test_files_that_were_registered_without_a_part_are_whole(tmp_path: Path, registry: FakeRegistry) -> None:
+    files = version_files(tmp_path / "files")
+    shutil.rmtree(files / "sparkml")
+    version = registry.register(files, tags={DIGEST_TAG: tree_digest(files)})
+    assert fetch(ModelCache(tmp_path / "cache", 3, LARGE), registry, version).digest == tree_digest(files)
 
 
 def test_a_version_in_use_by_another_process_is_not_collected(tmp_path: Path, registry: FakeRegistry) -> None:

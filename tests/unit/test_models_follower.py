@@ -20,6 +20,7 @@ from streaming.models.package import ModelPackage
 from streaming.models.ref import ModelSelector, ModelVersion
 from streaming.testing import FakeRegistry, ManualClock
 from tests.support.eventually import eventually
+from tests.support.laws import examples
 from tests.support.versions import FakeLoader, FakeScorer, House, version_files
 
 LATER = 3600.0
@@ -100,7 +101,7 @@ def test_files_of_versions_that_are_gone_leave_the_cache(house: House, registry:
         register(registry, tmp_path, str(number))
         house.follower.poll()
     names = {path.name.split("-")[0] for path in (house.cache_dir / "flights").iterdir()}
-    assert names == {"5", "6", "7"}
+    assert names == {"4", "5", "6", "7"}, "three that served before, and one that serves"
 
 
 @pytest.mark.parametrize(
@@ -206,6 +207,7 @@ def test_a_deleted_alias_is_alerted_once_and_what_serves_goes_on(house: House, r
     registry.point("champion", None)
     house.follower.poll()
     assert house.sink.types == ["swap", "selector_lost", "selector_lost"]
+    assert house.metrics.resolved == [True, False, False, False, True, False]
 
 
 @pytest.mark.parametrize(("status", "outcome"), [("PENDING", Unchanged), ("FAILED", Refused), ("READY", Promoted)])
@@ -246,11 +248,61 @@ def test_a_rollback_outlives_a_restart(house: House, registry: FakeRegistry, tmp
 
 
 def test_an_operator_s_hold_keeps_a_version_out(house: House, registry: FakeRegistry, tmp_path: Path) -> None:
-    house.follower.hold(2, "not before Monday")
     register(registry, tmp_path, "better")
+    assert house.follower.hold(2, "not before Monday") == ""
     assert isinstance(house.follower.poll(), Unchanged)
     assert house.serving == 1
     assert house.sink.types == ["swap", "hold"]
+
+
+def test_a_version_that_is_not_there_is_not_held(house: House) -> None:
+    with pytest.raises(ModelNotFoundError):
+        house.follower.hold(9, "a slip of the finger")
+    assert house.slot.held == frozenset()
+    assert house.sink.types == ["swap"]
+
+
+def test_a_version_can_be_held_while_the_registry_is_down(house: House, registry: FakeRegistry) -> None:
+    registry.down = True
+    assert "does not answer" in house.follower.hold(9, "it is wrong in Denver")
+    assert house.slot.held == {9}
+
+
+@pytest.mark.parametrize("down", [False, True], ids=["the registry answers", "the registry is down"])
+def test_a_restart_after_a_hold_of_what_serves_goes_back_to_what_served_before(
+    house: House, registry: FakeRegistry, tmp_path: Path, down: bool
+) -> None:
+    register(registry, tmp_path, "worse")
+    house.follower.poll()
+    assert "goes on until the next swap" in house.follower.hold(2, "it is wrong in Denver")
+    assert house.follower.hold(2, "once more").endswith("a restart serves version 1")
+    assert house.serving == 2
+    registry.down = down
+    again = restarted(house)
+    again.follower.load_first()
+    assert again.serving == 1
+    assert again.sink.events[-1].reason == "LAST_KNOWN_GOOD"
+
+
+def test_a_hold_of_the_only_version_says_that_a_restart_has_nothing_to_serve(house: House) -> None:
+    assert house.follower.hold(1, "it is wrong in Denver").endswith("a restart has nothing to serve")
+    with pytest.raises(CandidateRefusedError, match="on hold"):
+        restarted(house).follower.load_first()
+
+
+def test_a_version_whose_files_the_store_has_lost_serves_when_they_are_back(
+    house: House, registry: FakeRegistry, clock: ManualClock, tmp_path: Path
+) -> None:
+    files = tmp_path / f"files{len(list(tmp_path.iterdir()))}"
+    register(registry, tmp_path, "better")
+    lost = files.rename(tmp_path / "lost")
+    files.mkdir()
+    outcome = house.follower.poll()
+    assert isinstance(outcome, Refused)
+    assert (outcome.reason, house.serving) == ("DOWNLOAD_FAILED", 1)
+    shutil.copytree(lost, files, dirs_exist_ok=True)
+    clock.advance(LATER)
+    assert isinstance(house.follower.poll(), Promoted)
 
 
 def test_a_restart_while_the_registry_is_down_serves_what_served_before(house: House, registry: FakeRegistry) -> None:
@@ -511,4 +563,4 @@ class ReloadLaws(RuleBasedStateMachine):
 
 
 TestReloadLaws = ReloadLaws.TestCase
-TestReloadLaws.settings = settings(max_examples=40, stateful_step_count=25, deadline=None)
+TestReloadLaws.settings = settings(examples(40), stateful_step_count=25)

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from jobs import job_verbs
-from streaming.errors import ConfigurationError, PenstockError
+from streaming.errors import ConfigurationError, ModelNotFoundError, PenstockError
 from streaming.models.slot import Slot
 from streaming.operations.admin import Access, Controls
 from streaming.operations.health import Health
@@ -32,7 +32,7 @@ class Job:
     on_stop: Callable[[], None] = lambda: None
 
     def __post_init__(self) -> None:
-        controls = Controls(self.stop, self.resume, lambda *held: self.asked.append(held), lambda: self.active)
+        controls = Controls(self.stop, self.resume, self.hold, lambda: self.active)
         clock, slot = ManualClock(), Slot()
         operations = Operations(Metrics(clock, (1.0,)), Health(slot, clock), slot, None, (controls, self.access))
         self.server = HttpServer(create_app(operations), "127.0.0.1", 0)
@@ -46,6 +46,12 @@ class Job:
     def resume(self) -> bool:
         self.asked.append("resume")
         return self.paused
+
+    def hold(self, version: int, reason: str) -> str:
+        if version > 9:
+            raise ModelNotFoundError(f"flights v{version} is not in the registry")
+        self.asked.append((version, reason))
+        return "it serves now and goes on until the next swap" if version == 5 else ""
 
     def post(self, path: str, content: str = "", **headers: str) -> tuple[int, str]:
         answer = httpx.post(self.url + path, content=content, headers=headers, timeout=5, trust_env=False)
@@ -95,6 +101,13 @@ def test_hold_passes_the_version_and_the_reason_on(open_job: Open) -> None:
         ('{"version": 7}', 422),
         ('{"version": 0, "reason": "x"}', 422),
         ('{"version": 7, "reason": ""}', 422),
+        ('{"version": true, "reason": "x"}', 422),
+        ('{"version": "7", "reason": "x"}', 422),
+        ('{"version": 7.0, "reason": "x"}', 422),
+        ('{"version": 7, "reason": 7}', 422),
+        ('{"version": 99999999999999999999999999, "reason": "x"}', 422),
+        ('{"version": 10, "reason": "there is none"}', 422),
+        ("[" * 8_000, 422),
         ('{"version": 7, "reason": "x", "more": 1}', 422),
         ('{"version": 7, "reason": "' + "x" * 20_000 + '"}', 413),
     ],
@@ -103,6 +116,16 @@ def test_a_hold_that_is_not_as_it_must_be_does_nothing(open_job: Open, body: str
     job = open_job()
     assert job.post("/v1/hold", body)[0] == status
     assert job.asked == []
+
+
+def test_a_hold_of_what_serves_says_that_it_goes_on(open_job: Open) -> None:
+    said = "version 5 is on hold; it serves now and goes on until the next swap"
+    assert open_job().post("/v1/hold", '{"version": 5, "reason": "it drifts"}') == (200, said)
+
+
+def test_a_hold_of_a_version_that_is_not_there_says_so(open_job: Open) -> None:
+    status, detail = open_job().post("/v1/hold", '{"version": 10, "reason": "it drifts"}')
+    assert (status, detail) == (422, "nothing is on hold: flights v10 is not in the registry")
 
 
 def test_a_standby_holds_nothing(open_job: Open) -> None:

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from streaming.models.ref import ModelVersion
+from streaming.models.slot import Slot
+from streaming.operations.health import Health
 from streaming.operations.metrics import Metrics
+from streaming.operations.observer import JobObserver
 from streaming.testing import ManualClock
 from tests.unit.test_models_slot import served
 
@@ -85,6 +90,28 @@ def test_counters_that_matter_stand_at_zero_from_the_beginning(board: Board) -> 
     assert board.read("penstock_batch_invariant_violations_total") == 0
     assert board.read("penstock_query_restarts_total") == 0
     assert board.read("penstock_model_swaps_total", result="refused") == 0
+
+
+def test_a_lost_selector_shows_until_it_names_a_version_again(board: Board) -> None:
+    seen = []
+    for resolved in (True, False, True):
+        board.metrics.selector_resolved(resolved=resolved)
+        seen.append(board.read("penstock_model_selector_resolved"))
+    assert seen == [1, 0, 1]
+
+
+def test_the_seconds_of_searches_add_up(board: Board) -> None:
+    JobObserver(board.metrics, Health(Slot(), board.clock)).rows_searched(1.5)
+    board.metrics.rows_searched(2.0)
+    assert board.read("penstock_row_search_seconds_total") == 3.5
+
+
+def test_what_the_documentation_says_to_watch_is_exported(board: Board, root: Path) -> None:
+    watched = set(re.findall(r"penstock_[a-z_]+", (root / "docs" / "operating.md").read_text()))
+    families = board.metrics.registry.collect()
+    exported = {f"{family.name}{'_total' if family.type == 'counter' else ''}" for family in families}
+    assert len(watched) > 6
+    assert watched <= exported
 
 
 def test_only_the_serving_version_has_an_info_line(board: Board) -> None:

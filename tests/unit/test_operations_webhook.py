@@ -138,7 +138,13 @@ def test_the_memory_of_deliveries_is_bounded(door: Door) -> None:
         b"null",
         b"not json",
         b"",
+        b"[" * 100_000,
+        b'{"data":' * 50_000,
+        b"9" * 100_000,
+        b'{"entity": "model_version", "data": {"name": ["flights"]}}',
+        b'{"entity": ["model_version"], "data": {"name": "flights"}}',
     ],
+    ids=lambda sent: sent[:20].decode(),
 )
 def test_a_signed_event_about_something_else_is_ignored(door: Door, sent: bytes) -> None:
     assert door.knock(sent) == 200

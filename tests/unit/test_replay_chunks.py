@@ -8,7 +8,7 @@ from itertools import accumulate, chain, pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from streaming.models.ref import ModelVersion
@@ -132,7 +132,6 @@ TIMES = st.lists(st.tuples(st.integers(1, 3), st.integers(0, 20_000)), max_size=
 
 
 @given(st.lists(TIMES, min_size=1, max_size=3), st.sampled_from([0.5, 1.0, 10.0]), st.floats(0, 3), st.integers(1, 9))
-@settings(deadline=None)
 def test_no_record_comes_before_its_time_and_none_is_left_out(
     rows: list[list[tuple[int, int]]], speed: float, busy: float, most: int
 ) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from streaming.errors import ConfigurationError, DataError
@@ -20,6 +20,7 @@ from streaming.offsets import OffsetRange
 from streaming.replay.lines import read_lines
 from streaming.replay.recording import MANIFEST, Record, Recording, open_recording, recording_to
 from streaming.settings import EventSettings
+from tests.support.laws import examples
 
 BYTES = st.none() | st.binary(max_size=20)
 HEADERS = st.none() | st.lists(st.tuples(st.sampled_from(["", "a", "é", "a"]), BYTES), min_size=1, max_size=4)
@@ -46,7 +47,7 @@ def record(folder: Path, parts: dict[int, list[Record]], end: int = 100) -> Reco
 
 
 @given(st.lists(RECORDS, min_size=1, max_size=3))
-@settings(deadline=None, max_examples=60)
+@examples(60)
 def test_what_is_recorded_is_read_back_to_the_byte(
     tmp_path_factory: pytest.TempPathFactory, rows: list[list[Row]]
 ) -> None:

@@ -6,7 +6,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 
 from streaming.delivery.lineage import Fate
 from streaming.errors import DataError
@@ -14,6 +14,7 @@ from streaming.offsets import OffsetRange
 from streaming.replay.chunks import Segment
 from streaming.replay.served import Books, as_served
 from tests.support.histories import FIRST, HISTORIES, History, played
+from tests.support.laws import examples
 
 SERVED_BEFORE = [("plan", 6), ("finish", 1)]
 LOST_OUTCOME = [*SERVED_BEFORE, ("plan", 6), ("write", 6), ("lose_checkpoint", 1), ("plan", 5), ("finish", 1)]
@@ -29,7 +30,7 @@ def served(history: History, part: OffsetRange, forgotten: int = 0) -> list[Segm
 @given(HISTORIES)
 @example(LOST_OUTCOME)
 @example(GIVEN_UP)
-@settings(max_examples=300, deadline=None)
+@examples(300)
 def test_the_segments_agree_with_what_is_answered_offset_by_offset(moves: list[tuple[str, int]]) -> None:
     history = played(moves)
     part = OffsetRange(0, history.mark.offset)
@@ -45,7 +46,7 @@ def test_the_segments_agree_with_what_is_answered_offset_by_offset(moves: list[t
 
 @given(HISTORIES)
 @example(RECORDED_TWICE)
-@settings(max_examples=100, deadline=None)
+@examples(100)
 def test_segments_are_in_order_and_as_long_as_their_version_served(moves: list[tuple[str, int]]) -> None:
     history = played(moves)
     segments = served(history, OffsetRange(0, history.mark.offset))

@@ -1,0 +1,75 @@
+"""How long and how large a request may be: a client that is slow, or never ends, must not hold a connection."""
+
+from __future__ import annotations
+
+import asyncio
+
+import h11
+from fastapi import HTTPException, Request
+from starlette.requests import ClientDisconnect
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+REQUEST_SECONDS = 15.0
+"""From a connection's or a request's first moment to its last byte; then the connection is closed."""
+BODY_SECONDS = 10.0
+"""From a request's headers to the end of its body; then the answer is 408."""
+
+
+class BoundedProtocol(H11Protocol):
+    """Uvicorn's own protocol, which waits for ever for the rest of a request, with a bound to that."""
+
+    _patience: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
+        """Begin to wait for the first request."""
+        super().connection_made(transport)
+        self._wait()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Wait no more."""
+        self._wait_no_more()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Wait for the rest of a request, not longer for each of its parts; what comes after it is another one."""
+        super().data_received(data)
+        if self.conn.their_state in (h11.IDLE, h11.SEND_BODY):
+            self._wait()
+        else:
+            self._wait_no_more()
+
+    def _wait(self) -> None:
+        if self._patience is None:
+            self._patience = self.loop.call_later(REQUEST_SECONDS, self._give_up)
+
+    def _wait_no_more(self) -> None:
+        if self._patience is not None:
+            self._patience.cancel()
+            self._patience = None
+
+    def _give_up(self) -> None:
+        if not self.transport.is_closing():
+            self.transport.close()
+
+
+async def read_body(request: Request, most: int) -> bytes:
+    """Return a request's body of up to ``most`` bytes.
+
+    Raises:
+        HTTPException: 413, it is larger; 408, it does not come.
+    """
+    try:
+        return await asyncio.wait_for(_read(request, most), BODY_SECONDS)
+    except (asyncio.TimeoutError, ClientDisconnect) as problem:
+        raise HTTPException(
+            408, f"the body did not come within {BODY_SECONDS:g} s", {"Connection": "close"}
+        ) from problem
+
+
+async def _read(request: Request, most: int) -> bytes:
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > most:
+            raise HTTPException(413, f"more than {most} bytes", {"Connection": "close"})
+    return bytes(body)
