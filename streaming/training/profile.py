@@ -15,6 +15,7 @@ from pyspark.sql import functions as F
 from streaming.models.profile import MAX_VALUE_BINS, ColumnProfile, Counts, ReferenceProfile
 from streaming.models.signature import Column, Signature
 from streaming.scoring.bins import bin_of
+from streaming.training.spread import spread
 
 DECILES = tuple(step / 10 for step in range(1, 10))
 TAILS = (0.01, 0.05, 0.95, 0.99)
@@ -23,7 +24,9 @@ TOP_CATEGORIES = 50
 _TRACKED = 10_000
 _ACCURACY = 0.001
 _WINDOWS = 60
-"""So many windows of the reference are counted apart, spread evenly over its time."""
+"""So many windows of the reference are counted apart."""
+_MOST_WINDOWS = 10_000
+"""So many are looked at to choose from; of a longer reference these are a fixed random choice."""
 _WINDOW, _FRESH, _COUNTS = "penstock_window", "penstock_fresh", "penstock_counts"
 ANSWERS = ("prediction", "confidence")
 
@@ -79,11 +82,16 @@ def _times(rows: DataFrame, timing: Timing | None) -> tuple[Expression, Expressi
     if timing is None:
         return F.lit(None).cast("long").alias(_WINDOW), F.lit(True).alias(_FRESH)
     window = F.floor(F.unix_seconds(F.col(timing.time)) / timing.seconds)
-    first, last = rows.agg(F.min(window), F.max(window)).first() or (0, 0)
-    every = max(-(-(last - first + 1) // _WINDOWS), 1)
-    chosen = F.when((window - first) % every == 0, window)
+    chosen = F.when(window.isin(_chosen(rows.select(window.alias(_WINDOW)))), window)
     fresh = F.lit(True) if timing.fresh_from is None else F.col(timing.time) >= F.lit(timing.fresh_from)
     return chosen.alias(_WINDOW), fresh.alias(_FRESH)
+
+
+def _chosen(rows: DataFrame) -> list[int]:
+    """Return the windows that are counted apart, of those that have rows: the same for the same rows."""
+    windows = rows.where(F.col(_WINDOW).isNotNull()).distinct()
+    some = windows.orderBy(F.xxhash64(_WINDOW), _WINDOW).limit(_MOST_WINDOWS).collect()
+    return spread(sorted(row[0] for row in some), _WINDOWS)
 
 
 def _is_number(column: Column) -> bool:

@@ -144,6 +144,19 @@ def test_windows_are_counted_apart_and_answers_on_rows_the_model_was_not_fitted_
     assert sum(columns["prediction"].counts.values()) == scored.where(F.col(TIME) >= F.lit(cut)).count()
 
 
+def test_the_windows_of_a_long_reference_have_every_hour_of_the_day(scored: DataFrame, dataset: Dataset) -> None:
+    """60 days of hours, where every 24th would be the same hour; a window's hour is what its rows have for a value."""
+    hours = scored.sparkSession.range(60 * 24).select(
+        F.timestamp_seconds(F.col("id") * 3600).alias(TIME), F.pmod("id", F.lit(24)).cast("int").alias("seats")
+    )
+    rows = scored.limit(1).drop(TIME, "seats").crossJoin(hours)
+    profiles = [build_profile(rows.repartition(parts), dataset.signature, 2, Timing(TIME, 3600)) for parts in (1, 3)]
+    seats = [column for profile in profiles for column in profile.columns if column.name == "seats"]
+    assert seats[0] == seats[1], "the same rows give the same profile"
+    assert len(seats[0].windows) == 60
+    assert {place for window in seats[0].windows for place in window} == set(seats[0].counts)
+
+
 @pytest.mark.parametrize(
     ("value", "expected"),
     [
