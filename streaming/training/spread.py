@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from itertools import pairwise
 
 LONGEST_PERIOD = 30
 """Windows: the phases of every period up to this one are balanced. Longer periods have more phases than a choice of
@@ -33,7 +34,7 @@ def spread(windows: Sequence[int], number: int) -> list[int]:
     """
     if len(windows) <= number:
         return list(windows)
-    draw = random.Random(_SEED)
+    draw = random.Random(_SEED)  # noqa: S311 - no secret, and the same at every training
     stretches = _stretches(windows, number)
     for stretch in stretches:
         draw.shuffle(stretch)  # of windows that are equally good the first is taken, which must not have a rhythm
@@ -51,7 +52,7 @@ def spread(windows: Sequence[int], number: int) -> list[int]:
 
 def _stretches(windows: Sequence[int], number: int) -> list[list[int]]:
     edges = [place * len(windows) // number for place in range(number + 1)]
-    return [list(windows[start:end]) for start, end in zip(edges, edges[1:], strict=False)]
+    return [list(windows[start:end]) for start, end in pairwise(edges)]
 
 
 class _Phases:

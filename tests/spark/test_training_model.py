@@ -7,6 +7,8 @@ from pyspark.ml import PipelineModel
 from pyspark.sql import DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
 
+from streaming.drift.decision import ColumnRules, Judge, Rules, WindowCounts
+from streaming.drift.states import State
 from streaming.errors import ConfigurationError
 from streaming.models.golden import GoldenRows
 from streaming.models.profile import NON_FINITE_BIN, NULL_BIN, OTHER_BIN, ColumnProfile, ReferenceProfile
@@ -155,6 +157,18 @@ def test_the_windows_of_a_long_reference_have_every_hour_of_the_day(scored: Data
     assert seats[0] == seats[1], "the same rows give the same profile"
     assert len(seats[0].windows) == 60
     assert {place for window in seats[0].windows for place in window} == set(seats[0].counts)
+
+
+def test_a_column_without_values_has_a_profile_that_windows_can_be_judged_by(
+    scored: DataFrame, dataset: Dataset
+) -> None:
+    """A regressor has no confidence; a sensor may not have reported yet."""
+    empty = scored.withColumn("confidence", F.lit(None).cast("double")).withColumn("km", F.lit(None).cast("double"))
+    profile = ReferenceProfile.from_json(build_profile(empty, dataset.signature, None, Timing(TIME, 40 * 60)).to_json())
+    window = WindowCounts(0, 2400, 400, 0, tuple(column.counts for column in profile.columns))
+    verdicts = {one.column: one for one in Judge(profile, Rules(column=ColumnRules(min_rows=100))).judge(window)}
+    assert {column.name: column.counts for column in profile.columns}["confidence"] == {NULL_BIN: 400}
+    assert {one.state for one in verdicts.values()} == {State.STABLE}
 
 
 @pytest.mark.parametrize(

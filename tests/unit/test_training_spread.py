@@ -107,7 +107,7 @@ def test_windows_that_change_with_the_season_alone_are_no_drift(season: Callable
     """Noise of a twentieth of a deviation on a season; nothing changes in the 168 windows after the reference."""
     rng = np.random.default_rng(4)
     rows = [counts(rng, season(number)) for number in range(length + 168)]
-    kept = [rows[number] for number in spread(range(length), NUMBER)]
+    kept = [list(map(int, rows[number])) for number in spread(range(length), NUMBER)]
     column = numeric([int(count) for count in np.sum(rows[:length], axis=0)], windows=kept)
     judge = Judge(ReferenceProfile((column,), 1_000 * length, 3600.0), Rules())
     signals = [judge.judge(window(row, start=60.0 * place))[0].signal for place, row in enumerate(rows[length:])]
