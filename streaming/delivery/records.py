@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import repeat
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from schemas import dead_letter, prediction
 from streaming.delivery import headers as h
@@ -23,9 +25,20 @@ made for every record, and a named one takes ten times as long."""
 def records(batch: pa.RecordBatch, mark: int, plan: WritePlan, partition: int) -> Iterator[Record]:
     """Yield the records of the rows at or above ``mark``, in offset order."""
     maker = _Maker(plan, partition)
-    for row in zip(*(batch.column(name).to_pylist() for name in _COLUMNS), strict=True):
+    rows = zip(*(batch.column(name).to_pylist() for name in _COLUMNS), strict=True)
+    for row, stream_time in zip(rows, _stream_times(batch), strict=False):
         if row[0] >= mark:
-            yield maker.predicted(row) if row[4] is None else maker.rejected(row, row[4])
+            yield maker.predicted(row) if row[4] is None else maker.rejected(row, row[4], stream_time)
+
+
+def _stream_times(batch: pa.RecordBatch) -> Iterable[str | None]:
+    """Return for each row the time of the scored row before it, else after it; endless None if none is rejected."""
+    scored = batch.column("verdict").is_null()
+    if scored.true_count == len(scored):
+        return repeat(None)
+    times = pc.if_else(scored, batch.column("event_time"), pa.scalar(None, pa.string()))
+    beside: list[str | None] = pc.fill_null_backward(pc.fill_null_forward(times)).to_pylist()
+    return beside
 
 
 _COLUMNS = (
@@ -65,11 +78,12 @@ class _Maker:
         topic, partition = self._to
         return topic, partition, key, value, timestamp, headers, ""
 
-    def rejected(self, row: tuple[Any, ...], verdict: str) -> Record:
-        offset, key, value, timestamp, *_, original, _ = row
+    def rejected(self, row: tuple[Any, ...], verdict: str, stream_time: str | None) -> Record:
+        offset, key, value, timestamp, _, event_time, *_, original, _ = row
         position = (self._plan.stamp.source_topic, self._partition, offset)
         kept = [(header["key"], header["value"]) for header in original or ()]
         made = h.rejected(kept, verdict, position, self._plan.writer.application, self._plan.stamp)
+        made += h.times(event_time, stream_time)
         size = len(value or b"") + len(key or b"") + _size(made)
         limit = self._plan.targets.dead_letters.max_record_bytes - RECORD_OVERHEAD
         if size > limit:
