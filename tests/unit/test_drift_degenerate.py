@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Literal
 
 import pytest
@@ -119,13 +120,15 @@ def profiles(draw: st.DrawFn) -> tuple[ColumnProfile, tuple[int, ...]]:
     kinds: tuple[Literal["numeric", "categorical"], ...] = ("numeric", "categorical")
     kind = draw(st.sampled_from(kinds))
     edges = tuple(float(place) for place in range(bins)) if kind == "numeric" else ()
-    shape = ColumnProfile("x", kind, {}, edges, tuple(f"c{n}" for n in range(bins)) if kind == "categorical" else ())
+    names = tuple(f"c{n}" for n in range(bins)) if kind == "categorical" else ()
+    rare = draw(st.sampled_from([(), ("r",)])) if names else ()
+    shape = ColumnProfile("x", kind, {}, edges, names, rare=rare)
     filled = cells(shape.bins)
     windows = draw(st.lists(filled, max_size=3)) * draw(st.sampled_from([0, 1, 3, 20]))
     far = draw(st.sampled_from([0.5, 1e308, math.inf]))
     centres = edges and (-far, *(edge - 0.5 for edge in edges[1:]), bins + far)
     spread = draw(st.sampled_from([0.0, 5e-324, 1.0, 1e300, math.inf, math.nan]))
-    made = ColumnProfile("x", kind, draw(filled), edges, shape.categories, centres, spread, tuple(windows))
+    made = ColumnProfile("x", kind, draw(filled), edges, names, centres, spread, tuple(windows), rare)
     return made, (*shape.bins, min(bins + 1, MAX_VALUE_BINS))
 
 
@@ -142,10 +145,7 @@ def assert_probability(value: float | None) -> None:
 def test_judging_never_raises_and_says_only_what_can_be_said(
     made: list[tuple[ColumnProfile, tuple[int, ...]]], data: st.DataObject, invalid: int, min_rows: int
 ) -> None:
-    columns = tuple(
-        ColumnProfile(f"x{n}", c.kind, c.counts, c.edges, c.categories, c.centres, c.spread, c.windows)
-        for n, (c, _) in enumerate(made)
-    )
+    columns = tuple(replace(column, name=f"x{n}") for n, (column, _) in enumerate(made))
     profile = ReferenceProfile(columns, 1, 60.0)
     judge = Judge(profile, Rules(column=ColumnRules(min_rows=min_rows)))
     for place in range(2):
