@@ -23,6 +23,12 @@ FIELD = "penstock-field"
 MODEL_VERSION = "penstock-model-version"
 REJECTED_AT = "penstock-rejected-at"
 """When the batch was scored, RFC 3339 in UTC; the record's own timestamp is the event's."""
+EVENT_TIME = "penstock-event-time"
+"""The event's time, RFC 3339 in UTC, where it can be read: the value is strict JSON and has a valid time."""
+STREAM_TIME = "penstock-stream-time"
+"""Where the partition was in time: of the last event before this one that was scored, else of the first one after it.
+
+Not where no event beside it was scored, nor from the live engine, which knows one event at a time."""
 VALUE_OMITTED = "penstock-value-omitted"
 """``true`` where the value was too large for the dead letters' topic; the source position still finds it. The event's
 headers and then its key are left out, too, where that is not enough."""

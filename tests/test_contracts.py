@@ -25,6 +25,7 @@ FOLDER = Path(__file__).resolve().parents[1] / "schemas" / "contracts"
 CONTRACTS: dict[str, dict[str, Any]] = {path.stem: json.loads(path.read_text()) for path in FOLDER.glob("*.json")}
 VERSION = ModelVersion("flights", 3, "run3")
 STAMP = Stamp("features", VERSION, "champion", "2013-01-01T05:15:00.000Z")
+TIMES = ("EVENT_TIME", "STREAM_TIME")
 POSITION = ("features", 0, 7)
 
 
@@ -72,7 +73,7 @@ def test_the_prediction_headers_are_those_that_have_a_constant() -> None:
 
 def test_the_dead_letter_headers_are_those_that_have_a_constant() -> None:
     described = set(CONTRACTS["dead_letter_headers"]["properties"])
-    kinds = ("ERROR_", "REASON", "FIELD", "MODEL_VERSION", "REJECTED_AT", "VALUE_OMITTED", "ORIGINAL_TIMESTAMP")
+    kinds = ("ERROR_", "REASON", "FIELD", "MODEL_VERSION", "REJECTED_AT", "VALUE_OMITTED", "ORIGINAL_TIMESTAMP", *TIMES)
     assert described == names(dead_letter, *kinds)
 
 
@@ -94,6 +95,7 @@ def test_the_headers_of_a_prediction_keep_their_contract(subject: str | None) ->
 @pytest.mark.parametrize("reason", list(Reason), ids=lambda reason: reason.value)
 def test_the_headers_of_every_dead_letter_keep_their_contract(reason: Reason, field: str) -> None:
     made = headers.rejected([("mine", b"1")], reason.value + field, POSITION, "penstock", STAMP)
+    made += headers.times(STAMP.scored_at, STAMP.scored_at)
     Draft202012Validator(CONTRACTS["dead_letter_headers"]).validate(as_text(made))
     assert as_text(made)["mine"] == "1"
 

@@ -20,6 +20,8 @@ from benchmarks.drift.alarms import Alarms, Setup, false_alarms
 from benchmarks.drift.columns import Plan, columns
 from benchmarks.drift.power import REFERENCE_WINDOWS, Found, calibrate, compare
 from benchmarks.drift.report import Results, passed, show, write
+from benchmarks.drift.seasons import SEASONS, seasonal_alarms
+from benchmarks.drift.seasons import setup as seasonal
 
 SIZES = (500, 1_000, 5_000, 20_000)
 COLUMNS = 30
@@ -27,6 +29,8 @@ ONCE = 20_000
 """Rows of a reference without windows of its own."""
 ALIKE = (0.0005, 0.02, 0.1)
 """How alike the rows of a window are, where they are."""
+SEASONAL_SIZES, SEASONAL = (1_000, 5_000), (0.02, 0.1)
+"""Rows of windows with a season, and the part of the variance that lies between windows."""
 
 
 @dataclass(frozen=True)
@@ -53,9 +57,12 @@ class Bench:
 
     def alarms(self, setup: Setup, number: int = COLUMNS, ask: bool = True) -> Alarms:
         """Return the false alarms of one set-up."""
+        return self._counted(setup, number, false_alarms(setup, columns(number), self.rng, ask))
+
+    def _counted(self, setup: Setup, number: int, steps: Iterator[Alarms]) -> Alarms:
         found = Alarms()
         task = self.progress.add_task(f"{setup.name}, {number} columns, {setup.rows:,} rows", total=setup.windows)
-        for found in false_alarms(setup, columns(number), self.rng, ask):
+        for found in steps:
             self.progress.update(task, completed=found.windows)
         self.progress.remove_task(task)
         return found
@@ -82,6 +89,15 @@ class Bench:
                 few = Setup(f"alike, r={r}", rows, plan, 10, self.effort.alike // 5)
                 self.results.alike.append((setup, self.alarms(setup), self.alarms(few, ask=False)))
 
+    def seasons(self) -> None:
+        """Windows that change with the hour and the weekday as they did in the reference."""
+        for season in SEASONS:
+            for r in SEASONAL:
+                for rows in SEASONAL_SIZES:
+                    setup = seasonal(season, rows, r, self.effort.alike)
+                    steps = seasonal_alarms(season, setup, columns(COLUMNS), self.rng)
+                    self.results.seasons.append((setup, self._counted(setup, COLUMNS, steps)))
+
     def power(self) -> None:
         """Movements, found by all rules on the same windows."""
         table = columns(COLUMNS)
@@ -100,17 +116,27 @@ class Bench:
         return last
 
 
-def main(quick: bool = False, seed: int = 6) -> None:
-    """Draw, judge, print and write build/bench/drift.json; ends with 1 if what it should show does not hold."""
+ALONE = ("still", "alike", "seasons")
+"""The parts that need no other."""
+
+
+def main(quick: bool = False, seed: int = 6, part: str = "") -> None:
+    """Draw, judge, print and write build/bench/drift.json; ends with 1 if what it should show does not hold.
+
+    One part alone (still, alike or seasons) is printed and not written.
+    """
+    if part not in ("", *ALONE):
+        raise typer.BadParameter(f"{part} is none of {', '.join(ALONE)}", param_hint="--part")
     console, began = Console(), time.monotonic()
     with Progress(
         TextColumn("{task.description}"), *Progress.get_default_columns()[1:3], TimeElapsedColumn()
     ) as progress:
         bench = Bench(QUICK if quick else Effort(), np.random.default_rng(seed), progress)
-        bench.still()
-        bench.alike()
-        bench.power()
+        for name in (part,) if part else (*ALONE, "power"):
+            getattr(bench, name)()
     show(bench.results, console)
+    if part:
+        return
     write(bench.results, {"seed": seed, "quick": quick, "seconds": round(time.monotonic() - began)})
     if not quick and not passed(bench.results):
         sys.exit(1)

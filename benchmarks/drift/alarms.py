@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 from scipy import stats
 
-from benchmarks.drift.columns import STILL, Column, Ints, Plan, Reference, as_counts, cells, draw_reference
+from benchmarks.drift.columns import STILL, Column, Floats, Ints, Plan, Reference, as_counts, cells, draw_reference
 from streaming.drift.decision import Judge, Rules, WindowCounts
 from streaming.drift.states import State
 from streaming.models.profile import ReferenceProfile
@@ -65,9 +65,10 @@ def profile_of(references: list[Reference], plan: Plan) -> ReferenceProfile:
     return ReferenceProfile(tuple(one.profile for one in references), plan.rows)
 
 
-def draw(one: Reference, sizes: Ints, rng: np.random.Generator, r: float = 0.0) -> Ints:
-    """Draw a column's counts in windows of these sizes."""
-    level = rng.standard_normal(len(sizes)) if r else None
+def draw(one: Reference, sizes: Ints, rng: np.random.Generator, r: float = 0.0, level: Floats | None = None) -> Ints:
+    """Draw a column's counts in windows of these sizes; ``level`` is what the rows of each share, by default drawn."""
+    if r and level is None:
+        level = rng.standard_normal(len(sizes))
     return rng.multinomial(sizes, cells(one.column, one.edges, STILL, level, r))
 
 
@@ -97,12 +98,17 @@ def false_alarms(
         if not ask:
             references = [replace(one, profile=replace(one.profile, windows=())) for one in references]
         judge = Judge(profile_of(references, setup.plan), rules)
-        for window in windows_of(references, drawn, rng.binomial(sizes, INVALID)):
-            verdicts = judge.judge(window)
-            if all(one.state is State.INSUFFICIENT for one in verdicts[:-1]):
-                found.insufficient += 1
-                continue
-            found.windows += 1
-            found.signals += any(one.signal for one in verdicts)
-            found.drifts += any(one.state is State.DRIFT for one in verdicts)
+        count(found, judge, windows_of(references, drawn, rng.binomial(sizes, INVALID)))
         yield found
+
+
+def count(found: Alarms, judge: Judge, windows: Iterable[WindowCounts]) -> None:
+    """Judge windows one after the other and count those that signal."""
+    for window in windows:
+        verdicts = judge.judge(window)
+        if all(one.state is State.INSUFFICIENT for one in verdicts[:-1]):
+            found.insufficient += 1
+            continue
+        found.windows += 1
+        found.signals += any(one.signal for one in verdicts)
+        found.drifts += any(one.state is State.DRIFT for one in verdicts)

@@ -130,11 +130,21 @@ class Plan:
     r: float = 0.0
 
 
-def draw_reference(column: Column, rng: np.random.Generator, plan: Plan) -> Reference:
-    """Draw a column's reference, with edges of its own."""
+def draw_reference(
+    column: Column,
+    rng: np.random.Generator,
+    plan: Plan,
+    levels: Floats | None = None,
+    kept: Sequence[int] | None = None,
+) -> Reference:
+    """Draw a column's reference, with edges of its own.
+
+    ``levels`` is what the rows of each window share, by default drawn; ``kept`` which windows are counted apart, all by
+    default.
+    """
     edges = column.edges(rng, plan.rows)
     parts = max(plan.windows, 1)
-    shares = cells(column, edges, STILL, rng.standard_normal(parts), plan.r)
+    shares = cells(column, edges, STILL, rng.standard_normal(parts) if levels is None else levels, plan.r)
     if column.numeric:
         # No row of the reference is beyond the ends that were cut by it.
         for end, beside in ((0, 1), (len(edges), len(edges) - 1)):
@@ -145,7 +155,8 @@ def draw_reference(column: Column, rng: np.random.Generator, plan: Plan) -> Refe
         names = tuple(f"c{place}" for place in range(len(edges) + 1))
         profile = ColumnProfile(column.name, "categorical", {}, (), names)
     counts = rng.multinomial(plan.rows // parts, shares)
-    windows = tuple(as_counts(profile, part) for part in counts) if plan.windows else ()
+    apart = counts if kept is None else counts[list(kept)]
+    windows = tuple(as_counts(profile, part) for part in apart) if plan.windows else ()
     return Reference(column, replace(profile, counts=as_counts(profile, counts.sum(axis=0)), windows=windows), edges)
 
 

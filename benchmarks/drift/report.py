@@ -25,10 +25,11 @@ CERTAIN = 0.05
 
 @dataclass
 class Results:
-    """By set-up and columns; by set-up with and without the reference's windows; by rows and movement."""
+    """By set-up and columns; with and without the reference's windows; with a season; by rows and movement."""
 
     still: list[tuple[Setup, int, Alarms]] = field(default_factory=list)
     alike: list[tuple[Setup, Alarms, Alarms]] = field(default_factory=list)
+    seasons: list[tuple[Setup, Alarms]] = field(default_factory=list)
     power: dict[int, dict[str, Found]] = field(default_factory=dict)
 
 
@@ -39,6 +40,7 @@ def checks(results: Results) -> dict[str, bool]:
     still = [alarms.record(setup) for setup, _, alarms in results.still]
     return {
         "false_alarms_within_nominal": all(record["upper"] <= NOMINAL for record in still),
+        "seasons_within_nominal": all(alarms.rate <= NOMINAL for _, alarms in results.seasons),
         "few_insufficient": all(record["insufficient_share"] < CERTAIN for record in still if record["rows"] >= ENOUGH),
         "never_worse_than_psi": all(record["worse_p"] > CERTAIN / len(moved) for record in moved),
         "better_at_a_quarter": any(
@@ -71,6 +73,7 @@ def write(results: Results, run: dict[str, Any]) -> None:
             {**alarms.record(setup), "rate_by_chance_alone": round(plain.rate, 5)}
             for setup, alarms, plain in results.alike
         ],
+        "seasons": [alarms.record(setup) for setup, alarms in results.seasons],
         "false_alarms_of_others": {
             str(rows): {name: round(moves[STILL.name].rate(name), 4) for name in RULES}
             for rows, moves in results.power.items()
@@ -93,7 +96,14 @@ def show(results: Results, console: Console) -> None:
         alarms.add_row(
             "  by chance alone", "30", f"{setup.rows:,}", f"{plain.windows:,}", f"{plain.rate:.2%}", "", "", ""
         )
+    for setup, one in results.seasons:
+        alarms.add_row(*_line(setup, 30, one))
     console.print(alarms)
+    if results.power:
+        _show_power(results, console)
+
+
+def _show_power(results: Results, console: Console) -> None:
     found = Table(title="Windows in which the moved column is named, and windows until it is", box=SIMPLE)
     for name in ("", "rows", *RULES, "to warning", "to drift"):
         found.add_column(name.replace("_", " "), justify="right" if name else "left", no_wrap=not name)

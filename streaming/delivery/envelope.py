@@ -54,9 +54,12 @@ def envelop(scored: DataFrame, stamp: Stamp, to: Target | None = None, scored_at
     Returns:
         partition, offset, key, value, timestamp (ms), verdict, event_time, subject, traceparent, tracestate, headers,
         bins.
-        A dead letter has its original value and headers; a prediction has its JSON, and null for headers.
+        A dead letter has its original value and headers, and no event time where that cannot be read; a prediction has
+        its JSON, and null for headers.
     """
-    timed = scored.withColumn(c.EVENT_TIME, F.date_format(c.EVENT_TIME, TIME_FORMAT))
+    # A rejected row's time may be what it was rejected for: in other years than these the format writes something else.
+    readable = F.col(c.VERDICT).isNull() | F.year(c.EVENT_TIME).between(1, 9999)
+    timed = scored.withColumn(c.EVENT_TIME, F.when(readable, F.date_format(c.EVENT_TIME, TIME_FORMAT)))
     time = F.lit(stamp.scored_at) if scored_at is None else scored_at
     serialised = timed.select("*", _value(stamp, time).cast("binary").alias(_JSON))
     judged = serialised.withColumn(c.VERDICT, F.coalesce(c.VERDICT, *(_refusals(to) if to else ())))

@@ -45,6 +45,17 @@ def varying(prediction_id: str, offset: int, event_time: str, subject: str | Non
     return own
 
 
+def times(event_time: str | None, stream_time: str | None) -> Headers:
+    """Return a dead letter's headers of when it happened; they come after :func:`rejected`'s.
+
+    Args:
+        event_time: its own time, ``None`` where it cannot be read.
+        stream_time: that of the scored event beside it, ``None`` where there is none.
+    """
+    both = {dead_letter.EVENT_TIME: event_time, dead_letter.STREAM_TIME: stream_time}
+    return [(name, time) for name, time in both.items() if time is not None]
+
+
 def rejected(
     original: Iterable[tuple[str, bytes | None]],
     verdict: str,

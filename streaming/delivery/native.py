@@ -1,7 +1,8 @@
 """Output rows as Spark's own Kafka sink takes them: the writer's records, made in the JVM, for the live engine.
 
-The sink has no column for a record's timestamp, so that is the time of writing; everything else is as the transactional
-writer sends it, the headers in the same order.
+The sink has no column for a record's timestamp, so that is the time of writing. An expression sees one row, so a dead
+letter has no ``penstock-stream-time``. Everything else is as the transactional writer sends it, the headers in the same
+order.
 """
 
 from __future__ import annotations
@@ -101,7 +102,13 @@ def _rejected(stamp: Stamp, application: str) -> Column:
     pattern = h.rejected((), dead_letter.Reason.TOMBSTONE.value, (stamp.source_topic, 0, 0), application, stamp)
     added = F.array(*(_header(name, own.get(name, F.lit(word))) for name, word in pattern))
     original = F.coalesce(F.col("headers"), F.array().cast(_HEADERS))
-    return F.concat(original, added, _optional(dead_letter.FIELD, field, field != ""))
+    time = F.col("event_time")
+    return F.concat(
+        original,
+        added,
+        _optional(dead_letter.FIELD, field, field != ""),
+        _optional(dead_letter.EVENT_TIME, time, time.isNotNull()),
+    )
 
 
 def _header(name: str, word: Column) -> Column:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import repeat
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from schemas import dead_letter, prediction
 from streaming.delivery import headers as h
@@ -28,9 +30,20 @@ def records(batch: pa.RecordBatch, mark: int, plan: WritePlan, partition: int, n
     A record whose timestamp its topic does not take has ``now_ms`` instead, and its own timestamp in a header.
     """
     maker = _Maker(plan, partition, now_ms)
-    for row in zip(*(batch.column(name).to_pylist() for name in _COLUMNS), strict=True):
+    rows = zip(*(batch.column(name).to_pylist() for name in _COLUMNS), strict=True)
+    for row, stream_time in zip(rows, _stream_times(batch), strict=False):
         if row[0] >= mark:
-            yield maker.predicted(row) if row[4] is None else maker.rejected(row, row[4])
+            yield maker.predicted(row) if row[4] is None else maker.rejected(row, row[4], stream_time)
+
+
+def _stream_times(batch: pa.RecordBatch) -> Iterable[str | None]:
+    """Return for each row the time of the scored row before it, else after it; endless None if none is rejected."""
+    scored = batch.column("verdict").is_null()
+    if scored.true_count == len(scored):
+        return repeat(None)
+    times = pc.if_else(scored, batch.column("event_time"), pa.scalar(None, pa.string()))
+    beside: list[str | None] = pc.fill_null_backward(pc.fill_null_forward(times)).to_pylist()
+    return beside
 
 
 _COLUMNS = (
@@ -73,19 +86,21 @@ class _Maker:
             headers.append((prediction.TRACEPARENT, traceparent))
             if tracestate is not None:
                 headers.append((prediction.TRACESTATE, tracestate))
-        if bins is not None:
-            headers.append((prediction.BINS, bins))
         if not self._first <= timestamp <= self._last:
             headers.append((prediction.ORIGINAL_TIMESTAMP, str(timestamp)))
             timestamp = self._now
+        # Last, where the drift query looks first.
+        if bins is not None:
+            headers.append((prediction.BINS, bins))
         topic, partition = self._to
         return topic, partition, key, value, timestamp, headers, ""
 
-    def rejected(self, row: tuple[Any, ...], verdict: str) -> Record:
-        offset, key, value, timestamp, *_, original, _ = row
+    def rejected(self, row: tuple[Any, ...], verdict: str, stream_time: str | None) -> Record:
+        offset, key, value, timestamp, _, event_time, *_, original, _ = row
         position = (self._plan.stamp.source_topic, self._partition, offset)
         kept = [(header["key"], header["value"]) for header in original or ()]
         made = h.rejected(kept, verdict, position, self._plan.writer.application, self._plan.stamp)
+        made += h.times(event_time, stream_time)
         if not self._first_dead <= timestamp <= self._last_dead:
             made.append((dead_letter.ORIGINAL_TIMESTAMP, str(timestamp)))
             timestamp = self._now

@@ -153,7 +153,9 @@ def noiseless_effect(pair: Pair) -> float:
     filled = sum(1 for r, w in zip(pair.reference, pair.window, strict=True) if r + w)
     noise = max(filled - 1, 0) * inverse_size(pair.n, pair.m)
     index = stability_index(pair.reference, pair.window) - noise
-    shift = level_shift(pair) ** 2 - inverse_size(pair.n, pair.m) if pair.ordered and any(pair.values[1]) else 0.0
+    shift = (
+        level_shift(pair) ** 2 - inverse_size(pair.n, pair.m) if pair.ordered and all(map(any, pair.values)) else 0.0
+    )
     return max(index, shift, 0.0)
 
 

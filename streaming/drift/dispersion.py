@@ -148,6 +148,8 @@ def _of_shape(cells: Sequence[Scatter], together: Sequence[float]) -> Scatter:
 def _of_scores(windows: Sequence[Sequence[int]], profile: ColumnProfile) -> Scatter:
     scores = normal_scores(aligned(profile, profile.counts)[:-SPECIAL])
     known = [window[:-SPECIAL] for window in windows if sum(window[:-SPECIAL])]
+    if len(known) < FEWEST:
+        return Scatter()
     values = [math.fsum(q * score for q, score in zip(shares(window), scores, strict=True)) for window in known]
     together = shares([sum(column) for column in zip(*known, strict=True)])
     mean = math.fsum(q * score for q, score in zip(together, scores, strict=True))
@@ -156,7 +158,7 @@ def _of_scores(windows: Sequence[Sequence[int]], profile: ColumnProfile) -> Scat
 
 
 def _moments(values: Sequence[float], sizes: Sequence[int], mean: float, variance: float) -> Scatter:
-    if variance <= 0 or len(values) < FEWEST:
+    if variance <= 0:
         return Scatter()
     found = math.fsum(m * (value - mean) ** 2 for value, m in zip(values, sizes, strict=True)) / variance
     every = sum(sizes)

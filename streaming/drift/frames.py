@@ -34,23 +34,28 @@ def tallies(records: DataFrame, watched: Watched, tile: int) -> list[Tally]:
         tile: milliseconds.
     """
     rejected = F.col("topic") == F.lit(watched.dead_letters)
-    said = records.select("topic", "partition", "timestamp", "headers", rejected.alias("rejected"))
-    fields = said.where(F.when(F.col("rejected"), _dead(watched)).otherwise(_ours(watched))).select(
+    said = records.select(
+        "topic", "partition", "timestamp", _told(rejected).alias("headers"), rejected.alias("rejected")
+    )
+    ours = said.where(F.when(F.col("rejected"), _dead(watched)).otherwise(_ours(watched)))
+    beside = F.coalesce(_time(_last(dead_letter.STREAM_TIME)), F.unix_millis("timestamp"))
+    fields = ours.select(
         F.concat_ws("-", "topic", "partition").alias("partition"),
         F.when(F.col("rejected"), _last(dead_letter.MODEL_VERSION))
         .otherwise(_at(_VERSION, prediction.MODEL_VERSION))
         .cast("int")
         .alias("version"),
-        F.unix_millis(
-            F.when(F.col("rejected"), F.col("timestamp")).otherwise(
-                _at(_TIME, prediction.CE_TIME).try_cast("timestamp")
-            )
-        ).alias("time"),
+        F.when(F.col("rejected"), F.coalesce(_time(_last(dead_letter.EVENT_TIME)), beside))
+        .otherwise(_time(_at(_TIME, prediction.CE_TIME)))
+        .alias("time"),
+        F.when(F.col("rejected"), beside).alias("beside"),
         F.when(~F.col("rejected"), _bins()).alias("bins"),
         F.when(F.col("rejected"), _reason()).alias("reason"),
     )
     known = fields.where(F.col("version").isNotNull() & F.col("time").isNotNull())
-    counted = known.withColumn("tile", F.col("time") - F.expr(f"pmod(time, {tile})"))
+    # A dead letter's own time may be wrong by years; it must not hold up the windows of a stream that is not.
+    reached = F.coalesce("beside", "time")
+    counted = known.select("*", (F.col("time") - F.expr(f"pmod(time, {tile})")).alias("tile"), reached.alias("reached"))
     return [_tally(row) for row in counted.mapInArrow(tally, SCHEMA).collect()]
 
 
@@ -58,6 +63,17 @@ def _tally(row: Row) -> Tally:
     cells = dict(zip(row["cells"], row["counts"], strict=True))
     rejected = dict(zip(row["reasons"], row["rejected"], strict=True))
     return Tally(row["partition"], row["version"], row["tile"], row["latest"], row["rows"], cells, rejected)
+
+
+def _told(rejected: Column) -> Column:
+    """Return the headers that Penstock wrote: a dead letter's begin behind the event's own, which are the sender's."""
+    headers = F.col("headers")
+    added = F.array_position(F.reverse(headers["key"]), dead_letter.ERROR_TOPIC).cast("int")
+    return F.when(rejected & (added > 0), F.slice(headers, -F.greatest(added, F.lit(1)), added)).otherwise(headers)
+
+
+def _time(text: Column) -> Column:
+    return F.unix_millis(text.try_cast("timestamp"))
 
 
 def _header(place: int) -> Column:

@@ -16,13 +16,16 @@ def normal_scores(reference: Sequence[int]) -> tuple[float, ...]:
     """Return each bin's mean under a standard normal that is cut where the reference's ranks are.
 
     The test of their mean is the best one against a shifted normal (van der Waerden 1952), and needs no more of other
-    distributions than their order. An empty bin stands at its edge.
+    distributions than their order. An empty bin stands at its edge. If the reference has no values at all, nothing is
+    known of the bins and every score is 0.
     """
     return _scores(tuple(reference))
 
 
 @lru_cache(maxsize=4096)
 def _scores(reference: tuple[int, ...]) -> tuple[float, ...]:
+    if not any(reference):
+        return (0.0,) * len(reference)
     ranks = [0.0, *accumulate(shares(reference))]
     heights = [_height(rank) for rank in ranks]
     # What the reference has nothing of stands where the next of its rows would, were there one more.

@@ -77,26 +77,35 @@ def kolmogorov_smirnov(reference: Sequence[int], window: Sequence[int]) -> float
 def wasserstein(pair: Pair) -> float | None:
     """Return the mean distance a value must be moved, in standard deviations of the reference.
 
-    Every value stands at its bin's centre, the reference's mean there. None where centres or spread are unknown.
+    Every value stands at its bin's centre, the reference's mean there. None where centres or spread are unknown, or so
+    extreme that the distance is no number.
     """
     centres, spread = pair.profile.centres, pair.profile.spread
     if not centres or spread <= 0:
         return None
     steps = [b - a for a, b in pairwise(centres)]
     below = zip(*(accumulate(shares(side)) for side in pair.values), strict=True)
-    return math.fsum(abs(p - q) * step for (p, q), step in zip(below, steps, strict=False)) / spread
+    return _finite(sum(abs(p - q) * step for (p, q), step in zip(below, steps, strict=False)) / spread)
 
 
 def mean_shift(pair: Pair) -> float | None:
     """Return how far the mean of the window's values is above the reference's, in its standard deviations.
 
-    Values stand at their bin's centre, so a move inside a bin is not seen. None where centres or spread are unknown.
+    Values stand at their bin's centre, so a move inside a bin is not seen. None where :func:`wasserstein` has none.
     """
     centres, spread = pair.profile.centres, pair.profile.spread
     if not centres or spread <= 0:
         return None
     before, now = (shares(side) for side in pair.values)
-    return math.fsum((q - p) * centre for p, q, centre in zip(before, now, centres, strict=True)) / spread
+    return _finite(sum((q - p) * centre for p, q, centre in zip(before, now, centres, strict=True)) / spread)
+
+
+def _finite(value: float) -> float | None:
+    """Return None for what is no number: values near the largest there is, or a spread near the smallest.
+
+    That is why the terms are added by ``sum``: ``fsum`` raises where a sum is infinite.
+    """
+    return value if math.isfinite(value) else None
 
 
 def quantile_shift(pair: Pair, chance: float) -> float | None:

@@ -46,7 +46,11 @@ class _Counts:
 
 
 def tally(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """Count a task's rows: partition, version, tile, time (epoch ms), bins, and the reason of a dead letter or null."""
+    """Count a task's rows.
+
+    They have partition, version, tile, the time that the partition has reached with them (epoch ms), bins, and the
+    reason of a dead letter or null.
+    """
     found: dict[tuple[str, int, int], _Counts] = {}
     for batch in batches:
         if batch.num_rows:
@@ -56,7 +60,7 @@ def tally(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
 
 
 def _add(found: dict[tuple[str, int, int], _Counts], batch: pa.RecordBatch) -> None:
-    numbers = [batch.column(name).to_numpy(zero_copy_only=False) for name in ("version", "tile", "time")]
+    numbers = [batch.column(name).to_numpy(zero_copy_only=False) for name in ("version", "tile", "reached")]
     partitions = batch.column("partition").dictionary_encode()
     keys = np.stack([partitions.indices.to_numpy(zero_copy_only=False), numbers[0], numbers[1]])
     groups, group_of = np.unique(keys, axis=1, return_inverse=True)

@@ -56,7 +56,8 @@ def bin_name(pair: Pair, place: int) -> str:
     if place >= values:
         return ("null", "not finite", "other")[place - values]
     if not pair.ordered:
-        return pair.profile.categories[place]
+        categories = pair.profile.categories
+        return categories[place] if place < len(categories) else "rare ones"
     edges = pair.profile.edges
     if not edges:
         return "any value"

@@ -197,7 +197,9 @@ class Decoder:
         time = self.envelope.time
         if time is None:
             return F.col(c.TIMESTAMP)
-        return time_of_millis(raw(time)) if self.envelope.time_format == "epoch_ms" else time_of_text(raw(time))
+        moment = time_of_millis(raw(time)) if self.envelope.time_format == "epoch_ms" else time_of_text(raw(time))
+        # Of two times in one object, or one with something behind it, nobody knows which was meant.
+        return F.when(F.col(_STRICT), moment)
 
     def _envelope_columns(self) -> list[Expr]:
         position = F.concat_ws("-", F.col(c.PARTITION), F.col(c.OFFSET))

@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 PATH = "penstock/profile.json"
-SCHEMA_VERSION = 2
-NULL_BIN, NON_FINITE_BIN, OTHER_BIN = 253, 254, 255
+SCHEMA_VERSION = 3
+RARE_BIN, NULL_BIN, NON_FINITE_BIN, OTHER_BIN = 252, 253, 254, 255
 MAX_VALUE_BINS = 250
 
 Counts = dict[int, int]
@@ -25,8 +25,11 @@ class ColumnProfile:
     """One column's bins with the reference's counts.
 
     Numeric: bin ``i`` holds ``edges[i-1] <= x < edges[i]`` (bin 0 is everything below ``edges[0]``, the last bin
-    everything from the last edge). Categorical: bin ``i`` is ``categories[i]``; a value outside the list, rare at
-    training or never seen, is ``OTHER_BIN``. ``counts`` maps bin id to the number of reference rows.
+    everything from the last edge). Categorical: bin ``i`` is ``categories[i]``, the frequent ones; each of the ``rare``
+    ones is in ``RARE_BIN``, and any other value in ``OTHER_BIN``. Where ``rare`` is empty, as in profiles before schema
+    version 3 and where there are too many to list, that is a rare value or a new one. ``counts`` maps bin id to the
+    number of reference rows; those of a rare value that no other window of the reference has are counted in
+    ``OTHER_BIN``, as they were new when they came.
 
     ``centres`` are a numeric column's mean in each bin and ``spread`` its standard deviation; empty and 0 in profiles
     of schema version 1. ``windows`` are the counts of windows of the reference, by which one sees how much windows
@@ -41,6 +44,7 @@ class ColumnProfile:
     centres: tuple[float, ...] = ()
     spread: float = 0.0
     windows: tuple[Counts, ...] = ()
+    rare: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse edges that are not increasing and more bins than a byte can name."""
@@ -53,7 +57,8 @@ class ColumnProfile:
     def bins(self) -> tuple[int, ...]:
         """The ids that a value may have, in order: those of values, then those of the three special ones."""
         values = len(self.edges) + 1 if self.kind == "numeric" else len(self.categories)
-        return (*range(values), NULL_BIN, NON_FINITE_BIN, OTHER_BIN)
+        rare = (RARE_BIN,) if self.rare else ()
+        return (*range(values), *rare, NULL_BIN, NON_FINITE_BIN, OTHER_BIN)
 
     def merged(self, other: ColumnProfile) -> ColumnProfile:
         """Return the profile of both references' rows; raises ``ValueError`` unless the bins are the same."""
@@ -71,7 +76,7 @@ class ColumnProfile:
     @property
     def bounds(self) -> tuple[object, ...]:
         """What makes two profiles' counts addable."""
-        return self.name, self.kind, self.edges, self.categories, bool(self.centres)
+        return self.name, self.kind, self.edges, self.categories, self.rare, bool(self.centres)
 
     @property
     def values(self) -> int:
@@ -122,13 +127,13 @@ class ReferenceProfile:
 
     @classmethod
     def from_json(cls, text: str) -> ReferenceProfile:
-        """Read the file's text, of this schema version or the one before.
+        """Read the file's text, of this schema version or one before.
 
         Raises:
             ValueError, KeyError: it is not one of ours.
         """
         data = json.loads(text)
-        if data["schema_version"] not in (1, SCHEMA_VERSION):
+        if data["schema_version"] not in (1, 2, SCHEMA_VERSION):
             raise ValueError(f"a profile of schema version {data['schema_version']}, expected {SCHEMA_VERSION}")
         columns = tuple(_column(record) for record in data["columns"])
         return cls(columns, data["rows"], data.get("window_seconds", 0.0))
@@ -140,6 +145,7 @@ def _column_record(column: ColumnProfile) -> dict[str, object]:
         "kind": column.kind,
         "edges": column.edges,
         "categories": column.categories,
+        "rare": column.rare,
         "counts": _sorted(column.counts),
         "centres": column.centres,
         "spread": column.spread,
@@ -161,6 +167,7 @@ def _column(record: dict[str, Any]) -> ColumnProfile:
         tuple(record.get("centres", ())),
         record.get("spread", 0.0),
         tuple(_counts(window) for window in record.get("windows", ())),
+        tuple(record.get("rare", ())),
     )
 
 

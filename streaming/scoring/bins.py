@@ -6,12 +6,12 @@ from pyspark.sql import Column
 from pyspark.sql import functions as F
 
 from streaming.events import columns as c
-from streaming.models.profile import NON_FINITE_BIN, NULL_BIN, OTHER_BIN, ColumnProfile, ReferenceProfile
+from streaming.models.profile import NON_FINITE_BIN, NULL_BIN, OTHER_BIN, RARE_BIN, ColumnProfile, ReferenceProfile
 
 
 def bin_of(value: Column, profile: ColumnProfile) -> Column:
     """Return the bin id (0 to 255) of ``value``, which is the column that ``profile`` describes."""
-    known = _numeric(value, profile.edges) if profile.kind == "numeric" else _category(value, profile.categories)
+    known = _numeric(value, profile.edges) if profile.kind == "numeric" else _category(value, profile)
     return F.when(value.isNull(), F.lit(NULL_BIN)).otherwise(known)
 
 
@@ -24,11 +24,16 @@ def _numeric(value: Column, edges: tuple[float, ...]) -> Column:
     return found.otherwise(F.lit(len(edges)))
 
 
-def _category(value: Column, categories: tuple[str, ...]) -> Column:
+def _category(value: Column, profile: ColumnProfile) -> Column:
+    categories = profile.categories
     known = F.array(*(F.lit(category) for category in categories)) if categories else F.lit([]).cast("array<string>")
     # array_position counts from one and gives zero for a value that is not there.
     place = F.array_position(known, value.cast("string")).cast("int")
-    return F.when(place == 0, F.lit(OTHER_BIN)).otherwise(place - 1)
+    other = F.lit(OTHER_BIN)
+    if profile.rare:
+        # Of more than a few values Spark makes a hash set, which is asked only for what is not frequent.
+        other = F.when(value.cast("string").isin(list(profile.rare)), F.lit(RARE_BIN)).otherwise(other)
+    return F.when(place == 0, other).otherwise(place - 1)
 
 
 def bins(profile: ReferenceProfile | None) -> Column:

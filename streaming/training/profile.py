@@ -15,16 +15,19 @@ from pyspark.sql import functions as F
 from streaming.models.profile import MAX_VALUE_BINS, ColumnProfile, Counts, ReferenceProfile
 from streaming.models.signature import Column, Signature
 from streaming.scoring.bins import bin_of
+from streaming.training.spread import spread
+from streaming.training.vocabulary import FREQUENT, RARE, Value, Vocabulary, returning
 
 DECILES = tuple(step / 10 for step in range(1, 10))
 TAILS = (0.01, 0.05, 0.95, 0.99)
 RANGE = (0.0, 1.0)
-TOP_CATEGORIES = 50
 _TRACKED = 10_000
 _ACCURACY = 0.001
 _WINDOWS = 60
-"""So many windows of the reference are counted apart, spread evenly over its time."""
-_WINDOW, _FRESH, _COUNTS = "penstock_window", "penstock_fresh", "penstock_counts"
+"""So many windows of the reference are counted apart."""
+_MOST_WINDOWS = 10_000
+"""So many are looked at to choose from; of a longer reference these are a fixed random choice."""
+_WINDOW, _ANY_WINDOW, _FRESH, _COUNTS = (f"penstock_{name}" for name in ("window", "any_window", "fresh", "counts"))
 ANSWERS = ("prediction", "confidence")
 
 
@@ -74,16 +77,22 @@ def build_profile(
     return profile
 
 
-def _times(rows: DataFrame, timing: Timing | None) -> tuple[Expression, Expression]:
-    """Return the number of a row's window, null for most windows if there are many, and whether the row is fresh."""
+def _times(rows: DataFrame, timing: Timing | None) -> tuple[Expression, Expression, Expression]:
+    """Return a row's window if it is counted apart, else null; its window at all events; and whether it is fresh."""
     if timing is None:
-        return F.lit(None).cast("long").alias(_WINDOW), F.lit(True).alias(_FRESH)
+        none = F.lit(None).cast("long")
+        return none.alias(_WINDOW), none.alias(_ANY_WINDOW), F.lit(True).alias(_FRESH)
     window = F.floor(F.unix_seconds(F.col(timing.time)) / timing.seconds)
-    first, last = rows.agg(F.min(window), F.max(window)).first() or (0, 0)
-    every = max(-(-(last - first + 1) // _WINDOWS), 1)
-    chosen = F.when((window - first) % every == 0, window)
+    chosen = F.when(window.isin(_chosen(rows.select(window.alias(_WINDOW)))), window)
     fresh = F.lit(True) if timing.fresh_from is None else F.col(timing.time) >= F.lit(timing.fresh_from)
-    return chosen.alias(_WINDOW), fresh.alias(_FRESH)
+    return chosen.alias(_WINDOW), window.alias(_ANY_WINDOW), fresh.alias(_FRESH)
+
+
+def _chosen(rows: DataFrame) -> list[int]:
+    """Return the windows that are counted apart, of those that have rows: the same for the same rows."""
+    windows = rows.where(F.col(_WINDOW).isNotNull()).distinct()
+    some = windows.orderBy(F.xxhash64(_WINDOW), _WINDOW).limit(_MOST_WINDOWS).collect()
+    return spread(sorted(row[0] for row in some), _WINDOWS)
 
 
 def _is_number(column: Column) -> bool:
@@ -111,21 +120,45 @@ def _distinct(quantiles: list[float]) -> tuple[float, ...]:
 def _categories(rows: DataFrame, names: list[str]) -> dict[str, ColumnProfile]:
     if not names:
         return {}
-    top = [
-        F.expr(f"approx_top_k(cast(`{name}` as string), {TOP_CATEGORIES}, {_TRACKED})").alias(name) for name in names
-    ]
-    found = rows.agg(*top).collect()[0]
-    return {
-        name: ColumnProfile(
-            name, "categorical", {}, categories=tuple(sorted(i["item"] for i in found[name] if i["item"] is not None))
+    most = FREQUENT + RARE + 2  # null is a value here, and one more says that there are too many
+    top = [F.expr(f"approx_top_k(cast(`{name}` as string), {most}, {_TRACKED})").alias(name) for name in names]
+    counted = rows.agg(*top).collect()[0]
+    return {name: _category(name, counted[name]) for name in names}
+
+
+def _category(name: str, counted: list[Row]) -> ColumnProfile:
+    values = Vocabulary.of([(value["item"], value["count"]) for value in counted if value["item"] is not None])
+    return ColumnProfile(name, "categorical", {}, categories=values.frequent, rare=values.rare)
+
+
+def _as_new(rows: DataFrame, shapes: tuple[ColumnProfile, ...]) -> tuple[ColumnProfile, ...]:
+    """Return the shapes by which the reference is counted: a rare value that came only once is not on their lists."""
+    places = [place for place, shape in enumerate(shapes) if shape.rare]
+    if not places:
+        return shapes
+    cells = [_rare_cell(place, shapes[place]) for place in places]
+    seen = rows.select(_ANY_WINDOW, F.inline(F.array(*cells))).where(F.col("value").isNotNull())
+    first, last = F.min(_ANY_WINDOW).alias("first"), F.max(_ANY_WINDOW).alias("last")
+    found = seen.groupBy("column", "value").agg(F.count("*").alias("rows"), first, last).collect()
+    windows = rows.select(_ANY_WINDOW).distinct().where(F.col(_ANY_WINDOW).isNotNull()).count()
+    listed = {
+        place: returning(
+            [Value(r["value"], r["rows"], r["first"], r["last"]) for r in found if r["column"] == place], windows
         )
-        for name in names
+        for place in places
     }
+    return tuple(replace(shape, rare=listed.get(place, ())) for place, shape in enumerate(shapes))
+
+
+def _rare_cell(place: int, shape: ColumnProfile) -> Expression:
+    text = F.col(f"`{shape.name}`").cast("string")
+    rare = F.when(text.isin(list(shape.rare)), text)
+    return F.struct(F.lit(place).alias("column"), rare.alias("value"))
 
 
 def _counted(rows: DataFrame, shapes: tuple[ColumnProfile, ...]) -> tuple[ColumnProfile, ...]:
     """Count every column's bins in one pass over the rows."""
-    cells = [_cell(place, shape) for place, shape in enumerate(shapes)]
+    cells = [_cell(place, shape) for place, shape in enumerate(_as_new(rows, shapes))]
     counted = F.count("*").alias("rows"), F.sum("value").alias("total"), F.var_pop("value").alias("variance")
     groups = rows.select(_WINDOW, F.inline(F.array(*cells))).groupBy(_WINDOW, _COUNTS, "column", "bin")
     found = groups.agg(*counted).collect()

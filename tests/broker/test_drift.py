@@ -13,6 +13,7 @@ from confluent_kafka import Producer
 from pyspark.sql import SparkSession
 
 from jobs.drift_query import DriftQuery, Wiring
+from schemas import dead_letter
 from schemas.drift import SummaryRecord
 from streaming.adapters.drift_state import HadoopStateStore
 from streaming.adapters.kafka import KafkaAdmin
@@ -112,6 +113,33 @@ def test_dead_letters_are_counted_as_invalid_and_in_the_column_at_fault(bench: B
     (found,) = watch(bench)
     assert (found.rows, found.invalid) == (20, 4)
     assert counts(found)["carrier"] == {"0": 20, str(OTHER_BIN): 3}
+
+
+def test_dead_letters_of_a_backfill_are_counted_in_the_hours_of_their_events(bench: Bench) -> None:
+    """Sent today, of 2013. What has no time is where the events beside it are; a sender's headers say none."""
+    fake = [(dead_letter.EVENT_TIME, b"2013-01-01T09:00:00Z"), (dead_letter.FIELD, b"gust")]
+    for hour in (5, 6, 7):
+        for partition in (0, 1):
+            bench.send([at(hour, i) for i in range(20)], partition)
+            bench.send([at(hour, 1, distance="far"), at(hour, 2, event_id=7.5), b"{"], partition, headers=fake)
+            bench.send([at(hour, 3)[:-1] + b', "event_time": "2013-01-01T09:00:00Z"}', None], partition, headers=fake)
+    bench.run()
+    found = watch(bench)
+    assert [(one.window.start[11:13], one.rows, one.invalid, one.late) for one in found] == [
+        (hour, 40, 10, 0) for hour in ("05", "06", "07")
+    ]
+    assert counts(found[0])["gust"] == {str(NULL_BIN): 40}
+
+
+def test_a_dead_letter_whose_clock_is_wrong_by_years_holds_nobody_up(bench: Bench) -> None:
+    bench.send([at(5, i) for i in range(20)] + [at(8, 0), event(1, event_time="1970-01-01T00:00:00Z", distance="far")])
+    bench.run()
+    found = watch(bench)
+    assert [(one.window.start[:13], one.rows, one.invalid, one.closed_by) for one in found] == [
+        ("1970-01-01T00", 0, 1, "watermark"),
+        ("2013-01-01T05", 20, 0, "watermark"),
+        ("2013-01-01T08", 1, 0, "end"),
+    ]
 
 
 def test_records_of_others_and_of_aborted_transactions_are_not_counted(bench: Bench) -> None:

@@ -37,6 +37,7 @@ VALUES = {
     "without a key": (None, event(5), None),
     "no json": (b"k", b"{", PARENT),
     "no value": (b"k", None, None),
+    "a key twice": (b"k", event(8)[:-1] + b', "distance": 1}', None),
     "a wrong field": (b"k", event(6, distance="far"), None),
     "an unseen category": (b"k", event(7, carrier="ZZ"), None),
     "too large for a dead letter": (b"k", b"x" * 3_000, None),
@@ -78,7 +79,11 @@ def test_every_record_is_the_writers_own(spark: SparkSession, model: ServedModel
     for name, want, have in zip(VALUES, wanted, got, strict=True):
         headers = [(header["key"], header["value"] and bytes(header["value"])) for header in have["headers"]]
         rejected = dict(headers).get(dead_letter.REJECTED_AT)
-        expected = [(k, rejected if k == dead_letter.REJECTED_AT else v) for k, v in as_written(want[5])]
+        expected = [
+            (k, rejected if k == dead_letter.REJECTED_AT else v)
+            for k, v in as_written(want[5])
+            if k != dead_letter.STREAM_TIME  # a row that is written by itself has no rows beside it
+        ]
         assert headers == expected, name
         value, key = have["value"] and bytes(have["value"]), have["key"] and bytes(have["key"])
         assert (have["topic"], have["partition"], key, value) == want[:4], name

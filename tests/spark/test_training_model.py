@@ -7,9 +7,11 @@ from pyspark.ml import PipelineModel
 from pyspark.sql import DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
 
+from streaming.drift.decision import ColumnRules, Judge, Rules, WindowCounts
+from streaming.drift.states import State
 from streaming.errors import ConfigurationError
 from streaming.models.golden import GoldenRows
-from streaming.models.profile import NON_FINITE_BIN, NULL_BIN, OTHER_BIN, ColumnProfile, ReferenceProfile
+from streaming.models.profile import NON_FINITE_BIN, NULL_BIN, OTHER_BIN, RARE_BIN, ColumnProfile, ReferenceProfile
 from streaming.scoring.bins import bin_of
 from streaming.scoring.plan import check_plan
 from streaming.training.dataset import LABEL, TIME, Dataset, load_dataset
@@ -144,6 +146,55 @@ def test_windows_are_counted_apart_and_answers_on_rows_the_model_was_not_fitted_
     assert sum(columns["prediction"].counts.values()) == scored.where(F.col(TIME) >= F.lit(cut)).count()
 
 
+def test_the_windows_of_a_long_reference_have_every_hour_of_the_day(scored: DataFrame, dataset: Dataset) -> None:
+    """60 days of hours, where every 24th would be the same hour; a window's hour is what its rows have for a value."""
+    hours = scored.sparkSession.range(60 * 24).select(
+        F.timestamp_seconds(F.col("id") * 3600).alias(TIME), F.pmod("id", F.lit(24)).cast("int").alias("seats")
+    )
+    rows = scored.limit(1).drop(TIME, "seats").crossJoin(hours)
+    profiles = [build_profile(rows.repartition(parts), dataset.signature, 2, Timing(TIME, 3600)) for parts in (1, 3)]
+    seats = [column for profile in profiles for column in profile.columns if column.name == "seats"]
+    assert seats[0] == seats[1], "the same rows give the same profile"
+    assert len(seats[0].windows) == 60
+    assert {place for window in seats[0].windows for place in window} == set(seats[0].counts)
+
+
+def test_a_column_without_values_has_a_profile_that_windows_can_be_judged_by(
+    scored: DataFrame, dataset: Dataset
+) -> None:
+    """A regressor has no confidence; a sensor may not have reported yet."""
+    empty = scored.withColumn("confidence", F.lit(None).cast("double")).withColumn("km", F.lit(None).cast("double"))
+    profile = ReferenceProfile.from_json(build_profile(empty, dataset.signature, None, Timing(TIME, 40 * 60)).to_json())
+    window = WindowCounts(0, 2400, 400, 0, tuple(column.counts for column in profile.columns))
+    verdicts = {one.column: one for one in Judge(profile, Rules(column=ColumnRules(min_rows=100))).judge(window)}
+    assert {column.name: column.counts for column in profile.columns}["confidence"] == {NULL_BIN: 400}
+    assert {one.state for one in verdicts.values()} == {State.STABLE}
+
+
+@pytest.mark.parametrize("timed", [True, False], ids=["with windows", "without"])
+def test_rare_values_are_listed_and_those_that_came_once_are_counted_as_new(
+    scored: DataFrame, dataset: Dataset, timed: bool
+) -> None:
+    """80 cities by turns, a row a minute in windows of half an hour; two rows in a row are of a city of their own."""
+    minute = (F.unix_seconds(F.date_trunc("minute", F.col(TIME))) / 60).cast("long")
+    city = F.when(minute % 400 < 2, F.concat(F.lit("once "), minute % 400)).otherwise(
+        F.concat(F.lit("city "), minute % 80)
+    )
+    twins = F.when((minute % 400).isin(60, 61), "twins").otherwise(city)
+    rows = scored.withColumn("city", twins)
+    profile = build_profile(rows, dataset.signature, 2, Timing(TIME, 1800) if timed else None)
+    column = next(one for one in profile.columns if one.name == "city")
+    counts = {row["city"]: row["count"] for row in rows.groupBy("city").count().collect()}
+    assert ReferenceProfile.from_json(profile.to_json()) == profile
+    assert len(column.categories) == 50
+    assert {*column.categories, *column.rare} == set(counts)
+    assert {"once 0", "once 1", "twins"} <= set(column.rare)
+    new = ["once 0", "once 1", *(["twins"] if timed else [])]
+    assert column.counts[OTHER_BIN] == sum(counts[name] for name in new)
+    assert column.counts[RARE_BIN] == sum(counts[name] for name in column.rare if name not in new)
+    assert sum(column.counts.values()) == 400
+
+
 @pytest.mark.parametrize(
     ("value", "expected"),
     [
@@ -162,9 +213,20 @@ def test_a_number_has_its_bin(spark: SparkSession, value: str, expected: int) ->
 
 
 @pytest.mark.parametrize(
-    ("value", "expected"), [("'a'", 0), ("'b'", 1), ("'zz'", OTHER_BIN), ("cast(null as string)", NULL_BIN)]
+    ("value", "expected"),
+    [
+        ("'a'", 0),
+        ("'b'", 1),
+        ("'r1'", RARE_BIN),
+        ("'r30'", RARE_BIN),
+        ("'zz'", OTHER_BIN),
+        ("''", OTHER_BIN),
+        ("cast(null as string)", NULL_BIN),
+    ],
 )
 def test_a_category_has_its_bin(spark: SparkSession, value: str, expected: int) -> None:
     frame = spark.sql(f"select {value} as x")
-    profile = ColumnProfile("x", "categorical", {}, categories=("a", "b"))
+    profile = ColumnProfile(
+        "x", "categorical", {}, categories=("a", "b"), rare=tuple(f"r{number}" for number in range(40))
+    )
     assert frame.select(bin_of(frame["x"], profile)).collect()[0][0] == expected

@@ -105,6 +105,29 @@ def test_a_dead_letter_keeps_its_headers_and_says_why() -> None:
     assert (record.topic, record.value, record.reason) == ("dlq", b"raw", "WRONG_TYPE")
 
 
+def test_a_dead_letter_says_its_time_and_that_of_the_scored_event_before_it_or_else_after_it() -> None:
+    minutes = [f"2013-01-01T05:{minute:02}:00.000Z" for minute in range(6)]
+    rows = [
+        row(1, verdict="TOMBSTONE", event_time=None),
+        row(2, event_time=minutes[2]),
+        row(3, event_time=minutes[3]),
+        row(4, verdict="WRONG_TYPE", event_time=minutes[0]),
+        row(5, verdict="OVERSIZE", event_time=None),
+    ]
+    names = (dead_letter.EVENT_TIME, dead_letter.STREAM_TIME)
+    for mark in (0, 4):
+        letters = [dict(record.headers) for record in made(*rows, mark=mark) if record.reason]
+        times = [tuple(letter.get(name) for name in names) for letter in letters]
+        before, beside = (minutes[place].encode() for place in (2, 3))
+        assert times == [(None, before), (minutes[0].encode(), beside), (None, beside)][-len(times) :]
+        assert len(times) == (3 if mark == 0 else 2)
+
+
+def test_a_dead_letter_with_no_scored_event_beside_it_has_no_stream_time() -> None:
+    for record in made(row(1, verdict="TOMBSTONE", event_time=None), row(2, verdict="OVERSIZE", event_time=None)):
+        assert not {dead_letter.EVENT_TIME, dead_letter.STREAM_TIME} & dict(record.headers).keys()
+
+
 def test_a_dead_letter_that_was_sent_back_as_it_is_keeps_its_earlier_error_headers_before_the_new_ones() -> None:
     own = [{"key": dead_letter.ERROR_TOPIC, "value": b"earlier"}, {"key": dead_letter.REASON, "value": b"OVERSIZE"}]
     (record,) = made(row(7, verdict="TOMBSTONE", headers=own))

@@ -12,7 +12,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streaming.models.profile import ColumnProfile, ReferenceProfile
+from streaming.drift.pair import Pair
+from streaming.models.profile import (
+    NON_FINITE_BIN,
+    NULL_BIN,
+    OTHER_BIN,
+    RARE_BIN,
+    ColumnProfile,
+    ReferenceProfile,
+)
 from tests.support.drifts import categorical, numeric, unhurried
 
 EDGES = (-1.0, 0.0, 2.0)
@@ -108,6 +116,25 @@ def test_windows_of_another_length_are_not_merged() -> None:
 def test_a_profile_is_read_as_it_was_written(values: list[float | None]) -> None:
     one = made(values)
     assert ReferenceProfile.from_json(one.to_json()) == one
+
+
+def test_rare_values_are_read_as_they_were_written_and_have_a_bin_before_the_special_ones() -> None:
+    column = replace(categorical([5, 4, 0, 0, 1], "c"), rare=("b", "a"))
+    assert column.bins == (0, 1, RARE_BIN, NULL_BIN, NON_FINITE_BIN, OTHER_BIN)
+    one = ReferenceProfile((column,), 10)
+    assert ReferenceProfile.from_json(one.to_json()) == one
+    with pytest.raises(ValueError, match="cut c into other bins"):
+        one.merged(ReferenceProfile((replace(column, rare=("b",)),), 10))
+
+
+def test_a_profile_of_the_second_schema_version_counts_rare_and_new_values_together_as_it_did() -> None:
+    text = ReferenceProfile((categorical([5, 4, 0, 0, 1], "c"),), 10).to_json()
+    before = json.loads(text)
+    del before["columns"][0]["rare"]
+    read = ReferenceProfile.from_json(json.dumps({**before, "schema_version": 2}))
+    assert read == ReferenceProfile.from_json(text)
+    assert read.columns[0].bins == (0, 1, NULL_BIN, NON_FINITE_BIN, OTHER_BIN)
+    assert Pair.of(read.columns[0], {0: 1, OTHER_BIN: 2}).window == (1, 0, 0, 0, 2)
 
 
 def test_the_first_schema_version_is_read_without_what_it_lacks() -> None:

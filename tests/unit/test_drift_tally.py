@@ -40,7 +40,7 @@ def batch(chosen: list[Row]) -> pa.RecordBatch:
             pa.array(bins, pa.binary()),
             pa.array(reasons, pa.string()),
         ],
-        ["partition", "version", "tile", "time", "bins", "reason"],
+        ["partition", "version", "tile", "reached", "bins", "reason"],
     )
 
 
