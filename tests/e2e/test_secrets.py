@@ -99,6 +99,7 @@ def settings(line: Line, ui_port: int, events: Path) -> dict[str, dict[str, Any]
                 "spark.ui.port": ui_port,
                 "spark.eventLog.enabled": True,
                 "spark.eventLog.dir": events.as_uri(),
+                "spark.eventLog.compress": False,
                 "spark.hadoop.fs.azure.account.key.x.dfs.core.windows.net": CANARIES["azure"],
                 "spark.hadoop.fs.s3a.secret.key": CANARIES["s3"],
                 "spark.hadoop.options": f"-Djavax.net.ssl.trustStorePassword={CANARIES['java option']}",
@@ -154,9 +155,10 @@ def test_no_secret_leaves_a_job_and_sparks_pages_are_for_this_machine_alone(
         line.cut()
         eventually(lambda: "registry_down" in record_text(subscribers["models"]), timeout=PATIENCE)
         eventually(lambda: "hook failed" in job.text(), timeout=PATIENCE)
-        answers = {path: httpx.get(job.url + path, trust_env=False).text for path in ANSWERS}
-        refused = httpx.post(f"{job.url}/v1/hold", json={"version": CANARIES["admin"]}, trust_env=False)
-        pages = {path: httpx.get(ui + path, trust_env=False, follow_redirects=True).text for path in PAGES}
+        with httpx.Client(trust_env=False, follow_redirects=True, timeout=PATIENCE) as client:
+            answers = {path: client.get(job.url + path).text for path in ANSWERS}
+            refused = client.post(f"{job.url}/v1/hold", json={"version": CANARIES["admin"]})
+            pages = {path: client.get(ui + path).text for path in PAGES}
         addresses = listening(psutil.Process(job.process.pid))
         assert job.stop() == 0
         topics = {name: record_text(subscriber) for name, subscriber in subscribers.items()}
