@@ -41,13 +41,18 @@ def drift_query(settings: Settings, spark: SparkSession, metrics: DriftMetrics, 
         BrokerUnavailableError: what people were told before cannot be read.
     """
     application, model, output = settings.application, settings.model.name, settings.output
-    checkpoint = absolute(settings.drift.checkpoint or f".penstock/checkpoints/{application}-drift")
+    checkpoint = absolute(checkpoint_of(settings))
     subject = Subject(application, model, shape_of(settings.drift), rules_of(settings.drift))
     profiles, sink = RegisteredProfiles(settings.model), KafkaDriftSink(settings.kafka, output.drift)
     monitor = Monitor(subject, profiles, sink, HadoopStateStore(spark, checkpoint))
     watched = Watched(application, model, output.predictions, settings.dead_letter_topic)
     told = (metrics.closed, tell, _alerts(settings, stack))
     return DriftQuery(Wiring(spark, settings, watched, checkpoint, system_clock, told, metrics), monitor)
+
+
+def checkpoint_of(settings: Settings) -> str:
+    """Return where the query keeps its state, a path or a URI."""
+    return settings.drift.checkpoint or f".penstock/checkpoints/{settings.application}-drift"
 
 
 def _alerts(settings: Settings, stack: ExitStack) -> Alerts:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from jobs.config import load_settings
 from jobs.ledger_display import progress_bar
+from jobs.paths import require_readable_file, require_writable
 from streaming.adapters.kafka import KafkaAdmin, TopicInfo
 from streaming.adapters.kafka_ledger_reader import KafkaLedgerReader
 from streaming.adapters.kafka_recording import KafkaStretch, Span
@@ -85,6 +86,9 @@ def record(config: Path | None, overrides: Sequence[str], order: Order) -> Recor
         BrokerUnavailableError: Kafka does not answer.
     """
     settings = load_settings(config, overrides)
+    require_writable(order.out, "--out")
+    if order.lines is not None:
+        require_readable_file(order.lines, "--lines")
     topic = order.topic or settings.input.topic
     with recording_to(order.out, topic) as writer:
         if order.lines is None:

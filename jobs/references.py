@@ -58,8 +58,9 @@ def _read_file(uri: str, place: str) -> str:
     path = Path(uri.removeprefix("file:").removeprefix("//"))
     try:
         return path.read_text(encoding="utf-8").rstrip("\n")
-    except OSError as error:
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is not text"
         raise ConfigurationError(
-            f"{place} refers to the file {path}, which cannot be read: {error.strerror}. "
+            f"{place} refers to the file {path}, which cannot be read: {why}. "
             "Put the secret there, or correct the path."
         ) from error

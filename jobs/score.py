@@ -19,8 +19,7 @@ def score(config: Path | None, overrides: Sequence[str]) -> None:
     """
     from jobs.config import load_settings
     from jobs.logs import configure_logging
-    from jobs.scoring import scoring_job
-    from jobs.stopping import StopRequest
+    from jobs.stopping import StopRequest, unless_asked
 
     settings = load_settings(config, overrides)
     configure_logging(settings.log)
@@ -28,7 +27,9 @@ def score(config: Path | None, overrides: Sequence[str]) -> None:
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     stopping = StopRequest(settings.engine.stop_seconds)
     stopping.listen()
-    with scoring_job(settings, stopping, submitted="PYSPARK_GATEWAY_PORT" in os.environ) as job:
+    from jobs.scoring import scoring_job  # after listening: it takes seconds to import
+
+    with unless_asked(stopping), scoring_job(settings, stopping, submitted="PYSPARK_GATEWAY_PORT" in os.environ) as job:
         stopping.listen()  # again: Spark's own handler for Ctrl-C took its place
         job.run()
 

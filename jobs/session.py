@@ -11,10 +11,22 @@ from pathlib import Path
 
 from pyspark.sql import SparkSession
 
+from jobs.paths import require_writable
 from jobs.quiet import stderr_to
 from streaming.adapters.session import SessionPlan, start_session
 from streaming.local.java import find_java
 from streaming.settings import Settings
+
+
+def submitted() -> bool:
+    """Whether spark-submit started this process, so that the JVM and its log are not ours."""
+    return "PYSPARK_GATEWAY_PORT" in os.environ
+
+
+def require_log(log: Path) -> None:
+    """Raise ``ConfigurationError`` if our own JVM could not write its log; see :func:`session`."""
+    if not submitted():
+        require_writable(log.parent, "the folder of Spark's log")
 
 
 @contextmanager
@@ -31,7 +43,7 @@ def session(
     """
     # Spark's workers would otherwise take whichever python3 is first on the path, without pyarrow.
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
-    plan = SessionPlan(name, "PYSPARK_GATEWAY_PORT" in os.environ, settings.spark.master, settings.spark.conf)
+    plan = SessionPlan(name, submitted(), settings.spark.master, settings.spark.conf)
     if plan.submitted:
         spark = start_session(plan)
     else:
