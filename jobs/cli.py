@@ -96,9 +96,9 @@ def down(home: Home = HOME) -> None:
 @app.command()
 def setup(home: Home = HOME) -> None:
     """Download the jars that Spark and the local broker need, once."""
-    from jobs.setup import jars
+    from jobs.setup import fetch
 
-    jars(home)
+    fetch(home)
 
 
 @app.command()
