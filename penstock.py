@@ -19,12 +19,17 @@ ROOT = _HERE / "penstock_app" if (_HERE / "penstock_app").is_dir() else _HERE
 """The folder that holds the packages."""
 
 
+class MissingFolderError(FileNotFoundError):
+    """The working folder is not there any more."""
+
+
 def open_packages() -> None:
     """Put the packages' folder first on ``sys.path`` and on ``PYTHONPATH``, for workers.
 
     Raises:
         ImportError: A foreign package of the same name is loaded already, or lies in the working directory, where
             Spark's workers would find it first.
+        MissingFolderError: The working directory was removed.
     """
     if str(ROOT) not in sys.path[:1]:
         sys.path.insert(0, str(ROOT))
@@ -43,7 +48,7 @@ def open_packages() -> None:
 def _foreign(name: str) -> str | None:
     """Return where another package called ``name`` comes from, if one stands in the way."""
     ours = ROOT / name / "__init__.py"
-    local = Path.cwd() / name / "__init__.py"
+    local = _working_folder() / name / "__init__.py"
     if local.exists() and not local.samefile(ours):
         return str(local)
     loaded = sys.modules.get(name)
@@ -52,6 +57,13 @@ def _foreign(name: str) -> str | None:
     if origin and Path(origin).resolve() == ours:
         return None
     return origin or "another module of that name"
+
+
+def _working_folder() -> Path:
+    try:
+        return Path.cwd()
+    except FileNotFoundError:
+        raise MissingFolderError("the working folder was removed; change to one that is there") from None
 
 
 def main() -> None:
@@ -63,10 +75,11 @@ def main() -> None:
 
 try:
     open_packages()
-except ImportError as error:
+except (ImportError, MissingFolderError) as error:
     if __name__ != "__main__" and Path(sys.argv[0]).name != "penstock":
         raise
-    sys.exit(f"penstock: {error}")  # from the command line one sentence is enough
+    sys.stderr.write(f"penstock: {error}\n")  # from the command line one sentence is enough
+    sys.exit(2 if isinstance(error, MissingFolderError) else 1)
 
 if __name__ == "__main__":
     main()

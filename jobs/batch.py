@@ -18,7 +18,8 @@ from jobs.batch_record import Record
 from jobs.config import load_settings
 from jobs.following import preparation, registry
 from jobs.logs import configure_logging
-from jobs.session import session
+from jobs.paths import require_writable
+from jobs.session import require_log, session
 from jobs.train import prepare_mlflow, steps
 from streaming.adapters.mlflow_tracking import MlflowTracker
 from streaming.batch.columns import Columns
@@ -97,6 +98,8 @@ def look(settings: Settings, order: Order) -> Request:
         raise ConfigurationError(
             "no tracking server to record the batch in: set model.tracking_uri, or the variable MLFLOW_TRACKING_URI"
         )
+    require_log(SPARK_LOG)
+    require_writable(settings.model.cache_dir, "model.cache_dir")
     paths = resolve(order, system_clock)
     version = registry(settings.model).resolve(order.selector(settings))
     return Request(settings, order, paths, paths.listing.digested(), version)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+from jobs.paths import require_writable
 from streaming.batch import files
 from streaming.batch.encodings import text_encoding
 from streaming.batch.files import Format, Listing
@@ -97,6 +98,8 @@ def resolve(order: Order, clock: Clock) -> Paths:
     targets.check_apart(source, listing.paths)
     batch = _batch(order, scored, clock)
     targets.check_free(batch)
+    require_writable(scored, "--out")
+    require_writable(rejected, "--rejected")
     return Paths(listing, kind, encoding, out or "parquet", targets, batch)
 
 

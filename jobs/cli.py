@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import sys
 from pathlib import Path
@@ -18,12 +17,13 @@ from rich.text import Text
 from jobs.batch_cli import app as batch_app
 from jobs.dlq_cli import app as dlq_app
 from jobs.drift_cli import app as drift_app
+from jobs.ending import ending
 from jobs.job_cli import app as job_app
 from jobs.ledger_cli import app as ledger_app
 from jobs.options import Config, Home, Set
 from jobs.replay_cli import app as replay_app
+from jobs.stopping import ending_in_order
 from jobs.traces import redact_traces
-from streaming.errors import PenstockError
 from streaming.redaction import redact
 from streaming.version import __version__
 
@@ -46,23 +46,21 @@ HOME = Path(".penstock")
 
 
 def main() -> None:
-    """Run the command line; an error raised on purpose becomes one message and its exit code."""
+    """Run the command line; an error becomes one message and its exit code, see :func:`jobs.ending.ending`."""
     redact_traces()
     try:
-        app(prog_name="penstock")
-    except PenstockError as error:
-        _fail(str(error), error.exit_code)
-    except OSError as error:
-        if error.errno != errno.ENOSPC:
-            raise
-        _fail(f"The disk is full ({error.filename or 'no file named'}). Free some space, then run it again.", 2)
+        with ending_in_order():
+            app(prog_name="penstock")
+    except Exception as error:
+        _fail(*ending(error))
     except KeyboardInterrupt:
         sys.exit(130)
 
 
 def _fail(message: str, code: int) -> NoReturn:
     console = Console(stderr=True, soft_wrap=True, highlight=False)
-    console.print(Text.assemble(("penstock: ", "bold red"), redact(message)))
+    shown = redact(message).encode("utf-8", "backslashreplace").decode("utf-8")  # a path need not be text
+    console.print(Text.assemble(("penstock: ", "bold red"), shown))
     sys.exit(code)
 
 
@@ -101,9 +99,9 @@ def down(home: Home = HOME) -> None:
 @app.command()
 def setup(home: Home = HOME) -> None:
     """Download the jars that Spark and the local broker need, once."""
-    from jobs.setup import jars
+    from jobs.setup import fetch
 
-    jars(home)
+    fetch(home)
 
 
 @app.command()

@@ -21,6 +21,7 @@ from jobs.demo_results import Results
 from jobs.demo_rig import ALIAS, MODEL, Rig, fresh_folder, interrupted_once, make_rig, scoring_job
 from jobs.demo_stream import RATE, Streaming
 from jobs.logs import configure_logging
+from jobs.paths import require_writable
 from jobs.session import session
 from jobs.setup import jars
 from jobs.train import prepare_mlflow, train_version
@@ -53,6 +54,8 @@ def demo(home: Path, until: datetime = UNTIL) -> None:
         InvariantError: an event was lost or came out twice.
         PenstockError: a service or the job failed; the message has the end of its log.
     """
+    require_writable(home, "--home")
+    require_writable(SUMMARY.parent, "the folder of the report")
     console = Console()
     configure_logging(LogSettings(level="error"))
     prepare_mlflow()

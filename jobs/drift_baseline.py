@@ -19,7 +19,8 @@ from rich.console import Console
 from jobs.config import load_settings
 from jobs.following import preparation, registry
 from jobs.logs import configure_logging
-from jobs.session import session
+from jobs.paths import require_writable
+from jobs.session import require_log, session
 from jobs.train import prepare_mlflow, steps
 from streaming.adapters.mlflow_tracking import MlflowTracker
 from streaming.batch import files
@@ -71,6 +72,8 @@ def baseline(config: Path | None, overrides: Sequence[str], order: Order) -> Mod
     settings = load_settings(config, overrides)
     configure_logging(settings.log)
     prepare_mlflow()
+    require_log(SPARK_LOG)
+    require_writable(settings.model.cache_dir, "model.cache_dir")
     found = files.list_files(files.local("--in", order.source))
     kind = files.named_format("--format", order.format) if order.format else files.format_of(found.paths)
     encoding = text_encoding(order.encoding, kind)

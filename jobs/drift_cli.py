@@ -63,9 +63,13 @@ def report(
 
     from jobs.drift_display import show_report
     from jobs.drift_report import report as work
+    from jobs.paths import require_writable_file
     from streaming.drift.report.choice import Choice
     from streaming.drift.report.output import write_json, write_page
 
+    for path, option in ((html, "--html"), (json_, "--json")):
+        if path is not None:
+            require_writable_file(path, option)
     made = work(config, set_, topic, Choice(since, until, version, window))
     show_report(Console(), made)
     for path, write in ((html, write_page), (json_, write_json)):

@@ -16,6 +16,7 @@ from streaming.adapters.kafka_config import spark_options
 from streaming.clock import Clock
 from streaming.drift.frames import Watched, tallies
 from streaming.drift.monitor import Monitor
+from streaming.engines.failures import last_of
 from streaming.errors import PenstockError, UpstreamError
 from streaming.operations.drift_metrics import DriftMetrics
 from streaming.settings import Settings
@@ -48,13 +49,15 @@ class DriftQuery:
         self._monitor = monitor
         self._lock = threading.Lock()
         self._slide = 1000 * (wiring.settings.drift.slide_seconds or wiring.settings.drift.window_seconds)
-        self._problem: PenstockError | None = None
+        self._problem: Exception | None = None
 
     def run(self, stopping: threading.Event) -> None:
         """Count until ``stopping`` is set; a query that fails is started again from the state that was kept.
 
         Raises:
-            UpstreamError: it failed ``engine.max_restarts`` times without a finished batch in between.
+            PenstockError: an error of our own that no restart mends.
+            Exception: it failed ``engine.max_restarts`` times without a finished batch in between; see
+                :func:`streaming.engines.failures.last_of`.
         """
         failures = 0
         while not stopping.is_set():
@@ -69,13 +72,13 @@ class DriftQuery:
         """Count what there is now, close every window and return.
 
         Raises:
-            PenstockError: as the query failed.
+            Exception: as the query failed.
         """
         query = self._start(once=True)
         try:
             query.awaitTermination()
         except StreamingQueryException as problem:
-            raise self._problem or UpstreamError(f"the query failed: {problem}") from problem
+            raise last_of(1, self._problem or problem) from problem
         with self._lock:
             self._tell(self._monitor.finish())
 
@@ -107,8 +110,8 @@ class DriftQuery:
             found = tallies(records, self._on.watched, self._slide)
             with self._lock:
                 self._tell(self._monitor.take(number, found, self._now()))
-        except PenstockError as problem:
-            self._problem = problem
+        except Exception as problem:
+            self._problem = problem  # Spark wraps it in words of its own
             raise
 
     def _watch(self, query: StreamingQuery, stopping: threading.Event) -> None:
@@ -129,11 +132,13 @@ class DriftQuery:
                 told(summary)
 
     def _after(self, problem: Exception, failures: int, stopping: threading.Event) -> None:
-        engine = self._on.settings.engine
+        engine, cause = self._on.settings.engine, self._problem or problem
+        if isinstance(cause, PenstockError) and not isinstance(cause, UpstreamError):
+            raise cause from problem
         if failures > engine.max_restarts:
-            raise UpstreamError(f"the query failed {failures} times in a row; the last time: {problem}") from problem
+            raise last_of(failures, cause) from problem
         pause = min(engine.restart_seconds * 2 ** (failures - 1), _LONGEST_PAUSE)
-        _log.warning("drift query failed, starting again", problem=str(self._problem or problem), seconds=pause)
+        _log.warning("drift query failed, starting again", problem=str(cause), seconds=pause)
         self._on.metrics.failed()
         stopping.wait(pause)
 

@@ -42,7 +42,7 @@ def drift_query(settings: Settings, spark: SparkSession, metrics: DriftMetrics, 
         BrokerUnavailableError: what people were told before cannot be read.
     """
     application, model, output = settings.application, settings.model.name, settings.output
-    checkpoint = absolute(settings.drift.checkpoint or f".penstock/checkpoints/{application}-drift")
+    checkpoint = absolute(checkpoint_of(settings))
     topics = {"output.predictions": output.predictions, "output.dead_letters": settings.dead_letter_topic}
     there = Checkpoint(checkpoint, output.predictions, reader_for(spark, checkpoint))
     there.require_own(topics, "drift.checkpoint")
@@ -52,6 +52,11 @@ def drift_query(settings: Settings, spark: SparkSession, metrics: DriftMetrics, 
     watched = Watched(application, model, output.predictions, settings.dead_letter_topic)
     told = (metrics.closed, tell, _alerts(settings, stack))
     return DriftQuery(Wiring(spark, settings, watched, checkpoint, system_clock, told, metrics), monitor)
+
+
+def checkpoint_of(settings: Settings) -> str:
+    """Return where the query keeps its state, a path or a URI."""
+    return settings.drift.checkpoint or f".penstock/checkpoints/{settings.application}-drift"
 
 
 def _alerts(settings: Settings, stack: ExitStack) -> Alerts:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,13 @@ from jobs.config import load_settings
 from jobs.ledger_answer import Answer, Facts, about_moment, about_offset
 from jobs.ledger_display import progress_bar
 from jobs.logs import configure_logging
+from schemas.model_event import EventType
 from streaming.adapters.kafka import KafkaAdmin
 from streaming.adapters.kafka_ledger_reader import KafkaLedgerReader
 from streaming.adapters.kafka_outputs import KafkaOutputs
 from streaming.adapters.kafka_scan import KafkaScan
 from streaming.clock import given_instant, instant, isoformat
+from streaming.delivery.ledger import RECORD_TYPES
 from streaming.delivery.lineage import Fate, Lineage, OffsetLookup, Position
 from streaming.delivery.marks import Mark
 from streaming.delivery.moment import Moment
@@ -172,14 +175,24 @@ class Filter:
     types: Sequence[str] = ()
     since: str | None = None
 
+    def check(self) -> None:
+        """Raise ``ConfigurationError`` for a type that no record has."""
+        known = [*RECORD_TYPES, *(kind.value for kind in EventType)]
+        for type_ in self.types:
+            if type_ not in known:
+                close = get_close_matches(type_, known, n=1)
+                hint = f"did you mean {close[0]}? The types" if close else "the types"
+                raise ConfigurationError(f"--type {type_} is not in the ledger; {hint} are {', '.join(known)}")
+
 
 def latest(config: Path | None, overrides: Sequence[str], chosen: Filter) -> list[dict[str, Any]]:
     """Return the latest records, oldest first.
 
     Raises:
-        ConfigurationError: the settings or the time are wrong.
+        ConfigurationError: the settings, a type or the time are wrong.
         BrokerUnavailableError: Kafka does not answer.
     """
+    chosen.check()
     settings = load_settings(config, overrides)
     configure_logging(settings.log)
     since = given_instant("--since", chosen.since) if chosen.since else None

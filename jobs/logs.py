@@ -19,11 +19,12 @@ SILENT = ("py4j",)
 redaction would find them."""
 
 
-def configure_logging(settings: LogSettings, stream: TextIO = sys.stderr) -> None:
-    """Send every log line to ``stream``: JSON, one object a line, or coloured text on a terminal.
+def configure_logging(settings: LogSettings, stream: TextIO | None = None) -> None:
+    """Send every log line to ``stream``, by default standard error: JSON, one object a line, or text on a terminal.
 
     Use ``structlog.get_logger()`` afterwards: an event name and values, ``log.info("model_swapped", version=4)``.
     """
+    stream = stream or sys.stderr
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,

@@ -10,6 +10,7 @@ from pathlib import Path
 from jobs.config import load_settings
 from jobs.ledger_display import progress_bar
 from jobs.logs import configure_logging
+from jobs.paths import require_readable_file, require_writable
 from streaming.adapters.kafka import KafkaAdmin, TopicInfo
 from streaming.adapters.kafka_ledger_reader import KafkaLedgerReader
 from streaming.adapters.kafka_recording import KafkaStretch, Span
@@ -92,6 +93,9 @@ def record(config: Path | None, overrides: Sequence[str], order: Order) -> Recor
     """
     settings = load_settings(config, overrides)
     configure_logging(settings.log)
+    require_writable(order.out, "--out")
+    if order.lines is not None:
+        require_readable_file(order.lines, "--lines")
     topic = order.topic or settings.input.topic
     with recording_to(order.out, topic) as writer:
         _check(order)

@@ -13,11 +13,12 @@ from typing import Any
 from jobs.config import load_settings
 from jobs.ledger_display import progress_bar
 from jobs.logs import configure_logging
-from jobs.replay_compare import CompareWords, Recorded, compare_with_recorded
+from jobs.paths import require_readable_file, require_writable
+from jobs.replay_compare import CompareWords, Recorded, compare_with_recorded, replayed_files
 from jobs.replay_sink import Destination, FolderDestination, TopicDestination
 from jobs.replay_source import Source, SourceWords
 from jobs.replay_versions import VersionWords, loaded_versions
-from jobs.session import session
+from jobs.session import require_log, session
 from jobs.setup import jars
 from streaming.adapters.kafka_scan import KafkaScan
 from streaming.backtest.comparison import Comparison
@@ -33,6 +34,7 @@ from streaming.replay.sinks import Counts
 from streaming.settings import Settings
 
 HOME = Path(".penstock")
+SPARK_LOG = HOME / "replay-spark.log"
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,19 @@ class Order:
         if self.comparison is not None and self.sink.folder is None:
             raise ConfigurationError("--compare needs the predictions as Parquet; leave --to-topic out")
 
+    def check_paths(self, cache_dir: Path) -> None:
+        """Raise ``ConfigurationError`` for what cannot be written or read."""
+        require_log(SPARK_LOG)
+        require_writable(cache_dir, "model.cache_dir")
+        if self.sink.folder is not None:
+            require_writable(self.sink.folder, "--out")
+        if self.comparison is not None:
+            require_writable(self.comparison.report, "--compare")
+            if self.comparison.against is not None:
+                replayed_files(self.comparison.against)
+            if self.comparison.labels is not None:
+                require_readable_file(self.comparison.labels, "--labels")
+
     def pace(self) -> Pace | None:
         """Return how fast; ``None`` for as fast as it goes."""
         if self.speed == "max":
@@ -107,6 +122,7 @@ def replay(config: Path | None, overrides: Sequence[str], order: Order) -> Repla
     order.check()
     settings = load_settings(config, overrides)
     configure_logging(settings.log)
+    order.check_paths(settings.model.cache_dir)
     began = time.monotonic()
     with KafkaScan(settings.kafka, settings.application) as scan:
         source = order.source.open(settings, scan)
@@ -145,8 +161,8 @@ class _Job:
 
     def run(self, plan: ReplayPlan) -> Counts:
         sample = None if self.order.versions.as_served else self.source
-        name, log = f"{self.settings.application}-replay", HOME / "replay-spark.log"
-        started = session(self.settings, name, log, lambda: jars(HOME).connector_jars())
+        name = f"{self.settings.application}-replay"
+        started = session(self.settings, name, SPARK_LOG, lambda: jars(HOME).connector_jars())
         with started as spark, loaded_versions(self.settings, spark, sample) as versions:
             sink, left = self.place.open(plan, self.source.topic, system_clock)
             with progress_bar("replaying") as progress:

@@ -88,10 +88,16 @@ def compare_with_recorded(
 
 def replayed(folder: Path) -> pa.Table:
     """Return what a replay wrote to a folder of Parquet; raises ``ConfigurationError`` if there is none."""
+    files = replayed_files(folder)
+    return pa.concat_tables(pq.read_table(file, columns=[*_TYPES, "model_name"]) for file in files)
+
+
+def replayed_files(folder: Path) -> list[Path]:
+    """Return the files that a replay wrote to ``folder``; raises ``ConfigurationError`` if there are none."""
     files = sorted(folder.glob("chunk-*/*.parquet"))
     if not files:
         raise ConfigurationError(f"{folder} holds no replay; penstock replay --out makes one")
-    return pa.concat_tables(pq.read_table(file, columns=[*_TYPES, "model_name"]) for file in files)
+    return files
 
 
 @dataclass(frozen=True)

@@ -18,15 +18,17 @@ def score(config: Path | None, overrides: Sequence[str]) -> None:
     """
     from jobs.config import load_settings
     from jobs.logs import configure_logging
-    from jobs.scoring import scoring_job
     from jobs.session import prepare_environment
-    from jobs.stopping import StopRequest
+    from jobs.stopping import StopRequest, unless_asked
 
     settings = load_settings(config, overrides)
     configure_logging(settings.log)
     stopping = StopRequest(settings.engine.stop_seconds)
     stopping.listen()
-    with scoring_job(settings, stopping, submitted=prepare_environment(settings)) as job:
+    from jobs.scoring import scoring_job  # after listening: it takes seconds to import
+
+    submitted = prepare_environment(settings)
+    with unless_asked(stopping), scoring_job(settings, stopping, submitted=submitted) as job:
         stopping.listen()  # again: Spark's own handler for Ctrl-C took its place
         job.run()
 

@@ -14,6 +14,7 @@ from jobs import collector
 from jobs.following import follow, make_slot, preparation, registry
 from jobs.live import LiveParts, check_slots, live_checkpoints, live_engine, local_master
 from jobs.output_settings import concerns
+from jobs.paths import require_writable, require_writable_uri
 from jobs.setup import jars
 from jobs.starting import Footing, absolute, batch_bound, query_starter, require_own
 from jobs.stopping import StopRequest, children_ignore_signals
@@ -45,7 +46,7 @@ from streaming.models.ref import ModelSelector
 from streaming.models.slot import Slot
 from streaming.operations.admin import Access, Controls
 from streaming.operations.health import Health
-from streaming.operations.http import HttpServer, Operations, create_app
+from streaming.operations.http import HttpServer, Operations, create_app, require_free
 from streaming.operations.lease import Lease
 from streaming.operations.listener import ProgressListener
 from streaming.operations.metrics import Metrics
@@ -189,6 +190,7 @@ def scoring_job(settings: Settings, stopping: StopRequest, *, submitted: bool) -
         observer = JobObserver(metrics, Health(slot, system_clock))
         shared = _Shared(settings, stopping, admin, slot, observer, stack, last)
         registry(settings.model)
+        _require_resources(settings)
         topics = prepare_topics(settings, admin)
         if settings.engine.kind == "exact":
             require_own(local_checkpoint(absolute(settings.checkpoint), settings.input.topic))
@@ -201,10 +203,18 @@ def scoring_job(settings: Settings, stopping: StopRequest, *, submitted: bool) -
         job = ScoringJob(shared, spark, follower, _breaker(shared, follower), gate)
         _serve(job)
         collector.settle()
-        follower.load_first()
+        follower.load_first(stopping.asked)
         follower.start()
         stack.callback(follower.stop)
         yield job
+
+
+def _require_resources(settings: Settings) -> None:
+    """Raise ``ConfigurationError`` for a path that cannot be written, or a port that is taken."""
+    require_writable(settings.model.cache_dir, "model.cache_dir")
+    require_writable_uri(settings.checkpoint, "engine.checkpoint")
+    if settings.http.enabled:
+        require_free(settings.http.host, settings.http.port)
 
 
 def _spark(shared: _Shared, submitted: bool, partitions: int) -> SparkSession:

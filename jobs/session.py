@@ -11,21 +11,32 @@ from pathlib import Path
 
 from pyspark.sql import SparkSession
 
+from jobs.paths import require_writable
 from jobs.quiet import stderr_to
 from streaming.adapters.session import SessionPlan, start_session
 from streaming.local.java import find_java
 from streaming.settings import Settings
 
 
+def submitted() -> bool:
+    """Whether spark-submit started this process, so that the JVM and its log are not ours."""
+    return "PYSPARK_GATEWAY_PORT" in os.environ
+
+
 def prepare_environment(settings: Settings) -> bool:
-    """Set the variables that Spark reads, unless they are set; return whether a spark-submit started this process."""
-    submitted = "PYSPARK_GATEWAY_PORT" in os.environ
+    """Set the variables that Spark reads, unless they are set; return :func:`submitted`."""
     # Spark's workers would otherwise take whichever python3 is first on the path, without pyarrow.
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
-    if not submitted and (settings.spark.master or "local").startswith("local"):
+    if not submitted() and (settings.spark.master or "local").startswith("local"):
         # The only way to tell Spark's user interface, if it is switched on, not to listen on all addresses.
         os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
-    return submitted
+    return submitted()
+
+
+def require_log(log: Path) -> None:
+    """Raise ``ConfigurationError`` if our own JVM could not write its log; see :func:`session`."""
+    if not submitted():
+        require_writable(log.parent, "the folder of Spark's log")
 
 
 @contextmanager

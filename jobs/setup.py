@@ -7,10 +7,19 @@ from pathlib import Path
 
 from rich.console import Console
 
-from streaming.local.jars import JarSets, ensure_jars
+from streaming.local.jars import JarSets, ensure_jars, jars_in
+
+SHARED = (Path(".penstock"), Path(__file__).resolve().parents[1] / ".penstock")
+"""Where jars are looked for beside ``--home``: in the working folder, and in the checkout."""
 
 
 def jars(home: Path) -> JarSets:
+    """Return the jar sets that are there, below ``home`` or in a shared folder; else as :func:`fetch`."""
+    present = (sets for folder in (home, *SHARED) if (sets := jars_in(folder)) is not None)
+    return next(present, None) or fetch(home)
+
+
+def fetch(home: Path) -> JarSets:
     """Return the jar sets below ``home``; what is missing is downloaded, with a line that says how far it is.
 
     Raises:

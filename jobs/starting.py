@@ -11,7 +11,7 @@ import structlog
 from pyspark.sql import SparkSession
 from pyspark.sql.streaming.query import StreamingQuery
 
-from jobs.topics import rows_per_batch
+from jobs.topics import require_outputs, rows_per_batch
 from streaming.adapters.kafka import KafkaAdmin
 from streaming.adapters.kafka_claim import Claim
 from streaming.adapters.kafka_config import client_config, spark_options
@@ -98,6 +98,7 @@ def settle(on: Footing) -> Mapping[int, int]:
             " Start the job again, with --on-gap skip to score the new topic from its first record."
         )
     require_own(on.checkpoint)
+    require_outputs(on.admin, on.targets)
     partitions = range(source.partitions)
     # Before any mark is read: none of an earlier driver's tasks, asleep somewhere, may move it afterwards.
     store = MarkStore(client_config(on.settings.kafka), on.writer, on.limits)

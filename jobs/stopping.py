@@ -13,6 +13,8 @@ from types import FrameType
 
 import structlog
 
+from streaming.errors import UpstreamError
+
 _log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 _POLITELY = 0
@@ -72,15 +74,61 @@ class StopRequest:
 
 
 @contextmanager
+def unless_asked(stopping: StopRequest) -> Iterator[None]:
+    """Let a service that does not answer be no failure of a job that was asked to stop while it waited for it."""
+    try:
+        yield
+    except UpstreamError as problem:
+        if not stopping.asked.is_set():
+            raise
+        _log.warning("stopped while a service did not answer", problem=str(problem))
+
+
+@contextmanager
+def ending_in_order() -> Iterator[None]:
+    """Let a first SIGTERM end the block as an exception does, with 143, so that everything that is open is closed.
+
+    A verb that finishes its work when it is asked to stop takes the signal for itself, by :meth:`StopRequest.listen`.
+    """
+
+    def leave(number: int, _frame: FrameType | None) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)  # the second one does not wait for anything
+        raise SystemExit(128 + number)
+
+    before = signal.getsignal(signal.SIGTERM)
+    if before is not signal.SIG_DFL:  # whoever started us says what is to be done
+        yield
+        return
+    signal.signal(signal.SIGTERM, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+_shielded = threading.Event()
+
+
+def _ignore_signals() -> None:
+    if _shielded.is_set():
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, signal.SIG_IGN)
+
+
+# Called in the child, as pyspark gives Popen a function of its own to call there. To ignore the signals here as long as
+# the JVM starts would be simpler, and lose the signal that somebody sends meanwhile.
+os.register_at_fork(after_in_child=_ignore_signals)
+
+
+@contextmanager
 def children_ignore_signals() -> Iterator[None]:
-    """Let processes started inside ignore SIGTERM and SIGINT.
+    """Let processes started inside ignore SIGTERM and SIGINT, if they are started with a ``preexec_fn``.
 
     A signal to the whole group must not end Spark's JVM under the batch that this process is about to finish. The JVM
     ends with this process, whose pipe it watches.
     """
-    before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGTERM, signal.SIGINT)}
+    _shielded.set()
     try:
         yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        _shielded.clear()

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from jobs.output_settings import require_all_kept, require_dead_letters
 from streaming.adapters.kafka import KafkaAdmin, TopicInfo
 from streaming.delivery.plan import Targets
-from streaming.errors import ConfigurationError
+from streaming.errors import BrokerUnavailableError, ConfigurationError
 from streaming.settings import InputSettings, Settings
 
 PROGRESS_CONFIG = {
@@ -57,6 +57,20 @@ def prepare_topics(settings: Settings, admin: KafkaAdmin) -> Topics:
     require_all_kept(ledger, "output.ledger", "plans would be lost, and a batch done again under another version")
     require_dead_letters(dead_letters)
     return Topics(source, Targets(predictions, dead_letters, progress))
+
+
+def require_outputs(admin: KafkaAdmin, targets: Targets) -> None:
+    """See that what is written to is still there; a job that cannot write must say why.
+
+    Raises:
+        BrokerUnavailableError: a topic was deleted while the job ran.
+    """
+    for target in (targets.predictions, targets.dead_letters, targets.progress):
+        if admin.topic(target.topic) is None:
+            raise BrokerUnavailableError(
+                f"the output topic {target.topic!r} was deleted while the job runs; create it again with"
+                f" {target.partitions} partitions, or start the job anew, which creates it (output.create_topics)"
+            )
 
 
 def output_topic(

@@ -15,7 +15,7 @@ from rich.table import Table
 
 from jobs.config import load_settings
 from jobs.logs import configure_logging
-from jobs.session import session
+from jobs.session import require_log, session
 from streaming.adapters.mlflow_tracking import MlflowTracker
 from streaming.errors import ConfigurationError
 from streaming.settings import Settings
@@ -45,6 +45,7 @@ def train(config: Path | None, overrides: Sequence[str]) -> None:
             " (`penstock up` starts one)"
         )
     configure_logging(settings.log)
+    require_log(SPARK_LOG)
     prepare_mlflow()
     console = Console()
     with session(settings, "penstock-train", SPARK_LOG) as spark, steps(console) as progress:

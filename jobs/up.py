@@ -17,6 +17,7 @@ from types import FrameType
 import psutil
 from rich.console import Console
 
+from jobs.paths import require_writable
 from jobs.setup import jars
 from streaming.errors import SetupError
 from streaming.local.processes import require_free_port
@@ -120,6 +121,12 @@ def _state_file(home: Path) -> Path:
 
 
 def _check(home: Path, kafka_port: int, mlflow_port: int) -> None:
+    if kafka_port == mlflow_port:
+        raise SetupError(
+            f"Port {kafka_port} is named for Kafka and for MLflow, and each needs its own; change --kafka-port or"
+            " --mlflow-port."
+        )
+    require_writable(home, "--home")
     home.mkdir(parents=True, exist_ok=True)
     running = find(home)
     if running is not None:

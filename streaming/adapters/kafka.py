@@ -14,8 +14,10 @@ from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, OffsetS
 from streaming.adapters.kafka_config import client_config
 from streaming.adapters.kafka_marks import mark_reader, read_marks
 from streaming.adapters.kafka_patience import settled
+from streaming.adapters.kafka_refusals import Complaints, in_turns, opened
 from streaming.delivery.marks import Mark
 from streaming.delivery.plan import NO_BOUND, Target
+from streaming.delivery.refusals import Rights, refusal
 from streaming.errors import BrokerUnavailableError, ConfigurationError
 
 _TIMEOUT = 15.0
@@ -50,23 +52,32 @@ class KafkaAdmin:
     """One application's view of its broker. Every call is bounded in time.
 
     Raises:
+        ConfigurationError: from every method, when the broker refuses us or a right.
         BrokerUnavailableError: from every method, when the broker does not answer.
     """
 
     def __init__(self, kafka: Mapping[str, str], group: str) -> None:
+        self._kafka = dict(kafka)
         self._config = client_config(kafka)
         self._servers = kafka["bootstrap.servers"]
         self._group = group
-        self._admin = AdminClient({**self._config})
+        self._complaints = Complaints(kafka)
+        self._admin = opened(AdminClient, self._complaints.settings(self._config))
 
     def topic(self, name: str) -> TopicInfo | None:
         """Describe a topic; ``None`` where there is no such topic."""
-        listed = self._call(lambda: self._admin.list_topics(timeout=_TIMEOUT))
-        if name not in listed.topics:
-            return None
-        described = self._wait(self._admin.describe_topics(TopicCollection([name]), request_timeout=_TIMEOUT)[name])
+        rights = Rights(topic=f"DESCRIBE and DESCRIBE_CONFIGS on topic {name}")
+        is_listed = name in self._listed()
+        try:
+            described = self._wait(
+                self._admin.describe_topics(TopicCollection([name]), request_timeout=_TIMEOUT)[name], rights
+            )
+        except KafkaException:
+            if is_listed:
+                raise
+            return None  # one that we may not see would have been refused
         resource = ConfigResource(ResourceType.TOPIC, name)
-        config = self._wait(self._admin.describe_configs([resource], request_timeout=_TIMEOUT)[resource])
+        config = self._wait(self._admin.describe_configs([resource], request_timeout=_TIMEOUT)[resource], rights)
         settings = {key: str(entry.value) for key, entry in config.items()}
         return _info(name, str(described.topic_id), len(described.partitions), settings)
 
@@ -84,7 +95,8 @@ class KafkaAdmin:
             return found
         wanted = NewTopic(name, num_partitions=partitions, replication_factor=replication, config=dict(config))
         try:
-            self._wait(self._admin.create_topics([wanted], request_timeout=_TIMEOUT)[name])
+            made = self._admin.create_topics([wanted], request_timeout=_TIMEOUT)[name]
+            self._wait(made, Rights(topic=f"CREATE on topic {name}"))
         except KafkaException as problem:
             if problem.args[0].name() != "TOPIC_ALREADY_EXISTS":
                 raise ConfigurationError(f"cannot create topic {name!r}: {problem.args[0].str()}") from problem
@@ -110,14 +122,15 @@ class KafkaAdmin:
             found = self._admin.list_offsets(asked, isolation_level=level, request_timeout=_TIMEOUT)
             return {part.partition: int(future.result(timeout=_TIMEOUT).offset) for part, future in found.items()}
 
-        offsets: dict[int, int] = self._call(ask)
+        offsets: dict[int, int] = self._call(ask, Rights(topic=f"DESCRIBE on topic {topic}"))
         return offsets
 
     def marks(self, topic: str, partitions: Iterable[int]) -> dict[int, Mark | None]:
         """Return the group's marks; a partition with no commit is absent, a stranger's commit is ``None``."""
         asked = list(partitions)
+        rights = Rights(topic=f"DESCRIBE on topic {topic}", group=f"READ on group {self._group}")
         with closing(mark_reader(self._config, self._group)) as consumer:
-            found: dict[int, Mark | None] = self._call(lambda: read_marks(consumer, topic, asked, _TIMEOUT))
+            found: dict[int, Mark | None] = self._call(lambda: read_marks(consumer, topic, asked, _TIMEOUT), rights)
         return found
 
     def recent(self, topic: str, count: int) -> list[bytes]:
@@ -129,17 +142,20 @@ class KafkaAdmin:
         own = {"group.id": f"{self._group}.sample", "enable.auto.commit": "false", "enable.partition.eof": "true"}
         with closing(Consumer({**self._config, **own})) as consumer:
             consumer.assign(wanted)
-            return self._drain(consumer, len(wanted), count)
+            return self._drain(consumer, topic, len(wanted), count)
 
-    def _drain(self, consumer: Consumer, partitions: int, count: int) -> list[bytes]:
+    def _drain(self, consumer: Consumer, topic: str, partitions: int, count: int) -> list[bytes]:
+        rights = Rights(topic=f"READ on topic {topic}", group=f"READ on group {self._group}.sample")
         values: list[bytes] = []
         finished = 0
         while finished < partitions and len(values) < count:
             message = consumer.poll(_TIMEOUT)
             if message is None:
                 raise self._unavailable("no answer to a read")
-            value = message.value()
-            if message.error() is not None:
+            value, error = message.value(), message.error()
+            if error is not None:
+                if refused := refusal(error, self._kafka, rights):
+                    raise refused
                 finished += 1
             elif value is not None:
                 values.append(value)
@@ -149,22 +165,39 @@ class KafkaAdmin:
         """Return what the writer must know of an output topic."""
         return Target(info.name, info.partitions, info.max_record_bytes, info.compacted, info.behind_ms, info.ahead_ms)
 
-    def _wait(self, future: Any) -> Any:
-        return self._call(lambda: future.result(timeout=_TIMEOUT))
+    def _listed(self) -> Mapping[str, object]:
+        """Return the topics that we may see."""
+        try:
+            listed = in_turns(lambda turn: self._admin.list_topics(timeout=turn), self._look_for_reason, _TIMEOUT)
+        except KafkaException as problem:
+            raise self._unavailable(problem.args[0].str()) from problem
+        topics: Mapping[str, object] = listed.topics
+        return topics
 
-    def _call(self, call: Any) -> Any:
+    def _look_for_reason(self) -> None:
+        self._admin.poll(0)
+        self._complaints.check()
+
+    def _wait(self, future: Any, rights: Rights) -> Any:
+        return self._call(lambda: future.result(timeout=_TIMEOUT), rights)
+
+    def _call(self, call: Any, rights: Rights) -> Any:
         try:
             return settled(call)
         except TimeoutError as problem:
+            self._look_for_reason()
             raise self._unavailable(str(problem)) from problem
         except KafkaException as problem:
+            if refused := refusal(problem.args[0], self._kafka, rights):
+                raise refused from problem
+            self._look_for_reason()
             if problem.args[0].name() in _AWAY or problem.args[0].retriable():
                 raise self._unavailable(problem.args[0].str()) from problem
             raise
 
     def _unavailable(self, why: str) -> BrokerUnavailableError:
         return BrokerUnavailableError(
-            f"Kafka at {self._servers} does not answer within {_TIMEOUT:.0f} s ({why});"
+            f"Kafka at {self._servers} does not answer within {_TIMEOUT:.0f} s ({why}{self._complaints.reason});"
             " check kafka.bootstrap.servers and that the broker runs (penstock up starts one)"
         )
 

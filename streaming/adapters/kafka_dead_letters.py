@@ -8,10 +8,10 @@ reads the memory: a run that was killed anywhere is finished by the next one, an
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, Producer
 
@@ -19,14 +19,14 @@ from schemas.dead_letter import ORIGINAL_TIMESTAMP
 from streaming.adapters.kafka import TopicInfo
 from streaming.adapters.kafka_config import client_config
 from streaming.adapters.kafka_log import KafkaLog
+from streaming.adapters.kafka_refusals import Deliveries, opened
 from streaming.adapters.kafka_scan import KafkaScan
 from streaming.clock import Clock, isoformat
 from streaming.delivery.dead_letters import DeadLetter, Place, Selection
+from streaming.delivery.refusals import Rights, refusal
 from streaming.delivery.replay import Replayed
 from streaming.delivery.writer import FENCED
 from streaming.errors import BrokerUnavailableError, FencedError, PenstockError
-
-T = TypeVar("T")
 
 _TIMEOUT = 30.0
 _MOST_RECORDS = 1_000
@@ -92,13 +92,19 @@ class KafkaReplays:
             FencedError: another one has begun to send.
             BrokerUnavailableError: the broker does not answer.
         """
-        producer = Producer({**self._config, **_SENDER, "transactional.id": f"{self._application}.dlq-replay"})
-        _asked(lambda: producer.list_topics(self._memory, timeout=_TIMEOUT))
-        _asked(lambda: producer.init_transactions(_TIMEOUT))
+        name = f"{self._application}.dlq-replay"
+        producer = opened(Producer, {**self._config, **_SENDER, "transactional.id": name})
+        rights = Rights(
+            topic=f"WRITE on the events' topics and on topic {self._memory}",
+            transactional_id=f"WRITE and DESCRIBE on transactional id {name}",
+        )
         sender = Sender(producer, self._memory, self._letters.id, clock)
         try:
-            yield sender
-            sender.commit()
+            with _asking(self._config, rights):
+                producer.list_topics(self._memory, timeout=_TIMEOUT)
+                producer.init_transactions(_TIMEOUT)
+                yield sender
+                sender.commit()
         except BaseException:
             # Without this every reader of committed records would wait for the time-out.
             with suppress(KafkaException):
@@ -116,11 +122,12 @@ class Sender:
         self._clock = clock
         self._records = 0
         self._bytes = 0
+        self._sent = Deliveries()
 
     def send(self, letter: DeadLetter, record: Replayed) -> None:
         """Put one event into the transaction under way, and commit that once it is large."""
         if self._records == 0:
-            _asked(self._producer.begin_transaction)
+            self._producer.begin_transaction()
         self._producer.produce(
             record.topic,
             record.value,
@@ -128,10 +135,13 @@ class Sender:
             -1 if record.partition is None else record.partition,
             timestamp=record.timestamp or 0,
             headers=list(record.headers),
+            on_delivery=self._sent,
         )
         note = {"to": record.topic, "reason": letter.reason, "replays": letter.replays + 1}
         key = f"{self._letters_id}:{letter.place}"
-        self._producer.produce(self._memory, json.dumps({**note, "at": isoformat(self._clock())}), key, 0)
+        self._producer.produce(
+            self._memory, json.dumps({**note, "at": isoformat(self._clock())}), key, 0, on_delivery=self._sent
+        )
         self._records += 1
         self._bytes += record.size
         if self._records >= _MOST_RECORDS or self._bytes >= _MOST_BYTES:
@@ -140,7 +150,8 @@ class Sender:
     def commit(self) -> None:
         """Make what was sent visible, all of it or nothing."""
         if self._records:
-            _asked(lambda: self._producer.commit_transaction(_TIMEOUT))
+            with self._sent.explained():
+                self._producer.commit_transaction(_TIMEOUT)
         self._records = self._bytes = 0
 
 
@@ -152,12 +163,15 @@ def _letter(message: Any) -> DeadLetter:
     return replace(letter, timestamp=int(original)) if original.lstrip("-").isdigit() else letter
 
 
-def _asked(call: Callable[[], T]) -> T:
+@contextmanager
+def _asking(kafka: Mapping[str, str], rights: Rights) -> Iterator[None]:
     """Ask the broker; what it answers in anger becomes an error that says what to do."""
     try:
-        return call()
+        yield
     except KafkaException as problem:
         error = problem.args[0]
+        if refused := refusal(error, kafka, rights):
+            raise refused from problem
         if error.code() in FENCED:
             raise FencedError("another penstock dlq replay has begun to send; let one of them finish") from problem
         if error.retriable() or error.code() in (KafkaError._TIMED_OUT, KafkaError._TRANSPORT):

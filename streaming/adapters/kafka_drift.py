@@ -13,6 +13,7 @@ from schemas.drift_alert import TYPE as ALERT_TYPE
 from schemas.drift_alert import DriftAlert
 from streaming.adapters.kafka_config import client_config
 from streaming.adapters.kafka_log import KafkaLog
+from streaming.delivery.refusals import Rights, refusal
 from streaming.errors import BrokerUnavailableError
 
 _FLUSH_SECONDS = 60.0
@@ -23,7 +24,8 @@ class KafkaDriftSink:
 
     def __init__(self, kafka: Mapping[str, str], topic: str) -> None:
         self._topic = topic
-        self._failed: str | None = None
+        self._kafka = dict(kafka)
+        self._failed: KafkaError | None = None
         self._producer = Producer(
             {**client_config(kafka), "acks": "all", "enable.idempotence": "true", "linger.ms": "20"}
         )
@@ -38,12 +40,16 @@ class KafkaDriftSink:
         """Wait until all is stored.
 
         Raises:
+            ConfigurationError: the broker refuses the right to write.
             BrokerUnavailableError: it is not after a minute, or the broker refused a record.
         """
         waiting = self._producer.flush(_FLUSH_SECONDS)
         failed, self._failed = self._failed, None
+        if failed is not None and (refused := refusal(failed, self._kafka, Rights(f"WRITE on topic {self._topic}"))):
+            raise refused
         if waiting or failed:
-            raise BrokerUnavailableError(f"{self._topic} took no drift records: {failed or 'no answer in a minute'}")
+            why = failed.str() if failed is not None else "no answer in a minute"
+            raise BrokerUnavailableError(f"{self._topic} took no drift records: {why}")
 
     def _send(self, value: str, key: str) -> None:
         while True:
@@ -56,7 +62,7 @@ class KafkaDriftSink:
 
     def _delivered(self, error: KafkaError | None, _message: Message) -> None:
         if error is not None:
-            self._failed = error.str()
+            self._failed = error
 
 
 def read_summaries(kafka: Mapping[str, str], topic: str) -> Iterator[SummaryRecord]:

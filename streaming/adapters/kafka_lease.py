@@ -15,6 +15,7 @@ import structlog
 from confluent_kafka import OFFSET_END, Consumer, KafkaError, KafkaException, TopicPartition
 
 from streaming.adapters.kafka_config import client_config
+from streaming.delivery.refusals import Rights, refusal
 from streaming.errors import ConfigurationError
 from streaming.operations.lease import LeaseObserver
 
@@ -76,10 +77,11 @@ class KafkaLease:
             if self._held.wait(_POLL_SECONDS):
                 return True
             if self._hopeless is not None:
-                raise ConfigurationError(
+                rights = Rights(f"READ on topic {self._ledger}", f"READ on group {self._group}")
+                raise refusal(self._hopeless, self._config, rights) or ConfigurationError(
                     f"the broker refuses this driver in the consumer group {self._group!r}, which is the lease:"
-                    f" {self._hopeless.str()}. It needs the right to read the group and the topic {self._ledger!r}, and"
-                    " engine.lease_seconds within the broker's group.min.session.timeout.ms and group.max..."
+                    f" {self._hopeless.str()}. engine.lease_seconds must lie within the broker's"
+                    " group.min.session.timeout.ms and group.max.session.timeout.ms"
                 )
         return False
 

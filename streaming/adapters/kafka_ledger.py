@@ -19,12 +19,14 @@ from streaming.adapters.kafka import KafkaAdmin
 from streaming.adapters.kafka_config import client_config
 from streaming.adapters.kafka_log import KafkaLog
 from streaming.adapters.kafka_progress import saved_marks
+from streaming.adapters.kafka_refusals import Deliveries, opened, trouble
 from streaming.clock import Clock, isoformat
 from streaming.delivery.ledger import PartitionOutcome, Plan
 from streaming.delivery.marks import Mark
 from streaming.delivery.plan import Target
 from streaming.delivery.progress import progress_record
-from streaming.errors import BrokerUnavailableError, FencedError
+from streaming.delivery.refusals import Rights, refusal
+from streaming.errors import FencedError
 from streaming.offsets import Ranges
 from streaming.redaction import redact
 
@@ -132,7 +134,9 @@ class KafkaLedger:
             written["reason"] = redact(written["reason"])
         try:
             self._transact(written, marks or {})
-        except KafkaException:
+        except KafkaException as problem:
+            if refused := refusal(problem.args[0], self._config, self._rights):
+                raise refused from problem
             # The client says no more than that this producer is of no use. Whether we are fenced or the broker was
             # away, the ledger itself tells: take the id again and see whether somebody opened it after us.
             self._producer = self._fresh_producer()
@@ -147,26 +151,37 @@ class KafkaLedger:
     def _transact(self, record: dict[str, Any], marks: Mapping[int, Mark]) -> None:
         producer = self._producer or self._fresh_producer()
         self._producer = producer
+        sent = Deliveries()
         producer.begin_transaction()
-        producer.produce(self._topic, json.dumps(record, separators=(",", ":")), self._application)
+        producer.produce(self._topic, json.dumps(record, separators=(",", ":")), self._application, on_delivery=sent)
         for partition, mark in marks.items():
             key, value = progress_record(mark, self._source, partition)
-            producer.produce(self._progress.topic, value, key, partition % self._progress.partitions)
-        if marks:
-            offsets = [TopicPartition(self._source, p, mark.offset, mark.metadata) for p, mark in marks.items()]
-            producer.send_offsets_to_transaction(offsets, self._group.consumer_group_metadata(), _TIMEOUT)
-        producer.commit_transaction(_TIMEOUT)
+            onto = partition % self._progress.partitions
+            producer.produce(self._progress.topic, value, key, onto, on_delivery=sent)
+        with sent.explained():
+            if marks:
+                offsets = [TopicPartition(self._source, p, mark.offset, mark.metadata) for p, mark in marks.items()]
+                producer.send_offsets_to_transaction(offsets, self._group.consumer_group_metadata(), _TIMEOUT)
+            producer.commit_transaction(_TIMEOUT)
 
     def _fresh_producer(self) -> Producer:
-        producer = Producer({**self._config, "transactional.id": f"{self._application}.driver", "linger.ms": "0"})
+        own = {**self._config, "transactional.id": f"{self._application}.driver", "linger.ms": "0"}
+        producer = opened(Producer, own)
         try:
             producer.list_topics(self._topic, timeout=_TIMEOUT)
             producer.init_transactions(_TIMEOUT)
         except KafkaException as problem:
-            raise BrokerUnavailableError(
-                f"the ledger's topic {self._topic!r} cannot be written: {problem.args[0].str()}"
-            ) from problem
+            failed = f"the ledger's topic {self._topic!r} cannot be written"
+            raise trouble(problem, self._config, self._rights, failed) from problem
         return producer
+
+    @property
+    def _rights(self) -> Rights:
+        return Rights(
+            topic=f"WRITE on topics {self._topic} and {self._progress.topic}, and READ on topic {self._source}",
+            group=f"READ on group {self._application}",
+            transactional_id=f"WRITE and DESCRIBE on transactional id {self._application}.driver",
+        )
 
     def _replay(self, remember: bool = True) -> int:
         """Return the highest epoch in the ledger, 0 for a new application; remember its plans on the way."""

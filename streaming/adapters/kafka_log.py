@@ -15,6 +15,8 @@ from typing import Any
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from streaming.adapters.kafka_patience import settled
+from streaming.adapters.kafka_refusals import Complaints, in_turns, opened, trouble
+from streaming.delivery.refusals import Rights, refusal
 from streaming.errors import BrokerUnavailableError
 
 _TIMEOUT = 30.0
@@ -28,17 +30,23 @@ class KafkaLog:
     def __init__(self, client: Mapping[str, str], topic: str) -> None:
         self._client = {**client, "group.id": f"{topic}.log", "enable.auto.commit": "false"}
         self._topic = topic
+        self._complaints = Complaints(client)
+        self._rights = Rights(topic=f"READ on topic {topic}", group=f"READ on group {topic}.log")
 
     def bounds(self) -> dict[int, tuple[int, int]]:
         """Return each partition's first offset and its end, counting what is not committed yet."""
-        with closing(Consumer({**self._client, "isolation.level": "read_uncommitted"})) as consumer:
-            topics = self._answered(lambda: consumer.list_topics(self._topic, timeout=_TIMEOUT)).topics
-            return {p: self._bounds(consumer, p) for p in topics[self._topic].partitions}
+        with closing(self._consumer({"isolation.level": "read_uncommitted"})) as consumer:
+            listed = self._answered(consumer, lambda: self._listed(consumer))
+            described = listed.topics[self._topic]
+            if described.error is not None and (refused := refusal(described.error, self._client, self._rights)):
+                raise refused
+            return {p: self._bounds(consumer, p) for p in described.partitions}
 
     def read(self, starts: Mapping[int, int] | None = None) -> Iterator[Message]:
         """Yield the committed records up to the end as it is now; a partition that ``starts`` leaves out begins at 0.
 
         Raises:
+            ConfigurationError: the broker refuses us, or the right to read.
             BrokerUnavailableError: the broker does not answer, or a transaction stays open.
         """
         bounds = self.bounds()
@@ -46,15 +54,16 @@ class KafkaLog:
         ends = {p: end for p, (_, end) in bounds.items() if firsts[p] < end}
         # Where the oldest records are deleted meanwhile, the next ones are the beginning.
         own = {"isolation.level": "read_committed", "enable.partition.eof": "true", "auto.offset.reset": "earliest"}
-        with closing(Consumer({**self._client, **own})) as consumer:
+        with closing(self._consumer(own)) as consumer:
             consumer.assign([TopicPartition(self._topic, p, firsts[p]) for p in ends])
             yield from self._until(consumer, ends)
 
     def _until(self, consumer: Consumer, ends: dict[int, int]) -> Iterator[Message]:
         heard = time.monotonic()
         while ends:
-            message = self._answered(lambda: consumer.poll(1.0))
+            message = self._answered(consumer, lambda: consumer.poll(1.0))
             if message is None:
+                self._complaints.check()
                 if time.monotonic() - heard > _PATIENCE:
                     raise BrokerUnavailableError(
                         f"topic {self._topic!r} cannot be read to its end: the broker has been silent, or a transaction"
@@ -68,16 +77,30 @@ class KafkaLog:
                 read = message.offset() + 1
             elif message.error().code() == KafkaError._PARTITION_EOF:
                 read = message.offset()
+            elif refused := refusal(message.error(), self._client, self._rights):
+                raise refused
             if read >= ends.get(partition, read + 1):
                 del ends[partition]
 
     def _bounds(self, consumer: Consumer, partition: int) -> tuple[int, int]:
         part = TopicPartition(self._topic, partition)
-        first, end = self._answered(lambda: consumer.get_watermark_offsets(part, timeout=_TIMEOUT))
+        first, end = self._answered(consumer, lambda: consumer.get_watermark_offsets(part, timeout=_TIMEOUT))
         return int(first), int(end)
 
-    def _answered(self, call: Callable[[], Any]) -> Any:
+    def _consumer(self, own: Mapping[str, str]) -> Consumer:
+        return opened(Consumer, self._complaints.settings({**self._client, **own}))
+
+    def _listed(self, consumer: Consumer) -> Any:
+        def hear() -> None:
+            consumer.poll(0)
+            self._complaints.check()
+
+        return in_turns(lambda turn: consumer.list_topics(self._topic, timeout=turn), hear, _TIMEOUT)
+
+    def _answered(self, consumer: Consumer, call: Callable[[], Any]) -> Any:
         try:
             return settled(call)
         except KafkaException as problem:
-            raise BrokerUnavailableError(f"topic {self._topic!r}: {problem.args[0].str()}") from problem
+            consumer.poll(0)  # lets the client tell what it knows
+            self._complaints.check()
+            raise trouble(problem, self._client, self._rights, f"topic {self._topic!r}") from problem

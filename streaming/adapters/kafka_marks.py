@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
-from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential
+from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_exponential
 
+from streaming.adapters.kafka_refusals import trouble
 from streaming.delivery.marks import Mark, Writer
 from streaming.delivery.plan import Limits, Target
 from streaming.delivery.producers import Identity, open_producer, patiently
 from streaming.delivery.progress import progress_record
-from streaming.errors import BrokerUnavailableError
+from streaming.delivery.refusals import Rights, refusal
 
 _TIMEOUT = 30.0
 _ATTEMPTS = 7
@@ -100,10 +101,11 @@ class MarkStore:
         """Do as :meth:`change`, again and again while the broker does not let us; ``failed`` says what did not work.
 
         Raises:
+            ConfigurationError: it refuses us a right.
             BrokerUnavailableError: it did not let us in the end.
         """
         patience = Retrying(
-            retry=retry_if_exception_type(KafkaException),
+            retry=retry_if_exception(self._may_pass),
             stop=stop_after_attempt(_ATTEMPTS),
             wait=wait_exponential(_PAUSE),
             reraise=True,
@@ -111,4 +113,18 @@ class MarkStore:
         try:
             patience(self.change, partition, decide)
         except KafkaException as problem:
-            raise BrokerUnavailableError(f"{failed}: {problem.args[0].str()}") from problem
+            raise trouble(problem, self.client, self._rights(partition), failed) from problem
+
+    def _may_pass(self, problem: BaseException) -> bool:
+        """Whether to try again: a right that is missing is not granted meanwhile."""
+        if not isinstance(problem, KafkaException):
+            return False
+        return refusal(problem.args[0], self.client, Rights()) is None
+
+    def _rights(self, partition: int) -> Rights:
+        writer = self.writer
+        return Rights(
+            topic=f"READ on topic {writer.topic}, and WRITE on the ledger's and the progress topic",
+            group=f"READ on group {writer.application}",
+            transactional_id=f"WRITE and DESCRIBE on transactional id {writer.application}.{writer.topic}.{partition}",
+        )

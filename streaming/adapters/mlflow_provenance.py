@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
+from streaming.adapters.mlflow_errors import mistake, open_client
 from streaming.adapters.mlflow_registry import MlflowRegistry
 from streaming.errors import ModelNotFoundError, RegistryUnavailableError
 from streaming.models.digest import DATA_DIGEST_TAG
@@ -23,16 +23,19 @@ class MlflowProvenance:
         Raises:
             RegistryUnavailableError: MLflow does not answer.
             ModelNotFoundError: the version or its run was deleted.
+            ConfigurationError: MLflow refuses to tell, or cannot be asked.
         """
         found = self._registry.get(name, version)  # answers in bounded time, so what follows has a server to ask
         return found.tags.get(DATA_DIGEST_TAG) or (self._of_run(found.run_id) if found.run_id else None)
 
     def _of_run(self, run_id: str) -> str | None:
         try:
-            run = MlflowClient(self._tracking_uri).get_run(run_id)
+            run = open_client(self._tracking_uri, None).get_run(run_id)
         except MlflowException as problem:
             if problem.error_code == "RESOURCE_DOES_NOT_EXIST":
                 raise ModelNotFoundError(f"run {run_id} is not in MLflow any more") from problem
+            if wrong := mistake(problem, self._tracking_uri, f"READ on the experiment of run {run_id}"):
+                raise wrong from problem
             raise RegistryUnavailableError(f"MLflow gave no answer about run {run_id}: {problem}") from problem
         logged = [data.dataset.digest for data in run.inputs.dataset_inputs] if run.inputs else []
         return run.data.tags.get(DATA_DIGEST_TAG) or ", ".join(logged) or None

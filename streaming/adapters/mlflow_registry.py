@@ -33,7 +33,8 @@ from mlflow.utils.credentials import get_default_host_creds
 from mlflow.utils.proto_json_utils import parse_dict
 from mlflow.utils.rest_utils import http_request, verify_rest_response
 
-from streaming.errors import CandidateRefusedError, ModelNotFoundError, RegistryUnavailableError
+from streaming.adapters.mlflow_errors import mistake, open_client
+from streaming.errors import CandidateRefusedError, ModelNotFoundError, PenstockError, RegistryUnavailableError
 from streaming.models.digest import REGISTRY_FILE
 from streaming.models.ref import ModelSelector, ModelVersion, VersionStatus
 from streaming.yaml_text import read_yaml
@@ -58,6 +59,9 @@ class MlflowRegistry:
                 by MLflow itself.
             timeout_seconds: For one call that resolves. Downloads follow ``MLFLOW_HTTP_REQUEST_*``.
             tracking_uri: Serves the files of ``mlflow-artifacts:`` locations; by default the registry does.
+
+        Raises:
+            ConfigurationError: MLflow does not take such a URI.
         """
         self._registry_uri = registry_uri
         self._tracking_uri = tracking_uri or registry_uri
@@ -66,7 +70,7 @@ class MlflowRegistry:
         if registry_uri.startswith(("http://", "https://")):
             self._store = _PollingStore(registry_uri, timeout_seconds)
         else:
-            self._store = MlflowClient(self._tracking_uri, registry_uri)
+            self._store = open_client(self._tracking_uri, registry_uri)
         self._warned: tuple[int, ...] = ()
 
     def resolve(self, selector: ModelSelector) -> ModelVersion:
@@ -142,12 +146,15 @@ class MlflowRegistry:
     def _translated(self, what: str) -> Iterator[None]:
         try:
             yield
-        except MlflowException as problem:
-            if problem.error_code in _NOT_FOUND:
-                raise ModelNotFoundError(f"{what} is not in the registry {self._registry_uri}: {problem}") from problem
-            raise RegistryUnavailableError(f"the registry {self._registry_uri} gave no answer: {problem}") from problem
-        except (OSError, ValueError) as problem:
-            raise RegistryUnavailableError(f"the registry {self._registry_uri} gave no answer: {problem}") from problem
+        except (MlflowException, OSError, ValueError, ImportError) as problem:
+            raise self._translation(problem, what) from problem
+
+    def _translation(self, problem: Exception, what: str) -> PenstockError:
+        if wrong := mistake(problem, self._registry_uri, f"READ on the registered model of {what}"):
+            return wrong
+        if isinstance(problem, MlflowException) and problem.error_code in _NOT_FOUND:
+            return ModelNotFoundError(f"{what} is not in the registry {self._registry_uri}: {problem}")
+        return RegistryUnavailableError(f"the registry {self._registry_uri} gave no answer: {problem}")
 
 
 class _PollingStore(RestStore):

@@ -23,6 +23,7 @@ from mlflow.types import ColSpec, DataType, Schema
 from pyspark.ml import PipelineModel
 from pyspark.sql import SparkSession
 
+from streaming.adapters.mlflow_errors import mistake, open_client
 from streaming.errors import RegistryUnavailableError
 from streaming.models.ref import ModelVersion
 from streaming.models.signature import Signature
@@ -37,13 +38,17 @@ class MlflowTracker:
     """``training.record.Tracker`` over an MLflow server."""
 
     def __init__(self, tracking_uri: str | None, registry_uri: str | None = None) -> None:
-        """``None`` takes what MLflow's own environment variables say."""
-        self._client = MlflowClient(tracking_uri, registry_uri)
+        """Connect to nothing yet; ``None`` takes what MLflow's own environment variables say.
+
+        Raises:
+            ConfigurationError: MLflow does not take such a URI.
+        """
+        self._client = open_client(tracking_uri, registry_uri)
 
     @contextmanager
     def run(self, experiment: str, name: str) -> Iterator[MlflowRun]:
         """Open a run of ``experiment``, which is created if need be; an exception inside marks it as failed."""
-        with _answered():
+        with _answered(self._client):
             found = self._client.get_experiment_by_name(experiment)
             experiment_id = found.experiment_id if found else self._client.create_experiment(experiment)
             info = self._client.create_run(experiment_id, run_name=name).info
@@ -52,18 +57,18 @@ class MlflowTracker:
             yield MlflowRun(self._client, info.run_id, f"{info.artifact_uri}/{ARTIFACT_PATH}")
             status = "FINISHED"
         finally:
-            with _answered():
+            with _answered(self._client):
                 self._client.set_terminated(info.run_id, status)
 
     def download(self, version: ModelVersion, target: Path) -> Path:
         """Write the version's files into ``target`` and return the folder that holds its ``MLmodel``."""
-        with _answered():
+        with _answered(self._client):
             return Path(self._client.download_artifacts(version.run_id, ARTIFACT_PATH, str(target)))
 
     def promote(self, version: ModelVersion, promotion: Promotion) -> None:
         """Point the alias at the version and move it to the stage, from which older versions are archived."""
         number = str(version.version)
-        with _answered(), warnings.catch_warnings():
+        with _answered(self._client), warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)  # stages are deprecated, and still what many teams use
             if promotion.alias is not None:
                 self._client.set_registered_model_alias(version.name, promotion.alias, number)
@@ -86,7 +91,7 @@ class MlflowRun:
     def log(self, params: Mapping[str, object], metrics: Mapping[str, float], tags: Mapping[str, str]) -> None:
         """Record parameters, without secrets, metrics and tags."""
         now = int(time.time() * 1000)
-        with _answered():
+        with _answered(self._client):
             self._client.log_batch(
                 self.run_id,
                 metrics=[Metric(name, value, now, 0) for name, value in metrics.items()],
@@ -108,7 +113,7 @@ class MlflowRun:
 
     def register(self, tree: Path, name: str, tags: Mapping[str, str]) -> ModelVersion:
         """Upload ``tree``, make it the next version of ``name`` with ``tags`` and wait until it is ready."""
-        with _answered():
+        with _answered(self._client):
             self._client.log_artifacts(self.run_id, str(tree), ARTIFACT_PATH)
             self._ensure_model(name)
             made = self._client.create_model_version(
@@ -140,10 +145,13 @@ def _dfs_tmpdir(target: Path) -> str | None:
 
 
 @contextmanager
-def _answered() -> Iterator[None]:
+def _answered(client: MlflowClient) -> Iterator[None]:
     try:
         yield
-    except MlflowException as error:
+    except (MlflowException, ImportError) as error:
+        right = "EDIT on the experiment and on the registered model, and the right to make them,"
+        if wrong := mistake(error, client.tracking_uri, right):
+            raise wrong from error
         raise RegistryUnavailableError(
             f"the MLflow server refused or did not answer: {error}. Check model.tracking_uri (or MLFLOW_TRACKING_URI)"
             " and that the server is up (`penstock up` starts one)."

@@ -14,6 +14,9 @@ from streaming.delivery.marks import Mark
 from streaming.models.ref import ModelVersion
 from streaming.offsets import OffsetRange, Ranges, covers
 
+RECORD_TYPES = ("lease", "start", "plan", "outcome", "set_aside", "skip")
+"""What a driver writes; the model events of the application stand beside them."""
+
 
 @dataclass(frozen=True)
 class Plan:

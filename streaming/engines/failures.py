@@ -6,6 +6,7 @@ import threading
 from dataclasses import dataclass
 from typing import Protocol
 
+from streaming.engines.causes import is_broker_trouble
 from streaming.errors import UpstreamError
 
 _LONGEST_PAUSE = 60.0
@@ -31,6 +32,17 @@ class Restarts:
     most: int
 
 
+def last_of(times: int, problem: Exception) -> Exception:
+    """Return what ends a job whose query failed ``times`` in a row, the last time by ``problem``.
+
+    Only a service that does not answer is the service's fault. An error of Penstock's own keeps its exit code, and any
+    other stays what it is, to be reported with its trace.
+    """
+    if is_broker_trouble(problem):
+        return UpstreamError(f"the query failed {times} times in a row; the last time: {problem}")
+    return problem
+
+
 class Failures:
     """Counts failures in a row."""
 
@@ -48,11 +60,11 @@ class Failures:
         """Count one, and wait before the next start, or until the job is asked to stop.
 
         Raises:
-            UpstreamError: these were too many.
+            Exception: these were too many; see :func:`last_of`.
         """
         self._count += 1
         if self._count > self._restarts.most:
-            raise UpstreamError(f"the query failed {self._count} times in a row; the last time: {problem}")
+            raise last_of(self._count, problem) from problem
         pause = min(self._restarts.pause * 2 ** (self._count - 1), _LONGEST_PAUSE)
         self._observer.query_failed(str(problem), pause)
         self._stopping.wait(pause)

@@ -14,6 +14,7 @@ from streaming.engines.breaker import Breaker
 from streaming.engines.failures import Failures, QueryObserver, Restarts
 from streaming.errors import (
     BrokerUnavailableError,
+    ConfigurationError,
     DataError,
     FencedError,
     MissingMarkError,
@@ -48,17 +49,20 @@ class Supervisor:
         self._idle = threading.Event()
         self._idle.set()
         self._fatal: PenstockError | None = None
+        self._reason: PenstockError | None = None
 
     def run(self, batch: BatchFunction) -> None:
         """Run until asked to stop.
 
         Raises:
+            ConfigurationError: the broker refuses a right.
             DataError: going on would lose or double records.
             FencedError: another driver has taken over.
             ScoringError: no version that is left can score a batch.
-            UpstreamError: the query failed too often in a row.
+            Exception: the query failed too often in a row; see :func:`streaming.engines.failures.last_of`.
         """
         while not self._stopping.is_set():
+            self._reason = None
             try:
                 query = self._start(self._gated(batch))
                 self._observer.query_started()
@@ -96,8 +100,11 @@ class Supervisor:
                 self._failures.clear()
             except MissingMarkError:
                 raise  # forgotten by Kafka while the partition was idle, perhaps: the next start restores it, or fails
-            except (DataError, FencedError, ScoringError) as problem:
+            except (ConfigurationError, DataError, FencedError, ScoringError) as problem:
                 self._fatal = problem
+                raise
+            except PenstockError as problem:
+                self._reason = problem  # Spark wraps it in words of its own
                 raise
             finally:
                 self._idle.set()
@@ -107,7 +114,7 @@ class Supervisor:
     def _after_failure(self, problem: Exception) -> None:
         if self._fatal is not None:
             raise self._fatal
-        self._failures.note(problem)
+        self._failures.note(self._reason or problem)
 
 
 def _wait_to_be_interrupted(records: DataFrame) -> NoReturn:

@@ -20,7 +20,9 @@ READY_SECONDS = 60.0
 _API_VERSIONS = struct.pack(">ihhih", 10, 18, 0, 1, -1)
 
 
-def start_broker(data_dir: Path, jars: Path, port: int, environment: Mapping[str, str]) -> Service:
+def start_broker(
+    data_dir: Path, jars: Path, port: int, environment: Mapping[str, str], settings: Mapping[str, str] | None = None
+) -> Service:
     """Start a broker; it is ready some two seconds later (``wait_ready``).
 
     Args:
@@ -28,6 +30,7 @@ def start_broker(data_dir: Path, jars: Path, port: int, environment: Mapping[str
         jars: The folder of the broker's jars.
         port: Where clients connect.
         environment: The environment variables the broker inherits; ``JAVA_HOME`` and ``PATH`` choose the Java.
+        settings: The broker's settings that differ from those of a development broker.
 
     Raises:
         SetupError: No usable Java, or the data folder cannot be prepared.
@@ -35,7 +38,8 @@ def start_broker(data_dir: Path, jars: Path, port: int, environment: Mapping[str
     java = find_java(environment)
     data_dir.mkdir(parents=True, exist_ok=True)
     config = data_dir / "server.properties"
-    config.write_text(_properties(data_dir / "data", port, free_port()))
+    own = "".join(f"{key}={value}\n" for key, value in (settings or {}).items())
+    config.write_text(_properties(data_dir / "data", port, free_port()) + own)  # of a key written twice the last counts
     classpath = f"{jars}/*"
     _format_once(data_dir, [java, "-Xmx128m", "-cp", classpath], config)
     command = [

@@ -44,17 +44,30 @@ def ensure_jars(home: Path, environment: Mapping[str, str], report: Callable[[st
     Raises:
         SetupError: No Java, no network, no disk space; the message says which and what to do.
     """
-    sets = JarSets(*((home / "jars" / name).resolve() for name in CONFIGURATIONS))
-    stamp = hashlib.sha256(IVY_FILE.read_bytes()).hexdigest()
-    if all(_is_current(folder, stamp) for folder in (sets.connector, sets.broker)):
+    if (sets := jars_in(home)) is not None:
         return sets
+    stamp = _stamp()
     with _locked(home / "jars.lock"):
         for name in CONFIGURATIONS:
             folder = home / "jars" / name
             if not _is_current(folder, stamp):
                 resolve(name, folder, ivy_command(home, environment), report)
                 (folder / ".stamp").write_text(stamp)
-    return sets
+    return _sets(home)
+
+
+def jars_in(home: Path) -> JarSets | None:
+    """Return both jar sets if they are below ``home`` and as ``ivy.xml`` wants them, else ``None``."""
+    sets, stamp = _sets(home), _stamp()
+    return sets if all(_is_current(folder, stamp) for folder in (sets.connector, sets.broker)) else None
+
+
+def _sets(home: Path) -> JarSets:
+    return JarSets(*((home / "jars" / name).resolve() for name in CONFIGURATIONS))
+
+
+def _stamp() -> str:
+    return hashlib.sha256(IVY_FILE.read_bytes()).hexdigest()
 
 
 def _is_current(folder: Path, stamp: str) -> bool:

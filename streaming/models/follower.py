@@ -14,6 +14,7 @@ import structlog
 
 from streaming.errors import (
     CandidateRefusedError,
+    ConfigurationError,
     ModelError,
     ModelNotFoundError,
     PenstockError,
@@ -67,8 +68,11 @@ class Follower:
         self._silent_polls = 0
         self._lost = False
 
-    def load_first(self) -> ServedModel:
+    def load_first(self, stopping: threading.Event | None = None) -> ServedModel | None:
         """Fill the slot: with what the selector names, else with what served before the restart.
+
+        Returns:
+            What serves now; ``None`` if ``stopping`` was set before anything did.
 
         Raises:
             ModelNotFoundError: the selector names nothing, and nothing served before under it.
@@ -84,7 +88,8 @@ class Follower:
                 return serving
             if isinstance(problem, ModelError) or time.monotonic() >= deadline:
                 raise problem
-            self._stopping.wait(_FIRST_TRIES_EVERY)
+            if (stopping or self._stopping).wait(_FIRST_TRIES_EVERY):
+                return None
 
     def start(self) -> None:
         """Begin to poll."""
@@ -107,8 +112,8 @@ class Follower:
         with self._polling:
             try:
                 version = self._registry.resolve(self._following.selector)
-            except RegistryUnavailableError as problem:
-                self._unanswered(problem)
+            except (RegistryUnavailableError, ConfigurationError) as problem:
+                self._unanswered(problem)  # a right that was taken away may be given back: what serves goes on
                 return None
             except ModelNotFoundError as problem:
                 self._answered()
@@ -264,7 +269,7 @@ class Follower:
         self._silent_polls = 0
         self._announcer.metrics.registry_answered(up=True)
 
-    def _unanswered(self, problem: RegistryUnavailableError) -> None:
+    def _unanswered(self, problem: RegistryUnavailableError | ConfigurationError) -> None:
         self._silent_polls += 1
         self._announcer.metrics.registry_answered(up=False)
         if self._silent_polls == 1:

@@ -17,6 +17,7 @@ class ModelRegistry(Protocol):
         Raises:
             ModelNotFoundError: no such model, alias, stage, tag or version.
             RegistryUnavailableError: no answer in time.
+            ConfigurationError: it refuses this client, or its address cannot be used.
         """
         ...
 

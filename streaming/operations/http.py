@@ -148,6 +148,11 @@ class HttpServer:
         self._server.run(sockets=[self._socket])
 
 
+def require_free(host: str, port: int) -> None:
+    """Raise ``SetupError`` if the address cannot be taken; to be asked before what takes long is started."""
+    _listen(host, port).close()
+
+
 def _listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)

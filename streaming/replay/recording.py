@@ -116,8 +116,10 @@ def open_recording(folder: Path) -> Recording:
     """
     try:
         words = json.loads((folder / MANIFEST).read_text("utf-8"))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise ConfigurationError(f"{folder} is no recording: it has no {MANIFEST}; penstock record makes one") from None
+    except ValueError as problem:
+        raise DataError(f"{folder / MANIFEST} is damaged ({problem}); restore the file, or record it again") from None
     if words["format"] != FORMAT:
         raise ConfigurationError(
             f"{folder} has format {words['format']} (made by Penstock {words['made_by']}), and this is Penstock"

@@ -13,6 +13,7 @@ from pyspark.sql import DataFrame, SparkSession
 from streaming.errors import CandidateRefusedError
 from streaming.events.decode import Decoder
 from streaming.models.profile import ReferenceProfile
+from streaming.scoring.layout import python_stage_refused
 from streaming.scoring.results import Selections, result_selections
 from streaming.scoring.stages import Outputs
 
@@ -47,7 +48,7 @@ def load_model(session: SparkSession, uri: str, *, saved_by_python: bool = False
     """Load a saved PipelineModel as a JVM object; pyspark saves nested pipelines in a way that only it reads.
 
     Raises:
-        CandidateRefusedError: the files are not what Spark's loader expects.
+        CandidateRefusedError: the files are not what Spark's loader expects, or a stage is a Python class.
     """
     jvm: Any = session._jvm
     try:
@@ -57,3 +58,5 @@ def load_model(session: SparkSession, uri: str, *, saved_by_python: bool = False
     except Py4JJavaError as problem:
         cause = problem.java_exception.toString().splitlines()[0]
         raise CandidateRefusedError("CORRUPT_FILES", f"Spark cannot load the pipeline: {cause}") from problem
+    except (AttributeError, ImportError) as problem:
+        raise python_stage_refused(f"that gives the error {str(problem)!r}") from problem

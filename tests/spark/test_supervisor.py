@@ -7,6 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from pyspark.errors import StreamingQueryException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.streaming.query import StreamingQuery
 
@@ -15,7 +16,14 @@ from streaming.delivery.outcome import Outcome
 from streaming.engines.breaker import Bounds, Breaker
 from streaming.engines.failures import Restarts
 from streaming.engines.supervisor import BatchFunction, Supervisor
-from streaming.errors import InvariantError, PenstockError, ScoringError
+from streaming.errors import (
+    BrokerUnavailableError,
+    ConfigurationError,
+    InvariantError,
+    PenstockError,
+    ScoringError,
+    UpstreamError,
+)
 
 
 class Silent:
@@ -92,6 +100,26 @@ def test_what_another_start_cannot_mend_ends_the_job_without_one(
     with pytest.raises(fault, match="tiny v1 throws: no such file"):
         run.until_stopped(batch)
     assert len(run.queries) == 1
+
+
+@pytest.mark.parametrize(
+    ("problem", "kind"),
+    [
+        pytest.param(ScoringError("no good version is left"), ScoringError, id="a model's fault"),
+        pytest.param(ConfigurationError("grant WRITE"), ConfigurationError, id="a missing right"),
+        pytest.param(BrokerUnavailableError("topic x is gone"), UpstreamError, id="a service's fault"),
+        pytest.param(KeyError("a mistake of ours"), StreamingQueryException, id="unexpected"),
+    ],
+)
+def test_an_error_in_a_batch_ends_the_job_as_what_it_is(
+    problem: Exception, kind: type[Exception], spark: SparkSession, tmp_path: Path
+) -> None:
+    def batch(_records: DataFrame, _number: int) -> None:
+        raise problem
+
+    with pytest.raises(kind, match=str(problem)) as caught:
+        Run(spark, tmp_path, a_breaker()).until_stopped(batch)
+    assert getattr(caught.value, "exit_code", 1) == getattr(kind, "exit_code", 1)
 
 
 def test_a_stop_ends_a_pause_of_the_breaker_and_leaves_the_batch_to_the_next_start(

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from streaming.engines.failures import Failures, Restarts
-from streaming.errors import UpstreamError
+from streaming.errors import BrokerUnavailableError, ScoringError, UpstreamError
 
 
 @dataclass
@@ -38,11 +38,28 @@ def test_pauses_double_up_to_a_minute() -> None:
     assert told.pauses == [1, 2, 4, 8, 16, 32, 60, 60, 60]
 
 
-def test_too_many_in_a_row_end_it_with_the_last_problem() -> None:
+@pytest.mark.parametrize(
+    "problem",
+    [
+        pytest.param(BrokerUnavailableError("second"), id="ours"),
+        pytest.param(RuntimeError("second: org.apache.kafka.common.errors.TimeoutException"), id="of Spark's client"),
+        pytest.param(RuntimeError("second: cimpl.KafkaException: KafkaError"), id="of a worker's client"),
+    ],
+)
+def test_a_service_that_is_away_too_often_ends_it_with_the_last_problem(problem: Exception) -> None:
     noted = failures(Told(), 1)
     noted.note(RuntimeError("first"))
     with pytest.raises(UpstreamError, match="failed 2 times in a row; the last time: second"):
-        noted.note(RuntimeError("second"))
+        noted.note(problem)
+
+
+@pytest.mark.parametrize("problem", [ScoringError("no version is left"), RuntimeError("a mistake of ours")])
+def test_what_no_service_is_to_blame_for_stays_what_it_is(problem: Exception) -> None:
+    noted = failures(Told(), 1)
+    noted.note(BrokerUnavailableError("first"))
+    with pytest.raises(type(problem)) as caught:
+        noted.note(problem)
+    assert caught.value is problem
 
 
 def test_a_finished_batch_begins_the_count_anew() -> None:

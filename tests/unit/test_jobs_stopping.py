@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from jobs.stopping import StopRequest
+from jobs.stopping import StopRequest, children_ignore_signals
 from tests.support.commands import environment
 
 PATIENCE = 30.0
@@ -34,6 +34,27 @@ def _handlers() -> Iterator[None]:
     yield
     for number, handler in before.items():
         signal.signal(number, handler)
+
+
+def ignored_by_a_child() -> str:
+    """Return whether a child ignores each signal, started as pyspark starts the JVM: with a ``preexec_fn``."""
+    code = "import signal as s; print([s.getsignal(n) is s.SIG_IGN for n in (s.SIGTERM, s.SIGINT)])"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, preexec_fn=lambda: None
+    )
+    return done.stdout.strip()
+
+
+@pytest.mark.usefixtures("_handlers")
+def test_a_child_ignores_signals_and_the_one_that_comes_meanwhile_is_not_lost() -> None:
+    process = Process(None)
+    process.request.listen()
+    assert ignored_by_a_child() == "[False, False]"
+    with children_ignore_signals():
+        assert ignored_by_a_child() == "[True, True]"
+        signal.raise_signal(signal.SIGTERM)
+        assert process.asked()
+    assert ignored_by_a_child() == "[False, False]"
 
 
 def test_nobody_has_asked_at_first() -> None:

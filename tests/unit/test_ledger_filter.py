@@ -1,0 +1,30 @@
+"""``ledger show --type``: a type that no record has is a mistake, not an empty table."""
+
+from __future__ import annotations
+
+import pytest
+
+from jobs.ledger_verb import Filter
+from schemas.model_event import EventType
+from streaming.delivery.ledger import RECORD_TYPES
+from streaming.errors import ConfigurationError
+
+
+@pytest.mark.parametrize("type_", [*RECORD_TYPES, *(kind.value for kind in EventType)])
+def test_every_type_that_is_written_can_be_asked_for(type_: str) -> None:
+    Filter(1, [type_]).check()
+
+
+@pytest.mark.parametrize(
+    ("types", "said"),
+    [
+        pytest.param(["nosuch"], "--type nosuch is not in the ledger; the types are lease, start,", id="unknown"),
+        pytest.param(["plan", "swaps"], "--type swaps is not in the ledger; did you mean swap?", id="nearly"),
+        pytest.param(["PLAN"], "--type PLAN is not in the ledger", id="case"),
+        pytest.param([""], "--type  is not in the ledger", id="empty"),
+    ],
+)
+def test_any_other_is_refused_with_those_that_there_are(types: list[str], said: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        Filter(1, types).check()
+    assert str(caught.value).startswith(said)
