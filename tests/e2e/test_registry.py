@@ -34,7 +34,7 @@ from streaming.scoring.loader import SparkPipelineLoader
 from streaming.settings import EventSettings
 from tests.support.eventually import eventually
 from tests.support.team import Change, Team, save_pipeline, write_golden
-from tests.support.versions import House
+from tests.support.versions import House, version_files
 
 TIMEOUT_SECONDS = 5.0
 ALIAS_MOVED = WebhookEvent(WebhookEntity.MODEL_VERSION_ALIAS, WebhookAction.CREATED)
@@ -194,18 +194,30 @@ def test_files_changed_after_registering_never_serve(serving: House, team: Team)
 
 @pytest.mark.parametrize("tag", [True, False], ids=["with a digest", "without one"])
 def test_a_version_whose_files_the_store_has_lost_serves_when_they_are_back(
-    serving: House, team: Team, spark: SparkSession, tmp_path: Path, tag: bool
+    tracking_server: str, tmp_path: Path, tag: bool
 ) -> None:
-    version = team.publish(champion=False, tag=tag)
+    team = Team(tracking_server, version_files(tmp_path / "model"), tmp_path)
+
+    def job() -> House:
+        registry = MlflowRegistry(team.uri, TIMEOUT_SECONDS)
+        return House(
+            registry, tmp_path / "cache", system_clock, selector=ModelSelector(team.model, "alias", "champion")
+        )
+
+    serving = job()
+    team.publish()
+    serving.follower.load_first()
+    version = team.publish(lambda tree: (tree / "origin").write_text("another"), champion=False, tag=tag)
     location = team.client.get_model_version_download_uri(team.model, str(version))
     store = get_artifact_repository(location, team.uri, team.uri)
-    copy = store.download_artifacts("", str(tmp_path))
+    (tmp_path / "copy").mkdir()
+    copy = store.download_artifacts("", str(tmp_path / "copy"))
     store.delete_artifacts("")
     team.point(version)
-    eventually(lambda: serving.metrics.refused == ["DOWNLOAD_FAILED"])
-    assert serving.serving == 1
+    serving.follower.poll()
+    assert (serving.metrics.refused, serving.serving) == (["DOWNLOAD_FAILED"], 1)
     store.log_artifacts(copy)
-    again = house(team, spark)
+    again = job()
     again.follower.load_first()
     assert again.serving == version
 
