@@ -128,7 +128,8 @@ def leaks(text: str) -> list[str]:
 def listening(process: psutil.Process) -> set[str]:
     """Return the addresses on which a process and all it started accept connections."""
     family = [process, *process.children(recursive=True)]
-    return {c.laddr.ip for p in family for c in p.net_connections("tcp") if c.status == psutil.CONN_LISTEN}
+    sockets = [c for p in family for c in p.net_connections("tcp") if c.status == psutil.CONN_LISTEN]
+    return {each.laddr.ip.removeprefix("::ffff:") for each in sockets}  # as Java's sockets for both families say
 
 
 def record_text(subscriber: Subscriber) -> str:
@@ -159,6 +160,8 @@ def test_no_secret_leaves_a_job_and_sparks_pages_are_for_this_machine_alone(
             answers = {path: client.get(job.url + path).text for path in ANSWERS}
             refused = client.post(f"{job.url}/v1/hold", json={"version": CANARIES["admin"]})
             pages = {path: client.get(ui + path).text for path in PAGES}
+            own = f"/api/v1/applications/{json.loads(pages['/api/v1/applications'])[0]['id']}/environment"
+            pages["settings"] = client.get(ui + own).text
         addresses = listening(psutil.Process(job.process.pid))
         assert job.stop() == 0
         topics = {name: record_text(subscriber) for name, subscriber in subscribers.items()}
@@ -170,14 +173,14 @@ def test_no_secret_leaves_a_job_and_sparks_pages_are_for_this_machine_alone(
         outputs.close()
         job.close()
     log, lines = job.text(), "".join(file.read_text() for file in event_log.rglob("*") if file.is_file())
-    assert "fs.azure.account.key.x" in pages["/environment/"]
-    assert "fs.azure.account.key.x" in lines
-    assert '"level": "debug"' in log
-    assert f"http://user:***@127.0.0.1:{line.port}" in topics["models"]
     everything = {**answers, **pages, **topics, "log": log, "event log": lines}
     everything |= {"hold": refused.text, "shown": shown.stdout + shown.stderr}
     assert {name: leaks(text) for name, text in everything.items() if leaks(text)} == {}
     assert addresses == {"127.0.0.1"}
+    # What would have shown them was there.
+    assert [text for text in (pages["settings"], lines) if "fs.azure.account.key.x" not in text] == []
+    assert f"http://user:***@127.0.0.1:{line.port}" in topics["models"]
+    assert '"level": "debug"' in log
 
 
 def test_a_run_at_the_tracking_server_has_no_secret_among_its_parameters(tracking_server: str) -> None:
