@@ -23,6 +23,7 @@ from jobs.session import session
 from jobs.train import prepare_mlflow, steps
 from streaming.adapters.mlflow_tracking import MlflowTracker
 from streaming.batch import files
+from streaming.batch.needs import Needs
 from streaming.batch.scorer import decoder_for
 from streaming.batch.source import Source
 from streaming.engines.task import pipeline_of
@@ -78,7 +79,8 @@ def baseline(config: Path | None, overrides: Sequence[str], order: Order) -> Mod
         served = checks.prepare(version, registry(model).download)
         try:
             step("scoring the rows")
-            made = _profile(settings, served, Source.of(spark, kind, found), found)
+            needs = Needs.of(served.package.signature, settings.event)
+            made = _profile(settings, served, Source.of(spark, kind, found, needs), found)
             step("registering it")
             return _register(settings, served, made, order)
         finally:

@@ -17,6 +17,7 @@ from pyspark.sql import functions as F
 from schemas.dead_letter import Reason
 from streaming.batch.columns import REASONS, Columns, Stamp, flat
 from streaming.batch.counts import Counts
+from streaming.batch.faults import root_cause, unreadable
 from streaming.batch.files import Format
 from streaming.batch.plan import Unit
 from streaming.batch.sketch import as_text, sketch
@@ -128,8 +129,7 @@ class UnitScorer:
             last = decoded.groupBy(c.PARTITION).agg(F.max(c.OFFSET).alias("last")).collect()
         except (PySparkException, Py4JJavaError) as problem:
             decoded.unpersist()
-            where = f"unit {unit.number} ({', '.join(unit.paths)})"
-            raise DataError(f"{where} cannot be read: {_root_cause(problem)}") from problem
+            raise DataError(f"{unreadable(unit, problem)} cannot be read: {root_cause(problem)}") from problem
         ranges = {row[c.PARTITION]: OffsetRange(0, row["last"] + 1) for row in last}
         return isolate_decoded(decoded, self.pipeline, ranges, self.max_poison_rows)
 
@@ -144,18 +144,15 @@ def decoder_for(source: Source, pipeline: SparkPipeline) -> Decoder | TableDecod
     if source.format == "json":
         return made
     return TableDecoder(
-        made.signature, made.envelope, made.safe_row, source.schema, made.guards, malformed=source.malformed
+        made.signature,
+        made.envelope,
+        made.safe_row,
+        source.schema,
+        made.guards,
+        malformed=source.malformed,
+        folders=source.folders,
     )
 
 
 def _count(condition: Column) -> Column:
     return F.count(F.when(condition, F.lit(1)))
-
-
-def _root_cause(problem: BaseException) -> str:
-    """Return the first line of what Spark's own exceptions are wrapped around."""
-    java = getattr(problem, "java_exception", None) or getattr(problem, "_origin", None)
-    while java is not None and java.getCause() is not None:
-        java = java.getCause()
-    text = str(java.toString() if java is not None else problem)
-    return next(iter(text.splitlines()), type(problem).__name__)

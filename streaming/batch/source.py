@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import reduce
 from pathlib import Path
 
-from pyspark.errors import AnalysisException, PySparkException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import BinaryType, StringType, StructField, StructType
 
 from streaming.batch.files import Format, Listing
+from streaming.batch.footers import footer_shapes, holds_exact_doubles
+from streaming.batch.headers import head_of, header_shapes
+from streaming.batch.needs import Needs
+from streaming.batch.readings import Reading, text_reading, typed_reading
+from streaming.batch.shapes import FileShape
+from streaming.batch.union import Table, unite
 from streaming.errors import ConfigurationError
 from streaming.events import columns as c
 
@@ -32,33 +38,47 @@ _CSV = {
 
 @dataclass(frozen=True)
 class Source:
-    """Files of one format; ``schema`` has a table's columns, those from ``column=value`` folders at the end."""
+    """Files of one format; ``table`` has the columns of all of them, those from ``column=value`` folders at the end.
+
+    ``shapes`` are the files' own columns by path; an empty CSV file has none, and a JSON line may have any.
+    """
 
     session: SparkSession
     format: Format
     base: Path
-    schema: StructType
+    table: Table
+    shapes: Mapping[str, FileShape] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, session: SparkSession, kind: Format, listing: Listing) -> Source:
-        """Look at the files' schema.
+    def of(cls, session: SparkSession, kind: Format, listing: Listing, needs: Needs) -> Source:
+        """Look at the columns of every file: at a footer or a header, never at rows.
 
         Raises:
-            ConfigurationError: they cannot be read as ``kind``, or a column has one of Penstock's own names.
+            ConfigurationError: a file cannot be read as ``kind``, does not go with the others, or has a column with one
+                of Penstock's own names.
         """
         if kind == "json":
-            return cls(session, kind, listing.base, StructType([StructField(LINE, BinaryType())]))
-        reader = session.read.option("basePath", f"file://{listing.base}")
-        paths = [_literal(path) for path in listing.paths]
-        try:
-            found = reader.parquet(*paths) if kind == "parquet" else reader.options(**_CSV).csv(paths)
-        except (AnalysisException, PySparkException) as problem:
-            first = next(iter(str(problem).splitlines()), "")
-            raise ConfigurationError(f"the input cannot be read as {kind}: {first}") from problem
-        own = [name for name in found.columns if name.startswith(c.PREFIX)]
+            return cls(session, kind, listing.base, Table(StructType([StructField(LINE, BinaryType())])))
+        if kind == "parquet":
+            shapes = footer_shapes(listing.paths, listing.base)
+            table = unite(shapes, needs, holds_exact_doubles)
+        else:
+            shapes = header_shapes(listing.paths, listing.base, _Head(session))
+            table = unite(shapes, needs)
+        own = [name for name in table.schema.fieldNames() if name.startswith(c.PREFIX)]
         if own:
             raise ConfigurationError(f"the input's column {own[0]} begins with {c.PREFIX}, as Penstock's own do")
-        return cls(session, kind, listing.base, found.schema)
+        return cls(session, kind, listing.base, table, shapes)
+
+    @property
+    def schema(self) -> StructType:
+        """A table's columns."""
+        return self.table.schema
+
+    @property
+    def folders(self) -> frozenset[str]:
+        """The columns that folders name; they are text."""
+        return frozenset(name for shape in self.shapes.values() for name in shape.folders)
 
     @property
     def malformed(self) -> str | None:
@@ -66,15 +86,46 @@ class Source:
         return MALFORMED if self.format == "csv" else None
 
     def read(self, paths: Sequence[str]) -> DataFrame:
-        """Return a table's columns, and ``malformed``; or for JSON what Kafka's source would give of the lines."""
-        files = [_literal(path) for path in paths]
+        """Return a table's columns, and ``malformed``; or for JSON what Kafka's source would give of the lines.
+
+        Files that are read alike are read together, those of each other kind behind them, always in the same order.
+        """
         if self.format == "json":
-            return _records(self.session.read.text(files, lineSep="\n"))
+            return _records(self.session.read.text([_literal(path) for path in paths], lineSep="\n"))
+        alike: dict[Reading, list[str]] = {}
+        for path in paths:
+            if path in self.shapes:
+                alike.setdefault(self._reading(self.shapes[path]), []).append(_literal(path))
+        frames = [self._read(reading, files) for reading, files in alike.items()]
+        return reduce(DataFrame.union, frames) if frames else self._nothing()
+
+    def _reading(self, shape: FileShape) -> Reading:
+        return typed_reading(self.schema, shape) if self.format == "parquet" else text_reading(self.schema, shape)
+
+    def _read(self, reading: Reading, files: list[str]) -> DataFrame:
         reader = self.session.read.option("basePath", f"file://{self.base}")
         if self.format == "parquet":
-            return reader.schema(self.schema).parquet(*files)
-        schema = StructType([StructField(MALFORMED, StringType()), *self.schema.fields])
-        return reader.options(**_CSV).schema(schema).csv(files)
+            return reader.schema(StructType(list(reading.fields))).parquet(*files).select(*reading.select())
+        schema = StructType([StructField(MALFORMED, StringType()), *reading.fields])
+        # A header's name that is not the schema's own must not be compared with it.
+        options = {**_CSV, "enforceSchema": str(reading.renamed).lower()}
+        return reader.options(**options).schema(schema).csv(files).select(MALFORMED, *reading.select())
+
+    def _nothing(self) -> DataFrame:
+        malformed = [StructField(MALFORMED, StringType())] if self.malformed else []
+        return self.session.createDataFrame([], StructType([*malformed, *self.schema.fields]))
+
+
+@dataclass(frozen=True)
+class _Head:
+    """Reads a file's first bytes; Spark does where the suffix is of a codec that is Hadoop's own."""
+
+    session: SparkSession
+
+    def __call__(self, path: Path) -> bytes:
+        if path.suffix.lower() != ".snappy":
+            return head_of(path)
+        return "".join(f"{row.value}\n" for row in self.session.read.text(_literal(path)).take(1)).encode()
 
 
 def _records(lines: DataFrame) -> DataFrame:
