@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from streaming.batch.shapes import FileColumn, FileShape, folder_columns
+from streaming.batch.shapes import FileColumn, FileShape, folder_columns, unnamed
 from streaming.errors import ConfigurationError
 
 _MOST_BYTES = 1024 * 1024
@@ -52,5 +52,4 @@ def _header(path: Path, head: Head) -> list[str] | None:
             f"the header of {path} cannot be read, it is damaged or not UTF-8: {problem}. Write the file anew, or take"
             " it out of the input."
         ) from problem
-    # The names that Spark gives to columns without one.
-    return None if names is None else [name or f"_c{position}" for position, name in enumerate(names)]
+    return None if names is None else [name or unnamed(position) for position, name in enumerate(names)]

@@ -8,7 +8,7 @@ from pyspark.sql import Column as Expr
 from pyspark.sql import functions as F
 from pyspark.sql.types import DataType, LongType, NullType, StringType, StructField, StructType
 
-from streaming.batch.shapes import FileColumn, FileShape
+from streaming.batch.shapes import FileColumn, FileShape, unnamed
 from streaming.events import columns as c
 from streaming.events.rules import quoted
 
@@ -29,15 +29,14 @@ class Out:
 
 @dataclass(frozen=True)
 class Reading:
-    """``fields`` is what Spark is told that the files have, ``outs`` what is made of it."""
+    """``fields`` is what Spark is told that the files have, ``outs`` what is made of it.
+
+    ``renamed``: a CSV file's header has not the names of ``fields``.
+    """
 
     fields: tuple[StructField, ...]
     outs: tuple[Out, ...]
     renamed: bool = False
-
-    def __hash__(self) -> int:
-        """As Spark's fields have no hash of their own."""
-        return hash((self.outs, self.renamed, len(self.fields)))
 
     def select(self) -> list[Expr]:
         """Return the table's columns."""
@@ -75,7 +74,8 @@ def text_reading(schema: StructType, shape: FileShape) -> Reading:
         for field in schema.fields
     ]
     fields = [StructField(name, StringType()) for name in (*by_position, *shape.folders)]
-    return Reading(tuple(fields), tuple(outs), by_position != [column.name for column in shape.columns])
+    in_header = [None if column.name == unnamed(i) else column.name for i, column in enumerate(shape.columns)]
+    return Reading(tuple(fields), tuple(outs), renamed=by_position != in_header)
 
 
 def _own(shape: FileShape) -> dict[str, FileColumn]:
@@ -87,7 +87,7 @@ def _value(out: Out) -> Expr:
         return F.lit(None).cast(out.type)
     value = F.col(quoted(out.source))
     if out.nanoseconds:
-        value = _time_of_nanoseconds(value).cast("timestamp")
+        value = _time_of_nanoseconds(value)
     return value if out.is_same else value.cast(out.type)
 
 

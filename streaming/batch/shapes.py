@@ -45,6 +45,11 @@ class FileShape:
         return (*own, *(FileColumn.text(name) for name in self.folders))
 
 
+def unnamed(position: int) -> str:
+    """Return the name that Spark gives to a CSV column whose header has none."""
+    return f"_c{position}"
+
+
 def folder_columns(path: Path, base: Path) -> tuple[str, ...]:
     """Return the columns that a file's folders name, by the rule that Spark has.
 

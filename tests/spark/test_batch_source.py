@@ -185,6 +185,13 @@ def test_csv_files_are_read_by_their_headers_names(desk: Desk) -> None:
     assert all(row[MALFORMED] is None for row in desk.table(km="double"))
 
 
+def test_a_csv_column_without_a_name_and_a_byte_order_mark_do_no_harm(desk: Desk) -> None:
+    desk.csv("a", ",km,n\n0,1.5,2\n")
+    desk.csv("b", "\ufeffkm,n\n2.5,3\n")
+    rows = [(row["_c0"], row["km"], row["n"], row[MALFORMED]) for row in desk.table(km="double", n="long")]
+    assert by_text(rows) == by_text([("0", "1.5", "2", None), (None, "2.5", "3", None)])
+
+
 def test_csv_columns_that_nothing_reads_may_have_one_name(desk: Desk) -> None:
     desk.csv("a", "km,note,Note,note\n1.5,a,b,c\n")
     assert desk.table(km="double") == [{MALFORMED: None, "km": "1.5"}]
