@@ -12,7 +12,7 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 from rich.console import Console
 
-from jobs.batch_display import Bar, show_sample, show_summary
+from jobs.batch_display import Bar, show_differences, show_sample, show_summary
 from jobs.batch_order import Order, Paths, resolve
 from jobs.batch_record import Record
 from jobs.config import load_settings
@@ -24,6 +24,7 @@ from jobs.train import prepare_mlflow, steps
 from streaming.adapters.mlflow_tracking import MlflowTracker
 from streaming.batch.columns import Columns
 from streaming.batch.files import InputFile
+from streaming.batch.needs import Needs
 from streaming.batch.plan import BatchPlan
 from streaming.batch.publish import publish
 from streaming.batch.run import Watch, score_units
@@ -129,8 +130,10 @@ def loaded(request: Request, spark: SparkSession) -> Iterator[Work]:
 def _scorer(request: Request, served: ServedModel, spark: SparkSession) -> UnitScorer:
     settings, paths, order = request.settings, request.paths, request.order
     pipeline = pipeline_of(served)
-    source = Source.of(spark, paths.format, paths.listing, paths.encoding)
-    columns = Columns.of(source, pipeline.decoder.signature, settings.batch, settings.event)
+    signature = pipeline.decoder.signature
+    needs = Needs.of(signature, settings.event, settings.batch.keep)
+    source = Source.of(spark, paths.format, paths.listing, needs, paths.encoding)
+    columns = Columns.of(source, signature, settings.batch, settings.event)
     absent = [name for name in order.partition_by if name not in columns.scored_names]
     if absent:
         raise ConfigurationError(
@@ -170,6 +173,7 @@ def try_out(work: Work, console: Console) -> None:
     begun = len(list(folder.glob("unit-*"))) if folder.exists() else None
     rows = work.scorer.sample(work.plan.units[0], SAMPLE_ROWS).select(F.col(c.VERDICT)).collect()
     show_sample(console, work.plan, work.request.paths, begun, rows)
+    show_differences(console, work.scorer.source.table.differences)
 
 
 if __name__ == "__main__":

@@ -19,6 +19,8 @@ from streaming.batch import run
 from streaming.batch.plan import BatchPlan
 from streaming.events import columns as c
 
+_MOST_DIFFERENCES = 20
+
 
 class Bar:
     """How far the batch is, by the bytes of its units; rows a second are this run's own."""
@@ -95,6 +97,14 @@ def show_sample(console: Console, plan: BatchPlan, paths: Paths, begun: int | No
     for verdict, count in verdicts.most_common():
         _row(table, f"  {verdict}", f"{count:,} would be rejected")
     console.print(table)
+
+
+def show_differences(console: Console, differences: Sequence[str]) -> None:
+    """Say which files are not like the others, and what is made of it."""
+    for difference in differences[:_MOST_DIFFERENCES]:
+        _line(console, f"the files differ: {difference}")
+    if len(differences) > _MOST_DIFFERENCES:
+        _line(console, f"and {len(differences) - _MOST_DIFFERENCES} more differences")
 
 
 def _facts() -> Table:

@@ -26,6 +26,7 @@ from streaming.adapters.mlflow_tracking import MlflowTracker
 from streaming.batch import files
 from streaming.batch.encodings import text_encoding
 from streaming.batch.inputs import check_files
+from streaming.batch.needs import Needs
 from streaming.batch.scorer import decoder_for
 from streaming.batch.source import Source
 from streaming.batch.text import UTF_8
@@ -87,7 +88,8 @@ def baseline(config: Path | None, overrides: Sequence[str], order: Order) -> Mod
         served = checks.prepare(version, registry(model).download)
         try:
             step("scoring the rows")
-            made = _profile(settings, served, Source.of(spark, kind, found, encoding), found)
+            needs = Needs.of(served.package.signature, settings.event)
+            made = _profile(settings, served, Source.of(spark, kind, found, needs, encoding), found)
             step("registering it")
             return _register(settings, served, made, order)
         finally:

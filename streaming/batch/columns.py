@@ -128,11 +128,20 @@ class Columns:
 
     def _kept(self, name: str) -> Expr:
         if self.source.format != "json":
-            return _of_value(name)
+            return _of_value(name).cast("string") if name in self._bytes_read_as_text else _of_value(name)
         if name in self.signature.names:
             return F.col(quoted(name))
         parsed = F.from_json(F.col(c.VALUE).cast("string"), "MAP<STRING, VARIANT>")
         return F.try_variant_get(F.try_element_at(parsed, F.lit(name)), "$", "string")
+
+    @property
+    def _bytes_read_as_text(self) -> frozenset[str]:
+        """Columns that the model reads as text and the file has as bytes; of a scored row they are valid UTF-8."""
+        texts = {column.name for column in self.signature.columns if column.type == "string"}
+        fields = self.source.schema.fields
+        return frozenset(
+            field.name for field in fields if field.name in texts and isinstance(field.dataType, BinaryType)
+        )
 
     def _sentences(self) -> Expr:
         own = {} if self.source.format == "json" else _OF_A_TABLE
@@ -155,11 +164,17 @@ def risk_category(risk: Mapping[str, float]) -> Expr:
 
 
 def flat(frame: DataFrame) -> DataFrame:
-    """Write arrays, maps and structs as JSON text, for a format that has none."""
+    """Write arrays, maps and structs as JSON text, and bytes in base64 as JSON has them, for a format that has none."""
+    coded = {
+        field.name: F.base64(F.col(quoted(field.name)))
+        for field in frame.schema.fields
+        if isinstance(field.dataType, BinaryType)
+    }
     nested = [
         field.name for field in frame.schema.fields if isinstance(field.dataType, ArrayType | MapType | StructType)
     ]
-    return frame if not nested else frame.withColumns({name: F.to_json(F.col(quoted(name))) for name in nested})
+    shaped = coded | {name: F.to_json(F.col(quoted(name))) for name in nested}
+    return frame.withColumns(shaped) if shaped else frame
 
 
 def bytes_as_text(frame: DataFrame) -> DataFrame:

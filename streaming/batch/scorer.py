@@ -17,6 +17,7 @@ from pyspark.sql import functions as F
 from schemas.dead_letter import Reason
 from streaming.batch.columns import REASONS, Columns, Stamp, bytes_as_text, flat
 from streaming.batch.counts import Counts
+from streaming.batch.faults import unreadable
 from streaming.batch.files import Format
 from streaming.batch.plan import Unit
 from streaming.batch.sketch import as_text, sketch
@@ -136,8 +137,7 @@ class UnitScorer:
         try:
             last = decoded.groupBy(c.PARTITION).agg(F.max(c.OFFSET).alias("last")).collect()
         except (PySparkException, Py4JJavaError) as problem:
-            where = f"unit {unit.number} ({', '.join(unit.paths)})"
-            raise DataError(f"{where} cannot be read: {root_cause(problem)}") from problem
+            raise DataError(f"{unreadable(unit, problem)} cannot be read: {root_cause(problem)}") from problem
         return {row[c.PARTITION]: OffsetRange(0, row["last"] + 1) for row in last}
 
 
@@ -150,7 +150,15 @@ def decoder_for(source: Source, pipeline: SparkPipeline) -> Decoder | TableDecod
     made = pipeline.decoder
     if source.format == "json":
         return made
-    return TableDecoder(made.signature, made.envelope, made.safe_row, source.schema, made.guards, fault=source.fault)
+    return TableDecoder(
+        made.signature,
+        made.envelope,
+        made.safe_row,
+        source.schema,
+        made.guards,
+        fault=source.fault,
+        folders=source.folders,
+    )
 
 
 def _count(condition: Column) -> Column:

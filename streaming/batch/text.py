@@ -55,9 +55,9 @@ class TextFiles:
         try:
             total = sum(Path(path).stat().st_size for path in self.paths)
             size = min(_MOST, max(_LEAST, -(-total // parallel)))
-            pieces = [piece for path in self.paths for piece in pieces_of(Path(path), self.kind, size)]
         except OSError as problem:
             raise DataError(f"an input file cannot be read: {problem}") from problem
+        pieces = [piece for path in self.paths for piece in self._pieces(Path(path), size)]
         tasks: list[list[Piece]] = []
         room = 0
         for piece in pieces:
@@ -67,6 +67,12 @@ class TextFiles:
             tasks[-1].append(piece)
             room -= piece.weight
         return tuple(map(tuple, tasks))
+
+    def _pieces(self, path: Path, size: int) -> tuple[Piece, ...]:
+        try:
+            return pieces_of(path, self.kind, size)
+        except OSError as problem:
+            raise DataError(f"{path} cannot be read: {problem}") from problem
 
 
 @dataclass(frozen=True)
@@ -87,7 +93,7 @@ class _Reader:
     def _batches(self, piece: Piece) -> Iterator[pa.RecordBatch]:
         has_header = piece.kind == "csv" and piece.start == 0
         constants = self.constants.get(piece.path, ())
-        for records in piece.records():
+        for records in _records(piece):
             rows = records[1:] if has_header else records
             has_header = has_header and not records
             texts = utf_8(rows, self.encoding)
@@ -95,6 +101,13 @@ class _Reader:
             arrays = [pa.array(values, pa.binary()), pa.array([text is not None for text in texts], pa.bool_())]
             arrays += [pa.array([value] * len(rows), pa.string()) for value in constants]
             yield pa.RecordBatch.from_arrays(arrays, names=[VALUE, READABLE, *self.names])
+
+
+def _records(piece: Piece) -> Iterator[list[bytes]]:
+    try:
+        yield from piece.records()
+    except OSError as problem:
+        raise OSError(f"reading {piece.path}: {problem}") from problem  # it does not always say of which file it is
 
 
 def utf_8(records: Sequence[bytes], encoding: str) -> Sequence[bytes | None]:

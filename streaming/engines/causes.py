@@ -6,6 +6,7 @@ from typing import Any
 
 from streaming.errors import UpstreamError
 
+_PYTHON_TRACE = "Traceback (most recent call last)"
 _CLIENTS = ("KafkaException", "org.apache.kafka.")
 
 
@@ -15,9 +16,13 @@ def is_broker_trouble(problem: BaseException) -> bool:
 
 
 def root_cause(problem: BaseException) -> str:
-    """Return the first line of the innermost exception: the words of the stage that threw, or of Spark itself."""
+    """Return the first line of the innermost exception: the words of the stage that threw, or of Spark itself.
+
+    An exception of Python comes as a whole trace, of which that line is the last; Spark adds an indented one.
+    """
     java: Any = getattr(problem, "java_exception", None) or getattr(problem, "_origin", None)
     while java is not None and java.getCause() is not None:
         java = java.getCause()
     text = str(java.toString() if java is not None else problem)
-    return next(iter(text.splitlines()), "") or type(problem).__name__
+    lines = [line for line in text.splitlines() if line and not line[0].isspace()] or [type(problem).__name__]
+    return lines[-1 if _PYTHON_TRACE in lines[0] else 0]

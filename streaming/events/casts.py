@@ -1,7 +1,8 @@
 """A table's column as a column of the model's type: which types fit, and the values that do not.
 
 A value fits if nothing of it is lost but a number's last digits, which are rounded once to the nearest. Text is taken
-for a number or a boolean, as CSV has nothing else.
+for a number or a boolean, as CSV has nothing else, and bytes that are UTF-8 for text, as some writers of Parquet do not
+say of text that it is some.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections.abc import Callable
 from pyspark.sql import Column as Expr
 from pyspark.sql import functions as F
 from pyspark.sql.types import (
+    BinaryType,
     BooleanType,
     ByteType,
     DataType,
@@ -43,6 +45,9 @@ def cast_to(target: ColumnType, source: DataType) -> Cast | None:
     >>> cast_to("string", LongType()) is None
     True
     """
+    if isinstance(source, BinaryType):
+        read = cast_to(target, StringType())
+        return (lambda given: read(text_of(given))) if read else None
     if target == "string":
         return _unchanged if isinstance(source, StringType) else None
     if target == "boolean":
@@ -57,6 +62,8 @@ def whole_number(source: DataType) -> Cast | None:
 
 def never_fails(target: ColumnType, source: DataType) -> bool:
     """Say that every value of ``source`` fits, so that nobody need look."""
+    if isinstance(source, BinaryType):
+        return False
     if target in ("double", "float"):
         return not isinstance(source, StringType)
     if target == "long":
@@ -64,6 +71,11 @@ def never_fails(target: ColumnType, source: DataType) -> bool:
     if target == "integer":
         return isinstance(source, WHOLE) and not isinstance(source, LongType)
     return target == "string" or isinstance(source, BooleanType)
+
+
+def text_of(given: Expr) -> Expr:
+    """Return the text that bytes are, null if they are not UTF-8."""
+    return F.try_validate_utf8(given.cast("string"))
 
 
 def _unchanged(given: Expr) -> Expr:

@@ -30,6 +30,7 @@ SQL_TYPES = {
 
 _ISO_TIME = r"\A\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d{1,9})?(Z|[+-]\d\d(:?\d\d)?)?)?\z"
 """RFC 3339, where seconds and zone (UTC then) may be missing. Spark's cast alone also takes ``2013`` and ``EST``."""
+_ISO_DAY = r"\A\d{4}-\d\d-\d\d\z"
 _YEARS = (-62_135_596_800_000, 253_402_300_800_000)
 """The first millisecond of year 1 and of year 10000: four digits hold what lies between."""
 
@@ -110,6 +111,11 @@ def guard_rules(guards: Iterable[Guard]) -> list[Rule]:
 def time_of_text(text: Expr) -> Expr:
     """Return the time that ISO 8601 text names, null if it is none."""
     return F.when(text.rlike(_ISO_TIME), text.try_cast("timestamp"))
+
+
+def time_of_day(text: Expr) -> Expr:
+    """Return the time that ISO 8601 text names, or the first moment of the day that it names; null if it is neither."""
+    return F.when(text.rlike(_ISO_DAY), text.try_cast("timestamp")).otherwise(time_of_text(text))
 
 
 def time_of_millis(number: Expr) -> Expr:

@@ -15,12 +15,20 @@ from typing import Any
 from pyspark.sql import Column as Expr
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
-from pyspark.sql.types import DataType, DateType, StringType, StructType, TimestampNTZType, TimestampType
+from pyspark.sql.types import (
+    BinaryType,
+    DataType,
+    DateType,
+    StringType,
+    StructType,
+    TimestampNTZType,
+    TimestampType,
+)
 
 from schemas.dead_letter import Reason
 from streaming.errors import ConfigurationError
 from streaming.events import columns as c
-from streaming.events.casts import WHOLE, Cast, cast_to, never_fails, whole_number
+from streaming.events.casts import WHOLE, Cast, cast_to, never_fails, text_of, whole_number
 from streaming.events.guards import Guard
 from streaming.events.rules import (
     SQL_TYPES,
@@ -34,6 +42,7 @@ from streaming.events.rules import (
     quoted,
     raw,
     raw_name,
+    time_of_day,
     time_of_millis,
     time_of_text,
     time_rule,
@@ -50,6 +59,7 @@ _ID, _KEY, _TIME, _TIME_GIVEN = (c.PREFIX + name for name in ("id_read", "key_re
 _FAULT = c.PREFIX + "fault"
 _ROW_IN_TASK = 2**33 - 1
 _INSTANTS = (TimestampType, TimestampNTZType, DateType)
+_TEXT = (StringType, BinaryType)
 
 
 @dataclass(frozen=True)
@@ -68,6 +78,8 @@ class TableDecoder:
     """The table's columns that come along untouched, in the struct that stands where a record's value would."""
     fault: str | None = None
     """The column with the reason for which a row could not be taken apart, one of :data:`FAULTS`; null for others."""
+    folders: frozenset[str] = frozenset()
+    """Columns that folders name, as text. There a day alone is a time: its first moment."""
     poison: Poison = ()
 
     def __post_init__(self) -> None:
@@ -96,20 +108,25 @@ class TableDecoder:
         for column in self.signature.columns:
             kind = self._type(column.name)
             if kind is None and column.required:
-                yield f"it has no column {column.name}, which the model needs as {column.type}"
+                yield f"it has no column {column.name}{self._near(column.name)}, which the model needs as {column.type}"
             elif kind is not None and cast_to(column.type, kind) is None:
                 yield f"{column.name} is {kind.simpleString()} and the model reads {column.type}"
         for role, name in (("id", self.envelope.id), ("key", self.envelope.key)):
-            yield from self._unmet_role(role, name, (StringType, *WHOLE))
+            yield from self._unmet_role(role, name, (*_TEXT, *WHOLE))
         epoch = self.envelope.time_format == "epoch_ms"
-        yield from self._unmet_role("time", self.envelope.time, (StringType, *_INSTANTS, *(WHOLE if epoch else ())))
+        yield from self._unmet_role("time", self.envelope.time, (*_TEXT, *_INSTANTS, *(WHOLE if epoch else ())))
 
     def _unmet_role(self, role: str, name: str | None, fitting: tuple[type[DataType], ...]) -> Iterator[str]:
         kind = self._type(name) if name else None
         if name and kind is None:
-            yield f"it has no column {name}; set event.{role} to another column, or to null if there is none"
+            remedy = f"set event.{role} to another column, or to null if there is none"
+            yield f"it has no column {name}{self._near(name)}; {remedy}"
         elif name and not isinstance(kind, fitting):
             yield f"{name} is {kind.simpleString() if kind else 'absent'}, which event.{role} cannot be"
+
+    def _near(self, name: str) -> str:
+        near = [other for other in self.schema.fieldNames() if other.lower() == name.lower()]
+        return f" but {near[0]}, which differs in case" if near else ""
 
     def _type(self, name: str) -> DataType | None:
         return self.schema[name].dataType if name in self.schema.fieldNames() else None
@@ -146,14 +163,24 @@ class TableDecoder:
     def _envelope_read(self) -> list[Expr]:
         out = []
         for name, role in ((self.envelope.id, _ID), (self.envelope.key, _KEY)):
-            out.append((F.col(quoted(name)).cast("string") if name else _nothing("string")).alias(role))
+            out.append((self._text_or_value(name).cast("string") if name else _nothing("string")).alias(role))
+            if name and self._is_bytes(name):
+                out.append(F.col(quoted(name)).isNotNull().alias(_given_name(role)))
         if self.envelope.time:
-            given = F.col(quoted(self.envelope.time))
-            out += [given.isNotNull().alias(_TIME_GIVEN), self._time_read(given).alias(_TIME)]
+            given, value = F.col(quoted(self.envelope.time)), self._text_or_value(self.envelope.time)
+            out += [given.isNotNull().alias(_TIME_GIVEN), self._time_read(value).alias(_TIME)]
         return out
 
+    def _text_or_value(self, name: str) -> Expr:
+        given = F.col(quoted(name))
+        return text_of(given) if self._is_bytes(name) else given
+
+    def _is_bytes(self, name: str) -> bool:
+        return isinstance(self._type(name), BinaryType)
+
     def _time_read(self, given: Expr) -> Expr:
-        kind = self._type(self.envelope.time or "")
+        name = self.envelope.time or ""
+        kind = StringType() if self._is_bytes(name) else self._type(name)
         if isinstance(kind, _INSTANTS):
             return given.cast("timestamp")
         number: Cast | None = whole_number(kind) if kind else None
@@ -179,7 +206,9 @@ class TableDecoder:
             return F.col(c.TIMESTAMP)
         if isinstance(self._type(self.envelope.time), _INSTANTS):
             return F.col(_TIME)
-        return time_of_millis(F.col(_TIME)) if self.envelope.time_format == "epoch_ms" else time_of_text(F.col(_TIME))
+        if self.envelope.time_format == "epoch_ms":
+            return time_of_millis(F.col(_TIME))
+        return (time_of_day if self.envelope.time in self.folders else time_of_text)(F.col(_TIME))
 
     def _rules(self) -> list[Rule]:
         """In the order of JSON's: the envelope, the values, then what is of the wrong type, then the guards."""
@@ -200,6 +229,9 @@ class TableDecoder:
 
     def _envelope_rules(self, unread: Expr) -> Iterator[Rule]:
         for name, role in ((self.envelope.id, _ID), (self.envelope.key, _KEY)):
+            if name and self._is_bytes(name):
+                unreadable = F.col(quoted(_given_name(role))) & F.col(role).isNull()
+                yield unreadable, f"{Reason.WRONG_TYPE.value}:{name}"
             if name:
                 yield F.col(role).isNull(), f"{Reason.MISSING_FIELD.value}:{name}"
         time = self.envelope.time

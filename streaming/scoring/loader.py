@@ -26,6 +26,7 @@ from streaming.scoring.pipeline import SparkPipeline, load_model
 from streaming.scoring.plan import check_plan
 from streaming.scoring.score import score_decoded
 from streaming.scoring.stages import flatten, guards, outputs
+from streaming.scoring.vocabulary import warn_of_vocabularies
 from streaming.settings import EventSettings
 
 _ARROW = {
@@ -57,6 +58,7 @@ class SparkPipelineLoader:
         outermost = check_stages(package.pipeline_dir, self.extra_stages)[0]
         model = load_model(self.session, uri, saved_by_python=outermost in PYTHON_CONTAINERS)
         stages = flatten(model)
+        warn_of_vocabularies(stages, package.signature, package.version)
         found = guards(stages, package.signature)
         safe = safe_row(package.signature, package.golden, found)
         decoder = Decoder(package.signature, self.envelope, self.max_value_bytes, safe, found)

@@ -108,3 +108,13 @@ def param(stage: Any, name: str) -> Any:
         return None
     declared = stage.getParam(name)
     return stage.getOrDefault(declared) if stage.isDefined(declared) else None
+
+
+def input_columns(stage: Any) -> list[str]:
+    """Return the columns that a stage reads, by its own parameters."""
+    return _inputs(stage)
+
+
+def output_columns(stage: Any) -> list[str]:
+    """Return the columns that a stage writes, by its own parameters."""
+    return _columns(stage, "outputCol", "outputCols")

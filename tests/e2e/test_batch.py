@@ -170,6 +170,20 @@ def test_a_dry_run_says_what_would_be_done_and_writes_nothing(desk: Desk) -> Non
     assert not list(desk.out.parent.glob("*out*"))
 
 
+def test_a_dry_run_says_how_the_files_differ_and_a_file_that_does_not_fit_is_named(desk: Desk, inputs: Path) -> None:
+    rows = pq.read_table(inputs / "5.parquet")
+    pq.write_table(rows.append_column("gust", [[1.5] * ROWS]), inputs / "5.parquet")
+    console = Console(file=StringIO(), width=200)
+    with desk.work() as work:
+        try_out(work, console)
+    said = console.file.getvalue()  # type: ignore[attr-defined]
+    assert f"the files differ: 5 of 6 files have no column gust, the first is {inputs}/0.parquet; it is null" in said
+    pq.write_table(rows.drop_columns("distance"), inputs / "5.parquet")
+    with pytest.raises(ConfigurationError, match=rf"{inputs}/5\.parquet has no column distance, which every row must"):
+        desk.score()
+    assert not list(desk.out.parent.glob("*out*"))
+
+
 def test_a_batch_that_has_changed_since_it_was_begun_is_refused(desk: Desk, team: Team, inputs: Path) -> None:
     with desk.work() as work:
         begun = Staging.open(desk.out, "b1")

@@ -18,6 +18,7 @@ from pyspark.sql import functions as F
 from streaming.batch.columns import SCORED, Columns, Stamp
 from streaming.batch.counts import Counts
 from streaming.batch.files import Format, list_files
+from streaming.batch.needs import Needs
 from streaming.batch.plan import Unit
 from streaming.batch.scorer import Output, UnitScorer, decoder_for
 from streaming.batch.sketch import quantiles
@@ -84,9 +85,10 @@ class Bench:
 
     def score(self) -> Counts:
         listing = list_files(self.inputs)
-        source = Source.of(self.spark, self.format, listing, self.encoding)
-        settings = BatchSettings(keep=self.keep)
-        columns = Columns.of(source, self.pipeline.decoder.signature, settings, self.envelope)
+        settings, signature = BatchSettings(keep=self.keep), self.pipeline.decoder.signature
+        needs = Needs.of(signature, self.envelope, settings.keep)
+        source = Source.of(self.spark, self.format, listing, needs, self.encoding)
+        columns = Columns.of(source, signature, settings, self.envelope)
         output = Output(self.out, self.partition_by)
         decoder = decoder_for(source, self.pipeline)
         scorer = UnitScorer(source, self.pipeline, decoder, columns, output, self.most_poison)
@@ -144,6 +146,16 @@ def test_rows_are_written_as_text_where_that_is_asked_for(out: Format, bench: Be
     assert len(bench.read("rejected")) == 3
 
 
+def test_bytes_are_text_where_the_model_reads_text_and_in_base64_elsewhere(bench: Bench) -> None:
+    bench.out, bench.keep = "csv", ("carrier", "blob")
+    names = {name: [str(row[name]) for row in ROWS[:2]] for name in ("event_id", "event_time")}
+    columns = {"carrier": [b"UA", b"\xff"], "distance": [90.0, 1.0], "blob": [b"\x00\xff", None]}
+    pq.write_table(pa.table({**names, **columns}), bench.inputs / "a.parquet")
+    assert bench.score().rejected == {"WRONG_TYPE": 1}
+    assert [(row["carrier"], row["blob"]) for row in bench.read("scored")] == [("UA", "AP8=")]
+    assert [(row["field"], row["carrier"]) for row in bench.read("rejected")] == [("carrier", "/w==")]
+
+
 def test_columns_of_folders_are_kept_and_made(bench: Bench) -> None:
     bench.keep, bench.partition_by = ("month",), ("risk_category",)
     bench.write(ROWS[:1], "month=1/a")
@@ -153,7 +165,7 @@ def test_columns_of_folders_are_kept_and_made(bench: Bench) -> None:
         "risk_category=high",
         "risk_category=low",
     ]
-    assert {row["event_id"]: row["month"] for row in bench.read("scored")} == {"far": 1, "near": 2}
+    assert {row["event_id"]: row["month"] for row in bench.read("scored")} == {"far": "1", "near": "2"}
     assert not (bench.folder / "rejected").exists()
 
 
@@ -170,23 +182,39 @@ def test_a_malformed_csv_row_is_rejected_with_its_text_and_a_quoted_comma_is_non
 
 
 def test_csv_files_with_their_columns_in_another_order_are_not_mixed_up(bench: Bench) -> None:
-    bench.format, bench.keep = "csv", ("note", "gust")
+    bench.format, bench.keep = "csv", ("note", "gust", "extra")
     bench.write(ROWS[:1])
-    turned = list(reversed(ROWS[0]))
+    turned = [*reversed(ROWS[0]), "extra"]
+    values = {**ROWS[1], "extra": "more"}
     (bench.inputs / "b.csv").write_text(
-        ",".join(turned) + "\n" + ",".join(str(ROWS[1][name] or "") for name in turned) + "\n"
+        ",".join(turned) + "\n" + ",".join(str(values[name] or "") for name in turned) + "\n"
     )
     assert bench.score().scored == 2
-    assert {row["event_id"]: (row["note"], row["gust"]) for row in bench.read("scored")} == {
-        "far": ('say "hi", é', None),
-        "near": (None, "2.5"),
+    scored = {
+        row["event_id"]: (row["prediction"], row["note"], row["gust"], row["extra"]) for row in bench.read("scored")
     }
+    assert scored == {"far": (1.0, 'say "hi", é', None, None), "near": (0.0, None, "2.5", "more")}
 
 
-def test_a_file_that_cannot_be_read_is_no_fault_of_the_model(bench: Bench) -> None:
+def test_json_lines_whose_fields_vary_are_read_by_their_names(bench: Bench) -> None:
+    bench.format, bench.keep = "json", ("extra", "gust")
+    lines = [
+        {"event_id": "e1", "event_time": AT, "carrier": "UA", "distance": 90},
+        {"extra": "more", "gust": 2.5, "distance": 1.5, "carrier": "AA", "event_time": AT, "event_id": "e2"},
+    ]
+    (bench.inputs / "a.json").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert bench.score().scored == 2
+    scored = {row["event_id"]: (row["prediction"], row["extra"], row["gust"]) for row in bench.read("scored")}
+    assert scored == {"e1": (1.0, None, None), "e2": (0.0, "more", 2.5)}
+
+
+def test_a_file_that_cannot_be_read_is_named_and_no_fault_of_the_model(bench: Bench) -> None:
     bench.write(ROWS[:1])
-    (bench.inputs / "b.parquet").write_bytes(b"PAR1 this is none PAR1")
-    with pytest.raises(DataError, match=r"unit 3 .* cannot be read"):
+    bench.write(ROWS[:1], "b")
+    damaged = bytearray((bench.inputs / "b.parquet").read_bytes())
+    damaged[4:60] = b"\xff" * 56
+    (bench.inputs / "b.parquet").write_bytes(damaged)
+    with pytest.raises(DataError, match=r"^/\S+/in/b\.parquet cannot be read"):
         bench.score()
 
 

@@ -16,7 +16,7 @@ from pyspark.sql import SparkSession
 from streaming.batch import pieces, text
 from streaming.batch.files import Format
 from streaming.engines.task import pipeline_of
-from streaming.errors import ConfigurationError
+from streaming.errors import ConfigurationError, DataError
 from streaming.scoring.pipeline import SparkPipeline
 from tests.spark.test_batch import AT, ROWS, Bench
 from tests.support.models import fit_pipeline, load, package
@@ -183,6 +183,25 @@ def test_each_file_is_read_by_its_own_header_and_its_folders_are_text(bench: Ben
     assert found == {"a": ("x", "007", None), "b": (None, "1:2", "01")}
 
 
+def test_files_that_are_not_alike_keep_their_line_breaks_and_reject_their_own_rows(bench: Bench) -> None:
+    bench.keep = ("note", "store")
+    turned = b"carrier,extra,extra,note,event_id,distance,event_time\n"
+    bad = b"UA,,,Caf\xe9,c,90," + AT.encode()
+    put(bench, HEADER + row("a", b'"first\nsecond"') + b"short\n", "store=007/a.csv")
+    put(bench, turned + b'UA,1,2,"x\ny",b,90,' + AT.encode() + b"\n" + bad + b"\n", "store=012/b.csv")
+    put(bench, b"", "store=013/c.csv")
+    assert bench.score().rejected == {"MALFORMED_ROW": 1, "INVALID_UTF8": 1}
+    assert {(line["event_id"], line["note"], line["store"]) for line in bench.read("scored")} == {
+        ("a", "first\nsecond", "007"),
+        ("b", "x\ny", "012"),
+    }
+    assert sorted(rejected(bench)) == [("INVALID_UTF8", bad), ("MALFORMED_ROW", b"short")]
+    assert {(line["reason"], line["store"]) for line in bench.read("rejected")} == {
+        ("INVALID_UTF8", "012"),
+        ("MALFORMED_ROW", "007"),
+    }
+
+
 @pytest.mark.parametrize("kind", ["csv", "json"])
 def test_a_name_may_have_a_colon_as_times_have(kind: Format, bench: Bench) -> None:
     bench.format, bench.keep = kind, ()
@@ -211,4 +230,18 @@ def test_a_header_that_cannot_be_read_is_refused_with_its_file(data: bytes, mess
 def test_a_damaged_archive_is_named(bench: Bench) -> None:
     put(bench, gzip.compress(HEADER + b"".join(row(str(number), b"x") for number in range(9_999)))[:-99], "a.csv.gz")
     with pytest.raises(ConfigurationError, match=r"a\.csv\.gz cannot be read"):
+        bench.score()
+
+
+@pytest.mark.parametrize("kind", ["csv", "json"])
+def test_an_archive_that_is_damaged_behind_its_header_is_named(
+    kind: Format, bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pieces, "_BLOCK", 700)
+    bench.format, bench.keep = kind, ()
+    rows = b"".join(row(f"{number:x}", str(number**9).encode()) for number in range(9_999))
+    lines = "".join(json.dumps({**ROWS[0], "note": str(number**9)}) + "\n" for number in range(9_999))
+    put(bench, gzip.compress(HEADER + rows if kind == "csv" else lines.encode())[:-99], f"a.{kind}.gz")
+    bench.write(ROWS, "b")
+    with pytest.raises(DataError, match=rf"^/\S+/in/a\.{kind}\.gz cannot be read: .*Truncated"):
         bench.score()
