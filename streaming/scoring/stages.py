@@ -68,6 +68,12 @@ def _decoded_label(later: tuple[Any, ...], prediction: str) -> str | None:
     return None
 
 
+def overwritten(stages: tuple[Any, ...], signature: Signature) -> frozenset[str]:
+    """Return the features that a stage writes into, such as an Imputer's; Spark does not tell cases apart."""
+    written = {name.lower() for stage in stages for name in _columns(stage, "outputCol", "outputCols")}
+    return frozenset(name for name in signature.names if name.lower() in written)
+
+
 def guards(stages: tuple[Any, ...], signature: Signature) -> tuple[Guard, ...]:
     """Return what must hold of the raw columns for the stages not to throw on a row."""
     produced: set[str] = set()
