@@ -70,6 +70,7 @@ class _Maker:
         position = (self._plan.stamp.source_topic, self._partition, offset)
         kept = [(header["key"], header["value"]) for header in original or ()]
         made = h.rejected(kept, verdict, position, self._plan.writer.application, self._plan.stamp)
+        made = h.hinted(made, verdict, value)
         size = len(value or b"") + len(key or b"") + _size(made)
         limit = self._plan.targets.dead_letters.max_record_bytes - RECORD_OVERHEAD
         if size > limit:

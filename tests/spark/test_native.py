@@ -41,6 +41,8 @@ VALUES = {
     "an unseen category": (b"k", event(7, carrier="ZZ"), None),
     "too large for a dead letter": (b"k", b"x" * 3_000, None),
     "no text": (None, b"\xff", PARENT),
+    "in a registry's framing": (None, b"\0\0\0\0\7" + event(8), PARENT),
+    "in a registry's framing, no text": (None, b"\0\0\0\0\xc8" + event(9), PARENT),
 }
 
 
