@@ -35,6 +35,13 @@ def check_live(pipeline: SparkPipeline) -> None:
         CandidateRefusedError: ``NOT_LIVE``; one of them needs Python, or is not on the list.
     """
     session = pipeline.session
+    if not pipeline.is_proven:
+        raise CandidateRefusedError(
+            "NOT_LIVE",
+            "the pipeline throws on the event that was made up to try it with, and no other is known. In a stream it"
+            " would throw on each rejected event, for which a good one stands in. Log the version with an input_example"
+            " or golden rows, or publish an event first, or serve it with engine.kind exact",
+        )
     _check_lazy(pipeline)
     # Read from something that varies; of constants, the optimizer would leave no plan to look at.
     scored = outputs(_records(session.range(1), "id"), pipeline, ModelVersion("any", 1), _ROUTE)

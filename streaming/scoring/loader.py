@@ -2,32 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pyspark.sql import SparkSession
 
-from streaming.errors import CandidateRefusedError
+from streaming.errors import PenstockError
 from streaming.events.decode import Decoder
-from streaming.events.guards import Guard, InRange, InVocabulary
 from streaming.models.package import ModelPackage
 from streaming.models.served import ServedModel
-from streaming.models.signature import Column
+from streaming.models.topic_schema import EventSample, NoEvents
 from streaming.scoring.layout import PYTHON_CONTAINERS, check_stages
+from streaming.scoring.made_up import made_up_event
 from streaming.scoring.pipeline import SparkPipeline, load_model
 from streaming.scoring.stages import flatten, guards, outputs
-from streaming.scoring.trial import Source, prove, prove_golden
+from streaming.scoring.trial import Features, Source, prove, prove_golden, valid_features
 from streaming.settings import EventSettings
 
-_ZERO: dict[str, Any] = {"double": 0.0, "float": 0.0, "long": 0, "integer": 0, "boolean": False, "string": ""}
+_SAMPLE = 200
+"""Rows or records among which an event is looked for."""
 
 
 @dataclass(frozen=True)
 class SparkPipelineLoader:
     """Loads versions for one job; ``envelope`` and ``max_value_bytes`` are how that job's events are read.
 
-    ``admit`` is what that job's engine asks of a pipeline beside; it raises ``CandidateRefusedError``.
+    ``admit`` is what that job's engine asks of a pipeline beside; it raises ``CandidateRefusedError``. ``sample`` has
+    the events of its topic.
     """
 
     session: SparkSession
@@ -35,6 +38,7 @@ class SparkPipelineLoader:
     max_value_bytes: int
     extra_stages: tuple[str, ...] = ()
     admit: Callable[[SparkPipeline], None] = lambda _: None
+    sample: EventSample = field(default_factory=NoEvents)
 
     def load(self, package: ModelPackage, uri: str) -> ServedModel:
         """Load the pipeline at ``uri`` and prove it; see :class:`streaming.models.served.PipelineLoader`."""
@@ -44,27 +48,29 @@ class SparkPipelineLoader:
         try:
             proven = self._prove(pipeline, package)
             self.admit(proven)
-        except CandidateRefusedError:
+        except PenstockError:
             pipeline.release()
             raise
         return ServedModel(package, proven)
 
     def _described(self, package: ModelPackage, stages: tuple[Any, ...]) -> SparkPipeline:
         rules = guards(stages, package.signature)
-        made_up = {column.name: _harmless(column, rules) for column in package.signature.columns}
-        decoder = Decoder(package.signature, self.envelope, self.max_value_bytes, made_up, rules)
+        event = made_up_event(package.signature, rules)
+        decoder = Decoder(package.signature, self.envelope, self.max_value_bytes, event, rules)
         return SparkPipeline(self.session, stages, decoder, outputs(stages), package.profile)
 
     def _prove(self, pipeline: SparkPipeline, package: ModelPackage) -> SparkPipeline:
         if package.golden and package.golden.rows:
             return prove_golden(pipeline, package.golden)
-        return prove(pipeline, [Source("an event that was made up", lambda: [pipeline.decoder.safe_row])])
+        return prove(pipeline, self._sources(pipeline, package.examples))
 
-
-def _harmless(column: Column, found: tuple[Guard, ...]) -> Any:
-    for guard in found:
-        if guard.column == column.name and isinstance(guard, InVocabulary) and guard.categories:
-            return guard.categories[0] if column.type == "string" else float(guard.categories[0])
-        if guard.column == column.name and isinstance(guard, InRange):
-            return min(max(0.0, guard.low), guard.high)
-    return _ZERO[column.type]
+    def _sources(self, pipeline: SparkPipeline, examples: Sequence[Features]) -> list[Source]:
+        """The topic comes last: its events take a broker and a job, and a made-up one does where it is taken."""
+        bare = replace(pipeline.decoder, envelope=EventSettings(id=None, time=None))
+        decoding = replace(pipeline, decoder=bare)
+        values = [json.dumps(row).encode() for row in examples[:_SAMPLE]]
+        return [
+            Source("the input example that was logged with it", lambda: valid_features(decoding, values)),
+            Source("an event that was made up", lambda: [pipeline.decoder.safe_row], real=False),
+            Source("recent events of the topic", lambda: valid_features(pipeline, self.sample.recent(_SAMPLE))),
+        ]

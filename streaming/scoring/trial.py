@@ -20,6 +20,7 @@ from pyspark.sql import functions as F
 
 from streaming.errors import CandidateRefusedError, ScoringError
 from streaming.events import columns as c
+from streaming.events.rules import quoted
 from streaming.models.golden import GoldenRow, GoldenRows
 from streaming.models.signature import Signature
 from streaming.scoring.pipeline import SparkPipeline
@@ -34,6 +35,7 @@ MOST_TRIED = 10
 
 Features = Mapping[str, Any]
 
+_HEADERS = "array<struct<key:string,value:binary>>"
 _ARROW = {
     "double": pa.float64(),
     "float": pa.float32(),
@@ -97,6 +99,20 @@ def prove(pipeline: SparkPipeline, sources: Iterable[Source]) -> SparkPipeline:
         cause="; ".join(cause for _, cause in thrown),
     )
     return pipeline
+
+
+def valid_features(pipeline: SparkPipeline, values: Sequence[bytes]) -> list[Features]:
+    """Return the features of the first events that the pipeline's decoder takes."""
+    if not values:
+        return []
+    session = pipeline.session
+    table = pa.table({"value": pa.array(values, pa.binary()), "offset": pa.array(range(len(values)), pa.int64())})
+    absent = {"key": "binary", "headers": _HEADERS, "partition": "int", "timestamp": "timestamp"}
+    nulls = [F.lit(None).cast(kind).alias(name) for name, kind in absent.items()]
+    decoded = pipeline.decoder(session.createDataFrame(table).select("*", *nulls))
+    valid = decoded.where(F.col(c.VERDICT).isNull()).limit(MOST_TRIED)
+    names = pipeline.decoder.signature.names
+    return [row.asDict() for row in valid.select(*(F.col(quoted(name)) for name in names)).collect()]
 
 
 def try_events(pipeline: SparkPipeline, events: Sequence[Features]) -> tuple[SparkPipeline, list[Row]]:
