@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streaming.events.guards import Guard, InCategories, InRange, InVocabulary, NotNull
@@ -50,11 +50,13 @@ RANGES = st.tuples(NUMBERS, NUMBERS, st.booleans()).map(
 CATEGORIES = st.lists(NUMBERS, min_size=1).map(lambda values: InCategories("c", tuple(values)))
 
 
+@settings(deadline=None)
 @given(st.one_of(RANGES, CATEGORIES))
 def test_one_guard_of_numbers_is_always_met(guard: InRange | InCategories) -> None:
     assert guard.allows(made_up("double", guard))
 
 
+@settings(deadline=None)
 @given(RANGES, st.sampled_from(["long", "integer"]))
 def test_a_whole_number_is_in_every_range_that_has_one(guard: InRange, kind: ColumnType) -> None:
     inside = [number for number in range(-6, 7) if guard.allows(number)]
