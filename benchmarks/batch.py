@@ -26,6 +26,7 @@ import pyarrow.parquet as pq
 import typer
 from pyspark.ml import PipelineModel
 from pyspark.ml.functions import vector_to_array
+from pyspark.ml.wrapper import JavaParams
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from rich.console import Console
@@ -86,8 +87,7 @@ def run_penstock(setting: Setting, out: Path) -> None:
 
 
 def run_transform(setting: Setting, out: Path) -> None:
-    package = setting.work.scorer.pipeline
-    model = PipelineModel._from_java(package.model)
+    model = PipelineModel([JavaParams._from_java(stage) for stage in setting.work.scorer.pipeline.stages])
     scored = model.transform(setting.spark.read.parquet(str(setting.inputs)))
     probability = vector_to_array(F.col("probability"))
     with_probability = scored.withColumn("given", probability)

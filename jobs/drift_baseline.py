@@ -30,6 +30,7 @@ from streaming.batch.needs import Needs
 from streaming.batch.scorer import decoder_for
 from streaming.batch.source import Source
 from streaming.batch.text import UTF_8
+from streaming.engines.known_good import KnownGoodRows
 from streaming.engines.task import pipeline_of
 from streaming.errors import ConfigurationError
 from streaming.events import columns as c
@@ -97,8 +98,10 @@ def baseline(config: Path | None, overrides: Sequence[str], order: Order) -> Mod
 
 
 def _profile(settings: Settings, served: ServedModel, source: Source, listing: files.Listing) -> ReferenceProfile:
-    pipeline = pipeline_of(served)
-    decoded = decoder_for(source, pipeline)(source.read([str(path) for path in listing.paths]))
+    loaded = pipeline_of(served)
+    read = source.read([str(path) for path in listing.paths])
+    pipeline = KnownGoodRows()(loaded, lambda: decoder_for(source, loaded)(read))
+    decoded = decoder_for(source, pipeline)(read)
     scored = score_decoded(decoded, pipeline).where(F.col(c.VERDICT).isNull()).cache()
     try:
         rows = scored.count()

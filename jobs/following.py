@@ -60,8 +60,14 @@ def preparation(settings: Settings, spark: SparkSession, sample: EventSample) ->
             f"model.staging_uri is not set, and the executors of {spark.sparkContext.master} cannot read this machine's"
             " disk; set it to a location that driver and executors share, such as hdfs:///penstock or s3a://bucket/models"
         )
-    admit = (check_live,) if settings.engine.kind == "live" else ()
-    loader = SparkPipelineLoader(spark, settings.event, settings.input.max_value_bytes, model.extra_stages, *admit)
+    loader = SparkPipelineLoader(
+        session=spark,
+        envelope=settings.event,
+        max_value_bytes=settings.input.max_value_bytes,
+        extra_stages=model.extra_stages,
+        sample=sample,
+        **({"admit": check_live} if settings.engine.kind == "live" else {}),
+    )
     return Preparation(
         ModelCache(model.cache_dir, model.cache_keep, model.cache_max_bytes),
         PackageReader(model, spark.version),

@@ -100,6 +100,11 @@ _SENTENCE = {
 }
 
 
+FRAMED = "; it begins with a zero byte, as values in a schema registry's framing do, which Penstock does not read"
+"""Added to the sentence for one of the ``FRAMED_REASONS`` where the value begins so."""
+FRAMED_REASONS = (Reason.MALFORMED_JSON, Reason.INVALID_UTF8)
+
+
 def describe(reason: Reason, field: str) -> str:
     """Return the sentence for people; it never quotes the record, whose content may be private.
 

@@ -5,7 +5,7 @@ The second job runs the decoder alone, unless the model itself gave what cannot 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ from streaming.clock import Stopwatch
 from streaming.engines.attempt import attempt
 from streaming.engines.causes import root_cause
 from streaming.engines.isolate import isolate_decoded
+from streaming.engines.known_good import KnownGoodRows
 from streaming.errors import DataError
 from streaming.events import columns as c
 from streaming.events.decode import Decoder
@@ -63,6 +64,7 @@ class UnitScorer:
     columns: Columns
     output: Output
     max_poison_rows: int
+    known_good: KnownGoodRows = field(default_factory=KnownGoodRows)
 
     def score(self, unit: Unit, folder: Path, stamp: Stamp) -> Counts:
         """Write a unit's rows to ``scored`` and ``rejected`` below ``folder``.
@@ -72,6 +74,16 @@ class UnitScorer:
             InvariantError: rows in differ from rows out.
             ScoringError: the pipeline throws, and not for a few rows alone.
         """
+        return self._settled(unit)._score(unit, folder, stamp)
+
+    def _settled(self, unit: Unit) -> UnitScorer:
+        """Return the scorer with a row that is known to be good, if the version was loaded without one."""
+        pipeline = self.known_good(self.pipeline, lambda: self._decoded(self.source.read(unit.paths), (), ()))
+        if pipeline is self.pipeline:
+            return self
+        return replace(self, pipeline=pipeline, decoder=replace(self.decoder, safe_row=pipeline.decoder.safe_row))
+
+    def _score(self, unit: Unit, folder: Path, stamp: Stamp) -> Counts:
         watch = Stopwatch()
 
         def write(safe: SparkPipeline) -> tuple[dict[str, Any], Poison]:
@@ -89,8 +101,9 @@ class UnitScorer:
 
     def sample(self, unit: Unit, rows: int) -> DataFrame:
         """Return the first rows of a unit, scored; lazy."""
-        few = self.source.read(unit.paths).limit(rows)
-        return score_decoded(self._decoded(few, (), self.columns.carried(rejected=False)), self.pipeline)
+        few, settled = self.source.read(unit.paths).limit(rows), self._settled(unit)
+        carried, poison = self.columns.carried(rejected=False), settled.pipeline.decoder.poison
+        return score_decoded(settled._decoded(few, poison, carried), settled.pipeline)
 
     def _write_scored(self, unit: Unit, folder: Path, stamp: Stamp, poison: Poison) -> dict[str, Any]:
         before, after = Observation(), Observation()

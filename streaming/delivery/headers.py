@@ -95,3 +95,14 @@ def rejected(
     if field:
         words[dead_letter.FIELD] = field
     return [*original, *words.items()]
+
+
+def hinted(made: Headers, verdict: str, value: bytes | None) -> Headers:
+    """Return a dead letter's headers with a word on what its value looks like, where that helps."""
+    if not (value or b"").startswith(b"\0") or verdict not in dead_letter.FRAMED_REASONS:
+        return made
+    # The record's own headers are bytes.
+    return [
+        (name, word + dead_letter.FRAMED if name == dead_letter.ERROR_MESSAGE and isinstance(word, str) else word)
+        for name, word in made
+    ]

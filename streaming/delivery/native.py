@@ -87,7 +87,8 @@ def _rejected(stamp: Stamp, application: str) -> Column:
     )
     sentences = {known.value: dead_letter.describe(known, "") for known in dead_letter.Reason}
     stages = {known.value: dead_letter.STAGE[known] for known in dead_letter.Reason}
-    sentence = F.concat(F.when(field != "", F.concat(field, F.lit(": "))).otherwise(""), _looked_up(sentences, reason))
+    named = F.when(field != "", F.concat(field, F.lit(": "))).otherwise("")
+    sentence = F.concat(named, _looked_up(sentences, reason), _hint(reason))
     partition = F.col("partition").cast("string")
     own = {
         dead_letter.ERROR_PARTITION: partition,
@@ -109,6 +110,12 @@ def _rejected(stamp: Stamp, application: str) -> Column:
         _optional(dead_letter.FIELD, field, field != ""),
         _optional(dead_letter.EVENT_TIME, time, time.isNotNull()),
     )
+
+
+def _hint(reason: Column) -> Column:
+    zero = F.coalesce(F.startswith(F.col("value"), F.lit(b"\0")), F.lit(False))
+    hinted = reason.isin([known.value for known in dead_letter.FRAMED_REASONS])
+    return F.when(zero & hinted, F.lit(dead_letter.FRAMED)).otherwise("")
 
 
 def _header(name: str, word: Column) -> Column:

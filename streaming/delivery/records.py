@@ -101,6 +101,7 @@ class _Maker:
         kept = [(header["key"], header["value"]) for header in original or ()]
         made = h.rejected(kept, verdict, position, self._plan.writer.application, self._plan.stamp)
         made += h.times(event_time, stream_time)
+        made = h.hinted(made, verdict, value)
         if not self._first_dead <= timestamp <= self._last_dead:
             made.append((dead_letter.ORIGINAL_TIMESTAMP, str(timestamp)))
             timestamp = self._now

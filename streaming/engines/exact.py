@@ -31,6 +31,7 @@ from streaming.engines.attempt import attempt
 from streaming.engines.breaker import Breaker
 from streaming.engines.checkpoint import Checkpoint
 from streaming.engines.isolate import Poison, isolate
+from streaming.engines.known_good import KnownGoodRows
 from streaming.engines.planner import Planner
 from streaming.engines.prepared import PreparedBatch
 from streaming.engines.query_run import limit_next
@@ -93,6 +94,7 @@ class ExactEngine:
         self._target = target
         self._tolerance = tolerance
         self._planner = Planner(target.writer, ports.clock)
+        self._known_good = KnownGoodRows()
         self._prepared: PreparedBatch | None = None
 
     def __call__(self, records: DataFrame, batch: int) -> None:
@@ -198,7 +200,8 @@ class ExactEngine:
         self, records: DataFrame, plan: Plan, served: ServedModel, watch: Stopwatch
     ) -> tuple[int, dict[int, Outcome]]:
         scored_at = isoformat(self._ports.clock())
-        pipeline = pipeline_of(served)
+        loaded = pipeline_of(served)
+        pipeline = self._known_good(loaded, lambda: loaded.decoder(records))
 
         def find() -> Poison:
             began = time.monotonic()

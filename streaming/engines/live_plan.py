@@ -7,6 +7,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from py4j.protocol import Py4JJavaError
+from pyspark.errors import PySparkException
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from streaming.delivery.plan import Target, Targets
@@ -32,11 +35,16 @@ def check_live(pipeline: SparkPipeline) -> None:
         CandidateRefusedError: ``NOT_LIVE``; one of them needs Python, or is not on the list.
     """
     session = pipeline.session
+    if not pipeline.is_proven:
+        raise CandidateRefusedError(
+            "NOT_LIVE",
+            "the pipeline throws on the event that was made up to try it with, and no other is known. In a stream it"
+            " would throw on each rejected event, for which a good one stands in. Log the version with an input_example"
+            " or golden rows, or publish an event first, or serve it with engine.kind exact",
+        )
+    _check_lazy(pipeline)
     # Read from something that varies; of constants, the optimizer would leave no plan to look at.
-    records = (
-        session.range(1).select(F.from_json(F.col("id").cast("string"), _RECORD).alias("record")).select("record.*")
-    )
-    scored = outputs(records, pipeline, ModelVersion("any", 1), _ROUTE)
+    scored = outputs(_records(session.range(1), "id"), pipeline, ModelVersion("any", 1), _ROUTE)
     allowed = _allowed(session._jvm)
     for node in nodes(scored._jdf.queryExecution().sparkPlan()):
         name = str(node.getClass().getName())
@@ -48,6 +56,26 @@ def check_live(pipeline: SparkPipeline) -> None:
                 f"the pipeline's plan has {kind}: {why}. Serve this version with engine.kind exact, or leave the stage"
                 " that needs it out",
             )
+
+
+def _check_lazy(pipeline: SparkPipeline) -> None:
+    """Plan over a stream that is never started, where a stage cannot look at rows; over a table it could."""
+    stream = pipeline.session.readStream.format("rate").load()
+    try:
+        outputs(_records(stream, "value"), pipeline, ModelVersion("any", 1), _ROUTE)
+    except (PySparkException, Py4JJavaError) as problem:
+        cause = next(iter(str(problem).splitlines()), "")
+        raise CandidateRefusedError(
+            "NOT_LIVE",
+            f"the pipeline cannot be planned over a stream: {cause}. Perhaps a stage looks at a row when it is planned,"
+            " as a VectorAssembler does for a vector of unknown size. Serve this version with engine.kind exact, or put"
+            " a VectorSizeHint before that stage",
+        ) from problem
+
+
+def _records(rows: DataFrame, column: str) -> DataFrame:
+    """Return rows with the columns of Kafka's source, made of any column."""
+    return rows.select(F.from_json(F.col(column).cast("string"), _RECORD).alias("record")).select("record.*")
 
 
 def _allowed(jvm: Any) -> frozenset[str]:

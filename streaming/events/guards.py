@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from pyspark.sql import Column
 from pyspark.sql import functions as F
@@ -21,6 +24,14 @@ class NotNull:
         """Return true where the pipeline would throw."""
         return value.isNull()
 
+    def allows(self, value: Any) -> bool:
+        """Say the same of a value at hand."""
+        return value is not None
+
+    def examples(self) -> Iterator[Any]:
+        """Yield values that may be allowed."""
+        yield from ()
+
 
 @dataclass(frozen=True)
 class InVocabulary:
@@ -34,19 +45,74 @@ class InVocabulary:
         """Return true where the pipeline would throw; a null is :class:`NotNull`'s."""
         return ~value.cast("string").isin(list(self.categories))
 
+    def allows(self, value: Any) -> bool:
+        """Say the same of a value at hand."""
+        return value in self.examples()
+
+    def examples(self) -> Iterator[Any]:
+        """Yield the categories, as text and as the number that the text is."""
+        for category in self.categories:
+            yield category
+            yield from _numbers(category)
+
 
 @dataclass(frozen=True)
 class InRange:
-    """A bucketizer throws outside its outermost splits (both included)."""
+    """A bucketizer throws outside its outermost splits, both included; a one-hot encoder's range has an open end."""
 
     column: str
     low: float
     high: float
+    open_end: bool = False
+    zero_below: bool = False
+    """-0.0 is below a range that begins with 0.0, as Java's search for a bucket has it."""
     reason: Reason = Reason.UNSEEN_CATEGORY
 
     def fails(self, value: Column) -> Column:
         """Return true where the pipeline would throw."""
-        return (value < F.lit(self.low)) | (value > F.lit(self.high))
+        above = value >= F.lit(self.high) if self.open_end else value > F.lit(self.high)
+        outside = (value < F.lit(self.low)) | above
+        return outside | (value.cast("string") == "-0.0") if self.zero_below else outside
+
+    def allows(self, value: Any) -> bool:
+        """Say the same of a value at hand."""
+        return bool(self.low <= value <= self.high and not (self.open_end and value == self.high))
+
+    def examples(self) -> Iterator[Any]:
+        """Yield the number next to zero, then those at both ends, whole ones first."""
+        yield min(max(0.0, self.low), self.high)
+        if math.isfinite(self.low):
+            yield from (float(math.ceil(self.low)), self.low)
+        if math.isfinite(self.high):
+            yield float(math.floor(self.high))
 
 
-Guard = NotNull | InVocabulary | InRange
+@dataclass(frozen=True)
+class InCategories:
+    """A vector indexer throws on a number that it did not see; zero is left to it, which it may not look at."""
+
+    column: str
+    categories: tuple[float, ...]
+    reason: Reason = Reason.UNSEEN_CATEGORY
+
+    def fails(self, value: Column) -> Column:
+        """Return true where the pipeline would throw; a null is :class:`NotNull`'s."""
+        return ~value.cast("double").isin([0.0, *self.categories])
+
+    def allows(self, value: Any) -> bool:
+        """Say the same of a value at hand."""
+        return value in self.categories
+
+    def examples(self) -> Iterator[Any]:
+        """Yield the categories."""
+        yield from self.categories
+
+
+Guard = NotNull | InVocabulary | InRange | InCategories
+
+
+def _numbers(text: str) -> Iterator[float]:
+    try:
+        yield float(text)
+    except ValueError:
+        return

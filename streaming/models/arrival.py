@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-import yaml
+from streaming.yaml_text import YamlTextError, read_yaml
 
 MLMODEL = "MLmodel"
 
@@ -32,10 +32,10 @@ def missing(root: Path) -> str:
 
 def _description(root: Path) -> Mapping[str, object]:
     try:
-        found = yaml.safe_load((root / MLMODEL).read_text("utf-8"))
-    except (ValueError, yaml.YAMLError):
+        description = read_yaml((root / MLMODEL).read_bytes())
+    except YamlTextError:
         return {}
-    return found if isinstance(found, Mapping) else {}
+    return description if isinstance(description, Mapping) else {}
 
 
 def _size(root: Path) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from streaming.models.golden import GoldenRows
 from streaming.models.profile import ReferenceProfile
@@ -24,3 +25,5 @@ class ModelPackage:
     golden: GoldenRows | None = None
     profile: ReferenceProfile | None = None
     pyspark_version: str | None = None
+    examples: tuple[dict[str, Any], ...] = ()
+    """The rows of MLflow's input example."""

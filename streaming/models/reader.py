@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+import structlog
+
 from streaming.errors import CandidateRefusedError
 from streaming.models import golden, profile
 from streaming.models.arrival import MLMODEL
 from streaming.models.cache import CachedModel
+from streaming.models.examples import read_examples
 from streaming.models.golden import GoldenRows
 from streaming.models.package import ModelPackage
 from streaming.models.profile import ReferenceProfile
+from streaming.models.reads import unread
+from streaming.models.ref import ModelVersion
 from streaming.models.signature import Signature
 from streaming.settings import ModelSettings
 from streaming.yaml_text import YamlTextError, read_yaml
+
+_log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 T = TypeVar("T")
 
@@ -39,15 +47,19 @@ class PackageReader:
         flavor = _spark_flavor(description)
         saved_with = flavor.get("pyspark_version")
         self._check_spark(saved_with)
+        pipeline_dir = _pipeline_dir(cached.root, flavor)
+        reference = _optional(cached.root / profile.PATH, ReferenceProfile.from_json)
+        profiled = {column.name for column in reference.columns} if reference else set()
         return ModelPackage(
             version=cached.version,
             root=cached.root,
-            pipeline_dir=_pipeline_dir(cached.root, flavor),
+            pipeline_dir=pipeline_dir,
             digest=cached.digest,
-            signature=self._signature(description),
+            signature=self._signature(cached.version, description, _Unread(pipeline_dir, frozenset(profiled))),
             golden=_optional(cached.root / golden.PATH, GoldenRows.from_json),
-            profile=_optional(cached.root / profile.PATH, ReferenceProfile.from_json),
+            profile=reference,
             pyspark_version=str(saved_with) if saved_with else None,
+            examples=read_examples(cached.root, description),
         )
 
     def _check_spark(self, saved_with: object) -> None:
@@ -63,11 +75,19 @@ class PackageReader:
                 " train with its Spark",
             )
 
-    def _signature(self, description: Mapping[str, object]) -> Signature:
+    def _signature(self, version: ModelVersion, description: Mapping[str, object], unread: _Unread) -> Signature:
         signature = description.get("signature")
         inputs = signature.get("inputs") if isinstance(signature, Mapping) else None
         if inputs:
-            return _parsed(f"the signature in {MLMODEL}", str(inputs), Signature.from_mlflow)
+            columns, left_out = _parsed(f"the signature in {MLMODEL}", str(inputs), unread.parse)
+            if left_out:
+                _log.warning(
+                    "the signature has columns that no stage reads; events need not have them",
+                    model=version.name,
+                    version=version.version,
+                    columns=left_out,
+                )
+            return columns
         if self.settings.features:
             return Signature.from_config(self.settings.features)
         raise CandidateRefusedError(
@@ -75,6 +95,19 @@ class PackageReader:
             "the version has no signature, so its input columns are unknown; log it with signature=infer_signature(...)"
             " or list the columns in model.features",
         )
+
+
+@dataclass(frozen=True)
+class _Unread:
+    """Leaves columns out of a signature that no stage reads; what drift counts stays."""
+
+    pipeline_dir: Path
+    profiled: frozenset[str]
+
+    def parse(self, inputs: str) -> tuple[Signature, list[str]]:
+        names = [entry["name"] for entry in json.loads(inputs) if isinstance(entry.get("name"), str)]
+        left_out = unread(self.pipeline_dir, names) - self.profiled
+        return Signature.from_mlflow(inputs, left_out), sorted(left_out)
 
 
 def _mlmodel(root: Path) -> Mapping[str, object]:

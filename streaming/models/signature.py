@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Literal, cast, get_args
 
@@ -39,8 +39,8 @@ class Signature:
         return tuple(column.name for column in self.columns)
 
     @classmethod
-    def from_mlflow(cls, inputs: str) -> Signature:
-        """Read ``signature.inputs`` of an MLmodel file.
+    def from_mlflow(cls, inputs: str, without: Collection[str] = ()) -> Signature:
+        """Read ``signature.inputs`` of an MLmodel file, without some of the columns.
 
         >>> Signature.from_mlflow('[{"type": "double", "name": "distance", "required": true}]').names
         ('distance',)
@@ -48,7 +48,7 @@ class Signature:
         Raises:
             CandidateRefusedError: a column has no name (a tensor) or a type that a JSON event cannot carry.
         """
-        return cls(tuple(_column(entry) for entry in json.loads(inputs)))
+        return cls(tuple(_column(entry) for entry in json.loads(inputs) if entry.get("name") not in without))
 
     @classmethod
     def from_config(cls, features: Mapping[str, str]) -> Signature:
@@ -69,8 +69,19 @@ class Signature:
         return cls(tuple(columns))
 
 
+_LISTS = {"sparkml_vector": "vector", "array": "array", "tensor": "tensor"}
+"""MLflow's names of types that hold several values."""
+
+
 def _column(entry: Mapping[str, object]) -> Column:
     name, kind = entry.get("name"), entry.get("type")
+    if isinstance(name, str) and kind in _LISTS:
+        raise CandidateRefusedError(
+            "SIGNATURE_UNSUPPORTED",
+            f"the signature's column {name!r} has type {_LISTS[str(kind)]}; a column of an event is one value so far."
+            " Vectors and arrays are planned, together with compiled scoring. Until then log the whole pipeline, with"
+            " the VectorAssembler or Tokenizer that makes the column, and a signature of the columns that it reads.",
+        )
     if not isinstance(name, str) or kind not in _TYPES:
         raise CandidateRefusedError(
             "SIGNATURE_UNSUPPORTED",

@@ -5,10 +5,11 @@ from __future__ import annotations
 import gc
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from streaming.engines.attempt import attempt
 from streaming.engines.isolate import Poison, isolate
+from streaming.engines.known_good import KnownGoodRows
 from streaming.engines.task import pipeline_of
 from streaming.models.ref import ModelVersion
 from streaming.models.served import ServedModel
@@ -61,6 +62,7 @@ class Replay:
     sink: Sink
     poison_rows: int
     report: Callable[[Chunk, Counts], None]
+    known_good: KnownGoodRows = field(default_factory=KnownGoodRows)
 
     def run(self, chunks: Iterable[Chunk]) -> Counts:
         """Replay chunks and count.
@@ -76,8 +78,9 @@ class Replay:
         return total
 
     def _write(self, chunk: Chunk) -> Counts:
-        pipeline = pipeline_of(self.versions.get(chunk.by.version))
+        loaded = pipeline_of(self.versions.get(chunk.by.version))
         records = self.frames.read(chunk.ranges)
+        pipeline = self.known_good(loaded, lambda: loaded.decoder(records))
 
         def find() -> Poison:
             return isolate(records, pipeline, chunk.ranges, self.poison_rows)

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from streaming.errors import CandidateRefusedError
 
-TRUSTED_PACKAGES = ("org.apache.spark.ml.",)
+TRUSTED_PACKAGES = ("org.apache.spark.ml.", "org.apache.spark.mllib.")
+"""Spark's own. Some models of ``ml`` keep one of ``mllib`` among their files, as BisectingKMeansModel does."""
 _JVM_PIPELINE = "org.apache.spark.ml.PipelineModel"
 _PIPELINE = "pyspark.ml.pipeline.PipelineModel"
 PYTHON_CONTAINERS = frozenset(

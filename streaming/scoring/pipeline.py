@@ -1,4 +1,4 @@
-"""A PipelineModel in the JVM. Calling it from the JVM's side costs one call a batch instead of dozens per stage."""
+"""A PipelineModel in the JVM. Calling its stages there costs one call each instead of dozens."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ from typing import Any
 
 from py4j.protocol import Py4JJavaError
 from pyspark.ml import PipelineModel
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import Column, DataFrame, SparkSession
 
 from streaming.errors import CandidateRefusedError
 from streaming.events.decode import Decoder
 from streaming.models.profile import ReferenceProfile
 from streaming.scoring.layout import python_stage_refused
-from streaming.scoring.results import Selections, result_selections
-from streaming.scoring.stages import Outputs
+from streaming.scoring.results import Selections, as_read, result_selections
+from streaming.scoring.sizes import Sizes, sized
+from streaming.scoring.stages import Outputs, overwritten
 
 
 @dataclass(frozen=True)
@@ -23,25 +24,46 @@ class SparkPipeline:
     """A loaded version: how its events are read, what runs, and where its result stands."""
 
     session: SparkSession
-    model: Any
+    stages: tuple[Any, ...]
+    """The JVM's stages in order, nested pipelines opened."""
     decoder: Decoder
     outputs: Outputs
     profile: ReferenceProfile | None = None
+    sizes: Sizes = ()
+    is_proven: bool = False
+    """Whether the decoder's safe row is an event on which it was seen not to throw."""
 
     def transform(self, frame: DataFrame) -> DataFrame:
-        """Append the pipeline's columns; lazy, one output row per input row."""
-        return DataFrame(self.model.transform(frame._jdf), self.session)
+        """Append the pipeline's columns; lazy, one output row per input row.
+
+        Stage by stage, as pyspark does it. The JVM's PipelineModel first checks the columns of all stages together, and
+        so refuses a stage that writes into its input column.
+        """
+        java = frame._jdf
+        for position, stage in enumerate(self.stages):
+            java = sized(stage.transform(java), self.sizes[position] if self.sizes else {})
+        return DataFrame(java, self.session)
+
+    @cached_property
+    def as_read(self) -> list[Column]:
+        """Copies of the features that a stage overwrites, to be selected before :meth:`transform`."""
+        return as_read(self._overwritten)
 
     @cached_property
     def results(self) -> Selections:
         """What follows :meth:`transform`, made once."""
-        return result_selections(self.outputs, self.decoder.signature.names, self.profile)
+        return result_selections(self.outputs, self.decoder.signature.names, self._overwritten, self.profile)
+
+    @cached_property
+    def _overwritten(self) -> frozenset[str]:
+        return overwritten(self.stages, self.decoder.signature)
 
     def release(self) -> None:
-        """Drop the JVM's reference, so that the model's broadcasts can be collected."""
+        """Drop the JVM's references, so that the model's broadcasts can be collected."""
         gateway = self.session.sparkContext._gateway
         if gateway is not None:
-            gateway.detach(self.model)
+            for stage in self.stages:
+                gateway.detach(stage)
 
 
 def load_model(session: SparkSession, uri: str, *, saved_by_python: bool = False) -> Any:

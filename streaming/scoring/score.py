@@ -23,7 +23,7 @@ def score(records: DataFrame, pipeline: SparkPipeline) -> DataFrame:
 
 def score_decoded(decoded: DataFrame, pipeline: SparkPipeline) -> DataFrame:
     """Score rows that the pipeline's decoder has read; see :func:`score`."""
-    frame = pipeline.transform(decoded)
+    frame = pipeline.transform(decoded.select("*", *pipeline.as_read))
     for selection in pipeline.results:
         frame = frame.select(*selection)
     return frame

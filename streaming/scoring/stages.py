@@ -5,13 +5,24 @@ The pipeline is a JVM object; its stages are read through py4j once, when a vers
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 from streaming.errors import CandidateRefusedError
-from streaming.events.guards import Guard, InRange, InVocabulary, NotNull
+from streaming.events.guards import Guard, InCategories, InRange, InVocabulary, NotNull
 from streaming.models.signature import Signature
+
+_SCALAR = ("StringIndexerModel", "Bucketizer", "ImputerModel")
+"""Stages that give a number for each of their input columns."""
+
+Elements = dict[str, list[str | None]]
+"""The raw column that each element of a column is, ``None`` for one that was computed; empty if they are not known.
+
+Names are in lower case, as Spark does not tell cases apart.
+"""
 
 
 @dataclass(frozen=True)
@@ -68,29 +79,73 @@ def _decoded_label(later: tuple[Any, ...], prediction: str) -> str | None:
     return None
 
 
+def overwritten(stages: tuple[Any, ...], signature: Signature) -> frozenset[str]:
+    """Return the features that a stage writes into, such as an Imputer's; Spark does not tell cases apart."""
+    written = {name.lower() for stage in stages for name in _columns(stage, "outputCol", "outputCols")}
+    return frozenset(name for name in signature.names if name.lower() in written)
+
+
 def guards(stages: tuple[Any, ...], signature: Signature) -> tuple[Guard, ...]:
     """Return what must hold of the raw columns for the stages not to throw on a row."""
-    produced: set[str] = set()
-    found: list[Guard] = []
+    elements: Elements = {name.lower(): [name] for name in signature.names}
+    rules: list[Guard] = []
+    for stage in _formulas_opened(stages):
+        rules += [*_stage_guards(stage, elements), *_vector_guards(stage, elements)]
+        elements.update(_output_elements(stage, elements))
+    return tuple(dict.fromkeys(rules))
+
+
+def _formulas_opened(stages: tuple[Any, ...]) -> Iterator[Any]:
     for stage in stages:
-        raw = [name for name in _inputs(stage) if name in signature.names and name not in produced]
-        found += _stage_guards(stage, raw)
-        produced.update(_columns(stage, "outputCol", "outputCols"))
-    return tuple(dict.fromkeys(found))
+        if class_name(stage).endswith(".RFormulaModel"):
+            yield from _formulas_opened(flatten(stage.pipelineModel()))
+        else:
+            yield stage
 
 
-def _stage_guards(stage: Any, raw: list[str]) -> Iterator[Guard]:
-    if param(stage, "handleInvalid") != "error":
-        return
+def _stage_guards(stage: Any, elements: Elements) -> Iterator[Guard]:
     kind = class_name(stage).rsplit(".", 1)[-1]
-    for name in raw:
-        yield NotNull(name)
-        if kind == "StringIndexerModel":
-            position = _columns(stage, "inputCol", "inputCols").index(name)
+    strict = param(stage, "handleInvalid") == "error"
+    for position, column in enumerate(_inputs(stage)):
+        name = next(iter(elements.get(column.lower(), [])), None)
+        if name is None or name.lower() != column.lower():
+            continue  # computed by an earlier stage
+        if strict:
+            yield NotNull(name)
+        if kind == "StringIndexerModel" and strict:
             yield InVocabulary(name, tuple(stage.labelsArray()[position]))
-        elif kind == "Bucketizer" and param(stage, "splits") is not None:
-            splits = list(param(stage, "splits"))
-            yield InRange(name, float(splits[0]), float(splits[-1]))
+        elif kind == "OneHotEncoderModel" and strict:
+            yield InRange(name, 0.0, float(stage.categorySizes()[position]), open_end=True)
+        elif kind == "Bucketizer":
+            # Also with ``keep``, which is about NaN and null alone.
+            yield _range_of(name, _splits(stage, position))
+
+
+def _splits(bucketizer: Any, position: int) -> list[float]:
+    several = param(bucketizer, "splitsArray")
+    return [float(split) for split in (param(bucketizer, "splits") if several is None else several[position])]
+
+
+def _range_of(name: str, splits: list[float]) -> InRange:
+    first = splits[0]
+    return InRange(name, first, splits[-1], zero_below=first == 0.0 and math.copysign(1.0, first) > 0)
+
+
+def _output_elements(stage: Any, elements: Elements) -> Elements:
+    outputs, kind = _columns(stage, "outputCol", "outputCols"), class_name(stage).rsplit(".", 1)[-1]
+    if kind != "VectorAssembler":
+        return {name.lower(): [None] if kind in _SCALAR else [] for name in outputs}
+    parts = [elements.get(name.lower(), []) for name in _inputs(stage)]
+    return {outputs[0].lower(): list(chain.from_iterable(parts)) if all(parts) else []}
+
+
+def _vector_guards(stage: Any, elements: Elements) -> Iterator[Guard]:
+    if not class_name(stage).endswith(".VectorIndexerModel") or param(stage, "handleInvalid") != "error":
+        return
+    categories = stage.javaCategoryMaps()
+    for position, name in enumerate(elements.get(str(param(stage, "inputCol")).lower(), [])):
+        if name is not None and categories.containsKey(position):
+            yield InCategories(name, tuple(sorted(float(value) for value in categories.get(position).keySet())))
 
 
 def _inputs(stage: Any) -> list[str]:

@@ -45,6 +45,8 @@ VALUES = {
     "a key too large for a dead letter": (b"k" * 3_000, b"{", PARENT),
     "key and headers too large for a dead letter": (b"k" * 700, b"x" * 3_000, [("own", b"x" * 900)]),
     "no text": (None, b"\xff", PARENT),
+    "in a registry's framing": (None, b"\0\0\0\0\7" + event(8), PARENT),
+    "in a registry's framing, no text": (None, b"\0\0\0\0\xc8" + event(9), PARENT),
 }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from typing import Any
 
 from pyspark.ml import Pipeline, PipelineModel
 from pyspark.ml.classification import LogisticRegression
@@ -22,6 +23,8 @@ from streaming.scoring.pipeline import SparkPipeline
 from streaming.settings import EventSettings
 
 SIGNATURE = Signature((Column("carrier", "string"), Column("distance", "double"), Column("gust", "double", False)))
+UNGUARDED = Signature((Column("x", "double", False),))
+"""Of :func:`fit_unguarded`."""
 
 
 def fit_pipeline(spark: SparkSession, handle_invalid: str = "error", slope: float = 1.0) -> PipelineModel:
@@ -49,6 +52,20 @@ def fit_bounded(spark: SparkSession) -> PipelineModel:
             LogisticRegression(labelCol="label"),
         ]
     ).fit(spark.createDataFrame(rows, "distance double, label double"))
+
+
+def fit_unguarded(spark: SparkSession) -> PipelineModel:
+    """Fit a pipeline of ``x`` that throws below 0.5, also on what is made up, and has no guard: its bucketizer's input
+    is computed.
+    """
+    rows = [(1.0 + i % 7, float(i % 2)) for i in range(28)]
+    stages: list[Any] = [
+        Imputer(inputCols=["x"], outputCols=["filled"]),
+        Bucketizer(inputCol="filled", outputCol="b", splits=[0.5, 3.5, 9.0]),
+        VectorAssembler(inputCols=["b", "filled"], outputCol="features"),
+        LogisticRegression(),
+    ]
+    return Pipeline(stages=stages).fit(spark.createDataFrame(rows, "x double, label double"))
 
 
 def package(pipeline: PipelineModel, root: Path, version: int = 1, signature: Signature = SIGNATURE) -> ModelPackage:

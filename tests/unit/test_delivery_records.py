@@ -128,6 +128,28 @@ def test_a_dead_letter_with_no_scored_event_beside_it_has_no_stream_time() -> No
         assert not {dead_letter.EVENT_TIME, dead_letter.STREAM_TIME} & dict(record.headers).keys()
 
 
+@pytest.mark.parametrize(
+    ("verdict", "value", "hinted"),
+    [
+        pytest.param("MALFORMED_JSON", b'\0\0\0\0\7{"a": 1}', True, id="Confluent's framing"),
+        pytest.param("INVALID_UTF8", b"\0\0\0\0\xc8{}", True, id="with an id that is no text"),
+        pytest.param("MALFORMED_JSON", b"{", False, id="JSON cut off"),
+        pytest.param("INVALID_UTF8", b"\xff", False, id="no text"),
+        pytest.param("OVERSIZE", b"\0", False, id="another reason"),
+        pytest.param("MALFORMED_JSON", b"", False, id="empty"),
+        pytest.param("TOMBSTONE", None, False, id="no value"),
+    ],
+)
+def test_a_value_in_a_schema_registrys_framing_gets_a_hint(verdict: str, value: bytes | None, hinted: bool) -> None:
+    own = [{"key": dead_letter.ERROR_MESSAGE, "value": b"earlier"}]
+    (record,) = made(row(7, verdict=verdict, headers=own, value=value))
+    assert record.headers[0] == (dead_letter.ERROR_MESSAGE, b"earlier")
+    message = dict(record.headers)[dead_letter.ERROR_MESSAGE]
+    assert isinstance(message, bytes)
+    assert message.endswith(b"which Penstock does not read") == hinted
+    assert message.startswith(dead_letter.describe(dead_letter.Reason(verdict), "").encode())
+
+
 def test_a_dead_letter_that_was_sent_back_as_it_is_keeps_its_earlier_error_headers_before_the_new_ones() -> None:
     own = [{"key": dead_letter.ERROR_TOPIC, "value": b"earlier"}, {"key": dead_letter.REASON, "value": b"OVERSIZE"}]
     (record,) = made(row(7, verdict="TOMBSTONE", headers=own))

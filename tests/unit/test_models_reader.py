@@ -68,6 +68,18 @@ def spark_flavor(**changes: Any) -> dict[str, Any]:
             "named columns",
             id="tensor signature",
         ),
+        pytest.param(
+            {"signature": {"inputs": json.dumps([{"type": "sparkml_vector", "name": "features", "required": True}])}},
+            "SIGNATURE_UNSUPPORTED",
+            "'features' has type vector; a column of an event is one value",
+            id="vector signature",
+        ),
+        pytest.param(
+            {"signature": {"inputs": json.dumps([{"type": "array", "items": {"type": "string"}, "name": "words"}])}},
+            "SIGNATURE_UNSUPPORTED",
+            "together with compiled scoring. Until then log the whole pipeline, with the VectorAssembler or Tokenizer",
+            id="array signature",
+        ),
         pytest.param({"flavors": {"sklearn": {}}}, "FLAVOR_UNSUPPORTED", "sklearn", id="another flavor"),
         pytest.param({"flavors": None}, "FLAVOR_UNSUPPORTED", "none", id="no flavors"),
         pytest.param({"flavors": spark_flavor(code="code")}, "NEEDS_CODE", "code_paths", id="spark flavor with code"),
