@@ -24,7 +24,7 @@ help:  ## Show this list
 setup:  ## Make .venv from the lock file and fetch the jars; nothing if both are there
 	@command -v "$(PYTHON)" >/dev/null || { echo "set-up: Python was not found. Install 3.10 or newer (Debian, Ubuntu:" \
 	"apt-get install python3 python3-venv; Fedora: dnf install python3; macOS: brew install python@3.12)." >&2; exit 2; }
-	@"$(PYTHON)" -m jobs.bootstrap
+	@"$(PYTHON)" -m jobs.build.bootstrap
 
 demo: setup  ## Train, stream a season of flights, swap the model on the way, and report
 	@$(VENV)/penstock demo
@@ -69,10 +69,10 @@ soak: setup  ## See whether a long-running job grows, swapping every minute (MIN
 	@$(VENV)/python -m benchmarks.soak --minutes $(MINUTES) --rate $(RATE)
 
 bundle: setup  ## Write dist/penstock-app.zip for spark-submit --py-files
-	@$(VENV)/python -m jobs.bundle dist/penstock-app.zip
+	@$(VENV)/python -m jobs.build.bundle dist/penstock-app.zip
 
 bundle-env: setup  ## Write dist/penstock-env.tar.gz, the executors' environment, for spark-submit --archives
-	@$(VENV)/python -m jobs.bundle_env dist/penstock-env.tar.gz
+	@$(VENV)/python -m jobs.build.bundle_env dist/penstock-env.tar.gz
 
 lock:  ## Choose the versions anew and write requirements/*.txt
 	"$(PYTHON)" -m venv build/lock

@@ -68,7 +68,7 @@ def _working_folder() -> Path:
 
 def main() -> None:
     """Run the command line."""
-    from jobs.cli import main as run
+    from jobs.command.main import main as run
 
     run()
 

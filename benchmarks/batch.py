@@ -33,9 +33,10 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.scratch import scratch_folder
-from jobs.batch import Work, loaded, look
-from jobs.batch_order import Order
-from jobs.train import prepare_mlflow, train_version
+from jobs.verbs.batch.options import Order
+from jobs.verbs.batch.run import Work, loaded, look
+from jobs.verbs.train.run import train_version
+from jobs.wiring.mlflow_client import prepare_mlflow
 from streaming.adapters.session import SessionPlan, start_session
 from streaming.batch.columns import SCORED
 from streaming.batch.publish import publish

@@ -30,13 +30,14 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.scratch import HOME, scratch_folder
-from jobs.following import preparation, registry
-from jobs.scoring import scoring_job
-from jobs.session import session
-from jobs.setup import jars
-from jobs.stopping import StopRequest
-from jobs.topics import prepare_topics
-from jobs.train import SPARK_LOG, prepare_mlflow, train_version
+from jobs.process.stopping import StopRequest
+from jobs.verbs.train.run import SPARK_LOG, train_version
+from jobs.wiring.following import preparation, registry
+from jobs.wiring.jars import jars
+from jobs.wiring.mlflow_client import prepare_mlflow
+from jobs.wiring.scoring import scoring_job
+from jobs.wiring.session import session
+from jobs.wiring.topics import prepare_topics
 from streaming.adapters.kafka import KafkaAdmin, TopicSample
 from streaming.adapters.kafka_config import spark_options
 from streaming.adapters.session import SessionPlan, start_session

@@ -1,5 +1,5 @@
 """``python -m jobs``: the penstock command from a checkout that is not installed."""
 
-from jobs.cli import main
+from jobs.command.main import main
 
 main()

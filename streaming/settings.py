@@ -1,7 +1,7 @@
 """What can be configured: frozen values, validated before anything starts.
 
 The command line builds a :class:`Settings` from defaults, a YAML file, ``PENSTOCK_*`` variables and ``--set`` (see
-``jobs/config.py``); nothing in this package reads the environment. Unknown keys are errors.
+``jobs/configuration/load.py``); nothing in this package reads the environment. Unknown keys are errors.
 """
 
 from __future__ import annotations

@@ -36,6 +36,20 @@ MAY_IMPORT = {
 }
 """Package to the packages it may import beside itself and the facts (``streaming/*.py``); ``jobs`` may import all."""
 
+JOBS_MAY_IMPORT = {
+    "mains": {"command"},
+    "command": {"demo", "verbs", "wiring", "configuration", "process"},
+    "demo": {"verbs", "wiring", "configuration", "process"},
+    "verbs": {"wiring", "terminal", "configuration", "process"},
+    "wiring": {"terminal", "configuration", "process"},
+    "configuration": set(),
+    "process": set(),
+    "terminal": set(),
+    "build": set(),
+}
+"""Room of ``jobs`` to the rooms it may import beside itself; a verb may not import another verb."""
+MAX_MAIN_LINES = 20
+
 VENDORS = {"confluent_kafka", "mlflow", "kafka"}
 SPARK_PACKAGES = {
     "schemas",
@@ -137,14 +151,49 @@ def test_imports_follow_the_arrows() -> None:
     assert wrong == []
 
 
-def test_the_table_of_arrows_has_no_cycle() -> None:
+@pytest.mark.parametrize("table", [MAY_IMPORT, JOBS_MAY_IMPORT], ids=["packages", "rooms of jobs"])
+def test_the_table_of_arrows_has_no_cycle(table: dict[str, set[str]]) -> None:
     order: list[str] = []
-    left = dict(MAY_IMPORT)
+    left = dict(table)
     while left:
         free = [name for name, needs in left.items() if needs <= set(order)]
         assert free, f"these import each other in a circle: {sorted(left)}"
         order += free
         left = {name: needs for name, needs in left.items() if name not in free}
+
+
+def room_of(path: str) -> str:
+    """Return which room of ``jobs`` a module is in; a verb is a room of its own, and the mains are one.
+
+    >>> room_of("jobs/verbs/batch/run.py"), room_of("jobs/wiring/live.py"), room_of("jobs/score.py")
+    ('verbs/batch', 'wiring', 'mains')
+    """
+    parts = Path(path).with_suffix("").parts[1:]
+    if len(parts) < 2:
+        return "mains"
+    return "/".join(parts[:2]) if parts[0] == "verbs" and len(parts) > 2 else parts[0]
+
+
+def test_imports_between_the_rooms_of_jobs_follow_the_arrows() -> None:
+    """Those inside functions count too; as the table has no circle, nor has ``jobs``."""
+    wrong = [
+        f"{module.path}:{line} imports {name}"
+        for module in MODULES
+        if module.package == "jobs"
+        for name, line in imports(module.tree)
+        if name.startswith("jobs.")
+        and (room := room_of(name.replace(".", "/") + "/x")) != (own := room_of(module.path))
+        and room.partition("/")[0] not in JOBS_MAY_IMPORT[own.partition("/")[0]]
+    ]
+    assert wrong == []
+
+
+def test_a_main_is_a_door_and_nothing_else() -> None:
+    mains = [module for module in MODULES if module.package == "jobs" and module.path.count("/") == 1]
+    assert [f"{main.path}: {main.lines} lines" for main in mains if main.lines > MAX_MAIN_LINES] == []
+    assert {"jobs/score.py", "jobs/drift.py", "jobs/batch.py", "jobs/train.py", "jobs/replay.py"} <= {
+        main.path for main in mains
+    }
 
 
 def test_vendors_clients_stay_in_the_adapters_and_the_writer() -> None:
@@ -187,11 +236,11 @@ def test_no_module_is_longer_than_its_limit() -> None:
 
 
 def test_no_function_takes_too_many_parameters() -> None:
-    """The verbs in ``jobs/cli.py`` and its groups are exempt: their parameters are the command line's options."""
+    """The command line's functions are exempt: their parameters are the options of the verbs."""
     wrong = [
         f"{module.path}:{node.lineno} {node.name} takes {count}"
         for module in MODULES
-        if not module.path.startswith("jobs/") or not module.path.endswith("cli.py")
+        if not module.path.startswith("jobs/command/")
         for node in ast.walk(module.tree)
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and (count := parameters(node)) > MAX_PARAMETERS
     ]
@@ -214,7 +263,7 @@ def test_unit_tests_need_no_service_and_no_vendor() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["jobs.cli", "jobs.config", "streaming.models", "streaming.local", "streaming.testing"]
+    "name", ["jobs.command.main", "jobs.configuration.load", "streaming.models", "streaming.local", "streaming.testing"]
 )
 def test_importing_it_loads_neither_spark_nor_mlflow(name: str) -> None:
     """A command that only prints help, and the models' logic, must not wait for them."""

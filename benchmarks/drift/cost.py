@@ -22,9 +22,9 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.exact import Meter, Setting, stage, stop_when_done
-from jobs.drift_wiring import drift_query, prepare_topics
-from jobs.scoring import scoring_job
-from jobs.stopping import StopRequest
+from jobs.process.stopping import StopRequest
+from jobs.wiring.drift import drift_query, prepare_topics
+from jobs.wiring.scoring import scoring_job
 from streaming.adapters.kafka import KafkaAdmin
 from streaming.adapters.mlflow_tracking import MlflowTracker
 from streaming.models import profile

@@ -32,8 +32,8 @@ from benchmarks.latency.system import System
 from benchmarks.latency.trial import Bench
 from benchmarks.latency.workloads import WORKLOADS
 from benchmarks.scratch import HOME, scratch_folder
-from jobs.setup import jars
-from jobs.train import prepare_mlflow
+from jobs.wiring.jars import jars
+from jobs.wiring.mlflow_client import prepare_mlflow
 from streaming.local.services import services
 
 

@@ -27,9 +27,10 @@ from pyspark.sql import functions as F
 
 from benchmarks.latency.generated import CLASSES
 from benchmarks.latency.workloads import WORKLOADS, Workload
-from jobs.following import registry
-from jobs.session import session
-from jobs.train import prepare_mlflow, train_version
+from jobs.verbs.train.run import train_version
+from jobs.wiring.following import registry
+from jobs.wiring.mlflow_client import prepare_mlflow
+from jobs.wiring.session import session
 from streaming.adapters.mlflow_tracking import MlflowTracker
 from streaming.errors import SetupError
 from streaming.models.digest import DIGEST_TAG, tree_digest

@@ -9,7 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from benchmarks.latency.system import System, Wiring
-from jobs.setup import jars
+from jobs.wiring.jars import jars
 from streaming.local.processes import ManagedProcess
 
 HOME = Path(".penstock")

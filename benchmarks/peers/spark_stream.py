@@ -11,7 +11,7 @@ from pyspark.sql import DataFrame, SparkSession
 from benchmarks.latency.spark_tuned import SESSION, SINK, SOURCE
 from benchmarks.peers.environments import ROOT
 from benchmarks.peers.task import Task
-from jobs.setup import jars
+from jobs.wiring.jars import jars
 
 
 def start_session(task: Task) -> SparkSession:

@@ -23,13 +23,13 @@ from benchmarks.soak.heap import collections
 from benchmarks.soak.rig import endless_flights, gc_log, job_process, soak_rig, swap, train_versions
 from benchmarks.soak.series import SWAP_EVERY
 from benchmarks.soak.watch import Sample, Watch, processes_of_job
-from jobs.demo_publisher import Publisher
-from jobs.demo_results import Account, balance
-from jobs.demo_rig import DEAD_LETTERS, PREDICTIONS, TOPIC, Rig, require_alive
-from jobs.demo_subscriber import Subscriber
-from jobs.logs import configure_logging
-from jobs.setup import jars
-from jobs.train import prepare_mlflow
+from jobs.demo.publisher import Publisher
+from jobs.demo.results import Account, balance
+from jobs.demo.rig import DEAD_LETTERS, PREDICTIONS, TOPIC, Rig, require_alive
+from jobs.demo.subscriber import Subscriber
+from jobs.process.logs import configure_logging
+from jobs.wiring.jars import jars
+from jobs.wiring.mlflow_client import prepare_mlflow
 from streaming.local.processes import ManagedProcess
 from streaming.local.services import services
 from streaming.models.ref import ModelVersion

@@ -15,11 +15,11 @@ import yaml
 from rich.console import Console
 
 from benchmarks.soak.heap import spark_conf
-from jobs.config import load_settings
-from jobs.demo_events import BROKEN_EVERY, Message, messages
-from jobs.demo_rig import ALIAS, Rig, make_rig, serving_version
-from jobs.session import session
-from jobs.train import train_version
+from jobs.configuration.load import load_settings
+from jobs.demo.events import BROKEN_EVERY, Message, messages
+from jobs.demo.rig import ALIAS, Rig, make_rig, serving_version
+from jobs.verbs.train.run import train_version
+from jobs.wiring.session import session
 from streaming.adapters.mlflow_tracking import MlflowTracker
 from streaming.errors import UpstreamError
 from streaming.local.processes import ManagedProcess

@@ -14,7 +14,7 @@ import httpx
 import psutil
 
 from benchmarks.soak.heap import HEAP_MB
-from jobs.demo_rig import Rig
+from jobs.demo.rig import Rig
 from streaming.errors import SetupError
 from streaming.local.processes import LOOPBACK
 

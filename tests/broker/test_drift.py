@@ -12,7 +12,7 @@ import pytest
 from confluent_kafka import Producer
 from pyspark.sql import SparkSession
 
-from jobs.drift_query import DriftQuery, Wiring
+from jobs.wiring.drift_query import DriftQuery, Wiring
 from schemas import dead_letter
 from schemas.drift import SummaryRecord
 from streaming.adapters.drift_state import HadoopStateStore

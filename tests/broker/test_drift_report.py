@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from jobs import cli
-from jobs.drift_report import report
+from jobs.command import main as cli
+from jobs.verbs.drift.report import report
 from schemas.drift import SummaryRecord
 from streaming.adapters.kafka_drift import KafkaDriftSink, read_alerts
 from streaming.adapters.kafka_events import KafkaNews

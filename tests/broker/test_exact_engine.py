@@ -25,8 +25,8 @@ from pyspark.errors import StreamingQueryException
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from jobs.output_settings import concerns
-from jobs.topics import prepare_topics
+from jobs.wiring.output_settings import concerns
+from jobs.wiring.topics import prepare_topics
 from schemas.dead_letter import ORIGINAL_TIMESTAMP
 from streaming.adapters.kafka import KafkaAdmin, TopicInfo
 from streaming.adapters.kafka_dead_letters import KafkaDeadLetters

@@ -15,7 +15,7 @@ from confluent_kafka import Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from pyspark.sql import DataFrame
 
-from jobs.starting import query_starter
+from jobs.wiring.starting import query_starter
 from streaming.adapters.kafka import KafkaAdmin
 from streaming.adapters.kafka_progress import saved_marks
 from streaming.delivery.marks import Mark

@@ -15,8 +15,8 @@ from confluent_kafka.admin import AdminClient
 from pyspark.errors import StreamingQueryException
 from pyspark.sql import SparkSession
 
-from jobs.ledger_verb import Filter, Question, answers, latest
-from jobs.topics import prepare_topics
+from jobs.verbs.ledger.run import Filter, Question, answers, latest
+from jobs.wiring.topics import prepare_topics
 from schemas.model_event import Actor, EventType, ModelEvent
 from streaming.adapters.kafka import KafkaAdmin
 from streaming.adapters.kafka_events import KafkaNews

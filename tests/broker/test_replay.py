@@ -9,8 +9,8 @@ from confluent_kafka import Producer
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from jobs.replay_compare import CompareWords, Recorded, compare_with_recorded
-from jobs.replay_source import RecordingSource
+from jobs.verbs.replay.compare import CompareWords, Recorded, compare_with_recorded
+from jobs.verbs.replay.source import RecordingSource
 from streaming.adapters.kafka import KafkaAdmin
 from streaming.adapters.kafka_recording import KafkaStretch
 from streaming.adapters.kafka_scan import KafkaScan

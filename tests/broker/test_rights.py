@@ -10,9 +10,9 @@ from uuid import uuid4
 import pytest
 from confluent_kafka.admin import AclOperation, NewTopic, ResourceType
 
-from jobs.ledger_verb import Filter, latest
-from jobs.topics import require_outputs
-from jobs.topics_verb import topics as topics_verb
+from jobs.verbs.ledger.run import Filter, latest
+from jobs.verbs.topics.run import topics as topics_verb
+from jobs.wiring.topics import require_outputs
 from streaming.adapters.kafka import KafkaAdmin
 from streaming.adapters.kafka_claim import Claim
 from streaming.adapters.kafka_config import client_config

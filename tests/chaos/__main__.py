@@ -13,8 +13,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from jobs.demo_rig import interrupted_once
-from jobs.quiet import stderr_to
+from jobs.demo.rig import interrupted_once
+from jobs.process.quiet import stderr_to
 from tests.chaos import summary
 from tests.chaos.checker import STRANGE
 from tests.chaos.drivers import can_bound_a_disk

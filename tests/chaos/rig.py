@@ -10,8 +10,8 @@ from pathlib import Path
 
 import psutil
 
-from jobs.setup import jars
-from jobs.train import prepare_mlflow
+from jobs.wiring.jars import jars
+from jobs.wiring.mlflow_client import prepare_mlflow
 from streaming.adapters.session import SessionPlan, start_session
 from streaming.local.broker import start_broker
 from streaming.local.processes import Service, free_port

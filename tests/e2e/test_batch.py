@@ -20,8 +20,8 @@ from mlflow import MlflowClient
 from pyspark.sql import SparkSession
 from rich.console import Console
 
-from jobs.batch import Work, loaded, look, score, try_out
-from jobs.batch_order import Order
+from jobs.verbs.batch.options import Order
+from jobs.verbs.batch.run import Work, loaded, look, score, try_out
 from streaming.batch.publish import REPORT
 from streaming.batch.staging import Staging
 from streaming.errors import ConfigurationError

@@ -14,7 +14,7 @@ import psutil
 import pytest
 from pyspark.sql import SparkSession
 
-from jobs.bundle_env import write_environment
+from jobs.build.bundle_env import write_environment
 from streaming.failpoints import HIT
 from tests.support.cluster import Cluster, Node, a_cluster
 from tests.support.documents import blocks

@@ -12,14 +12,14 @@ from pathlib import Path
 import psutil
 import pytest
 
-from jobs.demo_events import BROKEN, BROKEN_EVERY
+from jobs.demo.events import BROKEN, BROKEN_EVERY
 from tests.support.commands import ROOT, environment
 from tests.support.eventually import eventually
 
 SCRIPT = """
 from datetime import datetime, timezone
 from pathlib import Path
-from jobs.demo import demo
+from jobs.demo.run import demo
 demo(Path(".penstock"), datetime(2013, 5, 1, tzinfo=timezone.utc))
 """
 PATIENCE = 420.0

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import pytest
 import typer
 
-from jobs import cli
+from jobs.command import main as cli
 from tests.support.commands import environment
 
 NOWHERE = ["--set", "kafka.bootstrap.servers=127.0.0.1:1", "--set", "model.tracking_uri=http://127.0.0.1:1"]

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from jobs import cli
+from jobs.command import main as cli
 from streaming.adapters.mlflow_registry import MlflowRegistry
 from streaming.adapters.mlflow_tracking import MlflowTracker
 from streaming.errors import ConfigurationError, ModelNotFoundError, RegistryUnavailableError

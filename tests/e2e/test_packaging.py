@@ -124,7 +124,9 @@ def test_one_that_is_loaded_already_is_refused(environment: Path, tmp_path: Path
 def test_the_bundle_holds_the_packages_and_is_the_same_each_time(root: Path, tmp_path: Path) -> None:
     first, second = tmp_path / "a" / "app.zip", tmp_path / "b" / "app.zip"
     for target in (first, second):
-        subprocess.run([sys.executable, "-m", "jobs.bundle", str(target)], cwd=root, check=True, capture_output=True)
+        subprocess.run(
+            [sys.executable, "-m", "jobs.build.bundle", str(target)], cwd=root, check=True, capture_output=True
+        )
     assert first.read_bytes() == second.read_bytes()
     code = "import streaming.settings, schemas, jobs; print(streaming.__file__)"
     done = subprocess.run(
@@ -142,7 +144,9 @@ def test_the_executors_archive_imports_all_that_the_writer_needs_and_nothing_fro
     root: Path, tmp_path: Path
 ) -> None:
     target = tmp_path / "env.tar.gz"
-    subprocess.run([sys.executable, "-m", "jobs.bundle_env", str(target)], cwd=root, check=True, capture_output=True)
+    subprocess.run(
+        [sys.executable, "-m", "jobs.build.bundle_env", str(target)], cwd=root, check=True, capture_output=True
+    )
     with tarfile.open(target) as archive:
         archive.extractall(tmp_path / "environment")
     spark = Path(sysconfig.get_path("purelib")) / "pyspark" / "python" / "lib"

@@ -10,7 +10,7 @@ import pytest
 import yaml
 from pyspark.sql import SparkSession
 
-from jobs.config import load_settings
+from jobs.configuration.load import load_settings
 from streaming.adapters.mlflow_registry import MlflowRegistry
 from streaming.models.cache import CachedModel
 from streaming.models.package import ModelPackage

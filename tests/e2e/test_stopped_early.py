@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from jobs.stopping import StopRequest, ending_in_order, unless_asked
+from jobs.process.stopping import StopRequest, ending_in_order, unless_asked
 from streaming.errors import BrokerUnavailableError
 from tests.support.commands import command, environment
 from tests.support.eventually import eventually

@@ -13,8 +13,8 @@ from typing import Any
 from confluent_kafka import Consumer, Producer, TopicPartition
 from pyspark.sql import SparkSession
 
-from jobs.starting import Footing, settle
-from jobs.topics import prepare_topics
+from jobs.wiring.starting import Footing, settle
+from jobs.wiring.topics import prepare_topics
 from streaming.adapters.kafka import KafkaAdmin
 from streaming.adapters.kafka_config import client_config, spark_options
 from streaming.adapters.kafka_ledger import KafkaLedger, LedgerTopics

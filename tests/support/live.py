@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from jobs.live import LiveParts, live_checkpoints, live_engine
+from jobs.wiring.live import LiveParts, live_checkpoints, live_engine
 from streaming.adapters.kafka import KafkaAdmin
 from streaming.adapters.kafka_scan import stored
 from streaming.delivery.marks import Mark

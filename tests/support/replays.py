@@ -11,10 +11,10 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from jobs.record import Stretch
-from jobs.replay_sink import Destination, FolderDestination, TopicDestination
-from jobs.replay_source import Source, TopicSource
-from jobs.replay_versions import VersionWords
+from jobs.verbs.replay.sink import Destination, FolderDestination, TopicDestination
+from jobs.verbs.replay.source import Source, TopicSource
+from jobs.verbs.replay.versions import VersionWords
+from jobs.wiring.stretch import Stretch
 from streaming.adapters.kafka import KafkaAdmin
 from streaming.adapters.kafka_recording import KafkaStretch, Span
 from streaming.adapters.kafka_scan import KafkaScan, stored

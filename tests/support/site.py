@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 import yaml
 
-from jobs.bundle import write_bundle
+from jobs.build.bundle import write_bundle
 from tests.support.commands import ROOT
 from tests.support.eventually import eventually
 

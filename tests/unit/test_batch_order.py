@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from jobs.batch_order import Order, Paths, resolve
+from jobs.verbs.batch.options import Order, Paths, resolve
 from streaming.batch.staging import folder_of
 from streaming.errors import ConfigurationError
 from streaming.settings import BatchSettings, ModelSettings, Settings

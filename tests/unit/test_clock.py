@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from jobs.dlq import Filters
-from jobs.record import Stretch
+from jobs.verbs.dlq.run import Filters
+from jobs.wiring.stretch import Stretch
 from streaming.clock import Period, isoformat
 from streaming.drift.report.choice import Choice
 from streaming.errors import ConfigurationError

@@ -5,7 +5,7 @@ from datetime import datetime, timezone
 
 import pytest
 
-from jobs.demo_events import BROKEN, MAX_VALUE_BYTES, broken_count, messages
+from jobs.demo.events import BROKEN, MAX_VALUE_BYTES, broken_count, messages
 from streaming.training import flights
 
 DAY = (datetime(2013, 4, 1, tzinfo=timezone.utc), datetime(2013, 4, 2, tzinfo=timezone.utc))

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from jobs.demo_report import show, write_summary
-from jobs.demo_results import Label, Latency, Results, Seen, Swap, balance, latencies, quality
+from jobs.demo.report import show, write_summary
+from jobs.demo.results import Label, Latency, Results, Seen, Swap, balance, latencies, quality
 from streaming.drift.report.facts import Report
 
 NOON = datetime(2013, 7, 31, 12, tzinfo=timezone.utc)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from jobs.demo_rig import fresh_folder, interrupted_once, require_alive
+from jobs.demo.rig import fresh_folder, interrupted_once, require_alive
 from streaming.errors import SetupError
 from streaming.local.processes import ManagedProcess
 

@@ -11,7 +11,7 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator, FormatChecker
 
-from jobs.config import load_settings
+from jobs.configuration.load import load_settings
 from tests.support.kafka import IMAGE
 
 

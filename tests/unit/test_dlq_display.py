@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console, RenderableType
 
-from jobs.dlq_display import counts_table, details, letter_page, letters_table, text_of, value_text
+from jobs.terminal.text import text_of
+from jobs.verbs.dlq.display import counts_table, details, letter_page, letters_table, value_text
 from schemas import dead_letter as contract
 from streaming.delivery.dead_letters import DeadLetter, Headers, Place
 

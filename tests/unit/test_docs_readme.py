@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from jobs.config import load_settings
+from jobs.configuration.load import load_settings
 from streaming.settings import Settings
 from tests.support.documents import blocks
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from jobs.drift_display import show_report
+from jobs.verbs.drift.display import show_report
 from schemas.drift import SummaryRecord
 from streaming.clock import isoformat, moment
 from streaming.drift.page.page import page

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from jobs import bootstrap
+from jobs.build import bootstrap
 
 
 @pytest.mark.parametrize("version", [(2, 7), (3, 8), (3, 9)])
@@ -21,7 +21,7 @@ def test_a_new_python_will_do(version: tuple[int, int]) -> None:
 
 
 def test_python_3_8_can_parse_it_and_needs_nothing_installed(root: Path) -> None:
-    tree = ast.parse((root / "jobs" / "bootstrap.py").read_text(), feature_version=(3, 8))
+    tree = ast.parse((root / "jobs" / "build" / "bootstrap.py").read_text(), feature_version=(3, 8))
     top = {alias.name for node in tree.body if isinstance(node, ast.Import) for alias in node.names}
     top |= {node.module or "" for node in tree.body if isinstance(node, ast.ImportFrom)}
     assert top == {"__future__", "hashlib", "os", "shutil", "subprocess", "sys", "pathlib", "re"}

@@ -9,8 +9,8 @@ import pytest
 import structlog
 import yaml
 
-from jobs import cli
-from jobs.logs import configure_logging
+from jobs.command import main as cli
+from jobs.process.logs import configure_logging
 from streaming.errors import DataError, FencedError, OffsetGapError, PenstockError, SetupError
 from streaming.settings import LogSettings, Settings
 from streaming.version import __version__
@@ -68,7 +68,7 @@ def test_an_error_raised_on_purpose_is_one_message_and_its_code(
     def fail(*_: object) -> None:
         raise error
 
-    monkeypatch.setattr("jobs.up.stop", fail)
+    monkeypatch.setattr("jobs.verbs.up.run.stop", fail)
     assert run(monkeypatch, "down") == code
     captured = capsys.readouterr()
     assert captured.err == "penstock: x\n"
@@ -79,7 +79,7 @@ def test_a_full_disk_is_a_message_too(monkeypatch: pytest.MonkeyPatch, capsys: p
     def fail(*_: object) -> None:
         raise OSError(28, "No space left on device", "/somewhere/file")
 
-    monkeypatch.setattr("jobs.up.stop", fail)
+    monkeypatch.setattr("jobs.verbs.up.run.stop", fail)
     assert run(monkeypatch, "down") == 2
     assert "The disk is full (/somewhere/file)" in capsys.readouterr().err
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from jobs.collector import settle
+from jobs.process.collector import settle
 
 
 class Version:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from jobs.config import load_settings
+from jobs.configuration.load import load_settings
 from streaming.errors import ConfigurationError
 from streaming.redaction import MASK, redact
 

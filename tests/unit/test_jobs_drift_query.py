@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import pytest
 
-from jobs.drift_query import DriftQuery, Wiring
+from jobs.wiring.drift_query import DriftQuery, Wiring
 from streaming.clock import system_clock
 from streaming.drift.monitor import Monitor
 from streaming.errors import (

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from jobs.ending import ending
+from jobs.process.ending import ending
 from streaming.errors import ConfigurationError, FencedError
 
 

@@ -6,7 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from jobs.paths import require_readable_file, require_writable, require_writable_file, require_writable_uri
+from jobs.configuration.paths import (
+    require_readable_file,
+    require_writable,
+    require_writable_file,
+    require_writable_uri,
+)
 from streaming.errors import ConfigurationError
 
 

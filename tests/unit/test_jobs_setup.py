@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from jobs import setup, up
+from jobs.verbs.up import run as up
+from jobs.wiring import jars as setup
 from streaming.errors import SetupError
 from streaming.local.jars import CONFIGURATIONS, IVY_FILE
 

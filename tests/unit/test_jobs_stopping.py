@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from jobs.stopping import StopRequest, children_ignore_signals
+from jobs.process.stopping import StopRequest, children_ignore_signals
 from tests.support.commands import environment
 
 PATIENCE = 30.0
@@ -103,7 +103,7 @@ def test_asking_again_does_not_move_the_bound() -> None:
 def test_a_process_that_does_not_listen_to_anybody_ends_at_the_bound_all_the_same() -> None:
     code = (
         "import os, signal\n"
-        "from jobs.stopping import StopRequest\n"
+        "from jobs.process.stopping import StopRequest\n"
         "StopRequest(0.2).listen()\n"
         "os.kill(os.getpid(), signal.SIGTERM)\n"
         "while True: pass\n"

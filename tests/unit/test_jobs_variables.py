@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from jobs.config import load_settings
+from jobs.configuration.load import load_settings
 from streaming.errors import ConfigurationError
 
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from jobs.ledger_answer import Facts, about_moment, about_offset
-from jobs.ledger_display import describe, show_answer
+from jobs.verbs.ledger.answer import Facts, about_moment, about_offset
+from jobs.verbs.ledger.display import describe, show_answer
 from schemas import dead_letter, prediction
 from streaming.clock import instant
 from streaming.delivery.ledger import Plan

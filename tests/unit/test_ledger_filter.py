@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from jobs.ledger_verb import Filter
+from jobs.verbs.ledger.run import Filter
 from schemas.model_event import EventType
 from streaming.delivery.ledger import RECORD_TYPES
 from streaming.errors import ConfigurationError

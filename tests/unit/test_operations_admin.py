@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import httpx
 import pytest
 
-from jobs import job_verbs
+from jobs.verbs.job import run as job_verbs
 from streaming.errors import ConfigurationError, ModelNotFoundError, PenstockError
 from streaming.models.slot import Slot
 from streaming.operations.admin import Access, Controls

@@ -17,7 +17,7 @@ import structlog
 from fastapi import FastAPI, HTTPException
 from fastapi.responses import PlainTextResponse
 
-from jobs.logs import configure_logging
+from jobs.process.logs import configure_logging
 from schemas.drift import Window
 from schemas.drift_alert import DriftAlert
 from schemas.model_event import Actor, EventType, ModelEvent
@@ -147,7 +147,7 @@ def test_no_answer_has_a_secret(door: httpx.Client) -> None:
 
 def test_a_trace_that_nobody_foresaw_has_no_secret() -> None:
     code = (
-        "import threading\nfrom jobs.traces import redact_traces\nfrom streaming.redaction import hide\n"
+        "import threading\nfrom jobs.process.traces import redact_traces\nfrom streaming.redaction import hide\n"
         f"hide(['{CANARY}'])\nredact_traces()\n"
         f"thread = threading.Thread(target=lambda: int('{URL}'), name='poller')\nthread.start()\nthread.join()\n"
         f"raise ValueError('{CANARY}') from KeyError('{CANARY}')\n"

@@ -1,0 +1,1 @@
+"""What is made from a checkout: the environment and the bundles for spark-submit."""

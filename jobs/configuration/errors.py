@@ -1,0 +1,53 @@
+"""A setting that is not valid, in words: which key, from which source, what is wrong, what was probably meant."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
+
+from pydantic import BaseModel
+from pydantic_core import ErrorDetails
+
+from jobs.configuration.references import Tree
+from streaming.redaction import MASK, redact_tree
+from streaming.settings import Settings
+
+
+def explain(detail: ErrorDetails, sources: Mapping[str, Tree]) -> str:
+    """Return one line: the key, where it was set, what is wrong.
+
+    Args:
+        detail: One of pydantic's errors.
+        sources: What each source said, the weakest first; the last one that has the key is named.
+    """
+    keys = [str(part) for part in detail["loc"]]
+    place = ".".join(keys) or "settings"
+    source = next((name for name, tree in reversed(list(sources.items())) if _has(tree, keys)), "")
+    where = f"{place} ({source})" if source else place
+    if detail["type"] == "extra_forbidden":
+        known = _known_keys(keys[:-1])
+        close = get_close_matches(keys[-1], known, n=1)
+        hint = f"did you mean {close[0]}?" if close else f"known here: {', '.join(known)}"
+        return f"{where}: unknown key; {hint}"
+    message = detail["msg"].removeprefix("Value error, ")
+    value = redact_tree(detail["input"], keys[-1] if keys else "")
+    shown = "" if value == MASK or isinstance(value, dict | list | BaseModel) else f", not {value!r}"
+    return f"{where}: {message[:1].lower()}{message[1:]}{shown}"
+
+
+def _has(tree: object, keys: Sequence[str]) -> bool:
+    for key in keys:
+        if not isinstance(tree, dict) or key not in tree:
+            return False
+        tree = tree[key]
+    return bool(keys)
+
+
+def _known_keys(keys: Sequence[str]) -> list[str]:
+    section: type[BaseModel] = Settings
+    for key in keys:
+        found = section.model_fields[key].annotation
+        if not (isinstance(found, type) and issubclass(found, BaseModel)):
+            return []
+        section = found
+    return list(section.model_fields)

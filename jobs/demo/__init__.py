@@ -1,0 +1,1 @@
+"""``make demo``: a season of flights, a swap on the way, and the account."""

@@ -1,0 +1,1 @@
+"""What the process owes its surroundings: logs, signals, memory."""

@@ -1,0 +1,1 @@
+"""What verbs share of showing things to people at a terminal."""

@@ -1,0 +1,1 @@
+"""What the verbs do: a folder each, with its options, its run and its display."""

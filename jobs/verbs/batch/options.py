@@ -1,0 +1,122 @@
+"""What ``penstock batch`` was asked for, and what that comes to on this machine's disk, before anything is started."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from jobs.configuration.paths import require_writable
+from streaming.batch import files
+from streaming.batch.encodings import text_encoding
+from streaming.batch.files import Format, Listing
+from streaming.batch.inputs import check_files
+from streaming.batch.publish import Targets
+from streaming.batch.staging import unfinished
+from streaming.batch.text import UTF_8
+from streaming.clock import Clock
+from streaming.errors import ConfigurationError
+from streaming.models.ref import ModelSelector
+from streaming.settings import Settings
+
+
+@dataclass(frozen=True)
+class Order:
+    """The options as they were given; see ``jobs/command/batch.py``."""
+
+    source: str
+    target: str
+    rejected: str | None = None
+    format: str | None = None
+    encoding: str = UTF_8
+    out_format: str | None = None
+    model_version: int | None = None
+    alias: str | None = None
+    partition_by: tuple[str, ...] = ()
+    name: str | None = None
+    overwrite: bool = False
+
+    def selector(self, settings: Settings) -> ModelSelector:
+        """Return which version scores: the one that was asked for, else the one that the settings select.
+
+        Raises:
+            ConfigurationError: two were asked for.
+        """
+        if self.model_version is not None and self.alias is not None:
+            raise ConfigurationError("--model-version and --alias are both given; keep one of them")
+        if self.model_version is not None:
+            return ModelSelector(settings.model.name, "version", str(self.model_version))
+        if self.alias is not None:
+            return ModelSelector(settings.model.name, "alias", self.alias)
+        return ModelSelector.from_settings(settings.model)
+
+
+@dataclass(frozen=True)
+class Paths:
+    """An order on this machine's disk. ``batch`` is the id of the batch that is begun or gone on with."""
+
+    listing: Listing
+    format: Format
+    encoding: str
+    out_format: Format
+    targets: Targets
+    batch: str
+
+    def options(self, order: Order, settings: Settings) -> dict[str, Any]:
+        """Return the options that decide what comes out, as the plan keeps them."""
+        batch = settings.batch
+        return {
+            "--format": self.format,
+            "--encoding": self.encoding,
+            "--out-format": self.out_format,
+            "--partition-by": list(order.partition_by),
+            "batch.keep": batch.keep if batch.keep == "all" else list(batch.keep),
+            "batch.risk": batch.risk,
+            "event": settings.event.model_dump(mode="json"),
+        }
+
+
+def resolve(order: Order, clock: Clock) -> Paths:
+    """Look at the disk.
+
+    Raises:
+        ConfigurationError: there is no input, a target is not free, or it is not clear which batch is meant.
+    """
+    source, scored = files.local("--in", order.source), files.local("--out", order.target)
+    rejected = files.local("--rejected", order.rejected) if order.rejected else _beside(scored)
+    if order.format is None and files.is_delta(source):
+        raise ConfigurationError(
+            f"--in {source} is a Delta table, which a batch does not read; write its current version to Parquet first"
+        )
+    listing = files.list_files(source)
+    kind = files.named_format("--format", order.format) if order.format else files.format_of(listing.paths)
+    encoding = text_encoding(order.encoding, kind)
+    check_files(listing.paths, kind)
+    out = files.named_format("--out-format", order.out_format) if order.out_format else files.suffix_format(scored)
+    targets = Targets(scored, rejected, order.overwrite)
+    targets.check_apart(source, listing.paths)
+    batch = _batch(order, scored, clock)
+    targets.check_free(batch)
+    require_writable(scored, "--out")
+    require_writable(rejected, "--rejected")
+    return Paths(listing, kind, encoding, out or "parquet", targets, batch)
+
+
+def _beside(scored: Path) -> Path:
+    """Return where rejected rows go: ``scored.parquet`` to ``scored.rejected.parquet``."""
+    return scored.with_name(f"{scored.stem}.rejected{scored.suffix}")
+
+
+def _batch(order: Order, scored: Path, clock: Clock) -> str:
+    """Return the id: the one that was given, else the unfinished batch's, else a new one."""
+    if order.name is not None:
+        if not order.name.replace("-", "").replace("_", "").replace(".", "").isalnum():
+            raise ConfigurationError(f"--name {order.name!r} may have letters, digits, points, dashes and underscores")
+        return order.name
+    begun = unfinished(scored)
+    if len(begun) > 1:
+        raise ConfigurationError(
+            f"several batches for {scored} are not finished; say which with --name: {', '.join(begun)}"
+        )
+    return begun[0] if begun else f"{clock():%Y%m%dT%H%M%S}-{uuid4().hex[:6]}"

@@ -1,0 +1,176 @@
+"""``penstock batch``: files to scored files with a version from the registry."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
+from rich.console import Console
+
+from jobs.configuration.load import load_settings
+from jobs.configuration.paths import require_writable
+from jobs.process.logs import configure_logging
+from jobs.terminal.progress import steps
+from jobs.verbs.batch.display import Bar, show_differences, show_sample, show_summary
+from jobs.verbs.batch.options import Order, Paths, resolve
+from jobs.verbs.batch.record import Record
+from jobs.wiring.following import preparation, registry
+from jobs.wiring.mlflow_client import prepare_mlflow
+from jobs.wiring.session import require_log, session
+from streaming.adapters.mlflow_tracking import MlflowTracker
+from streaming.batch.columns import Columns
+from streaming.batch.files import InputFile
+from streaming.batch.needs import Needs
+from streaming.batch.plan import BatchPlan
+from streaming.batch.publish import publish
+from streaming.batch.run import Watch, score_units
+from streaming.batch.scorer import Output, UnitScorer, decoder_for
+from streaming.batch.sketch import quantiles
+from streaming.batch.source import Source
+from streaming.batch.staging import Staging, folder_of
+from streaming.clock import system_clock
+from streaming.engines.task import pipeline_of
+from streaming.errors import ConfigurationError
+from streaming.events import columns as c
+from streaming.models.ref import ModelVersion
+from streaming.models.served import ServedModel
+from streaming.models.topic_schema import NoEvents
+from streaming.settings import Settings
+
+SPARK_LOG = Path(".penstock/batch-spark.log")
+SAMPLE_ROWS = 1_000
+
+
+def score_files(config: Path | None, overrides: Sequence[str], order: Order, *, dry_run: bool = False) -> None:
+    """Score files and publish what came of them, or with ``dry_run`` say what would be done.
+
+    Raises:
+        ConfigurationError: the order, the settings or the input's columns do not fit; nothing was written.
+        DataError: a file cannot be read, or rows were lost; nothing was published.
+        ModelError: no version can score.
+        UpstreamError: the registry or the tracking server does not answer.
+    """
+    settings = load_settings(config, overrides)
+    configure_logging(settings.log)
+    prepare_mlflow()
+    console = Console()
+    with ExitStack() as stack:
+        with steps(console) as step:
+            step("reading the input")
+            request = look(settings, order)
+            step("starting Spark")
+            spark = stack.enter_context(session(settings, "penstock-batch", SPARK_LOG))
+            step(f"loading {request.version}")
+            work = stack.enter_context(loaded(request, spark))
+        if dry_run:
+            try_out(work, console)
+        else:
+            score(work, console)
+
+
+@dataclass(frozen=True)
+class Request:
+    """An order and what it comes to: files on the disk, and a version in the registry."""
+
+    settings: Settings
+    order: Order
+    paths: Paths
+    files: tuple[InputFile, ...]
+    version: ModelVersion
+
+
+@dataclass(frozen=True)
+class Work:
+    """A batch that is ready to be scored: nothing is wrong with it as far as can be known."""
+
+    request: Request
+    spark: SparkSession
+    plan: BatchPlan
+    scorer: UnitScorer
+
+
+def look(settings: Settings, order: Order) -> Request:
+    """Find the files and the version; raises as :func:`score_files`."""
+    if settings.model.tracking_uri is None:
+        raise ConfigurationError(
+            "no tracking server to record the batch in: set model.tracking_uri, or the variable MLFLOW_TRACKING_URI"
+        )
+    require_log(SPARK_LOG)
+    require_writable(settings.model.cache_dir, "model.cache_dir")
+    paths = resolve(order, system_clock)
+    version = registry(settings.model).resolve(order.selector(settings))
+    return Request(settings, order, paths, paths.listing.digested(), version)
+
+
+@contextmanager
+def loaded(request: Request, spark: SparkSession) -> Iterator[Work]:
+    """Load the version, compare it with the files' columns, and let go of it at the end; raises as above."""
+    settings, version = request.settings, request.version
+    checks = preparation(settings, spark, NoEvents())
+    served = checks.prepare(version, registry(settings.model).download)
+    try:
+        plan = BatchPlan(
+            batch=request.paths.batch,
+            model=version.name,
+            version=version.version,
+            model_digest=served.package.digest,
+            files=request.files,
+            options=request.paths.options(request.order, settings),
+            unit_bytes=settings.batch.unit_bytes,
+        )
+        yield Work(request, spark, plan, _scorer(request, served, spark))
+    finally:
+        checks.release(served)
+
+
+def _scorer(request: Request, served: ServedModel, spark: SparkSession) -> UnitScorer:
+    settings, paths, order = request.settings, request.paths, request.order
+    pipeline = pipeline_of(served)
+    signature = pipeline.decoder.signature
+    needs = Needs.of(signature, settings.event, settings.batch.keep)
+    source = Source.of(spark, paths.format, paths.listing, needs, paths.encoding)
+    columns = Columns.of(source, signature, settings.batch, settings.event)
+    absent = [name for name in order.partition_by if name not in columns.scored_names]
+    if absent:
+        raise ConfigurationError(
+            f"--partition-by {absent[0]} is not among the output's columns, {', '.join(columns.scored_names)};"
+            " keep it with --keep, or take another"
+        )
+    output = Output(paths.out_format, order.partition_by)
+    return UnitScorer(source, pipeline, decoder_for(source, pipeline), columns, output, settings.engine.max_poison_rows)
+
+
+def score(work: Work, console: Console) -> None:
+    """Score what is not scored yet, record the batch and publish it."""
+    plan, request = work.plan, work.request
+    targets, settings = request.paths.targets, request.settings
+    staging = Staging.open(targets.scored, plan.batch)
+    try:
+        begun = staging.plan()
+        if begun is None:
+            staging.begin(plan)
+        else:
+            plan.must_equal(begun, staging.folder)
+        with Bar(console) as bar:
+            counts = score_units(plan, staging, work.scorer, request.version, Watch(system_clock, bar.tell))
+        record = Record(plan, request.order.source, counts, quantiles(work.spark, counts.sketches))
+        tracker = MlflowTracker(settings.model.tracking_uri, settings.model.registry_uri)
+        run_id = record.log(tracker, settings.batch.experiment, staging)
+        publish(staging, targets, len(plan.units), record.report(run_id))
+        staging.remove()
+    finally:
+        staging.close()
+    show_summary(console, record, request.paths, run_id)
+
+
+def try_out(work: Work, console: Console) -> None:
+    """Say what would be done, and score a sample; nothing is written."""
+    folder = folder_of(work.request.paths.targets.scored, work.plan.batch)
+    begun = len(list(folder.glob("unit-*"))) if folder.exists() else None
+    rows = work.scorer.sample(work.plan.units[0], SAMPLE_ROWS).select(F.col(c.VERDICT)).collect()
+    show_sample(console, work.plan, work.request.paths, begun, rows)
+    show_differences(console, work.scorer.source.table.differences)

@@ -1,0 +1,141 @@
+"""``penstock dlq list`` and ``show``: dead letters for people and for scripts."""
+
+from __future__ import annotations
+
+import heapq
+import json
+import sys
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+
+from rich.console import Console
+
+from jobs.configuration.load import load_settings
+from jobs.process.logs import configure_logging
+from jobs.verbs.dlq import display
+from schemas.dead_letter import Reason
+from streaming.adapters.kafka import KafkaAdmin, TopicInfo
+from streaming.adapters.kafka_dead_letters import KafkaDeadLetters
+from streaming.clock import Period
+from streaming.delivery.dead_letters import UNKNOWN, DeadLetter, Place, Selection
+from streaming.errors import ConfigurationError
+from streaming.settings import Settings
+
+_WIDTH = 160
+"""Columns where there is no terminal to ask."""
+
+
+class Form(Enum):
+    """How one dead letter is shown."""
+
+    PEOPLE = "people"
+    JSON = "json"
+    RAW = "raw"
+
+
+@dataclass(frozen=True)
+class Filters:
+    """The command line's words for a selection."""
+
+    reasons: Sequence[str]
+    since: str | None
+    until: str | None
+    partitions: Sequence[int]
+    places: Sequence[str] = ()
+
+    def selection(self) -> Selection:
+        """Return what they mean; raises ``ConfigurationError`` where they mean nothing."""
+        known = [*(reason.value for reason in Reason), UNKNOWN]
+        wrong = [reason for reason in self.reasons if reason.upper() not in known]
+        if wrong:
+            raise ConfigurationError(f"there is no reason {wrong[0]!r}; the reasons are {', '.join(known)}")
+        reasons = frozenset(reason.upper() for reason in self.reasons)
+        period = Period.given(("--since", "--until"), self.since, self.until)
+        return Selection(
+            reasons, period.since, period.until, frozenset(self.partitions), frozenset(map(_place, self.places))
+        )
+
+
+def list_letters(
+    config: Path | None, overrides: Sequence[str], selection: Selection, limit: int, *, as_json: bool
+) -> None:
+    """Print a count by reason, and the ``limit`` newest of the selected letters.
+
+    Raises:
+        ConfigurationError: the settings are wrong, or there is no such topic.
+        BrokerUnavailableError: Kafka does not answer.
+    """
+    settings = load_settings(config, overrides)
+    configure_logging(settings.log)
+    topic = letters_topic(settings, KafkaAdmin(settings.kafka, settings.application))
+    counts: Counter[str] = Counter()
+    letters = _counted(reader(settings, topic).read(selection), counts)
+    newest = heapq.nlargest(limit, letters, key=lambda letter: (letter.rejected_at, letter.place))
+    if as_json:
+        found = {"topic": topic.name, "total": counts.total(), "reasons": dict(counts.most_common())}
+        print(json.dumps({**found, "newest": [display.summary(letter) for letter in newest]}))
+        return
+    console = console_for_tables()
+    console.print(f"{counts.total():,} dead letters on {topic.name}", highlight=False)
+    if counts:
+        console.print(display.counts_table(counts), display.letters_table(newest), sep="\n")
+
+
+def show_letter(config: Path | None, overrides: Sequence[str], place: Place, form: Form) -> None:
+    """Print one dead letter.
+
+    Raises:
+        ConfigurationError: the settings are wrong, or there is no dead letter at ``place``.
+        BrokerUnavailableError: Kafka does not answer.
+    """
+    settings = load_settings(config, overrides)
+    configure_logging(settings.log)
+    topic = letters_topic(settings, KafkaAdmin(settings.kafka, settings.application))
+    letter = next(reader(settings, topic).read(Selection(places=frozenset({place}))), None)
+    if letter is None:
+        raise ConfigurationError(f"there is no dead letter at {place} of {topic.name}; penstock dlq list shows some")
+    if form is Form.RAW:
+        sys.stdout.buffer.write(letter.value or b"")
+        sys.stdout.buffer.flush()
+    elif form is Form.JSON:
+        print(json.dumps(display.details(letter)))
+    else:
+        console_for_tables().print(display.letter_page(letter, topic.name))
+
+
+def letters_topic(settings: Settings, admin: KafkaAdmin) -> TopicInfo:
+    """Describe the dead letters' topic; raises ``ConfigurationError`` if it is not there."""
+    topic = admin.topic(settings.dead_letter_topic)
+    if topic is None:
+        raise ConfigurationError(
+            f"there is no topic {settings.dead_letter_topic!r}; nothing was scored yet, or output.dead_letters names"
+            " another one"
+        )
+    return topic
+
+
+def reader(settings: Settings, topic: TopicInfo) -> KafkaDeadLetters:
+    """Return the reader of the application's dead letters."""
+    return KafkaDeadLetters(settings.kafka, settings.application, topic)
+
+
+def console_for_tables() -> Console:
+    """Return a console that is wide enough for tables also where it is no terminal."""
+    return Console() if sys.stdout.isatty() else Console(width=_WIDTH)
+
+
+def _counted(letters: Iterator[DeadLetter], counts: Counter[str]) -> Iterator[DeadLetter]:
+    for letter in letters:
+        counts[letter.reason] += 1
+        yield letter
+
+
+def _place(text: str) -> Place:
+    try:
+        partition, offset = map(int, text.split(":"))
+    except ValueError:
+        raise ConfigurationError(f"{text!r} is no place; write partition and offset like 0:17") from None
+    return Place(partition, offset)

@@ -1,0 +1,147 @@
+"""``penstock drift baseline``: a reference profile for a version that was trained elsewhere.
+
+A version's files never change, or nobody could say what served. So the profile comes with a new version: the old one's
+files and the profile beside them, which a promotion then puts in the old one's place.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+from rich.console import Console
+
+from jobs.configuration.load import load_settings
+from jobs.configuration.paths import require_writable
+from jobs.process.logs import configure_logging
+from jobs.terminal.progress import steps
+from jobs.wiring.following import preparation, registry
+from jobs.wiring.mlflow_client import prepare_mlflow
+from jobs.wiring.session import require_log, session
+from streaming.adapters.mlflow_tracking import MlflowTracker
+from streaming.batch import files
+from streaming.batch.encodings import text_encoding
+from streaming.batch.inputs import check_files
+from streaming.batch.needs import Needs
+from streaming.batch.scorer import decoder_for
+from streaming.batch.source import Source
+from streaming.batch.text import UTF_8
+from streaming.engines.known_good import KnownGoodRows
+from streaming.engines.task import pipeline_of
+from streaming.errors import ConfigurationError
+from streaming.events import columns as c
+from streaming.models import profile
+from streaming.models.digest import DIGEST_TAG, REGISTRY_FILE, tree_digest
+from streaming.models.profile import ReferenceProfile
+from streaming.models.ref import ModelSelector, ModelVersion
+from streaming.models.served import ServedModel
+from streaming.models.topic_schema import NoEvents
+from streaming.scoring.score import score_decoded
+from streaming.settings import Settings
+from streaming.training.profile import Timing, build_profile
+from streaming.training.record import Promotion
+
+SPARK_LOG = Path(".penstock/baseline-spark.log")
+BASELINE_OF = "penstock.baseline_of"
+"""The tag of the new version: the number of the one whose files it has."""
+_MOST_CLASSES = 50
+_FEWEST_ROWS = 100
+
+
+@dataclass(frozen=True)
+class Order:
+    """The options as they were given: rows to learn from, the version, and where the new one is put."""
+
+    source: str
+    version: int | None
+    alias: str | None
+    format: str | None = None
+    encoding: str = UTF_8
+
+
+def baseline(config: Path | None, overrides: Sequence[str], order: Order) -> ModelVersion:
+    """Make the profile, register the version that has it, and return that.
+
+    Raises:
+        ConfigurationError: the settings, the rows or the version do not fit.
+        CandidateRefusedError: the version cannot be loaded.
+        RegistryUnavailableError: the registry does not answer.
+    """
+    settings = load_settings(config, overrides)
+    configure_logging(settings.log)
+    prepare_mlflow()
+    require_log(SPARK_LOG)
+    require_writable(settings.model.cache_dir, "model.cache_dir")
+    found = files.list_files(files.local("--in", order.source))
+    kind = files.named_format("--format", order.format) if order.format else files.format_of(found.paths)
+    encoding = text_encoding(order.encoding, kind)
+    check_files(found.paths, kind)
+    model = settings.model
+    wanted = ModelSelector(model.name, "version", str(order.version)) if order.version else None
+    version = registry(model).resolve(wanted or ModelSelector.from_settings(model))
+    with steps(Console()) as step, session(settings, "penstock-baseline", SPARK_LOG) as spark:
+        step(f"loading {version}")
+        checks = preparation(settings, spark, NoEvents())
+        served = checks.prepare(version, registry(model).download)
+        try:
+            step("scoring the rows")
+            needs = Needs.of(served.package.signature, settings.event)
+            made = _profile(settings, served, Source.of(spark, kind, found, needs, encoding), found)
+            step("registering it")
+            return _register(settings, served, made, order)
+        finally:
+            checks.release(served)
+
+
+def _profile(settings: Settings, served: ServedModel, source: Source, listing: files.Listing) -> ReferenceProfile:
+    loaded = pipeline_of(served)
+    read = source.read([str(path) for path in listing.paths])
+    pipeline = KnownGoodRows()(loaded, lambda: decoder_for(source, loaded)(read))
+    decoded = decoder_for(source, pipeline)(read)
+    scored = score_decoded(decoded, pipeline).where(F.col(c.VERDICT).isNull()).cache()
+    try:
+        rows = scored.count()
+        if rows < _FEWEST_ROWS:
+            raise ConfigurationError(
+                f"{rows} of the rows can be scored, and fewer than {_FEWEST_ROWS} are no reference; give more"
+            )
+        return _built(settings, served, scored)
+    finally:
+        scored.unpersist()
+
+
+def _built(settings: Settings, served: ServedModel, scored: DataFrame) -> ReferenceProfile:
+    named = scored.withColumnsRenamed({c.PREDICTION: "prediction", c.CONFIDENCE: "confidence"})
+    timed = named.withColumn(c.EVENT_TIME, F.col(c.EVENT_TIME).cast("timestamp"))
+    known = timed.where(F.col(c.EVENT_TIME).isNotNull()).limit(1).count() > 0
+    timing = Timing(c.EVENT_TIME, settings.drift.window_seconds) if known else None
+    return build_profile(timed, served.package.signature, _classes(timed), timing)
+
+
+def _classes(scored: DataFrame) -> int | None:
+    """Return how many classes the predictions are the numbers of, None if they look like no numbers of classes."""
+    found = [row[0] for row in scored.select("prediction").distinct().limit(_MOST_CLASSES + 1).collect()]
+    whole = all(value >= 0 and float(value).is_integer() for value in found)
+    return int(max(found)) + 1 if whole and len(found) <= _MOST_CLASSES and max(found) < _MOST_CLASSES else None
+
+
+def _register(settings: Settings, served: ServedModel, made: ReferenceProfile, order: Order) -> ModelVersion:
+    tracker = MlflowTracker(settings.model.tracking_uri, settings.model.registry_uri)
+    old = served.version
+    with TemporaryDirectory(prefix="penstock-baseline-") as folder:
+        tree = Path(folder) / "model"
+        shutil.copytree(served.package.root, tree, ignore=shutil.ignore_patterns(REGISTRY_FILE))
+        (tree / profile.PATH).parent.mkdir(exist_ok=True)
+        (tree / profile.PATH).write_text(made.to_json(), "utf-8")
+        tags = {**old.tags, DIGEST_TAG: tree_digest(tree), BASELINE_OF: str(old.version)}
+        with tracker.run(settings.train.experiment, f"{old.name}-baseline") as run:
+            run.log({"data": order.source, "rows": made.rows}, {}, {BASELINE_OF: str(old.version)})
+            version = run.register(tree, old.name, tags)
+    if order.alias:
+        tracker.promote(version, Promotion(order.alias))
+    return version

@@ -1,0 +1,116 @@
+"""How ``penstock ledger`` shows answers and records to people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+Record = Mapping[str, Any]
+
+
+def show_answer(console: Console, answer: Record) -> None:
+    """Print one answer: its sentence, then what is known."""
+    console.print(Text(answer["summary"], style="bold" if answer["found"] else "bold yellow"), soft_wrap=True)
+    table = Table.grid(padding=(0, 2))
+    for name, text in _facts(answer):
+        table.add_row(Text(name, style="dim"), Text(text, overflow="fold"))
+    console.print(table)
+
+
+def _facts(answer: Record) -> Iterator[tuple[str, str]]:
+    if "version" in answer:
+        yield "version", f"{answer.get('model', '')} v{answer['version']}".strip()
+    if answer.get("run_id"):
+        yield "run", answer["run_id"]
+    if "data_digest" in answer:
+        yield "data", answer["data_digest"] or answer.get("data_digest_problem", "MLflow has no digest of the data")
+    if "since" in answer:
+        since = answer["since"]
+        reason = f", {since['reason']}" if since["reason"] else ""
+        yield "since", f"{since['at']}: {since['type']} by {since['actor']}{reason}"
+    if "plan" in answer:
+        yield from _plan(answer, "plan")
+        sure = "recorded" if answer["certainty"] == "recorded" else "planned; the outcome was lost"
+        yield "known by", sure + _others(answer.get("others", ()))
+    for name in ("before", "after"):
+        if name in answer:
+            yield from _plan(answer[name], f"plan {name}", named=True)
+    if "recorded" in answer:
+        yield "recorded", f"{answer['recorded']['at']}, lease epoch {answer['recorded']['epoch']}"
+    if "output" in answer:
+        output = answer["output"]
+        place = f"{output['topic']}, partition {output['partition']}, offset {output['offset']}"
+        yield output["kind"].replace("_", " "), place
+
+
+def _plan(answer: Record, name: str, *, named: bool = False) -> Iterator[tuple[str, str]]:
+    plan = answer["plan"]
+    version = f" ({answer['model']} v{answer['version']})" if named else ""
+    yield name, f"{plan['id']}{version}, {plan['at']}, lease epoch {plan['epoch']}"
+    if not named:
+        yield "batch", f"{plan['batch']} of checkpoint {plan['checkpoint']}"
+    if plan["reason"]:
+        yield "because", plan["reason"]
+
+
+def _others(others: Sequence[Record]) -> str:
+    return "; it may have been " + ", ".join(f"{o['plan']} (v{o['version']})" for o in others) if others else ""
+
+
+def show_records(console: Console, records: Sequence[Record]) -> None:
+    """Print records as a table, a line each."""
+    table = Table("at", "type", "what", box=None)
+    for record in records:
+        table.add_row(record["at"], record["type"], Text(describe(record), overflow="fold"))
+    console.print(table)
+
+
+def describe(record: Record) -> str:
+    """Return one record in a line.
+
+    >>> describe({"type": "lease", "application": "flights", "epoch": 3, "at": ""})
+    'epoch 3'
+    >>> describe({"type": "start", "starts": {"0": 5, "1": 0}})
+    '0 from 5, 1 from 0'
+    """
+    kind = record["type"]
+    if kind == "lease":
+        return f"epoch {record['epoch']}"
+    if kind == "start":
+        return ", ".join(f"{partition} from {offset}" for partition, offset in record["starts"].items())
+    if kind == "plan":
+        reason = f"; {record['reason']}" if record["reason"] else ""
+        ranges = _spans(record["ranges"])
+        return (
+            f"{record['plan']}: {record['model']} v{record['version']} scores batch {record['batch']}, {ranges}{reason}"
+        )
+    if kind == "outcome":
+        return f"{record['plan']}: {_counts(record['partitions'].values())}"
+    if kind == "skip":
+        return f"{_spans(record['gaps'])}: {record['reason']} ({record['actor']})"
+    return _event(record)
+
+
+def _spans(ranges: Mapping[str, Sequence[int]]) -> str:
+    return ", ".join(f"{p}: {start} to {end - 1}" for p, (start, end) in ranges.items() if end > start) or "no offsets"
+
+
+def _counts(partitions: Any) -> str:
+    parts = list(partitions)
+    letters = sum(sum(part["dead_letters"].values()) for part in parts)
+    skipped = sum(part["skipped"] for part in parts)
+    told = [f"{sum(part['predictions'] for part in parts):,} predictions"]
+    told += [f"{letters:,} dead letters"] if letters else []
+    return ", ".join(told + ([f"{skipped:,} written before"] if skipped else []))
+
+
+def _event(record: Record) -> str:
+    """A model event, or whatever a later release writes: the versions, then what else it says."""
+    old, new = record.get("from_version"), record.get("to_version")
+    versions = f"{f'v{old} to ' if old else ''}v{new}" if new else f"v{old}" if old else ""
+    said = [f"by {record['actor']}" if record.get("actor") else "", record.get("reason"), record.get("detail")]
+    return ", ".join(str(part) for part in (versions, *said) if part)

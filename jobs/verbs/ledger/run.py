@@ -1,0 +1,201 @@
+"""``penstock ledger``: ask which version, run and data made a prediction, and see what was recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from jobs.configuration.load import load_settings
+from jobs.process.logs import configure_logging
+from jobs.terminal.progress import progress_bar
+from jobs.verbs.ledger.answer import Answer, Facts, about_moment, about_offset
+from schemas.model_event import EventType
+from streaming.adapters.kafka import KafkaAdmin
+from streaming.adapters.kafka_ledger_reader import KafkaLedgerReader
+from streaming.adapters.kafka_outputs import KafkaOutputs
+from streaming.adapters.kafka_scan import KafkaScan
+from streaming.clock import given_instant, instant, isoformat
+from streaming.delivery.ledger import RECORD_TYPES
+from streaming.delivery.lineage import Fate, Lineage, OffsetLookup, Position
+from streaming.delivery.marks import Mark
+from streaming.delivery.moment import Moment
+from streaming.delivery.output import Output
+from streaming.errors import ConfigurationError, ModelError, RegistryUnavailableError
+from streaming.settings import Settings
+
+_MOST_ANSWERS = 10
+"""Events of one id that are answered; the newest are."""
+_CLOCK_SKEW = timedelta(minutes=5)
+"""By so much the clock of a driver that finished a batch may be behind that of the one which planned it."""
+
+
+@dataclass(frozen=True)
+class Question:
+    """What ``ledger at`` is asked: one position, or one event, or one time. ``topic`` is the input by default."""
+
+    topic: str | None = None
+    partition: int | None = None
+    offset: int | None = None
+    event_id: str | None = None
+    time: str | None = None
+
+    def check(self) -> None:
+        """Raise ``ConfigurationError`` unless exactly one thing is asked."""
+        position = self.partition is not None and self.offset is not None
+        if sum((position, self.event_id is not None, self.time is not None)) != 1:
+            raise ConfigurationError(
+                "say what to look up: --partition and --offset of an input record, or --event-id, or --time"
+            )
+
+
+def answers(config: Path | None, overrides: Sequence[str], question: Question) -> list[Answer]:
+    """Return the answers, none where no event has the id.
+
+    Raises:
+        ConfigurationError: the question or the settings are wrong.
+        BrokerUnavailableError: Kafka does not answer.
+    """
+    question.check()
+    settings = load_settings(config, overrides)
+    configure_logging(settings.log)
+    with _desk(settings) as desk:
+        found = desk.moment(question.time) if question.time else desk.offsets(question)
+    digest = _digests(settings)
+    return [{**answer, **digest(answer)} for answer in found]
+
+
+@contextmanager
+def _desk(settings: Settings) -> Iterator[_Desk]:
+    with KafkaScan(settings.kafka, settings.application) as scan:
+        yield _Desk(settings, scan)
+
+
+class _Desk:
+    """One look at the broker: ledger, outputs, marks."""
+
+    def __init__(self, settings: Settings, scan: KafkaScan) -> None:
+        self._settings = settings
+        self._scan = scan
+        self._admin = KafkaAdmin(settings.kafka, settings.application)
+        self._ledger = KafkaLedgerReader(scan, settings.output.ledger, settings.application)
+        topics = settings.output.predictions, settings.dead_letter_topic
+        self._outputs = KafkaOutputs(scan, topics, settings.application)
+
+    def moment(self, time: str) -> list[Answer]:
+        moment = Moment(given_instant("--time", time))
+        with progress_bar("reading the ledger") as progress:
+            for record in self._ledger.records(progress):
+                moment.add(record)
+        return [about_moment(moment, isoformat(moment.at))]
+
+    def offsets(self, question: Question) -> list[Answer]:
+        if question.partition is not None and question.offset is not None:
+            topic = question.topic or self._settings.input.topic
+            known: list[tuple[Position, Output | None]] = [
+                (self._position(topic, question.partition, question.offset), None)
+            ]
+        else:
+            known = [(self._position(*output.source), output) for output in self._with_id(question.event_id or "")]
+        lookups = [OffsetLookup(position) for position, _ in known]
+        with progress_bar("reading the ledger") as progress:
+            for record in self._ledger.records(progress) if lookups else ():
+                for lookup in lookups:
+                    lookup.add(record)
+        return [self._answer(*one, lookup) for one, lookup in zip(known, lookups, strict=True)]
+
+    def _with_id(self, event_id: str) -> list[Output]:
+        with progress_bar("looking for the event, newest first") as progress:
+            found = self._outputs.with_event_id(event_id, self._settings.event.id, progress)
+        return sorted(found, key=lambda output: output.made_at)[-_MOST_ANSWERS:]
+
+    def _position(self, topic: str, partition: int, offset: int) -> Position:
+        info = self._admin.topic(topic)
+        if info is not None and partition >= info.partitions:
+            raise ConfigurationError(f"{topic} has {info.partitions} partitions; there is no partition {partition}")
+        return Position(topic, info.id if info else "", partition, offset)
+
+    def _answer(self, position: Position, output: Output | None, lookup: OffsetLookup) -> Answer:
+        mark, exists, end = None, None, 0
+        if position.topic_id:
+            mark = self._admin.marks(position.topic, [position.partition]).get(position.partition)
+            exists, end = self._exists(position)
+        lineage = lookup.answer(mark, self._ledger.complete())
+        output = output or self._output(position, lineage)
+        return about_offset(Facts(position, lineage, output, exists, end, _offset(mark)))
+
+    def _exists(self, position: Position) -> tuple[bool | None, int]:
+        first, end = self._scan.extent(position.topic, position.partition)
+        if not first <= position.offset < end:
+            return None, end
+        return self._scan.timestamp(position.topic, position.partition, position.offset) is not None, end
+
+    def _output(self, position: Position, lineage: Lineage) -> Output | None:
+        if lineage.fate not in (Fate.WRITTEN, Fate.FORGOTTEN):
+            return None
+        earliest = min((plan.at for plan in (*lineage.others, lineage.plan) if plan), default="")
+        with progress_bar("looking for the output") as progress:
+            return self._outputs.of(position, _sooner(earliest), progress)
+
+
+def _sooner(at: str) -> str:
+    return isoformat(instant(at) - _CLOCK_SKEW) if at else ""
+
+
+def _offset(mark: Mark | None) -> int | None:
+    return mark.offset if mark else None
+
+
+def _digests(settings: Settings) -> Callable[[Answer], Answer]:
+    """Return what adds the digest of a version's training data, or why it is not known."""
+    from jobs.wiring.following import registry
+    from streaming.adapters.mlflow_provenance import MlflowProvenance
+
+    def digest(answer: Answer) -> Answer:
+        if not answer["found"] or "model" not in answer:
+            return {}
+        try:
+            provenance = MlflowProvenance(registry(settings.model), settings.model.tracking_uri)
+            return {"data_digest": provenance.data_digest(answer["model"], answer["version"])}
+        except (RegistryUnavailableError, ModelError, ConfigurationError) as problem:
+            return {"data_digest": None, "data_digest_problem": str(problem)}
+
+    return digest
+
+
+@dataclass(frozen=True)
+class Filter:
+    """Which records ``ledger show`` shows; no ``types`` are all of them, ``since`` is ISO 8601."""
+
+    count: int
+    types: Sequence[str] = ()
+    since: str | None = None
+
+    def check(self) -> None:
+        """Raise ``ConfigurationError`` for a type that no record has."""
+        known = [*RECORD_TYPES, *(kind.value for kind in EventType)]
+        for type_ in self.types:
+            if type_ not in known:
+                close = get_close_matches(type_, known, n=1)
+                hint = f"did you mean {close[0]}? The types" if close else "the types"
+                raise ConfigurationError(f"--type {type_} is not in the ledger; {hint} are {', '.join(known)}")
+
+
+def latest(config: Path | None, overrides: Sequence[str], chosen: Filter) -> list[dict[str, Any]]:
+    """Return the latest records, oldest first.
+
+    Raises:
+        ConfigurationError: the settings, a type or the time are wrong.
+        BrokerUnavailableError: Kafka does not answer.
+    """
+    chosen.check()
+    settings = load_settings(config, overrides)
+    configure_logging(settings.log)
+    since = given_instant("--since", chosen.since) if chosen.since else None
+    with KafkaScan(settings.kafka, settings.application) as scan:
+        reader = KafkaLedgerReader(scan, settings.output.ledger, settings.application)
+        return reader.latest(chosen.count, since, lambda record: not chosen.types or record["type"] in chosen.types)

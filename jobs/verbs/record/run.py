@@ -1,0 +1,86 @@
+"""``penstock record``: a stretch of a topic, or a file of JSON lines, as a recording that can be replayed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from jobs.configuration.load import load_settings
+from jobs.configuration.paths import require_readable_file, require_writable
+from jobs.process.logs import configure_logging
+from jobs.terminal.progress import progress_bar
+from jobs.wiring.stretch import Stretch
+from streaming.adapters.kafka import KafkaAdmin
+from streaming.adapters.kafka_recording import KafkaStretch
+from streaming.adapters.kafka_scan import KafkaScan
+from streaming.errors import ConfigurationError
+from streaming.offsets import OffsetRange
+from streaming.replay.lines import read_lines
+from streaming.replay.recording import Recording, RecordingWriter, open_recording, recording_to
+from streaming.settings import Settings
+
+
+@dataclass(frozen=True)
+class Order:
+    """What the command line asks for. ``topic`` is the input by default; ``lines`` is a file to take in its place."""
+
+    out: Path
+    topic: str | None
+    stretch: Stretch
+    lines: Path | None = None
+    partitions: int = 1
+
+
+def record(config: Path | None, overrides: Sequence[str], order: Order) -> Recording:
+    """Make a recording.
+
+    Raises:
+        ConfigurationError: the settings, the stretch or the file are wrong, or something is at ``order.out`` already.
+        DataError: records were deleted while they were read.
+        BrokerUnavailableError: Kafka does not answer.
+    """
+    settings = load_settings(config, overrides)
+    configure_logging(settings.log)
+    require_writable(order.out, "--out")
+    if order.lines is not None:
+        require_readable_file(order.lines, "--lines")
+    topic = order.topic or settings.input.topic
+    with recording_to(order.out, topic) as writer:
+        _check(order)
+        if order.lines is None:
+            _record_topic(settings, topic, order.stretch, writer)
+        else:
+            _record_lines(settings, order.lines, order.partitions, writer)
+    return open_recording(order.out)
+
+
+def _check(order: Order) -> None:
+    """Refuse what would be passed over."""
+    if order.lines is None and order.partitions != 1:
+        raise ConfigurationError("--partitions is for --lines; a recording of a topic has the topic's own")
+    if order.lines is not None and order.stretch != Stretch():
+        raise ConfigurationError("--lines are recorded whole; leave out --from, --to, --offsets and --plans")
+    order.stretch.span()
+
+
+def _record_topic(settings: Settings, topic: str, stretch: Stretch, writer: RecordingWriter) -> None:
+    info = KafkaAdmin(settings.kafka, settings.application).required_topic(topic)
+    with KafkaScan(settings.kafka, settings.application) as scan, progress_bar("recording") as progress:
+        ranges = stretch.ranges(settings, scan, info)
+        total, done = sum(part.end - part.start for part in ranges.values()), 0
+        for partition, part in ranges.items():
+            for one in KafkaStretch(scan, topic).records(partition, part):
+                writer.add(partition, one)
+                progress(done + one.offset - part.start, total)
+            writer.flush(partition)
+            done += part.end - part.start
+    writer.finish(info.id, ranges)
+
+
+def _record_lines(settings: Settings, path: Path, partitions: int, writer: RecordingWriter) -> None:
+    end = 0
+    for partition, one in read_lines(path, settings.event, partitions):
+        writer.add(partition, one)
+        end = one.offset + 1
+    writer.finish("", {partition: OffsetRange(0, end) for partition in range(partitions)})

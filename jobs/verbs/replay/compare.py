@@ -1,0 +1,152 @@
+"""``penstock replay --compare``: what a candidate says against what was recorded, on the same events."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from jobs.verbs.replay.source import Source
+from streaming.adapters.kafka_outputs import KafkaOutputs
+from streaming.adapters.kafka_scan import KafkaScan
+from streaming.backtest.comparison import Comparison, compare
+from streaming.backtest.labels import read_labels
+from streaming.backtest.metrics import EVERY
+from streaming.backtest.options import Names, Options
+from streaming.backtest.paired import pair
+from streaming.backtest.report import write_report
+from streaming.delivery.output import Output
+from streaming.errors import ConfigurationError
+from streaming.offsets import OffsetRange
+from streaming.replay.chunks import Segments
+from streaming.settings import Settings
+
+_TYPES = {
+    "partition": pa.int32(),
+    "offset": pa.int64(),
+    "event_id": pa.string(),
+    "event_time": pa.string(),
+    "prediction": pa.float64(),
+    "label": pa.string(),
+    "probability": pa.list_(pa.float64()),
+    "model_version": pa.int64(),
+    "reason": pa.string(),
+}
+_BLOCK = 50_000
+"""Rows that are kept as Python objects at a time."""
+
+
+@dataclass(frozen=True)
+class CompareWords:
+    """The command line's words. ``against`` is another replay's folder, in place of what the live job wrote."""
+
+    report: Path
+    against: Path | None = None
+    labels: Path | None = None
+    options: Options | None = None
+
+
+def comparison_words(
+    report: Path | None, against: Path | None, labels: Path | None, options: Options
+) -> CompareWords | None:
+    """Return the words, ``None`` if no comparison is asked for; raises ``ConfigurationError`` for half a question."""
+    names = [metric.name for metric in EVERY]
+    if options.metric and options.metric not in names:
+        raise ConfigurationError(f"--metric {options.metric} is none; there are {', '.join(names)}")
+    if report is not None:
+        return CompareWords(report, against, labels, options)
+    if against is not None or labels is not None or options != Options():
+        raise ConfigurationError(
+            "--against, --labels, --metric and --positive belong to a comparison;"
+            " say with --compare where its report goes"
+        )
+    return None
+
+
+def compare_with_recorded(
+    words: CompareWords, candidate: Path, source: Source, segments: Segments, recorded: Recorded
+) -> Comparison:
+    """Compare, and write the report.
+
+    Raises:
+        ConfigurationError: the labels, or the folder to compare with, are not what they should be.
+        DataError: there is nothing in common.
+    """
+    labels = read_labels(words.labels) if words.labels is not None else None
+    before = replayed(words.against) if words.against is not None else recorded.table(source, segments)
+    after = replayed(candidate)
+    names = Names(_name(before), _name(after), str(source))
+    comparison = compare(pair(before, after), names, labels, source.values, words.options)
+    write_report(comparison, words.report)
+    return comparison
+
+
+def replayed(folder: Path) -> pa.Table:
+    """Return what a replay wrote to a folder of Parquet; raises ``ConfigurationError`` if there is none."""
+    files = replayed_files(folder)
+    return pa.concat_tables(pq.read_table(file, columns=[*_TYPES, "model_name"]) for file in files)
+
+
+def replayed_files(folder: Path) -> list[Path]:
+    """Return the files that a replay wrote to ``folder``; raises ``ConfigurationError`` if there are none."""
+    files = sorted(folder.glob("chunk-*/*.parquet"))
+    if not files:
+        raise ConfigurationError(f"{folder} holds no replay; penstock replay --out makes one")
+    return files
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """What the live job wrote, read from its topics."""
+
+    settings: Settings
+    scan: KafkaScan
+
+    def table(self, source: Source, segments: Segments) -> pa.Table:
+        """Return the outputs of the events that were replayed."""
+        settings = self.settings
+        topics = settings.output.predictions, settings.dead_letter_topic
+        outputs = KafkaOutputs(self.scan, topics, settings.application)
+        rows = (_row(output) for output in self._outputs(outputs, source, segments))
+        schema = pa.schema([*_TYPES.items(), ("model_name", pa.string())])
+        return pa.Table.from_batches(list(_batches(rows, schema)), schema)
+
+    def _outputs(self, outputs: KafkaOutputs, source: Source, segments: Segments) -> Iterator[Output]:
+        timeline = source.timeline()
+        for partition, parts in segments.items():
+            if parts:
+                part = OffsetRange(parts[0].part.start, parts[-1].part.end)
+                since = timeline.first(partition, part.start)
+                yield from outputs.within(source.topic, partition, part, since)
+
+
+def _batches(rows: Iterator[dict[str, Any]], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+    block: list[dict[str, Any]] = []
+    for row in rows:
+        block.append(row)
+        if len(block) == _BLOCK:
+            yield pa.RecordBatch.from_pylist(block, schema)
+            block = []
+    yield pa.RecordBatch.from_pylist(block, schema)
+
+
+def _row(output: Output) -> dict[str, Any]:
+    _, partition, offset = output.source
+    place = {"partition": partition, "offset": offset, "model_version": output.version}
+    if output.kind == "dead letter":
+        return {**place, "reason": output.reason}
+    value = json.loads(output.record.value or b"{}")
+    return {**{name: value.get(name) for name in _TYPES}, **place, "model_name": output.model, "reason": None}
+
+
+def _name(side: pa.Table) -> str:
+    """Return ``flights v1, v2`` for a side that these versions made."""
+    made = side.group_by(["model_name", "model_version"]).aggregate([]).to_pylist()
+    models = sorted({row["model_name"] for row in made if row["model_name"] is not None})
+    versions = sorted({row["model_version"] for row in made if row["model_version"] is not None})
+    return f"{', '.join(models)} {', '.join(f'v{version}' for version in versions)}".strip()

@@ -1,0 +1,225 @@
+"""``penstock replay``: recorded events through a model once more, into a topic or into Parquet."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from jobs.configuration.load import load_settings
+from jobs.configuration.paths import require_readable_file, require_writable
+from jobs.process.logs import configure_logging
+from jobs.terminal.progress import progress_bar
+from jobs.verbs.replay.compare import CompareWords, Recorded, compare_with_recorded, replayed_files
+from jobs.verbs.replay.sink import Destination, FolderDestination, TopicDestination
+from jobs.verbs.replay.source import Source, SourceWords
+from jobs.verbs.replay.versions import VersionWords, loaded_versions
+from jobs.wiring.jars import jars
+from jobs.wiring.session import require_log, session
+from streaming.adapters.kafka_scan import KafkaScan
+from streaming.backtest.comparison import Comparison
+from streaming.clock import system_clock
+from streaming.errors import ConfigurationError
+from streaming.models.locks import FileLock
+from streaming.offsets import Progress
+from streaming.replay.chunks import Chunk, Segments, Upto, apart, cut, ends
+from streaming.replay.pace import Pace, paced
+from streaming.replay.plan import ReplayPlan, settled
+from streaming.replay.run import Replay
+from streaming.replay.sinks import Counts
+from streaming.settings import Settings
+
+HOME = Path(".penstock")
+SPARK_LOG = HOME / "replay-spark.log"
+
+
+@dataclass(frozen=True)
+class SinkWords:
+    """Where to: a topic, or a folder of Parquet. ``name`` tells replays into topics apart."""
+
+    topic: str | None = None
+    folder: Path | None = None
+    name: str | None = None
+
+    def check(self, speed: str) -> None:
+        """Raise ``ConfigurationError`` unless exactly one place is given, and the speed makes sense there."""
+        if (self.topic is None) == (self.folder is None):
+            raise ConfigurationError("say where to replay to: --to-topic, or --out")
+        if self.topic is None and speed != "max":
+            raise ConfigurationError(f"--speed {speed} is for a topic; into Parquet a replay goes as fast as it can")
+
+    def destination(self, settings: Settings, default: str) -> Destination:
+        """Return the place; ``default`` is the name of a replay that has none."""
+        if self.folder is not None:
+            return FolderDestination(self.folder)
+        return TopicDestination(settings, HOME, self.topic or "", self.name or default)
+
+
+@dataclass(frozen=True)
+class Order:
+    """What the command line asks for. ``rows`` bounds a chunk, by default as the live job's batches."""
+
+    source: SourceWords
+    versions: VersionWords
+    sink: SinkWords
+    speed: str = "max"
+    rows: int | None = None
+    comparison: CompareWords | None = None
+
+    def check(self) -> None:
+        """Raise ``ConfigurationError`` for what contradicts itself."""
+        self.versions.check()
+        self.sink.check(self.speed)
+        self.pace()
+        if self.comparison is not None and self.sink.folder is None:
+            raise ConfigurationError("--compare needs the predictions as Parquet; leave --to-topic out")
+
+    def check_paths(self, cache_dir: Path) -> None:
+        """Raise ``ConfigurationError`` for what cannot be written or read."""
+        require_log(SPARK_LOG)
+        require_writable(cache_dir, "model.cache_dir")
+        if self.sink.folder is not None:
+            require_writable(self.sink.folder, "--out")
+        if self.comparison is not None:
+            require_writable(self.comparison.report, "--compare")
+            if self.comparison.against is not None:
+                replayed_files(self.comparison.against)
+            if self.comparison.labels is not None:
+                require_readable_file(self.comparison.labels, "--labels")
+
+    def pace(self) -> Pace | None:
+        """Return how fast; ``None`` for as fast as it goes."""
+        if self.speed == "max":
+            return None
+        try:
+            speed = 1.0 if self.speed == "original" else float(self.speed)
+        except ValueError:
+            speed = 0.0
+        if not 0 < speed < math.inf:
+            raise ConfigurationError(f"--speed {self.speed!r} is none; write original, max, or a number such as 60")
+        return Pace(speed, time.monotonic, time.sleep)
+
+
+@dataclass(frozen=True)
+class Replayed:
+    """What came of a replay."""
+
+    summary: dict[str, Any]
+    comparison: Comparison | None = None
+
+
+def replay(config: Path | None, overrides: Sequence[str], order: Order) -> Replayed:
+    """Replay, or go on with a replay that was stopped; then compare, if that is asked for.
+
+    Raises:
+        ConfigurationError: the settings or the order are wrong.
+        PenstockError: the replay cannot go on without losing or doubling an event, or something does not answer.
+    """
+    order.check()
+    settings = load_settings(config, overrides)
+    configure_logging(settings.log)
+    order.check_paths(settings.model.cache_dir)
+    began = time.monotonic()
+    with KafkaScan(settings.kafka, settings.application) as scan:
+        source = order.source.open(settings, scan)
+        place = order.sink.destination(settings, f"{source.topic}-{order.versions}")
+        place.check(source.topic)
+        job = _Job(settings, order, source, place)
+        with _alone(place.plan_file):
+            plan = settled(place.plan_file, job.asked(), lambda: order.versions.segments(settings, source, scan))
+            counts = job.run(plan) if any(plan.segments.values()) else Counts()
+        summary = _summary(counts, plan, time.monotonic() - began)
+        if order.comparison is None or order.sink.folder is None:
+            return Replayed(summary)
+        recorded = Recorded(settings, scan)
+        return Replayed(
+            summary, compare_with_recorded(order.comparison, order.sink.folder, source, plan.segments, recorded)
+        )
+
+
+@dataclass(frozen=True)
+class _Job:
+    settings: Settings
+    order: Order
+    source: Source
+    place: Destination
+
+    @property
+    def rows(self) -> int:
+        return self.order.rows or self.settings.input.max_rows_per_batch
+
+    def asked(self) -> dict[str, str]:
+        """Return what makes it this replay and no other."""
+        model, versions = self.settings.model.name, str(self.order.versions)
+        asked = {"source": str(self.source), "model": model, "versions": versions, "sink": str(self.place)}
+        # Chunks of a folder are found again by their numbers; into a topic they may be cut anew.
+        return asked if self.order.sink.folder is None else {**asked, "rows": str(self.rows)}
+
+    def run(self, plan: ReplayPlan) -> Counts:
+        sample = None if self.order.versions.as_served else self.source
+        name = f"{self.settings.application}-replay"
+        started = session(self.settings, name, SPARK_LOG, lambda: jars(HOME).connector_jars())
+        with started as spark, loaded_versions(self.settings, spark, sample) as versions:
+            sink, left = self.place.open(plan, self.source.topic, system_clock)
+            with progress_bar("replaying") as progress:
+                report = _Report(progress, plan.segments, left)
+                poison_rows = self.settings.engine.max_poison_rows
+                loop = Replay(self.source.frames(spark), versions, sink, poison_rows, report)
+                return loop.run(self._chunks(left))
+
+    def _chunks(self, left: Segments) -> Iterable[Chunk]:
+        chunks = cut(left, self.rows, self._turns(left))
+        # Spark may put the files of several partitions into one task, and a task writes one partition's transaction.
+        several_files = self.order.source.recording is not None and self.order.sink.topic is not None
+        return apart(chunks) if several_files else chunks
+
+    def _turns(self, left: Segments) -> Iterable[Upto]:
+        pace = self.order.pace()
+        if pace is None:
+            return [ends(left)]
+        starts = {partition: parts[0].part.start for partition, parts in left.items() if parts}
+        return paced(self.source.timeline(), starts, ends(left), pace)
+
+
+@contextmanager
+def _alone(plan_file: Path) -> Iterator[None]:
+    plan_file.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock.try_exclusive(plan_file.with_name(f".{plan_file.name}.lock"))
+    if lock is None:
+        raise ConfigurationError(f"this replay ({plan_file}) is running already; wait for it, or end it first")
+    try:
+        yield
+    finally:
+        lock.close()
+
+
+class _Report:
+    """Tells of progress in offsets."""
+
+    def __init__(self, progress: Progress, planned: Segments, left: Segments) -> None:
+        self._progress = progress
+        self._total = _offsets(planned)
+        self._done = self._total - _offsets(left)
+
+    def __call__(self, chunk: Chunk, _: Counts) -> None:
+        self._done += chunk.offsets
+        self._progress(self._done, self._total)
+
+
+def _offsets(segments: Segments) -> int:
+    return sum(segment.part.end - segment.part.start for parts in segments.values() for segment in parts)
+
+
+def _summary(counts: Counts, plan: ReplayPlan, seconds: float) -> dict[str, Any]:
+    return {
+        "predictions": counts.predictions,
+        "dead_letters": counts.dead_letters,
+        "written_before": counts.earlier,
+        "versions": counts.versions,
+        "offsets": _offsets(plan.segments),
+        "seconds": round(seconds, 1),
+    }

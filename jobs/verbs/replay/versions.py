@@ -1,0 +1,104 @@
+"""Which versions a replay goes through: one that is chosen, or those that the ledger says served."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from pyspark.sql import SparkSession
+
+from jobs.terminal.progress import progress_bar
+from jobs.verbs.replay.source import Source, known_topic_id
+from jobs.wiring.following import preparation, registry
+from streaming.adapters.kafka import KafkaAdmin
+from streaming.adapters.kafka_ledger_reader import KafkaLedgerReader
+from streaming.adapters.kafka_scan import KafkaScan
+from streaming.delivery.lineage import Record
+from streaming.delivery.marks import Mark
+from streaming.errors import ConfigurationError
+from streaming.models.ref import ModelSelector, ModelVersion
+from streaming.models.served import ServedModel
+from streaming.models.topic_schema import EventSample, NoEvents
+from streaming.replay.chunks import Assignment, Segments, assigned
+from streaming.replay.run import Versions
+from streaming.replay.served import Books, as_served
+from streaming.settings import Settings
+
+ROLE = "replay"
+"""Of a version that is chosen; it is part of the prediction's id, so that no id of the live job comes twice."""
+
+
+@dataclass(frozen=True)
+class VersionWords:
+    """The command line's words; exactly one of them is given."""
+
+    version: int | None = None
+    alias: str | None = None
+    as_served: bool = False
+
+    def check(self) -> None:
+        """Raise ``ConfigurationError`` unless exactly one is given."""
+        if sum((self.version is not None, self.alias is not None, self.as_served)) != 1:
+            raise ConfigurationError("say which version to replay with: --model-version, or --alias, or --as-served")
+
+    def __str__(self) -> str:
+        """Return them as they stand in a plan, and in a replay's name."""
+        if self.as_served:
+            return "as-served"
+        return self.alias if self.alias is not None else f"v{self.version}"
+
+    def segments(self, settings: Settings, source: Source, scan: KafkaScan) -> Segments:
+        """Decide which version scores what.
+
+        Raises:
+            ModelNotFoundError: there is no such version.
+            DataError: the ledger does not know who served.
+            UpstreamError: the registry or Kafka does not answer.
+        """
+        if self.as_served:
+            topic_id = known_topic_id(source)
+            return as_served(_books(settings, source, scan), source.topic, topic_id, source.ranges())
+        kind, value = ("alias", self.alias) if self.alias is not None else ("version", str(self.version))
+        selector = ModelSelector(settings.model.name, kind, value or "")  # type: ignore[arg-type]
+        found = registry(settings.model).resolve(selector)
+        return assigned(source.ranges(), Assignment(ModelVersion(found.name, found.version, found.run_id), ROLE))
+
+
+def _books(settings: Settings, source: Source, scan: KafkaScan) -> Books:
+    ledger = KafkaLedgerReader(scan, settings.output.ledger, settings.application)
+    admin = KafkaAdmin(settings.kafka, settings.application)
+    topic = admin.topic(source.topic)
+    marks: dict[int, Mark | None] = {}
+    if topic is not None and topic.id == source.topic_id:
+        marks = admin.marks(source.topic, range(topic.partitions))
+
+    def records() -> Iterator[Record]:
+        with progress_bar("reading the ledger") as progress:
+            yield from ledger.records(progress)
+
+    return Books(records, marks, ledger.complete())
+
+
+@contextmanager
+def loaded_versions(settings: Settings, spark: SparkSession, sample: EventSample | None) -> Iterator[Versions]:
+    """Yield what loads versions, each through every check that a version passes before it serves.
+
+    Args:
+        settings: say how events are read and where the registry is. The live job's cache of versions is left alone.
+        spark: loads them.
+        sample: events that a version must fit; ``None`` for versions that have served them.
+    """
+    cache = settings.model.cache_dir
+    own = settings.model.model_copy(update={"cache_dir": cache.with_name(f"{cache.name}-replay")})
+    prepared = preparation(settings.model_copy(update={"model": own}), spark, sample or NoEvents())
+    found = registry(own)
+
+    def load(version: ModelVersion) -> ServedModel:
+        return prepared.prepare(found.get(version.name, version.version), found.download)
+
+    versions = Versions(load, prepared.release)
+    try:
+        yield versions
+    finally:
+        versions.close()

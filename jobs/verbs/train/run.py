@@ -1,0 +1,80 @@
+"""``penstock train``: fit a pipeline, judge it on later data, record it in MLflow, register and promote it."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from pyspark.sql import SparkSession
+from rich.console import Console
+from rich.table import Table
+
+from jobs.configuration.load import load_settings
+from jobs.process.logs import configure_logging
+from jobs.terminal.progress import steps
+from jobs.wiring.mlflow_client import prepare_mlflow
+from jobs.wiring.session import require_log, session
+from streaming.adapters.mlflow_tracking import MlflowTracker
+from streaming.errors import ConfigurationError
+from streaming.settings import Settings
+from streaming.training.record import Promotion, TrainedVersion
+from streaming.training.run import Trainer
+
+SPARK_LOG = Path(".penstock/train-spark.log")
+
+
+def train(config: Path | None, overrides: Sequence[str]) -> None:
+    """Train by the settings and print what came of it.
+
+    Raises:
+        ConfigurationError: the settings or the data do not fit.
+        RegistryUnavailableError: the tracking server failed.
+    """
+    settings = load_settings(config, overrides)
+    if settings.model.tracking_uri is None:
+        raise ConfigurationError(
+            "no tracking server: set model.tracking_uri, or the variable MLFLOW_TRACKING_URI, to the MLflow server"
+            " (`penstock up` starts one)"
+        )
+    configure_logging(settings.log)
+    require_log(SPARK_LOG)
+    prepare_mlflow()
+    console = Console()
+    with session(settings, "penstock-train", SPARK_LOG) as spark, steps(console) as progress:
+        trained = train_version(settings, spark, progress)
+    console.print(summary(trained, settings))
+
+
+def train_version(settings: Settings, spark: SparkSession, progress: Callable[[str], None]) -> TrainedVersion:
+    """Train, register and promote one version; ``progress`` is told each step."""
+    tracker = MlflowTracker(settings.model.tracking_uri, settings.model.registry_uri)
+    trainer = Trainer(spark, tracker, settings.model.name, git_tags(Path.cwd()), progress)
+    return trainer.train(
+        settings.train, Promotion(settings.train.alias, settings.train.stage), settings.drift.window_seconds
+    )
+
+
+def git_tags(folder: Path) -> dict[str, str]:
+    """Return the revision of the repository that ``folder`` is in, as MLflow's own tag; empty where there is none."""
+    command = ["git", "-C", str(folder), "rev-parse", "HEAD"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=10)
+    except OSError:
+        return {}
+    return {"mlflow.source.git.commit": done.stdout.strip()} if done.returncode == 0 else {}
+
+
+def summary(trained: TrainedVersion, settings: Settings) -> Table:
+    """Return the table that ends the command."""
+    put = [f"alias {settings.train.alias}"] if settings.train.alias else []
+    put += [f"stage {settings.train.stage}"] if settings.train.stage else []
+    table = Table(title=f"{trained.version}, {', '.join(put) or 'registered, not promoted'}", show_header=False)
+    table.add_row("algorithm", settings.train.algorithm.replace("_", " "))
+    table.add_row("data", f"{trained.tags['penstock.data.from']} to {trained.tags['penstock.data.to']}")
+    table.add_row("rows", f"{int(trained.tags['penstock.data.rows']):,}")
+    table.add_row(f"judged on rows from {trained.cut:%Y-%m-%d %H:%M}", "")
+    for name, value in trained.metrics.items():
+        table.add_row(f"  {name.replace('_', ' ')}", f"{value:.4f}")
+    table.add_row("run", trained.version.run_id)
+    return table

@@ -1,0 +1,106 @@
+"""The live engine put together, and what it needs that can be known before a record is read."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+
+from pyspark.sql import SparkSession
+
+from jobs.wiring.starting import Footing, settle
+from streaming.adapters.kafka_arrivals import KafkaArrivals
+from streaming.adapters.kafka_config import spark_options
+from streaming.clock import system_clock
+from streaming.engines.breaker import Breaker
+from streaming.engines.checkpoint import remove
+from streaming.engines.failures import Failures, Restarts
+from streaming.engines.generation import Generations
+from streaming.engines.live import LiveEngine
+from streaming.engines.live_ports import LivePorts
+from streaming.engines.mend import BatchMend
+from streaming.engines.real_time import Route
+from streaming.errors import ConfigurationError
+from streaming.failpoints import Failpoints
+from streaming.models.follower import Follower
+from streaming.models.ref import ModelVersion
+from streaming.models.slot import Slot
+from streaming.settings import Settings
+
+
+@dataclass(frozen=True)
+class LiveParts:
+    """What the job has that the engine needs."""
+
+    slot: Slot
+    follower: Follower
+    breaker: Breaker
+    stopping: threading.Event
+
+
+def live_checkpoints(settings: Settings) -> str:
+    """Return the folder of the generations' checkpoints, beside the exact engine's."""
+    return f"{settings.checkpoint.rstrip('/')}.live"
+
+
+def slots_needed(partitions: int) -> int:
+    """Return the task slots of a live job: two generations run beside each other while a model is swapped."""
+    return 2 * partitions
+
+
+def local_master(settings: Settings, partitions: int) -> str | None:
+    """Return the master for a session that Penstock starts: enough threads for the engine, however few cores.
+
+    Raises:
+        ConfigurationError: ``spark.master`` is local and has too few.
+    """
+    master, needed = settings.spark.master, slots_needed(partitions)
+    if settings.engine.kind != "live":
+        return master
+    if master is None:
+        return f"local[{needed},4]"
+    threads = master.removeprefix("local[").partition("]")[0].partition(",")[0] if master.startswith("local") else ""
+    if master == "local" or (threads.isdigit() and int(threads) < needed):
+        raise _too_few(settings, 1 if master == "local" else int(threads), partitions)
+    return master
+
+
+def check_slots(settings: Settings, spark: SparkSession, partitions: int) -> None:
+    """Raise ``ConfigurationError`` if the cluster cannot run two generations at the same time."""
+    context = spark.sparkContext._jsc.sc()
+    found = int(context.maxNumConcurrentTasks(context.resourceProfileManager().defaultResourceProfile()))
+    if found < slots_needed(partitions):
+        raise _too_few(settings, found, partitions)
+
+
+def _too_few(settings: Settings, found: int, partitions: int) -> ConfigurationError:
+    needed = slots_needed(partitions)
+    return ConfigurationError(
+        f"the live engine needs {needed} task slots and has {found}: one for each of the {partitions} partitions of"
+        f" {settings.input.topic}, which it never gives back, and as many again while a model is swapped. Give Spark"
+        f" more cores (spark.master local[{needed}] is fine on fewer cores), or set engine.kind to exact"
+    )
+
+
+def live_engine(on: Footing, parts: LiveParts) -> LiveEngine:
+    """Return the engine for a job that holds the lease."""
+    settings = on.settings
+    options = spark_options(settings.kafka)
+    route = Route(settings.application, on.writer.topic, on.targets, options, settings.engine.checkpoint_seconds)
+    folder = on.checkpoint.location
+    remove(folder)  # what an earlier run left there, which nothing is read from
+    topics = [on.targets.predictions.topic, on.targets.dead_letters.topic]
+
+    def watch(version: ModelVersion) -> KafkaArrivals:
+        return KafkaArrivals(settings.kafka, topics, version.version)
+
+    def ends() -> dict[int, int]:
+        partitions = range(on.admin.required_topic(on.writer.topic).partitions)
+        return on.admin.offsets(on.writer.topic, partitions, "stable")
+
+    ports = LivePorts(
+        Generations(on.spark, parts.slot, route, folder), parts.follower.roll_back, on.ledger,
+        BatchMend(on.spark, route, settings.engine.max_poison_rows), lambda: settle(on), ends, watch,
+        parts.slot.current, on.observer, parts.breaker, system_clock, Failpoints(settings.engine.failpoints),
+    )  # fmt: skip
+    restarts = Restarts(settings.engine.restart_seconds, settings.engine.max_restarts)
+    return LiveEngine(ports, on.writer, Failures(restarts, on.observer, parts.stopping), parts.stopping)

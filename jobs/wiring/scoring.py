@@ -1,0 +1,274 @@
+"""The scoring job put together: settings to adapters to engine. What was opened is closed in the reverse order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+from pyspark.sql import SparkSession
+
+from jobs.configuration.paths import require_writable, require_writable_uri
+from jobs.process import collector
+from jobs.process.stopping import StopRequest, children_ignore_signals
+from jobs.wiring.following import follow, make_slot, preparation, registry
+from jobs.wiring.jars import jars
+from jobs.wiring.live import LiveParts, check_slots, live_checkpoints, live_engine, local_master
+from jobs.wiring.output_settings import concerns
+from jobs.wiring.starting import Footing, absolute, batch_bound, query_starter, require_own
+from jobs.wiring.topics import prepare_topics
+from streaming.adapters.hooks import hooks_from
+from streaming.adapters.kafka import KafkaAdmin, TopicSample
+from streaming.adapters.kafka_config import client_config
+from streaming.adapters.kafka_events import KafkaNews, read_model_events
+from streaming.adapters.kafka_lease import KafkaLease
+from streaming.adapters.kafka_ledger import KafkaLedger, LedgerTopics
+from streaming.adapters.session import SessionPlan, heartbeat, start_session
+from streaming.clock import Stopwatch, system_clock
+from streaming.delivery.marks import Mark, Writer
+from streaming.delivery.outcome import AGE_BOUNDS
+from streaming.delivery.plan import Targets
+from streaming.engines.breaker import Bounds, Breaker
+from streaming.engines.checkpoint import Checkpoint, local_checkpoint, reader_for
+from streaming.engines.exact import ExactEngine, ExactPorts, Tolerance
+from streaming.engines.failures import Restarts
+from streaming.engines.supervisor import Supervisor
+from streaming.engines.task import WriteTarget
+from streaming.errors import PenstockError
+from streaming.failpoints import Failpoints
+from streaming.models.announcer import ModelEventSink
+from streaming.models.follower import Follower
+from streaming.models.gate import Gate
+from streaming.models.heritage import Heritage
+from streaming.models.ref import ModelSelector
+from streaming.models.slot import Slot
+from streaming.operations.admin import Access, Controls
+from streaming.operations.health import Health
+from streaming.operations.http import HttpServer, Operations, create_app, require_free
+from streaming.operations.lease import Lease
+from streaming.operations.listener import ProgressListener
+from streaming.operations.metrics import Metrics
+from streaming.operations.observer import JobObserver
+from streaming.operations.pulse import Pulse
+from streaming.operations.webhook import WebhookReceiver
+from streaming.settings import Settings
+
+_log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
+HOME = Path(".penstock")
+
+
+@dataclass(frozen=True)
+class _Shared:
+    """What the parts of one job have in common. What is on ``last`` is closed after all that is on ``stack``."""
+
+    settings: Settings
+    stopping: StopRequest
+    admin: KafkaAdmin
+    slot: Slot
+    observer: JobObserver
+    stack: ExitStack
+    last: ExitStack
+
+
+@dataclass(frozen=True)
+class ScoringJob:
+    """A job that is warm: Spark is up, and a version is loaded and followed. It scores as soon as it has the lease."""
+
+    shared: _Shared
+    spark: SparkSession
+    follower: Follower
+    breaker: Breaker
+    gate: Gate
+
+    def run(self) -> None:
+        """Stand by until the lease is ours, then score until asked to stop.
+
+        Raises:
+            ConfigurationError: the broker refuses us the lease.
+            BrokerUnavailableError: it does not answer while we take over.
+            PenstockError: the JVM hung, and came back; and see :meth:`streaming.engines.supervisor.Supervisor.run`.
+        """
+        settings, observer = self.shared.settings, self.shared.observer
+        lease = KafkaLease(
+            settings.kafka, settings.output.ledger, settings.application, settings.engine.lease_seconds, observer
+        )
+        observer.standing_by()
+        watch = Stopwatch()
+        pulse = Pulse(heartbeat(self.spark), settings.engine.hung_seconds, self._hung(lease))
+        pulse.start()
+        try:
+            if lease.wait(self.shared.stopping.asked):
+                watch.lap("waiting")
+                writer, ledger, targets = self._take_over()
+                observer.lease_taken(writer.epoch, watch.phases["waiting"])
+                self.follower.inherit(self._heritage())
+                self.gate.open()
+                self._score(writer, ledger, targets)
+        finally:
+            pulse.stop()
+            lease.leave()
+        if pulse.is_lost:
+            raise PenstockError("the JVM hung and the lease was given up; start this driver again, as a standby")
+
+    def _hung(self, lease: Lease) -> Callable[[float], None]:
+        """Return what ends a driver whose JVM hangs. It cannot stop in order, so the request's bound ends it."""
+
+        def end(seconds: float) -> None:
+            self.shared.observer.hung(seconds)
+            lease.leave()
+            self.stop()
+
+        return end
+
+    def stop(self) -> None:
+        """Finish the batch in progress, then let :meth:`run` return."""
+        self.shared.stopping.ask()
+
+    def _take_over(self) -> tuple[Writer, KafkaLedger, Targets]:
+        """Fence every earlier driver. The topics are looked at anew: a standby may have waited for weeks."""
+        settings = self.shared.settings
+        topics = prepare_topics(settings, self.shared.admin)
+        source = topics.source
+        books = LedgerTopics(settings.output.ledger, topics.targets.progress)
+        ledger = KafkaLedger(settings.kafka, books, settings.application, source.name, system_clock)
+        self.shared.stack.callback(ledger.close)
+        return Writer(settings.application, source.name, source.id, ledger.open()), ledger, topics.targets
+
+    def _heritage(self) -> Heritage:
+        settings = self.shared.settings
+        events = read_model_events(settings.kafka, settings.output.model_events)
+        return Heritage.of(events, settings.application, str(ModelSelector.from_settings(settings.model)))
+
+    def _score(self, writer: Writer, ledger: KafkaLedger, targets: Targets) -> None:
+        shared = self.shared
+        settings, admin = shared.settings, shared.admin
+        live = settings.engine.kind == "live"
+        location = absolute(live_checkpoints(settings) if live else settings.checkpoint)
+        checkpoint = Checkpoint(location, writer.topic, reader_for(self.spark, location))
+        footing = Footing(settings, admin, self.spark, writer, targets, ledger, checkpoint, shared.observer)
+        if live:
+            parts = LiveParts(shared.slot, self.follower, self.breaker, shared.stopping.asked)
+            live_engine(footing, parts).run()
+            return
+        failpoints = Failpoints(settings.engine.failpoints)
+        target = WriteTarget(client_config(settings.kafka), writer, targets, footing.limits, failpoints)
+
+        def first_offsets(added: list[int]) -> dict[int, int]:
+            return admin.offsets(writer.topic, added, "earliest")
+
+        def marks(added: list[int]) -> dict[int, Mark | None]:
+            return admin.marks(writer.topic, added)
+
+        ramp = batch_bound(footing)
+        ports = ExactPorts(
+            shared.slot, self.follower, ledger, checkpoint, first_offsets, marks, shared.observer, self.breaker,
+            system_clock, ramp,
+        )  # fmt: skip
+        tolerance = Tolerance(settings.engine.max_poison_rows, settings.model.rollback_after_failures)
+        restarts = Restarts(settings.engine.restart_seconds, settings.engine.max_restarts)
+        start = query_starter(footing, ramp)
+        supervisor = Supervisor(start, restarts, shared.observer, self.breaker, shared.stopping.asked)
+        supervisor.run(ExactEngine(ports, target, tolerance))
+
+
+@contextmanager
+def scoring_job(settings: Settings, stopping: StopRequest, *, submitted: bool) -> Iterator[ScoringJob]:
+    """Open a job, and close everything it opened at the end.
+
+    What is wrong with the settings or the topics is raised before Spark starts.
+
+    Args:
+        settings: the configuration.
+        stopping: by whom the job is asked to stop, and whom its HTTP endpoint asks.
+        submitted: a spark-submit started this process.
+    """
+    with ExitStack() as last, ExitStack() as stack:
+        slot, metrics = make_slot(settings), Metrics(system_clock, AGE_BOUNDS)
+        admin = KafkaAdmin(settings.kafka, settings.application)
+        observer = JobObserver(metrics, Health(slot, system_clock))
+        shared = _Shared(settings, stopping, admin, slot, observer, stack, last)
+        registry(settings.model)
+        _require_resources(settings)
+        topics = prepare_topics(settings, admin)
+        if settings.engine.kind == "exact":
+            require_own(local_checkpoint(absolute(settings.checkpoint), settings.input.topic))
+        for concern in concerns(topics.source, topics.targets, timed=settings.engine.kind == "exact"):
+            _log.warning("an output topic takes less than the input", problem=concern)
+        partitions = topics.source.partitions
+        spark = _spark(shared, submitted, partitions)
+        gate = Gate(_listeners(shared))
+        follower = _follower(shared, spark, gate)
+        job = ScoringJob(shared, spark, follower, _breaker(shared, follower), gate)
+        _serve(job)
+        collector.settle()
+        follower.load_first(stopping.asked)
+        follower.start()
+        stack.callback(follower.stop)
+        yield job
+
+
+def _require_resources(settings: Settings) -> None:
+    """Raise ``ConfigurationError`` for a path that cannot be written, or a port that is taken."""
+    require_writable(settings.model.cache_dir, "model.cache_dir")
+    require_writable_uri(settings.checkpoint, "engine.checkpoint")
+    if settings.http.enabled:
+        require_free(settings.http.host, settings.http.port)
+
+
+def _spark(shared: _Shared, submitted: bool, partitions: int) -> SparkSession:
+    settings = shared.settings
+    master = local_master(settings, partitions)
+    connector = () if submitted else tuple(Path(jar) for jar in jars(HOME).connector_jars())
+    plan = SessionPlan(settings.application, submitted, master, settings.spark.conf, connector)
+    with children_ignore_signals():
+        spark = start_session(plan)
+    shared.stack.callback(spark.stop)
+    if settings.engine.kind == "live":
+        check_slots(settings, spark, partitions)
+    spark.streams.addListener(ProgressListener(settings.application, shared.observer))
+    return spark
+
+
+def _listeners(shared: _Shared) -> list[ModelEventSink]:
+    settings = shared.settings
+    events = KafkaNews(settings.kafka, settings.output.model_events)
+    audit = KafkaNews(settings.kafka, settings.output.ledger, settings.application)
+    hooks = hooks_from(settings.hooks, system_clock)
+    shared.stack.callback(events.close)
+    shared.stack.callback(audit.close)
+    for hook in hooks:
+        shared.stack.callback(hook.close)
+    return [events, audit, *hooks]
+
+
+def _follower(shared: _Shared, spark: SparkSession, gate: Gate) -> Follower:
+    settings = shared.settings
+    checks = preparation(settings, spark, TopicSample(shared.admin, settings.input.topic))
+    return follow(settings, shared.slot, checks, shared.observer.metrics, [gate])
+
+
+def _breaker(shared: _Shared, follower: Follower) -> Breaker:
+    engine = shared.settings.engine
+    bounds = Bounds(engine.max_bad_share, engine.bad_share_window_seconds, engine.bad_share_min_rows)
+    return Breaker(bounds, system_clock, [shared.observer, follower])
+
+
+def _serve(job: ScoringJob) -> None:
+    """Answer over HTTP until everything else is closed, so that an endpoint that is gone means a job that has ended."""
+    shared, http = job.shared, job.shared.settings.http
+    if not http.enabled:
+        return
+    secret = http.webhook_secret.get_secret_value() if http.webhook_secret else None
+    model = shared.settings.model.name
+    webhook = WebhookReceiver(secret, model, job.follower.wake, system_clock) if secret else None
+    token = http.admin_token.get_secret_value() if http.admin_token else None
+    controls = Controls(job.stop, job.breaker.resume, job.follower.hold, lambda: job.gate.is_open)
+    observer = shared.observer
+    operations = Operations(
+        observer.metrics, observer.health, shared.slot, webhook, (controls, Access(http.host, token))
+    )
+    server = HttpServer(create_app(operations), http.host, http.port)
+    shared.last.callback(server.stop)
+    server.start()

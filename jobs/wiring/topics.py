@@ -1,0 +1,100 @@
+"""The topics a job reads and writes: checked, and where allowed created, before anything else starts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from jobs.wiring.output_settings import require_all_kept, require_dead_letters
+from streaming.adapters.kafka import KafkaAdmin, TopicInfo
+from streaming.delivery.plan import Targets
+from streaming.errors import BrokerUnavailableError, ConfigurationError
+from streaming.settings import InputSettings, Settings
+
+PROGRESS_CONFIG = {
+    "cleanup.policy": "compact",
+    # Small segments are compacted soon: a start that has to read the topic reads a few megabytes.
+    "segment.bytes": str(8 * 1024 * 1024),
+    "min.cleanable.dirty.ratio": "0.1",
+}
+_ASSUMED_BYTES = 1_024
+"""The size of an event where the topic is empty and no event can be measured."""
+
+
+@dataclass(frozen=True)
+class Topics:
+    """The source as it is, and the outputs as the writer needs to know them."""
+
+    source: TopicInfo
+    targets: Targets
+
+
+def prepare_topics(settings: Settings, admin: KafkaAdmin) -> Topics:
+    """Describe the topics, and create the missing outputs with as many partitions as the input.
+
+    Raises:
+        ConfigurationError: the input is missing, or an output is and ``output.create_topics`` is false; or the ledger's
+            topic has several partitions; or an output would not keep what it must.
+        BrokerUnavailableError: Kafka does not answer.
+    """
+    source = admin.required_topic(settings.input.topic)
+    output = settings.output
+    kept = {"retention.ms": str(output.retention_ms)}
+    wanted: list[tuple[str, int, dict[str, str]]] = [
+        (output.predictions, source.partitions, {**kept, **source.unbounded}),
+        (settings.dead_letter_topic, source.partitions, {**kept, **admin.dead_letter_config(source)}),
+        (output.model_events, 1, {"retention.ms": "-1"}),  # the audit of every swap and refusal; a few lines a day
+        (output.ledger, 1, {"retention.ms": str(output.ledger_retention_ms)}),
+        (output.progress, source.partitions, PROGRESS_CONFIG),
+    ]
+    found = [output_topic(settings, admin, *topic) for topic in wanted]
+    predictions, dead_letters, _, ledger, progress = map(admin.target, found)
+    if ledger.partitions != 1:
+        raise ConfigurationError(
+            f"the ledger's topic {ledger.topic!r} has {ledger.partitions} partitions, and its records need one order."
+            " Set output.ledger to a topic with one partition"
+        )
+    require_all_kept(ledger, "output.ledger", "plans would be lost, and a batch done again under another version")
+    require_dead_letters(dead_letters)
+    return Topics(source, Targets(predictions, dead_letters, progress))
+
+
+def require_outputs(admin: KafkaAdmin, targets: Targets) -> None:
+    """See that what is written to is still there; a job that cannot write must say why.
+
+    Raises:
+        BrokerUnavailableError: a topic was deleted while the job ran.
+    """
+    for target in (targets.predictions, targets.dead_letters, targets.progress):
+        if admin.topic(target.topic) is None:
+            raise BrokerUnavailableError(
+                f"the output topic {target.topic!r} was deleted while the job runs; create it again with"
+                f" {target.partitions} partitions, or start the job anew, which creates it (output.create_topics)"
+            )
+
+
+def output_topic(
+    settings: Settings, admin: KafkaAdmin, name: str, partitions: int, config: dict[str, str]
+) -> TopicInfo:
+    """Return a topic that is written, created where it is missing and that is allowed.
+
+    Raises:
+        ConfigurationError: it is missing and ``output.create_topics`` is false.
+        BrokerUnavailableError: Kafka does not answer.
+    """
+    if settings.output.create_topics:
+        return admin.ensure_topic(name, partitions, config, settings.output.replication_factor)
+    info = admin.topic(name)
+    if info is None:
+        raise ConfigurationError(f"there is no topic {name!r} and output.create_topics is false; create it first")
+    return info
+
+
+def rows_per_batch(limits: InputSettings, sample: Sequence[bytes]) -> int:
+    """Return ``maxOffsetsPerTrigger``: the bound on rows, or fewer where recent events are so large that bytes count.
+
+    >>> rows_per_batch(InputSettings(max_rows_per_batch=1000, max_bytes_per_batch=10_000), [b"x" * 100])
+    100
+    """
+    mean = sum(map(len, sample)) / len(sample) if sample else _ASSUMED_BYTES
+    return max(1, min(limits.max_rows_per_batch, int(limits.max_bytes_per_batch / max(mean, 1))))
