@@ -11,7 +11,7 @@ import structlog
 from pyspark.sql import SparkSession
 from pyspark.sql.streaming.query import StreamingQuery
 
-from jobs.topics import require_outputs, rows_per_batch
+from jobs.topics import require_outputs, require_rights, rows_per_batch
 from streaming.adapters.kafka import KafkaAdmin
 from streaming.adapters.kafka_claim import Claim
 from streaming.adapters.kafka_config import client_config, spark_options
@@ -32,6 +32,7 @@ from streaming.engines.start import Found, Move, Start, decide_start
 from streaming.engines.supervisor import BatchFunction, StartQuery
 from streaming.errors import BrokerUnavailableError, TopicRecreatedError
 from streaming.offsets import OffsetRange
+from streaming.operations.lookout import Lookout
 from streaming.operations.observer import JobObserver
 from streaming.settings import Settings
 
@@ -86,7 +87,7 @@ def settle(on: Footing) -> Mapping[int, int]:
     """Bring marks and checkpoint into agreement; return where a query without a checkpoint starts.
 
     Raises:
-        ConfigurationError: the checkpoint is another topic's.
+        ConfigurationError: the checkpoint is another topic's, or a right is missing.
         DataError: it is not possible without losing or doubling records; see :func:`decide_start`.
         FencedError: a younger driver has taken over.
         BrokerUnavailableError: the broker does not answer, or the marks do not keep still.
@@ -98,7 +99,7 @@ def settle(on: Footing) -> Mapping[int, int]:
             " Start the job again, with --on-gap skip to score the new topic from its first record."
         )
     require_own(on.checkpoint)
-    require_outputs(on.admin, on.targets)
+    require_usable(on)
     partitions = range(source.partitions)
     # Before any mark is read: none of an earlier driver's tasks, asleep somewhere, may move it afterwards.
     store = MarkStore(client_config(on.settings.kafka), on.writer, on.limits)
@@ -116,6 +117,17 @@ def settle(on: Footing) -> Mapping[int, int]:
     raise BrokerUnavailableError(
         f"the marks of {on.writer.application} could not be set: somebody else moves them, or the broker refuses"
     )
+
+
+def require_usable(on: Footing) -> None:
+    """See that the topics are there and may be read and written, which the query's own errors do not tell."""
+    require_outputs(on.admin, on.targets)
+    require_rights(on.settings, on.admin)
+
+
+def lookout(on: Footing) -> Lookout:
+    """Return what keeps looking at the topics while the query runs, and brings what is wrong to log and health."""
+    return Lookout(lambda: require_usable(on), on.observer.outputs_seen)
 
 
 def require_own(checkpoint: Checkpoint | None) -> None:
