@@ -18,6 +18,7 @@ from streaming.adapters.kafka_config import client_config, spark_options
 from streaming.adapters.kafka_ledger import LedgerTopics
 from streaming.adapters.kafka_marks import MarkStore
 from streaming.adapters.kafka_moves import MarkMover
+from streaming.adapters.kafka_newcomers import KafkaNewcomers
 from streaming.adapters.kafka_progress import saved_marks
 from streaming.clock import system_clock
 from streaming.delivery.ledger import Ledger
@@ -26,6 +27,7 @@ from streaming.delivery.plan import Limits, Targets
 from streaming.engines.batches import for_each_batch
 from streaming.engines.checkpoint import Checkpoint, set_aside, written_plainly
 from streaming.engines.ramp import Ramp
+from streaming.engines.rest import Rest
 from streaming.engines.source import read_stream
 from streaming.engines.stages import compiling
 from streaming.engines.start import Found, Move, Start, decide_start
@@ -73,12 +75,17 @@ def query_starter(on: Footing, ramp: Ramp) -> StartQuery:
     def start_query(batch: BatchFunction) -> StreamingQuery:
         offsets = settle(on)
         frame = read_stream(on.spark, spark_options(settings.kafka), topic, offsets, ramp.begin())
-        writing = for_each_batch(frame.writeStream.queryName(settings.application), batch)
+        newcomers = KafkaNewcomers(settings.kafka, on.admin, topic, settings.application)
+        rest = Rest(newcomers)
+        writing = for_each_batch(frame.writeStream.queryName(settings.application), rest.seen(batch))
         every = f"{settings.engine.trigger_ms} milliseconds"
         writing = writing.option("checkpointLocation", on.checkpoint.location).trigger(processingTime=every)
         # Its session is a copy of ours as it is now. Code for reading Kafka would be made anew for each batch.
         with compiling(on.spark, False), written_plainly(on.spark, on.checkpoint.location):
-            return writing.start()
+            query = writing.start()
+        if settings.engine.trigger_ms == 0:
+            rest.watch(on.spark, query)
+        return query
 
     return start_query
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import structlog
-from confluent_kafka import KafkaError, Message, Producer
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from streaming.adapters.kafka_config import client_config
 from streaming.adapters.kafka_log import KafkaLog
@@ -32,19 +32,22 @@ class KafkaNews:
     def send(self, news: News, /) -> None:
         """Hand it to the client, which sends in order and tries again while the broker is away."""
         key = self._key or str(news.to_dict()["model"])
-        self._producer.produce(self._topic, news.to_json(), key, on_delivery=self._delivered)
+        try:
+            self._producer.produce(self._topic, news.to_json(), key, on_delivery=self._delivered)
+        except KafkaException as problem:  # what the client was refused before, it does not even send
+            self._delivered(problem.args[0], None)
         self._producer.poll(0)
 
     def close(self) -> None:
         """Give what is still under way a few seconds."""
         self._producer.flush(_CLOSE_SECONDS)
 
-    def _delivered(self, error: KafkaError | None, message: Message) -> None:
+    def _delivered(self, error: KafkaError | None, _message: Message | None) -> None:
         """Log what is lost; a right that is missing once, for all that is lost until it is granted."""
         refused = refusal(error, self._kafka, Rights(f"WRITE on topic {self._topic}")) if error is not None else None
         before, self._refused = self._refused, str(refused or "")
         if error is not None and (refused is None or self._refused != before):
-            _log.error("event_lost", topic=message.topic(), problem=self._refused or error.str())
+            _log.error("event_lost", topic=self._topic, problem=self._refused or error.str())
 
 
 def read_model_events(kafka: Mapping[str, str], topic: str) -> Iterator[dict[str, Any]]:

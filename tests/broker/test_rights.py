@@ -9,6 +9,7 @@ from uuid import uuid4
 
 import pytest
 from confluent_kafka.admin import AclOperation, NewTopic, ResourceType
+from structlog.testing import capture_logs
 
 from jobs.ledger_verb import Filter, latest
 from jobs.topics import require_outputs, require_rights
@@ -18,6 +19,7 @@ from streaming.adapters.kafka import KafkaAdmin
 from streaming.adapters.kafka_arrivals import KafkaArrivals
 from streaming.adapters.kafka_claim import Claim
 from streaming.adapters.kafka_config import client_config
+from streaming.adapters.kafka_drift import KafkaDriftSink
 from streaming.adapters.kafka_events import KafkaNews
 from streaming.adapters.kafka_lease import KafkaLease
 from streaming.adapters.kafka_ledger import KafkaLedger, LedgerTopics
@@ -31,6 +33,7 @@ from streaming.errors import BrokerUnavailableError, ConfigurationError, TopicDe
 from streaming.settings import Settings
 from tests.conftest import HOME
 from tests.support.accounts import GuardedBroker, a_guarded_broker
+from tests.support.drift_reports import Watch
 from tests.support.eventually import eventually
 
 READ, WRITE, DESCRIBE = AclOperation.READ, AclOperation.WRITE, AclOperation.DESCRIBE
@@ -244,17 +247,26 @@ def test_a_denied_right_is_missing_whatever_was_granted(guarded: GuardedBroker, 
     eventually(is_refused)
 
 
-def test_news_that_may_not_be_written_is_said_once(
-    guarded: GuardedBroker, topic: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_news_that_may_not_be_written_is_said_once(guarded: GuardedBroker, topic: str) -> None:
     guarded.grant(TOPIC, topic, DESCRIBE)
     news = KafkaNews(guarded.settings(), topic)
     event = ModelEvent(EventType.SWAP, "app", "tiny", "tiny@champion", Actor.FOLLOWER, isoformat(system_clock()))
+    with capture_logs() as logs:
+        for _ in range(3):
+            news.send(event)
+            news.close()
+    problems = [str(line["problem"]) for line in logs if line["event"] == "event_lost"]
+    assert len(problems) == 1
+    assert f"grant WRITE on topic {topic} to User:penstock" in problems[0]
+
+
+def test_drift_records_that_may_not_be_written_are_refused_each_time(guarded: GuardedBroker, topic: str) -> None:
+    guarded.grant(TOPIC, topic, DESCRIBE)
+    sink = KafkaDriftSink(guarded.settings(), topic)
     for _ in range(3):
-        news.send(event)
-        news.close()
-    logged = capsys.readouterr()
-    assert (logged.out + logged.err).count(f"grant WRITE on topic {topic} to User:penstock") == 1
+        sink.publish([], Watch(names=["temp"]).window(0.0))
+        with pytest.raises(ConfigurationError, match=rf"grant WRITE on topic {topic} to User:penstock"):
+            sink.flush()
 
 
 def test_outputs_that_may_not_be_read_are_not_seen_and_named(guarded: GuardedBroker, topic: str) -> None:

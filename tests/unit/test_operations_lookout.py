@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from structlog.testing import capture_logs
 
 from streaming.clock import system_clock
 from streaming.delivery.outcome import AGE_BOUNDS
@@ -46,16 +47,15 @@ def test_a_broker_that_does_not_answer_changes_nothing() -> None:
     assert looked(ConfigurationError("grant WRITE"), away, away) == ["grant WRITE"]
 
 
-def test_health_names_it_and_the_log_says_it_once(capsys: pytest.CaptureFixture[str]) -> None:
+def test_health_names_it_and_the_log_says_it_once() -> None:
     health = Health(Slot(), system_clock)
     observer = JobObserver(Metrics(system_clock, AGE_BOUNDS), health)
-    for problem in ("out was deleted", "out was deleted", "", ""):
-        observer.outputs_seen(problem)
-        assert ("out was deleted" in health.ready().reasons) is bool(problem)
+    with capture_logs() as logs:
+        for problem in ("out was deleted", "out was deleted", "", ""):
+            observer.outputs_seen(problem)
+            assert ("out was deleted" in health.ready().reasons) is bool(problem)
     assert health.live().ok
-    logged = capsys.readouterr().out
-    assert logged.count("a topic cannot be used") == 1
-    assert logged.count("the topics can be used again") == 1
+    assert [line["event"] for line in logs] == ["a topic cannot be used", "the topics can be used again"]
 
 
 @pytest.mark.parametrize(
