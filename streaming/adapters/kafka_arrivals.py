@@ -15,6 +15,7 @@ from streaming.errors import BrokerUnavailableError
 
 _TIMEOUT = 10.0
 _AT_ONCE = 20_000
+_GROUP = "penstock-arrivals"
 
 
 class KafkaArrivals:
@@ -34,7 +35,7 @@ class KafkaArrivals:
         Raises:
             BrokerUnavailableError: the broker does not tell them.
         """
-        own = {"group.id": "penstock-arrivals", "enable.auto.commit": "false", "auto.offset.reset": "latest"}
+        own = {"group.id": _GROUP, "enable.auto.commit": "false", "auto.offset.reset": "latest"}
         self._consumer = Consumer({**client_config(kafka), **own})
         self._kafka = dict(kafka)
         self._warn = warn
@@ -76,6 +77,7 @@ class KafkaArrivals:
             self._seen[partition] = max(offset, self._seen.get(partition, -1))
 
     def _complain(self, error: KafkaError | None, topic: str) -> None:
-        refused = refusal(error, self._kafka, Rights(f"READ on topic {topic}")) if error is not None else None
+        rights = Rights(topic=f"READ on topic {topic}", group=f"READ on group {_GROUP}")
+        refused = refusal(error, self._kafka, rights) if error is not None else None
         if refused is not None:
             self._warn(str(refused))

@@ -26,7 +26,7 @@ class KafkaNews:
         self._topic = topic
         self._key = key
         self._kafka = dict(kafka)
-        self._refused = ""
+        self._is_refused = False
         self._producer = Producer({**client_config(kafka), "acks": "all", "enable.idempotence": "true"})
 
     def send(self, news: News, /) -> None:
@@ -45,9 +45,9 @@ class KafkaNews:
     def _delivered(self, error: KafkaError | None, _message: Message | None) -> None:
         """Log what is lost; a right that is missing once, for all that is lost until it is granted."""
         refused = refusal(error, self._kafka, Rights(f"WRITE on topic {self._topic}")) if error is not None else None
-        before, self._refused = self._refused, str(refused or "")
-        if error is not None and (refused is None or self._refused != before):
-            _log.error("event_lost", topic=self._topic, problem=self._refused or error.str())
+        was_refused, self._is_refused = self._is_refused, refused is not None
+        if error is not None and not (self._is_refused and was_refused):
+            _log.error("event_lost", topic=self._topic, problem=str(refused or error.str()))
 
 
 def read_model_events(kafka: Mapping[str, str], topic: str) -> Iterator[dict[str, Any]]:

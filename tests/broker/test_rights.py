@@ -271,11 +271,17 @@ def test_drift_records_that_may_not_be_written_are_refused_each_time(guarded: Gu
 
 def test_outputs_that_may_not_be_read_are_not_seen_and_named(guarded: GuardedBroker, topic: str) -> None:
     guarded.grant(TOPIC, topic, DESCRIBE)
-    warned: list[str] = []
-    arrivals = KafkaArrivals(guarded.settings(), [topic], 1, warned.append)
-    eventually(lambda: not arrivals.reached({0: 1}) and warned)
-    assert f"grant READ on topic {topic} to User:penstock" in warned[0]
-    arrivals.close()
+
+    def is_named(right: str) -> bool:
+        warned: list[str] = []
+        arrivals = KafkaArrivals(guarded.settings(), [topic], 1, warned.append)
+        eventually(lambda: not arrivals.reached({0: 1}) and warned)
+        arrivals.close()
+        return f"grant {right} to User:penstock" in warned[0]
+
+    eventually(lambda: is_named("READ on group penstock-arrivals"))
+    guarded.grant(GROUP, "penstock-arrivals", READ)
+    eventually(lambda: is_named(f"READ on topic {topic}"))
 
 
 def test_a_name_that_does_not_resolve_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
