@@ -15,8 +15,7 @@ _OWN = {
     "enable.auto.commit": "false",
     "isolation.level": "read_committed",  # a record of an open transaction has not come yet
     "fetch.wait.max.ms": "1000",
-    "fetch.message.max.bytes": "1024",  # whatever comes is read again by the query
-    "queued.min.messages": "1",
+    "fetch.message.max.bytes": "1024",  # a bound in messages (queued.min.messages) delays a fetch
 }
 
 
