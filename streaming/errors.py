@@ -12,6 +12,7 @@
     │   └── InvariantError                     rows in differ from predictions plus dead letters
     ├── UpstreamError                 exit 4   a service cannot be reached and nothing is left to serve
     │   ├── BrokerUnavailableError
+    │   │   └── TopicDeletedError              a topic that the job writes to is gone
     │   └── RegistryUnavailableError
     │       └── FilesMissingError              the registry answers, and some of a version's files do not arrive
     ├── FencedError                   exit 5   another driver of the same application has taken over
@@ -79,6 +80,10 @@ class UpstreamError(PenstockError):
 
 class BrokerUnavailableError(UpstreamError):
     """Kafka did not answer within the stated time."""
+
+
+class TopicDeletedError(BrokerUnavailableError):
+    """A topic that the job writes to was deleted while it runs; created again, it is written to as before."""
 
 
 class RegistryUnavailableError(UpstreamError):

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
+from functools import cache
 
+import structlog
 from pyspark.sql import SparkSession
 
 from jobs.wiring.starting import Footing, settle
@@ -25,6 +27,8 @@ from streaming.models.follower import Follower
 from streaming.models.ref import ModelVersion
 from streaming.models.slot import Slot
 from streaming.settings import Settings
+
+_log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True)
@@ -90,8 +94,12 @@ def live_engine(on: Footing, parts: LiveParts) -> LiveEngine:
     remove(folder)  # what an earlier run left there, which nothing is read from
     topics = [on.targets.predictions.topic, on.targets.dead_letters.topic]
 
+    @cache
+    def warn(problem: str) -> None:  # once for all swaps
+        _log.warning("outputs cannot be read, so each swap waits its longest", problem=problem)
+
     def watch(version: ModelVersion) -> KafkaArrivals:
-        return KafkaArrivals(settings.kafka, topics, version.version)
+        return KafkaArrivals(settings.kafka, topics, version.version, warn)
 
     def ends() -> dict[int, int]:
         partitions = range(on.admin.required_topic(on.writer.topic).partitions)

@@ -17,8 +17,8 @@ from jobs.wiring.following import follow, make_slot, preparation, registry
 from jobs.wiring.jars import jars
 from jobs.wiring.live import LiveParts, check_slots, live_checkpoints, live_engine, local_master
 from jobs.wiring.output_settings import concerns
-from jobs.wiring.starting import Footing, absolute, batch_bound, query_starter, require_own
-from jobs.wiring.topics import prepare_topics
+from jobs.wiring.starting import Footing, absolute, batch_bound, lookout, query_starter, require_own
+from jobs.wiring.topics import prepare_topics, require_rights
 from streaming.adapters.hooks import hooks_from
 from streaming.adapters.kafka import KafkaAdmin, TopicSample
 from streaming.adapters.kafka_config import client_config
@@ -130,6 +130,7 @@ class ScoringJob:
         """Fence every earlier driver. The topics are looked at anew: a standby may have waited for weeks."""
         settings = self.shared.settings
         topics = prepare_topics(settings, self.shared.admin)
+        require_rights(settings, self.shared.admin)
         source = topics.source
         books = LedgerTopics(settings.output.ledger, topics.targets.progress)
         ledger = KafkaLedger(settings.kafka, books, settings.application, source.name, system_clock)
@@ -148,6 +149,7 @@ class ScoringJob:
         location = absolute(live_checkpoints(settings) if live else settings.checkpoint)
         checkpoint = Checkpoint(location, writer.topic, reader_for(self.spark, location))
         footing = Footing(settings, admin, self.spark, writer, targets, ledger, checkpoint, shared.observer)
+        shared.stack.enter_context(lookout(footing))
         if live:
             parts = LiveParts(shared.slot, self.follower, self.breaker, shared.stopping.asked)
             live_engine(footing, parts).run()
@@ -192,6 +194,7 @@ def scoring_job(settings: Settings, stopping: StopRequest, *, submitted: bool) -
         registry(settings.model)
         _require_resources(settings)
         topics = prepare_topics(settings, admin)
+        require_rights(settings, admin)
         if settings.engine.kind == "exact":
             require_own(local_checkpoint(absolute(settings.checkpoint), settings.input.topic))
         for concern in concerns(topics.source, topics.targets, timed=settings.engine.kind == "exact"):

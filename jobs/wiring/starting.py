@@ -11,13 +11,14 @@ import structlog
 from pyspark.sql import SparkSession
 from pyspark.sql.streaming.query import StreamingQuery
 
-from jobs.wiring.topics import require_outputs, rows_per_batch
+from jobs.wiring.topics import require_outputs, require_rights, rows_per_batch
 from streaming.adapters.kafka import KafkaAdmin
 from streaming.adapters.kafka_claim import Claim
 from streaming.adapters.kafka_config import client_config, spark_options
 from streaming.adapters.kafka_ledger import LedgerTopics
 from streaming.adapters.kafka_marks import MarkStore
 from streaming.adapters.kafka_moves import MarkMover
+from streaming.adapters.kafka_newcomers import KafkaNewcomers
 from streaming.adapters.kafka_progress import saved_marks
 from streaming.clock import system_clock
 from streaming.delivery.ledger import Ledger
@@ -26,12 +27,14 @@ from streaming.delivery.plan import Limits, Targets
 from streaming.engines.batches import for_each_batch
 from streaming.engines.checkpoint import Checkpoint, set_aside, written_plainly
 from streaming.engines.ramp import Ramp
+from streaming.engines.rest import Rest
 from streaming.engines.source import read_stream
 from streaming.engines.stages import compiling
 from streaming.engines.start import Found, Move, Start, decide_start
 from streaming.engines.supervisor import BatchFunction, StartQuery
 from streaming.errors import BrokerUnavailableError, TopicRecreatedError
 from streaming.offsets import OffsetRange
+from streaming.operations.lookout import Lookout
 from streaming.operations.observer import JobObserver
 from streaming.settings import Settings
 
@@ -72,12 +75,17 @@ def query_starter(on: Footing, ramp: Ramp) -> StartQuery:
     def start_query(batch: BatchFunction) -> StreamingQuery:
         offsets = settle(on)
         frame = read_stream(on.spark, spark_options(settings.kafka), topic, offsets, ramp.begin())
-        writing = for_each_batch(frame.writeStream.queryName(settings.application), batch)
+        newcomers = KafkaNewcomers(settings.kafka, on.admin, topic, settings.application)
+        rest = Rest(newcomers)
+        writing = for_each_batch(frame.writeStream.queryName(settings.application), rest.seen(batch))
         every = f"{settings.engine.trigger_ms} milliseconds"
         writing = writing.option("checkpointLocation", on.checkpoint.location).trigger(processingTime=every)
         # Its session is a copy of ours as it is now. Code for reading Kafka would be made anew for each batch.
         with compiling(on.spark, False), written_plainly(on.spark, on.checkpoint.location):
-            return writing.start()
+            query = writing.start()
+        if settings.engine.trigger_ms == 0:
+            rest.watch(on.spark, query)
+        return query
 
     return start_query
 
@@ -86,7 +94,7 @@ def settle(on: Footing) -> Mapping[int, int]:
     """Bring marks and checkpoint into agreement; return where a query without a checkpoint starts.
 
     Raises:
-        ConfigurationError: the checkpoint is another topic's.
+        ConfigurationError: the checkpoint is another topic's, or a right is missing.
         DataError: it is not possible without losing or doubling records; see :func:`decide_start`.
         FencedError: a younger driver has taken over.
         BrokerUnavailableError: the broker does not answer, or the marks do not keep still.
@@ -98,7 +106,7 @@ def settle(on: Footing) -> Mapping[int, int]:
             " Start the job again, with --on-gap skip to score the new topic from its first record."
         )
     require_own(on.checkpoint)
-    require_outputs(on.admin, on.targets)
+    require_usable(on)
     partitions = range(source.partitions)
     # Before any mark is read: none of an earlier driver's tasks, asleep somewhere, may move it afterwards.
     store = MarkStore(client_config(on.settings.kafka), on.writer, on.limits)
@@ -116,6 +124,17 @@ def settle(on: Footing) -> Mapping[int, int]:
     raise BrokerUnavailableError(
         f"the marks of {on.writer.application} could not be set: somebody else moves them, or the broker refuses"
     )
+
+
+def require_usable(on: Footing) -> None:
+    """See that the topics are there and may be read and written, which the query's own errors do not tell."""
+    require_outputs(on.admin, on.targets)
+    require_rights(on.settings, on.admin)
+
+
+def lookout(on: Footing) -> Lookout:
+    """Return what keeps looking at the topics while the query runs, and brings what is wrong to log and health."""
+    return Lookout(lambda: require_usable(on), on.observer.outputs_seen)
 
 
 def require_own(checkpoint: Checkpoint | None) -> None:

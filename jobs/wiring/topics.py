@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from jobs.wiring.output_settings import require_all_kept, require_dead_letters
 from streaming.adapters.kafka import KafkaAdmin, TopicInfo
 from streaming.delivery.plan import Targets
-from streaming.errors import BrokerUnavailableError, ConfigurationError
+from streaming.errors import ConfigurationError, TopicDeletedError
 from streaming.settings import InputSettings, Settings
 
 PROGRESS_CONFIG = {
@@ -59,15 +59,31 @@ def prepare_topics(settings: Settings, admin: KafkaAdmin) -> Topics:
     return Topics(source, Targets(predictions, dead_letters, progress))
 
 
+def require_rights(settings: Settings, admin: KafkaAdmin) -> None:
+    """See that the job may read and write its topics, which must be there; both engines need the same rights.
+
+    Raises:
+        ConfigurationError: a right is missing; the message names every one, and who needs it.
+        BrokerUnavailableError: Kafka does not answer.
+    """
+    output = settings.output
+    both = dict.fromkeys((output.model_events, output.ledger, output.progress), ("READ", "WRITE"))
+    written = dict.fromkeys((output.predictions, settings.dead_letter_topic), ("WRITE",))
+    admin.require_rights({settings.input.topic: ("READ",), **written, **both})
+
+
 def require_outputs(admin: KafkaAdmin, targets: Targets) -> None:
     """See that what is written to is still there; a job that cannot write must say why.
 
     Raises:
-        BrokerUnavailableError: a topic was deleted while the job ran.
+        ConfigurationError: the right to write to a topic is missing.
+        TopicDeletedError: a topic was deleted while the job ran.
     """
-    for target in (targets.predictions, targets.dead_letters, targets.progress):
-        if admin.topic(target.topic) is None:
-            raise BrokerUnavailableError(
+    outputs = (targets.predictions, targets.dead_letters, targets.progress)
+    there = admin.require_rights({target.topic: ("WRITE",) for target in outputs})
+    for target in outputs:
+        if target.topic not in there:
+            raise TopicDeletedError(
                 f"the output topic {target.topic!r} was deleted while the job runs; create it again with"
                 f" {target.partitions} partitions, or start the job anew, which creates it (output.create_topics)"
             )

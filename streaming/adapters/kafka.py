@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,7 +17,7 @@ from streaming.adapters.kafka_patience import settled
 from streaming.adapters.kafka_refusals import Complaints, in_turns, opened
 from streaming.delivery.marks import Mark
 from streaming.delivery.plan import NO_BOUND, Target
-from streaming.delivery.refusals import Rights, refusal
+from streaming.delivery.refusals import Rights, refusal, require_granted
 from streaming.errors import BrokerUnavailableError, ConfigurationError
 
 _TIMEOUT = 15.0
@@ -107,6 +107,31 @@ class KafkaAdmin:
                 return found
             time.sleep(_PAUSE)
         raise BrokerUnavailableError(f"topic {name!r} was created at {self._servers} but does not appear")
+
+    def require_rights(self, needs: Mapping[str, Sequence[str]]) -> frozenset[str]:
+        """See that we may do with topics what we need to; return those of them that are there.
+
+        Args:
+            needs: topic to operations: ``{"features": ["READ"]}``.
+
+        Raises:
+            ConfigurationError: a right is missing; the message names every one.
+        """
+        asked = self._admin.describe_topics(
+            TopicCollection(list(needs)), include_authorized_operations=True, request_timeout=_TIMEOUT
+        )
+        granted: dict[str, frozenset[str] | None] = {}
+        for topic, future in asked.items():
+            try:
+                described = self._wait(future, Rights(topic=f"{' and '.join(needs[topic])} on topic {topic}"))
+            except KafkaException as problem:
+                if problem.args[0].name() != "UNKNOWN_TOPIC_OR_PART":
+                    raise self._unavailable(problem.args[0].str()) from problem
+                continue
+            operations = described.authorized_operations
+            granted[topic] = None if operations is None else frozenset(operation.name for operation in operations)
+        require_granted(needs, granted, self._kafka)
+        return frozenset(granted)
 
     def dead_letter_config(self, source: TopicInfo) -> dict[str, str]:
         """Return the settings a dead letter topic needs so that every event of ``source`` fits with its headers."""

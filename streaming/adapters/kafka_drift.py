@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from confluent_kafka import KafkaError, Message, Producer
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from schemas.drift import SUMMARY_TYPE, StatisticRecord, SummaryRecord
 from schemas.drift_alert import TYPE as ALERT_TYPE
@@ -58,6 +58,9 @@ class KafkaDriftSink:
                 break
             except BufferError:
                 self._producer.poll(1.0)
+            except KafkaException as problem:  # what the client was refused before, it does not even send
+                self._failed = problem.args[0]
+                break
         self._producer.poll(0)
 
     def _delivered(self, error: KafkaError | None, _message: Message) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -71,6 +71,29 @@ def refusal(error: ClientError, kafka: Mapping[str, str], rights: Rights) -> Con
     if resource is None:
         return None
     return ConfigurationError(f"Kafka at {servers} refuses: grant {rights.of(resource)} to {user} ({error.str()})")
+
+
+def require_granted(
+    needs: Mapping[str, Sequence[str]], granted: Mapping[str, frozenset[str] | None], kafka: Mapping[str, str]
+) -> None:
+    """See that what the broker grants on topics is what a job needs.
+
+    Args:
+        needs: topic to operations, in Kafka's words: ``WRITE``.
+        granted: topic to operations; a topic that is absent is not looked at, nor one whose rights the broker keeps to
+            itself (``None``).
+        kafka: Kafka's settings, which say who we are.
+
+    Raises:
+        ConfigurationError: some are missing; the message names them all.
+    """
+    lacking = {
+        topic: [op for op in needs[topic] if op not in held] for topic, held in granted.items() if held is not None
+    }
+    rights = [f"{' and '.join(operations)} on topic {topic}" for topic, operations in lacking.items() if operations]
+    if rights:
+        servers = kafka.get("bootstrap.servers", "")
+        raise ConfigurationError(f"Kafka at {servers} refuses: grant {', '.join(rights)} to {principal(kafka)}")
 
 
 def principal(kafka: Mapping[str, str]) -> str:

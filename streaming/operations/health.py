@@ -49,6 +49,7 @@ class Health:
         self._cause = ""
         self._fatal = ""
         self._paused = ""
+        self._outputs = ""
 
     def query_started(self) -> None:
         """A query runs."""
@@ -80,6 +81,11 @@ class Health:
             self._paused = why
             self._sign_of_life = self._clock()
 
+    def outputs(self, why: str) -> None:
+        """What the job writes to is not as it must be; an empty ``why`` ends that."""
+        with self._guard:
+            self._outputs = why
+
     def failed(self, why: str) -> None:
         """The job cannot go on; only a new process can."""
         with self._guard:
@@ -90,10 +96,15 @@ class Health:
         with self._guard:
             return Verdict((self._fatal,)) if self._fatal else Verdict()
 
-    def ready(self) -> Verdict:
-        """Answer ``/readyz``: the query runs, gets on and is not paused, a version serves, it gave a sign of life."""
+    def outputs_problem(self) -> str:
+        """Return what :meth:`outputs` was told last."""
         with self._guard:
-            reasons = (self._fatal, self._down, self._stuck(), self._paused, self._model(), self._age())
+            return self._outputs
+
+    def ready(self) -> Verdict:
+        """Answer ``/readyz``: the query runs, gets on, can write and is not paused, a version serves, it lives."""
+        with self._guard:
+            reasons = (self._fatal, self._outputs, self._down, self._stuck(), self._paused, self._model(), self._age())
             return Verdict(tuple(reason for reason in reasons if reason))
 
     def _model(self) -> str:

@@ -107,6 +107,16 @@ class JobObserver:
         if refusal:
             _log.debug("where the query failed", trace=trace)
 
+    def outputs_seen(self, problem: str) -> None:
+        """What the job writes to was looked at; ``problem`` is empty if all is well, and is logged when it changes."""
+        if problem == self.health.outputs_problem():
+            return
+        self.health.outputs(problem)
+        if problem:
+            _log.error("a topic cannot be used", problem=problem)
+        else:
+            _log.info("the topics can be used again")
+
     def paused(self, why: str) -> None:
         """The circuit breaker holds the next batch."""
         self.metrics.paused(paused=True)

@@ -9,24 +9,31 @@ from uuid import uuid4
 
 import pytest
 from confluent_kafka.admin import AclOperation, NewTopic, ResourceType
+from structlog.testing import capture_logs
 
 from jobs.verbs.ledger.run import Filter, latest
 from jobs.verbs.topics.run import topics as topics_verb
-from jobs.wiring.topics import require_outputs
+from jobs.wiring.topics import require_outputs, require_rights
+from schemas.model_event import Actor, EventType, ModelEvent
 from streaming.adapters.kafka import KafkaAdmin
+from streaming.adapters.kafka_arrivals import KafkaArrivals
 from streaming.adapters.kafka_claim import Claim
 from streaming.adapters.kafka_config import client_config
+from streaming.adapters.kafka_drift import KafkaDriftSink
+from streaming.adapters.kafka_events import KafkaNews
 from streaming.adapters.kafka_lease import KafkaLease
 from streaming.adapters.kafka_ledger import KafkaLedger, LedgerTopics
 from streaming.adapters.kafka_log import KafkaLog
 from streaming.adapters.kafka_marks import MarkStore
 from streaming.adapters.kafka_scan import KafkaScan
-from streaming.clock import system_clock
+from streaming.clock import isoformat, system_clock
 from streaming.delivery.marks import Writer
 from streaming.delivery.plan import Limits, Target, Targets
-from streaming.errors import BrokerUnavailableError, ConfigurationError
+from streaming.errors import BrokerUnavailableError, ConfigurationError, TopicDeletedError
+from streaming.settings import Settings
 from tests.conftest import HOME
 from tests.support.accounts import GuardedBroker, a_guarded_broker
+from tests.support.drift_reports import Watch
 from tests.support.eventually import eventually
 
 READ, WRITE, DESCRIBE = AclOperation.READ, AclOperation.WRITE, AclOperation.DESCRIBE
@@ -163,8 +170,118 @@ def test_an_output_topic_that_was_deleted_is_named(guarded: GuardedBroker, topic
     require_outputs(admin, Targets(target, target, target))
     gone = Target("predictions-gone", 4, 1_000_000)
     for targets in (Targets(gone, target, target), Targets(target, gone, target), Targets(target, target, gone)):
-        with pytest.raises(BrokerUnavailableError, match=r"output topic 'predictions-gone' was deleted.* 4 partitions"):
+        with pytest.raises(TopicDeletedError, match=r"output topic 'predictions-gone' was deleted.* 4 partitions"):
             require_outputs(admin, targets)
+
+
+ROLES: dict[str, tuple[AclOperation, ...]] = {
+    "": (READ,),
+    ".out": (WRITE,),
+    ".dlq": (WRITE,),
+    ".models": (READ, WRITE),
+    ".ledger": (READ, WRITE),
+    ".progress": (READ, WRITE),
+}
+
+
+@pytest.fixture
+def settings(guarded: GuardedBroker, topic: str) -> Settings:
+    """A job's settings; its topics are there, and the user may see them and no more."""
+    admin = guarded.admin()
+    names = [topic + role for role in ROLES]
+    for made in admin.create_topics([NewTopic(name, 1, 1) for name in names[1:]]).values():
+        made.result(30)
+    for name in names:
+        guarded.grant(TOPIC, name, DESCRIBE)
+    outputs = {name: f"{topic}.{name}" for name in ("ledger", "progress")}
+    return Settings.model_validate(
+        {
+            "application": "app",
+            "kafka": guarded.settings(),
+            "input": {"topic": topic},
+            "output": {"predictions": f"{topic}.out", "model_events": f"{topic}.models", **outputs},
+        }
+    )
+
+
+def test_every_right_that_a_job_needs_is_named_before_it_starts(
+    guarded: GuardedBroker, settings: Settings, topic: str
+) -> None:
+    admin = KafkaAdmin(settings.kafka, "app")
+    missing = {role: list(operations) for role, operations in ROLES.items()}
+
+    def refused() -> str:
+        try:
+            require_rights(settings, admin)
+        except ConfigurationError as problem:
+            return str(problem)
+        return ""
+
+    def says(expected: str) -> None:  # what was granted is known to the broker a little later
+        eventually(lambda: refused() == expected)
+
+    for role, operations in ROLES.items():
+        for operation in operations:
+            rights = (f"{' and '.join(op.name for op in ops)} on topic {topic}{at}" for at, ops in missing.items())
+            says(f"Kafka at {guarded.address} refuses: grant {', '.join(rights)} to User:penstock")
+            guarded.grant(TOPIC, topic + role, operation)
+            missing[role].remove(operation)
+            missing = {at: ops for at, ops in missing.items() if ops}
+    says("")
+
+
+def test_a_denied_right_is_missing_whatever_was_granted(guarded: GuardedBroker, topic: str) -> None:
+    admin = KafkaAdmin(guarded.settings(), "app")
+    guarded.grant(TOPIC, topic, AclOperation.ALL)
+    target = Target(topic, 1, 1_000_000)
+    eventually(lambda: admin.require_rights({topic: ("WRITE", "READ")}) == {topic})
+    guarded.deny(TOPIC, topic, WRITE)
+
+    def is_refused() -> bool:
+        try:
+            require_outputs(admin, Targets(target, target, target))
+        except ConfigurationError as problem:
+            return f"grant WRITE on topic {topic} to User:penstock" in str(problem)
+        return False
+
+    eventually(is_refused)
+
+
+def test_news_that_may_not_be_written_is_said_once(guarded: GuardedBroker, topic: str) -> None:
+    guarded.grant(TOPIC, topic, DESCRIBE)
+    news = KafkaNews(guarded.settings(), topic)
+    event = ModelEvent(EventType.SWAP, "app", "tiny", "tiny@champion", Actor.FOLLOWER, isoformat(system_clock()))
+    with capture_logs() as logs:
+        for _ in range(3):
+            news.send(event)
+            news.close()
+    problems = [str(line["problem"]) for line in logs if line["event"] == "event_lost"]
+    assert len(problems) == 1
+    assert f"grant WRITE on topic {topic} to User:penstock" in problems[0]
+
+
+def test_drift_records_that_may_not_be_written_are_refused_each_time(guarded: GuardedBroker, topic: str) -> None:
+    guarded.grant(TOPIC, topic, DESCRIBE)
+    sink = KafkaDriftSink(guarded.settings(), topic)
+    for _ in range(3):
+        sink.publish([], Watch(names=["temp"]).window(0.0))
+        with pytest.raises(ConfigurationError, match=rf"grant WRITE on topic {topic} to User:penstock"):
+            sink.flush()
+
+
+def test_outputs_that_may_not_be_read_are_not_seen_and_named(guarded: GuardedBroker, topic: str) -> None:
+    guarded.grant(TOPIC, topic, DESCRIBE)
+
+    def is_named(right: str) -> bool:
+        warned: list[str] = []
+        arrivals = KafkaArrivals(guarded.settings(), [topic], 1, warned.append)
+        eventually(lambda: not arrivals.reached({0: 1}) and warned)
+        arrivals.close()
+        return f"grant {right} to User:penstock" in warned[0]
+
+    eventually(lambda: is_named("READ on group penstock-arrivals"))
+    guarded.grant(GROUP, "penstock-arrivals", READ)
+    eventually(lambda: is_named(f"READ on topic {topic}"))
 
 
 def test_a_name_that_does_not_resolve_is_said(monkeypatch: pytest.MonkeyPatch) -> None:

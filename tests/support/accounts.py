@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,10 +47,17 @@ class GuardedBroker:
 
     def grant(self, resource: ResourceType, name: str, *operations: AclOperation) -> None:
         """Grant the user ``operations`` on one resource, whose name may be ``*``."""
+        self._rule(AclPermissionType.ALLOW, resource, name, operations)
+
+    def deny(self, resource: ResourceType, name: str, *operations: AclOperation) -> None:
+        """Take ``operations`` on one resource from the user, whatever was granted."""
+        self._rule(AclPermissionType.DENY, resource, name, operations)
+
+    def _rule(
+        self, kind: AclPermissionType, resource: ResourceType, name: str, operations: Iterable[AclOperation]
+    ) -> None:
         for operation in operations:
-            rule = AclBinding(
-                resource, name, ResourcePatternType.LITERAL, f"User:{USER}", "*", operation, AclPermissionType.ALLOW
-            )
+            rule = AclBinding(resource, name, ResourcePatternType.LITERAL, f"User:{USER}", "*", operation, kind)
             admin = self.admin()  # named, or it would be closed while it is asked
             admin.create_acls([rule])[rule].result(30)
 
