@@ -10,6 +10,7 @@ FIRST ?= 1
 MINUTES ?= 40
 RATE ?= 200
 BENCH ?=
+FIELD ?=
 UV_VERSION := 0.13.8
 UV_FLAGS := --universal --python-version 3.10 --quiet --generate-hashes --no-emit-index-url --no-header
 
@@ -40,6 +41,9 @@ check: setup  ## Lint, format, types and the architecture test
 	$(VENV)/ruff format --check .
 	$(VENV)/mypy
 	$(VENV)/python -m pytest -q --durations=0 tests/test_architecture.py
+
+field: setup  ## Run the small inputs on which Penstock once failed its users, a line each (FIELD="csv drift")
+	@$(VENV)/python -m tests.field $(FIELD)
 
 chaos: setup  ## Kill, freeze and starve the real job, and count every event (SEEDS=20, FIRST=1)
 	$(VENV)/python -m tests.chaos --seeds $(SEEDS) --first $(FIRST)
