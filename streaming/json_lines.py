@@ -1,4 +1,4 @@
-"""Whether a file holds JSON lines, as far as its beginning shows."""
+"""Telling files of JSON lines from others, as far as their beginning shows."""
 
 from __future__ import annotations
 

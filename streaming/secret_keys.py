@@ -41,7 +41,7 @@ ASSIGNED = re.compile(
 
 
 def is_secret_key(key: str) -> bool:
-    """Whether the values of a setting, variable or option of this name are secrets.
+    """Return whether the values of a setting, variable or option of this name are secrets.
 
     >>> [is_secret_key(key) for key in ("sasl.password", "trustStorePassword", "fs.azure.account.key.x")]
     [True, True, True]
@@ -52,7 +52,7 @@ def is_secret_key(key: str) -> bool:
 
 
 def is_webhook_key(key: str) -> bool:
-    """Whether a setting is an address that only its receiver may know."""
+    """Return whether a setting is an address that only its receiver may know."""
     return key.lower().endswith(_WEBHOOK)
 
 

@@ -26,7 +26,7 @@ def batch(
         typer.Option("--format", metavar="NAME", help="Of the input, if its suffix does not say: parquet, csv, json."),
     ] = None,
     encoding: Annotated[
-        str, typer.Option(metavar="NAME", help="Of CSV files, if it is not UTF-8: latin-1, cp1252, ...")
+        str, typer.Option(metavar="NAME", help="Encoding of CSV files, if it is not UTF-8: latin-1, cp1252, ...")
     ] = "utf-8",
     out_format: Annotated[
         Optional[str],  # noqa: UP045

@@ -34,7 +34,7 @@ def baseline(
     model_version: Annotated[Optional[int], typer.Option(min=1, metavar="N", help="Of this version.")] = None,  # noqa: UP045
     alias: Annotated[Optional[str], typer.Option(help="Is put on the new version.")] = None,  # noqa: UP045
     format_: Annotated[Optional[str], typer.Option("--format", help="Of the rows, if no suffix says it.")] = None,  # noqa: UP045
-    encoding: Annotated[str, typer.Option(metavar="NAME", help="Of CSV files, if it is not UTF-8.")] = "utf-8",
+    encoding: Annotated[str, typer.Option(metavar="NAME", help="Encoding of CSV files, if it is not UTF-8.")] = "utf-8",
 ) -> None:
     """Register a version again with a reference profile, for a model that was trained elsewhere."""
     from jobs.verbs.drift.baseline import Order

@@ -40,10 +40,10 @@ class References:
             return [self._value(item, source, key) for item in value]
         if not isinstance(value, str):
             return value
-        place = f"{key} ({source})"
+        where = f"{key} ({source})"
         if value.startswith("file:") and (is_secret_key(str(key)) or is_webhook_key(str(key))):
-            return self._read_file(value, place)
-        return _REFERENCE.sub(lambda match: self._replacement(match, place), value)
+            return self._read_file(value, where)
+        return _REFERENCE.sub(lambda match: self._replacement(match, where), value)
 
     def _replacement(self, match: re.Match[str], place: str) -> str:
         if match[0].startswith("$$"):

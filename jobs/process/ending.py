@@ -44,8 +44,8 @@ def ending(error: Exception, folders: Sequence[Path] | None = None) -> Ending:
             f"{path} cannot be used: {error.strerror}. Correct the path or its permissions, then run it again.",
             _CONFIGURATION,
         )
-    kept = _keep_trace(error, folders or (Path(".penstock"), Path(tempfile.gettempdir())))
-    return Ending(f"Unexpected {type(error).__name__}: {_first_line(error)}. {kept}", UNEXPECTED)
+    whereabouts = _keep_trace(error, folders or (Path(".penstock"), Path(tempfile.gettempdir())))
+    return Ending(f"Unexpected {type(error).__name__}: {_first_line(error)}. {whereabouts}", UNEXPECTED)
 
 
 def _path(error: OSError) -> str:

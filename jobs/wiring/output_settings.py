@@ -39,19 +39,19 @@ def concerns(source: TopicInfo, targets: Targets, *, timed: bool) -> list[str]:
         timed: outputs are written with their events' timestamps, as the exact engine does.
     """
     predictions, letters = targets.predictions, targets.dead_letters
-    found = [_narrower(source, target) for target in (predictions, letters) if timed]
+    sentences = [_narrower(source, target) for target in (predictions, letters) if timed]
     if predictions.compacted:
-        found.append(
+        sentences.append(
             f"the predictions' topic {predictions.topic!r} is compacted (cleanup.policy): an event without a key"
             " becomes a dead letter (NO_KEY), and of each key only the latest prediction stays"
         )
     if letters.max_record_bytes < source.max_record_bytes:
-        found.append(
+        sentences.append(
             f"the dead letters' topic {letters.topic!r} takes records of {letters.max_record_bytes:,} bytes"
             f" (max.message.bytes) and the input {source.name!r} {source.max_record_bytes:,}: the value of a larger"
             " event is left out of its dead letter"
         )
-    return list(filter(None, found))
+    return list(filter(None, sentences))
 
 
 def _narrower(source: TopicInfo, target: Target) -> str:

@@ -19,7 +19,7 @@ from streaming.settings import Settings
 
 
 def submitted() -> bool:
-    """Whether spark-submit started this process, so that the JVM and its log are not ours."""
+    """Return whether spark-submit started this process, so that the JVM and its log are not ours."""
     return "PYSPARK_GATEWAY_PORT" in os.environ
 
 

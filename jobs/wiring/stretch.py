@@ -42,8 +42,8 @@ class Stretch:
             first, _, last = self.plans.partition("..")
             ledger = KafkaLedgerReader(scan, settings.output.ledger, settings.application)
             with progress_bar("reading the ledger") as progress:
-                found = planned(ledger.records(progress), (topic.name, topic.id), first, last or first)
-            span = Span(offsets={partition: (part.start, part.end) for partition, part in found.items()})
+                planned_ranges = planned(ledger.records(progress), (topic.name, topic.id), first, last or first)
+            span = Span(offsets={partition: (part.start, part.end) for partition, part in planned_ranges.items()})
         return KafkaStretch(scan, topic.name).ranges(span)
 
     def span(self) -> Span:

@@ -155,8 +155,8 @@ class KafkaAdmin:
         asked = list(partitions)
         rights = Rights(topic=f"DESCRIBE on topic {topic}", group=f"READ on group {self._group}")
         with closing(mark_reader(self._config, self._group)) as consumer:
-            found: dict[int, Mark | None] = self._call(lambda: read_marks(consumer, topic, asked, _TIMEOUT), rights)
-        return found
+            marks: dict[int, Mark | None] = self._call(lambda: read_marks(consumer, topic, asked, _TIMEOUT), rights)
+        return marks
 
     def recent(self, topic: str, count: int) -> list[bytes]:
         """Return up to ``count`` of the latest values, tombstones left out; empty for an empty topic."""

@@ -116,7 +116,7 @@ class MarkStore:
             raise trouble(problem, self.client, self._rights(partition), failed) from problem
 
     def _may_pass(self, problem: BaseException) -> bool:
-        """Whether to try again: a right that is missing is not granted meanwhile."""
+        """Return whether to try again: a right that is missing is not granted meanwhile."""
         if not isinstance(problem, KafkaException):
             return False
         return refusal(problem.args[0], self.client, Rights()) is None

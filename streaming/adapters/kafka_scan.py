@@ -72,8 +72,8 @@ class KafkaScan:
     def offset_at(self, topic: str, partition: int, milliseconds: int) -> int:
         """Return the first offset whose timestamp is at or after a time since 1970, or the end if there is none."""
         asked = [TopicPartition(topic, partition, milliseconds)]
-        found = self._answered(lambda: self._consumer.offsets_for_times(asked, timeout=_TIMEOUT), topic)[0].offset
-        return int(found) if found >= 0 else self.extent(topic, partition)[1]
+        offset = self._answered(lambda: self._consumer.offsets_for_times(asked, timeout=_TIMEOUT), topic)[0].offset
+        return int(offset) if offset >= 0 else self.extent(topic, partition)[1]
 
     def timestamp(self, topic: str, partition: int, offset: int) -> int | None:
         """Return a record's time in milliseconds since 1970, ``None`` where no record has this offset (any more)."""

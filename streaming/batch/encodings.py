@@ -38,7 +38,7 @@ def text_encoding(name: str, kind: Format) -> str:
 
 
 def _has_ascii(encoding: str) -> bool:
-    """Whether line breaks, quotes and commas are the bytes that they are in ASCII, and no others."""
+    """Return whether line breaks, quotes and commas are the bytes that they are in ASCII, and no others."""
     try:
         return _PROBE.decode(encoding) == _PROBE.decode("ascii")
     except (UnicodeError, LookupError):

@@ -69,7 +69,7 @@ def footer_shapes(paths: tuple[Path, ...], base: Path) -> dict[str, FileShape]:
 
 
 def holds_exact_doubles(path: str, name: str) -> bool:
-    """Whether the footer proves that a column's whole numbers lose nothing as doubles."""
+    """Return whether the footer proves that a column's whole numbers lose nothing as doubles."""
     metadata = _open(Path(path)).metadata
     for group in range(metadata.num_row_groups):
         if metadata.row_group(group).num_rows == 0:

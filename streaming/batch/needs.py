@@ -29,13 +29,13 @@ class Needs:
         return cls(columns, roles, keep if keep == "all" else frozenset(keep))
 
     def reads(self, name: str) -> bool:
-        """Whether the column is used at all."""
+        """Return whether the column is used at all."""
         return name in self.model or name in self.envelope or self.keep == "all" or name in self.keep
 
     def requires(self, name: str) -> bool:
-        """Whether no row can be scored without the column."""
+        """Return whether no row can be scored without the column."""
         return name in self.envelope or (name in self.model and self.model[name].required)
 
     def as_fraction(self, name: str) -> bool:
-        """Whether the model rounds the column's numbers anyway."""
+        """Return whether the model rounds the column's numbers anyway."""
         return name in self.model and self.model[name].is_floating

@@ -112,7 +112,7 @@ class _State:
 
 @lru_cache(maxsize=10_000)
 def _ends_inside_quotes(file: _State) -> bool:
-    """Whether a line of the file ends inside quotes: it has an odd number of them."""
+    """Return whether a line of the file ends inside quotes: it has an odd number of them."""
     inside = 0
     with open_bytes(file.path) as stream:
         while block := stream.read(_BLOCK):

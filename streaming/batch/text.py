@@ -18,7 +18,7 @@ UTF_8 = "utf-8"
 VALUE = c.PREFIX + "line"
 """A record's bytes: UTF-8 where it is readable, else as they stand in the file."""
 READABLE = c.PREFIX + "readable"
-"""Whether the record's bytes are text in the file's encoding."""
+"""True where the record's bytes are text in the file's encoding."""
 
 _LEAST, _MOST = 4 * 1024 * 1024, 128 * 1024 * 1024
 """Bytes of a task: the bounds that Spark has for readers of its own."""

@@ -21,7 +21,7 @@ from streaming.batch.widening import are_numbers, are_whole_or_fractions, common
 from streaming.errors import ConfigurationError
 
 IsExact = Callable[[str, str], bool]
-"""Whether the whole numbers of a file's column lose nothing as doubles."""
+"""Says of a file's column that its whole numbers lose nothing as doubles."""
 _MOST_PROBLEMS = 5
 
 

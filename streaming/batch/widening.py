@@ -52,17 +52,17 @@ def common(types: Sequence[DataType]) -> DataType | None:
 
 
 def are_numbers(types: Sequence[DataType]) -> bool:
-    """Whether a number of 64 bits holds the values of all types, the last digits aside."""
+    """Return whether a number of 64 bits holds the values of all types, the last digits aside."""
     return _all(types, (*_WHOLE, *_FRACTIONS, DecimalType))
 
 
 def are_whole_or_fractions(types: Sequence[DataType]) -> bool:
-    """Whether a number of 64 bits holds the values of all types if the whole ones are not too large."""
+    """Return whether a number of 64 bits holds the values of all types if the whole ones are not too large."""
     return _all(types, (*_WHOLE, *_FRACTIONS))
 
 
 def have_text(types: Sequence[DataType]) -> bool:
-    """Whether every value of the types can be written as text."""
+    """Return whether every value of the types can be written as text."""
     return _all(types, (AtomicType,)) and not any(isinstance(kind, BinaryType) for kind in types)
 
 

@@ -49,8 +49,8 @@ class Rights:
 
     def of(self, resource: str) -> str:
         """Return the right on one kind of resource."""
-        known = {"topic": self.topic, "group": self.group, "transactional id": self.transactional_id}
-        return known.get(resource) or f"the right on the {resource}"
+        names = {"topic": self.topic, "group": self.group, "transactional id": self.transactional_id}
+        return names.get(resource) or f"the right on the {resource}"
 
 
 def refusal(error: ClientError, kafka: Mapping[str, str], rights: Rights) -> ConfigurationError | None:

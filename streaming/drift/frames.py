@@ -34,10 +34,10 @@ def tallies(records: DataFrame, watched: Watched, tile: int) -> list[Tally]:
         tile: milliseconds.
     """
     rejected = F.col("topic") == F.lit(watched.dead_letters)
-    said = records.select(
+    with_our_headers = records.select(
         "topic", "partition", "timestamp", _told(rejected).alias("headers"), rejected.alias("rejected")
     )
-    ours = said.where(F.when(F.col("rejected"), _dead(watched)).otherwise(_ours(watched)))
+    ours = with_our_headers.where(F.when(F.col("rejected"), _dead(watched)).otherwise(_ours(watched)))
     beside = F.coalesce(_time(_last(dead_letter.STREAM_TIME)), F.unix_millis("timestamp"))
     fields = ours.select(
         F.concat_ws("-", "topic", "partition").alias("partition"),

@@ -11,7 +11,7 @@ _CLIENTS = ("KafkaException", "org.apache.kafka.")
 
 
 def is_broker_trouble(problem: BaseException) -> bool:
-    """Whether a Kafka client raised it, ours or Spark's; the model has no part in that, a search finds nothing."""
+    """Return whether a Kafka client raised it, ours or Spark's: the model has no part in that."""
     return isinstance(problem, UpstreamError) or any(name in str(problem) for name in _CLIENTS)
 
 

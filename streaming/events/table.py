@@ -167,13 +167,13 @@ class TableDecoder:
             if name and self._is_bytes(name):
                 out.append(F.col(quoted(name)).isNotNull().alias(_given_name(role)))
         if self.envelope.time:
-            given, value = F.col(quoted(self.envelope.time)), self._text_or_value(self.envelope.time)
-            out += [given.isNotNull().alias(_TIME_GIVEN), self._time_read(value).alias(_TIME)]
+            column, value = F.col(quoted(self.envelope.time)), self._text_or_value(self.envelope.time)
+            out += [column.isNotNull().alias(_TIME_GIVEN), self._time_read(value).alias(_TIME)]
         return out
 
     def _text_or_value(self, name: str) -> Expr:
-        given = F.col(quoted(name))
-        return text_of(given) if self._is_bytes(name) else given
+        column = F.col(quoted(name))
+        return text_of(column) if self._is_bytes(name) else column
 
     def _is_bytes(self, name: str) -> bool:
         return isinstance(self._type(name), BinaryType)
@@ -191,10 +191,10 @@ class TableDecoder:
         for column in self.signature.columns:
             kind = self._type(column.name)
             cast = cast_to(column.type, kind) if kind else None
-            given = F.col(quoted(column.name))
-            out.append((cast(given) if cast else _nothing(SQL_TYPES[column.type])).alias(raw_name(column.name)))
+            field = F.col(quoted(column.name))
+            out.append((cast(field) if cast else _nothing(SQL_TYPES[column.type])).alias(raw_name(column.name)))
             if self._may_fail(column):
-                out.append(given.isNotNull().alias(_given_name(column.name)))
+                out.append(field.isNotNull().alias(_given_name(column.name)))
         return out
 
     def _may_fail(self, column: Column) -> bool:

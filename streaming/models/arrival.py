@@ -1,4 +1,4 @@
-"""Whether all of a version's files have arrived, by what they say of themselves.
+"""Finding out that some of a version's files have not arrived, by what the others say.
 
 An artifact store that has lost files, or has not got them yet, may answer like one that never had any: MLflow then
 downloads what there is and reports no error.

@@ -106,16 +106,16 @@ def add_admin_routes(app: FastAPI, controls: Controls, access: Access) -> None:
 async def _hold(request: Request, controls: Controls) -> JSONResponse:
     body = await read_body(request, _MAX_BODY_BYTES)
     try:
-        wanted = Hold.model_validate_json(body)
+        asked = Hold.model_validate_json(body)
     except ValidationError:
         return JSONResponse({"detail": 'the body must be {"version": 7, "reason": "why"}'}, 422)
     if not controls.active():
         return JSONResponse({"detail": "this driver stands by; ask the one that holds the lease"}, 409)
     try:
-        beside = await run_in_threadpool(controls.hold, wanted.version, wanted.reason)
+        beside = await run_in_threadpool(controls.hold, asked.version, asked.reason)
     except ModelNotFoundError as problem:
         return JSONResponse({"detail": f"nothing is on hold: {problem}"}, 422)
-    return JSONResponse({"detail": "; ".join(filter(None, [f"version {wanted.version} is on hold", beside]))})
+    return JSONResponse({"detail": "; ".join(filter(None, [f"version {asked.version} is on hold", beside]))})
 
 
 def is_loopback(host: str) -> bool:

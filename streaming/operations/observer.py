@@ -156,5 +156,5 @@ class JobObserver:
 
 def _refusal(problem: str) -> str:
     """Return what Kafka's clients said, which stands below many lines of Spark's and Python's; empty if nothing."""
-    found = _REFUSAL.search(problem) or _JAVA_REFUSAL.search(problem)
-    return f"{found['said']} ({found['code']})" if found else ""
+    match = _REFUSAL.search(problem) or _JAVA_REFUSAL.search(problem)
+    return f"{match['said']} ({match['code']})" if match else ""

@@ -11,8 +11,8 @@ from streaming.models.profile import NON_FINITE_BIN, NULL_BIN, OTHER_BIN, RARE_B
 
 def bin_of(value: Column, profile: ColumnProfile) -> Column:
     """Return the bin id (0 to 255) of ``value``, which is the column that ``profile`` describes."""
-    known = _numeric(value, profile.edges) if profile.kind == "numeric" else _category(value, profile)
-    return F.when(value.isNull(), F.lit(NULL_BIN)).otherwise(known)
+    position = _numeric(value, profile.edges) if profile.kind == "numeric" else _category(value, profile)
+    return F.when(value.isNull(), F.lit(NULL_BIN)).otherwise(position)
 
 
 def _numeric(value: Column, edges: tuple[float, ...]) -> Column:

@@ -31,7 +31,7 @@ class SparkPipeline:
     profile: ReferenceProfile | None = None
     sizes: Sizes = ()
     is_proven: bool = False
-    """Whether the decoder's safe row is an event on which it was seen not to throw."""
+    """True where the pipeline was seen not to throw on the decoder's safe row."""
 
     def transform(self, frame: DataFrame) -> DataFrame:
         """Append the pipeline's columns; lazy, one output row per input row.

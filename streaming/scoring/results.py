@@ -39,7 +39,7 @@ def result_selections(
     read = [F.col(quoted(source)).alias(name) for name, source in names]
     envelope = [F.col(name) for name in c.ENVELOPE if name != c.VERDICT]
     record = [*(F.col(name) for name in c.SOURCE), *envelope]
-    kept = [*record, *(F.col(quoted(name)) for name in features)]
+    carried = [*record, *(F.col(quoted(name)) for name in features)]
     probability = vector_to_array(F.col(outputs.probability)) if outputs.probability else _nothing("array<double>")
     label = F.col(outputs.label) if outputs.label else _nothing("string")
     prediction = F.col(outputs.prediction).cast("double")
@@ -48,7 +48,7 @@ def result_selections(
     return (
         [*record, *read, F.col(c.VERDICT), *named],
         [F.col("*"), F.array_max(c.PROBABILITY).alias(c.CONFIDENCE)],
-        [*kept, *results, _verdict().alias(c.VERDICT), bins(profile).alias(c.BINS)],
+        [*carried, *results, _verdict().alias(c.VERDICT), bins(profile).alias(c.BINS)],
     )
 
 

@@ -153,11 +153,11 @@ def _feature_frame(session: SparkSession, signature: Signature, rows: Sequence[F
 
 def _compare(expected: GoldenRow, result: Row, tolerance: float) -> None:
     got = (result[c.PREDICTION], *(result[c.PROBABILITY] or ()))
-    wanted = (expected.prediction, *expected.probability)
-    if len(got) < len(wanted) or not all(_close(a, b, tolerance) for a, b in zip(wanted, got, strict=False)):
+    trained = (expected.prediction, *expected.probability)
+    if len(got) < len(trained) or not all(_close(a, b, tolerance) for a, b in zip(trained, got, strict=False)):
         raise CandidateRefusedError(
             "GOLDEN_ROW_FAILED",
-            f"for {expected.features} the model gave {got} here and {wanted} at training; its files, its Spark version"
+            f"for {expected.features} the model gave {got} here and {trained} at training; its files, its Spark version"
             " or its features differ",
         )
 

@@ -133,21 +133,22 @@ def _category(name: str, counted: list[Row]) -> ColumnProfile:
 
 def _as_new(rows: DataFrame, shapes: tuple[ColumnProfile, ...]) -> tuple[ColumnProfile, ...]:
     """Return the shapes by which the reference is counted: a rare value that came only once is not on their lists."""
-    places = [place for place, shape in enumerate(shapes) if shape.rare]
+    places = [number for number, shape in enumerate(shapes) if shape.rare]
     if not places:
         return shapes
-    cells = [_rare_cell(place, shapes[place]) for place in places]
+    cells = [_rare_cell(number, shapes[number]) for number in places]
     seen = rows.select(_ANY_WINDOW, F.inline(F.array(*cells))).where(F.col("value").isNotNull())
     first, last = F.min(_ANY_WINDOW).alias("first"), F.max(_ANY_WINDOW).alias("last")
-    found = seen.groupBy("column", "value").agg(F.count("*").alias("rows"), first, last).collect()
+    windows_of_values = seen.groupBy("column", "value").agg(F.count("*").alias("rows"), first, last).collect()
     windows = rows.select(_ANY_WINDOW).distinct().where(F.col(_ANY_WINDOW).isNotNull()).count()
     listed = {
-        place: returning(
-            [Value(r["value"], r["rows"], r["first"], r["last"]) for r in found if r["column"] == place], windows
+        number: returning(
+            [Value(r["value"], r["rows"], r["first"], r["last"]) for r in windows_of_values if r["column"] == number],
+            windows,
         )
-        for place in places
+        for number in places
     }
-    return tuple(replace(shape, rare=listed.get(place, ())) for place, shape in enumerate(shapes))
+    return tuple(replace(shape, rare=listed.get(number, ())) for number, shape in enumerate(shapes))
 
 
 def _rare_cell(place: int, shape: ColumnProfile) -> Expression:

@@ -42,11 +42,11 @@ def spread(windows: Sequence[int], number: int) -> list[int]:
     draw.shuffle(order)
     chosen: dict[int, int] = {}
     phases = _Phases()
-    for place in order * _SWEEPS:
-        if place in chosen:
-            phases.count(chosen[place], -1)
-        chosen[place] = min(stretches[place], key=phases.crowd)
-        phases.count(chosen[place], 1)
+    for stretch_number in order * _SWEEPS:
+        if stretch_number in chosen:
+            phases.count(chosen[stretch_number], -1)
+        chosen[stretch_number] = min(stretches[stretch_number], key=phases.crowd)
+        phases.count(chosen[stretch_number], 1)
     return sorted(chosen.values())
 
 

@@ -17,7 +17,7 @@ NO_KAFKA = ["--set", "kafka.bootstrap.servers=127.0.0.1:1", "--set", "model.trac
 
 
 def imports(pid: int) -> bool:
-    """Whether the job has come to the imports that take seconds."""
+    """Return whether the job has come to the imports that take seconds."""
     return "/numpy/" in Path(f"/proc/{pid}/maps").read_text()
 
 

@@ -75,7 +75,7 @@ class Bench:
     max_bytes: int = 1 << 26
     rows_per_batch: int = 10_000
     ramped: bool = False
-    """Whether batches begin small, as the job's do."""
+    """True where batches begin small, as the job's do."""
     on_gap: str = "fail"
     metrics: Metrics = field(default_factory=lambda: Metrics(system_clock, AGE_BOUNDS))
     planned: dict[int, ServedModel] = field(default_factory=dict)

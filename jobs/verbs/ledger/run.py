@@ -177,12 +177,12 @@ class Filter:
 
     def check(self) -> None:
         """Raise ``ConfigurationError`` for a type that no record has."""
-        known = [*RECORD_TYPES, *(kind.value for kind in EventType)]
+        types = [*RECORD_TYPES, *(kind.value for kind in EventType)]
         for type_ in self.types:
-            if type_ not in known:
-                close = get_close_matches(type_, known, n=1)
+            if type_ not in types:
+                close = get_close_matches(type_, types, n=1)
                 hint = f"did you mean {close[0]}? The types" if close else "the types"
-                raise ConfigurationError(f"--type {type_} is not in the ledger; {hint} are {', '.join(known)}")
+                raise ConfigurationError(f"--type {type_} is not in the ledger; {hint} are {', '.join(types)}")
 
 
 def latest(config: Path | None, overrides: Sequence[str], chosen: Filter) -> list[dict[str, Any]]:

@@ -70,9 +70,9 @@ def _record_topic(settings: Settings, topic: str, stretch: Stretch, writer: Reco
         ranges = stretch.ranges(settings, scan, info)
         total, done = sum(part.end - part.start for part in ranges.values()), 0
         for partition, part in ranges.items():
-            for one in KafkaStretch(scan, topic).records(partition, part):
-                writer.add(partition, one)
-                progress(done + one.offset - part.start, total)
+            for message in KafkaStretch(scan, topic).records(partition, part):
+                writer.add(partition, message)
+                progress(done + message.offset - part.start, total)
             writer.flush(partition)
             done += part.end - part.start
     writer.finish(info.id, ranges)

@@ -126,11 +126,11 @@ def replay(config: Path | None, overrides: Sequence[str], order: Order) -> Repla
     began = time.monotonic()
     with KafkaScan(settings.kafka, settings.application) as scan:
         source = order.source.open(settings, scan)
-        place = order.sink.destination(settings, f"{source.topic}-{order.versions}")
-        place.check(source.topic)
-        job = _Job(settings, order, source, place)
-        with _alone(place.plan_file):
-            plan = settled(place.plan_file, job.asked(), lambda: order.versions.segments(settings, source, scan))
+        destination = order.sink.destination(settings, f"{source.topic}-{order.versions}")
+        destination.check(source.topic)
+        job = _Job(settings, order, source, destination)
+        with _alone(destination.plan_file):
+            plan = settled(destination.plan_file, job.asked(), lambda: order.versions.segments(settings, source, scan))
             counts = job.run(plan) if any(plan.segments.values()) else Counts()
         summary = _summary(counts, plan, time.monotonic() - began)
         if order.comparison is None or order.sink.folder is None:
