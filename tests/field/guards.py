@@ -7,7 +7,7 @@ import sys
 from pyspark.ml.feature import Bucketizer
 from pyspark.sql import SparkSession
 
-from streaming.events.guards import InRange
+from streaming.events.guards import NotNull
 from streaming.models.signature import Column, Signature
 from streaming.scoring.stages import guards
 
@@ -21,6 +21,6 @@ if __name__ == "__main__":
     }
     for name, stage in stages.items():
         stage.setHandleInvalid("error")
-        made = guards((stage._java_obj,), Signature((Column("x", "double", False),)))
-        sys.stdout.write(f"{name} {sum(isinstance(guard, InRange) for guard in made)}\n")
+            made = guards((stage._to_java(),), Signature((Column("x", "double", False),)))
+        sys.stdout.write(f"{name} {sum(not isinstance(guard, NotNull) for guard in made)}\n")
     spark.stop()

@@ -213,7 +213,7 @@ def without_reference(rig: Rig) -> str:
 
     bare = ColumnProfile("gust", "numeric", {NULL_BIN: 20000}, (), (), (0.0,), 0.0)
     window = WindowCounts(0, 3600, 1000, 0, ({NULL_BIN: 900, 0: 100},))
-    (verdict,) = Judge(ReferenceProfile((bare,), 20000), Rules()).judge(window)
+    verdict, *_ = Judge(ReferenceProfile((bare,), 20000), Rules()).judge(window)
     assert verdict.signal, verdict
     windowed = ColumnProfile("gust", "numeric", {NULL_BIN: 20000}, (), (), (0.0,), 0.0, ({NULL_BIN: 2000},) * 10)
     Judge(ReferenceProfile((windowed,), 20000, 3600.0), Rules()).judge(window)
