@@ -21,6 +21,6 @@ if __name__ == "__main__":
     }
     for name, stage in stages.items():
         stage.setHandleInvalid("error")
-            made = guards((stage._to_java(),), Signature((Column("x", "double", False),)))
+        made = guards((stage._to_java(),), Signature((Column("x", "double", False),)))
         sys.stdout.write(f"{name} {sum(not isinstance(guard, NotNull) for guard in made)}\n")
     spark.stop()
