@@ -42,12 +42,12 @@ def record(config: Path | None, overrides: Sequence[str], order: Order) -> Recor
     """
     settings = load_settings(config, overrides)
     configure_logging(settings.log)
+    _check(order)
     require_writable(order.out, "--out")
     if order.lines is not None:
         require_readable_file(order.lines, "--lines")
     topic = order.topic or settings.input.topic
     with recording_to(order.out, topic) as writer:
-        _check(order)
         if order.lines is None:
             _record_topic(settings, topic, order.stretch, writer)
         else:
