@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
+from unittest.mock import patch
 
 import pytest
 import typer
@@ -124,7 +125,8 @@ def _workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def run(monkeypatch: pytest.MonkeyPatch, verb: str, *arguments: str) -> int:
     monkeypatch.setattr(sys, "argv", ["penstock", *verb.split(), *arguments])
-    with pytest.raises(SystemExit) as ended:
+    # A verb sets variables of MLflow's for its process, and this one has other tests to run.
+    with patch.dict(os.environ), pytest.raises(SystemExit) as ended:
         cli.main()
     return int(ended.value.code or 0)
 

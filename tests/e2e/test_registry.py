@@ -234,6 +234,7 @@ def own_server(tmp_path: Path) -> Iterator[Callable[[], Service]]:
 
     def start() -> Service:
         running.append(start_tracking_server(tmp_path / "server", port, os.environ))
+        running[-1].wait_ready()
         return running[-1]
 
     yield start
