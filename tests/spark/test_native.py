@@ -103,6 +103,8 @@ def test_a_prediction_without_a_key_is_no_record_of_a_compacted_topic(
         "with half a trace": "NO_KEY" if compacted else None,
         "without a key": "NO_KEY" if compacted else None,
         "no text": "INVALID_UTF8",
+        "in a registry's framing": "MALFORMED_JSON",
+        "in a registry's framing, no text": "INVALID_UTF8",
     }
     assert (bytes(unkeyed["without a key"]["value"]) == event(5)) == compacted, "a dead letter has the event's bytes"
     assert sum(row["verdict"] == "NO_KEY" for row in rows) == (2 if compacted else 0)
