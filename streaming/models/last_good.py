@@ -17,7 +17,7 @@ _log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 _UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError)
 _SUFFIX = ".last_good.json"
 _EARLIER = 2
-"""Beside the version that served last. A batch planned with one may still wait when two others have come."""
+"""Versions named in addition to the last one. A batch planned with one may still wait when two others have come."""
 
 
 @dataclass(frozen=True)

@@ -46,14 +46,19 @@ def compacted(rig: Rig) -> str:
     return f"{pair[0]} predictions, {pair[1]} dead letter"
 
 
+def send_ahead(rig: Rig, topic: str) -> None:
+    """Send an event of now, and one whose timestamp is two hours ahead of the clock."""
+    sender = producer(rig)
+    for number in range(2):
+        sender.produce(topic, event(number), b"k", timestamp=int(time.time() * 1000) + number * 7_200_000)
+    sender.flush()
+
+
 @CASES.add("72 timestamps ahead of the clock", "they are answered; created topics take the input's bound")
 def ahead(rig: Rig) -> str:
     folder = rig.scratch("k15")
     create(rig, "ahead", message_timestamp_after_max_ms="9223372036854775807")
-    sender = producer(rig)
-    for number in range(2):
-        sender.produce("ahead", event(number), b"k", timestamp=int(time.time() * 1000) + number * 7_200_000)
-    sender.flush()
+    send_ahead(rig, "ahead")
     with a_score(rig, folder, "ahead", "shop") as job:
         pair = answered(rig, "ahead", 2)
         job.wait_until(ready=True)
@@ -66,10 +71,7 @@ def ahead_of_an_output(rig: Rig) -> str:
     create(rig, "late", message_timestamp_after_max_ms="9223372036854775807")
     create(rig, "late.predictions")
     create(rig, "late.dead_letters")
-    sender = producer(rig)
-    for number in range(2):
-        sender.produce("late", event(number), b"k", timestamp=int(time.time() * 1000) + number * 7_200_000)
-    sender.flush()
+    send_ahead(rig, "late")
     with a_score(rig, folder, "late", "shop"):
         pair = answered(rig, "late", 2)
     return f"{pair[0]} predictions, {pair[1]} dead letters"

@@ -24,7 +24,7 @@ from streaming.settings import EventSettings
 
 SIGNATURE = Signature((Column("carrier", "string"), Column("distance", "double"), Column("gust", "double", False)))
 UNGUARDED = Signature((Column("x", "double", False),))
-"""Of :func:`fit_unguarded`."""
+"""What the pipeline of :func:`fit_unguarded` reads."""
 
 
 def fit_pipeline(spark: SparkSession, handle_invalid: str = "error", slope: float = 1.0) -> PipelineModel:
