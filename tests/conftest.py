@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[1]
 HOME = ROOT / ".penstock"
+LIBRARIES = ("py4j", "httpx", "httpcore", "urllib3", "mlflow", "alembic", "uvicorn", "asyncio", "docker")
 LEVELS = ("unit", "spark", "broker", "e2e")
 
 # Examples that are the same each time, so that whoever runs the tests finds what we found, and none that is counted out
@@ -64,6 +66,23 @@ def _no_secrets_left() -> Iterator[None]:
 
     yield
     redaction.forget()
+
+
+@pytest.fixture(autouse=True)
+def _logging_restored() -> Iterator[None]:
+    """A verb that runs in the tests' process configures logging; the next test has it as it was."""
+    import structlog
+
+    root, levels = logging.getLogger(), {name: logging.getLogger(name).level for name in LIBRARIES}
+    handlers, level = root.handlers[:], root.level
+    yield
+    if not structlog.is_configured():
+        return
+    structlog.reset_defaults()
+    logging.captureWarnings(False)
+    root.handlers, root.level = handlers, level
+    for name, value in levels.items():
+        logging.getLogger(name).setLevel(value)
 
 
 @pytest.fixture(scope="session")

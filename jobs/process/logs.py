@@ -36,7 +36,6 @@ def configure_logging(settings: LogSettings, stream: TextIO | None = None) -> No
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),
         wrapper_class=structlog.stdlib.BoundLogger,
-        cache_logger_on_first_use=True,
     )
     console = settings.format == "console" or (settings.format == "auto" and stream.isatty())
     formatter = structlog.stdlib.ProcessorFormatter(

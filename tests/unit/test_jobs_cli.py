@@ -109,17 +109,6 @@ def test_the_schema_knows_every_section(monkeypatch: pytest.MonkeyPatch, capsys:
     assert schema["additionalProperties"] is False
 
 
-@pytest.fixture
-def _logging_restored() -> object:
-    root = logging.getLogger()
-    before = root.handlers[:], root.level
-    yield
-    root.handlers, root.level = before
-    logging.captureWarnings(False)
-    structlog.reset_defaults()
-
-
-@pytest.mark.usefixtures("_logging_restored")
 def test_our_lines_and_libraries_lines_are_both_one_json_object(capsys: pytest.CaptureFixture[str]) -> None:
     configure_logging(LogSettings(format="json"), sys.stderr)
     structlog.get_logger("penstock.test").info("model_swapped", version=4)
@@ -133,7 +122,6 @@ def test_our_lines_and_libraries_lines_are_both_one_json_object(capsys: pytest.C
     assert all(line["timestamp"].endswith("Z") for line in lines)
 
 
-@pytest.mark.usefixtures("_logging_restored")
 @pytest.mark.parametrize("form", ["json", "console"])
 def test_a_logged_traceback_does_not_show_local_variables(capsys: pytest.CaptureFixture[str], form: str) -> None:
     configure_logging(LogSettings.model_validate({"format": form}), sys.stderr)

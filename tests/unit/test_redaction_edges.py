@@ -33,16 +33,8 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
-def log() -> Iterator[io.StringIO]:
-    root = logging.getLogger()
-    before = root.handlers[:], root.level
-    levels = {name: logging.getLogger(name).level for name in ("py4j", "urllib3")}
-    yield io.StringIO()
-    root.handlers, root.level = before
-    for name, level in levels.items():
-        logging.getLogger(name).setLevel(level)
-    logging.captureWarnings(False)
-    structlog.reset_defaults()
+def log() -> io.StringIO:
+    return io.StringIO()
 
 
 class Opaque:
