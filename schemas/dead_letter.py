@@ -8,6 +8,7 @@ headers, as the value is whatever arrived).
 from __future__ import annotations
 
 from enum import Enum
+from typing import NamedTuple
 
 ERROR_TOPIC = "__connect.errors.topic"
 ERROR_PARTITION = "__connect.errors.partition"
@@ -58,6 +59,21 @@ class Reason(str, Enum):
     INVALID_PREDICTION = "INVALID_PREDICTION"
     PREDICTION_TOO_LARGE = "PREDICTION_TOO_LARGE"
     NO_KEY = "NO_KEY"
+
+
+class Rejection(NamedTuple):
+    """Why an event was rejected: a reason's code, and the field at fault, ``None`` where the whole record is.
+
+    >>> str(Rejection("TOMBSTONE")), str(Rejection("WRONG_TYPE", "distance"))
+    ('TOMBSTONE', 'WRONG_TYPE:distance')
+    """
+
+    reason: str
+    field: str | None = None
+
+    def __str__(self) -> str:
+        """Return it as people read it; nothing takes this apart again."""
+        return self.reason if self.field is None else f"{self.reason}:{self.field}"
 
 
 STAGE = {

@@ -21,6 +21,7 @@ MAY_IMPORT = {
     "models": {"schemas"},
     "operations": {"models", "schemas"},
     "events": {"models", "schemas"},
+    "formats": {"events", "models", "schemas"},
     "scoring": {"events", "models", "schemas"},
     "delivery": {"events", "models", "schemas"},
     "drift": {"events", "models", "page", "schemas"},

@@ -28,8 +28,7 @@ from streaming.settings import EventSettings
 from tests.support.damage import drawn
 from tests.support.malformed import SIGNATURE
 from tests.support.models import fit_pipeline, load, package
-from tests.support.records import records_frame
-from tests.support.reference import bits
+from tests.support.records import bits, records_frame
 
 SAFE = {"string": "SAFE", "double": -1.5, "float": -1.5, "integer": -1, "long": -1, "boolean": False}
 SAFE_ROW = {column.name: SAFE[column.type] for column in SIGNATURE.columns}

@@ -1,4 +1,4 @@
-"""The reference that the decoder is held against: what it refuses, and how it reads numbers."""
+"""Strict JSON in one process: what it refuses, how it reads numbers, and what it hands on."""
 
 from __future__ import annotations
 
@@ -6,21 +6,24 @@ import json
 import math
 from datetime import datetime
 
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from streaming.events import columns as c
+from streaming.formats.json.rows import JsonRowDecoder, Judgement
+from streaming.formats.json.strict import NotJsonError, Number, strict_json
 from streaming.models.signature import Column, ColumnType, Signature
 from streaming.settings import EventSettings
 from tests.support.malformed import CASES, GOOD, SIGNATURE
-from tests.support.reference import Judgement, Reference, bits
-from tests.support.strict_json import NotJsonError, Number, strict_json
+from tests.support.records import bits
 
-REFERENCE = Reference(SIGNATURE, EventSettings(), 1 << 20)
+DECODER = JsonRowDecoder(SIGNATURE, EventSettings(), 1 << 20)
 
 
 def judged(name: str) -> Judgement:
-    return REFERENCE.judge(CASES[name])
+    return DECODER.judge(CASES[name])
 
 
 @pytest.mark.parametrize(
@@ -56,7 +59,7 @@ def judged(name: str) -> Judgement:
     ],
 )
 def test_what_is_wrong_has_its_reason(name: str, problem: str) -> None:
-    assert judged(name).problems == {problem}
+    assert [str(rejection) for rejection in judged(name).problems] == [problem]
 
 
 @pytest.mark.parametrize(
@@ -79,19 +82,43 @@ def test_what_is_wrong_has_its_reason(name: str, problem: str) -> None:
     ],
 )
 def test_what_is_right_has_its_value_to_the_bit(name: str, field: str, value: object) -> None:
-    found = judged(name)
-    assert found.problems == frozenset()
-    assert bits(found.values[field]) == bits(value)
+    judgement = judged(name)
+    assert judgement.problems == ()
+    assert bits(judgement.values[field]) == bits(value)
 
 
 def test_an_event_with_two_problems_has_both() -> None:
-    assert judged("three wrong types").problems == {"WRONG_TYPE:gust", "WRONG_TYPE:seats", "WRONG_TYPE:night"}
+    problems = judged("three wrong types").problems
+    assert {str(rejection) for rejection in problems} == {"WRONG_TYPE:gust", "WRONG_TYPE:seats", "WRONG_TYPE:night"}
 
 
 def test_a_good_event_is_bad_when_it_is_cut_anywhere() -> None:
-    assert not REFERENCE.judge(GOOD).problems
+    assert not DECODER.judge(GOOD).problems
     # The last byte is a line's end, which may be missing.
-    assert all(REFERENCE.judge(GOOD[:length]).problems for length in range(len(GOOD) - 1))
+    assert all(DECODER.judge(GOOD[:length]).problems for length in range(len(GOOD) - 1))
+
+
+def test_a_batch_has_a_row_for_each_value_and_a_column_for_each_field() -> None:
+    batch = DECODER.read(pa.array([GOOD, None, b"\xff", GOOD[:-2]], pa.binary()))
+    assert batch.column(c.VERDICT).to_pylist() == [
+        None,
+        {"reason": "TOMBSTONE", "field": None},
+        {"reason": "INVALID_UTF8", "field": None},
+        {"reason": "MALFORMED_JSON", "field": None},
+    ]
+    features = batch.schema.names[4:]
+    assert tuple(features) == SIGNATURE.names
+    good, *rejected = batch.to_pylist()
+    assert {name: good[name] for name in features} == {name: DECODER.judge(GOOD).values[name] for name in features}
+    assert good[c.EVENT_ID] is not None
+    assert good[c.EVENT_TIME].tzinfo is not None
+    assert good[c.SUBJECT] is None, "the envelope names no field for it"
+    assert {value for row in rejected for name, value in row.items() if name != c.VERDICT} == {None}
+
+
+def test_a_batch_of_none_has_the_columns_too() -> None:
+    empty = DECODER.read(pa.array([], pa.binary()))
+    assert (empty.num_rows, empty.schema) == (0, DECODER.read(pa.array([GOOD], pa.binary())).schema)
 
 
 @given(st.floats(width=32, allow_nan=False, allow_infinity=False))
@@ -107,8 +134,8 @@ def test_a_double_is_read_exactly_and_as_a_float_it_is_not_further_off_than_half
 
 
 def read(kind: ColumnType, token: str) -> float:
-    reference = Reference(Signature((Column("x", kind),)), EventSettings(id=None, time=None), 100)
-    value: float = reference.judge(f'{{"x":{token}}}'.encode()).values["x"]
+    decoder = JsonRowDecoder(Signature((Column("x", kind),)), EventSettings(id=None, time=None), 100)
+    value: float = decoder.judge(f'{{"x":{token}}}'.encode()).values["x"]
     return value
 
 
