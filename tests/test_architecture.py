@@ -15,23 +15,24 @@ ROOT = Path(__file__).resolve().parents[1]
 MIDDLE = {"events", "scoring", "delivery", "drift", "rollout"}
 MAY_IMPORT = {
     "facts": set(),
+    "settings": set(),
     "schemas": set(),
     "local": set(),
     "page": set(),
-    "models": {"schemas"},
+    "models": {"settings", "schemas"},
     "operations": {"models", "schemas"},
-    "events": {"models", "schemas"},
-    "scoring": {"events", "models", "schemas"},
+    "events": {"settings", "models", "schemas"},
+    "scoring": {"settings", "events", "models", "schemas"},
     "delivery": {"events", "models", "schemas"},
     "drift": {"events", "models", "page", "schemas"},
     "rollout": {"models", "schemas"},
-    "training": {"scoring", "models", "schemas"},
+    "training": {"settings", "scoring", "models", "schemas"},
     "backtest": {"page"},
     "engines": {*MIDDLE, "models", "schemas"},
-    "batch": {"engines", *MIDDLE, "models", "schemas"},
-    "replay": {*MIDDLE, "engines", "models", "schemas"},
+    "batch": {"settings", "engines", *MIDDLE, "models", "schemas"},
+    "replay": {"settings", *MIDDLE, "engines", "models", "schemas"},
     # Adapters implement the Protocols that the inner packages declare, so they look inwards and nobody at them.
-    "adapters": {*MIDDLE, "engines", "operations", "replay", "training", "models", "schemas"},
+    "adapters": {"settings", *MIDDLE, "engines", "operations", "replay", "training", "models", "schemas"},
     "testing": {*MIDDLE, "engines", "operations", "models", "schemas"},
 }
 """Package to the packages it may import beside itself and the facts (``streaming/*.py``); ``jobs`` may import all."""

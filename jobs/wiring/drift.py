@@ -28,8 +28,7 @@ from streaming.drift.windows import Shape
 from streaming.engines.checkpoint import Checkpoint, reader_for
 from streaming.errors import ConfigurationError
 from streaming.operations.drift_metrics import DriftMetrics
-from streaming.settings import Settings
-from streaming.settings_drift import DriftColumn, DriftSettings
+from streaming.settings import DriftColumn, DriftSettings, Settings
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 

@@ -14,8 +14,7 @@ from jobs.wiring.session import require_log, session
 from streaming.adapters.kafka import KafkaAdmin
 from streaming.errors import ConfigurationError
 from streaming.operations.drift_metrics import DriftMetrics
-from streaming.settings import Settings
-from streaming.settings_drift import DriftSettings
+from streaming.settings import DriftSettings, Settings
 
 HOME = Path(".penstock")
 SPARK_LOG = HOME / "drift-spark.log"

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from streaming.settings_base import Port, Positive, Seconds, Section
+from streaming.settings.base import Port, Positive, Seconds, Section
 
 
 class DriftColumn(Section):
