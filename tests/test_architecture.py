@@ -51,7 +51,6 @@ JOBS_MAY_IMPORT = {
 """Room of ``jobs`` to the rooms it may import beside itself; a verb may not import another verb."""
 MAX_MAIN_LINES = 20
 
-VENDORS = {"confluent_kafka", "mlflow", "kafka"}
 SPARK_PACKAGES = {
     "schemas",
     "events",
@@ -64,10 +63,16 @@ SPARK_PACKAGES = {
     "training",
     "batch",
 }
-WRITER_MODULES = {"streaming/delivery/writer.py", "streaming/delivery/producers.py"}
+WRITER_MODULES = ("streaming/delivery/writer.py", "streaming/delivery/producers.py")
+VENDORS = {
+    "confluent_kafka": ("streaming/adapters/kafka/", "jobs/demo/", *WRITER_MODULES),
+    "kafka": ("jobs/demo/",),
+    "mlflow": ("streaming/adapters/mlflow/",),
+}
+"""A vendor's client to the folders and modules that may import it."""
 SPARK_MODULES = {
     "streaming/adapters/session.py",
-    "streaming/adapters/mlflow_tracking.py",
+    "streaming/adapters/mlflow/tracking.py",
     "streaming/adapters/hadoop_files.py",
     "streaming/adapters/drift_state.py",
     "streaming/operations/listener.py",
@@ -197,13 +202,33 @@ def test_a_main_is_a_door_and_nothing_else() -> None:
     }
 
 
-def test_vendors_clients_stay_in_the_adapters_and_the_writer() -> None:
+def test_a_vendors_client_stays_in_its_own_folder_and_the_writer() -> None:
     wrong = [
         f"{module.path}:{line} imports {name}"
         for module in MODULES
-        if module.package not in ("adapters", "jobs", "penstock") and module.path not in WRITER_MODULES
         for name, line in imports(module.tree)
-        if name.split(".")[0] in VENDORS
+        if (vendor := name.split(".")[0]) in VENDORS and not module.path.startswith(VENDORS[vendor])
+    ]
+    assert wrong == []
+
+
+def vendor_of(path: str) -> str:
+    """Return which vendor's folder of ``adapters`` a module is in, or ``adapters``.
+
+    >>> vendor_of("streaming/adapters/kafka/admin.py"), vendor_of("streaming/adapters/hooks.py")
+    ('kafka', 'adapters')
+    """
+    return Path(path).parts[-2]
+
+
+def test_one_vendors_adapters_know_no_others() -> None:
+    wrong = [
+        f"{module.path}:{line} imports {name}"
+        for module in MODULES
+        if module.package == "adapters"
+        for name, line in imports(module.tree)
+        if name.startswith("streaming.adapters.")
+        and vendor_of(name.replace(".", "/")) != vendor_of(module.path)
     ]
     assert wrong == []
 

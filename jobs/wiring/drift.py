@@ -15,9 +15,9 @@ from jobs.wiring.topics import output_topic
 from schemas.drift import SummaryRecord
 from streaming.adapters.drift_state import HadoopStateStore
 from streaming.adapters.hooks import hooks_from
-from streaming.adapters.kafka import KafkaAdmin
-from streaming.adapters.kafka_drift import KafkaDriftSink, read_alerts
-from streaming.adapters.kafka_events import KafkaNews
+from streaming.adapters.kafka.admin import KafkaAdmin
+from streaming.adapters.kafka.drift import KafkaDriftSink, read_alerts
+from streaming.adapters.kafka.events import KafkaNews
 from streaming.clock import system_clock
 from streaming.drift.alerts import Alerts
 from streaming.drift.decision import ColumnRules, Rules

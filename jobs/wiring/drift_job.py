@@ -11,7 +11,7 @@ from jobs.wiring.drift import checkpoint_of, drift_query, prepare_topics
 from jobs.wiring.following import registry
 from jobs.wiring.jars import jars
 from jobs.wiring.session import require_log, session
-from streaming.adapters.kafka import KafkaAdmin
+from streaming.adapters.kafka.admin import KafkaAdmin
 from streaming.errors import ConfigurationError
 from streaming.operations.drift_metrics import DriftMetrics
 from streaming.settings import DriftSettings, Settings

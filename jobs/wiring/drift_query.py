@@ -12,7 +12,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.streaming.query import StreamingQuery
 
 from schemas.drift import SummaryRecord
-from streaming.adapters.kafka_config import spark_options
+from streaming.adapters.kafka.config import spark_options
 from streaming.clock import Clock
 from streaming.drift.frames import Watched, tallies
 from streaming.drift.monitor import Monitor

@@ -10,8 +10,8 @@ import structlog
 from pyspark.sql import SparkSession
 
 from jobs.wiring.starting import Footing, settle
-from streaming.adapters.kafka_arrivals import KafkaArrivals
-from streaming.adapters.kafka_config import spark_options
+from streaming.adapters.kafka.arrivals import KafkaArrivals
+from streaming.adapters.kafka.config import spark_options
 from streaming.clock import system_clock
 from streaming.engines.breaker import Breaker
 from streaming.engines.checkpoint import remove

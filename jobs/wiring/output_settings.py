@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from streaming.adapters.kafka import TopicInfo
+from streaming.adapters.kafka.admin import TopicInfo
 from streaming.delivery.plan import NO_BOUND, Target, Targets
 from streaming.errors import ConfigurationError
 

@@ -20,11 +20,11 @@ from jobs.wiring.output_settings import concerns
 from jobs.wiring.starting import Footing, absolute, batch_bound, lookout, query_starter, require_own
 from jobs.wiring.topics import prepare_topics, require_rights
 from streaming.adapters.hooks import hooks_from
-from streaming.adapters.kafka import KafkaAdmin, TopicSample
-from streaming.adapters.kafka_config import client_config
-from streaming.adapters.kafka_events import KafkaNews, read_model_events
-from streaming.adapters.kafka_lease import KafkaLease
-from streaming.adapters.kafka_ledger import KafkaLedger, LedgerTopics
+from streaming.adapters.kafka.admin import KafkaAdmin, TopicSample
+from streaming.adapters.kafka.config import client_config
+from streaming.adapters.kafka.events import KafkaNews, read_model_events
+from streaming.adapters.kafka.lease import KafkaLease
+from streaming.adapters.kafka.ledger import KafkaLedger, LedgerTopics
 from streaming.adapters.session import SessionPlan, heartbeat, start_session
 from streaming.clock import Stopwatch, system_clock
 from streaming.delivery.marks import Mark, Writer

@@ -12,14 +12,14 @@ from pyspark.sql import SparkSession
 from pyspark.sql.streaming.query import StreamingQuery
 
 from jobs.wiring.topics import require_outputs, require_rights, rows_per_batch
-from streaming.adapters.kafka import KafkaAdmin
-from streaming.adapters.kafka_claim import Claim
-from streaming.adapters.kafka_config import client_config, spark_options
-from streaming.adapters.kafka_ledger import LedgerTopics
-from streaming.adapters.kafka_marks import MarkStore
-from streaming.adapters.kafka_moves import MarkMover
-from streaming.adapters.kafka_newcomers import KafkaNewcomers
-from streaming.adapters.kafka_progress import saved_marks
+from streaming.adapters.kafka.admin import KafkaAdmin
+from streaming.adapters.kafka.claim import Claim
+from streaming.adapters.kafka.config import client_config, spark_options
+from streaming.adapters.kafka.ledger import LedgerTopics
+from streaming.adapters.kafka.marks import MarkStore
+from streaming.adapters.kafka.moves import MarkMover
+from streaming.adapters.kafka.newcomers import KafkaNewcomers
+from streaming.adapters.kafka.progress import saved_marks
 from streaming.clock import system_clock
 from streaming.delivery.ledger import Ledger
 from streaming.delivery.marks import Writer

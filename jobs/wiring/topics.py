@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from jobs.wiring.output_settings import require_all_kept, require_dead_letters
-from streaming.adapters.kafka import KafkaAdmin, TopicInfo
+from streaming.adapters.kafka.admin import KafkaAdmin, TopicInfo
 from streaming.delivery.plan import Targets
 from streaming.errors import ConfigurationError, TopicDeletedError
 from streaming.settings import InputSettings, Settings

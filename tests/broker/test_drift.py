@@ -16,8 +16,8 @@ from jobs.wiring.drift_query import DriftQuery, Wiring
 from schemas import dead_letter
 from schemas.drift import SummaryRecord
 from streaming.adapters.drift_state import HadoopStateStore
-from streaming.adapters.kafka import KafkaAdmin
-from streaming.adapters.kafka_drift import KafkaDriftSink, read_summaries
+from streaming.adapters.kafka.admin import KafkaAdmin
+from streaming.adapters.kafka.drift import KafkaDriftSink, read_summaries
 from streaming.clock import system_clock
 from streaming.drift.decision import Rules
 from streaming.drift.frames import Watched

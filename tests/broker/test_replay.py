@@ -11,9 +11,9 @@ from pyspark.sql import functions as F
 
 from jobs.verbs.replay.compare import CompareWords, Recorded, compare_with_recorded
 from jobs.verbs.replay.source import RecordingSource
-from streaming.adapters.kafka import KafkaAdmin
-from streaming.adapters.kafka_recording import KafkaStretch
-from streaming.adapters.kafka_scan import KafkaScan
+from streaming.adapters.kafka.admin import KafkaAdmin
+from streaming.adapters.kafka.recording import KafkaStretch
+from streaming.adapters.kafka.scan import KafkaScan
 from streaming.clock import system_clock
 from streaming.engines.task import pipeline_of
 from streaming.errors import ConfigurationError, DataError, FencedError

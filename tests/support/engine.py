@@ -15,9 +15,9 @@ from pyspark.sql import SparkSession
 
 from jobs.wiring.starting import Footing, settle
 from jobs.wiring.topics import prepare_topics
-from streaming.adapters.kafka import KafkaAdmin
-from streaming.adapters.kafka_config import client_config, spark_options
-from streaming.adapters.kafka_ledger import KafkaLedger, LedgerTopics
+from streaming.adapters.kafka.admin import KafkaAdmin
+from streaming.adapters.kafka.config import client_config, spark_options
+from streaming.adapters.kafka.ledger import KafkaLedger, LedgerTopics
 from streaming.clock import system_clock
 from streaming.delivery.marks import Mark, Writer
 from streaming.delivery.outcome import AGE_BOUNDS

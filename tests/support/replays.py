@@ -15,9 +15,9 @@ from jobs.verbs.replay.sink import Destination, FolderDestination, TopicDestinat
 from jobs.verbs.replay.source import Source, TopicSource
 from jobs.verbs.replay.versions import VersionWords
 from jobs.wiring.stretch import Stretch
-from streaming.adapters.kafka import KafkaAdmin
-from streaming.adapters.kafka_recording import KafkaStretch, Span
-from streaming.adapters.kafka_scan import KafkaScan, stored
+from streaming.adapters.kafka.admin import KafkaAdmin
+from streaming.adapters.kafka.recording import KafkaStretch, Span
+from streaming.adapters.kafka.scan import KafkaScan, stored
 from streaming.clock import isoformat, system_clock
 from streaming.delivery.output import read_output
 from streaming.models.ref import ModelVersion

@@ -12,8 +12,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from jobs.verbs.replay.source import Source
-from streaming.adapters.kafka_outputs import KafkaOutputs
-from streaming.adapters.kafka_scan import KafkaScan
+from streaming.adapters.kafka.outputs import KafkaOutputs
+from streaming.adapters.kafka.scan import KafkaScan
 from streaming.backtest.comparison import Comparison, compare
 from streaming.backtest.labels import read_labels
 from streaming.backtest.metrics import EVERY

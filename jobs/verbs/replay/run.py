@@ -20,7 +20,7 @@ from jobs.verbs.replay.source import Source, SourceWords
 from jobs.verbs.replay.versions import VersionWords, loaded_versions
 from jobs.wiring.jars import jars
 from jobs.wiring.session import require_log, session
-from streaming.adapters.kafka_scan import KafkaScan
+from streaming.adapters.kafka.scan import KafkaScan
 from streaming.backtest.comparison import Comparison
 from streaming.clock import system_clock
 from streaming.errors import ConfigurationError

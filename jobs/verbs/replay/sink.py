@@ -10,11 +10,11 @@ from typing import Protocol
 
 from jobs.wiring.output_settings import require_dead_letters
 from jobs.wiring.topics import PROGRESS_CONFIG
-from streaming.adapters.kafka import KafkaAdmin, TopicInfo
-from streaming.adapters.kafka_config import client_config
-from streaming.adapters.kafka_marks import MarkStore
-from streaming.adapters.kafka_progress import saved_marks
-from streaming.adapters.kafka_replay import ReplayMarks, next_epoch
+from streaming.adapters.kafka.admin import KafkaAdmin, TopicInfo
+from streaming.adapters.kafka.config import client_config
+from streaming.adapters.kafka.marks import MarkStore
+from streaming.adapters.kafka.progress import saved_marks
+from streaming.adapters.kafka.replay import ReplayMarks, next_epoch
 from streaming.clock import Clock
 from streaming.delivery.marks import Mark, Writer
 from streaming.delivery.plan import Limits, Targets

@@ -11,10 +11,10 @@ import pyarrow.parquet as pq
 from pyspark.sql import SparkSession
 
 from jobs.wiring.stretch import Stretch
-from streaming.adapters.kafka import KafkaAdmin, TopicInfo
-from streaming.adapters.kafka_config import spark_options
-from streaming.adapters.kafka_recording import KafkaStretch
-from streaming.adapters.kafka_scan import KafkaScan
+from streaming.adapters.kafka.admin import KafkaAdmin, TopicInfo
+from streaming.adapters.kafka.config import spark_options
+from streaming.adapters.kafka.recording import KafkaStretch
+from streaming.adapters.kafka.scan import KafkaScan
 from streaming.backtest.disagreements import Position
 from streaming.errors import ConfigurationError, DataError
 from streaming.offsets import Ranges

@@ -11,9 +11,9 @@ from pyspark.sql import SparkSession
 from jobs.terminal.progress import progress_bar
 from jobs.verbs.replay.source import Source, known_topic_id
 from jobs.wiring.following import preparation, registry
-from streaming.adapters.kafka import KafkaAdmin
-from streaming.adapters.kafka_ledger_reader import KafkaLedgerReader
-from streaming.adapters.kafka_scan import KafkaScan
+from streaming.adapters.kafka.admin import KafkaAdmin
+from streaming.adapters.kafka.ledger_reader import KafkaLedgerReader
+from streaming.adapters.kafka.scan import KafkaScan
 from streaming.delivery.lineage import Record
 from streaming.delivery.marks import Mark
 from streaming.errors import ConfigurationError

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
-from streaming.adapters.kafka_marks import Change, MarkStore
+from streaming.adapters.kafka.marks import Change, MarkStore
 from streaming.delivery.marks import Mark
 
 _AT_ONCE = 8

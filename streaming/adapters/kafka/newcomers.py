@@ -6,9 +6,9 @@ from collections.abc import Mapping
 
 from confluent_kafka import Consumer, TopicPartition
 
-from streaming.adapters.kafka import KafkaAdmin
-from streaming.adapters.kafka_config import client_config
-from streaming.adapters.kafka_refusals import opened
+from streaming.adapters.kafka.admin import KafkaAdmin
+from streaming.adapters.kafka.config import client_config
+from streaming.adapters.kafka.refusals import opened
 from streaming.errors import PenstockError
 
 _OWN = {

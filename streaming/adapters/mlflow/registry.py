@@ -33,7 +33,7 @@ from mlflow.utils.credentials import get_default_host_creds
 from mlflow.utils.proto_json_utils import parse_dict
 from mlflow.utils.rest_utils import http_request, verify_rest_response
 
-from streaming.adapters.mlflow_errors import mistake, open_client
+from streaming.adapters.mlflow.errors import mistake, open_client
 from streaming.errors import CandidateRefusedError, ModelNotFoundError, PenstockError, RegistryUnavailableError
 from streaming.models.digest import REGISTRY_FILE
 from streaming.models.ref import ModelSelector, ModelVersion, VersionStatus

@@ -7,8 +7,8 @@ from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
-from streaming.adapters.kafka_config import client_config
-from streaming.adapters.kafka_scan import stored
+from streaming.adapters.kafka.config import client_config
+from streaming.adapters.kafka.scan import stored
 from streaming.delivery.output import read_output
 from streaming.delivery.refusals import Rights, refusal
 from streaming.errors import BrokerUnavailableError

@@ -16,11 +16,11 @@ from typing import Any
 from confluent_kafka import KafkaError, KafkaException, Producer
 
 from schemas.dead_letter import ORIGINAL_TIMESTAMP
-from streaming.adapters.kafka import TopicInfo
-from streaming.adapters.kafka_config import client_config
-from streaming.adapters.kafka_log import KafkaLog
-from streaming.adapters.kafka_refusals import Deliveries, opened
-from streaming.adapters.kafka_scan import KafkaScan
+from streaming.adapters.kafka.admin import TopicInfo
+from streaming.adapters.kafka.config import client_config
+from streaming.adapters.kafka.log import KafkaLog
+from streaming.adapters.kafka.refusals import Deliveries, opened
+from streaming.adapters.kafka.scan import KafkaScan
 from streaming.clock import Clock, isoformat
 from streaming.delivery.dead_letters import DeadLetter, Place, Selection
 from streaming.delivery.refusals import Rights, refusal

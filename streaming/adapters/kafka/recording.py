@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from streaming.adapters.kafka_scan import KafkaScan
+from streaming.adapters.kafka.scan import KafkaScan
 from streaming.errors import ConfigurationError, DataError
 from streaming.offsets import OffsetRange
 from streaming.replay.recording import Record

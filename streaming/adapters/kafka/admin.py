@@ -11,10 +11,10 @@ from typing import Any
 from confluent_kafka import Consumer, IsolationLevel, KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, OffsetSpec, ResourceType
 
-from streaming.adapters.kafka_config import client_config
-from streaming.adapters.kafka_marks import mark_reader, read_marks
-from streaming.adapters.kafka_patience import settled
-from streaming.adapters.kafka_refusals import Complaints, in_turns, opened
+from streaming.adapters.kafka.config import client_config
+from streaming.adapters.kafka.marks import mark_reader, read_marks
+from streaming.adapters.kafka.patience import settled
+from streaming.adapters.kafka.refusals import Complaints, in_turns, opened
 from streaming.delivery.marks import Mark
 from streaming.delivery.plan import NO_BOUND, Target
 from streaming.delivery.refusals import Rights, refusal, require_granted

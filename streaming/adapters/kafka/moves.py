@@ -14,8 +14,8 @@ from typing import Any
 
 from confluent_kafka import KafkaException
 
-from streaming.adapters.kafka_ledger import LedgerTopics
-from streaming.adapters.kafka_marks import Change, MarkStore, Note, progress_note
+from streaming.adapters.kafka.ledger import LedgerTopics
+from streaming.adapters.kafka.marks import Change, MarkStore, Note, progress_note
 from streaming.clock import Clock, isoformat
 from streaming.engines.start import Move
 

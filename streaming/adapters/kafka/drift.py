@@ -11,8 +11,8 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from schemas.drift import SUMMARY_TYPE, StatisticRecord, SummaryRecord
 from schemas.drift_alert import TYPE as ALERT_TYPE
 from schemas.drift_alert import DriftAlert
-from streaming.adapters.kafka_config import client_config
-from streaming.adapters.kafka_log import KafkaLog
+from streaming.adapters.kafka.config import client_config
+from streaming.adapters.kafka.log import KafkaLog
 from streaming.delivery.refusals import Rights, refusal
 from streaming.errors import BrokerUnavailableError
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_exponential
 
-from streaming.adapters.kafka_refusals import trouble
+from streaming.adapters.kafka.refusals import trouble
 from streaming.delivery.marks import Mark, Writer
 from streaming.delivery.plan import Limits, Target
 from streaming.delivery.producers import Identity, open_producer, patiently

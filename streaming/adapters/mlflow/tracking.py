@@ -23,7 +23,7 @@ from mlflow.types import ColSpec, DataType, Schema
 from pyspark.ml import PipelineModel
 from pyspark.sql import SparkSession
 
-from streaming.adapters.mlflow_errors import mistake, open_client
+from streaming.adapters.mlflow.errors import mistake, open_client
 from streaming.errors import RegistryUnavailableError
 from streaming.models.ref import ModelVersion
 from streaming.models.signature import Signature

@@ -14,8 +14,8 @@ from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from streaming.adapters.kafka_patience import settled
-from streaming.adapters.kafka_refusals import Complaints, in_turns, opened, trouble
+from streaming.adapters.kafka.patience import settled
+from streaming.adapters.kafka.refusals import Complaints, in_turns, opened, trouble
 from streaming.delivery.refusals import Rights, refusal
 from streaming.errors import BrokerUnavailableError
 

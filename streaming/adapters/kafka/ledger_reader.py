@@ -7,14 +7,14 @@ from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import Any
 
-from streaming.adapters.kafka_scan import KafkaScan
+from streaming.adapters.kafka.scan import KafkaScan
 from streaming.offsets import Progress
 
 _BLOCK = 5_000
 
 
 class KafkaLedgerReader:
-    """Reads what :class:`streaming.adapters.kafka_ledger.KafkaLedger` wrote, and the model events beside it."""
+    """Reads what :class:`streaming.adapters.kafka.ledger.KafkaLedger` wrote, and the model events beside it."""
 
     def __init__(self, scan: KafkaScan, topic: str, application: str) -> None:
         self._scan = scan

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from streaming.adapters.kafka_scan import KafkaScan
+from streaming.adapters.kafka.scan import KafkaScan
 from streaming.clock import instant
 from streaming.delivery.lineage import Position
 from streaming.delivery.output import Output, read_output

@@ -14,7 +14,7 @@ from typing import Any
 import structlog
 from confluent_kafka import OFFSET_END, Consumer, KafkaError, KafkaException, TopicPartition
 
-from streaming.adapters.kafka_config import client_config
+from streaming.adapters.kafka.config import client_config
 from streaming.delivery.refusals import Rights, refusal
 from streaming.errors import ConfigurationError
 from streaming.operations.lease import LeaseObserver

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from streaming.adapters.kafka_config import client_config
-from streaming.adapters.kafka_log import KafkaLog
+from streaming.adapters.kafka.config import client_config
+from streaming.adapters.kafka.log import KafkaLog
 from streaming.delivery.marks import Mark
 from streaming.delivery.progress import newest_marks
 

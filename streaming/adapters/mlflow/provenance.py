@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from mlflow.exceptions import MlflowException
 
-from streaming.adapters.mlflow_errors import mistake, open_client
-from streaming.adapters.mlflow_registry import MlflowRegistry
+from streaming.adapters.mlflow.errors import mistake, open_client
+from streaming.adapters.mlflow.registry import MlflowRegistry
 from streaming.errors import ModelNotFoundError, RegistryUnavailableError
 from streaming.models.digest import DATA_DIGEST_TAG
 

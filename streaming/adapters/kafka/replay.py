@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
-from streaming.adapters.kafka_claim import Claim
-from streaming.adapters.kafka_marks import Change, MarkStore, progress_note
+from streaming.adapters.kafka.claim import Claim
+from streaming.adapters.kafka.marks import Change, MarkStore, progress_note
 from streaming.delivery.marks import Mark, standing
 from streaming.delivery.plan import Target
 from streaming.errors import ConfigurationError, TopicRecreatedError

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from confluent_kafka import KafkaError, KafkaException
 
-from streaming.adapters.kafka_patience import settled
+from streaming.adapters.kafka.patience import settled
 from streaming.delivery.refusals import CREDENTIALS, Rights, refusal
 from streaming.errors import BrokerUnavailableError, ConfigurationError
 

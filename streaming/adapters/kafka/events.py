@@ -9,8 +9,8 @@ from typing import Any
 import structlog
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
-from streaming.adapters.kafka_config import client_config
-from streaming.adapters.kafka_log import KafkaLog
+from streaming.adapters.kafka.config import client_config
+from streaming.adapters.kafka.log import KafkaLog
 from streaming.delivery.refusals import Rights, refusal
 from streaming.sinks import News
 

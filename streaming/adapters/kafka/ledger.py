@@ -15,11 +15,11 @@ from typing import Any
 
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 
-from streaming.adapters.kafka import KafkaAdmin
-from streaming.adapters.kafka_config import client_config
-from streaming.adapters.kafka_log import KafkaLog
-from streaming.adapters.kafka_progress import saved_marks
-from streaming.adapters.kafka_refusals import Deliveries, opened, trouble
+from streaming.adapters.kafka.admin import KafkaAdmin
+from streaming.adapters.kafka.config import client_config
+from streaming.adapters.kafka.log import KafkaLog
+from streaming.adapters.kafka.progress import saved_marks
+from streaming.adapters.kafka.refusals import Deliveries, opened, trouble
 from streaming.clock import Clock, isoformat
 from streaming.delivery.ledger import PartitionOutcome, Plan
 from streaming.delivery.marks import Mark
