@@ -7,9 +7,11 @@ from typing import Any, cast
 
 import pytest
 
-from jobs.wiring.drift_query import DriftQuery, Wiring
 from streaming.clock import system_clock
+from streaming.drift.frames import Watched
 from streaming.drift.monitor import Monitor
+from streaming.drift.query import DriftPorts, DriftQuery, DriftStream
+from streaming.engines.failures import Restarts
 from streaming.errors import (
     BrokerUnavailableError,
     ConfigurationError,
@@ -19,7 +21,6 @@ from streaming.errors import (
     UpstreamError,
 )
 from streaming.operations.drift_metrics import DriftMetrics
-from streaming.settings import Settings
 
 
 class Failing:
@@ -38,12 +39,11 @@ class Failing:
 
 def ended(problem: Exception, kind: type[Exception]) -> int:
     """Return how often the query was started before the job ended with an error of this kind."""
-    settings = Settings.model_validate({"engine": {"restart_seconds": 0.01, "max_restarts": 2}})
     monitor = Failing(problem)
-    unused = cast(Any, None)
-    wiring = Wiring(unused, settings, unused, "", system_clock, (), DriftMetrics())
+    stream = DriftStream("drift", {}, Watched("app", "flights", "out", "dlq"), checkpoint="", tile_ms=1)
+    ports = DriftPorts(cast(Any, None), system_clock, DriftMetrics())
     with pytest.raises(kind, match=str(problem)) as caught:
-        DriftQuery(wiring, cast(Monitor, monitor)).run(threading.Event())
+        DriftQuery(stream, cast(Monitor, monitor), ports, Restarts(pause=0.01, most=2)).run(threading.Event())
     assert type(caught.value) is kind
     return monitor.tries
 

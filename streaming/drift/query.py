@@ -3,52 +3,72 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
 
-import structlog
 from pyspark.errors import StreamingQueryException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.streaming.query import StreamingQuery
 
 from schemas.drift import SummaryRecord
-from streaming.adapters.kafka.config import spark_options
 from streaming.clock import Clock
 from streaming.drift.frames import Watched, tallies
 from streaming.drift.monitor import Monitor
-from streaming.engines.failures import last_of
+from streaming.engines.failures import FailureObserver, Failures, Restarts, last_of
 from streaming.errors import PenstockError, UpstreamError
-from streaming.operations.drift_metrics import DriftMetrics
-from streaming.settings import Settings
 
-_log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
-_LONGEST_PAUSE = 60.0
 _POLL_SECONDS = 0.5
 
-Told = Callable[[SummaryRecord], None]
+WindowListener = Callable[[SummaryRecord], None]
+"""Learns of each window that was closed."""
+
+
+class DriftObserver(FailureObserver, Protocol):
+    """Who wants to know how counting goes, and how the query fares."""
+
+    def counted(self, open_rows: int, cells: int) -> None:
+        """So many rows, in so many counts, are in windows that are not closed yet."""
+        ...
 
 
 @dataclass(frozen=True)
-class Wiring:
-    """What the query is made of. ``told`` learns of each window."""
+class DriftStream:
+    """The stream that is counted. ``options`` are those of Spark's Kafka source and may hold secrets.
 
-    spark: SparkSession
-    settings: Settings
+    Predictions are read every ``every_seconds``, at most ``max_rows`` at once, and counted in tiles of ``tile_ms``.
+    ``starting`` is where a first run starts; afterwards the checkpoint decides.
+    """
+
+    name: str
+    options: Mapping[str, str] = field(repr=False)
     watched: Watched
     checkpoint: str
+    tile_ms: int
+    starting: Literal["earliest", "latest"] = "earliest"
+    max_rows: int = 1_000_000
+    every_seconds: float = 5.0
+
+
+@dataclass(frozen=True)
+class DriftPorts:
+    """What the query needs of its surroundings."""
+
+    spark: SparkSession
     clock: Clock
-    told: Sequence[Told]
-    metrics: DriftMetrics
+    observer: DriftObserver
+    listeners: Sequence[WindowListener] = ()
 
 
 class DriftQuery:
     """Runs until asked to stop, or once over what there is."""
 
-    def __init__(self, wiring: Wiring, monitor: Monitor) -> None:
-        self._on = wiring
+    def __init__(self, stream: DriftStream, monitor: Monitor, ports: DriftPorts, restarts: Restarts) -> None:
+        self._stream = stream
         self._monitor = monitor
+        self._ports = ports
+        self._restarts = restarts
         self._lock = threading.Lock()
-        self._slide = 1000 * (wiring.settings.drift.slide_seconds or wiring.settings.drift.window_seconds)
         self._problem: Exception | None = None
 
     def run(self, stopping: threading.Event) -> None:
@@ -56,17 +76,18 @@ class DriftQuery:
 
         Raises:
             PenstockError: an error of our own that no restart mends.
-            Exception: it failed ``engine.max_restarts`` times without a finished batch in between; see
+            Exception: it failed too often without a finished batch in between; see
                 :func:`streaming.engines.failures.last_of`.
         """
-        failures = 0
+        failures = Failures(self._restarts, self._ports.observer, stopping)
         while not stopping.is_set():
             done = self._monitor.batch
             try:
                 self._watch(self._start(), stopping)
             except (StreamingQueryException, PenstockError, OSError) as problem:
-                failures = 1 if self._monitor.batch > done else failures + 1
-                self._after(problem, failures, stopping)
+                if self._monitor.batch > done:
+                    failures.clear()
+                failures.note(self._cause(problem))
 
     def run_once(self) -> None:
         """Count what there is now, close every window and return.
@@ -86,28 +107,28 @@ class DriftQuery:
         with self._lock:
             self._monitor.restore(self._now())
         self._problem = None
-        settings, on = self._on.settings, self._on
+        stream = self._stream
         options = {
-            **spark_options(settings.kafka),
-            "subscribe": f"{on.watched.predictions},{on.watched.dead_letters}",
-            "startingOffsets": settings.drift.starting,
+            **stream.options,
+            "subscribe": f"{stream.watched.predictions},{stream.watched.dead_letters}",
+            "startingOffsets": stream.starting,
             "includeHeaders": "true",
             # What retention took is not counted; to stop for it would help nobody.
             "failOnDataLoss": "false",
-            "maxOffsetsPerTrigger": str(settings.drift.max_rows_per_batch),
+            "maxOffsetsPerTrigger": str(stream.max_rows),
             "kafka.isolation.level": "read_committed",
         }
-        records = on.spark.readStream.format("kafka").options(**options).load()
-        writing = records.writeStream.queryName(f"{settings.application}-drift").foreachBatch(self._batch)
-        writing = writing.option("checkpointLocation", on.checkpoint)
-        every = f"{settings.drift.trigger_seconds} seconds"
+        records = self._ports.spark.readStream.format("kafka").options(**options).load()
+        writing = records.writeStream.queryName(stream.name).foreachBatch(self._batch)
+        writing = writing.option("checkpointLocation", stream.checkpoint)
+        every = f"{stream.every_seconds} seconds"
         return (writing.trigger(availableNow=True) if once else writing.trigger(processingTime=every)).start()
 
     def _batch(self, records: DataFrame, number: int) -> None:
         try:
             if self._monitor.counted(number):
                 return
-            found = tallies(records, self._on.watched, self._slide)
+            found = tallies(records, self._stream.watched, self._stream.tile_ms)
             with self._lock:
                 self._tell(self._monitor.take(number, found, self._now()))
         except Exception as problem:
@@ -126,21 +147,17 @@ class DriftQuery:
             query.stop()
 
     def _tell(self, summaries: Sequence[SummaryRecord]) -> None:
-        self._on.metrics.counted(self._monitor.book.open_rows, self._monitor.book.size)
+        self._ports.observer.counted(self._monitor.book.open_rows, self._monitor.book.size)
         for summary in summaries:
-            for told in self._on.told:
-                told(summary)
+            for listener in self._ports.listeners:
+                listener(summary)
 
-    def _after(self, problem: Exception, failures: int, stopping: threading.Event) -> None:
-        engine, cause = self._on.settings.engine, self._problem or problem
+    def _cause(self, problem: Exception) -> Exception:
+        """Return what stands behind Spark's words; raises an error of our own that no restart mends."""
+        cause = self._problem or problem
         if isinstance(cause, PenstockError) and not isinstance(cause, UpstreamError):
             raise cause from problem
-        if failures > engine.max_restarts:
-            raise last_of(failures, cause) from problem
-        pause = min(engine.restart_seconds * 2 ** (failures - 1), _LONGEST_PAUSE)
-        _log.warning("drift query failed, starting again", problem=str(cause), seconds=pause)
-        self._on.metrics.failed()
-        stopping.wait(pause)
+        return cause
 
     def _now(self) -> int:
-        return int(self._on.clock().timestamp() * 1000)
+        return int(self._ports.clock().timestamp() * 1000)
