@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from jobs.wiring.output_settings import require_all_kept, require_dead_letters
 from streaming.adapters.kafka.admin import KafkaAdmin, TopicInfo
 from streaming.delivery.plan import Targets
 from streaming.errors import ConfigurationError, TopicDeletedError
-from streaming.settings import InputSettings, Settings
+from streaming.settings import Settings
 
 PROGRESS_CONFIG = {
     "cleanup.policy": "compact",
@@ -17,8 +16,6 @@ PROGRESS_CONFIG = {
     "segment.bytes": str(8 * 1024 * 1024),
     "min.cleanable.dirty.ratio": "0.1",
 }
-_ASSUMED_BYTES = 1_024
-"""The size of an event where the topic is empty and no event can be measured."""
 
 
 @dataclass(frozen=True)
@@ -104,13 +101,3 @@ def output_topic(
     if info is None:
         raise ConfigurationError(f"there is no topic {name!r} and output.create_topics is false; create it first")
     return info
-
-
-def rows_per_batch(limits: InputSettings, sample: Sequence[bytes]) -> int:
-    """Return ``maxOffsetsPerTrigger``: the bound on rows, or fewer where recent events are so large that bytes count.
-
-    >>> rows_per_batch(InputSettings(max_rows_per_batch=1000, max_bytes_per_batch=10_000), [b"x" * 100])
-    100
-    """
-    mean = sum(map(len, sample)) / len(sample) if sample else _ASSUMED_BYTES
-    return max(1, min(limits.max_rows_per_batch, int(limits.max_bytes_per_batch / max(mean, 1))))
