@@ -24,15 +24,27 @@ MAY_IMPORT = {
     "events": {"settings", "models", "schemas"},
     "scoring": {"settings", "events", "models", "schemas"},
     "delivery": {"events", "models", "schemas"},
+    "ledger": {"delivery", "models", "schemas"},
     "rollout": {"models", "schemas"},
     "training": {"settings", "scoring", "models", "schemas"},
     "backtest": {"page"},
     "engines": {*MIDDLE, "models", "schemas"},
     "drift": {"engines", "events", "models", "page", "schemas"},
     "batch": {"settings", "engines", *MIDDLE, "models", "schemas"},
-    "replay": {"settings", *MIDDLE, "engines", "models", "schemas"},
+    "replay": {"settings", *MIDDLE, "engines", "backtest", "models", "schemas"},
     # Adapters implement the Protocols that the inner packages declare, so they look inwards and nobody at them.
-    "adapters": {"settings", *MIDDLE, "engines", "drift", "operations", "replay", "training", "models", "schemas"},
+    "adapters": {
+        "settings",
+        *MIDDLE,
+        "engines",
+        "drift",
+        "operations",
+        "replay",
+        "backtest",
+        "training",
+        "models",
+        "schemas",
+    },
     "testing": {*MIDDLE, "engines", "operations", "models", "schemas"},
 }
 """Package to the packages it may import beside itself and the facts (``streaming/*.py``); ``jobs`` may import all."""
@@ -73,6 +85,7 @@ VENDORS = {
 SPARK_MODULES = {
     "streaming/adapters/session.py",
     "streaming/adapters/mlflow/tracking.py",
+    "streaming/adapters/kafka/replay_source.py",
     "streaming/adapters/hadoop_files.py",
     "streaming/adapters/drift_state.py",
     "streaming/operations/listener.py",

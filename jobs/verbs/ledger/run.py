@@ -13,7 +13,6 @@ from typing import Any
 from jobs.configuration.load import load_settings
 from jobs.process.logs import configure_logging
 from jobs.terminal.progress import progress_bar
-from jobs.verbs.ledger.answer import Answer, Facts, about_moment, about_offset
 from schemas.model_event import EventType
 from streaming.adapters.kafka.admin import KafkaAdmin
 from streaming.adapters.kafka.ledger_reader import KafkaLedgerReader
@@ -26,6 +25,7 @@ from streaming.delivery.marks import Mark
 from streaming.delivery.moment import Moment
 from streaming.delivery.output import Output
 from streaming.errors import ConfigurationError, ModelError, RegistryUnavailableError
+from streaming.ledger.answer import Answer, Facts, about_moment, about_offset
 from streaming.settings import Settings
 
 _MOST_ANSWERS = 10

@@ -1,4 +1,4 @@
-"""What ``penstock ledger at`` answers, put together from ledger and outputs: plain values, as ``--json`` shows them.
+"""What is answered about an offset or a moment, put together from ledger and outputs: plain values, ready for JSON.
 
 An answer has ``found``, ``fate`` and a ``summary`` in one sentence; the rest is there as far as it is known.
 """
