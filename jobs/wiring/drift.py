@@ -10,7 +10,6 @@ from pyspark.sql import SparkSession
 
 from jobs.wiring.drift_profiles import RegisteredProfiles
 from jobs.wiring.starting import absolute
-from jobs.wiring.topics import output_topic
 from schemas.drift import SummaryRecord
 from streaming.adapters.drift_state import HadoopStateStore
 from streaming.adapters.hooks import hooks_from
@@ -18,6 +17,7 @@ from streaming.adapters.kafka.admin import KafkaAdmin
 from streaming.adapters.kafka.config import spark_options
 from streaming.adapters.kafka.drift import KafkaDriftSink, read_alerts
 from streaming.adapters.kafka.events import KafkaNews
+from streaming.adapters.kafka.output_topics import output_topic
 from streaming.clock import system_clock
 from streaming.drift.alerts import Alerts
 from streaming.drift.decision import ColumnRules, Rules
@@ -135,4 +135,5 @@ def prepare_topics(settings: Settings, admin: KafkaAdmin) -> None:
             raise ConfigurationError(
                 f"there is no topic {name!r}: start the scoring job first, which makes it, or correct output.*"
             )
-    output_topic(settings, admin, settings.output.drift, 1, {"retention.ms": str(settings.output.retention_ms)})
+    output = settings.output
+    output_topic(output, admin, output.drift, 1, {"retention.ms": str(output.retention_ms)})

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from jobs.wiring.output_settings import require_all_kept, require_dead_letters
 from streaming.adapters.kafka.admin import KafkaAdmin, TopicInfo
+from streaming.adapters.kafka.output_topics import (
+    PROGRESS_CONFIG,
+    output_topic,
+    require_all_kept,
+    require_dead_letters,
+)
 from streaming.delivery.plan import Targets
 from streaming.errors import ConfigurationError, TopicDeletedError
 from streaming.settings import Settings
-
-PROGRESS_CONFIG = {
-    "cleanup.policy": "compact",
-    # Small segments are compacted soon: a start that has to read the topic reads a few megabytes.
-    "segment.bytes": str(8 * 1024 * 1024),
-    "min.cleanable.dirty.ratio": "0.1",
-}
 
 
 @dataclass(frozen=True)
@@ -44,7 +42,7 @@ def prepare_topics(settings: Settings, admin: KafkaAdmin) -> Topics:
         (output.ledger, 1, {"retention.ms": str(output.ledger_retention_ms)}),
         (output.progress, source.partitions, PROGRESS_CONFIG),
     ]
-    found = [output_topic(settings, admin, *topic) for topic in wanted]
+    found = [output_topic(output, admin, *topic) for topic in wanted]
     predictions, dead_letters, _, ledger, progress = map(admin.target, found)
     if ledger.partitions != 1:
         raise ConfigurationError(
@@ -84,20 +82,3 @@ def require_outputs(admin: KafkaAdmin, targets: Targets) -> None:
                 f"the output topic {target.topic!r} was deleted while the job runs; create it again with"
                 f" {target.partitions} partitions, or start the job anew, which creates it (output.create_topics)"
             )
-
-
-def output_topic(
-    settings: Settings, admin: KafkaAdmin, name: str, partitions: int, config: dict[str, str]
-) -> TopicInfo:
-    """Return a topic that is written, created where it is missing and that is allowed.
-
-    Raises:
-        ConfigurationError: it is missing and ``output.create_topics`` is false.
-        BrokerUnavailableError: Kafka does not answer.
-    """
-    if settings.output.create_topics:
-        return admin.ensure_topic(name, partitions, config, settings.output.replication_factor)
-    info = admin.topic(name)
-    if info is None:
-        raise ConfigurationError(f"there is no topic {name!r} and output.create_topics is false; create it first")
-    return info

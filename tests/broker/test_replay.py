@@ -10,7 +10,6 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from jobs.verbs.replay.compare import CompareWords, Recorded, compare_with_recorded
-from jobs.verbs.replay.source import RecordingSource
 from streaming.adapters.kafka.admin import KafkaAdmin
 from streaming.adapters.kafka.recording import KafkaStretch
 from streaming.adapters.kafka.scan import KafkaScan
@@ -21,6 +20,7 @@ from streaming.models.served import ServedModel
 from streaming.replay.chunks import cut, ends
 from streaming.replay.plan import settled
 from streaming.replay.run import Replay, Versions
+from streaming.replay.source import RecordingSource
 from streaming.scoring.pipeline import SparkPipeline
 from tests.support.engine import Bench, event
 from tests.support.kafka import MakeTopic

@@ -11,7 +11,6 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from jobs.verbs.replay.source import Source
 from streaming.adapters.kafka.outputs import KafkaOutputs
 from streaming.adapters.kafka.scan import KafkaScan
 from streaming.backtest.comparison import Comparison, compare
@@ -24,6 +23,7 @@ from streaming.delivery.output import Output
 from streaming.errors import ConfigurationError
 from streaming.offsets import OffsetRange
 from streaming.replay.chunks import Segments
+from streaming.replay.source import Source
 from streaming.settings import Settings
 
 _TYPES = {

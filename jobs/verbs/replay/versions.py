@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pyspark.sql import SparkSession
 
 from jobs.terminal.progress import progress_bar
-from jobs.verbs.replay.source import Source, known_topic_id
 from jobs.wiring.following import preparation, registry
 from streaming.adapters.kafka.admin import KafkaAdmin
 from streaming.adapters.kafka.ledger_reader import KafkaLedgerReader
@@ -23,6 +22,7 @@ from streaming.models.topic_schema import EventSample, NoEvents
 from streaming.replay.chunks import Assignment, Segments, assigned
 from streaming.replay.run import Versions
 from streaming.replay.served import Books, as_served
+from streaming.replay.source import Source, known_topic_id
 from streaming.settings import Settings
 
 ROLE = "replay"

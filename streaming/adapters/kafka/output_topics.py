@@ -1,13 +1,39 @@
-"""What the settings of output topics mean for a job: which ones it cannot work with, and which ones cost something."""
+"""Output topics: made where they are missing, and refused or complained of by what their settings mean."""
 
 from __future__ import annotations
 
-from streaming.adapters.kafka.admin import TopicInfo
+from collections.abc import Mapping
+
+from streaming.adapters.kafka.admin import KafkaAdmin, TopicInfo
 from streaming.delivery.plan import NO_BOUND, Target, Targets
 from streaming.errors import ConfigurationError
+from streaming.settings import OutputSettings
 
+PROGRESS_CONFIG = {
+    "cleanup.policy": "compact",
+    # Small segments are compacted soon: a start that has to read the topic reads a few megabytes.
+    "segment.bytes": str(8 * 1024 * 1024),
+    "min.cleanable.dirty.ratio": "0.1",
+}
 _LEAST_BYTES = 16_384
 """A dead letter without its event: position, reason and message as headers, and Kafka's framing."""
+
+
+def output_topic(
+    output: OutputSettings, admin: KafkaAdmin, name: str, partitions: int, config: Mapping[str, str]
+) -> TopicInfo:
+    """Return a topic that is written, created where it is missing and that is allowed.
+
+    Raises:
+        ConfigurationError: it is missing and ``output.create_topics`` is false.
+        BrokerUnavailableError: Kafka does not answer.
+    """
+    if output.create_topics:
+        return admin.ensure_topic(name, partitions, config, output.replication_factor)
+    info = admin.topic(name)
+    if info is None:
+        raise ConfigurationError(f"there is no topic {name!r} and output.create_topics is false; create it first")
+    return info
 
 
 def require_dead_letters(topic: Target) -> None:
