@@ -38,8 +38,8 @@ from jobs.wiring.mlflow_client import prepare_mlflow
 from jobs.wiring.scoring import scoring_job
 from jobs.wiring.session import session
 from jobs.wiring.topics import prepare_topics
-from streaming.adapters.kafka import KafkaAdmin, TopicSample
-from streaming.adapters.kafka_config import spark_options
+from streaming.adapters.kafka.admin import KafkaAdmin, TopicSample
+from streaming.adapters.kafka.config import spark_options
 from streaming.adapters.session import SessionPlan, start_session
 from streaming.clock import isoformat, system_clock
 from streaming.delivery.envelope import Stamp, envelop

@@ -98,9 +98,9 @@ def replay(
     """Score recorded events once more; the same command goes on with a replay that was stopped."""
     from jobs.verbs.replay.compare import comparison_words
     from jobs.verbs.replay.display import show
+    from jobs.verbs.replay.options import SourceWords
     from jobs.verbs.replay.run import Order, SinkWords
     from jobs.verbs.replay.run import replay as run
-    from jobs.verbs.replay.source import SourceWords
     from jobs.verbs.replay.versions import VersionWords
     from jobs.wiring.stretch import Stretch
     from streaming.backtest.options import Options

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pyspark.sql import SparkSession
 
 from streaming.adapters.hadoop_files import HadoopFileStore
-from streaming.adapters.mlflow_registry import MlflowRegistry
+from streaming.adapters.mlflow.registry import MlflowRegistry
 from streaming.adapters.session import is_local
 from streaming.clock import system_clock
 from streaming.engines.live_plan import check_live

@@ -9,9 +9,9 @@ from functools import cache
 import structlog
 from pyspark.sql import SparkSession
 
-from jobs.wiring.starting import Footing, settle
-from streaming.adapters.kafka_arrivals import KafkaArrivals
-from streaming.adapters.kafka_config import spark_options
+from jobs.wiring.starting import Footing, reconciled
+from streaming.adapters.kafka.arrivals import KafkaArrivals
+from streaming.adapters.kafka.config import spark_options
 from streaming.clock import system_clock
 from streaming.engines.breaker import Breaker
 from streaming.engines.checkpoint import remove
@@ -107,7 +107,7 @@ def live_engine(on: Footing, parts: LiveParts) -> LiveEngine:
 
     ports = LivePorts(
         Generations(on.spark, parts.slot, route, folder), parts.follower.roll_back, on.ledger,
-        BatchMend(on.spark, route, settings.engine.max_poison_rows), lambda: settle(on), ends, watch,
+        BatchMend(on.spark, route, settings.engine.max_poison_rows), lambda: reconciled(on), ends, watch,
         parts.slot.current, on.observer, parts.breaker, system_clock, Failpoints(settings.engine.failpoints),
     )  # fmt: skip
     restarts = Restarts(settings.engine.restart_seconds, settings.engine.max_restarts)

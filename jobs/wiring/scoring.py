@@ -16,15 +16,15 @@ from jobs.process.stopping import StopRequest, children_ignore_signals
 from jobs.wiring.following import follow, make_slot, preparation, registry
 from jobs.wiring.jars import jars
 from jobs.wiring.live import LiveParts, check_slots, live_checkpoints, live_engine, local_master
-from jobs.wiring.output_settings import concerns
-from jobs.wiring.starting import Footing, absolute, batch_bound, lookout, query_starter, require_own
+from jobs.wiring.starting import Footing, absolute, batch_bound, lookout, query_starter
 from jobs.wiring.topics import prepare_topics, require_rights
 from streaming.adapters.hooks import hooks_from
-from streaming.adapters.kafka import KafkaAdmin, TopicSample
-from streaming.adapters.kafka_config import client_config
-from streaming.adapters.kafka_events import KafkaNews, read_model_events
-from streaming.adapters.kafka_lease import KafkaLease
-from streaming.adapters.kafka_ledger import KafkaLedger, LedgerTopics
+from streaming.adapters.kafka.admin import KafkaAdmin, TopicSample
+from streaming.adapters.kafka.config import client_config
+from streaming.adapters.kafka.events import KafkaNews, read_model_events
+from streaming.adapters.kafka.lease import KafkaLease
+from streaming.adapters.kafka.ledger import KafkaLedger, LedgerTopics
+from streaming.adapters.kafka.output_topics import concerns
 from streaming.adapters.session import SessionPlan, heartbeat, start_session
 from streaming.clock import Stopwatch, system_clock
 from streaming.delivery.marks import Mark, Writer
@@ -34,6 +34,7 @@ from streaming.engines.breaker import Bounds, Breaker
 from streaming.engines.checkpoint import Checkpoint, local_checkpoint, reader_for
 from streaming.engines.exact import ExactEngine, ExactPorts, Tolerance
 from streaming.engines.failures import Restarts
+from streaming.engines.reconcile import require_own
 from streaming.engines.supervisor import Supervisor
 from streaming.engines.task import WriteTarget
 from streaming.errors import PenstockError

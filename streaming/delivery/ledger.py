@@ -1,7 +1,7 @@
 """The ledger: which version each batch was planned with and what came of it, written before the output it speaks of.
 
 A batch that is tried again keeps the versions of its plan, and anybody can ask later which version scored an offset.
-``adapters/kafka_ledger.py`` keeps it in a topic.
+``adapters/kafka/ledger.py`` keeps it in a topic.
 """
 
 from __future__ import annotations

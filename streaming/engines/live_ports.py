@@ -19,7 +19,7 @@ from streaming.models.served import ServedModel
 
 
 class Arrivals(Protocol):
-    """Watches the outputs for one version's; ``adapters/kafka_arrivals.py`` implements it."""
+    """Watches the outputs for one version's; ``adapters/kafka/arrivals.py`` implements it."""
 
     def reached(self, ends: Mapping[int, int]) -> bool:
         """Whether outputs up to ``ends`` (exclusive) of each input partition have been seen."""

@@ -28,7 +28,7 @@ _AHEAD_MILLIS = 1_000
 
 
 class Newcomers(Protocol):
-    """Knows when a record comes; ``adapters/kafka_newcomers.py`` implements it."""
+    """Knows when a record comes; ``adapters/kafka/newcomers.py`` implements it."""
 
     def watch(self) -> bool:
         """Begin at the topic's present ends; false where they are not to be had."""

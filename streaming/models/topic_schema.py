@@ -19,7 +19,7 @@ _INTEGERS = {"long": 2**63, "integer": 2**31}
 
 
 class EventSample(Protocol):
-    """Gives recent records of the input topic; ``adapters/kafka.py`` implements it."""
+    """Gives recent records of the input topic; ``adapters/kafka/admin.py`` implements it."""
 
     def recent(self, count: int, /) -> Sequence[bytes]:
         """Return the values of up to ``count`` of the topic's last records, tombstones left out.

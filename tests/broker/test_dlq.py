@@ -18,8 +18,8 @@ import yaml
 from confluent_kafka import Consumer, Producer, TopicPartition
 
 from schemas.dead_letter import ERROR_TOPIC, ORIGINAL_TIMESTAMP, REPLAYS, VALUE_OMITTED
-from streaming.adapters.kafka import KafkaAdmin
-from streaming.adapters.kafka_dead_letters import KafkaDeadLetters, KafkaReplays
+from streaming.adapters.kafka.admin import KafkaAdmin
+from streaming.adapters.kafka.dead_letters import KafkaDeadLetters, KafkaReplays
 from streaming.clock import system_clock
 from streaming.delivery.dead_letters import DeadLetter, Headers, Place, Selection
 from streaming.delivery.envelope import Stamp

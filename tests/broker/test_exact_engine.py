@@ -25,13 +25,13 @@ from pyspark.errors import StreamingQueryException
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from jobs.wiring.output_settings import concerns
 from jobs.wiring.topics import prepare_topics
 from schemas.dead_letter import ORIGINAL_TIMESTAMP
-from streaming.adapters.kafka import KafkaAdmin, TopicInfo
-from streaming.adapters.kafka_dead_letters import KafkaDeadLetters
-from streaming.adapters.kafka_outputs import KafkaOutputs
-from streaming.adapters.kafka_scan import KafkaScan
+from streaming.adapters.kafka.admin import KafkaAdmin, TopicInfo
+from streaming.adapters.kafka.dead_letters import KafkaDeadLetters
+from streaming.adapters.kafka.output_topics import concerns
+from streaming.adapters.kafka.outputs import KafkaOutputs
+from streaming.adapters.kafka.scan import KafkaScan
 from streaming.clock import isoformat, moment
 from streaming.delivery.dead_letters import Selection
 from streaming.delivery.lineage import Position

@@ -18,9 +18,9 @@ from pyspark.sql import SparkSession
 from jobs.verbs.ledger.run import Filter, Question, answers, latest
 from jobs.wiring.topics import prepare_topics
 from schemas.model_event import Actor, EventType, ModelEvent
-from streaming.adapters.kafka import KafkaAdmin
-from streaming.adapters.kafka_events import KafkaNews
-from streaming.adapters.kafka_ledger import KafkaLedger
+from streaming.adapters.kafka.admin import KafkaAdmin
+from streaming.adapters.kafka.events import KafkaNews
+from streaming.adapters.kafka.ledger import KafkaLedger
 from streaming.clock import isoformat, system_clock
 from streaming.errors import ConfigurationError
 from streaming.models.ref import ModelVersion

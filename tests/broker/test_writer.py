@@ -10,11 +10,11 @@ import pytest
 from confluent_kafka import KafkaException, Producer
 
 from schemas.prediction import SOURCE_OFFSET
-from streaming.adapters.kafka import KafkaAdmin
-from streaming.adapters.kafka_claim import Claim
-from streaming.adapters.kafka_config import client_config
-from streaming.adapters.kafka_ledger import KafkaLedger, LedgerTopics
-from streaming.adapters.kafka_marks import MarkStore
+from streaming.adapters.kafka.admin import KafkaAdmin
+from streaming.adapters.kafka.claim import Claim
+from streaming.adapters.kafka.config import client_config
+from streaming.adapters.kafka.ledger import KafkaLedger, LedgerTopics
+from streaming.adapters.kafka.marks import MarkStore
 from streaming.clock import system_clock
 from streaming.delivery.envelope import Stamp
 from streaming.delivery.marks import Mark, Writer

@@ -17,7 +17,7 @@ from mlflow import MlflowClient
 
 from schemas.drift import SummaryRecord
 from schemas.prediction import BINS, id_prefix
-from streaming.adapters.kafka_drift import read_summaries
+from streaming.adapters.kafka.drift import read_summaries
 from streaming.delivery.envelope import Stamp
 from streaming.delivery.headers import constant, varying
 from streaming.models import profile

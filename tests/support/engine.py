@@ -13,11 +13,11 @@ from typing import Any
 from confluent_kafka import Consumer, Producer, TopicPartition
 from pyspark.sql import SparkSession
 
-from jobs.wiring.starting import Footing, settle
+from jobs.wiring.starting import Footing, reconciled
 from jobs.wiring.topics import prepare_topics
-from streaming.adapters.kafka import KafkaAdmin
-from streaming.adapters.kafka_config import client_config, spark_options
-from streaming.adapters.kafka_ledger import KafkaLedger, LedgerTopics
+from streaming.adapters.kafka.admin import KafkaAdmin
+from streaming.adapters.kafka.config import client_config, spark_options
+from streaming.adapters.kafka.ledger import KafkaLedger, LedgerTopics
 from streaming.clock import system_clock
 from streaming.delivery.marks import Mark, Writer
 from streaming.delivery.outcome import AGE_BOUNDS
@@ -101,7 +101,7 @@ class Bench:
 
     def run(self) -> None:
         with self.wired() as (footing, engine):
-            offsets = settle(footing)
+            offsets = reconciled(footing)
             rows = self.ramp.begin() if self.ramped else self.rows_per_batch
             frame = read_stream(self.spark, spark_options(self.kafka), self.topic, offsets, rows)
             location = footing.checkpoint.location

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from jobs.verbs.ledger.answer import Facts, about_moment, about_offset
 from jobs.verbs.ledger.display import describe, show_answer
 from schemas import dead_letter, prediction
 from streaming.clock import instant
@@ -17,6 +16,7 @@ from streaming.delivery.ledger import Plan
 from streaming.delivery.lineage import Certainty, Fate, Lineage, Position
 from streaming.delivery.moment import Moment
 from streaming.delivery.output import Output, Stored, read_output
+from streaming.ledger.answer import Facts, about_moment, about_offset
 from streaming.models.ref import ModelVersion
 from streaming.offsets import OffsetRange
 

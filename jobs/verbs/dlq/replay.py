@@ -18,8 +18,8 @@ from jobs.configuration.load import load_settings
 from jobs.process.logs import configure_logging
 from jobs.terminal.text import text_of
 from jobs.verbs.dlq.run import console_for_tables, letters_topic, reader
-from streaming.adapters.kafka import KafkaAdmin, TopicInfo
-from streaming.adapters.kafka_dead_letters import KafkaReplays
+from streaming.adapters.kafka.admin import KafkaAdmin, TopicInfo
+from streaming.adapters.kafka.dead_letters import KafkaReplays
 from streaming.clock import system_clock
 from streaming.delivery.dead_letters import DeadLetter, Place, Selection
 from streaming.delivery.plan import Target

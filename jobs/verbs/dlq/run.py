@@ -17,8 +17,8 @@ from jobs.configuration.load import load_settings
 from jobs.process.logs import configure_logging
 from jobs.verbs.dlq import display
 from schemas.dead_letter import Reason
-from streaming.adapters.kafka import KafkaAdmin, TopicInfo
-from streaming.adapters.kafka_dead_letters import KafkaDeadLetters
+from streaming.adapters.kafka.admin import KafkaAdmin, TopicInfo
+from streaming.adapters.kafka.dead_letters import KafkaDeadLetters
 from streaming.clock import Period
 from streaming.delivery.dead_letters import UNKNOWN, DeadLetter, Place, Selection
 from streaming.errors import ConfigurationError

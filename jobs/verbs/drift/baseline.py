@@ -23,7 +23,7 @@ from jobs.terminal.progress import steps
 from jobs.wiring.following import preparation, registry
 from jobs.wiring.mlflow_client import prepare_mlflow
 from jobs.wiring.session import require_log, session
-from streaming.adapters.mlflow_tracking import MlflowTracker
+from streaming.adapters.mlflow.tracking import MlflowTracker
 from streaming.batch import files
 from streaming.batch.encodings import text_encoding
 from streaming.batch.inputs import check_files

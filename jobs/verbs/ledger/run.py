@@ -13,12 +13,11 @@ from typing import Any
 from jobs.configuration.load import load_settings
 from jobs.process.logs import configure_logging
 from jobs.terminal.progress import progress_bar
-from jobs.verbs.ledger.answer import Answer, Facts, about_moment, about_offset
 from schemas.model_event import EventType
-from streaming.adapters.kafka import KafkaAdmin
-from streaming.adapters.kafka_ledger_reader import KafkaLedgerReader
-from streaming.adapters.kafka_outputs import KafkaOutputs
-from streaming.adapters.kafka_scan import KafkaScan
+from streaming.adapters.kafka.admin import KafkaAdmin
+from streaming.adapters.kafka.ledger_reader import KafkaLedgerReader
+from streaming.adapters.kafka.outputs import KafkaOutputs
+from streaming.adapters.kafka.scan import KafkaScan
 from streaming.clock import given_instant, instant, isoformat
 from streaming.delivery.ledger import RECORD_TYPES
 from streaming.delivery.lineage import Fate, Lineage, OffsetLookup, Position
@@ -26,6 +25,7 @@ from streaming.delivery.marks import Mark
 from streaming.delivery.moment import Moment
 from streaming.delivery.output import Output
 from streaming.errors import ConfigurationError, ModelError, RegistryUnavailableError
+from streaming.ledger.answer import Answer, Facts, about_moment, about_offset
 from streaming.settings import Settings
 
 _MOST_ANSWERS = 10
@@ -153,7 +153,7 @@ def _offset(mark: Mark | None) -> int | None:
 def _digests(settings: Settings) -> Callable[[Answer], Answer]:
     """Return what adds the digest of a version's training data, or why it is not known."""
     from jobs.wiring.following import registry
-    from streaming.adapters.mlflow_provenance import MlflowProvenance
+    from streaming.adapters.mlflow.provenance import MlflowProvenance
 
     def digest(answer: Answer) -> Answer:
         if not answer["found"] or "model" not in answer:

@@ -11,9 +11,9 @@ from jobs.configuration.paths import require_readable_file, require_writable
 from jobs.process.logs import configure_logging
 from jobs.terminal.progress import progress_bar
 from jobs.wiring.stretch import Stretch
-from streaming.adapters.kafka import KafkaAdmin
-from streaming.adapters.kafka_recording import KafkaStretch
-from streaming.adapters.kafka_scan import KafkaScan
+from streaming.adapters.kafka.admin import KafkaAdmin
+from streaming.adapters.kafka.recording import KafkaStretch
+from streaming.adapters.kafka.scan import KafkaScan
 from streaming.errors import ConfigurationError
 from streaming.offsets import OffsetRange
 from streaming.replay.lines import read_lines

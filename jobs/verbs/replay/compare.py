@@ -11,9 +11,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from jobs.verbs.replay.source import Source
-from streaming.adapters.kafka_outputs import KafkaOutputs
-from streaming.adapters.kafka_scan import KafkaScan
+from streaming.adapters.kafka.outputs import KafkaOutputs
+from streaming.adapters.kafka.scan import KafkaScan
 from streaming.backtest.comparison import Comparison, compare
 from streaming.backtest.labels import read_labels
 from streaming.backtest.metrics import EVERY
@@ -24,6 +23,7 @@ from streaming.delivery.output import Output
 from streaming.errors import ConfigurationError
 from streaming.offsets import OffsetRange
 from streaming.replay.chunks import Segments
+from streaming.replay.source import Source
 from streaming.settings import Settings
 
 _TYPES = {

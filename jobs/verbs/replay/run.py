@@ -15,22 +15,24 @@ from jobs.configuration.paths import require_readable_file, require_writable
 from jobs.process.logs import configure_logging
 from jobs.terminal.progress import progress_bar
 from jobs.verbs.replay.compare import CompareWords, Recorded, compare_with_recorded, replayed_files
-from jobs.verbs.replay.sink import Destination, FolderDestination, TopicDestination
-from jobs.verbs.replay.source import Source, SourceWords
+from jobs.verbs.replay.options import SourceWords
 from jobs.verbs.replay.versions import VersionWords, loaded_versions
 from jobs.wiring.jars import jars
+from jobs.wiring.replaying import topic_destination
 from jobs.wiring.session import require_log, session
-from streaming.adapters.kafka_scan import KafkaScan
+from streaming.adapters.kafka.scan import KafkaScan
 from streaming.backtest.comparison import Comparison
 from streaming.clock import system_clock
 from streaming.errors import ConfigurationError
 from streaming.models.locks import FileLock
 from streaming.offsets import Progress
 from streaming.replay.chunks import Chunk, Segments, Upto, apart, cut, ends
+from streaming.replay.destinations import Destination, FolderDestination
 from streaming.replay.pace import Pace, paced
 from streaming.replay.plan import ReplayPlan, settled
 from streaming.replay.run import Replay
 from streaming.replay.sinks import Counts
+from streaming.replay.source import Source
 from streaming.settings import Settings
 
 HOME = Path(".penstock")
@@ -56,7 +58,7 @@ class SinkWords:
         """Return the place; ``default`` is the name of a replay that has none."""
         if self.folder is not None:
             return FolderDestination(self.folder)
-        return TopicDestination(settings, HOME, self.topic or "", self.name or default)
+        return topic_destination(settings, HOME, self.topic or "", self.name or default)
 
 
 @dataclass(frozen=True)

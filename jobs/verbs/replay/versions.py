@@ -9,11 +9,10 @@ from dataclasses import dataclass
 from pyspark.sql import SparkSession
 
 from jobs.terminal.progress import progress_bar
-from jobs.verbs.replay.source import Source, known_topic_id
 from jobs.wiring.following import preparation, registry
-from streaming.adapters.kafka import KafkaAdmin
-from streaming.adapters.kafka_ledger_reader import KafkaLedgerReader
-from streaming.adapters.kafka_scan import KafkaScan
+from streaming.adapters.kafka.admin import KafkaAdmin
+from streaming.adapters.kafka.ledger_reader import KafkaLedgerReader
+from streaming.adapters.kafka.scan import KafkaScan
 from streaming.delivery.lineage import Record
 from streaming.delivery.marks import Mark
 from streaming.errors import ConfigurationError
@@ -23,6 +22,7 @@ from streaming.models.topic_schema import EventSample, NoEvents
 from streaming.replay.chunks import Assignment, Segments, assigned
 from streaming.replay.run import Versions
 from streaming.replay.served import Books, as_served
+from streaming.replay.source import Source, known_topic_id
 from streaming.settings import Settings
 
 ROLE = "replay"

@@ -11,7 +11,7 @@ from rich.table import Table
 from jobs.configuration.load import load_settings
 from jobs.process.logs import configure_logging
 from jobs.wiring.topics import prepare_topics
-from streaming.adapters.kafka import KafkaAdmin
+from streaming.adapters.kafka.admin import KafkaAdmin
 from streaming.settings import Settings
 
 

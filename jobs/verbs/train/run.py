@@ -15,7 +15,7 @@ from jobs.process.logs import configure_logging
 from jobs.terminal.progress import steps
 from jobs.wiring.mlflow_client import prepare_mlflow
 from jobs.wiring.session import require_log, session
-from streaming.adapters.mlflow_tracking import MlflowTracker
+from streaming.adapters.mlflow.tracking import MlflowTracker
 from streaming.errors import ConfigurationError
 from streaming.settings import Settings
 from streaming.training.record import Promotion, TrainedVersion
