@@ -25,7 +25,7 @@ from streaming.adapters.kafka_config import client_config
 from streaming.adapters.kafka_events import KafkaNews, read_model_events
 from streaming.adapters.kafka_lease import KafkaLease
 from streaming.adapters.kafka_ledger import KafkaLedger, LedgerTopics
-from streaming.adapters.session import SessionPlan, heartbeat, start_session
+from streaming.adapters.session import SessionPlan, start_session
 from streaming.clock import Stopwatch, system_clock
 from streaming.delivery.marks import Mark, Writer
 from streaming.delivery.outcome import AGE_BOUNDS
@@ -54,6 +54,7 @@ from streaming.operations.observer import JobObserver
 from streaming.operations.pulse import Pulse
 from streaming.operations.webhook import WebhookReceiver
 from streaming.settings import Settings
+from streaming.spark.jvm import heartbeat
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 HOME = Path(".penstock")

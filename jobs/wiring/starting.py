@@ -24,12 +24,10 @@ from streaming.clock import system_clock
 from streaming.delivery.ledger import Ledger
 from streaming.delivery.marks import Writer
 from streaming.delivery.plan import Limits, Targets
-from streaming.engines.batches import for_each_batch
 from streaming.engines.checkpoint import Checkpoint, set_aside, written_plainly
 from streaming.engines.ramp import Ramp
 from streaming.engines.rest import Rest
 from streaming.engines.source import read_stream
-from streaming.engines.stages import compiling
 from streaming.engines.start import Found, Move, Start, decide_start
 from streaming.engines.supervisor import BatchFunction, StartQuery
 from streaming.errors import BrokerUnavailableError, TopicRecreatedError
@@ -37,6 +35,8 @@ from streaming.offsets import OffsetRange
 from streaming.operations.lookout import Lookout
 from streaming.operations.observer import JobObserver
 from streaming.settings import Settings
+from streaming.spark.batches import for_each_batch
+from streaming.spark.codegen_stages import compiling
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 _SAMPLE = 200
