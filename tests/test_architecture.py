@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import ast
+import importlib.util
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,19 +22,20 @@ MAY_IMPORT = {
     "schemas": set(),
     "local": set(),
     "page": set(),
+    "spark": set(),
     "models": {"settings", "schemas"},
-    "operations": {"models", "schemas"},
+    "operations": {"models", "schemas", "spark"},
     "events": {"settings", "models", "schemas"},
     "formats": {"settings", "events", "models", "schemas"},
-    "scoring": {"settings", "events", "models", "schemas"},
-    "delivery": {"events", "models", "schemas"},
+    "scoring": {"settings", "events", "models", "schemas", "spark"},
+    "delivery": {"events", "models", "schemas", "spark"},
     "ledger": {"delivery", "models", "schemas"},
     "rollout": {"models", "schemas"},
     "training": {"settings", "scoring", "models", "schemas"},
     "backtest": {"page"},
-    "engines": {*MIDDLE, "models", "schemas"},
+    "engines": {*MIDDLE, "models", "schemas", "spark"},
     "drift": {"engines", "events", "models", "page", "schemas"},
-    "batch": {"settings", "engines", *MIDDLE, "models", "schemas"},
+    "batch": {"settings", "engines", *MIDDLE, "models", "schemas", "spark"},
     "replay": {"settings", *MIDDLE, "engines", "backtest", "models", "schemas"},
     # Adapters implement the Protocols that the inner packages declare, so they look inwards and nobody at them.
     "adapters": {
@@ -45,6 +49,7 @@ MAY_IMPORT = {
         "training",
         "models",
         "schemas",
+        "spark",
     },
     "testing": {*MIDDLE, "engines", "operations", "models", "schemas"},
 }
@@ -65,6 +70,7 @@ JOBS_MAY_IMPORT = {
 MAX_MAIN_LINES = 20
 
 SPARK_PACKAGES = {
+    "spark",
     "schemas",
     "events",
     "scoring",
@@ -87,7 +93,6 @@ SPARK_MODULES = {
     "streaming/adapters/session.py",
     "streaming/adapters/mlflow/tracking.py",
     "streaming/adapters/kafka/replay_source.py",
-    "streaming/adapters/hadoop_files.py",
     "streaming/adapters/drift_state.py",
     "streaming/operations/listener.py",
 }
@@ -253,6 +258,72 @@ def test_spark_stays_where_frames_are_handled() -> None:
         if module.package not in {*SPARK_PACKAGES, "jobs", "penstock"} and module.path not in SPARK_MODULES
         for name, line in imports(module.tree)
         if name.split(".")[0] in ("pyspark", "py4j")
+    ]
+    assert wrong == []
+
+
+_PRIVATE = re.compile(r"\b(?:self|cls)\.(_[a-zA-Z]\w*)|\bdef (_[a-zA-Z]\w*)")
+_JVM_CLASS = re.compile(r"\borg\.apache\.spark\.(?!ml\b|mllib\b)\w")
+"""Of Spark's classes in the JVM, those of its machine learning are public API, and named in saved pipelines."""
+_JVM_PACKAGE = re.compile(r"\.(org\.apache|javax?\.\w+|scala|PythonUtils)\b")
+
+
+@cache
+def private_names() -> frozenset[str]:
+    """Return what pyspark and py4j name with an underscore, by their own sources."""
+    names: set[str] = set()
+    for package in ("pyspark", "py4j"):
+        spec = importlib.util.find_spec(package)
+        assert spec is not None
+        assert spec.origin is not None
+        for file in Path(spec.origin).parent.rglob("*.py"):
+            names.update(name for pair in _PRIVATE.findall(file.read_text("utf-8")) for name in pair if name)
+    return frozenset(names)
+
+
+def private_spark(tree: ast.AST) -> Iterator[tuple[str, int]]:
+    """Yield what a module uses of pyspark's private attributes and of the JVM's classes, with its line."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute):
+            of_itself = isinstance(node.value, ast.Name) and node.value.id in ("self", "cls")
+            if node.attr in private_names() and not of_itself:
+                yield node.attr, node.lineno
+            if _JVM_PACKAGE.search(dotted := ast.unparse(node)):
+                yield dotted, node.lineno
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            if _JVM_CLASS.search(node.value):
+                yield node.value, node.lineno
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("getattr", "setattr"):
+            names = [argument.value for argument in node.args[1:2] if isinstance(argument, ast.Constant)]
+            yield from ((name, node.lineno) for name in names if name in private_names())
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] in ("pyspark", "py4j"):
+            yield from ((alias.name, node.lineno) for alias in node.names if alias.name.startswith("_"))
+
+
+@pytest.mark.parametrize(
+    ("code", "uses"),
+    [
+        pytest.param("frame._jdf.schema()", ["_jdf"], id="an attribute"),
+        pytest.param("getattr(frame, '_jdf')", ["_jdf"], id="an attribute by its name"),
+        pytest.param("stage._to_java()", ["_to_java"], id="a method"),
+        pytest.param("from pyspark.sql.classic.column import _to_seq", ["_to_seq"], id="a function"),
+        pytest.param("make('org.apache.spark.sql.Dataset')", ["org.apache.spark.sql.Dataset"], id="a class"),
+        pytest.param("jvm.java.lang", ["jvm.java.lang"], id="a package"),
+        pytest.param("name == 'org.apache.spark.ml.PipelineModel'", [], id="a public class"),
+        pytest.param("self._jdf", [], id="an attribute of its own"),
+        pytest.param("error.code() == KafkaError._TIMED_OUT", [], id="somebody else's attribute"),
+    ],
+)
+def test_what_is_private_of_spark_is_seen(code: str, uses: list[str]) -> None:
+    assert [name for name, _ in private_spark(ast.parse(code))] == uses
+
+
+def test_only_one_package_touches_what_spark_keeps_private() -> None:
+    wrong = [
+        f"{module.path}:{line} uses {name}"
+        for module in MODULES
+        if module.package != "spark"
+        for name, line in private_spark(module.tree)
     ]
     assert wrong == []
 

@@ -27,6 +27,7 @@ from streaming.models.follower import Follower
 from streaming.models.ref import ModelVersion
 from streaming.models.slot import Slot
 from streaming.settings import Settings
+from streaming.spark.jvm import task_slots
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
@@ -70,8 +71,7 @@ def local_master(settings: Settings, partitions: int) -> str | None:
 
 def check_slots(settings: Settings, spark: SparkSession, partitions: int) -> None:
     """Raise ``ConfigurationError`` if the cluster cannot run two generations at the same time."""
-    context = spark.sparkContext._jsc.sc()
-    found = int(context.maxNumConcurrentTasks(context.resourceProfileManager().defaultResourceProfile()))
+    found = task_slots(spark)
     if found < slots_needed(partitions):
         raise _too_few(settings, found, partitions)
 

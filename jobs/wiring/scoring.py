@@ -25,7 +25,7 @@ from streaming.adapters.kafka.events import KafkaNews, read_model_events
 from streaming.adapters.kafka.lease import KafkaLease
 from streaming.adapters.kafka.ledger import KafkaLedger, LedgerTopics
 from streaming.adapters.kafka.output_topics import concerns
-from streaming.adapters.session import SessionPlan, heartbeat, start_session
+from streaming.adapters.session import SessionPlan, start_session
 from streaming.clock import Stopwatch, system_clock
 from streaming.delivery.marks import Mark, Writer
 from streaming.delivery.outcome import AGE_BOUNDS
@@ -55,6 +55,7 @@ from streaming.operations.observer import JobObserver
 from streaming.operations.pulse import Pulse
 from streaming.operations.webhook import WebhookReceiver
 from streaming.settings import Settings
+from streaming.spark.jvm import heartbeat
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 HOME = Path(".penstock")

@@ -21,17 +21,17 @@ from streaming.clock import system_clock
 from streaming.delivery.ledger import Ledger
 from streaming.delivery.marks import Writer
 from streaming.delivery.plan import Limits, Targets
-from streaming.engines.batches import for_each_batch
 from streaming.engines.checkpoint import Checkpoint, set_aside, written_plainly
 from streaming.engines.ramp import Ramp, rows_per_batch
 from streaming.engines.reconcile import StartPolicy, StartPorts, reconcile_marks
 from streaming.engines.rest import Rest
 from streaming.engines.source import read_stream
-from streaming.engines.stages import compiling
 from streaming.engines.supervisor import BatchFunction, StartQuery
 from streaming.operations.lookout import Lookout
 from streaming.operations.observer import JobObserver
 from streaming.settings import Settings
+from streaming.spark.batches import for_each_batch
+from streaming.spark.codegen_stages import compiling
 
 _SAMPLE = 200
 

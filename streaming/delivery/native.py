@@ -12,10 +12,10 @@ from pyspark.sql import functions as F
 
 from schemas import dead_letter, prediction
 from streaming.delivery import headers as h
-from streaming.delivery.clock_column import clock_millis
 from streaming.delivery.envelope import TIME_FORMAT, Stamp
 from streaming.delivery.plan import Targets
 from streaming.delivery.records import RECORD_OVERHEAD
+from streaming.spark.clock_column import clock_millis
 
 _HEADERS = "array<struct<key:string,value:binary>>"
 _MADE, _TIME = "made_headers", "made_at"

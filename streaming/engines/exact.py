@@ -34,7 +34,6 @@ from streaming.engines.isolate import Poison, isolate
 from streaming.engines.known_good import KnownGoodRows
 from streaming.engines.planner import Planner
 from streaming.engines.prepared import PreparedBatch
-from streaming.engines.query_run import limit_next
 from streaming.engines.ramp import Ramp
 from streaming.engines.report import BatchObserver, BatchReport
 from streaming.engines.task import WriteTarget, pipeline_of
@@ -44,6 +43,7 @@ from streaming.models.served import ServedModel
 from streaming.models.slot import Slot
 from streaming.offsets import Ranges
 from streaming.scoring.pipeline import SparkPipeline
+from streaming.spark.query_run import limit_next
 
 
 class Fallback(Protocol):

@@ -23,11 +23,12 @@ from streaming.delivery.outcome import Outcome
 from streaming.delivery.plan import Targets
 from streaming.engines.checkpoint import written_plainly
 from streaming.engines.source import read_real_time
-from streaming.engines.stages import allow_large
 from streaming.models.ref import ModelVersion
 from streaming.offsets import OffsetRange, Ranges
 from streaming.scoring.pipeline import SparkPipeline
 from streaming.scoring.score import score_decoded
+from streaming.spark.codegen_stages import allow_large
+from streaming.spark.reports import last_report
 
 _COUNTS = "penstock"
 _PREDICTIONS = "predictions"
@@ -67,7 +68,7 @@ def outputs(records: DataFrame, pipeline: SparkPipeline, version: ModelVersion, 
 
 
 def _apart(frame: DataFrame, name: str) -> DataFrame:
-    """End a compiled stage here, by counting, which Spark does not compile; see :mod:`streaming.engines.stages`.
+    """End a compiled stage here, by counting, which Spark does not compile; see :mod:`streaming.spark.codegen_stages`.
 
     One stage for all of a plan is given up for its size, and then each task makes the code of each projection anew at
     each boundary.
@@ -124,8 +125,8 @@ def outcome_of(counted: Mapping[str, Any]) -> Outcome:
 
 def last_boundary(query: StreamingQuery, topic: str, starting: Mapping[int, int]) -> Boundary | None:
     """Return the end of the query's last finished batch; ``None`` before the first."""
-    progress = query._jsq.lastProgress()  # one call; pyspark's own property makes objects of it all
-    return None if progress is None else read_progress(json.loads(progress.json()), topic, starting)
+    report = last_report(query)
+    return None if report is None else read_progress(json.loads(report), topic, starting)
 
 
 def read_progress(progress: Mapping[str, Any], topic: str, starting: Mapping[int, int]) -> Boundary:

@@ -37,13 +37,13 @@ from streaming.delivery.dead_letters import Selection
 from streaming.delivery.lineage import Position
 from streaming.delivery.marks import Mark
 from streaming.delivery.plan import NO_BOUND, Targets
-from streaming.engines import query_run
 from streaming.engines.report import BatchReport
 from streaming.engines.task import pipeline_of
 from streaming.errors import ConfigurationError, PenstockError
 from streaming.models.served import ServedModel
 from streaming.models.slot import Slot
 from streaming.scoring.pipeline import SparkPipeline
+from streaming.spark import query_run
 from tests.support.engine import Bench, Recorder, event
 from tests.support.eventually import eventually
 from tests.support.kafka import MakeTopic

@@ -28,6 +28,7 @@ from streaming.errors import RegistryUnavailableError
 from streaming.models.ref import ModelVersion
 from streaming.models.signature import Signature
 from streaming.redaction import redact
+from streaming.spark.hadoop_files import default_file_system
 from streaming.training.record import Promotion
 
 ARTIFACT_PATH = "model"
@@ -140,7 +141,7 @@ def _dfs_tmpdir(target: Path) -> str | None:
     whoever trained first on the machine.
     """
     session = SparkSession.getActiveSession()
-    default = session.sparkContext._jsc.hadoopConfiguration().get("fs.defaultFS", "file:///") if session else "file:"
+    default = default_file_system(session) if session else "file:"
     return str(target.parent / "spark-tmp") if default.startswith("file:") else None
 
 

@@ -7,6 +7,14 @@ from contextlib import contextmanager
 
 from pyspark.sql import SparkSession
 
+CHECKPOINT_MANAGER = "spark.sql.streaming.checkpointFileManagerClass"
+PLAIN_CHECKPOINTS = {
+    CHECKPOINT_MANAGER: "org.apache.spark.sql.execution.streaming.checkpointing.FileSystemBasedCheckpointFileManager",
+    "fs.file.impl": "org.apache.hadoop.fs.RawLocalFileSystem",
+    "fs.file.impl.disable.cache": "true",  # in which the process has had the other for long
+}
+"""Make a query write its checkpoint by Hadoop's plain file system, which starts no process for it."""
+
 
 @contextmanager
 def settings_meanwhile(session: SparkSession, settings: Mapping[str, str]) -> Iterator[None]:

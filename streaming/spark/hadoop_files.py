@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from py4j.protocol import Py4JJavaError
 from pyspark.sql import SparkSession
@@ -59,9 +59,19 @@ class HadoopFileStore:
         files, path = self._open(uri)
         _answered(lambda: files.delete(path, True))
 
+    def rename(self, uri: str, to: str) -> bool:
+        """Rename a file or folder; false where the store refuses. Raises ``OSError``."""
+        files, path = self._open(uri)
+        return bool(_answered(lambda: files.rename(path, self._jvm.org.apache.hadoop.fs.Path(to))))
+
     def _open(self, uri: str) -> tuple[Any, Any]:
         path = self._jvm.org.apache.hadoop.fs.Path(uri)
         return _answered(lambda: path.getFileSystem(self._configuration)), path
+
+
+def default_file_system(session: SparkSession) -> str:
+    """Return the URI of the file system that a path without a scheme belongs to."""
+    return str(cast(Any, session.sparkContext)._jsc.hadoopConfiguration().get("fs.defaultFS", "file:///"))
 
 
 def _answered(call: Any) -> Any:

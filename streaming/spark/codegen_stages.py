@@ -13,7 +13,7 @@ from typing import Any
 
 from pyspark.sql import SparkSession
 
-from streaming.engines.session_settings import settings_meanwhile
+from streaming.spark.session_settings import settings_meanwhile
 
 FLAG = "-XX:-DontCompileHugeMethods"
 LIMIT = "spark.sql.codegen.hugeMethodLimit"
