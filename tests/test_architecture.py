@@ -31,7 +31,7 @@ MAY_IMPORT = {
     "delivery": {"events", "models", "schemas", "spark"},
     "ledger": {"delivery", "models", "schemas"},
     "rollout": {"models", "schemas"},
-    "training": {"settings", "scoring", "models", "schemas"},
+    "training": {"settings", "scoring", "models", "schemas", "spark"},
     "backtest": {"page"},
     "engines": {*MIDDLE, "models", "schemas", "spark"},
     "drift": {"engines", "events", "models", "page", "schemas"},
