@@ -12,7 +12,7 @@ from typing import NamedTuple
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-MIDDLE = {"events", "scoring", "delivery", "rollout"}
+MIDDLE = {"events", "scoring", "outputs", "delivery", "ledger", "rollout"}
 MAY_IMPORT = {
     "facts": set(),
     "settings": set(),
@@ -23,8 +23,9 @@ MAY_IMPORT = {
     "operations": {"models", "schemas"},
     "events": {"settings", "models", "schemas"},
     "scoring": {"settings", "events", "models", "schemas"},
-    "delivery": {"events", "models", "schemas"},
-    "ledger": {"delivery", "models", "schemas"},
+    "outputs": {"events", "models", "schemas"},
+    "delivery": {"outputs"},
+    "ledger": {"outputs", "delivery", "models"},
     "rollout": {"models", "schemas"},
     "training": {"settings", "scoring", "models", "schemas"},
     "backtest": {"page"},
@@ -67,7 +68,7 @@ SPARK_PACKAGES = {
     "schemas",
     "events",
     "scoring",
-    "delivery",
+    "outputs",
     "drift",
     "rollout",
     "engines",

@@ -49,7 +49,7 @@ def show(
 ) -> None:
     """Show one dead letter: its headers, key and value."""
     from jobs.verbs.dlq.run import Form, show_letter
-    from streaming.delivery.dead_letters import Place
+    from streaming.outputs.dead_letters import Place
 
     form = Form.RAW if raw else Form.JSON if json else Form.PEOPLE
     show_letter(config, set_, Place(partition, offset), form)

@@ -18,9 +18,8 @@ from streaming.adapters.kafka.marks import MarkStore
 from streaming.adapters.kafka.newcomers import KafkaNewcomers
 from streaming.adapters.kafka.start import KafkaStart
 from streaming.clock import system_clock
-from streaming.delivery.ledger import Ledger
 from streaming.delivery.marks import Writer
-from streaming.delivery.plan import Limits, Targets
+from streaming.delivery.write_order import Limits
 from streaming.engines.batches import for_each_batch
 from streaming.engines.checkpoint import Checkpoint, set_aside, written_plainly
 from streaming.engines.ramp import Ramp, rows_per_batch
@@ -29,8 +28,10 @@ from streaming.engines.rest import Rest
 from streaming.engines.source import read_stream
 from streaming.engines.stages import compiling
 from streaming.engines.supervisor import BatchFunction, StartQuery
+from streaming.ledger.plan import Ledger
 from streaming.operations.lookout import Lookout
 from streaming.operations.observer import JobObserver
+from streaming.outputs.targets import Targets
 from streaming.settings import Settings
 
 _SAMPLE = 200

@@ -18,14 +18,14 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from streaming.clock import Stopwatch
-from streaming.delivery.envelope import Stamp, envelop
-from streaming.delivery.ledger import Plan
-from streaming.delivery.native import now
 from streaming.delivery.outcome import SCHEMA, Outcome
 from streaming.delivery.writer import write_partition
 from streaming.engines.query_run import QueryRun
 from streaming.engines.stages import allow_large, compiling, cut
 from streaming.engines.task import WriteTarget
+from streaming.ledger.plan import Plan
+from streaming.outputs.envelope import Stamp, envelop
+from streaming.outputs.spark_rows import now
 from streaming.scoring.pipeline import SparkPipeline
 from streaming.scoring.plan import nodes
 from streaming.scoring.score import score

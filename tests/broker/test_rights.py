@@ -28,8 +28,9 @@ from streaming.adapters.kafka.marks import MarkStore
 from streaming.adapters.kafka.scan import KafkaScan
 from streaming.clock import isoformat, system_clock
 from streaming.delivery.marks import Writer
-from streaming.delivery.plan import Limits, Target, Targets
+from streaming.delivery.write_order import Limits
 from streaming.errors import BrokerUnavailableError, ConfigurationError, TopicDeletedError
+from streaming.outputs.targets import Target, Targets
 from streaming.settings import Settings
 from tests.conftest import HOME
 from tests.support.accounts import GuardedBroker, a_guarded_broker

@@ -20,9 +20,9 @@ from streaming.adapters.kafka.replay_destination import TopicDestination
 from streaming.adapters.kafka.replay_source import TopicSource
 from streaming.adapters.kafka.scan import KafkaScan, stored
 from streaming.clock import isoformat, system_clock
-from streaming.delivery.output import read_output
 from streaming.models.ref import ModelVersion
 from streaming.models.served import ServedModel
+from streaming.outputs.read_back import read_output
 from streaming.replay.chunks import Assignment, Chunk, Segments, assigned, cut, ends
 from streaming.replay.destinations import Destination, FolderDestination
 from streaming.replay.plan import settled

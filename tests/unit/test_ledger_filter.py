@@ -6,8 +6,8 @@ import pytest
 
 from jobs.verbs.ledger.run import Filter
 from schemas.model_event import EventType
-from streaming.delivery.ledger import RECORD_TYPES
 from streaming.errors import ConfigurationError
+from streaming.ledger.plan import RECORD_TYPES
 
 
 @pytest.mark.parametrize("type_", [*RECORD_TYPES, *(kind.value for kind in EventType)])

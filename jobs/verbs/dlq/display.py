@@ -12,7 +12,7 @@ from rich.text import Text
 
 from jobs.terminal.text import printable, text_of
 from streaming.clock import isoformat
-from streaming.delivery.dead_letters import DeadLetter, Headers
+from streaming.outputs.dead_letters import DeadLetter, Headers
 
 _MOST_BYTES = 4_096
 """Of a value on a page; ``--raw`` has all of it."""
@@ -94,7 +94,7 @@ def details(letter: DeadLetter) -> dict[str, Any]:
 def origin(letter: DeadLetter) -> str:
     """Return where the event came from.
 
-    >>> from streaming.delivery.dead_letters import Place
+    >>> from streaming.outputs.dead_letters import Place
     >>> origin(DeadLetter(Place(0, 1), 0, None, None, (("__connect.errors.topic", b"features"),)))
     'features'
     """

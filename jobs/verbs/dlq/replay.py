@@ -21,10 +21,10 @@ from jobs.verbs.dlq.run import console_for_tables, letters_topic, reader
 from streaming.adapters.kafka.admin import KafkaAdmin, TopicInfo
 from streaming.adapters.kafka.dead_letters import KafkaReplays
 from streaming.clock import system_clock
-from streaming.delivery.dead_letters import DeadLetter, Place, Selection
-from streaming.delivery.plan import Target
-from streaming.delivery.replay import Left, Replayed, Rules, decide
 from streaming.errors import ConfigurationError
+from streaming.outputs.dead_letters import DeadLetter, Place, Selection
+from streaming.outputs.resend import Left, Replayed, Rules, decide
+from streaming.outputs.targets import Target
 from streaming.settings import Settings
 
 Counts = Counter[tuple[str, str, str]]

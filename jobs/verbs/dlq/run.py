@@ -20,8 +20,8 @@ from schemas.dead_letter import Reason
 from streaming.adapters.kafka.admin import KafkaAdmin, TopicInfo
 from streaming.adapters.kafka.dead_letters import KafkaDeadLetters
 from streaming.clock import Period
-from streaming.delivery.dead_letters import UNKNOWN, DeadLetter, Place, Selection
 from streaming.errors import ConfigurationError
+from streaming.outputs.dead_letters import UNKNOWN, DeadLetter, Place, Selection
 from streaming.settings import Settings
 
 _WIDTH = 160

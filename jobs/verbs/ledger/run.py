@@ -19,13 +19,13 @@ from streaming.adapters.kafka.ledger_reader import KafkaLedgerReader
 from streaming.adapters.kafka.outputs import KafkaOutputs
 from streaming.adapters.kafka.scan import KafkaScan
 from streaming.clock import given_instant, instant, isoformat
-from streaming.delivery.ledger import RECORD_TYPES
-from streaming.delivery.lineage import Fate, Lineage, OffsetLookup, Position
 from streaming.delivery.marks import Mark
-from streaming.delivery.moment import Moment
-from streaming.delivery.output import Output
 from streaming.errors import ConfigurationError, ModelError, RegistryUnavailableError
 from streaming.ledger.answer import Answer, Facts, about_moment, about_offset
+from streaming.ledger.lineage import Fate, Lineage, OffsetLookup, Position
+from streaming.ledger.plan import RECORD_TYPES
+from streaming.ledger.serving_at import Moment
+from streaming.outputs.read_back import Output
 from streaming.settings import Settings
 
 _MOST_ANSWERS = 10

@@ -19,9 +19,9 @@ from streaming.backtest.metrics import EVERY
 from streaming.backtest.options import Names, Options
 from streaming.backtest.paired import pair
 from streaming.backtest.report import write_report
-from streaming.delivery.output import Output
 from streaming.errors import ConfigurationError
 from streaming.offsets import OffsetRange
+from streaming.outputs.read_back import Output
 from streaming.replay.chunks import Segments
 from streaming.replay.source import Source
 from streaming.settings import Settings

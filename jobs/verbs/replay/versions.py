@@ -13,9 +13,9 @@ from jobs.wiring.following import preparation, registry
 from streaming.adapters.kafka.admin import KafkaAdmin
 from streaming.adapters.kafka.ledger_reader import KafkaLedgerReader
 from streaming.adapters.kafka.scan import KafkaScan
-from streaming.delivery.lineage import Record
 from streaming.delivery.marks import Mark
 from streaming.errors import ConfigurationError
+from streaming.ledger.lineage import Record
 from streaming.models.ref import ModelSelector, ModelVersion
 from streaming.models.served import ServedModel
 from streaming.models.topic_schema import EventSample, NoEvents
