@@ -11,7 +11,8 @@ import pytest
 from confluent_kafka.admin import AclOperation, NewTopic, ResourceType
 from structlog.testing import capture_logs
 
-from jobs.verbs.ledger.run import Filter, latest
+from jobs.verbs.ledger.options import Filter
+from jobs.verbs.ledger.run import latest
 from jobs.verbs.topics.run import topics as topics_verb
 from jobs.wiring.topics import require_outputs, require_rights
 from schemas.model_event import Actor, EventType, ModelEvent

@@ -11,7 +11,8 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from jobs.verbs.replay.versions import VersionWords
+from jobs.verbs.replay.options import VersionWords
+from jobs.verbs.replay.versions import segments_of
 from jobs.wiring.replaying import topic_destination, topic_source
 from jobs.wiring.stretch import Stretch
 from streaming.adapters.kafka.admin import KafkaAdmin
@@ -66,7 +67,7 @@ class Theatre:
 
     def as_served(self, source: Source) -> Segments:
         with KafkaScan(self.bench.kafka, "test") as scan:
-            return VersionWords(as_served=True).segments(self.bench.settings, source, scan)
+            return segments_of(VersionWords(as_served=True), self.bench.settings, source, scan)
 
     def chosen(self, source: Source, version: int) -> Segments:
         return assigned(source.ranges(), Assignment(self.models[version].version, "replay"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from jobs.verbs.ledger.run import Filter
+from jobs.verbs.ledger.options import Filter
 from schemas.model_event import EventType
 from streaming.errors import ConfigurationError
 from streaming.ledger.plan import RECORD_TYPES
