@@ -42,12 +42,12 @@ from streaming.adapters.kafka.admin import KafkaAdmin, TopicSample
 from streaming.adapters.kafka.config import spark_options
 from streaming.adapters.session import SessionPlan, start_session
 from streaming.clock import isoformat, system_clock
-from streaming.delivery.envelope import Stamp, envelop
-from streaming.delivery.native import native_records
 from streaming.engines.source import read_stream
 from streaming.engines.task import pipeline_of
 from streaming.local.services import Services, services
 from streaming.models.ref import ModelSelector, ModelVersion
+from streaming.outputs.envelope import Stamp, envelop
+from streaming.outputs.spark_rows import native_records
 from streaming.scoring.score import score
 from streaming.settings import Settings
 from streaming.training.flights import between, events

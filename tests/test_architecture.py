@@ -15,7 +15,8 @@ from typing import NamedTuple
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-MIDDLE = {"events", "scoring", "delivery", "rollout"}
+VERBS = ROOT / "jobs" / "verbs"
+MIDDLE = {"events", "scoring", "outputs", "delivery", "ledger", "rollout"}
 MAY_IMPORT = {
     "facts": set(),
     "settings": set(),
@@ -28,8 +29,9 @@ MAY_IMPORT = {
     "events": {"settings", "models", "schemas"},
     "formats": {"settings", "events", "models", "schemas"},
     "scoring": {"settings", "events", "models", "schemas", "spark"},
-    "delivery": {"events", "models", "schemas", "spark"},
-    "ledger": {"delivery", "models", "schemas"},
+    "outputs": {"events", "models", "schemas", "spark"},
+    "delivery": {"outputs"},
+    "ledger": {"outputs", "delivery", "models"},
     "rollout": {"models", "schemas"},
     "training": {"settings", "scoring", "models", "schemas", "spark"},
     "backtest": {"page"},
@@ -67,6 +69,11 @@ JOBS_MAY_IMPORT = {
     "build": set(),
 }
 """Room of ``jobs`` to the rooms it may import beside itself; a verb may not import another verb."""
+VERB_PARTS = {"options", "run", "display"}
+"""The modules of a verb's folder by which the command line enters it: what is asked, the work, how it is shown."""
+SECOND_VERBS = {"dlq/replay", "drift/baseline", "drift/report"}
+"""Verbs that share a folder with another one, each with its work in a module of its own name."""
+SHOWING = ("rich.table", "rich.text", "rich.progress")
 MAX_MAIN_LINES = 20
 
 SPARK_PACKAGES = {
@@ -74,7 +81,7 @@ SPARK_PACKAGES = {
     "schemas",
     "events",
     "scoring",
-    "delivery",
+    "outputs",
     "drift",
     "rollout",
     "engines",
@@ -210,6 +217,32 @@ def test_imports_between_the_rooms_of_jobs_follow_the_arrows() -> None:
         and (room := room_of(name.replace(".", "/") + "/x")) != (own := room_of(module.path))
         and room.partition("/")[0] not in JOBS_MAY_IMPORT[own.partition("/")[0]]
     ]
+    assert wrong == []
+
+
+def entered_verbs(tree: ast.Module) -> Iterator[tuple[str, str]]:
+    """Yield each module of a verb that is imported, as ``verb/module``, with the name that is taken from it."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("jobs.verbs."):
+            verb, _, part = str(node.module).removeprefix("jobs.verbs.").partition(".")
+            yield from ((f"{verb}/{part or alias.name}", alias.name) for alias in node.names)
+
+
+def test_each_verbs_folder_has_the_same_parts() -> None:
+    """The work is in ``run``, or in a second verb's module; options are classes of ``options``; tables are shown by
+    ``display`` and what stands beside it under a longer name."""
+    verbs = {module.path.split("/")[2] for module in MODULES if module.path.startswith("jobs/verbs/")} - {"__init__.py"}
+    wrong = [f"jobs/verbs/{verb} has no run.py" for verb in sorted(verbs) if not (VERBS / verb / "run.py").exists()]
+    for module in MODULES:
+        if module.path.startswith("jobs/command/"):
+            wrong += [
+                f"{module.path} takes {name} from {part}"
+                for part, name in entered_verbs(module.tree)
+                if (part.partition("/")[2] not in VERB_PARTS and part not in SECOND_VERBS)
+                or (name[:1].isupper() and not part.endswith("/options"))
+            ]
+        if module.path.startswith("jobs/verbs/") and not module.path.endswith("display.py"):
+            wrong += [f"{module.path}:{line} imports {name}" for name, line in imports(module.tree) if name in SHOWING]
     assert wrong == []
 
 

@@ -12,13 +12,13 @@ from pyspark.sql.types import ArrayType, DataType, DoubleType, LongType, StringT
 
 from schemas import dead_letter, drift, prediction
 from schemas.dead_letter import Reason
-from streaming.delivery import headers
-from streaming.delivery.envelope import Stamp
 from streaming.drift.decision import Judge, Rules
 from streaming.drift.measures import statistic_records, summary_record
 from streaming.drift.states import Severity, State
 from streaming.models.profile import ReferenceProfile
 from streaming.models.ref import ModelVersion
+from streaming.outputs import headers
+from streaming.outputs.envelope import Stamp
 from tests.support.drifts import categorical, numeric, window
 
 FOLDER = Path(__file__).resolve().parents[1] / "schemas" / "contracts"

@@ -29,7 +29,6 @@ from streaming.adapters.session import SessionPlan, start_session
 from streaming.clock import Stopwatch, system_clock
 from streaming.delivery.marks import Mark, Writer
 from streaming.delivery.outcome import AGE_BOUNDS
-from streaming.delivery.plan import Targets
 from streaming.engines.breaker import Bounds, Breaker
 from streaming.engines.checkpoint import Checkpoint, local_checkpoint, reader_for
 from streaming.engines.exact import ExactEngine, ExactPorts, Tolerance
@@ -54,6 +53,7 @@ from streaming.operations.metrics import Metrics
 from streaming.operations.observer import JobObserver
 from streaming.operations.pulse import Pulse
 from streaming.operations.webhook import WebhookReceiver
+from streaming.outputs.targets import Targets
 from streaming.settings import Settings
 from streaming.spark.jvm import heartbeat
 

@@ -18,17 +18,18 @@ from streaming.adapters.kafka.marks import MarkStore
 from streaming.adapters.kafka.newcomers import KafkaNewcomers
 from streaming.adapters.kafka.start import KafkaStart
 from streaming.clock import system_clock
-from streaming.delivery.ledger import Ledger
 from streaming.delivery.marks import Writer
-from streaming.delivery.plan import Limits, Targets
+from streaming.delivery.write_order import Limits
 from streaming.engines.checkpoint import Checkpoint, set_aside, written_plainly
 from streaming.engines.ramp import Ramp, rows_per_batch
 from streaming.engines.reconcile import StartPolicy, StartPorts, reconcile_marks
 from streaming.engines.rest import Rest
 from streaming.engines.source import read_stream
 from streaming.engines.supervisor import BatchFunction, StartQuery
+from streaming.ledger.plan import Ledger
 from streaming.operations.lookout import Lookout
 from streaming.operations.observer import JobObserver
+from streaming.outputs.targets import Targets
 from streaming.settings import Settings
 from streaming.spark.batches import for_each_batch
 from streaming.spark.codegen_stages import compiling

@@ -11,8 +11,8 @@ from streaming.adapters.kafka.output_topics import (
     require_all_kept,
     require_dead_letters,
 )
-from streaming.delivery.plan import Targets
 from streaming.errors import ConfigurationError, TopicDeletedError
+from streaming.outputs.targets import Targets
 from streaming.settings import Settings
 
 

@@ -23,8 +23,6 @@ from typing import Protocol
 from pyspark.sql import DataFrame
 
 from streaming.clock import Clock, Stopwatch, isoformat
-from streaming.delivery.envelope import Stamp
-from streaming.delivery.ledger import Ledger, PartitionOutcome, Plan
 from streaming.delivery.marks import Mark, Writer, error_named
 from streaming.delivery.outcome import Outcome
 from streaming.engines.attempt import attempt
@@ -38,10 +36,12 @@ from streaming.engines.ramp import Ramp
 from streaming.engines.report import BatchObserver, BatchReport
 from streaming.engines.task import WriteTarget, pipeline_of
 from streaming.errors import InvariantError, ModelNotFoundError, ScoringError, TooManyThrowingRowsError
+from streaming.ledger.plan import Ledger, PartitionOutcome, Plan
 from streaming.models.ref import ModelVersion
 from streaming.models.served import ServedModel
 from streaming.models.slot import Slot
 from streaming.offsets import Ranges
+from streaming.outputs.envelope import Stamp
 from streaming.scoring.pipeline import SparkPipeline
 from streaming.spark.query_run import limit_next
 

@@ -10,10 +10,10 @@ from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from streaming.delivery.plan import Target, Targets
 from streaming.engines.real_time import Route, outputs
 from streaming.errors import CandidateRefusedError
 from streaming.models.ref import ModelVersion
+from streaming.outputs.targets import Target, Targets
 from streaming.scoring.pipeline import SparkPipeline
 from streaming.spark.plan_nodes import operators
 from streaming.spark.real_time_operators import allowed_operators

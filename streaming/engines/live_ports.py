@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from streaming.clock import Clock
-from streaming.delivery.ledger import Ledger
 from streaming.engines.breaker import Breaker
 from streaming.engines.failures import QueryObserver
 from streaming.engines.generation import Generations
 from streaming.engines.mend import Mend
 from streaming.engines.report import BatchObserver
 from streaming.failpoints import OFF, Failpoints
+from streaming.ledger.plan import Ledger
 from streaming.models.ref import ModelVersion
 from streaming.models.served import ServedModel
 

@@ -14,12 +14,12 @@ from pyspark import TaskContext
 from pyspark.sql import DataFrame
 
 from streaming.clock import Stopwatch
-from streaming.delivery.envelope import Stamp, envelop
-from streaming.delivery.ledger import Plan
-from streaming.delivery.native import now
 from streaming.delivery.outcome import SCHEMA, Outcome
 from streaming.delivery.writer import write_partition
 from streaming.engines.task import WriteTarget
+from streaming.ledger.plan import Plan
+from streaming.outputs.envelope import Stamp, envelop
+from streaming.outputs.spark_rows import now
 from streaming.scoring.pipeline import SparkPipeline
 from streaming.scoring.score import score
 from streaming.spark.kept_plan import KeptPlan

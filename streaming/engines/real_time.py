@@ -17,14 +17,14 @@ from pyspark.sql.streaming.query import StreamingQuery
 from pyspark.sql.streaming.readwriter import DataStreamWriter
 
 from schemas.dead_letter import Reason
-from streaming.delivery.envelope import Stamp, envelop
-from streaming.delivery.native import native_records, now
 from streaming.delivery.outcome import Outcome
-from streaming.delivery.plan import Targets
 from streaming.engines.checkpoint import written_plainly
 from streaming.engines.source import read_real_time
 from streaming.models.ref import ModelVersion
 from streaming.offsets import OffsetRange, Ranges
+from streaming.outputs.envelope import Stamp, envelop
+from streaming.outputs.spark_rows import native_records, now
+from streaming.outputs.targets import Targets
 from streaming.scoring.pipeline import SparkPipeline
 from streaming.scoring.score import score_decoded
 from streaming.spark.codegen_stages import allow_large

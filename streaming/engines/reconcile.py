@@ -9,11 +9,11 @@ from typing import Literal, Protocol
 import structlog
 
 from streaming.clock import Clock
-from streaming.delivery.ledger import Ledger
 from streaming.delivery.marks import Mark, Writer
 from streaming.engines.checkpoint import Checkpoint
 from streaming.engines.start import Found, Move, Start, decide_start
 from streaming.errors import BrokerUnavailableError
+from streaming.ledger.plan import Ledger
 from streaming.offsets import OffsetRange
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)

@@ -1,1 +1,1 @@
-"""What the ledger tells: which version served when, and what became of an offset."""
+"""The ledger: what was planned and what came of it, and what that tells of an offset or a moment."""

@@ -8,10 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-from streaming.delivery.ledger import Plan
-from streaming.delivery.lineage import Fate, Lineage, Position
-from streaming.delivery.moment import Moment
-from streaming.delivery.output import Output
+from streaming.ledger.lineage import Fate, Lineage, Position
+from streaming.ledger.plan import Plan
+from streaming.ledger.serving_at import Moment
+from streaming.outputs.read_back import Output
 
 Answer = dict[str, Any]
 

@@ -68,3 +68,11 @@ class FolderDestination:
     def open(self, plan: ReplayPlan, source: str, clock: Clock) -> tuple[Sink, Segments]:
         """See :class:`Destination`; the sink knows itself which chunks it has."""
         return ParquetSink(self.folder, source, clock), plan.segments
+
+
+def replayed_files(folder: Path) -> list[Path]:
+    """Return the files that a replay wrote to ``folder``; raises ``ConfigurationError`` if there are none."""
+    files = sorted(folder.glob("chunk-*/*.parquet"))
+    if not files:
+        raise ConfigurationError(f"{folder} holds no replay; penstock replay --out makes one")
+    return files

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from streaming.delivery.envelope import Stamp, prediction_columns
 from streaming.events import columns as c
+from streaming.outputs.envelope import Stamp, prediction_columns
 
 COLUMNS = (
     "topic",

@@ -21,13 +21,13 @@ from schemas.dead_letter import ERROR_TOPIC, ORIGINAL_TIMESTAMP, REPLAYS, VALUE_
 from streaming.adapters.kafka.admin import KafkaAdmin
 from streaming.adapters.kafka.dead_letters import KafkaDeadLetters, KafkaReplays
 from streaming.clock import system_clock
-from streaming.delivery.dead_letters import DeadLetter, Headers, Place, Selection
-from streaming.delivery.envelope import Stamp
-from streaming.delivery.headers import rejected
-from streaming.delivery.plan import Target
-from streaming.delivery.replay import Replayed, Rules, decide
 from streaming.errors import FencedError
 from streaming.models.ref import ModelVersion
+from streaming.outputs.dead_letters import DeadLetter, Headers, Place, Selection
+from streaming.outputs.envelope import Stamp
+from streaming.outputs.headers import rejected
+from streaming.outputs.resend import Replayed, Rules, decide
+from streaming.outputs.targets import Target
 from tests.support.commands import command, environment, penstock
 from tests.support.eventually import eventually
 from tests.support.kafka import MakeTopic

@@ -33,15 +33,15 @@ from streaming.adapters.kafka.output_topics import concerns
 from streaming.adapters.kafka.outputs import KafkaOutputs
 from streaming.adapters.kafka.scan import KafkaScan
 from streaming.clock import isoformat, moment
-from streaming.delivery.dead_letters import Selection
-from streaming.delivery.lineage import Position
 from streaming.delivery.marks import Mark
-from streaming.delivery.plan import NO_BOUND, Targets
 from streaming.engines.report import BatchReport
 from streaming.engines.task import pipeline_of
 from streaming.errors import ConfigurationError, PenstockError
+from streaming.ledger.lineage import Position
 from streaming.models.served import ServedModel
 from streaming.models.slot import Slot
+from streaming.outputs.dead_letters import Selection
+from streaming.outputs.targets import NO_BOUND, Targets
 from streaming.scoring.pipeline import SparkPipeline
 from streaming.spark import query_run
 from tests.support.engine import Bench, Recorder, event

@@ -15,7 +15,8 @@ from confluent_kafka.admin import AdminClient
 from pyspark.errors import StreamingQueryException
 from pyspark.sql import SparkSession
 
-from jobs.verbs.ledger.run import Filter, Question, answers, latest
+from jobs.verbs.ledger.options import Filter, Question
+from jobs.verbs.ledger.run import answers, latest
 from jobs.wiring.topics import prepare_topics
 from schemas.model_event import Actor, EventType, ModelEvent
 from streaming.adapters.kafka.admin import KafkaAdmin

@@ -9,7 +9,8 @@ from confluent_kafka import Producer
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from jobs.verbs.replay.compare import CompareWords, Recorded, compare_with_recorded
+from jobs.verbs.replay.compare import Recorded, compare_with_recorded
+from jobs.verbs.replay.options import CompareWords
 from streaming.adapters.kafka.admin import KafkaAdmin
 from streaming.adapters.kafka.recording import KafkaStretch
 from streaming.adapters.kafka.scan import KafkaScan

@@ -11,7 +11,8 @@ import pytest
 from confluent_kafka.admin import AclOperation, NewTopic, ResourceType
 from structlog.testing import capture_logs
 
-from jobs.verbs.ledger.run import Filter, latest
+from jobs.verbs.ledger.options import Filter
+from jobs.verbs.ledger.run import latest
 from jobs.verbs.topics.run import topics as topics_verb
 from jobs.wiring.topics import require_outputs, require_rights
 from schemas.model_event import Actor, EventType, ModelEvent
@@ -28,8 +29,9 @@ from streaming.adapters.kafka.marks import MarkStore
 from streaming.adapters.kafka.scan import KafkaScan
 from streaming.clock import isoformat, system_clock
 from streaming.delivery.marks import Writer
-from streaming.delivery.plan import Limits, Target, Targets
+from streaming.delivery.write_order import Limits
 from streaming.errors import BrokerUnavailableError, ConfigurationError, TopicDeletedError
+from streaming.outputs.targets import Target, Targets
 from streaming.settings import Settings
 from tests.conftest import HOME
 from tests.support.accounts import GuardedBroker, a_guarded_broker

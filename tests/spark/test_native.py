@@ -10,17 +10,18 @@ from pyspark.sql import DataFrame, SparkSession
 
 from schemas import dead_letter
 from streaming.clock import instant, system_clock
-from streaming.delivery.envelope import Stamp, envelop
-from streaming.delivery.headers import Headers
 from streaming.delivery.marks import Writer
-from streaming.delivery.native import native_records, now
-from streaming.delivery.plan import Limits, Target, Targets, WritePlan
-from streaming.delivery.records import records
+from streaming.delivery.write_order import Limits, WritePlan
 from streaming.engines.live_plan import check_live
 from streaming.engines.task import pipeline_of
 from streaming.errors import CandidateRefusedError
 from streaming.models.profile import ColumnProfile, ReferenceProfile
 from streaming.models.served import ServedModel
+from streaming.outputs.envelope import Stamp, envelop
+from streaming.outputs.headers import Headers
+from streaming.outputs.records import records
+from streaming.outputs.spark_rows import native_records, now
+from streaming.outputs.targets import Target, Targets
 from streaming.scoring.pipeline import SparkPipeline
 from streaming.scoring.score import score
 from tests.support.engine import event

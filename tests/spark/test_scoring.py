@@ -19,7 +19,6 @@ from pyspark.sql import DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
 from structlog.testing import capture_logs
 
-from streaming.delivery.envelope import Stamp, envelop
 from streaming.engines.attempt import attempt
 from streaming.engines.isolate import isolate
 from streaming.engines.task import pipeline_of
@@ -31,6 +30,7 @@ from streaming.models.profile import NULL_BIN, OTHER_BIN, ColumnProfile, Referen
 from streaming.models.served import ServedModel
 from streaming.models.signature import Column, Signature
 from streaming.offsets import OffsetRange
+from streaming.outputs.envelope import Stamp, envelop
 from streaming.scoring.pipeline import SparkPipeline
 from streaming.scoring.score import score
 from tests.support.engine import event

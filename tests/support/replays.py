@@ -11,7 +11,8 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from jobs.verbs.replay.versions import VersionWords
+from jobs.verbs.replay.options import VersionWords
+from jobs.verbs.replay.versions import segments_of
 from jobs.wiring.replaying import topic_destination, topic_source
 from jobs.wiring.stretch import Stretch
 from streaming.adapters.kafka.admin import KafkaAdmin
@@ -20,9 +21,9 @@ from streaming.adapters.kafka.replay_destination import TopicDestination
 from streaming.adapters.kafka.replay_source import TopicSource
 from streaming.adapters.kafka.scan import KafkaScan, stored
 from streaming.clock import isoformat, system_clock
-from streaming.delivery.output import read_output
 from streaming.models.ref import ModelVersion
 from streaming.models.served import ServedModel
+from streaming.outputs.read_back import read_output
 from streaming.replay.chunks import Assignment, Chunk, Segments, assigned, cut, ends
 from streaming.replay.destinations import Destination, FolderDestination
 from streaming.replay.plan import settled
@@ -66,7 +67,7 @@ class Theatre:
 
     def as_served(self, source: Source) -> Segments:
         with KafkaScan(self.bench.kafka, "test") as scan:
-            return VersionWords(as_served=True).segments(self.bench.settings, source, scan)
+            return segments_of(VersionWords(as_served=True), self.bench.settings, source, scan)
 
     def chosen(self, source: Source, version: int) -> Segments:
         return assigned(source.ranges(), Assignment(self.models[version].version, "replay"))

@@ -11,12 +11,12 @@ from typing import Any, cast
 import pytest
 
 from streaming.clock import system_clock
-from streaming.delivery.ledger import Ledger
 from streaming.delivery.marks import Mark, Writer
 from streaming.engines.checkpoint import Checkpoint, local_reader
 from streaming.engines.reconcile import StartPolicy, StartPorts, reconcile_marks
 from streaming.engines.start import Move
 from streaming.errors import BrokerUnavailableError, ConfigurationError, OffsetGapError
+from streaming.ledger.plan import Ledger
 
 WRITER = Writer("app", "features", "id", epoch=2)
 ENDS = {"earliest": {0: 10, 1: 0}, "latest": {0: 50, 1: 40}}

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from schemas import dead_letter, prediction
 from schemas.dead_letter import Reason
 from streaming import subscriber
-from streaming.delivery import headers
-from streaming.delivery.envelope import Stamp
 from streaming.models.ref import ModelVersion
+from streaming.outputs import headers
+from streaming.outputs.envelope import Stamp
 from streaming.subscriber import Deduplicator, OffsetIntervals
 
 Headers = list[tuple[str, bytes | None]]

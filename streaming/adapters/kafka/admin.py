@@ -16,9 +16,9 @@ from streaming.adapters.kafka.marks import mark_reader, read_marks
 from streaming.adapters.kafka.patience import settled
 from streaming.adapters.kafka.refusals import Complaints, in_turns, opened
 from streaming.delivery.marks import Mark
-from streaming.delivery.plan import NO_BOUND, Target
 from streaming.delivery.refusals import Rights, refusal, require_granted
 from streaming.errors import BrokerUnavailableError, ConfigurationError
+from streaming.outputs.targets import NO_BOUND, Target
 
 _TIMEOUT = 15.0
 _PAUSE = 0.05

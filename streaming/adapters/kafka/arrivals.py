@@ -9,9 +9,9 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from streaming.adapters.kafka.config import client_config
 from streaming.adapters.kafka.scan import stored
-from streaming.delivery.output import read_output
 from streaming.delivery.refusals import Rights, refusal
 from streaming.errors import BrokerUnavailableError
+from streaming.outputs.read_back import read_output
 
 _TIMEOUT = 10.0
 _AT_ONCE = 20_000

@@ -22,11 +22,11 @@ from streaming.adapters.kafka.log import KafkaLog
 from streaming.adapters.kafka.refusals import Deliveries, opened
 from streaming.adapters.kafka.scan import KafkaScan
 from streaming.clock import Clock, isoformat
-from streaming.delivery.dead_letters import DeadLetter, Place, Selection
 from streaming.delivery.refusals import Rights, refusal
-from streaming.delivery.replay import Replayed
 from streaming.delivery.writer import FENCED
 from streaming.errors import BrokerUnavailableError, FencedError, PenstockError
+from streaming.outputs.dead_letters import DeadLetter, Place, Selection
+from streaming.outputs.resend import Replayed
 
 _TIMEOUT = 30.0
 _MOST_RECORDS = 1_000

@@ -21,13 +21,13 @@ from streaming.adapters.kafka.log import KafkaLog
 from streaming.adapters.kafka.progress import saved_marks
 from streaming.adapters.kafka.refusals import Deliveries, opened, trouble
 from streaming.clock import Clock, isoformat
-from streaming.delivery.ledger import PartitionOutcome, Plan
 from streaming.delivery.marks import Mark
-from streaming.delivery.plan import Target
 from streaming.delivery.progress import progress_record
 from streaming.delivery.refusals import Rights, refusal
 from streaming.errors import FencedError
+from streaming.ledger.plan import PartitionOutcome, Plan
 from streaming.offsets import Ranges
+from streaming.outputs.targets import Target
 from streaming.redaction import redact
 
 _TIMEOUT = 30.0
@@ -45,7 +45,7 @@ class LedgerTopics:
 
 
 class KafkaLedger:
-    """Implements :class:`streaming.delivery.ledger.Ledger` for one application and input topic."""
+    """Implements :class:`streaming.ledger.plan.Ledger` for one application and input topic."""
 
     def __init__(
         self, kafka: Mapping[str, str], topics: LedgerTopics, application: str, source: str, clock: Clock
@@ -66,7 +66,7 @@ class KafkaLedger:
         self._group = Consumer({**self._config, "group.id": application, "enable.auto.commit": "false"})
 
     def open(self) -> int:
-        """Take the lease; see :meth:`streaming.delivery.ledger.Ledger.open`.
+        """Take the lease; see :meth:`streaming.ledger.plan.Ledger.open`.
 
         Raises:
             BrokerUnavailableError: the broker does not answer.

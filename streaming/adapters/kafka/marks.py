@@ -12,10 +12,11 @@ from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_expo
 
 from streaming.adapters.kafka.refusals import trouble
 from streaming.delivery.marks import Mark, Writer
-from streaming.delivery.plan import Limits, Target
 from streaming.delivery.producers import Identity, open_producer, patiently
 from streaming.delivery.progress import progress_record
 from streaming.delivery.refusals import Rights, refusal
+from streaming.delivery.write_order import Limits
+from streaming.outputs.targets import Target
 
 _TIMEOUT = 30.0
 _ATTEMPTS = 7

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from streaming.adapters.kafka.admin import KafkaAdmin, TopicInfo
-from streaming.delivery.plan import NO_BOUND, Target, Targets
 from streaming.errors import ConfigurationError
+from streaming.outputs.targets import NO_BOUND, Target, Targets
 from streaming.settings import OutputSettings
 
 PROGRESS_CONFIG = {

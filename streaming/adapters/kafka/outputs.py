@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 
 from streaming.adapters.kafka.scan import KafkaScan
 from streaming.clock import instant
-from streaming.delivery.lineage import Position
-from streaming.delivery.output import Output, read_output
+from streaming.ledger.lineage import Position
 from streaming.offsets import OffsetRange, Progress
+from streaming.outputs.read_back import Output, read_output
 
 _BLOCK = 20_000
 """Offsets of each partition that are read at a time when the newest come first."""

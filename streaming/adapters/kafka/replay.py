@@ -13,9 +13,9 @@ from functools import partial
 from streaming.adapters.kafka.claim import Claim
 from streaming.adapters.kafka.marks import Change, MarkStore, progress_note
 from streaming.delivery.marks import Mark, standing
-from streaming.delivery.plan import Target
 from streaming.errors import ConfigurationError, TopicRecreatedError
 from streaming.offsets import OffsetRange
+from streaming.outputs.targets import Target
 
 
 def next_epoch(marks: Mapping[int, Mark | None], identity: str, topic_id: str, name: str) -> int:

@@ -15,10 +15,11 @@ from streaming.adapters.kafka.progress import saved_marks
 from streaming.adapters.kafka.replay import ReplayMarks, next_epoch
 from streaming.clock import Clock
 from streaming.delivery.marks import Mark, Writer
-from streaming.delivery.plan import Limits, Targets
+from streaming.delivery.write_order import Limits
 from streaming.engines.task import WriteTarget
 from streaming.errors import ConfigurationError
 from streaming.failpoints import Failpoints
+from streaming.outputs.targets import Targets
 from streaming.replay.chunks import Segments, remaining
 from streaming.replay.plan import ReplayPlan
 from streaming.replay.sinks import Sink, TopicSink

@@ -11,9 +11,9 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from streaming.adapters.kafka.config import client_config
 from streaming.adapters.kafka.patience import settled
 from streaming.adapters.kafka.refusals import Complaints, in_turns, opened, trouble
-from streaming.delivery.output import Stored
 from streaming.delivery.refusals import Rights, refusal
 from streaming.errors import BrokerUnavailableError
+from streaming.outputs.read_back import Stored
 
 _TIMEOUT = 15.0
 

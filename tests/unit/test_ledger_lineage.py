@@ -8,8 +8,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from streaming.delivery.lineage import Certainty, Fate, OffsetLookup, Position
 from streaming.delivery.marks import Mark
+from streaming.ledger.lineage import Certainty, Fate, OffsetLookup, Position
 from streaming.offsets import OffsetRange
 from tests.support.histories import AT, FIRST, HISTORIES, STEP, History, played
 from tests.support.laws import examples

@@ -11,10 +11,10 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from schemas import dead_letter, prediction
-from streaming.delivery import headers as h
-from streaming.delivery.envelope import TIME_FORMAT, Stamp
-from streaming.delivery.plan import Targets
-from streaming.delivery.records import RECORD_OVERHEAD
+from streaming.outputs import headers as h
+from streaming.outputs.envelope import TIME_FORMAT, Stamp
+from streaming.outputs.records import RECORD_OVERHEAD
+from streaming.outputs.targets import Targets
 from streaming.spark.clock_column import clock_millis
 
 _HEADERS = "array<struct<key:string,value:binary>>"
@@ -26,7 +26,7 @@ def native_records(rows: DataFrame, stamp: Stamp, application: str, targets: Tar
     """Turn output rows into records.
 
     Args:
-        rows: what :func:`streaming.delivery.envelope.envelop` returned.
+        rows: what :func:`streaming.outputs.envelope.envelop` returned.
         stamp: what the predictions have in common; its time is not used, each row has its own.
         application: names the job.
         targets: where predictions and dead letters go, each to its input's partition number.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from schemas import dead_letter, prediction
-from streaming.delivery.envelope import Stamp
+from streaming.outputs.envelope import Stamp
 
 Headers = list[tuple[str, str | bytes | None]]
 """As the producer takes them; it writes text as UTF-8."""

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from streaming.clock import instant
-from streaming.delivery.ledger import Plan
-from streaming.delivery.lineage import Record
+from streaming.ledger.lineage import Record
+from streaming.ledger.plan import Plan
 
 _CHANGES = ("swap", "rollback")
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from enum import Enum
 
 from schemas import dead_letter as contract
-from streaming.delivery.dead_letters import DeadLetter, Headers, Place
-from streaming.delivery.plan import Target
+from streaming.outputs.dead_letters import DeadLetter, Headers, Place
+from streaming.outputs.targets import Target
 
 _RESERVED = (contract.REPLAYS, contract.ORIGINAL_TIMESTAMP)
 _OVERHEAD = 512

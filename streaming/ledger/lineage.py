@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any
 
-from streaming.delivery.ledger import Plan
 from streaming.delivery.marks import Mark
+from streaming.ledger.plan import Plan
 from streaming.offsets import OffsetRange
 
 Record = Mapping[str, Any]

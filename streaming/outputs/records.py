@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from itertools import repeat
-from typing import Any
+from typing import Any, Protocol
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from schemas import dead_letter, prediction
-from streaming.delivery import headers as h
-from streaming.delivery.plan import Target, WritePlan
+from streaming.outputs import headers as h
+from streaming.outputs.envelope import Stamp
+from streaming.outputs.targets import Target, Targets
 
 RECORD_OVERHEAD = 512
 """Bytes of batch and record framing that count against a topic's limit."""
@@ -24,7 +25,26 @@ Record = tuple[str, int, bytes | None, bytes | None, int, h.Headers, str]
 made for every record, and a named one takes ten times as long."""
 
 
-def records(batch: pa.RecordBatch, mark: int, plan: WritePlan, partition: int, now_ms: int) -> Iterator[Record]:
+class RecordPlan(Protocol):
+    """What a batch's records have in common, and where they go; :class:`streaming.delivery.write_order.WritePlan`."""
+
+    @property
+    def application(self) -> str:
+        """Who writes."""
+        ...
+
+    @property
+    def stamp(self) -> Stamp:
+        """What the predictions have in common."""
+        ...
+
+    @property
+    def targets(self) -> Targets:
+        """The output topics."""
+        ...
+
+
+def records(batch: pa.RecordBatch, mark: int, plan: RecordPlan, partition: int, now_ms: int) -> Iterator[Record]:
     """Yield the records of the rows at or above ``mark``, in offset order.
 
     A record whose timestamp its topic does not take has ``now_ms`` instead, and its own timestamp in a header.
@@ -67,11 +87,11 @@ def _taken(target: Target, now_ms: int) -> tuple[int, int]:
 
 
 class _Maker:
-    def __init__(self, plan: WritePlan, partition: int, now_ms: int) -> None:
+    def __init__(self, plan: RecordPlan, partition: int, now_ms: int) -> None:
         self._plan = plan
         self._partition = partition
         self._id_prefix = f"{plan.stamp.id_prefix}{partition}:"
-        self._constant = h.constant(plan.stamp, partition, plan.writer.application)
+        self._constant = h.constant(plan.stamp, partition, plan.application)
         targets = plan.targets
         self._to = targets.predictions.topic, partition % targets.predictions.partitions
         self._dead = targets.dead_letters.topic, partition % targets.dead_letters.partitions
@@ -99,7 +119,7 @@ class _Maker:
         offset, key, value, timestamp, _, event_time, *_, original, _ = row
         position = (self._plan.stamp.source_topic, self._partition, offset)
         kept = [(header["key"], header["value"]) for header in original or ()]
-        made = h.rejected(kept, verdict, position, self._plan.writer.application, self._plan.stamp)
+        made = h.rejected(kept, verdict, position, self._plan.application, self._plan.stamp)
         made += h.times(event_time, stream_time)
         made = h.hinted(made, verdict, value)
         if not self._first_dead <= timestamp <= self._last_dead:

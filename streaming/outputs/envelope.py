@@ -6,7 +6,6 @@ Serialising in the JVM keeps Python's work per record to one call. Constant head
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
@@ -15,9 +14,7 @@ from schemas import prediction as contract
 from schemas.dead_letter import Reason
 from streaming.events import columns as c
 from streaming.models.ref import ModelVersion
-
-if TYPE_CHECKING:
-    from streaming.delivery.plan import Target
+from streaming.outputs.targets import Target
 
 _JSON = c.PREFIX + "output"
 _HEADERS_BYTES = 4_096

@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 
 from schemas import dead_letter as contract
 from schemas.dead_letter import Reason
-from streaming.delivery import headers
-from streaming.delivery.dead_letters import UNKNOWN, DeadLetter, Headers, Place, Selection
-from streaming.delivery.envelope import Stamp
-from streaming.delivery.plan import Target
-from streaming.delivery.replay import Left, Replayed, Rules, decide
 from streaming.models.ref import ModelVersion
+from streaming.outputs import headers
+from streaming.outputs.dead_letters import UNKNOWN, DeadLetter, Headers, Place, Selection
+from streaming.outputs.envelope import Stamp
+from streaming.outputs.resend import Left, Replayed, Rules, decide
+from streaming.outputs.targets import Target
 
 STAMP = Stamp("features", ModelVersion("flights", 3, "run3"), "champion", "2026-01-01T00:00:00.000Z")
 TO = Target("features", 4, 1_000_000)

@@ -8,14 +8,15 @@ from typing import Any, NamedTuple
 import pytest
 
 from schemas import dead_letter, prediction
-from streaming.delivery.envelope import Stamp
-from streaming.delivery.headers import Headers
 from streaming.delivery.marks import Writer
 from streaming.delivery.outcome import AGE_BOUNDS, Outcome, count_ages
-from streaming.delivery.plan import NO_BOUND, Limits, Target, Targets, WritePlan
-from streaming.delivery.records import records
+from streaming.delivery.write_order import Limits, WritePlan
 from streaming.models.ref import ModelVersion
 from streaming.offsets import OffsetRange
+from streaming.outputs.envelope import Stamp
+from streaming.outputs.headers import Headers
+from streaming.outputs.records import records
+from streaming.outputs.targets import NO_BOUND, Target, Targets
 from tests.support.written import batch, row
 
 VERSION = ModelVersion("flights", 4, "run4")

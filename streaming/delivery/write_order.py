@@ -4,47 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from streaming.delivery.envelope import Stamp
 from streaming.delivery.marks import Writer
 from streaming.failpoints import OFF, Failpoints
 from streaming.offsets import Ranges
-
-NO_BOUND = 2**63 - 1
-"""What Kafka's settings have for no bound, in milliseconds."""
-_LARGEST_BATCH = 1_000_000
-_FRAMING = 1_024
-"""Bytes of a record batch beside its records."""
-
-
-@dataclass(frozen=True)
-class Target:
-    """An output topic, and what its broker takes there.
-
-    A ``compacted`` topic takes no record without a key. A timestamp may be ``behind_ms`` behind the broker's clock and
-    ``ahead_ms`` ahead of it, in milliseconds.
-    """
-
-    topic: str
-    partitions: int
-    max_record_bytes: int
-    compacted: bool = False
-    behind_ms: int = NO_BOUND
-    ahead_ms: int = NO_BOUND
-
-
-@dataclass(frozen=True)
-class Targets:
-    """Where the two kinds of output go, and the marks that are kept beside the group's."""
-
-    predictions: Target
-    dead_letters: Target
-    progress: Target
-
-    @property
-    def batch_bytes(self) -> int:
-        """How much the producer may put into one batch: a topic's limit is a batch's, even of small records."""
-        limits = (target.max_record_bytes for target in (self.predictions, self.dead_letters, self.progress))
-        return max(1, min(_LARGEST_BATCH, *(limit - _FRAMING for limit in limits)))
+from streaming.outputs.envelope import Stamp
+from streaming.outputs.targets import LARGEST_BATCH, Targets
 
 
 @dataclass(frozen=True)
@@ -53,7 +17,7 @@ class Limits:
 
     max_bytes: int
     transaction_timeout_ms: int
-    batch_bytes: int = _LARGEST_BATCH
+    batch_bytes: int = LARGEST_BATCH
 
     def client(self) -> dict[str, str]:
         """Return the producer settings that follow from the bounds."""
@@ -85,3 +49,8 @@ class WritePlan:
     targets: Targets
     limits: Limits
     failpoints: Failpoints = OFF
+
+    @property
+    def application(self) -> str:
+        """Who writes."""
+        return self.writer.application
