@@ -18,12 +18,13 @@ MAY_IMPORT = {
     "schemas": set(),
     "local": set(),
     "page": set(),
+    "statistics": set(),
     "models": {"schemas"},
     "operations": {"models", "schemas"},
     "events": {"models", "schemas"},
     "scoring": {"events", "models", "schemas"},
     "delivery": {"events", "models", "schemas"},
-    "drift": {"events", "models", "page", "schemas"},
+    "drift": {"events", "models", "page", "schemas", "statistics"},
     "rollout": {"models", "schemas"},
     "training": {"scoring", "models", "schemas"},
     "backtest": {"page"},
@@ -207,6 +208,30 @@ def test_vendors_clients_stay_in_the_adapters_and_the_writer() -> None:
     assert wrong == []
 
 
+def test_statistics_need_numbers_alone() -> None:
+    """No Spark, no clients and nobody's files, so that everyone may share them."""
+    wrong = [
+        f"{module.path}:{line} imports {name}"
+        for module in MODULES
+        if module.package == "statistics"
+        for name, line in imports(module.tree)
+        if (root := name.split(".")[0]) not in {*sys.stdlib_module_names, "numpy", "scipy"} and root != "streaming"
+    ]
+    assert wrong == []
+
+
+def test_the_laws_of_scipy_are_used_by_the_statistics_alone() -> None:
+    """Nobody defines a statistic elsewhere, and no command waits for scipy that needs none."""
+    wrong = [
+        f"{module.path}:{line} imports {name}"
+        for module in MODULES
+        if module.package != "statistics"
+        for name, line in imports(module.tree)
+        if name.split(".")[0] == "scipy"
+    ]
+    assert wrong == []
+
+
 def test_spark_stays_where_frames_are_handled() -> None:
     wrong = [
         f"{module.path}:{line} imports {name}"
@@ -263,16 +288,24 @@ def test_unit_tests_need_no_service_and_no_vendor() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["jobs.command.main", "jobs.configuration.load", "streaming.models", "streaming.local", "streaming.testing"]
+    ("name", "light"),
+    [
+        pytest.param("jobs.command.main", ["scipy"], id="the command"),
+        pytest.param("jobs.configuration.load", ["scipy"], id="configuration"),
+        pytest.param("streaming.models", ["scipy"], id="models"),
+        pytest.param("streaming.local", ["scipy"], id="local"),
+        pytest.param("streaming.testing", ["scipy"], id="testing"),
+        pytest.param("streaming.statistics", ["scipy.stats"], id="statistics"),
+    ],
 )
-def test_importing_it_loads_neither_spark_nor_mlflow(name: str) -> None:
-    """A command that only prints help, and the models' logic, must not wait for them."""
+def test_importing_it_loads_neither_spark_nor_mlflow(name: str, light: list[str]) -> None:
+    """A command that only prints help, and the models' logic, must not wait for them, nor for what is in ``light``."""
     code = (
         "import importlib, pkgutil, sys\n"
         f"root = importlib.import_module('{name}')\n"
         "for found in pkgutil.iter_modules(getattr(root, '__path__', [])):\n"
         f"    found.name == 'leash' or importlib.import_module('{name}.' + found.name)\n"
-        "heavy = {'pyspark', 'mlflow', 'confluent_kafka'} & set(sys.modules)\n"
+        f"heavy = {{'pyspark', 'mlflow', 'confluent_kafka', *{light}}} & set(sys.modules)\n"
         "sys.exit(f'{heavy} loaded' if heavy else 0)\n"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
