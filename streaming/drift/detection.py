@@ -82,13 +82,15 @@ def level_shift(pair: Pair) -> float:
 
 
 def _mean(counts: ArrayLike, scores: Floats) -> float:
-    return float((shares(counts) * scores).sum())
+    return float(shares(counts) @ scores)
 
 
 def _moments(counts: ArrayLike, scores: Floats) -> tuple[float, float, float]:
     """Return the scores' mean, variance and skewness."""
-    mean = _mean(counts, scores)
-    variance, third = (_mean(counts, (scores - mean) ** power) for power in (2, 3))
+    weights = shares(counts)
+    mean = float(weights @ scores)
+    deviations = scores - mean
+    variance, third = float(weights @ deviations**2), float(weights @ deviations**3)
     return mean, variance, third / variance**1.5 if variance > 0 else 0.0
 
 

@@ -29,7 +29,7 @@ def stability_index(reference: ArrayLike, window: ArrayLike) -> float:
     share would not tell apart.
     """
     p, q = (shares(np.asarray(side) + _SMOOTHING) for side in (reference, window))
-    return float(((q - p) * np.log(q / p)).sum())
+    return float((q - p) @ np.log(q / p))
 
 
 def jensen_shannon(reference: ArrayLike, window: ArrayLike) -> float:
@@ -51,13 +51,13 @@ def chi_square(reference: ArrayLike, window: ArrayLike) -> tuple[float, int]:
 
     It is the sum of (q - p)^2 / s, with s the share of both sides together, divided by 1/n + 1/m.
     """
-    before, now = np.asarray(reference), np.asarray(window)
-    n, m, together = int(before.sum()), int(now.sum()), before + now
+    p, q = shares(reference), shares(window)
+    n, m, together = int(np.sum(reference)), int(np.sum(window)), np.add(reference, window)
     filled = together > 0
     bins = int(filled.sum())
     if not n or not m or bins < 2:
         return 0.0, 0
-    squares = (now[filled] / m - before[filled] / n) ** 2 * (n + m) / together[filled]
+    squares = (q - p) ** 2 * (n + m) / np.maximum(together, 1)
     return float(squares.sum()) / inverse_size(n, m), bins - 1
 
 

@@ -7,10 +7,12 @@ import random
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from benchmarks.drift import rules
 from streaming.drift.pair import Pair, aligned
 from streaming.drift.shifts import mean_shift, value_distance
 from streaming.statistics.distances import (
@@ -98,6 +100,13 @@ def test_without_an_order_the_order_of_bins_says_nothing(
     chance.shuffle(places)
     shuffled = [[side[place] for place in places] for side in both]
     assert statistic(*shuffled) == pytest.approx(statistic(*both), rel=1e-9, abs=1e-12)
+
+
+@unhurried
+@given(rows_of(6), st.lists(rows_of(6), min_size=1, max_size=4))
+def test_the_index_that_the_benchmark_compares_with_is_this_one(reference: list[int], windows: list[list[int]]) -> None:
+    expected = [stability_index(reference, window) for window in windows]
+    assert rules.stability_index(np.array(reference), np.array(windows)) == pytest.approx(expected, rel=1e-9, abs=1e-12)
 
 
 @unhurried
