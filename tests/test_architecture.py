@@ -24,6 +24,7 @@ MAY_IMPORT = {
     "local": set(),
     "page": set(),
     "spark": set(),
+    "statistics": set(),
     "models": {"settings", "schemas"},
     "operations": {"models", "schemas", "spark"},
     "events": {"settings", "models", "schemas"},
@@ -33,10 +34,10 @@ MAY_IMPORT = {
     "delivery": {"outputs"},
     "ledger": {"outputs", "delivery", "models"},
     "rollout": {"models", "schemas"},
-    "training": {"settings", "scoring", "models", "schemas", "spark"},
-    "backtest": {"page"},
+    "training": {"settings", "scoring", "models", "schemas", "spark", "statistics"},
+    "backtest": {"page", "statistics"},
     "engines": {*MIDDLE, "models", "schemas", "spark"},
-    "drift": {"engines", "events", "models", "page", "schemas"},
+    "drift": {"engines", "events", "models", "page", "schemas", "statistics"},
     "batch": {"settings", "engines", *MIDDLE, "models", "schemas", "spark"},
     "replay": {"settings", *MIDDLE, "engines", "backtest", "models", "schemas"},
     # Adapters implement the Protocols that the inner packages declare, so they look inwards and nobody at them.
@@ -284,6 +285,30 @@ def test_one_vendors_adapters_know_no_others() -> None:
     assert wrong == []
 
 
+def test_statistics_need_numbers_alone() -> None:
+    """No Spark, no clients and nobody's files, so that everyone may share them."""
+    wrong = [
+        f"{module.path}:{line} imports {name}"
+        for module in MODULES
+        if module.package == "statistics"
+        for name, line in imports(module.tree)
+        if (root := name.split(".")[0]) not in {*sys.stdlib_module_names, "numpy", "scipy"} and root != "streaming"
+    ]
+    assert wrong == []
+
+
+def test_the_laws_of_scipy_are_used_by_the_statistics_alone() -> None:
+    """Nobody defines a statistic elsewhere, and no command waits for scipy that needs none."""
+    wrong = [
+        f"{module.path}:{line} imports {name}"
+        for module in MODULES
+        if module.package != "statistics"
+        for name, line in imports(module.tree)
+        if name.split(".")[0] == "scipy"
+    ]
+    assert wrong == []
+
+
 def test_spark_stays_where_frames_are_handled() -> None:
     wrong = [
         f"{module.path}:{line} imports {name}"
@@ -406,16 +431,24 @@ def test_unit_tests_need_no_service_and_no_vendor() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["jobs.command.main", "jobs.configuration.load", "streaming.models", "streaming.local", "streaming.testing"]
+    ("name", "light"),
+    [
+        pytest.param("jobs.command.main", ["scipy"], id="the command"),
+        pytest.param("jobs.configuration.load", ["scipy"], id="configuration"),
+        pytest.param("streaming.models", ["scipy"], id="models"),
+        pytest.param("streaming.local", ["scipy"], id="local"),
+        pytest.param("streaming.testing", ["scipy"], id="testing"),
+        pytest.param("streaming.statistics", ["scipy.stats"], id="statistics"),
+    ],
 )
-def test_importing_it_loads_neither_spark_nor_mlflow(name: str) -> None:
-    """A command that only prints help, and the models' logic, must not wait for them."""
+def test_importing_it_loads_neither_spark_nor_mlflow(name: str, light: list[str]) -> None:
+    """A command that only prints help, and the models' logic, must not wait for them, nor for what is in ``light``."""
     code = (
         "import importlib, pkgutil, sys\n"
         f"root = importlib.import_module('{name}')\n"
         "for found in pkgutil.iter_modules(getattr(root, '__path__', [])):\n"
         f"    found.name == 'leash' or importlib.import_module('{name}.' + found.name)\n"
-        "heavy = {'pyspark', 'mlflow', 'confluent_kafka'} & set(sys.modules)\n"
+        f"heavy = {{'pyspark', 'mlflow', 'confluent_kafka', *{light}}} & set(sys.modules)\n"
         "sys.exit(f'{heavy} loaded' if heavy else 0)\n"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)

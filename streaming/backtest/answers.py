@@ -18,9 +18,7 @@ from streaming.backtest.classes import Meaning, Used, in_order, matched, meaning
 from streaming.backtest.labels import SCHEMA as LABELS
 from streaming.backtest.paired import SIDES
 from streaming.errors import ConfigurationError
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
+from streaming.statistics.arrays import Floats, Ints
 
 _MOST_CLASSES = 1_000
 UNKNOWN = -1

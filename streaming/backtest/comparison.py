@@ -9,7 +9,6 @@ import pyarrow as pa
 from streaming.backtest.answers import Answers, Kind, answers
 from streaming.backtest.coverage import Coverage, coverage, predicted_by_both
 from streaming.backtest.disagreements import Disagreement, Values, largest, no_values
-from streaming.backtest.intervals import Estimate, wilson
 from streaming.backtest.labelled import Labelled, judge_labelled
 from streaming.backtest.options import Names, Options
 from streaming.backtest.paired import SCHEMA
@@ -17,6 +16,7 @@ from streaming.backtest.shift import Shift, score_name, shift
 from streaming.backtest.tables import Counts, cross_table
 from streaming.backtest.verdict import Verdict, decide
 from streaming.errors import DataError
+from streaming.statistics.intervals import Estimate, wilson
 
 
 @dataclass(frozen=True)

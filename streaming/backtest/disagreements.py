@@ -10,9 +10,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from streaming.backtest.answers import Answers, Floats, Kind
+from streaming.backtest.answers import Answers, Kind
 from streaming.backtest.paired import SIDES
 from streaming.clock import isoformat
+from streaming.statistics.arrays import Floats
 
 
 class Position(NamedTuple):

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from streaming.backtest.answers import Floats, Ints
+from streaming.statistics.arrays import Floats, Ints
 
 _SPANS = {"days": 24, "six-hour spans": 6, "hours": 1}
 """In hours, the longest first."""

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from streaming.backtest.answers import Answers, Kind
+from streaming.backtest.bootstrap import Measured, paired_bootstrap
 from streaming.backtest.draws import draws_for
-from streaming.backtest.intervals import Measured, paired_bootstrap
 from streaming.backtest.metrics import Metric, judge
 from streaming.backtest.options import Options
 from streaming.backtest.tables import CalibrationBin, Counts, Curve, calibration, cross_table, curve

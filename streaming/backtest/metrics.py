@@ -9,8 +9,9 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from streaming.backtest.answers import Answers, Floats, Ints, Kind, Side
-from streaming.backtest.ranking import Ranking
+from streaming.backtest.answers import Answers, Kind, Side
+from streaming.statistics.arrays import Floats, Ints
+from streaming.statistics.ranking import Ranking
 
 
 @dataclass(frozen=True)

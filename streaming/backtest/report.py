@@ -8,8 +8,8 @@ from math import isfinite
 from pathlib import Path
 from typing import Any
 
+from streaming.backtest.bootstrap import Measured
 from streaming.backtest.comparison import Comparison
-from streaming.backtest.intervals import Measured
 from streaming.backtest.page.page import page
 from streaming.version import __version__
 

@@ -6,15 +6,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from streaming.backtest.answers import Answers, Floats, Kind
+from streaming.backtest.answers import Answers, Kind
+from streaming.statistics.arrays import Floats
+from streaming.statistics.binning import counts_by_decile, counts_by_value
+from streaming.statistics.distances import jensen_shannon, kolmogorov_smirnov, stability_index
 
 BINS = 40
 JOINT_BINS = 20
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 _TAIL = 0.005
 """Of predicted numbers this share at either end goes to the outermost bins: one outlier would empty all others."""
-_FLOOR = 1e-4
-"""A share below it counts as this much in the stability index, which has no value at zero."""
 
 
 @dataclass(frozen=True)
@@ -74,38 +75,11 @@ def shift(what: str, recorded: Floats, candidate: Floats) -> Shift:
         first,
         second,
         tuple(tuple(map(int, row)) for row in joint),
-        kolmogorov_smirnov(recorded, candidate),
-        stability_index(recorded, candidate),
-        jensen_shannon(counts[0], counts[1]),
+        kolmogorov_smirnov(*counts_by_value(recorded, candidate)),
+        stability_index(*counts_by_decile(recorded, candidate)),
+        jensen_shannon(*counts),
         _correlation(recorded, candidate),
     )
-
-
-def kolmogorov_smirnov(first: Floats, second: Floats) -> float:
-    """Return the largest distance of the two empirical distribution functions."""
-    first, second = np.sort(first), np.sort(second)
-    every = np.concatenate([first, second])
-    shares = [np.searchsorted(side, every, side="right") / len(side) for side in (first, second)]
-    return float(np.abs(shares[0] - shares[1]).max())
-
-
-def stability_index(reference: Floats, other: Floats) -> float:
-    """Return the population stability index over the reference's deciles: below 0.1 is little, above 0.25 a lot."""
-    cuts = np.unique(np.quantile(reference, np.arange(0.1, 0.95, 0.1)))
-    shares = [
-        np.maximum(np.bincount(np.searchsorted(cuts, side, side="left"), minlength=len(cuts) + 1) / len(side), _FLOOR)
-        for side in (reference, other)
-    ]
-    return float(np.sum((shares[1] - shares[0]) * np.log(shares[1] / shares[0])))
-
-
-def jensen_shannon(first: Floats, second: Floats) -> float:
-    """Return the Jensen-Shannon distance of two histograms, base 2: 0 the same, 1 without overlap."""
-    p, q = first / first.sum(), second / second.sum()
-    middle = (p + q) / 2
-    with np.errstate(divide="ignore", invalid="ignore"):
-        parts = [np.where(side > 0, side * np.log2(side / middle), 0.0).sum() for side in (p, q)]
-    return float(np.sqrt(max(sum(parts) / 2, 0.0)))
 
 
 def _edges(recorded: Floats, candidate: Floats) -> Floats:

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from streaming.backtest.answers import Floats, Ints
-from streaming.backtest.intervals import Estimate, wilson
+from streaming.statistics.arrays import Floats, Ints
+from streaming.statistics.binning import bins_of, decile_cuts
+from streaming.statistics.intervals import Estimate, wilson
 
 Counts = tuple[tuple[int, ...], ...]
 Truths = npt.NDArray[np.bool_]
@@ -60,8 +61,7 @@ def curve(score: Floats, true: Truths) -> Curve:
 
 def calibration(score: Floats, true: Truths, confidence: float) -> tuple[CalibrationBin, ...]:
     """Cut the events into tenths by score; equal scores stay together, so there may be fewer."""
-    cuts = np.unique(np.quantile(score, np.arange(0.1, 0.95, 0.1)))
-    tenth = np.searchsorted(cuts, score, side="left")
+    tenth = bins_of(score, decile_cuts(score))
     found = []
     for number in np.unique(tenth):
         chosen = tenth == number

@@ -8,9 +8,9 @@ from datetime import datetime, timezone
 import numpy as np
 import numpy.typing as npt
 
-from streaming.backtest.answers import Ints
 from streaming.backtest.metrics import Judge
 from streaming.clock import isoformat
+from streaming.statistics.arrays import Ints
 
 _HOURS = (1, 6, 24, 7 * 24, 28 * 24, 364 * 24)
 _MOST = 60

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 
+from streaming.backtest.bootstrap import Measured
 from streaming.backtest.coverage import ABSENT, PREDICTED, REFUSED, Coverage
-from streaming.backtest.intervals import Measured
 from streaming.backtest.labelled import Labelled
 from streaming.backtest.options import Options
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from math import isfinite
 
-from streaming.backtest.intervals import Estimate
+from streaming.statistics.intervals import Estimate
 from streaming.words import NOT_DEFINED, signed
 
 

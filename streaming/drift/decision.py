@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from streaming.drift import tails
 from streaming.drift.detection import NOTHING, Detection, Finding, detect, level_shift
 from streaming.drift.dispersion import Dispersions, learn
-from streaming.drift.pair import Pair, inverse_size
+from streaming.drift.pair import Pair
 from streaming.drift.states import Memory, Patience, Severity, State, severity
-from streaming.drift.statistics import stability_index
 from streaming.models.profile import Counts, ReferenceProfile
+from streaming.statistics import tails
+from streaming.statistics.distances import stability_index
+from streaming.statistics.shares import inverse_size
 
 INVALID = "invalid"
 """The pseudo-column of the rows that became dead letters."""

@@ -20,11 +20,16 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from streaming.drift import tails
+import numpy as np
+from numpy.typing import ArrayLike
+
 from streaming.drift.dispersion import NONE, Dispersion, Dispersions
-from streaming.drift.pair import SPECIAL, Pair, inverse_size, shares
-from streaming.drift.scores import normal_scores
-from streaming.drift.statistics import chi_square, chi_square_moments
+from streaming.drift.pair import SPECIAL, Pair
+from streaming.statistics import tails
+from streaming.statistics.arrays import Floats
+from streaming.statistics.distances import chi_square, chi_square_moments
+from streaming.statistics.normal_scores import normal_scores
+from streaming.statistics.shares import inverse_size, shares
 
 EXPECTED = 10.0
 """A cell in which the window would have fewer rows than this is pooled with others: the chi-square law needs them."""
@@ -76,14 +81,16 @@ def level_shift(pair: Pair) -> float:
     return (_mean(now, scores) - mean) / math.sqrt(variance) if variance > 0 else 0.0
 
 
-def _mean(counts: Sequence[int], scores: Sequence[float]) -> float:
-    return math.fsum(q * score for q, score in zip(shares(counts), scores, strict=True))
+def _mean(counts: ArrayLike, scores: Floats) -> float:
+    return float(shares(counts) @ scores)
 
 
-def _moments(counts: Sequence[int], scores: Sequence[float]) -> tuple[float, float, float]:
+def _moments(counts: ArrayLike, scores: Floats) -> tuple[float, float, float]:
     """Return the scores' mean, variance and skewness."""
-    mean = _mean(counts, scores)
-    variance, third = (_mean(counts, [(score - mean) ** power for score in scores]) for power in (2, 3))
+    weights = shares(counts)
+    mean = float(weights @ scores)
+    deviations = scores - mean
+    variance, third = float(weights @ deviations**2), float(weights @ deviations**3)
     return mean, variance, third / variance**1.5 if variance > 0 else 0.0
 
 
@@ -93,7 +100,7 @@ def _level(pair: Pair, known: Dispersion) -> Iterator[Finding]:
     if not pair.ordered or not n or not m:
         return
     scores = normal_scores(before)
-    _, variance, skewness = _moments([r + w for r, w in zip(before, now, strict=True)], scores)
+    _, variance, skewness = _moments(np.add(before, now), scores)
     if variance <= 0:
         return
     shift = _mean(now, scores) - _mean(before, scores)
@@ -116,7 +123,7 @@ def _shape(pair: Pair, known: Dispersion) -> Iterator[Finding]:
         yield Finding("shape", _scattered(value * inverse_size(pair.n, pair.m), bins, pair, known.whole))
         return
     mean, variance = chi_square_moments(*sides)
-    yield Finding("shape", tails.gamma_above(mean**2 / variance, value * mean / variance))
+    yield Finding("shape", tails.gamma(value, mean, variance))
 
 
 def _scattered(distance: float, bins: int, pair: Pair, known: Dispersion) -> float:

@@ -15,10 +15,11 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from streaming.drift import tails
-from streaming.drift.pair import SPECIAL, aligned, shares
-from streaming.drift.scores import normal_scores
+from streaming.drift.pair import SPECIAL, aligned
 from streaming.models.profile import ColumnProfile
+from streaming.statistics import tails
+from streaming.statistics.normal_scores import normal_scores
+from streaming.statistics.shares import inverse_size, shares
 
 FEWEST = 8
 """Of fewer windows nothing is learnt: their differences are unknown and only chance is allowed for."""
@@ -38,12 +39,12 @@ class Dispersion:
 
     def scatter(self, n: float, m: float) -> float:
         """Return the variance of the difference of a window and the reference, for a variable of variance one."""
-        chance = 1 / n + 1 / m
+        chance = inverse_size(n, m)
         return chance + self.extra * (1 + 1 / self.windows) if self.windows else chance
 
     def learnt(self, n: float, m: float) -> float:
         """Return the share of the scatter that is not chance: 0 where windows differ no more than chance explains."""
-        return 1 - (1 / n + 1 / m) / self.scatter(n, m)
+        return 1 - inverse_size(n, m) / self.scatter(n, m)
 
     def degrees(self, learnt: float) -> float:
         """Return those of Student's law where ``learnt`` is the learnt share of the scatter: fewer, the more it is."""
@@ -124,7 +125,7 @@ def _scatters(profile: ColumnProfile) -> Scatters:
     sizes = [sum(window) for window in windows]
     columns = list(zip(*windows, strict=True))
     cells = tuple(_of_rate(column, sizes) for column in columns)
-    shape = _of_shape(cells, shares([sum(column) for column in columns]))
+    shape = _of_shape(cells, shares([sum(column) for column in columns]).tolist())
     level = _of_scores(windows, profile) if profile.kind == "numeric" else Scatter()
     return Scatters(level, shape, cells[-SPECIAL:])
 
@@ -150,10 +151,10 @@ def _of_scores(windows: Sequence[Sequence[int]], profile: ColumnProfile) -> Scat
     known = [window[:-SPECIAL] for window in windows if sum(window[:-SPECIAL])]
     if len(known) < FEWEST:
         return Scatter()
-    values = [math.fsum(q * score for q, score in zip(shares(window), scores, strict=True)) for window in known]
+    values = [float((shares(window) * scores).sum()) for window in known]
     together = shares([sum(column) for column in zip(*known, strict=True)])
-    mean = math.fsum(q * score for q, score in zip(together, scores, strict=True))
-    variance = math.fsum(q * (score - mean) ** 2 for q, score in zip(together, scores, strict=True))
+    mean = float((together * scores).sum())
+    variance = float((together * (scores - mean) ** 2).sum())
     return _moments(values, [sum(window) for window in known], mean, variance)
 
 

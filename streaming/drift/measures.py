@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from functools import lru_cache
 from typing import NamedTuple
 
 from schemas.drift import ColumnSummary, Statistic, StatisticRecord, SummaryRecord, Window
 from streaming.clock import isoformat, moment
-from streaming.drift import statistics as st
-from streaming.drift import tails
 from streaming.drift.decision import Verdict, WindowCounts
 from streaming.drift.detection import level_shift
 from streaming.drift.dispersion import NONE, Dispersion
 from streaming.drift.pair import SPECIAL, Pair
+from streaming.drift.shifts import mean_shift, value_distance
 from streaming.drift.states import State, worst
 from streaming.drift.words import cause
+from streaming.statistics import distances, tails
+from streaming.statistics.shares import inverse_size
 
 UPPER = 0.9
 """The quantile of ``upper_shift``: tails move before the middle does."""
@@ -47,7 +47,7 @@ def measures(verdict: Verdict, chance: float) -> Iterator[Measure]:
 
 def _shapes(pair: Pair, known: Dispersion, chance: float) -> Iterator[Measure]:
     sides, scatter = (pair.reference, pair.window), known.scatter(pair.n, pair.m)
-    value, bins = st.chi_square(*sides)
+    value, bins = distances.chi_square(*sides)
     stretch = scatter / NONE.scatter(pair.n, pair.m)
     if known.windows and bins:
         # Near detection's law, in which the learnt scatter lies in one direction, and with a plain inverse.
@@ -55,27 +55,28 @@ def _shapes(pair: Pair, known: Dispersion, chance: float) -> Iterator[Measure]:
         degrees = 1 + (bins - 1) * (1 - learnt)
         relative = value / stretch / bins
         p_value = tails.chi_square(relative * degrees, degrees)
-        limit = _chi_square_limit(degrees, chance) / degrees * bins * stretch
+        limit = tails.chi_square_critical(chance, degrees) / degrees * bins * stretch
     else:
         p_value = tails.chi_square(value, bins) if bins else 1.0
-        limit = _chi_square_limit(bins, chance) if bins else 0.0
+        limit = tails.chi_square_critical(chance, bins) if bins else 0.0
     # To first order each of these is the chi-square statistic times a constant (Taylor at equal shares).
-    index = limit * (1 / pair.n + 1 / pair.m)
+    index = limit * inverse_size(pair.n, pair.m)
     yield Measure(Statistic.CHI_SQUARE, value, limit, p_value)
-    yield Measure(Statistic.PSI, st.stability_index(*sides), index, p_value)
-    yield Measure(Statistic.JENSEN_SHANNON, st.jensen_shannon(*sides), math.sqrt(index / (8 * math.log(2))), p_value)
-    yield Measure(Statistic.HELLINGER, st.hellinger(*sides), math.sqrt(index / 8), p_value)
+    yield Measure(Statistic.PSI, distances.stability_index(*sides), index, p_value)
+    bits = index / (8 * math.log(2))
+    yield Measure(Statistic.JENSEN_SHANNON, distances.jensen_shannon(*sides), math.sqrt(bits), p_value)
+    yield Measure(Statistic.HELLINGER, distances.hellinger(*sides), math.sqrt(index / 8), p_value)
 
 
 def _ordered(pair: Pair, shape: Dispersion, level: Dispersion, chance: float) -> Iterator[Measure]:
     n, m = map(sum, pair.values)
     size, scatter = 1 / shape.scatter(n, m), level.scatter(n, m)
-    distance = st.kolmogorov_smirnov(*pair.values)
-    limit = _kolmogorov_limit(chance) / tails.stephens(size)
+    distance = distances.kolmogorov_smirnov(*pair.values)
+    limit = tails.kolmogorov_critical(chance, size)
     yield Measure(Statistic.KOLMOGOROV_SMIRNOV, distance, limit, tails.kolmogorov(distance, size))
-    yield Measure(Statistic.WASSERSTEIN, st.wasserstein(pair))
-    z_limit = _limit(chance, level.windows) * math.sqrt(scatter)
-    shift, mean = level_shift(pair), st.mean_shift(pair)
+    yield Measure(Statistic.WASSERSTEIN, value_distance(pair))
+    z_limit = _limit(chance, level) * math.sqrt(scatter)
+    shift, mean = level_shift(pair), mean_shift(pair)
     yield Measure(Statistic.LEVEL_SHIFT, shift, z_limit, _two_sided(shift / math.sqrt(scatter), level))
     told = None if mean is None else _two_sided(mean / math.sqrt(scatter), level)
     yield Measure(Statistic.MEAN_SHIFT, mean, None if mean is None else z_limit, told)
@@ -86,9 +87,9 @@ def _ordered(pair: Pair, shape: Dispersion, level: Dispersion, chance: float) ->
 def _quantile(pair: Pair, share: float, known: Dispersion, chance: float) -> tuple[float | None, float, float | None]:
     n, m = map(sum, pair.values)
     deviation = math.sqrt(share * (1 - share) * known.scatter(n, m))
-    value = st.quantile_shift(pair, share)
+    value = distances.quantile_shift(*pair.values, share)
     p_value = None if value is None else _two_sided(value / deviation, known)
-    return value, _limit(chance, known.windows) * deviation, p_value
+    return value, _limit(chance, known) * deviation, p_value
 
 
 def _rates(pair: Pair, known: Sequence[Dispersion], chance: float) -> Iterator[Measure]:
@@ -99,13 +100,8 @@ def _rates(pair: Pair, known: Sequence[Dispersion], chance: float) -> Iterator[M
         deviation = math.sqrt(both * (1 - both) * dispersion.scatter(pair.n, pair.m))
         difference = now / pair.m - before / pair.n
         p_value = _two_sided(difference / deviation, dispersion) if deviation else 1.0
-        limit = before / pair.n + _limit(chance, dispersion.windows) * deviation
+        limit = before / pair.n + _limit(chance, dispersion) * deviation
         yield Measure(statistic, now / pair.m, limit, p_value)
-
-
-@lru_cache(maxsize=1024)
-def _chi_square_limit(degrees: float, chance: float) -> float:
-    return tails.inverse(lambda x: tails.chi_square(x, degrees), chance)
 
 
 def _two_sided(z: float, known: Dispersion) -> float:
@@ -113,14 +109,8 @@ def _two_sided(z: float, known: Dispersion) -> float:
     return tails.student(z, known.windows - 1) if known.windows else tails.normal(z)
 
 
-@lru_cache(maxsize=1024)
-def _limit(chance: float, windows: int) -> float:
-    return tails.inverse(lambda z: _two_sided(z, Dispersion(0.0, windows)), chance)
-
-
-@lru_cache(maxsize=1024)
-def _kolmogorov_limit(chance: float) -> float:
-    return tails.inverse(tails.kolmogorov_limit, chance)
+def _limit(chance: float, known: Dispersion) -> float:
+    return tails.student_critical(chance, known.windows - 1) if known.windows else tails.normal_critical(chance)
 
 
 def statistic_records(window: Window, verdicts: Sequence[Verdict], chance: float) -> Iterator[StatisticRecord]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -54,14 +54,3 @@ def aligned(profile: ColumnProfile, counts: Counts | Mapping[int, int]) -> tuple
     cells = [counts.get(place, 0) for place in profile.bins]
     cells[-1] += sum(counts.values()) - sum(cells)
     return tuple(cells)
-
-
-def shares(counts: Sequence[int]) -> tuple[float, ...]:
-    """Return each count's share of them all; of nothing, each is 0."""
-    total = sum(counts)
-    return tuple(count / total for count in counts) if total else (0.0,) * len(counts)
-
-
-def inverse_size(n: float, m: float) -> float:
-    """Return 1/n + 1/m, by which chance scatters the difference of two samples' shares."""
-    return 1 / n + 1 / m

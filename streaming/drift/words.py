@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from streaming.drift.decision import INVALID, Verdict
 from streaming.drift.detection import level_shift
-from streaming.drift.pair import SPECIAL, Pair, shares
+from streaming.drift.pair import SPECIAL, Pair
 from streaming.drift.states import State
+from streaming.statistics.shares import shares
 
 _SPECIAL = {"nulls": ("null", -3), "non_finite": ("not finite", -2), "unseen": ("a value the model was not shown", -1)}
 
@@ -46,7 +49,7 @@ def _share(counts: Sequence[int], place: int) -> str:
 
 def _most(pair: Pair) -> str:
     before, now = shares(pair.reference), shares(pair.window)
-    place = max(range(len(before)), key=lambda at: abs(now[at] - before[at]))
+    place = int(np.abs(now - before).argmax())
     return f"{bin_name(pair, place)}: {before[place]:.1%} to {now[place]:.1%} of rows"
 
 

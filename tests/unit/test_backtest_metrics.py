@@ -11,8 +11,9 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from sklearn import metrics as reference
 
-from streaming.backtest.answers import Answers, Floats, Kind, Side
+from streaming.backtest.answers import Answers, Kind, Side
 from streaming.backtest.metrics import judge
+from streaming.statistics.arrays import Floats
 from tests.support.backtests import unhurried
 
 scores = st.sampled_from([0.05, 0.2, 0.4, 0.5, 0.6, 0.9]) | st.floats(0.01, 0.99)

@@ -9,9 +9,9 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from jobs.terminal.text import text_of
+from streaming.backtest.bootstrap import Measured
 from streaming.backtest.comparison import Comparison
 from streaming.backtest.disagreements import Answer, Disagreement
-from streaming.backtest.intervals import Measured
 from streaming.backtest.verdict import Word
 from streaming.backtest.words import span
 from streaming.words import number, share, signed

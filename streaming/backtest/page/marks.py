@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from streaming.backtest.intervals import Measured
+from streaming.backtest.bootstrap import Measured
 from streaming.page.frame import WIDTH, round_values, svg
 from streaming.page.markup import Element, tag
 from streaming.words import number, signed

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from streaming.backtest.intervals import Measured
+from streaming.backtest.bootstrap import Measured
 from streaming.backtest.options import Names
 from streaming.backtest.tables import Counts
 from streaming.page.markup import Element, tag

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from math import isfinite
 
+from streaming.backtest.bootstrap import Measured
 from streaming.backtest.comparison import Comparison
-from streaming.backtest.intervals import Measured
 from streaming.backtest.labelled import Labelled
 from streaming.backtest.page.marks import gain
 from streaming.backtest.page.parts import MOST_BESIDE, MOST_CLASSES, count_table, keys, meaning

@@ -8,7 +8,7 @@ from dataclasses import replace
 from itertools import groupby
 
 from schemas.drift import ColumnSummary, SummaryRecord
-from streaming.drift.pair import SPECIAL, Pair, shares
+from streaming.drift.pair import SPECIAL, Pair
 from streaming.drift.report import sentences
 from streaming.drift.report.facts import (
     Answer,
@@ -23,6 +23,7 @@ from streaming.drift.report.facts import (
 from streaming.drift.states import Severity, State
 from streaming.drift.words import bin_name
 from streaming.models.profile import ColumnProfile, ReferenceProfile
+from streaming.statistics.shares import shares
 
 MOST_WINDOWS = 500
 """Of a version that has more, the newest are reported."""
@@ -127,7 +128,7 @@ def _spells(judged: Sequence[Point], windows: Sequence[WindowFacts]) -> Iterator
 
 def _bins(profile: ColumnProfile, counts: Sequence[Mapping[int, int]]) -> tuple[BinShares, ...]:
     now, worst = (Pair.of(profile, each) for each in counts)
-    sides = zip(shares(now.reference), shares(now.window), shares(worst.window), strict=True)
+    sides = zip(*(shares(side).tolist() for side in (now.reference, now.window, worst.window)), strict=True)
     every = [BinShares(bin_name(now, place), *three) for place, three in enumerate(sides)]
     values, special = every[:-SPECIAL], every[-SPECIAL:]
     return (*_fewer(values), *(one for one in special if one.reference or one.now or one.worst))

@@ -1,4 +1,4 @@
-"""The intervals: against scipy's, and against the truth where that is known."""
+"""The paired bootstrap: against scipy's, and against the truth where that is known."""
 
 from __future__ import annotations
 
@@ -10,26 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from streaming.backtest.answers import Answers, Floats, Ints, Kind, Side
+from streaming.backtest.answers import Answers, Kind, Side
+from streaming.backtest.bootstrap import Measured, paired_bootstrap
 from streaming.backtest.draws import Draws, draws_for
-from streaming.backtest.intervals import Measured, expanded_tail, paired_bootstrap, wilson
 from streaming.backtest.metrics import judge
+from streaming.statistics.arrays import Floats, Ints
 from tests.support.backtests import START, times, unhurried
-
-
-@unhurried
-@given(total=st.integers(1, 10_000), part=st.floats(0, 1), confidence=st.sampled_from([0.8, 0.95, 0.99]))
-def test_wilsons_interval_is_scipys(total: int, part: float, confidence: float) -> None:
-    count = round(part * total)
-    found = wilson(count, total, confidence)
-    expected = stats.binomtest(count, total).proportion_ci(confidence, method="wilson")
-    assert (found.value, found.low, found.high) == pytest.approx((count / total, expected.low, expected.high), abs=1e-9)
-
-
-@pytest.mark.parametrize("units", [20, 30, 365, 100_000])
-def test_few_units_are_left_as_much_room_as_students_t_does(units: int) -> None:
-    expected = stats.norm.cdf(-stats.t.ppf(0.975, units - 1) * np.sqrt(units / (units - 1)))
-    assert expanded_tail(0.95, units) == pytest.approx(expected, abs=5e-4)
 
 
 def truth_of(right: Floats) -> Answers:

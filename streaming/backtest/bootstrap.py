@@ -1,28 +1,17 @@
-"""How sure a number is: Wilson's interval for a share, a paired bootstrap for metrics and their difference."""
+"""How sure the metrics of both sides are, and their difference: a paired bootstrap."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import sqrt
-from statistics import NormalDist
 
 import numpy as np
 
-from streaming.backtest.answers import Floats
 from streaming.backtest.draws import Draws
 from streaming.backtest.metrics import Judge, Measure, Metric
+from streaming.statistics.intervals import Estimate, expanded_tail, percentile_interval
 
 _WORTH_POOLING = 10
 """Events in a unit."""
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A value with the ends of its interval; NaN where it is not defined."""
-
-    value: float
-    low: float
-    high: float
 
 
 @dataclass(frozen=True)
@@ -41,22 +30,6 @@ class Measured:
         if self.metric.higher_is_better:
             return found
         return Estimate(-found.value, -found.high, -found.low)
-
-
-def wilson(count: int, total: int, confidence: float) -> Estimate:
-    """Return a share with Wilson's interval, which holds near 0 and 1 too.
-
-    >>> wilson(0, 0, 0.95).low
-    0.0
-    """
-    if not total:
-        return Estimate(float("nan"), 0.0, 1.0)
-    z = NormalDist().inv_cdf((1 + confidence) / 2)
-    share = count / total
-    centre = (share + z * z / (2 * total)) / (1 + z * z / total)
-    half = z * sqrt(share * (1 - share) / total + z * z / (4 * total * total)) / (1 + z * z / total)
-    low, high = max(0.0, centre - half), min(1.0, centre + half)
-    return Estimate(share, low if count else 0.0, high if count < total else 1.0)
 
 
 def paired_bootstrap(
@@ -85,9 +58,9 @@ def paired_bootstrap(
     return tuple(
         Measured(
             metric,
-            _estimate(values[0, place], found[:, 0, place], tail),
-            _estimate(values[1, place], found[:, 1, place], tail),
-            _estimate(values[1, place] - values[0, place], found[:, 1, place] - found[:, 0, place], tail),
+            percentile_interval(values[0, place], found[:, 0, place], tail),
+            percentile_interval(values[1, place], found[:, 1, place], tail),
+            percentile_interval(values[1, place] - values[0, place], found[:, 1, place] - found[:, 0, place], tail),
         )
         for place, metric in enumerate(judges[0].metrics)
     )
@@ -97,24 +70,3 @@ def _measure(judge: Judge, draws: Draws) -> Measure:
     if len(draws.unit) >= _WORTH_POOLING * draws.count:
         return judge.pooled(draws.unit, draws.count)
     return lambda weights: judge(weights[draws.unit])
-
-
-def expanded_tail(confidence: float, units: int) -> float:
-    """Return the share to leave out at either end, so that few units give wide intervals as Student's t does.
-
-    >>> round(expanded_tail(0.95, 1_000_000), 4), round(expanded_tail(0.95, 20), 4)
-    (0.025, 0.0159)
-    """
-    z = NormalDist().inv_cdf((1 + confidence) / 2)
-    free = max(units - 1, 1)
-    # Student's quantile by the first terms of its expansion; exact to 0.001 from 20 units on.
-    t = z + (z**3 + z) / (4 * free) + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * free**2)
-    return NormalDist().cdf(-t * sqrt(units / free))
-
-
-def _estimate(value: float, replicates: Floats, tail: float) -> Estimate:
-    defined = replicates[np.isfinite(replicates)]
-    if not np.isfinite(value) or not len(defined):
-        return Estimate(float("nan"), float("nan"), float("nan"))
-    low, high = np.quantile(defined, [tail, 1 - tail])
-    return Estimate(float(value), float(low), float(high))
