@@ -11,6 +11,7 @@ from typing import Any
 from pyspark.sql import DataFrame
 
 from streaming.errors import CandidateRefusedError
+from streaming.refusal_codes import RefusalCode
 
 ROWWISE = frozenset({"Project", "SubqueryAlias", "View", "LocalRelation", "LogicalRDD", "Range", "OneRowRelation"})
 WHY = {
@@ -30,7 +31,8 @@ def check_plan(scored: DataFrame) -> None:
         name = str(node.getClass().getSimpleName())
         if name not in ROWWISE:
             raise CandidateRefusedError(
-                "UNSAFE_PLAN", f"the pipeline's plan has {name}: {WHY.get(name, 'it is not a projection of one row')}"
+                RefusalCode.UNSAFE_PLAN,
+                f"the pipeline's plan has {name}: {WHY.get(name, 'it is not a projection of one row')}",
             )
 
 
