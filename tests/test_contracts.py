@@ -69,6 +69,7 @@ def test_the_prediction_headers_are_those_that_have_a_constant() -> None:
     described = set(CONTRACTS["prediction_headers"]["properties"])
     kinds = ("CE_", "MODEL_", "RUN_", "ROLE", "SOURCE_", "BINS", "TRACE", "CONTENT_TYPE_HEADER", "ORIGINAL_")
     assert described == names(prediction, *kinds)
+    assert set(CONTRACTS["prediction_headers"]["required"]) == set(prediction.HEADER_ORDER)
 
 
 def test_the_dead_letter_headers_are_those_that_have_a_constant() -> None:

@@ -11,9 +11,6 @@ from schemas import dead_letter, prediction
 from streaming.drift.tally import SCHEMA, tally
 from streaming.drift.windows import Tally
 
-_VERSION, _TIME = 6, 12
-"""Where the writer puts these headers. Another writer's are found by name, which takes ten times as long."""
-
 
 @dataclass(frozen=True)
 class Watched:
@@ -42,11 +39,11 @@ def tallies(records: DataFrame, watched: Watched, tile: int) -> list[Tally]:
     fields = ours.select(
         F.concat_ws("-", "topic", "partition").alias("partition"),
         F.when(F.col("rejected"), _last(dead_letter.MODEL_VERSION))
-        .otherwise(_at(_VERSION, prediction.MODEL_VERSION))
+        .otherwise(_at(prediction.MODEL_VERSION))
         .cast("int")
         .alias("version"),
         F.when(F.col("rejected"), F.coalesce(_time(_last(dead_letter.EVENT_TIME)), beside))
-        .otherwise(_time(_at(_TIME, prediction.CE_TIME)))
+        .otherwise(_time(_at(prediction.CE_TIME)))
         .alias("time"),
         F.when(F.col("rejected"), beside).alias("beside"),
         F.when(~F.col("rejected"), _bins()).alias("bins"),
@@ -76,12 +73,9 @@ def _time(text: Column) -> Column:
     return F.unix_millis(text.try_cast("timestamp"))
 
 
-def _header(place: int) -> Column:
-    return F.get(F.col("headers"), F.lit(place))
-
-
-def _at(place: int, name: str) -> Column:
-    expected = _header(place)
+def _at(name: str) -> Column:
+    """Return the header's text, from where our writers put it; another writer's is found by name."""
+    expected = F.get(F.col("headers"), F.lit(prediction.HEADER_ORDER.index(name)))
     return F.when(expected["key"] == F.lit(name), expected["value"].cast("string")).otherwise(_last(name))
 
 
@@ -103,7 +97,7 @@ def _reason() -> Column:
 
 def _ours(watched: Watched) -> Column:
     source = f"/penstock/{watched.application}/{watched.model}"
-    return _at(2, prediction.CE_SOURCE) == F.lit(source)
+    return _at(prediction.CE_SOURCE) == F.lit(source)
 
 
 def _dead(watched: Watched) -> Column:

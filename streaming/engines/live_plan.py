@@ -14,6 +14,7 @@ from streaming.engines.real_time import Route, outputs
 from streaming.errors import CandidateRefusedError
 from streaming.models.ref import ModelVersion
 from streaming.outputs.targets import Target, Targets
+from streaming.refusal_codes import RefusalCode
 from streaming.scoring.pipeline import SparkPipeline
 from streaming.spark.plan_nodes import operators
 from streaming.spark.real_time_operators import allowed_operators
@@ -35,7 +36,7 @@ def check_live(pipeline: SparkPipeline) -> None:
     session = pipeline.session
     if not pipeline.is_proven:
         raise CandidateRefusedError(
-            "NOT_LIVE",
+            RefusalCode.NOT_LIVE,
             "the pipeline throws on the event that was made up to try it with, and no other is known. In a stream it"
             " would throw on each rejected event, for which a good one stands in. Log the version with an input_example"
             " or golden rows, or publish an event first, or serve it with engine.kind exact",
@@ -49,7 +50,7 @@ def check_live(pipeline: SparkPipeline) -> None:
             kind = name.rsplit(".", 1)[-1]
             why = "it runs Python" if "python" in name.lower() or "Python" in kind else "Spark's real-time mode has not"
             raise CandidateRefusedError(
-                "NOT_LIVE",
+                RefusalCode.NOT_LIVE,
                 f"the pipeline's plan has {kind}: {why}. Serve this version with engine.kind exact, or leave the stage"
                 " that needs it out",
             )
@@ -63,7 +64,7 @@ def _check_lazy(pipeline: SparkPipeline) -> None:
     except (PySparkException, Py4JJavaError) as problem:
         cause = next(iter(str(problem).splitlines()), "")
         raise CandidateRefusedError(
-            "NOT_LIVE",
+            RefusalCode.NOT_LIVE,
             f"the pipeline cannot be planned over a stream: {cause}. Perhaps a stage looks at a row when it is planned,"
             " as a VectorAssembler does for a vector of unknown size. Serve this version with engine.kind exact, or put"
             " a VectorSizeHint before that stage",

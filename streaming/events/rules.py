@@ -16,6 +16,7 @@ from streaming.errors import CandidateRefusedError
 from streaming.events import columns as c
 from streaming.events.guards import Guard
 from streaming.models.signature import Column, Signature
+from streaming.refusal_codes import RefusalCode
 from streaming.settings import EventSettings
 
 SQL_TYPES = {
@@ -51,7 +52,7 @@ def check_names(signature: Signature, envelope: EventSettings) -> None:
     for column in signature.columns:
         if column.name in named and column.type != "string":
             raise CandidateRefusedError(
-                "ENVELOPE_CLASH",
+                RefusalCode.ENVELOPE_CLASH,
                 f"the model reads {column.name!r} as {column.type}, the event's envelope as text;"
                 " name another field in event.id, event.time or event.key",
             )
@@ -59,7 +60,7 @@ def check_names(signature: Signature, envelope: EventSettings) -> None:
     for name in sorted({*named, *signature.names}):
         if spellings.setdefault(name.lower(), name) != name:
             raise CandidateRefusedError(
-                "SIGNATURE_UNSUPPORTED",
+                RefusalCode.SIGNATURE_UNSUPPORTED,
                 f"the fields {spellings[name.lower()]!r} and {name!r} differ only in case, which Spark cannot tell"
                 " apart; rename one",
             )

@@ -30,11 +30,11 @@ def constant(stamp: Stamp, partition: int, application: str) -> Headers:
         prediction.SOURCE_TOPIC: stamp.source_topic,
         prediction.SOURCE_PARTITION: str(partition),
     }
-    return list(words.items())
+    return [(name, words[name]) for name in prediction.CONSTANT_HEADERS]
 
 
 def varying(prediction_id: str, offset: int, event_time: str, subject: str | None) -> Headers:
-    """Return the headers that are one prediction's own."""
+    """Return the headers that are one prediction's own, the required ones as ``prediction.HEADER_ORDER`` ends."""
     own: Headers = [
         (prediction.CE_ID, prediction_id),
         (prediction.CE_TIME, event_time),

@@ -63,15 +63,14 @@ def now() -> Column:
 
 
 def _predicted(stamp: Stamp, application: str) -> Column:
-    constant = {name: F.lit(word) for name, word in h.constant(stamp, 0, application)}
-    constant[prediction.SOURCE_PARTITION] = F.col("partition").cast("string")
-    place = F.concat(F.lit(stamp.id_prefix), F.col("partition"), F.lit(":"), F.col("offset"))
-    constant[prediction.CE_ID] = place
-    constant[prediction.CE_TIME] = F.col("event_time")
-    constant[prediction.SOURCE_OFFSET] = F.col("offset").cast("string")
+    required = {name: F.lit(word) for name, word in h.constant(stamp, 0, application)}
+    required[prediction.SOURCE_PARTITION] = F.col("partition").cast("string")
+    required[prediction.CE_ID] = F.concat(F.lit(stamp.id_prefix), F.col("partition"), F.lit(":"), F.col("offset"))
+    required[prediction.CE_TIME] = F.col("event_time")
+    required[prediction.SOURCE_OFFSET] = F.col("offset").cast("string")
     subject, parent, state, bins = (F.col(name) for name in ("subject", "traceparent", "tracestate", "bins"))
     return F.concat(
-        F.array(*(_header(name, word) for name, word in constant.items())),
+        F.array(*(_header(name, required[name]) for name in prediction.HEADER_ORDER)),
         _optional(prediction.CE_SUBJECT, subject, F.coalesce(subject != "", F.lit(False))),
         _optional(prediction.TRACEPARENT, parent, parent.isNotNull()),
         _optional(prediction.TRACESTATE, state, parent.isNotNull() & state.isNotNull()),

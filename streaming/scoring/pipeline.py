@@ -12,6 +12,7 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from streaming.errors import CandidateRefusedError
 from streaming.events.decode import Decoder
 from streaming.models.profile import ReferenceProfile
+from streaming.refusal_codes import RefusalCode
 from streaming.scoring.layout import python_stage_refused
 from streaming.scoring.results import Selections, as_read, result_selections
 from streaming.scoring.sizes import Sizes
@@ -67,6 +68,6 @@ def load_model(session: SparkSession, uri: str, *, saved_by_python: bool = False
         return load_pipeline(session, uri, saved_by_python=saved_by_python)
     except Py4JJavaError as problem:
         cause = problem.java_exception.toString().splitlines()[0]
-        raise CandidateRefusedError("CORRUPT_FILES", f"Spark cannot load the pipeline: {cause}") from problem
+        raise CandidateRefusedError(RefusalCode.CORRUPT_FILES, f"Spark cannot load the pipeline: {cause}") from problem
     except (AttributeError, ImportError) as problem:
         raise python_stage_refused(f"that gives the error {str(problem)!r}") from problem

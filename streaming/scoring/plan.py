@@ -8,6 +8,7 @@ from __future__ import annotations
 from pyspark.sql import DataFrame
 
 from streaming.errors import CandidateRefusedError
+from streaming.refusal_codes import RefusalCode
 from streaming.spark.plan_nodes import analysed_kinds
 
 ROWWISE = frozenset({"Project", "SubqueryAlias", "View", "LocalRelation", "LogicalRDD", "Range", "OneRowRelation"})
@@ -25,5 +26,6 @@ def check_plan(scored: DataFrame) -> None:
     for name in analysed_kinds(scored):
         if name not in ROWWISE:
             raise CandidateRefusedError(
-                "UNSAFE_PLAN", f"the pipeline's plan has {name}: {WHY.get(name, 'it is not a projection of one row')}"
+                RefusalCode.UNSAFE_PLAN,
+                f"the pipeline's plan has {name}: {WHY.get(name, 'it is not a projection of one row')}",
             )

@@ -72,6 +72,22 @@ def test_a_prediction_carries_cloudevents_headers_and_its_source_position() -> N
     assert (record.key, record.timestamp, record.reason) == (b"key", 1_000, "")
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        pytest.param({}, id="plain"),
+        pytest.param({"subject": None}, id="without a subject"),
+        pytest.param({"traceparent": b"00-ab-cd-01", "tracestate": b"x=1"}, id="with a trace"),
+        pytest.param({"timestamp": 0}, id="too old for its topic"),
+    ],
+)
+def test_a_predictions_headers_stand_where_the_drift_query_looks_for_them(changes: dict[str, Any]) -> None:
+    (record,) = made(row(7, **changes), orders=bounded(behind=3_600_000))
+    names = [name for name, _ in record.headers]
+    assert tuple(names[: len(prediction.HEADER_ORDER)]) == prediction.HEADER_ORDER
+    assert names[-1] == prediction.BINS
+
+
 def test_a_model_without_a_profile_sends_no_bins() -> None:
     (record,) = made(row(7, bins=None))
     assert prediction.BINS not in dict(record.headers)

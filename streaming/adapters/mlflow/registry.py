@@ -37,6 +37,7 @@ from streaming.adapters.mlflow.errors import mistake, open_client
 from streaming.errors import CandidateRefusedError, ModelNotFoundError, PenstockError, RegistryUnavailableError
 from streaming.models.digest import REGISTRY_FILE
 from streaming.models.ref import ModelSelector, ModelVersion, VersionStatus
+from streaming.refusal_codes import RefusalCode
 from streaming.yaml_text import read_yaml
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
@@ -220,6 +221,8 @@ def _check_meta(version: ModelVersion, target: Path) -> None:
         meta = read_yaml((target / REGISTRY_FILE).read_bytes())
         found = (meta["model_name"], int(meta["model_version"]))
     except (OSError, ValueError, KeyError, TypeError) as problem:
-        raise CandidateRefusedError("WRONG_FILES", f"the download of {version} has no {REGISTRY_FILE}") from problem
+        raise CandidateRefusedError(
+            RefusalCode.WRONG_FILES, f"the download of {version} has no {REGISTRY_FILE}"
+        ) from problem
     if found != (version.name, version.version):
-        raise CandidateRefusedError("WRONG_FILES", f"asked for {version}, got {found[0]} v{found[1]}")
+        raise CandidateRefusedError(RefusalCode.WRONG_FILES, f"asked for {version}, got {found[0]} v{found[1]}")
