@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import DataFrame, Row, SparkSession
+
+from schemas.dead_letter import Rejection
+from streaming.events import columns as c
 
 SCHEMA = (
     "key binary, value binary, headers array<struct<key string, value binary>>, partition int, offset long,"
@@ -17,3 +20,8 @@ def records_frame(spark: SparkSession, values: Iterable[bytes | None]) -> DataFr
     """Records of partition 0 with these values, at the offsets 0, 1, 2 and so on."""
     moment = datetime(2013, 7, 1)  # noqa: DTZ001 - Spark's timestamps are naive, in the session's UTC
     return spark.createDataFrame([(b"k", value, None, 0, at, moment) for at, value in enumerate(values)], SCHEMA)
+
+
+def verdict_text(row: Row) -> str | None:
+    """A row's verdict as people read it, ``REASON`` or ``REASON:field``; ``None`` if the event is valid."""
+    return None if row[c.VERDICT] is None else str(Rejection(*row[c.VERDICT]))
