@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from pyspark.sql.types import ArrayType, DataType, DoubleType, LongType, StringT
 
 from schemas import dead_letter, drift, prediction
 from schemas.dead_letter import Reason, Rejection
+from schemas.movement import Movement, Shares
 from streaming.delivery import headers
 from streaming.delivery.envelope import Stamp
 from streaming.drift.decision import Judge, Rules
@@ -110,12 +112,23 @@ def test_the_drift_states_statistics_and_severities_are_the_enumerations() -> No
     assert columns["severity"]["enum"] == [severity.value for severity in Severity]
 
 
-@pytest.mark.parametrize("name", ["drift_statistic", "drift_summary"])
-def test_a_drift_record_has_every_field_and_no_other(name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "record_type"), [("drift_statistic", drift.STATISTIC_TYPE), ("drift_summary", drift.SUMMARY_TYPE)]
+)
+def test_a_drift_record_has_every_field_and_no_other(name: str, record_type: str) -> None:
     contract = CONTRACTS[name]
     assert contract["additionalProperties"] is False
     assert set(contract["required"]) == set(contract["properties"])
-    assert contract["properties"]["type"]["const"] == f"penstock.{name.replace('_', '.')}.v1"
+    assert contract["properties"]["type"]["const"] == record_type
+
+
+def test_a_movement_has_every_field_and_no_other() -> None:
+    column = CONTRACTS["drift_summary"]["properties"]["columns"]["items"]
+    described = column["properties"]["movement"]
+    shares = described["properties"]["shares"]
+    for kind, contract in ((drift.ColumnSummary, column), (Movement, described), (Shares, shares)):
+        assert contract["required"] == list(contract["properties"]) == [field.name for field in fields(kind)]
+        assert contract["additionalProperties"] is False
 
 
 HOUR = drift.Window("features", "flights", 3, "2013-01-01T05:00:00.000Z", "2013-01-01T06:00:00.000Z")
