@@ -132,7 +132,7 @@ def run_native(setting: Setting, name: str, meter: Meter) -> None:
         stamp = Stamp(setting.topic, version, "champion", isoformat(system_clock()))
         rows = envelop(score(_stream(setting, settings, spark), pipeline_of(served)), stamp)
         targets = prepare_topics(settings, admin).targets
-        _drain(setting, settings, native_records(rows, stamp, name, targets).drop("verdict"), spark, meter)
+        _drain(setting, settings, native_records(rows, stamp, name, targets).drop("reason"), spark, meter)
 
 
 def run_copy(setting: Setting, name: str, meter: Meter) -> None:

@@ -121,7 +121,7 @@ FRAMED = "; it begins with a zero byte, as values in a schema registry's framing
 FRAMED_REASONS = (Reason.MALFORMED_JSON, Reason.INVALID_UTF8)
 
 
-def describe(reason: Reason, field: str) -> str:
+def describe(reason: Reason, field: str | None = None) -> str:
     """Return the sentence for people; it never quotes the record, whose content may be private.
 
     >>> describe(Reason.MISSING_FIELD, "carrier")

@@ -8,6 +8,7 @@ from pyspark.sql import Column, DataFrame, Row
 from pyspark.sql import functions as F
 
 from schemas import dead_letter, prediction
+from schemas.dead_letter import Rejection
 from streaming.drift.tally import SCHEMA, tally
 from streaming.drift.windows import Tally
 
@@ -47,7 +48,8 @@ def tallies(records: DataFrame, watched: Watched, tile: int) -> list[Tally]:
         .alias("time"),
         F.when(F.col("rejected"), beside).alias("beside"),
         F.when(~F.col("rejected"), _bins()).alias("bins"),
-        F.when(F.col("rejected"), _reason()).alias("reason"),
+        F.when(F.col("rejected"), F.coalesce(_last(dead_letter.REASON), F.lit(""))).alias("reason"),
+        F.when(F.col("rejected"), _last(dead_letter.FIELD)).alias("field"),
     )
     known = fields.where(F.col("version").isNotNull() & F.col("time").isNotNull())
     # A dead letter's own time may be wrong by years; it must not hold up the windows of a stream that is not.
@@ -58,7 +60,8 @@ def tallies(records: DataFrame, watched: Watched, tile: int) -> list[Tally]:
 
 def _tally(row: Row) -> Tally:
     cells = dict(zip(row["cells"], row["counts"], strict=True))
-    rejected = dict(zip(row["reasons"], row["rejected"], strict=True))
+    rejections = map(Rejection, row["reasons"], row["fields"])
+    rejected = dict(zip(rejections, row["rejected"], strict=True))
     return Tally(row["partition"], row["version"], row["tile"], row["latest"], row["rows"], cells, rejected)
 
 
@@ -89,10 +92,6 @@ def _bins() -> Column:
     newest = F.get(F.col("headers"), F.size("headers") - 1)
     found = F.filter(F.col("headers"), lambda header: header["key"] == F.lit(prediction.BINS))
     return F.when(newest["key"] == F.lit(prediction.BINS), newest["value"]).otherwise(F.get(found, F.lit(0))["value"])
-
-
-def _reason() -> Column:
-    return F.concat_ws(":", _last(dead_letter.REASON), _last(dead_letter.FIELD))
 
 
 def _ours(watched: Watched) -> Column:

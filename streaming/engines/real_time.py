@@ -78,9 +78,9 @@ def _apart(frame: DataFrame, name: str) -> DataFrame:
 
 def counts() -> list[Column]:
     """Return what is counted on the way: predictions, and dead letters by reason."""
-    reason = F.split_part("verdict", F.lit(":"), F.lit(1))
+    reason = F.col("reason")
     letters = [F.count_if(reason == known.value).alias(known.value) for known in Reason]
-    return [F.count_if(F.col("verdict").isNull()).alias(_PREDICTIONS), *letters]
+    return [F.count_if(reason.isNull()).alias(_PREDICTIONS), *letters]
 
 
 def start_query(
@@ -99,7 +99,7 @@ def start_query(
     name, checkpoint = place
     allow_large(session)
     frame = outputs(read_real_time(session, route.options, route.topic, starting), *scored, route)
-    frame = frame.observe(_COUNTS, *counts()).drop("verdict")
+    frame = frame.observe(_COUNTS, *counts()).drop("reason")
     writing: DataStreamWriter = frame.writeStream.queryName(name).format("kafka").options(**sink_options(route.options))
     every = f"{route.checkpoint_seconds * 1000:.0f} milliseconds"
     writing = writing.option("checkpointLocation", checkpoint).outputMode("update")

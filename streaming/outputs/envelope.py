@@ -11,8 +11,9 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from schemas import prediction as contract
-from schemas.dead_letter import Reason
+from schemas.dead_letter import Reason, Rejection
 from streaming.events import columns as c
+from streaming.events.rules import verdict_of
 from streaming.models.ref import ModelVersion
 from streaming.outputs.targets import Target
 
@@ -49,8 +50,8 @@ def envelop(scored: DataFrame, stamp: Stamp, to: Target | None = None, scored_at
         scored_at: each row's own time of scoring, as text; ``None`` for the stamp's.
 
     Returns:
-        partition, offset, key, value, timestamp (ms), verdict, event_time, subject, traceparent, tracestate, headers,
-        bins.
+        partition, offset, key, value, timestamp (ms), reason, field, event_time, subject, traceparent, tracestate,
+        headers, bins; reason is null for a prediction, and field where the whole record is rejected.
         A dead letter has its original value and headers, and no event time where that cannot be read; a prediction has
         its JSON, and null for headers.
     """
@@ -67,7 +68,8 @@ def envelop(scored: DataFrame, stamp: Stamp, to: Target | None = None, scored_at
         F.col(c.KEY).alias("key"),
         F.when(rejected, F.col(c.VALUE)).otherwise(F.col(_JSON)).alias("value"),
         F.unix_millis(c.TIMESTAMP).alias("timestamp"),
-        F.col(c.VERDICT).alias("verdict"),
+        F.col(c.VERDICT)["reason"].alias("reason"),
+        F.col(c.VERDICT)["field"].alias("field"),
         F.col(c.EVENT_TIME).alias("event_time"),
         F.col(c.SUBJECT).alias("subject"),
         _header(contract.TRACEPARENT).alias("traceparent"),
@@ -92,8 +94,9 @@ def prediction_columns(stamp: Stamp) -> dict[str, Column]:
 
 def _refusals(to: Target) -> list[Column]:
     """Return why the broker would refuse a prediction; one refused record fails its whole batch, again and again."""
-    too_large = F.when(_size() > to.max_record_bytes, F.lit(Reason.PREDICTION_TOO_LARGE.value))
-    return [too_large, *([F.when(F.col(c.KEY).isNull(), F.lit(Reason.NO_KEY.value))] if to.compacted else [])]
+    too_large = F.when(_size() > to.max_record_bytes, verdict_of(Rejection(Reason.PREDICTION_TOO_LARGE.value)))
+    no_key = F.when(F.col(c.KEY).isNull(), verdict_of(Rejection(Reason.NO_KEY.value)))
+    return [too_large, no_key] if to.compacted else [too_large]
 
 
 def _size() -> Column:

@@ -58,7 +58,7 @@ def times(event_time: str | None, stream_time: str | None) -> Headers:
 
 def rejected(
     original: Iterable[tuple[str, bytes | None]],
-    verdict: str,
+    rejection: dead_letter.Rejection,
     position: tuple[str, int, int],
     application: str,
     stamp: Stamp,
@@ -70,13 +70,12 @@ def rejected(
 
     Args:
         original: the record's headers, kept as they are and in order.
-        verdict: ``REASON`` or ``REASON:field``.
+        rejection: why it is rejected.
         position: topic, partition and offset of the record.
         application: names the job, as Connect names its connector.
         stamp: the batch's time, and the model whose signature the record was checked against.
     """
-    name, _, field = verdict.partition(":")
-    reason = dead_letter.Reason(name)
+    reason, field = dead_letter.Reason(rejection.reason), rejection.field
     topic, partition, offset = position
     words = {
         dead_letter.ERROR_TOPIC: topic,
@@ -86,9 +85,9 @@ def rejected(
         dead_letter.ERROR_TASK: str(partition),
         dead_letter.ERROR_STAGE: dead_letter.STAGE[reason],
         dead_letter.ERROR_CLASS: "penstock",
-        dead_letter.ERROR_EXCEPTION: f"penstock.{name}",
+        dead_letter.ERROR_EXCEPTION: f"penstock.{rejection.reason}",
         dead_letter.ERROR_MESSAGE: dead_letter.describe(reason, field)[:TEXT_LIMIT],
-        dead_letter.REASON: name,
+        dead_letter.REASON: rejection.reason,
         dead_letter.MODEL_VERSION: str(stamp.version.version),
         dead_letter.REJECTED_AT: stamp.scored_at,
     }
@@ -97,9 +96,9 @@ def rejected(
     return [*original, *words.items()]
 
 
-def hinted(made: Headers, verdict: str, value: bytes | None) -> Headers:
+def hinted(made: Headers, rejection: dead_letter.Rejection, value: bytes | None) -> Headers:
     """Return a dead letter's headers with a word on what its value looks like, where that helps."""
-    if not (value or b"").startswith(b"\0") or verdict not in dead_letter.FRAMED_REASONS:
+    if not (value or b"").startswith(b"\0") or rejection.reason not in dead_letter.FRAMED_REASONS:
         return made
     # The record's own headers are bytes.
     return [

@@ -50,15 +50,21 @@ def records(batch: pa.RecordBatch, mark: int, plan: RecordPlan, partition: int, 
     A record whose timestamp its topic does not take has ``now_ms`` instead, and its own timestamp in a header.
     """
     maker = _Maker(plan, partition, now_ms)
-    rows = zip(*(batch.column(name).to_pylist() for name in _COLUMNS), strict=True)
+    rows = zip(*(_cells(batch.column(name)) for name in _COLUMNS), strict=True)
     for row, stream_time in zip(rows, _stream_times(batch), strict=False):
         if row[0] >= mark:
-            yield maker.predicted(row) if row[4] is None else maker.rejected(row, row[4], stream_time)
+            yield maker.predicted(row) if row[4] is None else maker.rejected(row, stream_time)
+
+
+def _cells(column: pa.Array) -> list[Any]:
+    """Return a column's values; about half of the columns are null in nearly every batch."""
+    size = len(column)
+    return [None] * size if column.null_count == size else column.to_pylist()
 
 
 def _stream_times(batch: pa.RecordBatch) -> Iterable[str | None]:
     """Return for each row the time of the scored row before it, else after it; endless None if none is rejected."""
-    scored = batch.column("verdict").is_null()
+    scored = batch.column("reason").is_null()
     if scored.true_count == len(scored):
         return repeat(None)
     times = pc.if_else(scored, batch.column("event_time"), pa.scalar(None, pa.string()))
@@ -71,7 +77,8 @@ _COLUMNS = (
     "key",
     "value",
     "timestamp",
-    "verdict",
+    "reason",
+    "field",
     "event_time",
     "subject",
     "traceparent",
@@ -100,7 +107,7 @@ class _Maker:
         self._first_dead, self._last_dead = _taken(targets.dead_letters, now_ms)
 
     def predicted(self, row: tuple[Any, ...]) -> Record:
-        offset, key, value, timestamp, _, event_time, subject, traceparent, tracestate, _, bins = row
+        offset, key, value, timestamp, _, _, event_time, subject, traceparent, tracestate, _, bins = row
         headers = self._constant + h.varying(f"{self._id_prefix}{offset}", offset, event_time, subject)
         if traceparent is not None:
             headers.append((prediction.TRACEPARENT, traceparent))
@@ -115,13 +122,14 @@ class _Maker:
         topic, partition = self._to
         return topic, partition, key, value, timestamp, headers, ""
 
-    def rejected(self, row: tuple[Any, ...], verdict: str, stream_time: str | None) -> Record:
-        offset, key, value, timestamp, _, event_time, *_, original, _ = row
+    def rejected(self, row: tuple[Any, ...], stream_time: str | None) -> Record:
+        offset, key, value, timestamp, reason, field, event_time, *_, original, _ = row
+        rejection = dead_letter.Rejection(reason, field)
         position = (self._plan.stamp.source_topic, self._partition, offset)
         kept = [(header["key"], header["value"]) for header in original or ()]
-        made = h.rejected(kept, verdict, position, self._plan.application, self._plan.stamp)
+        made = h.rejected(kept, rejection, position, self._plan.application, self._plan.stamp)
         made += h.times(event_time, stream_time)
-        made = h.hinted(made, verdict, value)
+        made = h.hinted(made, rejection, value)
         if not self._first_dead <= timestamp <= self._last_dead:
             made.append((dead_letter.ORIGINAL_TIMESTAMP, str(timestamp)))
             timestamp = self._now
@@ -133,7 +141,7 @@ class _Maker:
                 made = made[len(kept) :]
             if len(key or b"") + _size(made) > limit:
                 key = None
-        return (*self._dead, key, value, timestamp, made, verdict.partition(":")[0])
+        return (*self._dead, key, value, timestamp, made, reason)
 
 
 def _size(headers: h.Headers) -> int:

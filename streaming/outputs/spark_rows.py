@@ -19,6 +19,7 @@ from streaming.spark.clock_column import clock_millis
 
 _HEADERS = "array<struct<key:string,value:binary>>"
 _MADE, _TIME = "made_headers", "made_at"
+_ANY_REJECTION = dead_letter.Rejection(dead_letter.Reason.TOMBSTONE.value)
 _FLAG_BYTES = len(dead_letter.VALUE_OMITTED) + len("true")
 
 
@@ -32,10 +33,10 @@ def native_records(rows: DataFrame, stamp: Stamp, application: str, targets: Tar
         targets: where predictions and dead letters go, each to its input's partition number.
 
     Returns:
-        topic, partition, key, value, headers, and verdict for whoever counts; the sink ignores what it does not know.
+        topic, partition, key, value, headers, and reason for whoever counts; the sink ignores what it does not know.
     """
     to, dead = targets.predictions, targets.dead_letters
-    rejected = F.col("verdict").isNotNull()
+    rejected = F.col("reason").isNotNull()
     made = F.when(rejected, _rejected(stamp, application)).otherwise(_predicted(stamp, application))
     # A loop over headers is interpreted, so it is kept from predictions, which were measured before: they have no size.
     sizes, limit = _sizes(F.when(rejected, F.col(_MADE))), F.lit(dead.max_record_bytes - RECORD_OVERHEAD)
@@ -53,7 +54,7 @@ def native_records(rows: DataFrame, stamp: Stamp, application: str, targets: Tar
         F.when(~key_omitted, F.col("key")).alias("key"),
         F.when(~omitted, F.col("value")).alias("value"),
         F.when(omitted, omitting).otherwise(F.col(_MADE)).alias("headers"),
-        F.col("verdict"),
+        F.col("reason"),
     )  # fmt: skip
 
 
@@ -80,13 +81,10 @@ def _predicted(stamp: Stamp, application: str) -> Column:
 
 def _rejected(stamp: Stamp, application: str) -> Column:
     """Made over the writer's own list, which says what is constant and in which order."""
-    reason = F.split_part("verdict", F.lit(":"), F.lit(1))
-    field = F.when(F.contains("verdict", F.lit(":")), F.expr("substring(verdict, locate(':', verdict) + 1)")).otherwise(
-        ""
-    )
-    sentences = {known.value: dead_letter.describe(known, "") for known in dead_letter.Reason}
+    reason, field = F.col("reason"), F.col("field")
+    sentences = {known.value: dead_letter.describe(known) for known in dead_letter.Reason}
     stages = {known.value: dead_letter.STAGE[known] for known in dead_letter.Reason}
-    named = F.when(field != "", F.concat(field, F.lit(": "))).otherwise("")
+    named = F.coalesce(F.concat(field, F.lit(": ")), F.lit(""))
     sentence = F.concat(named, _looked_up(sentences, reason), _hint(reason))
     partition = F.col("partition").cast("string")
     own = {
@@ -99,14 +97,14 @@ def _rejected(stamp: Stamp, application: str) -> Column:
         dead_letter.REASON: reason,
         dead_letter.REJECTED_AT: F.col(_TIME),
     }
-    pattern = h.rejected((), dead_letter.Reason.TOMBSTONE.value, (stamp.source_topic, 0, 0), application, stamp)
+    pattern = h.rejected((), _ANY_REJECTION, (stamp.source_topic, 0, 0), application, stamp)
     added = F.array(*(_header(name, own.get(name, F.lit(word))) for name, word in pattern))
     original = F.coalesce(F.col("headers"), F.array().cast(_HEADERS))
     time = F.col("event_time")
     return F.concat(
         original,
         added,
-        _optional(dead_letter.FIELD, field, field != ""),
+        _optional(dead_letter.FIELD, field, field.isNotNull()),
         _optional(dead_letter.EVENT_TIME, time, time.isNotNull()),
     )
 

@@ -148,8 +148,9 @@ def _feature_frame(session: SparkSession, signature: Signature, rows: Sequence[F
     }
     # By way of Arrow, which needs no Python worker: a failure here is the pipeline's.
     frame = session.createDataFrame(pa.table({c.OFFSET: pa.array(range(len(rows)), pa.int64()), **columns}))
-    missing = [name for name in (*c.SOURCE, *c.ENVELOPE) if name != c.OFFSET]
-    return frame.select("*", *(F.lit(None).cast("string").alias(name) for name in missing))
+    missing = dict.fromkeys((*c.SOURCE, *c.ENVELOPE), "string") | {c.VERDICT: c.VERDICT_TYPE}
+    del missing[c.OFFSET]
+    return frame.select("*", *(F.lit(None).cast(kind).alias(name) for name, kind in missing.items()))
 
 
 def _compare(expected: GoldenRow, result: Row, tolerance: float) -> None:

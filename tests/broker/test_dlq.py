@@ -17,7 +17,7 @@ import pytest
 import yaml
 from confluent_kafka import Consumer, Producer, TopicPartition
 
-from schemas.dead_letter import ERROR_TOPIC, ORIGINAL_TIMESTAMP, REPLAYS, VALUE_OMITTED
+from schemas.dead_letter import ERROR_TOPIC, ORIGINAL_TIMESTAMP, REPLAYS, VALUE_OMITTED, Rejection
 from streaming.adapters.kafka.admin import KafkaAdmin
 from streaming.adapters.kafka.dead_letters import KafkaDeadLetters, KafkaReplays
 from streaming.clock import system_clock
@@ -64,7 +64,7 @@ class Desk:
         at = stamp.get("at", "2026-01-01T00:00:00.000Z")
         made_by = Stamp(self.topic, ModelVersion("m", 1, "run"), "champion", at)
         for key, value, own in events:
-            headers = rejected(own, reason, (self.topic, 1, 7), self.topic, made_by)
+            headers = rejected(own, Rejection(reason), (self.topic, 1, 7), self.topic, made_by)
             self.producer.produce(f"{self.topic}.dlq", value, key, 0, timestamp=AGO, headers=headers)
             self.producer.poll(0)
         assert self.producer.flush(30) == 0

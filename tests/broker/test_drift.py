@@ -14,7 +14,7 @@ from pyspark.sql import SparkSession
 
 from jobs.wiring.drift import drift_stream
 from schemas import dead_letter
-from schemas.drift import SummaryRecord
+from schemas.drift import STATISTIC_TYPE, SUMMARY_TYPE, SummaryRecord
 from streaming.adapters.drift_state import HadoopStateStore
 from streaming.adapters.kafka.admin import KafkaAdmin
 from streaming.adapters.kafka.drift import KafkaDriftSink, read_summaries
@@ -190,11 +190,11 @@ def test_what_stands_on_the_topic_keeps_the_contracts(bench: Bench) -> None:
     bench.run()
     watch(bench)
     contracts = {
-        f"penstock.drift.{kind}.v1": json.loads(Path(f"schemas/contracts/drift_{kind}.json").read_text())
-        for kind in ("statistic", "summary")
+        record_type: json.loads(Path(f"schemas/contracts/drift_{kind}.json").read_text())
+        for record_type, kind in ((STATISTIC_TYPE, "statistic"), (SUMMARY_TYPE, "summary"))
     }
     records = [json.loads(message.value()) for message in bench.read(".drift")]
     for record in records:
         Draft202012Validator(contracts[record["type"]]).validate(record)
-    assert Counter(record["type"] for record in records)["penstock.drift.summary.v1"] == 1
+    assert Counter(record["type"] for record in records)[SUMMARY_TYPE] == 1
     assert len({record["id"] for record in records}) == len(records)

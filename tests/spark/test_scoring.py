@@ -35,6 +35,7 @@ from streaming.scoring.pipeline import SparkPipeline
 from streaming.scoring.score import score
 from tests.support.engine import event
 from tests.support.models import Unlucky, fit_bounded, fit_pipeline, load, package, retyped
+from tests.support.records import verdict_text
 
 RECORD = (
     "key binary, value binary, headers array<struct<key string, value binary>>, partition int, offset long,"
@@ -87,7 +88,7 @@ def test_any_kind_of_model_scores_and_its_output_is_read_from_the_last_stage(
 ) -> None:
     make, has_probability = KINDS[kind]
     low, high, broken = scored(spark, load(spark, package(make(spark), tmp_path)), event(1), event(99), b"{")
-    assert (low[c.VERDICT], high[c.VERDICT], broken[c.VERDICT]) == (None, None, "MALFORMED_JSON")
+    assert (verdict_text(low), verdict_text(high), verdict_text(broken)) == (None, None, "MALFORMED_JSON")
     assert low[c.PREDICTION] != high[c.PREDICTION]
     assert (high[c.PROBABILITY] is not None) == has_probability
     if has_probability:

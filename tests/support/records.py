@@ -7,7 +7,10 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import DataFrame, Row, SparkSession
+
+from schemas.dead_letter import Rejection
+from streaming.events import columns as c
 
 SCHEMA = (
     "key binary, value binary, headers array<struct<key string, value binary>>, partition int, offset long,"
@@ -24,3 +27,8 @@ def records_frame(spark: SparkSession, values: Iterable[bytes | None]) -> DataFr
 def bits(value: Any) -> Any:
     """Return a value so that two are equal only if they are to the bit: -0.0 is not 0.0, and 1 is not true."""
     return struct.pack(">d", value) if isinstance(value, float) else (type(value), value)
+
+
+def verdict_text(row: Row) -> str | None:
+    """A row's verdict as people read it, ``REASON`` or ``REASON:field``; ``None`` if the event is valid."""
+    return None if row[c.VERDICT] is None else str(Rejection(*row[c.VERDICT]))

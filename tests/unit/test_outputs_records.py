@@ -111,7 +111,7 @@ def test_the_output_partition_follows_the_input(partitions: int, expected: int) 
 
 def test_a_dead_letter_keeps_its_headers_and_says_why() -> None:
     own = [{"key": "a", "value": b"1"}, {"key": "a", "value": None}]
-    (record,) = made(row(7, verdict="WRONG_TYPE:distance", headers=own, value=b"raw"))
+    (record,) = made(row(7, reason="WRONG_TYPE", field="distance", headers=own, value=b"raw"))
     assert record.headers[:2] == [("a", b"1"), ("a", None)]
     headers = dict(record.headers)
     assert headers[dead_letter.REASON] == b"WRONG_TYPE"
@@ -125,11 +125,11 @@ def test_a_dead_letter_keeps_its_headers_and_says_why() -> None:
 def test_a_dead_letter_says_its_time_and_that_of_the_scored_event_before_it_or_else_after_it() -> None:
     minutes = [f"2013-01-01T05:{minute:02}:00.000Z" for minute in range(6)]
     rows = [
-        row(1, verdict="TOMBSTONE", event_time=None),
+        row(1, reason="TOMBSTONE", event_time=None),
         row(2, event_time=minutes[2]),
         row(3, event_time=minutes[3]),
-        row(4, verdict="WRONG_TYPE", event_time=minutes[0]),
-        row(5, verdict="OVERSIZE", event_time=None),
+        row(4, reason="WRONG_TYPE", event_time=minutes[0]),
+        row(5, reason="OVERSIZE", event_time=None),
     ]
     names = (dead_letter.EVENT_TIME, dead_letter.STREAM_TIME)
     for mark in (0, 4):
@@ -141,12 +141,12 @@ def test_a_dead_letter_says_its_time_and_that_of_the_scored_event_before_it_or_e
 
 
 def test_a_dead_letter_with_no_scored_event_beside_it_has_no_stream_time() -> None:
-    for record in made(row(1, verdict="TOMBSTONE", event_time=None), row(2, verdict="OVERSIZE", event_time=None)):
+    for record in made(row(1, reason="TOMBSTONE", event_time=None), row(2, reason="OVERSIZE", event_time=None)):
         assert not {dead_letter.EVENT_TIME, dead_letter.STREAM_TIME} & dict(record.headers).keys()
 
 
 @pytest.mark.parametrize(
-    ("verdict", "value", "hinted"),
+    ("reason", "value", "hinted"),
     [
         pytest.param("MALFORMED_JSON", b'\0\0\0\0\7{"a": 1}', True, id="Confluent's framing"),
         pytest.param("INVALID_UTF8", b"\0\0\0\0\xc8{}", True, id="with an id that is no text"),
@@ -157,25 +157,25 @@ def test_a_dead_letter_with_no_scored_event_beside_it_has_no_stream_time() -> No
         pytest.param("TOMBSTONE", None, False, id="no value"),
     ],
 )
-def test_a_value_in_a_schema_registrys_framing_gets_a_hint(verdict: str, value: bytes | None, hinted: bool) -> None:
+def test_a_value_in_a_schema_registrys_framing_gets_a_hint(reason: str, value: bytes | None, hinted: bool) -> None:
     own = [{"key": dead_letter.ERROR_MESSAGE, "value": b"earlier"}]
-    (record,) = made(row(7, verdict=verdict, headers=own, value=value))
+    (record,) = made(row(7, reason=reason, headers=own, value=value))
     assert record.headers[0] == (dead_letter.ERROR_MESSAGE, b"earlier")
     message = dict(record.headers)[dead_letter.ERROR_MESSAGE]
     assert isinstance(message, bytes)
     assert message.endswith(b"which Penstock does not read") == hinted
-    assert message.startswith(dead_letter.describe(dead_letter.Reason(verdict), "").encode())
+    assert message.startswith(dead_letter.describe(dead_letter.Reason(reason)).encode())
 
 
 def test_a_dead_letter_that_was_sent_back_as_it_is_keeps_its_earlier_error_headers_before_the_new_ones() -> None:
     own = [{"key": dead_letter.ERROR_TOPIC, "value": b"earlier"}, {"key": dead_letter.REASON, "value": b"OVERSIZE"}]
-    (record,) = made(row(7, verdict="TOMBSTONE", headers=own))
+    (record,) = made(row(7, reason="TOMBSTONE", headers=own))
     assert [value for key, value in record.headers if key == dead_letter.ERROR_TOPIC] == [b"earlier", b"features"]
     assert dict(record.headers)[dead_letter.REASON] == b"TOMBSTONE"
 
 
 def test_a_dead_letter_too_large_for_its_topic_keeps_its_position_and_drops_its_value() -> None:
-    (record,) = made(row(7, verdict="OVERSIZE", value=b"x" * 20_000))
+    (record,) = made(row(7, reason="OVERSIZE", value=b"x" * 20_000))
     assert record.value is None
     assert dict(record.headers)[dead_letter.VALUE_OMITTED] == b"true"
     assert record.key == b"key"
@@ -193,7 +193,7 @@ def test_a_dead_letter_too_large_for_its_topic_keeps_its_position_and_drops_its_
 def test_a_dead_letter_that_does_not_fit_without_its_value_goes_without_its_headers_and_then_its_key(
     key: bytes, own: bytes, has_key: bool, has_own: bool
 ) -> None:
-    large = row(7, verdict="TOMBSTONE", value=b"x" * 20_000, key=key, headers=[{"key": "own", "value": own}])
+    large = row(7, reason="TOMBSTONE", value=b"x" * 20_000, key=key, headers=[{"key": "own", "value": own}])
     (record,) = made(large)
     assert (record.value, record.key) == (None, key if has_key else None)
     assert ("own" in dict(record.headers)) == has_own
@@ -211,7 +211,7 @@ def bounded(behind: int = NO_BOUND, ahead: int = NO_BOUND) -> WritePlan:
     return replace(orders, targets=replace(targets, predictions=to, dead_letters=dead))
 
 
-@pytest.mark.parametrize("verdict", [None, "WRONG_TYPE:distance"], ids=["a prediction", "a dead letter"])
+@pytest.mark.parametrize("reason", [None, "WRONG_TYPE"], ids=["a prediction", "a dead letter"])
 @pytest.mark.parametrize(
     ("timestamp", "orders", "is_taken"),
     [
@@ -226,9 +226,9 @@ def bounded(behind: int = NO_BOUND, ahead: int = NO_BOUND) -> WritePlan:
     ],
 )
 def test_a_timestamp_that_the_topic_does_not_take_gives_way_to_the_time_of_writing(
-    verdict: str | None, timestamp: int, orders: WritePlan, is_taken: bool
+    reason: str | None, timestamp: int, orders: WritePlan, is_taken: bool
 ) -> None:
-    (record,) = made(row(7, verdict=verdict, timestamp=timestamp), orders=orders)
+    (record,) = made(row(7, reason=reason, timestamp=timestamp), orders=orders)
     own = dict(record.headers).get(dead_letter.ORIGINAL_TIMESTAMP)
     assert (record.timestamp, own) == ((timestamp, None) if is_taken else (NOW, str(timestamp).encode()))
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
-from schemas.drift import SUMMARY_TYPE, StatisticRecord, SummaryRecord
+from schemas.drift import SUMMARY_TYPES, StatisticRecord, SummaryRecord
 from schemas.drift_alert import TYPE as ALERT_TYPE
 from schemas.drift_alert import DriftAlert
 from streaming.adapters.kafka.config import client_config
@@ -70,7 +70,7 @@ class KafkaDriftSink:
 
 def read_summaries(kafka: Mapping[str, str], topic: str) -> Iterator[SummaryRecord]:
     """Yield every window's summary on the topic, oldest first; raises ``BrokerUnavailableError``."""
-    return map(SummaryRecord.from_dict, _records(kafka, topic, SUMMARY_TYPE))
+    return map(SummaryRecord.from_dict, _records(kafka, topic, *SUMMARY_TYPES))
 
 
 def read_alerts(kafka: Mapping[str, str], topic: str) -> Iterator[DriftAlert]:
@@ -78,9 +78,9 @@ def read_alerts(kafka: Mapping[str, str], topic: str) -> Iterator[DriftAlert]:
     return map(DriftAlert.from_dict, _records(kafka, topic, ALERT_TYPE))
 
 
-def _records(kafka: Mapping[str, str], topic: str, type_: str) -> Iterator[dict[str, Any]]:
+def _records(kafka: Mapping[str, str], topic: str, *types: str) -> Iterator[dict[str, Any]]:
     """Most records are of other types, and are passed over without being read."""
     for message in KafkaLog(client_config(kafka), topic).read():
         value = message.value() or b""
-        if type_.encode() in value and (record := json.loads(value)).get("type") == type_:
+        if any(type_.encode() in value for type_ in types) and (record := json.loads(value)).get("type") in types:
             yield record
