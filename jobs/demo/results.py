@@ -10,6 +10,8 @@ from statistics import quantiles
 
 import pandas as pd
 
+from streaming.statistics.ranking import auc
+
 WARM_UP_SECONDS = 15.0
 
 
@@ -164,13 +166,5 @@ def _quality(predictions: Sequence[Seen], labels: Mapping[str, Label], now: date
         labelled=len(judged),
         accuracy=float((table["said_late"] == table["late"]).mean()),
         baseline=float((~table["late"]).mean()),
-        auc=_auc(table["probability"], table["late"]),
+        auc=auc(table["probability"].to_numpy(), table["late"].to_numpy()),
     )
-
-
-def _auc(score: pd.Series[float], positive: pd.Series[bool]) -> float:
-    """Return the area under the ROC curve by ranks (Mann-Whitney); NaN with one class only."""
-    ones, zeros = int(positive.sum()), int((~positive).sum())
-    if ones == 0 or zeros == 0:
-        return float("nan")
-    return float((score.rank()[positive].sum() - ones * (ones + 1) / 2) / (ones * zeros))
