@@ -182,6 +182,15 @@ SYMBOLS: Symbols = {
 }
 
 
+NEEDED_BY_ALL = ("exceptions", "hadoop_files", "jvm", "ml", "plan_nodes", "signatures")
+"""Modules that load models and check them; nothing public does what they do."""
+NEEDED_BY_LIVE = ("real_time_operators",)
+NEEDED_BY_KEPT: Symbols = {
+    module: symbols for module, symbols in SYMBOLS.items() if module not in (*NEEDED_BY_ALL, *NEEDED_BY_LIVE)
+}
+"""What only kept plans need, and what makes a query with them cheap."""
+
+
 @dataclass(frozen=True)
 class Moved:
     """A symbol that is not as expected.

@@ -25,3 +25,10 @@ def bench(spark: SparkSession, broker: str, make_topic: MakeTopic, model: Served
     made = Bench(spark, broker, topic, tmp_path, f"app-{uuid4().hex[:8]}")
     made.slot.swap(model)
     return made
+
+
+@pytest.fixture(params=["kept", "fresh"])
+def either_bench(bench: Bench, request: pytest.FixtureRequest) -> Bench:
+    """The bench with each way of planning batches, for what must hold of both."""
+    bench.planning = request.param
+    return bench
