@@ -213,7 +213,7 @@ class Moved:
 
 
 def moved(session: SparkSession, symbols: Symbols = SYMBOLS) -> list[Moved]:
-    """Return the symbols that this session's Spark does not have as they are expected; takes some 100 ms."""
+    """Return the symbols that this session's Spark does not have as they are expected; takes about half a second."""
     owners = {owner for by_owner in symbols.values() for owner in by_owner}
     members = {owner: members_of(session, owner) for owner in sorted(owners)}
     return [
