@@ -38,16 +38,16 @@ from jobs.wiring.mlflow_client import prepare_mlflow
 from jobs.wiring.scoring import scoring_job
 from jobs.wiring.session import session
 from jobs.wiring.topics import prepare_topics
-from streaming.adapters.kafka import KafkaAdmin, TopicSample
-from streaming.adapters.kafka_config import spark_options
+from streaming.adapters.kafka.admin import KafkaAdmin, TopicSample
+from streaming.adapters.kafka.config import spark_options
 from streaming.adapters.session import SessionPlan, start_session
 from streaming.clock import isoformat, system_clock
-from streaming.delivery.envelope import Stamp, envelop
-from streaming.delivery.native import native_records
 from streaming.engines.source import read_stream
 from streaming.engines.task import pipeline_of
 from streaming.local.services import Services, services
 from streaming.models.ref import ModelSelector, ModelVersion
+from streaming.outputs.envelope import Stamp, envelop
+from streaming.outputs.spark_rows import native_records
 from streaming.scoring.score import score
 from streaming.settings import Settings
 from streaming.training.flights import between, events
@@ -132,7 +132,7 @@ def run_native(setting: Setting, name: str, meter: Meter) -> None:
         stamp = Stamp(setting.topic, version, "champion", isoformat(system_clock()))
         rows = envelop(score(_stream(setting, settings, spark), pipeline_of(served)), stamp)
         targets = prepare_topics(settings, admin).targets
-        _drain(setting, settings, native_records(rows, stamp, name, targets).drop("verdict"), spark, meter)
+        _drain(setting, settings, native_records(rows, stamp, name, targets).drop("reason"), spark, meter)
 
 
 def run_copy(setting: Setting, name: str, meter: Meter) -> None:

@@ -8,6 +8,7 @@ headers, as the value is whatever arrived).
 from __future__ import annotations
 
 from enum import Enum
+from typing import NamedTuple
 
 ERROR_TOPIC = "__connect.errors.topic"
 ERROR_PARTITION = "__connect.errors.partition"
@@ -60,6 +61,21 @@ class Reason(str, Enum):
     NO_KEY = "NO_KEY"
 
 
+class Rejection(NamedTuple):
+    """Why an event was rejected: a reason's code, and the field at fault, ``None`` where the whole record is.
+
+    >>> str(Rejection("TOMBSTONE")), str(Rejection("WRONG_TYPE", "distance"))
+    ('TOMBSTONE', 'WRONG_TYPE:distance')
+    """
+
+    reason: str
+    field: str | None = None
+
+    def __str__(self) -> str:
+        """Return it as people read it; nothing takes this apart again."""
+        return self.reason if self.field is None else f"{self.reason}:{self.field}"
+
+
 STAGE = {
     Reason.TOMBSTONE: "VALUE_CONVERTER",
     Reason.OVERSIZE: "VALUE_CONVERTER",
@@ -105,7 +121,7 @@ FRAMED = "; it begins with a zero byte, as values in a schema registry's framing
 FRAMED_REASONS = (Reason.MALFORMED_JSON, Reason.INVALID_UTF8)
 
 
-def describe(reason: Reason, field: str) -> str:
+def describe(reason: Reason, field: str | None = None) -> str:
     """Return the sentence for people; it never quotes the record, whose content may be private.
 
     >>> describe(Reason.MISSING_FIELD, "carrier")

@@ -10,8 +10,13 @@ from dataclasses import asdict, dataclass
 from enum import Enum
 from typing import Any
 
+from schemas.drift_v1 import movement_of_cause
+from schemas.movement import Movement
+
 STATISTIC_TYPE = "penstock.drift.statistic.v1"
-SUMMARY_TYPE = "penstock.drift.summary.v1"
+SUMMARY_TYPE = "penstock.drift.summary.v2"
+SUMMARY_TYPES = ("penstock.drift.summary.v1", SUMMARY_TYPE)
+"""Every version of the summary that is on topics; the newest is written and all are read."""
 
 
 class Statistic(str, Enum):
@@ -85,6 +90,7 @@ class StatisticRecord:
 class ColumnSummary:
     """One column in the window's summary.
 
+    ``movement`` is None where this very window has not moved, and ``cause`` says the same in words, for people.
     ``p_value`` is adjusted for the number of columns. ``effect`` is on the stability index's scale without its noise,
     ``severity`` its word, ``since`` the start of the first window of the running signal, ``counts`` bin id to rows.
     """
@@ -100,6 +106,15 @@ class ColumnSummary:
     m: int
     since: str | None
     counts: dict[str, int]
+    movement: Movement | None
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> ColumnSummary:
+        """Read a column as JSON has it; that of a record of version 1 says what moved in words alone."""
+        if "movement" not in data:
+            return cls(**data, movement=movement_of_cause(data["cause"]))
+        movement = data["movement"]
+        return cls(**{**data, "movement": None if movement is None else Movement.from_dict(movement)})
 
 
 @dataclass(frozen=True)
@@ -129,7 +144,7 @@ class SummaryRecord:
     def from_dict(cls, data: dict[str, Any]) -> SummaryRecord:
         """Read a value as JSON has it; raises ``KeyError`` or ``TypeError`` if it is not a summary."""
         window = Window(data["application"], data["model"], data["version"], data["start"], data["end"])
-        columns = tuple(ColumnSummary(**column) for column in data["columns"])
+        columns = tuple(ColumnSummary.from_dict(column) for column in data["columns"])
         names = ("state", "rows", "invalid", "late", "closed_by")
         own = {name: data[name] for name in names}
         return cls(window, **own, moved=tuple(data["moved"]), cause=data["cause"], columns=columns)

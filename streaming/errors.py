@@ -28,6 +28,7 @@ A message says what is wrong, where, and what to do about it.
 from __future__ import annotations
 
 from streaming.redaction import redact
+from streaming.refusal_codes import RefusalCode
 
 
 class PenstockError(Exception):
@@ -111,15 +112,15 @@ class ModelNotFoundError(ModelError):
 class CandidateRefusedError(ModelError):
     """A candidate failed one of its checks; the serving version stays.
 
-    ``reason`` is a stable code for machines (``SIGNATURE_MISMATCH``), ``detail`` a sentence for people.
+    ``reason`` is the code for machines, ``detail`` a sentence for people.
     """
 
-    def __init__(self, reason: str, detail: str) -> None:
-        super().__init__(f"{reason}: {detail}")
+    def __init__(self, reason: RefusalCode, detail: str) -> None:
+        super().__init__(f"{reason.name}: {detail}")
         self.reason = reason
         self.detail = detail
 
-    def __reduce__(self) -> tuple[type[CandidateRefusedError], tuple[str, str]]:
+    def __reduce__(self) -> tuple[type[CandidateRefusedError], tuple[RefusalCode, str]]:
         return (type(self), (self.reason, self.detail))
 
 

@@ -3,36 +3,57 @@
 from __future__ import annotations
 
 import ast
+import importlib.util
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-MIDDLE = {"events", "scoring", "delivery", "drift", "rollout"}
+VERBS = ROOT / "jobs" / "verbs"
+MIDDLE = {"events", "scoring", "outputs", "delivery", "ledger", "rollout"}
 MAY_IMPORT = {
     "facts": set(),
+    "settings": set(),
     "schemas": set(),
     "local": set(),
     "page": set(),
+    "spark": set(),
     "statistics": set(),
-    "models": {"schemas"},
-    "operations": {"models", "schemas"},
-    "events": {"models", "schemas"},
-    "scoring": {"events", "models", "schemas"},
-    "delivery": {"events", "models", "schemas"},
-    "drift": {"events", "models", "page", "schemas", "statistics"},
+    "models": {"settings", "schemas"},
+    "operations": {"models", "schemas", "spark"},
+    "events": {"settings", "models", "schemas"},
+    "formats": {"settings", "events", "models", "schemas"},
+    "scoring": {"settings", "events", "models", "schemas", "spark"},
+    "outputs": {"events", "models", "schemas", "spark"},
+    "delivery": {"outputs"},
+    "ledger": {"outputs", "delivery", "models"},
     "rollout": {"models", "schemas"},
-    "training": {"scoring", "models", "schemas", "statistics"},
+    "training": {"settings", "scoring", "models", "schemas", "spark", "statistics"},
     "backtest": {"page", "statistics"},
-    "engines": {*MIDDLE, "models", "schemas"},
-    "batch": {"engines", *MIDDLE, "models", "schemas"},
-    "replay": {*MIDDLE, "engines", "models", "schemas"},
+    "engines": {*MIDDLE, "models", "schemas", "spark"},
+    "drift": {"engines", "events", "models", "page", "schemas", "statistics"},
+    "batch": {"settings", "engines", *MIDDLE, "models", "schemas", "spark"},
+    "replay": {"settings", *MIDDLE, "engines", "backtest", "models", "schemas"},
     # Adapters implement the Protocols that the inner packages declare, so they look inwards and nobody at them.
-    "adapters": {*MIDDLE, "engines", "operations", "replay", "training", "models", "schemas"},
+    "adapters": {
+        "settings",
+        *MIDDLE,
+        "engines",
+        "drift",
+        "operations",
+        "replay",
+        "backtest",
+        "training",
+        "models",
+        "schemas",
+        "spark",
+    },
     "testing": {*MIDDLE, "engines", "operations", "models", "schemas"},
 }
 """Package to the packages it may import beside itself and the facts (``streaming/*.py``); ``jobs`` may import all."""
@@ -49,14 +70,19 @@ JOBS_MAY_IMPORT = {
     "build": set(),
 }
 """Room of ``jobs`` to the rooms it may import beside itself; a verb may not import another verb."""
+VERB_PARTS = {"options", "run", "display"}
+"""The modules of a verb's folder by which the command line enters it: what is asked, the work, how it is shown."""
+SECOND_VERBS = {"dlq/replay", "drift/baseline", "drift/report"}
+"""Verbs that share a folder with another one, each with its work in a module of its own name."""
+SHOWING = ("rich.table", "rich.text", "rich.progress")
 MAX_MAIN_LINES = 20
 
-VENDORS = {"confluent_kafka", "mlflow", "kafka"}
 SPARK_PACKAGES = {
+    "spark",
     "schemas",
     "events",
     "scoring",
-    "delivery",
+    "outputs",
     "drift",
     "rollout",
     "engines",
@@ -64,11 +90,17 @@ SPARK_PACKAGES = {
     "training",
     "batch",
 }
-WRITER_MODULES = {"streaming/delivery/writer.py", "streaming/delivery/producers.py"}
+WRITER_MODULES = ("streaming/delivery/writer.py", "streaming/delivery/producers.py")
+VENDORS = {
+    "confluent_kafka": ("streaming/adapters/kafka/", "jobs/demo/", *WRITER_MODULES),
+    "kafka": ("jobs/demo/",),
+    "mlflow": ("streaming/adapters/mlflow/",),
+}
+"""A vendor's client to the folders and modules that may import it."""
 SPARK_MODULES = {
     "streaming/adapters/session.py",
-    "streaming/adapters/mlflow_tracking.py",
-    "streaming/adapters/hadoop_files.py",
+    "streaming/adapters/mlflow/tracking.py",
+    "streaming/adapters/kafka/replay_source.py",
     "streaming/adapters/drift_state.py",
     "streaming/operations/listener.py",
 }
@@ -189,6 +221,32 @@ def test_imports_between_the_rooms_of_jobs_follow_the_arrows() -> None:
     assert wrong == []
 
 
+def entered_verbs(tree: ast.Module) -> Iterator[tuple[str, str]]:
+    """Yield each module of a verb that is imported, as ``verb/module``, with the name that is taken from it."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("jobs.verbs."):
+            verb, _, part = str(node.module).removeprefix("jobs.verbs.").partition(".")
+            yield from ((f"{verb}/{part or alias.name}", alias.name) for alias in node.names)
+
+
+def test_each_verbs_folder_has_the_same_parts() -> None:
+    """The work is in ``run``, or in a second verb's module; options are classes of ``options``; tables are shown by
+    ``display`` and what stands beside it under a longer name."""
+    verbs = {module.path.split("/")[2] for module in MODULES if module.path.startswith("jobs/verbs/")} - {"__init__.py"}
+    wrong = [f"jobs/verbs/{verb} has no run.py" for verb in sorted(verbs) if not (VERBS / verb / "run.py").exists()]
+    for module in MODULES:
+        if module.path.startswith("jobs/command/"):
+            wrong += [
+                f"{module.path} takes {name} from {part}"
+                for part, name in entered_verbs(module.tree)
+                if (part.partition("/")[2] not in VERB_PARTS and part not in SECOND_VERBS)
+                or (name[:1].isupper() and not part.endswith("/options"))
+            ]
+        if module.path.startswith("jobs/verbs/") and not module.path.endswith("display.py"):
+            wrong += [f"{module.path}:{line} imports {name}" for name, line in imports(module.tree) if name in SHOWING]
+    assert wrong == []
+
+
 def test_a_main_is_a_door_and_nothing_else() -> None:
     mains = [module for module in MODULES if module.package == "jobs" and module.path.count("/") == 1]
     assert [f"{main.path}: {main.lines} lines" for main in mains if main.lines > MAX_MAIN_LINES] == []
@@ -197,13 +255,32 @@ def test_a_main_is_a_door_and_nothing_else() -> None:
     }
 
 
-def test_vendors_clients_stay_in_the_adapters_and_the_writer() -> None:
+def test_a_vendors_client_stays_in_its_own_folder_and_the_writer() -> None:
     wrong = [
         f"{module.path}:{line} imports {name}"
         for module in MODULES
-        if module.package not in ("adapters", "jobs", "penstock") and module.path not in WRITER_MODULES
         for name, line in imports(module.tree)
-        if name.split(".")[0] in VENDORS
+        if (vendor := name.split(".")[0]) in VENDORS and not module.path.startswith(VENDORS[vendor])
+    ]
+    assert wrong == []
+
+
+def vendor_of(path: str) -> str:
+    """Return which vendor's folder of ``adapters`` a module is in, or ``adapters``.
+
+    >>> vendor_of("streaming/adapters/kafka/admin.py"), vendor_of("streaming/adapters/hooks.py")
+    ('kafka', 'adapters')
+    """
+    return Path(path).parts[-2]
+
+
+def test_one_vendors_adapters_know_no_others() -> None:
+    wrong = [
+        f"{module.path}:{line} imports {name}"
+        for module in MODULES
+        if module.package == "adapters"
+        for name, line in imports(module.tree)
+        if name.startswith("streaming.adapters.") and vendor_of(name.replace(".", "/")) != vendor_of(module.path)
     ]
     assert wrong == []
 
@@ -239,6 +316,72 @@ def test_spark_stays_where_frames_are_handled() -> None:
         if module.package not in {*SPARK_PACKAGES, "jobs", "penstock"} and module.path not in SPARK_MODULES
         for name, line in imports(module.tree)
         if name.split(".")[0] in ("pyspark", "py4j")
+    ]
+    assert wrong == []
+
+
+_PRIVATE = re.compile(r"\b(?:self|cls)\.(_[a-zA-Z]\w*)|\bdef (_[a-zA-Z]\w*)")
+_JVM_CLASS = re.compile(r"\borg\.apache\.spark\.(?!ml\b|mllib\b)\w")
+"""Of Spark's classes in the JVM, those of its machine learning are public API, and named in saved pipelines."""
+_JVM_PACKAGE = re.compile(r"\.(org\.apache|javax?\.\w+|scala|PythonUtils)\b")
+
+
+@cache
+def private_names() -> frozenset[str]:
+    """Return what pyspark and py4j name with an underscore, by their own sources."""
+    names: set[str] = set()
+    for package in ("pyspark", "py4j"):
+        spec = importlib.util.find_spec(package)
+        assert spec is not None
+        assert spec.origin is not None
+        for file in Path(spec.origin).parent.rglob("*.py"):
+            names.update(name for pair in _PRIVATE.findall(file.read_text("utf-8")) for name in pair if name)
+    return frozenset(names)
+
+
+def private_spark(tree: ast.AST) -> Iterator[tuple[str, int]]:
+    """Yield what a module uses of pyspark's private attributes and of the JVM's classes, with its line."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute):
+            of_itself = isinstance(node.value, ast.Name) and node.value.id in ("self", "cls")
+            if node.attr in private_names() and not of_itself:
+                yield node.attr, node.lineno
+            if _JVM_PACKAGE.search(dotted := ast.unparse(node)):
+                yield dotted, node.lineno
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            if _JVM_CLASS.search(node.value):
+                yield node.value, node.lineno
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("getattr", "setattr"):
+            names = [argument.value for argument in node.args[1:2] if isinstance(argument, ast.Constant)]
+            yield from ((name, node.lineno) for name in names if name in private_names())
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] in ("pyspark", "py4j"):
+            yield from ((alias.name, node.lineno) for alias in node.names if alias.name.startswith("_"))
+
+
+@pytest.mark.parametrize(
+    ("code", "uses"),
+    [
+        pytest.param("frame._jdf.schema()", ["_jdf"], id="an attribute"),
+        pytest.param("getattr(frame, '_jdf')", ["_jdf"], id="an attribute by its name"),
+        pytest.param("stage._to_java()", ["_to_java"], id="a method"),
+        pytest.param("from pyspark.sql.classic.column import _to_seq", ["_to_seq"], id="a function"),
+        pytest.param("make('org.apache.spark.sql.Dataset')", ["org.apache.spark.sql.Dataset"], id="a class"),
+        pytest.param("jvm.java.lang", ["jvm.java.lang"], id="a package"),
+        pytest.param("name == 'org.apache.spark.ml.PipelineModel'", [], id="a public class"),
+        pytest.param("self._jdf", [], id="an attribute of its own"),
+        pytest.param("error.code() == KafkaError._TIMED_OUT", [], id="somebody else's attribute"),
+    ],
+)
+def test_what_is_private_of_spark_is_seen(code: str, uses: list[str]) -> None:
+    assert [name for name, _ in private_spark(ast.parse(code))] == uses
+
+
+def test_only_one_package_touches_what_spark_keeps_private() -> None:
+    wrong = [
+        f"{module.path}:{line} uses {name}"
+        for module in MODULES
+        if module.package != "spark"
+        for name, line in private_spark(module.tree)
     ]
     assert wrong == []
 

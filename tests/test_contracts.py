@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +12,15 @@ from jsonschema import Draft202012Validator
 from pyspark.sql.types import ArrayType, DataType, DoubleType, LongType, StringType
 
 from schemas import dead_letter, drift, prediction
-from schemas.dead_letter import Reason
-from streaming.delivery import headers
-from streaming.delivery.envelope import Stamp
+from schemas.dead_letter import Reason, Rejection
+from schemas.movement import Movement, Shares
 from streaming.drift.decision import Judge, Rules
 from streaming.drift.measures import statistic_records, summary_record
 from streaming.drift.states import Severity, State
 from streaming.models.profile import ReferenceProfile
 from streaming.models.ref import ModelVersion
+from streaming.outputs import headers
+from streaming.outputs.envelope import Stamp
 from tests.support.drifts import categorical, numeric, window
 
 FOLDER = Path(__file__).resolve().parents[1] / "schemas" / "contracts"
@@ -69,6 +71,7 @@ def test_the_prediction_headers_are_those_that_have_a_constant() -> None:
     described = set(CONTRACTS["prediction_headers"]["properties"])
     kinds = ("CE_", "MODEL_", "RUN_", "ROLE", "SOURCE_", "BINS", "TRACE", "CONTENT_TYPE_HEADER", "ORIGINAL_")
     assert described == names(prediction, *kinds)
+    assert set(CONTRACTS["prediction_headers"]["required"]) == set(prediction.HEADER_ORDER)
 
 
 def test_the_dead_letter_headers_are_those_that_have_a_constant() -> None:
@@ -91,10 +94,10 @@ def test_the_headers_of_a_prediction_keep_their_contract(subject: str | None) ->
     assert (prediction.CE_SUBJECT in as_text(made)) is (subject is not None)
 
 
-@pytest.mark.parametrize("field", ["", ":carrier"], ids=["whole record", "one field"])
+@pytest.mark.parametrize("field", [None, "carrier"], ids=["whole record", "one field"])
 @pytest.mark.parametrize("reason", list(Reason), ids=lambda reason: reason.value)
-def test_the_headers_of_every_dead_letter_keep_their_contract(reason: Reason, field: str) -> None:
-    made = headers.rejected([("mine", b"1")], reason.value + field, POSITION, "penstock", STAMP)
+def test_the_headers_of_every_dead_letter_keep_their_contract(reason: Reason, field: str | None) -> None:
+    made = headers.rejected([("mine", b"1")], Rejection(reason.value, field), POSITION, "penstock", STAMP)
     made += headers.times(STAMP.scored_at, STAMP.scored_at)
     Draft202012Validator(CONTRACTS["dead_letter_headers"]).validate(as_text(made))
     assert as_text(made)["mine"] == "1"
@@ -109,12 +112,23 @@ def test_the_drift_states_statistics_and_severities_are_the_enumerations() -> No
     assert columns["severity"]["enum"] == [severity.value for severity in Severity]
 
 
-@pytest.mark.parametrize("name", ["drift_statistic", "drift_summary"])
-def test_a_drift_record_has_every_field_and_no_other(name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "record_type"), [("drift_statistic", drift.STATISTIC_TYPE), ("drift_summary", drift.SUMMARY_TYPE)]
+)
+def test_a_drift_record_has_every_field_and_no_other(name: str, record_type: str) -> None:
     contract = CONTRACTS[name]
     assert contract["additionalProperties"] is False
     assert set(contract["required"]) == set(contract["properties"])
-    assert contract["properties"]["type"]["const"] == f"penstock.{name.replace('_', '.')}.v1"
+    assert contract["properties"]["type"]["const"] == record_type
+
+
+def test_a_movement_has_every_field_and_no_other() -> None:
+    column = CONTRACTS["drift_summary"]["properties"]["columns"]["items"]
+    described = column["properties"]["movement"]
+    shares = described["properties"]["shares"]
+    for kind, contract in ((drift.ColumnSummary, column), (Movement, described), (Shares, shares)):
+        assert contract["required"] == list(contract["properties"]) == [field.name for field in fields(kind)]
+        assert contract["additionalProperties"] is False
 
 
 HOUR = drift.Window("features", "flights", 3, "2013-01-01T05:00:00.000Z", "2013-01-01T06:00:00.000Z")

@@ -25,8 +25,8 @@ from benchmarks.exact import Meter, Setting, stage, stop_when_done
 from jobs.process.stopping import StopRequest
 from jobs.wiring.drift import drift_query, prepare_topics
 from jobs.wiring.scoring import scoring_job
-from streaming.adapters.kafka import KafkaAdmin
-from streaming.adapters.mlflow_tracking import MlflowTracker
+from streaming.adapters.kafka.admin import KafkaAdmin
+from streaming.adapters.mlflow.tracking import MlflowTracker
 from streaming.models import profile
 from streaming.models.digest import DIGEST_TAG, tree_digest
 from streaming.models.ref import ModelVersion

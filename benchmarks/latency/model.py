@@ -31,7 +31,7 @@ from jobs.verbs.train.run import train_version
 from jobs.wiring.following import registry
 from jobs.wiring.mlflow_client import prepare_mlflow
 from jobs.wiring.session import session
-from streaming.adapters.mlflow_tracking import MlflowTracker
+from streaming.adapters.mlflow.tracking import MlflowTracker
 from streaming.errors import SetupError
 from streaming.models.digest import DIGEST_TAG, tree_digest
 from streaming.models.ref import ModelVersion

@@ -18,7 +18,7 @@ from benchmarks.latency.notes import load_notes
 from benchmarks.latency.reader import Read, read_count
 from benchmarks.latency.stats import Arrivals
 from benchmarks.latency.system import System, Wiring
-from streaming.adapters.kafka import KafkaAdmin
+from streaming.adapters.kafka.admin import KafkaAdmin
 from streaming.errors import SetupError, UpstreamError
 from streaming.local.processes import ManagedProcess
 

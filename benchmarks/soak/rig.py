@@ -20,7 +20,7 @@ from jobs.demo.events import BROKEN_EVERY, Message, messages
 from jobs.demo.rig import ALIAS, Rig, make_rig, serving_version
 from jobs.verbs.train.run import train_version
 from jobs.wiring.session import session
-from streaming.adapters.mlflow_tracking import MlflowTracker
+from streaming.adapters.mlflow.tracking import MlflowTracker
 from streaming.errors import UpstreamError
 from streaming.local.processes import ManagedProcess
 from streaming.local.services import Services

@@ -33,7 +33,8 @@ def list_(
     json: Json = False,
 ) -> None:
     """Count the dead letters by reason, and show the newest."""
-    from jobs.verbs.dlq.run import Filters, list_letters
+    from jobs.verbs.dlq.options import Filters
+    from jobs.verbs.dlq.run import list_letters
 
     list_letters(config, set_, Filters(reason, since, until, partition).selection(), limit, as_json=json)
 
@@ -48,8 +49,9 @@ def show(
     json: Json = False,
 ) -> None:
     """Show one dead letter: its headers, key and value."""
-    from jobs.verbs.dlq.run import Form, show_letter
-    from streaming.delivery.dead_letters import Place
+    from jobs.verbs.dlq.options import Form
+    from jobs.verbs.dlq.run import show_letter
+    from streaming.outputs.dead_letters import Place
 
     form = Form.RAW if raw else Form.JSON if json else Form.PEOPLE
     show_letter(config, set_, Place(partition, offset), form)
@@ -72,8 +74,8 @@ def replay(
     json: Json = False,
 ) -> None:
     """Say which events would be sent again, and where to; with --send, send them."""
-    from jobs.verbs.dlq.replay import Order, replay_letters
-    from jobs.verbs.dlq.run import Filters
+    from jobs.verbs.dlq.options import Filters, Order
+    from jobs.verbs.dlq.replay import replay_letters
 
     selection = Filters(reason, since, until, partition, places or []).selection()
     order = Order(selection, to, limit, max_replays, again, send)

@@ -37,8 +37,8 @@ def baseline(
     encoding: Annotated[str, typer.Option(metavar="NAME", help="Encoding of CSV files, if it is not UTF-8.")] = "utf-8",
 ) -> None:
     """Register a version again with a reference profile, for a model that was trained elsewhere."""
-    from jobs.verbs.drift.baseline import Order
     from jobs.verbs.drift.baseline import baseline as work
+    from jobs.verbs.drift.options import Order
 
     made = work(config, set_, Order(source, model_version, alias, format_, encoding))
     typer.echo(f"Registered {made} with a reference profile{f', alias {alias}' if alias else ''}.")

@@ -30,7 +30,8 @@ def at(
 ) -> None:
     """Say which version scored an event; exit code 1 where none did or nothing is known."""
     from jobs.verbs.ledger.display import show_answer
-    from jobs.verbs.ledger.run import Question, answers
+    from jobs.verbs.ledger.options import Question
+    from jobs.verbs.ledger.run import answers
 
     found = answers(config, set_, Question(topic, partition, offset, event_id, time))
     for answer in found:
@@ -53,7 +54,8 @@ def show(
 ) -> None:
     """Show the latest records, the last one below."""
     from jobs.verbs.ledger.display import show_records
-    from jobs.verbs.ledger.run import Filter, latest
+    from jobs.verbs.ledger.options import Filter
+    from jobs.verbs.ledger.run import latest
 
     records = latest(config, set_, Filter(count, type_, since))
     if as_json:

@@ -43,7 +43,7 @@ def record(
     json_: Json = False,
 ) -> None:
     """Record a topic, or a part of it, as Parquet that gives every byte back."""
-    from jobs.verbs.record.run import Order
+    from jobs.verbs.record.options import Order
     from jobs.verbs.record.run import record as run
     from jobs.wiring.stretch import Stretch
 
@@ -96,12 +96,9 @@ def replay(
     json_: Json = False,
 ) -> None:
     """Score recorded events once more; the same command goes on with a replay that was stopped."""
-    from jobs.verbs.replay.compare import comparison_words
     from jobs.verbs.replay.display import show
-    from jobs.verbs.replay.run import Order, SinkWords
+    from jobs.verbs.replay.options import Order, SinkWords, SourceWords, VersionWords, comparison_words
     from jobs.verbs.replay.run import replay as run
-    from jobs.verbs.replay.source import SourceWords
-    from jobs.verbs.replay.versions import VersionWords
     from jobs.wiring.stretch import Stretch
     from streaming.backtest.options import Options
 

@@ -11,7 +11,7 @@ from jobs.configuration.load import load_settings
 from jobs.demo.rig import Rig
 from jobs.verbs.drift.report import read_report
 from jobs.wiring.drift import drift_query, prepare_topics
-from streaming.adapters.kafka import KafkaAdmin
+from streaming.adapters.kafka.admin import KafkaAdmin
 from streaming.drift.report.choice import Choice
 from streaming.drift.report.facts import Report
 from streaming.operations.drift_metrics import DriftMetrics

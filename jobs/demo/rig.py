@@ -16,7 +16,7 @@ import httpx
 import yaml
 
 from jobs.demo.events import MAX_VALUE_BYTES
-from streaming.adapters.kafka import KafkaAdmin
+from streaming.adapters.kafka.admin import KafkaAdmin
 from streaming.errors import SetupError
 from streaming.local.processes import LOOPBACK, ManagedProcess, free_port
 from streaming.local.services import Services

@@ -16,7 +16,7 @@ from jobs.demo.publisher import Publisher
 from jobs.demo.results import Label, Results, Swap, balance, latencies, quality
 from jobs.demo.rig import ALIAS, DEAD_LETTERS, PREDICTIONS, TOPIC, Rig, require_alive, serving_version
 from jobs.demo.subscriber import Subscriber
-from streaming.adapters.mlflow_tracking import MlflowTracker
+from streaming.adapters.mlflow.tracking import MlflowTracker
 from streaming.errors import UpstreamError
 from streaming.local.processes import ManagedProcess
 from streaming.training.record import Promotion, TrainedVersion

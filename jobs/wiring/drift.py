@@ -9,27 +9,28 @@ import structlog
 from pyspark.sql import SparkSession
 
 from jobs.wiring.drift_profiles import RegisteredProfiles
-from jobs.wiring.drift_query import DriftQuery, Wiring
 from jobs.wiring.starting import absolute
-from jobs.wiring.topics import output_topic
 from schemas.drift import SummaryRecord
 from streaming.adapters.drift_state import HadoopStateStore
 from streaming.adapters.hooks import hooks_from
-from streaming.adapters.kafka import KafkaAdmin
-from streaming.adapters.kafka_drift import KafkaDriftSink, read_alerts
-from streaming.adapters.kafka_events import KafkaNews
+from streaming.adapters.kafka.admin import KafkaAdmin
+from streaming.adapters.kafka.config import spark_options
+from streaming.adapters.kafka.drift import KafkaDriftSink, read_alerts
+from streaming.adapters.kafka.events import KafkaNews
+from streaming.adapters.kafka.output_topics import output_topic
 from streaming.clock import system_clock
 from streaming.drift.alerts import Alerts
 from streaming.drift.decision import ColumnRules, Rules
 from streaming.drift.frames import Watched
 from streaming.drift.monitor import Monitor, Subject
+from streaming.drift.query import DriftPorts, DriftQuery, DriftStream
 from streaming.drift.states import Patience
 from streaming.drift.windows import Shape
 from streaming.engines.checkpoint import Checkpoint, reader_for
+from streaming.engines.failures import Restarts
 from streaming.errors import ConfigurationError
 from streaming.operations.drift_metrics import DriftMetrics
-from streaming.settings import Settings
-from streaming.settings_drift import DriftColumn, DriftSettings
+from streaming.settings import DriftColumn, DriftSettings, Settings
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
@@ -49,9 +50,24 @@ def drift_query(settings: Settings, spark: SparkSession, metrics: DriftMetrics, 
     subject = Subject(application, model, shape_of(settings.drift), rules_of(settings.drift))
     profiles, sink = RegisteredProfiles(settings.model), KafkaDriftSink(settings.kafka, output.drift)
     monitor = Monitor(subject, profiles, sink, HadoopStateStore(spark, checkpoint))
-    watched = Watched(application, model, output.predictions, settings.dead_letter_topic)
-    told = (metrics.closed, tell, _alerts(settings, stack))
-    return DriftQuery(Wiring(spark, settings, watched, checkpoint, system_clock, told, metrics), monitor)
+    ports = DriftPorts(spark, system_clock, metrics, (metrics.closed, tell, _alerts(settings, stack)))
+    restarts = Restarts(settings.engine.restart_seconds, settings.engine.max_restarts)
+    return DriftQuery(drift_stream(settings, checkpoint), monitor, ports, restarts)
+
+
+def drift_stream(settings: Settings, checkpoint: str) -> DriftStream:
+    """Return what is read, and how; ``checkpoint`` is a URI."""
+    drift, output = settings.drift, settings.output
+    return DriftStream(
+        name=f"{settings.application}-drift",
+        options=spark_options(settings.kafka),
+        watched=Watched(settings.application, settings.model.name, output.predictions, settings.dead_letter_topic),
+        checkpoint=checkpoint,
+        tile_ms=shape_of(drift).slide,
+        starting=drift.starting,
+        max_rows=drift.max_rows_per_batch,
+        every_seconds=drift.trigger_seconds,
+    )
 
 
 def checkpoint_of(settings: Settings) -> str:
@@ -119,4 +135,5 @@ def prepare_topics(settings: Settings, admin: KafkaAdmin) -> None:
             raise ConfigurationError(
                 f"there is no topic {name!r}: start the scoring job first, which makes it, or correct output.*"
             )
-    output_topic(settings, admin, settings.output.drift, 1, {"retention.ms": str(settings.output.retention_ms)})
+    output = settings.output
+    output_topic(output, admin, output.drift, 1, {"retention.ms": str(output.retention_ms)})

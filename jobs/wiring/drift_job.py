@@ -11,11 +11,10 @@ from jobs.wiring.drift import checkpoint_of, drift_query, prepare_topics
 from jobs.wiring.following import registry
 from jobs.wiring.jars import jars
 from jobs.wiring.session import require_log, session
-from streaming.adapters.kafka import KafkaAdmin
+from streaming.adapters.kafka.admin import KafkaAdmin
 from streaming.errors import ConfigurationError
 from streaming.operations.drift_metrics import DriftMetrics
-from streaming.settings import Settings
-from streaming.settings_drift import DriftSettings
+from streaming.settings import DriftSettings, Settings
 
 HOME = Path(".penstock")
 SPARK_LOG = HOME / "drift-spark.log"

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 
 from pyspark.sql import SparkSession
 
-from streaming.adapters.hadoop_files import HadoopFileStore
-from streaming.adapters.mlflow_registry import MlflowRegistry
+from streaming.adapters.mlflow.registry import MlflowRegistry
 from streaming.adapters.session import is_local
 from streaming.clock import system_clock
 from streaming.engines.live_plan import check_live
@@ -25,6 +24,7 @@ from streaming.models.topic_schema import EventSample, TopicCheck
 from streaming.operations.metrics import Metrics
 from streaming.scoring.loader import SparkPipelineLoader
 from streaming.settings import ModelSettings, Settings
+from streaming.spark.hadoop_files import HadoopFileStore
 
 
 def registry(model: ModelSettings) -> MlflowRegistry:

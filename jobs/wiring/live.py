@@ -9,9 +9,9 @@ from functools import cache
 import structlog
 from pyspark.sql import SparkSession
 
-from jobs.wiring.starting import Footing, settle
-from streaming.adapters.kafka_arrivals import KafkaArrivals
-from streaming.adapters.kafka_config import spark_options
+from jobs.wiring.starting import Footing, reconciled
+from streaming.adapters.kafka.arrivals import KafkaArrivals
+from streaming.adapters.kafka.config import spark_options
 from streaming.clock import system_clock
 from streaming.engines.breaker import Breaker
 from streaming.engines.checkpoint import remove
@@ -27,6 +27,7 @@ from streaming.models.follower import Follower
 from streaming.models.ref import ModelVersion
 from streaming.models.slot import Slot
 from streaming.settings import Settings
+from streaming.spark.jvm import task_slots
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
@@ -70,8 +71,7 @@ def local_master(settings: Settings, partitions: int) -> str | None:
 
 def check_slots(settings: Settings, spark: SparkSession, partitions: int) -> None:
     """Raise ``ConfigurationError`` if the cluster cannot run two generations at the same time."""
-    context = spark.sparkContext._jsc.sc()
-    found = int(context.maxNumConcurrentTasks(context.resourceProfileManager().defaultResourceProfile()))
+    found = task_slots(spark)
     if found < slots_needed(partitions):
         raise _too_few(settings, found, partitions)
 
@@ -107,7 +107,7 @@ def live_engine(on: Footing, parts: LiveParts) -> LiveEngine:
 
     ports = LivePorts(
         Generations(on.spark, parts.slot, route, folder), parts.follower.roll_back, on.ledger,
-        BatchMend(on.spark, route, settings.engine.max_poison_rows), lambda: settle(on), ends, watch,
+        BatchMend(on.spark, route, settings.engine.max_poison_rows), lambda: reconciled(on), ends, watch,
         parts.slot.current, on.observer, parts.breaker, system_clock, Failpoints(settings.engine.failpoints),
     )  # fmt: skip
     restarts = Restarts(settings.engine.restart_seconds, settings.engine.max_restarts)

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from jobs.terminal.progress import progress_bar
-from streaming.adapters.kafka import TopicInfo
-from streaming.adapters.kafka_ledger_reader import KafkaLedgerReader
-from streaming.adapters.kafka_recording import KafkaStretch, Span
-from streaming.adapters.kafka_scan import KafkaScan
+from streaming.adapters.kafka.admin import TopicInfo
+from streaming.adapters.kafka.ledger_reader import KafkaLedgerReader
+from streaming.adapters.kafka.recording import KafkaStretch, Span
+from streaming.adapters.kafka.scan import KafkaScan
 from streaming.clock import Period
 from streaming.errors import ConfigurationError
 from streaming.offsets import OffsetRange

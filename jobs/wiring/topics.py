@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-from jobs.wiring.output_settings import require_all_kept, require_dead_letters
-from streaming.adapters.kafka import KafkaAdmin, TopicInfo
-from streaming.delivery.plan import Targets
+from streaming.adapters.kafka.admin import KafkaAdmin, TopicInfo
+from streaming.adapters.kafka.output_topics import (
+    PROGRESS_CONFIG,
+    output_topic,
+    require_all_kept,
+    require_dead_letters,
+)
 from streaming.errors import ConfigurationError, TopicDeletedError
-from streaming.settings import InputSettings, Settings
-
-PROGRESS_CONFIG = {
-    "cleanup.policy": "compact",
-    # Small segments are compacted soon: a start that has to read the topic reads a few megabytes.
-    "segment.bytes": str(8 * 1024 * 1024),
-    "min.cleanable.dirty.ratio": "0.1",
-}
-_ASSUMED_BYTES = 1_024
-"""The size of an event where the topic is empty and no event can be measured."""
+from streaming.outputs.targets import Targets
+from streaming.settings import Settings
 
 
 @dataclass(frozen=True)
@@ -47,7 +42,7 @@ def prepare_topics(settings: Settings, admin: KafkaAdmin) -> Topics:
         (output.ledger, 1, {"retention.ms": str(output.ledger_retention_ms)}),
         (output.progress, source.partitions, PROGRESS_CONFIG),
     ]
-    found = [output_topic(settings, admin, *topic) for topic in wanted]
+    found = [output_topic(output, admin, *topic) for topic in wanted]
     predictions, dead_letters, _, ledger, progress = map(admin.target, found)
     if ledger.partitions != 1:
         raise ConfigurationError(
@@ -87,30 +82,3 @@ def require_outputs(admin: KafkaAdmin, targets: Targets) -> None:
                 f"the output topic {target.topic!r} was deleted while the job runs; create it again with"
                 f" {target.partitions} partitions, or start the job anew, which creates it (output.create_topics)"
             )
-
-
-def output_topic(
-    settings: Settings, admin: KafkaAdmin, name: str, partitions: int, config: dict[str, str]
-) -> TopicInfo:
-    """Return a topic that is written, created where it is missing and that is allowed.
-
-    Raises:
-        ConfigurationError: it is missing and ``output.create_topics`` is false.
-        BrokerUnavailableError: Kafka does not answer.
-    """
-    if settings.output.create_topics:
-        return admin.ensure_topic(name, partitions, config, settings.output.replication_factor)
-    info = admin.topic(name)
-    if info is None:
-        raise ConfigurationError(f"there is no topic {name!r} and output.create_topics is false; create it first")
-    return info
-
-
-def rows_per_batch(limits: InputSettings, sample: Sequence[bytes]) -> int:
-    """Return ``maxOffsetsPerTrigger``: the bound on rows, or fewer where recent events are so large that bytes count.
-
-    >>> rows_per_batch(InputSettings(max_rows_per_batch=1000, max_bytes_per_batch=10_000), [b"x" * 100])
-    100
-    """
-    mean = sum(map(len, sample)) / len(sample) if sample else _ASSUMED_BYTES
-    return max(1, min(limits.max_rows_per_batch, int(limits.max_bytes_per_batch / max(mean, 1))))

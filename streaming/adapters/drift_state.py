@@ -7,7 +7,7 @@ from typing import Any
 
 from pyspark.sql import SparkSession
 
-from streaming.adapters.hadoop_files import HadoopFileStore
+from streaming.spark.hadoop_files import HadoopFileStore
 
 _KEPT = 3
 

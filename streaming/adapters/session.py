@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
 
 from pyspark.sql import SparkSession
 
-from streaming.engines.stages import FLAG
 from streaming.secret_keys import KEY_PATTERN
+from streaming.spark.codegen_stages import FLAG
 
 RUNTIME = {
     "spark.sql.session.timeZone": "UTC",  # event times are written with a Z
@@ -21,7 +20,7 @@ RUNTIME = {
     "spark.sql.execution.arrow.maxRecordsPerBatch": "1000",
     "spark.sql.execution.arrow.maxBytesPerBatch": str(2**31 - 1),
     # A strict decoder makes long methods, and HotSpot never compiles one of over 8,000 bytes: whole-stage code of that
-    # size ran at half the speed of the same expressions in smaller methods. See streaming/engines/stages.py.
+    # size ran at half the speed of the same expressions in smaller methods. See streaming/spark/codegen_stages.py.
     "spark.sql.codegen.hugeMethodLimit": "8000",
     # Source as text is two thirds of a task's plan, which is packed and unpacked for each task of each batch. What is
     # broadcast comes to an executor once.
@@ -124,13 +123,6 @@ def start_session(plan: SessionPlan) -> SparkSession:
         started.conf.set(key, value)
     started.sparkContext.setLogLevel("ERROR")
     return started
-
-
-def heartbeat(started: SparkSession) -> Callable[[], object]:
-    """Return a question to the session's JVM that takes no time to answer; it waits for as long as the JVM hangs."""
-    # Looked up once: for each part of a class's name, py4j makes the JVM search all of its jars.
-    asked: Callable[[], object] = cast(Any, started._jvm).java.lang.System.nanoTime
-    return asked
 
 
 def is_local(started: SparkSession) -> bool:

@@ -112,8 +112,7 @@ class Columns:
 
     def rejected(self) -> list[Expr]:
         """Return a rejected row's columns: the input's, then why."""
-        reason = F.substring_index(c.VERDICT, ":", 1)
-        field = F.when(F.col(c.VERDICT).contains(":"), F.expr(f"substring({c.VERDICT}, locate(':', {c.VERDICT}) + 1)"))
+        reason, field = (F.col(c.VERDICT)[name] for name in ("reason", "field"))
         message = F.concat(F.coalesce(F.concat(field, F.lit(": ")), F.lit("")), self._sentences()[reason])
         return [*self._input(), reason.alias("reason"), field.alias("field"), message.alias("message")]
 
@@ -145,7 +144,7 @@ class Columns:
 
     def _sentences(self) -> Expr:
         own = {} if self.source.format == "json" else _OF_A_TABLE
-        pairs = {reason.value: describe(reason, "") for reason in Reason} | own
+        pairs = {reason.value: describe(reason) for reason in Reason} | own
         return F.create_map(*(F.lit(word) for pair in pairs.items() for word in pair))
 
 

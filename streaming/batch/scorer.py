@@ -114,7 +114,7 @@ class UnitScorer:
             after,
             _count(verdict.isNull()).alias("scored"),
             F.count(verdict).alias("rejected"),
-            _count(verdict == Reason.INVALID_PREDICTION.value).alias("invalid"),
+            _count(verdict["reason"] == Reason.INVALID_PREDICTION.value).alias("invalid"),
             sketch().alias("sketch"),
         )
         good = judged.where(verdict.isNull()).select(*self.columns.scored(stamp))

@@ -1,1 +1,1 @@
-"""The prediction's envelope, dead letters, and the transactional writer."""
+"""One transaction per input partition and batch: the writer, its producers, the marks it commits, and its outcome."""

@@ -16,7 +16,7 @@ from functools import cache
 from confluent_kafka import KafkaException, Producer
 
 from streaming.delivery.marks import Writer
-from streaming.delivery.plan import Limits
+from streaming.delivery.write_order import Limits
 
 _READY_TIMEOUT = 10.0
 CALL_TIMEOUT = 30.0

@@ -30,13 +30,13 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, Topi
 
 from streaming.delivery.marks import Mark, Standing, standing
 from streaming.delivery.outcome import Outcome, count_ages
-from streaming.delivery.plan import WritePlan
 from streaming.delivery.producers import CALL_TIMEOUT, Identity, open_producer, patiently, spares
 from streaming.delivery.progress import progress_record
-from streaming.delivery.records import Record, records
 from streaming.delivery.worker import settle
+from streaming.delivery.write_order import WritePlan
 from streaming.errors import InvariantError, PenstockError
 from streaming.offsets import OffsetRange
+from streaming.outputs.records import Record, records
 
 _QUEUE_FULL_PAUSE = 0.05
 _NOW = 0

@@ -10,7 +10,7 @@ import structlog
 from schemas.drift import ColumnSummary, SummaryRecord
 from schemas.drift_alert import DriftAlert
 from streaming.drift.decision import INVALID
-from streaming.drift.report.sentences import listed, movement, title
+from streaming.drift.report.sentences import listed, title, what_moved
 from streaming.drift.states import Severity, State
 from streaming.sinks import Sink, deliver
 
@@ -113,8 +113,10 @@ class _News:
 
 
 def _cause(column: ColumnSummary) -> str:
-    size = f" ({column.severity})" if column.name != INVALID else ""
-    return movement(title(column.name), column.cause) + size
+    size, name = f" ({column.severity})" if column.name != INVALID else "", title(column.name)
+    if column.state == State.INSUFFICIENT.value:
+        return f"{name}: {column.cause}{size}"
+    return what_moved(name, column.movement) + size
 
 
 class Alerts:

@@ -8,11 +8,9 @@ from pyspark.sql import Column, DataFrame, Row
 from pyspark.sql import functions as F
 
 from schemas import dead_letter, prediction
+from schemas.dead_letter import Rejection
 from streaming.drift.tally import SCHEMA, tally
 from streaming.drift.windows import Tally
-
-_VERSION, _TIME = 6, 12
-"""Where the writer puts these headers. Another writer's are found by name, which takes ten times as long."""
 
 
 @dataclass(frozen=True)
@@ -42,15 +40,16 @@ def tallies(records: DataFrame, watched: Watched, tile: int) -> list[Tally]:
     fields = ours.select(
         F.concat_ws("-", "topic", "partition").alias("partition"),
         F.when(F.col("rejected"), _last(dead_letter.MODEL_VERSION))
-        .otherwise(_at(_VERSION, prediction.MODEL_VERSION))
+        .otherwise(_at(prediction.MODEL_VERSION))
         .cast("int")
         .alias("version"),
         F.when(F.col("rejected"), F.coalesce(_time(_last(dead_letter.EVENT_TIME)), beside))
-        .otherwise(_time(_at(_TIME, prediction.CE_TIME)))
+        .otherwise(_time(_at(prediction.CE_TIME)))
         .alias("time"),
         F.when(F.col("rejected"), beside).alias("beside"),
         F.when(~F.col("rejected"), _bins()).alias("bins"),
-        F.when(F.col("rejected"), _reason()).alias("reason"),
+        F.when(F.col("rejected"), F.coalesce(_last(dead_letter.REASON), F.lit(""))).alias("reason"),
+        F.when(F.col("rejected"), _last(dead_letter.FIELD)).alias("field"),
     )
     known = fields.where(F.col("version").isNotNull() & F.col("time").isNotNull())
     # A dead letter's own time may be wrong by years; it must not hold up the windows of a stream that is not.
@@ -61,7 +60,8 @@ def tallies(records: DataFrame, watched: Watched, tile: int) -> list[Tally]:
 
 def _tally(row: Row) -> Tally:
     cells = dict(zip(row["cells"], row["counts"], strict=True))
-    rejected = dict(zip(row["reasons"], row["rejected"], strict=True))
+    rejections = map(Rejection, row["reasons"], row["fields"])
+    rejected = dict(zip(rejections, row["rejected"], strict=True))
     return Tally(row["partition"], row["version"], row["tile"], row["latest"], row["rows"], cells, rejected)
 
 
@@ -76,12 +76,9 @@ def _time(text: Column) -> Column:
     return F.unix_millis(text.try_cast("timestamp"))
 
 
-def _header(place: int) -> Column:
-    return F.get(F.col("headers"), F.lit(place))
-
-
-def _at(place: int, name: str) -> Column:
-    expected = _header(place)
+def _at(name: str) -> Column:
+    """Return the header's text, from where our writers put it; another writer's is found by name."""
+    expected = F.get(F.col("headers"), F.lit(prediction.HEADER_ORDER.index(name)))
     return F.when(expected["key"] == F.lit(name), expected["value"].cast("string")).otherwise(_last(name))
 
 
@@ -97,13 +94,9 @@ def _bins() -> Column:
     return F.when(newest["key"] == F.lit(prediction.BINS), newest["value"]).otherwise(F.get(found, F.lit(0))["value"])
 
 
-def _reason() -> Column:
-    return F.concat_ws(":", _last(dead_letter.REASON), _last(dead_letter.FIELD))
-
-
 def _ours(watched: Watched) -> Column:
     source = f"/penstock/{watched.application}/{watched.model}"
-    return _at(2, prediction.CE_SOURCE) == F.lit(source)
+    return _at(prediction.CE_SOURCE) == F.lit(source)
 
 
 def _dead(watched: Watched) -> Column:

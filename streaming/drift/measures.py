@@ -11,6 +11,7 @@ from streaming.clock import isoformat, moment
 from streaming.drift.decision import Verdict, WindowCounts
 from streaming.drift.detection import level_shift
 from streaming.drift.dispersion import NONE, Dispersion
+from streaming.drift.movement import movement_of
 from streaming.drift.pair import SPECIAL, Pair
 from streaming.drift.shifts import mean_shift, value_distance
 from streaming.drift.states import State, worst
@@ -116,7 +117,7 @@ def _limit(chance: float, known: Dispersion) -> float:
 def statistic_records(window: Window, verdicts: Sequence[Verdict], chance: float) -> Iterator[StatisticRecord]:
     """Yield a record for each statistic of each column; ``chance`` is the window's."""
     for verdict in verdicts:
-        words = cause(verdict)
+        words = cause(verdict.state, verdict.m, movement_of(verdict))
         for measure in measures(verdict, chance / max(len(verdicts), 1)):
             yield StatisticRecord(
                 window,
@@ -162,19 +163,20 @@ def _column(one: Verdict) -> ColumnSummary:
     bins = zip(one.pair.profile.bins, one.pair.window, strict=True) if one.pair else ()
     counts = {str(place): rows for place, rows in bins if rows}
     since = None if one.since is None else isoformat(moment(one.since))
-    found = one.detection.finding.test
+    movement = movement_of(one)
     return ColumnSummary(
-        one.column,
-        one.state.value,
-        one.severity.value,
-        found,
-        one.adjusted,
-        one.effect,
-        cause(one),
-        one.n,
-        one.m,
-        since,
-        counts,
+        name=one.column,
+        state=one.state.value,
+        severity=one.severity.value,
+        test=one.detection.finding.test,
+        p_value=one.adjusted,
+        effect=one.effect,
+        cause=cause(one.state, one.m, movement),
+        n=one.n,
+        m=one.m,
+        since=since,
+        counts=counts,
+        movement=movement,
     )
 
 
@@ -182,7 +184,7 @@ def _sentence(moved: Sequence[Verdict], verdicts: Sequence[Verdict]) -> str:
     if moved:
         first = moved[0]
         others = f", and {len(moved) - 1} more" if len(moved) > 1 else ""
-        return f"{first.column}: {cause(first)}{others}"
+        return f"{first.column}: {cause(first.state, first.m, movement_of(first))}{others}"
     if all(one.pair is None for one in verdicts):
         return "the version has no reference profile; `penstock drift baseline` makes one"
     if all(one.state is State.INSUFFICIENT for one in verdicts):

@@ -16,7 +16,7 @@ from streaming.drift.states import Memory
 from streaming.drift.windows import CELLS, Closed, Shape, Tally, Tile, WindowBook
 from streaming.models.profile import NON_FINITE_BIN, NULL_BIN, OTHER_BIN, Counts, ReferenceProfile
 
-STATE_VERSION = 1
+STATE_VERSION = 2
 _BIN_OF_REASON = {
     Reason.UNSEEN_CATEGORY.value: OTHER_BIN,
     Reason.NULL_FEATURE.value: NULL_BIN,
@@ -151,11 +151,10 @@ class Monitor:
 def window_counts(closed: Closed, profile: ReferenceProfile) -> WindowCounts:
     """Return a closed window's counts column by column, dead letters that name a column counted in its special bins."""
     columns = _columns(closed.counts, len(profile.columns))
-    for reason, rows in closed.counts.rejected.items():
-        name, _, field = reason.partition(":")
+    for (reason, field), rows in closed.counts.rejected.items():
         place = next((at for at, column in enumerate(profile.columns) if column.name == field), None)
-        if place is not None and name in _BIN_OF_REASON:
-            cell = _BIN_OF_REASON[name]
+        if place is not None and reason in _BIN_OF_REASON:
+            cell = _BIN_OF_REASON[reason]
             columns[place][cell] = columns[place].get(cell, 0) + rows
     invalid = sum(closed.counts.rejected.values())
     return WindowCounts(closed.start / 1000, closed.end / 1000, closed.counts.rows, invalid, tuple(columns))

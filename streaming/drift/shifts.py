@@ -38,6 +38,6 @@ def mean_shift(pair: Pair) -> float | None:
 
 def _finite(value: np.float64, spread: float) -> float | None:
     """Return ``value / spread``, or None for what is no number: values near the largest, a spread near the smallest."""
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
         deviations = float(value / spread)
     return deviations if math.isfinite(deviations) else None

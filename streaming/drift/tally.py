@@ -16,11 +16,12 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from schemas.dead_letter import Rejection
 from streaming.drift.windows import CELLS
 
 SCHEMA = (
     "partition string, version int, tile long, latest long, rows long, cells array<int>, counts array<long>,"
-    " reasons array<string>, rejected array<long>"
+    " reasons array<string>, fields array<string>, rejected array<long>"
 )
 """What :func:`tally` returns, as Spark says it."""
 
@@ -32,7 +33,7 @@ class _Counts:
     latest: int = 0
     rows: int = 0
     cells: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
-    rejected: Counter[str] = field(default_factory=Counter)
+    rejected: Counter[Rejection] = field(default_factory=Counter)
 
     def add_bins(self, flat: npt.NDArray[np.uint8], width: int) -> None:
         """Count a byte per column and row; ``flat`` is row after row."""
@@ -48,8 +49,8 @@ class _Counts:
 def tally(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     """Count a task's rows.
 
-    They have partition, version, tile, the time that the partition has reached with them (epoch ms), bins, and the
-    reason of a dead letter or null.
+    They have partition, version, tile, the time that the partition has reached with them (epoch ms), bins, and a dead
+    letter's reason and field; a prediction has no reason.
     """
     found: dict[tuple[str, int, int], _Counts] = {}
     for batch in batches:
@@ -72,9 +73,9 @@ def _add(found: dict[tuple[str, int, int], _Counts], batch: pa.RecordBatch) -> N
 
 
 def _count(counts: _Counts, rows: pa.RecordBatch) -> None:
-    reasons = rows.column("reason").drop_null().to_pylist()
-    counts.rejected.update(reasons)
-    counts.rows += rows.num_rows - len(reasons)
+    letters = rows.filter(rows.column("reason").is_valid())
+    counts.rejected.update(map(Rejection, letters.column("reason").to_pylist(), letters.column("field").to_pylist()))
+    counts.rows += rows.num_rows - letters.num_rows
     flat, width = _bytes(rows.column("bins").drop_null())
     if width:
         counts.add_bins(flat, width)
@@ -106,15 +107,16 @@ def _as_batch(found: dict[tuple[str, int, int], _Counts]) -> pa.RecordBatch:
 
 def _row(key: tuple[str, int, int], counts: _Counts) -> tuple[Any, ...]:
     filled = np.flatnonzero(counts.cells)
-    reasons = sorted(counts.rejected.items())
+    rejected = sorted(counts.rejected.items(), key=lambda counted: str(counted[0]))
     return (
         *key,
         counts.latest,
         counts.rows,
         filled.tolist(),
         counts.cells[filled].tolist(),
-        [reason for reason, _ in reasons],
-        [number for _, number in reasons],
+        [rejection.reason for rejection, _ in rejected],
+        [rejection.field for rejection, _ in rejected],
+        [number for _, number in rejected],
     )
 
 
@@ -126,6 +128,7 @@ _KINDS = (
     pa.int64(),
     pa.list_(pa.int32()),
     pa.list_(pa.int64()),
+    pa.list_(pa.string()),
     pa.list_(pa.string()),
     pa.list_(pa.int64()),
 )

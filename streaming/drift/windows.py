@@ -14,6 +14,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from schemas.dead_letter import Rejection
+
 CELLS = 256
 """Bins of a column, as a byte names them: cell ``place * CELLS + bin`` is one bin of the column at ``place``."""
 _DAY = 86_400_000
@@ -42,7 +44,7 @@ class Tally:
     """What one read of one partition held of one version and tile.
 
     ``tile`` is the tile's start and ``latest`` the newest event time, both epoch milliseconds. ``cells`` counts bins,
-    ``rejected`` dead letters by reason and field.
+    ``rejected`` dead letters by why they are some.
     """
 
     partition: str
@@ -51,7 +53,7 @@ class Tally:
     latest: int
     rows: int
     cells: Mapping[int, int] = field(default_factory=dict)
-    rejected: Mapping[str, int] = field(default_factory=dict)
+    rejected: Mapping[Rejection, int] = field(default_factory=dict)
 
 
 @dataclass
@@ -60,7 +62,7 @@ class Tile:
 
     rows: int = 0
     cells: Counter[int] = field(default_factory=Counter)
-    rejected: Counter[str] = field(default_factory=Counter)
+    rejected: Counter[Rejection] = field(default_factory=Counter)
 
     def add(self, other: Tile | Tally) -> None:
         """Add the counts."""
@@ -171,7 +173,7 @@ class WindowBook:
                 "start": start,
                 "rows": tile.rows,
                 "cells": sorted(tile.cells.items()),
-                "rejected": tile.rejected,
+                "rejected": [[*rejection, rows] for rejection, rows in tile.rejected.items()],
             }
             for (version, start), tile in sorted(self._tiles.items())
         ]
@@ -192,10 +194,18 @@ class WindowBook:
             raise ValueError("the state's windows have another length or slide")
         self._tiles = {
             (tile["version"], tile["start"]): Tile(
-                tile["rows"], Counter(dict(tile["cells"])), Counter(tile["rejected"])
+                tile["rows"], Counter(dict(tile["cells"])), _rejections(tile["rejected"])
             )
             for tile in state["tiles"]
         }
         self._latest = dict(state["latest"])
         self._arrived = dict.fromkeys(self._latest, now)
         self._closed_until, self._late = state["closed_until"], state["late"]
+
+
+def _rejections(saved: Any) -> Counter[Rejection]:
+    """Read a tile's dead letters; states of version 1 have an object whose names are ``REASON`` or ``REASON:field``."""
+    if isinstance(saved, list):
+        return Counter({Rejection(reason, field): rows for reason, field, rows in saved})
+    parts = {text.partition(":"): rows for text, rows in saved.items()}
+    return Counter({Rejection(reason, field or None): rows for (reason, _, field), rows in parts.items()})

@@ -1,56 +1,65 @@
-"""What a verdict says, in words for the log, the alert and the report."""
+"""What a column's state and movement are, in words for the log, the alert and the report."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-import numpy as np
-
-from streaming.drift.decision import INVALID, Verdict
-from streaming.drift.detection import level_shift
+from schemas.movement import Movement, Shares
 from streaming.drift.pair import SPECIAL, Pair
 from streaming.drift.states import State
-from streaming.statistics.shares import shares
 
-_SPECIAL = {"nulls": ("null", -3), "non_finite": ("not finite", -2), "unseen": ("a value the model was not shown", -1)}
+_OF_CELLS = {"nulls": "null", "non_finite": "not finite", "unseen": "a value the model was not shown"}
 
 
-def cause(verdict: Verdict) -> str:
-    """Return why the column is in its state, such as ``level rose by 0.31 standard deviations``."""
-    if verdict.state is State.INSUFFICIENT:
-        return f"{verdict.m:,} rows are too few to say"
-    if verdict.state is State.STABLE:
+def cause(state: State, rows: int, movement: Movement | None) -> str:
+    """Return why a column with so many rows in the window is in its state, in words that nothing takes apart again.
+
+    >>> cause(State.DRIFT, 900, Movement("level", 1, 0.31))
+    'level rose by 0.31 standard deviations'
+    """
+    if movement is not None:
+        return _moved(movement)
+    if state is State.INSUFFICIENT:
+        return f"{rows:,} rows are too few to say"
+    if state is State.STABLE:
         return "as the reference, within chance"
-    if not verdict.signal:
-        return "as the reference in this window, but not yet for long enough"
-    return movement(verdict)
+    return "as the reference in this window, but not yet for long enough"
 
 
-def movement(verdict: Verdict) -> str:
-    """Return what moved, whether or not it signals."""
-    if verdict.column == INVALID or verdict.pair is None:
-        return f"{verdict.share:.1%} of rows became dead letters"
-    test, pair = verdict.detection.finding.test, verdict.pair
-    if test in _SPECIAL:
-        name, place = _SPECIAL[test]
-        return f"{name}: {_share(pair.window, place)} of rows, {_share(pair.reference, place)} in the reference"
+def _moved(movement: Movement) -> str:
+    test, shares = movement.test, movement.shares
+    if shares is None:
+        return f"level {level_words(movement)}"
+    if test == "shape":
+        return f"shape: {shape_words(movement, shares)}"
     if test == "beyond":
-        way, place = ("above", -1) if verdict.detection.finding.direction > 0 else ("below", 0)
-        return f"{_share(pair.values[1], place)} of rows are {way} all of the reference's values"
-    if test == "level":
-        shift = level_shift(pair)
-        return f"level {'rose' if shift > 0 else 'fell'} by {abs(shift):.2f} standard deviations"
-    return f"shape: {_most(pair)}"
+        return f"{shares.window:.1%} of rows are {beyond_words(movement)}"
+    if test in _OF_CELLS:
+        return f"{_OF_CELLS[test]}: {cell_words(shares)}"
+    return dead_letter_words(shares)
 
 
-def _share(counts: Sequence[int], place: int) -> str:
-    return f"{counts[place] / max(sum(counts), 1):.1%}"
+def level_words(movement: Movement) -> str:
+    """Return which way a level went and how far."""
+    return f"{'rose' if movement.direction > 0 else 'fell'} by {movement.size:.2f} standard deviations"
 
 
-def _most(pair: Pair) -> str:
-    before, now = shares(pair.reference), shares(pair.window)
-    place = int(np.abs(now - before).argmax())
-    return f"{bin_name(pair, place)}: {before[place]:.1%} to {now[place]:.1%} of rows"
+def shape_words(movement: Movement, shares: Shares) -> str:
+    """Return the bin that differs most, and its shares."""
+    return f"{movement.bin}: {shares.reference or 0.0:.1%} to {shares.window:.1%} of rows"
+
+
+def beyond_words(movement: Movement) -> str:
+    """Return on which side of the reference's values the window's are."""
+    return f"{'above' if movement.direction > 0 else 'below'} all of the reference's values"
+
+
+def cell_words(shares: Shares) -> str:
+    """Return a special cell's shares."""
+    return f"{shares.window:.1%} of rows, {shares.reference or 0.0:.1%} in the reference"
+
+
+def dead_letter_words(shares: Shares) -> str:
+    """Return the share of dead letters."""
+    return f"{shares.window:.1%} of rows became dead letters"
 
 
 def bin_name(pair: Pair, place: int) -> str:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from streaming.errors import UpstreamError
+from streaming.spark.exceptions import jvm_messages
 
 _PYTHON_TRACE = "Traceback (most recent call last)"
 _CLIENTS = ("KafkaException", "org.apache.kafka.")
@@ -20,9 +19,6 @@ def root_cause(problem: BaseException) -> str:
 
     An exception of Python comes as a whole trace, of which that line is the last; Spark adds an indented one.
     """
-    java: Any = getattr(problem, "java_exception", None) or getattr(problem, "_origin", None)
-    while java is not None and java.getCause() is not None:
-        java = java.getCause()
-    text = str(java.toString() if java is not None else problem)
+    text = [str(problem), *jvm_messages(problem)][-1]
     lines = [line for line in text.splitlines() if line and not line[0].isspace()] or [type(problem).__name__]
     return lines[-1 if _PYTHON_TRACE in lines[0] else 0]

@@ -8,23 +8,17 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlparse
 
 from pyspark.sql import SparkSession
 
-from streaming.engines.session_settings import settings_meanwhile
 from streaming.errors import ConfigurationError, DataError
 from streaming.offsets import OffsetRange
+from streaming.spark.hadoop_files import HadoopFileStore
+from streaming.spark.session_settings import CHECKPOINT_MANAGER, PLAIN_CHECKPOINTS, settings_meanwhile
 
 Offsets = dict[int, int]
 _FIRST = "sources/0/0"
-_MANAGER = "spark.sql.streaming.checkpointFileManagerClass"
-_PLAIN = {
-    _MANAGER: "org.apache.spark.sql.execution.streaming.checkpointing.FileSystemBasedCheckpointFileManager",
-    "fs.file.impl": "org.apache.hadoop.fs.RawLocalFileSystem",
-    "fs.file.impl.disable.cache": "true",  # in which the process has had the other for long
-}
 
 
 @dataclass(frozen=True)
@@ -122,21 +116,8 @@ def local_reader(location: str) -> str | None:
 
 def hadoop_reader(session: SparkSession) -> Callable[[str], str | None]:
     """Return a reader for whatever file system the location's scheme names."""
-    jvm: Any = session._jvm
-    configuration = session._jsc.hadoopConfiguration()
-
-    def read(location: str) -> str | None:
-        path = jvm.org.apache.hadoop.fs.Path(location)
-        files = path.getFileSystem(configuration)
-        if not files.exists(path):
-            return None
-        stream = files.open(path)
-        try:
-            return str(jvm.org.apache.commons.io.IOUtils.toString(stream, "UTF-8"))
-        finally:
-            stream.close()
-
-    return read
+    files = HadoopFileStore(session)
+    return lambda location: files.read(location).decode() if files.exists(location) else None
 
 
 def set_aside(session: SparkSession, location: str, stamp: str) -> str:
@@ -146,10 +127,7 @@ def set_aside(session: SparkSession, location: str, stamp: str) -> str:
         DataError: the file system refused.
     """
     kept = f"{location.rstrip('/')}.set-aside-{stamp}"
-    jvm: Any = session._jvm
-    path = jvm.org.apache.hadoop.fs.Path(location)
-    files = path.getFileSystem(session._jsc.hadoopConfiguration())
-    if not files.rename(path, jvm.org.apache.hadoop.fs.Path(kept)):
+    if not HadoopFileStore(session).rename(location, kept):
         raise DataError(f"the checkpoint {location} cannot be renamed to {kept}; move it away and start again")
     return kept
 
@@ -171,8 +149,8 @@ def written_plainly(session: SparkSession, location: str) -> AbstractContextMana
     ours: whatever else looks for a place on local disks (copying to a store, S3's upload buffers) takes the plain file
     system for the other one, and fails.
     """
-    plain = _PLAIN if _is_local(location) and session.conf.get(_MANAGER, None) is None else {}
-    return settings_meanwhile(session, plain)
+    is_ours = _is_local(location) and session.conf.get(CHECKPOINT_MANAGER, None) is None
+    return settings_meanwhile(session, PLAIN_CHECKPOINTS if is_ours else {})
 
 
 def _is_local(location: str) -> bool:

@@ -12,15 +12,19 @@ from streaming.errors import UpstreamError
 _LONGEST_PAUSE = 60.0
 
 
-class QueryObserver(Protocol):
+class FailureObserver(Protocol):
+    """Who wants to know of a query that fails."""
+
+    def query_failed(self, problem: str, pause: float) -> None:
+        """A query failed and is started again after ``pause`` seconds."""
+        ...
+
+
+class QueryObserver(FailureObserver, Protocol):
     """Who wants to know how the query fares."""
 
     def query_started(self) -> None:
         """A query runs."""
-        ...
-
-    def query_failed(self, problem: str, pause: float) -> None:
-        """A query failed and is started again after ``pause`` seconds."""
         ...
 
 
@@ -46,7 +50,7 @@ def last_of(times: int, problem: Exception) -> Exception:
 class Failures:
     """Counts failures in a row."""
 
-    def __init__(self, restarts: Restarts, observer: QueryObserver, stopping: threading.Event) -> None:
+    def __init__(self, restarts: Restarts, observer: FailureObserver, stopping: threading.Event) -> None:
         self._restarts = restarts
         self._observer = observer
         self._stopping = stopping

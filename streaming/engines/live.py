@@ -22,7 +22,6 @@ from contextlib import ExitStack, closing
 from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException
 
-from streaming.delivery.ledger import PartitionOutcome, Plan
 from streaming.delivery.marks import Mark, Writer
 from streaming.engines.causes import is_broker_trouble
 from streaming.engines.failures import Failures
@@ -32,6 +31,7 @@ from streaming.engines.planner import Planner
 from streaming.engines.real_time import Boundary
 from streaming.engines.report import BatchReport
 from streaming.errors import ScoringError, UpstreamError
+from streaming.ledger.plan import PartitionOutcome, Plan
 from streaming.models.ref import ModelVersion
 from streaming.models.served import ServedModel
 from streaming.offsets import OffsetRange

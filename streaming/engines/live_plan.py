@@ -5,21 +5,20 @@ Spark checks this, too, but only when the query starts. The version that serves 
 
 from __future__ import annotations
 
-from typing import Any
-
 from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from streaming.delivery.plan import Target, Targets
 from streaming.engines.real_time import Route, outputs
 from streaming.errors import CandidateRefusedError
 from streaming.models.ref import ModelVersion
+from streaming.outputs.targets import Target, Targets
+from streaming.refusal_codes import RefusalCode
 from streaming.scoring.pipeline import SparkPipeline
-from streaming.scoring.plan import nodes
+from streaming.spark.plan_nodes import operators
+from streaming.spark.real_time_operators import allowed_operators
 
-_ALLOWLIST = "org.apache.spark.sql.execution.streaming.runtime.RealTimeModeAllowlist"
 _ANYWHERE = Target("any", 1, 2**31 - 1)
 _ROUTE = Route("any", "any", Targets(_ANYWHERE, _ANYWHERE, _ANYWHERE), {}, 0.0)
 _RECORD = (
@@ -37,7 +36,7 @@ def check_live(pipeline: SparkPipeline) -> None:
     session = pipeline.session
     if not pipeline.is_proven:
         raise CandidateRefusedError(
-            "NOT_LIVE",
+            RefusalCode.NOT_LIVE,
             "the pipeline throws on the event that was made up to try it with, and no other is known. In a stream it"
             " would throw on each rejected event, for which a good one stands in. Log the version with an input_example"
             " or golden rows, or publish an event first, or serve it with engine.kind exact",
@@ -45,14 +44,13 @@ def check_live(pipeline: SparkPipeline) -> None:
     _check_lazy(pipeline)
     # Read from something that varies; of constants, the optimizer would leave no plan to look at.
     scored = outputs(_records(session.range(1), "id"), pipeline, ModelVersion("any", 1), _ROUTE)
-    allowed = _allowed(session._jvm)
-    for node in nodes(scored._jdf.queryExecution().sparkPlan()):
-        name = str(node.getClass().getName())
+    allowed = allowed_operators(session)
+    for name in operators(scored):
         if name not in allowed:
             kind = name.rsplit(".", 1)[-1]
             why = "it runs Python" if "python" in name.lower() or "Python" in kind else "Spark's real-time mode has not"
             raise CandidateRefusedError(
-                "NOT_LIVE",
+                RefusalCode.NOT_LIVE,
                 f"the pipeline's plan has {kind}: {why}. Serve this version with engine.kind exact, or leave the stage"
                 " that needs it out",
             )
@@ -66,7 +64,7 @@ def _check_lazy(pipeline: SparkPipeline) -> None:
     except (PySparkException, Py4JJavaError) as problem:
         cause = next(iter(str(problem).splitlines()), "")
         raise CandidateRefusedError(
-            "NOT_LIVE",
+            RefusalCode.NOT_LIVE,
             f"the pipeline cannot be planned over a stream: {cause}. Perhaps a stage looks at a row when it is planned,"
             " as a VectorAssembler does for a vector of unknown size. Serve this version with engine.kind exact, or put"
             " a VectorSizeHint before that stage",
@@ -76,14 +74,3 @@ def _check_lazy(pipeline: SparkPipeline) -> None:
 def _records(rows: DataFrame, column: str) -> DataFrame:
     """Return rows with the columns of Kafka's source, made of any column."""
     return rows.select(F.from_json(F.col(column).cast("string"), _RECORD).alias("record")).select("record.*")
-
-
-def _allowed(jvm: Any) -> frozenset[str]:
-    """Return Spark's own list; the name of its field is what Scala makes of a private one."""
-    module = getattr(jvm, f"{_ALLOWLIST}$").__getattr__("MODULE$")
-    names = getattr(module, f"{_ALLOWLIST.replace('.', '$')}$$allowedOperators")()
-    found = names.iterator()
-    result = set()
-    while found.hasNext():
-        result.add(str(found.next()))
-    return frozenset(result)

@@ -7,19 +7,19 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from streaming.clock import Clock
-from streaming.delivery.ledger import Ledger
 from streaming.engines.breaker import Breaker
 from streaming.engines.failures import QueryObserver
 from streaming.engines.generation import Generations
 from streaming.engines.mend import Mend
 from streaming.engines.report import BatchObserver
 from streaming.failpoints import OFF, Failpoints
+from streaming.ledger.plan import Ledger
 from streaming.models.ref import ModelVersion
 from streaming.models.served import ServedModel
 
 
 class Arrivals(Protocol):
-    """Watches the outputs for one version's; ``adapters/kafka_arrivals.py`` implements it."""
+    """Watches the outputs for one version's; ``adapters/kafka/arrivals.py`` implements it."""
 
     def reached(self, ends: Mapping[int, int]) -> bool:
         """Whether outputs up to ``ends`` (exclusive) of each input partition have been seen."""

@@ -54,7 +54,7 @@ class BatchMend:
             # An observation would do, but those of a batch that is written to Kafka never arrive. And so it throws
             # before anything is written.
             (counted,) = frame.select(*counts()).collect()
-            frame.drop("verdict").write.format("kafka").options(**sink_options(self.route.options)).save()
+            frame.drop("reason").write.format("kafka").options(**sink_options(self.route.options)).save()
         finally:
             frame.unpersist()
         return outcome_of(counted.asDict())

@@ -5,8 +5,8 @@ from __future__ import annotations
 import itertools
 
 from streaming.clock import Clock, isoformat
-from streaming.delivery.ledger import Plan
 from streaming.delivery.marks import Writer
+from streaming.ledger.plan import Plan
 from streaming.models.ref import ModelVersion
 from streaming.offsets import Ranges
 

@@ -8,13 +8,15 @@ ones grow with the time for which the query has lived: one that dies after a min
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 FIRST = 1_000
 """Rows of the first batch."""
 _SHARE = 0.25
 """The most that a batch may take of the time since the start, as long as batches grow. One that is done again takes
 longer, as the new process is cold."""
+_ASSUMED_BYTES = 1_024
+"""The size of an event where the topic is empty and no event can be measured."""
 
 
 class Ramp:
@@ -44,3 +46,18 @@ class Ramp:
             return None
         self.limit = allowed
         return allowed
+
+
+def rows_per_batch(most_rows: int, most_bytes: int, sample: Sequence[bytes]) -> int:
+    """Return the bound on a batch's rows: ``most_rows``, or fewer where recent events are so large that bytes count.
+
+    Args:
+        most_rows: bounds a batch's rows.
+        most_bytes: bounds the bytes of its events' values.
+        sample: values of recent events.
+
+    >>> rows_per_batch(1_000, 10_000, [b"x" * 100])
+    100
+    """
+    mean = sum(map(len, sample)) / len(sample) if sample else _ASSUMED_BYTES
+    return max(1, min(most_rows, int(most_bytes / max(mean, 1))))

@@ -17,17 +17,18 @@ from pyspark.sql.streaming.query import StreamingQuery
 from pyspark.sql.streaming.readwriter import DataStreamWriter
 
 from schemas.dead_letter import Reason
-from streaming.delivery.envelope import Stamp, envelop
-from streaming.delivery.native import native_records, now
 from streaming.delivery.outcome import Outcome
-from streaming.delivery.plan import Targets
 from streaming.engines.checkpoint import written_plainly
 from streaming.engines.source import read_real_time
-from streaming.engines.stages import allow_large
 from streaming.models.ref import ModelVersion
 from streaming.offsets import OffsetRange, Ranges
+from streaming.outputs.envelope import Stamp, envelop
+from streaming.outputs.spark_rows import native_records, now
+from streaming.outputs.targets import Targets
 from streaming.scoring.pipeline import SparkPipeline
 from streaming.scoring.score import score_decoded
+from streaming.spark.codegen_stages import allow_large
+from streaming.spark.reports import last_report
 
 _COUNTS = "penstock"
 _PREDICTIONS = "predictions"
@@ -67,7 +68,7 @@ def outputs(records: DataFrame, pipeline: SparkPipeline, version: ModelVersion, 
 
 
 def _apart(frame: DataFrame, name: str) -> DataFrame:
-    """End a compiled stage here, by counting, which Spark does not compile; see :mod:`streaming.engines.stages`.
+    """End a compiled stage here, by counting, which Spark does not compile; see :mod:`streaming.spark.codegen_stages`.
 
     One stage for all of a plan is given up for its size, and then each task makes the code of each projection anew at
     each boundary.
@@ -77,9 +78,9 @@ def _apart(frame: DataFrame, name: str) -> DataFrame:
 
 def counts() -> list[Column]:
     """Return what is counted on the way: predictions, and dead letters by reason."""
-    reason = F.split_part("verdict", F.lit(":"), F.lit(1))
+    reason = F.col("reason")
     letters = [F.count_if(reason == known.value).alias(known.value) for known in Reason]
-    return [F.count_if(F.col("verdict").isNull()).alias(_PREDICTIONS), *letters]
+    return [F.count_if(reason.isNull()).alias(_PREDICTIONS), *letters]
 
 
 def start_query(
@@ -98,7 +99,7 @@ def start_query(
     name, checkpoint = place
     allow_large(session)
     frame = outputs(read_real_time(session, route.options, route.topic, starting), *scored, route)
-    frame = frame.observe(_COUNTS, *counts()).drop("verdict")
+    frame = frame.observe(_COUNTS, *counts()).drop("reason")
     writing: DataStreamWriter = frame.writeStream.queryName(name).format("kafka").options(**sink_options(route.options))
     every = f"{route.checkpoint_seconds * 1000:.0f} milliseconds"
     writing = writing.option("checkpointLocation", checkpoint).outputMode("update")
@@ -124,8 +125,8 @@ def outcome_of(counted: Mapping[str, Any]) -> Outcome:
 
 def last_boundary(query: StreamingQuery, topic: str, starting: Mapping[int, int]) -> Boundary | None:
     """Return the end of the query's last finished batch; ``None`` before the first."""
-    progress = query._jsq.lastProgress()  # one call; pyspark's own property makes objects of it all
-    return None if progress is None else read_progress(json.loads(progress.json()), topic, starting)
+    report = last_report(query)
+    return None if report is None else read_progress(json.loads(report), topic, starting)
 
 
 def read_progress(progress: Mapping[str, Any], topic: str, starting: Mapping[int, int]) -> Boundary:

@@ -11,24 +11,23 @@ from __future__ import annotations
 import threading
 import time
 from contextlib import closing, suppress
-from typing import Any, Protocol
+from typing import Protocol
 
 from py4j.protocol import Py4JError
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.streaming.query import StreamingQuery
 
 from streaming.engines.supervisor import BatchFunction
+from streaming.spark.triggers import Triggers, triggers_of
 
-_MANUAL_CLOCK = "org.apache.spark.util.ManualClock"
 _IDLE_SECONDS = 1.0
 """After the last batch; a query that is fed more often is left alone."""
 _LOOK_SECONDS = 1.0
 _SOON_SECONDS = 0.1
-_AHEAD_MILLIS = 1_000
 
 
 class Newcomers(Protocol):
-    """Knows when a record comes; ``adapters/kafka_newcomers.py`` implements it."""
+    """Knows when a record comes; ``adapters/kafka/newcomers.py`` implements it."""
 
     def watch(self) -> bool:
         """Begin at the topic's present ends; false where they are not to be had."""
@@ -76,10 +75,10 @@ class Rest:
 
     def _watch(self, session: SparkSession, query: StreamingQuery) -> None:
         with suppress(Py4JError, ConnectionError), closing(self._newcomers):  # where the JVM ends before its query
-            triggers: _Triggers | None = None
+            triggers: Triggers | None = None
             while query.isActive:
                 if triggers is None:
-                    triggers = _triggers(session, query)
+                    triggers = triggers_of(session, query)
                 elif self._is_idle() and self._newcomers.watch():
                     self._rest(triggers, query)
                     self._newcomers.leave()
@@ -88,7 +87,7 @@ class Rest:
     def _is_idle(self) -> bool:
         return not self._running and time.monotonic() - self._latest > _IDLE_SECONDS
 
-    def _rest(self, triggers: _Triggers, query: StreamingQuery) -> None:
+    def _rest(self, triggers: Triggers, query: StreamingQuery) -> None:
         """Hold the triggers until a record comes. What came before we watched is seen by the first look."""
         triggers.hold()
         try:
@@ -99,42 +98,3 @@ class Rest:
         finally:
             self._latest = time.monotonic()
             triggers.release()
-
-
-def _triggers(session: SparkSession, query: StreamingQuery) -> _Triggers | None:
-    """Return the query's triggers, ``None`` until the first of them."""
-    executor = query._jsq.streamingQuery().triggerExecutor()
-    return None if executor is None else _Triggers(session, executor)
-
-
-class _Triggers:
-    """A query's triggers, which follow one another without a pause, or wait for a clock that is turned by hand.
-
-    Both are fields of Spark's executor of triggers, which it reads anew for each of them.
-    """
-
-    def __init__(self, session: SparkSession, executor: Any) -> None:
-        jvm: Any = session._jvm
-        self._executor = executor
-        # Ahead of Spark's own clock, by which the trigger under way may yet decide when the next one is due.
-        self._clock = getattr(jvm, _MANUAL_CLOCK)(int(time.time() * 1_000) + _AHEAD_MILLIS)
-        self._interval = self._field("intervalMs")
-        self._field("clock").set(self._executor, self._clock)
-
-    def hold(self) -> None:
-        """Let each trigger wait for a look."""
-        self._interval.set(self._executor, 1)
-
-    def look(self) -> None:
-        """Let one trigger go."""
-        self._clock.advance(1)
-
-    def release(self) -> None:
-        """Let all triggers go, one after the other."""
-        self._interval.set(self._executor, 0)
-        self._clock.advance(1)
-
-    def _field(self, name: str) -> Any:
-        field = self._executor.getClass().getDeclaredField(name)
-        field.setAccessible(True)
-        return field

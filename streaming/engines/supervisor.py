@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from pyspark.errors import StreamingQueryException
 from pyspark.sql import DataFrame
@@ -22,6 +22,7 @@ from streaming.errors import (
     ScoringError,
     UpstreamError,
 )
+from streaming.spark.jvm import sleep
 
 BatchFunction = Callable[[DataFrame, int], None]
 StartQuery = Callable[[BatchFunction], StreamingQuery]
@@ -123,6 +124,5 @@ def _wait_to_be_interrupted(records: DataFrame) -> NoReturn:
     The waiting is done by the JVM, where this thread's other half can be interrupted, and Spark takes the interruption
     for the orderly stop that it is. Waiting here would keep the query from ending until the waiting is over.
     """
-    jvm: Any = records.sparkSession._jvm
-    jvm.java.lang.Thread.sleep(_HELD_MILLIS)
+    sleep(records.sparkSession, _HELD_MILLIS)
     raise UpstreamError("Spark did not stop the query whose next batch was held for its end")

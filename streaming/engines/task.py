@@ -11,15 +11,16 @@ from pyspark.sql import DataFrame, Observation
 from pyspark.sql import functions as F
 
 from streaming.clock import Stopwatch
-from streaming.delivery.envelope import Stamp, envelop
-from streaming.delivery.ledger import Plan
 from streaming.delivery.marks import Writer
 from streaming.delivery.outcome import SCHEMA, Outcome
-from streaming.delivery.plan import Limits, Targets, WritePlan
+from streaming.delivery.write_order import Limits, WritePlan
 from streaming.delivery.writer import write_partition
 from streaming.failpoints import OFF, Failpoints
+from streaming.ledger.plan import Plan
 from streaming.models.ref import ModelVersion
 from streaming.models.served import ServedModel
+from streaming.outputs.envelope import Stamp, envelop
+from streaming.outputs.targets import Targets
 from streaming.scoring.pipeline import SparkPipeline
 from streaming.scoring.score import score
 

@@ -24,7 +24,7 @@ from pyspark.sql import Column as Expr
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from schemas.dead_letter import Reason
+from schemas.dead_letter import Reason, Rejection
 from streaming.events import columns as c
 from streaming.events.guards import Guard
 from streaming.events.nesting import is_shallow
@@ -44,6 +44,7 @@ from streaming.events.rules import (
     time_of_text,
     time_rule,
     value_rules,
+    verdict_of,
 )
 from streaming.models.signature import Column, Signature
 from streaming.settings import EventSettings
@@ -150,37 +151,37 @@ class Decoder:
 
     def _verdict(self) -> Expr:
         """The first thing wrong with a row, in an order from the bytes inwards; null if nothing is."""
-        value = F.col(c.VALUE)
+        value, absent = F.col(c.VALUE), F.col(f"{_JSON}.r").isNull()
         rules = [
             *poison_rules(self.poison),
-            (value.isNull(), Reason.TOMBSTONE.value),
-            (F.octet_length(value) > self.max_value_bytes, Reason.OVERSIZE.value),
-            (~F.col(_PARSABLE), Reason.INVALID_UTF8.value),
-            (~F.col(_STRICT), Reason.MALFORMED_JSON.value),
+            (value.isNull(), Rejection(Reason.TOMBSTONE.value)),
+            (F.octet_length(value) > self.max_value_bytes, Rejection(Reason.OVERSIZE.value)),
+            (~F.col(_PARSABLE), Rejection(Reason.INVALID_UTF8.value)),
+            (~F.col(_STRICT), Rejection(Reason.MALFORMED_JSON.value)),
             # Blank, or several values: only the list takes these.
-            (F.col(f"{_JSON}.r").isNull() & F.try_parse_json(_wrapped(_text())).isNull(), Reason.MALFORMED_JSON.value),
-            (F.col(f"{_JSON}.r").isNull(), Reason.NOT_AN_OBJECT.value),
+            (absent & F.try_parse_json(_wrapped(_text())).isNull(), Rejection(Reason.MALFORMED_JSON.value)),
+            (absent, Rejection(Reason.NOT_AN_OBJECT.value)),
             *self._envelope_rules(),
             *(rule for column in self.signature.columns for rule in _feature_rules(column)),
         ]
         # A typed column of the wrong type is null in the result and marks the record as corrupt.
         verdict = first_of(rules).when(_is_corrupt(), self._mistyped())
-        for fails, name in guard_rules(self.guards):
-            verdict = verdict.when(fails, F.lit(name))
+        for fails, rejection in guard_rules(self.guards):
+            verdict = verdict.when(fails, verdict_of(rejection))
         return verdict
 
     def _envelope_rules(self) -> list[Rule]:
         rules: list[Rule] = []
         for name in (self.envelope.id, self.envelope.key):
             if name:
-                rules.append((_is_absent(name), f"{Reason.MISSING_FIELD.value}:{name}"))
-                rules.append((~_kind(name).isin(*_ID_TYPES), f"{Reason.WRONG_TYPE.value}:{name}"))
+                rules.append((_is_absent(name), Rejection(Reason.MISSING_FIELD.value, name)))
+                rules.append((~_kind(name).isin(*_ID_TYPES), Rejection(Reason.WRONG_TYPE.value, name)))
         time = self.envelope.time
         if time and self.envelope.time_format == "iso8601":
-            rules.append((_is_absent(time), f"{Reason.MISSING_FIELD.value}:{time}"))
-            rules.append((_kind(time) != "STRING", f"{Reason.WRONG_TYPE.value}:{time}"))
+            rules.append((_is_absent(time), Rejection(Reason.MISSING_FIELD.value, time)))
+            rules.append((_kind(time) != "STRING", Rejection(Reason.WRONG_TYPE.value, time)))
         elif time:
-            rules.append((raw(time).isNull() & ~_is_corrupt(), f"{Reason.MISSING_FIELD.value}:{time}"))
+            rules.append((raw(time).isNull() & ~_is_corrupt(), Rejection(Reason.MISSING_FIELD.value, time)))
         if time:
             rules.append(time_rule(time, _is_corrupt()))
         return rules
@@ -190,8 +191,8 @@ class Decoder:
         for name in self._typed():
             given = F.try_element_at(F.col(_FIELDS), F.lit(name))
             wrong = raw(name).isNull() & given.isNotNull() & ~F.is_variant_null(given)
-            found.append(F.when(wrong, F.lit(f"{Reason.WRONG_TYPE.value}:{name}")))
-        return F.coalesce(*found, F.lit(Reason.WRONG_TYPE.value))
+            found.append(F.when(wrong, verdict_of(Rejection(Reason.WRONG_TYPE.value, name))))
+        return F.coalesce(*found, verdict_of(Rejection(Reason.WRONG_TYPE.value)))
 
     def _event_time(self) -> Expr:
         time = self.envelope.time
@@ -228,7 +229,7 @@ def _wrapped(text: Expr) -> Expr:
 def _feature_rules(column: Column) -> list[Rule]:
     rules: list[Rule] = []
     if column.type == "string":
-        rules.append((~_kind(column.name).isin("STRING", "VOID"), f"{Reason.WRONG_TYPE.value}:{column.name}"))
+        rules.append((~_kind(column.name).isin("STRING", "VOID"), Rejection(Reason.WRONG_TYPE.value, column.name)))
     return [*rules, *value_rules(column, _is_corrupt())]
 
 

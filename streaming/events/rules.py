@@ -11,11 +11,12 @@ from typing import Any
 from pyspark.sql import Column as Expr
 from pyspark.sql import functions as F
 
-from schemas.dead_letter import Reason
+from schemas.dead_letter import Reason, Rejection
 from streaming.errors import CandidateRefusedError
 from streaming.events import columns as c
 from streaming.events.guards import Guard
 from streaming.models.signature import Column, Signature
+from streaming.refusal_codes import RefusalCode
 from streaming.settings import EventSettings
 
 SQL_TYPES = {
@@ -34,8 +35,8 @@ _ISO_DAY = r"\A\d{4}-\d\d-\d\d\z"
 _YEARS = (-62_135_596_800_000, 253_402_300_800_000)
 """The first millisecond of year 1 and of year 10000: four digits hold what lies between."""
 
-Rule = tuple[Expr, str]
-"""A condition, and the verdict of a row that meets it."""
+Rule = tuple[Expr, Rejection]
+"""A condition, and why a row that meets it is rejected."""
 
 Poison = tuple[tuple[int, int], ...]
 """Partition and offset of rows on which the pipeline was seen to throw."""
@@ -51,7 +52,7 @@ def check_names(signature: Signature, envelope: EventSettings) -> None:
     for column in signature.columns:
         if column.name in named and column.type != "string":
             raise CandidateRefusedError(
-                "ENVELOPE_CLASH",
+                RefusalCode.ENVELOPE_CLASH,
                 f"the model reads {column.name!r} as {column.type}, the event's envelope as text;"
                 " name another field in event.id, event.time or event.key",
             )
@@ -59,7 +60,7 @@ def check_names(signature: Signature, envelope: EventSettings) -> None:
     for name in sorted({*named, *signature.names}):
         if spellings.setdefault(name.lower(), name) != name:
             raise CandidateRefusedError(
-                "SIGNATURE_UNSUPPORTED",
+                RefusalCode.SIGNATURE_UNSUPPORTED,
                 f"the fields {spellings[name.lower()]!r} and {name!r} differ only in case, which Spark cannot tell"
                 " apart; rename one",
             )
@@ -67,10 +68,16 @@ def check_names(signature: Signature, envelope: EventSettings) -> None:
 
 def first_of(rules: Iterable[Rule]) -> Expr:
     """Return the verdict of the first rule that a row meets; null if it meets none."""
-    verdict = F.when(F.lit(False), F.lit(""))
-    for fails, name in rules:
-        verdict = verdict.when(fails, F.lit(name))
+    verdict = F.when(F.lit(False), F.lit(None).cast(c.VERDICT_TYPE))
+    for fails, rejection in rules:
+        verdict = verdict.when(fails, verdict_of(rejection))
     return verdict
+
+
+def verdict_of(rejection: Rejection) -> Expr:
+    """Return the verdict of rows that are rejected for this, a constant."""
+    field = F.lit(rejection.field).cast("string")
+    return F.struct(F.lit(rejection.reason).alias("reason"), field.alias("field"))
 
 
 def poison_rules(poison: Poison) -> list[Rule]:
@@ -79,7 +86,7 @@ def poison_rules(poison: Poison) -> list[Rule]:
     for partition, offset in poison:
         by_partition.setdefault(partition, []).append(offset)
     return [
-        ((F.col(c.PARTITION) == p) & F.col(c.OFFSET).isin(offsets), Reason.SCORING_FAILED.value)
+        ((F.col(c.PARTITION) == p) & F.col(c.OFFSET).isin(offsets), Rejection(Reason.SCORING_FAILED.value))
         for p, offsets in by_partition.items()
     ]
 
@@ -88,7 +95,7 @@ def time_rule(name: str, unread: Expr) -> Rule:
     """Return the rule for the event time; ``unread`` rows have another fault, for which they have none."""
     moment, (first, after) = F.col(c.EVENT_TIME), (F.timestamp_millis(F.lit(edge)) for edge in _YEARS)
     bad = (moment.isNull() & ~unread) | (moment < first) | (moment >= after)
-    return bad, f"{Reason.BAD_EVENT_TIME.value}:{name}"
+    return bad, Rejection(Reason.BAD_EVENT_TIME.value, name)
 
 
 def value_rules(column: Column, unread: Expr) -> list[Rule]:
@@ -97,15 +104,15 @@ def value_rules(column: Column, unread: Expr) -> list[Rule]:
     rules: list[Rule] = []
     if column.is_floating:
         # NaN is greater than every number in Spark, so one comparison finds it and infinity both.
-        rules.append((F.abs(value) >= float("inf"), f"{Reason.NON_FINITE.value}:{column.name}"))
+        rules.append((F.abs(value) >= float("inf"), Rejection(Reason.NON_FINITE.value, column.name)))
     if column.required:
-        rules.append((value.isNull() & ~unread, f"{Reason.MISSING_FIELD.value}:{column.name}"))
+        rules.append((value.isNull() & ~unread, Rejection(Reason.MISSING_FIELD.value, column.name)))
     return rules
 
 
 def guard_rules(guards: Iterable[Guard]) -> list[Rule]:
     """Return a rule for each value on which the pipeline would throw."""
-    return [(guard.fails(raw(guard.column)), f"{guard.reason.value}:{guard.column}") for guard in guards]
+    return [(guard.fails(raw(guard.column)), Rejection(guard.reason.value, guard.column)) for guard in guards]
 
 
 def time_of_text(text: Expr) -> Expr:

@@ -25,7 +25,7 @@ from pyspark.sql.types import (
     TimestampType,
 )
 
-from schemas.dead_letter import Reason
+from schemas.dead_letter import Reason, Rejection
 from streaming.errors import ConfigurationError
 from streaming.events import columns as c
 from streaming.events.casts import WHOLE, Cast, cast_to, never_fails, text_of, whole_number
@@ -52,7 +52,7 @@ from streaming.models.signature import Column, Signature
 from streaming.settings import EventSettings
 
 MALFORMED_ROW = "MALFORMED_ROW"
-"""The verdict of a row that its file's reader could not take apart; text formats have such."""
+"""The reason of a row that its file's reader could not take apart; text formats have such."""
 FAULTS = (MALFORMED_ROW, Reason.INVALID_UTF8.value)
 
 _ID, _KEY, _TIME, _TIME_GIVEN = (c.PREFIX + name for name in ("id_read", "key_read", "time_read", "time_given"))
@@ -217,10 +217,10 @@ class TableDecoder:
         unread = reduce(or_, mistyped.values(), F.lit(False))
         return [
             *poison_rules(self.poison),
-            *((F.col(_FAULT) == reason, reason) for reason in (FAULTS if self.fault else ())),
+            *((F.col(_FAULT) == reason, Rejection(reason)) for reason in (FAULTS if self.fault else ())),
             *self._envelope_rules(unread),
             *(rule for column in columns for rule in value_rules(column, unread)),
-            *((wrong, f"{Reason.WRONG_TYPE.value}:{name}") for name, wrong in mistyped.items()),
+            *((wrong, Rejection(Reason.WRONG_TYPE.value, name)) for name, wrong in mistyped.items()),
             *guard_rules(self.guards),
         ]
 
@@ -231,13 +231,13 @@ class TableDecoder:
         for name, role in ((self.envelope.id, _ID), (self.envelope.key, _KEY)):
             if name and self._is_bytes(name):
                 unreadable = F.col(quoted(_given_name(role))) & F.col(role).isNull()
-                yield unreadable, f"{Reason.WRONG_TYPE.value}:{name}"
+                yield unreadable, Rejection(Reason.WRONG_TYPE.value, name)
             if name:
-                yield F.col(role).isNull(), f"{Reason.MISSING_FIELD.value}:{name}"
+                yield F.col(role).isNull(), Rejection(Reason.MISSING_FIELD.value, name)
         time = self.envelope.time
         if time:
-            yield ~F.col(_TIME_GIVEN), f"{Reason.MISSING_FIELD.value}:{time}"
-            yield F.col(_TIME).isNull(), f"{Reason.WRONG_TYPE.value}:{time}"
+            yield ~F.col(_TIME_GIVEN), Rejection(Reason.MISSING_FIELD.value, time)
+            yield F.col(_TIME).isNull(), Rejection(Reason.WRONG_TYPE.value, time)
             yield time_rule(time, unread)
 
 

@@ -13,6 +13,7 @@ from streaming.clock import Clock, isoformat
 from streaming.models.candidate import Promoted, Refused
 from streaming.models.ref import ModelSelector
 from streaming.models.served import ServedModel
+from streaming.refusal_codes import RefusalCode
 from streaming.sinks import deliver
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
@@ -73,8 +74,8 @@ class Announcer:
         """A candidate may not serve; only news is announced."""
         if not outcome.news:
             return
-        self.metrics.model_refused(outcome.reason)
-        event = replace(self._blank(EventType.REFUSAL), from_version=_number(serving), reason=outcome.reason)
+        self.metrics.model_refused(outcome.reason.name)
+        event = replace(self._blank(EventType.REFUSAL), from_version=_number(serving), reason=outcome.reason.name)
         version = outcome.version
         self._send(replace(event, to_version=version.version, run_id=version.run_id or None, detail=outcome.detail))
 
@@ -87,7 +88,7 @@ class Announcer:
     def held(self, version: int, serving: ServedModel | None, detail: str) -> None:
         """An operator put a version on hold."""
         event = replace(self._blank(EventType.HOLD, Actor.OPERATOR), from_version=_number(serving))
-        self._send(replace(event, to_version=version, reason="HELD", detail=detail))
+        self._send(replace(event, to_version=version, reason=RefusalCode.HELD.name, detail=detail))
 
     def registry_down(self, serving: ServedModel | None, detail: str) -> None:
         """The registry stopped answering."""

@@ -28,6 +28,7 @@ from streaming.models.digest import DIGEST_TAG, tree_digest
 from streaming.models.last_good import served_digests
 from streaming.models.locks import FileLock
 from streaming.models.ref import ModelVersion, safe_folder
+from streaming.refusal_codes import RefusalCode
 
 _PARTIAL = ".partial"
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
@@ -94,7 +95,8 @@ class ModelCache:
             if problem.errno not in _NO_SPACE:
                 raise
             raise CandidateRefusedError(
-                "CACHE_FULL", f"the disk of {self._directory} is full; free space there or set model.cache_dir"
+                RefusalCode.CACHE_FULL,
+                f"the disk of {self._directory} is full; free space there or set model.cache_dir",
             ) from problem
 
     def recall(self, name: str, version: int, digest: str | None = None) -> CachedModel | None:
@@ -173,7 +175,8 @@ class ModelCache:
         found = self._open(entry) if entry else None
         if found is None:
             raise CandidateRefusedError(
-                "CACHE_DAMAGED", f"{path} was damaged or removed while {version} was fetched; remove that folder"
+                RefusalCode.CACHE_DAMAGED,
+                f"{path} was damaged or removed while {version} was fetched; remove that folder",
             )
         self._downloaded.add(path)
         self._make_room(found)
@@ -187,7 +190,7 @@ class ModelCache:
             with self._exclusive():
                 self._remove(newest.root.parent)
             raise CandidateRefusedError(
-                "CACHE_FULL",
+                RefusalCode.CACHE_FULL,
                 f"with {newest.version} the model cache holds {size} bytes, of which none can be removed, and"
                 f" model.cache_max_bytes is {self._max_bytes}; raise it",
             )
@@ -246,7 +249,7 @@ def _check_arrival(version: ModelVersion, root: Path, digest: str, expected: str
         raise FilesMissingError(f"the files of {version} did not all arrive: {lacking} is missing")
     if expected:
         raise CandidateRefusedError(
-            "DIGEST_MISMATCH",
+            RefusalCode.DIGEST_MISMATCH,
             f"the files of {version} have digest {digest[:12]}, its tag {DIGEST_TAG} says {expected[:12]}; they"
             " were changed after registering, so register them as a new version",
         )

@@ -19,6 +19,7 @@ from streaming.models.served import PipelineLoader, ServedModel
 from streaming.models.slot import Slot
 from streaming.models.stager import Stager
 from streaming.models.topic_schema import TopicCheck
+from streaming.refusal_codes import RefusalCode
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
@@ -37,7 +38,7 @@ class Refused:
     """The candidate may not serve; ``news`` is false when the same refusal was returned before."""
 
     version: ModelVersion
-    reason: str
+    reason: RefusalCode
     detail: str
     news: bool
 
@@ -116,12 +117,12 @@ class Candidates:
         except CandidateRefusedError as refusal:
             return self._refuse(version, refusal.reason, refusal.detail)
         except RegistryUnavailableError as problem:
-            return self._refuse(version, "DOWNLOAD_FAILED", str(problem))
+            return self._refuse(version, RefusalCode.DOWNLOAD_FAILED, str(problem))
         except BrokerUnavailableError as problem:
-            return self._refuse(version, "TOPIC_UNREADABLE", str(problem))
+            return self._refuse(version, RefusalCode.TOPIC_UNREADABLE, str(problem))
         except Exception as problem:  # whatever a candidate throws, the version that serves goes on serving
             _log.exception("candidate failed unexpectedly", model=version.name, version=version.version)
-            return self._refuse(version, "LOAD_FAILED", f"{type(problem).__name__}: {problem}")
+            return self._refuse(version, RefusalCode.LOAD_FAILED, f"{type(problem).__name__}: {problem}")
         self.refusals.forget(version)
         return Promoted(model, replaced, time.monotonic() - started)
 
@@ -137,7 +138,9 @@ class Candidates:
 
     def _swap(self, version: ModelVersion, download: Download) -> tuple[ServedModel | None, ServedModel]:
         if version.status == "FAILED":
-            raise CandidateRefusedError("REGISTRATION_FAILED", f"{version} failed to register; register it again")
+            raise CandidateRefusedError(
+                RefusalCode.REGISTRATION_FAILED, f"{version} failed to register; register it again"
+            )
         model = self.preparation.prepare(version, download)
         try:
             return self.slot.swap(model), model
@@ -145,5 +148,5 @@ class Candidates:
             self.preparation.release(model)
             raise
 
-    def _refuse(self, version: ModelVersion, reason: str, detail: str) -> Refused:
+    def _refuse(self, version: ModelVersion, reason: RefusalCode, detail: str) -> Refused:
         return Refused(version, reason, detail, self.refusals.record(version, reason, self.clock()))

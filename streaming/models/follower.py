@@ -28,6 +28,7 @@ from streaming.models.last_good import LastGoodFile
 from streaming.models.ref import ModelSelector
 from streaming.models.registry import ModelRegistry
 from streaming.models.served import ServedModel
+from streaming.refusal_codes import RefusalCode
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
@@ -234,10 +235,10 @@ class Follower:
         self._tell(outcome)
         if isinstance(outcome, Promoted):
             return outcome.model
-        if isinstance(outcome, Refused) and outcome.reason != "DOWNLOAD_FAILED":
+        if isinstance(outcome, Refused) and outcome.reason is not RefusalCode.DOWNLOAD_FAILED:
             return CandidateRefusedError(outcome.reason, f"{outcome.version}: {outcome.detail}")
         if version.version in self._slot.held:
-            return CandidateRefusedError("HELD", f"{selector} names {version}, which is on hold")
+            return CandidateRefusedError(RefusalCode.HELD, f"{selector} names {version}, which is on hold")
         return RegistryUnavailableError(f"the files of {version} did not arrive, or it is still being registered")
 
     def _recall_last_good(self, problem: PenstockError) -> ServedModel | None:

@@ -21,6 +21,7 @@ from streaming.models.profile import ReferenceProfile
 from streaming.models.reads import unread
 from streaming.models.ref import ModelVersion
 from streaming.models.signature import Signature
+from streaming.refusal_codes import RefusalCode
 from streaming.settings import ModelSettings
 from streaming.yaml_text import YamlTextError, read_yaml
 
@@ -70,7 +71,7 @@ class PackageReader:
             raise _malformed(f"{MLMODEL} says pyspark_version {saved_with!r}")
         if int(theirs) > int(ours):
             raise CandidateRefusedError(
-                "SPARK_TOO_NEW",
+                RefusalCode.SPARK_TOO_NEW,
                 f"the pipeline was saved by Spark {saved_with}, this job runs {self.spark_version}; upgrade the job or"
                 " train with its Spark",
             )
@@ -91,7 +92,7 @@ class PackageReader:
         if self.settings.features:
             return Signature.from_config(self.settings.features)
         raise CandidateRefusedError(
-            "MISSING_SIGNATURE",
+            RefusalCode.MISSING_SIGNATURE,
             "the version has no signature, so its input columns are unknown; log it with signature=infer_signature(...)"
             " or list the columns in model.features",
         )
@@ -127,13 +128,13 @@ def _spark_flavor(description: Mapping[str, object]) -> Mapping[str, object]:
     if not isinstance(spark, Mapping):
         found = ", ".join(sorted(map(str, flavors))) or "none"
         raise CandidateRefusedError(
-            "FLAVOR_UNSUPPORTED",
+            RefusalCode.FLAVOR_UNSUPPORTED,
             f"the version has no spark flavor (it has: {found}); log the PipelineModel with mlflow.spark.log_model",
         )
     for name, flavor in flavors.items():
         if isinstance(flavor, Mapping) and flavor.get("code"):
             raise CandidateRefusedError(
-                "NEEDS_CODE",
+                RefusalCode.NEEDS_CODE,
                 f"its {name} flavor brings Python code ({flavor['code']}), which executors would not get and which"
                 " stays in the driver after a swap; log it without code_paths",
             )
@@ -170,4 +171,4 @@ def _parsed(what: str, text: str, parse: Callable[[str], T]) -> T:
 
 
 def _malformed(detail: str) -> CandidateRefusedError:
-    return CandidateRefusedError("MALFORMED", f"{detail}; log the model again")
+    return CandidateRefusedError(RefusalCode.MALFORMED, f"{detail}; log the model again")

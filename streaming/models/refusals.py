@@ -7,20 +7,7 @@ from datetime import datetime, timedelta
 
 from streaming.models.digest import DIGEST_TAG
 from streaming.models.ref import ModelVersion
-
-RETRIED = frozenset(
-    {
-        "CACHE_DAMAGED",
-        "CACHE_FULL",
-        "DIGEST_MISMATCH",
-        "DOWNLOAD_FAILED",
-        "LOAD_FAILED",
-        "SIGNATURE_MISMATCH",
-        "STAGING_FAILED",
-        "TOPIC_UNREADABLE",
-    }
-)
-"""Reasons that can pass without the version changing: space is freed, the topic gets its columns, a transfer heals."""
+from streaming.refusal_codes import RefusalCode
 
 FIRST_PAUSE = timedelta(seconds=10)
 LONGEST_PAUSE = timedelta(minutes=5)
@@ -30,7 +17,7 @@ _Fingerprint = tuple[int, str | None, str]
 
 @dataclass(frozen=True)
 class _Refusal:
-    reason: str
+    reason: RefusalCode
     again_at: datetime | None
     pause: timedelta
 
@@ -46,13 +33,13 @@ class Refusals:
         known = self._known.get(_fingerprint(version))
         return known is None or (known.again_at is not None and now >= known.again_at)
 
-    def record(self, version: ModelVersion, reason: str, now: datetime) -> bool:
+    def record(self, version: ModelVersion, reason: RefusalCode, now: datetime) -> bool:
         """Remember a refusal; returns whether it is news, not the repetition of the last one."""
         known = self._known.get(_fingerprint(version))
         pause = min(known.pause * 2, LONGEST_PAUSE) if known else FIRST_PAUSE
-        again_at = now + pause if reason in RETRIED else None
+        again_at = now + pause if reason.retried else None
         self._known[_fingerprint(version)] = _Refusal(reason, again_at, pause)
-        return known is None or known.reason != reason
+        return known is None or known.reason is not reason
 
     def forget(self, version: ModelVersion) -> None:
         """The version passed."""

@@ -1,4 +1,4 @@
-"""What the rest of Penstock needs of a model registry; ``adapters/mlflow_registry.py`` implements it over MLflow."""
+"""What the rest of Penstock needs of a model registry; ``adapters/mlflow/registry.py`` implements it over MLflow."""
 
 from __future__ import annotations
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Literal, cast, get_args
 
 from streaming.errors import CandidateRefusedError, ConfigurationError
+from streaming.refusal_codes import RefusalCode
 
 ColumnType = Literal["double", "float", "long", "integer", "boolean", "string"]
 _TYPES = frozenset(get_args(ColumnType))
@@ -77,14 +78,14 @@ def _column(entry: Mapping[str, object]) -> Column:
     name, kind = entry.get("name"), entry.get("type")
     if isinstance(name, str) and kind in _LISTS:
         raise CandidateRefusedError(
-            "SIGNATURE_UNSUPPORTED",
+            RefusalCode.SIGNATURE_UNSUPPORTED,
             f"the signature's column {name!r} has type {_LISTS[str(kind)]}; a column of an event is one value so far."
             " Vectors and arrays are planned, together with compiled scoring. Until then log the whole pipeline, with"
             " the VectorAssembler or Tokenizer that makes the column, and a signature of the columns that it reads.",
         )
     if not isinstance(name, str) or kind not in _TYPES:
         raise CandidateRefusedError(
-            "SIGNATURE_UNSUPPORTED",
+            RefusalCode.SIGNATURE_UNSUPPORTED,
             f"the signature's column {name!r} has type {kind!r}; an event can carry {', '.join(sorted(_TYPES))}."
             " Log the model with named columns of these types.",
         )

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from streaming.errors import CandidateRefusedError, ModelNotFoundError
 from streaming.models.served import ServedModel
+from streaming.refusal_codes import RefusalCode
 
 
 @dataclass
@@ -70,7 +71,9 @@ class Slot:
         """
         with self._changed:
             if new.version.version in self._held:
-                raise CandidateRefusedError("HELD", f"{new.version} is on hold; register a new version instead")
+                raise CandidateRefusedError(
+                    RefusalCode.HELD, f"{new.version} is on hold; register a new version instead"
+                )
             old, self._current = self._current, _Entry(new)
             dropped = old
             if old is not None and old.proven and old.model.version.version not in (*self._held, new.version.version):

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from streaming.errors import CandidateRefusedError, ConfigurationError
 from streaming.models.package import ModelPackage
+from streaming.refusal_codes import RefusalCode
 
 MARKER = "_COMPLETE"
 """Written last, so a folder without it is a copy that was cut short."""
@@ -56,7 +57,7 @@ class Stager:
                 self.store.write(f"{base}/{MARKER}", package.digest.encode())
         except OSError as problem:
             raise CandidateRefusedError(
-                "STAGING_FAILED", f"{version} cannot be staged to {base}: {problem}; check model.staging_uri"
+                RefusalCode.STAGING_FAILED, f"{version} cannot be staged to {base}: {problem}; check model.staging_uri"
             ) from problem
         return uri
 

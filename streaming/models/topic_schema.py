@@ -13,13 +13,14 @@ from typing import Protocol
 
 from streaming.errors import CandidateRefusedError
 from streaming.models.signature import Column, Signature
+from streaming.refusal_codes import RefusalCode
 from streaming.settings import EventSettings
 
 _INTEGERS = {"long": 2**63, "integer": 2**31}
 
 
 class EventSample(Protocol):
-    """Gives recent records of the input topic; ``adapters/kafka.py`` implements it."""
+    """Gives recent records of the input topic; ``adapters/kafka/admin.py`` implements it."""
 
     def recent(self, count: int, /) -> Sequence[bytes]:
         """Return the values of up to ``count`` of the topic's last records, tombstones left out.
@@ -56,7 +57,7 @@ class TopicCheck:
         found = unmet_columns(signature, self.sample.recent(self.size), self.envelope)
         if found:
             raise CandidateRefusedError(
-                "SIGNATURE_MISMATCH",
+                RefusalCode.SIGNATURE_MISMATCH,
                 f"most recent events do not fit the model's signature: {'; '.join(found)}."
                 " Publish these columns first, or log the version with the columns that the topic has.",
             )

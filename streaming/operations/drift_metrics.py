@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, ProcessCollector, start_http_server
 
 from schemas.drift import SummaryRecord
 
+_log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 _STATES = ("insufficient", "stable", "warning", "drift")
 
 
@@ -46,8 +48,9 @@ class DriftMetrics:
             self._state.labels(version, column.name).set(_STATES.index(column.state))
             self._effect.labels(version, column.name).set(column.effect)
 
-    def failed(self) -> None:
-        """Note that the query is started again."""
+    def query_failed(self, problem: str, pause: float) -> None:
+        """Note that the query is started again after ``pause`` seconds, and log why."""
+        _log.warning("drift query failed, starting again", problem=problem, seconds=pause)
         self._failures.inc()
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:

@@ -19,7 +19,7 @@ class LeaseObserver(Protocol):
 
 
 class Lease(Protocol):
-    """One driver's place in the line; ``adapters/kafka_lease.py`` implements it."""
+    """One driver's place in the line; ``adapters/kafka/lease.py`` implements it."""
 
     def wait(self, stopping: threading.Event) -> bool:
         """Stand in line until the lease is ours, and keep it from then on; false if asked to stop before."""

@@ -1,18 +1,11 @@
-"""Spark's word on the query: progress, idleness and end, passed on in terms that need no Spark.
-
-PySpark makes objects of a progress report, by a hundred calls into the JVM, some of which search all of its jars for a
-class. With five batches a second that took a quarter of the job's time, so a report is fetched as the text that it has.
-"""
+"""Spark's word on the query: progress, idleness and end, passed on in terms that need no Spark."""
 
 from __future__ import annotations
 
 import json
-from functools import cached_property
 from typing import Any, Protocol
 
-from pyspark import SparkContext
 from pyspark.sql.streaming.listener import (
-    JStreamingQueryListener,
     QueryIdleEvent,
     QueryProgressEvent,
     QueryStartedEvent,
@@ -21,6 +14,7 @@ from pyspark.sql.streaming.listener import (
 )
 
 from streaming.operations.observer import Progress
+from streaming.spark.reports import TextReports
 
 
 class ProgressCallback(Protocol):
@@ -39,7 +33,7 @@ class ProgressCallback(Protocol):
         ...
 
 
-class ProgressListener(StreamingQueryListener):
+class EventListener(StreamingQueryListener):
     """Forwards the events of the query with one name; others in the session are none of its business."""
 
     def __init__(self, query: str, callback: ProgressCallback) -> None:
@@ -77,21 +71,9 @@ class ProgressListener(StreamingQueryListener):
             self._ids.discard(str(event.runId))
             self._callback.terminated(event.exception)
 
-    @cached_property
-    def _jlistener(self) -> Any:
-        """What Spark calls; PySpark asks for it when the listener is added, and when it is removed."""
-        jvm: Any = SparkContext._jvm
-        return jvm.PythonStreamingQueryListenerWrapper(_Reports(self))
 
-
-class _Reports(JStreamingQueryListener):
-    """PySpark's own way from Spark's events to a listener, but for progress."""
-
-    pylistener: ProgressListener
-
-    def onQueryProgress(self, jevent: Any) -> None:  # noqa: N802 - Spark's name
-        """Take the report as text."""
-        self.pylistener.reported(jevent.progress().json())
+class ProgressListener(TextReports, EventListener):
+    """The same for less of the job's time, by Spark's internals."""
 
 
 def lag_of(end: Any, latest: Any) -> dict[str, dict[int, int]]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from streaming.delivery.ledger import Plan
-from streaming.delivery.lineage import Record
 from streaming.errors import ConfigurationError
+from streaming.ledger.lineage import Record
+from streaming.ledger.plan import Plan
 from streaming.offsets import OffsetRange
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from streaming.delivery.envelope import Stamp, prediction_columns
 from streaming.events import columns as c
+from streaming.outputs.envelope import Stamp, prediction_columns
 
 COLUMNS = (
     "topic",
@@ -35,7 +35,6 @@ def result_rows(scored: DataFrame, stamp: Stamp) -> DataFrame:
     ``prediction_id`` to ``confidence`` are null, and ``model_version`` is whose signature it was checked against.
     """
     good = F.col(c.VERDICT).isNull()
-    verdict = F.split(c.VERDICT, ":", 2)
     columns: dict[str, Column] = {
         "topic": F.lit(stamp.source_topic),
         "partition": F.col(c.PARTITION),
@@ -45,7 +44,7 @@ def result_rows(scored: DataFrame, stamp: Stamp) -> DataFrame:
         "model_name": F.lit(stamp.version.name),
         "model_version": F.lit(stamp.version.version).cast("long"),
         "role": F.lit(stamp.role),
-        "reason": F.get(verdict, 0),
-        "field": F.get(verdict, 1),
+        "reason": F.col(c.VERDICT)["reason"],
+        "field": F.col(c.VERDICT)["field"],
     }
     return scored.select(*(columns[name].alias(name) for name in COLUMNS))

@@ -1,7 +1,7 @@
 """Which version scored which offsets, as the ledger says: what a replay through the versions that served then needs.
 
 Outcomes name the plan for all that they cover. Where a crash took an outcome, the rule of
-:class:`streaming.delivery.lineage.OffsetLookup` is asked, once for each stretch in which its answer cannot change.
+:class:`streaming.ledger.lineage.OffsetLookup` is asked, once for each stretch in which its answer cannot change.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 
-from streaming.delivery.ledger import Plan
-from streaming.delivery.lineage import Fate, OffsetLookup, Position, Record
 from streaming.delivery.marks import Mark
 from streaming.errors import DataError
+from streaming.ledger.lineage import Fate, OffsetLookup, Position, Record
+from streaming.ledger.plan import Plan
 from streaming.offsets import OffsetRange, Ranges
 from streaming.replay.chunks import Assignment, Segment
 

@@ -14,14 +14,14 @@ from pyspark.sql import DataFrame, Observation
 from pyspark.sql import functions as F
 
 from streaming.clock import Clock, Stopwatch, isoformat
-from streaming.delivery.envelope import Stamp
 from streaming.delivery.marks import error_named
 from streaming.delivery.outcome import Outcome
-from streaming.delivery.plan import WritePlan
+from streaming.delivery.write_order import WritePlan
 from streaming.engines.task import WriteTarget, run_batch
 from streaming.errors import InvariantError
 from streaming.hadoop_paths import to_write
 from streaming.offsets import OffsetRange
+from streaming.outputs.envelope import Stamp
 from streaming.replay.chunks import Chunk
 from streaming.replay.rows import result_rows
 from streaming.scoring.pipeline import SparkPipeline

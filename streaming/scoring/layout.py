@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from streaming.errors import CandidateRefusedError
+from streaming.refusal_codes import RefusalCode
 
 TRUSTED_PACKAGES = ("org.apache.spark.ml.", "org.apache.spark.mllib.")
 """Spark's own. Some models of ``ml`` keep one of ``mllib`` among their files, as BisectingKMeansModel does."""
@@ -39,7 +40,7 @@ def check_stages(pipeline_dir: Path, extra_stages: tuple[str, ...] = ()) -> tupl
     classes = tuple(_classes(pipeline_dir))
     if not classes:
         raise CandidateRefusedError(
-            "CORRUPT_FILES", f"no stage metadata below {pipeline_dir.name}; log the model again"
+            RefusalCode.CORRUPT_FILES, f"no stage metadata below {pipeline_dir.name}; log the model again"
         )
     strangers = [name for name in classes if not name.startswith(TRUSTED_PACKAGES) and name not in PYTHON_CONTAINERS]
     python = _python_stage(classes, strangers, extra_stages)
@@ -47,10 +48,10 @@ def check_stages(pipeline_dir: Path, extra_stages: tuple[str, ...] = ()) -> tupl
         raise python_stage_refused(python)
     for name in classes:
         if name in REFUSED_STAGES and name not in extra_stages:
-            raise CandidateRefusedError("STAGE_NOT_ALLOWED", f"{name} is refused: {REFUSED_STAGES[name]}")
+            raise CandidateRefusedError(RefusalCode.STAGE_NOT_ALLOWED, f"{name} is refused: {REFUSED_STAGES[name]}")
         if name in strangers and name not in extra_stages:
             raise CandidateRefusedError(
-                "STAGE_NOT_ALLOWED",
+                RefusalCode.STAGE_NOT_ALLOWED,
                 f"the stage {name} is not Spark's own; if you trust it, put its jar on the class path and its name"
                 " into model.extra_stages (a Python class has no jar and cannot be served)",
             )
@@ -60,7 +61,7 @@ def check_stages(pipeline_dir: Path, extra_stages: tuple[str, ...] = ()) -> tupl
 def python_stage_refused(name: str) -> CandidateRefusedError:
     """Return the refusal of a pipeline with a stage of one's own in Python."""
     return CandidateRefusedError(
-        "STAGE_NOT_ALLOWED",
+        RefusalCode.STAGE_NOT_ALLOWED,
         f"the stage {name} is a Python class, and Python stages cannot be served, in model.extra_stages or not: a"
         " pipeline runs in Spark's JVM. Use Spark's own stages in its place, or compute its column before the event is"
         " sent",
@@ -87,4 +88,4 @@ def _classes(pipeline_dir: Path) -> Iterator[str]:
         try:
             yield str(json.loads(part.read_text("utf-8").splitlines()[0])["class"])
         except (ValueError, KeyError, IndexError) as problem:
-            raise CandidateRefusedError("CORRUPT_FILES", f"unreadable {part.name}: {problem}") from problem
+            raise CandidateRefusedError(RefusalCode.CORRUPT_FILES, f"unreadable {part.name}: {problem}") from problem

@@ -1,4 +1,4 @@
-"""A PipelineModel in the JVM. Calling its stages there costs one call each instead of dozens."""
+"""A loaded version: a PipelineModel in the JVM, how its events are read, and where its result stands."""
 
 from __future__ import annotations
 
@@ -7,16 +7,18 @@ from functools import cached_property
 from typing import Any
 
 from py4j.protocol import Py4JJavaError
-from pyspark.ml import PipelineModel
 from pyspark.sql import Column, DataFrame, SparkSession
 
 from streaming.errors import CandidateRefusedError
 from streaming.events.decode import Decoder
 from streaming.models.profile import ReferenceProfile
+from streaming.refusal_codes import RefusalCode
 from streaming.scoring.layout import python_stage_refused
 from streaming.scoring.results import Selections, as_read, result_selections
-from streaming.scoring.sizes import Sizes, sized
+from streaming.scoring.sizes import Sizes
 from streaming.scoring.stages import Outputs, overwritten
+from streaming.spark.jvm import detach
+from streaming.spark.ml import load_pipeline, transformed
 
 
 @dataclass(frozen=True)
@@ -34,15 +36,8 @@ class SparkPipeline:
     """True where the pipeline was seen not to throw on the decoder's safe row."""
 
     def transform(self, frame: DataFrame) -> DataFrame:
-        """Append the pipeline's columns; lazy, one output row per input row.
-
-        Stage by stage, as pyspark does it. The JVM's PipelineModel first checks the columns of all stages together, and
-        so refuses a stage that writes into its input column.
-        """
-        java = frame._jdf
-        for position, stage in enumerate(self.stages):
-            java = sized(stage.transform(java), self.sizes[position] if self.sizes else {})
-        return DataFrame(java, self.session)
+        """Append the pipeline's columns; lazy, one output row per input row."""
+        return transformed(frame, self.stages, self.sizes)
 
     @cached_property
     def as_read(self) -> list[Column]:
@@ -60,10 +55,7 @@ class SparkPipeline:
 
     def release(self) -> None:
         """Drop the JVM's references, so that the model's broadcasts can be collected."""
-        gateway = self.session.sparkContext._gateway
-        if gateway is not None:
-            for stage in self.stages:
-                gateway.detach(stage)
+        detach(self.session, self.stages)
 
 
 def load_model(session: SparkSession, uri: str, *, saved_by_python: bool = False) -> Any:
@@ -72,13 +64,10 @@ def load_model(session: SparkSession, uri: str, *, saved_by_python: bool = False
     Raises:
         CandidateRefusedError: the files are not what Spark's loader expects, or a stage is a Python class.
     """
-    jvm: Any = session._jvm
     try:
-        if saved_by_python:
-            return PipelineModel.load(uri)._to_java()
-        return jvm.org.apache.spark.ml.PipelineModel.load(uri)
+        return load_pipeline(session, uri, saved_by_python=saved_by_python)
     except Py4JJavaError as problem:
         cause = problem.java_exception.toString().splitlines()[0]
-        raise CandidateRefusedError("CORRUPT_FILES", f"Spark cannot load the pipeline: {cause}") from problem
+        raise CandidateRefusedError(RefusalCode.CORRUPT_FILES, f"Spark cannot load the pipeline: {cause}") from problem
     except (AttributeError, ImportError) as problem:
         raise python_stage_refused(f"that gives the error {str(problem)!r}") from problem

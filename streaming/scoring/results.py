@@ -12,9 +12,9 @@ from pyspark.ml.functions import vector_to_array
 from pyspark.sql import Column
 from pyspark.sql import functions as F
 
-from schemas.dead_letter import Reason
+from schemas.dead_letter import Reason, Rejection
 from streaming.events import columns as c
-from streaming.events.rules import quoted
+from streaming.events.rules import quoted, verdict_of
 from streaming.models.profile import ReferenceProfile
 from streaming.scoring.bins import bins
 from streaming.scoring.stages import Outputs
@@ -57,7 +57,7 @@ def _verdict() -> Column:
     prediction, confidence = F.col(c.PREDICTION), F.col(c.CONFIDENCE)
     # NaN is greater than every number in Spark, so one comparison finds it and infinity both.
     invalid = prediction.isNull() | (F.abs(prediction) >= float("inf")) | F.coalesce(F.isnan(confidence), F.lit(False))
-    return F.coalesce(c.VERDICT, F.when(invalid, F.lit(Reason.INVALID_PREDICTION.value)))
+    return F.coalesce(c.VERDICT, F.when(invalid, verdict_of(Rejection(Reason.INVALID_PREDICTION.value))))
 
 
 def _copy(name: str) -> str:

@@ -7,7 +7,6 @@ each batch, and an error in a stream.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from pyspark.ml.linalg import VectorUDT
@@ -17,9 +16,10 @@ from pyspark.sql.types import StructField
 
 from streaming.events.rules import quoted
 from streaming.scoring.stages import class_name
+from streaming.spark.ml import Metadata, transformed, vector_metadata, with_metadata
 
-Sizes = tuple[Mapping[str, Any], ...]
-"""For each stage, the metadata of the vector columns whose size it leaves out; they are the JVM's objects."""
+Sizes = tuple[Metadata, ...]
+"""For each stage, the metadata of the vector columns whose size it leaves out."""
 
 _SPARKS_OWN = "org.apache.spark.ml."
 _LOOKING = ("org.apache.spark.ml.feature.VectorAssembler", "org.apache.spark.ml.feature.RFormulaModel")
@@ -32,19 +32,12 @@ def measured(stages: tuple[Any, ...], frame: DataFrame) -> Sizes:
         stages: of the pipeline, in order.
         frame: one row or more on which the pipeline does not throw.
     """
-    sizes: list[Mapping[str, Any]] = []
+    sizes: list[Metadata] = []
     for position, stage in enumerate(stages):
-        frame = DataFrame(stage.transform(frame._jdf), frame.sparkSession)
+        frame = transformed(frame, [stage])
         sizes.append(_missing(frame) if any(map(_may_look, stages[position + 1 :])) else {})
-        frame = DataFrame(sized(frame._jdf, sizes[-1]), frame.sparkSession)
+        frame = with_metadata(frame, sizes[-1])
     return tuple(sizes)
-
-
-def sized(java: Any, metadata: Mapping[str, Any]) -> Any:
-    """Return the JVM's frame with other metadata for some of its columns."""
-    for name, replaced in metadata.items():
-        java = java.withMetadata(name, replaced)
-    return java
 
 
 def _may_look(stage: Any) -> bool:
@@ -52,19 +45,13 @@ def _may_look(stage: Any) -> bool:
     return name in _LOOKING or not name.startswith(_SPARKS_OWN)
 
 
-def _missing(frame: DataFrame) -> Mapping[str, Any]:
+def _missing(frame: DataFrame) -> Metadata:
     names = [field.name for field in frame.schema.fields if _lacks_size(field)]
     row = frame.select(*(F.col(quoted(name)) for name in names)).first() if names else None
     vectors = {} if row is None else {name: row[name] for name in names}
-    return {name: _with_size(frame, name, vector.size) for name, vector in vectors.items() if vector is not None}
+    return {name: vector_metadata(frame, name, vector.size) for name, vector in vectors.items() if vector is not None}
 
 
 def _lacks_size(field: StructField) -> bool:
     attributes = field.metadata.get("ml_attr", {})
     return isinstance(field.dataType, VectorUDT) and not {"attrs", "num_attrs"} & attributes.keys()
-
-
-def _with_size(frame: DataFrame, name: str, size: int) -> Any:
-    jvm: Any = frame.sparkSession._jvm
-    before = frame._jdf.schema().apply(name).metadata()
-    return jvm.org.apache.spark.ml.attribute.AttributeGroup(name, size).toMetadata(before)

@@ -14,6 +14,7 @@ from typing import Any
 from streaming.errors import CandidateRefusedError
 from streaming.events.guards import Guard, InCategories, InRange, InVocabulary, NotNull
 from streaming.models.signature import Signature
+from streaming.refusal_codes import RefusalCode
 
 _SCALAR = ("StringIndexerModel", "Bucketizer", "ImputerModel")
 """Stages that give a number for each of their input columns."""
@@ -67,7 +68,7 @@ def outputs(stages: tuple[Any, ...]) -> Outputs:
             label = _decoded_label(stages[position + 1 :], str(prediction))
             return Outputs(str(prediction), param(stages[position], "probabilityCol") or None, label)
     raise CandidateRefusedError(
-        "NO_PREDICTION",
+        RefusalCode.NO_PREDICTION,
         "no stage has a prediction column; end the pipeline with a classifier, regressor or clusterer",
     )
 

@@ -23,6 +23,7 @@ from streaming.events import columns as c
 from streaming.events.rules import quoted
 from streaming.models.golden import GoldenRow, GoldenRows
 from streaming.models.signature import Signature
+from streaming.refusal_codes import RefusalCode
 from streaming.scoring.pipeline import SparkPipeline
 from streaming.scoring.plan import check_plan
 from streaming.scoring.score import score_decoded
@@ -68,7 +69,7 @@ def prove_golden(pipeline: SparkPipeline, golden: GoldenRows) -> SparkPipeline:
         proven, results = try_events(pipeline, [safe, *(row.features for row in golden.rows)])
     except ScoringError as problem:
         raise CandidateRefusedError(
-            "TRIAL_FAILED", f"the pipeline throws on the golden rows that were logged with it: {problem}"
+            RefusalCode.TRIAL_FAILED, f"the pipeline throws on the golden rows that were logged with it: {problem}"
         ) from problem
     for row, result in zip(golden.rows, results[1:], strict=True):
         _compare(row, result, golden.tolerance)
@@ -92,7 +93,7 @@ def prove(pipeline: SparkPipeline, sources: Iterable[Source]) -> SparkPipeline:
                 thrown.append((source, str(problem)))
     for source, cause in thrown:
         if source.real:
-            raise CandidateRefusedError("TRIAL_FAILED", f"the pipeline throws on {source.name}: {cause}")
+            raise CandidateRefusedError(RefusalCode.TRIAL_FAILED, f"the pipeline throws on {source.name}: {cause}")
     _log.warning(
         "the pipeline throws on the event that was made up to try it with; it is loaded, and tried on the first valid"
         " event that comes. Log it with an input_example or golden rows to have it tried before it serves",
@@ -147,8 +148,9 @@ def _feature_frame(session: SparkSession, signature: Signature, rows: Sequence[F
     }
     # By way of Arrow, which needs no Python worker: a failure here is the pipeline's.
     frame = session.createDataFrame(pa.table({c.OFFSET: pa.array(range(len(rows)), pa.int64()), **columns}))
-    missing = [name for name in (*c.SOURCE, *c.ENVELOPE) if name != c.OFFSET]
-    return frame.select("*", *(F.lit(None).cast("string").alias(name) for name in missing))
+    missing = dict.fromkeys((*c.SOURCE, *c.ENVELOPE), "string") | {c.VERDICT: c.VERDICT_TYPE}
+    del missing[c.OFFSET]
+    return frame.select("*", *(F.lit(None).cast(kind).alias(name) for name, kind in missing.items()))
 
 
 def _compare(expected: GoldenRow, result: Row, tolerance: float) -> None:
@@ -156,7 +158,7 @@ def _compare(expected: GoldenRow, result: Row, tolerance: float) -> None:
     trained = (expected.prediction, *expected.probability)
     if len(got) < len(trained) or not all(_close(a, b, tolerance) for a, b in zip(trained, got, strict=False)):
         raise CandidateRefusedError(
-            "GOLDEN_ROW_FAILED",
+            RefusalCode.GOLDEN_ROW_FAILED,
             f"for {expected.features} the model gave {got} here and {trained} at training; its files, its Spark version"
             " or its features differ",
         )

@@ -6,9 +6,11 @@ import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
+from typing import Any
 
 import pyarrow as pa
-from pyspark.errors import AnalysisException
+from py4j.protocol import Py4JJavaError
+from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import DataType
@@ -18,6 +20,7 @@ from streaming.errors import ConfigurationError
 from streaming.models.digest import DATA_DIGEST_TAG
 from streaming.models.signature import Column, ColumnType, Signature
 from streaming.settings import TrainSettings
+from streaming.spark.exceptions import jvm_messages
 from streaming.training import flights
 
 LABEL = "penstock_label"
@@ -33,6 +36,11 @@ _TYPES: dict[str, ColumnType] = {
     "boolean": "boolean",
     "string": "string",
 }
+
+_STRICT_CSV: dict[str, Any] = {"multiLine": True, "quote": '"', "escape": '"', "mode": "FAILFAST"}
+"""RFC 4180: a row may go on in the next line inside quotes, and a quote is doubled."""
+_REPLACEMENT = "\ufffd"
+"""What Spark puts in place of bytes that are not UTF-8."""
 
 
 @dataclass(frozen=True)
@@ -126,14 +134,27 @@ def _spark_type(kind: ColumnType) -> str:
 
 
 def _read(spark: SparkSession, path: str) -> DataFrame:
+    """Read the columns of all files together, as batch scoring does, and CSV by RFC 4180."""
     try:
         if path.lower().rstrip("*").endswith((".csv", ".csv.gz")):
-            return spark.read.csv(path, header=True, inferSchema=True)
-        return spark.read.parquet(path)
-    except AnalysisException as error:
+            return _sound(spark.read.csv(path, header=True, inferSchema=True, **_STRICT_CSV), path)
+        return spark.read.parquet(path, mergeSchema=True)
+    except (PySparkException, Py4JJavaError) as error:
+        *_, cause = str(error), *jvm_messages(error)
+        raise ConfigurationError(f"train.data {path} cannot be read as Parquet or CSV: {cause}") from error
+
+
+def _sound(frame: DataFrame, path: str) -> DataFrame:
+    """Look at every value once: Spark finds a row of another length only where all its columns are asked for."""
+    damaged = [F.bool_or(F.col(f"`{name}`").cast("string").contains(_REPLACEMENT)) for name in frame.columns]
+    row = frame.agg(F.array(*damaged)).first()
+    columns = [name for name, bad in zip(frame.columns, row[0], strict=True) if bad] if row is not None else []
+    if columns:
         raise ConfigurationError(
-            f"train.data {path} cannot be read as Parquet or CSV: {error.getMessage() or error}"
-        ) from error
+            f"train.data {path} has text that is not UTF-8 in {', '.join(columns)}; convert the file, for example with"
+            " iconv, and train again"
+        )
+    return frame
 
 
 def _labelled(frame: DataFrame, settings: TrainSettings) -> DataFrame:

@@ -1,4 +1,4 @@
-"""What a training run leaves behind, and where it is recorded; ``adapters/mlflow_tracking.py`` implements it."""
+"""What a training run leaves behind, and where it is recorded; ``adapters/mlflow/tracking.py`` implements it."""
 
 from __future__ import annotations
 

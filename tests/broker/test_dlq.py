@@ -17,17 +17,17 @@ import pytest
 import yaml
 from confluent_kafka import Consumer, Producer, TopicPartition
 
-from schemas.dead_letter import ERROR_TOPIC, ORIGINAL_TIMESTAMP, REPLAYS, VALUE_OMITTED
-from streaming.adapters.kafka import KafkaAdmin
-from streaming.adapters.kafka_dead_letters import KafkaDeadLetters, KafkaReplays
+from schemas.dead_letter import ERROR_TOPIC, ORIGINAL_TIMESTAMP, REPLAYS, VALUE_OMITTED, Rejection
+from streaming.adapters.kafka.admin import KafkaAdmin
+from streaming.adapters.kafka.dead_letters import KafkaDeadLetters, KafkaReplays
 from streaming.clock import system_clock
-from streaming.delivery.dead_letters import DeadLetter, Headers, Place, Selection
-from streaming.delivery.envelope import Stamp
-from streaming.delivery.headers import rejected
-from streaming.delivery.plan import Target
-from streaming.delivery.replay import Replayed, Rules, decide
 from streaming.errors import FencedError
 from streaming.models.ref import ModelVersion
+from streaming.outputs.dead_letters import DeadLetter, Headers, Place, Selection
+from streaming.outputs.envelope import Stamp
+from streaming.outputs.headers import rejected
+from streaming.outputs.resend import Replayed, Rules, decide
+from streaming.outputs.targets import Target
 from tests.support.commands import command, environment, penstock
 from tests.support.eventually import eventually
 from tests.support.kafka import MakeTopic
@@ -64,7 +64,7 @@ class Desk:
         at = stamp.get("at", "2026-01-01T00:00:00.000Z")
         made_by = Stamp(self.topic, ModelVersion("m", 1, "run"), "champion", at)
         for key, value, own in events:
-            headers = rejected(own, reason, (self.topic, 1, 7), self.topic, made_by)
+            headers = rejected(own, Rejection(reason), (self.topic, 1, 7), self.topic, made_by)
             self.producer.produce(f"{self.topic}.dlq", value, key, 0, timestamp=AGO, headers=headers)
             self.producer.poll(0)
         assert self.producer.flush(30) == 0

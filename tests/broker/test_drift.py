@@ -12,17 +12,18 @@ import pytest
 from confluent_kafka import Producer
 from pyspark.sql import SparkSession
 
-from jobs.wiring.drift_query import DriftQuery, Wiring
+from jobs.wiring.drift import drift_stream
 from schemas import dead_letter
-from schemas.drift import SummaryRecord
+from schemas.drift import STATISTIC_TYPE, SUMMARY_TYPE, SummaryRecord
 from streaming.adapters.drift_state import HadoopStateStore
-from streaming.adapters.kafka import KafkaAdmin
-from streaming.adapters.kafka_drift import KafkaDriftSink, read_summaries
+from streaming.adapters.kafka.admin import KafkaAdmin
+from streaming.adapters.kafka.drift import KafkaDriftSink, read_summaries
 from streaming.clock import system_clock
 from streaming.drift.decision import Rules
-from streaming.drift.frames import Watched
 from streaming.drift.monitor import Monitor, Subject
+from streaming.drift.query import DriftPorts, DriftQuery
 from streaming.drift.windows import Shape
+from streaming.engines.failures import Restarts
 from streaming.models.profile import NULL_BIN, OTHER_BIN, ColumnProfile, ReferenceProfile
 from streaming.models.served import ServedModel
 from streaming.models.slot import Slot
@@ -61,19 +62,19 @@ def watch(bench: Bench, **drift: Any) -> list[SummaryRecord]:
     """Run the drift job once over what there is, with a state that outlives it; return what is on its topic."""
     given = {"window_seconds": 3600, "min_rows": 10, "chance": 0.01, **drift}
     output = {**bench.settings.output.model_dump(), "drift": f"{bench.topic}.drift"}
-    settings = Settings.model_validate({**bench.settings.model_dump(), "output": output, "drift": given})
-    KafkaAdmin(bench.kafka, bench.application).ensure_topic(settings.output.drift, 1, {"retention.ms": "-1"})
     served = bench.slot.current()
     assert served is not None
     model = served.version.name
+    changed = {"output": output, "drift": given, "model": {"name": model}}
+    settings = Settings.model_validate({**bench.settings.model_dump(), **changed})
+    KafkaAdmin(bench.kafka, bench.application).ensure_topic(settings.output.drift, 1, {"retention.ms": "-1"})
     checkpoint = (bench.home / "drift").as_uri()
-    watched = Watched(bench.application, model, settings.output.predictions, settings.dead_letter_topic)
     sink = KafkaDriftSink(bench.kafka, settings.output.drift)
     shape = Shape(HOUR, HOUR, 0, 60_000)
     subject = Subject(bench.application, model, shape, Rules())
     monitor = Monitor(subject, lambda version: PROFILE, sink, HadoopStateStore(bench.spark, checkpoint))
-    wiring = Wiring(bench.spark, settings, watched, checkpoint, system_clock, (), DriftMetrics())
-    DriftQuery(wiring, monitor).run_once()
+    ports = DriftPorts(bench.spark, system_clock, DriftMetrics())
+    DriftQuery(drift_stream(settings, checkpoint), monitor, ports, Restarts(pause=1.0, most=20)).run_once()
     return list(read_summaries(bench.kafka, settings.output.drift))
 
 
@@ -189,11 +190,11 @@ def test_what_stands_on_the_topic_keeps_the_contracts(bench: Bench) -> None:
     bench.run()
     watch(bench)
     contracts = {
-        f"penstock.drift.{kind}.v1": json.loads(Path(f"schemas/contracts/drift_{kind}.json").read_text())
-        for kind in ("statistic", "summary")
+        record_type: json.loads(Path(f"schemas/contracts/drift_{kind}.json").read_text())
+        for record_type, kind in ((STATISTIC_TYPE, "statistic"), (SUMMARY_TYPE, "summary"))
     }
     records = [json.loads(message.value()) for message in bench.read(".drift")]
     for record in records:
         Draft202012Validator(contracts[record["type"]]).validate(record)
-    assert Counter(record["type"] for record in records)["penstock.drift.summary.v1"] == 1
+    assert Counter(record["type"] for record in records)[SUMMARY_TYPE] == 1
     assert len({record["id"] for record in records}) == len(records)

@@ -11,8 +11,8 @@ import pytest
 from jobs.command import main as cli
 from jobs.verbs.drift.report import report
 from schemas.drift import SummaryRecord
-from streaming.adapters.kafka_drift import KafkaDriftSink, read_alerts
-from streaming.adapters.kafka_events import KafkaNews
+from streaming.adapters.kafka.drift import KafkaDriftSink, read_alerts
+from streaming.adapters.kafka.events import KafkaNews
 from streaming.drift.alerts import Alerts
 from streaming.drift.report.choice import Choice
 from streaming.drift.report.make import make_report

@@ -16,8 +16,8 @@ from confluent_kafka.admin import AdminClient
 from pyspark.sql import DataFrame
 
 from jobs.wiring.starting import query_starter
-from streaming.adapters.kafka import KafkaAdmin
-from streaming.adapters.kafka_progress import saved_marks
+from streaming.adapters.kafka.admin import KafkaAdmin
+from streaming.adapters.kafka.progress import saved_marks
 from streaming.delivery.marks import Mark
 from streaming.engines.failures import Restarts
 from streaming.engines.supervisor import Supervisor

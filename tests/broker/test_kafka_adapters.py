@@ -9,16 +9,16 @@ from uuid import uuid4
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 
-from streaming.adapters.kafka import KafkaAdmin
-from streaming.adapters.kafka_config import client_config, spark_options
-from streaming.adapters.kafka_ledger import KafkaLedger, LedgerTopics
+from streaming.adapters.kafka.admin import KafkaAdmin
+from streaming.adapters.kafka.config import client_config, spark_options
+from streaming.adapters.kafka.ledger import KafkaLedger, LedgerTopics
 from streaming.clock import system_clock
-from streaming.delivery.ledger import PartitionOutcome, Plan
 from streaming.delivery.marks import Mark, Writer
-from streaming.delivery.plan import Target
 from streaming.errors import BrokerUnavailableError, ConfigurationError, FencedError
+from streaming.ledger.plan import PartitionOutcome, Plan
 from streaming.models.ref import ModelVersion
 from streaming.offsets import OffsetRange
+from streaming.outputs.targets import Target
 from tests.support.kafka import MakeTopic
 
 

@@ -12,7 +12,7 @@ from uuid import uuid4
 
 import pytest
 
-from streaming.adapters.kafka_lease import KafkaLease
+from streaming.adapters.kafka.lease import KafkaLease
 from streaming.errors import ConfigurationError
 from tests.support.commands import environment
 from tests.support.eventually import eventually
@@ -22,7 +22,7 @@ SECONDS = 6
 
 ELSEWHERE = """
 import sys, threading
-from streaming.adapters.kafka_lease import KafkaLease
+from streaming.adapters.kafka.lease import KafkaLease
 
 class Prints:
     def lease_changed(self, *, held):

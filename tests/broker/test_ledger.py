@@ -15,12 +15,13 @@ from confluent_kafka.admin import AdminClient
 from pyspark.errors import StreamingQueryException
 from pyspark.sql import SparkSession
 
-from jobs.verbs.ledger.run import Filter, Question, answers, latest
+from jobs.verbs.ledger.options import Filter, Question
+from jobs.verbs.ledger.run import answers, latest
 from jobs.wiring.topics import prepare_topics
 from schemas.model_event import Actor, EventType, ModelEvent
-from streaming.adapters.kafka import KafkaAdmin
-from streaming.adapters.kafka_events import KafkaNews
-from streaming.adapters.kafka_ledger import KafkaLedger
+from streaming.adapters.kafka.admin import KafkaAdmin
+from streaming.adapters.kafka.events import KafkaNews
+from streaming.adapters.kafka.ledger import KafkaLedger
 from streaming.clock import isoformat, system_clock
 from streaming.errors import ConfigurationError
 from streaming.models.ref import ModelVersion

@@ -24,7 +24,7 @@ from tests.support.engine import Bench
 from tests.support.kafka import MakeTopic
 from tests.support.malformed import CASES, EPOCHS, SIGNATURE, huge, with_envelope
 from tests.support.models import fit_pipeline, load, package
-from tests.support.records import records_frame
+from tests.support.records import records_frame, verdict_text
 
 LIMIT = 11 << 20
 """``input.max_value_bytes`` here, so that ten megabytes are parsed and not only passed on."""
@@ -102,4 +102,4 @@ def batch_results(spark: SparkSession, pipeline: SparkPipeline, values: list[byt
     wanted = [c.VERDICT, c.EVENT_ID, c.PREDICTION, c.PROBABILITY]
     rows = score(records_frame(spark, values), pipeline).select(c.OFFSET, *wanted).collect()
     assert [row[c.OFFSET] for row in rows] == list(range(len(values)))
-    return [row[c.VERDICT] or (row[c.EVENT_ID], row[c.PREDICTION], row[c.PROBABILITY]) for row in rows]
+    return [verdict_text(row) or (row[c.EVENT_ID], row[c.PREDICTION], row[c.PROBABILITY]) for row in rows]

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from jobs.verbs.record.run import Order, record
+from jobs.verbs.record.options import Order
+from jobs.verbs.record.run import record
 from jobs.wiring.stretch import Stretch
 from streaming.errors import ConfigurationError
 from streaming.offsets import OffsetRange

@@ -9,11 +9,11 @@ from confluent_kafka import Producer
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from jobs.verbs.replay.compare import CompareWords, Recorded, compare_with_recorded
-from jobs.verbs.replay.source import RecordingSource
-from streaming.adapters.kafka import KafkaAdmin
-from streaming.adapters.kafka_recording import KafkaStretch
-from streaming.adapters.kafka_scan import KafkaScan
+from jobs.verbs.replay.compare import Recorded, compare_with_recorded
+from jobs.verbs.replay.options import CompareWords
+from streaming.adapters.kafka.admin import KafkaAdmin
+from streaming.adapters.kafka.recording import KafkaStretch
+from streaming.adapters.kafka.scan import KafkaScan
 from streaming.clock import system_clock
 from streaming.engines.task import pipeline_of
 from streaming.errors import ConfigurationError, DataError, FencedError
@@ -21,6 +21,7 @@ from streaming.models.served import ServedModel
 from streaming.replay.chunks import cut, ends
 from streaming.replay.plan import settled
 from streaming.replay.run import Replay, Versions
+from streaming.replay.source import RecordingSource
 from streaming.scoring.pipeline import SparkPipeline
 from tests.support.engine import Bench, event
 from tests.support.kafka import MakeTopic

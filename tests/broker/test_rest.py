@@ -16,9 +16,9 @@ from confluent_kafka.admin import AdminClient, NewPartitions
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.streaming.query import StreamingQuery
 
-from streaming.adapters.kafka import KafkaAdmin
-from streaming.adapters.kafka_config import spark_options
-from streaming.adapters.kafka_newcomers import KafkaNewcomers
+from streaming.adapters.kafka.admin import KafkaAdmin
+from streaming.adapters.kafka.config import spark_options
+from streaming.adapters.kafka.newcomers import KafkaNewcomers
 from streaming.engines.rest import Rest
 from streaming.engines.source import read_stream
 from tests.support.engine import Bench, event

@@ -11,25 +11,27 @@ import pytest
 from confluent_kafka.admin import AclOperation, NewTopic, ResourceType
 from structlog.testing import capture_logs
 
-from jobs.verbs.ledger.run import Filter, latest
+from jobs.verbs.ledger.options import Filter
+from jobs.verbs.ledger.run import latest
 from jobs.verbs.topics.run import topics as topics_verb
 from jobs.wiring.topics import require_outputs, require_rights
 from schemas.model_event import Actor, EventType, ModelEvent
-from streaming.adapters.kafka import KafkaAdmin
-from streaming.adapters.kafka_arrivals import KafkaArrivals
-from streaming.adapters.kafka_claim import Claim
-from streaming.adapters.kafka_config import client_config
-from streaming.adapters.kafka_drift import KafkaDriftSink
-from streaming.adapters.kafka_events import KafkaNews
-from streaming.adapters.kafka_lease import KafkaLease
-from streaming.adapters.kafka_ledger import KafkaLedger, LedgerTopics
-from streaming.adapters.kafka_log import KafkaLog
-from streaming.adapters.kafka_marks import MarkStore
-from streaming.adapters.kafka_scan import KafkaScan
+from streaming.adapters.kafka.admin import KafkaAdmin
+from streaming.adapters.kafka.arrivals import KafkaArrivals
+from streaming.adapters.kafka.claim import Claim
+from streaming.adapters.kafka.config import client_config
+from streaming.adapters.kafka.drift import KafkaDriftSink
+from streaming.adapters.kafka.events import KafkaNews
+from streaming.adapters.kafka.lease import KafkaLease
+from streaming.adapters.kafka.ledger import KafkaLedger, LedgerTopics
+from streaming.adapters.kafka.log import KafkaLog
+from streaming.adapters.kafka.marks import MarkStore
+from streaming.adapters.kafka.scan import KafkaScan
 from streaming.clock import isoformat, system_clock
 from streaming.delivery.marks import Writer
-from streaming.delivery.plan import Limits, Target, Targets
+from streaming.delivery.write_order import Limits
 from streaming.errors import BrokerUnavailableError, ConfigurationError, TopicDeletedError
+from streaming.outputs.targets import Target, Targets
 from streaming.settings import Settings
 from tests.conftest import HOME
 from tests.support.accounts import GuardedBroker, a_guarded_broker
@@ -285,7 +287,7 @@ def test_outputs_that_may_not_be_read_are_not_seen_and_named(guarded: GuardedBro
 
 
 def test_a_name_that_does_not_resolve_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("streaming.adapters.kafka._TIMEOUT", 2.0)
+    monkeypatch.setattr("streaming.adapters.kafka.admin._TIMEOUT", 2.0)
     with pytest.raises(BrokerUnavailableError, match=r"Failed to resolve 'no-such-broker\.invalid:9092'"):
         KafkaAdmin({"bootstrap.servers": "no-such-broker.invalid:9092"}, "app").topic("features")
 

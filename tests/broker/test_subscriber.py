@@ -17,10 +17,10 @@ import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 from pyspark.sql import SparkSession
 
-from streaming.delivery import headers
-from streaming.delivery.envelope import Stamp
 from streaming.models.ref import ModelVersion
 from streaming.models.served import ServedModel
+from streaming.outputs import headers
+from streaming.outputs.envelope import Stamp
 from streaming.subscriber import Deduplicator
 from tests.support.documents import blocks
 from tests.support.engine import event

@@ -10,21 +10,22 @@ import pytest
 from confluent_kafka import KafkaException, Producer
 
 from schemas.prediction import SOURCE_OFFSET
-from streaming.adapters.kafka import KafkaAdmin
-from streaming.adapters.kafka_claim import Claim
-from streaming.adapters.kafka_config import client_config
-from streaming.adapters.kafka_ledger import KafkaLedger, LedgerTopics
-from streaming.adapters.kafka_marks import MarkStore
+from streaming.adapters.kafka.admin import KafkaAdmin
+from streaming.adapters.kafka.claim import Claim
+from streaming.adapters.kafka.config import client_config
+from streaming.adapters.kafka.ledger import KafkaLedger, LedgerTopics
+from streaming.adapters.kafka.marks import MarkStore
 from streaming.clock import system_clock
-from streaming.delivery.envelope import Stamp
 from streaming.delivery.marks import Mark, Writer
 from streaming.delivery.outcome import Outcome
-from streaming.delivery.plan import Limits, Targets, WritePlan
 from streaming.delivery.producers import Identity, open_producer, spares
+from streaming.delivery.write_order import Limits, WritePlan
 from streaming.delivery.writer import write_partition
 from streaming.failpoints import HIT, WRITER, Failpoints
 from streaming.models.ref import ModelVersion
 from streaming.offsets import OffsetRange
+from streaming.outputs.envelope import Stamp
+from streaming.outputs.targets import Targets
 from tests.support.kafka import MakeTopic
 from tests.support.subscribers import confluent
 from tests.support.written import batch, row

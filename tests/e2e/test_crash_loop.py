@@ -10,7 +10,7 @@ import pytest
 from confluent_kafka import Producer
 from pyspark.sql import SparkSession
 
-from streaming.adapters.kafka import KafkaAdmin
+from streaming.adapters.kafka.admin import KafkaAdmin
 from streaming.engines.ramp import FIRST
 from tests.support.engine import event
 from tests.support.eventually import eventually

@@ -17,12 +17,12 @@ from mlflow import MlflowClient
 
 from schemas.drift import SummaryRecord
 from schemas.prediction import BINS, id_prefix
-from streaming.adapters.kafka_drift import read_summaries
-from streaming.delivery.envelope import Stamp
-from streaming.delivery.headers import constant, varying
+from streaming.adapters.kafka.drift import read_summaries
 from streaming.models import profile
 from streaming.models.profile import ColumnProfile, ReferenceProfile
 from streaming.models.ref import ModelVersion
+from streaming.outputs.envelope import Stamp
+from streaming.outputs.headers import constant, varying
 from tests.support.commands import ROOT, command, environment
 from tests.support.eventually import eventually
 from tests.support.kafka import MakeTopic

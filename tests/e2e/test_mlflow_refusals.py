@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from jobs.command import main as cli
-from streaming.adapters.mlflow_registry import MlflowRegistry
-from streaming.adapters.mlflow_tracking import MlflowTracker
+from streaming.adapters.mlflow.registry import MlflowRegistry
+from streaming.adapters.mlflow.tracking import MlflowTracker
 from streaming.errors import ConfigurationError, ModelNotFoundError, RegistryUnavailableError
 from streaming.models.ref import ModelSelector
 

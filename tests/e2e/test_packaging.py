@@ -151,7 +151,7 @@ def test_the_executors_archive_imports_all_that_the_writer_needs_and_nothing_fro
         archive.extractall(tmp_path / "environment")
     spark = Path(sysconfig.get_path("purelib")) / "pyspark" / "python" / "lib"
     code = """
-import sys, pyspark.worker, streaming.delivery.plan, streaming.delivery.writer
+import sys, pyspark.worker, streaming.delivery.write_order, streaming.delivery.writer
 print(*(m.__file__ for m in sys.modules.values() if "site-packages" in (getattr(m, "__file__", None) or "")), sep="\\n")
 """
     done = subprocess.run(

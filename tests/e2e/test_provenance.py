@@ -9,8 +9,8 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Dataset, DatasetInput, RunTag
 
-from streaming.adapters.mlflow_provenance import MlflowProvenance
-from streaming.adapters.mlflow_registry import MlflowRegistry
+from streaming.adapters.mlflow.provenance import MlflowProvenance
+from streaming.adapters.mlflow.registry import MlflowRegistry
 from streaming.errors import ModelNotFoundError, RegistryUnavailableError
 from streaming.models.digest import DATA_DIGEST_TAG
 

@@ -11,7 +11,7 @@ import yaml
 from pyspark.sql import SparkSession
 
 from jobs.configuration.load import load_settings
-from streaming.adapters.mlflow_registry import MlflowRegistry
+from streaming.adapters.mlflow.registry import MlflowRegistry
 from streaming.models.cache import CachedModel
 from streaming.models.package import ModelPackage
 from streaming.models.reader import PackageReader

@@ -18,7 +18,7 @@ from mlflow.entities.webhook import WebhookAction, WebhookEntity, WebhookEvent
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 from pyspark.sql import SparkSession
 
-from streaming.adapters.mlflow_registry import MlflowRegistry
+from streaming.adapters.mlflow.registry import MlflowRegistry
 from streaming.clock import system_clock
 from streaming.errors import CandidateRefusedError, ModelNotFoundError, RegistryUnavailableError
 from streaming.local.processes import Service, free_port

@@ -17,7 +17,7 @@ import pytest
 from mlflow import MlflowClient
 from pyspark.sql import SparkSession
 
-from streaming.adapters.mlflow_tracking import MlflowTracker
+from streaming.adapters.mlflow.tracking import MlflowTracker
 from streaming.local.processes import free_port
 from tests.support.commands import penstock
 from tests.support.eventually import eventually

@@ -11,7 +11,7 @@ import yaml
 from mlflow import MlflowClient
 from pyspark.sql import SparkSession
 
-from streaming.adapters.mlflow_registry import MlflowRegistry
+from streaming.adapters.mlflow.registry import MlflowRegistry
 from streaming.local.processes import free_port
 from streaming.models import profile
 from streaming.models.cache import CachedModel

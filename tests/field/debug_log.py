@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from jobs.process.logs import configure_logging
-from streaming.adapters.kafka_config import spark_options
+from streaming.adapters.kafka.config import spark_options
 from streaming.adapters.session import SessionPlan, start_session
 from streaming.settings import LogSettings
 

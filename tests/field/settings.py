@@ -84,7 +84,7 @@ def config_show(rig: Rig) -> Result:
 
 @CASES.add("b2 a password in tracking_uri", "the message of an unreachable registry has it masked")
 def password_in_message(rig: Rig) -> str:
-    from streaming.adapters.mlflow_registry import MlflowRegistry
+    from streaming.adapters.mlflow.registry import MlflowRegistry
     from streaming.errors import RegistryUnavailableError
     from streaming.models.ref import ModelSelector
 

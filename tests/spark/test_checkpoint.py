@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from pyspark.sql import SparkSession
 
-from streaming.adapters.hadoop_files import HadoopFileStore
 from streaming.engines.checkpoint import written_plainly
+from streaming.spark.hadoop_files import HadoopFileStore
 from tests.support.eventually import eventually
 
 MANAGER = "spark.sql.streaming.checkpointFileManagerClass"

@@ -12,9 +12,9 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.streaming.query import StreamingQuery
 
-from streaming.engines.batches import for_each_batch
-from streaming.engines.stages import FLAG, LIMIT, allow_large, cut
-from streaming.scoring.plan import nodes
+from streaming.spark.batches import for_each_batch
+from streaming.spark.codegen_stages import FLAG, LIMIT, allow_large, cut
+from streaming.spark.plan_nodes import nodes
 
 LAYERS = 8
 

@@ -10,17 +10,18 @@ from pyspark.sql import DataFrame, SparkSession
 
 from schemas import dead_letter
 from streaming.clock import instant, system_clock
-from streaming.delivery.envelope import Stamp, envelop
-from streaming.delivery.headers import Headers
 from streaming.delivery.marks import Writer
-from streaming.delivery.native import native_records, now
-from streaming.delivery.plan import Limits, Target, Targets, WritePlan
-from streaming.delivery.records import records
+from streaming.delivery.write_order import Limits, WritePlan
 from streaming.engines.live_plan import check_live
 from streaming.engines.task import pipeline_of
 from streaming.errors import CandidateRefusedError
 from streaming.models.profile import ColumnProfile, ReferenceProfile
 from streaming.models.served import ServedModel
+from streaming.outputs.envelope import Stamp, envelop
+from streaming.outputs.headers import Headers
+from streaming.outputs.records import records
+from streaming.outputs.spark_rows import native_records, now
+from streaming.outputs.targets import Target, Targets
 from streaming.scoring.pipeline import SparkPipeline
 from streaming.scoring.score import score
 from tests.support.engine import event
@@ -99,7 +100,7 @@ def test_a_prediction_without_a_key_is_no_record_of_a_compacted_topic(
     stamp = Stamp("features", model.version, "champion", "2026-01-01T00:00:00.000Z")
     rows = envelop(score(frame_of(spark), pipeline_of(model)), stamp, to).collect()
     unkeyed = {name: row for name, row in zip(VALUES, rows, strict=True) if row["key"] is None}
-    assert {name: row["verdict"] for name, row in unkeyed.items()} == {
+    assert {name: row["reason"] for name, row in unkeyed.items()} == {
         "with half a trace": "NO_KEY" if compacted else None,
         "without a key": "NO_KEY" if compacted else None,
         "no text": "INVALID_UTF8",
@@ -107,7 +108,7 @@ def test_a_prediction_without_a_key_is_no_record_of_a_compacted_topic(
         "in a registry's framing, no text": "INVALID_UTF8",
     }
     assert (bytes(unkeyed["without a key"]["value"]) == event(5)) == compacted, "a dead letter has the event's bytes"
-    assert sum(row["verdict"] == "NO_KEY" for row in rows) == (2 if compacted else 0)
+    assert sum(row["reason"] == "NO_KEY" for row in rows) == (2 if compacted else 0)
 
 
 def test_each_row_reads_the_clock(spark: SparkSession) -> None:

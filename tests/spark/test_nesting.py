@@ -14,9 +14,9 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from streaming.events.nesting import MAX_DEPTH, is_shallow
+from streaming.formats.json.strict import depth
 from tests.support.commands import ROOT, environment
 from tests.support.damage import drawn
-from tests.support.strict_json import depth
 
 TEXTS = st.text(st.sampled_from('[]{}"\\,: a\n\u00e9'), max_size=5)
 TREES = st.recursive(

@@ -19,9 +19,8 @@ from pyspark.sql import DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
 from structlog.testing import capture_logs
 
-from streaming.delivery.envelope import Stamp, envelop
 from streaming.engines.attempt import attempt
-from streaming.engines.isolate import isolate
+from streaming.engines.isolate import isolate, isolate_by_halves
 from streaming.engines.task import pipeline_of
 from streaming.errors import CandidateRefusedError, TooManyThrowingRowsError
 from streaming.events import columns as c
@@ -31,10 +30,12 @@ from streaming.models.profile import NULL_BIN, OTHER_BIN, ColumnProfile, Referen
 from streaming.models.served import ServedModel
 from streaming.models.signature import Column, Signature
 from streaming.offsets import OffsetRange
+from streaming.outputs.envelope import Stamp, envelop
 from streaming.scoring.pipeline import SparkPipeline
 from streaming.scoring.score import score
 from tests.support.engine import event
 from tests.support.models import Unlucky, fit_bounded, fit_pipeline, load, package, retyped
+from tests.support.records import verdict_text
 
 RECORD = (
     "key binary, value binary, headers array<struct<key string, value binary>>, partition int, offset long,"
@@ -87,7 +88,7 @@ def test_any_kind_of_model_scores_and_its_output_is_read_from_the_last_stage(
 ) -> None:
     make, has_probability = KINDS[kind]
     low, high, broken = scored(spark, load(spark, package(make(spark), tmp_path)), event(1), event(99), b"{")
-    assert (low[c.VERDICT], high[c.VERDICT], broken[c.VERDICT]) == (None, None, "MALFORMED_JSON")
+    assert (verdict_text(low), verdict_text(high), verdict_text(broken)) == (None, None, "MALFORMED_JSON")
     assert low[c.PREDICTION] != high[c.PREDICTION]
     assert (high[c.PROBABILITY] is not None) == has_probability
     if has_probability:
@@ -124,7 +125,7 @@ def test_an_unsafe_pipeline_is_refused(
 ) -> None:
     with pytest.raises(CandidateRefusedError) as caught:
         load(spark, package(make(spark), tmp_path))
-    assert caught.value.reason == reason
+    assert caught.value.reason.name == reason
 
 
 def test_a_class_that_is_not_sparks_own_is_refused_before_it_is_loaded(spark: SparkSession, tmp_path: Path) -> None:
@@ -187,6 +188,9 @@ def test_rows_that_throw_outside_of_the_jvm_are_found_by_halves(spark: SparkSess
     thrower = retyped(pipeline, Unlucky)
     frame = records(spark, event(1), event(13))
     assert isolate(frame, thrower, {0: OffsetRange(0, 2)}, most=1) == ((0, 1),)
+    assert isolate_by_halves(frame, thrower, {0: OffsetRange(0, 2)}, most=1) == ((0, 1),)
+    with pytest.raises(TooManyThrowingRowsError, match="more than 0 rows"):
+        isolate_by_halves(frame, thrower, {0: OffsetRange(0, 2)}, most=0)
 
 
 def fit_on_whole_numbers(spark: SparkSession) -> PipelineModel:

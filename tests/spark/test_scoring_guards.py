@@ -29,7 +29,7 @@ from streaming.events import columns as c
 from streaming.models.signature import Column, ColumnType, Signature
 from streaming.scoring.score import score
 from tests.support.models import load, package
-from tests.support.records import records_frame
+from tests.support.records import records_frame, verdict_text
 
 TRAINING = [(1.0 + i % 3, 1 + i % 4, "pq"[i % 2], float(i % 7)) for i in range(60)]
 SCHEMA = "x double, n long, word string, label double"
@@ -115,8 +115,8 @@ def test_an_event_is_rejected_by_value_where_pyspark_throws_on_a_value_of(
     rows = [{"x": 2.0, "n": 1, "word": "p", column: value} for value in values]
     # The rejected ones are there, too, and not one makes the pipeline throw.
     results = score(records_frame(spark, [event(row) for row in rows]), pipeline).collect()
-    served = [row for row, result in zip(rows, results, strict=True) if result[c.VERDICT] is None]
-    answers = [result[c.PREDICTION] for result in results if result[c.VERDICT] is None]
+    served = [row for row, result in zip(rows, results, strict=True) if verdict_text(result) is None]
+    answers = [result[c.PREDICTION] for result in results if verdict_text(result) is None]
     assert answers == predictions(spark, model, served)
     assert served
     for row in rows:

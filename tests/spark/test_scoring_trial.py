@@ -25,7 +25,7 @@ from streaming.scoring.score import score
 from streaming.settings import EventSettings
 from tests.support.engine import event
 from tests.support.models import UNGUARDED, fit_unguarded, package
-from tests.support.records import records_frame
+from tests.support.records import records_frame, verdict_text
 
 
 @pytest.fixture(scope="module")
@@ -109,16 +109,16 @@ def test_an_unproven_version_takes_the_first_valid_event_for_a_good_row(
 ) -> None:
     known = KnownGoodRows()
     none = scored(spark, known, unproven, [b"{", event(1, x="text")])
-    assert [row[c.VERDICT] for row in none] == ["MALFORMED_JSON", "WRONG_TYPE:x"]
+    assert [verdict_text(row) for row in none] == ["MALFORMED_JSON", "WRONG_TYPE:x"]
     throwing = scored(spark, known, unproven, [b"{", event(1, x=99.0)])
-    assert [row[c.VERDICT] for row in throwing] == ["MALFORMED_JSON", "SCORING_FAILED"]
+    assert [verdict_text(row) for row in throwing] == ["MALFORMED_JSON", "SCORING_FAILED"]
     rows = scored(spark, known, unproven, [b"{", event(1, x=2.0), event(2, x=None), event(3, x="text")])
-    assert [row[c.VERDICT] for row in rows] == ["MALFORMED_JSON", None, None, "WRONG_TYPE:x"]
+    assert [verdict_text(row) for row in rows] == ["MALFORMED_JSON", None, None, "WRONG_TYPE:x"]
     expected = model.transform(spark.createDataFrame([(2.0,), (None,)], "x double")).collect()
     answers = [(row["prediction"], list(row["probability"])) for row in expected]
     assert [(row[c.PREDICTION], row[c.PROBABILITY]) for row in rows[1:3]] == answers
     again = scored(spark, known, unproven, [b"{", b"["])
-    assert [row[c.VERDICT] for row in again] == ["MALFORMED_JSON"] * 2
+    assert [verdict_text(row) for row in again] == ["MALFORMED_JSON"] * 2
 
 
 def test_a_version_that_throws_on_all_of_the_first_events_is_at_fault(

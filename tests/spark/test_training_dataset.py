@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,39 @@ def test_csv_gives_the_same_rows_as_parquet(spark: SparkSession, dataset: Datase
     read = load_dataset(spark, ride_settings(data=str(tmp_path / "rides.csv")))
     assert fingerprint(read).rows == fingerprint(dataset).rows == 400
     assert read.frame.agg(F.sum("km"), F.sum(LABEL)).first() == dataset.frame.agg(F.sum("km"), F.sum(LABEL)).first()
+
+
+def test_a_csv_row_goes_on_in_the_next_line_inside_quotes(spark: SparkSession, tmp_path: Path) -> None:
+    table = rides().assign(city=lambda t: t["city"] + ',\n"' + t["city"] + '"')
+    table.to_csv(tmp_path / "rides.csv", index=False)
+    frame = load_dataset(spark, ride_settings(data=str(tmp_path / "rides.csv"))).frame
+    assert sorted(row.city for row in frame.select("city").collect()) == sorted(table["city"])
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        pytest.param(lambda text: text.replace(b",NYC", b',"NYC', 1), "cannot be read as .*CSV", id="an open quote"),
+        pytest.param(lambda text: text + b"1,2\n", "cannot be read as .*CSV", id="a row that is too short"),
+        pytest.param(lambda text: text.replace(b"NYC", b"Z\xfcri", 1), "not UTF-8 in city", id="Latin-1"),
+    ],
+)
+def test_csv_that_is_damaged_is_refused_and_nothing_is_learned_from_it(
+    spark: SparkSession, tmp_path: Path, damage: Callable[[bytes], bytes], message: str
+) -> None:
+    path = tmp_path / "rides.csv"
+    rides().assign(city="NYC").to_csv(path, index=False)
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(ConfigurationError, match=message):
+        load_dataset(spark, ride_settings(data=str(path)))
+
+
+def test_a_column_that_only_a_later_file_has_is_read(spark: SparkSession, tmp_path: Path) -> None:
+    rides(100).drop(columns="humidity").to_parquet(tmp_path / "a.parquet", coerce_timestamps="us")
+    rides(100).assign(humidity=50.0).to_parquet(tmp_path / "b.parquet", coerce_timestamps="us")
+    dataset = load_dataset(spark, ride_settings(data=str(tmp_path)))
+    assert dataset.frame.where("humidity = 50").count() == 100
+    assert {column.name: column.required for column in dataset.signature.columns}["humidity"] is False
 
 
 def test_the_digest_knows_the_content_and_not_the_order(dataset: Dataset) -> None:

@@ -7,10 +7,10 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from streaming.delivery.ledger import Plan
-from streaming.delivery.lineage import Lineage, OffsetLookup, Position
 from streaming.delivery.marks import Mark, Writer
 from streaming.delivery.outcome import Outcome
+from streaming.ledger.lineage import Lineage, OffsetLookup, Position
+from streaming.ledger.plan import Plan
 from streaming.models.ref import ModelVersion
 from streaming.offsets import OffsetRange
 

@@ -9,12 +9,12 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from jobs.wiring.live import LiveParts, live_checkpoints, live_engine
-from streaming.adapters.kafka import KafkaAdmin
-from streaming.adapters.kafka_scan import stored
+from streaming.adapters.kafka.admin import KafkaAdmin
+from streaming.adapters.kafka.scan import stored
 from streaming.delivery.marks import Mark
-from streaming.delivery.output import Output, read_output
 from streaming.engines.breaker import Breaker
 from streaming.engines.checkpoint import Checkpoint, local_reader
+from streaming.outputs.read_back import Output, read_output
 from streaming.settings import Settings
 from tests.support.engine import NEVER, Bench
 

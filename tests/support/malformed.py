@@ -1,7 +1,7 @@
 """Events as no producer should send them, made by hand, each with a name.
 
 ``CASES`` is written for ``SIGNATURE`` and the default envelope. What must become of each is not said here but by
-``tests/support/reference.py``.
+``streaming/formats/json/rows.py``.
 """
 
 from __future__ import annotations

@@ -11,23 +11,27 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from jobs.verbs.replay.sink import Destination, FolderDestination, TopicDestination
-from jobs.verbs.replay.source import Source, TopicSource
-from jobs.verbs.replay.versions import VersionWords
+from jobs.verbs.replay.options import VersionWords
+from jobs.verbs.replay.versions import segments_of
+from jobs.wiring.replaying import topic_destination, topic_source
 from jobs.wiring.stretch import Stretch
-from streaming.adapters.kafka import KafkaAdmin
-from streaming.adapters.kafka_recording import KafkaStretch, Span
-from streaming.adapters.kafka_scan import KafkaScan, stored
+from streaming.adapters.kafka.admin import KafkaAdmin
+from streaming.adapters.kafka.recording import KafkaStretch, Span
+from streaming.adapters.kafka.replay_destination import TopicDestination
+from streaming.adapters.kafka.replay_source import TopicSource
+from streaming.adapters.kafka.scan import KafkaScan, stored
 from streaming.clock import isoformat, system_clock
-from streaming.delivery.output import read_output
 from streaming.models.ref import ModelVersion
 from streaming.models.served import ServedModel
+from streaming.outputs.read_back import read_output
 from streaming.replay.chunks import Assignment, Chunk, Segments, assigned, cut, ends
+from streaming.replay.destinations import Destination, FolderDestination
 from streaming.replay.plan import settled
 from streaming.replay.recording import Recording, open_recording, recording_to
 from streaming.replay.rows import COLUMNS
 from streaming.replay.run import Replay, Versions
 from streaming.replay.sinks import Counts
+from streaming.replay.source import Source
 from tests.support.engine import Bench
 
 Row = dict[str, Any]
@@ -59,11 +63,11 @@ class Theatre:
 
     def topic(self, scan: KafkaScan) -> TopicSource:
         found = KafkaAdmin(self.bench.kafka, "test").required_topic(self.bench.topic)
-        return TopicSource(self.bench.settings, scan, found, Stretch())
+        return topic_source(self.bench.settings, scan, found, Stretch())
 
     def as_served(self, source: Source) -> Segments:
         with KafkaScan(self.bench.kafka, "test") as scan:
-            return VersionWords(as_served=True).segments(self.bench.settings, source, scan)
+            return segments_of(VersionWords(as_served=True), self.bench.settings, source, scan)
 
     def chosen(self, source: Source, version: int) -> Segments:
         return assigned(source.ranges(), Assignment(self.models[version].version, "replay"))
@@ -72,7 +76,7 @@ class Theatre:
         return FolderDestination(self.bench.home / name)
 
     def to_topic(self, suffix: str, name: str = "again") -> TopicDestination:
-        return TopicDestination(self.bench.settings, self.bench.home, f"{self.bench.topic}{suffix}", f"{name}{suffix}")
+        return topic_destination(self.bench.settings, self.bench.home, f"{self.bench.topic}{suffix}", f"{name}{suffix}")
 
     def run(
         self, source: Source, segments: Segments, place: Destination, rows: int, stop_after: int | None = None

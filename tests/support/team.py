@@ -11,7 +11,7 @@ from uuid import uuid4
 from mlflow import MlflowClient
 from pyspark.sql import SparkSession
 
-from streaming.adapters.mlflow_tracking import MlflowTracker
+from streaming.adapters.mlflow.tracking import MlflowTracker
 from streaming.models.digest import DIGEST_TAG, tree_digest
 from streaming.models.golden import GoldenRow, GoldenRows
 from tests.support.models import SIGNATURE, fit_pipeline

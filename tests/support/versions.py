@@ -26,6 +26,7 @@ from streaming.models.served import PipelineLoader, ServedModel
 from streaming.models.slot import Slot
 from streaming.models.stager import LocalFileStore, Stager
 from streaming.models.topic_schema import TopicCheck
+from streaming.refusal_codes import RefusalCode
 from streaming.settings import EventSettings, ModelSettings
 
 COLUMNS = [{"type": "double", "name": "distance", "required": True}]
@@ -72,7 +73,7 @@ class FakeLoader:
         """Return the version, after reading it from ``uri`` as Spark would."""
         text = (Path(uri.removeprefix("file://")) / "metadata" / "part-00000").read_text()
         if text == "corrupt":
-            raise CandidateRefusedError("CORRUPT_FILES", "Spark cannot load the pipeline")
+            raise CandidateRefusedError(RefusalCode.CORRUPT_FILES, "Spark cannot load the pipeline")
         if problem := self.fails(package):
             raise problem
         model = ServedModel(package, FakeScorer())

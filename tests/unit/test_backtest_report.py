@@ -15,7 +15,7 @@ from jsonschema import Draft202012Validator
 from rich.console import Console
 
 from jobs.verbs.replay.backtest_display import show_comparison
-from jobs.verbs.replay.compare import comparison_words
+from jobs.verbs.replay.options import comparison_words
 from streaming.backtest.comparison import Comparison, compare
 from streaming.backtest.disagreements import Position
 from streaming.backtest.options import Names, Options

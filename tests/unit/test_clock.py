@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from jobs.verbs.dlq.run import Filters
+from jobs.verbs.dlq.options import Filters
 from jobs.wiring.stretch import Stretch
 from streaming.clock import Period, isoformat
 from streaming.drift.report.choice import Choice

@@ -14,7 +14,7 @@ from rich.console import Console, RenderableType
 from jobs.terminal.text import text_of
 from jobs.verbs.dlq.display import counts_table, details, letter_page, letters_table, value_text
 from schemas import dead_letter as contract
-from streaming.delivery.dead_letters import DeadLetter, Headers, Place
+from streaming.outputs.dead_letters import DeadLetter, Headers, Place
 
 anything = st.none() | st.binary(max_size=60) | st.text(max_size=30).map(str.encode)
 names = st.text(max_size=10) | st.sampled_from([contract.ERROR_TOPIC, contract.REASON, contract.ERROR_MESSAGE])

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
+from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from schemas.drift import Statistic, SummaryRecord, Window
+from schemas.drift_v1 import movement_of_cause
+from schemas.movement import Movement, Shares, moved_share
 from streaming.drift.decision import INVALID, Judge, Rules, Verdict
 from streaming.drift.dispersion import NONE, Dispersion, Dispersions
 from streaming.drift.measures import measures, statistic_records, summary_record
+from streaming.drift.movement import movement_of
 from streaming.drift.pair import Pair
+from streaming.drift.states import State
 from streaming.drift.words import bin_name, cause
 from streaming.models.profile import ColumnProfile, ReferenceProfile
 from tests.support.drifts import categorical, normal_shares, numeric, pair, window
@@ -137,33 +144,149 @@ def test_a_summary_is_read_as_it_was_written() -> None:
     assert SummaryRecord.from_dict(json.loads(record.to_json())) == record
 
 
+def near(value: float) -> Any:
+    return pytest.approx(value, abs=1e-5)
+
+
+def said(verdict: Verdict) -> str:
+    return cause(verdict.state, verdict.m, movement_of(verdict))
+
+
+LETTERS = categorical([9_000, 9_000, 0, 0, 0])
+NULLS = numeric([900] * 10 + [1_000, 0, 0])
+ENDED = numeric([0, *[1_000] * 8, 0, 0, 0, 0])
+"""Its first and last bins are beyond the reference's values."""
+
+
 @pytest.mark.parametrize(
-    ("profile", "row", "words"),
+    ("profile", "row", "movement", "words"),
     [
-        (STILL, [100] * 10 + [0, 0, 0], "as the reference, within chance"),
-        (STILL, [10] * 10 + [0, 0, 0], "100 rows are too few to say"),
-        (STILL, UP, "level rose by 0.48 standard deviations"),
-        (STILL, [*UP[9::-1], 0, 0, 0], "level fell by 0.48 standard deviations"),
-        (STILL, [95] * 10 + [50, 0, 0], "null: 5.0% of rows, 0.0% in the reference"),
-        (STILL, [95] * 10 + [0, 50, 0], "not finite: 5.0% of rows, 0.0% in the reference"),
-        (categorical([9_000, 9_000, 0, 0, 0]), [480, 480, 0, 0, 40], "a value the model was not shown: 4.0% of rows"),
-        (categorical([9_000, 9_000, 0, 0, 0]), [800, 200, 0, 0, 0], "shape: c0: 50.0% to 80.0% of rows"),
-        (STILL, [0, 200] + [100] * 8 + [0, 0, 0], "shape: below 1: 10.0% to 0.0% of rows"),
+        pytest.param(STILL, [100] * 10 + [0, 0, 0], None, "as the reference, within chance", id="nothing"),
+        pytest.param(STILL, [10] * 10 + [0, 0, 0], None, "100 rows are too few to say", id="too few rows"),
+        pytest.param(
+            STILL, UP, Movement("level", 1, near(0.48355)), "level rose by 0.48 standard deviations", id="level rose"
+        ),
+        pytest.param(
+            STILL,
+            [*UP[9::-1], 0, 0, 0],
+            Movement("level", -1, near(0.48355)),
+            "level fell by 0.48 standard deviations",
+            id="level fell",
+        ),
+        pytest.param(
+            STILL,
+            [95] * 10 + [50, 0, 0],
+            Movement("nulls", 1, near(0.05), Shares(0.0, near(0.05))),
+            "null: 5.0% of rows, 0.0% in the reference",
+            id="nulls",
+        ),
+        pytest.param(
+            NULLS,
+            [100] * 10 + [0, 0, 0],
+            Movement("nulls", -1, near(0.1), Shares(near(0.1), 0.0)),
+            "null: 0.0% of rows, 10.0% in the reference",
+            id="fewer nulls",
+        ),
+        pytest.param(
+            STILL,
+            [95] * 10 + [0, 50, 0],
+            Movement("non_finite", 1, near(0.05), Shares(0.0, near(0.05))),
+            "not finite: 5.0% of rows, 0.0% in the reference",
+            id="not finite",
+        ),
+        pytest.param(
+            LETTERS,
+            [480, 480, 0, 0, 40],
+            Movement("unseen", 1, near(0.04), Shares(0.0, near(0.04))),
+            "a value the model was not shown: 4.0% of rows, 0.0% in the reference",
+            id="new values",
+        ),
+        pytest.param(
+            LETTERS,
+            [800, 200, 0, 0, 0],
+            Movement("shape", 1, near(0.3), Shares(0.5, 0.8), "c0"),
+            "shape: c0: 50.0% to 80.0% of rows",
+            id="shape of categories",
+        ),
+        pytest.param(
+            STILL,
+            [0, 200] + [100] * 8 + [0, 0, 0],
+            Movement("shape", -1, near(0.1), Shares(near(0.1), 0.0), "below 1"),
+            "shape: below 1: 10.0% to 0.0% of rows",
+            id="shape of numbers",
+        ),
+        pytest.param(
+            ENDED,
+            [0, *[100] * 8, 20, 0, 0, 0],
+            Movement("beyond", 1, near(20 / 820), Shares(0.0, near(20 / 820))),
+            "2.4% of rows are above all of the reference's values",
+            id="above",
+        ),
+        pytest.param(
+            ENDED,
+            [20, *[100] * 8, 0, 0, 0, 0],
+            Movement("beyond", -1, near(20 / 820), Shares(0.0, near(20 / 820))),
+            "2.4% of rows are below all of the reference's values",
+            id="below",
+        ),
     ],
 )
-def test_a_verdict_says_in_words_what_moved(profile: ColumnProfile, row: list[int], words: str) -> None:
-    assert cause(judged(profile, row)[0]).startswith(words)
+def test_a_verdict_says_in_numbers_and_in_words_what_moved(
+    profile: ColumnProfile, row: list[int], movement: Movement | None, words: str
+) -> None:
+    verdict = judged(profile, row)[0]
+    assert movement_of(verdict) == movement
+    assert said(verdict) == words
 
 
 def test_dead_letters_are_said_as_a_share() -> None:
-    assert cause(judged(STILL, [100] * 10 + [0, 0, 0], invalid=250)[1]) == "20.0% of rows became dead letters"
+    verdict = judged(STILL, [100] * 10 + [0, 0, 0], invalid=250)[1]
+    assert movement_of(verdict) == Movement(INVALID, 1, 0.2, Shares(None, 0.2))
+    assert said(verdict) == "20.0% of rows became dead letters"
 
 
 def test_a_drift_that_pauses_says_that_it_is_not_over() -> None:
     judge = Judge(ReferenceProfile((STILL,), 20_000), Rules())
     rows = [UP, UP, [100] * 10 + [0, 0, 0]]
     last = [judge.judge(window(row, start=60.0 * place)) for place, row in enumerate(rows)][-1][0]
-    assert cause(last) == "as the reference in this window, but not yet for long enough"
+    assert movement_of(last) is None
+    assert said(last) == "as the reference in this window, but not yet for long enough"
+
+
+parts = st.integers(0, 1000).map(lambda thousandths: thousandths / 1000)
+named = st.text(max_size=20) | st.sampled_from(["a: 1.0% to 2.0% of rows", "b: c", "10.0% of rows are above"])
+movements = (
+    st.builds(Movement, st.just("level"), st.sampled_from([1, -1]), st.integers(0, 900).map(lambda size: size / 100))
+    | st.builds(moved_share, st.just("shape"), st.builds(Shares, parts, parts), named)
+    | st.builds(moved_share, st.sampled_from(["nulls", "non_finite", "unseen"]), st.builds(Shares, parts, parts))
+    | st.builds(lambda way, part: Movement("beyond", way, part, Shares(0.0, part)), st.sampled_from([1, -1]), parts)
+    | st.builds(moved_share, st.just(INVALID), st.builds(Shares, st.none(), parts))
+)
+
+
+@given(movements)
+def test_a_column_of_a_record_of_version_1_is_read_from_its_words(movement: Movement) -> None:
+    words = cause(State.DRIFT, 900, movement)
+    old = movement_of_cause(words)
+    assert old is not None
+    assert (old.test, old.bin, old.direction) == (movement.test, movement.bin, movement.direction)
+    assert cause(State.DRIFT, 900, old) == words
+    assert Movement.from_dict(json.loads(json.dumps(asdict(movement)))) == movement
+
+
+@pytest.mark.parametrize("state", [State.INSUFFICIENT, State.STABLE, State.WARNING, State.DRIFT])
+def test_a_column_of_version_1_that_has_not_moved_has_no_movement(state: State) -> None:
+    assert movement_of_cause(cause(state, 12_345, None)) is None
+
+
+def test_a_summary_of_version_1_is_read() -> None:
+    record = summary_record(SUBJECT, window(UP), judged(STILL, UP), 0, "end")
+    old = json.loads(record.to_json())
+    for column in old["columns"]:
+        del column["movement"]
+    first, *others = SummaryRecord.from_dict(old).columns
+    assert first.movement == Movement("level", 1, 0.48)
+    assert others == list(record.columns[1:])
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 import pytest
 
+from schemas.dead_letter import Rejection
 from schemas.drift import StatisticRecord, SummaryRecord
 from streaming.drift.decision import Rules
 from streaming.drift.monitor import Monitor, Subject, window_counts
@@ -146,7 +147,12 @@ def test_every_record_is_json_with_an_id_of_its_own() -> None:
 
 
 def test_a_dead_letter_that_names_a_column_is_counted_in_its_special_bin() -> None:
-    rejected = {"UNSEEN_CATEGORY:carrier": 3, "NULL_FEATURE:distance": 2, "NON_FINITE:distance": 1, "MALFORMED_JSON": 4}
+    rejected = {
+        Rejection("UNSEEN_CATEGORY", "carrier"): 3,
+        Rejection("NULL_FEATURE", "distance"): 2,
+        Rejection("NON_FINITE", "distance"): 1,
+        Rejection("MALFORMED_JSON"): 4,
+    }
     tile = Tile(10)
     tile.cells.update({0: 10, CELLS: 10})
     tile.rejected.update(rejected)

@@ -11,10 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.drift import SummaryRecord
+from schemas.movement import Movement, Shares, moved_share
 from streaming.drift.report.choice import Choice
 from streaming.drift.report.facts import DEAD_LETTERS, Report, VersionReport
 from streaming.drift.report.make import MOST_BINS, MOST_WINDOWS, make_report
 from streaming.drift.report.output import as_json, write_json
+from streaming.drift.report.sentences import NO_MORE, what_moved
 from streaming.drift.states import Severity, State
 from streaming.errors import ConfigurationError
 from tests.support.drift_reports import Watch, made
@@ -58,6 +60,52 @@ def test_the_answer_names_columns_beginnings_and_sizes() -> None:
         "temp (moderate) since 2013-06-04; dewp (small) since 2013-06-06. First of them: temp rose by 0."
     )
     assert answer.but == ()
+
+
+@pytest.mark.parametrize(
+    ("movement", "sentence"),
+    [
+        pytest.param(None, f"temp now differs {NO_MORE}, but has not for long enough", id="none in this window"),
+        pytest.param(Movement("level", -1, 1.2), "temp fell by 1.20 standard deviations", id="level"),
+        pytest.param(
+            moved_share("shape", Shares(0.1, 0.3), "1 to 2"),
+            "temp has another shape (1 to 2: 10.0% to 30.0% of rows)",
+            id="shape",
+        ),
+        pytest.param(
+            moved_share("nulls", Shares(0.0, 0.2)), "temp is null in 20.0% of rows, 0.0% in the reference", id="nulls"
+        ),
+        pytest.param(
+            moved_share("non_finite", Shares(0.1, 0.2)),
+            "temp is not finite in 20.0% of rows, 10.0% in the reference",
+            id="not finite",
+        ),
+        pytest.param(
+            moved_share("unseen", Shares(0.0, 0.2)),
+            "temp has values that the model was not shown in 20.0% of rows, 0.0% in the reference",
+            id="new values",
+        ),
+        pytest.param(
+            Movement("beyond", 1, 0.2, Shares(0.0, 0.2)),
+            "temp is above all of the reference's values in 20.0% of rows",
+            id="beyond",
+        ),
+        pytest.param(moved_share("invalid", Shares(None, 0.2)), "20.0% of rows became dead letters", id="dead letters"),
+    ],
+)
+def test_a_movement_is_a_sentence_about_its_column(movement: Movement | None, sentence: str) -> None:
+    assert what_moved("temp", movement) == sentence
+
+
+def test_records_of_version_1_make_the_same_sentences() -> None:
+    watch, records = season()
+    records.append(watch.window(invalid=900))
+    old = [json.loads(record.to_json()) for record in records]
+    for column in (column for record in old for column in record["columns"]):
+        del column["movement"]
+    before, now = (version(watch, each) for each in ([SummaryRecord.from_dict(record) for record in old], records))
+    assert [column.sentence for column in before.columns] == [column.sentence for column in now.columns]
+    assert before.answer == now.answer
 
 
 def test_columns_that_move_most_come_first() -> None:

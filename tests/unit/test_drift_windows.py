@@ -11,12 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from schemas.dead_letter import Rejection
 from streaming.drift.windows import Closed, Shape, Tally, WindowBook
 
 MINUTE = 60_000
 NOW = 10_000 * MINUTE
 TUMBLING = Shape(10 * MINUTE, 10 * MINUTE, MINUTE, 60_000)
 SLIDING = Shape(30 * MINUTE, 10 * MINUTE, MINUTE, 60_000)
+REJECTED = {Rejection("MALFORMED_JSON"): 2, Rejection("WRONG_TYPE", "x:y"): 1}
 
 
 def a_row(minute: int, *, version: int = 1, partition: str = "p-0", cell: int = 3, slide: int = 10) -> Tally:
@@ -99,13 +101,22 @@ def test_a_clock_that_is_wrong_by_years_closes_no_window_early() -> None:
 
 def test_dead_letters_are_counted_by_reason() -> None:
     book = WindowBook(TUMBLING)
-    book.add([Tally("d-0", 1, 0, MINUTE, 0, {}, {"MALFORMED_JSON": 2, "WRONG_TYPE:x": 1})], NOW)
-    assert book.close_all()[0].counts.rejected == Counter({"MALFORMED_JSON": 2, "WRONG_TYPE:x": 1})
+    book.add([Tally("d-0", 1, 0, MINUTE, 0, {}, REJECTED)], NOW)
+    assert book.close_all()[0].counts.rejected == Counter(REJECTED)
+
+
+def test_a_state_of_version_1_has_its_dead_letters_as_text() -> None:
+    first, second = WindowBook(TUMBLING), WindowBook(TUMBLING)
+    first.add([Tally("d-0", 1, 0, MINUTE, 0, {}, REJECTED)], NOW)
+    state = first.to_dict()
+    state["tiles"][0]["rejected"] = {"MALFORMED_JSON": 2, "WRONG_TYPE:x:y": 1}
+    second.restore(json.loads(json.dumps(state)), NOW)
+    assert second.close_all()[0].counts.rejected == Counter(REJECTED)
 
 
 def test_the_state_survives_its_json() -> None:
     first, second = WindowBook(SLIDING), WindowBook(SLIDING)
-    first.add([a_row(1), a_row(33, version=2)], NOW)
+    first.add([a_row(1), a_row(33, version=2), Tally("d-0", 2, 30 * MINUTE, 33 * MINUTE, 0, {}, REJECTED)], NOW)
     first.close(NOW)
     second.restore(json.loads(json.dumps(first.to_dict())), NOW)
     for book in (first, second):

@@ -9,16 +9,16 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from jobs.verbs.ledger.answer import Facts, about_moment, about_offset
 from jobs.verbs.ledger.display import describe, show_answer
 from schemas import dead_letter, prediction
 from streaming.clock import instant
-from streaming.delivery.ledger import Plan
-from streaming.delivery.lineage import Certainty, Fate, Lineage, Position
-from streaming.delivery.moment import Moment
-from streaming.delivery.output import Output, Stored, read_output
+from streaming.ledger.answer import Facts, about_moment, about_offset
+from streaming.ledger.lineage import Certainty, Fate, Lineage, Position
+from streaming.ledger.plan import Plan
+from streaming.ledger.serving_at import Moment
 from streaming.models.ref import ModelVersion
 from streaming.offsets import OffsetRange
+from streaming.outputs.read_back import Output, Stored, read_output
 
 AT = "2026-11-21T11:00:00.000Z"
 POSITION = Position("features", "id", 0, 7)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from jobs.verbs.ledger.run import Filter
+from jobs.verbs.ledger.options import Filter
 from schemas.model_event import EventType
-from streaming.delivery.ledger import RECORD_TYPES
 from streaming.errors import ConfigurationError
+from streaming.ledger.plan import RECORD_TYPES
 
 
 @pytest.mark.parametrize("type_", [*RECORD_TYPES, *(kind.value for kind in EventType)])

@@ -18,6 +18,7 @@ from streaming.models.candidate import Promoted, Refused, Unchanged
 from streaming.models.digest import DIGEST_TAG, tree_digest
 from streaming.models.package import ModelPackage
 from streaming.models.ref import ModelSelector, ModelVersion
+from streaming.refusal_codes import RefusalCode
 from streaming.testing import FakeRegistry, ManualClock
 from tests.support.eventually import eventually
 from tests.support.laws import examples
@@ -113,7 +114,10 @@ def test_a_broken_candidate_never_serves_and_is_announced_once(
 ) -> None:
     def fails(package: ModelPackage) -> BaseException | None:
         text = (package.pipeline_dir / "metadata" / "part-00000").read_text()
-        known = {"throws": RuntimeError("surprise"), "golden": CandidateRefusedError("GOLDEN_ROW_FAILED", "differs")}
+        known = {
+            "throws": RuntimeError("surprise"),
+            "golden": CandidateRefusedError(RefusalCode.GOLDEN_ROW_FAILED, "differs"),
+        }
         return known.get(text)
 
     assert isinstance(house.loader, FakeLoader)
@@ -121,7 +125,7 @@ def test_a_broken_candidate_never_serves_and_is_announced_once(
     register(registry, tmp_path, content)
     outcome = house.follower.poll()
     assert isinstance(outcome, Refused)
-    assert outcome.reason == reason
+    assert outcome.reason.name == reason
     for _ in range(3):
         house.follower.poll()
     assert house.serving == 1
@@ -147,7 +151,7 @@ def test_a_refused_version_whose_digest_tag_changes_gets_a_new_chance(
     registry.change(replace(registry.get("flights", 2), tags={DIGEST_TAG: "0" * 64}))
     outcome = house.follower.poll()
     assert isinstance(outcome, Refused)
-    assert outcome.reason == "DIGEST_MISMATCH"
+    assert outcome.reason is RefusalCode.DIGEST_MISMATCH
     registry.change(replace(registry.get("flights", 2), tags=version.tags))
     assert isinstance(house.follower.poll(), Promoted)
 
@@ -191,7 +195,7 @@ def test_a_download_that_fails_is_a_refusal_and_is_tried_again(
         patch.setattr(registry, "download", gone)
         outcome = house.follower.poll()
     assert isinstance(outcome, Refused)
-    assert outcome.reason == "DOWNLOAD_FAILED"
+    assert outcome.reason is RefusalCode.DOWNLOAD_FAILED
     assert house.serving == 1
     clock.advance(LATER)
     assert isinstance(house.follower.poll(), Promoted)
@@ -299,7 +303,7 @@ def test_a_version_whose_files_the_store_has_lost_serves_when_they_are_back(
     files.mkdir()
     outcome = house.follower.poll()
     assert isinstance(outcome, Refused)
-    assert (outcome.reason, house.serving) == ("DOWNLOAD_FAILED", 1)
+    assert (outcome.reason, house.serving) == (RefusalCode.DOWNLOAD_FAILED, 1)
     shutil.copytree(lost, files, dirs_exist_ok=True)
     clock.advance(LATER)
     assert isinstance(house.follower.poll(), Promoted)
@@ -496,7 +500,7 @@ class ReloadLaws(RuleBasedStateMachine):
     def new_house(self) -> House:
         def fails(package: ModelPackage) -> BaseException | None:
             text = (package.pipeline_dir / "metadata" / "part-00000").read_text()
-            return CandidateRefusedError("GOLDEN_ROW_FAILED", "differs") if text.startswith("wrong") else None
+            return CandidateRefusedError(RefusalCode.GOLDEN_ROW_FAILED, "differs") if text.startswith("wrong") else None
 
         return House(self.registry, self.folder / "cache", self.clock, loader=FakeLoader(fails))
 

@@ -103,7 +103,7 @@ def test_a_version_that_cannot_serve_is_refused_with_the_reason(
 ) -> None:
     with pytest.raises(CandidateRefusedError) as refusal:
         read(version_files(tmp_path / "model", **changes))
-    assert refusal.value.reason == reason
+    assert refusal.value.reason.name == reason
     assert says in refusal.value.detail
 
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from streaming import redaction
 from streaming.errors import CandidateRefusedError, RegistryUnavailableError
 from streaming.redaction import MASK, hide, redact, redact_tree
+from streaming.refusal_codes import RefusalCode
 from streaming.secret_keys import is_secret_key, open_values_in, secrets_in
 
 PRINTABLE = "abcXYZ019 '\"\\/@:%&=+;,.<>{}()[]$#!?*-_äß€"
@@ -174,7 +175,7 @@ def test_what_is_too_trivial_to_look_for_is_masked_by_key() -> None:
 def test_every_error_of_ours_masks_what_services_said() -> None:
     hide(["Canary-1"])
     assert "Canary" not in str(RegistryUnavailableError("http://u:Canary-2@h said Canary-1"))
-    assert str(CandidateRefusedError("LOAD_FAILED", "Canary-1 is wrong")) == f"LOAD_FAILED: {MASK} is wrong"
+    assert str(CandidateRefusedError(RefusalCode.LOAD_FAILED, "Canary-1 is wrong")) == f"LOAD_FAILED: {MASK} is wrong"
 
 
 def test_masking_takes_time_in_proportion_to_the_text() -> None:

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from hypothesis import example, given
 
-from streaming.delivery.lineage import Fate
 from streaming.errors import DataError
+from streaming.ledger.lineage import Fate
 from streaming.offsets import OffsetRange
 from streaming.replay.chunks import Segment
 from streaming.replay.served import Books, as_served

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -149,6 +150,16 @@ def test_the_mean_moves_at_most_as_far_as_the_values(reference: list[int], windo
     assert moved is not None
     assert shift is not None
     assert abs(shift) <= moved + 1e-9
+
+
+@pytest.mark.parametrize(
+    ("centre", "spread"), [(1e308, 5e-324), (math.inf, 1.0), (math.inf, math.inf), (1e308, math.nan)]
+)
+def test_values_beyond_all_numbers_have_no_distance(centre: float, spread: float) -> None:
+    ordinary = numeric([1, 1, 0, 0, 0])
+    profile = replace(ordinary, centres=(-centre, *ordinary.centres[1:-1], centre), spread=spread)
+    extreme = pair(profile, [0, 1, 0, 0, 0])
+    assert (value_distance(extreme), mean_shift(extreme)) == (None, None)
 
 
 @unhurried

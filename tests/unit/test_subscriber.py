@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas import dead_letter, prediction
-from schemas.dead_letter import Reason
+from schemas.dead_letter import Reason, Rejection
 from streaming import subscriber
-from streaming.delivery import headers
-from streaming.delivery.envelope import Stamp
 from streaming.models.ref import ModelVersion
+from streaming.outputs import headers
+from streaming.outputs.envelope import Stamp
 from streaming.subscriber import Deduplicator, OffsetIntervals
 
 Headers = list[tuple[str, bytes | None]]
@@ -40,7 +40,9 @@ def scored(
 def dead(offset: int, original: Headers | None = None, app: str = "app") -> Headers:
     """A dead letter's headers, added to the event's own."""
     stamp = Stamp("features", ModelVersion("flights", 1, "run"), "champion", "2026-01-01T00:00:00.000Z")
-    return as_read(headers.rejected(original or [], Reason.TOMBSTONE.value, ("features", 0, offset), app, stamp))
+    return as_read(
+        headers.rejected(original or [], Rejection(Reason.TOMBSTONE.value), ("features", 0, offset), app, stamp)
+    )
 
 
 @st.composite

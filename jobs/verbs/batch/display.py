@@ -15,6 +15,7 @@ from rich.text import Text
 
 from jobs.verbs.batch.options import Paths
 from jobs.verbs.batch.record import Record
+from schemas.dead_letter import Rejection
 from streaming.batch import run
 from streaming.batch.plan import BatchPlan
 from streaming.events import columns as c
@@ -92,10 +93,10 @@ def show_sample(console: Console, plan: BatchPlan, paths: Paths, begun: int | No
         _row(table, "goes on with", f"batch {plan.batch}, of which {begun:,} units are finished")
     _row(table, "scored rows to", f"{paths.targets.scored} ({paths.out_format})")
     _row(table, "rejected rows to", str(paths.targets.rejected))
-    verdicts = Counter(str(row[c.VERDICT]) for row in rows if row[c.VERDICT] is not None)
-    _row(table, f"of the first {len(rows):,} rows", f"{len(rows) - verdicts.total():,} would be scored")
-    for verdict, count in verdicts.most_common():
-        _row(table, f"  {verdict}", f"{count:,} would be rejected")
+    rejections = Counter(Rejection(*row[c.VERDICT]) for row in rows if row[c.VERDICT] is not None)
+    _row(table, f"of the first {len(rows):,} rows", f"{len(rows) - rejections.total():,} would be scored")
+    for rejection, count in rejections.most_common():
+        _row(table, f"  {rejection}", f"{count:,} would be rejected")
     console.print(table)
 
 

@@ -21,7 +21,7 @@ from jobs.verbs.batch.record import Record
 from jobs.wiring.following import preparation, registry
 from jobs.wiring.mlflow_client import prepare_mlflow
 from jobs.wiring.session import require_log, session
-from streaming.adapters.mlflow_tracking import MlflowTracker
+from streaming.adapters.mlflow.tracking import MlflowTracker
 from streaming.batch.columns import Columns
 from streaming.batch.files import InputFile
 from streaming.batch.needs import Needs

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import json
+import sys
 from base64 import b64encode
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from rich.console import Group, RenderableType
+from rich.console import Console, Group, RenderableType
 from rich.table import Column, Table
 from rich.text import Text
 
 from jobs.terminal.text import printable, text_of
 from streaming.clock import isoformat
-from streaming.delivery.dead_letters import DeadLetter, Headers
+from streaming.outputs.dead_letters import DeadLetter, Headers
+from streaming.outputs.resend import Left
 
+Counts = Counter[tuple[str, str, str]]
+"""Reason, topic and what is done with them, to how many."""
+SENT = "sent"
+_WIDTH = 160
+"""Columns where there is no terminal to ask."""
 _MOST_BYTES = 4_096
 """Of a value on a page; ``--raw`` has all of it."""
 
@@ -94,7 +103,7 @@ def details(letter: DeadLetter) -> dict[str, Any]:
 def origin(letter: DeadLetter) -> str:
     """Return where the event came from.
 
-    >>> from streaming.delivery.dead_letters import Place
+    >>> from streaming.outputs.dead_letters import Place
     >>> origin(DeadLetter(Place(0, 1), 0, None, None, (("__connect.errors.topic", b"features"),)))
     'features'
     """
@@ -129,3 +138,39 @@ def _number(title: str) -> Column:
 
 def _base64(data: bytes | None) -> str | None:
     return None if data is None else b64encode(data).decode()
+
+
+def console_for_tables() -> Console:
+    """Return a console that is wide enough for tables also where it is no terminal."""
+    return Console() if sys.stdout.isatty() else Console(width=_WIDTH)
+
+
+def replay_json(counts: Counts, *, sent: bool) -> str:
+    """Return what ``dlq replay`` did, or would do, for scripts."""
+    rows = [
+        {"reason": reason, "topic": topic, "result": SENT if what == SENT else Left(what).name.lower(), "events": count}
+        for (reason, topic, what), count in sorted(counts.items())
+    ]
+    return json.dumps({"sent": sent, "events": _sent(counts), "by_reason": rows})
+
+
+def show_replay(counts: Counts, *, sent: bool) -> None:
+    """Print what ``dlq replay`` did, or would do."""
+    table = Table("reason", "to", Column("events", justify="right"), "", box=None)
+    for (reason, topic, what), count in sorted(counts.items()):
+        said = ("sent" if sent else "would be sent") if what == SENT else f"left: {what}"
+        table.add_row(Text(text_of(reason.encode())), Text(text_of(topic.encode())), f"{count:,}", said)
+    console = console_for_tables()
+    if counts:
+        console.print(table)
+    console.print(_last_line(counts, sent=sent), highlight=False)
+
+
+def _last_line(counts: Counts, *, sent: bool) -> str:
+    if sent:
+        return f"Sent: {_sent(counts):,}."
+    return f"Nothing was sent. To send: {_sent(counts):,}; add --send to do it."
+
+
+def _sent(counts: Counts) -> int:
+    return sum(count for (_, _, what), count in counts.items() if what == SENT)

@@ -2,47 +2,28 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
 from functools import cache
 from itertools import islice
 from pathlib import Path
 
-from rich.table import Column, Table
-from rich.text import Text
-
 from jobs.configuration.load import load_settings
 from jobs.process.logs import configure_logging
-from jobs.terminal.text import text_of
-from jobs.verbs.dlq.run import console_for_tables, letters_topic, reader
-from streaming.adapters.kafka import KafkaAdmin, TopicInfo
-from streaming.adapters.kafka_dead_letters import KafkaReplays
+from jobs.verbs.dlq.display import SENT, Counts, replay_json, show_replay
+from jobs.verbs.dlq.options import Order
+from jobs.verbs.dlq.run import letters_topic, reader
+from streaming.adapters.kafka.admin import KafkaAdmin, TopicInfo
+from streaming.adapters.kafka.dead_letters import KafkaReplays
 from streaming.clock import system_clock
-from streaming.delivery.dead_letters import DeadLetter, Place, Selection
-from streaming.delivery.plan import Target
-from streaming.delivery.replay import Left, Replayed, Rules, decide
 from streaming.errors import ConfigurationError
+from streaming.outputs.dead_letters import DeadLetter, Place
+from streaming.outputs.resend import Left, Replayed, Rules, decide
+from streaming.outputs.targets import Target
 from streaming.settings import Settings
 
-Counts = Counter[tuple[str, str, str]]
-"""Reason, topic and what is done with them, to how many."""
-SENT = "sent"
 _COMPACTED = {"cleanup.policy": "compact"}
-
-
-@dataclass(frozen=True)
-class Order:
-    """What the command line asks for."""
-
-    selection: Selection
-    to: str | None
-    limit: int | None
-    max_replays: int
-    again: bool
-    send: bool
 
 
 def replay_letters(config: Path | None, overrides: Sequence[str], order: Order, *, as_json: bool) -> None:
@@ -60,7 +41,7 @@ def replay_letters(config: Path | None, overrides: Sequence[str], order: Order, 
     if order.to == topic.name:
         raise ConfigurationError(f"--to {order.to} is the dead letters' own topic; name another one")
     counts = _Replay(settings, admin, topic, order).run()
-    print(_json(counts, order)) if as_json else _print(counts, order)
+    print(replay_json(counts, sent=order.send)) if as_json else show_replay(counts, sent=order.send)
 
 
 class _Replay:
@@ -113,32 +94,3 @@ class _Replay:
         if topic is None:
             raise ConfigurationError(f"there is no topic {name!r} to send to; name another one with --to")
         return self._admin.target(topic)
-
-
-def _json(counts: Counts, order: Order) -> str:
-    rows = [
-        {"reason": reason, "topic": topic, "result": SENT if what == SENT else Left(what).name.lower(), "events": count}
-        for (reason, topic, what), count in sorted(counts.items())
-    ]
-    return json.dumps({"sent": order.send, "events": _sent(counts), "by_reason": rows})
-
-
-def _print(counts: Counts, order: Order) -> None:
-    table = Table("reason", "to", Column("events", justify="right"), "", box=None)
-    for (reason, topic, what), count in sorted(counts.items()):
-        said = ("sent" if order.send else "would be sent") if what == SENT else f"left: {what}"
-        table.add_row(Text(text_of(reason.encode())), Text(text_of(topic.encode())), f"{count:,}", said)
-    console = console_for_tables()
-    if counts:
-        console.print(table)
-    console.print(_last_line(counts, order), highlight=False)
-
-
-def _last_line(counts: Counts, order: Order) -> str:
-    if order.send:
-        return f"Sent: {_sent(counts):,}."
-    return f"Nothing was sent. To send: {_sent(counts):,}; add --send to do it."
-
-
-def _sent(counts: Counts) -> int:
-    return sum(count for (_, _, what), count in counts.items() if what == SENT)

@@ -7,56 +7,17 @@ import json
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from enum import Enum
 from pathlib import Path
-
-from rich.console import Console
 
 from jobs.configuration.load import load_settings
 from jobs.process.logs import configure_logging
 from jobs.verbs.dlq import display
-from schemas.dead_letter import Reason
-from streaming.adapters.kafka import KafkaAdmin, TopicInfo
-from streaming.adapters.kafka_dead_letters import KafkaDeadLetters
-from streaming.clock import Period
-from streaming.delivery.dead_letters import UNKNOWN, DeadLetter, Place, Selection
+from jobs.verbs.dlq.options import Form
+from streaming.adapters.kafka.admin import KafkaAdmin, TopicInfo
+from streaming.adapters.kafka.dead_letters import KafkaDeadLetters
 from streaming.errors import ConfigurationError
+from streaming.outputs.dead_letters import DeadLetter, Place, Selection
 from streaming.settings import Settings
-
-_WIDTH = 160
-"""Columns where there is no terminal to ask."""
-
-
-class Form(Enum):
-    """How one dead letter is shown."""
-
-    PEOPLE = "people"
-    JSON = "json"
-    RAW = "raw"
-
-
-@dataclass(frozen=True)
-class Filters:
-    """The command line's words for a selection."""
-
-    reasons: Sequence[str]
-    since: str | None
-    until: str | None
-    partitions: Sequence[int]
-    places: Sequence[str] = ()
-
-    def selection(self) -> Selection:
-        """Return what they mean; raises ``ConfigurationError`` where they mean nothing."""
-        known = [*(reason.value for reason in Reason), UNKNOWN]
-        wrong = [reason for reason in self.reasons if reason.upper() not in known]
-        if wrong:
-            raise ConfigurationError(f"there is no reason {wrong[0]!r}; the reasons are {', '.join(known)}")
-        reasons = frozenset(reason.upper() for reason in self.reasons)
-        period = Period.given(("--since", "--until"), self.since, self.until)
-        return Selection(
-            reasons, period.since, period.until, frozenset(self.partitions), frozenset(map(_place, self.places))
-        )
 
 
 def list_letters(
@@ -78,7 +39,7 @@ def list_letters(
         found = {"topic": topic.name, "total": counts.total(), "reasons": dict(counts.most_common())}
         print(json.dumps({**found, "newest": [display.summary(letter) for letter in newest]}))
         return
-    console = console_for_tables()
+    console = display.console_for_tables()
     console.print(f"{counts.total():,} dead letters on {topic.name}", highlight=False)
     if counts:
         console.print(display.counts_table(counts), display.letters_table(newest), sep="\n")
@@ -103,7 +64,7 @@ def show_letter(config: Path | None, overrides: Sequence[str], place: Place, for
     elif form is Form.JSON:
         print(json.dumps(display.details(letter)))
     else:
-        console_for_tables().print(display.letter_page(letter, topic.name))
+        display.console_for_tables().print(display.letter_page(letter, topic.name))
 
 
 def letters_topic(settings: Settings, admin: KafkaAdmin) -> TopicInfo:
@@ -122,20 +83,7 @@ def reader(settings: Settings, topic: TopicInfo) -> KafkaDeadLetters:
     return KafkaDeadLetters(settings.kafka, settings.application, topic)
 
 
-def console_for_tables() -> Console:
-    """Return a console that is wide enough for tables also where it is no terminal."""
-    return Console() if sys.stdout.isatty() else Console(width=_WIDTH)
-
-
 def _counted(letters: Iterator[DeadLetter], counts: Counter[str]) -> Iterator[DeadLetter]:
     for letter in letters:
         counts[letter.reason] += 1
         yield letter
-
-
-def _place(text: str) -> Place:
-    try:
-        partition, offset = map(int, text.split(":"))
-    except ValueError:
-        raise ConfigurationError(f"{text!r} is no place; write partition and offset like 0:17") from None
-    return Place(partition, offset)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -20,17 +19,17 @@ from jobs.configuration.load import load_settings
 from jobs.configuration.paths import require_writable
 from jobs.process.logs import configure_logging
 from jobs.terminal.progress import steps
+from jobs.verbs.drift.options import Order
 from jobs.wiring.following import preparation, registry
 from jobs.wiring.mlflow_client import prepare_mlflow
 from jobs.wiring.session import require_log, session
-from streaming.adapters.mlflow_tracking import MlflowTracker
+from streaming.adapters.mlflow.tracking import MlflowTracker
 from streaming.batch import files
 from streaming.batch.encodings import text_encoding
 from streaming.batch.inputs import check_files
 from streaming.batch.needs import Needs
 from streaming.batch.scorer import decoder_for
 from streaming.batch.source import Source
-from streaming.batch.text import UTF_8
 from streaming.engines.known_good import KnownGoodRows
 from streaming.engines.task import pipeline_of
 from streaming.errors import ConfigurationError
@@ -51,17 +50,6 @@ BASELINE_OF = "penstock.baseline_of"
 """The tag of the new version: the number of the one whose files it has."""
 _MOST_CLASSES = 50
 _FEWEST_ROWS = 100
-
-
-@dataclass(frozen=True)
-class Order:
-    """The options as they were given: rows to learn from, the version, and where the new one is put."""
-
-    source: str
-    version: int | None
-    alias: str | None
-    format: str | None = None
-    encoding: str = UTF_8
 
 
 def baseline(config: Path | None, overrides: Sequence[str], order: Order) -> ModelVersion:

@@ -10,8 +10,8 @@ from rich.console import Console
 
 from jobs.configuration.load import load_settings
 from jobs.process.logs import configure_logging
-from streaming.adapters.kafka import KafkaAdmin
-from streaming.adapters.kafka_drift import read_summaries
+from streaming.adapters.kafka.admin import KafkaAdmin
+from streaming.adapters.kafka.drift import read_summaries
 from streaming.drift.report.choice import Choice
 from streaming.drift.report.facts import Report
 from streaming.drift.report.make import make_report

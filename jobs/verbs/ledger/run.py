@@ -4,53 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import timedelta
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from jobs.configuration.load import load_settings
 from jobs.process.logs import configure_logging
 from jobs.terminal.progress import progress_bar
-from jobs.verbs.ledger.answer import Answer, Facts, about_moment, about_offset
-from schemas.model_event import EventType
-from streaming.adapters.kafka import KafkaAdmin
-from streaming.adapters.kafka_ledger_reader import KafkaLedgerReader
-from streaming.adapters.kafka_outputs import KafkaOutputs
-from streaming.adapters.kafka_scan import KafkaScan
+from jobs.verbs.ledger.options import Filter, Question
+from streaming.adapters.kafka.admin import KafkaAdmin
+from streaming.adapters.kafka.ledger_reader import KafkaLedgerReader
+from streaming.adapters.kafka.outputs import KafkaOutputs
+from streaming.adapters.kafka.scan import KafkaScan
 from streaming.clock import given_instant, instant, isoformat
-from streaming.delivery.ledger import RECORD_TYPES
-from streaming.delivery.lineage import Fate, Lineage, OffsetLookup, Position
 from streaming.delivery.marks import Mark
-from streaming.delivery.moment import Moment
-from streaming.delivery.output import Output
 from streaming.errors import ConfigurationError, ModelError, RegistryUnavailableError
+from streaming.ledger.answer import Answer, Facts, about_moment, about_offset
+from streaming.ledger.lineage import Fate, Lineage, OffsetLookup, Position
+from streaming.ledger.serving_at import Moment
+from streaming.outputs.read_back import Output
 from streaming.settings import Settings
 
 _MOST_ANSWERS = 10
 """Events of one id that are answered; the newest are."""
 _CLOCK_SKEW = timedelta(minutes=5)
 """By so much the clock of a driver that finished a batch may be behind that of the one which planned it."""
-
-
-@dataclass(frozen=True)
-class Question:
-    """What ``ledger at`` is asked: one position, or one event, or one time. ``topic`` is the input by default."""
-
-    topic: str | None = None
-    partition: int | None = None
-    offset: int | None = None
-    event_id: str | None = None
-    time: str | None = None
-
-    def check(self) -> None:
-        """Raise ``ConfigurationError`` unless exactly one thing is asked."""
-        position = self.partition is not None and self.offset is not None
-        if sum((position, self.event_id is not None, self.time is not None)) != 1:
-            raise ConfigurationError(
-                "say what to look up: --partition and --offset of an input record, or --event-id, or --time"
-            )
 
 
 def answers(config: Path | None, overrides: Sequence[str], question: Question) -> list[Answer]:
@@ -153,7 +131,7 @@ def _offset(mark: Mark | None) -> int | None:
 def _digests(settings: Settings) -> Callable[[Answer], Answer]:
     """Return what adds the digest of a version's training data, or why it is not known."""
     from jobs.wiring.following import registry
-    from streaming.adapters.mlflow_provenance import MlflowProvenance
+    from streaming.adapters.mlflow.provenance import MlflowProvenance
 
     def digest(answer: Answer) -> Answer:
         if not answer["found"] or "model" not in answer:
@@ -165,24 +143,6 @@ def _digests(settings: Settings) -> Callable[[Answer], Answer]:
             return {"data_digest": None, "data_digest_problem": str(problem)}
 
     return digest
-
-
-@dataclass(frozen=True)
-class Filter:
-    """Which records ``ledger show`` shows; no ``types`` are all of them, ``since`` is ISO 8601."""
-
-    count: int
-    types: Sequence[str] = ()
-    since: str | None = None
-
-    def check(self) -> None:
-        """Raise ``ConfigurationError`` for a type that no record has."""
-        types = [*RECORD_TYPES, *(kind.value for kind in EventType)]
-        for type_ in self.types:
-            if type_ not in types:
-                close = get_close_matches(type_, types, n=1)
-                hint = f"did you mean {close[0]}? The types" if close else "the types"
-                raise ConfigurationError(f"--type {type_} is not in the ledger; {hint} are {', '.join(types)}")
 
 
 def latest(config: Path | None, overrides: Sequence[str], chosen: Filter) -> list[dict[str, Any]]:

@@ -3,33 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from jobs.configuration.load import load_settings
 from jobs.configuration.paths import require_readable_file, require_writable
 from jobs.process.logs import configure_logging
 from jobs.terminal.progress import progress_bar
+from jobs.verbs.record.options import Order
 from jobs.wiring.stretch import Stretch
-from streaming.adapters.kafka import KafkaAdmin
-from streaming.adapters.kafka_recording import KafkaStretch
-from streaming.adapters.kafka_scan import KafkaScan
+from streaming.adapters.kafka.admin import KafkaAdmin
+from streaming.adapters.kafka.recording import KafkaStretch
+from streaming.adapters.kafka.scan import KafkaScan
 from streaming.errors import ConfigurationError
 from streaming.offsets import OffsetRange
 from streaming.replay.lines import read_lines
 from streaming.replay.recording import Recording, RecordingWriter, open_recording, recording_to
 from streaming.settings import Settings
-
-
-@dataclass(frozen=True)
-class Order:
-    """What the command line asks for. ``topic`` is the input by default; ``lines`` is a file to take in its place."""
-
-    out: Path
-    topic: str | None
-    stretch: Stretch
-    lines: Path | None = None
-    partitions: int = 1
 
 
 def record(config: Path | None, overrides: Sequence[str], order: Order) -> Recording:

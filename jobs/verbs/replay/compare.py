@@ -11,19 +11,19 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from jobs.verbs.replay.source import Source
-from streaming.adapters.kafka_outputs import KafkaOutputs
-from streaming.adapters.kafka_scan import KafkaScan
+from jobs.verbs.replay.options import CompareWords
+from streaming.adapters.kafka.outputs import KafkaOutputs
+from streaming.adapters.kafka.scan import KafkaScan
 from streaming.backtest.comparison import Comparison, compare
 from streaming.backtest.labels import read_labels
-from streaming.backtest.metrics import EVERY
-from streaming.backtest.options import Names, Options
+from streaming.backtest.options import Names
 from streaming.backtest.paired import pair
 from streaming.backtest.report import write_report
-from streaming.delivery.output import Output
-from streaming.errors import ConfigurationError
 from streaming.offsets import OffsetRange
+from streaming.outputs.read_back import Output
 from streaming.replay.chunks import Segments
+from streaming.replay.destinations import replayed_files
+from streaming.replay.source import Source
 from streaming.settings import Settings
 
 _TYPES = {
@@ -39,33 +39,6 @@ _TYPES = {
 }
 _BLOCK = 50_000
 """Rows that are kept as Python objects at a time."""
-
-
-@dataclass(frozen=True)
-class CompareWords:
-    """The command line's words. ``against`` is another replay's folder, in place of what the live job wrote."""
-
-    report: Path
-    against: Path | None = None
-    labels: Path | None = None
-    options: Options | None = None
-
-
-def comparison_words(
-    report: Path | None, against: Path | None, labels: Path | None, options: Options
-) -> CompareWords | None:
-    """Return the words, ``None`` if no comparison is asked for; raises ``ConfigurationError`` for half a question."""
-    names = [metric.name for metric in EVERY]
-    if options.metric and options.metric not in names:
-        raise ConfigurationError(f"--metric {options.metric} is none; there are {', '.join(names)}")
-    if report is not None:
-        return CompareWords(report, against, labels, options)
-    if against is not None or labels is not None or options != Options():
-        raise ConfigurationError(
-            "--against, --labels, --metric and --positive belong to a comparison;"
-            " say with --compare where its report goes"
-        )
-    return None
 
 
 def compare_with_recorded(
@@ -90,14 +63,6 @@ def replayed(folder: Path) -> pa.Table:
     """Return what a replay wrote to a folder of Parquet; raises ``ConfigurationError`` if there is none."""
     files = replayed_files(folder)
     return pa.concat_tables(pq.read_table(file, columns=[*_TYPES, "model_name"]) for file in files)
-
-
-def replayed_files(folder: Path) -> list[Path]:
-    """Return the files that a replay wrote to ``folder``; raises ``ConfigurationError`` if there are none."""
-    files = sorted(folder.glob("chunk-*/*.parquet"))
-    if not files:
-        raise ConfigurationError(f"{folder} holds no replay; penstock replay --out makes one")
-    return files
 
 
 @dataclass(frozen=True)

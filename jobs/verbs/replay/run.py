@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -11,97 +10,27 @@ from pathlib import Path
 from typing import Any
 
 from jobs.configuration.load import load_settings
-from jobs.configuration.paths import require_readable_file, require_writable
 from jobs.process.logs import configure_logging
 from jobs.terminal.progress import progress_bar
-from jobs.verbs.replay.compare import CompareWords, Recorded, compare_with_recorded, replayed_files
-from jobs.verbs.replay.sink import Destination, FolderDestination, TopicDestination
-from jobs.verbs.replay.source import Source, SourceWords
-from jobs.verbs.replay.versions import VersionWords, loaded_versions
+from jobs.verbs.replay.compare import Recorded, compare_with_recorded
+from jobs.verbs.replay.options import HOME, SPARK_LOG, Order
+from jobs.verbs.replay.versions import loaded_versions, segments_of
 from jobs.wiring.jars import jars
-from jobs.wiring.session import require_log, session
-from streaming.adapters.kafka_scan import KafkaScan
+from jobs.wiring.session import session
+from streaming.adapters.kafka.scan import KafkaScan
 from streaming.backtest.comparison import Comparison
 from streaming.clock import system_clock
 from streaming.errors import ConfigurationError
 from streaming.models.locks import FileLock
 from streaming.offsets import Progress
 from streaming.replay.chunks import Chunk, Segments, Upto, apart, cut, ends
-from streaming.replay.pace import Pace, paced
+from streaming.replay.destinations import Destination
+from streaming.replay.pace import paced
 from streaming.replay.plan import ReplayPlan, settled
 from streaming.replay.run import Replay
 from streaming.replay.sinks import Counts
+from streaming.replay.source import Source
 from streaming.settings import Settings
-
-HOME = Path(".penstock")
-SPARK_LOG = HOME / "replay-spark.log"
-
-
-@dataclass(frozen=True)
-class SinkWords:
-    """Where to: a topic, or a folder of Parquet. ``name`` tells replays into topics apart."""
-
-    topic: str | None = None
-    folder: Path | None = None
-    name: str | None = None
-
-    def check(self, speed: str) -> None:
-        """Raise ``ConfigurationError`` unless exactly one place is given, and the speed makes sense there."""
-        if (self.topic is None) == (self.folder is None):
-            raise ConfigurationError("say where to replay to: --to-topic, or --out")
-        if self.topic is None and speed != "max":
-            raise ConfigurationError(f"--speed {speed} is for a topic; into Parquet a replay goes as fast as it can")
-
-    def destination(self, settings: Settings, default: str) -> Destination:
-        """Return the place; ``default`` is the name of a replay that has none."""
-        if self.folder is not None:
-            return FolderDestination(self.folder)
-        return TopicDestination(settings, HOME, self.topic or "", self.name or default)
-
-
-@dataclass(frozen=True)
-class Order:
-    """What the command line asks for. ``rows`` bounds a chunk, by default as the live job's batches."""
-
-    source: SourceWords
-    versions: VersionWords
-    sink: SinkWords
-    speed: str = "max"
-    rows: int | None = None
-    comparison: CompareWords | None = None
-
-    def check(self) -> None:
-        """Raise ``ConfigurationError`` for what contradicts itself."""
-        self.versions.check()
-        self.sink.check(self.speed)
-        self.pace()
-        if self.comparison is not None and self.sink.folder is None:
-            raise ConfigurationError("--compare needs the predictions as Parquet; leave --to-topic out")
-
-    def check_paths(self, cache_dir: Path) -> None:
-        """Raise ``ConfigurationError`` for what cannot be written or read."""
-        require_log(SPARK_LOG)
-        require_writable(cache_dir, "model.cache_dir")
-        if self.sink.folder is not None:
-            require_writable(self.sink.folder, "--out")
-        if self.comparison is not None:
-            require_writable(self.comparison.report, "--compare")
-            if self.comparison.against is not None:
-                replayed_files(self.comparison.against)
-            if self.comparison.labels is not None:
-                require_readable_file(self.comparison.labels, "--labels")
-
-    def pace(self) -> Pace | None:
-        """Return how fast; ``None`` for as fast as it goes."""
-        if self.speed == "max":
-            return None
-        try:
-            speed = 1.0 if self.speed == "original" else float(self.speed)
-        except ValueError:
-            speed = 0.0
-        if not 0 < speed < math.inf:
-            raise ConfigurationError(f"--speed {self.speed!r} is none; write original, max, or a number such as 60")
-        return Pace(speed, time.monotonic, time.sleep)
 
 
 @dataclass(frozen=True)
@@ -130,7 +59,9 @@ def replay(config: Path | None, overrides: Sequence[str], order: Order) -> Repla
         destination.check(source.topic)
         job = _Job(settings, order, source, destination)
         with _alone(destination.plan_file):
-            plan = settled(destination.plan_file, job.asked(), lambda: order.versions.segments(settings, source, scan))
+            plan = settled(
+                destination.plan_file, job.asked(), lambda: segments_of(order.versions, settings, source, scan)
+            )
             counts = job.run(plan) if any(plan.segments.values()) else Counts()
         summary = _summary(counts, plan, time.monotonic() - began)
         if order.comparison is None or order.sink.folder is None:

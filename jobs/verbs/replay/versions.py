@@ -4,65 +4,45 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 from pyspark.sql import SparkSession
 
 from jobs.terminal.progress import progress_bar
-from jobs.verbs.replay.source import Source, known_topic_id
+from jobs.verbs.replay.options import VersionWords
 from jobs.wiring.following import preparation, registry
-from streaming.adapters.kafka import KafkaAdmin
-from streaming.adapters.kafka_ledger_reader import KafkaLedgerReader
-from streaming.adapters.kafka_scan import KafkaScan
-from streaming.delivery.lineage import Record
+from streaming.adapters.kafka.admin import KafkaAdmin
+from streaming.adapters.kafka.ledger_reader import KafkaLedgerReader
+from streaming.adapters.kafka.scan import KafkaScan
 from streaming.delivery.marks import Mark
-from streaming.errors import ConfigurationError
+from streaming.ledger.lineage import Record
 from streaming.models.ref import ModelSelector, ModelVersion
 from streaming.models.served import ServedModel
 from streaming.models.topic_schema import EventSample, NoEvents
 from streaming.replay.chunks import Assignment, Segments, assigned
 from streaming.replay.run import Versions
 from streaming.replay.served import Books, as_served
+from streaming.replay.source import Source, known_topic_id
 from streaming.settings import Settings
 
 ROLE = "replay"
 """Of a version that is chosen; it is part of the prediction's id, so that no id of the live job comes twice."""
 
 
-@dataclass(frozen=True)
-class VersionWords:
-    """The command line's words; exactly one of them is given."""
+def segments_of(words: VersionWords, settings: Settings, source: Source, scan: KafkaScan) -> Segments:
+    """Decide which version scores what.
 
-    version: int | None = None
-    alias: str | None = None
-    as_served: bool = False
-
-    def check(self) -> None:
-        """Raise ``ConfigurationError`` unless exactly one is given."""
-        if sum((self.version is not None, self.alias is not None, self.as_served)) != 1:
-            raise ConfigurationError("say which version to replay with: --model-version, or --alias, or --as-served")
-
-    def __str__(self) -> str:
-        """Return them as they stand in a plan, and in a replay's name."""
-        if self.as_served:
-            return "as-served"
-        return self.alias if self.alias is not None else f"v{self.version}"
-
-    def segments(self, settings: Settings, source: Source, scan: KafkaScan) -> Segments:
-        """Decide which version scores what.
-
-        Raises:
-            ModelNotFoundError: there is no such version.
-            DataError: the ledger does not know who served.
-            UpstreamError: the registry or Kafka does not answer.
-        """
-        if self.as_served:
-            topic_id = known_topic_id(source)
-            return as_served(_books(settings, source, scan), source.topic, topic_id, source.ranges())
-        kind, value = ("alias", self.alias) if self.alias is not None else ("version", str(self.version))
-        selector = ModelSelector(settings.model.name, kind, value or "")  # type: ignore[arg-type]
-        found = registry(settings.model).resolve(selector)
-        return assigned(source.ranges(), Assignment(ModelVersion(found.name, found.version, found.run_id), ROLE))
+    Raises:
+        ModelNotFoundError: there is no such version.
+        DataError: the ledger does not know who served.
+        UpstreamError: the registry or Kafka does not answer.
+    """
+    if words.as_served:
+        topic_id = known_topic_id(source)
+        return as_served(_books(settings, source, scan), source.topic, topic_id, source.ranges())
+    kind, value = ("alias", words.alias) if words.alias is not None else ("version", str(words.version))
+    selector = ModelSelector(settings.model.name, kind, value or "")  # type: ignore[arg-type]
+    found = registry(settings.model).resolve(selector)
+    return assigned(source.ranges(), Assignment(ModelVersion(found.name, found.version, found.run_id), ROLE))
 
 
 def _books(settings: Settings, source: Source, scan: KafkaScan) -> Books:

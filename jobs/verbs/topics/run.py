@@ -6,13 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
-from rich.table import Table
 
 from jobs.configuration.load import load_settings
 from jobs.process.logs import configure_logging
+from jobs.verbs.topics.display import topics_table
 from jobs.wiring.topics import prepare_topics
-from streaming.adapters.kafka import KafkaAdmin
-from streaming.settings import Settings
+from streaming.adapters.kafka.admin import KafkaAdmin
 
 
 def topics(config: Path | None, overrides: Sequence[str], input_partitions: int | None) -> None:
@@ -29,19 +28,4 @@ def topics(config: Path | None, overrides: Sequence[str], input_partitions: int 
         kept = {"retention.ms": str(settings.output.retention_ms)}
         admin.ensure_topic(settings.input.topic, input_partitions, kept, settings.output.replication_factor)
         prepare_topics(settings, admin)
-    Console().print(_table(settings, admin))
-
-
-def _table(settings: Settings, admin: KafkaAdmin) -> Table:
-    table = Table("topic", "for", "partitions", box=None)
-    for name, purpose in (
-        (settings.input.topic, "events"),
-        (settings.output.predictions, "predictions"),
-        (settings.dead_letter_topic, "dead letters"),
-        (settings.output.model_events, "model events"),
-        (settings.output.ledger, "the ledger"),
-        (settings.output.progress, "progress"),
-    ):
-        found = admin.topic(name)
-        table.add_row(name, purpose, str(found.partitions) if found else "missing")
-    return table
+    Console().print(topics_table(settings, admin))

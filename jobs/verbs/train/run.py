@@ -8,14 +8,14 @@ from pathlib import Path
 
 from pyspark.sql import SparkSession
 from rich.console import Console
-from rich.table import Table
 
 from jobs.configuration.load import load_settings
 from jobs.process.logs import configure_logging
 from jobs.terminal.progress import steps
+from jobs.verbs.train.display import summary
 from jobs.wiring.mlflow_client import prepare_mlflow
 from jobs.wiring.session import require_log, session
-from streaming.adapters.mlflow_tracking import MlflowTracker
+from streaming.adapters.mlflow.tracking import MlflowTracker
 from streaming.errors import ConfigurationError
 from streaming.settings import Settings
 from streaming.training.record import Promotion, TrainedVersion
@@ -63,18 +63,3 @@ def git_tags(folder: Path) -> dict[str, str]:
     except OSError:
         return {}
     return {"mlflow.source.git.commit": done.stdout.strip()} if done.returncode == 0 else {}
-
-
-def summary(trained: TrainedVersion, settings: Settings) -> Table:
-    """Return the table that ends the command."""
-    put = [f"alias {settings.train.alias}"] if settings.train.alias else []
-    put += [f"stage {settings.train.stage}"] if settings.train.stage else []
-    table = Table(title=f"{trained.version}, {', '.join(put) or 'registered, not promoted'}", show_header=False)
-    table.add_row("algorithm", settings.train.algorithm.replace("_", " "))
-    table.add_row("data", f"{trained.tags['penstock.data.from']} to {trained.tags['penstock.data.to']}")
-    table.add_row("rows", f"{int(trained.tags['penstock.data.rows']):,}")
-    table.add_row(f"judged on rows from {trained.cut:%Y-%m-%d %H:%M}", "")
-    for name, value in trained.metrics.items():
-        table.add_row(f"  {name.replace('_', ' ')}", f"{value:.4f}")
-    table.add_row("run", trained.version.run_id)
-    return table

@@ -9,7 +9,7 @@ from streaming.drift.page.columns import badge, calm_column, moved_column, size
 from streaming.drift.page.prose import prose
 from streaming.drift.page.strip import days, legend, states, strip
 from streaming.drift.report.facts import ColumnReport, VersionReport, WindowFacts
-from streaming.drift.report.sentences import day, movement, p_value
+from streaming.drift.report.sentences import day, p_value, what_moved
 from streaming.drift.states import State
 from streaming.page.markup import Element, tag
 from streaming.page.parts import fact, section
@@ -65,7 +65,7 @@ def _first(report: VersionReport) -> Element | None:
             tag("td", prose(day(column.since))),
             tag("th", column.name),
             tag("td", badge(column.state, size(column))),
-            tag("td", movement(column.name, column.now.cause)),
+            tag("td", what_moved(column.name, column.now.movement)),
             tag("td", p_value(column.now.p_value)),
         )
         for column in moved

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from schemas.movement import Movement
 from streaming.drift.states import Severity, State
 
 DEAD_LETTERS = "dead letters"
@@ -27,7 +28,10 @@ class WindowFacts:
 
 @dataclass(frozen=True)
 class Point:
-    """A column in the window at ``place``; ``effect`` is a stability index without noise, ``m`` the window's rows."""
+    """A column in the window at ``place``; ``effect`` is a stability index without noise, ``m`` the window's rows.
+
+    ``movement`` is None where this very window has not moved, and ``cause`` is the same in the record's words.
+    """
 
     place: int
     state: State
@@ -37,6 +41,7 @@ class Point:
     m: int
     cause: str
     since: str | None
+    movement: Movement | None
 
 
 @dataclass(frozen=True)

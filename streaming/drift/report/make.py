@@ -111,7 +111,17 @@ def _column(
 
 def _point(place: int, one: ColumnSummary) -> Point:
     state, severity = State(one.state), Severity(one.severity)
-    return Point(place, state, severity, one.effect, one.p_value, one.m, one.cause, one.since)
+    return Point(
+        place=place,
+        state=state,
+        severity=severity,
+        effect=one.effect,
+        p_value=one.p_value,
+        m=one.m,
+        cause=one.cause,
+        since=one.since,
+        movement=one.movement,
+    )
 
 
 def _counts(one: ColumnSummary | None) -> dict[int, int]:

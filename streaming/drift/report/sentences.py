@@ -5,22 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
+from schemas.movement import Movement
 from streaming.drift.decision import INVALID
 from streaming.drift.report.facts import DEAD_LETTERS, Answer, ColumnReport, VersionReport, WindowFacts
 from streaming.drift.states import Severity, State
+from streaming.drift.words import beyond_words, cell_words, dead_letter_words, level_words, shape_words
 from streaming.words import plural
 
 _MOST_NAMED = 4
-_BEGINNINGS = {
-    "level ": "{name} {rest}",
-    "shape: ": "{name} has another shape ({rest})",
-    "null: ": "{name} is null in {rest}",
-    "not finite: ": "{name} is not finite in {rest}",
-    "a value the model was not shown: ": "{name} has values that the model was not shown in {rest}",
+_CELLS = {
+    "nulls": "is null in",
+    "non_finite": "is not finite in",
+    "unseen": "has values that the model was not shown in",
 }
-"""How a cause begins, and the sentence about a column that is made of it."""
-_ROWS_ARE = " of rows are "
-_NOT_YET = "as the reference"
 _AS_REFERENCE = "is as the reference, within chance"
 NO_MORE = "no more than chance or the reference's own windows do"
 
@@ -49,25 +46,26 @@ def p_value(value: float) -> str:
     return f"{value:.2g}" if value >= 0.0001 else "below 0.0001"
 
 
-def movement(name: str, cause: str) -> str:
-    """Return a cause as a sentence about its column.
+def what_moved(name: str, movement: Movement | None) -> str:
+    """Return a column's movement as a sentence about it; one without a movement drifts on from earlier windows.
 
-    >>> movement("temp", "level rose by 1.20 standard deviations")
+    >>> what_moved("temp", Movement("level", 1, 1.2))
     'temp rose by 1.20 standard deviations'
-    >>> movement("temp", "20.0% of rows are above all of the reference's values")
-    "temp is above all of the reference's values in 20.0% of rows"
+    >>> what_moved("temp", None)
+    "temp now differs no more than chance or the reference's own windows do, but has not for long enough"
     """
-    if name == DEAD_LETTERS:
-        return cause
-    if cause.startswith(_NOT_YET):
+    if movement is None:
         return f"{name} now differs {NO_MORE}, but has not for long enough"
-    part, found, rest = cause.partition(_ROWS_ARE)
-    if found:
-        return f"{name} is {rest} in {part} of rows"
-    for beginning, sentence in _BEGINNINGS.items():
-        if cause.startswith(beginning):
-            return sentence.format(name=name, rest=cause[len(beginning) :])
-    return f"{name}: {cause}"
+    shares = movement.shares
+    if shares is None:
+        return f"{name} {level_words(movement)}"
+    if movement.test == "shape":
+        return f"{name} has another shape ({shape_words(movement, shares)})"
+    if movement.test == "beyond":
+        return f"{name} is {beyond_words(movement)} in {shares.window:.1%} of rows"
+    if movement.test in _CELLS:
+        return f"{name} {_CELLS[movement.test]} {cell_words(shares)}"
+    return dead_letter_words(shares)
 
 
 def of_column(column: ColumnReport, moved: Sequence[ColumnReport], windows: Sequence[WindowFacts]) -> str:
@@ -78,13 +76,13 @@ def of_column(column: ColumnReport, moved: Sequence[ColumnReport], windows: Sequ
     if column.state is State.STABLE:
         return f"{name} {_calm_words(column)}{_history(column)}."
     since, order = _since(column.since, windows), _order(column, moved)
-    if now.cause.startswith(_NOT_YET):
+    if now.movement is None:
         back = f"the last window differs {NO_MORE}, but that has not lasted long enough"
         return f"{name} {'have' if name == DEAD_LETTERS else 'has'} been in drift {since}; {back}{order}."
     size = f", which is {now.severity.value}" if name != DEAD_LETTERS else ""
     if column.state is State.WARNING:
-        return f"{movement(name, now.cause)} {since}{size}; a single such window may still be chance."
-    return f"{movement(name, now.cause)}{size}, {since}{order}."
+        return f"{what_moved(name, now.movement)} {since}{size}; a single such window may still be chance."
+    return f"{what_moved(name, now.movement)}{size}, {since}{order}."
 
 
 def differs_by_chance(column: ColumnReport) -> bool:
@@ -159,9 +157,9 @@ def _named(moved: Sequence[ColumnReport]) -> str:
     groups = [list(group) for _, group in groupby(moved[:_MOST_NAMED], key=lambda one: day(one.since))]
     told = "; ".join(f"{_sized(group)} since {day(group[0].since)}" for group in groups)
     more = f"; then {rest} more" if rest > 0 else ""
-    if first.now is None or first.now.cause.startswith(_NOT_YET):
+    if first.now is None or first.now.movement is None:
         return f"{told}{more}."
-    return f"{told}{more}. First of them: {movement(first.name, first.now.cause)}."
+    return f"{told}{more}. First of them: {what_moved(first.name, first.now.movement)}."
 
 
 def _sized(group: Sequence[ColumnReport]) -> str:

@@ -1,0 +1,48 @@
+"""What ``penstock ledger`` is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+from schemas.model_event import EventType
+from streaming.errors import ConfigurationError
+from streaming.ledger.plan import RECORD_TYPES
+
+
+@dataclass(frozen=True)
+class Question:
+    """What ``ledger at`` is asked: one position, or one event, or one time. ``topic`` is the input by default."""
+
+    topic: str | None = None
+    partition: int | None = None
+    offset: int | None = None
+    event_id: str | None = None
+    time: str | None = None
+
+    def check(self) -> None:
+        """Raise ``ConfigurationError`` unless exactly one thing is asked."""
+        position = self.partition is not None and self.offset is not None
+        if sum((position, self.event_id is not None, self.time is not None)) != 1:
+            raise ConfigurationError(
+                "say what to look up: --partition and --offset of an input record, or --event-id, or --time"
+            )
+
+
+@dataclass(frozen=True)
+class Filter:
+    """Which records ``ledger show`` shows; no ``types`` are all of them, ``since`` is ISO 8601."""
+
+    count: int
+    types: Sequence[str] = ()
+    since: str | None = None
+
+    def check(self) -> None:
+        """Raise ``ConfigurationError`` for a type that no record has."""
+        types = [*RECORD_TYPES, *(kind.value for kind in EventType)]
+        for type_ in self.types:
+            if type_ not in types:
+                close = get_close_matches(type_, types, n=1)
+                hint = f"did you mean {close[0]}? The types" if close else "the types"
+                raise ConfigurationError(f"--type {type_} is not in the ledger; {hint} are {', '.join(types)}")

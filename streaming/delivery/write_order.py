@@ -1,0 +1,56 @@
+"""What a batch's writing tasks are told: it travels to the executors with the closure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from streaming.delivery.marks import Writer
+from streaming.failpoints import OFF, Failpoints
+from streaming.offsets import Ranges
+from streaming.outputs.envelope import Stamp
+from streaming.outputs.targets import LARGEST_BATCH, Targets
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What bounds a transaction: its collected bytes, its time in milliseconds, and the bytes of one record batch."""
+
+    max_bytes: int
+    transaction_timeout_ms: int
+    batch_bytes: int = LARGEST_BATCH
+
+    def client(self) -> dict[str, str]:
+        """Return the producer settings that follow from the bounds."""
+        return {
+            "acks": "all",
+            "enable.idempotence": "true",
+            "transaction.timeout.ms": str(self.transaction_timeout_ms),
+            "message.timeout.ms": str(max(self.transaction_timeout_ms - 5_000, 1_000)),
+            "queue.buffering.max.messages": "1000000",
+            "queue.buffering.max.kbytes": "1048576",
+            "message.max.bytes": "1000000000",  # the topic's limit is checked before, with a better answer
+            "batch.size": str(self.batch_bytes),
+            "linger.ms": "5",
+        }
+
+
+@dataclass(frozen=True)
+class WritePlan:
+    """One batch's orders. ``client`` is librdkafka's configuration and may hold secrets: it is never logged.
+
+    ``plan`` is the ledger's name for the decision which version scores these ranges.
+    """
+
+    client: dict[str, str] = field(repr=False)
+    writer: Writer
+    plan: str
+    stamp: Stamp
+    ranges: Ranges
+    targets: Targets
+    limits: Limits
+    failpoints: Failpoints = OFF
+
+    @property
+    def application(self) -> str:
+        """Who writes."""
+        return self.writer.application

@@ -1,0 +1,1 @@
+"""How bytes become events: one package for each format, and what all of them keep."""

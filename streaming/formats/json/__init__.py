@@ -1,0 +1,1 @@
+"""Strict JSON, as docs/events.md states it."""

@@ -1,0 +1,132 @@
+"""Strict JSON in one process: the rules of docs/events.md without Spark.
+
+It is as strict as ``streaming/events/decode.py`` and written independently of it, so each is held against the other. It
+judges one event at a time and is the reference for the verdicts and reasons of whatever decodes faster.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import pyarrow as pa
+
+from schemas.dead_letter import Reason, Rejection
+from streaming.events import columns as c
+from streaming.formats.json.strict import NotJsonError, strict_json
+from streaming.formats.json.values import Feature, FieldError, epoch_time, identity, iso_time
+from streaming.models.signature import Signature
+from streaming.settings import EventSettings
+
+_ARROW = {
+    "double": pa.float64(),
+    "float": pa.float32(),
+    "long": pa.int64(),
+    "integer": pa.int32(),
+    "boolean": pa.bool_(),
+    "string": pa.string(),
+}
+_VERDICT = pa.struct([("reason", pa.string()), ("field", pa.string())])
+_MOMENT = pa.timestamp("us", tz="UTC")
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """Every problem of an event; if there is none, the value of every field."""
+
+    problems: tuple[Rejection, ...]
+    """In the order of their precedence: the first one is the event's verdict."""
+    values: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class JsonRowDecoder:
+    """How one model version's events are read; a :class:`streaming.formats.decoder.RowDecoder`."""
+
+    signature: Signature
+    envelope: EventSettings
+    max_value_bytes: int
+
+    def read(self, values: pa.BinaryArray) -> pa.RecordBatch:
+        """Read the values of records; see :meth:`streaming.formats.decoder.RowDecoder.read`."""
+        rows = [self._row(value) for value in values.to_pylist()]
+        return pa.RecordBatch.from_pylist(rows, schema=self._schema)
+
+    def judge(self, value: bytes | None) -> Judgement:
+        """Return what must become of an event with this value."""
+        if value is None:
+            return _only(Reason.TOMBSTONE)
+        if len(value) > self.max_value_bytes:
+            return _only(Reason.OVERSIZE)
+        try:
+            event = strict_json(value.decode("utf-8"))
+        except UnicodeDecodeError:
+            return _only(Reason.INVALID_UTF8)
+        except NotJsonError:
+            return _only(Reason.MALFORMED_JSON)
+        if not isinstance(event, dict):
+            return _only(Reason.NOT_AN_OBJECT)
+        return self._fields(event)
+
+    def _row(self, value: bytes | None) -> dict[str, Any]:
+        judgement = self.judge(value)
+        if judgement.problems:
+            return {c.VERDICT: judgement.problems[0]._asdict()}
+        named = {c.EVENT_ID: self.envelope.id, c.EVENT_TIME: self.envelope.time, c.SUBJECT: self.envelope.key}
+        envelope = {column: judgement.values[name] for column, name in named.items() if name}
+        return {**envelope, **{name: judgement.values[name] for name in self.signature.names}}
+
+    def _fields(self, event: Mapping[str, Any]) -> Judgement:
+        reasons: dict[str, Reason] = {}
+        values: dict[str, Any] = {}
+        for name, read in self._readers:
+            try:
+                values[name] = read(event.get(name))
+            except FieldError as problem:
+                reasons.setdefault(name, problem.reason)
+        return Judgement(tuple(self._in_order(reasons)), {} if reasons else values)
+
+    def _in_order(self, reasons: Mapping[str, Reason]) -> Iterator[Rejection]:
+        """Yield the problems as the decoder in the JVM ranks them."""
+        # There, a typed column of another type spoils the whole row: what is null in it may not have been missing.
+        mistyped = [name for name in self._typed if reasons.get(name) is Reason.WRONG_TYPE]
+        others = [name for name in dict.fromkeys(name for name, _ in self._readers) if name in reasons]
+        others = [name for name in others if name not in mistyped]
+        doubtful = [name for name in others if mistyped and self._is_doubtful(name, reasons[name])]
+        for name in (*(name for name in others if name not in doubtful), *mistyped, *doubtful):
+            yield Rejection(reasons[name].value, name)
+
+    def _is_doubtful(self, name: str, reason: Reason) -> bool:
+        """Return whether a row in which another column is of the wrong type cannot tell that this is a fault."""
+        by_kind = {*self._identities} | ({self.envelope.time} if self.envelope.time_format == "iso8601" else set())
+        return reason is Reason.BAD_EVENT_TIME or (reason is Reason.MISSING_FIELD and name not in by_kind)
+
+    @cached_property
+    def _identities(self) -> tuple[str, ...]:
+        return tuple(name for name in (self.envelope.id, self.envelope.key) if name)
+
+    @cached_property
+    def _readers(self) -> list[tuple[str, Callable[[Any], Any]]]:
+        """Every field and what reads it: the envelope first, then the features."""
+        readers: list[tuple[str, Callable[[Any], Any]]] = [(name, identity) for name in self._identities]
+        if self.envelope.time:
+            readers.append((self.envelope.time, iso_time if self.envelope.time_format == "iso8601" else epoch_time))
+        return readers + [(column.name, Feature(column)) for column in self.signature.columns]
+
+    @cached_property
+    def _typed(self) -> list[str]:
+        typed = [column.name for column in self.signature.columns if column.type != "string"]
+        if self.envelope.time and self.envelope.time_format == "epoch_ms":
+            typed.append(self.envelope.time)
+        return typed
+
+    @cached_property
+    def _schema(self) -> pa.Schema:
+        envelope = [(c.EVENT_ID, pa.string()), (c.EVENT_TIME, _MOMENT), (c.SUBJECT, pa.string()), (c.VERDICT, _VERDICT)]
+        return pa.schema(envelope + [(column.name, _ARROW[column.type]) for column in self.signature.columns])
+
+
+def _only(reason: Reason) -> Judgement:
+    return Judgement((Rejection(reason.value),))

@@ -1,0 +1,131 @@
+"""The ledger: which version each batch was planned with and what came of it, written before the output it speaks of.
+
+A batch that is tried again keeps the versions of its plan, and anybody can ask later which version scored an offset.
+``adapters/kafka/ledger.py`` keeps it in a topic.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from streaming.delivery.marks import Mark
+from streaming.models.ref import ModelVersion
+from streaming.offsets import OffsetRange, Ranges, covers
+
+RECORD_TYPES = ("lease", "start", "plan", "outcome", "set_aside", "skip")
+"""What a driver writes; the model events of the application stand beside them."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The decision that ``version`` scores ``ranges`` of a topic, in the checkpoint's batch ``batch``.
+
+    ``id`` is ``<lease epoch>.<number>``; ``reason`` says why this is not simply the slot's version.
+    """
+
+    id: str
+    application: str
+    topic: str
+    topic_id: str
+    checkpoint: str
+    batch: int
+    ranges: Ranges
+    version: ModelVersion
+    at: str
+    role: str = "champion"
+    reason: str = ""
+
+    def decides(self, checkpoint: str, ranges: Ranges) -> bool:
+        """Whether the plan covers ``ranges``. A batch id alone would not do: it restarts with a checkpoint."""
+        return self.checkpoint == checkpoint and covers(self.ranges, ranges)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the record as it is written."""
+        version = self.version
+        return {
+            "type": "plan",
+            "plan": self.id,
+            "application": self.application,
+            "topic": self.topic,
+            "topic_id": self.topic_id,
+            "checkpoint": self.checkpoint,
+            "batch": self.batch,
+            "ranges": {str(p): [part.start, part.end] for p, part in self.ranges.items()},
+            "model": version.name,
+            "version": version.version,
+            "run_id": version.run_id,
+            "role": self.role,
+            "reason": self.reason,
+            "at": self.at,
+        }
+
+    @classmethod
+    def from_dict(cls, record: Mapping[str, Any]) -> Plan:
+        """Read a record back."""
+        return cls(
+            record["plan"],
+            record["application"],
+            record["topic"],
+            record["topic_id"],
+            record["checkpoint"],
+            record["batch"],
+            {int(p): OffsetRange(*part) for p, part in record["ranges"].items()},
+            ModelVersion(record["model"], record["version"], record["run_id"]),
+            record["at"],
+            record["role"],
+            record["reason"],
+        )
+
+
+@dataclass(frozen=True)
+class PartitionOutcome:
+    """What one partition's range came to.
+
+    ``segments`` are ``(plan, start, end)``: whose transactions wrote which offsets. It is one, of the plan itself,
+    unless the batch was finished by a later plan than it was begun with.
+    """
+
+    start: int
+    end: int
+    predictions: int = 0
+    dead_letters: Mapping[str, int] = field(default_factory=dict)
+    skipped: int = 0
+    segments: tuple[tuple[str, int, int], ...] = ()
+
+
+class Ledger(Protocol):
+    """Append-only, fenced: once a younger driver has opened it, an older one's writes fail with ``FencedError``."""
+
+    def open(self) -> int:
+        """Take the lease and return its epoch, one more than any before."""
+        ...
+
+    def find(self, checkpoint: str, ranges: Ranges) -> Plan | None:
+        """Return the latest plan that decides these ranges."""
+        ...
+
+    def record_plan(self, plan: Plan) -> None:
+        """Write a plan; it is durable when this returns."""
+        ...
+
+    def record_start(self, marks: Mapping[int, Mark]) -> None:
+        """Write where partitions start that have no mark yet, and the marks themselves, in one transaction."""
+        ...
+
+    def record_outcome(self, plan: Plan, outcome: Mapping[int, PartitionOutcome], marks: Mapping[int, Mark]) -> None:
+        """Write what came of a plan and, in the same transaction, the marks of partitions that had no rows."""
+        ...
+
+    def record_set_aside(self, location: str, reason: str) -> None:
+        """Write that the checkpoint at ``location`` gives way to the marks."""
+        ...
+
+    def recent(self) -> Sequence[Plan]:
+        """Return the plans that are still remembered, oldest first."""
+        ...
+
+    def planned(self) -> frozenset[int]:
+        """Return the input topic's partitions that were ever planned, as far back as the ledger reaches."""
+        ...

@@ -1,0 +1,1 @@
+"""What is written to the output topics, and read back: envelopes, headers, records, dead letters."""

@@ -1,0 +1,127 @@
+"""A scored frame to the rows the writer sends: bytes ready to go, and the few headers that vary from row to row.
+
+Serialising in the JVM keeps Python's work per record to one call. Constant headers are made in the worker, once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from schemas import prediction as contract
+from schemas.dead_letter import Reason, Rejection
+from streaming.events import columns as c
+from streaming.events.rules import verdict_of
+from streaming.models.ref import ModelVersion
+from streaming.outputs.targets import Target
+
+_JSON = c.PREFIX + "output"
+_HEADERS_BYTES = 4_096
+"""What a prediction's headers and Kafka's framing take at most, beside the subject and the trace state."""
+
+TIME_FORMAT = "yyyy-MM-dd'T'HH:mm:ss.SSS'Z'"
+"""The session's time zone is UTC (adapters/session.py)."""
+
+
+@dataclass(frozen=True)
+class Stamp:
+    """What every prediction of one batch and version has in common. ``scored_at`` is RFC 3339 in UTC."""
+
+    source_topic: str
+    version: ModelVersion
+    role: str
+    scored_at: str
+
+    @property
+    def id_prefix(self) -> str:
+        """What the batch's prediction ids begin with."""
+        return contract.id_prefix(self.version.name, self.role, self.source_topic)
+
+
+def envelop(scored: DataFrame, stamp: Stamp, to: Target | None = None, scored_at: Column | None = None) -> DataFrame:
+    """Turn ``score``'s frame into output rows.
+
+    Args:
+        scored: what ``score`` returned.
+        stamp: what the batch has in common.
+        to: the predictions' topic; what it does not take becomes a dead letter. ``None`` takes everything.
+        scored_at: each row's own time of scoring, as text; ``None`` for the stamp's.
+
+    Returns:
+        partition, offset, key, value, timestamp (ms), reason, field, event_time, subject, traceparent, tracestate,
+        headers, bins; reason is null for a prediction, and field where the whole record is rejected.
+        A dead letter has its original value and headers, and no event time where that cannot be read; a prediction has
+        its JSON, and null for headers.
+    """
+    # A rejected row's time may be what it was rejected for: in other years than these the format writes something else.
+    readable = F.col(c.VERDICT).isNull() | F.year(c.EVENT_TIME).between(1, 9999)
+    timed = scored.withColumn(c.EVENT_TIME, F.when(readable, F.date_format(c.EVENT_TIME, TIME_FORMAT)))
+    time = F.lit(stamp.scored_at) if scored_at is None else scored_at
+    serialised = timed.select("*", _value(stamp, time).cast("binary").alias(_JSON))
+    judged = serialised.withColumn(c.VERDICT, F.coalesce(c.VERDICT, *(_refusals(to) if to else ())))
+    rejected = F.col(c.VERDICT).isNotNull()
+    return judged.select(
+        F.col(c.PARTITION).alias("partition"),
+        F.col(c.OFFSET).alias("offset"),
+        F.col(c.KEY).alias("key"),
+        F.when(rejected, F.col(c.VALUE)).otherwise(F.col(_JSON)).alias("value"),
+        F.unix_millis(c.TIMESTAMP).alias("timestamp"),
+        F.col(c.VERDICT)["reason"].alias("reason"),
+        F.col(c.VERDICT)["field"].alias("field"),
+        F.col(c.EVENT_TIME).alias("event_time"),
+        F.col(c.SUBJECT).alias("subject"),
+        _header(contract.TRACEPARENT).alias("traceparent"),
+        _header(contract.TRACESTATE).alias("tracestate"),
+        F.when(rejected, F.col(c.HEADERS)).alias("headers"),
+        F.col(c.BINS).alias("bins"),
+    )
+
+
+def prediction_columns(stamp: Stamp) -> dict[str, Column]:
+    """Return what a prediction says of its event, by the names that subscribers know; the time as the frame has it."""
+    return {
+        "prediction_id": F.concat(F.lit(stamp.id_prefix), F.col(c.PARTITION), F.lit(":"), F.col(c.OFFSET)),
+        "event_id": F.col(c.EVENT_ID),
+        "event_time": F.col(c.EVENT_TIME),
+        "prediction": F.col(c.PREDICTION),
+        "label": F.col(c.LABEL),
+        "probability": F.col(c.PROBABILITY),
+        "confidence": F.col(c.CONFIDENCE),
+    }
+
+
+def _refusals(to: Target) -> list[Column]:
+    """Return why the broker would refuse a prediction; one refused record fails its whole batch, again and again."""
+    too_large = F.when(_size() > to.max_record_bytes, verdict_of(Rejection(Reason.PREDICTION_TOO_LARGE.value)))
+    no_key = F.when(F.col(c.KEY).isNull(), verdict_of(Rejection(Reason.NO_KEY.value)))
+    return [too_large, no_key] if to.compacted else [too_large]
+
+
+def _size() -> Column:
+    """Bytes of the record to be: a key and a subject can be of any length, the other headers are bounded."""
+    lengths = [F.octet_length(column) for column in (_JSON, c.KEY, c.SUBJECT)]
+    tracestate = F.octet_length(_header(contract.TRACESTATE))
+    return sum((F.coalesce(length, F.lit(0)) for length in (*lengths, tracestate)), F.lit(_HEADERS_BYTES))
+
+
+def _value(stamp: Stamp, scored_at: Column) -> Column:
+    version = stamp.version
+    fields = {
+        **prediction_columns(stamp),
+        "scored_at": scored_at,
+        "model_name": F.lit(version.name),
+        "model_version": F.lit(version.version).cast("long"),
+        "run_id": F.lit(version.run_id),
+        "role": F.lit(stamp.role),
+    }
+    ordered = [fields[name].alias(name) for name in contract.VALUE.fieldNames()]
+    # A null field that silently vanished would read as an older contract.
+    return F.to_json(F.struct(*ordered), {"ignoreNullFields": "false"})
+
+
+def _header(name: str) -> Column:
+    """Return the value of the first header of that name, by functions that Spark compiles."""
+    headers = F.col(c.HEADERS)
+    return F.get(headers["value"], F.array_position(headers["key"], name).cast("int") - 1)

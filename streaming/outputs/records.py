@@ -1,0 +1,148 @@
+"""Output rows to the records that are sent: topic, partition, headers, and what to do when one is too large."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import repeat
+from typing import Any, Protocol
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from schemas import dead_letter, prediction
+from streaming.outputs import headers as h
+from streaming.outputs.envelope import Stamp
+from streaming.outputs.targets import Target, Targets
+
+RECORD_OVERHEAD = 512
+"""Bytes of batch and record framing that count against a topic's limit."""
+
+_CLOCKS_MS = 10_000
+"""A timestamp so close to its bound is not tried: the broker's clock may differ, and time passes on the way."""
+
+Record = tuple[str, int, bytes | None, bytes | None, int, h.Headers, str]
+"""Topic, partition, key, value, timestamp (ms), headers, and the reason, empty for a prediction. A plain tuple: one is
+made for every record, and a named one takes ten times as long."""
+
+
+class RecordPlan(Protocol):
+    """What a batch's records have in common, and where they go; :class:`streaming.delivery.write_order.WritePlan`."""
+
+    @property
+    def application(self) -> str:
+        """Who writes."""
+        ...
+
+    @property
+    def stamp(self) -> Stamp:
+        """What the predictions have in common."""
+        ...
+
+    @property
+    def targets(self) -> Targets:
+        """The output topics."""
+        ...
+
+
+def records(batch: pa.RecordBatch, mark: int, plan: RecordPlan, partition: int, now_ms: int) -> Iterator[Record]:
+    """Yield the records of the rows at or above ``mark``, in offset order.
+
+    A record whose timestamp its topic does not take has ``now_ms`` instead, and its own timestamp in a header.
+    """
+    maker = _Maker(plan, partition, now_ms)
+    rows = zip(*(_cells(batch.column(name)) for name in _COLUMNS), strict=True)
+    for row, stream_time in zip(rows, _stream_times(batch), strict=False):
+        if row[0] >= mark:
+            yield maker.predicted(row) if row[4] is None else maker.rejected(row, stream_time)
+
+
+def _cells(column: pa.Array) -> list[Any]:
+    """Return a column's values; about half of the columns are null in nearly every batch."""
+    size = len(column)
+    return [None] * size if column.null_count == size else column.to_pylist()
+
+
+def _stream_times(batch: pa.RecordBatch) -> Iterable[str | None]:
+    """Return for each row the time of the scored row before it, else after it; endless None if none is rejected."""
+    scored = batch.column("reason").is_null()
+    if scored.true_count == len(scored):
+        return repeat(None)
+    times = pc.if_else(scored, batch.column("event_time"), pa.scalar(None, pa.string()))
+    beside: list[str | None] = pc.fill_null_backward(pc.fill_null_forward(times)).to_pylist()
+    return beside
+
+
+_COLUMNS = (
+    "offset",
+    "key",
+    "value",
+    "timestamp",
+    "reason",
+    "field",
+    "event_time",
+    "subject",
+    "traceparent",
+    "tracestate",
+    "headers",
+    "bins",
+)
+
+
+def _taken(target: Target, now_ms: int) -> tuple[int, int]:
+    """Return the first and the last timestamp that a topic takes now."""
+    return now_ms - target.behind_ms + _CLOCKS_MS, now_ms + target.ahead_ms - _CLOCKS_MS
+
+
+class _Maker:
+    def __init__(self, plan: RecordPlan, partition: int, now_ms: int) -> None:
+        self._plan = plan
+        self._partition = partition
+        self._id_prefix = f"{plan.stamp.id_prefix}{partition}:"
+        self._constant = h.constant(plan.stamp, partition, plan.application)
+        targets = plan.targets
+        self._to = targets.predictions.topic, partition % targets.predictions.partitions
+        self._dead = targets.dead_letters.topic, partition % targets.dead_letters.partitions
+        self._now = now_ms
+        self._first, self._last = _taken(targets.predictions, now_ms)
+        self._first_dead, self._last_dead = _taken(targets.dead_letters, now_ms)
+
+    def predicted(self, row: tuple[Any, ...]) -> Record:
+        offset, key, value, timestamp, _, _, event_time, subject, traceparent, tracestate, _, bins = row
+        headers = self._constant + h.varying(f"{self._id_prefix}{offset}", offset, event_time, subject)
+        if traceparent is not None:
+            headers.append((prediction.TRACEPARENT, traceparent))
+            if tracestate is not None:
+                headers.append((prediction.TRACESTATE, tracestate))
+        if not self._first <= timestamp <= self._last:
+            headers.append((prediction.ORIGINAL_TIMESTAMP, str(timestamp)))
+            timestamp = self._now
+        # Last, where the drift query looks first.
+        if bins is not None:
+            headers.append((prediction.BINS, bins))
+        topic, partition = self._to
+        return topic, partition, key, value, timestamp, headers, ""
+
+    def rejected(self, row: tuple[Any, ...], stream_time: str | None) -> Record:
+        offset, key, value, timestamp, reason, field, event_time, *_, original, _ = row
+        rejection = dead_letter.Rejection(reason, field)
+        position = (self._plan.stamp.source_topic, self._partition, offset)
+        kept = [(header["key"], header["value"]) for header in original or ()]
+        made = h.rejected(kept, rejection, position, self._plan.application, self._plan.stamp)
+        made += h.times(event_time, stream_time)
+        made = h.hinted(made, rejection, value)
+        if not self._first_dead <= timestamp <= self._last_dead:
+            made.append((dead_letter.ORIGINAL_TIMESTAMP, str(timestamp)))
+            timestamp = self._now
+        limit = self._plan.targets.dead_letters.max_record_bytes - RECORD_OVERHEAD
+        if len(value or b"") + len(key or b"") + _size(made) > limit:
+            value = None
+            made.append((dead_letter.VALUE_OMITTED, b"true"))
+            if len(key or b"") + _size(made) > limit:
+                made = made[len(kept) :]
+            if len(key or b"") + _size(made) > limit:
+                key = None
+        return (*self._dead, key, value, timestamp, made, reason)
+
+
+def _size(headers: h.Headers) -> int:
+    return sum(len(name) + len(word or "") for name, word in headers)

@@ -1,0 +1,39 @@
+"""What can be configured: frozen values, validated before anything starts.
+
+The command line builds a :class:`Settings` from defaults, a YAML file, ``PENSTOCK_*`` variables and ``--set`` (see
+``jobs/configuration/load.py``); nothing in this package reads the environment. Unknown keys are errors.
+Each section has a module of its own.
+"""
+
+from __future__ import annotations
+
+from streaming.settings.batch import BatchSettings
+from streaming.settings.drift import DriftColumn, DriftSettings
+from streaming.settings.engine import EngineSettings
+from streaming.settings.event import EventSettings
+from streaming.settings.hooks import HookSettings
+from streaming.settings.http import HttpSettings
+from streaming.settings.input import InputSettings
+from streaming.settings.log import LogSettings
+from streaming.settings.model import ModelSettings
+from streaming.settings.output import OutputSettings
+from streaming.settings.root import Settings
+from streaming.settings.spark import SparkSettings
+from streaming.settings.train import TrainSettings
+
+__all__ = [
+    "BatchSettings",
+    "DriftColumn",
+    "DriftSettings",
+    "EngineSettings",
+    "EventSettings",
+    "HookSettings",
+    "HttpSettings",
+    "InputSettings",
+    "LogSettings",
+    "ModelSettings",
+    "OutputSettings",
+    "Settings",
+    "SparkSettings",
+    "TrainSettings",
+]

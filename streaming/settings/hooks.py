@@ -1,0 +1,18 @@
+"""The section ``hooks``: who is notified beside the topics."""
+
+from __future__ import annotations
+
+from pydantic import SecretStr
+
+from streaming.settings.base import Positive, Section
+
+
+class HookSettings(Section):
+    """Who is told of swaps, refusals and drift, beside the topics."""
+
+    python: str | None = None
+    """``package.module:function``, called with the event as a dict."""
+    webhook_url: str | None = None
+    webhook_secret: SecretStr | None = None
+    """Signs outgoing calls by HMAC-SHA256, so the receiver can check them."""
+    webhook_attempts: Positive = 4

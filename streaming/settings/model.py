@@ -1,0 +1,46 @@
+"""The section ``model``: which version serves, and how it is followed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import model_validator
+
+from streaming.settings.base import Positive, Seconds, Section
+
+
+class ModelSettings(Section):
+    """Which registered model serves, and how its versions are followed, kept and checked."""
+
+    name: str = "penstock-demo"
+    alias: str | None = None
+    stage: str | None = None
+    tag: str | None = None
+    """``key=value``: the highest version that carries the tag."""
+    version: int | None = None
+    poll_seconds: Seconds = 10.0
+    timeout_seconds: Seconds = 5.0
+    """For one call to the registry; it is not retried, the next poll is the retry."""
+    staging_uri: str | None = None
+    """Where executors read a staged pipeline (``hdfs://``, ``s3a://``, ``file:/shared``). Local masters need none."""
+    cache_dir: Path = Path(".penstock/models")
+    cache_keep: Positive = 3
+    cache_max_bytes: Positive = 4 * 1024**3
+    features: dict[str, str] | None = None
+    """Column to type, for a model without a signature: ``{carrier: string, distance: double}``. A ``?`` after the
+    type makes the column optional."""
+    extra_stages: tuple[str, ...] = ()
+    """Classes of JVM pipeline stages to trust beyond Spark's own."""
+    tracking_uri: str | None = None
+    registry_uri: str | None = None
+    rollback_after_failures: Positive = 3
+    """Failures of one batch with one version before the last good version takes the batch."""
+
+    @model_validator(mode="after")
+    def _one_selector(self) -> ModelSettings:
+        chosen = [n for n in ("alias", "stage", "tag", "version") if getattr(self, n) is not None]
+        if len(chosen) > 1:
+            raise ValueError(f"model.{chosen[0]} and model.{chosen[1]} are both set; keep one of them")
+        if self.tag is not None and "=" not in self.tag:
+            raise ValueError("model.tag must read key=value")
+        return self

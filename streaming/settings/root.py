@@ -1,0 +1,63 @@
+"""The root of the settings: every section, and the keys that stand above them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import Field, model_validator
+
+from streaming.redaction import redact_tree
+from streaming.settings.base import Name, Section, TextMap
+from streaming.settings.batch import BatchSettings
+from streaming.settings.drift import DriftSettings
+from streaming.settings.engine import EngineSettings
+from streaming.settings.event import EventSettings
+from streaming.settings.hooks import HookSettings
+from streaming.settings.http import HttpSettings
+from streaming.settings.input import InputSettings
+from streaming.settings.log import LogSettings
+from streaming.settings.model import ModelSettings
+from streaming.settings.output import OutputSettings
+from streaming.settings.spark import SparkSettings
+from streaming.settings.train import TrainSettings
+
+
+class Settings(Section):
+    """Everything. ``kafka``'s keys are Kafka's own and go to Spark, the writer and the admin client alike."""
+
+    application: Name = "penstock"
+    """Names the consumer group, the transactional ids, the ledger's records and the lease."""
+    kafka: TextMap = Field(default_factory=lambda: {"bootstrap.servers": "127.0.0.1:9092"})
+    input: InputSettings = InputSettings()
+    event: EventSettings = EventSettings()
+    output: OutputSettings = OutputSettings()
+    model: ModelSettings = ModelSettings()
+    engine: EngineSettings = EngineSettings()
+    http: HttpSettings = HttpSettings()
+    hooks: HookSettings = HookSettings()
+    log: LogSettings = LogSettings()
+    spark: SparkSettings = SparkSettings()
+    train: TrainSettings = TrainSettings()
+    batch: BatchSettings = BatchSettings()
+    drift: DriftSettings = DriftSettings()
+
+    @model_validator(mode="after")
+    def _has_brokers(self) -> Settings:
+        if not self.kafka.get("bootstrap.servers"):
+            raise ValueError("kafka.bootstrap.servers is missing; set it to host:port of a broker")
+        return self
+
+    @property
+    def dead_letter_topic(self) -> str:
+        """The dead letters' topic, by default named after the input."""
+        return self.output.dead_letters or f"{self.input.topic}.dlq"
+
+    @property
+    def checkpoint(self) -> str:
+        """Where the query keeps its offsets."""
+        return self.engine.checkpoint or f".penstock/checkpoints/{self.application}"
+
+    def redacted(self) -> dict[str, Any]:
+        """Return the settings for showing, every secret as ``***``."""
+        shown: dict[str, Any] = redact_tree(self.model_dump(mode="json"))
+        return shown
