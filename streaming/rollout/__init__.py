@@ -1,1 +1,1 @@
-"""What a rollout is decided with, as functions: which arm an event belongs to; no Spark, no I/O."""
+"""What decides a rollout, as functions: which arm an event belongs to, what labels say of a candidate; no I/O."""
