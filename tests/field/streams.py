@@ -197,7 +197,8 @@ def backfill(rig: Rig) -> str:
     sender.flush()
     drift = {"window_seconds": 600, "lateness_seconds": 60}
     output = {"drift": "backfill.drift"}
-    with a_score(rig, folder, "backfill", "shop", model={"alias": "bf"}, drift=drift, output=output):
+    reading = {"input": {"topic": "backfill", "starting": "earliest"}, "model": {"name": "shop", "alias": "bf"}}
+    with a_score(rig, folder, "backfill", "shop", drift=drift, output=output, **reading):
         answered(rig, "backfill", len(lines))
     rig.penstock("drift", "run", "--once", "-c", "penstock.yaml", cwd=folder).expect(0)
     report = rig.penstock("drift", "report", "-c", "penstock.yaml", "--json", "report.json", cwd=folder).expect(0)
