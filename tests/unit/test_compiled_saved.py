@@ -144,6 +144,8 @@ def test_a_matrix_is_the_same_in_every_form(value: dict[str, Any]) -> None:
         pytest.param({"rowIndices": [0, 1, 0, 1, 7]}, id="a row that does not exist"),
         pytest.param({"rowIndices": [0, 1, 0, 1, -1]}, id="a negative row"),
         pytest.param({"numRows": "two"}, id="another type"),
+        pytest.param({"values": [1.0, None, 2.0, 5.0, 6.0]}, id="a null among the values"),
+        pytest.param({"values": [1.0, "4.0", 2.0, 5.0, 6.0]}, id="text among the values"),
     ],
 )
 def test_a_matrix_that_contradicts_itself_is_refused(change: dict[str, Any]) -> None:

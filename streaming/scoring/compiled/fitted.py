@@ -51,7 +51,7 @@ def matrix(stage: SavedStage, row: dict[str, Any], name: str) -> Floats:
     try:
         rows, columns = int(saved["numRows"]), int(saved["numCols"])
         if saved["type"] == _DENSE:
-            return _by_row(_numbers(saved["values"]), rows, columns, saved["isTransposed"])
+            return _by_row(numbers(saved["values"]), rows, columns, saved["isTransposed"])
         full = _sparse_matrix(saved, rows, columns)
     except _PROBLEMS as problem:
         raise stage.unreadable(f"the fitted value {name} is not a matrix") from problem
@@ -68,7 +68,7 @@ def _sparse_matrix(saved: dict[str, Any], rows: int, columns: int) -> Floats:
         raise ValueError(f"type {saved['type']}")
     major = rows if saved["isTransposed"] else columns
     starts, minor = np.array(saved["colPtrs"], np.int64), np.array(saved["rowIndices"], np.int64)
-    values, full = _numbers(saved["values"]), np.zeros((rows, columns))
+    values, full = numbers(saved["values"]), np.zeros((rows, columns))
     # numpy would spread one value over many places, and count from the end where a position is negative.
     if len(starts) != major + 1 or len(values) != len(minor) or (minor < 0).any():
         raise ValueError("pointers")
@@ -79,11 +79,11 @@ def _sparse_matrix(saved: dict[str, Any], rows: int, columns: int) -> Floats:
 
 def _dense(saved: dict[str, Any]) -> Floats:
     if saved["type"] == _DENSE:
-        return _numbers(saved["values"])
+        return numbers(saved["values"])
     if saved["type"] != _SPARSE:
         raise ValueError(f"type {saved['type']}")
     positions = np.array(saved["indices"], np.int64)
-    values = _numbers(saved["values"])
+    values = numbers(saved["values"])
     if len(positions) != len(values) or (positions < 0).any():
         raise ValueError("indices")
     full = np.zeros(int(saved["size"]))
@@ -91,8 +91,12 @@ def _dense(saved: dict[str, Any]) -> Floats:
     return full
 
 
-def _numbers(values: list[Any]) -> Floats:
-    numbers = np.array(values, np.float64)
-    if numbers.ndim != 1:
+def numbers(values: list[Any]) -> Floats:
+    """Return a list of numbers as an array; numpy alone would take text for a number and a null for NaN.
+
+    Raises:
+        ValueError: something in it is not a number.
+    """
+    if not all(isinstance(value, int | float) for value in values):
         raise ValueError("not a list of numbers")
-    return numbers
+    return np.array(values, np.float64)

@@ -22,7 +22,7 @@ from streaming.scoring.compiled.classes import (
     logistic,
     shares,
 )
-from streaming.scoring.compiled.fitted import entry, scalar
+from streaming.scoring.compiled.fitted import entry, numbers, scalar
 from streaming.scoring.compiled.linear import regression
 from streaming.scoring.compiled.saved import SavedStage
 from streaming.scoring.compiled.scope import Apply, Scope
@@ -102,8 +102,8 @@ def _arrays(nodes: list[dict[str, Any]], size: int) -> Tree:
             categories[number] = _goes_left(node["split"])
     if not count or not ((element >= 0) & (element < size)).all():
         raise ValueError(f"a split is over no element of {size}")
-    prediction = np.array([node["prediction"] for node in nodes], np.float64)
-    counts = np.array([node["impurityStats"] for node in nodes], np.float64)
+    prediction = numbers([node["prediction"] for node in nodes])
+    counts = np.array([numbers(node["impurityStats"]) for node in nodes])
     return Tree(element, threshold, children, categories, int(depths.max()), prediction, counts)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -117,14 +116,10 @@ def _norms(rows: Floats, power: float) -> Floats:
 
 def elementwise_product(scope: Scope) -> Apply:
     """``ElementwiseProduct``: by a weight for each element."""
-    weights = vector(scope.stage, {"scalingVec": _parameter_vector(scope)}, "scalingVec")
+    # The one parameter that is a vector; in JSON it looks as a fitted one does in Parquet.
+    weights = vector(scope.stage, scope.stage.parameters, "scalingVec")
     _input(scope, len(weights))
     return _mapped(scope, len(weights), lambda rows: rows * weights)
-
-
-def _parameter_vector(scope: Scope) -> Any:
-    """``JsonVectorConverter`` of Spark writes a vector as JSON, as a text or an object."""
-    return scope.stage.parameters.get("scalingVec")
 
 
 def vector_slicer(scope: Scope) -> Apply:
