@@ -81,7 +81,7 @@ def k_means(scope: Scope) -> Apply:
     def apply(columns: Columns) -> None:
         rows = columns.vector(source)
         if measure is _cosine_distances:
-            reject(stage, source, ~rows.any(axis=1), "has no length, and so no angle")
+            reject(stage, source, np.all(rows == 0.0, axis=1), "has no length, and so no angle")
         columns.put_numbers(target, np.argmin(measure(rows, centres), axis=1).astype(np.float64))
 
     return apply

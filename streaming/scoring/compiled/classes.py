@@ -93,7 +93,7 @@ def softmax(raw: Floats) -> Floats:
     powers = np.exp(raw - raw.max(axis=1, initial=-np.finfo(np.float64).max)[:, None])
     beside = raw * 0.0
     beside[np.arange(len(raw)), np.argmax(infinite, axis=1)] = 1.0
-    return np.where(infinite.any(axis=1)[:, None], beside, powers * (1.0 / row_sums(powers))[:, None])
+    return np.where(np.any(infinite, axis=1, keepdims=True), beside, powers * (1.0 / row_sums(powers))[:, None])
 
 
 def shares(counts: Floats) -> Floats:
