@@ -69,8 +69,15 @@ def thresholds_of(scope: Scope) -> list[float]:
 
 
 def largest(rows: Floats) -> Floats:
-    """Return each row's class of the largest number, the first of equal ones (``DenseVector.argmax``)."""
-    return np.asarray(np.argmax(rows, axis=1), np.float64)
+    """Return each row's class of the largest number, the first of equal ones (``DenseVector.argmax``).
+
+    Nothing is greater than a NaN there, nor is a NaN greater than anything.
+
+    >>> largest(np.array([[1.0, 2.0, 2.0], [1.0, np.nan, 2.0], [np.nan, 1.0, 2.0]])).tolist()
+    [1.0, 2.0, 0.0]
+    """
+    best = np.argmax(np.where(np.isnan(rows), -np.inf, rows), axis=1)
+    return np.where(np.isnan(rows[:, 0]), 0.0, best)
 
 
 def by_thresholds(scope: Scope, classes: int) -> Change:
