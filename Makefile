@@ -15,7 +15,7 @@ UV_VERSION := 0.13.8
 UV_FLAGS := --universal --python-version 3.10 --quiet --generate-hashes --no-emit-index-url --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test fuzz check chaos soak bench-exact bench-batch bench-drift bench bench-live bench-peers bundle bundle-env lock clean
+.PHONY: help setup demo test fuzz check chaos soak bench-exact bench-batch bench-drift bench bench-live bench-peers bundle bundle-env docs lock clean
 
 help:  ## Show this list
 	@echo "Penstock: score a Kafka stream with a registry model, and swap it while the stream runs."
@@ -78,12 +78,23 @@ bundle: setup  ## Write dist/penstock-app.zip for spark-submit --py-files
 bundle-env: setup  ## Write dist/penstock-env.tar.gz, the executors' environment, for spark-submit --archives
 	@$(VENV)/python -m jobs.build.bundle_env dist/penstock-env.tar.gz
 
+docs: build/docs-env/installed  ## Build the documentation as a site: build/site/index.html
+	@"$(PYTHON)" -m jobs.build.docs_site build/docs-pages
+	@NO_MKDOCS_2_WARNING=1 build/docs-env/bin/mkdocs build --strict --quiet
+	@echo "The site is build/site/index.html; to search in it: $(PYTHON) -m http.server --directory build/site"
+
+build/docs-env/installed: requirements/docs.txt
+	"$(PYTHON)" -m venv --clear build/docs-env
+	build/docs-env/bin/pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/docs.txt
+	@touch $@
+
 lock:  ## Choose the versions anew and write requirements/*.txt
 	"$(PYTHON)" -m venv build/lock
 	build/lock/bin/pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
 	build/lock/bin/uv pip compile pyproject.toml $(UV_FLAGS) --group dev --upgrade --output-file requirements/lock.txt
 	build/lock/bin/uv pip compile pyproject.toml $(UV_FLAGS) --constraints requirements/lock.txt \
 		--output-file requirements/runtime.txt
+	build/lock/bin/uv pip compile $(UV_FLAGS) --group pyproject.toml:docs --upgrade --output-file requirements/docs.txt
 
 clean:  ## Remove everything that the other targets made
 	@if [ -x $(VENV)/penstock ]; then $(VENV)/penstock down >/dev/null 2>&1 || true; fi

@@ -32,8 +32,9 @@ settings.load_profile("fixed")
 
 def pytest_configure() -> None:
     """Set up what is about the whole run."""
-    # Most of the tests' JVMs live for seconds, in which optimising takes more of two cores than it ever gives back.
-    os.environ.setdefault("JAVA_TOOL_OPTIONS", "-XX:TieredStopAtLevel=1")
+    # Most of the tests' JVMs live for seconds, in which optimising takes more of two cores than it ever gives back. The
+    # shared session fills the little room that this leaves for code, and then throws away what it has just compiled.
+    os.environ.setdefault("JAVA_TOOL_OPTIONS", "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=256m")
     # Without a main module that has a file pyspark takes pytest-xdist's workers for doctests and exits.
     main = sys.modules["__main__"]
     if getattr(main, "__file__", None) is None:

@@ -33,7 +33,7 @@ MAY_IMPORT = {
     "outputs": {"events", "models", "schemas", "spark"},
     "delivery": {"outputs"},
     "ledger": {"outputs", "delivery", "models"},
-    "rollout": {"models", "schemas"},
+    "rollout": {"models", "schemas", "statistics"},
     "training": {"settings", "scoring", "models", "schemas", "spark", "statistics"},
     "backtest": {"page", "statistics"},
     "engines": {*MIDDLE, "models", "schemas", "spark"},

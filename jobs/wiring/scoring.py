@@ -16,7 +16,8 @@ from jobs.process.stopping import StopRequest, children_ignore_signals
 from jobs.wiring.following import follow, make_slot, preparation, registry
 from jobs.wiring.jars import jars
 from jobs.wiring.live import LiveParts, check_slots, live_checkpoints, live_engine, local_master
-from jobs.wiring.starting import Footing, absolute, batch_bound, lookout, query_starter
+from jobs.wiring.planning import Planning, planning_for, program_of
+from jobs.wiring.starting import Footing, absolute, batch_bound, fresh_query_starter, lookout, query_starter
 from jobs.wiring.topics import prepare_topics, require_rights
 from streaming.adapters.hooks import hooks_from
 from streaming.adapters.kafka.admin import KafkaAdmin, TopicSample
@@ -48,7 +49,7 @@ from streaming.operations.admin import Access, Controls
 from streaming.operations.health import Health
 from streaming.operations.http import HttpServer, Operations, create_app, require_free
 from streaming.operations.lease import Lease
-from streaming.operations.listener import ProgressListener
+from streaming.operations.listener import EventListener, ProgressListener
 from streaming.operations.metrics import Metrics
 from streaming.operations.observer import JobObserver
 from streaming.operations.pulse import Pulse
@@ -56,6 +57,7 @@ from streaming.operations.webhook import WebhookReceiver
 from streaming.outputs.targets import Targets
 from streaming.settings import Settings
 from streaming.spark.jvm import heartbeat
+from streaming.spark.symbols import NEEDED_BY_KEPT, moved
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 HOME = Path(".penstock")
@@ -80,6 +82,7 @@ class ScoringJob:
 
     shared: _Shared
     spark: SparkSession
+    planning: Planning
     follower: Follower
     breaker: Breaker
     gate: Gate
@@ -168,11 +171,11 @@ class ScoringJob:
         ramp = batch_bound(footing)
         ports = ExactPorts(
             shared.slot, self.follower, ledger, checkpoint, first_offsets, marks, shared.observer, self.breaker,
-            system_clock, ramp,
+            system_clock, ramp, program_of(self.planning, target),
         )  # fmt: skip
         tolerance = Tolerance(settings.engine.max_poison_rows, settings.model.rollback_after_failures)
         restarts = Restarts(settings.engine.restart_seconds, settings.engine.max_restarts)
-        start = query_starter(footing, ramp)
+        start = (query_starter if self.planning == "kept" else fresh_query_starter)(footing, ramp)
         supervisor = Supervisor(start, restarts, shared.observer, self.breaker, shared.stopping.asked)
         supervisor.run(ExactEngine(ports, target, tolerance))
 
@@ -203,9 +206,12 @@ def scoring_job(settings: Settings, stopping: StopRequest, *, submitted: bool) -
             _log.warning("an output topic takes less than the input", problem=concern)
         partitions = topics.source.partitions
         spark = _spark(shared, submitted, partitions)
+        planning = planning_for(settings.engine, lambda: moved(spark, NEEDED_BY_KEPT), observer.health)
+        listener = ProgressListener if planning == "kept" else EventListener
+        spark.streams.addListener(listener(settings.application, observer))
         gate = Gate(_listeners(shared))
         follower = _follower(shared, spark, gate)
-        job = ScoringJob(shared, spark, follower, _breaker(shared, follower), gate)
+        job = ScoringJob(shared, spark, planning, follower, _breaker(shared, follower), gate)
         _serve(job)
         collector.settle()
         follower.load_first(stopping.asked)
@@ -232,7 +238,6 @@ def _spark(shared: _Shared, submitted: bool, partitions: int) -> SparkSession:
     shared.stack.callback(spark.stop)
     if settings.engine.kind == "live":
         check_slots(settings, spark, partitions)
-    spark.streams.addListener(ProgressListener(settings.application, shared.observer))
     return spark
 
 

@@ -64,6 +64,19 @@ def batch_bound(on: Footing) -> Ramp:
     return Ramp(rows_per_batch(limits.max_rows_per_batch, limits.max_bytes_per_batch, sample))
 
 
+def fresh_query_starter(on: Footing, ramp: Ramp) -> StartQuery:
+    """Return what starts a query by Spark's public API alone: its batches do not begin small, and it does not rest."""
+    settings = on.settings
+
+    def start_query(batch: BatchFunction) -> StreamingQuery:
+        frame = read_stream(on.spark, spark_options(settings.kafka), on.writer.topic, reconciled(on), ramp.limit)
+        writing = frame.writeStream.queryName(settings.application).foreachBatch(batch)
+        every = f"{settings.engine.trigger_ms} milliseconds"
+        return writing.option("checkpointLocation", on.checkpoint.location).trigger(processingTime=every).start()
+
+    return start_query
+
+
 def query_starter(on: Footing, ramp: Ramp) -> StartQuery:
     """Return what starts the query: the first time, and each time the supervisor starts it again."""
     settings, topic = on.settings, on.writer.topic

@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from pyspark.sql import DataFrame
@@ -28,10 +28,10 @@ from streaming.delivery.outcome import Outcome
 from streaming.engines.attempt import attempt
 from streaming.engines.breaker import Breaker
 from streaming.engines.checkpoint import Checkpoint
-from streaming.engines.isolate import Poison, isolate
+from streaming.engines.isolate import Poison
 from streaming.engines.known_good import KnownGoodRows
 from streaming.engines.planner import Planner
-from streaming.engines.prepared import PreparedBatch
+from streaming.engines.program import BatchOrder, BatchProgram, BatchResult
 from streaming.engines.ramp import Ramp
 from streaming.engines.report import BatchObserver, BatchReport
 from streaming.engines.task import WriteTarget, pipeline_of
@@ -41,7 +41,6 @@ from streaming.models.ref import ModelVersion
 from streaming.models.served import ServedModel
 from streaming.models.slot import Slot
 from streaming.offsets import Ranges
-from streaming.outputs.envelope import Stamp
 from streaming.scoring.pipeline import SparkPipeline
 from streaming.spark.query_run import limit_next
 
@@ -76,6 +75,7 @@ class ExactPorts:
     breaker: Breaker
     clock: Clock
     ramp: Ramp
+    program: BatchProgram
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,6 @@ class ExactEngine:
         self._tolerance = tolerance
         self._planner = Planner(target.writer, ports.clock)
         self._known_good = KnownGoodRows()
-        self._prepared: PreparedBatch | None = None
 
     def __call__(self, records: DataFrame, batch: int) -> None:
         """Score and write one batch; returns when it is committed and recorded."""
@@ -106,8 +105,9 @@ class ExactEngine:
         plan = self._decide(batch, ranges)
         self._reached("planned")
         watch.lap("plan")
-        plan, rows_in, outcomes = self._attempts(records, plan, watch)
-        total = self._checked(rows_in, outcomes)
+        plan, result = self._attempts(records, plan, watch)
+        outcomes = result.outcomes
+        total = self._checked(result.rows_in, outcomes)
         self._reached("written")
         watch.lap("write")
         with ThreadPoolExecutor(1) as beside:
@@ -121,7 +121,7 @@ class ExactEngine:
         phases = {**watch.phases, **{f"task_{name}": seconds for name, seconds in total.phases.items()}}
         seconds = sum(watch.phases.values())
         self._ports.observer.batch_finished(
-            BatchReport(batch, plan.id, plan.version, ranges, rows_in, total, phases, seconds)
+            BatchReport(batch, plan.id, plan.version, ranges, result.rows_in, total, phases, seconds)
         )
         self._ports.breaker.batch_finished(total)
         limit = self._ports.ramp.after(sum(part.end - part.start for part in ranges.values()), seconds)
@@ -160,13 +160,13 @@ class ExactEngine:
         self._ports.ledger.record_plan(plan)
         return plan
 
-    def _attempts(self, records: DataFrame, plan: Plan, watch: Stopwatch) -> tuple[Plan, int, dict[int, Outcome]]:
+    def _attempts(self, records: DataFrame, plan: Plan, watch: Stopwatch) -> tuple[Plan, BatchResult]:
         """Try with the planned version, then with the last good one; failing rows alone never get this far."""
         failures = 0
         while True:
             try:
                 with self._version(plan) as served:
-                    return plan, *self._attempt(records, plan, served, watch)
+                    return plan, self._attempt(records, plan, served, watch)
             except ScoringError as problem:
                 failures += 1
                 self._ports.observer.batch_failed(plan.version, str(problem))
@@ -196,31 +196,26 @@ class ExactEngine:
                 stack.callback(self._ports.fallback.release, served)
             yield served
 
-    def _attempt(
-        self, records: DataFrame, plan: Plan, served: ServedModel, watch: Stopwatch
-    ) -> tuple[int, dict[int, Outcome]]:
+    def _attempt(self, records: DataFrame, plan: Plan, served: ServedModel, watch: Stopwatch) -> BatchResult:
         scored_at = isoformat(self._ports.clock())
         loaded = pipeline_of(served)
         pipeline = self._known_good(loaded, lambda: loaded.decoder(records))
 
+        order = BatchOrder(pipeline, plan, scored_at, watch)
+        program = self._ports.program
+
         def find() -> Poison:
             began = time.monotonic()
             try:
-                return isolate(records, pipeline, plan.ranges, self._tolerance.poison_rows)
+                return program.throwing_rows(records, order, self._tolerance.poison_rows)
             finally:
                 watch.lap("isolate")
                 self._ports.observer.rows_searched(time.monotonic() - began)
 
-        def run(safe: SparkPipeline) -> tuple[int, dict[int, Outcome]]:
-            return self._prepare(records, safe, plan).run(records, plan, scored_at, watch)
+        def run(safe: SparkPipeline) -> BatchResult:
+            return program.run(records, replace(order, pipeline=safe))
 
         return attempt(run, pipeline, served.version, find)
-
-    def _prepare(self, records: DataFrame, pipeline: SparkPipeline, plan: Plan) -> PreparedBatch:
-        stamp = Stamp(self._writer.topic, plan.version, plan.role, "")
-        if self._prepared is None or not self._prepared.serves(pipeline, stamp):
-            self._prepared = PreparedBatch(records, pipeline, self._target, stamp)
-        return self._prepared
 
     def _checked(self, rows_in: int, outcomes: Mapping[int, Outcome]) -> Outcome:
         for outcome in outcomes.values():

@@ -13,9 +13,10 @@ import pyarrow as pa
 from pyspark import TaskContext
 from pyspark.sql import DataFrame
 
-from streaming.clock import Stopwatch
 from streaming.delivery.outcome import SCHEMA, Outcome
 from streaming.delivery.writer import write_partition
+from streaming.engines.isolate import Poison, isolate
+from streaming.engines.program import BatchOrder, BatchResult
 from streaming.engines.task import WriteTarget
 from streaming.ledger.plan import Plan
 from streaming.outputs.envelope import Stamp, envelop
@@ -30,6 +31,25 @@ _ORDER = "penstock.order"
 _CODEGEN = "spark.sql.codegen.factoryMode"
 _FEW_ROWS = 4_000
 """Of so few rows, each task would take longer to generate a projection's code than to interpret it."""
+
+
+class KeptProgram:
+    """Implements :class:`streaming.engines.program.BatchProgram`: a version's batches share a plan."""
+
+    def __init__(self, target: WriteTarget) -> None:
+        self._target = target
+        self._prepared: PreparedBatch | None = None
+
+    def run(self, records: DataFrame, order: BatchOrder) -> BatchResult:
+        """Score and write a batch. A pipeline, or a stamp, that is not the last batch's is planned anew."""
+        stamp = Stamp(self._target.writer.topic, order.plan.version, order.plan.role, "")
+        if self._prepared is None or not self._prepared.serves(order.pipeline, stamp):
+            self._prepared = PreparedBatch(records, order.pipeline, self._target, stamp)
+        return self._prepared.run(records, order)
+
+    def throwing_rows(self, records: DataFrame, order: BatchOrder, most: int) -> Poison:
+        """Find all of them by one job."""
+        return isolate(records, order.pipeline, order.plan.ranges, most)
 
 
 class PreparedBatch:
@@ -50,8 +70,9 @@ class PreparedBatch:
         """Whether this is the plan for a pipeline's batches under a stamp."""
         return self._made_for[0] is pipeline and self._made_for[1] == stamp
 
-    def run(self, records: DataFrame, plan: Plan, scored_at: str, watch: Stopwatch) -> tuple[int, dict[int, Outcome]]:
+    def run(self, records: DataFrame, order: BatchOrder) -> BatchResult:
         """Write a batch as :func:`streaming.engines.task.run_batch` does."""
+        plan = order.plan
         if self._run is None or self._run.session is not records.sparkSession:
             self._run = QueryRun(records.sparkSession)
         batch = self._plan.over(records)
@@ -61,15 +82,15 @@ class PreparedBatch:
         # They stay with the query's thread, whose only other tasks look for the rows that a pipeline throws on.
         context = records.sparkSession.sparkContext
         context.setLocalProperty(
-            _ORDER, json.dumps({"plan": plan.to_dict(), "scored_at": scored_at, "partitions": sources})
+            _ORDER, json.dumps({"plan": plan.to_dict(), "scored_at": order.scored_at, "partitions": sources})
         )
         context.setLocalProperty(_CODEGEN, "NO_CODEGEN" if few else "FALLBACK")
-        watch.lap("prepare")
+        order.watch.lap("prepare")
         outcomes = {partition: Outcome.from_json(text) for partition, text in batch.rows()}
-        watch.lap("write")
+        order.watch.lap("write")
         rows_in = batch.rows_read() if outcomes else 0
         self._run.report_read(rows_in)
-        return rows_in, outcomes
+        return BatchResult(rows_in, outcomes)
 
 
 def _writer(target: WriteTarget) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:

@@ -18,9 +18,10 @@ _STUCK = 2
 
 @dataclass(frozen=True)
 class Verdict:
-    """The answer to a probe; ``reasons`` are sentences and empty if all is well."""
+    """The answer to a probe, in sentences: ``reasons`` are empty if all is well, ``notes`` are good to know."""
 
     reasons: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -50,6 +51,7 @@ class Health:
         self._fatal = ""
         self._paused = ""
         self._outputs = ""
+        self._notes: tuple[str, ...] = ()
 
     def query_started(self) -> None:
         """A query runs."""
@@ -86,6 +88,11 @@ class Health:
         with self._guard:
             self._outputs = why
 
+    def note(self, text: str) -> None:
+        """Something that whoever asks should know from now on, and that makes the job no less ready."""
+        with self._guard:
+            self._notes = (*self._notes, text)
+
     def failed(self, why: str) -> None:
         """The job cannot go on; only a new process can."""
         with self._guard:
@@ -105,7 +112,7 @@ class Health:
         """Answer ``/readyz``: the query runs, gets on, can write and is not paused, a version serves, it lives."""
         with self._guard:
             reasons = (self._fatal, self._outputs, self._down, self._stuck(), self._paused, self._model(), self._age())
-            return Verdict(tuple(reason for reason in reasons if reason))
+            return Verdict(tuple(reason for reason in reasons if reason), self._notes)
 
     def _model(self) -> str:
         return "" if self._slot.current() else "no model version is loaded yet"

@@ -98,7 +98,8 @@ def _add_webhook(app: FastAPI, receiver: WebhookReceiver) -> None:
 
 
 def _answer(verdict: Verdict) -> JSONResponse:
-    return JSONResponse({"ok": verdict.ok, "reasons": list(verdict.reasons)}, 200 if verdict.ok else 503)
+    notes = {"notes": list(verdict.notes)} if verdict.notes else {}
+    return JSONResponse({"ok": verdict.ok, "reasons": list(verdict.reasons), **notes}, 200 if verdict.ok else 503)
 
 
 class HttpServer:

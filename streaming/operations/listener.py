@@ -10,10 +10,11 @@ from pyspark.sql.streaming.listener import (
     QueryProgressEvent,
     QueryStartedEvent,
     QueryTerminatedEvent,
+    StreamingQueryListener,
 )
 
 from streaming.operations.observer import Progress
-from streaming.spark.reports import ReportListener
+from streaming.spark.reports import TextReports
 
 
 class ProgressCallback(Protocol):
@@ -32,7 +33,7 @@ class ProgressCallback(Protocol):
         ...
 
 
-class ProgressListener(ReportListener):
+class EventListener(StreamingQueryListener):
     """Forwards the events of the query with one name; others in the session are none of its business."""
 
     def __init__(self, query: str, callback: ProgressCallback) -> None:
@@ -69,6 +70,10 @@ class ProgressListener(ReportListener):
         if str(event.runId) in self._ids:
             self._ids.discard(str(event.runId))
             self._callback.terminated(event.exception)
+
+
+class ProgressListener(TextReports, EventListener):
+    """The same for less of the job's time, by Spark's internals."""
 
 
 def lag_of(end: Any, latest: Any) -> dict[str, dict[int, int]]:

@@ -21,6 +21,9 @@ class EngineSettings(Section):
     again. It does not delay records, but each boundary holds them up for half a second or more."""
     checkpoint: str | None = None
     """A path or URI; ``None``: ``.penstock/checkpoints/<application>``."""
+    plan: Literal["auto", "kept", "fresh"] = "auto"
+    """Exact: ``kept`` plans a version once, by Spark's internals; ``fresh`` plans each batch by public API; ``auto`` is
+    ``kept``, unless this Spark's internals are not as expected."""
     trigger_ms: Annotated[int, Field(ge=0)] = 0
     """At least this long from one batch's start to the next; 0 runs batches back to back."""
     transaction_timeout_ms: Positive = 60_000

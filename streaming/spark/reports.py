@@ -7,7 +7,7 @@ second that took a quarter of the job's time.
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Any
+from typing import Any, Protocol, cast
 
 from pyspark import SparkContext
 from pyspark.sql.streaming.listener import JStreamingQueryListener, StreamingQueryListener
@@ -20,12 +20,16 @@ def last_report(query: StreamingQuery) -> str | None:
     return None if progress is None else str(progress.json())
 
 
-class ReportListener(StreamingQueryListener):
-    """A listener whose :meth:`reported` is called with text, where another's ``onQueryProgress`` is with an event."""
+class TextListener(Protocol):
+    """A listener that takes progress as text."""
 
     def reported(self, text: str) -> None:
         """Take a progress report, which Spark prints as JSON."""
-        raise NotImplementedError
+        ...
+
+
+class TextReports(StreamingQueryListener):
+    """Makes a :class:`TextListener` be called with text, where another's ``onQueryProgress`` is with an event."""
 
     @cached_property
     def _jlistener(self) -> Any:
@@ -37,8 +41,6 @@ class ReportListener(StreamingQueryListener):
 class _Reports(JStreamingQueryListener):
     """PySpark's own way from Spark's events to a listener, but for progress."""
 
-    pylistener: ReportListener
-
     def onQueryProgress(self, jevent: Any) -> None:  # noqa: N802 - Spark's name
         """Take the report as text."""
-        self.pylistener.reported(jevent.progress().json())
+        cast(TextListener, self.pylistener).reported(jevent.progress().json())

@@ -182,6 +182,15 @@ SYMBOLS: Symbols = {
 }
 
 
+NEEDED_BY_ALL = ("exceptions", "hadoop_files", "jvm", "ml", "plan_nodes", "signatures")
+"""Modules that load models and check them; nothing public does what they do."""
+NEEDED_BY_LIVE = ("real_time_operators",)
+NEEDED_BY_KEPT: Symbols = {
+    module: symbols for module, symbols in SYMBOLS.items() if module not in (*NEEDED_BY_ALL, *NEEDED_BY_LIVE)
+}
+"""What only kept plans need, and what makes a query with them cheap."""
+
+
 @dataclass(frozen=True)
 class Moved:
     """A symbol that is not as expected.
@@ -204,7 +213,7 @@ class Moved:
 
 
 def moved(session: SparkSession, symbols: Symbols = SYMBOLS) -> list[Moved]:
-    """Return the symbols that this session's Spark does not have as they are expected; takes some 100 ms."""
+    """Return the symbols that this session's Spark does not have as they are expected; takes about half a second."""
     owners = {owner for by_owner in symbols.values() for owner in by_owner}
     members = {owner: members_of(session, owner) for owner in sorted(owners)}
     return [

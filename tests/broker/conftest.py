@@ -23,5 +23,14 @@ def model(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Serv
 def bench(spark: SparkSession, broker: str, make_topic: MakeTopic, model: ServedModel, tmp_path: Path) -> Bench:
     topic = make_topic("features", partitions=2, retention_ms=-1)
     made = Bench(spark, broker, topic, tmp_path, f"app-{uuid4().hex[:8]}")
+    # The version is every test's: it must outlive a swap.
+    made.slot.release_with(made.release)
     made.slot.swap(model)
     return made
+
+
+@pytest.fixture(params=["kept", "fresh"])
+def either_bench(bench: Bench, request: pytest.FixtureRequest) -> Bench:
+    """The bench with each way of planning batches, for what must hold of both."""
+    bench.planning = request.param
+    return bench

@@ -7,6 +7,7 @@ import json
 import time
 from collections import Counter
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -48,19 +49,20 @@ from tests.support.engine import Bench, Recorder, event
 from tests.support.eventually import eventually
 from tests.support.kafka import MakeTopic
 from tests.support.models import renumbered, retyped
+from tests.support.serving import serving
 
 
-def test_every_event_becomes_one_prediction_in_its_partition_and_order(bench: Bench) -> None:
+def test_every_event_becomes_one_prediction_in_its_partition_and_order(either_bench: Bench) -> None:
     for partition in (0, 1):
-        bench.send([event(i + 100 * partition) for i in range(50)], partition, key=b"k", timestamp=1357017300000)
-    bench.run()
-    got = bench.read(".out")
+        either_bench.send([event(i + 100 * partition) for i in range(50)], partition, key=b"k", timestamp=1357017300000)
+    either_bench.run()
+    got = either_bench.read(".out")
     assert [json.loads(m.value())["event_id"] for m in got] == [f"e{i}" for i in range(50)] + [
         f"e{i + 100}" for i in range(50)
     ]
     assert {m.key() for m in got} == {b"k"}
     assert {m.timestamp()[1] for m in got} == {1357017300000}
-    assert bench.read(".dlq") == []
+    assert either_bench.read(".dlq") == []
 
 
 def test_batches_of_one_partition_and_of_several_read_what_they_were_planned_for(bench: Bench) -> None:
@@ -109,12 +111,12 @@ def test_a_restart_scores_only_what_is_new(bench: Bench) -> None:
     assert [p["event_id"] for p in bench.predictions()] == [f"e{i}" for i in range(15)]
 
 
-def test_broken_records_are_dead_letters_with_their_bytes_untouched(bench: Bench) -> None:
+def test_broken_records_are_dead_letters_with_their_bytes_untouched(either_bench: Bench) -> None:
     broken = [b"\xff\xfe", b"{", event(1, carrier="ZZ"), event(2, distance=...), event(3, distance="far"), None]
-    bench.send([event(0), *broken], key=b"k", headers=[("h", b"1"), ("h", b"2")], timestamp=5)
-    bench.run()
-    assert len(bench.predictions()) == 1
-    letters = bench.read(".dlq")
+    either_bench.send([event(0), *broken], key=b"k", headers=[("h", b"1"), ("h", b"2")], timestamp=5)
+    either_bench.run()
+    assert len(either_bench.predictions()) == 1
+    letters = either_bench.read(".dlq")
     assert [m.value() for m in letters] == broken
     assert {m.key() for m in letters} == {b"k"}
     assert all(m.headers()[:2] == [("h", b"1"), ("h", b"2")] for m in letters)
@@ -263,31 +265,47 @@ def test_a_large_partition_is_cut_into_transactions_that_together_are_complete(b
 
 
 def test_a_batch_that_is_done_again_skips_what_was_written_and_keeps_its_version(
-    bench: Bench, model: ServedModel
+    either_bench: Bench, model: ServedModel
 ) -> None:
-    bench.send(event(i) for i in range(10))
-    bench.run()
-    forget_commit(bench, 0)
-    bench.slot.swap(renumbered(model, 2))
-    bench.planned[1] = model
-    bench.send(event(i) for i in range(10, 12))
-    bench.run()
-    assert Counter(p["event_id"] for p in bench.predictions()) == Counter(f"e{i}" for i in range(12))
-    assert [p["model_version"] for p in bench.predictions()] == [1] * 10 + [2] * 2
-    again = bench.seen.reports[1]
+    either_bench.send(event(i) for i in range(10))
+    either_bench.run()
+    forget_commit(either_bench, 0)
+    either_bench.slot.swap(renumbered(model, 2))
+    either_bench.planned[1] = model
+    either_bench.send(event(i) for i in range(10, 12))
+    either_bench.run()
+    assert Counter(p["event_id"] for p in either_bench.predictions()) == Counter(f"e{i}" for i in range(12))
+    assert [p["model_version"] for p in either_bench.predictions()] == [1] * 10 + [2] * 2
+    again = either_bench.seen.reports[1]
     assert (again.outcome.skipped, again.outcome.predictions, again.version.version) == (10, 0, 1)
 
 
-def test_a_model_that_fails_on_a_batch_gives_way_to_the_last_good_one(bench: Bench, model: ServedModel) -> None:
-    bench.send(event(i) for i in range(5))
-    bench.run()
-    bench.slot.swap(renumbered(replace(model, scorer=retyped(pipeline_of(model), Thrower)), 2))
-    bench.send(event(i) for i in range(5, 25))
-    bench.run()
-    assert [p["event_id"] for p in bench.predictions()] == [f"e{i}" for i in range(25)]
-    assert {p["model_version"] for p in bench.predictions()} == {1}
-    assert len(bench.seen.failures) == len(bench.seen.searches) == 1, "another search would find the same"
-    assert bench.slot.held == {2}
+def test_a_model_that_fails_on_a_batch_gives_way_to_the_last_good_one(either_bench: Bench, model: ServedModel) -> None:
+    either_bench.send(event(i) for i in range(5))
+    either_bench.run()
+    either_bench.slot.swap(renumbered(replace(model, scorer=retyped(pipeline_of(model), Thrower)), 2))
+    either_bench.send(event(i) for i in range(5, 25))
+    either_bench.run()
+    assert [p["event_id"] for p in either_bench.predictions()] == [f"e{i}" for i in range(25)]
+    assert {p["model_version"] for p in either_bench.predictions()} == {1}
+    assert len(either_bench.seen.failures) == len(either_bench.seen.searches) == 1, "another search would find the same"
+    assert either_bench.slot.held == {2}
+
+
+def test_a_swap_while_the_query_runs_neither_loses_nor_repeats(either_bench: Bench, model: ServedModel) -> None:
+    with serving(either_bench) as job:
+        for version in (1, 2):
+            either_bench.slot.swap(renumbered(model, version))
+            either_bench.send(event(10 * version + i) for i in range(10))
+            eventually(partial(_has_answered, either_bench, 10 * version), timeout=90)
+    assert job.failed == []
+    answers = [(p["event_id"], p["model_version"]) for p in either_bench.predictions()]
+    assert answers == [(f"e{10 * version + i}", version) for version in (1, 2) for i in range(10)]
+    assert either_bench.read(".dlq") == []
+
+
+def _has_answered(bench: Bench, events: int) -> bool:
+    return len(bench.read(".out")) == events
 
 
 def test_without_a_good_version_the_job_stops_with_the_pipelines_own_words_after_one_search(

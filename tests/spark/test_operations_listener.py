@@ -12,7 +12,7 @@ from pyspark.errors import StreamingQueryException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.streaming.query import StreamingQuery
 
-from streaming.operations.listener import ProgressListener, lag_of
+from streaming.operations.listener import EventListener, ProgressListener, lag_of
 from streaming.operations.observer import Progress
 from tests.support.eventually import eventually
 
@@ -40,10 +40,10 @@ def name() -> str:
     return f"query-{uuid4().hex[:8]}"
 
 
-@pytest.fixture
-def heard(spark: SparkSession, name: str) -> Iterator[Heard]:
+@pytest.fixture(params=[ProgressListener, EventListener], ids=["as text", "as events"])
+def heard(spark: SparkSession, name: str, request: pytest.FixtureRequest) -> Iterator[Heard]:
     heard = Heard()
-    listener = ProgressListener(name, heard)
+    listener = request.param(name, heard)
     spark.streams.addListener(listener)
     yield heard
     spark.streams.removeListener(listener)

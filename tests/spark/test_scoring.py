@@ -20,7 +20,7 @@ from pyspark.sql import functions as F
 from structlog.testing import capture_logs
 
 from streaming.engines.attempt import attempt
-from streaming.engines.isolate import isolate
+from streaming.engines.isolate import isolate, isolate_by_halves
 from streaming.engines.task import pipeline_of
 from streaming.errors import CandidateRefusedError, TooManyThrowingRowsError
 from streaming.events import columns as c
@@ -188,6 +188,9 @@ def test_rows_that_throw_outside_of_the_jvm_are_found_by_halves(spark: SparkSess
     thrower = retyped(pipeline, Unlucky)
     frame = records(spark, event(1), event(13))
     assert isolate(frame, thrower, {0: OffsetRange(0, 2)}, most=1) == ((0, 1),)
+    assert isolate_by_halves(frame, thrower, {0: OffsetRange(0, 2)}, most=1) == ((0, 1),)
+    with pytest.raises(TooManyThrowingRowsError, match="more than 0 rows"):
+        isolate_by_halves(frame, thrower, {0: OffsetRange(0, 2)}, most=0)
 
 
 def fit_on_whole_numbers(spark: SparkSession) -> PipelineModel:

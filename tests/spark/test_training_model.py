@@ -2,8 +2,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from pyspark.ml import PipelineModel
+from pyspark.ml.functions import vector_to_array
 from pyspark.sql import DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
 
@@ -14,6 +16,7 @@ from streaming.models.golden import GoldenRows
 from streaming.models.profile import NON_FINITE_BIN, NULL_BIN, OTHER_BIN, RARE_BIN, ColumnProfile, ReferenceProfile
 from streaming.scoring.bins import bin_of
 from streaming.scoring.plan import check_plan
+from streaming.statistics.ranking import Ranking
 from streaming.training.dataset import LABEL, TIME, Dataset, load_dataset
 from streaming.training.evaluate import evaluate
 from streaming.training.golden import UNSEEN, golden_rows
@@ -83,6 +86,17 @@ def test_metrics_are_those_of_the_confusion_matrix(spark: SparkSession) -> None:
     metrics = evaluate(spark.createDataFrame(rows, ["prediction", "probability", "rawPrediction", LABEL]), 2)
     assert metrics["accuracy"] == pytest.approx(3 / 5)
     assert (metrics["precision"], metrics["recall"], metrics["f1"]) == pytest.approx((2 / 3, 2 / 3, 2 / 3))
+    # Of the six pairs of a one and a zero, two are in order and three are tied. One step catches 2 of 3, the next all.
+    assert metrics["auc"] == pytest.approx((2 + 3 / 2) / 6)
+    assert metrics["pr_auc"] == pytest.approx(2 / 3 * 2 / 3 + 1 / 3 * 3 / 5)
+
+
+def test_auc_and_pr_auc_are_those_of_the_probabilities(scored: DataFrame) -> None:
+    rows = scored.select(vector_to_array(F.col("probability"))[1].alias("score"), LABEL).toPandas()
+    score, true = rows["score"].to_numpy(), (rows[LABEL] == 1).to_numpy()
+    expected = Ranking(score, true)(np.ones(len(rows)))
+    metrics = evaluate(scored, 2)
+    assert (metrics["auc"], metrics["pr_auc"]) == pytest.approx(expected, abs=1e-4)
 
 
 def test_golden_rows_are_reproduced_by_the_saved_model_and_survive_their_file(

@@ -13,6 +13,7 @@ from typing import Any
 from confluent_kafka import Consumer, Producer, TopicPartition
 from pyspark.sql import SparkSession
 
+from jobs.wiring.planning import Planning, program_of
 from jobs.wiring.starting import Footing, reconciled
 from jobs.wiring.topics import prepare_topics
 from streaming.adapters.kafka.admin import KafkaAdmin
@@ -78,6 +79,7 @@ class Bench:
     """True where batches begin small, as the job's do."""
     on_gap: str = "fail"
     metrics: Metrics = field(default_factory=lambda: Metrics(system_clock, AGE_BOUNDS))
+    planning: Planning = "kept"
     planned: dict[int, ServedModel] = field(default_factory=dict)
     rows_read: list[int] = field(default_factory=list)
     """In each batch of the last run, as Spark reports it."""
@@ -133,8 +135,9 @@ class Bench:
         # Every query lives long, so that how a ramp goes on does not depend on the machine.
         self.ramp = Ramp(self.rows_per_batch, lambda: 1_000 * time.monotonic())
         ports = ExactPorts(
-            self.slot, self, ledger, checkpoint, first, committed, self.seen, NEVER, system_clock, self.ramp
-        )
+            self.slot, self, ledger, checkpoint, first, committed, self.seen, NEVER, system_clock, self.ramp,
+            program_of(self.planning, target),
+        )  # fmt: skip
         try:
             yield footing, ExactEngine(ports, target, Tolerance(poison_rows=10, failures=2))
         finally:

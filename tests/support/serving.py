@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from jobs.wiring.starting import lookout, query_starter
+from jobs.wiring.starting import fresh_query_starter, lookout, query_starter
 from streaming.engines.failures import Restarts
 from streaming.engines.supervisor import Supervisor
 from streaming.operations.health import Health
@@ -29,7 +29,8 @@ def serving(bench: Bench) -> Iterator[Serving]:
     stopping = threading.Event()
     with bench.wired() as (footing, engine), lookout(footing):
         restarts = Restarts(0.1, 5)
-        supervisor = Supervisor(query_starter(footing, bench.ramp), restarts, footing.observer, NEVER, stopping)
+        starter = query_starter if bench.planning == "kept" else fresh_query_starter
+        supervisor = Supervisor(starter(footing, bench.ramp), restarts, footing.observer, NEVER, stopping)
 
         def run() -> None:
             try:

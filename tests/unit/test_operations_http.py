@@ -68,6 +68,14 @@ def job() -> Iterator[Job]:
     made.close()
 
 
+def test_what_is_good_to_know_makes_a_job_no_less_ready(job: Job) -> None:
+    job.run()
+    assert job.client.get("/readyz").json() == {"ok": True, "reasons": []}
+    job.health.note("each batch is planned anew")
+    assert job.reasons() == []
+    assert job.client.get("/readyz").json()["notes"] == ["each batch is planned anew"]
+
+
 def test_a_job_is_alive_before_it_is_ready(job: Job) -> None:
     assert job.client.get("/livez").status_code == 200
     assert job.reasons() == ["the query has not started yet", "no model version is loaded yet"]

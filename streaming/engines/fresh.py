@@ -1,0 +1,26 @@
+"""Batches by Spark's public API alone: each is analysed, optimised, planned and compiled anew."""
+
+from __future__ import annotations
+
+from pyspark.sql import DataFrame
+
+from streaming.engines.isolate import Poison, isolate_by_halves
+from streaming.engines.program import BatchOrder, BatchResult
+from streaming.engines.task import WriteTarget, run_batch
+
+
+class FreshProgram:
+    """Implements :class:`streaming.engines.program.BatchProgram`; keeps nothing from one batch to the next."""
+
+    def __init__(self, target: WriteTarget) -> None:
+        self._target = target
+
+    def run(self, records: DataFrame, order: BatchOrder) -> BatchResult:
+        """Score and write a batch."""
+        plan = order.plan
+        written = self._target.order(plan, plan.version, order.scored_at)
+        return BatchResult(*run_batch(records, order.pipeline, written, order.watch))
+
+    def throwing_rows(self, records: DataFrame, order: BatchOrder, most: int) -> Poison:
+        """Search by halves: some twenty jobs for each row, half of which fail."""
+        return isolate_by_halves(records, order.pipeline, order.plan.ranges, most)
