@@ -19,6 +19,8 @@
     └── ModelError                    exit 1
         ├── ModelNotFoundError                 the selector names no version
         ├── CandidateRefusedError              a version was checked and may not serve
+        ├── StageNotCompiledError              a stage cannot be evaluated without Spark
+        │   └── StageUnreadableError               its files are damaged, or laid out in an unknown way
         └── ScoringError                       a version failed on a batch that it should have scored
             └── TooManyThrowingRowsError       it throws on more rows of a batch than is allowed
 
@@ -122,6 +124,28 @@ class CandidateRefusedError(ModelError):
 
     def __reduce__(self) -> tuple[type[CandidateRefusedError], tuple[RefusalCode, str]]:
         return (type(self), (self.reason, self.detail))
+
+
+class StageNotCompiledError(ModelError):
+    """A saved pipeline has a stage that cannot be evaluated without Spark, so Spark has to score this version.
+
+    ``stage`` is the stage's uid or folder, ``kind`` the class that its files name (empty if they do not say), and
+    ``detail`` what is in the way.
+    """
+
+    def __init__(self, stage: str, kind: str, detail: str) -> None:
+        named = f"{stage} ({kind})" if kind else stage
+        super().__init__(f"the stage {named} cannot be scored without Spark: {detail}; score this version by Spark")
+        self.stage = stage
+        self.kind = kind
+        self.detail = detail
+
+    def __reduce__(self) -> tuple[type[StageNotCompiledError], tuple[str, str, str]]:
+        return (type(self), (self.stage, self.kind, self.detail))
+
+
+class StageUnreadableError(StageNotCompiledError):
+    """The files of a stage are damaged, or laid out in a way that this release does not know."""
 
 
 class ScoringError(ModelError):

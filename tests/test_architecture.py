@@ -297,6 +297,19 @@ def test_statistics_need_numbers_alone() -> None:
     assert wrong == []
 
 
+def test_compiled_scoring_needs_no_spark() -> None:
+    """A worker evaluates a compiled pipeline with numpy and pyarrow alone."""
+    own = ("streaming.errors", "streaming.scoring.compiled", "streaming.scoring.scorer")
+    wrong = [
+        f"{module.path}:{line} imports {name}"
+        for module in MODULES
+        if module.path.startswith("streaming/scoring/compiled/")
+        for name, line in imports(module.tree)
+        if name.split(".")[0] not in {*sys.stdlib_module_names, "numpy", "pyarrow"} and not name.startswith(own)
+    ]
+    assert wrong == []
+
+
 def test_the_laws_of_scipy_are_used_by_the_statistics_alone() -> None:
     """Nobody defines a statistic elsewhere, and no command waits for scipy that needs none."""
     wrong = [
@@ -439,6 +452,7 @@ def test_unit_tests_need_no_service_and_no_vendor() -> None:
         pytest.param("streaming.local", ["scipy"], id="local"),
         pytest.param("streaming.testing", ["scipy"], id="testing"),
         pytest.param("streaming.statistics", ["scipy.stats"], id="statistics"),
+        pytest.param("streaming.scoring.compiled", ["scipy"], id="compiled scoring"),
     ],
 )
 def test_importing_it_loads_neither_spark_nor_mlflow(name: str, light: list[str]) -> None:

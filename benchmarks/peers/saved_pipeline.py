@@ -6,16 +6,15 @@ One-hot encoding and a dot product are together a sum of one weight per category
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow.parquet as pq
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from streaming.scoring.compiled.fitted import matrix, vector
+from streaming.scoring.compiled.saved import SavedStage, read_stages
+from streaming.scoring.compiled.values import Floats
 
 
 class UnsupportedPipelineError(ValueError):
@@ -59,61 +58,36 @@ class LinearModel:
         return np.asarray(1.0 / (1.0 + np.exp(-margin)), dtype=np.float64)
 
 
-@dataclass(frozen=True)
-class _Stage:
-    kind: str
-    parameters: dict[str, Any]
-    folder: Path
-
-    @property
-    def data(self) -> dict[str, Any]:
-        """The stage's one row of fitted values."""
-        return dict(pq.read_table(self.folder / "data").to_pylist()[0])
-
-    def columns(self, side: str) -> list[str]:
-        """Return its input or output columns, whether the stage has one or several."""
-        return list(self.parameters.get(f"{side}Cols") or [self.parameters[f"{side}Col"]])
-
-
 def read_pipeline(folder: Path) -> LinearModel:
     """Return the model of a saved ``PipelineModel``.
 
     Raises:
         UnsupportedPipelineError: it has another stage, or a parameter that is not converted.
+        StageUnreadableError: its files are damaged.
     """
     made: dict[str, Any] = {}
-    for stage in _stages(folder):
-        if stage.kind == "LogisticRegressionModel":
-            return _linear(stage, made[stage.parameters["featuresCol"]])
-        if stage.kind not in _READ:
-            raise UnsupportedPipelineError(f"{stage.kind} in {folder} is not converted")
-        _READ[stage.kind](stage, made)
+    for stage in read_stages(folder):
+        kind = stage.kind.rsplit(".", 1)[-1]
+        if kind == "LogisticRegressionModel":
+            return _linear(stage, made[stage.text("featuresCol")])
+        if kind not in _READ:
+            raise UnsupportedPipelineError(f"{kind} in {folder} is not converted")
+        _READ[kind](stage, made)
     raise UnsupportedPipelineError(f"{folder} has no logistic regression")
 
 
-def _stages(folder: Path) -> list[_Stage]:
-    found = sorted((folder / "stages").iterdir(), key=lambda path: int(path.name.split("_")[0]))
-    return [_stage(path) for path in found if path.is_dir()]
-
-
-def _stage(folder: Path) -> _Stage:
-    text = next((folder / "metadata").glob("part-*")).read_text()
-    saved = json.loads(text)
-    return _Stage(saved["class"].rsplit(".", 1)[-1], {**saved["defaultParamMap"], **saved["paramMap"]}, folder)
-
-
-def _read_indexer(stage: _Stage, made: dict[str, Any]) -> None:
+def _read_indexer(stage: SavedStage, made: dict[str, Any]) -> None:
     if stage.parameters["handleInvalid"] != "keep":
         raise UnsupportedPipelineError("a StringIndexer is converted with handleInvalid=keep alone")
     for source, target, labels in zip(
-        stage.columns("input"), stage.columns("output"), stage.data["labelsArray"], strict=True
+        stage.columns("input"), stage.columns("output"), stage.row()["labelsArray"], strict=True
     ):
         made[target] = (source, labels)
 
 
-def _read_encoder(stage: _Stage, made: dict[str, Any]) -> None:
+def _read_encoder(stage: SavedStage, made: dict[str, Any]) -> None:
     for source, target, size in zip(
-        stage.columns("input"), stage.columns("output"), stage.data["categorySizes"], strict=True
+        stage.columns("input"), stage.columns("output"), stage.row()["categorySizes"], strict=True
     ):
         # Without dropLast the unseen value has a weight of its own; nobody asked for that yet.
         if not stage.parameters["dropLast"] or size != len(made[source][1]) + 1:
@@ -121,13 +95,13 @@ def _read_encoder(stage: _Stage, made: dict[str, Any]) -> None:
         made[target] = made[source]
 
 
-def _read_imputer(stage: _Stage, made: dict[str, Any]) -> None:
-    fillers = stage.data
+def _read_imputer(stage: SavedStage, made: dict[str, Any]) -> None:
+    fillers = stage.row()
     for source, target in zip(stage.columns("input"), stage.columns("output"), strict=True):
         made[target] = (source, float(fillers[source]))
 
 
-def _read_assembler(stage: _Stage, made: dict[str, Any]) -> None:
+def _read_assembler(stage: SavedStage, made: dict[str, Any]) -> None:
     made[stage.parameters["outputCol"]] = [made.get(name, (name, float("nan"))) for name in stage.columns("input")]
 
 
@@ -139,11 +113,11 @@ _READ = {
 }
 
 
-def _linear(stage: _Stage, parts: list[tuple[str, Any]]) -> LinearModel:
-    fitted = stage.data
+def _linear(stage: SavedStage, parts: list[tuple[str, Any]]) -> LinearModel:
+    fitted = stage.row()
     if fitted["isMultinomial"]:
         raise UnsupportedPipelineError("a multinomial LogisticRegression is not converted")
-    weights = _vector(fitted["coefficientMatrix"], int(fitted["numFeatures"])).tolist()
+    weights = matrix(stage, fitted, "coefficientMatrix")[0].tolist()
     categories, numbers = [], []
     for column, about in parts:
         if isinstance(about, list):
@@ -154,20 +128,5 @@ def _linear(stage: _Stage, parts: list[tuple[str, Any]]) -> LinearModel:
             weights = weights[1:]
     if weights:
         raise UnsupportedPipelineError(f"{len(weights)} weights belong to no column")
-    intercept = float(_vector(fitted["interceptVector"], 1)[0])
+    intercept = float(vector(stage, fitted, "interceptVector", 1)[0])
     return LinearModel(tuple(categories), tuple(numbers), intercept, float(stage.parameters["threshold"]))
-
-
-def _vector(saved: dict[str, Any], size: int) -> Floats:
-    """Return a saved vector, or matrix of one row, dense or sparse (type 0: by row or by column)."""
-    if saved["type"] == 1:
-        return np.array(saved["values"], dtype=np.float64)
-    full = np.zeros(size)
-    if "indices" in saved:
-        places = saved["indices"]
-    elif saved["isTransposed"]:
-        places = saved["rowIndices"]
-    else:
-        places = np.repeat(np.arange(size), np.diff(saved["colPtrs"]))
-    full[places] = saved["values"]
-    return full

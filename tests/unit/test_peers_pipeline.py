@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from benchmarks.peers.saved_pipeline import UnsupportedPipelineError, read_pipeline
+from tests.support.saved import save_pipeline
 
 INDEXER = ("StringIndexerModel", {"handleInvalid": "keep", "inputCols": ["carrier"], "outputCols": ["carrier_index"]})
 ENCODER = ("OneHotEncoderModel", {"dropLast": True, "inputCols": ["carrier_index"], "outputCols": ["carrier_onehot"]})
@@ -42,25 +40,13 @@ ONE_VALUE = {"StringIndexerModel": {"labelsArray": [["UA"]]}, "OneHotEncoderMode
 STAGES = (INDEXER, ENCODER, IMPUTER, ASSEMBLER, REGRESSION)
 
 
-def save(folder: Path, stages: Any = STAGES, fitted: Mapping[str, Any] = FITTED) -> Path:
-    for number, (kind, parameters) in enumerate(stages):
-        stage = folder / "stages" / f"{number}_{kind}_0a1b"
-        (stage / "metadata").mkdir(parents=True)
-        saved = {"class": f"org.apache.spark.ml.{kind}", "paramMap": parameters, "defaultParamMap": {"threshold": 0.9}}
-        (stage / "metadata" / "part-00000-x.txt").write_text(json.dumps(saved))
-        if kind in fitted:
-            (stage / "data").mkdir()
-            pq.write_table(pa.Table.from_pylist([fitted[kind]]), stage / "data" / "part-00000.parquet")
-    return folder
-
-
 @pytest.mark.parametrize(
     "fitted",
     [regression(DENSE), regression(BY_COLUMN), regression(BY_ROW, transposed=True)],
     ids=["dense", "sparse-by-column", "sparse-by-row"],
 )
 def test_every_column_gets_its_own_weight(tmp_path: Path, fitted: dict[str, Any]) -> None:
-    model = read_pipeline(save(tmp_path, fitted=FITTED | {"LogisticRegressionModel": fitted}))
+    model = read_pipeline(save_pipeline(tmp_path, STAGES, FITTED | {"LogisticRegressionModel": fitted}))
     assert [(found.column, found.weights) for found in model.categories] == [("carrier", {"UA": 2.0, "AA": 0.0})]
     assert [(found.column, found.weight) for found in model.numbers] == [("hour", 0.5), ("temp", -0.1)]
     assert (model.intercept, model.threshold) == (-1.0, 0.5)
@@ -77,12 +63,12 @@ def test_every_column_gets_its_own_weight(tmp_path: Path, fitted: dict[str, Any]
     ids=["a-known-value", "a-value-of-no-weight", "an-unseen-value-weighs-nothing", "the-median-for-a-missing-number"],
 )
 def test_an_event_is_scored_as_spark_would(tmp_path: Path, event: dict[str, Any], expected: float) -> None:
-    assert read_pipeline(save(tmp_path)).probability([event])[0] == pytest.approx(expected)
+    assert read_pipeline(save_pipeline(tmp_path, STAGES, FITTED)).probability([event])[0] == pytest.approx(expected)
 
 
 def test_stages_are_read_in_their_order_and_not_in_that_of_their_names(tmp_path: Path) -> None:
     scaling = [("ImputerModel", {"inputCols": ["temp"], "outputCols": [f"spare_{n}"]}) for n in range(8)]
-    assert read_pipeline(save(tmp_path, [*scaling, *STAGES])).intercept == -1.0
+    assert read_pipeline(save_pipeline(tmp_path, [*scaling, *STAGES], FITTED)).intercept == -1.0
 
 
 @pytest.mark.parametrize(
@@ -99,4 +85,4 @@ def test_stages_are_read_in_their_order_and_not_in_that_of_their_names(tmp_path:
 )  # fmt: skip
 def test_what_is_not_converted_is_refused(tmp_path: Path, stages: Any, fitted: Mapping[str, Any], named: str) -> None:
     with pytest.raises(UnsupportedPipelineError, match=named):
-        read_pipeline(save(tmp_path, stages, fitted))
+        read_pipeline(save_pipeline(tmp_path, stages, fitted))

@@ -1,0 +1,147 @@
+"""Stages between categories and numbers: StringIndexer, OneHotEncoder, VectorIndexer, IndexToString."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from streaming.scoring.compiled.fitted import entry
+from streaming.scoring.compiled.scope import Apply, Columns, Scope, reject
+from streaming.scoring.compiled.values import Floats, Kind, is_sparse
+
+
+def string_indexer(scope: Scope) -> Apply:
+    """``StringIndexerModel``: a category's position among the labels; with ``keep`` all others share the next one."""
+    keep = scope.handling("error", "keep") == "keep"
+    pairs = scope.pairs()
+    labels = entry(scope.stage, scope.stage.row(), "labelsArray")
+    if not _is_texts(labels) or len(labels) != len(pairs):
+        raise scope.stage.unreadable("its labels are not a list of texts for each column")
+    kinds = [_indexed_kind(scope, source) for source, _ in pairs]
+    for _, target in pairs:
+        scope.put_number(target, nominal=True)
+    known = [pa.array(texts, pa.string()) for texts in labels]
+
+    def apply(columns: Columns) -> None:
+        for (source, target), kind, values in zip(pairs, kinds, known, strict=True):
+            found = pc.index_in(_as_text(columns, source, kind), value_set=values, skip_nulls=True)
+            if not keep:
+                reject(scope.stage, source, _numpy(found.is_null()), "is null or was not seen in training")
+            columns.put_numbers(target, _numpy(found.fill_null(len(values))).astype(np.float64))
+
+    return apply
+
+
+def _indexed_kind(scope: Scope, source: str) -> Kind:
+    kind = scope.any(source)
+    if kind.family == "vector" or pa.types.is_floating(kind.arrow):
+        # A number is compared as text, and Java writes doubles in a way of its own.
+        raise scope.refused(f"it indexes the column {source}, which holds neither text nor whole numbers")
+    return kind
+
+
+def _is_texts(labels: Any) -> bool:
+    return isinstance(labels, list) and all(
+        isinstance(texts, list) and all(isinstance(text, str) for text in texts) for texts in labels
+    )
+
+
+def _as_text(columns: Columns, name: str, kind: Kind) -> pa.StringArray:
+    if kind.family == "text":
+        return columns.text(name)
+    numbers = columns.number(name)
+    exact = pa.array(numbers.values.astype(np.int64), mask=numbers.nulls)
+    return exact.cast(pa.bool_()).cast(pa.string()) if pa.types.is_boolean(kind.arrow) else exact.cast(pa.string())
+
+
+def _numpy(array: pa.Array) -> Any:
+    return array.to_numpy(zero_copy_only=False)
+
+
+def one_hot_encoder(scope: Scope) -> Apply:
+    """``OneHotEncoderModel``: 1 at the category's position; what ``keep`` keeps comes after the last category."""
+    keep, drop = scope.handling("error", "keep") == "keep", scope.stage.flag("dropLast")
+    pairs, counts = scope.pairs(), entry(scope.stage, scope.stage.row(), "categorySizes")
+    if not isinstance(counts, list) or len(counts) != len(pairs) or not all(isinstance(n, int) for n in counts):
+        raise scope.stage.unreadable("its numbers of categories are not one for each column")
+    sizes = [count + keep - drop for count in counts]
+    if min(sizes, default=0) < 0:
+        raise scope.stage.unreadable("a number of categories is negative")
+    for (source, target), size in zip(pairs, sizes, strict=True):
+        scope.number(source)
+        scope.put(target, Kind("vector", pa.float64(), size=size))
+
+    def apply(columns: Columns) -> None:
+        for (source, target), size, count in zip(pairs, sizes, counts, strict=True):
+            numbers = columns.number(source)
+            reject(scope.stage, source, numbers.nulls, "is null")
+            wrong = numbers.values < 0 if keep else ~((numbers.values >= 0) & (numbers.values < count))
+            reject(scope.stage, source, wrong, f"is not a category from 0 to {count - 1}")
+            category = np.where(numbers.values < count, numbers.values, count)
+            reject(scope.stage, source, category != np.floor(category), "is not a whole number")
+            columns.put(target, (category[:, None] == np.arange(size)).astype(np.float64))
+
+    return apply
+
+
+def vector_indexer(scope: Scope) -> Apply:
+    """``VectorIndexerModel``: elements of few values to the values' positions; the others stay."""
+    keep = scope.handling("error", "keep") == "keep"
+    row, source = scope.stage.row(), scope.stage.text("inputCol")
+    kind = scope.vector(source, entry(scope.stage, row, "numFeatures"))
+    maps = _category_maps(scope, entry(scope.stage, row, "categoryMaps"), kind.size)
+    # An element that a sparse vector leaves out is never looked up, so a zero that training did not see stays zero.
+    skips_zeros = any(0.0 not in values for values, _ in maps.values())
+    if skips_zeros and not kind.compressed:
+        raise scope.refused("it has categories without zero, and which of its vectors are sparse is not known")
+    target = scope.stage.text("outputCol")
+    scope.put(target, replace(kind, nominal=kind.nominal or bool(maps), compressed=False))
+
+    def apply(columns: Columns) -> None:
+        rows = columns.vector(source)
+        sparse, indexed = is_sparse(rows), rows.copy()
+        for position, (values, indices) in maps.items():
+            at = np.minimum(np.searchsorted(values, rows[:, position]), len(values) - 1)
+            seen, absent = values[at] == rows[:, position], sparse & (rows[:, position] == 0.0)
+            if not keep:
+                reject(scope.stage, source, ~(seen | absent), f"has no known category in element {position}")
+            found = np.where(seen, indices[at], float(len(values)))
+            indexed[:, position] = np.where(absent, np.where(seen, found, 0.0), found)
+        columns.put(target, indexed)
+
+    return apply
+
+
+def _category_maps(scope: Scope, saved: Any, size: int) -> dict[int, tuple[Floats, Floats]]:
+    """Return the values in order and their positions, of each element that has categories."""
+    try:
+        maps = {int(position): sorted((float(v), float(i)) for v, i in values) for position, values in saved}
+        split = {p: (np.array([v for v, _ in pairs]), np.array([i for _, i in pairs])) for p, pairs in maps.items()}
+    except (TypeError, ValueError) as problem:
+        raise scope.stage.unreadable("its category maps are not maps from numbers to positions") from problem
+    if not all(0 <= position < size and len(values) for position, (values, _) in split.items()):
+        raise scope.stage.unreadable("its category maps are empty or of elements that do not exist")
+    return split
+
+
+def index_to_string(scope: Scope) -> Apply:
+    """``IndexToString``: a position among the labels to its label."""
+    source, target = scope.stage.text("inputCol"), scope.stage.text("outputCol")
+    scope.number(source)
+    if not scope.stage.has("labels") or not scope.stage.texts("labels"):
+        raise scope.refused("it has no labels of its own and takes them from the column's metadata")
+    labels = pa.array(scope.stage.texts("labels"), pa.string())
+    scope.put(target, Kind("text", pa.string()))
+
+    def apply(columns: Columns) -> None:
+        numbers = columns.number(source)
+        # Scala's ``toInt`` cuts towards zero, and makes zero of NaN.
+        index = np.trunc(np.where(np.isnan(numbers.values), 0.0, numbers.values))
+        reject(scope.stage, source, numbers.nulls | ~((index >= 0) & (index < len(labels))), "is not a label's index")
+        columns.put(target, labels.take(pa.array(index.astype(np.int64))))
+
+    return apply

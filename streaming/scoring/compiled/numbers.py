@@ -1,0 +1,127 @@
+"""Stages on single numbers: Imputer, Bucketizer, Binarizer; and VectorAssembler, which makes a vector of them."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from streaming.scoring.compiled.fitted import scalar
+from streaming.scoring.compiled.scope import Apply, Columns, Scope, reject
+from streaming.scoring.compiled.values import Floats, Kind, Numbers
+
+
+def imputer(scope: Scope) -> Apply:
+    """``ImputerModel``: the surrogate for a null and for the missing value, cast to the column's type."""
+    missing, row = scope.stage.number("missingValue"), scope.stage.row()
+    pairs = scope.pairs()
+    # All columns are read before one is written, so a column may be filled in place.
+    work = [(source, target, scope.number(source), scalar(scope.stage, row, source)) for source, target in pairs]
+    for _, target, kind, _ in work:
+        scope.put(target, Kind("number", kind.arrow))
+
+    def apply(columns: Columns) -> None:
+        for source, target, kind, surrogate in work:
+            numbers = columns.number(source)
+            # NaN equals NaN in Spark's comparison.
+            hole = np.isnan(numbers.values) if np.isnan(missing) else numbers.values == missing
+            filled = np.where(numbers.nulls | hole, surrogate, numbers.values)
+            columns.put_numbers(target, _cast(filled, kind.arrow))
+
+    return apply
+
+
+def _cast(values: Floats, kind: pa.DataType) -> Floats:
+    if pa.types.is_float32(kind):
+        return values.astype(np.float32).astype(np.float64)
+    return np.trunc(values) if pa.types.is_integer(kind) else values
+
+
+def bucketizer(scope: Scope) -> Apply:
+    """``Bucketizer``, which a QuantileDiscretizer becomes too: the bucket from one split to the next."""
+    keep, stage, pairs = scope.handling("error", "keep") == "keep", scope.stage, scope.pairs()
+    splits = [
+        np.array(row) for row in (stage.lists("splitsArray") if stage.has("splitsArray") else [stage.numbers("splits")])
+    ]
+    if len(splits) != len(pairs) or not all(len(row) > 2 and (np.diff(row) > 0).all() for row in splits):
+        raise stage.unreadable("its splits are not an increasing list for each column")
+    for source, target in pairs:
+        scope.number(source)
+        scope.put_number(target, nominal=True)
+
+    def apply(columns: Columns) -> None:
+        for (source, target), row in zip(pairs, splits, strict=True):
+            numbers = columns.number(source)
+            # A null stays null under either rule.
+            invalid = numbers.nulls | np.isnan(numbers.values)
+            if not keep:
+                reject(stage, source, invalid & ~numbers.nulls, "is NaN")
+            bucket = np.searchsorted(_order(row), _order(numbers.values), side="right") - 1
+            bucket[numbers.values == row[-1]] = len(row) - 2
+            outside = ~invalid & ((bucket < 0) | (bucket > len(row) - 2))
+            reject(stage, source, outside, f"is not from {row[0]} to {row[-1]}")
+            columns.put(target, Numbers(np.where(invalid, len(row) - 1, bucket).astype(np.float64), numbers.nulls))
+
+    return apply
+
+
+def _order(values: Floats) -> npt.NDArray[np.int64]:
+    """Return integers in the order of Java's ``Double.compare``, in which -0.0 comes before 0.0."""
+    bits = values.view(np.int64)
+    return np.where(bits < 0, bits ^ np.int64(0x7FFF_FFFF_FFFF_FFFF), bits)
+
+
+def binarizer(scope: Scope) -> Apply:
+    """``Binarizer``: 1 above the threshold and 0 up to it, of numbers or of each element of a vector."""
+    stage, pairs = scope.stage, scope.pairs()
+    limits = stage.numbers("thresholds") if stage.has("thresholds") else [stage.number("threshold")] * len(pairs)
+    if len(limits) != len(pairs):
+        raise stage.unreadable("its thresholds are not one for each column")
+    kinds = [scope.any(source) for source, _ in pairs]
+    for (source, target), kind in zip(pairs, kinds, strict=True):
+        if kind.family == "text":
+            raise scope.refused(f"it reads a number from the column {source}, which holds text")
+        scope.put(target, Kind(kind.family, pa.float64(), kind.size, compressed=False))
+
+    def apply(columns: Columns) -> None:
+        for (source, target), kind, limit in zip(pairs, kinds, limits, strict=True):
+            if kind.family == "vector":
+                rows = columns.vector(source)
+                # Below zero Spark looks for what is not above, so NaN is high there, and low otherwise.
+                columns.put(target, (~(rows <= limit) if limit < 0.0 else rows > limit).astype(np.float64))
+            else:
+                numbers = columns.number(source)
+                # A null is not above anything.
+                columns.put_numbers(target, ((numbers.values > limit) & ~numbers.nulls).astype(np.float64))
+
+    return apply
+
+
+def vector_assembler(scope: Scope) -> Apply:
+    """``VectorAssembler``: numbers and vectors, one behind the other; ``keep`` makes NaN of a null."""
+    keep, sources = scope.handling("error", "keep") == "keep", scope.stage.texts("inputCols")
+    kinds = [scope.any(source) for source in sources]
+    for source, kind in zip(sources, kinds, strict=True):
+        if kind.family == "text":
+            raise scope.refused(f"it assembles the column {source}, which holds text")
+    target, size = scope.stage.text("outputCol"), sum(kind.size for kind in kinds)
+    scope.put(target, Kind("vector", pa.float64(), size, nominal=any(kind.nominal for kind in kinds), compressed=True))
+
+    def apply(columns: Columns) -> None:
+        rows = np.empty((columns.rows, size))
+        start = 0
+        for source, kind in zip(sources, kinds, strict=True):
+            part = columns.vector(source) if kind.family == "vector" else _element(scope, columns, source, keep)
+            rows[:, start : start + kind.size] = part
+            start += kind.size
+        # Spark leaves zeros out on the way, so a negative zero comes back as zero.
+        columns.put(target, rows + 0.0)
+
+    return apply
+
+
+def _element(scope: Scope, columns: Columns, source: str, keep: bool) -> Floats:
+    numbers = columns.number(source)
+    if not keep:
+        reject(scope.stage, source, numbers.nulls | np.isnan(numbers.values), "is null or NaN")
+    return np.where(numbers.nulls, np.nan, numbers.values)[:, None]

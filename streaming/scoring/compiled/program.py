@@ -1,0 +1,106 @@
+"""A saved pipeline put together as a list of numpy steps: nothing about it is looked up again when events come."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from streaming.errors import ScoringError, StageNotCompiledError
+from streaming.scoring.compiled import bayes, indexing, linear, numbers, trees, vectors
+from streaming.scoring.compiled.saved import SavedStage, read_stages
+from streaming.scoring.compiled.scope import Apply, Columns, Scope
+from streaming.scoring.compiled.values import Kind, read_column
+
+BUILDERS: Mapping[str, Callable[[Scope], Apply]] = {
+    f"org.apache.spark.ml.{name}": build
+    for name, build in {
+        "feature.Binarizer": numbers.binarizer,
+        "feature.Bucketizer": numbers.bucketizer,
+        "feature.ElementwiseProduct": vectors.elementwise_product,
+        "feature.ImputerModel": numbers.imputer,
+        "feature.IndexToString": indexing.index_to_string,
+        "feature.Interaction": vectors.interaction,
+        "feature.MaxAbsScalerModel": vectors.max_abs_scaler,
+        "feature.MinMaxScalerModel": vectors.min_max_scaler,
+        "feature.Normalizer": vectors.normalizer,
+        "feature.OneHotEncoderModel": indexing.one_hot_encoder,
+        "feature.PCAModel": vectors.principal_components,
+        "feature.PolynomialExpansion": vectors.polynomial_expansion,
+        "feature.RobustScalerModel": vectors.robust_scaler,
+        "feature.StandardScalerModel": vectors.standard_scaler,
+        "feature.StringIndexerModel": indexing.string_indexer,
+        "feature.VectorAssembler": numbers.vector_assembler,
+        "feature.VectorIndexerModel": indexing.vector_indexer,
+        "feature.VectorSlicer": vectors.vector_slicer,
+        "classification.DecisionTreeClassificationModel": trees.tree_classifier,
+        "classification.GBTClassificationModel": trees.boosted_classifier,
+        "classification.LinearSVCModel": linear.linear_svc,
+        "classification.LogisticRegressionModel": linear.logistic_regression,
+        "classification.NaiveBayesModel": bayes.naive_bayes,
+        "classification.RandomForestClassificationModel": trees.tree_classifier,
+        "clustering.KMeansModel": bayes.k_means,
+        "regression.DecisionTreeRegressionModel": trees.tree_regression,
+        "regression.GBTRegressionModel": trees.boosted_regression,
+        "regression.GeneralizedLinearRegressionModel": linear.generalized_linear_regression,
+        "regression.LinearRegressionModel": linear.linear_regression,
+        "regression.RandomForestRegressionModel": trees.tree_regression,
+    }.items()
+}
+"""A saved stage's class to what makes its step."""
+
+
+@dataclass(frozen=True)
+class Program:
+    """A compiled pipeline: ``steps`` in order over the columns of ``schema``; ``kinds`` are the columns at the end."""
+
+    schema: pa.Schema
+    stages: tuple[SavedStage, ...]
+    steps: tuple[Apply, ...]
+    kinds: Mapping[str, Kind]
+
+    def run(self, events: pa.RecordBatch) -> Columns:
+        """Return all columns after the last stage.
+
+        Raises:
+            ScoringError: a stage throws on a row, or a column is missing or of another type.
+        """
+        columns = Columns({field.name: read_column(_column(events, field)) for field in self.schema}, events.num_rows)
+        # An overflow or a NaN is a value of its own, in Java as here; what may not pass is found out by its value.
+        with np.errstate(all="ignore"):
+            for step in self.steps:
+                step(columns)
+        return columns
+
+
+def _column(events: pa.RecordBatch, field: pa.Field) -> pa.Array:
+    position = events.schema.get_field_index(field.name)
+    if position < 0 or events.schema.field(position).type != field.type:
+        raise ScoringError(f"a batch of events has no column {field.name} of type {field.type}, which the model reads")
+    return events.column(position)
+
+
+def compile_pipeline(folder: Path, schema: pa.Schema) -> Program:
+    """Return a saved pipeline as a program over events of ``schema``: strings, booleans, int32, int64 and floats.
+
+    Raises:
+        StageNotCompiledError: a stage has no compiled form; the first such is named.
+        StageUnreadableError: files are damaged, or laid out in an unknown way.
+    """
+    stages = read_stages(folder)
+    kinds = {field.name.lower(): _kind(field) for field in schema}
+    return Program(schema, stages, tuple(_built(stage, kinds) for stage in stages), kinds)
+
+
+def _kind(field: pa.Field) -> Kind:
+    return Kind("text" if pa.types.is_string(field.type) else "number", field.type)
+
+
+def _built(stage: SavedStage, kinds: dict[str, Kind]) -> Apply:
+    build = BUILDERS.get(stage.kind)
+    if build is None:
+        raise StageNotCompiledError(stage.uid, stage.kind, "this class has no compiled form")
+    return build(Scope(stage, kinds))

@@ -1,0 +1,126 @@
+"""What the stages before have left in each column, while a program is put together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import NoReturn, cast
+
+import numpy as np
+import pyarrow as pa
+
+from streaming.errors import ScoringError, StageNotCompiledError
+from streaming.scoring.compiled.saved import SavedStage
+from streaming.scoring.compiled.values import Floats, Kind, Mask, Numbers, Value
+
+
+class Columns:
+    """The columns of one batch by name; Spark does not tell cases apart.
+
+    A scope has made sure of each column's kind when the program was put together, so a getter only finds it.
+    """
+
+    def __init__(self, values: Mapping[str, Value], rows: int) -> None:
+        self._values = {name.lower(): value for name, value in values.items()}
+        self.rows = rows
+
+    def number(self, name: str) -> Numbers:
+        """Return a column of numbers."""
+        return cast(Numbers, self._values[name.lower()])
+
+    def text(self, name: str) -> pa.StringArray:
+        """Return a column of text."""
+        return self._values[name.lower()]
+
+    def vector(self, name: str) -> Floats:
+        """Return a column of vectors as a matrix, a row for each event."""
+        return cast(Floats, self._values[name.lower()])
+
+    def put(self, name: str, value: Value) -> None:
+        """Set a column, in the place of one that has this name."""
+        self._values[name.lower()] = value
+
+    def put_numbers(self, name: str, values: Floats) -> None:
+        """Set a column of numbers of which none is null."""
+        self.put(name, Numbers(values, np.zeros(self.rows, np.bool_)))
+
+
+Apply = Callable[[Columns], None]
+
+
+@dataclass(frozen=True)
+class Scope:
+    """The columns that exist before ``stage``, and what can be said of it where it does not fit them."""
+
+    stage: SavedStage
+    kinds: dict[str, Kind] = field(repr=False)
+
+    def number(self, name: str) -> Kind:
+        """Return what is known of a column of numbers.
+
+        Raises:
+            StageNotCompiledError: there is no such column, or it holds something else.
+        """
+        return self._of(name, "number")
+
+    def vector(self, name: str, size: int | None = None) -> Kind:
+        """Return what is known of a column of vectors, which have ``size`` elements if the stage expects that."""
+        kind = self._of(name, "vector")
+        if size is not None and kind.size != size:
+            raise self.stage.unreadable(f"it expects {size} elements in {name}, which has {kind.size}")
+        return kind
+
+    def any(self, name: str) -> Kind:
+        """Return what is known of a column."""
+        kind = self.kinds.get(name.lower())
+        if kind is None:
+            raise self.refused(f"it reads the column {name}, which neither the events nor the stages before have")
+        return kind
+
+    def put(self, name: str, kind: Kind) -> None:
+        """Set what is known of a column that the stage writes."""
+        self.kinds[name.lower()] = kind
+
+    def put_number(self, name: str, *, nominal: bool = False) -> None:
+        """Say that the stage writes doubles into a column."""
+        self.put(name, Kind("number", pa.float64(), nominal=nominal))
+
+    def refused(self, detail: str) -> StageNotCompiledError:
+        """Return the error that says why this stage has no compiled form."""
+        return StageNotCompiledError(self.stage.uid, self.stage.kind, detail)
+
+    def handling(self, *known: str) -> str:
+        """Return ``handleInvalid``, which must be one of ``known``."""
+        rule = self.stage.text("handleInvalid")
+        if rule == "skip":
+            raise self.refused("with handleInvalid=skip it drops rows, and each event has an answer")
+        if rule not in known:
+            raise self.stage.unreadable(f"handleInvalid is {rule!r}")
+        return rule
+
+    def pairs(self) -> list[tuple[str, str]]:
+        """Return input and output columns, one of each at a time."""
+        sources, targets = self.stage.columns("input"), self.stage.columns("output")
+        if len(sources) != len(targets):
+            raise self.stage.unreadable(f"it has {len(sources)} input and {len(targets)} output columns")
+        return list(zip(sources, targets, strict=True))
+
+    def _of(self, name: str, family: str) -> Kind:
+        kind = self.any(name)
+        if kind.family != family:
+            raise self.refused(f"it reads a {family} from the column {name}, which holds a {kind.family}")
+        return kind
+
+
+def reject(stage: SavedStage, column: str, wrong: Mask, why: str) -> None:
+    """Fail as Spark does on rows that a stage throws on.
+
+    Raises:
+        ScoringError: some row is wrong; it says which is the first.
+    """
+    if wrong.any():
+        _fail(stage, column, int(np.argmax(wrong)), why)
+
+
+def _fail(stage: SavedStage, column: str, row: int, why: str) -> NoReturn:
+    raise ScoringError(f"the stage {stage.uid} cannot take row {row} of the batch: {column} {why}")
