@@ -335,7 +335,7 @@ def test_spark_stays_where_frames_are_handled() -> None:
 
 _PRIVATE = re.compile(r"\b(?:self|cls)\.(_[a-zA-Z]\w*)|\bdef (_[a-zA-Z]\w*)")
 _JVM_CLASS = re.compile(r"\borg\.apache\.spark\.(?!ml\b|mllib\b)\w")
-"""Of Spark's classes in the JVM, those of its machine learning are public API, and named in saved pipelines."""
+"""Spark's machine learning classes in the JVM are public API, and saved pipelines name them."""
 _JVM_PACKAGE = re.compile(r"\.(org\.apache|javax?\.\w+|scala|PythonUtils)\b")
 
 

@@ -71,15 +71,15 @@ def local_master(settings: Settings, partitions: int) -> str | None:
 
 def check_slots(settings: Settings, spark: SparkSession, partitions: int) -> None:
     """Raise ``ConfigurationError`` if the cluster cannot run two generations at the same time."""
-    found = task_slots(spark)
-    if found < slots_needed(partitions):
-        raise _too_few(settings, found, partitions)
+    slots = task_slots(spark)
+    if slots < slots_needed(partitions):
+        raise _too_few(settings, slots, partitions)
 
 
-def _too_few(settings: Settings, found: int, partitions: int) -> ConfigurationError:
+def _too_few(settings: Settings, slots: int, partitions: int) -> ConfigurationError:
     needed = slots_needed(partitions)
     return ConfigurationError(
-        f"the live engine needs {needed} task slots and has {found}: one for each of the {partitions} partitions of"
+        f"the live engine needs {needed} task slots and has {slots}: one for each of the {partitions} partitions of"
         f" {settings.input.topic}, which it never gives back, and as many again while a model is swapped. Give Spark"
         f" more cores (spark.master local[{needed}] is fine on fewer cores), or set engine.kind to exact"
     )

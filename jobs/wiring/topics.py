@@ -42,8 +42,8 @@ def prepare_topics(settings: Settings, admin: KafkaAdmin) -> Topics:
         (output.ledger, 1, {"retention.ms": str(output.ledger_retention_ms)}),
         (output.progress, source.partitions, PROGRESS_CONFIG),
     ]
-    found = [output_topic(output, admin, *topic) for topic in wanted]
-    predictions, dead_letters, _, ledger, progress = map(admin.target, found)
+    topics = [output_topic(output, admin, *topic) for topic in wanted]
+    predictions, dead_letters, _, ledger, progress = map(admin.target, topics)
     if ledger.partitions != 1:
         raise ConfigurationError(
             f"the ledger's topic {ledger.topic!r} has {ledger.partitions} partitions, and its records need one order."

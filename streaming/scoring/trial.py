@@ -21,6 +21,7 @@ from pyspark.sql import functions as F
 from streaming.errors import CandidateRefusedError, ScoringError
 from streaming.events import columns as c
 from streaming.events.rules import quoted
+from streaming.models.arrow_types import ARROW_TYPES
 from streaming.models.golden import GoldenRow, GoldenRows
 from streaming.models.signature import Signature
 from streaming.refusal_codes import RefusalCode
@@ -37,14 +38,6 @@ MOST_TRIED = 10
 Features = Mapping[str, Any]
 
 _HEADERS = "array<struct<key:string,value:binary>>"
-_ARROW = {
-    "double": pa.float64(),
-    "float": pa.float32(),
-    "long": pa.int64(),
-    "integer": pa.int32(),
-    "boolean": pa.bool_(),
-    "string": pa.string(),
-}
 
 
 @dataclass(frozen=True)
@@ -143,7 +136,7 @@ def cause_of(problem: BaseException) -> str:
 def _feature_frame(session: SparkSession, signature: Signature, rows: Sequence[Features]) -> DataFrame:
     """Feature rows as a frame that ``select_outputs`` takes: the position stands where a record's offset would."""
     columns = {
-        column.name: pa.array([row.get(column.name) for row in rows], _ARROW[column.type])
+        column.name: pa.array([row.get(column.name) for row in rows], ARROW_TYPES[column.type])
         for column in signature.columns
     }
     # By way of Arrow, which needs no Python worker: a failure here is the pipeline's.

@@ -41,7 +41,7 @@ def test_more_confidence_needs_more_room() -> None:
 @pytest.mark.parametrize("alpha", [0.01, 0.05, 0.2])
 @pytest.mark.parametrize("width", WIDTHS)
 def test_the_truth_is_ever_outside_at_most_as_often_as_allowed(width: Width, alpha: float) -> None:
-    """Of 2,000 walks of known deviation, each looked at 1,000 times. It is not far less often, or bounds were loose."""
+    """2,000 walks of known deviation are looked at 1,000 times each. Bounds that fail far less often would be loose."""
     runs, looks = 2_000, 1_000
     sums = np.random.default_rng(5).normal(size=(runs, looks)).cumsum(1)
     bounds = [width(units, alpha, 50) * math.sqrt(units) for units in range(1, looks + 1)]

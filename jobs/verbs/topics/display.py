@@ -19,6 +19,6 @@ def topics_table(settings: Settings, admin: KafkaAdmin) -> Table:
         (settings.output.ledger, "the ledger"),
         (settings.output.progress, "progress"),
     ):
-        found = admin.topic(name)
-        table.add_row(name, purpose, str(found.partitions) if found else "missing")
+        topic = admin.topic(name)
+        table.add_row(name, purpose, str(topic.partitions) if topic else "missing")
     return table

@@ -17,17 +17,10 @@ from schemas.dead_letter import Reason, Rejection
 from streaming.events import columns as c
 from streaming.formats.json.strict import NotJsonError, strict_json
 from streaming.formats.json.values import Feature, FieldError, epoch_time, identity, iso_time
+from streaming.models.arrow_types import ARROW_TYPES
 from streaming.models.signature import Signature
 from streaming.settings import EventSettings
 
-_ARROW = {
-    "double": pa.float64(),
-    "float": pa.float32(),
-    "long": pa.int64(),
-    "integer": pa.int32(),
-    "boolean": pa.bool_(),
-    "string": pa.string(),
-}
 _VERDICT = pa.struct([("reason", pa.string()), ("field", pa.string())])
 _MOMENT = pa.timestamp("us", tz="UTC")
 
@@ -125,7 +118,7 @@ class JsonRowDecoder:
     @cached_property
     def _schema(self) -> pa.Schema:
         envelope = [(c.EVENT_ID, pa.string()), (c.EVENT_TIME, _MOMENT), (c.SUBJECT, pa.string()), (c.VERDICT, _VERDICT)]
-        return pa.schema(envelope + [(column.name, _ARROW[column.type]) for column in self.signature.columns])
+        return pa.schema(envelope + [(column.name, ARROW_TYPES[column.type]) for column in self.signature.columns])
 
 
 def _only(reason: Reason) -> Judgement:
