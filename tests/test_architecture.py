@@ -34,7 +34,7 @@ MAY_IMPORT = {
     "delivery": {"outputs"},
     "ledger": {"outputs", "delivery", "models"},
     "rollout": {"models", "schemas", "statistics"},
-    "training": {"settings", "scoring", "models", "schemas", "spark", "statistics"},
+    "training": {"settings", "scoring", "events", "models", "schemas", "spark", "statistics"},
     "backtest": {"page", "statistics"},
     "engines": {*MIDDLE, "models", "schemas", "spark"},
     "drift": {"engines", "events", "models", "page", "schemas", "statistics"},

@@ -30,7 +30,7 @@ from streaming.engines.isolate import isolate_decoded
 from streaming.engines.known_good import KnownGoodRows
 from streaming.errors import DataError
 from streaming.events import columns as c
-from streaming.events.decode import Decoder
+from streaming.events.decode import JsonDecoder
 from streaming.events.rules import Poison
 from streaming.events.table import TableDecoder
 from streaming.offsets import OffsetRange, Ranges
@@ -60,7 +60,7 @@ class UnitScorer:
 
     source: Source
     pipeline: SparkPipeline
-    decoder: Decoder | TableDecoder
+    decoder: JsonDecoder | TableDecoder
     columns: Columns
     output: Output
     max_poison_rows: int
@@ -133,7 +133,7 @@ class UnitScorer:
         return {reason: count for reason, count in counted.get.items() if count}
 
     def _decoded(self, rows: DataFrame, poison: Poison, carried: tuple[str, ...]) -> DataFrame:
-        if isinstance(self.decoder, Decoder):
+        if isinstance(self.decoder, JsonDecoder):
             return replace(self.decoder, poison=poison)(rows)
         return replace(self.decoder, poison=poison, carried=carried)(rows)
 
@@ -154,7 +154,7 @@ class UnitScorer:
         return {row[c.PARTITION]: OffsetRange(0, row["last"] + 1) for row in last}
 
 
-def decoder_for(source: Source, pipeline: SparkPipeline) -> Decoder | TableDecoder:
+def decoder_for(source: Source, pipeline: SparkPipeline) -> JsonDecoder | TableDecoder:
     """Return what reads the source's rows for a loaded version.
 
     Raises:

@@ -29,18 +29,18 @@ def movement_of(verdict: Verdict) -> Movement | None:
     return _shape(pair)
 
 
-def _shares(pair: Pair, place: int) -> Shares:
-    return Shares(float(shares(pair.reference)[place]), float(shares(pair.window)[place]))
+def _shares(pair: Pair, position: int) -> Shares:
+    return Shares(float(shares(pair.reference)[position]), float(shares(pair.window)[position]))
 
 
 def _beyond(pair: Pair, direction: int) -> Movement:
     """Return the share of the values, not of all rows, in the outermost bin, which has none of the reference's."""
-    place = -1 if direction > 0 else 0
-    before, now = (float(shares(side)[place]) for side in pair.values)
+    position = -1 if direction > 0 else 0
+    before, now = (float(shares(side)[position]) for side in pair.values)
     return Movement("beyond", 1 if direction > 0 else -1, now - before, Shares(before, now))
 
 
 def _shape(pair: Pair) -> Movement:
     before, now = shares(pair.reference).tolist(), shares(pair.window).tolist()
-    place = max(range(len(before)), key=lambda at: abs(now[at] - before[at]))
-    return moved_share("shape", Shares(before[place], now[place]), bin_name(pair, place))
+    position = max(range(len(before)), key=lambda at: abs(now[at] - before[at]))
+    return moved_share("shape", Shares(before[position], now[position]), bin_name(pair, position))

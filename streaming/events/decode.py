@@ -57,7 +57,7 @@ _ID_TYPES = ("STRING", "BIGINT")
 
 
 @dataclass(frozen=True)
-class Decoder:
+class JsonDecoder:
     """How one model version's events are read. ``safe_row`` has a value for every column of the signature."""
 
     signature: Signature

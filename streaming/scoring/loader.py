@@ -10,7 +10,7 @@ from typing import Any
 from pyspark.sql import SparkSession
 
 from streaming.errors import PenstockError
-from streaming.events.decode import Decoder
+from streaming.events.decode import JsonDecoder
 from streaming.models.package import ModelPackage
 from streaming.models.served import ServedModel
 from streaming.models.topic_schema import EventSample, NoEvents
@@ -59,7 +59,7 @@ class SparkPipelineLoader:
     def _described(self, package: ModelPackage, stages: tuple[Any, ...]) -> SparkPipeline:
         rules = guards(stages, package.signature)
         event = made_up_event(package.signature, rules)
-        decoder = Decoder(package.signature, self.envelope, self.max_value_bytes, event, rules)
+        decoder = JsonDecoder(package.signature, self.envelope, self.max_value_bytes, event, rules)
         return SparkPipeline(self.session, stages, decoder, outputs(stages), package.profile)
 
     def _prove(self, pipeline: SparkPipeline, package: ModelPackage) -> SparkPipeline:

@@ -10,7 +10,7 @@ from py4j.protocol import Py4JJavaError
 from pyspark.sql import Column, DataFrame, SparkSession
 
 from streaming.errors import CandidateRefusedError
-from streaming.events.decode import Decoder
+from streaming.events.decode import JsonDecoder
 from streaming.models.profile import ReferenceProfile
 from streaming.refusal_codes import RefusalCode
 from streaming.scoring.layout import python_stage_refused
@@ -28,7 +28,7 @@ class SparkPipeline:
     session: SparkSession
     stages: tuple[Any, ...]
     """The JVM's stages in order, nested pipelines opened."""
-    decoder: Decoder
+    decoder: JsonDecoder
     outputs: Outputs
     profile: ReferenceProfile | None = None
     sizes: Sizes = ()

@@ -17,6 +17,7 @@ from pyspark.sql.types import DataType
 
 from streaming.clock import Period, isoformat
 from streaming.errors import ConfigurationError
+from streaming.events.rules import quoted
 from streaming.models.digest import DATA_DIGEST_TAG
 from streaming.models.signature import Column, ColumnType, Signature
 from streaming.settings import TrainSettings
@@ -146,7 +147,7 @@ def _read(spark: SparkSession, path: str) -> DataFrame:
 
 def _sound(frame: DataFrame, path: str) -> DataFrame:
     """Look at every value once: Spark finds a row of another length only where all its columns are asked for."""
-    damaged = [F.bool_or(F.col(f"`{name}`").cast("string").contains(_REPLACEMENT)) for name in frame.columns]
+    damaged = [F.bool_or(F.col(quoted(name)).cast("string").contains(_REPLACEMENT)) for name in frame.columns]
     row = frame.agg(F.array(*damaged)).first()
     columns = [name for name, bad in zip(frame.columns, row[0], strict=True) if bad] if row is not None else []
     if columns:

@@ -12,7 +12,7 @@ from pyspark.sql import Row, SparkSession
 
 from streaming.errors import CandidateRefusedError
 from streaming.events import columns as c
-from streaming.events.decode import Decoder
+from streaming.events.decode import JsonDecoder
 from streaming.events.guards import InRange, InVocabulary, NotNull
 from streaming.models.signature import Column, Signature
 from streaming.settings import EventSettings
@@ -37,8 +37,8 @@ RECORD = (
 LIMIT = 400
 
 
-def decoder(**changes: Any) -> Decoder:
-    return Decoder(
+def decoder(**changes: Any) -> JsonDecoder:
+    return JsonDecoder(
         **{
             "signature": SIGNATURE,
             "envelope": EventSettings(),
@@ -50,7 +50,7 @@ def decoder(**changes: Any) -> Decoder:
     )
 
 
-def decoded(spark: SparkSession, values: Sequence[bytes | None], made: Decoder | None = None) -> list[Row]:
+def decoded(spark: SparkSession, values: Sequence[bytes | None], made: JsonDecoder | None = None) -> list[Row]:
     moment = datetime(2013, 7, 1)  # noqa: DTZ001 - Spark's timestamps are naive, in the session's UTC
     records = [(b"key", value, None, 0, offset, moment) for offset, value in enumerate(values)]
     return (made or decoder())(spark.createDataFrame(records, RECORD)).collect()

@@ -19,7 +19,7 @@ from pyspark.sql import functions as F
 from streaming.engines.task import pipeline_of
 from streaming.errors import CandidateRefusedError, ConfigurationError
 from streaming.events import columns as c
-from streaming.events.decode import Decoder
+from streaming.events.decode import JsonDecoder
 from streaming.events.guards import InRange, InVocabulary
 from streaming.events.table import TableDecoder
 from streaming.models.signature import Column, ColumnType, Signature
@@ -86,7 +86,7 @@ def test_the_same_events_as_json_and_as_a_table_get_the_same_verdicts_and_featur
     table = table_of(spark, rows, ARROW)
     read = in_order(decoder(table, guards=GUARDS)(table))
     values = [json.dumps(row, ensure_ascii=False).encode() for row in rows]
-    strict = Decoder(SIGNATURE, EventSettings(), 1 << 20, SAFE_ROW, GUARDS)
+    strict = JsonDecoder(SIGNATURE, EventSettings(), 1 << 20, SAFE_ROW, GUARDS)
     parsed = in_order(strict(records_frame(spark, values)))
     names = (c.EVENT_ID, c.EVENT_TIME, c.VERDICT, *SIGNATURE.names)
     differences = [

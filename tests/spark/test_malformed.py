@@ -15,7 +15,7 @@ from pyspark.sql import functions as F
 
 from streaming.errors import CandidateRefusedError
 from streaming.events import columns as c
-from streaming.events.decode import Decoder
+from streaming.events.decode import JsonDecoder
 from streaming.formats.json.rows import JsonRowDecoder, Judgement
 from streaming.formats.json.strict import MAX_STRING
 from streaming.models.signature import Column, ColumnType, Signature
@@ -41,7 +41,7 @@ class Court:
     def disagreements(self, values: Mapping[str, bytes | None]) -> list[str]:
         """Say of each value on which the two differ how; all are decoded by one Spark job."""
         safe = {column.name: SAFE[column.type] for column in self.signature.columns}
-        decoder = Decoder(self.signature, self.envelope, self.max_value_bytes, safe)
+        decoder = JsonDecoder(self.signature, self.envelope, self.max_value_bytes, safe)
         frame = decoder(records_frame(self.spark, values.values()))
         # As text, because a rejected event may have a time that Python cannot hold.
         rows = frame.withColumn(c.EVENT_TIME, F.col(c.EVENT_TIME).cast("string")).collect()
@@ -139,11 +139,11 @@ def test_names_that_differ_only_in_case_are_refused_before_a_batch_meets_them(
 ) -> None:
     signature = Signature(tuple(Column(name, "string") for name in names))
     with pytest.raises(CandidateRefusedError, match="differ only in case"):
-        Decoder(signature, envelope, MEGABYTE, dict.fromkeys(names, ""))
+        JsonDecoder(signature, envelope, MEGABYTE, dict.fromkeys(names, ""))
 
 
 def test_text_that_is_not_utf8_in_the_record_s_key_leaves_no_subject(spark: SparkSession) -> None:
     frame = records_frame(spark, [with_envelope()] * len(NOT_UTF8)).drop("key")
     keys = spark.createDataFrame(list(enumerate(NOT_UTF8.values())), "offset long, key binary")
-    rows = Decoder(Signature(()), EventSettings(), MEGABYTE, {})(frame.join(keys, "offset")).collect()
+    rows = JsonDecoder(Signature(()), EventSettings(), MEGABYTE, {})(frame.join(keys, "offset")).collect()
     assert set(chain.from_iterable((row[c.SUBJECT], verdict_text(row)) for row in rows)) == {None}

@@ -32,10 +32,10 @@ class Filters:
 
     def selection(self) -> Selection:
         """Return what they mean; raises ``ConfigurationError`` where they mean nothing."""
-        known = [*(reason.value for reason in Reason), UNKNOWN]
-        wrong = [reason for reason in self.reasons if reason.upper() not in known]
+        codes = [*(reason.value for reason in Reason), UNKNOWN]
+        wrong = [reason for reason in self.reasons if reason.upper() not in codes]
         if wrong:
-            raise ConfigurationError(f"there is no reason {wrong[0]!r}; the reasons are {', '.join(known)}")
+            raise ConfigurationError(f"there is no reason {wrong[0]!r}; the reasons are {', '.join(codes)}")
         reasons = frozenset(reason.upper() for reason in self.reasons)
         period = Period.given(("--since", "--until"), self.since, self.until)
         return Selection(
