@@ -97,7 +97,12 @@ class Trickle:
 
 
 @pytest.mark.parametrize(
-    "shares", [(0, 1), (0,), (0, 0, 0, 0, 0, 0, 0, 1)], ids=["even", "an idle partition", "a skewed one"]
+    "shares",
+    [
+        pytest.param((0, 1), id="even", marks=pytest.mark.long),
+        pytest.param((0,), id="an idle partition"),
+        pytest.param((0, 0, 0, 0, 0, 0, 0, 1), id="a skewed one", marks=pytest.mark.long),
+    ],
 )
 def test_a_swap_loses_nothing_and_is_complete(bench: LiveBench, model: ServedModel, shares: tuple[int, ...]) -> None:
     with bench.live(), Trickle(bench, shares) as trickle:
