@@ -186,7 +186,7 @@ class LiveEngine:
         self._ports.observer.batch_failed(wanted.version, str(problem))
         if not is_broker_trouble(problem):
             why = f"{wanted.version} failed as it took over: {problem}"
-            self._ports.roll_back(wanted.version.version, why)
+            self._ports.roll_back(wanted.key, why)
 
     def _reached(self, step: str) -> None:
         self._ports.failpoints.reach(f"live.{step}")
@@ -267,6 +267,6 @@ class LiveEngine:
 
     def _roll_back(self, version: ModelVersion, fault: ScoringError) -> None:
         self._ports.observer.batch_failed(version, str(fault))
-        serving = self._ports.roll_back(version.version, str(fault))
-        if serving is None or serving.version.version == version.version:
+        serving = self._ports.roll_back(version.key, str(fault))
+        if serving is None or serving.key == version.key:
             raise fault

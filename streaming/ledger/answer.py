@@ -56,7 +56,7 @@ def about_offset(facts: Facts) -> Answer:
 def _settled(lineage: Lineage, output: Output | None) -> Lineage:
     """Of several plans that may have written the offset, the output itself names the version."""
     able = [plan for plan in (*lineage.others, lineage.plan) if plan is not None]
-    right = [plan for plan in able if output is not None and plan.version.version == output.version]
+    right = [plan for plan in able if output is not None and output.may_be_of(plan.version.key)]
     if not right:
         return lineage
     return replace(lineage, plan=right[-1], others=tuple(right[:-1]))
@@ -89,7 +89,7 @@ def _written(facts: Facts, where: str) -> tuple[bool, str, str]:
         return False, "no_event", f"{where} holds no event: it is a transaction's marker, or was compacted away."
     if output is None:
         return True, "written", f"{where} was scored by {plan.version}; the output itself is not on its topic any more."
-    if output.version != plan.version.version:
+    if not output.may_be_of(plan.version.key):
         summary = f"{where}: the ledger says {plan.version}, but its {output.kind} says version {output.version}."
         return False, "contradiction", summary
     if output.kind == "dead letter":
@@ -113,8 +113,9 @@ def about_moment(moment: Moment, at: str) -> Answer:
         summary = f"Which version served at {at} is not known: the ledger {reach}."
         return {"found": False, "fate": "forgotten", "summary": summary, "time": at, **plans}
     served = moment.serving or (plans["before"] if moment.before else {})
-    named = {"model": served["model"], "version": moment.version, "run_id": served.get("run_id")}
-    summary = f"At {at} {named['model']} v{moment.version} served."
+    key = moment.version
+    named = {"model": key.name, "version": key.version, "run_id": served.get("run_id")}
+    summary = f"At {at} {key.name} v{key.version} served."
     answer: Answer = {"found": True, "fate": "served", "summary": summary, "time": at, **named, "epoch": moment.epoch}
     if moment.serving is not None:
         answer["since"] = {key: moment.serving.get(key) for key in ("at", "type", "actor", "reason")}
