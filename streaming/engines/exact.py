@@ -36,6 +36,7 @@ from streaming.engines.ramp import Ramp
 from streaming.engines.report import BatchObserver, BatchReport
 from streaming.engines.task import WriteTarget, pipeline_of
 from streaming.errors import InvariantError, ModelNotFoundError, ScoringError, TooManyThrowingRowsError
+from streaming.ledger.arms import PlannedArms
 from streaming.ledger.plan import Ledger, PartitionOutcome, Plan
 from streaming.models.ref import ModelKey, ModelVersion
 from streaming.models.served import ServedModel
@@ -156,7 +157,7 @@ class ExactEngine:
         return self._planned(batch, ranges, served.version)
 
     def _planned(self, batch: int, ranges: Ranges, version: ModelVersion, reason: str = "") -> Plan:
-        plan = self._planner.plan(self._ports.checkpoint.id(), batch, ranges, version, reason)
+        plan = self._planner.plan(self._ports.checkpoint.id(), batch, ranges, PlannedArms.only(version), reason)
         self._ports.ledger.record_plan(plan)
         return plan
 

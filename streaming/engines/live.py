@@ -31,6 +31,7 @@ from streaming.engines.planner import Planner
 from streaming.engines.real_time import Boundary
 from streaming.engines.report import BatchReport
 from streaming.errors import ScoringError, UpstreamError
+from streaming.ledger.arms import PlannedArms
 from streaming.ledger.plan import PartitionOutcome, Plan
 from streaming.models.ref import ModelVersion
 from streaming.models.served import ServedModel
@@ -205,7 +206,7 @@ class LiveEngine:
             self._ports.observer.idle()
             return
         self._still = 0
-        plan = self._planner.plan(name, boundary.batch, moved, version)
+        plan = self._planner.plan(name, boundary.batch, moved, PlannedArms.only(version))
         self._write_down(plan)
         report = BatchReport(
             boundary.batch, plan.id, plan.version, boundary.ranges, boundary.rows, boundary.outcome, boundary.phases,
