@@ -32,7 +32,7 @@ MAY_IMPORT = {
     "scoring": {"settings", "events", "models", "schemas", "spark"},
     "outputs": {"events", "models", "schemas", "spark"},
     "delivery": {"outputs"},
-    "ledger": {"outputs", "delivery", "models"},
+    "ledger": {"outputs", "delivery", "models", "rollout"},
     "rollout": {"models", "schemas", "statistics"},
     "training": {"settings", "scoring", "events", "models", "schemas", "spark", "statistics"},
     "backtest": {"page", "statistics"},

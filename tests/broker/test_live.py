@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -166,7 +166,7 @@ def test_a_version_that_fails_as_it_takes_over_is_rolled_back_and_the_older_one_
         eventually(lambda: (mark := bench.marks().get(0)) is not None and mark.offset == 1, timeout=60)
         with Trickle(bench, (0, 1)):
             bench.slot.swap(throwing(model, 2))
-            eventually(lambda: 2 in bench.slot.held, timeout=60)
+            eventually(lambda: replace(model.key, version=2) in bench.slot.held, timeout=60)
             before = len(answered(bench))
             eventually(lambda: len(answered(bench)) > before + 20, timeout=60)
         eventually(lambda: bench.last_versions() == {1}, timeout=30)

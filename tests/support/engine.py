@@ -29,7 +29,7 @@ from streaming.engines.ramp import Ramp
 from streaming.engines.report import BatchReport
 from streaming.engines.source import read_stream
 from streaming.engines.task import WriteTarget
-from streaming.models.ref import ModelVersion
+from streaming.models.ref import ModelKey, ModelVersion
 from streaming.models.served import ServedModel
 from streaming.models.slot import Slot
 from streaming.operations.health import Health
@@ -80,7 +80,7 @@ class Bench:
     on_gap: str = "fail"
     metrics: Metrics = field(default_factory=lambda: Metrics(system_clock, AGE_BOUNDS))
     planning: Planning = "kept"
-    planned: dict[int, ServedModel] = field(default_factory=dict)
+    planned: dict[ModelKey, ServedModel] = field(default_factory=dict)
     rows_read: list[int] = field(default_factory=list)
     """In each batch of the last run, as Spark reports it."""
 
@@ -143,11 +143,11 @@ class Bench:
         finally:
             ledger.close()
 
-    def roll_back(self, failed: int, detail: str) -> ServedModel | None:
+    def roll_back(self, failed: ModelKey, detail: str) -> ServedModel | None:
         return self.slot.roll_back(failed)
 
-    def recall(self, version: int) -> ServedModel:
-        return self.planned[version]
+    def recall(self, key: ModelKey) -> ServedModel:
+        return self.planned[key]
 
     def release(self, model: ServedModel) -> None:
         """The tests share their models."""
