@@ -90,14 +90,14 @@ def _repeat(random: Random, fields: _Fields) -> None:
 
 
 def _swap(random: Random, fields: _Fields) -> None:
-    one, other = _at(random, fields), _at(random, fields)
-    fields[one], fields[other] = fields[other], fields[one]
+    first, second = _at(random, fields), _at(random, fields)
+    fields[first], fields[second] = fields[second], fields[first]
 
 
 def _swap_values(random: Random, fields: _Fields) -> None:
-    one, other = _at(random, fields), _at(random, fields)
-    (name, text), (other_name, other_text) = fields[one], fields[other]
-    fields[one], fields[other] = (name, other_text), (other_name, text)
+    first, second = _at(random, fields), _at(random, fields)
+    (name, text), (second_name, second_text) = fields[first], fields[second]
+    fields[first], fields[second] = (name, second_text), (second_name, text)
 
 
 def _drop(random: Random, fields: _Fields) -> None:

@@ -46,7 +46,9 @@ class TieredRowDecoder:
         portions: list[Portion] = []
         if self._swift is not None:
             documents = Documents(values, np.arange(len(values))).select(self._readable(values))
-            portions += [portion for piece in documents.pieces(self._swift.piece) for portion in self._swift.read(piece)]
+            portions += [
+                portion for piece in documents.pieces(self._swift.piece) for portion in self._swift.read(piece)
+            ]
         undecided = np.ones(len(values), np.bool_)
         for portion in portions:
             undecided[portion.rows] = False
