@@ -11,7 +11,7 @@ import pytest
 from confluent_kafka.admin import AclOperation, NewTopic, ResourceType
 from structlog.testing import capture_logs
 
-from jobs.verbs.ledger.options import Filter
+from jobs.verbs.ledger.options import LedgerShowOptions
 from jobs.verbs.ledger.run import latest
 from jobs.verbs.topics.run import topics as topics_verb
 from jobs.wiring.topics import require_outputs, require_rights
@@ -78,7 +78,7 @@ def a_store(kafka: dict[str, str], topic: str) -> MarkStore:
 Call = Callable[[dict[str, str], str], object]
 WRONG_PASSWORD: dict[str, Call] = {
     "the verb topics": lambda kafka, _: topics_verb(None, overrides(kafka), None),
-    "the verb ledger show": lambda kafka, _: latest(None, overrides(kafka), Filter(1)),
+    "the verb ledger show": lambda kafka, _: latest(None, overrides(kafka), LedgerShowOptions(1)),
     "a scan": lambda kafka, topic: KafkaScan(kafka, "app").partitions(topic),
     "a log": lambda kafka, topic: list(KafkaLog(client_config(kafka), topic).read()),
 }
