@@ -236,7 +236,7 @@ class ExactEngine:
         empty = {p: part for p, part in moved.items() if p not in outcomes}
         idle = {p: Mark.at(part.end, self._writer, plan.id, part.start) for p, part in empty.items()}
         results = {
-            p: PartitionOutcome(part.start, part.end, o.predictions, o.dead_letters, o.skipped, _segments(o))
+            p: PartitionOutcome(part.start, part.end, o.predictions, o.dead_letters, o.skipped, _segments(o), o.arms)
             for p, part in moved.items()
             for o in (outcomes.get(p, Outcome(segments={plan.id: (part.start, part.end)})),)
         }

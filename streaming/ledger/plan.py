@@ -7,10 +7,11 @@ A batch that is tried again keeps the versions of its plan, and anybody can ask 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
 from streaming.delivery.marks import Mark
+from streaming.delivery.outcome import ArmOutcome
 from streaming.ledger.arms import PlannedArms
 from streaming.models.ref import ModelVersion
 from streaming.offsets import OffsetRange, Ranges, covers
@@ -84,8 +85,9 @@ class Plan:
 class PartitionOutcome:
     """What one partition's range came to.
 
-    ``segments`` are ``(plan, start, end)``: whose transactions wrote which offsets. It is one, of the plan itself,
-    unless the batch was finished by a later plan than it was begun with.
+    ``arms`` are the counts of each arm by its role, where the plan has several. ``segments`` are ``(plan, start,
+    end)``: whose transactions wrote which offsets. It is one, of the plan itself, unless the batch was finished by a
+    later plan than it was begun with.
     """
 
     start: int
@@ -94,6 +96,12 @@ class PartitionOutcome:
     dead_letters: Mapping[str, int] = field(default_factory=dict)
     skipped: int = 0
     segments: tuple[tuple[str, int, int], ...] = ()
+    arms: Mapping[str, ArmOutcome] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the partition's part of an outcome's record; there are no ``arms`` in it where there is one."""
+        fields = asdict(self)
+        return fields if self.arms else {name: value for name, value in fields.items() if name != "arms"}
 
 
 class Ledger(Protocol):
