@@ -11,13 +11,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Consumer, TopicPartition
 from pyspark.sql import SparkSession
 from pyspark.sql.streaming.query import StreamingQuery
 
 from jobs.wiring.planning import Planning, listener_for
 from jobs.wiring.running import breaker_for, run_engine, taken_over
 from jobs.wiring.starting import EngineParts, Footing
+from streaming.accounting.load import Publisher
 from streaming.adapters.kafka.admin import KafkaAdmin
 from streaming.clock import system_clock
 from streaming.delivery.outcome import AGE_BOUNDS
@@ -183,10 +184,11 @@ class Bench:
         """The tests share their models."""
 
     def send(self, values: Iterable[bytes | None], partition: int = 0, **record: Any) -> None:
-        producer = Producer({**self.kafka, "message.max.bytes": 20_000_000})
+        own = {key: value for key, value in self.kafka.items() if key != "bootstrap.servers"}
+        publisher = Publisher(self.servers, self.topic, **own, **{"message.max.bytes": 20_000_000})
         for value in values:
-            producer.produce(self.topic, value, partition=partition, **record)
-        assert producer.flush(30) == 0
+            publisher.send(value, partition=partition, **record)
+        publisher.finish(30)
 
     def read(self, suffix: str) -> list[Any]:
         """Every committed message of ``<topic><suffix>`` by now, by partition and offset."""
