@@ -33,7 +33,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.scratch import scratch_folder
-from jobs.verbs.batch.options import Order
+from jobs.verbs.batch.options import BatchOptions
 from jobs.verbs.batch.run import Work, loaded, look
 from jobs.verbs.train.run import train_version
 from jobs.wiring.mlflow_client import prepare_mlflow
@@ -191,7 +191,7 @@ def main(rows: int = 1_010_328, udf_rows: int = 50_000, rounds: int = 3) -> None
             spark = start_session(SessionPlan("bench-batch", conf={"spark.driver.memory": "4g"}))
             try:
                 train_version(settings, spark, lambda step: console.print(f"- {step}"))
-                request = look(settings, Order(str(folder / "in"), str(folder / "out"), name="bench"))
+                request = look(settings, BatchOptions(str(folder / "in"), str(folder / "out"), name="bench"))
                 with loaded(request, spark) as work:
                     counts = {"penstock": rows, "transform": rows, "spark_udf": udf_rows}
                     measured = measure(Setting(work, spark, folder, counts, server.address), rounds, console)

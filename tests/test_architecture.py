@@ -33,7 +33,7 @@ MAY_IMPORT = {
     "scoring": {"settings", "events", "models", "schemas", "spark"},
     "outputs": {"events", "models", "schemas", "spark"},
     "delivery": {"outputs"},
-    "ledger": {"outputs", "delivery", "models"},
+    "ledger": {"outputs", "delivery", "models", "rollout"},
     "rollout": {"models", "schemas", "statistics"},
     "training": {"settings", "scoring", "events", "models", "schemas", "spark", "statistics"},
     "backtest": {"page", "statistics"},
@@ -61,13 +61,13 @@ MAY_IMPORT = {
 
 JOBS_MAY_IMPORT = {
     "mains": {"command"},
-    "command": {"demo", "verbs", "wiring", "configuration", "process"},
+    "command": {"demo", "verbs", "wiring", "terminal", "configuration", "process"},
     "demo": {"verbs", "wiring", "configuration", "process"},
     "verbs": {"wiring", "terminal", "configuration", "process"},
     "wiring": {"terminal", "configuration", "process"},
     "configuration": set(),
     "process": set(),
-    "terminal": set(),
+    "terminal": {"configuration"},
     "build": set(),
 }
 """Room of ``jobs`` to the rooms it may import beside itself; a verb may not import another verb."""

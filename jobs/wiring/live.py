@@ -84,7 +84,7 @@ def live_engine(on: Footing, parts: EngineParts) -> LiveEngine:
         _log.warning("outputs cannot be read, so each swap waits its longest", problem=problem)
 
     def watch(version: ModelVersion) -> KafkaArrivals:
-        return KafkaArrivals(settings.kafka, topics, version.version, warn)
+        return KafkaArrivals(settings.kafka, topics, version.key, warn)
 
     def ends() -> dict[int, int]:
         partitions = range(on.admin.required_topic(on.writer.topic).partitions)

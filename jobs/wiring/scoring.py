@@ -220,7 +220,13 @@ def _serve(job: ScoringJob) -> None:
     model = shared.settings.model.name
     webhook = WebhookReceiver(secret, model, job.follower.wake, system_clock) if secret else None
     token = http.admin_token.get_secret_value() if http.admin_token else None
-    controls = Controls(job.stop, job.breaker.resume, job.follower.hold, lambda: job.gate.is_open)
+    controls = Controls(
+        model=model,
+        stop=job.stop,
+        resume=job.breaker.resume,
+        hold=job.follower.hold,
+        active=lambda: job.gate.is_open,
+    )
     observer = shared.observer
     operations = Operations(
         observer.metrics, observer.health, shared.slot, webhook, (controls, Access(http.host, token))

@@ -21,8 +21,14 @@ def write_report(comparison: Comparison, folder: Path) -> tuple[Path, Path]:
     folder.mkdir(parents=True, exist_ok=True)
     machines, people = folder / "report.json", folder / "report.html"
     machines.write_text(json.dumps(as_json(comparison), indent=1, allow_nan=False) + "\n", "utf-8")
-    people.write_text(page(comparison), "utf-8")
+    write_page(comparison, people)
     return machines, people
+
+
+def write_page(comparison: Comparison, path: Path) -> None:
+    """Write the page for people; its folder is made if need be. Raises ``OSError``."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(page(comparison), "utf-8")
 
 
 def as_json(comparison: Comparison) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from schemas import dead_letter, prediction
 from schemas.dead_letter import Rejection
 from streaming.drift.tally import SCHEMA, tally
 from streaming.drift.windows import Tally
+from streaming.models.ref import ModelKey
 
 
 @dataclass(frozen=True)
@@ -55,14 +56,22 @@ def tallies(records: DataFrame, watched: Watched, tile: int) -> list[Tally]:
     # A dead letter's own time may be wrong by years; it must not hold up the windows of a stream that is not.
     reached = F.coalesce("beside", "time")
     counted = known.select("*", (F.col("time") - F.expr(f"pmod(time, {tile})")).alias("tile"), reached.alias("reached"))
-    return [_tally(row) for row in counted.mapInArrow(tally, SCHEMA).collect()]
+    return [_tally(row, watched.model) for row in counted.mapInArrow(tally, SCHEMA).collect()]
 
 
-def _tally(row: Row) -> Tally:
+def _tally(row: Row, model: str) -> Tally:
     cells = dict(zip(row["cells"], row["counts"], strict=True))
     rejections = map(Rejection, row["reasons"], row["fields"])
     rejected = dict(zip(rejections, row["rejected"], strict=True))
-    return Tally(row["partition"], row["version"], row["tile"], row["latest"], row["rows"], cells, rejected)
+    return Tally(
+        partition=row["partition"],
+        key=ModelKey(model, row["version"]),
+        tile=row["tile"],
+        latest=row["latest"],
+        rows=row["rows"],
+        cells=cells,
+        rejected=rejected,
+    )
 
 
 def _told(rejected: Column) -> Column:

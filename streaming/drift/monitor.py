@@ -15,6 +15,7 @@ from streaming.drift.measures import statistic_records, summary_record
 from streaming.drift.states import Memory
 from streaming.drift.windows import CELLS, Closed, Shape, Tally, Tile, WindowBook
 from streaming.models.profile import NON_FINITE_BIN, NULL_BIN, OTHER_BIN, Counts, ReferenceProfile
+from streaming.models.ref import ModelKey
 
 STATE_VERSION = 2
 _BIN_OF_REASON = {
@@ -24,7 +25,7 @@ _BIN_OF_REASON = {
 }
 """A dead letter of these reasons names the column at fault, and is counted there as well."""
 
-Profiles = Callable[[int], ReferenceProfile | None]
+Profiles = Callable[[ModelKey], ReferenceProfile | None]
 """Gives a version's profile, None where it has none."""
 
 
@@ -74,8 +75,8 @@ class Monitor:
         self._sink = sink
         self._store = store
         self.book = WindowBook(subject.shape)
-        self._judges: dict[int, Judge] = {}
-        self._memory: dict[int, dict[str, Memory]] = {}
+        self._judges: dict[ModelKey, Judge] = {}
+        self._memory: dict[ModelKey, dict[str, Memory]] = {}
         self.batch = -1
 
     def restore(self, now: int) -> None:
@@ -86,9 +87,9 @@ class Monitor:
         if kept is None:
             return
         self.batch, state = kept[0], json.loads(kept[1])
-        self.book.restore(state["book"], now)
+        self.book.restore(state["book"], self._subject.model, now)
         self._memory = {
-            int(version): {name: Memory(**memory) for name, memory in columns.items()}
+            ModelKey(self._subject.model, int(version)): {name: Memory(**memory) for name, memory in columns.items()}
             for version, columns in state["memory"].items()
         }
 
@@ -126,24 +127,24 @@ class Monitor:
     def _tell(self, closed: Closed) -> SummaryRecord:
         subject = self._subject
         start, end = (isoformat(moment(edge / 1000)) for edge in (closed.start, closed.end))
-        window = Window(subject.application, subject.model, closed.version, start, end)
-        judge = self._judge(closed.version)
+        window = Window(subject.application, closed.key.name, closed.key.version, start, end)
+        judge = self._judge(closed.key)
         counts = window_counts(closed, judge.profile)
         verdicts: list[Verdict] = judge.judge(counts)
         summary = summary_record(window, counts, verdicts, closed.late, closed.by)
         self._sink.publish(statistic_records(window, verdicts, subject.rules.chance), summary)
         return summary
 
-    def _judge(self, version: int) -> Judge:
-        if version not in self._judges:
-            profile = self._profiles(version) or ReferenceProfile((), 0)
-            self._judges[version] = Judge(profile, self._subject.rules, self._memory.get(version))
-        return self._judges[version]
+    def _judge(self, key: ModelKey) -> Judge:
+        if key not in self._judges:
+            profile = self._profiles(key) or ReferenceProfile((), 0)
+            self._judges[key] = Judge(profile, self._subject.rules, self._memory.get(key))
+        return self._judges[key]
 
     def _state(self) -> dict[str, Any]:
-        memory = {**self._memory, **{version: judge.memory for version, judge in self._judges.items()}}
+        memory = {**self._memory, **{key: judge.memory for key, judge in self._judges.items()}}
         columns = {
-            str(version): {name: asdict(one) for name, one in known.items()} for version, known in memory.items()
+            str(key.version): {name: asdict(column) for name, column in known.items()} for key, known in memory.items()
         }
         return {"state_version": STATE_VERSION, "book": self.book.to_dict(), "memory": columns}
 

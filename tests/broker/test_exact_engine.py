@@ -269,7 +269,7 @@ def test_a_batch_that_is_done_again_skips_what_was_written_and_keeps_its_version
     either_bench.run()
     forget_commit(either_bench, 0)
     either_bench.slot.swap(renumbered(model, 2))
-    either_bench.planned[1] = model
+    either_bench.planned[model.key] = model
     either_bench.send(event(i) for i in range(10, 12))
     either_bench.run()
     assert Counter(p["event_id"] for p in either_bench.predictions()) == Counter(f"e{i}" for i in range(12))
@@ -287,7 +287,7 @@ def test_a_model_that_fails_on_a_batch_gives_way_to_the_last_good_one(either_ben
     assert [p["event_id"] for p in either_bench.predictions()] == [f"e{i}" for i in range(25)]
     assert {p["model_version"] for p in either_bench.predictions()} == {1}
     assert len(either_bench.seen.failures) == len(either_bench.seen.searches) == 1, "another search would find the same"
-    assert either_bench.slot.held == {2}
+    assert either_bench.slot.held == {replace(model.key, version=2)}
 
 
 def test_a_swap_while_the_query_runs_neither_loses_nor_repeats(either_bench: Bench, model: ServedModel) -> None:
@@ -309,9 +309,9 @@ def _has_answered(bench: Bench, events: int) -> bool:
 def test_without_a_good_version_the_job_stops_with_the_pipelines_own_words_after_one_search(
     bench: Bench, model: ServedModel
 ) -> None:
-    bench.planned[1] = replace(model, scorer=retyped(pipeline_of(model), Thrower))
+    bench.planned[model.key] = replace(model, scorer=retyped(pipeline_of(model), Thrower))
     bench.slot = Slot()
-    bench.slot.swap(bench.planned[1])
+    bench.slot.swap(bench.planned[model.key])
     bench.send(event(i) for i in range(20))
     words = r"no good version is left: tiny v1 throws on more than 10 rows .*no such file"
     with pytest.raises(ScoringError, match=words):

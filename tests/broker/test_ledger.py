@@ -15,7 +15,7 @@ from confluent_kafka.admin import AdminClient
 from pyspark.errors import StreamingQueryException
 from pyspark.sql import SparkSession
 
-from jobs.verbs.ledger.options import Filter, Question
+from jobs.verbs.ledger.options import LedgerAtOptions, LedgerShowOptions
 from jobs.verbs.ledger.run import answers, latest
 from jobs.wiring.topics import prepare_topics
 from schemas.model_event import Actor, EventType, ModelEvent
@@ -42,7 +42,7 @@ class Story:
     """Before the first run, and after each with a version of its own."""
 
     def ask(self, *changes: str, **question: Any) -> list[dict[str, Any]]:
-        return answers(None, [*self.settings, *changes], Question(**question))
+        return answers(None, [*self.settings, *changes], LedgerAtOptions(**question))
 
     def at(self, offset: int, partition: int = 0) -> dict[str, Any]:
         (answer,) = self.ask(partition=partition, offset=offset)
@@ -225,7 +225,7 @@ def test_a_question_that_makes_no_sense_is_refused(story: Story, question: dict[
 
 def test_the_latest_records_are_shown_by_type_and_time(story: Story) -> None:
     def types(count: int, *wanted: str, since: str | None = None) -> list[str]:
-        return [record["type"] for record in latest(None, story.settings, Filter(count, wanted, since))]
+        return [record["type"] for record in latest(None, story.settings, LedgerShowOptions(count, wanted, since))]
 
     assert types(1, "skip") == ["skip"]
     assert types(100, "swap") == ["swap"] * 3

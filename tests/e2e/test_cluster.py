@@ -91,11 +91,16 @@ def make_site(
 @pytest.mark.parametrize(
     ("staging_uri", "code", "words"),
     [
-        (None, 2, "model.staging_uri is not set"),
+        pytest.param(None, 2, "model.staging_uri is not set", id="none"),
         # Leads to another folder in each process; the cache is a plain path, which they all could read.
-        ("file:///proc/self/cwd/staged", 1, "FILE_NOT_EXIST"),
+        pytest.param(
+            "file:///proc/self/cwd/staged",
+            1,
+            "FILE_NOT_EXIST",
+            marks=pytest.mark.long,
+            id="one that only the driver reads",
+        ),
     ],
-    ids=["none", "one that only the driver reads"],
 )
 def test_without_a_shared_staging_area_the_job_ends_and_says_so(
     make_site: MakeSite, staging_uri: str | None, code: int, words: str

@@ -42,6 +42,7 @@ def job(broker: str, make_topic: MakeTopic, tracking_server: str, spark: SparkSe
     made.close()
 
 
+@pytest.mark.long
 def test_a_driver_that_is_killed_again_and_again_gets_on(job: Job) -> None:
     outputs = Outputs(job.servers, job.topic)
     ledger = Subscriber(job.servers, f"{job.topic}.ledger")

@@ -40,6 +40,7 @@ def serves(outputs: Outputs, version: int) -> bool:
     return {version_of(record) for record in records[-20:]} == {version}
 
 
+@pytest.mark.long
 def test_a_driver_killed_in_the_middle_of_a_handover_loses_nothing(
     broker: str, make_topic: MakeTopic, team: Team, tmp_path: Path
 ) -> None:

@@ -97,6 +97,7 @@ def scene(
         left.unlink()
 
 
+@pytest.mark.long
 def test_replays_that_are_killed_and_started_again_lose_and_repeat_nothing(scene: Scene, broker: str) -> None:
     recording, folder, target = scene.home / "recording", scene.home / "out", scene.target
     done = penstock("record", "-c", str(scene.job.config), "--out", str(recording), "--json", cwd=ROOT)

@@ -104,7 +104,12 @@ def jvm_of(job: Job) -> psutil.Process:
     return found
 
 
-WAYS = [is_killed, is_stopped, falls_silent, has_a_jvm_that_hangs]
+WAYS = [
+    is_killed,
+    pytest.param(is_stopped, marks=pytest.mark.long),
+    pytest.param(falls_silent, marks=pytest.mark.long),
+    pytest.param(has_a_jvm_that_hangs, marks=pytest.mark.long),
+]
 
 
 @pytest.mark.parametrize("the_first", WAYS, ids=lambda way: way.__name__)

@@ -85,6 +85,7 @@ def assert_exact(scene: Scene, last: int) -> None:
     assert_versions_follow(scene.outputs.account(sent), 1, last)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("poll_seconds", [3600.0], ids=["woken by webhooks"])
 def test_a_swap_under_load_loses_doubles_and_mixes_nothing(scene: Scene, models: dict[str, Path]) -> None:
     door = f"{scene.job.url}/webhooks/mlflow"

@@ -24,7 +24,7 @@ from streaming.clock import system_clock
 from streaming.delivery.outcome import AGE_BOUNDS
 from streaming.engines.breaker import Bounds, Breaker
 from streaming.engines.report import BatchReport
-from streaming.models.ref import ModelVersion
+from streaming.models.ref import ModelKey, ModelVersion
 from streaming.models.served import ServedModel
 from streaming.models.slot import Slot
 from streaming.operations.health import Health
@@ -108,7 +108,7 @@ class Bench:
     restarts: int = 0
     metrics: Metrics = field(default_factory=lambda: Metrics(system_clock, AGE_BOUNDS))
     planning: Planning = "kept"
-    planned: dict[int, ServedModel] = field(default_factory=dict)
+    planned: dict[ModelKey, ServedModel] = field(default_factory=dict)
     breaker: Breaker | None = None
     """``None`` for the job's own, which does not trip here."""
 
@@ -174,11 +174,11 @@ class Bench:
         """Return the exact engine's query, which must run."""
         return next(query for query in self.spark.streams.active if query.name == self.application)
 
-    def roll_back(self, failed: int, detail: str) -> ServedModel | None:
+    def roll_back(self, failed: ModelKey, detail: str) -> ServedModel | None:
         return self.slot.roll_back(failed)
 
-    def recall(self, version: int) -> ServedModel:
-        return self.planned[version]
+    def recall(self, key: ModelKey) -> ServedModel:
+        return self.planned[key]
 
     def release(self, model: ServedModel) -> None:
         """The tests share their models."""

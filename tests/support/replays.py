@@ -11,7 +11,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from jobs.verbs.replay.options import VersionWords
+from jobs.verbs.replay.options import VersionOptions
 from jobs.verbs.replay.versions import segments_of
 from jobs.wiring.replaying import topic_destination, topic_source
 from jobs.wiring.stretch import Stretch
@@ -67,7 +67,7 @@ class Theatre:
 
     def as_served(self, source: Source) -> Segments:
         with KafkaScan(self.bench.kafka, "test") as scan:
-            return segments_of(VersionWords(as_served=True), self.bench.settings, source, scan)
+            return segments_of(VersionOptions(as_served=True), self.bench.settings, source, scan)
 
     def chosen(self, source: Source, version: int) -> Segments:
         return assigned(source.ranges(), Assignment(self.models[version].version, "replay"))
@@ -110,7 +110,7 @@ def _stopper(after: int | None) -> Callable[[Chunk, Counts], None]:
 
 
 def topic_rows(bench: Bench, *suffixes: str) -> list[Row]:
-    """What is on output topics, each topic in its order."""
+    """What is on output topics, each topic in its options."""
     rows = []
     for suffix in suffixes:
         for message in bench.read(suffix):
@@ -123,7 +123,7 @@ def topic_rows(bench: Bench, *suffixes: str) -> list[Row]:
 
 
 def parquet_rows(folder: Path) -> list[Row]:
-    """What a Parquet sink wrote, in its own order."""
+    """What a Parquet sink wrote, in its own options."""
     rows: list[Row] = []
     for file in sorted(folder.glob("chunk-*/*.parquet")):
         table = pq.read_table(file)

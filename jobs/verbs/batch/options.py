@@ -22,7 +22,7 @@ from streaming.settings import Settings
 
 
 @dataclass(frozen=True)
-class Order:
+class BatchOptions:
     """The options as they were given; see ``jobs/command/batch.py``."""
 
     source: str
@@ -54,7 +54,7 @@ class Order:
 
 @dataclass(frozen=True)
 class Paths:
-    """An order on this machine's disk. ``batch`` is the id of the batch that is begun or gone on with."""
+    """An options on this machine's disk. ``batch`` is the id of the batch that is begun or gone on with."""
 
     listing: Listing
     format: Format
@@ -63,40 +63,40 @@ class Paths:
     targets: Targets
     batch: str
 
-    def options(self, order: Order, settings: Settings) -> dict[str, Any]:
+    def options(self, options: BatchOptions, settings: Settings) -> dict[str, Any]:
         """Return the options that decide what comes out, as the plan keeps them."""
         batch = settings.batch
         return {
             "--format": self.format,
             "--encoding": self.encoding,
             "--out-format": self.out_format,
-            "--partition-by": list(order.partition_by),
+            "--partition-by": list(options.partition_by),
             "batch.keep": batch.keep if batch.keep == "all" else list(batch.keep),
             "batch.risk": batch.risk,
             "event": settings.event.model_dump(mode="json"),
         }
 
 
-def resolve(order: Order, clock: Clock) -> Paths:
+def resolve(options: BatchOptions, clock: Clock) -> Paths:
     """Look at the disk.
 
     Raises:
         ConfigurationError: there is no input, a target is not free, or it is not clear which batch is meant.
     """
-    source, scored = files.local("--in", order.source), files.local("--out", order.target)
-    rejected = files.local("--rejected", order.rejected) if order.rejected else _beside(scored)
-    if order.format is None and files.is_delta(source):
+    source, scored = files.local("--in", options.source), files.local("--out", options.target)
+    rejected = files.local("--rejected", options.rejected) if options.rejected else _beside(scored)
+    if options.format is None and files.is_delta(source):
         raise ConfigurationError(
             f"--in {source} is a Delta table, which a batch does not read; write its current version to Parquet first"
         )
     listing = files.list_files(source)
-    kind = files.named_format("--format", order.format) if order.format else files.format_of(listing.paths)
-    encoding = text_encoding(order.encoding, kind)
+    kind = files.named_format("--format", options.format) if options.format else files.format_of(listing.paths)
+    encoding = text_encoding(options.encoding, kind)
     check_files(listing.paths, kind)
-    out = files.named_format("--out-format", order.out_format) if order.out_format else files.suffix_format(scored)
-    targets = Targets(scored, rejected, order.overwrite)
+    out = files.named_format("--out-format", options.out_format) if options.out_format else files.suffix_format(scored)
+    targets = Targets(scored, rejected, options.overwrite)
     targets.check_apart(source, listing.paths)
-    batch = _batch(order, scored, clock)
+    batch = _batch(options, scored, clock)
     targets.check_free(batch)
     require_writable(scored, "--out")
     require_writable(rejected, "--rejected")
@@ -108,12 +108,14 @@ def _beside(scored: Path) -> Path:
     return scored.with_name(f"{scored.stem}.rejected{scored.suffix}")
 
 
-def _batch(order: Order, scored: Path, clock: Clock) -> str:
+def _batch(options: BatchOptions, scored: Path, clock: Clock) -> str:
     """Return the id: the one that was given, else the unfinished batch's, else a new one."""
-    if order.name is not None:
-        if not order.name.replace("-", "").replace("_", "").replace(".", "").isalnum():
-            raise ConfigurationError(f"--name {order.name!r} may have letters, digits, points, dashes and underscores")
-        return order.name
+    if options.name is not None:
+        if not options.name.replace("-", "").replace("_", "").replace(".", "").isalnum():
+            raise ConfigurationError(
+                f"--name {options.name!r} may have letters, digits, points, dashes and underscores"
+            )
+        return options.name
     begun = unfinished(scored)
     if len(begun) > 1:
         raise ConfigurationError(

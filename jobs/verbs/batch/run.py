@@ -16,7 +16,7 @@ from jobs.configuration.paths import require_writable
 from jobs.process.logs import configure_logging
 from jobs.terminal.progress import steps
 from jobs.verbs.batch.display import Bar, show_differences, show_sample, show_summary
-from jobs.verbs.batch.options import Order, Paths, resolve
+from jobs.verbs.batch.options import BatchOptions, Paths, resolve
 from jobs.verbs.batch.record import Record
 from jobs.wiring.following import preparation, registry
 from jobs.wiring.mlflow_client import prepare_mlflow
@@ -45,11 +45,11 @@ SPARK_LOG = Path(".penstock/batch-spark.log")
 SAMPLE_ROWS = 1_000
 
 
-def score_files(config: Path | None, overrides: Sequence[str], order: Order, *, dry_run: bool = False) -> None:
+def score_files(config: Path | None, overrides: Sequence[str], options: BatchOptions, *, dry_run: bool = False) -> None:
     """Score files and publish what came of them, or with ``dry_run`` say what would be done.
 
     Raises:
-        ConfigurationError: the order, the settings or the input's columns do not fit; nothing was written.
+        ConfigurationError: the options, the settings or the input's columns do not fit; nothing was written.
         DataError: a file cannot be read, or rows were lost; nothing was published.
         ModelError: no version can score.
         UpstreamError: the registry or the tracking server does not answer.
@@ -61,7 +61,7 @@ def score_files(config: Path | None, overrides: Sequence[str], order: Order, *, 
     with ExitStack() as stack:
         with steps(console) as step:
             step("reading the input")
-            request = look(settings, order)
+            request = look(settings, options)
             step("starting Spark")
             spark = stack.enter_context(session(settings, "penstock-batch", SPARK_LOG))
             step(f"loading {request.version}")
@@ -74,10 +74,10 @@ def score_files(config: Path | None, overrides: Sequence[str], order: Order, *, 
 
 @dataclass(frozen=True)
 class Request:
-    """An order and what it comes to: files on the disk, and a version in the registry."""
+    """An options and what it comes to: files on the disk, and a version in the registry."""
 
     settings: Settings
-    order: Order
+    options: BatchOptions
     paths: Paths
     files: tuple[InputFile, ...]
     version: ModelVersion
@@ -93,7 +93,7 @@ class Work:
     scorer: UnitScorer
 
 
-def look(settings: Settings, order: Order) -> Request:
+def look(settings: Settings, options: BatchOptions) -> Request:
     """Find the files and the version; raises as :func:`score_files`."""
     if settings.model.tracking_uri is None:
         raise ConfigurationError(
@@ -101,9 +101,9 @@ def look(settings: Settings, order: Order) -> Request:
         )
     require_log(SPARK_LOG)
     require_writable(settings.model.cache_dir, "model.cache_dir")
-    paths = resolve(order, system_clock)
-    version = registry(settings.model).resolve(order.selector(settings))
-    return Request(settings, order, paths, paths.listing.digested(), version)
+    paths = resolve(options, system_clock)
+    version = registry(settings.model).resolve(options.selector(settings))
+    return Request(settings, options, paths, paths.listing.digested(), version)
 
 
 @contextmanager
@@ -119,7 +119,7 @@ def loaded(request: Request, spark: SparkSession) -> Iterator[Work]:
             version=version.version,
             model_digest=served.package.digest,
             files=request.files,
-            options=request.paths.options(request.order, settings),
+            options=request.paths.options(request.options, settings),
             unit_bytes=settings.batch.unit_bytes,
         )
         yield Work(request, spark, plan, _scorer(request, served, spark))
@@ -128,19 +128,19 @@ def loaded(request: Request, spark: SparkSession) -> Iterator[Work]:
 
 
 def _scorer(request: Request, served: ServedModel, spark: SparkSession) -> UnitScorer:
-    settings, paths, order = request.settings, request.paths, request.order
+    settings, paths, options = request.settings, request.paths, request.options
     pipeline = pipeline_of(served)
     signature = pipeline.decoder.signature
     needs = Needs.of(signature, settings.event, settings.batch.keep)
     source = Source.of(spark, paths.format, paths.listing, needs, paths.encoding)
     columns = Columns.of(source, signature, settings.batch, settings.event)
-    absent = [name for name in order.partition_by if name not in columns.scored_names]
+    absent = [name for name in options.partition_by if name not in columns.scored_names]
     if absent:
         raise ConfigurationError(
             f"--partition-by {absent[0]} is not among the output's columns, {', '.join(columns.scored_names)};"
             " keep it with --keep, or take another"
         )
-    output = Output(paths.out_format, order.partition_by)
+    output = Output(paths.out_format, options.partition_by)
     return UnitScorer(source, pipeline, decoder_for(source, pipeline), columns, output, settings.engine.max_poison_rows)
 
 
@@ -157,7 +157,7 @@ def score(work: Work, console: Console) -> None:
             plan.must_equal(begun, staging.folder)
         with Bar(console) as bar:
             counts = score_units(plan, staging, work.scorer, request.version, Watch(system_clock, bar.tell))
-        record = Record(plan, request.order.source, counts, quantiles(work.spark, counts.sketches))
+        record = Record(plan, request.options.source, counts, quantiles(work.spark, counts.sketches))
         tracker = MlflowTracker(settings.model.tracking_uri, settings.model.registry_uri)
         run_id = record.log(tracker, settings.batch.experiment, staging)
         publish(staging, targets, len(plan.units), record.report(run_id))

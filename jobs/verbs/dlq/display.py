@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from base64 import b64encode
 from collections import Counter
@@ -145,13 +144,13 @@ def console_for_tables() -> Console:
     return Console() if sys.stdout.isatty() else Console(width=_WIDTH)
 
 
-def replay_json(counts: Counts, *, sent: bool) -> str:
+def replay_json(counts: Counts, *, sent: bool) -> dict[str, Any]:
     """Return what ``dlq replay`` did, or would do, for scripts."""
     rows = [
         {"reason": reason, "topic": topic, "result": SENT if what == SENT else Left(what).name.lower(), "events": count}
         for (reason, topic, what), count in sorted(counts.items())
     ]
-    return json.dumps({"sent": sent, "events": _sent(counts), "by_reason": rows})
+    return {"sent": sent, "events": _sent(counts), "by_reason": rows}
 
 
 def show_replay(counts: Counts, *, sent: bool) -> None:

@@ -19,7 +19,7 @@ from jobs.configuration.load import load_settings
 from jobs.configuration.paths import require_writable
 from jobs.process.logs import configure_logging
 from jobs.terminal.progress import steps
-from jobs.verbs.drift.options import Order
+from jobs.verbs.drift.options import BaselineOptions
 from jobs.wiring.following import preparation, registry
 from jobs.wiring.mlflow_client import prepare_mlflow
 from jobs.wiring.session import require_log, session
@@ -52,7 +52,7 @@ _MOST_CLASSES = 50
 _FEWEST_ROWS = 100
 
 
-def baseline(config: Path | None, overrides: Sequence[str], order: Order) -> ModelVersion:
+def baseline(config: Path | None, overrides: Sequence[str], options: BaselineOptions) -> ModelVersion:
     """Make the profile, register the version that has it, and return that.
 
     Raises:
@@ -65,12 +65,12 @@ def baseline(config: Path | None, overrides: Sequence[str], order: Order) -> Mod
     prepare_mlflow()
     require_log(SPARK_LOG)
     require_writable(settings.model.cache_dir, "model.cache_dir")
-    found = files.list_files(files.local("--in", order.source))
-    kind = files.named_format("--format", order.format) if order.format else files.format_of(found.paths)
-    encoding = text_encoding(order.encoding, kind)
+    found = files.list_files(files.local("--in", options.source))
+    kind = files.named_format("--format", options.format) if options.format else files.format_of(found.paths)
+    encoding = text_encoding(options.encoding, kind)
     check_files(found.paths, kind)
     model = settings.model
-    wanted = ModelSelector(model.name, "version", str(order.version)) if order.version else None
+    wanted = ModelSelector(model.name, "version", str(options.version)) if options.version else None
     version = registry(model).resolve(wanted or ModelSelector.from_settings(model))
     with steps(Console()) as step, session(settings, "penstock-baseline", SPARK_LOG) as spark:
         step(f"loading {version}")
@@ -81,7 +81,7 @@ def baseline(config: Path | None, overrides: Sequence[str], order: Order) -> Mod
             needs = Needs.of(served.package.signature, settings.event)
             made = _profile(settings, served, Source.of(spark, kind, found, needs, encoding), found)
             step("registering it")
-            return _register(settings, served, made, order)
+            return _register(settings, served, made, options)
         finally:
             checks.release(served)
 
@@ -118,7 +118,9 @@ def _classes(scored: DataFrame) -> int | None:
     return int(max(found)) + 1 if whole and len(found) <= _MOST_CLASSES and max(found) < _MOST_CLASSES else None
 
 
-def _register(settings: Settings, served: ServedModel, made: ReferenceProfile, order: Order) -> ModelVersion:
+def _register(
+    settings: Settings, served: ServedModel, made: ReferenceProfile, options: BaselineOptions
+) -> ModelVersion:
     tracker = MlflowTracker(settings.model.tracking_uri, settings.model.registry_uri)
     old = served.version
     with TemporaryDirectory(prefix="penstock-baseline-") as folder:
@@ -128,8 +130,8 @@ def _register(settings: Settings, served: ServedModel, made: ReferenceProfile, o
         (tree / profile.PATH).write_text(made.to_json(), "utf-8")
         tags = {**old.tags, DIGEST_TAG: tree_digest(tree), BASELINE_OF: str(old.version)}
         with tracker.run(settings.train.experiment, f"{old.name}-baseline") as run:
-            run.log({"data": order.source, "rows": made.rows}, {}, {BASELINE_OF: str(old.version)})
+            run.log({"data": options.source, "rows": made.rows}, {}, {BASELINE_OF: str(old.version)})
             version = run.register(tree, old.name, tags)
-    if order.alias:
-        tracker.promote(version, Promotion(order.alias))
+    if options.alias:
+        tracker.promote(version, Promotion(options.alias))
     return version

@@ -8,7 +8,7 @@ from streaming.batch.text import UTF_8
 
 
 @dataclass(frozen=True)
-class Order:
+class BaselineOptions:
     """The options as they were given: rows to learn from, the version, and where the new one is put."""
 
     source: str

@@ -12,17 +12,18 @@ from jobs.configuration.load import load_settings
 from jobs.process.logs import configure_logging
 from streaming.adapters.kafka.admin import KafkaAdmin
 from streaming.adapters.kafka.drift import read_summaries
-from streaming.drift.report.choice import Choice
 from streaming.drift.report.facts import Report
 from streaming.drift.report.make import make_report
+from streaming.drift.report.options import DriftReportOptions
 from streaming.errors import ConfigurationError, RegistryUnavailableError
 from streaming.models.profile import ReferenceProfile
+from streaming.models.ref import ModelKey
 from streaming.settings import Settings
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 
-def report(config: Path | None, overrides: Sequence[str], topic: str | None, choice: Choice) -> Report:
+def report(config: Path | None, overrides: Sequence[str], topic: str | None, choice: DriftReportOptions) -> Report:
     """Read the topic to its present end, and the versions' profiles where the registry has them.
 
     Raises:
@@ -34,7 +35,7 @@ def report(config: Path | None, overrides: Sequence[str], topic: str | None, cho
     return read_report(settings, topic, choice)
 
 
-def read_report(settings: Settings, topic: str | None, choice: Choice) -> Report:
+def read_report(settings: Settings, topic: str | None, choice: DriftReportOptions) -> Report:
     """Report with settings that are loaded; raises as :func:`report`."""
     application, model = settings.application, settings.model.name
     choice.period()  # before anybody is asked
@@ -57,7 +58,7 @@ def _profiles(settings: Settings, versions: Iterable[int]) -> Mapping[int, Refer
 
     try:
         profiles = RegisteredProfiles(settings.model)
-        found = {version: profiles(version) for version in versions}
+        found = {version: profiles(ModelKey(settings.model.name, version)) for version in versions}
     except (RegistryUnavailableError, ConfigurationError) as problem:
         _log.warning("no reference profiles", problem=str(problem))
         return {}

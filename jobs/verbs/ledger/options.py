@@ -12,7 +12,7 @@ from streaming.ledger.plan import RECORD_TYPES
 
 
 @dataclass(frozen=True)
-class Question:
+class LedgerAtOptions:
     """What ``ledger at`` is asked: one position, or one event, or one time. ``topic`` is the input by default."""
 
     topic: str | None = None
@@ -31,7 +31,7 @@ class Question:
 
 
 @dataclass(frozen=True)
-class Filter:
+class LedgerShowOptions:
     """Which records ``ledger show`` shows; no ``types`` are all of them, ``since`` is ISO 8601."""
 
     count: int

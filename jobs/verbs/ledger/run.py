@@ -11,7 +11,7 @@ from typing import Any
 from jobs.configuration.load import load_settings
 from jobs.process.logs import configure_logging
 from jobs.terminal.progress import progress_bar
-from jobs.verbs.ledger.options import Filter, Question
+from jobs.verbs.ledger.options import LedgerAtOptions, LedgerShowOptions
 from streaming.adapters.kafka.admin import KafkaAdmin
 from streaming.adapters.kafka.ledger_reader import KafkaLedgerReader
 from streaming.adapters.kafka.outputs import KafkaOutputs
@@ -31,18 +31,18 @@ _CLOCK_SKEW = timedelta(minutes=5)
 """By so much the clock of a driver that finished a batch may be behind that of the one which planned it."""
 
 
-def answers(config: Path | None, overrides: Sequence[str], question: Question) -> list[Answer]:
+def answers(config: Path | None, overrides: Sequence[str], options: LedgerAtOptions) -> list[Answer]:
     """Return the answers, none where no event has the id.
 
     Raises:
-        ConfigurationError: the question or the settings are wrong.
+        ConfigurationError: the options or the settings are wrong.
         BrokerUnavailableError: Kafka does not answer.
     """
-    question.check()
+    options.check()
     settings = load_settings(config, overrides)
     configure_logging(settings.log)
     with _desk(settings) as desk:
-        found = desk.moment(question.time) if question.time else desk.offsets(question)
+        found = desk.moment(options.time) if options.time else desk.offsets(options)
     digest = _digests(settings)
     return [{**answer, **digest(answer)} for answer in found]
 
@@ -71,14 +71,14 @@ class _Desk:
                 moment.add(record)
         return [about_moment(moment, isoformat(moment.at))]
 
-    def offsets(self, question: Question) -> list[Answer]:
-        if question.partition is not None and question.offset is not None:
-            topic = question.topic or self._settings.input.topic
+    def offsets(self, options: LedgerAtOptions) -> list[Answer]:
+        if options.partition is not None and options.offset is not None:
+            topic = options.topic or self._settings.input.topic
             known: list[tuple[Position, Output | None]] = [
-                (self._position(topic, question.partition, question.offset), None)
+                (self._position(topic, options.partition, options.offset), None)
             ]
         else:
-            known = [(self._position(*output.source), output) for output in self._with_id(question.event_id or "")]
+            known = [(self._position(*output.source), output) for output in self._with_id(options.event_id or "")]
         lookups = [OffsetLookup(position) for position, _ in known]
         with progress_bar("reading the ledger") as progress:
             for record in self._ledger.records(progress) if lookups else ():
@@ -145,7 +145,7 @@ def _digests(settings: Settings) -> Callable[[Answer], Answer]:
     return digest
 
 
-def latest(config: Path | None, overrides: Sequence[str], chosen: Filter) -> list[dict[str, Any]]:
+def latest(config: Path | None, overrides: Sequence[str], chosen: LedgerShowOptions) -> list[dict[str, Any]]:
     """Return the latest records, oldest first.
 
     Raises:
@@ -155,7 +155,7 @@ def latest(config: Path | None, overrides: Sequence[str], chosen: Filter) -> lis
     chosen.check()
     settings = load_settings(config, overrides)
     configure_logging(settings.log)
-    since = given_instant("--since", chosen.since) if chosen.since else None
+    since = given_instant("--from", chosen.since) if chosen.since else None
     with KafkaScan(settings.kafka, settings.application) as scan:
         reader = KafkaLedgerReader(scan, settings.output.ledger, settings.application)
         return reader.latest(chosen.count, since, lambda record: not chosen.types or record["type"] in chosen.types)

@@ -9,7 +9,7 @@ from jobs.wiring.stretch import Stretch
 
 
 @dataclass(frozen=True)
-class Order:
+class RecordOptions:
     """What the command line asks for. ``topic`` is the input by default; ``lines`` is a file to take in its place."""
 
     out: Path

@@ -11,14 +11,14 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from jobs.verbs.replay.options import CompareWords
+from jobs.verbs.replay.options import ComparisonOptions
 from streaming.adapters.kafka.outputs import KafkaOutputs
 from streaming.adapters.kafka.scan import KafkaScan
 from streaming.backtest.comparison import Comparison, compare
 from streaming.backtest.labels import read_labels
 from streaming.backtest.options import Names
 from streaming.backtest.paired import pair
-from streaming.backtest.report import write_report
+from streaming.backtest.report import write_page, write_report
 from streaming.offsets import OffsetRange
 from streaming.outputs.read_back import Output
 from streaming.replay.chunks import Segments
@@ -42,7 +42,7 @@ _BLOCK = 50_000
 
 
 def compare_with_recorded(
-    words: CompareWords, candidate: Path, source: Source, segments: Segments, recorded: Recorded
+    options: ComparisonOptions, candidate: Path, source: Source, segments: Segments, recorded: Recorded
 ) -> Comparison:
     """Compare, and write the report.
 
@@ -50,12 +50,15 @@ def compare_with_recorded(
         ConfigurationError: the labels, or the folder to compare with, are not what they should be.
         DataError: there is nothing in common.
     """
-    labels = read_labels(words.labels) if words.labels is not None else None
-    before = replayed(words.against) if words.against is not None else recorded.table(source, segments)
+    labels = read_labels(options.labels) if options.labels is not None else None
+    before = replayed(options.against) if options.against is not None else recorded.table(source, segments)
     after = replayed(candidate)
     names = Names(_name(before), _name(after), str(source))
-    comparison = compare(pair(before, after), names, labels, source.values, words.options)
-    write_report(comparison, words.report)
+    comparison = compare(pair(before, after), names, labels, source.values, options.method)
+    if options.report is not None:
+        write_report(comparison, options.report)
+    if options.html is not None:
+        write_page(comparison, options.html)
     return comparison
 
 

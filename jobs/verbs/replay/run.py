@@ -13,7 +13,7 @@ from jobs.configuration.load import load_settings
 from jobs.process.logs import configure_logging
 from jobs.terminal.progress import progress_bar
 from jobs.verbs.replay.compare import Recorded, compare_with_recorded
-from jobs.verbs.replay.options import HOME, SPARK_LOG, Order
+from jobs.verbs.replay.options import HOME, SPARK_LOG, ReplayOptions
 from jobs.verbs.replay.versions import loaded_versions, segments_of
 from jobs.wiring.jars import jars
 from jobs.wiring.session import session
@@ -41,57 +41,57 @@ class Replayed:
     comparison: Comparison | None = None
 
 
-def replay(config: Path | None, overrides: Sequence[str], order: Order) -> Replayed:
+def replay(config: Path | None, overrides: Sequence[str], options: ReplayOptions) -> Replayed:
     """Replay, or go on with a replay that was stopped; then compare, if that is asked for.
 
     Raises:
-        ConfigurationError: the settings or the order are wrong.
+        ConfigurationError: the settings or the options are wrong.
         PenstockError: the replay cannot go on without losing or doubling an event, or something does not answer.
     """
-    order.check()
+    options.check()
     settings = load_settings(config, overrides)
     configure_logging(settings.log)
-    order.check_paths(settings.model.cache_dir)
+    options.check_paths(settings.model.cache_dir)
     began = time.monotonic()
     with KafkaScan(settings.kafka, settings.application) as scan:
-        source = order.source.open(settings, scan)
-        destination = order.sink.destination(settings, f"{source.topic}-{order.versions}")
+        source = options.source.open(settings, scan)
+        destination = options.sink.destination(settings, f"{source.topic}-{options.versions}")
         destination.check(source.topic)
-        job = _Job(settings, order, source, destination)
+        job = _Job(settings, options, source, destination)
         with _alone(destination.plan_file):
             plan = settled(
-                destination.plan_file, job.asked(), lambda: segments_of(order.versions, settings, source, scan)
+                destination.plan_file, job.asked(), lambda: segments_of(options.versions, settings, source, scan)
             )
             counts = job.run(plan) if any(plan.segments.values()) else Counts()
         summary = _summary(counts, plan, time.monotonic() - began)
-        if order.comparison is None or order.sink.folder is None:
+        if not options.comparison.requested or options.sink.folder is None:
             return Replayed(summary)
         recorded = Recorded(settings, scan)
         return Replayed(
-            summary, compare_with_recorded(order.comparison, order.sink.folder, source, plan.segments, recorded)
+            summary, compare_with_recorded(options.comparison, options.sink.folder, source, plan.segments, recorded)
         )
 
 
 @dataclass(frozen=True)
 class _Job:
     settings: Settings
-    order: Order
+    options: ReplayOptions
     source: Source
     place: Destination
 
     @property
     def rows(self) -> int:
-        return self.order.rows or self.settings.input.max_rows_per_batch
+        return self.options.rows or self.settings.input.max_rows_per_batch
 
     def asked(self) -> dict[str, str]:
         """Return what makes it this replay and no other."""
-        model, versions = self.settings.model.name, str(self.order.versions)
+        model, versions = self.settings.model.name, str(self.options.versions)
         asked = {"source": str(self.source), "model": model, "versions": versions, "sink": str(self.place)}
         # Chunks of a folder are found again by their numbers; into a topic they may be cut anew.
-        return asked if self.order.sink.folder is None else {**asked, "rows": str(self.rows)}
+        return asked if self.options.sink.folder is None else {**asked, "rows": str(self.rows)}
 
     def run(self, plan: ReplayPlan) -> Counts:
-        sample = None if self.order.versions.as_served else self.source
+        sample = None if self.options.versions.as_served else self.source
         name = f"{self.settings.application}-replay"
         started = session(self.settings, name, SPARK_LOG, lambda: jars(HOME).connector_jars())
         with started as spark, loaded_versions(self.settings, spark, sample) as versions:
@@ -105,11 +105,11 @@ class _Job:
     def _chunks(self, left: Segments) -> Iterable[Chunk]:
         chunks = cut(left, self.rows, self._turns(left))
         # Spark may put the files of several partitions into one task, and a task writes one partition's transaction.
-        several_files = self.order.source.recording is not None and self.order.sink.topic is not None
+        several_files = self.options.source.recording is not None and self.options.sink.topic is not None
         return apart(chunks) if several_files else chunks
 
     def _turns(self, left: Segments) -> Iterable[Upto]:
-        pace = self.order.pace()
+        pace = self.options.pace()
         if pace is None:
             return [ends(left)]
         starts = {partition: parts[0].part.start for partition, parts in left.items() if parts}

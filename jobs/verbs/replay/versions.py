@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pyspark.sql import SparkSession
 
 from jobs.terminal.progress import progress_bar
-from jobs.verbs.replay.options import VersionWords
+from jobs.verbs.replay.options import VersionOptions
 from jobs.wiring.following import preparation, registry
 from streaming.adapters.kafka.admin import KafkaAdmin
 from streaming.adapters.kafka.ledger_reader import KafkaLedgerReader
@@ -28,7 +28,7 @@ ROLE = "replay"
 """Of a version that is chosen; it is part of the prediction's id, so that no id of the live job comes twice."""
 
 
-def segments_of(words: VersionWords, settings: Settings, source: Source, scan: KafkaScan) -> Segments:
+def segments_of(words: VersionOptions, settings: Settings, source: Source, scan: KafkaScan) -> Segments:
     """Decide which version scores what.
 
     Raises:

@@ -14,7 +14,7 @@ LAST = "last"
 
 
 @dataclass(frozen=True)
-class Choice:
+class DriftReportOptions:
     """Between two times, of one version, and of each version up to its Nth one, or the last; all by default."""
 
     since: str | None = None
