@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 from itertools import count
 from pathlib import Path
-from threading import Event, Thread
 from uuid import uuid4
 
 import pytest
@@ -16,6 +15,8 @@ from pyspark.sql import functions as F
 from pyspark.sql.streaming.query import StreamingQuery
 
 from schemas.dead_letter import REASON
+from streaming.accounting.load import SteadyLoad
+from streaming.accounting.records import Outgoing
 from streaming.models.served import ServedModel
 from streaming.scoring.pipeline import SparkPipeline
 from tests.support.engine import event
@@ -78,22 +79,18 @@ class Trickle:
     shares: tuple[int, ...]
 
     def __enter__(self) -> Trickle:
-        self.sent = 0
-        self._stop = Event()
-        self._thread = Thread(target=self._run)
-        self._thread.start()
+        self._load: SteadyLoad[int] = SteadyLoad(self.bench.servers, self.bench.topic, rate=50)
+        self._load.start(
+            Outgoing(event(number), number, partition=self.shares[number % len(self.shares)]) for number in count()
+        )
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join()
+        self._load.stop()
 
-    def _run(self) -> None:
-        for number in count():
-            if self._stop.wait(0.02):
-                break
-            self.bench.send([event(number)], partition=self.shares[number % len(self.shares)])
-            self.sent += 1
+    @property
+    def sent(self) -> int:
+        return self._load.sent
 
 
 @pytest.mark.parametrize(
