@@ -59,9 +59,9 @@ class StopRequest:
         self.asked.set()
         signals = int(number != _POLITELY)
         while signals < 2:
-            left = None if self._seconds is None else max(0.0, asked_at + self._seconds - time.monotonic())
+            remaining = None if self._seconds is None else max(0.0, asked_at + self._seconds - time.monotonic())
             try:
-                number = self._requests.get(timeout=left)
+                number = self._requests.get(timeout=remaining)
             except queue.Empty:
                 _log.error(
                     "the batch did not end in time, so the process ends without it; it is done again at the next start",

@@ -86,14 +86,22 @@ class Answers:
     @property
     def labelled(self) -> npt.NDArray[np.bool_]:
         """Which events have a label."""
-        known: npt.NDArray[np.bool_] = np.isfinite(self.truth) & (self.truth != UNKNOWN)
-        return known if self.kind is not Kind.NUMBERS else np.isfinite(self.truth)
+        usable: npt.NDArray[np.bool_] = np.isfinite(self.truth) & (self.truth != UNKNOWN)
+        return usable if self.kind is not Kind.NUMBERS else np.isfinite(self.truth)
 
     def only(self, chosen: npt.NDArray[np.bool_]) -> Answers:
         """Return these events alone."""
         recorded, candidate = (side.only(chosen) for side in self.sides)
         hour = None if self.hour is None else self.hour[chosen]
-        return Answers(self.kind, self.classes, self.positive, recorded, candidate, self.truth[chosen], hour)
+        return Answers(
+            kind=self.kind,
+            classes=self.classes,
+            positive=self.positive,
+            recorded=recorded,
+            candidate=candidate,
+            truth=self.truth[chosen],
+            hour=hour,
+        )
 
 
 def answers(both: pa.Table, labels: pa.Table | None, positive: str) -> Answers:
@@ -107,11 +115,19 @@ def answers(both: pa.Table, labels: pa.Table | None, positive: str) -> Answers:
     if _are_numbers(both):
         nothing = np.zeros(both.num_rows, np.int64)
         sides = [Side(_floats(both[f"{side}_prediction"]), nothing, None) for side in SIDES]
-        return Answers(Kind.NUMBERS, (), 0, sides[0], sides[1], _as_numbers(truth), _hours(both))
+        return Answers(
+            kind=Kind.NUMBERS,
+            classes=(),
+            positive=0,
+            recorded=sides[0],
+            candidate=sides[1],
+            truth=_as_numbers(truth),
+            hour=_hours(both),
+        )
     truths = set(truth.dropna())
     parts = list(_versions(both))
     names = meaning({part.key: part.used for part in parts}, truths)
-    predicted = {name for known in names.values() for name in known}
+    predicted = {name for classes in names.values() for name in classes}
     same = matched(truths, predicted)
     if truths and not predicted & set(same.values()):
         raise ConfigurationError(
@@ -123,7 +139,15 @@ def answers(both: pa.Table, labels: pa.Table | None, positive: str) -> Answers:
     code = {name: number for number, name in enumerate(classes)}
     codes = truth.map({text: code[name] for text, name in same.items()}).fillna(UNKNOWN)
     sides = [_side(both, side, [p for p in parts if p.key[0] == side], names, code) for side in SIDES]
-    return Answers(kind, classes, _positive(classes, positive), sides[0], sides[1], _as_numbers(codes), _hours(both))
+    return Answers(
+        kind=kind,
+        classes=classes,
+        positive=_positive(classes, positive),
+        recorded=sides[0],
+        candidate=sides[1],
+        truth=_as_numbers(codes),
+        hour=_hours(both),
+    )
 
 
 @dataclass(frozen=True)
@@ -151,7 +175,13 @@ def _versions(both: pa.Table) -> Iterator[_Part]:
             part = both.take(rows)
             label = part[f"{side}_label"].to_pandas().reset_index(drop=True)
             classes = _floats(part[f"{side}_prediction"]).astype(np.int64)
-            yield _Part((side, int(number)), rows, classes, _matrix(part[f"{side}_probability"]), label)
+            yield _Part(
+                key=(side, int(number)),
+                rows=rows,
+                number=classes,
+                probability=_matrix(part[f"{side}_probability"]),
+                label=label,
+            )
 
 
 def _side(both: pa.Table, side: str, parts: list[_Part], names: Meaning, code: Mapping[str, int]) -> Side:
@@ -184,24 +214,24 @@ def _are_numbers(both: pa.Table) -> bool:
     return bool(np.any((values < 0) | (values >= _MOST_CLASSES) | (values != np.floor(values))))
 
 
-def _positive(classes: tuple[str, ...], wanted: str) -> int:
-    if wanted and wanted not in classes:
-        raise ConfigurationError(f"the positive class {wanted!r} is none of {_some(classes)}")
-    return classes.index(wanted) if wanted else min(1, len(classes) - 1)
+def _positive(classes: tuple[str, ...], name: str) -> int:
+    if name and name not in classes:
+        raise ConfigurationError(f"the positive class {name!r} is none of {_some(classes)}")
+    return classes.index(name) if name else min(1, len(classes) - 1)
 
 
 def _truth(both: pa.Table, labels: pa.Table | None) -> pd.Series[str]:
     if labels is None:
         return pd.Series([None] * both.num_rows, dtype="object")
     labels = labels.select(LABELS.names).cast(LABELS)
-    found = labels["label"].take(pc.index_in(both["event_id"], labels["event_id"].combine_chunks()))
-    if both.num_rows and found.null_count == both.num_rows:
+    values = labels["label"].take(pc.index_in(both["event_id"], labels["event_id"].combine_chunks()))
+    if both.num_rows and values.null_count == both.num_rows:
         raise ConfigurationError(
             f"none of the {labels.num_rows:,} labels is of a compared event: the labels are of ids like"
             f" {_some(labels['event_id'].slice(0, 1).to_pylist())}, the events have ids like"
             f" {_some(both['event_id'].slice(0, 1).to_pylist())}"
         )
-    texts: pd.Series[str] = found.to_pandas()
+    texts: pd.Series[str] = values.to_pandas()
     return texts
 
 

@@ -26,10 +26,10 @@ class Measured:
     @property
     def gain(self) -> Estimate:
         """The difference with its sign turned where less is better: above zero, the candidate is better."""
-        found = self.difference
+        difference = self.difference
         if self.metric.higher_is_better:
-            return found
-        return Estimate(-found.value, -found.high, -found.low)
+            return difference
+        return Estimate(-difference.value, -difference.high, -difference.low)
 
 
 def paired_bootstrap(
@@ -47,9 +47,9 @@ def paired_bootstrap(
         seed: of the draws; the same seed gives the same intervals.
     """
     random = np.random.default_rng(seed)
-    found = np.empty((draws.replicates, 2, len(judges[0].metrics)))
+    drawn = np.empty((draws.replicates, 2, len(judges[0].metrics)))
     measures = [_measure(judge, draws) for judge in judges]
-    for row in found:
+    for row in drawn:
         weights = draws.weights(random)
         row[0], row[1] = (measure(weights) for measure in measures)
     once = np.ones(len(draws.unit))
@@ -58,11 +58,13 @@ def paired_bootstrap(
     return tuple(
         Measured(
             metric,
-            percentile_interval(values[0, place], found[:, 0, place], tail),
-            percentile_interval(values[1, place], found[:, 1, place], tail),
-            percentile_interval(values[1, place] - values[0, place], found[:, 1, place] - found[:, 0, place], tail),
+            percentile_interval(values[0, position], drawn[:, 0, position], tail),
+            percentile_interval(values[1, position], drawn[:, 1, position], tail),
+            percentile_interval(
+                values[1, position] - values[0, position], drawn[:, 1, position] - drawn[:, 0, position], tail
+            ),
         )
-        for place, metric in enumerate(judges[0].metrics)
+        for position, metric in enumerate(judges[0].metrics)
     )
 
 

@@ -69,33 +69,33 @@ def compare(
             f"none of {paired.num_rows:,} events was predicted by both sides; there is nothing to compare. Is the"
             " recorded side of the same topic and range as the replay?"
         )
-    found = answers(both, labels, options.positive)
-    judged = judge_labelled(found, options) if found.labelled.any() else None
-    counted = coverage(paired, both, int(found.labelled.sum()))
+    both_answers = answers(both, labels, options.positive)
+    judged = judge_labelled(both_answers, options) if both_answers.labelled.any() else None
+    counted = coverage(paired, both, int(both_answers.labelled.sum()))
     return Comparison(
         names=names,
         options=options,
-        kind=found.kind.value,
-        classes=found.classes,
-        positive=found.classes[found.positive] if found.kind is Kind.TWO_CLASSES else "",
+        kind=both_answers.kind.value,
+        classes=both_answers.classes,
+        positive=both_answers.classes[both_answers.positive] if both_answers.kind is Kind.TWO_CLASSES else "",
         coverage=counted,
         verdict=decide(judged, options, counted),
-        agreement=wilson(_agreeing(found), both.num_rows, options.confidence),
-        predictions=_predictions(found),
-        shift=shift(score_name(found), *found.scores) if found.scores else None,
+        agreement=wilson(_agreeing(both_answers), both.num_rows, options.confidence),
+        predictions=_predictions(both_answers),
+        shift=shift(score_name(both_answers), *both_answers.scores) if both_answers.scores else None,
         labelled=judged,
-        disagreements=largest(both, found, options.largest, values),
+        disagreements=largest(both, both_answers, options.largest, values),
     )
 
 
-def _agreeing(found: Answers) -> int:
-    recorded, candidate = found.sides
-    if found.kind is Kind.NUMBERS:
+def _agreeing(pair: Answers) -> int:
+    recorded, candidate = pair.sides
+    if pair.kind is Kind.NUMBERS:
         return int((recorded.number == candidate.number).sum())
     return int((recorded.predicted == candidate.predicted).sum())
 
 
-def _predictions(found: Answers) -> Counts:
-    if found.kind is Kind.NUMBERS:
+def _predictions(pair: Answers) -> Counts:
+    if pair.kind is Kind.NUMBERS:
         return ()
-    return cross_table(found.recorded.predicted, found.candidate.predicted, len(found.classes))
+    return cross_table(pair.recorded.predicted, pair.candidate.predicted, len(pair.classes))

@@ -91,31 +91,43 @@ def largest(both: pa.Table, answers: Answers, most: int, values: Values) -> tupl
     events = both.take(rows).to_pylist()
     fetched = values([Position(event["partition"], event["offset"]) for event in events])
     return tuple(
-        _disagreement(event, answers, int(row), (float(distance[row]), fetched))
+        _disagreement(event, answers, int(row), float(distance[row]), fetched)
         for event, row in zip(events, rows, strict=True)
     )
 
 
 def _disagreement(
-    event: Mapping[str, Any], answers: Answers, row: int, found: tuple[float, Mapping[Position, bytes | None]]
+    event: Mapping[str, Any],
+    answers: Answers,
+    row: int,
+    distance: float,
+    fetched: Mapping[Position, bytes | None],
 ) -> Disagreement:
-    distance, fetched = found
-    place = Position(event["partition"], event["offset"])
+    position = Position(event["partition"], event["offset"])
     recorded, candidate = (_answer(event, answers, side, row) for side in SIDES)
     time = event["event_time"]
     moment = None if time is None else isoformat(time)
-    text, base64 = _text(fetched.get(place))
+    text, base64 = _text(fetched.get(position))
     return Disagreement(
-        *place, event["event_id"], moment, distance, recorded, candidate, _truth(answers, row), text, base64
+        partition=position.partition,
+        offset=position.offset,
+        event_id=event["event_id"],
+        event_time=moment,
+        distance=distance,
+        recorded=recorded,
+        candidate=candidate,
+        truth=_truth(answers, row),
+        value=text,
+        value_base64=base64,
     )
 
 
 def _answer(event: Mapping[str, Any], answers: Answers, name: str, row: int) -> Answer:
-    place = SIDES.index(name)
-    side, version = answers.sides[place], event[f"{name}_model_version"]
+    index = SIDES.index(name)
+    side, version = answers.sides[index], event[f"{name}_model_version"]
     if answers.kind is Kind.NUMBERS:
         return Answer(repr(float(side.number[row])), None, version)
-    score = None if answers.scores is None else float(answers.scores[place][row])
+    score = None if answers.scores is None else float(answers.scores[index][row])
     return Answer(answers.classes[int(side.predicted[row])], score, version)
 
 

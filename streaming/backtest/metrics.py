@@ -80,8 +80,10 @@ def judge(answers: Answers, side: Side) -> Judge:
 
 
 class _TwoClasses:
-    def __init__(self, true: npt.NDArray[np.bool_], said: npt.NDArray[np.bool_], score: Floats | None) -> None:
-        self._columns = np.column_stack([true & said, ~true & said, true & ~said, ~true & ~said]).astype(np.float64)
+    def __init__(self, true: npt.NDArray[np.bool_], predicted: npt.NDArray[np.bool_], score: Floats | None) -> None:
+        self._columns = np.column_stack(
+            [true & predicted, ~true & predicted, true & ~predicted, ~true & ~predicted]
+        ).astype(np.float64)
         self.metrics: tuple[Metric, ...] = (ACCURACY, PRECISION, RECALL, F1)
         self._ranking = None
         if score is not None:
@@ -119,10 +121,10 @@ class _SeveralClasses:
     def __call__(self, weights: Floats) -> Floats:
         cells = np.bincount(self._truth * self._classes + self._predicted, weights, self._classes**2)
         table = cells.reshape(self._classes, self._classes)
-        right, were, said = table.diagonal(), table.sum(1), table.sum(0)
+        right, were, predicted = table.diagonal(), table.sum(1), table.sum(0)
         with np.errstate(divide="ignore", invalid="ignore"):
             recall = (right / were)[were > 0].mean()
-            f1 = (2 * right / (were + said))[were + said > 0].mean()
+            f1 = (2 * right / (were + predicted))[were + predicted > 0].mean()
             losses = [] if self._loss is None else [(weights * self._loss).sum() / weights.sum()]
             return np.array([right.sum() / weights.sum(), recall, f1, *losses])
 

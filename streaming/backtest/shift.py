@@ -70,15 +70,15 @@ def shift(what: str, recorded: Floats, candidate: Floats) -> Shift:
         for count, side in zip(counts, (recorded, candidate), strict=True)
     )
     return Shift(
-        what,
-        tuple(map(float, edges)),
-        first,
-        second,
-        tuple(tuple(map(int, row)) for row in joint),
-        kolmogorov_smirnov(*counts_by_value(recorded, candidate)),
-        stability_index(*counts_by_decile(recorded, candidate)),
-        jensen_shannon(*counts),
-        _correlation(recorded, candidate),
+        what=what,
+        edges=tuple(map(float, edges)),
+        recorded=first,
+        candidate=second,
+        joint=tuple(tuple(map(int, row)) for row in joint),
+        ks=kolmogorov_smirnov(*counts_by_value(recorded, candidate)),
+        psi=stability_index(*counts_by_decile(recorded, candidate)),
+        jensen_shannon=jensen_shannon(*counts),
+        correlation=_correlation(recorded, candidate),
     )
 
 

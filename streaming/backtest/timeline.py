@@ -26,13 +26,13 @@ class Stretch:
     candidate: float
 
 
-def timeline(hour: Ints | None, judges: tuple[Judge, Judge], place: int) -> tuple[Stretch, ...]:
+def timeline(hour: Ints | None, judges: tuple[Judge, Judge], metric: int) -> tuple[Stretch, ...]:
     """Cut the events into stretches of equal length, at most sixty, and measure each.
 
     Args:
         hour: of each event, counted from 1970; ``None`` where that is not known.
         judges: recorded, candidate.
-        place: of the metric among the judges'.
+        metric: of the metric among the judges'.
     """
     if hour is None:
         return ()
@@ -41,12 +41,12 @@ def timeline(hour: Ints | None, judges: tuple[Judge, Judge], place: int) -> tupl
         if len(starts) <= _MOST:
             break
     return tuple(
-        _stretch(int(start) * length, stretch == number, judges, place) for number, start in enumerate(starts[:_MOST])
+        _stretch(int(start) * length, stretch == number, judges, metric) for number, start in enumerate(starts[:_MOST])
     )
 
 
-def _stretch(hour: int, chosen: npt.NDArray[np.bool_], judges: tuple[Judge, Judge], place: int) -> Stretch:
+def _stretch(hour: int, chosen: npt.NDArray[np.bool_], judges: tuple[Judge, Judge], metric: int) -> Stretch:
     weights = chosen.astype(np.float64)
-    recorded, candidate = (float(judge(weights)[place]) for judge in judges)
+    recorded, candidate = (float(judge(weights)[metric]) for judge in judges)
     start = isoformat(datetime.fromtimestamp(hour * 3_600, timezone.utc))
     return Stretch(start, int(chosen.sum()), recorded, candidate)

@@ -23,11 +23,11 @@ class Counts:
     def __add__(self, other: Counts) -> Counts:
         """Return both together."""
         return Counts(
-            self.rows + other.rows,
-            self.scored + other.scored,
-            dict(Counter(self.rejected) + Counter(other.rejected)),
-            self.seconds + other.seconds,
-            (*self.sketches, *other.sketches),
+            rows=self.rows + other.rows,
+            scored=self.scored + other.scored,
+            rejected=dict(Counter(self.rejected) + Counter(other.rejected)),
+            seconds=self.seconds + other.seconds,
+            sketches=(*self.sketches, *other.sketches),
         )
 
     @property

@@ -91,11 +91,11 @@ class BatchPlan:
         Raises:
             ConfigurationError: it says what differs.
         """
-        found = list(_differences(begun, self))
-        if found:
+        differences = list(_differences(begun, self))
+        if differences:
             raise ConfigurationError(
-                f"the batch {begun.batch} was begun otherwise: {'; '.join(found)}. Give it what it was begun with, or"
-                f" give it up by removing {folder}"
+                f"the batch {begun.batch} was begun with other options: {'; '.join(differences)}. Use the options it"
+                f" was begun with, or discard it by removing {folder}"
             )
 
 

@@ -25,7 +25,7 @@ class Targets:
     rejected: Path
     overwrite: bool = False
 
-    def check_apart(self, given: Path, inputs: Iterable[Path]) -> None:
+    def check_apart(self, source: Path, inputs: Iterable[Path]) -> None:
         """Refuse targets that a rename cannot reach, or that lie around or within the input.
 
         Raises:
@@ -33,8 +33,8 @@ class Targets:
         """
         around = {folder for path in inputs for folder in (path, *path.parents)}
         for target in (self.scored, self.rejected):
-            if target in around or (given.is_dir() and given in target.parents):
-                raise ConfigurationError(f"{target} and the input {given} lie within each other; give another path")
+            if target in around or (source.is_dir() and source in target.parents):
+                raise ConfigurationError(f"{target} and the input {source} lie within each other; give another path")
         if self.scored == self.rejected:
             raise ConfigurationError(f"scored and rejected rows would both go to {self.scored}; give another path")
         if _disk(self.scored) != _disk(self.rejected):
@@ -104,9 +104,9 @@ def _gather(staging: Staging, kind: str, units: int, gathered: Path) -> None:
             if path.is_file() and not path.name.startswith((".", "_")):
                 # The unit's number comes first, so that the files stand in the input's order.
                 name = f"part-{number:05d}-{path.name.removeprefix('part-')}"
-                place = gathered / path.relative_to(folder).with_name(name)
-                place.parent.mkdir(parents=True, exist_ok=True)
-                path.rename(place)
+                target = gathered / path.relative_to(folder).with_name(name)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                path.rename(target)
 
 
 def _set_aside(target: Path, aside: Path) -> None:

@@ -47,7 +47,7 @@ def score_units(plan: BatchPlan, staging: Staging, scorer: ScoresUnits, version:
     """Score the units that are not finished; return what came of all of them."""
     units = plan.units
     counted = [staging.counts(unit.number) for unit in units]
-    finished = {unit.number: found for unit, found in zip(units, counted, strict=True) if found is not None}
+    finished = {unit.number: count for unit, count in zip(units, counted, strict=True) if count is not None}
     earlier = len(finished)
     watch.tell(_progress(units, finished, earlier))
     for unit in units:

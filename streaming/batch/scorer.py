@@ -90,12 +90,18 @@ class UnitScorer:
             poison = safe.decoder.poison
             return self._write_scored(unit, folder / SCORED, stamp, poison), poison
 
-        found, poison = attempt(write, self.pipeline, stamp.version, lambda: self._poison(unit))
+        counted, poison = attempt(write, self.pipeline, stamp.version, lambda: self._poison(unit))
         watch.lap("scored")
-        rejected = self._write_rejected(unit, folder / REJECTED, poison, found) if found["rejected"] else {}
+        rejected = self._write_rejected(unit, folder / REJECTED, poison, counted) if counted["rejected"] else {}
         watch.lap("rejected")
-        sketches = as_text(found["sketch"]) if found["scored"] else ()
-        counts = Counts(found["rows"], found["scored"], rejected, sum(watch.phases.values()), sketches)
+        sketches = as_text(counted["sketch"]) if counted["scored"] else ()
+        counts = Counts(
+            rows=counted["rows"],
+            scored=counted["scored"],
+            rejected=rejected,
+            seconds=sum(watch.phases.values()),
+            sketches=sketches,
+        )
         counts.check(f"unit {unit.number} ({unit.paths[0]}, {len(unit.files)} files)")
         return counts
 
@@ -121,10 +127,10 @@ class UnitScorer:
         self.output.write(good, folder, partitioned=bool(self.output.partition_by))
         return {"rows": 0, "scored": 0, "rejected": 0, "sketch": None, **before.get, **after.get}
 
-    def _write_rejected(self, unit: Unit, folder: Path, poison: Poison, found: dict[str, Any]) -> dict[str, int]:
+    def _write_rejected(self, unit: Unit, folder: Path, poison: Poison, totals: dict[str, Any]) -> dict[str, int]:
         rows = self.source.read(unit.paths)
         decoded = self._decoded(rows, poison, self.columns.carried(rejected=True))
-        judged = score_decoded(decoded, self.pipeline) if found["invalid"] else decoded
+        judged = score_decoded(decoded, self.pipeline) if totals["invalid"] else decoded
         bad = judged.where(F.col(c.VERDICT).isNotNull()).select(*self.columns.rejected())
         counted = Observation()
         by_reason = [_count(F.col("reason") == reason).alias(reason) for reason in REASONS]
@@ -164,11 +170,11 @@ def decoder_for(source: Source, pipeline: SparkPipeline) -> JsonDecoder | TableD
     if source.format == "json":
         return made
     return TableDecoder(
-        made.signature,
-        made.envelope,
-        made.safe_row,
-        source.schema,
-        made.guards,
+        signature=made.signature,
+        envelope=made.envelope,
+        safe_row=made.safe_row,
+        schema=source.schema,
+        guards=made.guards,
         fault=source.fault,
         folders=source.folders,
     )

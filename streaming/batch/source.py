@@ -102,12 +102,12 @@ class Source:
 
 
 def _as_events(lines: DataFrame) -> DataFrame:
-    place = F.monotonically_increasing_id()
+    row = F.monotonically_increasing_id()
     return lines.select(
         F.lit(None).cast("binary").alias("key"),
         F.col(VALUE).alias("value"),
         F.lit(None).cast("array<struct<key:string,value:binary>>").alias("headers"),
         F.spark_partition_id().alias("partition"),
-        place.bitwiseAND(F.lit(2**33 - 1)).alias("offset"),
+        row.bitwiseAND(F.lit(2**33 - 1)).alias("offset"),
         F.lit(None).cast("timestamp").alias("timestamp"),
     )

@@ -82,8 +82,8 @@ class Staging:
 
     def start_unit(self) -> Path:
         """Return an empty folder for the next unit; what a killed run left there is removed."""
-        for left in self.folder.glob(f"{_UNFINISHED}*"):
-            shutil.rmtree(left, ignore_errors=True)
+        for leftover in self.folder.glob(f"{_UNFINISHED}*"):
+            shutil.rmtree(leftover, ignore_errors=True)
         self.unfinished.mkdir()
         return self.unfinished
 

@@ -82,10 +82,10 @@ class Monitor:
         """Begin where the last state ends, or anew, at ``now`` (epoch milliseconds)."""
         self.book, self._judges, self._memory = WindowBook(self._subject.shape), {}, {}
         self.batch = -1
-        kept = self._store.load()
-        if kept is None:
+        saved = self._store.load()
+        if saved is None:
             return
-        self.batch, state = kept[0], json.loads(kept[1])
+        self.batch, state = saved[0], json.loads(saved[1])
         self.book.restore(state["book"], now)
         self._memory = {
             int(version): {name: Memory(**memory) for name, memory in columns.items()}
@@ -126,7 +126,9 @@ class Monitor:
     def _tell(self, closed: Closed) -> SummaryRecord:
         subject = self._subject
         start, end = (isoformat(moment(edge / 1000)) for edge in (closed.start, closed.end))
-        window = Window(subject.application, subject.model, closed.version, start, end)
+        window = Window(
+            application=subject.application, model=subject.model, version=closed.version, start=start, end=end
+        )
         judge = self._judge(closed.version)
         counts = window_counts(closed, judge.profile)
         verdicts: list[Verdict] = judge.judge(counts)
@@ -143,7 +145,8 @@ class Monitor:
     def _state(self) -> dict[str, Any]:
         memory = {**self._memory, **{version: judge.memory for version, judge in self._judges.items()}}
         columns = {
-            str(version): {name: asdict(one) for name, one in known.items()} for version, known in memory.items()
+            str(version): {name: asdict(past) for name, past in columns_memory.items()}
+            for version, columns_memory in memory.items()
         }
         return {"state_version": STATE_VERSION, "book": self.book.to_dict(), "memory": columns}
 
@@ -152,18 +155,24 @@ def window_counts(closed: Closed, profile: ReferenceProfile) -> WindowCounts:
     """Return a closed window's counts column by column, dead letters that name a column counted in its special bins."""
     columns = _columns(closed.counts, len(profile.columns))
     for (reason, field), rows in closed.counts.rejected.items():
-        place = next((at for at, column in enumerate(profile.columns) if column.name == field), None)
-        if place is not None and reason in _BIN_OF_REASON:
+        index = next((at for at, column in enumerate(profile.columns) if column.name == field), None)
+        if index is not None and reason in _BIN_OF_REASON:
             cell = _BIN_OF_REASON[reason]
-            columns[place][cell] = columns[place].get(cell, 0) + rows
+            columns[index][cell] = columns[index].get(cell, 0) + rows
     invalid = sum(closed.counts.rejected.values())
-    return WindowCounts(closed.start / 1000, closed.end / 1000, closed.counts.rows, invalid, tuple(columns))
+    return WindowCounts(
+        start=closed.start / 1000,
+        end=closed.end / 1000,
+        rows=closed.counts.rows,
+        invalid=invalid,
+        columns=tuple(columns),
+    )
 
 
 def _columns(tile: Tile, width: int) -> list[Counts]:
     columns: list[Counts] = [{} for _ in range(width)]
     for cell, rows in tile.cells.items():
-        place, found = divmod(cell, CELLS)
-        if place < width:
-            columns[place][found] = rows
+        index, bin_ = divmod(cell, CELLS)
+        if index < width:
+            columns[index][bin_] = rows
     return columns

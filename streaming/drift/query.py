@@ -128,9 +128,9 @@ class DriftQuery:
         try:
             if self._monitor.counted(number):
                 return
-            found = tallies(records, self._stream.watched, self._stream.tile_ms)
+            counted = tallies(records, self._stream.watched, self._stream.tile_ms)
             with self._lock:
-                self._tell(self._monitor.take(number, found, self._now()))
+                self._tell(self._monitor.take(number, counted, self._now()))
         except Exception as problem:
             self._problem = problem  # Spark wraps it in words of its own
             raise

@@ -141,22 +141,31 @@ class WindowBook:
         closed = []
         for start, version in self._starts(until):
             late, self._late = self._late, 0
-            closed.append(Closed(version, start, start + self._shape.length, self._sum(version, start), late, by))
+            closed.append(
+                Closed(
+                    version=version,
+                    start=start,
+                    end=start + self._shape.length,
+                    counts=self._sum(version, start),
+                    late=late,
+                    by=by,
+                )
+            )
         self._closed_until = until
-        kept = {key: tile for key, tile in self._tiles.items() if key[1] + self._shape.length > until}
-        self._tiles = kept
+        remaining = {key: tile for key, tile in self._tiles.items() if key[1] + self._shape.length > until}
+        self._tiles = remaining
         return closed
 
     def _starts(self, until: int) -> list[tuple[int, int]]:
         """Return start and version of each window that holds something and ends at or before ``until``."""
         slide, length, before = self._shape.slide, self._shape.length, self._closed_until
-        found = {
+        starts = {
             (start, version)
             for version, tile in self._tiles
             for start in range(tile - length + slide, tile + slide, slide)
             if start + length <= until and (before is None or start + length > before)
         }
-        return sorted(found)
+        return sorted(starts)
 
     def _sum(self, version: int, start: int) -> Tile:
         whole = Tile()

@@ -71,8 +71,8 @@ class Access:
             return JSONResponse({"detail": "not from a web page"}, 403)
         if self.token is None:
             return None
-        scheme, _, given = headers.get("authorization", "").partition(" ")
-        if scheme.lower() == "bearer" and hmac.compare_digest(given.strip().encode(), self.token.encode()):
+        scheme, _, credentials = headers.get("authorization", "").partition(" ")
+        if scheme.lower() == "bearer" and hmac.compare_digest(credentials.strip().encode(), self.token.encode()):
             return None
         return JSONResponse({"detail": "http.admin_token is needed"}, 401, {"WWW-Authenticate": "Bearer"})
 

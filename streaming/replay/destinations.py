@@ -62,7 +62,7 @@ class FolderDestination:
         if self.plan_file.exists() or not self.folder.exists():
             return
         # A run that died at once leaves its lock.
-        if any(not found.name.startswith(".") for found in self.folder.iterdir()):
+        if any(not entry.name.startswith(".") for entry in self.folder.iterdir()):
             raise ConfigurationError(f"{self.folder} is there already and holds no replay; name another folder")
 
     def open(self, plan: ReplayPlan, source: str, clock: Clock) -> tuple[Sink, Segments]:

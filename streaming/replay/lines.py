@@ -60,22 +60,22 @@ def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
 
 def _fields(value: bytes) -> dict[str, Any] | None:
     try:
-        found = json.loads(value)
+        parsed = json.loads(value)
     except (ValueError, RecursionError):
         return None
-    return found if isinstance(found, dict) else None
+    return parsed if isinstance(parsed, dict) else None
 
 
 def _milliseconds(fields: dict[str, Any], envelope: EventSettings, before: int) -> int:
-    given = fields.get(envelope.time) if envelope.time else None
+    time_value = fields.get(envelope.time) if envelope.time else None
     try:
         if envelope.time_format == "epoch_ms":
-            return int(given) if isinstance(given, int) else before
-        return int(instant(given).timestamp() * 1_000) if isinstance(given, str) else before
+            return int(time_value) if isinstance(time_value, int) else before
+        return int(instant(time_value).timestamp() * 1_000) if isinstance(time_value, str) else before
     except (ValueError, OverflowError):
         return before
 
 
 def _key(fields: dict[str, Any], envelope: EventSettings) -> bytes | None:
-    given = fields.get(envelope.key) if envelope.key else None
-    return None if given is None else str(given).encode()
+    key_value = fields.get(envelope.key) if envelope.key else None
+    return None if key_value is None else str(key_value).encode()

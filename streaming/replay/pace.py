@@ -72,11 +72,11 @@ class ArrayTimeline:
     def first(self, partition: int, offset: int) -> int | None:
         """See :class:`Timeline`."""
         offsets, times = self._columns[partition]
-        place = int(np.searchsorted(offsets, offset))
-        return int(times[place]) if place < len(times) else None
+        index = int(np.searchsorted(offsets, offset))
+        return int(times[index]) if index < len(times) else None
 
     def offset_at(self, partition: int, milliseconds: int) -> int | None:
         """See :class:`Timeline`."""
         offsets, times = self._columns[partition]
-        place = int(np.searchsorted(times, milliseconds))
-        return int(offsets[place]) if place < len(offsets) else None
+        index = int(np.searchsorted(times, milliseconds))
+        return int(offsets[index]) if index < len(offsets) else None

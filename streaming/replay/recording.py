@@ -98,7 +98,7 @@ class Recording:
             for batch in file.iter_batches(columns=["offset", "timestamp", "key", "value", "headers"]):
                 columns = [column.to_pylist() for column in batch.columns]
                 for offset, timestamp, key, value, headers in zip(*columns, strict=True):
-                    yield Record(offset, timestamp, key, value, _pairs(headers))
+                    yield Record(offset=offset, timestamp=timestamp, key=key, value=value, headers=_pairs(headers))
 
     def recent(self, count: int) -> Sequence[bytes]:
         """Return up to ``count`` values, the first of each partition; tombstones are left out."""
@@ -115,17 +115,17 @@ def open_recording(folder: Path) -> Recording:
         DataError: a file was changed or is missing.
     """
     try:
-        words = json.loads((folder / MANIFEST).read_text("utf-8"))
+        manifest = json.loads((folder / MANIFEST).read_text("utf-8"))
     except (FileNotFoundError, NotADirectoryError):
         raise ConfigurationError(f"{folder} is no recording: it has no {MANIFEST}; penstock record makes one") from None
     except ValueError as problem:
         raise DataError(f"{folder / MANIFEST} is damaged ({problem}); restore the file, or record it again") from None
-    if words["format"] != FORMAT:
+    if manifest["format"] != FORMAT:
         raise ConfigurationError(
-            f"{folder} has format {words['format']} (made by Penstock {words['made_by']}), and this is Penstock"
+            f"{folder} has format {manifest['format']} (made by Penstock {manifest['made_by']}), and this is Penstock"
             f" {__version__}, which reads format {FORMAT}; record it again, or use that version"
         )
-    recording = Recording(folder, words["topic"], words["topic_id"], dict(_parts(words)))
+    recording = Recording(folder, manifest["topic"], manifest["topic_id"], dict(_parts(manifest)))
     for partition, part in recording.parts.items():
         path = recording.path(partition)
         if not path.exists() or _sha256(path) != part.sha256:
@@ -249,14 +249,14 @@ def _words(topic: str, topic_id: str, parts: Mapping[int, Part]) -> dict[str, An
     return {**made, "topic": topic, "topic_id": topic_id, "partitions": described}
 
 
-def _parts(words: Mapping[str, Any]) -> Iterator[tuple[int, Part]]:
-    for partition, part in words["partitions"].items():
+def _parts(manifest: Mapping[str, Any]) -> Iterator[tuple[int, Part]]:
+    for partition, part in manifest["partitions"].items():
         yield int(partition), Part(part["file"], OffsetRange(part["start"], part["end"]), part["rows"], part["sha256"])
 
 
 def _digest(topic: str, topic_id: str, parts: Mapping[int, Part]) -> str:
-    told = [(p, part.part.start, part.part.end, part.rows, part.sha256) for p, part in sorted(parts.items())]
-    return hashlib.sha256(json.dumps([topic, topic_id, told]).encode()).hexdigest()
+    listed = [(p, part.part.start, part.part.end, part.rows, part.sha256) for p, part in sorted(parts.items())]
+    return hashlib.sha256(json.dumps([topic, topic_id, listed]).encode()).hexdigest()
 
 
 def _sha256(path: Path) -> str:

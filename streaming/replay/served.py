@@ -41,12 +41,12 @@ def as_served(books: Books, topic: str, topic_id: str, ranges: Ranges) -> dict[i
     outcomes = _Outcomes(topic, topic_id, ranges)
     for record in books.records():
         outcomes.add(record)
-    found = {p: [(start, end, outcomes.plans[plan]) for start, end, plan in outcomes.spans[p]] for p in ranges}
+    served = {p: [(start, end, outcomes.plans[plan]) for start, end, plan in outcomes.spans[p]] for p in ranges}
     holes = [(p, hole) for p, part in ranges.items() for hole in _holes(part, outcomes.spans[p])]
     if holes:
         for position, end, plan in _asked(books, topic, topic_id, holes):
-            found[position.partition].append((position.offset, end, plan))
-    return {p: _joined(sorted(spans, key=lambda span: span[:2])) for p, spans in found.items()}
+            served[position.partition].append((position.offset, end, plan))
+    return {p: _joined(sorted(spans, key=lambda span: span[:2])) for p, spans in served.items()}
 
 
 class _Outcomes:
@@ -80,10 +80,10 @@ class _Outcomes:
             insort(spans, (hole.start, hole.end, plan))
 
 
-def _common(one: OffsetRange | None, other: OffsetRange | None) -> OffsetRange | None:
-    if one is None or other is None:
+def _common(first: OffsetRange | None, other: OffsetRange | None) -> OffsetRange | None:
+    if first is None or other is None:
         return None
-    start, end = max(one.start, other.start), min(one.end, other.end)
+    start, end = max(first.start, other.start), min(first.end, other.end)
     return OffsetRange(start, end) if start < end else None
 
 
@@ -131,8 +131,8 @@ def _stretches(books: Books, holes: list[tuple[int, OffsetRange]]) -> Iterator[t
         if mark is not None and partition in edges:
             edges[partition] |= {mark.since, mark.offset}
     for record in books.records():
-        for partition, found in edges.items():
-            found.update(_edges(record, str(partition)))
+        for partition, offsets in edges.items():
+            offsets.update(_edges(record, str(partition)))
     for partition, hole in holes:
         inner = sorted(edge for edge in edges[partition] if hole.start < edge < hole.end)
         bounds = [hole.start, *inner, hole.end]

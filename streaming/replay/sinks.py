@@ -74,10 +74,10 @@ class ParquetSink:
 
     def written(self, chunk: Chunk) -> Counts | None:
         """See :class:`Sink`."""
-        found = self._place(chunk) / _COUNTS
-        if not found.exists():
+        counts_file = self._place(chunk) / _COUNTS
+        if not counts_file.exists():
             return None
-        counts = Counts(**json.loads(found.read_text("utf-8")))
+        counts = Counts(**json.loads(counts_file.read_text("utf-8")))
         return Counts(earlier=counts.predictions + counts.dead_letters, versions=counts.versions)
 
     def write(self, chunk: Chunk, records: DataFrame, pipeline: SparkPipeline) -> Counts:
@@ -143,9 +143,16 @@ class TopicSink:
     def _order(self, chunk: Chunk) -> WritePlan:
         target = self.target
         stamp = Stamp(self.source_topic, chunk.by.version, chunk.by.role, isoformat(self.clock()))
-        where = target.targets, target.limits, target.failpoints
-        plan = f"{self.identity}.{target.writer.epoch}.{chunk.number}"
-        return WritePlan(target.client, target.writer, plan, stamp, chunk.ranges, *where)
+        return WritePlan(
+            client=target.client,
+            writer=target.writer,
+            plan=f"{self.identity}.{target.writer.epoch}.{chunk.number}",
+            stamp=stamp,
+            ranges=chunk.ranges,
+            targets=target.targets,
+            limits=target.limits,
+            failpoints=target.failpoints,
+        )
 
 
 def _check(rows_in: int, rows_out: int) -> None:

@@ -97,13 +97,15 @@ class RecordingSource:
 
     def values(self, places: Sequence[Position]) -> Mapping[Position, bytes | None]:
         """See :class:`Source`."""
-        found: dict[Position, bytes | None] = {}
-        for partition in {place.partition for place in places}:
-            wanted = [("offset", "in", [place.offset for place in places if place.partition == partition])]
-            table = pq.read_table(self.recording.path(partition), columns=["offset", "value"], filters=wanted)
+        values_by_position: dict[Position, bytes | None] = {}
+        for partition in {position.partition for position in places}:
+            filters = [("offset", "in", [position.offset for position in places if position.partition == partition])]
+            table = pq.read_table(self.recording.path(partition), columns=["offset", "value"], filters=filters)
             offsets, values = table["offset"].to_pylist(), table["value"].to_pylist()
-            found |= {Position(partition, offset): value for offset, value in zip(offsets, values, strict=True)}
-        return found
+            values_by_position |= {
+                Position(partition, offset): value for offset, value in zip(offsets, values, strict=True)
+            }
+        return values_by_position
 
 
 def known_topic_id(source: Source) -> str:

@@ -72,7 +72,9 @@ class Trainer:
                 run.log(_params(settings, dataset, split), metrics, tags)
                 version = self._register(run, tree, content)
         self.tracker.promote(version, promotion)
-        return TrainedVersion(version, metrics, tags, version.tags[DIGEST_TAG], split.cut)
+        return TrainedVersion(
+            version=version, metrics=metrics, tags=tags, digest=version.tags[DIGEST_TAG], cut=split.cut
+        )
 
     def _describe(
         self, model: PipelineModel, dataset: Dataset, split: Split, tree: Path, window_seconds: int

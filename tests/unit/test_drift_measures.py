@@ -40,7 +40,7 @@ ORDERED = {
 
 
 def verdict(one: Pair) -> Verdict:
-    return Verdict(one.profile.name, one.n, one.m, pair=one, known=CHANCE)
+    return Verdict(one.profile.name, one.n, one.m, pair=one, dispersions=CHANCE)
 
 
 def judged(profile: ColumnProfile, row: list[int], rules: Rules | None = None, invalid: int = 0) -> list[Verdict]:
@@ -85,7 +85,7 @@ def test_less_chance_is_a_higher_threshold() -> None:
 
 def test_where_windows_are_alike_thresholds_and_p_values_are_higher() -> None:
     one, learnt = verdict(pair(STILL, UP)), Dispersion(0.001, 30)
-    known = replace(one, known=Dispersions(learnt, learnt, (learnt,) * 3))
+    known = replace(one, dispersions=Dispersions(learnt, learnt, (learnt,) * 3))
     for plain, wider in zip(measures(one, 0.01), measures(known, 0.01), strict=True):
         if plain.threshold and plain.p_value is not None and wider.p_value is not None:
             assert wider.threshold is not None

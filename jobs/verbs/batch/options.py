@@ -100,7 +100,9 @@ def resolve(options: BatchOptions, clock: Clock) -> Paths:
     targets.check_free(batch)
     require_writable(scored, "--out")
     require_writable(rejected, "--rejected")
-    return Paths(listing, kind, encoding, out or "parquet", targets, batch)
+    return Paths(
+        listing=listing, format=kind, encoding=encoding, out_format=out or "parquet", targets=targets, batch=batch
+    )
 
 
 def _beside(scored: Path) -> Path:

@@ -103,7 +103,7 @@ def look(settings: Settings, options: BatchOptions) -> Request:
     require_writable(settings.model.cache_dir, "model.cache_dir")
     paths = resolve(options, system_clock)
     version = registry(settings.model).resolve(options.selector(settings))
-    return Request(settings, options, paths, paths.listing.digested(), version)
+    return Request(settings=settings, options=options, paths=paths, files=paths.listing.digested(), version=version)
 
 
 @contextmanager
@@ -141,7 +141,14 @@ def _scorer(request: Request, served: ServedModel, spark: SparkSession) -> UnitS
             " keep it with --keep, or take another"
         )
     output = Output(paths.out_format, options.partition_by)
-    return UnitScorer(source, pipeline, decoder_for(source, pipeline), columns, output, settings.engine.max_poison_rows)
+    return UnitScorer(
+        source=source,
+        pipeline=pipeline,
+        decoder=decoder_for(source, pipeline),
+        columns=columns,
+        output=output,
+        max_poison_rows=settings.engine.max_poison_rows,
+    )
 
 
 def score(work: Work, console: Console) -> None:

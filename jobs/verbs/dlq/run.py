@@ -44,19 +44,21 @@ def list_letters(
         console.print(display.counts_table(counts), display.letters_table(newest), sep="\n")
 
 
-def show_letter(config: Path | None, overrides: Sequence[str], place: Place, output: JsonOutput, *, raw: bool) -> None:
+def show_letter(
+    config: Path | None, overrides: Sequence[str], position: Place, output: JsonOutput, *, raw: bool
+) -> None:
     """Print one dead letter, or with ``raw`` the bytes of its value.
 
     Raises:
-        ConfigurationError: the settings are wrong, or there is no dead letter at ``place``.
+        ConfigurationError: the settings are wrong, or there is no dead letter at ``position``.
         BrokerUnavailableError: Kafka does not answer.
     """
     settings = load_settings(config, overrides)
     configure_logging(settings.log)
     topic = letters_topic(settings, KafkaAdmin(settings.kafka, settings.application))
-    letter = next(reader(settings, topic).read(Selection(places=frozenset({place}))), None)
+    letter = next(reader(settings, topic).read(Selection(places=frozenset({position}))), None)
     if letter is None:
-        raise ConfigurationError(f"there is no dead letter at {place} of {topic.name}; penstock dlq list shows some")
+        raise ConfigurationError(f"there is no dead letter at {position} of {topic.name}; penstock dlq list shows some")
     output.write(display.details(letter))
     if output.replaces_text:
         return

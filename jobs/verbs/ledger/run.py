@@ -42,9 +42,9 @@ def answers(config: Path | None, overrides: Sequence[str], options: LedgerAtOpti
     settings = load_settings(config, overrides)
     configure_logging(settings.log)
     with _desk(settings) as desk:
-        found = desk.moment(options.time) if options.time else desk.offsets(options)
+        results = desk.moment(options.time) if options.time else desk.offsets(options)
     digest = _digests(settings)
-    return [{**answer, **digest(answer)} for answer in found]
+    return [{**answer, **digest(answer)} for answer in results]
 
 
 @contextmanager
@@ -74,22 +74,25 @@ class _Desk:
     def offsets(self, options: LedgerAtOptions) -> list[Answer]:
         if options.partition is not None and options.offset is not None:
             topic = options.topic or self._settings.input.topic
-            known: list[tuple[Position, Output | None]] = [
+            positions: list[tuple[Position, Output | None]] = [
                 (self._position(topic, options.partition, options.offset), None)
             ]
         else:
-            known = [(self._position(*output.source), output) for output in self._with_id(options.event_id or "")]
-        lookups = [OffsetLookup(position) for position, _ in known]
+            positions = [(self._position(*output.source), output) for output in self._with_id(options.event_id or "")]
+        lookups = [OffsetLookup(position) for position, _ in positions]
         with progress_bar("reading the ledger") as progress:
             for record in self._ledger.records(progress) if lookups else ():
                 for lookup in lookups:
                     lookup.add(record)
-        return [self._answer(*one, lookup) for one, lookup in zip(known, lookups, strict=True)]
+        return [
+            self._answer(position, output, lookup)
+            for (position, output), lookup in zip(positions, lookups, strict=True)
+        ]
 
     def _with_id(self, event_id: str) -> list[Output]:
         with progress_bar("looking for the event, newest first") as progress:
-            found = self._outputs.with_event_id(event_id, self._settings.event.id, progress)
-        return sorted(found, key=lambda output: output.made_at)[-_MOST_ANSWERS:]
+            outputs = self._outputs.with_event_id(event_id, self._settings.event.id, progress)
+        return sorted(outputs, key=lambda output: output.made_at)[-_MOST_ANSWERS:]
 
     def _position(self, topic: str, partition: int, offset: int) -> Position:
         info = self._admin.topic(topic)
@@ -104,7 +107,9 @@ class _Desk:
             exists, end = self._exists(position)
         lineage = lookup.answer(mark, self._ledger.complete())
         output = output or self._output(position, lineage)
-        return about_offset(Facts(position, lineage, output, exists, end, _offset(mark)))
+        return about_offset(
+            Facts(position=position, lineage=lineage, output=output, exists=exists, end=end, written_to=_offset(mark))
+        )
 
     def _exists(self, position: Position) -> tuple[bool | None, int]:
         first, end = self._scan.extent(position.topic, position.partition)

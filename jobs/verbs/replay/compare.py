@@ -105,11 +105,11 @@ def _batches(rows: Iterator[dict[str, Any]], schema: pa.Schema) -> Iterator[pa.R
 
 def _row(output: Output) -> dict[str, Any]:
     _, partition, offset = output.source
-    place = {"partition": partition, "offset": offset, "model_version": output.version}
+    position = {"partition": partition, "offset": offset, "model_version": output.version}
     if output.kind == "dead letter":
-        return {**place, "reason": output.reason}
+        return {**position, "reason": output.reason}
     value = json.loads(output.record.value or b"{}")
-    return {**{name: value.get(name) for name in _TYPES}, **place, "model_name": output.model, "reason": None}
+    return {**{name: value.get(name) for name in _TYPES}, **position, "model_name": output.model, "reason": None}
 
 
 def _name(side: pa.Table) -> str:

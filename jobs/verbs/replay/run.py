@@ -77,7 +77,7 @@ class _Job:
     settings: Settings
     options: ReplayOptions
     source: Source
-    place: Destination
+    destination: Destination
 
     @property
     def rows(self) -> int:
@@ -86,7 +86,7 @@ class _Job:
     def asked(self) -> dict[str, str]:
         """Return what makes it this replay and no other."""
         model, versions = self.settings.model.name, str(self.options.versions)
-        asked = {"source": str(self.source), "model": model, "versions": versions, "sink": str(self.place)}
+        asked = {"source": str(self.source), "model": model, "versions": versions, "sink": str(self.destination)}
         # Chunks of a folder are found again by their numbers; into a topic they may be cut anew.
         return asked if self.options.sink.folder is None else {**asked, "rows": str(self.rows)}
 
@@ -95,25 +95,31 @@ class _Job:
         name = f"{self.settings.application}-replay"
         started = session(self.settings, name, SPARK_LOG, lambda: jars(HOME).connector_jars())
         with started as spark, loaded_versions(self.settings, spark, sample) as versions:
-            sink, left = self.place.open(plan, self.source.topic, system_clock)
+            sink, remaining = self.destination.open(plan, self.source.topic, system_clock)
             with progress_bar("replaying") as progress:
-                report = _Report(progress, plan.segments, left)
+                report = _Report(progress, plan.segments, remaining)
                 poison_rows = self.settings.engine.max_poison_rows
-                loop = Replay(self.source.frames(spark), versions, sink, poison_rows, report)
-                return loop.run(self._chunks(left))
+                loop = Replay(
+                    frames=self.source.frames(spark),
+                    versions=versions,
+                    sink=sink,
+                    poison_rows=poison_rows,
+                    report=report,
+                )
+                return loop.run(self._chunks(remaining))
 
-    def _chunks(self, left: Segments) -> Iterable[Chunk]:
-        chunks = cut(left, self.rows, self._turns(left))
+    def _chunks(self, remaining: Segments) -> Iterable[Chunk]:
+        chunks = cut(remaining, self.rows, self._turns(remaining))
         # Spark may put the files of several partitions into one task, and a task writes one partition's transaction.
         several_files = self.options.source.recording is not None and self.options.sink.topic is not None
         return apart(chunks) if several_files else chunks
 
-    def _turns(self, left: Segments) -> Iterable[Upto]:
+    def _turns(self, remaining: Segments) -> Iterable[Upto]:
         pace = self.options.pace()
         if pace is None:
-            return [ends(left)]
-        starts = {partition: parts[0].part.start for partition, parts in left.items() if parts}
-        return paced(self.source.timeline(), starts, ends(left), pace)
+            return [ends(remaining)]
+        starts = {partition: parts[0].part.start for partition, parts in remaining.items() if parts}
+        return paced(self.source.timeline(), starts, ends(remaining), pace)
 
 
 @contextmanager
@@ -131,10 +137,10 @@ def _alone(plan_file: Path) -> Iterator[None]:
 class _Report:
     """Tells of progress in offsets."""
 
-    def __init__(self, progress: Progress, planned: Segments, left: Segments) -> None:
+    def __init__(self, progress: Progress, planned: Segments, remaining: Segments) -> None:
         self._progress = progress
         self._total = _offsets(planned)
-        self._done = self._total - _offsets(left)
+        self._done = self._total - _offsets(remaining)
 
     def __call__(self, chunk: Chunk, _: Counts) -> None:
         self._done += chunk.offsets

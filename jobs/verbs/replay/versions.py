@@ -28,7 +28,7 @@ ROLE = "replay"
 """Of a version that is chosen; it is part of the prediction's id, so that no id of the live job comes twice."""
 
 
-def segments_of(words: VersionOptions, settings: Settings, source: Source, scan: KafkaScan) -> Segments:
+def segments_of(options: VersionOptions, settings: Settings, source: Source, scan: KafkaScan) -> Segments:
     """Decide which version scores what.
 
     Raises:
@@ -36,13 +36,13 @@ def segments_of(words: VersionOptions, settings: Settings, source: Source, scan:
         DataError: the ledger does not know who served.
         UpstreamError: the registry or Kafka does not answer.
     """
-    if words.as_served:
+    if options.as_served:
         topic_id = known_topic_id(source)
         return as_served(_books(settings, source, scan), source.topic, topic_id, source.ranges())
-    kind, value = ("alias", words.alias) if words.alias is not None else ("version", str(words.version))
+    kind, value = ("alias", options.alias) if options.alias is not None else ("version", str(options.version))
     selector = ModelSelector(settings.model.name, kind, value or "")  # type: ignore[arg-type]
-    found = registry(settings.model).resolve(selector)
-    return assigned(source.ranges(), Assignment(ModelVersion(found.name, found.version, found.run_id), ROLE))
+    resolved = registry(settings.model).resolve(selector)
+    return assigned(source.ranges(), Assignment(ModelVersion(resolved.name, resolved.version, resolved.run_id), ROLE))
 
 
 def _books(settings: Settings, source: Source, scan: KafkaScan) -> Books:
@@ -72,10 +72,10 @@ def loaded_versions(settings: Settings, spark: SparkSession, sample: EventSample
     cache = settings.model.cache_dir
     own = settings.model.model_copy(update={"cache_dir": cache.with_name(f"{cache.name}-replay")})
     prepared = preparation(settings.model_copy(update={"model": own}), spark, sample or NoEvents())
-    found = registry(own)
+    own_registry = registry(own)
 
     def load(version: ModelVersion) -> ServedModel:
-        return prepared.prepare(found.get(version.name, version.version), found.download)
+        return prepared.prepare(own_registry.get(version.name, version.version), own_registry.download)
 
     versions = Versions(load, prepared.release)
     try:

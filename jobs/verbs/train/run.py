@@ -49,7 +49,9 @@ def train(config: Path | None, overrides: Sequence[str]) -> None:
 def train_version(settings: Settings, spark: SparkSession, progress: Callable[[str], None]) -> TrainedVersion:
     """Train, register and promote one version; ``progress`` is told each step."""
     tracker = MlflowTracker(settings.model.tracking_uri, settings.model.registry_uri)
-    trainer = Trainer(spark, tracker, settings.model.name, git_tags(Path.cwd()), progress)
+    trainer = Trainer(
+        spark=spark, tracker=tracker, name=settings.model.name, tags=git_tags(Path.cwd()), progress=progress
+    )
     return trainer.train(
         settings.train, Promotion(settings.train.alias, settings.train.stage), settings.drift.window_seconds
     )

@@ -46,10 +46,10 @@ def run(home: Path, kafka_port: int, mlflow_port: int) -> None:
     _check(home, kafka_port, mlflow_port)
     console = Console()
     with _stop_on_signals():
-        found = jars(home)
+        installed = jars(home)
         console.print("Starting Apache Kafka and the MLflow tracking server ...")
         with (
-            services(home, found.broker, os.environ, kafka_port=kafka_port, mlflow_port=mlflow_port) as running,
+            services(home, installed.broker, os.environ, kafka_port=kafka_port, mlflow_port=mlflow_port) as running,
             _state(home, running),
         ):
             _print_addresses(console, running.bootstrap_servers, running.tracking_uri)
