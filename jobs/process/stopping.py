@@ -39,6 +39,7 @@ class StopRequest:
         self._end = end
         # A handler may interrupt its own thread anywhere, so it must take no lock; this queue's put takes none.
         self._requests: queue.SimpleQueue[int] = queue.SimpleQueue()
+        # A daemon, so that a job that ends by itself does not wait for a signal.
         threading.Thread(target=self._run, name="stopping", daemon=True).start()
 
     def listen(self) -> None:
@@ -67,6 +68,7 @@ class StopRequest:
                     "the batch did not end in time, so the process ends without it; it is done again at the next start",
                     stop_seconds=self._seconds,
                 )
+                # Nothing is lost: the batch is not committed, so the next start does it again.
                 self._end(1)
                 return
             signals += number != _POLITELY

@@ -25,7 +25,7 @@ UNKNOWN = -1
 """The class of an event without a label."""
 
 
-class Kind(str, Enum):
+class AnswerKind(str, Enum):
     """What the models predict."""
 
     TWO_CLASSES = "two classes"
@@ -58,7 +58,7 @@ class Answers:
     numbers it is a number, or NaN. ``hour`` counts from 1970 and is absent where an event has no time.
     """
 
-    kind: Kind
+    kind: AnswerKind
     classes: tuple[str, ...]
     positive: int
     recorded: Side
@@ -74,12 +74,12 @@ class Answers:
     @cached_property
     def scores(self) -> tuple[Floats, Floats] | None:
         """Both sides' scores: numbers, or probabilities of the positive of two classes, else of the predicted one."""
-        if self.kind is Kind.NUMBERS:
+        if self.kind is AnswerKind.NUMBERS:
             return self.recorded.number, self.candidate.number
         recorded, candidate = (side.probability for side in self.sides)
         if recorded is None or candidate is None:
             return None
-        if self.kind is Kind.TWO_CLASSES:
+        if self.kind is AnswerKind.TWO_CLASSES:
             return recorded[:, self.positive], candidate[:, self.positive]
         return recorded.max(1), candidate.max(1)
 
@@ -87,7 +87,7 @@ class Answers:
     def labelled(self) -> npt.NDArray[np.bool_]:
         """Which events have a label."""
         usable: npt.NDArray[np.bool_] = np.isfinite(self.truth) & (self.truth != UNKNOWN)
-        return usable if self.kind is not Kind.NUMBERS else np.isfinite(self.truth)
+        return usable if self.kind is not AnswerKind.NUMBERS else np.isfinite(self.truth)
 
     def only(self, chosen: npt.NDArray[np.bool_]) -> Answers:
         """Return these events alone."""
@@ -113,10 +113,11 @@ def answers(both: pa.Table, labels: pa.Table | None, positive: str) -> Answers:
     """
     truth = _truth(both, labels)
     if _are_numbers(both):
+        # Numbers have no classes; the arrays of classes are never read for them.
         nothing = np.zeros(both.num_rows, np.int64)
         sides = [Side(_floats(both[f"{side}_prediction"]), nothing, None) for side in SIDES]
         return Answers(
-            kind=Kind.NUMBERS,
+            kind=AnswerKind.NUMBERS,
             classes=(),
             positive=0,
             recorded=sides[0],
@@ -135,7 +136,7 @@ def answers(both: pa.Table, labels: pa.Table | None, positive: str) -> Answers:
             " models' words"
         )
     classes = in_order(predicted | set(same.values()))
-    kind = Kind.TWO_CLASSES if len(classes) == 2 else Kind.SEVERAL_CLASSES
+    kind = AnswerKind.TWO_CLASSES if len(classes) == 2 else AnswerKind.SEVERAL_CLASSES
     code = {name: number for number, name in enumerate(classes)}
     codes = truth.map({text: code[name] for text, name in same.items()}).fillna(UNKNOWN)
     sides = [_side(both, side, [p for p in parts if p.key[0] == side], names, code) for side in SIDES]
@@ -190,6 +191,7 @@ def _side(both: pa.Table, side: str, parts: list[_Part], names: Meaning, code: M
     for part in parts:
         codes = np.array([code[name] for name in names[part.key]], np.int64)
         predicted[part.rows] = codes[part.number]
+        # A side in which one version has no probabilities has no scores to compare.
         if part.probability is None or probability is None:
             probability = None
         else:
@@ -216,7 +218,7 @@ def _are_numbers(both: pa.Table) -> bool:
 
 def _positive(classes: tuple[str, ...], name: str) -> int:
     if name and name not in classes:
-        raise ConfigurationError(f"the positive class {name!r} is none of {_some(classes)}")
+        raise ConfigurationError(f"the positive class {name!r} is not one of {_some(classes)}")
     return classes.index(name) if name else min(1, len(classes) - 1)
 
 
@@ -239,7 +241,7 @@ def _as_numbers(truth: pd.Series[Any]) -> Floats:
     try:
         return np.asarray(truth, np.float64)
     except ValueError as problem:
-        raise ConfigurationError(f"the models predict numbers, but a label is none: {problem}") from problem
+        raise ConfigurationError(f"the models predict numbers, but a label is not a number: {problem}") from problem
 
 
 def _hours(both: pa.Table) -> Ints | None:

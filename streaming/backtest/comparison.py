@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from streaming.backtest.answers import Answers, Kind, answers
+from streaming.backtest.answers import AnswerKind, Answers, answers
 from streaming.backtest.coverage import Coverage, coverage, predicted_by_both
 from streaming.backtest.disagreements import Disagreement, Values, largest, no_values
 from streaming.backtest.labelled import Labelled, judge_labelled
@@ -14,7 +14,7 @@ from streaming.backtest.options import Names, Options
 from streaming.backtest.paired import SCHEMA
 from streaming.backtest.shift import Shift, score_name, shift
 from streaming.backtest.tables import Counts, cross_table
-from streaming.backtest.verdict import Verdict, decide
+from streaming.backtest.verdict import ComparisonVerdict, decide
 from streaming.errors import DataError
 from streaming.statistics.intervals import Estimate, wilson
 
@@ -33,7 +33,7 @@ class Comparison:
     classes: tuple[str, ...]
     positive: str
     coverage: Coverage
-    verdict: Verdict
+    verdict: ComparisonVerdict
     agreement: Estimate
     predictions: Counts
     shift: Shift | None
@@ -77,7 +77,7 @@ def compare(
         options=options,
         kind=both_answers.kind.value,
         classes=both_answers.classes,
-        positive=both_answers.classes[both_answers.positive] if both_answers.kind is Kind.TWO_CLASSES else "",
+        positive=both_answers.classes[both_answers.positive] if both_answers.kind is AnswerKind.TWO_CLASSES else "",
         coverage=counted,
         verdict=decide(judged, options, counted),
         agreement=wilson(_agreeing(both_answers), both.num_rows, options.confidence),
@@ -90,12 +90,12 @@ def compare(
 
 def _agreeing(pair: Answers) -> int:
     recorded, candidate = pair.sides
-    if pair.kind is Kind.NUMBERS:
+    if pair.kind is AnswerKind.NUMBERS:
         return int((recorded.number == candidate.number).sum())
     return int((recorded.predicted == candidate.predicted).sum())
 
 
 def _predictions(pair: Answers) -> Counts:
-    if pair.kind is Kind.NUMBERS:
+    if pair.kind is AnswerKind.NUMBERS:
         return ()
     return cross_table(pair.recorded.predicted, pair.candidate.predicted, len(pair.classes))

@@ -23,7 +23,7 @@ class Outcomes:
 
 @dataclass(frozen=True)
 class SideFacts:
-    """Of one side: predictions by model version, and dead letters by reason."""
+    """One side's predictions by model version, and its dead letters by reason."""
 
     versions: dict[str, int]
     reasons: dict[str, int]

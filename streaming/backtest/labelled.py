@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from streaming.backtest.answers import Answers, Kind
+from streaming.backtest.answers import AnswerKind, Answers
 from streaming.backtest.bootstrap import Measured, paired_bootstrap
 from streaming.backtest.draws import draws_for
 from streaming.backtest.metrics import Metric, judge
 from streaming.backtest.options import Options
 from streaming.backtest.tables import CalibrationBin, Counts, Curve, calibration, cross_table, curve
-from streaming.backtest.timeline import Stretch, timeline
+from streaming.backtest.timeline import TimelineStretch, timeline
 from streaming.errors import ConfigurationError
 
 
@@ -38,7 +38,7 @@ class Labelled:
     deciding: str
     fewest: int
     method: Method
-    timeline: tuple[Stretch, ...]
+    timeline: tuple[TimelineStretch, ...]
     confusion: tuple[Counts, ...]
     curves: tuple[Curve, ...]
     calibrations: tuple[tuple[CalibrationBin, ...], ...]
@@ -56,9 +56,9 @@ def judge_labelled(pair: Answers, options: Options) -> Labelled:
     draws = draws_for(labelled.hour, len(labelled.truth), options.replicates)
     truth = labelled.truth.astype(np.int64)
     confusion: tuple[Counts, ...] = ()
-    if labelled.kind is not Kind.NUMBERS:
+    if labelled.kind is not AnswerKind.NUMBERS:
         confusion = tuple(cross_table(truth, side.predicted, len(labelled.classes)) for side in labelled.sides)
-    ranked = (labelled.scores or ()) if labelled.kind is Kind.TWO_CLASSES else ()
+    ranked = (labelled.scores or ()) if labelled.kind is AnswerKind.TWO_CLASSES else ()
     true = truth == labelled.positive
     return Labelled(
         metrics=paired_bootstrap(judges, draws, options.confidence, options.seed),
@@ -80,7 +80,7 @@ def _place(metrics: Sequence[Metric], name: str) -> int:
 
 
 def _fewest(labelled: Answers) -> int:
-    if labelled.kind is Kind.NUMBERS:
+    if labelled.kind is AnswerKind.NUMBERS:
         return len(labelled.truth)
     counts = np.bincount(labelled.truth.astype(np.int64), minlength=len(labelled.classes))
-    return int(counts.min() if labelled.kind is Kind.TWO_CLASSES else counts[counts > 0].min())
+    return int(counts.min() if labelled.kind is AnswerKind.TWO_CLASSES else counts[counts > 0].min())

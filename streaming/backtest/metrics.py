@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from streaming.backtest.answers import Answers, Kind, Side
+from streaming.backtest.answers import AnswerKind, Answers, Side
 from streaming.statistics.arrays import Floats, Ints
 from streaming.statistics.ranking import Ranking
 
@@ -52,7 +52,7 @@ Measure = Callable[[Floats], Floats]
 """From weights to the metrics' values."""
 
 
-class Judge(Protocol):
+class SideJudge(Protocol):
     """One side's metrics, in the order of ``metrics``; NaN where one is not defined."""
 
     metrics: tuple[Metric, ...]
@@ -66,14 +66,14 @@ class Judge(Protocol):
         ...
 
 
-def judge(answers: Answers, side: Side) -> Judge:
+def judge(answers: Answers, side: Side) -> SideJudge:
     """Return the judge of one side. All events must have a label."""
-    if answers.kind is Kind.NUMBERS:
+    if answers.kind is AnswerKind.NUMBERS:
         return _Numbers(side.number, answers.truth)
     truth = answers.truth.astype(np.int64)
     probability = side.probability if answers.scores is not None else None
     positive = answers.positive
-    if answers.kind is Kind.TWO_CLASSES:
+    if answers.kind is AnswerKind.TWO_CLASSES:
         score = None if probability is None else probability[:, positive]
         return _TwoClasses(truth == positive, side.predicted == positive, score)
     return _SeveralClasses(truth, side.predicted, probability, len(answers.classes))

@@ -8,7 +8,7 @@ from datetime import datetime, timezone
 import numpy as np
 import numpy.typing as npt
 
-from streaming.backtest.metrics import Judge
+from streaming.backtest.metrics import SideJudge
 from streaming.clock import isoformat
 from streaming.statistics.arrays import Ints
 
@@ -17,7 +17,7 @@ _MOST = 60
 
 
 @dataclass(frozen=True)
-class Stretch:
+class TimelineStretch:
     """Some labelled events that lie together in time: from when on, how many, and the metric on either side."""
 
     start: str
@@ -26,7 +26,7 @@ class Stretch:
     candidate: float
 
 
-def timeline(hour: Ints | None, judges: tuple[Judge, Judge], metric: int) -> tuple[Stretch, ...]:
+def timeline(hour: Ints | None, judges: tuple[SideJudge, SideJudge], metric: int) -> tuple[TimelineStretch, ...]:
     """Cut the events into stretches of equal length, at most sixty, and measure each.
 
     Args:
@@ -45,8 +45,10 @@ def timeline(hour: Ints | None, judges: tuple[Judge, Judge], metric: int) -> tup
     )
 
 
-def _stretch(hour: int, chosen: npt.NDArray[np.bool_], judges: tuple[Judge, Judge], metric: int) -> Stretch:
+def _stretch(
+    hour: int, chosen: npt.NDArray[np.bool_], judges: tuple[SideJudge, SideJudge], metric: int
+) -> TimelineStretch:
     weights = chosen.astype(np.float64)
     recorded, candidate = (float(judge(weights)[metric]) for judge in judges)
     start = isoformat(datetime.fromtimestamp(hour * 3_600, timezone.utc))
-    return Stretch(start, int(chosen.sum()), recorded, candidate)
+    return TimelineStretch(start, int(chosen.sum()), recorded, candidate)

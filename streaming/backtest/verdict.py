@@ -25,7 +25,7 @@ class Word(str, Enum):
 
 
 @dataclass(frozen=True)
-class Verdict:
+class ComparisonVerdict:
     """``metric`` is the name of the one that decided, empty where none did. ``but`` says what else to weigh."""
 
     word: Word
@@ -34,21 +34,22 @@ class Verdict:
     but: tuple[str, ...]
 
 
-def decide(labelled: Labelled | None, options: Options, coverage: Coverage) -> Verdict:
+def decide(labelled: Labelled | None, options: Options, coverage: Coverage) -> ComparisonVerdict:
     """Judge the candidate by what the labels tell, if there are any, and by what was compared."""
     missed = _missed(coverage)
     if coverage.identical == coverage.both:
-        return Verdict(Word.SAME, "", "On every compared event both sides say exactly the same.", missed)
+        return ComparisonVerdict(Word.SAME, "", "On every compared event both sides say exactly the same.", missed)
     if labelled is None:
         sentence = "Without labels nobody can say which side is right. This report shows how much they differ."
-        return Verdict(Word.NOT_TOLD, "", sentence, missed)
+        return ComparisonVerdict(Word.NOT_TOLD, "", sentence, missed)
     name, metrics = labelled.deciding, labelled.metrics
+    # The bootstrap's intervals are too narrow for so few events.
     if labelled.fewest < FEWEST:
         sentence = f"The rarest class has {labelled.fewest} labelled events; fewer than {FEWEST} tell nothing reliable."
-        return Verdict(Word.NOT_TOLD, name, sentence, missed)
+        return ComparisonVerdict(Word.NOT_TOLD, name, sentence, missed)
     deciding = next(measured for measured in metrics if measured.metric.name == name)
     word, sentence = _judged(deciding, options.confidence)
-    return Verdict(word, name, sentence, (*_objections(word, deciding, metrics), *missed))
+    return ComparisonVerdict(word, name, sentence, (*_objections(word, deciding, metrics), *missed))
 
 
 def _judged(measured: Measured, confidence: float) -> tuple[Word, str]:

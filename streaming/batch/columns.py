@@ -13,7 +13,7 @@ from pyspark.sql.types import ArrayType, BinaryType, MapType, StructType
 
 from schemas.dead_letter import Reason, describe
 from streaming.batch.csv_files import RECORD
-from streaming.batch.source import LINE, Source
+from streaming.batch.source import LINE, BatchSource
 from streaming.errors import ConfigurationError
 from streaming.events import columns as c
 from streaming.events.rules import quoted
@@ -51,7 +51,7 @@ _OF_A_TABLE = {
 
 
 @dataclass(frozen=True)
-class Stamp:
+class BatchStamp:
     """What all rows of a unit have in common."""
 
     batch: str
@@ -61,17 +61,19 @@ class Stamp:
 
 
 @dataclass(frozen=True)
-class Columns:
+class BatchColumns:
     """What is written of each row. ``copied`` are input columns; ``risk`` is category to lower bound."""
 
-    source: Source
+    source: BatchSource
     signature: Signature
     copied: tuple[str, ...]
     risk: Mapping[str, float]
     has_ids: bool
 
     @classmethod
-    def of(cls, source: Source, signature: Signature, settings: BatchSettings, envelope: EventSettings) -> Columns:
+    def of(
+        cls, source: BatchSource, signature: Signature, settings: BatchSettings, envelope: EventSettings
+    ) -> BatchColumns:
         """Decide which columns are kept.
 
         Raises:
@@ -85,7 +87,7 @@ class Columns:
         """The names of the scored files' columns, in their order."""
         return (SCORED[0], *self.copied, *SCORED[1:])
 
-    def scored(self, stamp: Stamp) -> list[Expr]:
+    def scored(self, stamp: BatchStamp) -> list[Expr]:
         """Return a scored row's columns."""
         event_id = F.col(c.EVENT_ID) if self.has_ids else F.concat_ws("-", F.lit(stamp.unit), F.col(c.EVENT_ID))
         version = stamp.version
@@ -187,7 +189,7 @@ def bytes_as_text(frame: DataFrame) -> DataFrame:
     return frame.withColumns(columns)
 
 
-def _columns_to_copy(source: Source, settings: BatchSettings, envelope: EventSettings) -> tuple[str, ...]:
+def _columns_to_copy(source: BatchSource, settings: BatchSettings, envelope: EventSettings) -> tuple[str, ...]:
     if source.format == "json" and settings.keep == "all":
         raise ConfigurationError("the columns of JSON lines are not known beforehand; name those to keep: --keep a,b")
     names: Iterable[str] = source.schema.fieldNames() if settings.keep == "all" else settings.keep

@@ -18,7 +18,7 @@ _SUCCESS = "_SUCCESS"
 
 
 @dataclass(frozen=True)
-class Targets:
+class BatchTargets:
     """Where a batch's folders go. With ``overwrite`` they take the place of what is there."""
 
     scored: Path
@@ -37,6 +37,7 @@ class Targets:
                 raise ConfigurationError(f"{target} and the input {source} lie within each other; give another path")
         if self.scored == self.rejected:
             raise ConfigurationError(f"scored and rejected rows would both go to {self.scored}; give another path")
+        # A rename across file systems is a copy, which a kill can cut short.
         if _disk(self.scored) != _disk(self.rejected):
             raise ConfigurationError(
                 f"{self.scored} and {self.rejected} are on different file systems, and a folder is published by a"
@@ -54,12 +55,12 @@ class Targets:
                 raise ConfigurationError(f"{target} exists; give --overwrite to replace it, or another path")
 
 
-def publish(staging: Staging, targets: Targets, units: int, report: Mapping[str, Any]) -> None:
+def publish(staging: Staging, targets: BatchTargets, units: int, report: Mapping[str, Any]) -> None:
     """Move everything to its target. The rejected rows come first: scored rows in place say that the batch is done.
 
     Args:
         staging: has all ``units``, finished.
-        targets: see :class:`Targets`.
+        targets: see :class:`BatchTargets`.
         units: how many there are.
         report: becomes :data:`REPORT`; its ``batch`` says whose a folder is.
 
@@ -67,9 +68,11 @@ def publish(staging: Staging, targets: Targets, units: int, report: Mapping[str,
         ConfigurationError: a target exists and may not be replaced.
     """
     batch = str(report["batch"])
+    # Checked again: scoring may have taken hours, in which somebody wrote to the target.
     targets.check_free(batch)
     for kind, target in ((REJECTED, targets.rejected), (SCORED, targets.scored)):
         gathered = staging.folder / kind
+        # This run, or one before it, was killed between the two renames.
         if published_batch(target) == batch:
             continue
         _gather(staging, kind, units, gathered)
@@ -77,6 +80,7 @@ def publish(staging: Staging, targets: Targets, units: int, report: Mapping[str,
             _set_aside(target, staging.folder / f"replaced-{kind}")
             continue
         (gathered / REPORT).write_text(json.dumps(report, indent=1) + "\n", "utf-8")
+        # Spark and others take the file for the sign that a folder is complete.
         (gathered / _SUCCESS).touch()
         target.parent.mkdir(parents=True, exist_ok=True)
         _set_aside(target, staging.folder / f"replaced-{kind}")

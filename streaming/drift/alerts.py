@@ -20,7 +20,7 @@ _SEVERITIES = [severity.value for severity in Severity]
 
 
 @dataclass(frozen=True)
-class Told:
+class ReportedState:
     """What people know of a version: which columns drift, and which had a warning."""
 
     drifting: frozenset[str] = frozenset()
@@ -32,11 +32,11 @@ class Told:
         return State.DRIFT if self.drifting else State.WARNING if self.warned else State.STABLE
 
     @classmethod
-    def by(cls, alert: DriftAlert) -> Told:
-        """Return what an alert told."""
+    def by(cls, alert: DriftAlert) -> ReportedState:
+        """Return what an alert reported."""
         return cls(frozenset(alert.drifting), frozenset(alert.warned))
 
-    def after(self, summary: SummaryRecord) -> Told:
+    def after(self, summary: SummaryRecord) -> ReportedState:
         """Return what there is to know after a window; a column with too few rows is as it was."""
         drifting, warned = (
             frozenset(
@@ -46,16 +46,17 @@ class Told:
             )
             for state, before in ((State.DRIFT, self.drifting), (State.WARNING, self.warned))
         )
-        return Told(drifting, warned)
+        return ReportedState(drifting, warned)
 
 
-def decide(reported: Told, summary: SummaryRecord) -> DriftAlert | None:
+def decide(reported: ReportedState, summary: SummaryRecord) -> DriftAlert | None:
     """Return the alert that a window calls for, None if it is no news.
 
-    It is news when a column's drift begins or ends, or the version's state is another than people were told.
+    It is news when a column's drift begins or ends, or the version's state differs from the reported one.
     """
     now = reported.after(summary)
     entered, recovered = now.drifting - reported.drifting, reported.drifting - now.drifting
+    # A drift that lasts is no news, however many windows it lasts.
     if not entered and not recovered and now.state is reported.state:
         return None
     news = _News(summary, _ordered(entered, summary), tuple(sorted(recovered)), _ordered(now.warned, summary))
@@ -90,7 +91,7 @@ class _News:
     recovered: tuple[str, ...]
     warned: tuple[str, ...]
 
-    def sentence(self, now: Told) -> str:
+    def sentence(self, now: ReportedState) -> str:
         window = self.summary.window
         who = f"{window.model} v{window.version}"
         parts = []
@@ -123,16 +124,16 @@ class Alerts:
     """Tells the log and whoever listens, once for each piece of news. Not for several threads at once."""
 
     def __init__(self, sinks: Sequence[Sink[DriftAlert]], sent: Iterable[DriftAlert] = ()) -> None:
-        """Go on behind what was ``sent`` before, oldest first; nobody is told that again."""
+        """Continue after the alerts that were ``sent`` before, oldest first. They are not sent again."""
         self._sinks = sinks
-        self._told = {alert.window.version: Told.by(alert) for alert in sent}
+        self._told = {alert.window.version: ReportedState.by(alert) for alert in sent}
 
     def __call__(self, summary: SummaryRecord) -> None:
         """Look at a window that was closed; those of a version come in order."""
         version = summary.window.version
-        reported = self._told.get(version, Told())
+        reported = self._told.get(version, ReportedState())
         alert = decide(reported, summary)
-        self._told[version] = Told.by(alert) if alert else reported
+        self._told[version] = ReportedState.by(alert) if alert else reported
         if alert is None:
             return
         log = _log.info if alert.state == State.STABLE.value else _log.warning

@@ -37,7 +37,7 @@ class ColumnRules:
 
 
 @dataclass(frozen=True)
-class Rules:
+class DetectionRules:
     """How windows are judged: ``chance`` of a signal in a window without drift, and rules for the columns.
 
     ``max_invalid_share`` is the share of dead letters that is still in order.
@@ -68,8 +68,8 @@ class WindowCounts:
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """What is said of one column in one window.
+class ColumnVerdict:
+    """The verdict on one column in one window.
 
     ``adjusted`` is the p-value after control over the window's columns; ``pair`` is None for the invalid rows, which
     have a ``share`` of the window instead, and a ``bound`` for it. ``signal``: this very window has moved. ``since`` is
@@ -92,16 +92,18 @@ class Verdict:
     signal: bool = False
 
 
-class Judge:
+class WindowJudge:
     """Judges the windows of one model version, in order, and remembers."""
 
-    def __init__(self, profile: ReferenceProfile, rules: Rules, memory: Mapping[str, Memory] | None = None) -> None:
+    def __init__(
+        self, profile: ReferenceProfile, rules: DetectionRules, memory: Mapping[str, Memory] | None = None
+    ) -> None:
         self.profile = profile
         self.memory = dict(memory or {})
         self._rules = rules
         self._dispersions = dict(zip((column.name for column in profile.columns), learn(profile.columns), strict=True))
 
-    def judge(self, window: WindowCounts) -> list[Verdict]:
+    def judge(self, window: WindowCounts) -> list[ColumnVerdict]:
         """Return the verdicts: a column's each, in the profile's order, then the invalid rows'."""
         pairs = [
             Pair.of(column, counts)
@@ -111,24 +113,26 @@ class Judge:
         judged = [self._seen(pair) for pair in pairs]
         if not self._rules.of(INVALID).ignore:
             judged.append(self._invalid(window))
+        # Columns without enough rows take no part in the correction, or they would weaken the others.
         enough = [index for index, verdict in enumerate(judged) if verdict.state is not State.INSUFFICIENT]
         adjusted = dict(zip(enough, holm([judged[index].detection.p_value for index in enough]), strict=True))
         return [self._remembered(verdict, adjusted.get(index), window.start) for index, verdict in enumerate(judged)]
 
-    def _seen(self, pair: Pair) -> Verdict:
+    def _seen(self, pair: Pair) -> ColumnVerdict:
         name, rules = pair.profile.name, self._rules.of(pair.profile.name)
         dispersions = self._dispersions[name]
-        verdict = Verdict(name, pair.n, pair.m, pair=pair, dispersions=dispersions)
+        verdict = ColumnVerdict(name, pair.n, pair.m, pair=pair, dispersions=dispersions)
         if pair.m < max(rules.min_rows, 1) or not pair.n:
             return verdict
+        # The size is measured without noise: certainty and size are two questions.
         effect = noiseless_effect(pair)
         word = severity(effect, rules.negligible)
         return replace(verdict, state=State.STABLE, severity=word, effect=effect, detection=detect(pair, dispersions))
 
-    def _invalid(self, window: WindowCounts) -> Verdict:
+    def _invalid(self, window: WindowCounts) -> ColumnVerdict:
         seen, rules = window.rows + window.invalid, self._rules.of(INVALID)
         share = window.invalid / max(seen, 1)
-        verdict = Verdict(INVALID, 0, seen, share=share, bound=self._rules.max_invalid_share)
+        verdict = ColumnVerdict(INVALID, 0, seen, share=share, bound=self._rules.max_invalid_share)
         if seen < max(rules.min_rows, 1):
             return verdict
         excess = max(share - self._rules.max_invalid_share, 0.0)
@@ -137,7 +141,7 @@ class Judge:
         word = severity(excess, rules.negligible)
         return replace(verdict, state=State.STABLE, severity=word, effect=excess, detection=detection)
 
-    def _remembered(self, verdict: Verdict, adjusted: float | None, start: float) -> Verdict:
+    def _remembered(self, verdict: ColumnVerdict, adjusted: float | None, start: float) -> ColumnVerdict:
         if adjusted is None:
             return verdict
         rules, before = self._rules.of(verdict.column), self.memory.get(verdict.column, Memory())

@@ -71,6 +71,7 @@ def detect(pair: Pair, dispersions: Dispersions) -> Detection:
     ]
     if not findings:
         return NOTHING
+    # The smallest p-value times the number of tests is Bonferroni's correction.
     best = min(findings, key=lambda finding: finding.p_value)
     return Detection(min(1.0, best.p_value * len(findings) * CAUTION), best)
 

@@ -22,7 +22,7 @@ from streaming.statistics.normal_scores import normal_scores
 from streaming.statistics.shares import inverse_size, shares
 
 FEWEST = 8
-"""Of fewer windows nothing is learnt: their differences are unknown and only chance is allowed for."""
+"""Fewer windows than this teach nothing: their differences are unknown, and only chance is allowed for."""
 _CHANCE = 0.05
 
 
@@ -143,6 +143,7 @@ def _of_rate(counts: Sequence[int], sizes: Sequence[int]) -> Scatter:
 def _of_shape(cells: Sequence[Scatter], together: Sequence[float]) -> Scatter:
     """Add the cells up to the chi-square of the table of windows by cells."""
     squares = math.fsum(cell.squares * (1 - share) for cell, share in zip(cells, together, strict=True))
+    # One less: the shares of a window add up to 1.
     bins = sum(1 for cell in cells if cell.degrees) - 1
     if bins < 1:
         return Scatter()

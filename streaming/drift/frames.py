@@ -35,6 +35,7 @@ def tallies(records: DataFrame, watched: Watched, tile: int) -> list[Tally]:
     with_our_headers = records.select(
         "topic", "partition", "timestamp", _told(rejected).alias("headers"), rejected.alias("rejected")
     )
+    # Several applications may share the topics.
     ours = with_our_headers.where(F.when(F.col("rejected"), _dead(watched)).otherwise(_ours(watched)))
     beside = F.coalesce(_time(_last(dead_letter.STREAM_TIME)), F.unix_millis("timestamp"))
     fields = ours.select(

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from schemas.drift import ColumnSummary, Statistic, StatisticRecord, SummaryRecord, Window
 from streaming.clock import isoformat, moment
-from streaming.drift.decision import Verdict, WindowCounts
+from streaming.drift.decision import ColumnVerdict, WindowCounts
 from streaming.drift.detection import level_shift
 from streaming.drift.dispersion import NONE, Dispersion
 from streaming.drift.movement import movement_of
@@ -32,7 +32,7 @@ class Measure(NamedTuple):
     p_value: float | None = None
 
 
-def measures(verdict: Verdict, chance: float) -> Iterator[Measure]:
+def measures(verdict: ColumnVerdict, chance: float) -> Iterator[Measure]:
     """Yield the statistics of a column that has rows on both sides, its share of false alarms being ``chance``."""
     pair, dispersions = verdict.pair, verdict.dispersions
     if pair is None:
@@ -76,6 +76,7 @@ def _ordered(pair: Pair, shape: Dispersion, level: Dispersion, chance: float) ->
     limit = tails.kolmogorov_critical(chance, size)
     yield Measure(Statistic.KOLMOGOROV_SMIRNOV, distance, limit, tails.kolmogorov(distance, size))
     yield Measure(Statistic.WASSERSTEIN, value_distance(pair))
+    # The same limit for both shifts: each is a mean in standard deviations of the reference.
     z_limit = _limit(chance, level) * math.sqrt(scatter)
     shift, mean = level_shift(pair), mean_shift(pair)
     yield Measure(Statistic.LEVEL_SHIFT, shift, z_limit, _two_sided(shift / math.sqrt(scatter), level))
@@ -118,7 +119,7 @@ def _limit(chance: float, dispersion: Dispersion) -> float:
     )
 
 
-def statistic_records(window: Window, verdicts: Sequence[Verdict], chance: float) -> Iterator[StatisticRecord]:
+def statistic_records(window: Window, verdicts: Sequence[ColumnVerdict], chance: float) -> Iterator[StatisticRecord]:
     """Yield a record for each statistic of each column; ``chance`` is the window's."""
     for verdict in verdicts:
         sentence = cause(verdict.state, verdict.m, movement_of(verdict))
@@ -138,7 +139,7 @@ def statistic_records(window: Window, verdicts: Sequence[Verdict], chance: float
 
 
 def summary_record(
-    window: Window, counts: WindowCounts, verdicts: Sequence[Verdict], late: int, closed_by: str
+    window: Window, counts: WindowCounts, verdicts: Sequence[ColumnVerdict], late: int, closed_by: str
 ) -> SummaryRecord:
     """Return the window's record, its moved columns in the order in which they began to move."""
     signals = [verdict for verdict in verdicts if verdict.state in (State.WARNING, State.DRIFT)]
@@ -156,14 +157,14 @@ def summary_record(
     )
 
 
-def _state(verdicts: Sequence[Verdict]) -> State:
+def _state(verdicts: Sequence[ColumnVerdict]) -> State:
     """Return the worst; the invalid rows alone do not make a window stable."""
     state = worst([verdict.state for verdict in verdicts])
     compared = any(verdict.pair is not None for verdict in verdicts)
     return State.INSUFFICIENT if state is State.STABLE and not compared else state
 
 
-def _column(verdict: Verdict) -> ColumnSummary:
+def _column(verdict: ColumnVerdict) -> ColumnSummary:
     bins = zip(verdict.pair.profile.bins, verdict.pair.window, strict=True) if verdict.pair else ()
     counts = {str(cell): rows for cell, rows in bins if rows}
     since = None if verdict.since is None else isoformat(moment(verdict.since))
@@ -184,7 +185,7 @@ def _column(verdict: Verdict) -> ColumnSummary:
     )
 
 
-def _sentence(moved: Sequence[Verdict], verdicts: Sequence[Verdict]) -> str:
+def _sentence(moved: Sequence[ColumnVerdict], verdicts: Sequence[ColumnVerdict]) -> str:
     if moved:
         first = moved[0]
         others = f", and {len(moved) - 1} more" if len(moved) > 1 else ""

@@ -10,10 +10,10 @@ from typing import Any, Protocol
 from schemas.dead_letter import Reason
 from schemas.drift import StatisticRecord, SummaryRecord, Window
 from streaming.clock import isoformat, moment
-from streaming.drift.decision import Judge, Rules, Verdict, WindowCounts
+from streaming.drift.decision import ColumnVerdict, DetectionRules, WindowCounts, WindowJudge
 from streaming.drift.measures import statistic_records, summary_record
 from streaming.drift.states import Memory
-from streaming.drift.windows import CELLS, Closed, Shape, Tally, Tile, WindowBook
+from streaming.drift.windows import CELLS, Closed, Tally, Tile, WindowBook, WindowSpec
 from streaming.models.profile import NON_FINITE_BIN, NULL_BIN, OTHER_BIN, Counts, ReferenceProfile
 
 STATE_VERSION = 2
@@ -53,13 +53,13 @@ class StateStore(Protocol):
 
 
 @dataclass(frozen=True)
-class Subject:
+class MonitoredModel:
     """Who is watched, and how windows are cut and judged."""
 
     application: str
     model: str
-    shape: Shape
-    rules: Rules
+    shape: WindowSpec
+    rules: DetectionRules
 
 
 class Monitor:
@@ -68,24 +68,25 @@ class Monitor:
     After an error the state in memory is not what is kept: :meth:`restore` before going on.
     """
 
-    def __init__(self, subject: Subject, profiles: Profiles, sink: DriftSink, store: StateStore) -> None:
+    def __init__(self, subject: MonitoredModel, profiles: Profiles, sink: DriftSink, store: StateStore) -> None:
         self._subject = subject
         self._profiles = profiles
         self._sink = sink
         self._store = store
         self.book = WindowBook(subject.shape)
-        self._judges: dict[int, Judge] = {}
+        self._judges: dict[int, WindowJudge] = {}
         self._memory: dict[int, dict[str, Memory]] = {}
         self.batch = -1
 
     def restore(self, now: int) -> None:
-        """Begin where the last state ends, or anew, at ``now`` (epoch milliseconds)."""
+        """Begin at the end of the saved state, or without one at ``now`` (epoch milliseconds)."""
         self.book, self._judges, self._memory = WindowBook(self._subject.shape), {}, {}
         self.batch = -1
         saved = self._store.load()
         if saved is None:
             return
         self.batch, state = saved[0], json.loads(saved[1])
+        # The book may refuse a state whose windows have another length.
         self.book.restore(state["book"], now)
         self._memory = {
             int(version): {name: Memory(**memory) for name, memory in columns.items()}
@@ -119,6 +120,7 @@ class Monitor:
 
     def _publish(self, closed: Sequence[Closed]) -> list[SummaryRecord]:
         summaries = [self._tell(window) for window in closed]
+        # Published before the state is saved: after a crash the windows are sent again, with the same ids.
         self._sink.flush()
         self._store.save(self.batch, json.dumps(self._state(), separators=(",", ":")))
         return summaries
@@ -131,15 +133,16 @@ class Monitor:
         )
         judge = self._judge(closed.version)
         counts = window_counts(closed, judge.profile)
-        verdicts: list[Verdict] = judge.judge(counts)
+        verdicts: list[ColumnVerdict] = judge.judge(counts)
         summary = summary_record(window, counts, verdicts, closed.late, closed.by)
         self._sink.publish(statistic_records(window, verdicts, subject.rules.chance), summary)
         return summary
 
-    def _judge(self, version: int) -> Judge:
+    def _judge(self, version: int) -> WindowJudge:
         if version not in self._judges:
+            # Without a profile the dead letters are still watched.
             profile = self._profiles(version) or ReferenceProfile((), 0)
-            self._judges[version] = Judge(profile, self._subject.rules, self._memory.get(version))
+            self._judges[version] = WindowJudge(profile, self._subject.rules, self._memory.get(version))
         return self._judges[version]
 
     def _state(self) -> dict[str, Any]:

@@ -81,6 +81,7 @@ class DriftQuery:
         """
         failures = Failures(self._restarts, self._ports.observer, stopping)
         while not stopping.is_set():
+            # A batch finished in between shows that the failure is not permanent.
             done = self._monitor.batch
             try:
                 self._watch(self._start(), stopping)

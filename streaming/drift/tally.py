@@ -64,6 +64,7 @@ def _add(tallied: dict[tuple[str, int, int], _Counts], batch: pa.RecordBatch) ->
     numbers = [batch.column(name).to_numpy(zero_copy_only=False) for name in ("version", "tile", "reached")]
     partitions = batch.column("partition").dictionary_encode()
     keys = np.stack([partitions.indices.to_numpy(zero_copy_only=False), numbers[0], numbers[1]])
+    # One pass by numpy: a Python loop over rows would take longer than scoring them.
     groups, group_of = np.unique(keys, axis=1, return_inverse=True)
     for group, (partition, version, tile) in enumerate(groups.T.tolist()):
         chosen = np.flatnonzero(group_of.ravel() == group)
@@ -90,6 +91,7 @@ def _bytes(bins: pa.Array) -> tuple[npt.NDArray[np.uint8], int]:
     width = int(widths[0]) if len(widths) else 0
     if not width:
         return np.zeros(0, np.uint8), 0
+    # Another writer's header may have another length; its bins mean nothing here.
     if (widths != width).any():
         bins = bins.filter(pa.array(widths == width))
     _, offsets, data = bins.buffers()

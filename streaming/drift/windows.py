@@ -3,8 +3,8 @@
 Counts are kept in tiles as long as a window's slide, so that a sliding window is a sum of tiles, and every row is
 counted once. A window is closed when the watermark passes its end: the time that every active partition has reached,
 less the allowed lateness. When all partitions are idle the watermark goes on at the pace of the clock, or the last
-windows before a silence would never be told. Everything is whole numbers in a dictionary: the result does not depend
-on how rows are cut into batches, as long as none is late.
+windows before a silence would never be reported. Everything is whole numbers in a dictionary: the result does not
+depend on how rows are cut into batches, as long as none is late.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _DAY = 86_400_000
 
 
 @dataclass(frozen=True)
-class Shape:
+class WindowSpec:
     """Milliseconds: windows are ``length`` long and begin every ``slide``, which divides it.
 
     Rows may come ``lateness`` after the newest of their partition; one that is silent for ``idle`` holds nobody back.
@@ -86,7 +86,7 @@ class Closed:
 class WindowBook:
     """The open windows."""
 
-    def __init__(self, shape: Shape) -> None:
+    def __init__(self, shape: WindowSpec) -> None:
         self._shape = shape
         self._tiles: dict[tuple[int, int], Tile] = {}
         self._latest: dict[str, int] = {}
@@ -108,6 +108,7 @@ class WindowBook:
         """Count what one read of the topic held, at ``now``, epoch milliseconds."""
         for tally in tallies:
             seen = tally.rows + sum(tally.rejected.values())
+            # By the clock and not by the events: only silence makes a partition idle.
             self._arrived[tally.partition] = now
             # A clock that is wrong by years would otherwise close every window for good.
             self._latest[tally.partition] = max(self._latest.get(tally.partition, 0), min(tally.latest, now))
@@ -135,6 +136,7 @@ class WindowBook:
         return self._close(max(ends), "end") if ends else []
 
     def _close(self, watermark: int, by: str) -> list[Closed]:
+        # Windows end on multiples of the slide, whatever the watermark is.
         until = watermark - watermark % self._shape.slide
         if self._closed_until is not None and until <= self._closed_until:
             return []
@@ -151,6 +153,7 @@ class WindowBook:
                     by=by,
                 )
             )
+        # Also when no window held anything: rows that come later for this time are late all the same.
         self._closed_until = until
         remaining = {key: tile for key, tile in self._tiles.items() if key[1] + self._shape.length > until}
         self._tiles = remaining

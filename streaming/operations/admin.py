@@ -112,6 +112,7 @@ async def _hold(request: Request, controls: Controls) -> JSONResponse:
     if not controls.active():
         return JSONResponse({"detail": "this driver stands by; ask the one that holds the lease"}, 409)
     try:
+        # The registry is asked for the version, which must not block the probes.
         beside = await run_in_threadpool(controls.hold, asked.version, asked.reason)
     except ModelNotFoundError as problem:
         return JSONResponse({"detail": f"nothing is on hold: {problem}"}, 422)

@@ -12,11 +12,11 @@ from streaming.clock import instant
 from streaming.compressed import BYTE_ORDER_MARK, open_bytes
 from streaming.errors import ConfigurationError
 from streaming.json_lines import refuse_document
-from streaming.replay.recording import Record
+from streaming.replay.recording import RecordedEvent
 from streaming.settings import EventSettings
 
 
-def read_lines(path: Path, envelope: EventSettings, partitions: int = 1) -> Iterator[tuple[int, Record]]:
+def read_lines(path: Path, envelope: EventSettings, partitions: int = 1) -> Iterator[tuple[int, RecordedEvent]]:
     """Yield partition and record of each line that is not blank.
 
     The value is the line's bytes, the offset the line's number from 0, and the timestamp the event's time; a line
@@ -37,7 +37,7 @@ def read_lines(path: Path, envelope: EventSettings, partitions: int = 1) -> Iter
         key = _key(fields or {}, envelope)
         turn = keyless if key is None else zlib.crc32(key)
         keyless += key is None
-        yield turn % partitions, Record(number, timestamp, key, value)
+        yield turn % partitions, RecordedEvent(number, timestamp, key, value)
     if lines and not events:
         raise ConfigurationError(
             f"{path} holds no events: none of its {lines:,} lines is a JSON object. It is read as JSON lines,"

@@ -51,6 +51,7 @@ def paced(timeline: Timeline, starts: Mapping[int, int], ends: Upto, pace: Pace)
     began, first = pace.now(), min(times)
     while True:
         time = first + int((pace.now() - began) * 1_000 * pace.speed)
+        # One more, because a record that was sent at this very millisecond is due.
         upto = {p: _reached(timeline.offset_at(p, time + 1), end) for p, end in ends.items()}
         yield upto
         if upto == ends:

@@ -23,7 +23,7 @@ _Span = tuple[int, int, str]
 
 
 @dataclass(frozen=True)
-class Books:
+class ServingHistory:
     """One application's ledger, and its marks on the source. ``records``, oldest first, may be read several times."""
 
     records: Callable[[], Iterable[Record]]
@@ -32,7 +32,7 @@ class Books:
     """Whether the ledger still has its first record."""
 
 
-def as_served(books: Books, topic: str, topic_id: str, ranges: Ranges) -> dict[int, list[Segment]]:
+def as_served(books: ServingHistory, topic: str, topic_id: str, ranges: Ranges) -> dict[int, list[Segment]]:
     """Return what was scored of ``ranges``, and by which version; offsets that were never to be scored are left out.
 
     Raises:
@@ -76,6 +76,7 @@ class _Outcomes:
     def _add_span(self, partition: int, part: OffsetRange, plan: str) -> None:
         """What was recorded first stands."""
         spans = self.spans[partition]
+        # A copy, because the loop inserts into the list that it looks at.
         for hole in list(_holes(part, spans)):
             insort(spans, (hole.start, hole.end, plan))
 
@@ -101,7 +102,7 @@ def _holes(part: OffsetRange, spans: list[_Span]) -> Iterator[OffsetRange]:
 
 
 def _asked(
-    books: Books, topic: str, topic_id: str, holes: list[tuple[int, OffsetRange]]
+    books: ServingHistory, topic: str, topic_id: str, holes: list[tuple[int, OffsetRange]]
 ) -> Iterator[tuple[Position, int, Plan]]:
     """Look each stretch of the holes up; yield its first position, its end and its plan."""
     stretches = list(_stretches(books, holes))
@@ -125,7 +126,7 @@ def _unknown(where: str, fate: Fate) -> str:
     return f"{where}: the ledger does not go back that far; begin the replay after them, or choose a version"
 
 
-def _stretches(books: Books, holes: list[tuple[int, OffsetRange]]) -> Iterator[tuple[int, OffsetRange]]:
+def _stretches(books: ServingHistory, holes: list[tuple[int, OffsetRange]]) -> Iterator[tuple[int, OffsetRange]]:
     edges: dict[int, set[int]] = {partition: set() for partition, _ in holes}
     for partition, mark in books.marks.items():
         if mark is not None and partition in edges:

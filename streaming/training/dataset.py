@@ -104,6 +104,7 @@ def fingerprint(dataset: Dataset) -> Fingerprint:
     """Return rows, time range and SHA-256 of the content; each row is hashed, the hashes are added up."""
     names = [*dataset.signature.names, LABEL]
     row = F.sha2(F.to_json(F.struct(F.unix_micros(TIME).alias(TIME), *names)), 256)
+    # A sum does not depend on the order of rows. 15 hex digits fit into 64 bits, and their sum into a decimal.
     limbs = [F.conv(F.substring(row, at, 15), 16, 10).cast("decimal(38,0)") for at in (1, 16, 31, 46)]
     sums = [F.sum(limb).cast("string") for limb in limbs]
     summary = dataset.frame.agg(F.count("*"), F.min(F.unix_micros(TIME)), F.max(F.unix_micros(TIME)), *sums).first()
@@ -172,6 +173,7 @@ def _labelled(frame: DataFrame, settings: TrainSettings) -> DataFrame:
         raise ConfigurationError(
             f"train.data {settings.data} has no column {', '.join(absent)}; it has {', '.join(frame.columns)}"
         )
+    # An event whose outcome is not known yet cannot teach anything.
     frame = frame.where(F.col(settings.label).isNotNull())
     return frame.withColumns(
         {LABEL: F.col(settings.label).cast("double"), TIME: F.col(settings.event_time).try_cast("timestamp")}

@@ -161,6 +161,7 @@ def _counted(rows: DataFrame, shapes: tuple[ColumnProfile, ...]) -> tuple[Column
     """Count every column's bins in one pass over the rows."""
     cells = [_cell(index, shape) for index, shape in enumerate(_as_new(rows, shapes))]
     counted = F.count("*").alias("rows"), F.sum("value").alias("total"), F.var_pop("value").alias("variance")
+    # All columns in one aggregation: one pass over the rows and not one for each column.
     groups = rows.select(_WINDOW, F.inline(F.array(*cells))).groupBy(_WINDOW, _COUNTS, "column", "bin")
     rows_counted = groups.agg(*counted).collect()
     return tuple(

@@ -23,7 +23,7 @@ SENT = "sent"
 _WIDTH = 160
 """Columns where there is no terminal to ask."""
 _MOST_BYTES = 4_096
-"""Of a value on a page; ``--raw`` has all of it."""
+"""Bytes of a value that a page shows; ``--raw`` writes all of them."""
 
 
 def counts_table(counts: Mapping[str, int]) -> Table:

@@ -54,6 +54,7 @@ class _Replay:
         self._letters = letters
         self._options = options
         self._rules = Rules(options.max_replays, options.again, keep_timestamp=settings.event.time is None)
+        # Each topic is described once and not for each of its letters.
         self._destination: Callable[[str], Target] = cache(self._described)
 
     def run(self) -> Counts:

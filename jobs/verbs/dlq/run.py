@@ -33,6 +33,7 @@ def list_letters(
     topic = letters_topic(settings, KafkaAdmin(settings.kafka, settings.application))
     counts: Counter[str] = Counter()
     letters = _counted(reader(settings, topic).read(selection), counts)
+    # A heap: the topic may hold millions of letters, of which a few are shown.
     newest = heapq.nlargest(limit, letters, key=lambda letter: (letter.rejected_at, letter.place))
     totals = {"topic": topic.name, "total": counts.total(), "reasons": dict(counts.most_common())}
     output.write({**totals, "newest": [display.summary(letter) for letter in newest]})
@@ -63,6 +64,7 @@ def show_letter(
     if output.replaces_text:
         return
     if raw:
+        # Past the text layer, which would decode the bytes and add a line break.
         sys.stdout.buffer.write(letter.value or b"")
         sys.stdout.buffer.flush()
     else:

@@ -29,7 +29,7 @@ from streaming.batch.encodings import text_encoding
 from streaming.batch.inputs import check_files
 from streaming.batch.needs import Needs
 from streaming.batch.scorer import decoder_for
-from streaming.batch.source import Source
+from streaming.batch.source import BatchSource
 from streaming.engines.known_good import KnownGoodRows
 from streaming.engines.task import pipeline_of
 from streaming.errors import ConfigurationError
@@ -79,14 +79,14 @@ def baseline(config: Path | None, overrides: Sequence[str], options: BaselineOpt
         try:
             step("scoring the rows")
             needs = Needs.of(served.package.signature, settings.event)
-            made = _profile(settings, served, Source.of(spark, kind, listing, needs, encoding), listing)
+            made = _profile(settings, served, BatchSource.of(spark, kind, listing, needs, encoding), listing)
             step("registering it")
             return _register(settings, served, made, options)
         finally:
             checks.release(served)
 
 
-def _profile(settings: Settings, served: ServedModel, source: Source, listing: files.Listing) -> ReferenceProfile:
+def _profile(settings: Settings, served: ServedModel, source: BatchSource, listing: files.Listing) -> ReferenceProfile:
     loaded = pipeline_of(served)
     read = source.read([str(path) for path in listing.paths])
     pipeline = KnownGoodRows()(loaded, lambda: decoder_for(source, loaded)(read))
@@ -114,6 +114,7 @@ def _built(settings: Settings, served: ServedModel, scored: DataFrame) -> Refere
 def _classes(scored: DataFrame) -> int | None:
     """Return how many classes the predictions are the numbers of, None if they look like no numbers of classes."""
     values = [row[0] for row in scored.select("prediction").distinct().limit(_MOST_CLASSES + 1).collect()]
+    # The predictions decide: a pipeline that was trained elsewhere need not say whether it classifies.
     whole = all(value >= 0 and float(value).is_integer() for value in values)
     return int(max(values)) + 1 if whole and len(values) <= _MOST_CLASSES and max(values) < _MOST_CLASSES else None
 

@@ -25,7 +25,7 @@ _FEWEST, _MOST = 8, 40
 """Windows that are shown as marks."""
 _MOST_TOLD = 8
 _OTHERS = 68
-"""Of the terminal's width, what the other cells usually take."""
+"""Columns of the terminal that the other cells usually take."""
 
 
 def show_report(console: Console, report: Report) -> None:
@@ -69,6 +69,7 @@ def _facts(report: VersionReport) -> Table:
 
 def _columns(report: VersionReport, width: int) -> Table:
     """Return a line for each column; the marks take what is left of the width."""
+    # One mark a window: a line that wraps would put marks below the wrong windows.
     marks = max(_FEWEST, min(_MOST, width - _OTHERS, len(report.windows)))
     table = Table("column", "state", "size", f"last {marks}", "since", _number("p-value"), _number("rows"), box=None)
     for index in range(len(table.columns)):

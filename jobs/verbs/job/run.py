@@ -31,6 +31,7 @@ def stop(config: Path | None, overrides: Sequence[str], url: str | None) -> None
     endpoint = Endpoint.of(settings.http, url)
     endpoint.post("/v1/stop")
     deadline = time.monotonic() + settings.engine.stop_seconds + _GRACE_SECONDS
+    # The endpoint is the last thing that a job closes, so its end is the end of the job.
     while endpoint.is_there():
         if time.monotonic() > deadline:
             raise PenstockError(

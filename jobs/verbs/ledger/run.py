@@ -26,9 +26,9 @@ from streaming.outputs.read_back import Output
 from streaming.settings import Settings
 
 _MOST_ANSWERS = 10
-"""Events of one id that are answered; the newest are."""
+"""The most events with one id that are answered, the newest ones."""
 _CLOCK_SKEW = timedelta(minutes=5)
-"""By so much the clock of a driver that finished a batch may be behind that of the one which planned it."""
+"""The clock of the driver that finished a batch may be this far behind that of the driver that planned it."""
 
 
 def answers(config: Path | None, overrides: Sequence[str], options: LedgerAtOptions) -> list[Answer]:
@@ -48,12 +48,12 @@ def answers(config: Path | None, overrides: Sequence[str], options: LedgerAtOpti
 
 
 @contextmanager
-def _desk(settings: Settings) -> Iterator[_Desk]:
+def _desk(settings: Settings) -> Iterator[_LedgerQuery]:
     with KafkaScan(settings.kafka, settings.application) as scan:
-        yield _Desk(settings, scan)
+        yield _LedgerQuery(settings, scan)
 
 
-class _Desk:
+class _LedgerQuery:
     """One look at the broker: ledger, outputs, marks."""
 
     def __init__(self, settings: Settings, scan: KafkaScan) -> None:
@@ -79,6 +79,7 @@ class _Desk:
             ]
         else:
             positions = [(self._position(*output.source), output) for output in self._with_id(options.event_id or "")]
+        # All positions are looked up in one pass over the ledger, which may have millions of records.
         lookups = [OffsetLookup(position) for position, _ in positions]
         with progress_bar("reading the ledger") as progress:
             for record in self._ledger.records(progress) if lookups else ():
@@ -120,6 +121,7 @@ class _Desk:
     def _output(self, position: Position, lineage: Lineage) -> Output | None:
         if lineage.fate not in (Fate.WRITTEN, Fate.FORGOTTEN):
             return None
+        # The output cannot be older than its plan, so the search begins there.
         earliest = min((plan.at for plan in (*lineage.others, lineage.plan) if plan), default="")
         with progress_bar("looking for the output") as progress:
             return self._outputs.of(position, _sooner(earliest), progress)

@@ -11,7 +11,7 @@ from rich.text import Text
 from jobs.terminal.text import text_of
 from streaming.backtest.bootstrap import Measured
 from streaming.backtest.comparison import Comparison
-from streaming.backtest.disagreements import Answer, Disagreement
+from streaming.backtest.disagreements import Disagreement, SideAnswer
 from streaming.backtest.verdict import Word
 from streaming.backtest.words import span
 from streaming.words import number, share, signed
@@ -82,7 +82,7 @@ def _disagreements(disagreements: Iterable[Disagreement]) -> Table:
     return table
 
 
-def _said(answer: Answer) -> str:
+def _said(answer: SideAnswer) -> str:
     probability = "" if answer.score is None else f" ({answer.score:.3f})"
     return f"{answer.prediction}{probability}"
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 
 from streaming.backtest.comparison import Comparison
-from streaming.backtest.disagreements import Answer, Disagreement
+from streaming.backtest.disagreements import Disagreement, SideAnswer
 from streaming.backtest.page.marks import two_scores
 from streaming.backtest.page.parts import key
 from streaming.page.markup import Child, Element, tag
@@ -62,7 +62,7 @@ def _facts(disagreement: Disagreement, comparison: Comparison) -> Iterator[tuple
         yield "true", disagreement.truth
 
 
-def _said(answer: Answer, comparison: Comparison) -> str:
+def _said(answer: SideAnswer, comparison: Comparison) -> str:
     text = _short(answer.prediction, comparison)
     return text if answer.score is None else f"{text} ({answer.score:.3f})"
 

@@ -9,7 +9,7 @@ from math import isfinite
 
 from streaming.backtest.shift import JOINT_BINS, Distribution, Shift
 from streaming.backtest.tables import THRESHOLDS, CalibrationBin
-from streaming.backtest.timeline import Stretch
+from streaming.backtest.timeline import TimelineStretch
 from streaming.clock import instant
 from streaming.page.frame import Axis, Frame, path
 from streaming.page.markup import Element, tag
@@ -88,7 +88,7 @@ def calibrations(sides: Sequence[Sequence[CalibrationBin]], positive: str) -> El
     return frame.drawn("What came true of either side's probabilities", frame.line([(0, 0), (1, 1)], "same"), marks)
 
 
-def over_time(stretches: Sequence[Stretch], title: str) -> Element:
+def over_time(stretches: Sequence[TimelineStretch], title: str) -> Element:
     """Return a metric of either side from one stretch of time to the next; there are at least two."""
     starts = [instant(stretch.start) for stretch in stretches]
     lines = [[stretch.recorded for stretch in stretches], [stretch.candidate for stretch in stretches]]

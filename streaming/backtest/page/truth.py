@@ -106,12 +106,12 @@ def _thresholds(comparison: Comparison, labelled: Labelled) -> Element:
     figures = [
         figure(
             "Precision",
-            f"Of the events called “{positive}”, the share that was. It ends where fewer than ten are called so.",
+            f"The share of the events called “{positive}” that were. It ends where fewer than 10 are called so.",
             by_threshold((recorded.precision, candidate.precision), "precision"),
         ),
         figure(
             "Recall",
-            f"Of the events that were “{positive}”, the share that is called so.",
+            f"The share of the events that were “{positive}” and are called so.",
             by_threshold((recorded.recall, candidate.recall), "recall"),
         ),
     ]

@@ -17,7 +17,7 @@ _MOST = 4.0
 """What is further away than this, two deviations or so, is far enough: it stands at the top."""
 _TICKS = (0.0, 0.02, MODERATE, LARGE, 0.5, 1.0, 2.0, _MOST)
 _FEW = 60
-"""Of so many windows each is shown as a dot of its own."""
+"""Up to this many windows, each is shown as a dot of its own."""
 
 
 def series(column: ColumnReport, windows: Sequence[WindowFacts]) -> Element:

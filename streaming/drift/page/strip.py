@@ -15,7 +15,7 @@ from streaming.words import plural
 HEIGHT = 24
 _HEIGHTS = {State.DRIFT: HEIGHT, State.WARNING: 14, State.STABLE: 6, State.INSUFFICIENT: 2}
 _APART = 60
-"""Of more windows, those in the same state stand without a gap between them."""
+"""With more windows than this, neighbours in the same state have no gap between them."""
 _WORDS = {
     State.STABLE: "as the reference",
     State.WARNING: "warning",

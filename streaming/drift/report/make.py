@@ -11,11 +11,11 @@ from schemas.drift import ColumnSummary, SummaryRecord
 from streaming.drift.pair import SPECIAL, Pair
 from streaming.drift.report import sentences
 from streaming.drift.report.facts import (
-    Answer,
     BinShares,
     ColumnReport,
     Point,
     Report,
+    ReportAnswer,
     Spell,
     VersionReport,
     WindowFacts,
@@ -26,10 +26,10 @@ from streaming.models.profile import ColumnProfile, ReferenceProfile
 from streaming.statistics.shares import shares
 
 MOST_WINDOWS = 500
-"""Of a version that has more, the newest are reported."""
+"""The most windows of a version that are reported, the newest ones."""
 MOST_BINS = 24
 _SHOWN_OF_MANY = 16
-_UNDECIDED = Answer(State.INSUFFICIENT, "", "")
+_UNDECIDED = ReportAnswer(State.INSUFFICIENT, "", "")
 _ORDER = list(State)
 Columns = dict[str, ColumnSummary]
 

@@ -15,7 +15,7 @@ LAST = "last"
 
 @dataclass(frozen=True)
 class DriftReportOptions:
-    """Between two times, of one version, and of each version up to its Nth one, or the last; all by default."""
+    """Which windows are reported: a time, a version, and each version's windows up to the Nth. The default is all."""
 
     since: str | None = None
     until: str | None = None

@@ -7,7 +7,7 @@ from itertools import groupby
 
 from schemas.movement import Movement
 from streaming.drift.decision import INVALID
-from streaming.drift.report.facts import DEAD_LETTERS, Answer, ColumnReport, VersionReport, WindowFacts
+from streaming.drift.report.facts import DEAD_LETTERS, ColumnReport, ReportAnswer, VersionReport, WindowFacts
 from streaming.drift.states import Severity, State
 from streaming.drift.words import beyond_words, cell_words, dead_letter_words, level_words, shape_words
 from streaming.words import plural
@@ -123,7 +123,7 @@ def _order(column: ColumnReport, moved: Sequence[ColumnReport]) -> str:
     return f"; it was the first of {len(moved)} columns to move{with_others}"
 
 
-def answer(report: VersionReport) -> Answer:
+def answer(report: VersionReport) -> ReportAnswer:
     """Return the answer to whether there is drift now: in which columns, since when, and how large."""
     columns = [column for column in report.columns if column.name != DEAD_LETTERS]
     moved = [report.column(name) for name in report.moved]
@@ -131,14 +131,14 @@ def answer(report: VersionReport) -> Answer:
     warned = [column for column in moved if column.state is State.WARNING]
     but = tuple(_but(report, warned if drifting else []))
     if drifting:
-        return Answer(State.DRIFT, _how_many(drifting, len(columns)), _named(drifting), but)
+        return ReportAnswer(State.DRIFT, _how_many(drifting, len(columns)), _named(drifting), but)
     if warned:
         sentence = f"{_named(warned)} One window may be chance; it is drift when the next ones say the same."
-        return Answer(State.WARNING, f"Something may be moving: {_names(warned)}", sentence, but)
+        return ReportAnswer(State.WARNING, f"Something may be moving: {_names(warned)}", sentence, but)
     if any(column.now for column in report.columns):
-        return Answer(State.STABLE, "No drift", _calm(report, columns), but)
+        return ReportAnswer(State.STABLE, "No drift", _calm(report, columns), but)
     reason = f"None of {plural(len(report.windows), 'window')} had enough rows to compare."
-    return Answer(State.INSUFFICIENT, "Too few rows to say", f"{reason} Longer windows have more.", but)
+    return ReportAnswer(State.INSUFFICIENT, "Too few rows to say", f"{reason} Longer windows have more.", but)
 
 
 def _how_many(drifting: Sequence[ColumnReport], columns: int) -> str:
