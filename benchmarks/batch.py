@@ -40,7 +40,7 @@ from jobs.wiring.mlflow_client import prepare_mlflow
 from streaming.adapters.session import SessionPlan, start_session
 from streaming.batch.columns import SCORED
 from streaming.batch.publish import publish
-from streaming.batch.run import Watch, score_units
+from streaming.batch.run import ProgressReporter, score_units
 from streaming.batch.staging import Staging
 from streaming.clock import system_clock
 from streaming.local.processes import free_port
@@ -80,7 +80,9 @@ def run_penstock(setting: Setting, out: Path) -> None:
     targets = replace(work.request.paths.targets, scored=out, rejected=out.with_suffix(".rejected"))
     staging = Staging.open(out, plan.batch)
     staging.begin(plan)
-    counts = score_units(plan, staging, work.scorer, work.request.version, Watch(system_clock, lambda _: None))
+    counts = score_units(
+        plan, staging, work.scorer, work.request.version, ProgressReporter(system_clock, lambda _: None)
+    )
     publish(staging, targets, len(plan.units), {"batch": plan.batch})
     staging.remove()
     if counts.scored != setting.rows["penstock"]:

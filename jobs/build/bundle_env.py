@@ -39,8 +39,8 @@ def write_environment(target: Path) -> int:
     with tarfile.open(target, "w:gz", compresslevel=1) as archive:
         archive.addfile(_link("bin/python", python))
         archive.addfile(*_text("pyvenv.cfg", f"home = {python.parent}\ninclude-system-site-packages = false\n"))
-        for place, file in sorted(files.items()):
-            archive.add(file, f"{packages}/{place}", filter=_anonymous)
+        for name, file in sorted(files.items()):
+            archive.add(file, f"{packages}/{name}", filter=_anonymous)
     return len(files)
 
 

@@ -17,7 +17,7 @@ LINK = re.compile(r"\]\((?![a-z]+:|#)([^)#\s]+)")
 
 
 def gather(root: Path, target: Path) -> list[Path]:
-    """Make ``target`` anew with the pages of ``root`` and the files that they link to.
+    """Replace ``target`` with the pages of ``root`` and the files that they link to.
 
     Args:
         root: The repository.

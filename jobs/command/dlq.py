@@ -103,7 +103,9 @@ def replay(
 
     output = JsonOutput(json)
     options = ResendOptions(
-        selection=SelectionOptions(reason, since, until, partition, places or []).selection(),
+        selection=SelectionOptions(
+            reasons=reason, since=since, until=until, partitions=partition, places=places or []
+        ).selection(),
         to=to_topic,
         limit=limit,
         max_replays=max_replays,

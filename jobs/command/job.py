@@ -44,4 +44,4 @@ def hold(
     """Keep a version from being served from now on. A version that serves stays until the next swap."""
     from jobs.verbs.job.run import hold as run
 
-    typer.echo(run(config, [*set_], url, (version, reason)))
+    typer.echo(run(config, set_, url, version, reason))

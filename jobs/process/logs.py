@@ -45,6 +45,7 @@ def configure_logging(settings: LogSettings, stream: TextIO | None = None) -> No
     handler = logging.StreamHandler(stream)
     handler.setFormatter(formatter)
     root = logging.getLogger()
+    # In place of all others: libraries that installed their own would print every line twice.
     root.handlers = [handler]
     root.setLevel(settings.level.upper())
     logging.captureWarnings(True)

@@ -39,6 +39,7 @@ class StopRequest:
         self._end = end
         # A handler may interrupt its own thread anywhere, so it must take no lock; this queue's put takes none.
         self._requests: queue.SimpleQueue[int] = queue.SimpleQueue()
+        # A daemon, so that a job that ends by itself does not wait for a signal.
         threading.Thread(target=self._run, name="stopping", daemon=True).start()
 
     def listen(self) -> None:
@@ -59,14 +60,15 @@ class StopRequest:
         self.asked.set()
         signals = int(number != _POLITELY)
         while signals < 2:
-            left = None if self._seconds is None else max(0.0, asked_at + self._seconds - time.monotonic())
+            remaining = None if self._seconds is None else max(0.0, asked_at + self._seconds - time.monotonic())
             try:
-                number = self._requests.get(timeout=left)
+                number = self._requests.get(timeout=remaining)
             except queue.Empty:
                 _log.error(
                     "the batch did not end in time, so the process ends without it; it is done again at the next start",
                     stop_seconds=self._seconds,
                 )
+                # Nothing is lost: the batch is not committed, so the next start does it again.
                 self._end(1)
                 return
             signals += number != _POLITELY

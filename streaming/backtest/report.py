@@ -33,17 +33,17 @@ def write_page(comparison: Comparison, path: Path) -> None:
 
 def as_json(comparison: Comparison) -> dict[str, Any]:
     """Return everything the comparison says; a number that is not defined is null."""
-    found = asdict(comparison)
+    values = asdict(comparison)
     if comparison.labelled is not None:
-        found["labelled"]["metrics"] = [_metric(measured) for measured in comparison.labelled.metrics]
-    plain: dict[str, Any] = _plain({"format": FORMAT, "made_by": f"penstock {__version__}", **found})
+        values["labelled"]["metrics"] = [_metric(measured) for measured in comparison.labelled.metrics]
+    plain: dict[str, Any] = _plain({"format": FORMAT, "made_by": f"penstock {__version__}", **values})
     return plain
 
 
 def _metric(measured: Measured) -> dict[str, Any]:
-    found = asdict(measured)
-    metric = found.pop("metric")
-    return {"name": metric["name"], "higher_is_better": metric["higher_is_better"], **found}
+    values = asdict(measured)
+    metric = values.pop("metric")
+    return {"name": metric["name"], "higher_is_better": metric["higher_is_better"], **values}
 
 
 def _plain(value: Any) -> Any:

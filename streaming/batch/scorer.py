@@ -15,13 +15,13 @@ from pyspark.sql import Column, DataFrame, Observation
 from pyspark.sql import functions as F
 
 from schemas.dead_letter import Reason
-from streaming.batch.columns import REASONS, Columns, Stamp, bytes_as_text, flat
-from streaming.batch.counts import Counts
+from streaming.batch.columns import REASONS, BatchColumns, BatchStamp, bytes_as_text, flat
+from streaming.batch.counts import BatchCounts
 from streaming.batch.faults import unreadable
 from streaming.batch.files import Format
 from streaming.batch.plan import Unit
 from streaming.batch.sketch import as_text, sketch
-from streaming.batch.source import Source
+from streaming.batch.source import BatchSource
 from streaming.batch.staging import REJECTED, SCORED
 from streaming.clock import Stopwatch
 from streaming.engines.attempt import attempt
@@ -41,7 +41,7 @@ _WRITE = {"csv": {"header": "true", "escape": '"'}, "json": {"ignoreNullFields":
 
 
 @dataclass(frozen=True)
-class Output:
+class BatchOutput:
     """How files are written."""
 
     format: Format
@@ -50,6 +50,7 @@ class Output:
     def write(self, frame: DataFrame, folder: Path, *, partitioned: bool) -> None:
         """Write the frame to a new folder."""
         shaped = flat(frame) if self.format == "csv" else frame
+        # Overwrite: an attempt that failed on a poison row may have written half of the folder.
         writer = shaped.write.mode("overwrite").format(self.format).options(**_WRITE[self.format])
         (writer.partitionBy(*self.partition_by) if partitioned else writer).save(f"file://{folder}")
 
@@ -58,15 +59,15 @@ class Output:
 class UnitScorer:
     """Scores the units of one batch. ``max_poison_rows`` of a unit may make the pipeline throw."""
 
-    source: Source
+    source: BatchSource
     pipeline: SparkPipeline
     decoder: JsonDecoder | TableDecoder
-    columns: Columns
-    output: Output
+    columns: BatchColumns
+    output: BatchOutput
     max_poison_rows: int
     known_good: KnownGoodRows = field(default_factory=KnownGoodRows)
 
-    def score(self, unit: Unit, folder: Path, stamp: Stamp) -> Counts:
+    def score(self, unit: Unit, folder: Path, stamp: BatchStamp) -> BatchCounts:
         """Write a unit's rows to ``scored`` and ``rejected`` below ``folder``.
 
         Raises:
@@ -83,19 +84,26 @@ class UnitScorer:
             return self
         return replace(self, pipeline=pipeline, decoder=replace(self.decoder, safe_row=pipeline.decoder.safe_row))
 
-    def _score(self, unit: Unit, folder: Path, stamp: Stamp) -> Counts:
+    def _score(self, unit: Unit, folder: Path, stamp: BatchStamp) -> BatchCounts:
         watch = Stopwatch()
 
         def write(safe: SparkPipeline) -> tuple[dict[str, Any], Poison]:
             poison = safe.decoder.poison
             return self._write_scored(unit, folder / SCORED, stamp, poison), poison
 
-        found, poison = attempt(write, self.pipeline, stamp.version, lambda: self._poison(unit))
+        counted, poison = attempt(write, self.pipeline, stamp.version, lambda: self._poison(unit))
         watch.lap("scored")
-        rejected = self._write_rejected(unit, folder / REJECTED, poison, found) if found["rejected"] else {}
+        rejected = self._write_rejected(unit, folder / REJECTED, poison, counted) if counted["rejected"] else {}
         watch.lap("rejected")
-        sketches = as_text(found["sketch"]) if found["scored"] else ()
-        counts = Counts(found["rows"], found["scored"], rejected, sum(watch.phases.values()), sketches)
+        sketches = as_text(counted["sketch"]) if counted["scored"] else ()
+        counts = BatchCounts(
+            rows=counted["rows"],
+            scored=counted["scored"],
+            rejected=rejected,
+            seconds=sum(watch.phases.values()),
+            sketches=sketches,
+        )
+        # Before the unit counts as finished: a lost row must end the batch and not be published.
         counts.check(f"unit {unit.number} ({unit.paths[0]}, {len(unit.files)} files)")
         return counts
 
@@ -105,7 +113,7 @@ class UnitScorer:
         carried, poison = self.columns.carried(rejected=False), settled.pipeline.decoder.poison
         return score_decoded(settled._decoded(few, poison, carried), settled.pipeline)
 
-    def _write_scored(self, unit: Unit, folder: Path, stamp: Stamp, poison: Poison) -> dict[str, Any]:
+    def _write_scored(self, unit: Unit, folder: Path, stamp: BatchStamp, poison: Poison) -> dict[str, Any]:
         before, after = Observation(), Observation()
         rows = self.source.read(unit.paths).observe(before, F.count(F.lit(1)).alias("rows"))
         scored = score_decoded(self._decoded(rows, poison, self.columns.carried(rejected=False)), self.pipeline)
@@ -121,10 +129,10 @@ class UnitScorer:
         self.output.write(good, folder, partitioned=bool(self.output.partition_by))
         return {"rows": 0, "scored": 0, "rejected": 0, "sketch": None, **before.get, **after.get}
 
-    def _write_rejected(self, unit: Unit, folder: Path, poison: Poison, found: dict[str, Any]) -> dict[str, int]:
+    def _write_rejected(self, unit: Unit, folder: Path, poison: Poison, totals: dict[str, Any]) -> dict[str, int]:
         rows = self.source.read(unit.paths)
         decoded = self._decoded(rows, poison, self.columns.carried(rejected=True))
-        judged = score_decoded(decoded, self.pipeline) if found["invalid"] else decoded
+        judged = score_decoded(decoded, self.pipeline) if totals["invalid"] else decoded
         bad = judged.where(F.col(c.VERDICT).isNotNull()).select(*self.columns.rejected())
         counted = Observation()
         by_reason = [_count(F.col("reason") == reason).alias(reason) for reason in REASONS]
@@ -154,7 +162,7 @@ class UnitScorer:
         return {row[c.PARTITION]: OffsetRange(0, row["last"] + 1) for row in last}
 
 
-def decoder_for(source: Source, pipeline: SparkPipeline) -> JsonDecoder | TableDecoder:
+def decoder_for(source: BatchSource, pipeline: SparkPipeline) -> JsonDecoder | TableDecoder:
     """Return what reads the source's rows for a loaded version.
 
     Raises:
@@ -164,11 +172,11 @@ def decoder_for(source: Source, pipeline: SparkPipeline) -> JsonDecoder | TableD
     if source.format == "json":
         return made
     return TableDecoder(
-        made.signature,
-        made.envelope,
-        made.safe_row,
-        source.schema,
-        made.guards,
+        signature=made.signature,
+        envelope=made.envelope,
+        safe_row=made.safe_row,
+        schema=source.schema,
+        guards=made.guards,
         fault=source.fault,
         folders=source.folders,
     )

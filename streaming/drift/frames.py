@@ -36,6 +36,7 @@ def tallies(records: DataFrame, watched: Watched, tile: int) -> list[Tally]:
     with_our_headers = records.select(
         "topic", "partition", "timestamp", _told(rejected).alias("headers"), rejected.alias("rejected")
     )
+    # Several applications may share the topics.
     ours = with_our_headers.where(F.when(F.col("rejected"), _dead(watched)).otherwise(_ours(watched)))
     beside = F.coalesce(_time(_last(dead_letter.STREAM_TIME)), F.unix_millis("timestamp"))
     fields = ours.select(
@@ -52,10 +53,12 @@ def tallies(records: DataFrame, watched: Watched, tile: int) -> list[Tally]:
         F.when(F.col("rejected"), F.coalesce(_last(dead_letter.REASON), F.lit(""))).alias("reason"),
         F.when(F.col("rejected"), _last(dead_letter.FIELD)).alias("field"),
     )
-    known = fields.where(F.col("version").isNotNull() & F.col("time").isNotNull())
+    complete = fields.where(F.col("version").isNotNull() & F.col("time").isNotNull())
     # A dead letter's own time may be wrong by years; it must not hold up the windows of a stream that is not.
     reached = F.coalesce("beside", "time")
-    counted = known.select("*", (F.col("time") - F.expr(f"pmod(time, {tile})")).alias("tile"), reached.alias("reached"))
+    counted = complete.select(
+        "*", (F.col("time") - F.expr(f"pmod(time, {tile})")).alias("tile"), reached.alias("reached")
+    )
     return [_tally(row, watched.model) for row in counted.mapInArrow(tally, SCHEMA).collect()]
 
 
@@ -93,14 +96,14 @@ def _at(name: str) -> Column:
 
 def _last(name: str) -> Column:
     """Return the text of the last header of the name: what an event brought along comes before what was added."""
-    found = F.filter(F.col("headers"), lambda header: header["key"] == F.lit(name))
-    return F.get(found, F.size(found) - 1)["value"].cast("string")
+    matches = F.filter(F.col("headers"), lambda header: header["key"] == F.lit(name))
+    return F.get(matches, F.size(matches) - 1)["value"].cast("string")
 
 
 def _bins() -> Column:
     newest = F.get(F.col("headers"), F.size("headers") - 1)
-    found = F.filter(F.col("headers"), lambda header: header["key"] == F.lit(prediction.BINS))
-    return F.when(newest["key"] == F.lit(prediction.BINS), newest["value"]).otherwise(F.get(found, F.lit(0))["value"])
+    matches = F.filter(F.col("headers"), lambda header: header["key"] == F.lit(prediction.BINS))
+    return F.when(newest["key"] == F.lit(prediction.BINS), newest["value"]).otherwise(F.get(matches, F.lit(0))["value"])
 
 
 def _ours(watched: Watched) -> Column:

@@ -3,8 +3,8 @@
 Counts are kept in tiles as long as a window's slide, so that a sliding window is a sum of tiles, and every row is
 counted once. A window is closed when the watermark passes its end: the time that every active partition has reached,
 less the allowed lateness. When all partitions are idle the watermark goes on at the pace of the clock, or the last
-windows before a silence would never be told. Everything is whole numbers in a dictionary: the result does not depend
-on how rows are cut into batches, as long as none is late.
+windows before a silence would never be reported. Everything is whole numbers in a dictionary: the result does not
+depend on how rows are cut into batches, as long as none is late.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _DAY = 86_400_000
 
 
 @dataclass(frozen=True)
-class Shape:
+class WindowSpec:
     """Milliseconds: windows are ``length`` long and begin every ``slide``, which divides it.
 
     Rows may come ``lateness`` after the newest of their partition; one that is silent for ``idle`` holds nobody back.
@@ -87,7 +87,7 @@ class Closed:
 class WindowBook:
     """The open windows."""
 
-    def __init__(self, shape: Shape) -> None:
+    def __init__(self, shape: WindowSpec) -> None:
         self._shape = shape
         self._tiles: dict[tuple[ModelKey, int], Tile] = {}
         self._latest: dict[str, int] = {}
@@ -109,6 +109,7 @@ class WindowBook:
         """Count what one read of the topic held, at ``now``, epoch milliseconds."""
         for tally in tallies:
             seen = tally.rows + sum(tally.rejected.values())
+            # By the clock and not by the events: only silence makes a partition idle.
             self._arrived[tally.partition] = now
             # A clock that is wrong by years would otherwise close every window for good.
             self._latest[tally.partition] = max(self._latest.get(tally.partition, 0), min(tally.latest, now))
@@ -136,16 +137,27 @@ class WindowBook:
         return self._close(max(ends), "end") if ends else []
 
     def _close(self, watermark: int, by: str) -> list[Closed]:
+        # Windows end on multiples of the slide, whatever the watermark is.
         until = watermark - watermark % self._shape.slide
         if self._closed_until is not None and until <= self._closed_until:
             return []
         closed = []
         for start, key in self._starts(until):
             late, self._late = self._late, 0
-            closed.append(Closed(key, start, start + self._shape.length, self._sum(key, start), late, by))
+            closed.append(
+                Closed(
+                    key=key,
+                    start=start,
+                    end=start + self._shape.length,
+                    counts=self._sum(key, start),
+                    late=late,
+                    by=by,
+                )
+            )
+        # Also when no window held anything: rows that come later for this time are late all the same.
         self._closed_until = until
-        open_tiles = {at: tile for at, tile in self._tiles.items() if at[1] + self._shape.length > until}
-        self._tiles = open_tiles
+        remaining = {at: tile for at, tile in self._tiles.items() if at[1] + self._shape.length > until}
+        self._tiles = remaining
         return closed
 
     def _starts(self, until: int) -> list[tuple[int, ModelKey]]:

@@ -73,8 +73,8 @@ class Access:
             return JSONResponse({"detail": "not from a web page"}, 403)
         if self.token is None:
             return None
-        scheme, _, given = headers.get("authorization", "").partition(" ")
-        if scheme.lower() == "bearer" and hmac.compare_digest(given.strip().encode(), self.token.encode()):
+        scheme, _, credentials = headers.get("authorization", "").partition(" ")
+        if scheme.lower() == "bearer" and hmac.compare_digest(credentials.strip().encode(), self.token.encode()):
             return None
         return JSONResponse({"detail": "http.admin_token is needed"}, 401, {"WWW-Authenticate": "Bearer"})
 
@@ -114,6 +114,7 @@ async def _hold(request: Request, controls: Controls) -> JSONResponse:
     if not controls.active():
         return JSONResponse({"detail": "this driver stands by; ask the one that holds the lease"}, 409)
     try:
+        # The registry is asked for the version, which must not block the probes.
         beside = await run_in_threadpool(controls.hold, ModelKey(controls.model, asked.version), asked.reason)
     except ModelNotFoundError as problem:
         return JSONResponse({"detail": f"nothing is on hold: {problem}"}, 422)

@@ -19,10 +19,10 @@ from streaming.adapters.drift_state import HadoopStateStore
 from streaming.adapters.kafka.admin import KafkaAdmin
 from streaming.adapters.kafka.drift import KafkaDriftSink, read_summaries
 from streaming.clock import system_clock
-from streaming.drift.decision import Rules
-from streaming.drift.monitor import Monitor, Subject
+from streaming.drift.decision import DetectionRules
+from streaming.drift.monitor import Monitor, MonitoredModel
 from streaming.drift.query import DriftPorts, DriftQuery
-from streaming.drift.windows import Shape
+from streaming.drift.windows import WindowSpec
 from streaming.engines.failures import Restarts
 from streaming.models.profile import NULL_BIN, OTHER_BIN, ColumnProfile, ReferenceProfile
 from streaming.models.served import ServedModel
@@ -70,8 +70,8 @@ def watch(bench: Bench, **drift: Any) -> list[SummaryRecord]:
     KafkaAdmin(bench.kafka, bench.application).ensure_topic(settings.output.drift, 1, {"retention.ms": "-1"})
     checkpoint = (bench.home / "drift").as_uri()
     sink = KafkaDriftSink(bench.kafka, settings.output.drift)
-    shape = Shape(HOUR, HOUR, 0, 60_000)
-    subject = Subject(bench.application, model, shape, Rules())
+    shape = WindowSpec(HOUR, HOUR, 0, 60_000)
+    subject = MonitoredModel(bench.application, model, shape, DetectionRules())
     monitor = Monitor(subject, lambda key: PROFILE, sink, HadoopStateStore(bench.spark, checkpoint))
     ports = DriftPorts(bench.spark, system_clock, DriftMetrics())
     DriftQuery(drift_stream(settings, checkpoint), monitor, ports, Restarts(pause=1.0, most=20)).run_once()

@@ -94,7 +94,7 @@ def test_a_run_that_fails_says_why_is_marked_as_failed_and_registers_nothing(
         config, tracking_server, "--set", "train.parameters={maxItr: 5}", "--set", f"train.experiment={tmp_path}"
     )
     assert done.returncode == 2
-    assert "train.parameters.maxItr is no parameter of LogisticRegression" in " ".join(done.stderr.split())
+    assert "train.parameters.maxItr is not a parameter of LogisticRegression" in " ".join(done.stderr.split())
     assert "Traceback" not in done.stderr
     client = MlflowClient(tracking_server)
     experiment = client.get_experiment_by_name(str(tmp_path))

@@ -207,16 +207,16 @@ def guarded_buckets(rig: Rig) -> str:
 
 @CASES.add("drift of a column without a reference", "judged by its special bins, with and without windows")
 def without_reference(rig: Rig) -> str:
-    from streaming.drift.decision import Judge, Rules, WindowCounts
+    from streaming.drift.decision import DetectionRules, WindowCounts, WindowJudge
     from streaming.drift.dispersion import learn
     from streaming.models.profile import NULL_BIN, ColumnProfile, ReferenceProfile
 
     bare = ColumnProfile("gust", "numeric", {NULL_BIN: 20000}, (), (), (0.0,), 0.0)
     window = WindowCounts(0, 3600, 1000, 0, ({NULL_BIN: 900, 0: 100},))
-    verdict, *_ = Judge(ReferenceProfile((bare,), 20000), Rules()).judge(window)
+    verdict, *_ = WindowJudge(ReferenceProfile((bare,), 20000), DetectionRules()).judge(window)
     assert verdict.signal, verdict
     windowed = ColumnProfile("gust", "numeric", {NULL_BIN: 20000}, (), (), (0.0,), 0.0, ({NULL_BIN: 2000},) * 10)
-    Judge(ReferenceProfile((windowed,), 20000, 3600.0), Rules()).judge(window)
+    WindowJudge(ReferenceProfile((windowed,), 20000, 3600.0), DetectionRules()).judge(window)
     learn([ColumnProfile("confidence", "numeric", {NULL_BIN: 4000}, windows=tuple({NULL_BIN: 200} for _ in range(20)))])
     return f"{verdict.severity.value} by {verdict.column}"
 

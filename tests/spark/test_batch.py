@@ -15,14 +15,14 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from streaming.batch.columns import SCORED, Columns, Stamp
-from streaming.batch.counts import Counts
+from streaming.batch.columns import SCORED, BatchColumns, BatchStamp
+from streaming.batch.counts import BatchCounts
 from streaming.batch.files import Format, list_files
 from streaming.batch.needs import Needs
 from streaming.batch.plan import Unit
-from streaming.batch.scorer import Output, UnitScorer, decoder_for
+from streaming.batch.scorer import BatchOutput, UnitScorer, decoder_for
 from streaming.batch.sketch import quantiles
-from streaming.batch.source import Source
+from streaming.batch.source import BatchSource
 from streaming.engines.task import pipeline_of
 from streaming.errors import ConfigurationError, DataError, ScoringError
 from streaming.models.ref import ModelVersion
@@ -83,16 +83,16 @@ class Bench:
         else:
             path.write_text("".join(json.dumps(row) + "\n" for row in rows))
 
-    def score(self) -> Counts:
+    def score(self) -> BatchCounts:
         listing = list_files(self.inputs)
         settings, signature = BatchSettings(keep=self.keep), self.pipeline.decoder.signature
         needs = Needs.of(signature, self.envelope, settings.keep)
-        source = Source.of(self.spark, self.format, listing, needs, self.encoding)
-        columns = Columns.of(source, signature, settings, self.envelope)
-        output = Output(self.out, self.partition_by)
+        source = BatchSource.of(self.spark, self.format, listing, needs, self.encoding)
+        columns = BatchColumns.of(source, signature, settings, self.envelope)
+        output = BatchOutput(self.out, self.partition_by)
         decoder = decoder_for(source, self.pipeline)
         scorer = UnitScorer(source, self.pipeline, decoder, columns, output, self.most_poison)
-        stamp = Stamp("b1", 3, ModelVersion("tiny", 4), MOMENT)
+        stamp = BatchStamp("b1", 3, ModelVersion("tiny", 4), MOMENT)
         return scorer.score(Unit(3, listing.digested()), self.folder, stamp)
 
     def read(self, kind: str) -> list[dict[str, Any]]:

@@ -29,7 +29,7 @@ from streaming.models.served import ServedModel
 from streaming.models.slot import Slot
 from streaming.operations.health import Health
 from streaming.operations.metrics import FinishedBatch, Metrics
-from streaming.operations.observer import JobObserver, Progress
+from streaming.operations.observer import JobObserver, QueryProgress
 from streaming.settings import Settings
 
 NEVER = Breaker(Bounds(share=1.0, seconds=60, rows=1), system_clock)
@@ -43,7 +43,7 @@ class Recorder:
     reports: list[BatchReport] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
     searches: list[float] = field(default_factory=list)
-    progress: list[Progress] = field(default_factory=list)
+    progress: list[QueryProgress] = field(default_factory=list)
 
     def batch_finished(self, report: BatchReport) -> None:
         self.reports.append(report)
@@ -77,7 +77,7 @@ class RecordedObserver(JobObserver):
         super().invariant_broken(rows_in, rows_out)
         self.recorder.failures.append(f"{rows_in} in, {rows_out} out")
 
-    def progressed(self, progress: Progress) -> None:
+    def progressed(self, progress: QueryProgress) -> None:
         super().progressed(progress)
         self.recorder.progress.append(progress)
 

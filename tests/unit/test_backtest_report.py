@@ -17,7 +17,7 @@ from rich.console import Console
 from jobs.verbs.replay.backtest_display import show_comparison
 from jobs.verbs.replay.options import ComparisonOptions
 from streaming.backtest.comparison import Comparison, compare
-from streaming.backtest.disagreements import Position
+from streaming.backtest.disagreements import PartitionOffset
 from streaming.backtest.options import Names, Options
 from streaming.backtest.page.page import page
 from streaming.backtest.paired import pair
@@ -37,7 +37,7 @@ def two_events(word: str, value: bytes | None) -> Comparison:
     first = side([0.1, 0.9], event_id=[word, "b"], label=["no", word], reason=[None, None])
     second = side([0.8, 0.2], 2, event_id=[word, "b"], label=[word, "no"])
 
-    def values(places: Sequence[Position]) -> Mapping[Position, bytes | None]:
+    def values(places: Sequence[PartitionOffset]) -> Mapping[PartitionOffset, bytes | None]:
         return dict.fromkeys(places, value)
 
     return compare(pair(first, second), Names(word, word, word), None, values, OPTIONS)

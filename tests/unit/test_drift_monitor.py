@@ -9,9 +9,9 @@ import pytest
 
 from schemas.dead_letter import Rejection
 from schemas.drift import StatisticRecord, SummaryRecord
-from streaming.drift.decision import Rules
-from streaming.drift.monitor import Monitor, Subject, window_counts
-from streaming.drift.windows import CELLS, Closed, Shape, Tally, Tile
+from streaming.drift.decision import DetectionRules
+from streaming.drift.monitor import Monitor, MonitoredModel, window_counts
+from streaming.drift.windows import CELLS, Closed, Tally, Tile, WindowSpec
 from streaming.errors import BrokerUnavailableError
 from streaming.models.profile import NON_FINITE_BIN, NULL_BIN, OTHER_BIN, ColumnProfile, ReferenceProfile
 from tests.support.versions import flights
@@ -54,7 +54,7 @@ class Store:
 
 
 def a_monitor(sink: Sink, store: Store, profile: ReferenceProfile | None = PROFILE) -> Monitor:
-    subject = Subject("app", "flights", Shape(HOUR, HOUR, 0, 60_000), Rules())
+    subject = MonitoredModel("app", "flights", WindowSpec(HOUR, HOUR, 0, 60_000), DetectionRules())
     monitor = Monitor(subject, lambda key: profile, sink, store)
     monitor.restore(NOW)
     return monitor

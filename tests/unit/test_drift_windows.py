@@ -12,13 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.dead_letter import Rejection
-from streaming.drift.windows import Closed, Shape, Tally, WindowBook
+from streaming.drift.windows import Closed, Tally, WindowBook, WindowSpec
 from tests.support.versions import flights
 
 MINUTE = 60_000
 NOW = 10_000 * MINUTE
-TUMBLING = Shape(10 * MINUTE, 10 * MINUTE, MINUTE, 60_000)
-SLIDING = Shape(30 * MINUTE, 10 * MINUTE, MINUTE, 60_000)
+TUMBLING = WindowSpec(10 * MINUTE, 10 * MINUTE, MINUTE, 60_000)
+SLIDING = WindowSpec(30 * MINUTE, 10 * MINUTE, MINUTE, 60_000)
 REJECTED = {Rejection("MALFORMED_JSON"): 2, Rejection("WRONG_TYPE", "x:y"): 1}
 
 
@@ -81,7 +81,7 @@ def test_a_sliding_window_is_the_sum_of_its_tiles() -> None:
     ],
 )
 def test_a_late_row_is_counted_as_late_with_the_next_window(
-    shape: Shape, late_minute: int, then: list[tuple[int, int, int]]
+    shape: WindowSpec, late_minute: int, then: list[tuple[int, int, int]]
 ) -> None:
     book = WindowBook(shape)
     book.add([a_row(1), a_row(12), a_row(21)], NOW)
@@ -144,7 +144,7 @@ def test_a_state_of_other_windows_is_refused() -> None:
 
 def test_windows_that_are_no_sum_of_slides_are_refused() -> None:
     with pytest.raises(ValueError, match="do not begin every"):
-        Shape(10, 3, 0, 1)
+        WindowSpec(10, 3, 0, 1)
 
 
 rows = st.lists(st.tuples(st.integers(0, 200), st.integers(1, 3), st.sampled_from(["a", "b"]), st.integers(0, 5)))
@@ -152,7 +152,7 @@ rows = st.lists(st.tuples(st.integers(0, 200), st.integers(1, 3), st.sampled_fro
 
 @given(rows, st.lists(st.integers(0, 50), max_size=5), st.randoms(use_true_random=False), st.sampled_from([10, 30]))
 def test_the_order_of_rows_and_how_they_are_cut_into_batches_change_nothing(rows, cuts, random, minutes) -> None:  # type: ignore[no-untyped-def]
-    shape = Shape(minutes * MINUTE, 10 * MINUTE, 300 * MINUTE, 60_000)
+    shape = WindowSpec(minutes * MINUTE, 10 * MINUTE, 300 * MINUTE, 60_000)
     tallies = [a_row(minute, version=v, partition=p, cell=cell) for minute, v, p, cell in rows]
     whole, parts = WindowBook(shape), WindowBook(shape)
     whole.add(tallies, NOW)

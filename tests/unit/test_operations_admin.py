@@ -171,7 +171,7 @@ def test_the_commands_find_the_job_by_its_settings_and_bring_the_token(open_job:
     job = open_job(access=Access("0.0.0.0", TOKEN))
     settings = [*port(job), f"http.admin_token={TOKEN}", "http.host=0.0.0.0"]
     assert job_verbs.resume(None, settings, None) == "resumed"
-    assert job_verbs.hold(None, settings, None, (7, "it drifts")) == "version 7 is on hold"
+    assert job_verbs.hold(None, settings, None, 7, "it drifts") == "version 7 is on hold"
     assert job.asked == ["resume", (7, "it drifts")]
 
 

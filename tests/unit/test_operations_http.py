@@ -15,7 +15,7 @@ from streaming.models.slot import Slot
 from streaming.operations.health import Health
 from streaming.operations.http import HttpServer, Operations, create_app
 from streaming.operations.metrics import Metrics
-from streaming.operations.observer import JobObserver, Progress
+from streaming.operations.observer import JobObserver, QueryProgress
 from streaming.operations.webhook import MAX_BODY_BYTES, WebhookReceiver
 from streaming.signing import sign
 from streaming.testing import ManualClock
@@ -101,7 +101,7 @@ def test_each_sign_of_life_keeps_it_ready(job: Job, sign_of_life: str) -> None:
         if sign_of_life == "batch":
             job.observer.batch_finished(Batch(Rows(1)))
         elif sign_of_life == "progress":
-            job.observer.progressed(Progress(1, 1, 0.1, {"features": {0: 4}}))
+            job.observer.progressed(QueryProgress(1, 1, 0.1, {"features": {0: 4}}))
         else:
             job.observer.idle()
     assert job.reasons() == []
@@ -152,7 +152,7 @@ def test_a_query_that_fails_again_is_not_ready_until_it_gets_on_and_says_why(
         case "batch":
             job.observer.batch_finished(Batch(Rows(1)))
         case "progress":
-            job.observer.progressed(Progress(1, 1, 0.1, {}))
+            job.observer.progressed(QueryProgress(1, 1, 0.1, {}))
         case "idle":
             job.observer.idle()
     assert job.reasons() == []

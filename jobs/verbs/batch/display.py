@@ -14,7 +14,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from jobs.verbs.batch.options import Paths
-from jobs.verbs.batch.record import Record
+from jobs.verbs.batch.record import BatchRecord
 from schemas.dead_letter import Rejection
 from streaming.batch import run
 from streaming.batch.plan import BatchPlan
@@ -44,7 +44,7 @@ class Bar:
         """Take the bar away."""
         self._bar.stop()
 
-    def tell(self, progress: run.Progress) -> None:
+    def tell(self, progress: run.UnitProgress) -> None:
         """Show how far the batch is."""
         now, rows = time.monotonic(), progress.counts.rows
         if self._began is None:
@@ -62,7 +62,7 @@ class Bar:
         self._console.print(f"- {text}", highlight=False)
 
 
-def show_summary(console: Console, record: Record, paths: Paths, run_id: str) -> None:
+def show_summary(console: Console, record: BatchRecord, paths: Paths, run_id: str) -> None:
     """Say what came of a batch, and where it is."""
     counts, plan = record.counts, record.plan
     _line(console, f"batch {plan.batch}, {plan.model} v{plan.version}")

@@ -12,7 +12,7 @@ from streaming.batch import files
 from streaming.batch.encodings import text_encoding
 from streaming.batch.files import Format, Listing
 from streaming.batch.inputs import check_files
-from streaming.batch.publish import Targets
+from streaming.batch.publish import BatchTargets
 from streaming.batch.staging import unfinished
 from streaming.batch.text import UTF_8
 from streaming.clock import Clock
@@ -60,7 +60,7 @@ class Paths:
     format: Format
     encoding: str
     out_format: Format
-    targets: Targets
+    targets: BatchTargets
     batch: str
 
     def options(self, options: BatchOptions, settings: Settings) -> dict[str, Any]:
@@ -85,6 +85,7 @@ def resolve(options: BatchOptions, clock: Clock) -> Paths:
     """
     source, scored = files.local("--in", options.source), files.local("--out", options.target)
     rejected = files.local("--rejected", options.rejected) if options.rejected else _beside(scored)
+    # Its Parquet files include rows that the table has deleted.
     if options.format is None and files.is_delta(source):
         raise ConfigurationError(
             f"--in {source} is a Delta table, which a batch does not read; write its current version to Parquet first"
@@ -94,13 +95,15 @@ def resolve(options: BatchOptions, clock: Clock) -> Paths:
     encoding = text_encoding(options.encoding, kind)
     check_files(listing.paths, kind)
     out = files.named_format("--out-format", options.out_format) if options.out_format else files.suffix_format(scored)
-    targets = Targets(scored, rejected, options.overwrite)
+    targets = BatchTargets(scored, rejected, options.overwrite)
     targets.check_apart(source, listing.paths)
     batch = _batch(options, scored, clock)
     targets.check_free(batch)
     require_writable(scored, "--out")
     require_writable(rejected, "--rejected")
-    return Paths(listing, kind, encoding, out or "parquet", targets, batch)
+    return Paths(
+        listing=listing, format=kind, encoding=encoding, out_format=out or "parquet", targets=targets, batch=batch
+    )
 
 
 def _beside(scored: Path) -> Path:
@@ -116,6 +119,7 @@ def _batch(options: BatchOptions, scored: Path, clock: Clock) -> str:
                 f"--name {options.name!r} may have letters, digits, points, dashes and underscores"
             )
         return options.name
+    # The same command continues a killed run, without having to name the batch.
     begun = unfinished(scored)
     if len(begun) > 1:
         raise ConfigurationError(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from streaming.adapters.mlflow.tracking import MlflowTracker
-from streaming.batch.counts import Counts
+from streaming.batch.counts import BatchCounts
 from streaming.batch.plan import BatchPlan
 from streaming.batch.staging import Staging
 from streaming.clock import isoformat, system_clock
@@ -16,12 +16,12 @@ BATCH_TAG = "penstock.batch.id"
 
 
 @dataclass(frozen=True)
-class Record:
+class BatchRecord:
     """What is known of a batch whose units are all finished. ``quantiles`` are of the scores."""
 
     plan: BatchPlan
     source: str
-    counts: Counts
+    counts: BatchCounts
     quantiles: Mapping[str, float]
 
     def log(self, tracker: MlflowTracker, experiment: str, staging: Staging) -> str:
@@ -30,6 +30,7 @@ class Record:
         Raises:
             RegistryUnavailableError: the server does not answer. Nothing is lost: the same command tries again.
         """
+        # A run that was killed between recording and publishing must not make a second MLflow run.
         earlier = staging.recorded()
         if earlier is not None:
             return earlier

@@ -17,20 +17,20 @@ from jobs.process.logs import configure_logging
 from jobs.terminal.progress import steps
 from jobs.verbs.batch.display import Bar, show_differences, show_sample, show_summary
 from jobs.verbs.batch.options import BatchOptions, Paths, resolve
-from jobs.verbs.batch.record import Record
+from jobs.verbs.batch.record import BatchRecord
 from jobs.wiring.following import preparation, registry
 from jobs.wiring.mlflow_client import prepare_mlflow
 from jobs.wiring.session import require_log, session
 from streaming.adapters.mlflow.tracking import MlflowTracker
-from streaming.batch.columns import Columns
+from streaming.batch.columns import BatchColumns
 from streaming.batch.files import InputFile
 from streaming.batch.needs import Needs
 from streaming.batch.plan import BatchPlan
 from streaming.batch.publish import publish
-from streaming.batch.run import Watch, score_units
-from streaming.batch.scorer import Output, UnitScorer, decoder_for
+from streaming.batch.run import ProgressReporter, score_units
+from streaming.batch.scorer import BatchOutput, UnitScorer, decoder_for
 from streaming.batch.sketch import quantiles
-from streaming.batch.source import Source
+from streaming.batch.source import BatchSource
 from streaming.batch.staging import Staging, folder_of
 from streaming.clock import system_clock
 from streaming.engines.task import pipeline_of
@@ -103,7 +103,7 @@ def look(settings: Settings, options: BatchOptions) -> Request:
     require_writable(settings.model.cache_dir, "model.cache_dir")
     paths = resolve(options, system_clock)
     version = registry(settings.model).resolve(options.selector(settings))
-    return Request(settings, options, paths, paths.listing.digested(), version)
+    return Request(settings=settings, options=options, paths=paths, files=paths.listing.digested(), version=version)
 
 
 @contextmanager
@@ -132,22 +132,30 @@ def _scorer(request: Request, served: ServedModel, spark: SparkSession) -> UnitS
     pipeline = pipeline_of(served)
     signature = pipeline.decoder.signature
     needs = Needs.of(signature, settings.event, settings.batch.keep)
-    source = Source.of(spark, paths.format, paths.listing, needs, paths.encoding)
-    columns = Columns.of(source, signature, settings.batch, settings.event)
+    source = BatchSource.of(spark, paths.format, paths.listing, needs, paths.encoding)
+    columns = BatchColumns.of(source, signature, settings.batch, settings.event)
     absent = [name for name in options.partition_by if name not in columns.scored_names]
     if absent:
         raise ConfigurationError(
             f"--partition-by {absent[0]} is not among the output's columns, {', '.join(columns.scored_names)};"
             " keep it with --keep, or take another"
         )
-    output = Output(paths.out_format, options.partition_by)
-    return UnitScorer(source, pipeline, decoder_for(source, pipeline), columns, output, settings.engine.max_poison_rows)
+    output = BatchOutput(paths.out_format, options.partition_by)
+    return UnitScorer(
+        source=source,
+        pipeline=pipeline,
+        decoder=decoder_for(source, pipeline),
+        columns=columns,
+        output=output,
+        max_poison_rows=settings.engine.max_poison_rows,
+    )
 
 
 def score(work: Work, console: Console) -> None:
     """Score what is not scored yet, record the batch and publish it."""
     plan, request = work.plan, work.request
     targets, settings = request.paths.targets, request.settings
+    # Opening takes the lock, so two runs of one batch cannot write to the same units.
     staging = Staging.open(targets.scored, plan.batch)
     try:
         begun = staging.plan()
@@ -156,9 +164,10 @@ def score(work: Work, console: Console) -> None:
         else:
             plan.must_equal(begun, staging.folder)
         with Bar(console) as bar:
-            counts = score_units(plan, staging, work.scorer, request.version, Watch(system_clock, bar.tell))
-        record = Record(plan, request.options.source, counts, quantiles(work.spark, counts.sketches))
+            counts = score_units(plan, staging, work.scorer, request.version, ProgressReporter(system_clock, bar.tell))
+        record = BatchRecord(plan, request.options.source, counts, quantiles(work.spark, counts.sketches))
         tracker = MlflowTracker(settings.model.tracking_uri, settings.model.registry_uri)
+        # Recorded first: published files that no run in MLflow names could not be traced.
         run_id = record.log(tracker, settings.batch.experiment, staging)
         publish(staging, targets, len(plan.units), record.report(run_id))
         staging.remove()

@@ -23,7 +23,7 @@ SENT = "sent"
 _WIDTH = 160
 """Columns where there is no terminal to ask."""
 _MOST_BYTES = 4_096
-"""Of a value on a page; ``--raw`` has all of it."""
+"""Bytes of a value that a page shows; ``--raw`` writes all of them."""
 
 
 def counts_table(counts: Mapping[str, int]) -> Table:
@@ -39,9 +39,9 @@ def letters_table(letters: Iterable[DeadLetter]) -> Table:
     numbers = _number("bytes"), _number("replays")
     table = Table("place", "event", "reason", "rejected at", "what is wrong", *numbers, box=None)
     for letter in letters:
-        words = (str(letter.place), origin(letter), letter.reason, isoformat(letter.rejected_at), letter.message)
+        cells = (str(letter.place), origin(letter), letter.reason, isoformat(letter.rejected_at), letter.message)
         size = "null" if letter.value is None else f"{len(letter.value):,}"
-        table.add_row(*(Text(text_of(word.encode())) for word in words), size, str(letter.replays))
+        table.add_row(*(Text(text_of(word.encode())) for word in cells), size, str(letter.replays))
     return table
 
 
@@ -157,8 +157,8 @@ def show_replay(counts: Counts, *, sent: bool) -> None:
     """Print what ``dlq replay`` did, or would do."""
     table = Table("reason", "to", Column("events", justify="right"), "", box=None)
     for (reason, topic, what), count in sorted(counts.items()):
-        said = ("sent" if sent else "would be sent") if what == SENT else f"left: {what}"
-        table.add_row(Text(text_of(reason.encode())), Text(text_of(topic.encode())), f"{count:,}", said)
+        result = ("sent" if sent else "would be sent") if what == SENT else f"left: {what}"
+        table.add_row(Text(text_of(reason.encode())), Text(text_of(topic.encode())), f"{count:,}", result)
     console = console_for_tables()
     if counts:
         console.print(table)

@@ -30,7 +30,11 @@ class SelectionOptions:
         reasons = frozenset(reason.upper() for reason in self.reasons)
         period = Period.given(("--from", "--to"), self.since, self.until)
         return Selection(
-            reasons, period.since, period.until, frozenset(self.partitions), frozenset(map(_place, self.places))
+            reasons=reasons,
+            since=period.since,
+            until=period.until,
+            partitions=frozenset(self.partitions),
+            places=frozenset(map(_place, self.places)),
         )
 
 

@@ -54,6 +54,7 @@ class _Replay:
         self._letters = letters
         self._options = options
         self._rules = Rules(options.max_replays, options.again, keep_timestamp=settings.event.time is None)
+        # Each topic is described once and not for each of its letters.
         self._destination: Callable[[str], Target] = cache(self._described)
 
     def run(self) -> Counts:
@@ -73,13 +74,13 @@ class _Replay:
         output = self._settings.output
         if self._options.send and output.create_topics:
             return self._admin.ensure_topic(output.replays, 1, _COMPACTED, output.replication_factor)
-        found = self._admin.topic(output.replays)
-        if self._options.send and found is None:
+        topic = self._admin.topic(output.replays)
+        if self._options.send and topic is None:
             raise ConfigurationError(
                 f"there is no topic {output.replays!r} and output.create_topics is false; create it first, with one"
                 " partition and cleanup.policy=compact"
             )
-        return found
+        return topic
 
     def _to_send(self, done: set[Place], counts: Counts) -> Iterator[tuple[DeadLetter, Replayed]]:
         return islice(self._decided(done, counts), self._options.limit)
@@ -87,10 +88,10 @@ class _Replay:
     def _decided(self, done: set[Place], counts: Counts) -> Iterator[tuple[DeadLetter, Replayed]]:
         for letter in reader(self._settings, self._letters).read(self._options.selection):
             topic = self._options.to or letter.source_topic or self._settings.input.topic
-            found = decide(letter, self._destination(topic), done, self._rules)
-            counts[letter.reason, topic, found.value if isinstance(found, Left) else SENT] += 1
-            if isinstance(found, Replayed):
-                yield letter, found
+            decision = decide(letter, self._destination(topic), done, self._rules)
+            counts[letter.reason, topic, decision.value if isinstance(decision, Left) else SENT] += 1
+            if isinstance(decision, Replayed):
+                yield letter, decision
 
     def _described(self, name: str) -> Target:
         topic = self._admin.topic(name)

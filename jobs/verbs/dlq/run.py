@@ -33,6 +33,7 @@ def list_letters(
     topic = letters_topic(settings, KafkaAdmin(settings.kafka, settings.application))
     counts: Counter[str] = Counter()
     letters = _counted(reader(settings, topic).read(selection), counts)
+    # A heap: the topic may hold millions of letters, of which a few are shown.
     newest = heapq.nlargest(limit, letters, key=lambda letter: (letter.rejected_at, letter.place))
     totals = {"topic": topic.name, "total": counts.total(), "reasons": dict(counts.most_common())}
     output.write({**totals, "newest": [display.summary(letter) for letter in newest]})
@@ -44,23 +45,26 @@ def list_letters(
         console.print(display.counts_table(counts), display.letters_table(newest), sep="\n")
 
 
-def show_letter(config: Path | None, overrides: Sequence[str], place: Place, output: JsonOutput, *, raw: bool) -> None:
+def show_letter(
+    config: Path | None, overrides: Sequence[str], position: Place, output: JsonOutput, *, raw: bool
+) -> None:
     """Print one dead letter, or with ``raw`` the bytes of its value.
 
     Raises:
-        ConfigurationError: the settings are wrong, or there is no dead letter at ``place``.
+        ConfigurationError: the settings are wrong, or there is no dead letter at ``position``.
         BrokerUnavailableError: Kafka does not answer.
     """
     settings = load_settings(config, overrides)
     configure_logging(settings.log)
     topic = letters_topic(settings, KafkaAdmin(settings.kafka, settings.application))
-    letter = next(reader(settings, topic).read(Selection(places=frozenset({place}))), None)
+    letter = next(reader(settings, topic).read(Selection(places=frozenset({position}))), None)
     if letter is None:
-        raise ConfigurationError(f"there is no dead letter at {place} of {topic.name}; penstock dlq list shows some")
+        raise ConfigurationError(f"there is no dead letter at {position} of {topic.name}; penstock dlq list shows some")
     output.write(display.details(letter))
     if output.replaces_text:
         return
     if raw:
+        # Past the text layer, which would decode the bytes and add a line break.
         sys.stdout.buffer.write(letter.value or b"")
         sys.stdout.buffer.flush()
     else:

@@ -29,7 +29,7 @@ from streaming.batch.encodings import text_encoding
 from streaming.batch.inputs import check_files
 from streaming.batch.needs import Needs
 from streaming.batch.scorer import decoder_for
-from streaming.batch.source import Source
+from streaming.batch.source import BatchSource
 from streaming.engines.known_good import KnownGoodRows
 from streaming.engines.task import pipeline_of
 from streaming.errors import ConfigurationError
@@ -65,13 +65,13 @@ def baseline(config: Path | None, overrides: Sequence[str], options: BaselineOpt
     prepare_mlflow()
     require_log(SPARK_LOG)
     require_writable(settings.model.cache_dir, "model.cache_dir")
-    found = files.list_files(files.local("--in", options.source))
-    kind = files.named_format("--format", options.format) if options.format else files.format_of(found.paths)
+    listing = files.list_files(files.local("--in", options.source))
+    kind = files.named_format("--format", options.format) if options.format else files.format_of(listing.paths)
     encoding = text_encoding(options.encoding, kind)
-    check_files(found.paths, kind)
+    check_files(listing.paths, kind)
     model = settings.model
-    wanted = ModelSelector(model.name, "version", str(options.version)) if options.version else None
-    version = registry(model).resolve(wanted or ModelSelector.from_settings(model))
+    selector = ModelSelector(model.name, "version", str(options.version)) if options.version else None
+    version = registry(model).resolve(selector or ModelSelector.from_settings(model))
     with steps(Console()) as step, session(settings, "penstock-baseline", SPARK_LOG) as spark:
         step(f"loading {version}")
         checks = preparation(settings, spark, NoEvents())
@@ -79,14 +79,14 @@ def baseline(config: Path | None, overrides: Sequence[str], options: BaselineOpt
         try:
             step("scoring the rows")
             needs = Needs.of(served.package.signature, settings.event)
-            made = _profile(settings, served, Source.of(spark, kind, found, needs, encoding), found)
+            made = _profile(settings, served, BatchSource.of(spark, kind, listing, needs, encoding), listing)
             step("registering it")
             return _register(settings, served, made, options)
         finally:
             checks.release(served)
 
 
-def _profile(settings: Settings, served: ServedModel, source: Source, listing: files.Listing) -> ReferenceProfile:
+def _profile(settings: Settings, served: ServedModel, source: BatchSource, listing: files.Listing) -> ReferenceProfile:
     loaded = pipeline_of(served)
     read = source.read([str(path) for path in listing.paths])
     pipeline = KnownGoodRows()(loaded, lambda: decoder_for(source, loaded)(read))
@@ -106,16 +106,17 @@ def _profile(settings: Settings, served: ServedModel, source: Source, listing: f
 def _built(settings: Settings, served: ServedModel, scored: DataFrame) -> ReferenceProfile:
     named = scored.withColumnsRenamed({c.PREDICTION: "prediction", c.CONFIDENCE: "confidence"})
     timed = named.withColumn(c.EVENT_TIME, F.col(c.EVENT_TIME).cast("timestamp"))
-    known = timed.where(F.col(c.EVENT_TIME).isNotNull()).limit(1).count() > 0
-    timing = Timing(c.EVENT_TIME, settings.drift.window_seconds) if known else None
+    has_times = timed.where(F.col(c.EVENT_TIME).isNotNull()).limit(1).count() > 0
+    timing = Timing(c.EVENT_TIME, settings.drift.window_seconds) if has_times else None
     return build_profile(timed, served.package.signature, _classes(timed), timing)
 
 
 def _classes(scored: DataFrame) -> int | None:
     """Return how many classes the predictions are the numbers of, None if they look like no numbers of classes."""
-    found = [row[0] for row in scored.select("prediction").distinct().limit(_MOST_CLASSES + 1).collect()]
-    whole = all(value >= 0 and float(value).is_integer() for value in found)
-    return int(max(found)) + 1 if whole and len(found) <= _MOST_CLASSES and max(found) < _MOST_CLASSES else None
+    values = [row[0] for row in scored.select("prediction").distinct().limit(_MOST_CLASSES + 1).collect()]
+    # The predictions decide: a pipeline that was trained elsewhere need not say whether it classifies.
+    whole = all(value >= 0 and float(value).is_integer() for value in values)
+    return int(max(values)) + 1 if whole and len(values) <= _MOST_CLASSES and max(values) < _MOST_CLASSES else None
 
 
 def _register(

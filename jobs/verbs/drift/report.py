@@ -49,7 +49,9 @@ def read_report(settings: Settings, topic: str | None, choice: DriftReportOption
             if (record.window.application, record.window.model) == (application, model)
         )
         records = choice.among(every)
-        return make_report(application, model, records, _profiles(settings, {one.window.version for one in records}))
+        return make_report(
+            application, model, records, _profiles(settings, {record.window.version for record in records})
+        )
 
 
 def _profiles(settings: Settings, versions: Iterable[int]) -> Mapping[int, ReferenceProfile]:
@@ -58,8 +60,8 @@ def _profiles(settings: Settings, versions: Iterable[int]) -> Mapping[int, Refer
 
     try:
         profiles = RegisteredProfiles(settings.model)
-        found = {version: profiles(ModelKey(settings.model.name, version)) for version in versions}
+        loaded = {version: profiles(ModelKey(settings.model.name, version)) for version in versions}
     except (RegistryUnavailableError, ConfigurationError) as problem:
         _log.warning("no reference profiles", problem=str(problem))
         return {}
-    return {version: profile for version, profile in found.items() if profile is not None}
+    return {version: profile for version, profile in loaded.items() if profile is not None}

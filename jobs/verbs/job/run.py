@@ -31,6 +31,7 @@ def stop(config: Path | None, overrides: Sequence[str], url: str | None) -> None
     endpoint = Endpoint.of(settings.http, url)
     endpoint.post("/v1/stop")
     deadline = time.monotonic() + settings.engine.stop_seconds + _GRACE_SECONDS
+    # The endpoint is the last thing that a job closes, so its end is the end of the job.
     while endpoint.is_there():
         if time.monotonic() > deadline:
             raise PenstockError(
@@ -45,9 +46,9 @@ def resume(config: Path | None, overrides: Sequence[str], url: str | None) -> st
     return Endpoint.of(load_settings(config, overrides).http, url).post("/v1/resume")
 
 
-def hold(config: Path | None, overrides: Sequence[str], url: str | None, wanted: tuple[int, str]) -> str:
+def hold(config: Path | None, overrides: Sequence[str], url: str | None, version: int, reason: str) -> str:
     """Ask the job to put a version on hold, with a reason, and return what it says; raises as :func:`stop`."""
-    body = {"version": wanted[0], "reason": wanted[1]}
+    body = {"version": version, "reason": reason}
     return Endpoint.of(load_settings(config, overrides).http, url).post("/v1/hold", body)
 
 

@@ -42,8 +42,8 @@ def _facts(answer: Record) -> Iterator[tuple[str, str]]:
         yield "recorded", f"{answer['recorded']['at']}, lease epoch {answer['recorded']['epoch']}"
     if "output" in answer:
         output = answer["output"]
-        place = f"{output['topic']}, partition {output['partition']}, offset {output['offset']}"
-        yield output["kind"].replace("_", " "), place
+        location = f"{output['topic']}, partition {output['partition']}, offset {output['offset']}"
+        yield output["kind"].replace("_", " "), location
 
 
 def _versions(answer: Record) -> Iterator[tuple[str, str]]:
@@ -114,14 +114,14 @@ def _counts(partitions: Any) -> str:
     parts = list(partitions)
     letters = sum(sum(part["dead_letters"].values()) for part in parts)
     skipped = sum(part["skipped"] for part in parts)
-    told = [f"{sum(part['predictions'] for part in parts):,} predictions"]
-    told += [f"{letters:,} dead letters"] if letters else []
-    return ", ".join(told + ([f"{skipped:,} written before"] if skipped else []))
+    counts = [f"{sum(part['predictions'] for part in parts):,} predictions"]
+    counts += [f"{letters:,} dead letters"] if letters else []
+    return ", ".join(counts + ([f"{skipped:,} written before"] if skipped else []))
 
 
 def _event(record: Record) -> str:
     """A model event, or whatever a later release writes: the versions, then what else it says."""
     old, new = record.get("from_version"), record.get("to_version")
     versions = f"{f'v{old} to ' if old else ''}v{new}" if new else f"v{old}" if old else ""
-    said = [f"by {record['actor']}" if record.get("actor") else "", record.get("reason"), record.get("detail")]
-    return ", ".join(str(part) for part in (versions, *said) if part)
+    parts = [f"by {record['actor']}" if record.get("actor") else "", record.get("reason"), record.get("detail")]
+    return ", ".join(str(part) for part in (versions, *parts) if part)

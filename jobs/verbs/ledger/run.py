@@ -26,9 +26,9 @@ from streaming.outputs.read_back import Output
 from streaming.settings import Settings
 
 _MOST_ANSWERS = 10
-"""Events of one id that are answered; the newest are."""
+"""The most events with one id that are answered, the newest ones."""
 _CLOCK_SKEW = timedelta(minutes=5)
-"""By so much the clock of a driver that finished a batch may be behind that of the one which planned it."""
+"""The clock of the driver that finished a batch may be this far behind that of the driver that planned it."""
 
 
 def answers(config: Path | None, overrides: Sequence[str], options: LedgerAtOptions) -> list[Answer]:
@@ -42,18 +42,18 @@ def answers(config: Path | None, overrides: Sequence[str], options: LedgerAtOpti
     settings = load_settings(config, overrides)
     configure_logging(settings.log)
     with _desk(settings) as desk:
-        found = desk.moment(options.time) if options.time else desk.offsets(options)
+        results = desk.moment(options.time) if options.time else desk.offsets(options)
     digest = _digests(settings)
-    return [{**answer, **digest(answer)} for answer in found]
+    return [{**answer, **digest(answer)} for answer in results]
 
 
 @contextmanager
-def _desk(settings: Settings) -> Iterator[_Desk]:
+def _desk(settings: Settings) -> Iterator[_LedgerQuery]:
     with KafkaScan(settings.kafka, settings.application) as scan:
-        yield _Desk(settings, scan)
+        yield _LedgerQuery(settings, scan)
 
 
-class _Desk:
+class _LedgerQuery:
     """One look at the broker: ledger, outputs, marks."""
 
     def __init__(self, settings: Settings, scan: KafkaScan) -> None:
@@ -74,22 +74,26 @@ class _Desk:
     def offsets(self, options: LedgerAtOptions) -> list[Answer]:
         if options.partition is not None and options.offset is not None:
             topic = options.topic or self._settings.input.topic
-            known: list[tuple[Position, Output | None]] = [
+            positions: list[tuple[Position, Output | None]] = [
                 (self._position(topic, options.partition, options.offset), None)
             ]
         else:
-            known = [(self._position(*output.source), output) for output in self._with_id(options.event_id or "")]
-        lookups = [OffsetLookup(position) for position, _ in known]
+            positions = [(self._position(*output.source), output) for output in self._with_id(options.event_id or "")]
+        # All positions are looked up in one pass over the ledger, which may have millions of records.
+        lookups = [OffsetLookup(position) for position, _ in positions]
         with progress_bar("reading the ledger") as progress:
             for record in self._ledger.records(progress) if lookups else ():
                 for lookup in lookups:
                     lookup.add(record)
-        return [self._answer(*one, lookup) for one, lookup in zip(known, lookups, strict=True)]
+        return [
+            self._answer(position, output, lookup)
+            for (position, output), lookup in zip(positions, lookups, strict=True)
+        ]
 
     def _with_id(self, event_id: str) -> list[Output]:
         with progress_bar("looking for the event, newest first") as progress:
-            found = self._outputs.with_event_id(event_id, self._settings.event.id, progress)
-        return sorted(found, key=lambda output: output.made_at)[-_MOST_ANSWERS:]
+            outputs = self._outputs.with_event_id(event_id, self._settings.event.id, progress)
+        return sorted(outputs, key=lambda output: output.made_at)[-_MOST_ANSWERS:]
 
     def _position(self, topic: str, partition: int, offset: int) -> Position:
         info = self._admin.topic(topic)
@@ -104,7 +108,9 @@ class _Desk:
             exists, end = self._exists(position)
         lineage = lookup.answer(mark, self._ledger.complete())
         output = output or self._output(position, lineage)
-        return about_offset(Facts(position, lineage, output, exists, end, _offset(mark)))
+        return about_offset(
+            Facts(position=position, lineage=lineage, output=output, exists=exists, end=end, written_to=_offset(mark))
+        )
 
     def _exists(self, position: Position) -> tuple[bool | None, int]:
         first, end = self._scan.extent(position.topic, position.partition)
@@ -115,6 +121,7 @@ class _Desk:
     def _output(self, position: Position, lineage: Lineage) -> Output | None:
         if lineage.fate not in (Fate.WRITTEN, Fate.FORGOTTEN):
             return None
+        # The output cannot be older than its plan, so the search begins there.
         earliest = min((plan.at for plan in (*lineage.others, lineage.plan) if plan), default="")
         with progress_bar("looking for the output") as progress:
             return self._outputs.of(position, _sooner(earliest), progress)

@@ -69,7 +69,7 @@ def _record_topic(settings: Settings, topic: str, stretch: Stretch, writer: Reco
 
 def _record_lines(settings: Settings, path: Path, partitions: int, writer: RecordingWriter) -> None:
     end = 0
-    for partition, one in read_lines(path, settings.event, partitions):
-        writer.add(partition, one)
-        end = one.offset + 1
+    for partition, record in read_lines(path, settings.event, partitions):
+        writer.add(partition, record)
+        end = record.offset + 1
     writer.finish("", {partition: OffsetRange(0, end) for partition in range(partitions)})

@@ -23,7 +23,7 @@ from streaming.offsets import OffsetRange
 from streaming.outputs.read_back import Output
 from streaming.replay.chunks import Segments
 from streaming.replay.destinations import replayed_files
-from streaming.replay.source import Source
+from streaming.replay.source import ReplaySource
 from streaming.settings import Settings
 
 _TYPES = {
@@ -42,7 +42,7 @@ _BLOCK = 50_000
 
 
 def compare_with_recorded(
-    options: ComparisonOptions, candidate: Path, source: Source, segments: Segments, recorded: Recorded
+    options: ComparisonOptions, candidate: Path, source: ReplaySource, segments: Segments, recorded: Recorded
 ) -> Comparison:
     """Compare, and write the report.
 
@@ -75,7 +75,7 @@ class Recorded:
     settings: Settings
     scan: KafkaScan
 
-    def table(self, source: Source, segments: Segments) -> pa.Table:
+    def table(self, source: ReplaySource, segments: Segments) -> pa.Table:
         """Return the outputs of the events that were replayed."""
         settings = self.settings
         topics = settings.output.predictions, settings.dead_letter_topic
@@ -84,7 +84,7 @@ class Recorded:
         schema = pa.schema([*_TYPES.items(), ("model_name", pa.string())])
         return pa.Table.from_batches(list(_batches(rows, schema)), schema)
 
-    def _outputs(self, outputs: KafkaOutputs, source: Source, segments: Segments) -> Iterator[Output]:
+    def _outputs(self, outputs: KafkaOutputs, source: ReplaySource, segments: Segments) -> Iterator[Output]:
         timeline = source.timeline()
         for partition, parts in segments.items():
             if parts:
@@ -105,11 +105,11 @@ def _batches(rows: Iterator[dict[str, Any]], schema: pa.Schema) -> Iterator[pa.R
 
 def _row(output: Output) -> dict[str, Any]:
     _, partition, offset = output.source
-    place = {"partition": partition, "offset": offset, "model_version": output.version}
+    position = {"partition": partition, "offset": offset, "model_version": output.version}
     if output.kind == "dead letter":
-        return {**place, "reason": output.reason}
+        return {**position, "reason": output.reason}
     value = json.loads(output.record.value or b"{}")
-    return {**{name: value.get(name) for name in _TYPES}, **place, "model_name": output.model, "reason": None}
+    return {**{name: value.get(name) for name in _TYPES}, **position, "model_name": output.model, "reason": None}
 
 
 def _name(side: pa.Table) -> str:

@@ -9,11 +9,11 @@ from rich.console import Console
 
 from jobs.terminal.json_output import JsonOutput
 from jobs.verbs.replay.backtest_display import show_comparison
-from jobs.verbs.replay.run import Replayed
+from jobs.verbs.replay.run import ReplayResult
 from streaming.backtest.report import as_json
 
 
-def show(replayed: Replayed, output: JsonOutput) -> None:
+def show(replayed: ReplayResult, output: JsonOutput) -> None:
     """Print the summary and the comparison, for people or for scripts."""
     comparison = replayed.comparison
     output.write({**replayed.summary, **({} if comparison is None else {"comparison": as_json(comparison)})})

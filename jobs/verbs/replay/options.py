@@ -19,7 +19,7 @@ from streaming.errors import ConfigurationError
 from streaming.replay.destinations import Destination, FolderDestination, replayed_files
 from streaming.replay.pace import Pace
 from streaming.replay.recording import open_recording
-from streaming.replay.source import RecordingSource, Source
+from streaming.replay.source import RecordingSource, ReplaySource
 from streaming.settings import Settings
 
 HOME = Path(".penstock")
@@ -36,7 +36,7 @@ class SourceOptions:
     topic: str | None = None
     stretch: Stretch = _ALL
 
-    def open(self, settings: Settings, scan: KafkaScan) -> Source:
+    def open(self, settings: Settings, scan: KafkaScan) -> ReplaySource:
         """Return the source.
 
         Raises:

@@ -28,20 +28,20 @@ from streaming.replay.destinations import Destination
 from streaming.replay.pace import paced
 from streaming.replay.plan import ReplayPlan, settled
 from streaming.replay.run import Replay
-from streaming.replay.sinks import Counts
-from streaming.replay.source import Source
+from streaming.replay.sinks import ReplayCounts
+from streaming.replay.source import ReplaySource
 from streaming.settings import Settings
 
 
 @dataclass(frozen=True)
-class Replayed:
+class ReplayResult:
     """What came of a replay."""
 
     summary: dict[str, Any]
     comparison: Comparison | None = None
 
 
-def replay(config: Path | None, overrides: Sequence[str], options: ReplayOptions) -> Replayed:
+def replay(config: Path | None, overrides: Sequence[str], options: ReplayOptions) -> ReplayResult:
     """Replay, or go on with a replay that was stopped; then compare, if that is asked for.
 
     Raises:
@@ -62,12 +62,12 @@ def replay(config: Path | None, overrides: Sequence[str], options: ReplayOptions
             plan = settled(
                 destination.plan_file, job.asked(), lambda: segments_of(options.versions, settings, source, scan)
             )
-            counts = job.run(plan) if any(plan.segments.values()) else Counts()
+            counts = job.run(plan) if any(plan.segments.values()) else ReplayCounts()
         summary = _summary(counts, plan, time.monotonic() - began)
         if not options.comparison.requested or options.sink.folder is None:
-            return Replayed(summary)
+            return ReplayResult(summary)
         recorded = Recorded(settings, scan)
-        return Replayed(
+        return ReplayResult(
             summary, compare_with_recorded(options.comparison, options.sink.folder, source, plan.segments, recorded)
         )
 
@@ -76,8 +76,8 @@ def replay(config: Path | None, overrides: Sequence[str], options: ReplayOptions
 class _Job:
     settings: Settings
     options: ReplayOptions
-    source: Source
-    place: Destination
+    source: ReplaySource
+    destination: Destination
 
     @property
     def rows(self) -> int:
@@ -86,39 +86,48 @@ class _Job:
     def asked(self) -> dict[str, str]:
         """Return what makes it this replay and no other."""
         model, versions = self.settings.model.name, str(self.options.versions)
-        asked = {"source": str(self.source), "model": model, "versions": versions, "sink": str(self.place)}
-        # Chunks of a folder are found again by their numbers; into a topic they may be cut anew.
+        asked = {"source": str(self.source), "model": model, "versions": versions, "sink": str(self.destination)}
+        # A folder's chunks are recognised by their numbers, so their size must stay. A topic's may be cut differently.
         return asked if self.options.sink.folder is None else {**asked, "rows": str(self.rows)}
 
-    def run(self, plan: ReplayPlan) -> Counts:
+    def run(self, plan: ReplayPlan) -> ReplayCounts:
+        # A version that has served the events needs no check against a sample of them.
         sample = None if self.options.versions.as_served else self.source
         name = f"{self.settings.application}-replay"
         started = session(self.settings, name, SPARK_LOG, lambda: jars(HOME).connector_jars())
         with started as spark, loaded_versions(self.settings, spark, sample) as versions:
-            sink, left = self.place.open(plan, self.source.topic, system_clock)
+            # Opening fences an earlier run that still writes to the same topic.
+            sink, remaining = self.destination.open(plan, self.source.topic, system_clock)
             with progress_bar("replaying") as progress:
-                report = _Report(progress, plan.segments, left)
+                report = _Report(progress, plan.segments, remaining)
                 poison_rows = self.settings.engine.max_poison_rows
-                loop = Replay(self.source.frames(spark), versions, sink, poison_rows, report)
-                return loop.run(self._chunks(left))
+                loop = Replay(
+                    frames=self.source.frames(spark),
+                    versions=versions,
+                    sink=sink,
+                    poison_rows=poison_rows,
+                    report=report,
+                )
+                return loop.run(self._chunks(remaining))
 
-    def _chunks(self, left: Segments) -> Iterable[Chunk]:
-        chunks = cut(left, self.rows, self._turns(left))
+    def _chunks(self, remaining: Segments) -> Iterable[Chunk]:
+        chunks = cut(remaining, self.rows, self._turns(remaining))
         # Spark may put the files of several partitions into one task, and a task writes one partition's transaction.
         several_files = self.options.source.recording is not None and self.options.sink.topic is not None
         return apart(chunks) if several_files else chunks
 
-    def _turns(self, left: Segments) -> Iterable[Upto]:
+    def _turns(self, remaining: Segments) -> Iterable[Upto]:
         pace = self.options.pace()
         if pace is None:
-            return [ends(left)]
-        starts = {partition: parts[0].part.start for partition, parts in left.items() if parts}
-        return paced(self.source.timeline(), starts, ends(left), pace)
+            return [ends(remaining)]
+        starts = {partition: parts[0].part.start for partition, parts in remaining.items() if parts}
+        return paced(self.source.timeline(), starts, ends(remaining), pace)
 
 
 @contextmanager
 def _alone(plan_file: Path) -> Iterator[None]:
     plan_file.parent.mkdir(parents=True, exist_ok=True)
+    # The lock is beside the plan and not on it: the plan is replaced by a rename.
     lock = FileLock.try_exclusive(plan_file.with_name(f".{plan_file.name}.lock"))
     if lock is None:
         raise ConfigurationError(f"this replay ({plan_file}) is running already; wait for it, or end it first")
@@ -131,12 +140,12 @@ def _alone(plan_file: Path) -> Iterator[None]:
 class _Report:
     """Tells of progress in offsets."""
 
-    def __init__(self, progress: Progress, planned: Segments, left: Segments) -> None:
+    def __init__(self, progress: Progress, planned: Segments, remaining: Segments) -> None:
         self._progress = progress
         self._total = _offsets(planned)
-        self._done = self._total - _offsets(left)
+        self._done = self._total - _offsets(remaining)
 
-    def __call__(self, chunk: Chunk, _: Counts) -> None:
+    def __call__(self, chunk: Chunk, _: ReplayCounts) -> None:
         self._done += chunk.offsets
         self._progress(self._done, self._total)
 
@@ -145,7 +154,7 @@ def _offsets(segments: Segments) -> int:
     return sum(segment.part.end - segment.part.start for parts in segments.values() for segment in parts)
 
 
-def _summary(counts: Counts, plan: ReplayPlan, seconds: float) -> dict[str, Any]:
+def _summary(counts: ReplayCounts, plan: ReplayPlan, seconds: float) -> dict[str, Any]:
     return {
         "predictions": counts.predictions,
         "dead_letters": counts.dead_letters,

@@ -25,7 +25,7 @@ def topics(config: Path | None, overrides: Sequence[str], input_partitions: int 
     configure_logging(settings.log)
     admin = KafkaAdmin(settings.kafka, settings.application)
     if input_partitions is not None:
-        kept = {"retention.ms": str(settings.output.retention_ms)}
-        admin.ensure_topic(settings.input.topic, input_partitions, kept, settings.output.replication_factor)
+        retention = {"retention.ms": str(settings.output.retention_ms)}
+        admin.ensure_topic(settings.input.topic, input_partitions, retention, settings.output.replication_factor)
         prepare_topics(settings, admin)
     Console().print(topics_table(settings, admin))

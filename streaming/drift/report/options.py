@@ -15,7 +15,7 @@ LAST = "last"
 
 @dataclass(frozen=True)
 class DriftReportOptions:
-    """Between two times, of one version, and of each version up to its Nth one, or the last; all by default."""
+    """Which windows are reported: a time, a version, and each version's windows up to the Nth. The default is all."""
 
     since: str | None = None
     until: str | None = None
@@ -38,14 +38,14 @@ class DriftReportOptions:
         """
         period = self.period()
         number = self._number()
-        found = [
+        matching = [
             record
             for record in records
             if (period.since is None or instant(record.window.start) >= period.since)
             and (period.until is None or instant(record.window.end) <= period.until)
             and self.version in (None, record.window.version)
         ]
-        return [record for windows in by_version(found).values() for record in windows[:number]]
+        return [record for windows in by_version(matching).values() for record in windows[:number]]
 
     def _number(self) -> int | None:
         if self.window == LAST:
