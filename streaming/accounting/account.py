@@ -38,7 +38,7 @@ def balance(sent: Collection[Name], results: Iterable[Name]) -> Balance[Name]:
     known, times = frozenset(sent), Counter(results)
     repeated = {name: count - 1 for name, count in times.items() if count > 1}
     unexpected = {name: count for name, count in times.items() if name not in known}
-    return Balance(known - times.keys(), repeated, unexpected)
+    return Balance(known.difference(times), repeated, unexpected)
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ def judged(reference: JsonRowDecoder, texts: Sequence[bytes | None], rows: NDArr
 
 def _rejected(verdicts: Sequence[Rejection], schema: pa.Schema) -> pa.RecordBatch:
     """Return a row for each verdict, in which all else is null."""
-    reasons, fields = ([getattr(verdict, name) for verdict in verdicts] for name in Rejection._fields)
+    reasons, fields = [verdict.reason for verdict in verdicts], [verdict.field for verdict in verdicts]
     verdict = pa.StructArray.from_arrays(
         [pa.array(reasons, pa.string()), pa.array(fields, pa.string())], fields=list(schema.field(c.VERDICT).type)
     )
