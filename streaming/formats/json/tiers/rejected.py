@@ -29,9 +29,8 @@ def judged(reference: JsonRowDecoder, texts: Sequence[bytes | None], rows: NDArr
 
 def _rejected(verdicts: Sequence[Rejection], schema: pa.Schema) -> pa.RecordBatch:
     """Return a row for each verdict, in which all else is null."""
-    reasons, fields = [verdict.reason for verdict in verdicts], [verdict.field for verdict in verdicts]
-    verdict = pa.StructArray.from_arrays(
-        [pa.array(reasons, pa.string()), pa.array(fields, pa.string())], fields=list(schema.field(c.VERDICT).type)
-    )
+    reasons = pa.array([verdict.reason for verdict in verdicts], pa.string())
+    names = pa.array([verdict.field for verdict in verdicts], pa.string())
+    verdict = pa.StructArray.from_arrays([reasons, names], fields=list(schema.field(c.VERDICT).type))
     columns = [verdict if entry.name == c.VERDICT else pa.nulls(len(verdicts), entry.type) for entry in schema]
     return pa.RecordBatch.from_arrays(columns, schema=schema)

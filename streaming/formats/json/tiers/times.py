@@ -75,8 +75,8 @@ class Layout:
 
     @cached_property
     def _is_digit(self) -> NDArray[np.bool_]:
-        digits: NDArray[np.bool_] = np.frombuffer(self.template, np.uint8) == ord("0")
-        return digits
+        is_digit: NDArray[np.bool_] = np.frombuffer(self.template, np.uint8) == ord("0")
+        return is_digit
 
     @cached_property
     def _weights(self) -> NDArray[np.float64]:
