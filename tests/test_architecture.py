@@ -22,6 +22,7 @@ MAY_IMPORT = {
     "settings": set(),
     "schemas": set(),
     "local": set(),
+    "accounting": {"schemas"},
     "page": set(),
     "spark": set(),
     "statistics": set(),
@@ -32,7 +33,7 @@ MAY_IMPORT = {
     "scoring": {"settings", "events", "models", "schemas", "spark"},
     "outputs": {"events", "models", "schemas", "spark"},
     "delivery": {"outputs"},
-    "ledger": {"outputs", "delivery", "models"},
+    "ledger": {"outputs", "delivery", "models", "rollout"},
     "rollout": {"models", "schemas", "statistics"},
     "training": {"settings", "scoring", "events", "models", "schemas", "spark", "statistics"},
     "backtest": {"page", "statistics"},
@@ -92,8 +93,8 @@ SPARK_PACKAGES = {
 }
 WRITER_MODULES = ("streaming/delivery/writer.py", "streaming/delivery/producers.py")
 VENDORS = {
-    "confluent_kafka": ("streaming/adapters/kafka/", "jobs/demo/", *WRITER_MODULES),
-    "kafka": ("jobs/demo/",),
+    "confluent_kafka": ("streaming/adapters/kafka/", "streaming/accounting/load.py", *WRITER_MODULES),
+    "kafka": ("streaming/accounting/subscriber.py",),
     "mlflow": ("streaming/adapters/mlflow/",),
 }
 """A vendor's client to the folders and modules that may import it."""

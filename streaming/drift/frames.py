@@ -11,6 +11,7 @@ from schemas import dead_letter, prediction
 from schemas.dead_letter import Rejection
 from streaming.drift.tally import SCHEMA, tally
 from streaming.drift.windows import Tally
+from streaming.models.ref import ModelKey
 
 
 @dataclass(frozen=True)
@@ -58,16 +59,16 @@ def tallies(records: DataFrame, watched: Watched, tile: int) -> list[Tally]:
     counted = complete.select(
         "*", (F.col("time") - F.expr(f"pmod(time, {tile})")).alias("tile"), reached.alias("reached")
     )
-    return [_tally(row) for row in counted.mapInArrow(tally, SCHEMA).collect()]
+    return [_tally(row, watched.model) for row in counted.mapInArrow(tally, SCHEMA).collect()]
 
 
-def _tally(row: Row) -> Tally:
+def _tally(row: Row, model: str) -> Tally:
     cells = dict(zip(row["cells"], row["counts"], strict=True))
     rejections = map(Rejection, row["reasons"], row["fields"])
     rejected = dict(zip(rejections, row["rejected"], strict=True))
     return Tally(
         partition=row["partition"],
-        version=row["version"],
+        key=ModelKey(model, row["version"]),
         tile=row["tile"],
         latest=row["latest"],
         rows=row["rows"],

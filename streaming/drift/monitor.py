@@ -15,6 +15,7 @@ from streaming.drift.measures import statistic_records, summary_record
 from streaming.drift.states import Memory
 from streaming.drift.windows import CELLS, Closed, Tally, Tile, WindowBook, WindowSpec
 from streaming.models.profile import NON_FINITE_BIN, NULL_BIN, OTHER_BIN, Counts, ReferenceProfile
+from streaming.models.ref import ModelKey
 
 STATE_VERSION = 2
 _BIN_OF_REASON = {
@@ -24,7 +25,7 @@ _BIN_OF_REASON = {
 }
 """A dead letter of these reasons names the column at fault, and is counted there as well."""
 
-Profiles = Callable[[int], ReferenceProfile | None]
+Profiles = Callable[[ModelKey], ReferenceProfile | None]
 """Gives a version's profile, None where it has none."""
 
 
@@ -74,8 +75,8 @@ class Monitor:
         self._sink = sink
         self._store = store
         self.book = WindowBook(subject.shape)
-        self._judges: dict[int, WindowJudge] = {}
-        self._memory: dict[int, dict[str, Memory]] = {}
+        self._judges: dict[ModelKey, WindowJudge] = {}
+        self._memory: dict[ModelKey, dict[str, Memory]] = {}
         self.batch = -1
 
     def restore(self, now: int) -> None:
@@ -87,9 +88,9 @@ class Monitor:
             return
         self.batch, state = saved[0], json.loads(saved[1])
         # The book may refuse a state whose windows have another length.
-        self.book.restore(state["book"], now)
+        self.book.restore(state["book"], self._subject.model, now)
         self._memory = {
-            int(version): {name: Memory(**memory) for name, memory in columns.items()}
+            ModelKey(self._subject.model, int(version)): {name: Memory(**memory) for name, memory in columns.items()}
             for version, columns in state["memory"].items()
         }
 
@@ -129,27 +130,27 @@ class Monitor:
         subject = self._subject
         start, end = (isoformat(moment(edge / 1000)) for edge in (closed.start, closed.end))
         window = Window(
-            application=subject.application, model=subject.model, version=closed.version, start=start, end=end
+            application=subject.application, model=closed.key.name, version=closed.key.version, start=start, end=end
         )
-        judge = self._judge(closed.version)
+        judge = self._judge(closed.key)
         counts = window_counts(closed, judge.profile)
         verdicts: list[ColumnVerdict] = judge.judge(counts)
         summary = summary_record(window, counts, verdicts, closed.late, closed.by)
         self._sink.publish(statistic_records(window, verdicts, subject.rules.chance), summary)
         return summary
 
-    def _judge(self, version: int) -> WindowJudge:
-        if version not in self._judges:
+    def _judge(self, key: ModelKey) -> WindowJudge:
+        if key not in self._judges:
             # Without a profile the dead letters are still watched.
-            profile = self._profiles(version) or ReferenceProfile((), 0)
-            self._judges[version] = WindowJudge(profile, self._subject.rules, self._memory.get(version))
-        return self._judges[version]
+            profile = self._profiles(key) or ReferenceProfile((), 0)
+            self._judges[key] = WindowJudge(profile, self._subject.rules, self._memory.get(key))
+        return self._judges[key]
 
     def _state(self) -> dict[str, Any]:
-        memory = {**self._memory, **{version: judge.memory for version, judge in self._judges.items()}}
+        memory = {**self._memory, **{key: judge.memory for key, judge in self._judges.items()}}
         columns = {
-            str(version): {name: asdict(past) for name, past in columns_memory.items()}
-            for version, columns_memory in memory.items()
+            str(key.version): {name: asdict(past) for name, past in columns_memory.items()}
+            for key, columns_memory in memory.items()
         }
         return {"state_version": STATE_VERSION, "book": self.book.to_dict(), "memory": columns}
 

@@ -1,7 +1,7 @@
 """Counting in the executor's worker: a task's predictions and dead letters to a few counts, by numpy.
 
-Every row of the result is a :class:`streaming.drift.windows.Tally` with its counts as two lists. What leaves a task is
-a few hundred numbers, however many rows it read.
+Every row of the result is a :class:`streaming.drift.windows.Tally` with its version's number and its counts as two
+lists. What leaves a task is a few hundred numbers, however many rows it read.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class _Counts:
 
 
 def tally(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """Count a task's rows.
+    """Count a task's rows; all are of one model.
 
     They have partition, version, tile, the time that the partition has reached with them (epoch ms), bins, and a dead
     letter's reason and field; a prediction has no reason.

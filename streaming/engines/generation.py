@@ -67,7 +67,7 @@ class Generation:
     def prove(self) -> None:
         """Note that the version has finished a batch, so that it may be rolled back to."""
         # It may have left the slot already, where another version came before it had finished one.
-        with suppress(ModelNotFoundError), self.slot.lease(self.served.version.version):
+        with suppress(ModelNotFoundError), self.slot.lease(self.served.key):
             pass
 
     def close(self) -> None:

@@ -42,7 +42,7 @@ class KeptProgram:
 
     def run(self, records: DataFrame, order: BatchOrder) -> BatchResult:
         """Score and write a batch. A pipeline, or a stamp, that is not the last batch's is planned anew."""
-        stamp = Stamp(self._target.writer.topic, order.plan.version, order.plan.role, "")
+        stamp = Stamp(self._target.writer.topic, order.plan.version, order.plan.arms.champion.role, "")
         if self._prepared is None or not self._prepared.serves(order.pipeline, stamp):
             self._prepared = PreparedBatch(records, order.pipeline, self._target, stamp)
         return self._prepared.run(records, order)

@@ -37,7 +37,7 @@ class WriteTarget:
 
     def order(self, plan: Plan, version: ModelVersion, scored_at: str) -> WritePlan:
         """Return what the tasks of one planned batch are told."""
-        stamp = Stamp(self.writer.topic, version, plan.role, scored_at)
+        stamp = Stamp(self.writer.topic, version, plan.arms.champion.role, scored_at)
         return WritePlan(
             self.client, self.writer, plan.id, stamp, plan.ranges, self.targets, self.limits, self.failpoints
         )

@@ -25,6 +25,9 @@ LABEL = PREFIX + "label"
 BINS = PREFIX + "bins"
 """The reference profile's bin of each profiled column, as an array of numbers from 0 to 255."""
 
+ARM = PREFIX + "arm"
+"""Where a batch has several arms: the number of the row's, a byte, 0 for the champion's. With one arm, no column."""
+
 SOURCE = (KEY, VALUE, HEADERS, PARTITION, OFFSET, TIMESTAMP)
 """What a record brought, untouched."""
 

@@ -13,7 +13,7 @@ from streaming.models.cache import CachedModel, Download, ModelCache
 from streaming.models.digest import DIGEST_TAG
 from streaming.models.package import ModelPackage
 from streaming.models.reader import PackageReader
-from streaming.models.ref import ModelVersion
+from streaming.models.ref import ModelKey, ModelVersion
 from streaming.models.refusals import Refusals
 from streaming.models.served import PipelineLoader, ServedModel
 from streaming.models.slot import Slot
@@ -73,12 +73,12 @@ class Preparation:
         cached = self.cache.fetch(version, download)
         return self._load(cached, new=True)
 
-    def recall(self, name: str, version: int, digest: str | None = None) -> ServedModel | None:
+    def recall(self, key: ModelKey, digest: str | None = None) -> ServedModel | None:
         """Return a version that has served before, from the cache alone; ``None`` if it is not there.
 
         It is not compared with the topic again: what it did to those events was right then.
         """
-        cached = self.cache.recall(name, version, digest)
+        cached = self.cache.recall(key, digest)
         return self._load(cached, new=False) if cached else None
 
     def release(self, model: ServedModel) -> None:
@@ -127,10 +127,10 @@ class Candidates:
         return Promoted(model, replaced, time.monotonic() - started)
 
     def _settled(self, version: ModelVersion) -> bool:
-        if version.status == "PENDING" or version.version in self.slot.held:
+        if version.status == "PENDING" or version.key in self.slot.held:
             return True
         current = self.slot.current()
-        if current is not None and current.version.version == version.version:
+        if current is not None and current.key == version.key:
             tag = version.tags.get(DIGEST_TAG)
             if tag in (None, current.package.digest):
                 return True

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from streaming.models.package import ModelPackage
-from streaming.models.ref import ModelVersion
+from streaming.models.ref import ModelKey, ModelVersion
 
 
 class Scorer(Protocol):
@@ -44,3 +44,8 @@ class ServedModel:
     def version(self) -> ModelVersion:
         """The registered version."""
         return self.package.version
+
+    @property
+    def key(self) -> ModelKey:
+        """Its name and number."""
+        return self.package.version.key

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.concurrency import run_in_threadpool
 
 from streaming.errors import ModelNotFoundError
+from streaming.models.ref import ModelKey
 from streaming.operations.bounds import read_body
 
 _MAX_BODY_BYTES = 16_384
@@ -35,15 +36,16 @@ class Hold(BaseModel):
 
 @dataclass(frozen=True)
 class Controls:
-    """What the routes do.
+    """What the routes do; ``model`` is the one whose versions ``hold`` is asked for.
 
     ``resume`` says whether anything was paused, ``active`` whether this driver has the lease. ``hold`` returns what the
     operator should know beside, and raises ``ModelNotFoundError`` for a version that is not there.
     """
 
+    model: str
     stop: Callable[[], None]
     resume: Callable[[], bool]
-    hold: Callable[[int, str], str]
+    hold: Callable[[ModelKey, str], str]
     active: Callable[[], bool]
 
 
@@ -113,7 +115,7 @@ async def _hold(request: Request, controls: Controls) -> JSONResponse:
         return JSONResponse({"detail": "this driver stands by; ask the one that holds the lease"}, 409)
     try:
         # The registry is asked for the version, which must not block the probes.
-        beside = await run_in_threadpool(controls.hold, asked.version, asked.reason)
+        beside = await run_in_threadpool(controls.hold, ModelKey(controls.model, asked.version), asked.reason)
     except ModelNotFoundError as problem:
         return JSONResponse({"detail": f"nothing is on hold: {problem}"}, 422)
     return JSONResponse({"detail": "; ".join(filter(None, [f"version {asked.version} is on hold", beside]))})

@@ -36,7 +36,7 @@ def as_served(books: ServingHistory, topic: str, topic_id: str, ranges: Ranges) 
     """Return what was scored of ``ranges``, and by which version; offsets that were never to be scored are left out.
 
     Raises:
-        DataError: the ledger has forgotten who scored some of them, or they are not scored yet.
+        DataError: the ledger has forgotten who scored some of them, they are not scored yet, or several arms did.
     """
     outcomes = _Outcomes(topic, topic_id, ranges)
     for record in books.records():
@@ -157,7 +157,12 @@ def _edges(record: Record, partition: str) -> Iterator[int]:
 def _joined(spans: list[tuple[int, int, Plan]]) -> list[Segment]:
     joined: list[Segment] = []
     for start, end, plan in spans:
-        by = Assignment(plan.version, plan.role)
+        if len(plan.arms.arms) > 1:
+            raise DataError(
+                f"offsets {start} to {end - 1} were scored by several arms, {plan.arms} in plan {plan.id}, and a replay"
+                " through the versions that served has one for all offsets of a plan; choose a version"
+            )
+        by = Assignment(plan.version, plan.arms.champion.role)
         if joined and joined[-1].by == by and joined[-1].part.end == start:
             joined[-1] = Segment(OffsetRange(joined[-1].part.start, end), by)
         else:

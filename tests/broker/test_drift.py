@@ -72,7 +72,7 @@ def watch(bench: Bench, **drift: Any) -> list[SummaryRecord]:
     sink = KafkaDriftSink(bench.kafka, settings.output.drift)
     shape = WindowSpec(HOUR, HOUR, 0, 60_000)
     subject = MonitoredModel(bench.application, model, shape, DetectionRules())
-    monitor = Monitor(subject, lambda version: PROFILE, sink, HadoopStateStore(bench.spark, checkpoint))
+    monitor = Monitor(subject, lambda key: PROFILE, sink, HadoopStateStore(bench.spark, checkpoint))
     ports = DriftPorts(bench.spark, system_clock, DriftMetrics())
     DriftQuery(drift_stream(settings, checkpoint), monitor, ports, Restarts(pause=1.0, most=20)).run_once()
     return list(read_summaries(bench.kafka, settings.output.drift))

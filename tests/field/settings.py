@@ -167,7 +167,7 @@ def brackets(rig: Rig) -> str:
 @CASES.add("b1 the last good version in the cache", "refused candidates do not evict it")
 def last_good(rig: Rig) -> str:
     from streaming.models.cache import ModelCache
-    from streaming.models.ref import ModelVersion
+    from streaming.models.ref import ModelKey, ModelVersion
 
     def version(number: int) -> ModelVersion:
         return ModelVersion("m", number, "run", "src", (), "None", {}, "READY", 0)
@@ -184,7 +184,7 @@ def last_good(rig: Rig) -> str:
     first.release(serving.root)
     second = ModelCache(folder, 3, 10**9)
     second.release(second.fetch(version(10), download).root)
-    assert second.recall("m", 8) is not None
+    assert second.recall(ModelKey("m", 8)) is not None
     return "v8 is there"
 
 

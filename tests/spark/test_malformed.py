@@ -21,7 +21,7 @@ from streaming.formats.json.strict import MAX_STRING
 from streaming.models.signature import Column, ColumnType, Signature
 from streaming.settings import EventSettings
 from tests.support.damage import damaged, drawn, events
-from tests.support.malformed import CASES, EPOCHS, NOT_UTF8, SIGNATURE, huge, with_envelope
+from tests.support.malformed import CASES, EPOCHS, NOT_UTF8, SIGNATURE, huge, with_envelope, with_fields
 from tests.support.records import bits, records_frame, verdict_text
 
 SAFE = {"string": "SAFE", "double": -1.5, "float": -1.5, "integer": -1, "long": -1, "boolean": False}
@@ -61,9 +61,8 @@ class Court:
             if verdict is not None:
                 yield from (f"{name} is not masked" for name in safe if row[name] != safe[name])
             return
-        places = {self.envelope.id: c.EVENT_ID, self.envelope.key: c.SUBJECT, self.envelope.time: c.EVENT_TIME}
-        for name, value in wanted.values.items():
-            got, expected = row[places.get(name, name)], _spelled(value) if isinstance(value, datetime) else value
+        for name, value in {**wanted.envelope, **{name: wanted.values[name] for name in safe}}.items():
+            got, expected = row[name], _spelled(value) if isinstance(value, datetime) else value
             if bits(got) != bits(expected):
                 yield f"{name} is {got!r} instead of {expected!r}"
 
@@ -103,6 +102,23 @@ def test_times_in_milliseconds_are_read_alike_and_none_stops_the_job(spark: Spar
 def test_a_key_in_the_value_and_an_envelope_without_id_and_time_are_read_alike(spark: SparkSession) -> None:
     values = drawn(events(), 100)
     assert Court(spark, EventSettings(id=None, time=None, key="dest")).disagreements(named(values)) == []
+
+
+@pytest.mark.parametrize(
+    "envelope",
+    [
+        pytest.param(EventSettings(key="number"), id="a column of whole numbers is the key"),
+        pytest.param(EventSettings(id="carrier", time="dest"), id="columns of text are the id and the time"),
+        pytest.param(EventSettings(time="number", time_format="epoch_ms"), id="a whole number is the time"),
+        pytest.param(EventSettings(key="event_id"), id="the id is the key"),
+    ],
+)
+def test_a_field_that_both_the_envelope_and_the_signature_name_is_read_alike(
+    spark: SparkSession, envelope: EventSettings
+) -> None:
+    values = [*drawn(events(), 100), *(with_fields(f'"number":{token}') for token in EPOCHS)]
+    values += [with_fields(f'"dest":"2013-01-01T05:15:00{zone}"') for zone in ("Z", "+02:00", "")]
+    assert Court(spark, envelope).disagreements(named(values)) == []
 
 
 def test_ten_megabytes_are_read_alike(spark: SparkSession) -> None:

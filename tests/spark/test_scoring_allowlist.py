@@ -97,6 +97,7 @@ def estimators() -> list[Any]:
     return [*learned, *prepared]
 
 
+@pytest.mark.long
 def test_every_model_of_pyspark_ml_is_allowed_and_loads(spark: SparkSession, tmp_path: Path) -> None:
     stages, frame = transformed(rows(spark))
     frame.cache()

@@ -20,7 +20,7 @@ from streaming.models.follower import Follower, Following
 from streaming.models.last_good import LastGoodFile
 from streaming.models.package import ModelPackage
 from streaming.models.reader import PackageReader
-from streaming.models.ref import ModelSelector
+from streaming.models.ref import ModelKey, ModelSelector
 from streaming.models.registry import ModelRegistry
 from streaming.models.served import PipelineLoader, ServedModel
 from streaming.models.slot import Slot
@@ -32,6 +32,11 @@ from streaming.settings import EventSettings, ModelSettings
 COLUMNS = [{"type": "double", "name": "distance", "required": True}]
 SPARK = "4.2.0"
 CHAMPION = ModelSelector("flights", "alias", "champion")
+
+
+def flights(version: int) -> ModelKey:
+    """Return the key of a version of the model that the tests follow."""
+    return ModelKey("flights", version)
 
 
 def version_files(root: Path, content: str = "a pipeline", **changes: Any) -> Path:

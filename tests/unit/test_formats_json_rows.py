@@ -116,6 +116,14 @@ def test_a_batch_has_a_row_for_each_value_and_a_column_for_each_field() -> None:
     assert {value for row in rejected for name, value in row.items() if name != c.VERDICT} == {None}
 
 
+def test_a_field_that_both_the_envelope_and_the_signature_name_fills_both_columns() -> None:
+    signature = Signature((Column("event_id", "long"), Column("event_time", "string")))
+    value = b'{"event_id":5,"event_time":"2013-01-01T05:15:00Z"}'
+    (row,) = JsonRowDecoder(signature, EventSettings(), 100).read(pa.array([value], pa.binary())).to_pylist()
+    assert (row[c.EVENT_ID], row["event_id"], row["event_time"]) == ("5", 5, "2013-01-01T05:15:00Z")
+    assert row[c.EVENT_TIME].isoformat() == "2013-01-01T05:15:00+00:00"
+
+
 def test_a_batch_of_none_has_the_columns_too() -> None:
     empty = DECODER.read(pa.array([], pa.binary()))
     assert (empty.num_rows, empty.schema) == (0, DECODER.read(pa.array([GOOD], pa.binary())).schema)

@@ -19,6 +19,7 @@ from streaming.operations.observer import JobObserver, QueryProgress
 from streaming.operations.webhook import MAX_BODY_BYTES, WebhookReceiver
 from streaming.signing import sign
 from streaming.testing import ManualClock
+from tests.support.versions import flights
 from tests.unit.test_models_slot import prove, served
 from tests.unit.test_operations_metrics import Batch, Rows
 
@@ -218,7 +219,7 @@ def test_the_serving_version_is_shown(job: Job) -> None:
     job.slot.swap(served(1))
     prove(job.slot)
     job.slot.swap(served(2))
-    job.slot.hold(7)
+    job.slot.hold(flights(7))
     shown = job.client.get("/v1/model").json()
     assert (shown["name"], shown["version"], shown["last_good_version"]) == ("flights", 2, 1)
     assert shown["held_versions"] == [7]

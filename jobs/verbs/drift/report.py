@@ -17,6 +17,7 @@ from streaming.drift.report.make import make_report
 from streaming.drift.report.options import DriftReportOptions
 from streaming.errors import ConfigurationError, RegistryUnavailableError
 from streaming.models.profile import ReferenceProfile
+from streaming.models.ref import ModelKey
 from streaming.settings import Settings
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
@@ -59,7 +60,7 @@ def _profiles(settings: Settings, versions: Iterable[int]) -> Mapping[int, Refer
 
     try:
         profiles = RegisteredProfiles(settings.model)
-        loaded = {version: profiles(version) for version in versions}
+        loaded = {version: profiles(ModelKey(settings.model.name, version)) for version in versions}
     except (RegistryUnavailableError, ConfigurationError) as problem:
         _log.warning("no reference profiles", problem=str(problem))
         return {}

@@ -22,8 +22,7 @@ def show_answer(console: Console, answer: Record) -> None:
 
 
 def _facts(answer: Record) -> Iterator[tuple[str, str]]:
-    if "version" in answer:
-        yield "version", f"{answer.get('model', '')} v{answer['version']}".strip()
+    yield from _versions(answer)
     if answer.get("run_id"):
         yield "run", answer["run_id"]
     if "data_digest" in answer:
@@ -47,9 +46,21 @@ def _facts(answer: Record) -> Iterator[tuple[str, str]]:
         yield output["kind"].replace("_", " "), location
 
 
+def _versions(answer: Record) -> Iterator[tuple[str, str]]:
+    if "version" in answer:
+        yield "version", f"{answer.get('model', '')} v{answer['version']}".strip()
+    if "arms" in answer:
+        yield "arms", _arms(answer["arms"])
+
+
+def _arms(arms: Sequence[Record]) -> str:
+    return ", ".join(f"{arm['model']} v{arm['version']} ({arm['role']})" for arm in arms)
+
+
 def _plan(answer: Record, name: str, *, named: bool = False) -> Iterator[tuple[str, str]]:
     plan = answer["plan"]
-    version = f" ({answer['model']} v{answer['version']})" if named else ""
+    versions = _arms(answer["arms"]) if "arms" in answer else f"{answer['model']} v{answer['version']}"
+    version = f" ({versions})" if named else ""
     yield name, f"{plan['id']}{version}, {plan['at']}, lease epoch {plan['epoch']}"
     if not named:
         yield "batch", f"{plan['batch']} of checkpoint {plan['checkpoint']}"
@@ -85,9 +96,9 @@ def describe(record: Record) -> str:
     if kind == "plan":
         reason = f"; {record['reason']}" if record["reason"] else ""
         ranges = _spans(record["ranges"])
-        return (
-            f"{record['plan']}: {record['model']} v{record['version']} scores batch {record['batch']}, {ranges}{reason}"
-        )
+        version = "" if "arms" in record else f"{record['model']} v{record['version']} scores"
+        scores = version or f"{_arms(record['arms'])} score"
+        return f"{record['plan']}: {scores} batch {record['batch']}, {ranges}{reason}"
     if kind == "outcome":
         return f"{record['plan']}: {_counts(record['partitions'].values())}"
     if kind == "skip":

@@ -27,11 +27,14 @@ _MOMENT = pa.timestamp("us", tz="UTC")
 
 @dataclass(frozen=True)
 class Judgement:
-    """Every problem of an event; if there is none, the value of every field."""
+    """Every problem of an event; if there is none, the values that were read."""
 
     problems: tuple[Rejection, ...]
     """In the order of their precedence: the first one is the event's verdict."""
     values: dict[str, Any] = field(default_factory=dict)
+    """By the name of the field; of one that both the envelope and the signature name, what the column is."""
+    envelope: dict[str, Any] = field(default_factory=dict)
+    """By the name of the column, as :mod:`streaming.events.columns` has it."""
 
 
 @dataclass(frozen=True)
@@ -44,8 +47,8 @@ class JsonRowDecoder:
 
     def read(self, values: pa.BinaryArray) -> pa.RecordBatch:
         """Read the values of records; see :meth:`streaming.formats.decoder.RowDecoder.read`."""
-        rows = [self._row(value) for value in values.to_pylist()]
-        return pa.RecordBatch.from_pylist(rows, schema=self._schema)
+        rows = [self.row(self.judge(value)) for value in values.to_pylist()]
+        return pa.RecordBatch.from_pylist(rows, schema=self.schema)
 
     def judge(self, value: bytes | None) -> Judgement:
         """Return what must become of an event with this value."""
@@ -63,29 +66,32 @@ class JsonRowDecoder:
             return _only(Reason.NOT_AN_OBJECT)
         return self._fields(event)
 
-    def _row(self, value: bytes | None) -> dict[str, Any]:
-        judgement = self.judge(value)
+    def row(self, judgement: Judgement) -> dict[str, Any]:
+        """Return the columns that are not null."""
         if judgement.problems:
             return {c.VERDICT: judgement.problems[0]._asdict()}
-        named = {c.EVENT_ID: self.envelope.id, c.EVENT_TIME: self.envelope.time, c.SUBJECT: self.envelope.key}
-        envelope = {column: judgement.values[name] for column, name in named.items() if name}
-        return {**envelope, **{name: judgement.values[name] for name in self.signature.names}}
+        return {**judgement.envelope, **{name: judgement.values[name] for name in self.signature.names}}
 
     def _fields(self, event: Mapping[str, Any]) -> Judgement:
         reasons: dict[str, Reason] = {}
         values: dict[str, Any] = {}
-        for name, read in self._readers:
+        envelope: dict[str, Any] = {}
+        for column, name, read in self._readers:
             try:
-                values[name] = read(event.get(name))
+                value = read(event.get(name))
             except FieldError as problem:
                 reasons.setdefault(name, problem.reason)
-        return Judgement(tuple(self._in_order(reasons)), {} if reasons else values)
+                continue
+            values[name] = value
+            if column is not None:
+                envelope[column] = value
+        return Judgement(tuple(self._in_order(reasons))) if reasons else Judgement((), values, envelope)
 
     def _in_order(self, reasons: Mapping[str, Reason]) -> Iterator[Rejection]:
         """Yield the problems as the decoder in the JVM ranks them."""
         # There, a typed column of another type spoils the whole row: what is null in it may not have been missing.
         mistyped = [name for name in self._typed if reasons.get(name) is Reason.WRONG_TYPE]
-        others = [name for name in dict.fromkeys(name for name, _ in self._readers) if name in reasons]
+        others = [name for name in dict.fromkeys(name for _, name, _ in self._readers) if name in reasons]
         others = [name for name in others if name not in mistyped]
         doubtful = [name for name in others if mistyped and self._is_doubtful(name, reasons[name])]
         for name in (*(name for name in others if name not in doubtful), *mistyped, *doubtful):
@@ -101,12 +107,16 @@ class JsonRowDecoder:
         return tuple(name for name in (self.envelope.id, self.envelope.key) if name)
 
     @cached_property
-    def _readers(self) -> list[tuple[str, Callable[[Any], Any]]]:
-        """Every field and what reads it: the envelope first, then the features."""
-        readers: list[tuple[str, Callable[[Any], Any]]] = [(name, identity) for name in self._identities]
-        if self.envelope.time:
-            readers.append((self.envelope.time, iso_time if self.envelope.time_format == "iso8601" else epoch_time))
-        return readers + [(column.name, Feature(column)) for column in self.signature.columns]
+    def _readers(self) -> list[tuple[str | None, str, Callable[[Any], Any]]]:
+        """Every field with the envelope's column that it fills and what reads it; the envelope first."""
+        read_time = iso_time if self.envelope.time_format == "iso8601" else epoch_time
+        envelope = ((c.EVENT_ID, self.envelope.id, identity), (c.SUBJECT, self.envelope.key, identity))
+        readers: list[tuple[str | None, str, Callable[[Any], Any]]] = [
+            (column, name, read)
+            for column, name, read in (*envelope, (c.EVENT_TIME, self.envelope.time, read_time))
+            if name
+        ]
+        return readers + [(None, column.name, Feature(column)) for column in self.signature.columns]
 
     @cached_property
     def _typed(self) -> list[str]:
@@ -116,7 +126,8 @@ class JsonRowDecoder:
         return typed
 
     @cached_property
-    def _schema(self) -> pa.Schema:
+    def schema(self) -> pa.Schema:
+        """The columns of what is read."""
         envelope = [(c.EVENT_ID, pa.string()), (c.EVENT_TIME, _MOMENT), (c.SUBJECT, pa.string()), (c.VERDICT, _VERDICT)]
         return pa.schema(envelope + [(column.name, ARROW_TYPES[column.type]) for column in self.signature.columns])
 

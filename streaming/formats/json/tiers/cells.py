@@ -1,0 +1,87 @@
+"""Decoded values of one field to a column of Arrow, and the rows on which that would not be exact."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from streaming.models.arrow_types import ARROW_TYPES
+
+_SMALLEST_NORMAL, _LARGEST = float(np.finfo(np.float32).tiny), float(np.finfo(np.float32).max)
+_BELOW_FLOAT, _HALF = 0x1FFFFFFF, 0x10000000
+"""The bits that a double has beyond a float, and the pattern of them that is half a step of a float."""
+
+
+@dataclass(frozen=True)
+class Cells:
+    """The values of one column of some rows."""
+
+    array: pa.Array
+    doubtful: NDArray[np.bool_] | None = None
+    """The rows whose value may not be what the reference reads; ``None``: there are none."""
+
+
+Reader = Callable[[Sequence[Any]], Cells]
+"""Decoded values, one for each row, ``None`` for null, to a column.
+
+Raises:
+    pyarrow.ArrowException: a value is not of the column's type.
+"""
+
+
+def texts(values: Sequence[str | None]) -> Cells:
+    """Take text as it is."""
+    return Cells(pa.array(values, pa.string()))
+
+
+def identities(values: Sequence[str | int]) -> Cells:
+    """Take text as it is, and whole numbers as text."""
+    try:
+        return Cells(pa.array(values, pa.string()))
+    except pa.ArrowException:
+        return Cells(pa.array([str(value) for value in values], pa.string()))
+
+
+def doubles(values: Sequence[float | None]) -> Cells:
+    """Take finite doubles as they are; infinity is doubtful."""
+    array = pa.array(values, pa.float64())
+    infinite = np.isinf(array.to_numpy(zero_copy_only=False))
+    return Cells(array, infinite if infinite.any() else None)
+
+
+def floats(values: Sequence[float | None]) -> Cells:
+    """Round doubles, which were rounded from the text, to floats, where rounding twice is rounding once.
+
+    A double that does not lie half-way between two floats lies on the same side of every half-way point as the text's
+    number, so both round to the same float. The doubtful rest is half-way, beyond the normal floats, or beside them.
+    """
+    array = pa.array(values, pa.float64())
+    numbers = array.to_numpy(zero_copy_only=False)
+    size = np.abs(numbers)
+    doubtful = (numbers.view(np.int64) & _BELOW_FLOAT) == _HALF
+    doubtful |= ((size < _SMALLEST_NORMAL) & (size != 0)) | (size >= _LARGEST)
+    with np.errstate(over="ignore", under="ignore"):
+        singles = numbers.astype(np.float32)
+    mask = array.is_null().to_numpy(zero_copy_only=False) if array.null_count else None
+    return Cells(pa.array(singles, pa.float32(), mask=mask), doubtful if doubtful.any() else None)
+
+
+def exactly(kind: str) -> Reader:
+    """Return the reader of values that a column of this type takes as they are."""
+    return lambda values: Cells(pa.array(values, ARROW_TYPES[kind]))
+
+
+FEATURES: dict[str, Reader] = {
+    "string": texts,
+    "double": doubles,
+    "float": floats,
+    "integer": exactly("integer"),
+    "long": exactly("long"),
+    "boolean": exactly("boolean"),
+}
+"""A signature's type to the reader of its values."""

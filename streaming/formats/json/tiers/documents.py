@@ -1,0 +1,91 @@
+"""Records' values as the tiers look at them: each as bytes, and all as one run of bytes in which numpy counts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from streaming.formats.json.strict import MAX_DIGITS
+
+_QUOTE, _BACKSLASH = ord('"'), ord("\\")
+_STRIDE = 100
+_SAMPLES = MAX_DIGITS // _STRIDE
+_IS_OF_NUMBER = np.isin(np.arange(256), np.frombuffer(b"0123456789.", np.uint8))
+
+
+@dataclass(frozen=True)
+class Documents:
+    """Some of a batch's values, none of them null or empty."""
+
+    values: pa.BinaryArray
+    rows: NDArray[np.int64]
+    """The place of each in the batch."""
+
+    @cached_property
+    def texts(self) -> list[bytes]:
+        """Each value by itself."""
+        texts: list[bytes] = self.values.to_pylist()
+        return texts
+
+    @cached_property
+    def bounds(self) -> NDArray[np.int64]:
+        """Where in ``data`` each value begins, and where the last one ends."""
+        offsets = np.frombuffer(self.values.buffers()[1], np.int32)
+        own = offsets[self.values.offset : self.values.offset + len(self.values) + 1].astype(np.int64)
+        return own - own[0]
+
+    @cached_property
+    def data(self) -> NDArray[np.uint8]:
+        """All values, one after the other."""
+        start = np.frombuffer(self.values.buffers()[1], np.int32)[self.values.offset]
+        return np.frombuffer(self.values.buffers()[2], np.uint8)[start : start + self.bounds[-1]]
+
+    def select(self, mask: NDArray[np.bool_]) -> Documents:
+        """Return those for which ``mask`` is true."""
+        if mask.all():
+            return self
+        return Documents(self.values.filter(pa.array(mask)), self.rows[mask])
+
+    def pieces(self, size: int) -> Iterator[Documents]:
+        """Yield runs of them of at most ``size`` bytes, or of a single one that is longer."""
+        first = 0
+        while first < len(self.rows):
+            after = int(np.searchsorted(self.bounds, self.bounds[first] + size, side="right")) - 1
+            after = max(after, first + 1)
+            yield Documents(self.values.slice(first, after - first), self.rows[first:after])
+            first = after
+
+    def quotes(self) -> NDArray[np.int32]:
+        """Count the quotes in each."""
+        return np.add.reduceat(self.data == _QUOTE, self.bounds[:-1], dtype=np.int32)
+
+    def may_escape_quotes(self) -> NDArray[np.bool_]:
+        """Return whether a backslash precedes a quote, for each; not that it escapes it."""
+        escapes = np.zeros(len(self.rows), np.bool_)
+        backslashes = self.data == _BACKSLASH
+        if backslashes.any():
+            positions = np.flatnonzero(backslashes[:-1] & (self.data[1:] == _QUOTE))
+            escapes[self._rows_at(positions)] = True
+        return escapes
+
+    def may_have_long_numbers(self) -> NDArray[np.bool_]:
+        """Return whether there may be more than 1,000 digits in a row, a point among them or not, for each.
+
+        A run of 1,001 characters covers at least ten of the positions that are multiples of a hundred.
+        """
+        long = np.zeros(len(self.rows), np.bool_)
+        if np.diff(self.bounds).max() <= MAX_DIGITS:
+            return long
+        samples = _IS_OF_NUMBER[self.data[::_STRIDE]]
+        starts = np.flatnonzero(np.lib.stride_tricks.sliding_window_view(samples, _SAMPLES).all(axis=1))
+        for sample in range(_SAMPLES if len(starts) else 0):
+            long[self._rows_at((starts + sample) * _STRIDE)] = True
+        return long
+
+    def _rows_at(self, positions: NDArray[np.int64]) -> NDArray[np.int64]:
+        return np.searchsorted(self.bounds, positions, side="right") - 1
