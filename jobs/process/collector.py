@@ -6,7 +6,7 @@ import gc
 
 
 def settle() -> None:
-    """Take what start-up made out of the collector's account; call it once, when everything is imported.
+    """Exclude the objects of start-up from garbage collection. Call this once, after everything is imported.
 
     A full collection waits until a quarter more objects are there than after the last. The modules of Spark and MLflow
     are some 200,000, so it came every thirty swaps, and until then a replaced version's proxies kept their objects in
