@@ -96,7 +96,7 @@ def _profile(settings: Settings, served: ServedModel, source: BatchSource, listi
         rows = scored.count()
         if rows < _FEWEST_ROWS:
             raise ConfigurationError(
-                f"{rows} of the rows can be scored, and fewer than {_FEWEST_ROWS} are no reference; give more"
+                f"{rows} of the rows can be scored, and a reference needs at least {_FEWEST_ROWS}; give more"
             )
         return _built(settings, served, scored)
     finally:

@@ -91,7 +91,8 @@ class Endpoint:
         detail = _detail(answer)
         if answer.status_code == 404:
             raise PenstockError(
-                f"the job at {self.url} takes no orders: without http.admin_token it does so on a loopback host alone"
+                f"the job at {self.url} accepts no requests: without http.admin_token it accepts them only on"
+                " a loopback host"
             )
         if not answer.is_success:
             raise PenstockError(f"the job at {self.url} says {answer.status_code}: {detail}")
