@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 
 
-def settle() -> None:
+def freeze_startup_objects() -> None:
     """Exclude the objects of start-up from garbage collection. Call this once, after everything is imported.
 
     A full collection waits until a quarter more objects are there than after the last. The modules of Spark and MLflow

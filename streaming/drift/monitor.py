@@ -130,7 +130,11 @@ class Monitor:
         subject = self._subject
         start, end = (isoformat(moment(edge / 1000)) for edge in (closed.start, closed.end))
         window = Window(
-            application=subject.application, model=closed.key.name, version=closed.key.version, start=start, end=end
+            application=subject.application,
+            model=closed.key.name,
+            version=closed.key.version,
+            start=start,
+            end=end,
         )
         judge = self._judge(closed.key)
         counts = window_counts(closed, judge.profile)

@@ -156,8 +156,8 @@ class WindowBook:
             )
         # Also when no window held anything: rows that come later for this time are late all the same.
         self._closed_until = until
-        open_tiles = {at: tile for at, tile in self._tiles.items() if at[1] + self._shape.length > until}
-        self._tiles = open_tiles
+        remaining = {at: tile for at, tile in self._tiles.items() if at[1] + self._shape.length > until}
+        self._tiles = remaining
         return closed
 
     def _starts(self, until: int) -> list[tuple[int, ModelKey]]:

@@ -176,7 +176,13 @@ _SINGLES = st.floats(width=32, allow_nan=False, allow_infinity=False)
 def test_any_number_is_read_to_the_bit(make: MakeDecoder, token: str) -> None:
     names = ("gust", "weight", "seats", "number", "event_id", "carrier", "stranger")
     values = [with_value(name, token) for name in names]
+    values += [with_unread_object(value) for value in values]
     assert DEFAULT.disagreements(make, values) == []
+
+
+def with_unread_object(value: bytes) -> bytes:
+    """The same event, which the first tier cannot prove to be valid."""
+    return value[:-1] + b',"more":{"a":[1]}}'
 
 
 @st.composite
@@ -191,7 +197,8 @@ def _half_steps(draw: st.DrawFn) -> str:
 @given(_half_steps())
 def test_a_float_is_rounded_once(make: MakeDecoder, token: str) -> None:
     below = f"{int(token[:8]) - 1}.99999999999999999999999"
-    assert DEFAULT.disagreements(make, [with_value("weight", text) for text in (token, "-" + token, below)]) == []
+    values = [with_value("weight", text) for text in (token, "-" + token, below)]
+    assert DEFAULT.disagreements(make, [*values, *map(with_unread_object, values)]) == []
 
 
 _TIME = st.from_regex(

@@ -111,7 +111,7 @@ def test_names_that_never_come_again_are_not_learnt_and_learning_ends() -> None:
     unread = UnreadFields([])
     for number in range(1_000):
         unread.observe({str(number): 1})
-    assert unread.learnt == ()
+    assert list(unread.learnt) == []
     for batch, count in enumerate((101, 60, 60, 40, 1)):
         for _ in range(64):
             unread.observe({f"{batch}-{number}": 1 for number in range(count)})

@@ -44,7 +44,7 @@ class Bar:
         """Remove the bar."""
         self._bar.stop()
 
-    def tell(self, progress: run.Progress) -> None:
+    def tell(self, progress: run.UnitProgress) -> None:
         """Show how far the batch is."""
         now, rows = time.monotonic(), progress.counts.rows
         if self._began is None:

@@ -36,8 +36,11 @@ class Documents:
     def bounds(self) -> NDArray[np.int64]:
         """Where in ``data`` each value begins, and where the last one ends."""
         offsets = np.frombuffer(self.values.buffers()[1], np.int32)
-        own = offsets[self.values.offset : self.values.offset + len(self.values) + 1].astype(np.int64)
-        return own - own[0]
+        own: NDArray[np.int64] = offsets[self.values.offset : self.values.offset + len(self.values) + 1].astype(
+            np.int64
+        )
+        own -= own[0]
+        return own
 
     @cached_property
     def data(self) -> NDArray[np.uint8]:

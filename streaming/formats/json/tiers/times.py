@@ -75,7 +75,8 @@ class Layout:
 
     @cached_property
     def _is_digit(self) -> NDArray[np.bool_]:
-        return np.frombuffer(self.template, np.uint8) == ord("0")
+        digits: NDArray[np.bool_] = np.frombuffer(self.template, np.uint8) == ord("0")
+        return digits
 
     @cached_property
     def _weights(self) -> NDArray[np.float64]:
