@@ -143,7 +143,7 @@ def say(text: str) -> None:
 
 
 def progress(text: str) -> None:
-    """Show ``text`` in place on a terminal; elsewhere say nothing."""
+    """Show ``text`` in place on a terminal; elsewhere print nothing."""
     if sys.stderr.isatty():
         sys.stderr.write("\r\033[K" + text)
         sys.stderr.flush()

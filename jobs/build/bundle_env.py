@@ -67,7 +67,7 @@ def _text(name: str, content: str) -> tuple[tarfile.TarInfo, io.BytesIO]:
 
 
 def _anonymous(entry: tarfile.TarInfo) -> tarfile.TarInfo:
-    """Leave out whose file it is: another machine has other users."""
+    """Remove the owner of a file: another machine has other users."""
     entry.uid = entry.gid = 0
     entry.uname = entry.gname = ""
     return entry

@@ -1,4 +1,4 @@
-"""A setting that is not valid, in words: which key, from which source, what is wrong, what was probably meant."""
+"""Messages about settings that are not valid: the key, its source, the problem, and what was probably meant."""
 
 from __future__ import annotations
 

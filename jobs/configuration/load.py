@@ -64,7 +64,7 @@ def load_settings(
 
 
 def _hide_secrets(merged: Tree, variables: Mapping[str, str], referred: set[str]) -> None:
-    """Have every secret masked from here on, before anything is said about the settings."""
+    """Mask every secret from here on, before any message about the settings."""
     # A secret that equals a default, such as "true", must not be masked wherever the default is printed.
     defaults = set(open_values_in(Settings().model_dump(mode="json")))
     hide([*secrets_in(merged), *secrets_in(dict(variables)), *referred], defaults)
@@ -127,7 +127,7 @@ def _merge(below: Tree, above: Mapping[str, object]) -> Tree:
 
 
 def _honour(merged: Tree, variables: Mapping[str, str]) -> None:
-    """Fill what no source set from the variables that other tools read too."""
+    """Fill values that no source has set from the variables that other tools read, too."""
     for section, key, name in (
         ("model", "tracking_uri", "MLFLOW_TRACKING_URI"),
         ("model", "registry_uri", "MLFLOW_REGISTRY_URI"),

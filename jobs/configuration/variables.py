@@ -1,4 +1,4 @@
-"""``PENSTOCK_*`` variables: which are settings, which are no business of ours, and which are mistakes.
+"""``PENSTOCK_*`` variables: which are settings, which belong to others, and which are mistakes.
 
 Kubernetes sets variables for every service in a namespace, and those of a service called ``penstock`` or
 ``penstock-mlflow`` have names that begin as ours do. Those are passed over. Any other name that is no setting is

@@ -1,4 +1,4 @@
-"""How a command ends that cannot go on: one message and its exit code; a surprise's stack trace goes to a file."""
+"""How a failed command ends: one message and its exit code. The stack trace of an unexpected error goes to a file."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _CONFIGURATION = 2
 
 
 class Ending(NamedTuple):
-    """What is said on standard error, and what the process ends with."""
+    """The message on standard error, and the exit code of the process."""
 
     message: str
     code: int

@@ -1,4 +1,4 @@
-"""How far a command has come: a bar for what can be counted, a line for each step of what cannot."""
+"""Progress of a command: a bar if it can be counted, else a line for each step."""
 
 from __future__ import annotations
 

@@ -165,7 +165,7 @@ def scoring_job(settings: Settings, stopping: StopRequest, *, submitted: bool) -
         breaker = breaker_for(settings.engine, [observer, follower])
         job = ScoringJob(shared, spark, planning, follower, breaker, gate)
         _serve(job)
-        collector.settle()
+        collector.freeze_startup_objects()
         follower.load_first(stopping.asked)
         follower.start()
         stack.callback(follower.stop)

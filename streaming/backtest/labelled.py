@@ -75,7 +75,7 @@ def judge_labelled(pair: Answers, options: Options) -> Labelled:
 def _place(metrics: Sequence[Metric], name: str) -> int:
     names = [metric.name for metric in metrics]
     if name and name not in names:
-        raise ConfigurationError(f"no metric {name!r} can be had here; choose one of {', '.join(names)}")
+        raise ConfigurationError(f"the metric {name!r} is not available here; choose one of {', '.join(names)}")
     return names.index(name) if name else 0
 
 

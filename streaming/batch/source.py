@@ -63,7 +63,9 @@ class BatchSource:
             table = unite(shapes, needs)
         own = [name for name in table.schema.fieldNames() if name.startswith(c.PREFIX)]
         if own:
-            raise ConfigurationError(f"the input's column {own[0]} begins with {c.PREFIX}, as Penstock's own do")
+            raise ConfigurationError(
+                f"the input's column {own[0]} begins with {c.PREFIX}, as Penstock's own do; rename it"
+            )
         return cls(session, kind, listing.base, table, shapes=shapes, encoding=encoding)
 
     @property

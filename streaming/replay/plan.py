@@ -61,7 +61,7 @@ def settled(path: Path, asked: Words, decide: Callable[[], Segments]) -> ReplayP
     if changed:
         differences = "; ".join(f"{name} was {plan.asked.get(name)!r} and is {asked.get(name)!r}" for name in changed)
         raise ConfigurationError(
-            f"{path} is of another replay: {differences}. Choose another --name, or another folder"
+            f"{path} belongs to another replay: {differences}. Choose another --name, or another folder"
         )
     return plan
 

@@ -193,7 +193,7 @@ def test_stop_fails_when_the_job_does_not_end_in_time(open_job: Open, monkeypatc
     ("access", "message"),
     [
         pytest.param(Access("127.0.0.1", TOKEN), "says 401: http.admin_token is needed", id="no token"),
-        pytest.param(Access("0.0.0.0"), "takes no orders", id="not there"),
+        pytest.param(Access("0.0.0.0"), "accepts no requests", id="not there"),
     ],
 )
 def test_a_refusal_is_told(open_job: Open, access: Access, message: str) -> None:

@@ -1,4 +1,4 @@
-"""What ``penstock batch`` was asked for, and what that comes to on this machine's disk, before anything is started."""
+"""The options of ``penstock batch``, and the paths on this machine that they mean. Nothing is started here."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from streaming.settings import Settings
 
 @dataclass(frozen=True)
 class BatchOptions:
-    """The options as they were given; see ``jobs/command/batch.py``."""
+    """The options of the command line; see ``jobs/command/batch.py``."""
 
     source: str
     target: str
@@ -38,7 +38,7 @@ class BatchOptions:
     overwrite: bool = False
 
     def selector(self, settings: Settings) -> ModelSelector:
-        """Return which version scores: the one that was asked for, else the one that the settings select.
+        """Return the selector of the version: that of the options, else that of the settings.
 
         Raises:
             ConfigurationError: two were asked for.
@@ -54,7 +54,7 @@ class BatchOptions:
 
 @dataclass(frozen=True)
 class Paths:
-    """An options on this machine's disk. ``batch`` is the id of the batch that is begun or gone on with."""
+    """The paths that the options mean. ``batch`` is the id of the batch that is begun or continued."""
 
     listing: Listing
     format: Format
@@ -78,7 +78,7 @@ class Paths:
 
 
 def resolve(options: BatchOptions, clock: Clock) -> Paths:
-    """Look at the disk.
+    """Return the paths that the options mean.
 
     Raises:
         ConfigurationError: there is no input, a target is not free, or it is not clear which batch is meant.
@@ -112,7 +112,7 @@ def _beside(scored: Path) -> Path:
 
 
 def _batch(options: BatchOptions, scored: Path, clock: Clock) -> str:
-    """Return the id: the one that was given, else the unfinished batch's, else a new one."""
+    """Return the id: that of --name, else that of the unfinished batch, else a new one."""
     if options.name is not None:
         if not options.name.replace("-", "").replace("_", "").replace(".", "").isalnum():
             raise ConfigurationError(

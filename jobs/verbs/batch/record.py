@@ -1,4 +1,4 @@
-"""A finished batch for those who come after: its MLflow run, and the report beside the published files."""
+"""The record of a finished batch: its MLflow run, and the report beside the published files."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ BATCH_TAG = "penstock.batch.id"
 
 @dataclass(frozen=True)
 class BatchRecord:
-    """What is known of a batch whose units are all finished. ``quantiles`` are of the scores."""
+    """The facts of a batch whose units are all finished. ``quantiles`` are of the scores."""
 
     plan: BatchPlan
     source: str
@@ -40,7 +40,7 @@ class BatchRecord:
         return run.run_id
 
     def report(self, run_id: str) -> dict[str, Any]:
-        """Return what stands beside the published files."""
+        """Return the report that is published beside the files."""
         counts = self.counts
         return {
             "batch": self.plan.batch,

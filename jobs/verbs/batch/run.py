@@ -46,7 +46,7 @@ SAMPLE_ROWS = 1_000
 
 
 def score_files(config: Path | None, overrides: Sequence[str], options: BatchOptions, *, dry_run: bool = False) -> None:
-    """Score files and publish what came of them, or with ``dry_run`` say what would be done.
+    """Score files and publish the results, or with ``dry_run`` print what would be done.
 
     Raises:
         ConfigurationError: the options, the settings or the input's columns do not fit; nothing was written.
@@ -74,7 +74,7 @@ def score_files(config: Path | None, overrides: Sequence[str], options: BatchOpt
 
 @dataclass(frozen=True)
 class Request:
-    """An options and what it comes to: files on the disk, and a version in the registry."""
+    """The options of a batch with the files and the version that they mean."""
 
     settings: Settings
     options: BatchOptions
@@ -85,7 +85,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Work:
-    """A batch that is ready to be scored: nothing is wrong with it as far as can be known."""
+    """A batch that is ready to be scored: all checks have passed."""
 
     request: Request
     spark: SparkSession
@@ -108,7 +108,7 @@ def look(settings: Settings, options: BatchOptions) -> Request:
 
 @contextmanager
 def loaded(request: Request, spark: SparkSession) -> Iterator[Work]:
-    """Load the version, compare it with the files' columns, and let go of it at the end; raises as above."""
+    """Load the version, compare it with the files' columns, and release it at the end; raises as above."""
     settings, version = request.settings, request.version
     checks = preparation(settings, spark, NoEvents())
     served = checks.prepare(version, registry(settings.model).download)
@@ -152,7 +152,7 @@ def _scorer(request: Request, served: ServedModel, spark: SparkSession) -> UnitS
 
 
 def score(work: Work, console: Console) -> None:
-    """Score what is not scored yet, record the batch and publish it."""
+    """Score the units that are not finished, record the batch and publish it."""
     plan, request = work.plan, work.request
     targets, settings = request.paths.targets, request.settings
     # Opening takes the lock, so two runs of one batch cannot write to the same units.
@@ -177,7 +177,7 @@ def score(work: Work, console: Console) -> None:
 
 
 def try_out(work: Work, console: Console) -> None:
-    """Say what would be done, and score a sample; nothing is written."""
+    """Print what would be done, and score a sample; nothing is written."""
     folder = folder_of(work.request.paths.targets.scored, work.plan.batch)
     begun = len(list(folder.glob("unit-*"))) if folder.exists() else None
     rows = work.scorer.sample(work.plan.units[0], SAMPLE_ROWS).select(F.col(c.VERDICT)).collect()

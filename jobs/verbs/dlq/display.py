@@ -1,4 +1,4 @@
-"""Dead letters as tables, pages and JSON. What a record holds is shown only as far as it is harmless to a terminal."""
+"""Dead letters as tables, pages and JSON. Nothing in a record can act on the terminal."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def letter_page(letter: DeadLetter, topic: str) -> RenderableType:
 
 
 def value_text(letter: DeadLetter) -> Text:
-    """Return the value: as text where it is printable UTF-8, else as a hex dump, and not without end."""
+    """Return the value: as text where it is printable UTF-8, else as a hex dump, both up to a bound."""
     value = letter.value
     if value is None:
         return Text("null" if not letter.value_omitted else "null: left out, too large for the dead letters' topic")
@@ -75,7 +75,7 @@ def value_text(letter: DeadLetter) -> Text:
 
 
 def summary(letter: DeadLetter) -> dict[str, Any]:
-    """Return what a list says of a letter, for JSON."""
+    """Return one entry of the list, for JSON."""
     source = letter.source
     return {
         "partition": letter.place.partition,
@@ -93,7 +93,7 @@ def summary(letter: DeadLetter) -> dict[str, Any]:
 
 
 def details(letter: DeadLetter) -> dict[str, Any]:
-    """Return all of a letter, for JSON; bytes are base64, and null is null."""
+    """Return a whole letter, for JSON; bytes are base64, and null is null."""
     headers = [[name, _base64(word)] for name, word in letter.headers]
     parts = {"key": _base64(letter.key), "value": _base64(letter.value), "headers": headers}
     return {**summary(letter), **parts, "own_headers": len(letter.own)}
@@ -110,7 +110,7 @@ def origin(letter: DeadLetter) -> str:
 
 
 def hex_dump(data: bytes) -> str:
-    r"""Return sixteen bytes a line, with the printable ones beside.
+    r"""Return 16 bytes a line, with the printable ones beside them.
 
     >>> print(hex_dump(b"\xff{a"))
     00000000  ff 7b 61                                         .{a

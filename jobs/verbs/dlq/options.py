@@ -1,4 +1,4 @@
-"""What ``penstock dlq`` is asked."""
+"""The options of ``penstock dlq``."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class SelectionOptions:
 
 @dataclass(frozen=True)
 class ResendOptions:
-    """What the command line asks for."""
+    """What ``dlq replay`` sends, and where to."""
 
     selection: Selection
     to: str | None

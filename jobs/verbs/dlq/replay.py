@@ -1,4 +1,4 @@
-"""``penstock dlq replay``: dead letters back to the topics they came from, or word of what that would do."""
+"""``penstock dlq replay``: send dead letters to the topics they came from, or show what that would do."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _COMPACTED = {"cleanup.policy": "compact"}
 
 
 def replay_letters(config: Path | None, overrides: Sequence[str], options: ResendOptions, output: JsonOutput) -> None:
-    """Send the selected events again, or only say so, and print what became of them by reason.
+    """Send the selected events again, or only simulate it, and print the results by reason.
 
     Raises:
         ConfigurationError: the settings are wrong, or a topic is not there.

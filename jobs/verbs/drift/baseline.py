@@ -53,7 +53,7 @@ _FEWEST_ROWS = 100
 
 
 def baseline(config: Path | None, overrides: Sequence[str], options: BaselineOptions) -> ModelVersion:
-    """Make the profile, register the version that has it, and return that.
+    """Make the profile, register a version with it, and return that version.
 
     Raises:
         ConfigurationError: the settings, the rows or the version do not fit.
@@ -96,7 +96,7 @@ def _profile(settings: Settings, served: ServedModel, source: BatchSource, listi
         rows = scored.count()
         if rows < _FEWEST_ROWS:
             raise ConfigurationError(
-                f"{rows} of the rows can be scored, and fewer than {_FEWEST_ROWS} are no reference; give more"
+                f"{rows} of the rows can be scored, and a reference needs at least {_FEWEST_ROWS}; give more"
             )
         return _built(settings, served, scored)
     finally:
@@ -112,7 +112,7 @@ def _built(settings: Settings, served: ServedModel, scored: DataFrame) -> Refere
 
 
 def _classes(scored: DataFrame) -> int | None:
-    """Return how many classes the predictions are the numbers of, None if they look like no numbers of classes."""
+    """Return the number of classes if the predictions look like class numbers, else None."""
     values = [row[0] for row in scored.select("prediction").distinct().limit(_MOST_CLASSES + 1).collect()]
     # The predictions decide: a pipeline that was trained elsewhere need not say whether it classifies.
     whole = all(value >= 0 and float(value).is_integer() for value in values)

@@ -68,7 +68,7 @@ def _facts(report: VersionReport) -> Table:
 
 
 def _columns(report: VersionReport, width: int) -> Table:
-    """Return a line for each column; the marks take what is left of the width."""
+    """Return a line for each column; the marks take the rest of the width."""
     # One mark a window: a line that wraps would put marks below the wrong windows.
     marks = max(_FEWEST, min(_MOST, width - _OTHERS, len(report.windows)))
     table = Table("column", "state", "size", f"last {marks}", "since", _number("p-value"), _number("rows"), box=None)
@@ -96,7 +96,7 @@ def _cells(column: ColumnReport, windows: int) -> tuple[Text, ...]:
 
 
 def _sentences(report: VersionReport) -> Iterator[Text]:
-    """What happened to those that move, and those whose size alone would mislead."""
+    """Yield sentences about the columns that move, and about those whose size alone would mislead."""
     for name in report.moved[:_MOST_TOLD]:
         yield _text(report.column(name).sentence)
     alike = [column.name for column in report.columns if differs_by_chance(column)]

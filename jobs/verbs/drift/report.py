@@ -1,4 +1,4 @@
-"""``penstock drift report``: what the windows on the drift topic say together."""
+"""``penstock drift report``: a report on the windows of the drift topic."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 
 def report(config: Path | None, overrides: Sequence[str], topic: str | None, choice: DriftReportOptions) -> Report:
-    """Read the topic to its present end, and the versions' profiles where the registry has them.
+    """Read the topic to its present end, and the profiles that the registry has.
 
     Raises:
         ConfigurationError: the settings or the choice are wrong, or there is no such topic.
@@ -36,7 +36,7 @@ def report(config: Path | None, overrides: Sequence[str], topic: str | None, cho
 
 
 def read_report(settings: Settings, topic: str | None, choice: DriftReportOptions) -> Report:
-    """Report with settings that are loaded; raises as :func:`report`."""
+    """Report with loaded settings; raises as :func:`report`."""
     application, model = settings.application, settings.model.name
     choice.period()  # before anybody is asked
     topic = topic or settings.output.drift
@@ -55,7 +55,7 @@ def read_report(settings: Settings, topic: str | None, choice: DriftReportOption
 
 
 def _profiles(settings: Settings, versions: Iterable[int]) -> Mapping[int, ReferenceProfile]:
-    """Without the registry there is a report all the same, but no distributions."""
+    """Return the profiles; without the registry the report has no distributions."""
     from jobs.wiring.drift_profiles import RegisteredProfiles
 
     try:

@@ -13,7 +13,7 @@ Record = Mapping[str, Any]
 
 
 def show_answer(console: Console, answer: Record) -> None:
-    """Print one answer: its sentence, then what is known."""
+    """Print one answer: its sentence, then the facts."""
     console.print(Text(answer["summary"], style="bold" if answer["found"] else "bold yellow"), soft_wrap=True)
     table = Table.grid(padding=(0, 2))
     for name, text in _facts(answer):
@@ -120,7 +120,7 @@ def _counts(partitions: Any) -> str:
 
 
 def _event(record: Record) -> str:
-    """A model event, or whatever a later release writes: the versions, then what else it says."""
+    """Describe a model event, or a record of a later release: the versions, then its other facts."""
     old, new = record.get("from_version"), record.get("to_version")
     versions = f"{f'v{old} to ' if old else ''}v{new}" if new else f"v{old}" if old else ""
     parts = [f"by {record['actor']}" if record.get("actor") else "", record.get("reason"), record.get("detail")]

@@ -32,7 +32,7 @@ _CLOCK_SKEW = timedelta(minutes=5)
 
 
 def answers(config: Path | None, overrides: Sequence[str], options: LedgerAtOptions) -> list[Answer]:
-    """Return the answers, none where no event has the id.
+    """Return the answers; the list is empty if no event has the id.
 
     Raises:
         ConfigurationError: the options or the settings are wrong.
@@ -54,7 +54,7 @@ def _desk(settings: Settings) -> Iterator[_LedgerQuery]:
 
 
 class _LedgerQuery:
-    """One look at the broker: ledger, outputs, marks."""
+    """Reads the ledger, the outputs and the marks from the broker."""
 
     def __init__(self, settings: Settings, scan: KafkaScan) -> None:
         self._settings = settings
@@ -136,7 +136,7 @@ def _offset(mark: Mark | None) -> int | None:
 
 
 def _digests(settings: Settings) -> Callable[[Answer], Answer]:
-    """Return what adds the digest of a version's training data, or why it is not known."""
+    """Return a function that gives the digest of a version's training data, or why it is unknown."""
     from jobs.wiring.following import registry
     from streaming.adapters.mlflow.provenance import MlflowProvenance
 

@@ -45,7 +45,7 @@ def record(config: Path | None, overrides: Sequence[str], options: RecordOptions
 
 
 def _check(options: RecordOptions) -> None:
-    """Refuse what would be passed over."""
+    """Refuse options that would have no effect."""
     if options.lines is None and options.partitions != 1:
         raise ConfigurationError("--partitions is for --lines; a recording of a topic has the topic's own")
     if options.lines is not None and options.stretch != Stretch():

@@ -1,4 +1,4 @@
-"""``penstock replay --compare``: what a candidate says against what was recorded, on the same events."""
+"""``penstock replay --compare``: compare a candidate with what was recorded, on the same events."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def replayed(folder: Path) -> pa.Table:
 
 @dataclass(frozen=True)
 class Recorded:
-    """What the live job wrote, read from its topics."""
+    """Reads what the live job wrote from its topics."""
 
     settings: Settings
     scan: KafkaScan

@@ -1,4 +1,4 @@
-"""What ``penstock replay`` says at its end."""
+"""What ``penstock replay`` prints at its end."""
 
 from __future__ import annotations
 

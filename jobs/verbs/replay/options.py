@@ -1,4 +1,4 @@
-"""What ``penstock replay`` is asked to do."""
+"""The options of ``penstock replay``."""
 
 from __future__ import annotations
 
@@ -153,7 +153,7 @@ class ReplayOptions:
     comparison: ComparisonOptions = _NO_COMPARISON
 
     def check(self) -> None:
-        """Raise ``ConfigurationError`` for what contradicts itself."""
+        """Raise ``ConfigurationError`` for options that contradict each other."""
         self.versions.check()
         self.comparison.check()
         self.sink.check(self.speed)

@@ -1,4 +1,4 @@
-"""``penstock replay``: recorded events through a model once more, into a topic or into Parquet."""
+"""``penstock replay``: score recorded events again, into a topic or into Parquet."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ from streaming.settings import Settings
 
 @dataclass(frozen=True)
 class ReplayResult:
-    """What came of a replay."""
+    """The result of a replay."""
 
     summary: dict[str, Any]
     comparison: Comparison | None = None
 
 
 def replay(config: Path | None, overrides: Sequence[str], options: ReplayOptions) -> ReplayResult:
-    """Replay, or go on with a replay that was stopped; then compare, if that is asked for.
+    """Replay, or continue a replay that was stopped; then compare, if that is asked for.
 
     Raises:
         ConfigurationError: the settings or the options are wrong.
@@ -84,7 +84,7 @@ class _Job:
         return self.options.rows or self.settings.input.max_rows_per_batch
 
     def asked(self) -> dict[str, str]:
-        """Return what makes it this replay and no other."""
+        """Return what identifies the replay."""
         model, versions = self.settings.model.name, str(self.options.versions)
         asked = {"source": str(self.source), "model": model, "versions": versions, "sink": str(self.destination)}
         # A folder's chunks are recognised by their numbers, so their size must stay. A topic's may be cut differently.
@@ -138,7 +138,7 @@ def _alone(plan_file: Path) -> Iterator[None]:
 
 
 class _Report:
-    """Tells of progress in offsets."""
+    """Reports progress in offsets."""
 
     def __init__(self, progress: Progress, planned: Segments, remaining: Segments) -> None:
         self._progress = progress

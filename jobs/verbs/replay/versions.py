@@ -1,4 +1,4 @@
-"""Which versions a replay goes through: one that is chosen, or those that the ledger says served."""
+"""The versions of a replay: a chosen one, or those that served according to the ledger."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ ROLE = "replay"
 
 
 def segments_of(options: VersionOptions, settings: Settings, source: ReplaySource, scan: KafkaScan) -> Segments:
-    """Decide which version scores what.
+    """Decide which version scores which offsets.
 
     Raises:
         ModelNotFoundError: there is no such version.
@@ -62,7 +62,7 @@ def _books(settings: Settings, source: ReplaySource, scan: KafkaScan) -> Serving
 
 @contextmanager
 def loaded_versions(settings: Settings, spark: SparkSession, sample: EventSample | None) -> Iterator[Versions]:
-    """Yield what loads versions, each through every check that a version passes before it serves.
+    """Yield a loader of versions. Each one passes every check that a version passes before it serves.
 
     Args:
         settings: say how events are read and where the registry is. The live job's cache of versions is left alone.

@@ -1,4 +1,4 @@
-"""``penstock topics``: which of the job's topics are there, and on request the missing ones made."""
+"""``penstock topics``: show the job's topics, and create missing ones on request."""
 
 from __future__ import annotations
 

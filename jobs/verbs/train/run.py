@@ -1,4 +1,4 @@
-"""``penstock train``: fit a pipeline, judge it on later data, record it in MLflow, register and promote it."""
+"""``penstock train``: fit a pipeline, evaluate it on later data, record it in MLflow, register and promote it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SPARK_LOG = Path(".penstock/train-spark.log")
 
 
 def train(config: Path | None, overrides: Sequence[str]) -> None:
-    """Train by the settings and print what came of it.
+    """Train by the settings and print the result.
 
     Raises:
         ConfigurationError: the settings or the data do not fit.

@@ -142,7 +142,7 @@ def _check(home: Path, kafka_port: int, mlflow_port: int) -> None:
 
 @contextmanager
 def _stop_on_signals() -> Iterator[None]:
-    """Turn SIGTERM, SIGHUP and Ctrl-C into one way out, on which the services are stopped."""
+    """Leave the block at SIGTERM, SIGHUP or Ctrl-C, so that the services are stopped."""
 
     def leave(_number: int, _frame: FrameType | None) -> None:
         raise KeyboardInterrupt

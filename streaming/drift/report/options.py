@@ -51,5 +51,7 @@ class DriftReportOptions:
         if self.window == LAST:
             return None
         if not self.window.isascii() or not self.window.isdigit() or int(self.window) < 1:
-            raise ConfigurationError(f"--window {self.window} is neither `last` nor the number of a window, from 1 on")
+            raise ConfigurationError(
+                f"--window {self.window} is not valid; use `last` or the number of a window, from 1"
+            )
         return int(self.window)
