@@ -30,7 +30,7 @@ from streaming.models.slot import Slot
 from streaming.operations.drift_metrics import DriftMetrics
 from streaming.settings import Settings
 from tests.support.engine import Bench, event
-from tests.support.models import fit_pipeline, load, package, renumbered
+from tests.support.models import Shelf, fit_pipeline, load, renumbered
 
 HOUR = 3_600_000
 PROFILE = ReferenceProfile(
@@ -44,9 +44,8 @@ PROFILE = ReferenceProfile(
 
 
 @pytest.fixture(scope="module")
-def profiled(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> ServedModel:
-    made = package(fit_pipeline(spark), tmp_path_factory.mktemp("profiled"))
-    return load(spark, replace(made, profile=PROFILE))
+def profiled(spark: SparkSession, shelf: Shelf) -> ServedModel:
+    return load(spark, replace(shelf.package(fit_pipeline), profile=PROFILE))
 
 
 @pytest.fixture

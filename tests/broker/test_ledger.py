@@ -28,7 +28,7 @@ from streaming.models.ref import ModelVersion
 from streaming.models.served import ServedModel
 from tests.support.engine import Bench, event
 from tests.support.kafka import MakeTopic
-from tests.support.models import fit_pipeline, load, package, renumbered
+from tests.support.models import renumbered
 
 Version = Callable[[int], ServedModel]
 
@@ -63,10 +63,9 @@ class Story:
 
 
 @pytest.fixture(scope="module")
-def numbered(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Version:
-    """Load the same model under any number, each time anew, since the slot releases those that it has given up."""
-    made = package(fit_pipeline(spark), tmp_path_factory.mktemp("model"))
-    return lambda number: renumbered(load(spark, made), number)
+def numbered(model: ServedModel) -> Version:
+    """The same model under any number."""
+    return lambda number: renumbered(model, number)
 
 
 @pytest.fixture(scope="module")
@@ -79,6 +78,7 @@ def story(
 ) -> Story:
     topic = make_topic("features", partitions=2, retention_ms=-1)
     bench = Bench(spark, broker, topic, tmp_path_factory.mktemp("first"), f"app-{uuid4().hex[:8]}")
+    bench.slot.release_with(bench.release)
     prepare_topics(bench.settings, KafkaAdmin(bench.kafka, bench.application))
     told = Story(bench, [isoformat(system_clock())])
     bench.send(event(number) for number in (-3, -2, -1))
@@ -263,6 +263,7 @@ def test_a_lost_outcome_leaves_the_plan(
 ) -> None:
     """The driver dies between output and outcome, and its checkpoint with it."""
     bench = Bench(spark, broker, make_topic("features", partitions=1), tmp_path / "first", f"app-{uuid4().hex[:8]}")
+    bench.slot.release_with(bench.release)
     bench.slot.swap(numbered(1))
     bench.send(event(number) for number in range(5))
 

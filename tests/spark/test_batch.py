@@ -28,7 +28,7 @@ from streaming.errors import ConfigurationError, DataError, ScoringError
 from streaming.models.ref import ModelVersion
 from streaming.scoring.pipeline import SparkPipeline
 from streaming.settings import BatchSettings, EventSettings
-from tests.support.models import Throws, fit_pipeline, load, package, retyped
+from tests.support.models import Shelf, Throws, fit_pipeline, retyped
 
 MOMENT = datetime(2024, 5, 1, 12, tzinfo=timezone.utc)
 AT = "2013-01-01T05:15:00Z"
@@ -48,8 +48,8 @@ REASONS = {
 
 
 @pytest.fixture(scope="module")
-def pipeline(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> SparkPipeline:
-    return pipeline_of(load(spark, package(fit_pipeline(spark), tmp_path_factory.mktemp("model"))))
+def pipeline(shelf: Shelf) -> SparkPipeline:
+    return pipeline_of(shelf.model(fit_pipeline))
 
 
 @dataclass

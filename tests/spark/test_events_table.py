@@ -7,7 +7,6 @@ import math
 from dataclasses import dataclass
 from datetime import date, datetime, timezone
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -27,7 +26,7 @@ from streaming.scoring.score import score, score_decoded
 from streaming.settings import EventSettings
 from tests.support.damage import drawn
 from tests.support.malformed import SIGNATURE
-from tests.support.models import fit_pipeline, load, package
+from tests.support.models import Shelf, fit_pipeline
 from tests.support.records import bits, records_frame, verdict_text
 
 SAFE = {"string": "SAFE", "double": -1.5, "float": -1.5, "integer": -1, "long": -1, "boolean": False}
@@ -101,9 +100,9 @@ def test_the_same_events_as_json_and_as_a_table_get_the_same_verdicts_and_featur
 
 
 def test_the_same_events_get_the_same_predictions_and_probabilities_to_the_bit(
-    spark: SparkSession, tmp_path: Path
+    spark: SparkSession, shelf: Shelf
 ) -> None:
-    pipeline = pipeline_of(load(spark, package(fit_pipeline(spark), tmp_path)))
+    pipeline = pipeline_of(shelf.model(fit_pipeline))
     rows = drawn(ROWS, 200, 1)
     table = table_of(spark, rows, ARROW)
     made = pipeline.decoder

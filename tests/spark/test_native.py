@@ -25,7 +25,7 @@ from streaming.outputs.targets import Target, Targets
 from streaming.scoring.pipeline import SparkPipeline
 from streaming.scoring.score import score
 from tests.support.engine import event
-from tests.support.models import Unlucky, fit_pipeline, load, package, retyped
+from tests.support.models import Shelf, Unlucky, fit_pipeline, retyped
 from tests.support.records import SCHEMA
 
 PARTITION = 3
@@ -52,8 +52,8 @@ VALUES = {
 
 
 @pytest.fixture(scope="module")
-def model(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> ServedModel:
-    return load(spark, package(fit_pipeline(spark), tmp_path_factory.mktemp("model")))
+def model(shelf: Shelf) -> ServedModel:
+    return shelf.model(fit_pipeline)
 
 
 def frame_of(spark: SparkSession) -> DataFrame:
