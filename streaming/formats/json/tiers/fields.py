@@ -35,18 +35,8 @@ _TYPES: dict[str, Any] = {
     "boolean": bool,
 }
 """What a field may hold for the one who reads it."""
-_NARROWER = {
-    frozenset({"identity", "iso8601"}): "iso8601",
-    frozenset({"identity", "string"}): "string",
-    frozenset({"iso8601", "string"}): "string",
-    frozenset({"identity", "long"}): "long",
-    frozenset({"identity", "integer"}): "integer",
-    frozenset({"identity", "epoch_ms"}): "epoch_ms",
-    frozenset({"long", "epoch_ms"}): "epoch_ms",
-}
-"""What a field may hold that two read."""
 _READERS: dict[str, Reader] = {"identity": identities, "iso8601": iso_times, "epoch_ms": epoch_times, **FEATURES}
-_MAY_BE_TEXT = ("identity", "iso8601", "string")
+_MAY_BE_TEXT = {"identity", "iso8601", "string"}
 _ANY_VALUE = str | float | bool
 _LONGEST_NAME = 1_000
 
@@ -79,11 +69,8 @@ class Field:
     def kind(self) -> str | None:
         """What all who read it can read; ``None``: nothing, or nobody reads it."""
         kinds = {role.kind for role in self.roles}
-        while len(kinds) > 1:
-            pair = frozenset(sorted(kinds)[:2])
-            if pair not in _NARROWER:
-                return None
-            kinds = (kinds - pair) | {_NARROWER[pair]}
+        if len(kinds) > 1:
+            return "string" if kinds <= _MAY_BE_TEXT else None
         return next(iter(kinds), None)
 
     @cached_property
