@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 from pyspark.sql import SparkSession
 
@@ -66,7 +67,7 @@ def preparation(settings: Settings, spark: SparkSession, sample: EventSample) ->
         max_value_bytes=settings.input.max_value_bytes,
         extra_stages=model.extra_stages,
         sample=sample,
-        **({"admit": check_live} if settings.engine.kind == "live" else {}),
+        **({"admit": partial(check_live, spark)} if settings.engine.kind == "live" else {}),
     )
     return Preparation(
         ModelCache(model.cache_dir, model.cache_keep, model.cache_max_bytes),

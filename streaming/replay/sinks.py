@@ -20,12 +20,11 @@ from streaming.delivery.write_order import WritePlan
 from streaming.engines.task import WriteTarget, run_batch
 from streaming.errors import InvariantError
 from streaming.hadoop_paths import to_write
+from streaming.models.served import ServedModel
 from streaming.offsets import OffsetRange
 from streaming.outputs.envelope import Stamp
 from streaming.replay.chunks import Chunk
 from streaming.replay.rows import result_rows
-from streaming.scoring.pipeline import SparkPipeline
-from streaming.scoring.score import score
 
 _COUNTS = "_counts.json"
 """Readers of Parquet leave out files whose names begin with an underscore."""
@@ -55,7 +54,7 @@ class Sink(Protocol):
         """Return what an earlier run wrote of the whole chunk; ``None`` where there is something left to write."""
         ...
 
-    def write(self, chunk: Chunk, records: DataFrame, pipeline: SparkPipeline) -> Counts:
+    def write(self, chunk: Chunk, records: DataFrame, model: ServedModel) -> Counts:
         """Score and write a chunk.
 
         Raises:
@@ -80,14 +79,14 @@ class ParquetSink:
         counts = Counts(**json.loads(found.read_text("utf-8")))
         return Counts(earlier=counts.predictions + counts.dead_letters, versions=counts.versions)
 
-    def write(self, chunk: Chunk, records: DataFrame, pipeline: SparkPipeline) -> Counts:
+    def write(self, chunk: Chunk, records: DataFrame, model: ServedModel) -> Counts:
         """See :class:`Sink`."""
         hidden = self.folder / f".{self._place(chunk).name}"
         shutil.rmtree(hidden, ignore_errors=True)
         stamp = Stamp(self.source_topic, chunk.by.version, chunk.by.role, isoformat(self.clock()))
         came, went = Observation(), Observation()
         counted = records.observe(came, F.count(F.lit(1)).alias("rows"))
-        rows = result_rows(score(counted, pipeline), stamp)
+        rows = result_rows(model.score(counted), stamp)
         measured = rows.observe(went, F.count(F.lit(1)).alias("rows"), F.count("reason").alias("dead_letters"))
         measured.write.parquet(to_write(hidden.resolve()), compression="zstd")
         total, dead = int(went.get["rows"]), int(went.get["dead_letters"])
@@ -121,13 +120,13 @@ class TopicSink:
         """See :class:`Sink`; the writer itself passes over what lies below a mark."""
         return None
 
-    def write(self, chunk: Chunk, records: DataFrame, pipeline: SparkPipeline) -> Counts:
+    def write(self, chunk: Chunk, records: DataFrame, model: ServedModel) -> Counts:
         """See :class:`Sink`."""
         order = self._order(chunk)
         for partition, part in chunk.ranges.items():
             if self.reached[partition] < part.start:
                 self.pass_over(partition, OffsetRange(self.reached[partition], part.start), order.plan)
-        rows, outcomes = run_batch(records, pipeline, order, Stopwatch())
+        rows, outcomes = run_batch(records, model, order, Stopwatch())
         for outcome in outcomes.values():
             if outcome.error:
                 raise error_named(outcome.error, outcome.detail)

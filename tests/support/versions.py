@@ -13,6 +13,7 @@ import yaml
 from schemas.model_event import ModelEvent
 from streaming.clock import Clock
 from streaming.errors import CandidateRefusedError
+from streaming.events.decode import JsonDecoder
 from streaming.models.announcer import Announcer
 from streaming.models.cache import ModelCache
 from streaming.models.candidate import Candidates, Preparation
@@ -22,6 +23,7 @@ from streaming.models.package import ModelPackage
 from streaming.models.reader import PackageReader
 from streaming.models.ref import ModelSelector
 from streaming.models.registry import ModelRegistry
+from streaming.models.seams import Features
 from streaming.models.served import PipelineLoader, ServedModel
 from streaming.models.slot import Slot
 from streaming.models.stager import LocalFileStore, Stager
@@ -52,14 +54,24 @@ class FakeScorer:
     """Counts how often it is released; once is right."""
 
     releases: int = 0
+    is_proven: bool = True
 
-    def transform(self, frame: Any) -> Any:
+    def score(self, events: Any) -> Any:
         """Not used without Spark."""
         raise NotImplementedError
+
+    def tried(self, features: Features) -> FakeScorer:
+        """Return itself."""
+        return self
 
     def release(self) -> None:
         """Count."""
         self.releases += 1
+
+
+def fake_served(package: ModelPackage) -> ServedModel:
+    """Return a version with a scorer that counts its releases, and a decoder that no test calls."""
+    return ServedModel(package, JsonDecoder(package.signature, EventSettings(), 1 << 20, {}), FakeScorer())
 
 
 @dataclass
@@ -76,7 +88,7 @@ class FakeLoader:
             raise CandidateRefusedError(RefusalCode.CORRUPT_FILES, "Spark cannot load the pipeline")
         if problem := self.fails(package):
             raise problem
-        model = ServedModel(package, FakeScorer())
+        model = fake_served(package)
         self.loaded.append(model)
         return model
 

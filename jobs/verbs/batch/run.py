@@ -28,12 +28,11 @@ from streaming.batch.needs import Needs
 from streaming.batch.plan import BatchPlan
 from streaming.batch.publish import publish
 from streaming.batch.run import Watch, score_units
-from streaming.batch.scorer import Output, UnitScorer, decoder_for
+from streaming.batch.scorer import Output, UnitScorer
 from streaming.batch.sketch import quantiles
 from streaming.batch.source import Source
 from streaming.batch.staging import Staging, folder_of
 from streaming.clock import system_clock
-from streaming.engines.task import pipeline_of
 from streaming.errors import ConfigurationError
 from streaming.events import columns as c
 from streaming.models.ref import ModelVersion
@@ -129,8 +128,7 @@ def loaded(request: Request, spark: SparkSession) -> Iterator[Work]:
 
 def _scorer(request: Request, served: ServedModel, spark: SparkSession) -> UnitScorer:
     settings, paths, order = request.settings, request.paths, request.order
-    pipeline = pipeline_of(served)
-    signature = pipeline.decoder.signature
+    signature = served.package.signature
     needs = Needs.of(signature, settings.event, settings.batch.keep)
     source = Source.of(spark, paths.format, paths.listing, needs, paths.encoding)
     columns = Columns.of(source, signature, settings.batch, settings.event)
@@ -141,7 +139,7 @@ def _scorer(request: Request, served: ServedModel, spark: SparkSession) -> UnitS
             " keep it with --keep, or take another"
         )
     output = Output(paths.out_format, order.partition_by)
-    return UnitScorer(source, pipeline, decoder_for(source, pipeline), columns, output, settings.engine.max_poison_rows)
+    return UnitScorer(source, served, settings.event, columns, output, settings.engine.max_poison_rows)
 
 
 def score(work: Work, console: Console) -> None:
