@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class PipelineLoader(Protocol):
-    """Loads a staged pipeline, proves it and warms it up: ``scoring/loader.py``."""
+    """Loads, proves and warms up staged versions of one flavor of MLflow; ``scoring/loader.py`` does for ``spark``."""
 
     def load(self, package: ModelPackage, uri: str) -> ServedModel:
         """Return the version, ready to serve.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from streaming.models.cache import ModelCache
 from streaming.models.candidate import Candidates, Preparation
 from streaming.models.follower import Follower, Following
 from streaming.models.last_good import LastGoodFile
-from streaming.models.package import ModelPackage
+from streaming.models.package import SPARK_FLAVOR, ModelPackage
 from streaming.models.reader import PackageReader
 from streaming.models.ref import ModelSelector
 from streaming.models.registry import ModelRegistry
@@ -159,6 +159,8 @@ class House:
     clock: Clock
     selector: ModelSelector = CHAMPION
     loader: PipelineLoader = field(default_factory=FakeLoader)
+    loaders: Mapping[str, PipelineLoader] = field(default_factory=dict)
+    """Those of other flavors than Spark's."""
     sample: FixedSample = field(default_factory=FixedSample)
     sink: RecordedEvents = field(default_factory=RecordedEvents)
     metrics: CountedMetrics = field(default_factory=CountedMetrics)
@@ -171,7 +173,9 @@ class House:
         self.last_good = LastGoodFile(self.cache_dir / "app.last_good.json", self.selector)
         reader = PackageReader(ModelSettings(), SPARK)
         check = TopicCheck(self.sample, EventSettings(id=None, time=None))
-        self.preparation = Preparation(self.cache, reader, check, Stager(LocalFileStore(), None), self.loader)
+        self.preparation = Preparation(
+            self.cache, reader, check, Stager(LocalFileStore(), None), {SPARK_FLAVOR: self.loader, **self.loaders}
+        )
         self.slot = Slot(frozenset(self.last_good.load().held))
         self.follower = Follower(
             self.registry,
