@@ -45,6 +45,7 @@ from streaming.batch.staging import Staging
 from streaming.clock import system_clock
 from streaming.local.processes import free_port
 from streaming.local.tracking import start_tracking_server
+from streaming.scoring.pipeline import SparkPipeline
 from streaming.settings import Settings
 from streaming.training.flights import FEATURES, SIGNATURE, between
 
@@ -90,7 +91,9 @@ def run_penstock(setting: Setting, out: Path) -> None:
 
 
 def run_transform(setting: Setting, out: Path) -> None:
-    model = PipelineModel([JavaParams._from_java(stage) for stage in setting.work.scorer.pipeline.stages])
+    scorer = setting.work.scorer.model.scorer
+    assert isinstance(scorer, SparkPipeline)
+    model = PipelineModel([JavaParams._from_java(stage) for stage in scorer.stages])
     scored = model.transform(setting.spark.read.parquet(str(setting.inputs)))
     probability = vector_to_array(F.col("probability"))
     with_probability = scored.withColumn("given", probability)

@@ -43,12 +43,10 @@ from streaming.adapters.kafka.config import spark_options
 from streaming.adapters.session import SessionPlan, start_session
 from streaming.clock import isoformat, system_clock
 from streaming.engines.source import read_stream
-from streaming.engines.task import pipeline_of
 from streaming.local.services import Services, services
 from streaming.models.ref import ModelSelector, ModelVersion
 from streaming.outputs.envelope import Stamp, envelop
 from streaming.outputs.spark_rows import native_records
-from streaming.scoring.score import score
 from streaming.settings import Settings
 from streaming.training.flights import between, events
 
@@ -130,7 +128,7 @@ def run_native(setting: Setting, name: str, meter: Meter) -> None:
         checks = preparation(settings, spark, TopicSample(admin, setting.topic))
         served = checks.prepare(version, registry(settings.model).download)
         stamp = Stamp(setting.topic, version, "champion", isoformat(system_clock()))
-        rows = envelop(score(_stream(setting, settings, spark), pipeline_of(served)), stamp)
+        rows = envelop(served.score(_stream(setting, settings, spark)), stamp)
         targets = prepare_topics(settings, admin).targets
         _drain(setting, settings, native_records(rows, stamp, name, targets).drop("reason"), spark, meter)
 

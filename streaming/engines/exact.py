@@ -28,21 +28,20 @@ from streaming.delivery.outcome import Outcome
 from streaming.engines.attempt import attempt
 from streaming.engines.breaker import Breaker
 from streaming.engines.checkpoint import Checkpoint
-from streaming.engines.isolate import Poison
 from streaming.engines.known_good import KnownGoodRows
 from streaming.engines.planner import Planner
 from streaming.engines.program import BatchOrder, BatchProgram, BatchResult
 from streaming.engines.ramp import Ramp
 from streaming.engines.report import BatchObserver, BatchReport
-from streaming.engines.task import WriteTarget, pipeline_of
+from streaming.engines.task import WriteTarget
 from streaming.errors import InvariantError, ModelNotFoundError, ScoringError, TooManyThrowingRowsError
 from streaming.ledger.arms import PlannedArms
 from streaming.ledger.plan import Ledger, PartitionOutcome, Plan
 from streaming.models.ref import ModelKey, ModelVersion
+from streaming.models.seams import Poison
 from streaming.models.served import ServedModel
 from streaming.models.slot import Slot
 from streaming.offsets import Ranges
-from streaming.scoring.pipeline import SparkPipeline
 from streaming.spark.query_run import limit_next
 
 
@@ -199,10 +198,8 @@ class ExactEngine:
 
     def _attempt(self, records: DataFrame, plan: Plan, served: ServedModel, watch: Stopwatch) -> BatchResult:
         scored_at = isoformat(self._ports.clock())
-        loaded = pipeline_of(served)
-        pipeline = self._known_good(loaded, lambda: loaded.decoder(records))
-
-        order = BatchOrder(pipeline, plan, scored_at, watch)
+        model = self._known_good(served, lambda: served.decoder(records))
+        order = BatchOrder(model, plan, scored_at, watch)
         program = self._ports.program
 
         def find() -> Poison:
@@ -213,10 +210,10 @@ class ExactEngine:
                 watch.lap("isolate")
                 self._ports.observer.rows_searched(time.monotonic() - began)
 
-        def run(safe: SparkPipeline) -> BatchResult:
-            return program.run(records, replace(order, pipeline=safe))
+        def run(safe: ServedModel) -> BatchResult:
+            return program.run(records, replace(order, model=safe))
 
-        return attempt(run, pipeline, served.version, find)
+        return attempt(run, model, find)
 
     def _checked(self, rows_in: int, outcomes: Mapping[int, Outcome]) -> Outcome:
         for outcome in outcomes.values():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import structlog
@@ -55,13 +56,16 @@ Outcome = Promoted | Refused | Unchanged
 
 @dataclass(frozen=True)
 class Preparation:
-    """The checks, in their order. Nothing here knows what serves now."""
+    """The checks, in their order. Nothing here knows what serves now.
+
+    ``loaders`` has what loads a version by its flavor of MLflow, the one that is preferred first.
+    """
 
     cache: ModelCache
     reader: PackageReader
     topic: TopicCheck
     stager: Stager
-    loader: PipelineLoader
+    loaders: Mapping[str, PipelineLoader]
 
     def prepare(self, version: ModelVersion, download: Download) -> ServedModel:
         """Return the version, every check passed; give it back with :meth:`release`.
@@ -89,10 +93,10 @@ class Preparation:
 
     def _load(self, cached: CachedModel, *, new: bool) -> ServedModel:
         try:
-            package: ModelPackage = self.reader.read(cached)
+            package: ModelPackage = self.reader.read(cached, self.loaders)
             if new:
                 self.topic.check(package.signature)
-            return self.loader.load(package, self.stager.stage(package))
+            return self.loaders[package.flavor].load(package, self.stager.stage(package))
         except BaseException:
             self.cache.release(cached.root)
             raise

@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from streaming.engines.attempt import attempt
-from streaming.engines.isolate import Poison, isolate
+from streaming.engines.isolate import isolate
 from streaming.engines.known_good import KnownGoodRows
-from streaming.engines.task import pipeline_of
 from streaming.models.ref import ModelVersion
+from streaming.models.seams import Poison
 from streaming.models.served import ServedModel
 from streaming.replay.chunks import Chunk
 from streaming.replay.frames import Frames
@@ -78,14 +78,14 @@ class Replay:
         return total
 
     def _write(self, chunk: Chunk) -> ReplayCounts:
-        loaded = pipeline_of(self.versions.get(chunk.by.version))
+        loaded = self.versions.get(chunk.by.version)
         records = self.frames.read(chunk.ranges)
-        pipeline = self.known_good(loaded, lambda: loaded.decoder(records))
+        model = self.known_good(loaded, lambda: loaded.decoder(records))
 
         def find() -> Poison:
-            return isolate(records, pipeline, chunk.ranges, self.poison_rows)
+            return isolate(records, model, chunk.ranges, self.poison_rows)
 
-        counts = attempt(lambda safe: self.sink.write(chunk, records, safe), pipeline, chunk.by.version, find)
+        counts = attempt(lambda safe: self.sink.write(chunk, records, safe), model, find)
         # py4j's proxies refer to themselves; until they are collected, they keep the chunk's plans in the JVM.
         gc.collect()
         return counts

@@ -20,12 +20,11 @@ from streaming.delivery.write_order import WritePlan
 from streaming.engines.task import WriteTarget, run_batch
 from streaming.errors import InvariantError
 from streaming.hadoop_paths import to_write
+from streaming.models.served import ServedModel
 from streaming.offsets import OffsetRange
 from streaming.outputs.envelope import Stamp
 from streaming.replay.chunks import Chunk
 from streaming.replay.rows import result_rows
-from streaming.scoring.pipeline import SparkPipeline
-from streaming.scoring.score import score
 
 _COUNTS = "_counts.json"
 """Readers of Parquet leave out files whose names begin with an underscore."""
@@ -55,7 +54,7 @@ class ReplaySink(Protocol):
         """Return what an earlier run wrote of the whole chunk; ``None`` where there is something left to write."""
         ...
 
-    def write(self, chunk: Chunk, records: DataFrame, pipeline: SparkPipeline) -> ReplayCounts:
+    def write(self, chunk: Chunk, records: DataFrame, model: ServedModel) -> ReplayCounts:
         """Score and write a chunk.
 
         Raises:
@@ -80,7 +79,7 @@ class ParquetSink:
         counts = ReplayCounts(**json.loads(counts_file.read_text("utf-8")))
         return ReplayCounts(earlier=counts.predictions + counts.dead_letters, versions=counts.versions)
 
-    def write(self, chunk: Chunk, records: DataFrame, pipeline: SparkPipeline) -> ReplayCounts:
+    def write(self, chunk: Chunk, records: DataFrame, model: ServedModel) -> ReplayCounts:
         """See :class:`ReplaySink`."""
         hidden = self.folder / f".{self._place(chunk).name}"
         # A killed run may have left half of the chunk.
@@ -88,7 +87,7 @@ class ParquetSink:
         stamp = Stamp(self.source_topic, chunk.by.version, chunk.by.role, isoformat(self.clock()))
         came, went = Observation(), Observation()
         counted = records.observe(came, F.count(F.lit(1)).alias("rows"))
-        rows = result_rows(score(counted, pipeline), stamp)
+        rows = result_rows(model.score(counted), stamp)
         measured = rows.observe(went, F.count(F.lit(1)).alias("rows"), F.count("reason").alias("dead_letters"))
         measured.write.parquet(to_write(hidden.resolve()), compression="zstd")
         total, dead = int(went.get["rows"]), int(went.get["dead_letters"])
@@ -123,13 +122,13 @@ class TopicSink:
         """See :class:`ReplaySink`; the writer itself passes over what lies below a mark."""
         return None
 
-    def write(self, chunk: Chunk, records: DataFrame, pipeline: SparkPipeline) -> ReplayCounts:
+    def write(self, chunk: Chunk, records: DataFrame, model: ServedModel) -> ReplayCounts:
         """See :class:`ReplaySink`."""
         order = self._order(chunk)
         for partition, part in chunk.ranges.items():
             if self.reached[partition] < part.start:
                 self.pass_over(partition, OffsetRange(self.reached[partition], part.start), order.plan)
-        rows, outcomes = run_batch(records, pipeline, order, Stopwatch())
+        rows, outcomes = run_batch(records, model, order, Stopwatch())
         for outcome in outcomes.values():
             # A worker reports its error as data; Spark would retry a task that raises.
             if outcome.error:

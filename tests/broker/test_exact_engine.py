@@ -35,7 +35,6 @@ from streaming.adapters.kafka.scan import KafkaScan
 from streaming.clock import isoformat, moment
 from streaming.delivery.marks import Mark
 from streaming.engines.report import BatchReport
-from streaming.engines.task import pipeline_of
 from streaming.errors import ConfigurationError, PenstockError, ScoringError
 from streaming.ledger.lineage import Position
 from streaming.models.served import ServedModel
@@ -281,7 +280,7 @@ def test_a_batch_that_is_done_again_skips_what_was_written_and_keeps_its_version
 def test_a_model_that_fails_on_a_batch_gives_way_to_the_last_good_one(either_bench: Bench, model: ServedModel) -> None:
     either_bench.send(event(i) for i in range(5))
     either_bench.run()
-    either_bench.slot.swap(renumbered(replace(model, scorer=retyped(pipeline_of(model), Thrower)), 2))
+    either_bench.slot.swap(renumbered(retyped(model, Thrower), 2))
     either_bench.send(event(i) for i in range(5, 25))
     either_bench.run()
     assert [p["event_id"] for p in either_bench.predictions()] == [f"e{i}" for i in range(25)]
@@ -309,7 +308,7 @@ def _has_answered(bench: Bench, events: int) -> bool:
 def test_without_a_good_version_the_job_stops_with_the_pipelines_own_words_after_one_search(
     bench: Bench, model: ServedModel
 ) -> None:
-    bench.planned[model.key] = replace(model, scorer=retyped(pipeline_of(model), Thrower))
+    bench.planned[model.key] = retyped(model, Thrower)
     bench.slot = Slot()
     bench.slot.swap(bench.planned[model.key])
     bench.send(event(i) for i in range(20))

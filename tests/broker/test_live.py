@@ -136,8 +136,7 @@ class ThrowsInTheJvm(SparkPipeline):
 
 
 def throwing(model: ServedModel, number: int) -> ServedModel:
-    made = renumbered(model, number)
-    return ServedModel(made.package, retyped(made.scorer, ThrowsInTheJvm))  # type: ignore[arg-type]
+    return retyped(renumbered(model, number), ThrowsInTheJvm)
 
 
 def test_rows_on_which_the_pipeline_throws_become_dead_letters_and_the_others_are_scored(

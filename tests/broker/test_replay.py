@@ -15,7 +15,6 @@ from streaming.adapters.kafka.admin import KafkaAdmin
 from streaming.adapters.kafka.recording import KafkaStretch
 from streaming.adapters.kafka.scan import KafkaScan
 from streaming.clock import system_clock
-from streaming.engines.task import pipeline_of
 from streaming.errors import ConfigurationError, DataError, FencedError
 from streaming.models.served import ServedModel
 from streaming.replay.chunks import cut, ends
@@ -46,7 +45,7 @@ def versions(
     """The second says the opposite of the first, and throws on a distance."""
     made = package(fit_pipeline(spark, slope=-1.0), tmp_path_factory.mktemp("second"), version=2)
     second = load(spark, made)
-    return {1: model, 2: ServedModel(second.package, retyped(pipeline_of(second), Thrower))}
+    return {1: model, 2: retyped(second, Thrower)}
 
 
 @pytest.fixture(scope="module")

@@ -71,7 +71,7 @@ def test_a_users_own_file_becomes_a_version_that_passes_every_check(
     assert version.tags["penstock.digest"] == tree_digest(target)
 
     cached = CachedModel(target, version, version.tags["penstock.digest"])
-    package = PackageReader(ModelSettings(name=name), spark.version).read(cached)
+    package = PackageReader(ModelSettings(name=name), spark.version).read(cached, ["spark"])
     assert {c.name: c.required for c in package.signature.columns}["humidity"] is False
     assert package.profile is not None
     assert package.profile.rows == 400

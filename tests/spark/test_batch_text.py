@@ -15,9 +15,8 @@ from pyspark.sql import SparkSession
 
 from streaming.batch import pieces, text
 from streaming.batch.files import Format
-from streaming.engines.task import pipeline_of
 from streaming.errors import ConfigurationError, DataError
-from streaming.scoring.pipeline import SparkPipeline
+from streaming.models.served import ServedModel
 from tests.spark.test_batch import AT, ROWS, Bench
 from tests.support.models import Shelf, fit_pipeline
 
@@ -25,13 +24,13 @@ HEADER = b"event_id,event_time,carrier,note,distance\n"
 
 
 @pytest.fixture(scope="module")
-def pipeline(shelf: Shelf) -> SparkPipeline:
-    return pipeline_of(shelf.model(fit_pipeline))
+def model(shelf: Shelf) -> ServedModel:
+    return shelf.model(fit_pipeline)
 
 
 @pytest.fixture
-def bench(spark: SparkSession, pipeline: SparkPipeline, tmp_path: Path) -> Bench:
-    return Bench(spark, pipeline, tmp_path, format="csv", keep=("note",))
+def bench(spark: SparkSession, model: ServedModel, tmp_path: Path) -> Bench:
+    return Bench(spark, model, tmp_path, format="csv", keep=("note",))
 
 
 def row(name: str, note: bytes, end: bytes = b"\n") -> bytes:

@@ -21,7 +21,6 @@ from structlog.testing import capture_logs
 
 from streaming.engines.attempt import attempt
 from streaming.engines.isolate import isolate, isolate_by_halves
-from streaming.engines.task import pipeline_of
 from streaming.errors import CandidateRefusedError, TooManyThrowingRowsError
 from streaming.events import columns as c
 from streaming.models.golden import GoldenRow, GoldenRows
@@ -32,7 +31,6 @@ from streaming.models.signature import Column, Signature
 from streaming.offsets import OffsetRange
 from streaming.outputs.envelope import Stamp, envelop
 from streaming.scoring.pipeline import SparkPipeline
-from streaming.scoring.score import score
 from tests.support.engine import event
 from tests.support.models import Shelf, Unlucky, copied, fit_bounded, fit_pipeline, load, package, retyped
 from tests.support.records import verdict_text
@@ -79,7 +77,7 @@ KINDS: dict[str, tuple[Callable[[SparkSession], PipelineModel], bool]] = {
 
 
 def scored(spark: SparkSession, model: ServedModel, *values: bytes) -> list[Row]:
-    return score(records(spark, *values), pipeline_of(model)).collect()
+    return model.score(records(spark, *values)).collect()
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=list(KINDS))
@@ -181,13 +179,12 @@ def test_the_envelope_is_the_contract(spark: SparkSession, shelf: Shelf) -> None
     for make, _ in KINDS.values():
         model = shelf.model(make)
         stamp = Stamp("features", model.version, "champion", STAMP_TIME)
-        (row,) = envelop(score(records(spark, event(7)), pipeline_of(model)), stamp).collect()
+        (row,) = envelop(model.score(records(spark, event(7))), stamp).collect()
         Draft202012Validator(contract).validate(json.loads(row["value"]))
 
 
 def test_rows_that_throw_outside_of_the_jvm_are_found_by_halves(spark: SparkSession, shelf: Shelf) -> None:
-    pipeline = pipeline_of(shelf.model(fit_pipeline))
-    thrower = retyped(pipeline, Unlucky)
+    thrower = retyped(shelf.model(fit_pipeline), Unlucky)
     frame = records(spark, event(1), event(13))
     assert isolate(frame, thrower, {0: OffsetRange(0, 2)}, most=1) == ((0, 1),)
     assert isolate_by_halves(frame, thrower, {0: OffsetRange(0, 2)}, most=1) == ((0, 1),)
@@ -241,11 +238,11 @@ def test_throwing_rows_are_found_by_jobs_that_do_not_fail(
     shelf: Shelf,
     tmp_path: Path,
 ) -> None:
-    pipeline = retyped(pipeline_of(shelf.model(fitted)), kind)
+    model = retyped(shelf.model(fitted), kind)
     frame = records(spark, *(event(i) for i in range(96)))
     spark.sparkContext.setJobGroup(str(tmp_path), "the search for rows that throw")
     try:
-        assert isolate(frame, pipeline, {0: OffsetRange(0, 96)}, most=96) == tuple((0, i) for i in throws)
+        assert isolate(frame, model, {0: OffsetRange(0, 96)}, most=96) == tuple((0, i) for i in throws)
     finally:
         spark.sparkContext.setLocalProperty("spark.jobGroup.id", None)  # type: ignore[arg-type]  # none any more
     tracker = spark.sparkContext.statusTracker()
@@ -255,22 +252,21 @@ def test_throwing_rows_are_found_by_jobs_that_do_not_fail(
 
 
 def test_the_pipelines_own_words_are_said_once_with_the_number_of_rows(spark: SparkSession, shelf: Shelf) -> None:
-    served = shelf.model(fit_bounded)
-    pipeline = pipeline_of(served)
+    model = shelf.model(fit_bounded)
     frame, ranges = records(spark, *(event(i) for i in range(96))), {0: OffsetRange(0, 96)}
 
-    def run(safe: SparkPipeline) -> int:
-        return len(score(frame, safe).collect())
+    def run(safe: ServedModel) -> int:
+        return len(safe.score(frame).collect())
 
     with capture_logs() as lines:
-        assert attempt(run, pipeline, served.version, lambda: isolate(frame, pipeline, ranges, most=5)) == 96
+        assert attempt(run, model, lambda: isolate(frame, model, ranges, most=5)) == 96
     (line,) = lines
     assert (line["event"], line["model"], line["rows"]) == ("pipeline throws on rows", "tiny v1", 5)
     assert "out of Bucketizer bounds" in line["cause"]
     with pytest.raises(
         TooManyThrowingRowsError, match=r"^tiny v1 throws on more than 4 rows .*out of Bucketizer bounds"
     ):
-        attempt(run, pipeline, served.version, lambda: isolate(frame, pipeline, ranges, most=4))
+        attempt(run, model, lambda: isolate(frame, model, ranges, most=4))
 
 
 def test_a_signature_column_that_no_stage_reads_does_no_harm(spark: SparkSession, tmp_path: Path) -> None:

@@ -124,9 +124,16 @@ def renumbered(model: ServedModel, version: int) -> ServedModel:
     return replace(model, package=replace(model.package, version=replace(model.version, version=version)))
 
 
-def retyped(pipeline: SparkPipeline, kind: type[SparkPipeline]) -> SparkPipeline:
-    """Return the pipeline as another class, which does something else with the same parts."""
-    return kind(**{field.name: getattr(pipeline, field.name) for field in fields(pipeline)})
+def spark_pipeline(model: ServedModel) -> SparkPipeline:
+    """Return a version's scorer, which is a pipeline of Spark's."""
+    assert isinstance(model.scorer, SparkPipeline)
+    return model.scorer
+
+
+def retyped(model: ServedModel, kind: type[SparkPipeline]) -> ServedModel:
+    """Return the version with its pipeline as another class, which does something else with the same parts."""
+    pipeline = spark_pipeline(model)
+    return replace(model, scorer=kind(**{field.name: getattr(pipeline, field.name) for field in fields(pipeline)}))
 
 
 @dataclass(frozen=True)

@@ -65,6 +65,20 @@ def restarted(house: House) -> House:
     return House(house.registry, house.cache_dir, house.clock)
 
 
+def test_each_flavor_is_loaded_by_its_own_loader(registry: FakeRegistry, tmp_path: Path, clock: ManualClock) -> None:
+    pipelines, others = FakeLoader(), FakeLoader()
+    house = House(registry, tmp_path / "cache", clock, loader=pipelines, loaders={"sklearn": others})
+    register(registry, tmp_path)
+    house.follower.load_first()
+    files = version_files(tmp_path / "other", flavors={"sklearn": {"pickled_model": "model.pkl"}})
+    shutil.copytree(files / "sparkml" / "metadata", files / "metadata")
+    registry.point("champion", registry.register(files, tags={DIGEST_TAG: tree_digest(files)}).version)
+    house.follower.poll()
+    assert house.serving == 2
+    loaded = [[model.version.version for model in loader.loaded] for loader in (pipelines, others)]
+    assert loaded == [[1], [2]]
+
+
 def test_a_moved_alias_is_served_after_the_next_poll(house: House, registry: FakeRegistry, tmp_path: Path) -> None:
     version = register(registry, tmp_path, "better")
     outcome = house.follower.poll()

@@ -16,11 +16,10 @@ from streaming.models.heritage import Heritage
 from streaming.models.last_good import LastGoodFile
 from streaming.models.package import ModelPackage
 from streaming.models.ref import ModelKey, ModelVersion
-from streaming.models.served import ServedModel
 from streaming.models.signature import Signature
 from streaming.models.slot import Slot
 from streaming.outputs.read_back import Output, Stored
-from tests.support.versions import CHAMPION, FakeScorer, flights
+from tests.support.versions import CHAMPION, fake_served, flights
 
 SAME_NUMBER = ModelKey("hotels", 2)
 RECORD = Stored("out", 0, 0, (), b"{}")
@@ -41,7 +40,7 @@ def in_the_slot(key: ModelKey) -> bool:
     slot, root = Slot(frozenset({flights(2)})), Path("model")
     package = ModelPackage(ModelVersion(key.name, key.version), root, root, "0" * 64, Signature(()))
     try:
-        slot.swap(ServedModel(package, FakeScorer()))
+        slot.swap(fake_served(package))
     except CandidateRefusedError:
         return True
     return False

@@ -16,13 +16,13 @@ from streaming.models.ref import ModelVersion
 from streaming.models.served import ServedModel
 from streaming.models.signature import Signature
 from streaming.models.slot import Slot
-from tests.support.versions import FakeScorer, flights
+from tests.support.versions import FakeScorer, fake_served, flights
 
 
 def served(version: int) -> ServedModel:
     root = Path("model")
     package = ModelPackage(ModelVersion("flights", version), root, root / "sparkml", "0" * 64, Signature(()))
-    return ServedModel(package, FakeScorer())
+    return fake_served(package)
 
 
 def releases(model: ServedModel) -> int:

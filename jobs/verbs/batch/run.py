@@ -28,12 +28,11 @@ from streaming.batch.needs import Needs
 from streaming.batch.plan import BatchPlan
 from streaming.batch.publish import publish
 from streaming.batch.run import ProgressReporter, score_units
-from streaming.batch.scorer import BatchOutput, UnitScorer, decoder_for
+from streaming.batch.scorer import BatchOutput, UnitScorer
 from streaming.batch.sketch import quantiles
 from streaming.batch.source import BatchSource
 from streaming.batch.staging import Staging, folder_of
 from streaming.clock import system_clock
-from streaming.engines.task import pipeline_of
 from streaming.errors import ConfigurationError
 from streaming.events import columns as c
 from streaming.models.ref import ModelVersion
@@ -129,8 +128,7 @@ def loaded(request: Request, spark: SparkSession) -> Iterator[Work]:
 
 def _scorer(request: Request, served: ServedModel, spark: SparkSession) -> UnitScorer:
     settings, paths, options = request.settings, request.paths, request.options
-    pipeline = pipeline_of(served)
-    signature = pipeline.decoder.signature
+    signature = served.package.signature
     needs = Needs.of(signature, settings.event, settings.batch.keep)
     source = BatchSource.of(spark, paths.format, paths.listing, needs, paths.encoding)
     columns = BatchColumns.of(source, signature, settings.batch, settings.event)
@@ -143,8 +141,8 @@ def _scorer(request: Request, served: ServedModel, spark: SparkSession) -> UnitS
     output = BatchOutput(paths.out_format, options.partition_by)
     return UnitScorer(
         source=source,
-        pipeline=pipeline,
-        decoder=decoder_for(source, pipeline),
+        model=served,
+        envelope=settings.event,
         columns=columns,
         output=output,
         max_poison_rows=settings.engine.max_poison_rows,

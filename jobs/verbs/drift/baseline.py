@@ -31,7 +31,6 @@ from streaming.batch.needs import Needs
 from streaming.batch.scorer import decoder_for
 from streaming.batch.source import BatchSource
 from streaming.engines.known_good import KnownGoodRows
-from streaming.engines.task import pipeline_of
 from streaming.errors import ConfigurationError
 from streaming.events import columns as c
 from streaming.models import profile
@@ -40,7 +39,6 @@ from streaming.models.profile import ReferenceProfile
 from streaming.models.ref import ModelSelector, ModelVersion
 from streaming.models.served import ServedModel
 from streaming.models.topic_schema import NoEvents
-from streaming.scoring.score import score_decoded
 from streaming.settings import Settings
 from streaming.training.profile import Timing, build_profile
 from streaming.training.record import Promotion
@@ -87,11 +85,10 @@ def baseline(config: Path | None, overrides: Sequence[str], options: BaselineOpt
 
 
 def _profile(settings: Settings, served: ServedModel, source: BatchSource, listing: files.Listing) -> ReferenceProfile:
-    loaded = pipeline_of(served)
     read = source.read([str(path) for path in listing.paths])
-    pipeline = KnownGoodRows()(loaded, lambda: decoder_for(source, loaded)(read))
-    decoded = decoder_for(source, pipeline)(read)
-    scored = score_decoded(decoded, pipeline).where(F.col(c.VERDICT).isNull()).cache()
+    model = KnownGoodRows()(served, lambda: decoder_for(source, settings.event, served)(read))
+    decoded = decoder_for(source, settings.event, model)(read)
+    scored = model.scorer.score(decoded).where(F.col(c.VERDICT).isNull()).cache()
     try:
         rows = scored.count()
         if rows < _FEWEST_ROWS:
