@@ -94,7 +94,9 @@ def make_environment() -> None:
     run([sys.executable, "-m", "venv", "--clear", str(VENV)])
     pip = [str(VENV / "bin" / "python"), "-m", "pip", "install", "--disable-pip-version-check", "--no-input"]
     run([*pip, "--require-hashes", "-r", str(LOCK)])
+    # Without isolation, because an isolated build would download its tools from the network again.
     run([*pip, "--no-deps", "--no-build-isolation", "-e", str(ROOT)])
+    # Last: an interrupted run leaves no stamp, and the next one starts over.
     STAMP.write_text(fingerprint())
     say("The environment is ready.")
 

@@ -106,6 +106,7 @@ def report(
 
     if html is not None:
         require_writable_file(html, "--html")
+    # Checked before the topic is read, which may take minutes.
     output = JsonOutput(json)
     made = work(config, set_, topic, DriftReportOptions(since, until, model_version, window))
     if not output.replaces_text:

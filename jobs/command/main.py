@@ -83,6 +83,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             app(args=current(sys.argv[1:] if arguments is None else arguments), prog_name="penstock")
     except Exception as error:
         _fail(*ending(error))
+    # Without a message or a trace: the person who pressed Ctrl-C knows.
     except KeyboardInterrupt:
         sys.exit(130)
 

@@ -32,6 +32,7 @@ def current(arguments: Sequence[str]) -> list[str]:
     for position, argument in enumerate(arguments):
         if argument == "--":
             return [*result, *arguments[position:]]
+        # Both --option=value and --option value are options of the parser.
         name, equals, value = argument.partition("=")
         following = value if equals else next(iter(arguments[position + 1 : position + 2]), None)
         if verb == "dlq replay" and name == "--to" and not _is_time(following):

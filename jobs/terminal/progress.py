@@ -31,6 +31,7 @@ def progress_bar(what: str) -> Iterator[Progress]:
 
         def tell(done: int, total: int) -> None:
             nonlocal shown
+            # The callers report every record; a redraw for each would cost more than their work.
             if time.monotonic() - shown >= _EVERY:
                 shown = time.monotonic()
                 bar.update(task, completed=done, total=total)

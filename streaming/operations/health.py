@@ -63,6 +63,7 @@ class Health:
         """A batch finished, or the query said that there was nothing to do."""
         with self._guard:
             self._sign_of_life = self._clock()
+            # Not when the query starts: it may fail at the same place again.
             self._failures = 0
 
     def query_failed(self, why: str, pause: float) -> None:

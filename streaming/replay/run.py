@@ -85,6 +85,7 @@ class Replay:
         def find() -> Poison:
             return isolate(records, model, chunk.ranges, self.poison_rows)
 
+        # The same search for poison rows as in the live job, or a replay could end where the job went on.
         counts = attempt(lambda safe: self.sink.write(chunk, records, safe), model, find)
         # py4j's proxies refer to themselves; until they are collected, they keep the chunk's plans in the JVM.
         gc.collect()

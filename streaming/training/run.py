@@ -50,6 +50,7 @@ class Trainer:
         """
         self.progress("reading the data")
         dataset = load_dataset(self.spark, settings)
+        # The rows are read several times: for the fingerprint, the split, the fit and the profile.
         dataset.frame.cache()
         try:
             return self._train(dataset, settings, promotion, window_seconds)

@@ -34,6 +34,7 @@ def time_split(frame: DataFrame, validation_fraction: float) -> Split:
     row = frame.agg(F.percentile_approx(micros, 1 - validation_fraction, 10_000)).first()
     if row is None or row[0] is None:
         raise ConfigurationError("there are no rows to split; check train.from_time and train.to_time")
+    # Rows of one instant stay on one side, or the model would be tested on what it has seen.
     later = micros >= row[0]
     counts = frame.groupBy(later.alias("later"), LABEL).count().limit(2 * _MOST_CLASSES).collect()
     present = {part: {row[LABEL] for row in counts if row["later"] == part} for part in (False, True)}

@@ -100,6 +100,7 @@ def look(settings: Settings, options: BatchOptions) -> Request:
         )
     require_log(SPARK_LOG)
     require_writable(settings.model.cache_dir, "model.cache_dir")
+    # The disk is checked before the registry is asked, and both before Spark starts.
     paths = resolve(options, system_clock)
     version = registry(settings.model).resolve(options.selector(settings))
     return Request(settings=settings, options=options, paths=paths, files=paths.listing.digested(), version=version)

@@ -66,6 +66,7 @@ def baseline(config: Path | None, overrides: Sequence[str], options: BaselineOpt
     listing = files.list_files(files.local("--in", options.source))
     kind = files.named_format("--format", options.format) if options.format else files.format_of(listing.paths)
     encoding = text_encoding(options.encoding, kind)
+    # Checked before Spark starts, which takes seconds.
     check_files(listing.paths, kind)
     model = settings.model
     selector = ModelSelector(model.name, "version", str(options.version)) if options.version else None

@@ -56,6 +56,7 @@ def replay(config: Path | None, overrides: Sequence[str], options: ReplayOptions
     with KafkaScan(settings.kafka, settings.application) as scan:
         source = options.source.open(settings, scan)
         destination = options.sink.destination(settings, f"{source.topic}-{options.versions}")
+        # Before any work: a replay into one of the job's own topics must not begin.
         destination.check(source.topic)
         job = _Job(settings, options, source, destination)
         with _alone(destination.plan_file):

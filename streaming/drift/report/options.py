@@ -50,6 +50,7 @@ class DriftReportOptions:
     def _number(self) -> int | None:
         if self.window == LAST:
             return None
+        # isdigit alone accepts digits such as a superscript two, which int refuses.
         if not self.window.isascii() or not self.window.isdigit() or int(self.window) < 1:
             raise ConfigurationError(
                 f"--window {self.window} is not valid; use `last` or the number of a window, from 1"
