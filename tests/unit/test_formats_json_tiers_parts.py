@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from random import Random
 
 import numpy as np
 import pyarrow as pa
@@ -141,6 +142,13 @@ def test_what_cannot_be_declared_is_left_to_the_reference(columns: list[Column],
 def test_a_name_that_json_may_write_as_it_is_can_be_declared(name: str) -> None:
     assert can_be_declared(name)
     assert json.dumps(name, ensure_ascii=False) == f'"{name}"'
+
+
+def test_wide_events_of_numbers_are_not_taken_for_long_numbers() -> None:
+    random = Random(0)
+    texts = [",".join(f'"p{column:03}":{random.random():.4f}' for column in range(800)) for _ in range(50)]
+    wide = documents(*[f"{{{text}}}".encode() for text in texts], b" " * 50, b"9" * 1_001)
+    assert wide.may_have_long_numbers().tolist() == [False] * 51 + [True]
 
 
 def test_positions_in_a_slice_are_those_of_its_own_values() -> None:
