@@ -15,7 +15,7 @@ UV_VERSION := 0.13.8
 UV_FLAGS := --universal --python-version 3.10 --quiet --generate-hashes --no-emit-index-url --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test fuzz check chaos soak bench-exact bench-batch bench-decoding bench-drift bench bench-live bench-peers bundle bundle-env docs lock clean
+.PHONY: help setup demo test test-long fuzz check chaos soak bench-exact bench-batch bench-decoding bench-drift bench bench-live bench-peers bundle bundle-env docs lock clean
 
 help:  ## Show this list
 	@echo "Penstock: score a Kafka stream with a registry model, and swap it while the stream runs."
@@ -30,8 +30,11 @@ setup:  ## Make .venv from the lock file and fetch the jars; nothing if both are
 demo: setup  ## Train, stream a season of flights, swap the model on the way, and report
 	@$(VENV)/penstock demo
 
-test: setup  ## Run all tests
-	$(VENV)/python -m pytest --numprocesses 2 --dist loadscope
+test: setup  ## Run the tests; the long ones have a short seed among them
+	$(VENV)/python -m pytest --numprocesses 3 --dist loadscope -m "not long"
+
+test-long: setup  ## Run the long tests: the other ways to die, of which make test has one each
+	$(VENV)/python -m pytest --numprocesses 3 --dist loadscope -m long
 
 fuzz: setup  ## Try the laws among the tests with thousands of random examples
 	$(VENV)/python -m pytest --numprocesses 2 --dist loadscope -m hypothesis --hypothesis-profile fuzz --timeout 3600

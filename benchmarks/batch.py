@@ -33,18 +33,19 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.scratch import scratch_folder
-from jobs.verbs.batch.options import Order
+from jobs.verbs.batch.options import BatchOptions
 from jobs.verbs.batch.run import Work, loaded, look
 from jobs.verbs.train.run import train_version
 from jobs.wiring.mlflow_client import prepare_mlflow
 from streaming.adapters.session import SessionPlan, start_session
 from streaming.batch.columns import SCORED
 from streaming.batch.publish import publish
-from streaming.batch.run import Watch, score_units
+from streaming.batch.run import ProgressReporter, score_units
 from streaming.batch.staging import Staging
 from streaming.clock import system_clock
 from streaming.local.processes import free_port
 from streaming.local.tracking import start_tracking_server
+from streaming.scoring.pipeline import SparkPipeline
 from streaming.settings import Settings
 from streaming.training.flights import FEATURES, SIGNATURE, between
 
@@ -80,7 +81,9 @@ def run_penstock(setting: Setting, out: Path) -> None:
     targets = replace(work.request.paths.targets, scored=out, rejected=out.with_suffix(".rejected"))
     staging = Staging.open(out, plan.batch)
     staging.begin(plan)
-    counts = score_units(plan, staging, work.scorer, work.request.version, Watch(system_clock, lambda _: None))
+    counts = score_units(
+        plan, staging, work.scorer, work.request.version, ProgressReporter(system_clock, lambda _: None)
+    )
     publish(staging, targets, len(plan.units), {"batch": plan.batch})
     staging.remove()
     if counts.scored != setting.rows["penstock"]:
@@ -88,7 +91,9 @@ def run_penstock(setting: Setting, out: Path) -> None:
 
 
 def run_transform(setting: Setting, out: Path) -> None:
-    model = PipelineModel([JavaParams._from_java(stage) for stage in setting.work.scorer.pipeline.stages])
+    scorer = setting.work.scorer.model.scorer
+    assert isinstance(scorer, SparkPipeline)
+    model = PipelineModel([JavaParams._from_java(stage) for stage in scorer.stages])
     scored = model.transform(setting.spark.read.parquet(str(setting.inputs)))
     probability = vector_to_array(F.col("probability"))
     with_probability = scored.withColumn("given", probability)
@@ -191,7 +196,7 @@ def main(rows: int = 1_010_328, udf_rows: int = 50_000, rounds: int = 3) -> None
             spark = start_session(SessionPlan("bench-batch", conf={"spark.driver.memory": "4g"}))
             try:
                 train_version(settings, spark, lambda step: console.print(f"- {step}"))
-                request = look(settings, Order(str(folder / "in"), str(folder / "out"), name="bench"))
+                request = look(settings, BatchOptions(str(folder / "in"), str(folder / "out"), name="bench"))
                 with loaded(request, spark) as work:
                     counts = {"penstock": rows, "transform": rows, "spark_udf": udf_rows}
                     measured = measure(Setting(work, spark, folder, counts, server.address), rounds, console)

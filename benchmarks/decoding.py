@@ -20,9 +20,9 @@ from rich.table import Table
 
 from benchmarks.latency.load import event
 from benchmarks.latency.workloads import DENSE, FLIGHTS, MIXED, Workload
-from streaming.formats.decoder import RowDecoder
 from streaming.formats.json.rows import JsonRowDecoder
 from streaming.formats.json.tiers.decoder import TieredRowDecoder
+from streaming.models.seams import RowDecoder
 from streaming.models.signature import Signature
 from streaming.settings import EventSettings
 

@@ -22,7 +22,6 @@ from pathlib import Path
 from uuid import uuid4
 
 import typer
-from confluent_kafka import Producer
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.streaming.listener import QueryProgressEvent, StreamingQueryListener
@@ -38,17 +37,16 @@ from jobs.wiring.mlflow_client import prepare_mlflow
 from jobs.wiring.scoring import scoring_job
 from jobs.wiring.session import session
 from jobs.wiring.topics import prepare_topics
+from streaming.accounting.load import Publisher
 from streaming.adapters.kafka.admin import KafkaAdmin, TopicSample
 from streaming.adapters.kafka.config import spark_options
 from streaming.adapters.session import SessionPlan, start_session
 from streaming.clock import isoformat, system_clock
 from streaming.engines.source import read_stream
-from streaming.engines.task import pipeline_of
 from streaming.local.services import Services, services
 from streaming.models.ref import ModelSelector, ModelVersion
 from streaming.outputs.envelope import Stamp, envelop
 from streaming.outputs.spark_rows import native_records
-from streaming.scoring.score import score
 from streaming.settings import Settings
 from streaming.training.flights import between, events
 
@@ -130,7 +128,7 @@ def run_native(setting: Setting, name: str, meter: Meter) -> None:
         checks = preparation(settings, spark, TopicSample(admin, setting.topic))
         served = checks.prepare(version, registry(settings.model).download)
         stamp = Stamp(setting.topic, version, "champion", isoformat(system_clock()))
-        rows = envelop(score(_stream(setting, settings, spark), pipeline_of(served)), stamp)
+        rows = envelop(served.score(_stream(setting, settings, spark)), stamp)
         targets = prepare_topics(settings, admin).targets
         _drain(setting, settings, native_records(rows, stamp, name, targets).drop("reason"), spark, meter)
 
@@ -184,16 +182,10 @@ def fill(setting: Setting) -> None:
     """Send departures from April on, over and over, spread evenly over the partitions."""
     table = between(datetime(2013, 4, 1, tzinfo=timezone.utc), datetime(2013, 8, 1, tzinfo=timezone.utc))
     values = [(departure.value, departure.key) for departure in events(table)]
-    producer = Producer({"bootstrap.servers": setting.services.bootstrap_servers, "linger.ms": 50, "acks": 1})
+    filler = Publisher(setting.services.bootstrap_servers, setting.topic, **{"linger.ms": 50})
     for number, (value, key) in enumerate(islice(cycle(values), setting.events)):
-        while True:
-            try:
-                producer.produce(setting.topic, value, key, partition=number % setting.partitions)
-                break
-            except BufferError:
-                producer.poll(0.1)
-    if producer.flush(120):
-        sys.exit("not every event arrived")
+        filler.send(value, key, partition=number % setting.partitions)
+    filler.finish()
 
 
 def measure(setting: Setting, rounds: int, console: Console) -> Iterator[dict[str, float]]:

@@ -21,7 +21,7 @@ class RefusalCode(Enum):
     DIGEST_MISMATCH = "the files are not those that were registered", _RETRIED
     DOWNLOAD_FAILED = "the files did not arrive, or not all of them", _RETRIED
     ENVELOPE_CLASH = "the model reads an envelope field as another type", _FINAL
-    FLAVOR_UNSUPPORTED = "no spark flavor", _FINAL
+    FLAVOR_UNSUPPORTED = "logged in no flavor that is served (`spark`)", _FINAL
     GOLDEN_ROW_FAILED = "known events give another output here", _FINAL
     HELD = "on hold after a rollback, or by an operator", _FINAL
     LOAD_FAILED = "an unexpected error, in the log with its stack trace", _RETRIED

@@ -14,7 +14,7 @@ from pyspark.sql.types import ArrayType, DataType, DoubleType, LongType, StringT
 from schemas import dead_letter, drift, prediction
 from schemas.dead_letter import Reason, Rejection
 from schemas.movement import Movement, Shares
-from streaming.drift.decision import Judge, Rules
+from streaming.drift.decision import DetectionRules, WindowJudge
 from streaming.drift.measures import statistic_records, summary_record
 from streaming.drift.states import Severity, State
 from streaming.models.profile import ReferenceProfile
@@ -143,7 +143,7 @@ ROWS = {
 @pytest.mark.parametrize("rows", ROWS.values(), ids=list(ROWS))
 def test_every_drift_record_keeps_its_contract(rows: tuple[list[int], list[int]]) -> None:
     profile = ReferenceProfile((numeric([900] * 5 + [180, 0, 0]), categorical([3_000, 2_000, 0, 0, 200], "c")), 5_200)
-    judge, counts = Judge(profile, Rules()), window(*rows, invalid=9)
+    judge, counts = WindowJudge(profile, DetectionRules()), window(*rows, invalid=9)
     for _ in range(2):
         verdicts = judge.judge(counts)
     summary = Draft202012Validator(CONTRACTS["drift_summary"])

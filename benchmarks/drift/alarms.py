@@ -10,7 +10,7 @@ import numpy as np
 from scipy import stats
 
 from benchmarks.drift.columns import STILL, Column, Floats, Ints, Plan, Reference, as_counts, cells, draw_reference
-from streaming.drift.decision import Judge, Rules, WindowCounts
+from streaming.drift.decision import DetectionRules, WindowCounts, WindowJudge
 from streaming.drift.states import State
 from streaming.models.profile import ReferenceProfile
 
@@ -90,19 +90,19 @@ def false_alarms(
     setup: Setup, table: tuple[Column, ...], rng: np.random.Generator, ask: bool = True
 ) -> Iterator[Alarms]:
     """Yield the counts after each reference; ``ask`` the reference's windows how much windows differ, or do not."""
-    found, rules = Alarms(), Rules()
+    found, rules = Alarms(), DetectionRules()
     while found.windows < setup.windows:
         references = [draw_reference(column, rng, setup.plan) for column in table]
         sizes = sizes_of(setup, rules.column.min_rows, rng)
         drawn = [draw(one, sizes, rng, setup.plan.r) for one in references]
         if not ask:
             references = [replace(one, profile=replace(one.profile, windows=())) for one in references]
-        judge = Judge(profile_of(references, setup.plan), rules)
+        judge = WindowJudge(profile_of(references, setup.plan), rules)
         count(found, judge, windows_of(references, drawn, rng.binomial(sizes, INVALID)))
         yield found
 
 
-def count(found: Alarms, judge: Judge, windows: Iterable[WindowCounts]) -> None:
+def count(found: Alarms, judge: WindowJudge, windows: Iterable[WindowCounts]) -> None:
     """Judge windows one after the other and count those that signal."""
     for window in windows:
         verdicts = judge.judge(window)

@@ -14,7 +14,7 @@ from scipy import stats
 from benchmarks.drift import rules as other
 from benchmarks.drift.alarms import draw, profile_of, windows_of
 from benchmarks.drift.columns import STILL, Column, Floats, Ints, Move, Plan, Reference, cells, draw_reference
-from streaming.drift.decision import Judge, Rules
+from streaming.drift.decision import DetectionRules, WindowJudge
 from streaming.drift.states import State
 
 MOVES = (
@@ -116,7 +116,7 @@ def compare(
     names = [column.name for column in table]
     for _ in range(groups):
         references = [draw_reference(column, rng, plan) for column in table]
-        judge = Judge(profile_of(references, plan), Rules())
+        judge = WindowJudge(profile_of(references, plan), DetectionRules())
         still = [draw_windows(one, rows, STILL, rng) for one in references]
         each = [
             by_others(one, windows, limits[place])
@@ -150,7 +150,7 @@ def by_others(one: Reference, windows: Windows, limit: float) -> Hits:
 
 
 def _ours(
-    judge: Judge, references: list[Reference], now: list[Windows], place: int | None, found: Found
+    judge: WindowJudge, references: list[Reference], now: list[Windows], place: int | None, found: Found
 ) -> NDArray[np.bool_]:
     judge.memory = {}
     drawn = [windows.counts for windows in now]

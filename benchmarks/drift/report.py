@@ -14,10 +14,10 @@ from rich.table import Table
 from benchmarks.drift.alarms import Alarms, Setup
 from benchmarks.drift.columns import STILL
 from benchmarks.drift.power import MOVES, QUARTER, RULES, Found
-from streaming.drift.decision import Rules
+from streaming.drift.decision import DetectionRules
 
 TARGET = Path("build/bench/drift.json")
-NOMINAL = Rules().chance
+NOMINAL = DetectionRules().chance
 ENOUGH = 1_000
 """From so many rows on, few windows may be too small to say anything."""
 CERTAIN = 0.05

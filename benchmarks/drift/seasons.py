@@ -13,7 +13,7 @@ import numpy as np
 
 from benchmarks.drift.alarms import INVALID, Alarms, Setup, count, draw, profile_of, sizes_of, windows_of
 from benchmarks.drift.columns import Column, Floats, Ints, Plan, draw_reference
-from streaming.drift.decision import Judge, Rules
+from streaming.drift.decision import DetectionRules, WindowJudge
 from streaming.training.spread import spread
 
 KEPT = 60
@@ -68,7 +68,7 @@ def seasonal_alarms(
     season: Season, chosen: Setup, table: tuple[Column, ...], rng: np.random.Generator
 ) -> Iterator[Alarms]:
     """Yield the counts after each reference."""
-    found, rules, plan = Alarms(), Rules(), chosen.plan
+    found, rules, plan = Alarms(), DetectionRules(), chosen.plan
     kept = spread(range(season.windows), KEPT)
     while found.windows < chosen.windows:
         levels = [season.levels(np.arange(season.windows + RUNNING), rng) for _ in table]
@@ -81,6 +81,6 @@ def seasonal_alarms(
             draw(one, sizes, rng, plan.r, level[season.windows :])
             for one, level in zip(references, levels, strict=True)
         ]
-        judge = Judge(profile_of(references, plan), rules)
+        judge = WindowJudge(profile_of(references, plan), rules)
         count(found, judge, windows_of(references, drawn, rng.binomial(sizes, INVALID)))
         yield found

@@ -11,15 +11,17 @@ import json
 import sys
 import time
 from array import array
+from contextlib import suppress
 from dataclasses import asdict
 from itertools import cycle
 from pathlib import Path
 
 import numpy as np
-from confluent_kafka import KafkaError, Message, Producer
 
-from benchmarks.latency.load import NANOSECONDS, Fed, Feed, Schedule, event
+from benchmarks.latency.load import Fed, Feed, event
 from benchmarks.latency.stats import percentiles_ms
+from streaming.accounting.load import NANOSECONDS, DueTimes, Publisher
+from streaming.errors import BrokerUnavailableError
 
 _AHEAD = NANOSECONDS // 2
 """So long before the first event is due the schedule is fixed."""
@@ -31,69 +33,40 @@ _TICK = NANOSECONDS // 200
 """As long as Kafka's own producer waits for company (``linger.ms`` is 5 since Kafka 4.0)."""
 
 
-class Sender:
-    """A producer that waits for room, and counts what was not acknowledged."""
-
-    def __init__(self, feed: Feed) -> None:
-        config = {
-            "bootstrap.servers": feed.bootstrap,
-            # A scheduled event goes out at once, or with those that came due while the last ones were on their way: a
-            # request for each takes the broker most of a core at 5,000 a second. A fill may wait for company.
-            "linger.ms": 0 if feed.rate else 20,
-            "max.in.flight": 1 if feed.rate else 5,
-            # With one broker `all` waits for nobody else than `1` does, and is what an application should use.
-            "acks": "all",
-            "delivery.report.only.error": True,
-            "on_delivery": self._report,
-        }
-        self._producer = Producer(config)
-        self._producer.list_topics(feed.topic, timeout=30)  # connected before the schedule begins
-        self._feed = feed
-        self.failed = 0
-        self.bytes = 0
-
-    def send(self, number: int, body: bytes) -> None:
-        """Hand one event to the producer."""
-        name = self._feed.first + number
-        value = event(name, body)
-        self.bytes += len(value)
-        while True:
-            try:
-                self._producer.produce(self._feed.topic, value, b"%d" % name, number % self._feed.partitions)
-            except BufferError:
-                self._producer.poll(0.01)
-            else:
-                return
-
-    def serve(self) -> None:
-        """Take note of failures so far."""
-        self._producer.poll(0)
-
-    def finish(self) -> int:
-        """Wait for all acknowledgements; return how many events failed."""
-        return self._producer.flush(_FLUSH_SECONDS) + self.failed
-
-    def _report(self, error: KafkaError | None, _: Message) -> None:
-        self.failed += error is not None
+def publisher(feed: Feed) -> Publisher:
+    """Return the producer, connected before the schedule begins."""
+    config = {
+        # A scheduled event goes out at once, or with those that came due while the last ones were on their way: a
+        # request for each takes the broker most of a core at 5,000 a second. A fill may wait for company.
+        "linger.ms": 0 if feed.rate else 20,
+        "max.in.flight": 1 if feed.rate else 5,
+        # With one broker `all` waits for nobody else than `1` does, and is what an application should use.
+        "acks": "all",
+        "enable.idempotence": False,
+        "delivery.report.only.error": True,
+    }
+    made = Publisher(feed.bootstrap, feed.topic, **config)
+    made.connect()
+    return made
 
 
 def run(feed: Feed) -> Fed:
     """Send everything and say how it went."""
     bodies = Path(feed.bodies).read_bytes().splitlines()
-    sender = Sender(feed)
-    schedule = Schedule(time.monotonic_ns() + _AHEAD, feed.rate)
+    sender = publisher(feed)
+    times = DueTimes(time.monotonic_ns() + _AHEAD, feed.rate)
     pause = _TICK if feed.rate > _CROWDED else 0
-    lateness = array("q")
+    lateness, sizes = array("q"), 0
     for number, body in zip(range(feed.events), cycle(bodies), strict=False):
-        due = schedule.due(number)
-        if time.monotonic_ns() < due:
-            sender.serve()
-            time.sleep(max(pause, due - time.monotonic_ns()) / NANOSECONDS)
-        lateness.append(time.monotonic_ns() - due)
-        sender.send(number, body)
-    failed = sender.finish()
+        lateness.append(times.wait(number, pause, sender.serve))
+        name = feed.first + number
+        value = event(name, body)
+        sizes += len(value)
+        sender.send(value, b"%d" % name, partition=number % feed.partitions)
+    with suppress(BrokerUnavailableError):  # the report says how many
+        sender.finish(_FLUSH_SECONDS)
     late = percentiles_ms(np.asarray(lateness, np.int64))
-    return Fed(schedule.start, feed.events, failed, sender.bytes / max(1, feed.events), late, time.process_time())
+    return Fed(times.start, feed.events, sender.failed, sizes / max(1, feed.events), late, time.process_time())
 
 
 def main(path: Path) -> None:

@@ -9,30 +9,17 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-NANOSECONDS = 1_000_000_000
+from streaming.accounting.load import NANOSECONDS, DueTimes
+
 Times = npt.NDArray[np.int64]
 """Readings of the machine's monotonic clock, in nanoseconds."""
 
 
-@dataclass(frozen=True)
-class Schedule:
-    """Event ``n``, counted from 0, is due at ``start`` + n / ``rate``; with a rate of 0 all are due at once.
-
-    ``start`` is a reading of the monotonic clock in nanoseconds, ``rate`` in events per second.
-    """
-
-    start: int
-    rate: int
-
-    def due(self, number: int) -> int:
-        """Return when one event is due."""
-        return self.start + (number * NANOSECONDS // self.rate if self.rate else 0)
-
-    def all_due(self, events: int) -> Times:
-        """Return when each of the first ``events`` is due."""
-        if not self.rate:
-            return np.full(events, self.start, np.int64)
-        return self.start + np.arange(events, dtype=np.int64) * NANOSECONDS // self.rate
+def all_due(times: DueTimes, events: int) -> Times:
+    """Return when each of the first ``events`` is due."""
+    if not times.rate:
+        return np.full(events, times.start, np.int64)
+    return times.start + np.arange(events, dtype=np.int64) * NANOSECONDS // times.rate
 
 
 @dataclass(frozen=True)

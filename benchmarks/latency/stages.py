@@ -9,17 +9,19 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.latency.load import Fed, Feed, Schedule, Times
+from benchmarks.latency.load import Fed, Feed, Times, all_due
 from benchmarks.latency.stats import (
     NEVER,
     Arrivals,
     backlog_growth,
-    join,
+    first_arrivals,
     longest_silence_ms,
     percentiles_ms,
     silences,
     worked_off_rate,
 )
+from streaming.accounting.account import balance
+from streaming.accounting.load import DueTimes
 
 WRONG = 1e-6
 """Further than this from Spark's, a prediction is another one."""
@@ -64,11 +66,11 @@ class Evidence:
 
     def counts(self) -> dict[str, Any]:
         """Return what came of the events: counts of them, and their mean size."""
-        joined = join(self.arrivals, self.feed.events)
+        balanced = balance(range(self.feed.events), self.arrivals.ids.tolist())
         return {
             "events": self.feed.events,
-            "missing": joined.missing,
-            "duplicates": joined.duplicates,
+            "missing": len(balanced.missing),
+            "duplicates": balanced.duplicates,
             "predictions": int(np.count_nonzero(~np.isnan(self.arrivals.predictions))),
             "wrong": self._wrong(),
             "payload_bytes": round(self.fed.payload_bytes, 1),
@@ -82,15 +84,15 @@ class Evidence:
 
 def drained(evidence: Evidence) -> dict[str, Any]:
     """Return the numbers of events that came at once: outputs per second until the last."""
-    arrived = join(evidence.arrivals, evidence.feed.events).arrived
+    arrived = first_arrivals(evidence.arrivals, evidence.feed.events)
     rate = worked_off_rate(evidence.fed.start, arrived[arrived != NEVER])
     return {"kind": "drain", **evidence.counts(), "eps": _finite(rate, 1)}
 
 
 def followed(evidence: Evidence, load: Load) -> dict[str, Any]:
     """Return a load's numbers; latency is from when an event was due to when its first output was handed over."""
-    due = Schedule(evidence.fed.start, load.rate).all_due(load.events)[load.warming :]
-    arrived = join(evidence.arrivals, load.events).arrived[load.warming :]
+    due = all_due(DueTimes(evidence.fed.start, load.rate), load.events)[load.warming :]
+    arrived = first_arrivals(evidence.arrivals, load.events)[load.warming :]
     there = arrived != NEVER
     latencies = (arrived - due)[there]
     return {

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.latency.load import NANOSECONDS, Times
+from benchmarks.latency.load import Times
+from streaming.accounting.load import NANOSECONDS
 
 NEVER = np.iinfo(np.int64).max
 PERCENTILES = {"p50": 50.0, "p90": 90.0, "p99": 99.0, "p999": 99.9, "max": 100.0}
@@ -28,24 +29,11 @@ class Arrivals:
         return Arrivals(self.ids[mine] - first, self.times[mine], self.predictions[mine])
 
 
-@dataclass(frozen=True)
-class Joined:
-    """A stage's outputs beside its events. ``arrived`` has the time of each event's first output, or ``NEVER``."""
-
-    arrived: Times
-    duplicates: int
-
-    @property
-    def missing(self) -> int:
-        """How many events had no output."""
-        return int(np.count_nonzero(self.arrived == NEVER))
-
-
-def join(arrivals: Arrivals, events: int) -> Joined:
-    """Find each event's first output; the ids in ``arrivals`` are below ``events``."""
+def first_arrivals(arrivals: Arrivals, events: int) -> Times:
+    """Return the time of each event's first output, or ``NEVER``; the ids in ``arrivals`` are below ``events``."""
     arrived = np.full(events, NEVER, np.int64)
     np.minimum.at(arrived, arrivals.ids, arrivals.times)
-    return Joined(arrived, len(arrivals.ids) - int(np.count_nonzero(arrived != NEVER)))
+    return arrived
 
 
 def percentiles_ms(nanoseconds: Times) -> dict[str, float]:

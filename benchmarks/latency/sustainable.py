@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.latency.load import NANOSECONDS, Schedule
 from benchmarks.latency.search import search
 from benchmarks.latency.stages import Load
 from benchmarks.latency.stats import growth_per_second
 from benchmarks.latency.trial import Trial
+from streaming.accounting.load import NANOSECONDS, DueTimes
 
 SECONDS, WARM_UP = 10.0, 2.0
 _GROWTH = 0.05
@@ -51,7 +51,7 @@ def _try(running: Trial, load: Load) -> tuple[float, float]:
     _, fed = running.fed[-1]
     times, outputs = (np.array(column, np.int64) for column in zip(*samples, strict=True))
     first = fed.start + round(load.warm_up * NANOSECONDS)
-    last = Schedule(fed.start, load.rate).due(load.events)
+    last = DueTimes(fed.start, load.rate).due(load.events)
     measured = (times >= first) & (times <= last)
     due = (times[measured] - fed.start) * load.rate / NANOSECONDS
     return growth_per_second(times[measured], due - outputs[measured]), fed.lateness_ms["p99"]

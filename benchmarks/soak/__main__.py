@@ -23,13 +23,13 @@ from benchmarks.soak.heap import collections
 from benchmarks.soak.rig import endless_flights, gc_log, job_process, soak_rig, swap, train_versions
 from benchmarks.soak.series import SWAP_EVERY
 from benchmarks.soak.watch import Sample, Watch, processes_of_job
-from jobs.demo.publisher import Publisher
-from jobs.demo.results import Account, balance
+from jobs.demo.reading import Reading
 from jobs.demo.rig import DEAD_LETTERS, PREDICTIONS, TOPIC, Rig, require_alive
-from jobs.demo.subscriber import Subscriber
 from jobs.process.logs import configure_logging
 from jobs.wiring.jars import jars
 from jobs.wiring.mlflow_client import prepare_mlflow
+from streaming.accounting.account import Account
+from streaming.accounting.load import SteadyLoad
 from streaming.local.processes import ManagedProcess
 from streaming.local.services import services
 from streaming.models.ref import ModelVersion
@@ -54,22 +54,23 @@ class Soak:
     def run(self, minutes: float) -> Account:
         """Publish and swap for ``minutes``, then read everything back."""
         servers = self.rig.services.bootstrap_servers
-        publisher, subscriber = Publisher(servers, TOPIC, self.rate), Subscriber(servers, PREDICTIONS, DEAD_LETTERS)
+        load: SteadyLoad[str | None] = SteadyLoad(servers, TOPIC, self.rate)
+        reading = Reading(servers, PREDICTIONS, DEAD_LETTERS)
         with ThreadPoolExecutor(3) as pool:
             try:
-                publishing = pool.submit(publisher.publish, endless_flights(), {})
+                publishing = pool.submit(load.run, endless_flights())
                 self._watch_and_swap(minutes, pool)
-                publisher.stop.set()
+                load.stopping.set()
                 publishing.result()
-                reading = pool.submit(subscriber.follow)
-                self._wait_for(subscriber, publisher.sent)
+                following = pool.submit(reading.follow)
+                self._wait_for(reading, load.sent)
                 self.job.stop()
-                subscriber.stop.set()
-                reading.result()
+                reading.stop.set()
+                following.result()
             finally:
-                publisher.stop.set()
-                subscriber.abandon.set()
-        return balance(publisher.delivered, subscriber.predictions, subscriber.dead)
+                load.stopping.set()
+                reading.abandon.set()
+        return Account.of(load.delivered, reading.places, reading.dead)
 
     def _watch_and_swap(self, minutes: float, pool: ThreadPoolExecutor) -> None:
         watch = Watch(self.rig, processes_of_job())
@@ -97,11 +98,11 @@ class Soak:
             highlight=False,
         )
 
-    def _wait_for(self, subscriber: Subscriber, wanted: int) -> None:
+    def _wait_for(self, reading: Reading, wanted: int) -> None:
         count, changed = -1, time.monotonic()
-        while subscriber.count < wanted and time.monotonic() - changed < _SILENCE_SECONDS:
-            if subscriber.count != count:
-                count, changed = subscriber.count, time.monotonic()
+        while reading.count < wanted and time.monotonic() - changed < _SILENCE_SECONDS:
+            if reading.count != count:
+                count, changed = reading.count, time.monotonic()
             time.sleep(0.2)
 
 

@@ -19,7 +19,7 @@ from benchmarks.soak.heap import Collected
 from benchmarks.soak.series import JUDGED, SHOWN, SWAP_EVERY, Series
 from benchmarks.soak.slope import DAY, Points, Trend, trend
 from benchmarks.soak.watch import Sample
-from jobs.demo.results import Account
+from streaming.accounting.account import Account
 
 FOLDER = Path("build/soak")
 _ALL = {**JUDGED, **SHOWN}

@@ -16,10 +16,11 @@ from rich.console import Console
 
 from benchmarks.soak.heap import spark_conf
 from jobs.configuration.load import load_settings
-from jobs.demo.events import BROKEN_EVERY, Message, messages
+from jobs.demo.events import BROKEN_EVERY, messages
 from jobs.demo.rig import ALIAS, Rig, make_rig, serving_version
 from jobs.verbs.train.run import train_version
 from jobs.wiring.session import session
+from streaming.accounting.records import Outgoing
 from streaming.adapters.mlflow.tracking import MlflowTracker
 from streaming.errors import UpstreamError
 from streaming.local.processes import ManagedProcess
@@ -102,7 +103,7 @@ def _with_room(folder: Path) -> Iterator[str]:
     yield from filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))
 
 
-def endless_flights() -> Iterator[Message]:
+def endless_flights() -> Iterator[Outgoing[str | None]]:
     """Yield a month of departures over and over, now and then a broken one."""
     start, end = datetime(2013, 6, 1, tzinfo=timezone.utc), datetime(2013, 7, 1, tzinfo=timezone.utc)
     return chain.from_iterable(messages(table, BROKEN_EVERY) for table in repeat(flights.between(start, end)))

@@ -44,10 +44,10 @@ def main() -> int:
 
 def check_python(version: tuple[int, ...]) -> None:
     """Raise ``UnfitError`` unless this Python is new enough and can make environments."""
-    found = ".".join(map(str, version))
+    text = ".".join(map(str, version))
     if version < OLDEST:
         raise UnfitError(
-            f"Python {found} is too old; 3.10 or newer is needed. Install one (Debian, Ubuntu: apt-get install python3 "
+            f"Python {text} is too old; 3.10 or newer is needed. Install one (Debian, Ubuntu: apt-get install python3 "
             "python3-venv; Fedora: dnf install python3.12; macOS: brew install python@3.12), or name one that is there "
             "already: make setup PYTHON=/path/to/python3.12"
         )
@@ -56,7 +56,7 @@ def check_python(version: tuple[int, ...]) -> None:
         import venv  # noqa: F401
     except ImportError as error:
         raise UnfitError(
-            f"this Python comes without {error.name}. Debian, Ubuntu: apt-get install python{found}-venv (as root, or "
+            f"this Python comes without {error.name}. Debian, Ubuntu: apt-get install python{text}-venv (as root, or "
             "with sudo), then run it again."
         ) from None
 
@@ -94,7 +94,9 @@ def make_environment() -> None:
     run([sys.executable, "-m", "venv", "--clear", str(VENV)])
     pip = [str(VENV / "bin" / "python"), "-m", "pip", "install", "--disable-pip-version-check", "--no-input"]
     run([*pip, "--require-hashes", "-r", str(LOCK)])
+    # Without isolation, because an isolated build would download its tools from the network again.
     run([*pip, "--no-deps", "--no-build-isolation", "-e", str(ROOT)])
+    # Last: an interrupted run leaves no stamp, and the next one starts over.
     STAMP.write_text(fingerprint())
     say("The environment is ready.")
 
@@ -107,11 +109,11 @@ def run(command: list[str]) -> None:
     with subprocess.Popen(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
         for line in process.stdout or ():
             output.append(line)
-            words = line.replace("==", " ").split()
-            if words[:1] == ["Collecting"] and len(words) > 1:
-                seen.add(words[1].lower())
-                progress(f"  {len(seen)} of at most {len(names)} packages: {words[1]}")
-            elif words[:1] == ["Installing"]:
+            parts = line.replace("==", " ").split()
+            if parts[:1] == ["Collecting"] and len(parts) > 1:
+                seen.add(parts[1].lower())
+                progress(f"  {len(seen)} of at most {len(names)} packages: {parts[1]}")
+            elif parts[:1] == ["Installing"]:
                 progress(f"  unpacking {len(seen)} packages")
     progress("")
     if process.returncode != 0:
@@ -143,7 +145,7 @@ def say(text: str) -> None:
 
 
 def progress(text: str) -> None:
-    """Show ``text`` in place on a terminal; elsewhere say nothing."""
+    """Show ``text`` in place on a terminal; elsewhere print nothing."""
     if sys.stderr.isatty():
         sys.stderr.write("\r\033[K" + text)
         sys.stderr.flush()

@@ -37,10 +37,12 @@ def write_environment(target: Path) -> int:
     target.parent.mkdir(parents=True, exist_ok=True)
     # Level 1: most of it is shared libraries, which higher levels make slower to write and hardly smaller.
     with tarfile.open(target, "w:gz", compresslevel=1) as archive:
+        # A link and not a copy: the executors have the same interpreter at the same path.
         archive.addfile(_link("bin/python", python))
         archive.addfile(*_text("pyvenv.cfg", f"home = {python.parent}\ninclude-system-site-packages = false\n"))
-        for place, file in sorted(files.items()):
-            archive.add(file, f"{packages}/{place}", filter=_anonymous)
+        # Sorted, so that the same environment gives the same archive.
+        for name, file in sorted(files.items()):
+            archive.add(file, f"{packages}/{name}", filter=_anonymous)
     return len(files)
 
 
@@ -67,7 +69,7 @@ def _text(name: str, content: str) -> tuple[tarfile.TarInfo, io.BytesIO]:
 
 
 def _anonymous(entry: tarfile.TarInfo) -> tarfile.TarInfo:
-    """Leave out whose file it is: another machine has other users."""
+    """Remove the owner of a file: another machine has other users."""
     entry.uid = entry.gid = 0
     entry.uname = entry.gname = ""
     return entry

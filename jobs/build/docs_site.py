@@ -17,7 +17,7 @@ LINK = re.compile(r"\]\((?![a-z]+:|#)([^)#\s]+)")
 
 
 def gather(root: Path, target: Path) -> list[Path]:
-    """Make ``target`` anew with the pages of ``root`` and the files that they link to.
+    """Replace ``target`` with the pages of ``root`` and the files that they link to.
 
     Args:
         root: The repository.
@@ -29,6 +29,7 @@ def gather(root: Path, target: Path) -> list[Path]:
     Raises:
         FileNotFoundError: A page links to a file that does not exist.
     """
+    # A page that was removed must not stay on the site.
     shutil.rmtree(target, ignore_errors=True)
     paths = reachable(root)
     for path in paths:

@@ -2,49 +2,71 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
 
-from jobs.command.options import Config, Set
+from jobs.command.options import RUN, Alias, Config, Encoding, Set, VersionNumber, examples
 
 app = typer.Typer()
 
 
-@app.command()
+@app.command(
+    rich_help_panel=RUN,
+    epilog=examples(
+        "penstock batch -c penstock.yaml --in january.csv --out scored",
+        "penstock batch -c penstock.yaml --in 'days/*.parquet' --out scored --model-version 3",
+        "penstock batch -c penstock.yaml --in january.csv --out scored --dry-run",
+    ),
+)
 def batch(
-    source: Annotated[str, typer.Option("--in", metavar="PATH", help="A file, a folder, or a pattern in quotes.")],
-    target: Annotated[str, typer.Option("--out", metavar="PATH", help="The folder of scored rows.")],
+    source: Annotated[
+        str, typer.Option("--in", metavar="PATH", help="Read a file, a folder, or files that match a quoted pattern.")
+    ],
+    target: Annotated[str, typer.Option("--out", metavar="PATH", help="Write the scored rows to this folder.")],
     config: Config = None,
-    set_: Set = [],  # noqa: B006
+    set_: Set = [],
     rejected: Annotated[
-        Optional[str],  # noqa: UP045
-        typer.Option(metavar="PATH", help="The folder of rejected rows; else beside --out, with `.rejected`."),
+        str | None,
+        typer.Option(
+            metavar="PATH",
+            help="Write the rejected rows to this folder. The default is the name of --out with `.rejected` added.",
+        ),
     ] = None,
     format_: Annotated[
-        Optional[str],  # noqa: UP045
-        typer.Option("--format", metavar="NAME", help="Of the input, if its suffix does not say: parquet, csv, json."),
+        str | None,
+        typer.Option(
+            "--format", metavar="NAME", help="Read parquet, csv or json. The default is taken from the file suffix."
+        ),
     ] = None,
-    encoding: Annotated[
-        str, typer.Option(metavar="NAME", help="Encoding of CSV files, if it is not UTF-8: latin-1, cp1252, ...")
-    ] = "utf-8",
+    encoding: Encoding = "utf-8",
     out_format: Annotated[
-        Optional[str],  # noqa: UP045
-        typer.Option(metavar="NAME", help="Of the output; else by the suffix of --out, else parquet."),
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Write parquet, csv or json. The default is the suffix of --out, or parquet.",
+        ),
     ] = None,
-    model_version: Annotated[Optional[int], typer.Option(min=1, metavar="N", help="Score with this version.")] = None,  # noqa: UP045
-    alias: Annotated[Optional[str], typer.Option(help="Score with the version it points at.")] = None,  # noqa: UP045
-    keep: Annotated[Optional[str], typer.Option(metavar="A,B|all", help="Input columns to write, too.")] = None,  # noqa: UP045
-    partition_by: Annotated[list[str], typer.Option(metavar="COLUMN", help="Of the output; may be repeated.")] = [],  # noqa: B006
-    name: Annotated[Optional[str], typer.Option(help="The batch's id; else the time and a number.")] = None,  # noqa: UP045
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what is at the targets.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check, score a sample, and write nothing.")] = False,
+    model_version: VersionNumber = None,
+    alias: Alias = None,
+    keep: Annotated[str | None, typer.Option(metavar="A,B|all", help="Copy these input columns to the output.")] = None,
+    partition_by: Annotated[
+        list[str], typer.Option(metavar="COLUMN", help="Divide the output by this column. It may be repeated.")
+    ] = [],
+    name: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Set the batch's id. The default is made of the time and a number."),
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace what is at --out and --rejected already.")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check and score a sample, and write nothing.")] = False,
 ) -> None:
-    """Score files; a run that was killed goes on where it was."""
-    from jobs.verbs.batch.options import Order
+    """Score files. The same command continues a run that was stopped."""
+    from jobs.verbs.batch.options import BatchOptions
     from jobs.verbs.batch.run import score_files
 
-    order = Order(
+    options = BatchOptions(
         source=source,
         target=target,
         rejected=rejected,
@@ -57,5 +79,5 @@ def batch(
         name=name,
         overwrite=overwrite,
     )
-    kept = [] if keep is None else ["batch.keep=all" if keep == "all" else f"batch.keep=[{keep}]"]
-    score_files(config, [*set_, *kept], order, dry_run=dry_run)
+    columns = [] if keep is None else ["batch.keep=all" if keep == "all" else f"batch.keep=[{keep}]"]
+    score_files(config, [*set_, *columns], options, dry_run=dry_run)

@@ -1,82 +1,115 @@
-"""``penstock dlq``: look at dead letters, and send the events again."""
+"""``penstock dlq``: its verbs, each importing its work only when it runs."""
 
 from __future__ import annotations
 
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
 
-from jobs.command.options import Config, Set
+from jobs.command.options import Config, Json, Set, examples
+from jobs.terminal.json_output import JsonOutput
 
-app = typer.Typer(help="Look at dead letters, and send the events again.", no_args_is_help=True)
+app = typer.Typer(help="List and show dead letters, and send the events again.", no_args_is_help=True)
 
-Reasons = Annotated[list[str], typer.Option("--reason", help="Only this reason; may be repeated.", metavar="REASON")]
-Since = Annotated[Optional[str], typer.Option(metavar="TIME", help="Rejected then or later, ISO 8601.")]  # noqa: UP045
-Until = Annotated[Optional[str], typer.Option(metavar="TIME", help="Rejected before then, ISO 8601.")]  # noqa: UP045
-Partitions = Annotated[
-    list[int], typer.Option("--partition", metavar="N", help="Only this partition; may be repeated.")
+Reasons = Annotated[
+    list[str], typer.Option("--reason", metavar="REASON", help="Take only this reason. It may be repeated.")
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
+Since = Annotated[
+    str | None, typer.Option("--from", metavar="TIME", help="Take events rejected then or later, ISO 8601.")
+]
+Until = Annotated[str | None, typer.Option("--to", metavar="TIME", help="Take events rejected before then, ISO 8601.")]
+Partitions = Annotated[
+    list[int], typer.Option("--partition", metavar="N", help="Take only this partition. It may be repeated.")
+]
 
 
-@app.command("list")
+@app.command(
+    "list",
+    epilog=examples(
+        "penstock dlq list -c penstock.yaml",
+        "penstock dlq list -c penstock.yaml --reason MISSING_FIELD --from 2026-11-20 --json -",
+    ),
+)
 def list_(
     config: Config = None,
-    set_: Set = [],  # noqa: B006
-    reason: Reasons = [],  # noqa: B006
+    set_: Set = [],
+    reason: Reasons = [],
     since: Since = None,
     until: Until = None,
-    partition: Partitions = [],  # noqa: B006
+    partition: Partitions = [],
     limit: Annotated[
-        int, typer.Option(metavar="N", min=0, help="Show so many of the newest; the counts are of all.")
+        int, typer.Option(metavar="N", min=0, help="Show this many of the newest. All of them are counted.")
     ] = 20,
-    json: Json = False,
+    json: Json = None,
 ) -> None:
     """Count the dead letters by reason, and show the newest."""
-    from jobs.verbs.dlq.options import Filters
+    from jobs.verbs.dlq.options import SelectionOptions
     from jobs.verbs.dlq.run import list_letters
 
-    list_letters(config, set_, Filters(reason, since, until, partition).selection(), limit, as_json=json)
+    output = JsonOutput(json)
+    list_letters(config, set_, SelectionOptions(reason, since, until, partition).selection(), limit, output)
 
 
-@app.command()
+@app.command(epilog=examples("penstock dlq show -c penstock.yaml --partition 0 --offset 17"))
 def show(
-    partition: Annotated[int, typer.Option(help="Its partition on the dead letters' topic.", min=0)],
-    offset: Annotated[int, typer.Option(help="Its offset there.", min=0)],
+    partition: Annotated[
+        int, typer.Option(min=0, metavar="N", help="Look in this partition of the dead letters' topic.")
+    ],
+    offset: Annotated[int, typer.Option(min=0, metavar="N", help="Show the dead letter at this offset.")],
     config: Config = None,
-    set_: Set = [],  # noqa: B006
-    raw: Annotated[bool, typer.Option("--raw", help="Write the value's bytes to standard output, untouched.")] = False,
-    json: Json = False,
+    set_: Set = [],
+    raw: Annotated[bool, typer.Option("--raw", help="Write the value's bytes, unchanged, to standard output.")] = False,
+    json: Json = None,
 ) -> None:
-    """Show one dead letter: its headers, key and value."""
-    from jobs.verbs.dlq.options import Form
+    """Show the headers, the key and the value of one dead letter."""
     from jobs.verbs.dlq.run import show_letter
     from streaming.outputs.dead_letters import Place
 
-    form = Form.RAW if raw else Form.JSON if json else Form.PEOPLE
-    show_letter(config, set_, Place(partition, offset), form)
+    show_letter(config, set_, Place(partition, offset), JsonOutput(json), raw=raw)
 
 
-@app.command()
+@app.command(
+    epilog=examples(
+        "penstock dlq replay -c penstock.yaml --reason SCORING_FAILED",
+        "penstock dlq replay -c penstock.yaml --reason SCORING_FAILED --send",
+        "penstock dlq replay -c penstock.yaml 0:17 0:18 --to-topic features.retry --send",
+    )
+)
 def replay(
-    places: Annotated[Optional[list[str]], typer.Argument(metavar="PLACE", help="PARTITION:OFFSET of one.")] = None,  # noqa: UP045
+    places: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="PARTITION:OFFSET", help="Take only these dead letters. The default is all."),
+    ] = None,
     config: Config = None,
-    set_: Set = [],  # noqa: B006
-    reason: Reasons = [],  # noqa: B006
+    set_: Set = [],
+    reason: Reasons = [],
     since: Since = None,
     until: Until = None,
-    partition: Partitions = [],  # noqa: B006
-    limit: Annotated[Optional[int], typer.Option(metavar="N", help="Send at most this many.", min=1)] = None,  # noqa: UP045
-    to: Annotated[Optional[str], typer.Option(help="Another topic than each event's own.", metavar="TOPIC")] = None,  # noqa: UP045
-    max_replays: Annotated[int, typer.Option(metavar="N", min=1, help="Leave an event that was sent this often.")] = 3,
-    again: Annotated[bool, typer.Option("--again", help="Also send what was sent before.")] = False,
-    send: Annotated[bool, typer.Option("--send", help="Send; without it nothing is sent.")] = False,
-    json: Json = False,
+    partition: Partitions = [],
+    limit: Annotated[int | None, typer.Option(metavar="N", min=1, help="Send at most this many events.")] = None,
+    to_topic: Annotated[
+        str | None, typer.Option(metavar="TOPIC", help="Send to this topic. The default is each event's own topic.")
+    ] = None,
+    max_replays: Annotated[
+        int, typer.Option(metavar="N", min=1, help="Leave out an event that was sent this often already.")
+    ] = 3,
+    again: Annotated[bool, typer.Option("--again", help="Include events that were sent before.")] = False,
+    send: Annotated[bool, typer.Option("--send", help="Send the events. Without this option nothing is sent.")] = False,
+    json: Json = None,
 ) -> None:
-    """Say which events would be sent again, and where to; with --send, send them."""
-    from jobs.verbs.dlq.options import Filters, Order
+    """Show which events would be sent again, and where to. With --send, send them."""
+    from jobs.verbs.dlq.options import ResendOptions, SelectionOptions
     from jobs.verbs.dlq.replay import replay_letters
 
-    selection = Filters(reason, since, until, partition, places or []).selection()
-    order = Order(selection, to, limit, max_replays, again, send)
-    replay_letters(config, set_, order, as_json=json)
+    output = JsonOutput(json)
+    options = ResendOptions(
+        selection=SelectionOptions(
+            reasons=reason, since=since, until=until, partitions=partition, places=places or []
+        ).selection(),
+        to=to_topic,
+        limit=limit,
+        max_replays=max_replays,
+        again=again,
+        send=send,
+    )
+    replay_letters(config, set_, options, output)

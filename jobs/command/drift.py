@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
 
-from jobs.command.options import Config, Set
+from jobs.command.options import Config, Encoding, Html, Json, Set, examples
+from jobs.terminal.json_output import JsonOutput
 
-app = typer.Typer(help="Watch whether events and answers still look like the model's reference.", no_args_is_help=True)
+app = typer.Typer(
+    help="Compare events and predictions with the model's reference, window by window.", no_args_is_help=True
+)
 
 
-@app.command()
+@app.command(epilog=examples("penstock drift run -c penstock.yaml", "penstock drift run -c penstock.yaml --once"))
 def run(
     config: Config = None,
-    set_: Set = [],  # noqa: B006
+    set_: Set = [],
     once: Annotated[
-        bool, typer.Option("--once", help="Count what there is now, close every window, and end: for recorded streams.")
+        bool,
+        typer.Option(
+            "--once", help="Count what there is now, close every window and end. This is for recorded streams."
+        ),
     ] = False,
 ) -> None:
     """Publish drift statistics for each window of the predictions, until stopped."""
@@ -26,55 +31,89 @@ def run(
     work(config, set_, once=once)
 
 
-@app.command()
+@app.command(
+    epilog=examples(
+        "penstock drift baseline -c penstock.yaml --in train.parquet --model-version 3",
+        "penstock drift baseline -c penstock.yaml --in train.csv --alias champion",
+    )
+)
 def baseline(
-    source: Annotated[str, typer.Option("--in", metavar="PATH", help="Rows to learn from: Parquet, CSV, JSON lines.")],
+    source: Annotated[
+        str, typer.Option("--in", metavar="PATH", help="Learn the reference from these Parquet, CSV or JSON rows.")
+    ],
     config: Config = None,
-    set_: Set = [],  # noqa: B006
-    model_version: Annotated[Optional[int], typer.Option(min=1, metavar="N", help="Of this version.")] = None,  # noqa: UP045
-    alias: Annotated[Optional[str], typer.Option(help="Is put on the new version.")] = None,  # noqa: UP045
-    format_: Annotated[Optional[str], typer.Option("--format", help="Of the rows, if no suffix says it.")] = None,  # noqa: UP045
-    encoding: Annotated[str, typer.Option(metavar="NAME", help="Encoding of CSV files, if it is not UTF-8.")] = "utf-8",
+    set_: Set = [],
+    model_version: Annotated[
+        int | None,
+        typer.Option(
+            min=1, metavar="N", help="Add the profile to this version. The default is the one that the settings select."
+        ),
+    ] = None,
+    alias: Annotated[str | None, typer.Option(metavar="ALIAS", help="Point this alias at the new version.")] = None,
+    format_: Annotated[
+        str | None,
+        typer.Option(
+            "--format", metavar="NAME", help="Read parquet, csv or json. The default is taken from the file suffix."
+        ),
+    ] = None,
+    encoding: Encoding = "utf-8",
 ) -> None:
     """Register a version again with a reference profile, for a model that was trained elsewhere."""
     from jobs.verbs.drift.baseline import baseline as work
-    from jobs.verbs.drift.options import Order
+    from jobs.verbs.drift.options import BaselineOptions
 
-    made = work(config, set_, Order(source, model_version, alias, format_, encoding))
-    typer.echo(f"Registered {made} with a reference profile{f', alias {alias}' if alias else ''}.")
+    options = BaselineOptions(source=source, version=model_version, alias=alias, format=format_, encoding=encoding)
+    registered = work(config, set_, options)
+    typer.echo(f"Registered {registered} with a reference profile{f', alias {alias}' if alias else ''}.")
 
 
-@app.command()
+@app.command(
+    epilog=examples(
+        "penstock drift report -c penstock.yaml",
+        "penstock drift report -c penstock.yaml --from 2026-11-20 --html drift.html",
+        "penstock drift report -c penstock.yaml --model-version 3 --json -",
+    )
+)
 def report(
     config: Config = None,
-    set_: Set = [],  # noqa: B006
-    topic: Annotated[Optional[str], typer.Option(metavar="TOPIC", help="output.drift by default.")] = None,  # noqa: UP045
-    since: Annotated[
-        str | None, typer.Option("--from", metavar="TIME", help="Windows that begin then or later.")
+    set_: Set = [],
+    topic: Annotated[
+        str | None, typer.Option(metavar="TOPIC", help="Read this topic. The default is output.drift.")
     ] = None,
-    until: Annotated[Optional[str], typer.Option("--to", metavar="TIME", help="Windows that end by then.")] = None,  # noqa: UP045
-    version: Annotated[int | None, typer.Option(min=1, metavar="N", help="Of this version; of all by default.")] = None,
-    window: Annotated[str, typer.Option(metavar="N|last", help="As it was after each version's Nth window.")] = "last",
-    html: Annotated[Optional[Path], typer.Option(metavar="PATH", help="Write a page, for people.")] = None,  # noqa: UP045
-    json_: Annotated[Optional[Path], typer.Option("--json", metavar="PATH", help="Write JSON, for scripts.")] = None,  # noqa: UP045
+    since: Annotated[
+        str | None, typer.Option("--from", metavar="TIME", help="Take windows that begin then or later, ISO 8601.")
+    ] = None,
+    until: Annotated[
+        str | None, typer.Option("--to", metavar="TIME", help="Take windows that end by then, ISO 8601.")
+    ] = None,
+    model_version: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Report on this version. The default is all versions.")
+    ] = None,
+    window: Annotated[
+        str, typer.Option(metavar="N|last", help="Report the state after the Nth window of each version.")
+    ] = "last",
+    html: Html = None,
+    json: Json = None,
 ) -> None:
-    """Say whether there is drift now, in which columns, since when and how large; exit code 1 if nothing is known."""
+    """Report whether there is drift, in which columns, since when and how much. The exit code is 1 without data."""
     from rich.console import Console
 
     from jobs.configuration.paths import require_writable_file
     from jobs.verbs.drift.display import show_report
     from jobs.verbs.drift.report import report as work
-    from streaming.drift.report.choice import Choice
-    from streaming.drift.report.output import write_json, write_page
+    from streaming.drift.report.options import DriftReportOptions
+    from streaming.drift.report.output import as_json, write_page
 
-    for path, option in ((html, "--html"), (json_, "--json")):
-        if path is not None:
-            require_writable_file(path, option)
-    made = work(config, set_, topic, Choice(since, until, version, window))
-    show_report(Console(), made)
-    for path, write in ((html, write_page), (json_, write_json)):
-        if path is not None:
-            write(made, path)
-            typer.echo(f"Wrote {path}.")
+    if html is not None:
+        require_writable_file(html, "--html")
+    # Checked before the topic is read, which may take minutes.
+    output = JsonOutput(json)
+    made = work(config, set_, topic, DriftReportOptions(since, until, model_version, window))
+    if not output.replaces_text:
+        show_report(Console(), made)
+    output.write(as_json(made))
+    if html is not None:
+        write_page(made, html)
+        typer.echo(f"Wrote {html}.", err=output.replaces_text)
     if not made.versions:
         raise typer.Exit(1)

@@ -9,39 +9,64 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, NoReturn, Optional
+from typing import Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
 from rich.text import Text
+from typer.core import TyperGroup
 
 from jobs.command.batch import app as batch_app
 from jobs.command.dlq import app as dlq_app
 from jobs.command.drift import app as drift_app
 from jobs.command.job import app as job_app
 from jobs.command.ledger import app as ledger_app
-from jobs.command.options import Config, Home, Set
+from jobs.command.options import LOCAL, LOOK, RUN, Config, Home, Set, examples
 from jobs.command.replay import app as replay_app
+from jobs.command.spellings import current
 from jobs.process.ending import ending
 from jobs.process.stopping import ending_in_order
 from jobs.process.traces import redact_traces
 from streaming.redaction import redact
 from streaming.version import __version__
 
+VERBS = (
+    "train", "score", "batch", "stop", "resume", "hold",
+    "topics", "config", "ledger", "dlq", "drift",
+    "record", "replay",
+    "demo", "setup", "up", "down",
+)  # fmt: skip
+"""The verbs in the order of ``penstock --help``, group by group; others follow."""
+
+
+class _InOrder(TyperGroup):
+    """Lists the verbs as ``VERBS`` has them, whichever module declares them."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        names = super().list_commands(ctx)
+        return sorted(names, key=lambda name: VERBS.index(name) if name in VERBS else len(VERBS))
+
+
 app = typer.Typer(
+    cls=_InOrder,
     help="Score a Kafka stream with a model from the MLflow registry, and swap the model while the stream runs.",
+    epilog=examples(
+        "penstock demo",
+        "penstock score -c penstock.yaml",
+        "penstock replay --help",
+    ),
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 config_app = typer.Typer(help="Check, show and describe the configuration.", no_args_is_help=True)
-app.add_typer(config_app, name="config")
+app.add_typer(config_app, name="config", rich_help_panel=LOOK)
 app.add_typer(job_app)
 app.add_typer(replay_app)
 app.add_typer(batch_app)
-app.add_typer(dlq_app, name="dlq")
-app.add_typer(drift_app, name="drift")
-app.add_typer(ledger_app, name="ledger")
+app.add_typer(dlq_app, name="dlq", rich_help_panel=LOOK)
+app.add_typer(drift_app, name="drift", rich_help_panel=LOOK)
+app.add_typer(ledger_app, name="ledger", rich_help_panel=LOOK)
 
 HOME = Path(".penstock")
 
@@ -50,14 +75,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; an error becomes one message and its exit code, see :func:`jobs.process.ending.ending`.
 
     Args:
-        arguments: the verb and its options; this process's own if ``None``.
+        arguments: the verb and its options; the default is this process's own.
     """
     redact_traces()
     try:
         with ending_in_order():
-            app(args=arguments, prog_name="penstock")
+            app(args=current(sys.argv[1:] if arguments is None else arguments), prog_name="penstock")
     except Exception as error:
         _fail(*ending(error))
+    # Without a message or a trace: the person who pressed Ctrl-C knows.
     except KeyboardInterrupt:
         sys.exit(130)
 
@@ -79,21 +105,28 @@ def root(
         raise typer.Exit
 
 
-@app.command()
+@app.command(
+    rich_help_panel=LOCAL,
+    epilog=examples("penstock up", "penstock up --detach", "penstock up --kafka-port 9192 --mlflow-port 5100"),
+)
 def up(
-    kafka_port: Annotated[int, typer.Option(help="Port of the broker.")] = 9092,
-    mlflow_port: Annotated[int, typer.Option(help="Port of the tracking server.")] = 5000,
-    detach: Annotated[bool, typer.Option("--detach", "-d", help="Return when both are up; stop with `down`.")] = False,
+    kafka_port: Annotated[int, typer.Option(metavar="PORT", help="Let the broker listen on this port.")] = 9092,
+    mlflow_port: Annotated[
+        int, typer.Option(metavar="PORT", help="Let the tracking server listen on this port.")
+    ] = 5000,
+    detach: Annotated[
+        bool, typer.Option("--detach", "-d", help="Return when both are up; `penstock down` stops them.")
+    ] = False,
     home: Home = HOME,
 ) -> None:
     """Start Apache Kafka and an MLflow tracking server on this machine, until Ctrl-C."""
     from jobs.verbs.up import run as services
 
-    run = services.start_detached if detach else services.run
-    run(home, kafka_port, mlflow_port)
+    start = services.start_detached if detach else services.run
+    start(home, kafka_port, mlflow_port)
 
 
-@app.command()
+@app.command(rich_help_panel=LOCAL, epilog=examples("penstock down"))
 def down(home: Home = HOME) -> None:
     """Stop what `penstock up` started."""
     from jobs.verbs.up import run as services
@@ -101,7 +134,7 @@ def down(home: Home = HOME) -> None:
     services.stop(home)
 
 
-@app.command()
+@app.command(rich_help_panel=LOCAL, epilog=examples("penstock setup"))
 def setup(home: Home = HOME) -> None:
     """Download the jars that Spark and the local broker need, once."""
     from jobs.wiring.jars import fetch
@@ -109,53 +142,78 @@ def setup(home: Home = HOME) -> None:
     fetch(home)
 
 
-@app.command()
+@app.command(
+    rich_help_panel=RUN,
+    epilog=examples(
+        "penstock train -c penstock.yaml --to 2013-02-01 --alias champion",
+        "penstock train -c penstock.yaml --from 2013-02-01 --to 2013-03-01",
+    ),
+)
 def train(
     config: Config = None,
-    set_: Set = [],  # noqa: B006
-    from_time: Annotated[Optional[str], typer.Option("--from", help="First day, ISO 8601.")] = None,  # noqa: UP045
-    to_time: Annotated[Optional[str], typer.Option("--to", help="Day after the last.")] = None,  # noqa: UP045
-    algorithm: Annotated[Optional[str], typer.Option(help="See train.algorithm.")] = None,  # noqa: UP045
-    alias: Annotated[Optional[str], typer.Option(help="Points at the new version.")] = None,  # noqa: UP045
-    stage: Annotated[Optional[str], typer.Option(help="The new version enters it.")] = None,  # noqa: UP045
+    set_: Set = [],
+    since: Annotated[
+        str | None, typer.Option("--from", metavar="TIME", help="Learn from rows of this day or later, ISO 8601.")
+    ] = None,
+    until: Annotated[
+        str | None, typer.Option("--to", metavar="TIME", help="Learn from rows before this day, ISO 8601.")
+    ] = None,
+    algorithm: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Fit this algorithm. The default is train.algorithm.")
+    ] = None,
+    alias: Annotated[str | None, typer.Option(metavar="ALIAS", help="Point this alias at the new version.")] = None,
+    stage: Annotated[
+        str | None, typer.Option(metavar="STAGE", help="Put the new version into this stage of the registry.")
+    ] = None,
 ) -> None:
     """Train a model, log it to MLflow and register it."""
     from jobs.verbs.train.run import train as run
 
-    given = {"from_time": from_time, "to_time": to_time, "algorithm": algorithm, "alias": alias, "stage": stage}
-    overrides = [f"train.{key}={value}" for key, value in given.items() if value is not None]
+    options = {"from_time": since, "to_time": until, "algorithm": algorithm, "alias": alias, "stage": stage}
+    overrides = [f"train.{key}={value}" for key, value in options.items() if value is not None]
     run(config, [*set_, *overrides])
 
 
-@app.command()
+@app.command(
+    rich_help_panel=RUN,
+    epilog=examples(
+        "penstock score -c penstock.yaml",
+        "penstock score -c penstock.yaml --set engine.kind=live",
+    ),
+)
 def score(
     config: Config = None,
-    set_: Set = [],  # noqa: B006
+    set_: Set = [],
     on_gap: Annotated[
-        Optional[str],  # noqa: UP045
-        typer.Option(help="Records were deleted before they were scored: `fail`, or `skip` them.", metavar="fail|skip"),
+        str | None,
+        typer.Option(metavar="fail|skip", help="Skip records that Kafka deleted before they were scored, or fail."),
     ] = None,
 ) -> None:
-    """Score the stream until it is stopped."""
+    """Score the stream until stopped."""
     from jobs.verbs.score.run import score as run
 
     run(config, [*set_, *([f"input.on_gap={on_gap}"] if on_gap else [])])
 
 
-@app.command()
+@app.command(
+    rich_help_panel=LOOK,
+    epilog=examples("penstock topics -c penstock.yaml", "penstock topics -c penstock.yaml --create --partitions 12"),
+)
 def topics(
     config: Config = None,
-    set_: Set = [],  # noqa: B006
-    create: Annotated[bool, typer.Option("--create", help="Create those that are missing.")] = False,
-    partitions: Annotated[int, typer.Option(help="Partitions of the input topic, if it is created.")] = 4,
+    set_: Set = [],
+    create: Annotated[bool, typer.Option("--create", help="Create the topics that are missing.")] = False,
+    partitions: Annotated[
+        int, typer.Option(metavar="N", help="Create the input topic, if it is missing, with this many partitions.")
+    ] = 4,
 ) -> None:
-    """Show the topics that the job reads and writes, and which are missing."""
+    """Show the topics that the job reads and writes, and which of them are missing."""
     from jobs.verbs.topics.run import topics as run
 
     run(config, set_, partitions if create else None)
 
 
-@app.command()
+@app.command(rich_help_panel=LOCAL, epilog=examples("penstock demo"))
 def demo(home: Home = HOME) -> None:
     """Train on flights, score a season of them, swap the model on the way, and report."""
     from jobs.demo.run import demo as run
@@ -163,18 +221,23 @@ def demo(home: Home = HOME) -> None:
     run(home)
 
 
-@config_app.command()
-def validate(config: Config = None, set_: Set = []) -> None:  # noqa: B006
-    """Say whether the configuration is valid; exit code 2 if not."""
+@config_app.command(epilog=examples("penstock config validate -c penstock.yaml"))
+def validate(config: Config = None, set_: Set = []) -> None:
+    """Check the configuration. The exit code is 2 if it is not valid."""
     from jobs.configuration.load import load_settings
 
     load_settings(config, set_)
     typer.echo("The configuration is valid.")
 
 
-@config_app.command()
-def show(config: Config = None, set_: Set = []) -> None:  # noqa: B006
-    """Print the configuration that applies, from all sources, secrets hidden."""
+@config_app.command(
+    epilog=examples(
+        "penstock config show -c penstock.yaml",
+        "penstock config show -c penstock.yaml --set engine.kind=live",
+    )
+)
+def show(config: Config = None, set_: Set = []) -> None:
+    """Print the configuration that results from all sources, with secrets hidden."""
     import yaml
 
     from jobs.configuration.load import load_settings
@@ -182,7 +245,7 @@ def show(config: Config = None, set_: Set = []) -> None:  # noqa: B006
     typer.echo(yaml.safe_dump(load_settings(config, set_).redacted(), sort_keys=False), nl=False)
 
 
-@config_app.command()
+@config_app.command(epilog=examples("penstock config schema > penstock.schema.json"))
 def schema() -> None:
     """Print the JSON Schema of the configuration file, for editors and checks."""
     from streaming.settings import Settings

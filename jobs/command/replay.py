@@ -2,110 +2,156 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
 
-from jobs.command.options import Config, Set
+from jobs.command.options import PROVE, Alias, Config, Html, Json, Set, VersionNumber, examples
+from jobs.terminal.json_output import JsonOutput
 
 app = typer.Typer()
 
-Topic = Annotated[Optional[str], typer.Option(help="The topic; the input by default.", metavar="TOPIC")]  # noqa: UP045
-Since = Annotated[Optional[str], typer.Option("--from", metavar="TIME", help="Sent then or later, ISO 8601.")]  # noqa: UP045
-Until = Annotated[Optional[str], typer.Option("--to", metavar="TIME", help="Sent before then, ISO 8601.")]  # noqa: UP045
+Topic = Annotated[str | None, typer.Option(metavar="TOPIC", help="Read this topic. The default is the input topic.")]
+Since = Annotated[str | None, typer.Option("--from", metavar="TIME", help="Take events sent then or later, ISO 8601.")]
+Until = Annotated[str | None, typer.Option("--to", metavar="TIME", help="Take events sent before then, ISO 8601.")]
 Offsets = Annotated[
-    list[str], typer.Option(metavar="P:START-END", help="Of partition P, up to but not including END; may be repeated.")
+    list[str],
+    typer.Option(metavar="P:START-END", help="Take offsets START to END - 1 of partition P. It may be repeated."),
 ]
 Plans = Annotated[
-    Optional[str],  # noqa: UP045
-    typer.Option(metavar="A..B", help="What the ledger's plans from A to B covered."),
+    str | None,
+    typer.Option(metavar="A..B", help="Take what the ledger's plans from A to B covered."),
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 
 
-@app.command()
+@app.command(
+    rich_help_panel=PROVE,
+    epilog=examples(
+        "penstock record -c penstock.yaml --out week-47 --from 2026-11-16 --to 2026-11-23",
+        "penstock record -c penstock.yaml --out june --lines june.jsonl.gz --partitions 4",
+    ),
+)
 def record(
-    out: Annotated[Path, typer.Option(metavar="DIR", help="The folder to make.")],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Write the recording to this new folder.")],
     config: Config = None,
-    set_: Set = [],  # noqa: B006
+    set_: Set = [],
     topic: Topic = None,
     since: Since = None,
     until: Until = None,
-    offsets: Offsets = [],  # noqa: B006
+    offsets: Offsets = [],
     plans: Plans = None,
     lines: Annotated[
-        Optional[Path],  # noqa: UP045
-        typer.Option(metavar="FILE", help="JSON lines, plain, .gz or .zst, in place of a topic."),
+        Path | None,
+        typer.Option(metavar="FILE", help="Record this file of JSON lines (plain, .gz or .zst) instead of a topic."),
     ] = None,
-    partitions: Annotated[int, typer.Option(min=1, help="Of a recording of JSON lines.")] = 1,
-    json_: Json = False,
+    partitions: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Divide a file of JSON lines into this many partitions.")
+    ] = 1,
+    json: Json = None,
 ) -> None:
     """Record a topic, or a part of it, as Parquet that gives every byte back."""
-    from jobs.verbs.record.options import Order
+    from jobs.verbs.record.options import RecordOptions
     from jobs.verbs.record.run import record as run
     from jobs.wiring.stretch import Stretch
 
-    made = run(config, set_, Order(out, topic, Stretch(since, until, tuple(offsets), plans), lines, partitions))
-    if json_:
-        typer.echo(json.dumps({"folder": str(out), "topic": made.topic, "rows": made.rows, "digest": made.digest}))
-    else:
+    output = JsonOutput(json)
+    stretch = Stretch(since, until, tuple(offsets), plans)
+    made = run(config, set_, RecordOptions(out=out, topic=topic, stretch=stretch, lines=lines, partitions=partitions))
+    output.write({"folder": str(out), "topic": made.topic, "rows": made.rows, "digest": made.digest})
+    if not output.replaces_text:
         typer.echo(f"Recorded {made.rows:,} events of {made.topic}, {len(made.parts)} partitions, in {out}.")
 
 
-@app.command()
+@app.command(
+    rich_help_panel=PROVE,
+    epilog=examples(
+        "penstock replay -c penstock.yaml --recording week-47 --model-version 5 --out v5",
+        "penstock replay -c penstock.yaml --from 2026-11-22 --alias challenger --to-topic trial",
+        "penstock replay -c penstock.yaml --recording week-47 --alias challenger --compare report",
+    ),
+)
 def replay(
     config: Config = None,
-    set_: Set = [],  # noqa: B006
-    recording: Annotated[Optional[Path], typer.Option(metavar="DIR", help="What `penstock record` made.")] = None,  # noqa: UP045
+    set_: Set = [],
+    recording: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Read the recording in this folder instead of a topic.")
+    ] = None,
     topic: Topic = None,
     since: Since = None,
     until: Until = None,
-    offsets: Offsets = [],  # noqa: B006
+    offsets: Offsets = [],
     plans: Plans = None,
-    model_version: Annotated[Optional[int], typer.Option(min=1, metavar="N", help="Score with this version.")] = None,  # noqa: UP045
-    alias: Annotated[Optional[str], typer.Option(help="Score with the version it points at.")] = None,  # noqa: UP045
-    as_served: Annotated[bool, typer.Option("--as-served", help="Score with the versions that served then.")] = False,
-    to_topic: Annotated[Optional[str], typer.Option(metavar="TOPIC", help="Write to this topic, exactly once.")] = None,  # noqa: UP045
-    out: Annotated[Optional[Path], typer.Option(metavar="DIR", help="Write Parquet to this folder.")] = None,  # noqa: UP045
+    model_version: VersionNumber = None,
+    alias: Alias = None,
+    as_served: Annotated[
+        bool, typer.Option("--as-served", help="Score each event with the version that served it.")
+    ] = False,
+    to_topic: Annotated[
+        str | None, typer.Option(metavar="TOPIC", help="Write the predictions to this topic, exactly once.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Write the predictions to this folder, as Parquet.")
+    ] = None,
     speed: Annotated[
-        str, typer.Option(metavar="SPEED", help="Into a topic: original, N times faster (60), or max.")
+        str,
+        typer.Option(metavar="SPEED", help="Replay into a topic at this speed: original, max, or N times faster."),
     ] = "max",
     name: Annotated[
-        Optional[str],  # noqa: UP045
-        typer.Option(help="Of a replay into a topic; by default made of source and version."),
+        str | None,
+        typer.Option(metavar="NAME", help="Name a replay into a topic. The default is made of its source and version."),
     ] = None,
-    rows: Annotated[Optional[int], typer.Option(min=1, metavar="N", help="At most so many at a time.")] = None,  # noqa: UP045
+    rows: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Score at most this many events at a time.")
+    ] = None,
     compare: Annotated[
-        Optional[Path],  # noqa: UP045
-        typer.Option(metavar="DIR", help="Compare with what the job wrote then, and put the report there."),
+        Path | None,
+        typer.Option(metavar="DIR", help="Compare with what the job wrote, and put the report into this folder."),
     ] = None,
     against: Annotated[
-        Optional[Path],  # noqa: UP045
-        typer.Option(metavar="DIR", help="Compare with another replay's --out instead."),
+        Path | None,
+        typer.Option(metavar="DIR", help="Compare with the predictions in another replay's folder instead."),
     ] = None,
     labels: Annotated[
-        Optional[Path],  # noqa: UP045
-        typer.Option(metavar="FILE", help="What really happened: Parquet, CSV or JSON lines of event_id and label."),
+        Path | None,
+        typer.Option(metavar="FILE", help="Read the true outcomes, event_id and label, from Parquet, CSV or JSON."),
     ] = None,
     metric: Annotated[
-        str, typer.Option(help="The metric that decides; AUC, accuracy or the mean error by default.")
+        str,
+        typer.Option(
+            metavar="NAME", help="Decide by this metric. The default is AUC, accuracy or the mean absolute error."
+        ),
     ] = "",
-    positive: Annotated[str, typer.Option(help="The class that AUC, precision and recall are about.")] = "",
-    json_: Json = False,
+    positive: Annotated[
+        str, typer.Option(metavar="CLASS", help="Take this class as positive for AUC, precision and recall.")
+    ] = "",
+    html: Html = None,
+    json: Json = None,
 ) -> None:
-    """Score recorded events once more; the same command goes on with a replay that was stopped."""
+    """Score recorded events again. The same command continues a replay that was stopped."""
     from jobs.verbs.replay.display import show
-    from jobs.verbs.replay.options import Order, SinkWords, SourceWords, VersionWords, comparison_words
+    from jobs.verbs.replay.options import ComparisonOptions, ReplayOptions, SinkOptions, SourceOptions, VersionOptions
     from jobs.verbs.replay.run import replay as run
     from jobs.wiring.stretch import Stretch
     from streaming.backtest.options import Options
 
-    source = SourceWords(recording, topic, Stretch(since, until, tuple(offsets), plans))
-    words = comparison_words(compare, against, labels, Options(metric=metric, positive=positive))
+    output = JsonOutput(json)
+    stretch = Stretch(since, until, tuple(offsets), plans)
+    comparison = ComparisonOptions(
+        report=compare,
+        html=html,
+        against=against,
+        labels=labels,
+        method=Options(metric=metric, positive=positive),
+    )
     # Without a folder of their own, the candidate's predictions are kept beside the report.
-    kept = words.report / "predictions" if words is not None and to_topic is None else None
-    sink = SinkWords(to_topic, out or kept, name)
-    order = Order(source, VersionWords(model_version, alias, as_served), sink, speed, rows, words)
-    show(run(config, set_, order), for_scripts=json_)
+    beside = compare / "predictions" if compare is not None and to_topic is None else None
+    options = ReplayOptions(
+        source=SourceOptions(recording, topic, stretch),
+        versions=VersionOptions(model_version, alias, as_served),
+        sink=SinkOptions(to_topic, out or beside, name),
+        speed=speed,
+        rows=rows,
+        comparison=comparison,
+    )
+    show(run(config, set_, options), output)

@@ -1,4 +1,4 @@
-"""A setting that is not valid, in words: which key, from which source, what is wrong, what was probably meant."""
+"""Messages about settings that are not valid: the key, its source, the problem, and what was probably meant."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ def explain(detail: ErrorDetails, sources: Mapping[str, Tree]) -> str:
         sources: What each source said, the weakest first; the last one that has the key is named.
     """
     keys = [str(part) for part in detail["loc"]]
-    place = ".".join(keys) or "settings"
+    location = ".".join(keys) or "settings"
     source = next((name for name, tree in reversed(list(sources.items())) if _has(tree, keys)), "")
-    where = f"{place} ({source})" if source else place
+    where = f"{location} ({source})" if source else location
     if detail["type"] == "extra_forbidden":
-        known = _known_keys(keys[:-1])
-        close = get_close_matches(keys[-1], known, n=1)
-        hint = f"did you mean {close[0]}?" if close else f"known here: {', '.join(known)}"
+        names = _known_keys(keys[:-1])
+        close = get_close_matches(keys[-1], names, n=1)
+        hint = f"did you mean {close[0]}?" if close else f"known here: {', '.join(names)}"
         return f"{where}: unknown key; {hint}"
     message = detail["msg"].removeprefix("Value error, ")
     value = redact_tree(detail["input"], keys[-1] if keys else "")
@@ -46,8 +46,8 @@ def _has(tree: object, keys: Sequence[str]) -> bool:
 def _known_keys(keys: Sequence[str]) -> list[str]:
     section: type[BaseModel] = Settings
     for key in keys:
-        found = section.model_fields[key].annotation
-        if not (isinstance(found, type) and issubclass(found, BaseModel)):
+        annotation = section.model_fields[key].annotation
+        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
             return []
-        section = found
+        section = annotation
     return list(section.model_fields)

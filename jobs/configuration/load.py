@@ -48,6 +48,7 @@ def load_settings(
     for text in overrides:
         sources[f"--set {text.split('=')[0]}"] = _from_override(text)
     merged: Tree = {}
+    # References are resolved per source, so that a message can name the source of a wrong one.
     references = References(variables)
     for source, tree in sources.items():
         merged = _merge(merged, references.resolve(tree, source))
@@ -63,7 +64,8 @@ def load_settings(
 
 
 def _hide_secrets(merged: Tree, variables: Mapping[str, str], referred: set[str]) -> None:
-    """Have every secret masked from here on, before anything is said about the settings."""
+    """Mask every secret from here on, before any message about the settings."""
+    # A secret that equals a default, such as "true", must not be masked wherever the default is printed.
     defaults = set(open_values_in(Settings().model_dump(mode="json")))
     hide([*secrets_in(merged), *secrets_in(dict(variables)), *referred], defaults)
 
@@ -92,6 +94,7 @@ def _from_override(text: str) -> Tree:
     if not separator or not key.strip():
         raise ConfigurationError(f"--set {redact(text)} must read key=value, for instance --set model.alias=champion")
     keys = key.strip().split(".")
+    # Below these sections a point belongs to the key: kafka.bootstrap.servers is one key of Kafka.
     if keys[0] in OPEN_MAPS:
         fixed = 2 if keys[:2] == ["spark", "conf"] else 1
         keys = [*keys[:fixed], ".".join(keys[fixed:])] if len(keys) > fixed else keys
@@ -124,7 +127,7 @@ def _merge(below: Tree, above: Mapping[str, object]) -> Tree:
 
 
 def _honour(merged: Tree, variables: Mapping[str, str]) -> None:
-    """Fill what no source set from the variables that other tools read too."""
+    """Fill values that no source has set from the variables that other tools read, too."""
     for section, key, name in (
         ("model", "tracking_uri", "MLFLOW_TRACKING_URI"),
         ("model", "registry_uri", "MLFLOW_REGISTRY_URI"),
@@ -133,6 +136,7 @@ def _honour(merged: Tree, variables: Mapping[str, str]) -> None:
         tree = merged.setdefault(section, {})
         if variables.get(name) and isinstance(tree, dict) and tree.get(key) is None:
             tree[key] = variables[name]
+    # A source that sets one key of Kafka replaces the default map, and with it the default address.
     kafka = merged["kafka"]
     if isinstance(kafka, dict) and "bootstrap.servers" not in kafka:
         default = Settings.model_fields["kafka"].get_default(call_default_factory=True)

@@ -1,4 +1,4 @@
-"""Paths that somebody gave: looked at before anything is started, so that a mistake is not found after an hour."""
+"""Paths of the user, checked before anything is started, so that a mistake does not show after an hour."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from streaming.errors import ConfigurationError
 
 
 def require_writable(folder: Path, name: str) -> None:
-    """See that files can be written in ``folder``; one that is not there yet is not made.
+    """Check that files can be written in ``folder``. A folder that does not exist yet is not made.
 
     Permissions alone do not tell: a file system may be read-only, and root has no need of them. So a file without a
     name is made in the folder, or in the nearest one above it that is there.
@@ -31,7 +31,7 @@ def require_writable(folder: Path, name: str) -> None:
 
 
 def require_writable_file(path: Path, name: str) -> None:
-    """See that ``path`` can be written as a file; raises as :func:`require_writable`."""
+    """Check that ``path`` can be written as a file; raises as :func:`require_writable`."""
     with _refused(path, name):
         nearest = _nearest(path.absolute())
         if nearest.is_dir() and nearest == path.absolute():
@@ -40,14 +40,14 @@ def require_writable_file(path: Path, name: str) -> None:
 
 
 def require_writable_uri(location: str, name: str) -> None:
-    """Do as :func:`require_writable` for a path or a ``file:`` URI; other file systems are Spark's to look at."""
+    """Do as :func:`require_writable` for a path or a ``file:`` URI; Spark checks other file systems."""
     parts = urlsplit(location)
     if parts.scheme in ("", "file"):
         require_writable(Path(parts.path if parts.scheme else location), name)
 
 
 def require_readable_file(path: Path, name: str) -> None:
-    """See that ``path`` is a file that can be read.
+    """Check that ``path`` is a file that can be read.
 
     Raises:
         ConfigurationError: it is not.
@@ -62,7 +62,7 @@ def require_readable_file(path: Path, name: str) -> None:
 
 
 def _nearest(path: Path) -> Path:
-    """Return the path, or the nearest one above it that is there.
+    """Return the path, or the nearest existing one above it.
 
     Raises:
         OSError: nothing can be there: it is below a file, or a name is too long.

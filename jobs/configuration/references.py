@@ -45,33 +45,33 @@ class References:
             return self._read_file(value, where)
         return _REFERENCE.sub(lambda match: self._replacement(match, where), value)
 
-    def _replacement(self, match: re.Match[str], place: str) -> str:
+    def _replacement(self, match: re.Match[str], location: str) -> str:
         if match[0].startswith("$$"):
             return match[0][1:]
         name = match[1]
         if name.startswith("file:"):
-            return self._read_file(name, place)
+            return self._read_file(name, location)
         if name not in self._variables:
             raise ConfigurationError(
-                f"{place} refers to the environment variable {name}, which is not set. "
+                f"{location} refers to the environment variable {name}, which is not set. "
                 f"Set it, or write $${{{name}}} for the text itself."
             )
         if is_secret_key(name):
             self.secrets.add(self._variables[name])
         return self._variables[name]
 
-    def _read_file(self, uri: str, place: str) -> str:
+    def _read_file(self, uri: str, location: str) -> str:
         path = Path(uri.removeprefix("file:").removeprefix("//"))
         try:
             text = path.read_text(encoding="utf-8").rstrip("\n")
         except OSError as error:
             raise ConfigurationError(
-                f"{place} refers to the file {path}, which cannot be read: {error.strerror}. "
+                f"{location} refers to the file {path}, which cannot be read: {error.strerror}. "
                 "Put the secret there, or correct the path."
             ) from error
         except UnicodeDecodeError:
             raise ConfigurationError(
-                f"{place} refers to the file {path}, which is not UTF-8 text. Put the secret there as text."
+                f"{location} refers to the file {path}, which is not UTF-8 text. Put the secret there as text."
             ) from None
         self.secrets.add(text)
         return text

@@ -1,4 +1,4 @@
-"""``PENSTOCK_*`` variables: which are settings, which are no business of ours, and which are mistakes.
+"""``PENSTOCK_*`` variables: which are settings, which belong to others, and which are mistakes.
 
 Kubernetes sets variables for every service in a namespace, and those of a service called ``penstock`` or
 ``penstock-mlflow`` have names that begin as ours do. Those are passed over. Any other name that is no setting is
@@ -28,7 +28,7 @@ def setting_variables(variables: Mapping[str, str]) -> dict[str, str]:
     """Return the variables that are settings, in the order of their names.
 
     Raises:
-        ConfigurationError: A name that begins with ``PENSTOCK_`` is no setting; the message has the nearest one.
+        ConfigurationError: A name that begins with ``PENSTOCK_`` is not a setting. The message has the nearest one.
     """
     names = [name for name in sorted(variables) if name.startswith(PREFIX) and name not in OTHERS]
     names = [name for name in names if not _is_kubernetes(name, variables[name])]
@@ -75,6 +75,7 @@ def _nearest(name: str) -> str | None:
         if rest.startswith(f"{section}_"):
             return f"{PREFIX}{section.replace('_', '__')}__{rest.removeprefix(f'{section}_')}".upper()
     names = {"_".join(keys): "__".join(keys).upper() for keys in _setting_keys()}
+    # A lower cutoff would suggest settings that have nothing to do with the name.
     close = get_close_matches(rest, names, n=1, cutoff=0.75)
     return PREFIX + names[close[0]] if close else None
 

@@ -12,8 +12,8 @@ from jobs.demo.rig import Rig
 from jobs.verbs.drift.report import read_report
 from jobs.wiring.drift import drift_query, prepare_topics
 from streaming.adapters.kafka.admin import KafkaAdmin
-from streaming.drift.report.choice import Choice
 from streaming.drift.report.facts import Report
+from streaming.drift.report.options import DriftReportOptions
 from streaming.operations.drift_metrics import DriftMetrics
 
 
@@ -23,7 +23,7 @@ def find_drift(rig: Rig, spark: SparkSession) -> Report:
     prepare_topics(settings, KafkaAdmin(settings.kafka, settings.application))
     with ExitStack() as stack:
         drift_query(settings, spark, DriftMetrics(), stack).run_once()
-    return read_report(settings, None, Choice())
+    return read_report(settings, None, DriftReportOptions())
 
 
 def show_drift(found: Report, console: Console) -> None:

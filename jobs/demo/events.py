@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from itertools import cycle
 
 import pandas as pd
 
+from streaming.accounting.records import Outgoing
 from streaming.training.flights import Departure, events
 
 BROKEN_EVERY = 2_500
@@ -17,25 +17,18 @@ MAX_VALUE_BYTES = 64 * 1024
 """The demonstration's ``input.max_value_bytes``; an oversize record is a little larger."""
 
 
-@dataclass(frozen=True)
-class Message:
-    """A Kafka record to publish; ``broken`` says in which way it is, ``None`` for a sound one."""
+def messages(table: pd.DataFrame, every: int) -> Iterator[Outgoing[str | None]]:
+    """Yield the table's departures, after every ``every`` of them one broken copy; timestamps stay those of 2013.
 
-    key: str
-    value: bytes | None
-    timestamp_ms: int
-    broken: str | None = None
-
-
-def messages(table: pd.DataFrame, every: int) -> Iterator[Message]:
-    """Yield the table's departures, after every ``every`` of them one broken copy; timestamps stay those of 2013."""
+    A record's note says in which way it is broken, ``None`` for a sound one.
+    """
     faults = cycle(BROKEN.items())
     for count, departure in enumerate(events(table), start=1):
         timestamp = int(departure.time.timestamp() * 1000)
-        yield Message(departure.key, departure.value, timestamp)
+        yield Outgoing(departure.value, None, departure.key, timestamp_ms=timestamp)
         if count % every == 0:
             name, fault = next(faults)
-            yield Message(departure.key, fault(departure), timestamp, name)
+            yield Outgoing(fault(departure), name, departure.key, timestamp_ms=timestamp)
 
 
 def broken_count(departures: int, every: int) -> int:

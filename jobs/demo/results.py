@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from statistics import quantiles
 
 import pandas as pd
 
+from streaming.accounting.account import Account
+from streaming.accounting.records import Place
 from streaming.statistics.ranking import auc
 
 WARM_UP_SECONDS = 15.0
@@ -19,7 +20,7 @@ WARM_UP_SECONDS = 15.0
 class Seen:
     """One prediction as read: where its event was, when it was read (epoch s), and what it says."""
 
-    position: tuple[int, int]
+    position: Place
     read_at: float
     version: int
     event_id: str
@@ -49,23 +50,6 @@ class Quality:
     accuracy: float
     baseline: float
     auc: float
-
-
-@dataclass(frozen=True)
-class Account:
-    """Every published position set against every position read back."""
-
-    events_in: int
-    predictions: int
-    dead_letters: int
-    missing: int
-    duplicates: int
-    unexpected: int
-
-    @property
-    def balanced(self) -> bool:
-        """Whether each event came out exactly once and nothing else came out."""
-        return self.missing == self.duplicates == self.unexpected == 0
 
 
 @dataclass(frozen=True)
@@ -105,25 +89,8 @@ class Results:
     seconds: float
 
 
-def balance(
-    published: Iterable[tuple[int, int]], predictions: Sequence[Seen], dead: Sequence[tuple[int, int]]
-) -> Account:
-    """Count by source position what is missing, what came twice and what was never published."""
-    wanted = set(published)
-    read = Counter([seen.position for seen in predictions])
-    read.update(dead)
-    return Account(
-        events_in=len(wanted),
-        predictions=len(predictions),
-        dead_letters=len(dead),
-        missing=len(wanted - read.keys()),
-        duplicates=sum(read.values()) - len(read),
-        unexpected=len(read.keys() - wanted),
-    )
-
-
 def latencies(
-    published: Mapping[tuple[int, int], float], predictions: Sequence[Seen], training: tuple[float, float]
+    published: Mapping[Place, float], predictions: Sequence[Seen], training: tuple[float, float]
 ) -> tuple[Latency, Latency]:
     """Return the latency in the steady phase, and that while the next version was trained on the same processors.
 

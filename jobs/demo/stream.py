@@ -12,10 +12,11 @@ import pandas as pd
 
 from jobs.demo.display import Display
 from jobs.demo.events import BROKEN_EVERY, broken_count, messages
-from jobs.demo.publisher import Publisher
-from jobs.demo.results import Label, Results, Swap, balance, latencies, quality
+from jobs.demo.reading import Reading
+from jobs.demo.results import Label, Results, Swap, latencies, quality
 from jobs.demo.rig import ALIAS, DEAD_LETTERS, PREDICTIONS, TOPIC, Rig, require_alive, serving_version
-from jobs.demo.subscriber import Subscriber
+from streaming.accounting.account import Account
+from streaming.accounting.load import SteadyLoad
 from streaming.adapters.mlflow.tracking import MlflowTracker
 from streaming.errors import UpstreamError
 from streaming.local.processes import ManagedProcess
@@ -50,8 +51,8 @@ class Streaming:
     def __post_init__(self) -> None:
         servers = self.rig.services.bootstrap_servers
         self._total = len(self.table) + broken_count(len(self.table), BROKEN_EVERY)
-        self._publisher = Publisher(servers, TOPIC, RATE)
-        self._subscriber = Subscriber(servers, PREDICTIONS, DEAD_LETTERS)
+        self._load: SteadyLoad[str | None] = SteadyLoad(servers, TOPIC, RATE)
+        self._reading = Reading(servers, PREDICTIONS, DEAD_LETTERS)
         self._threads: list[Future[None]] = []
         self._trained, self._swapped = threading.Event(), threading.Event()
         self._gates = {int(self._total * TRAINED_BY): self._trained, int(self._total * SWAPPED_BY): self._swapped}
@@ -64,26 +65,26 @@ class Streaming:
         """
         with ThreadPoolExecutor(3) as pool:
             try:
-                publishing = pool.submit(self._publisher.publish, messages(self.table, BROKEN_EVERY), self._gates)
-                reading = pool.submit(self._subscriber.follow)
+                publishing = pool.submit(self._load.run, messages(self.table, BROKEN_EVERY), self._gates)
+                reading = pool.submit(self._reading.follow)
                 self._threads = [publishing, reading]
                 training, swap = self._swap(pool)
                 self._wait(publishing.done)
                 self._wait_for_the_rest()
                 self.job.stop()
-                self._subscriber.stop.set()
+                self._reading.stop.set()
                 reading.result()
             except BaseException:
                 # The pool waits for its threads, and the job, which is stopped after that, would keep them busy.
-                self._publisher.stop.set()
-                self._subscriber.abandon.set()
+                self._load.stopping.set()
+                self._reading.abandon.set()
                 self.cancel()
                 raise
         return self._results(training, swap)
 
     def _swap(self, pool: ThreadPoolExecutor) -> tuple[tuple[float, float], Swap]:
         """Train the next version, move the alias, wait for its first prediction; return when it trained, and that."""
-        self._wait(lambda: self._publisher.sent >= self._total * TRAIN_AT)
+        self._wait(lambda: self._load.sent >= self._total * TRAIN_AT)
         self.display.say("training v2 on March and April, now that the stream is in May")
         began = time.time()
         future = pool.submit(self.train)
@@ -91,31 +92,31 @@ class Streaming:
         version = future.result().version
         trained = time.time()
         self._resume()
-        before = max(self._subscriber.first_read, default=0)
+        before = max(self._reading.first_read, default=0)
         self.display.say(f"moving the alias {ALIAS} to v{version.version} while events stream in")
         moved = time.time()
         MlflowTracker(self.rig.services.tracking_uri).promote(version, Promotion(alias=ALIAS))
         self._wait(lambda: serving_version(self.rig) == version.version, SWAP_SECONDS)
         self._swapped.set()
-        self._wait(lambda: version.version in self._subscriber.first_read, SWAP_SECONDS)
-        seconds = self._subscriber.first_read[version.version] - moved
+        self._wait(lambda: version.version in self._reading.first_read, SWAP_SECONDS)
+        seconds = self._reading.first_read[version.version] - moved
         self.display.say(f"first prediction of v{version.version}, {seconds:.1f} s after the alias moved")
-        swap = Swap(before, version.version, seconds, RATE, self._publisher.paused_seconds)
+        swap = Swap(before, version.version, seconds, RATE, self._load.paused_seconds)
         return (began, trained), swap
 
     def _resume(self) -> None:
         """Open the first gate; if the publisher stood at it, let the load come back before the swap."""
-        held = self._publisher.sent
+        held = self._load.sent
         self._trained.set()
         if held in self._gates:
-            self._wait(lambda: self._publisher.sent >= held + 2 * RATE)
+            self._wait(lambda: self._load.sent >= held + 2 * RATE)
 
     def _wait_for_the_rest(self) -> None:
         """Wait until as many results are read as events were published, or nothing has come for a minute."""
         count, changed = -1, time.monotonic()
-        while self._subscriber.count < self._publisher.sent and time.monotonic() - changed < SILENCE_SECONDS:
-            if self._subscriber.count != count:
-                count, changed = self._subscriber.count, time.monotonic()
+        while self._reading.count < self._load.sent and time.monotonic() - changed < SILENCE_SECONDS:
+            if self._reading.count != count:
+                count, changed = self._reading.count, time.monotonic()
             self._look()
 
     def _wait(self, done: Callable[[], bool], seconds: float | None = None) -> None:
@@ -135,17 +136,17 @@ class Streaming:
         for thread in self._threads:
             if thread.done():
                 thread.result()
-        self.display.counts(self._publisher.sent, self._subscriber.count, self._total)
+        self.display.counts(self._load.sent, self._reading.count, self._total)
         time.sleep(0.1)
 
     def _results(self, training: tuple[float, float], swap: Swap) -> Results:
-        published, predictions = self._publisher.delivered, self._subscriber.predictions
+        published, predictions = self._load.sent_at, self._reading.predictions
         steady, busy = latencies(published, predictions, training)
         last = max((seen.read_at for seen in predictions), default=0.0)
-        account = balance(published, predictions, self._subscriber.dead)
+        account = Account.of(published, self._reading.places, self._reading.dead)
         return Results(
             account=account,
-            reasons=dict(self._subscriber.reasons),
+            reasons=dict(self._reading.reasons),
             throughput=account.events_in / max(last - min(published.values()), 0.001),
             steady=steady,
             training=busy,

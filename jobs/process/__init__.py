@@ -1,1 +1,1 @@
-"""What the process owes its surroundings: logs, signals, memory."""
+"""The process and its surroundings: logs, signals, memory."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import gc
 
 
-def settle() -> None:
-    """Take what start-up made out of the collector's account; call it once, when everything is imported.
+def freeze_startup_objects() -> None:
+    """Exclude the objects of start-up from garbage collection. Call this once, after everything is imported.
 
     A full collection waits until a quarter more objects are there than after the last. The modules of Spark and MLflow
     are some 200,000, so it came every thirty swaps, and until then a replaced version's proxies kept their objects in

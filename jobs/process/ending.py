@@ -1,4 +1,4 @@
-"""How a command ends that cannot go on: one message and its exit code; a surprise's stack trace goes to a file."""
+"""How a failed command ends: one message and its exit code. The stack trace of an unexpected error goes to a file."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _CONFIGURATION = 2
 
 
 class Ending(NamedTuple):
-    """What is said on standard error, and what the process ends with."""
+    """The message on standard error, and the exit code of the process."""
 
     message: str
     code: int
@@ -35,6 +35,7 @@ def ending(error: Exception, folders: Sequence[Path] | None = None) -> Ending:
     """
     if isinstance(error, PenstockError):
         return Ending(str(error), error.exit_code)
+    # A full disk is the most frequent failure of a batch. Its remedy is not "correct the path".
     if isinstance(error, OSError) and error.errno in _NO_SPACE:
         return Ending(
             f"The disk is full ({_path(error) or 'no file named'}). Free some space, then run it again.", _CONFIGURATION
@@ -64,6 +65,7 @@ def _keep_trace(error: Exception, folders: Sequence[Path]) -> str:
     for folder in folders:
         try:
             folder.mkdir(parents=True, exist_ok=True)
+            # mkstemp makes the file readable for its owner alone; a trace may name data.
             descriptor, name = tempfile.mkstemp(prefix="error-", suffix=".log", dir=folder)
             with os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace") as file:
                 file.write(trace)

@@ -1,4 +1,4 @@
-"""Logging for every command: structlog on top, everything that libraries log through the same door."""
+"""Logging for every command: structlog formats our own lines and those of all libraries."""
 
 from __future__ import annotations
 
@@ -45,6 +45,7 @@ def configure_logging(settings: LogSettings, stream: TextIO | None = None) -> No
     handler = logging.StreamHandler(stream)
     handler.setFormatter(formatter)
     root = logging.getLogger()
+    # In place of all others: libraries that installed their own would print every line twice.
     root.handlers = [handler]
     root.setLevel(settings.level.upper())
     logging.captureWarnings(True)
@@ -70,12 +71,12 @@ def _redacted(_: object, __: str, event: EventDict) -> EventDict:
 
 
 def _redacted_line(_: object, __: str, line: Any) -> str:
-    """Mask the traceback too, which the console's look adds."""
+    """Mask the traceback, too, which the console format adds."""
     return redact(line)
 
 
 def _plain(value: object) -> object:
-    """Let objects say now what they would say of themselves in the line."""
+    """Convert objects to the text that they would have in the line."""
     if isinstance(value, dict):
         return {str(name): _plain(item) for name, item in value.items()}
     if isinstance(value, list | tuple):

@@ -12,11 +12,11 @@ from pathlib import Path
 def stderr_to(log: Path) -> Iterator[None]:
     """Send file descriptor 2 to ``log`` inside the block; a process started there keeps it for its lifetime."""
     log.parent.mkdir(parents=True, exist_ok=True)
-    kept = os.dup(2)
+    original = os.dup(2)
     try:
         with log.open("wb") as file:
             os.dup2(file.fileno(), 2)
         yield
     finally:
-        os.dup2(kept, 2)
-        os.close(kept)
+        os.dup2(original, 2)
+        os.close(original)

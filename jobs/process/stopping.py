@@ -1,4 +1,4 @@
-"""Being asked to stop: the job finishes its batch within a bound; a second signal ends the process now."""
+"""Requests to stop: the job finishes its batch within a bound. A second signal ends the process at once."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _POLITELY = 0
 
 
 class StopRequest:
-    """Remembers that somebody asked to stop, and sees to it that the process ends.
+    """Remembers a request to stop, and makes sure that the process ends.
 
     Ending as it is, at the second signal or at the bound, is safe: what is not committed is done at the next start.
     """
@@ -39,6 +39,7 @@ class StopRequest:
         self._end = end
         # A handler may interrupt its own thread anywhere, so it must take no lock; this queue's put takes none.
         self._requests: queue.SimpleQueue[int] = queue.SimpleQueue()
+        # A daemon, so that a job that ends by itself does not wait for a signal.
         threading.Thread(target=self._run, name="stopping", daemon=True).start()
 
     def listen(self) -> None:
@@ -59,14 +60,15 @@ class StopRequest:
         self.asked.set()
         signals = int(number != _POLITELY)
         while signals < 2:
-            left = None if self._seconds is None else max(0.0, asked_at + self._seconds - time.monotonic())
+            remaining = None if self._seconds is None else max(0.0, asked_at + self._seconds - time.monotonic())
             try:
-                number = self._requests.get(timeout=left)
+                number = self._requests.get(timeout=remaining)
             except queue.Empty:
                 _log.error(
                     "the batch did not end in time, so the process ends without it; it is done again at the next start",
                     stop_seconds=self._seconds,
                 )
+                # Nothing is lost: the batch is not committed, so the next start does it again.
                 self._end(1)
                 return
             signals += number != _POLITELY
@@ -75,7 +77,7 @@ class StopRequest:
 
 @contextmanager
 def unless_asked(stopping: StopRequest) -> Iterator[None]:
-    """Let a service that does not answer be no failure of a job that was asked to stop while it waited for it."""
+    """Ignore a service that does not answer if the job was asked to stop while it waited."""
     try:
         yield
     except UpstreamError as problem:
@@ -86,7 +88,7 @@ def unless_asked(stopping: StopRequest) -> Iterator[None]:
 
 @contextmanager
 def ending_in_order() -> Iterator[None]:
-    """Let a first SIGTERM end the block as an exception does, with 143, so that everything that is open is closed.
+    """End the block at a first SIGTERM as an exception does, with 143, so that everything open is closed.
 
     A verb that finishes its work when it is asked to stop takes the signal for itself, by :meth:`StopRequest.listen`.
     """

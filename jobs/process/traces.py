@@ -1,4 +1,4 @@
-"""Stack traces of errors that nobody foresaw: written as Python writes them, without secrets."""
+"""Stack traces of unexpected errors: as Python writes them, without secrets."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What verbs share of showing things to people at a terminal."""
+"""Output to a terminal that several verbs share."""

@@ -1,4 +1,4 @@
-"""How far a command has come: a bar for what can be counted, a line for each step of what cannot."""
+"""Progress of a command: a bar if it can be counted, else a line for each step."""
 
 from __future__ import annotations
 
@@ -31,6 +31,7 @@ def progress_bar(what: str) -> Iterator[Progress]:
 
         def tell(done: int, total: int) -> None:
             nonlocal shown
+            # The callers report every record; a redraw for each would cost more than their work.
             if time.monotonic() - shown >= _EVERY:
                 shown = time.monotonic()
                 bar.update(task, completed=done, total=total)

@@ -20,12 +20,12 @@ from streaming.adapters.kafka.events import KafkaNews
 from streaming.adapters.kafka.output_topics import output_topic
 from streaming.clock import system_clock
 from streaming.drift.alerts import Alerts
-from streaming.drift.decision import ColumnRules, Rules
+from streaming.drift.decision import ColumnRules, DetectionRules
 from streaming.drift.frames import Watched
-from streaming.drift.monitor import Monitor, Subject
+from streaming.drift.monitor import Monitor, MonitoredModel
 from streaming.drift.query import DriftPorts, DriftQuery, DriftStream
 from streaming.drift.states import Patience
-from streaming.drift.windows import Shape
+from streaming.drift.windows import WindowSpec
 from streaming.engines.checkpoint import Checkpoint, reader_for
 from streaming.engines.failures import Restarts
 from streaming.errors import ConfigurationError
@@ -47,7 +47,7 @@ def drift_query(settings: Settings, spark: SparkSession, metrics: DriftMetrics, 
     topics = {"output.predictions": output.predictions, "output.dead_letters": settings.dead_letter_topic}
     there = Checkpoint(checkpoint, output.predictions, reader_for(spark, checkpoint))
     there.require_own(topics, "drift.checkpoint")
-    subject = Subject(application, model, shape_of(settings.drift), rules_of(settings.drift))
+    subject = MonitoredModel(application, model, shape_of(settings.drift), rules_of(settings.drift))
     profiles, sink = RegisteredProfiles(settings.model), KafkaDriftSink(settings.kafka, output.drift)
     monitor = Monitor(subject, profiles, sink, HadoopStateStore(spark, checkpoint))
     ports = DriftPorts(spark, system_clock, metrics, (metrics.closed, tell, _alerts(settings, stack)))
@@ -103,17 +103,19 @@ def tell(summary: SummaryRecord) -> None:
     )
 
 
-def shape_of(drift: DriftSettings) -> Shape:
+def shape_of(drift: DriftSettings) -> WindowSpec:
     """Return the windows' shape in milliseconds."""
     slide = drift.slide_seconds or drift.window_seconds
-    return Shape(drift.window_seconds * 1000, slide * 1000, drift.lateness_seconds * 1000, drift.idle_seconds * 1000)
+    return WindowSpec(
+        drift.window_seconds * 1000, slide * 1000, drift.lateness_seconds * 1000, drift.idle_seconds * 1000
+    )
 
 
-def rules_of(drift: DriftSettings) -> Rules:
+def rules_of(drift: DriftSettings) -> DetectionRules:
     """Return the rules, each column's where it has its own."""
     every = ColumnRules(drift.min_rows, drift.negligible, Patience(drift.enter, drift.leave))
     overrides = {name: _overridden(every, column) for name, column in drift.columns.items()}
-    return Rules(drift.chance, every, overrides, drift.max_invalid_share)
+    return DetectionRules(drift.chance, every, overrides, drift.max_invalid_share)
 
 
 def _overridden(rules: ColumnRules, column: DriftColumn) -> ColumnRules:

@@ -1,4 +1,4 @@
-"""The reference profiles of a model's versions, read from the registry and kept beside the other files of models."""
+"""The reference profiles of models' versions, read from the registry and kept beside the other files of models."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from streaming.errors import CandidateRefusedError, FilesMissingError, ModelNotF
 from streaming.models import profile
 from streaming.models.cache import ModelCache
 from streaming.models.profile import ReferenceProfile
+from streaming.models.ref import ModelKey
 from streaming.settings import ModelSettings
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
@@ -19,23 +20,22 @@ class RegisteredProfiles:
 
     def __init__(self, model: ModelSettings) -> None:
         """Connect; raises ``ConfigurationError`` where no registry is named."""
-        self._model = model
         self._registry = registry(model)
         self._cache = ModelCache(model.cache_dir, model.cache_keep, model.cache_max_bytes)
-        self._known: dict[int, ReferenceProfile | None] = {}
+        self._known: dict[ModelKey, ReferenceProfile | None] = {}
 
-    def __call__(self, version: int) -> ReferenceProfile | None:
+    def __call__(self, key: ModelKey) -> ReferenceProfile | None:
         """Return the profile, None where the version has none that can be read.
 
         Raises:
             RegistryUnavailableError: the registry does not answer.
         """
-        if version not in self._known:
-            self._known[version] = self._fetch(version)
-        return self._known[version]
+        if key not in self._known:
+            self._known[key] = self._fetch(key)
+        return self._known[key]
 
-    def _fetch(self, version: int) -> ReferenceProfile | None:
-        name = self._model.name
+    def _fetch(self, key: ModelKey) -> ReferenceProfile | None:
+        name, version = key.name, key.version
         try:
             cached = self._cache.fetch(self._registry.get(name, version), self._registry.download)
         except (ModelNotFoundError, CandidateRefusedError, FilesMissingError) as problem:

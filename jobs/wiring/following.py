@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 from pyspark.sql import SparkSession
 
@@ -16,8 +17,10 @@ from streaming.models.cache import ModelCache
 from streaming.models.candidate import Candidates, Preparation
 from streaming.models.follower import Follower, Following
 from streaming.models.last_good import LastGoodFile
+from streaming.models.package import SPARK_FLAVOR
 from streaming.models.reader import PackageReader
 from streaming.models.ref import ModelSelector
+from streaming.models.served import PipelineLoader
 from streaming.models.slot import Slot
 from streaming.models.stager import Stager
 from streaming.models.topic_schema import EventSample, TopicCheck
@@ -60,21 +63,26 @@ def preparation(settings: Settings, spark: SparkSession, sample: EventSample) ->
             f"model.staging_uri is not set, and the executors of {spark.sparkContext.master} cannot read this machine's"
             " disk; set it to a location that driver and executors share, such as hdfs:///penstock or s3a://bucket/models"
         )
-    loader = SparkPipelineLoader(
-        session=spark,
-        envelope=settings.event,
-        max_value_bytes=settings.input.max_value_bytes,
-        extra_stages=model.extra_stages,
-        sample=sample,
-        **({"admit": check_live} if settings.engine.kind == "live" else {}),
-    )
     return Preparation(
         ModelCache(model.cache_dir, model.cache_keep, model.cache_max_bytes),
         PackageReader(model, spark.version),
         TopicCheck(sample, settings.event),
         Stager(HadoopFileStore(spark), model.staging_uri),
-        loader,
+        loaders(settings, spark, sample),
     )
+
+
+def loaders(settings: Settings, spark: SparkSession, sample: EventSample) -> dict[str, PipelineLoader]:
+    """Return what loads a version, by its flavor of MLflow; a version in several is loaded by the first."""
+    pipelines = SparkPipelineLoader(
+        session=spark,
+        envelope=settings.event,
+        max_value_bytes=settings.input.max_value_bytes,
+        extra_stages=settings.model.extra_stages,
+        sample=sample,
+        **({"admit": partial(check_live, spark)} if settings.engine.kind == "live" else {}),
+    )
+    return {SPARK_FLAVOR: pipelines}
 
 
 def follow(

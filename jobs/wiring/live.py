@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import threading
-from dataclasses import dataclass
 from functools import cache
 
 import structlog
 from pyspark.sql import SparkSession
 
-from jobs.wiring.starting import Footing, reconciled
+from jobs.wiring.starting import EngineParts, Footing, reconciled
 from streaming.adapters.kafka.arrivals import KafkaArrivals
 from streaming.adapters.kafka.config import spark_options
 from streaming.clock import system_clock
-from streaming.engines.breaker import Breaker
 from streaming.engines.checkpoint import remove
 from streaming.engines.failures import Failures, Restarts
 from streaming.engines.generation import Generations
@@ -23,23 +20,11 @@ from streaming.engines.mend import BatchMend
 from streaming.engines.real_time import Route
 from streaming.errors import ConfigurationError
 from streaming.failpoints import Failpoints
-from streaming.models.follower import Follower
 from streaming.models.ref import ModelVersion
-from streaming.models.slot import Slot
 from streaming.settings import Settings
 from streaming.spark.jvm import task_slots
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True)
-class LiveParts:
-    """What the job has that the engine needs."""
-
-    slot: Slot
-    follower: Follower
-    breaker: Breaker
-    stopping: threading.Event
 
 
 def live_checkpoints(settings: Settings) -> str:
@@ -85,7 +70,7 @@ def _too_few(settings: Settings, slots: int, partitions: int) -> ConfigurationEr
     )
 
 
-def live_engine(on: Footing, parts: LiveParts) -> LiveEngine:
+def live_engine(on: Footing, parts: EngineParts) -> LiveEngine:
     """Return the engine for a job that holds the lease."""
     settings = on.settings
     options = spark_options(settings.kafka)
@@ -99,14 +84,14 @@ def live_engine(on: Footing, parts: LiveParts) -> LiveEngine:
         _log.warning("outputs cannot be read, so each swap waits its longest", problem=problem)
 
     def watch(version: ModelVersion) -> KafkaArrivals:
-        return KafkaArrivals(settings.kafka, topics, version.version, warn)
+        return KafkaArrivals(settings.kafka, topics, version.key, warn)
 
     def ends() -> dict[int, int]:
         partitions = range(on.admin.required_topic(on.writer.topic).partitions)
         return on.admin.offsets(on.writer.topic, partitions, "stable")
 
     ports = LivePorts(
-        Generations(on.spark, parts.slot, route, folder), parts.follower.roll_back, on.ledger,
+        Generations(on.spark, parts.slot, route, folder), parts.fallback.roll_back, on.ledger,
         BatchMend(on.spark, route, settings.engine.max_poison_rows), lambda: reconciled(on), ends, watch,
         parts.slot.current, on.observer, parts.breaker, system_clock, Failpoints(settings.engine.failpoints),
     )  # fmt: skip

@@ -12,6 +12,7 @@ from streaming.engines.prepared import KeptProgram
 from streaming.engines.program import BatchProgram
 from streaming.engines.task import WriteTarget
 from streaming.operations.health import Health
+from streaming.operations.listener import EventListener, ProgressCallback, ProgressListener
 from streaming.settings import EngineSettings
 from streaming.spark.symbols import Moved
 
@@ -43,3 +44,8 @@ def planning_for(engine: EngineSettings, moved: Callable[[], Sequence[Moved]], h
 def program_of(planning: Planning, target: WriteTarget) -> BatchProgram:
     """Return what runs the batches."""
     return KeptProgram(target) if planning == "kept" else FreshProgram(target)
+
+
+def listener_for(planning: Planning, query: str, callback: ProgressCallback) -> EventListener:
+    """Return what tells ``callback`` how the query of that name fares."""
+    return (ProgressListener if planning == "kept" else EventListener)(query, callback)

@@ -15,30 +15,23 @@ from jobs.process import collector
 from jobs.process.stopping import StopRequest, children_ignore_signals
 from jobs.wiring.following import follow, make_slot, preparation, registry
 from jobs.wiring.jars import jars
-from jobs.wiring.live import LiveParts, check_slots, live_checkpoints, live_engine, local_master
-from jobs.wiring.planning import Planning, planning_for, program_of
-from jobs.wiring.starting import Footing, absolute, batch_bound, fresh_query_starter, lookout, query_starter
+from jobs.wiring.live import check_slots, local_master
+from jobs.wiring.planning import Planning, listener_for, planning_for
+from jobs.wiring.running import breaker_for, run_engine, taken_over
+from jobs.wiring.starting import EngineParts, absolute
 from jobs.wiring.topics import prepare_topics, require_rights
 from streaming.adapters.hooks import hooks_from
 from streaming.adapters.kafka.admin import KafkaAdmin, TopicSample
-from streaming.adapters.kafka.config import client_config
 from streaming.adapters.kafka.events import KafkaNews, read_model_events
 from streaming.adapters.kafka.lease import KafkaLease
-from streaming.adapters.kafka.ledger import KafkaLedger, LedgerTopics
 from streaming.adapters.kafka.output_topics import concerns
 from streaming.adapters.session import SessionPlan, start_session
 from streaming.clock import Stopwatch, system_clock
-from streaming.delivery.marks import Mark, Writer
 from streaming.delivery.outcome import AGE_BOUNDS
-from streaming.engines.breaker import Bounds, Breaker
-from streaming.engines.checkpoint import Checkpoint, local_checkpoint, reader_for
-from streaming.engines.exact import ExactEngine, ExactPorts, Tolerance
-from streaming.engines.failures import Restarts
+from streaming.engines.breaker import Breaker
+from streaming.engines.checkpoint import local_checkpoint
 from streaming.engines.reconcile import require_own
-from streaming.engines.supervisor import Supervisor
-from streaming.engines.task import WriteTarget
 from streaming.errors import PenstockError
-from streaming.failpoints import Failpoints
 from streaming.models.announcer import ModelEventSink
 from streaming.models.follower import Follower
 from streaming.models.gate import Gate
@@ -49,12 +42,10 @@ from streaming.operations.admin import Access, Controls
 from streaming.operations.health import Health
 from streaming.operations.http import HttpServer, Operations, create_app, require_free
 from streaming.operations.lease import Lease
-from streaming.operations.listener import EventListener, ProgressListener
 from streaming.operations.metrics import Metrics
 from streaming.operations.observer import JobObserver
 from streaming.operations.pulse import Pulse
 from streaming.operations.webhook import WebhookReceiver
-from streaming.outputs.targets import Targets
 from streaming.settings import Settings
 from streaming.spark.jvm import heartbeat
 from streaming.spark.symbols import NEEDED_BY_KEPT, moved
@@ -106,11 +97,11 @@ class ScoringJob:
         try:
             if lease.wait(self.shared.stopping.asked):
                 watch.lap("waiting")
-                writer, ledger, targets = self._take_over()
-                observer.lease_taken(writer.epoch, watch.phases["waiting"])
-                self.follower.inherit(self._heritage())
-                self.gate.open()
-                self._score(writer, ledger, targets)
+                with taken_over(settings, self.shared.admin, self.spark, observer) as footing:
+                    observer.lease_taken(footing.writer.epoch, watch.phases["waiting"])
+                    self.follower.inherit(self._heritage())
+                    self.gate.open()
+                    run_engine(footing, self._parts())
         finally:
             pulse.stop()
             lease.leave()
@@ -131,53 +122,14 @@ class ScoringJob:
         """Finish the batch in progress, then let :meth:`run` return."""
         self.shared.stopping.ask()
 
-    def _take_over(self) -> tuple[Writer, KafkaLedger, Targets]:
-        """Fence every earlier driver. The topics are looked at anew: a standby may have waited for weeks."""
-        settings = self.shared.settings
-        topics = prepare_topics(settings, self.shared.admin)
-        require_rights(settings, self.shared.admin)
-        source = topics.source
-        books = LedgerTopics(settings.output.ledger, topics.targets.progress)
-        ledger = KafkaLedger(settings.kafka, books, settings.application, source.name, system_clock)
-        self.shared.stack.callback(ledger.close)
-        return Writer(settings.application, source.name, source.id, ledger.open()), ledger, topics.targets
-
     def _heritage(self) -> Heritage:
         settings = self.shared.settings
         events = read_model_events(settings.kafka, settings.output.model_events)
         return Heritage.of(events, settings.application, str(ModelSelector.from_settings(settings.model)))
 
-    def _score(self, writer: Writer, ledger: KafkaLedger, targets: Targets) -> None:
+    def _parts(self) -> EngineParts:
         shared = self.shared
-        settings, admin = shared.settings, shared.admin
-        live = settings.engine.kind == "live"
-        location = absolute(live_checkpoints(settings) if live else settings.checkpoint)
-        checkpoint = Checkpoint(location, writer.topic, reader_for(self.spark, location))
-        footing = Footing(settings, admin, self.spark, writer, targets, ledger, checkpoint, shared.observer)
-        shared.stack.enter_context(lookout(footing))
-        if live:
-            parts = LiveParts(shared.slot, self.follower, self.breaker, shared.stopping.asked)
-            live_engine(footing, parts).run()
-            return
-        failpoints = Failpoints(settings.engine.failpoints)
-        target = WriteTarget(client_config(settings.kafka), writer, targets, footing.limits, failpoints)
-
-        def first_offsets(added: list[int]) -> dict[int, int]:
-            return admin.offsets(writer.topic, added, "earliest")
-
-        def marks(added: list[int]) -> dict[int, Mark | None]:
-            return admin.marks(writer.topic, added)
-
-        ramp = batch_bound(footing)
-        ports = ExactPorts(
-            shared.slot, self.follower, ledger, checkpoint, first_offsets, marks, shared.observer, self.breaker,
-            system_clock, ramp, program_of(self.planning, target),
-        )  # fmt: skip
-        tolerance = Tolerance(settings.engine.max_poison_rows, settings.model.rollback_after_failures)
-        restarts = Restarts(settings.engine.restart_seconds, settings.engine.max_restarts)
-        start = (query_starter if self.planning == "kept" else fresh_query_starter)(footing, ramp)
-        supervisor = Supervisor(start, restarts, shared.observer, self.breaker, shared.stopping.asked)
-        supervisor.run(ExactEngine(ports, target, tolerance))
+        return EngineParts(shared.slot, self.follower, self.breaker, shared.stopping.asked, self.planning)
 
 
 @contextmanager
@@ -207,13 +159,13 @@ def scoring_job(settings: Settings, stopping: StopRequest, *, submitted: bool) -
         partitions = topics.source.partitions
         spark = _spark(shared, submitted, partitions)
         planning = planning_for(settings.engine, lambda: moved(spark, NEEDED_BY_KEPT), observer.health)
-        listener = ProgressListener if planning == "kept" else EventListener
-        spark.streams.addListener(listener(settings.application, observer))
+        spark.streams.addListener(listener_for(planning, settings.application, observer))
         gate = Gate(_listeners(shared))
         follower = _follower(shared, spark, gate)
-        job = ScoringJob(shared, spark, planning, follower, _breaker(shared, follower), gate)
+        breaker = breaker_for(settings.engine, [observer, follower])
+        job = ScoringJob(shared, spark, planning, follower, breaker, gate)
         _serve(job)
-        collector.settle()
+        collector.freeze_startup_objects()
         follower.load_first(stopping.asked)
         follower.start()
         stack.callback(follower.stop)
@@ -259,12 +211,6 @@ def _follower(shared: _Shared, spark: SparkSession, gate: Gate) -> Follower:
     return follow(settings, shared.slot, checks, shared.observer.metrics, [gate])
 
 
-def _breaker(shared: _Shared, follower: Follower) -> Breaker:
-    engine = shared.settings.engine
-    bounds = Bounds(engine.max_bad_share, engine.bad_share_window_seconds, engine.bad_share_min_rows)
-    return Breaker(bounds, system_clock, [shared.observer, follower])
-
-
 def _serve(job: ScoringJob) -> None:
     """Answer over HTTP until everything else is closed, so that an endpoint that is gone means a job that has ended."""
     shared, http = job.shared, job.shared.settings.http
@@ -274,7 +220,13 @@ def _serve(job: ScoringJob) -> None:
     model = shared.settings.model.name
     webhook = WebhookReceiver(secret, model, job.follower.wake, system_clock) if secret else None
     token = http.admin_token.get_secret_value() if http.admin_token else None
-    controls = Controls(job.stop, job.breaker.resume, job.follower.hold, lambda: job.gate.is_open)
+    controls = Controls(
+        model=model,
+        stop=job.stop,
+        resume=job.breaker.resume,
+        hold=job.follower.hold,
+        active=lambda: job.gate.is_open,
+    )
     observer = shared.observer
     operations = Operations(
         observer.metrics, observer.health, shared.slot, webhook, (controls, Access(http.host, token))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import threading
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlparse
@@ -10,6 +12,7 @@ from urllib.parse import urlparse
 from pyspark.sql import SparkSession
 from pyspark.sql.streaming.query import StreamingQuery
 
+from jobs.wiring.planning import Planning
 from jobs.wiring.topics import require_outputs, require_rights
 from streaming.adapters.kafka.admin import KafkaAdmin
 from streaming.adapters.kafka.config import client_config, spark_options
@@ -20,13 +23,16 @@ from streaming.adapters.kafka.start import KafkaStart
 from streaming.clock import system_clock
 from streaming.delivery.marks import Writer
 from streaming.delivery.write_order import Limits
+from streaming.engines.breaker import Breaker
 from streaming.engines.checkpoint import Checkpoint, set_aside, written_plainly
+from streaming.engines.exact import Fallback
 from streaming.engines.ramp import Ramp, rows_per_batch
 from streaming.engines.reconcile import StartPolicy, StartPorts, reconcile_marks
 from streaming.engines.rest import Rest
 from streaming.engines.source import read_stream
 from streaming.engines.supervisor import BatchFunction, StartQuery
 from streaming.ledger.plan import Ledger
+from streaming.models.slot import Slot
 from streaming.operations.lookout import Lookout
 from streaming.operations.observer import JobObserver
 from streaming.outputs.targets import Targets
@@ -57,11 +63,26 @@ class Footing:
         return Limits(engine.transaction_max_bytes, engine.transaction_timeout_ms, self.targets.batch_bytes)
 
 
-def batch_bound(on: Footing) -> Ramp:
+@dataclass(frozen=True)
+class EngineParts:
+    """What a job has before it holds the lease, and its engine works with.
+
+    ``uptime`` gives seconds from any moment on: batches grow with the time for which a query has run.
+    """
+
+    slot: Slot
+    fallback: Fallback
+    breaker: Breaker
+    stopping: threading.Event
+    planning: Planning
+    uptime: Callable[[], float] = time.monotonic
+
+
+def batch_bound(on: Footing, uptime: Callable[[], float]) -> Ramp:
     """Return the bound on a batch's rows, by the settings and the size of recent events."""
     limits = on.settings.input
     sample = on.admin.recent(on.writer.topic, _SAMPLE)
-    return Ramp(rows_per_batch(limits.max_rows_per_batch, limits.max_bytes_per_batch, sample))
+    return Ramp(rows_per_batch(limits.max_rows_per_batch, limits.max_bytes_per_batch, sample), uptime)
 
 
 def fresh_query_starter(on: Footing, ramp: Ramp) -> StartQuery:

@@ -25,7 +25,7 @@ UNKNOWN = -1
 """The class of an event without a label."""
 
 
-class Kind(str, Enum):
+class AnswerKind(str, Enum):
     """What the models predict."""
 
     TWO_CLASSES = "two classes"
@@ -58,7 +58,7 @@ class Answers:
     numbers it is a number, or NaN. ``hour`` counts from 1970 and is absent where an event has no time.
     """
 
-    kind: Kind
+    kind: AnswerKind
     classes: tuple[str, ...]
     positive: int
     recorded: Side
@@ -74,26 +74,34 @@ class Answers:
     @cached_property
     def scores(self) -> tuple[Floats, Floats] | None:
         """Both sides' scores: numbers, or probabilities of the positive of two classes, else of the predicted one."""
-        if self.kind is Kind.NUMBERS:
+        if self.kind is AnswerKind.NUMBERS:
             return self.recorded.number, self.candidate.number
         recorded, candidate = (side.probability for side in self.sides)
         if recorded is None or candidate is None:
             return None
-        if self.kind is Kind.TWO_CLASSES:
+        if self.kind is AnswerKind.TWO_CLASSES:
             return recorded[:, self.positive], candidate[:, self.positive]
         return recorded.max(1), candidate.max(1)
 
     @property
     def labelled(self) -> npt.NDArray[np.bool_]:
         """Which events have a label."""
-        known: npt.NDArray[np.bool_] = np.isfinite(self.truth) & (self.truth != UNKNOWN)
-        return known if self.kind is not Kind.NUMBERS else np.isfinite(self.truth)
+        usable: npt.NDArray[np.bool_] = np.isfinite(self.truth) & (self.truth != UNKNOWN)
+        return usable if self.kind is not AnswerKind.NUMBERS else np.isfinite(self.truth)
 
     def only(self, chosen: npt.NDArray[np.bool_]) -> Answers:
         """Return these events alone."""
         recorded, candidate = (side.only(chosen) for side in self.sides)
         hour = None if self.hour is None else self.hour[chosen]
-        return Answers(self.kind, self.classes, self.positive, recorded, candidate, self.truth[chosen], hour)
+        return Answers(
+            kind=self.kind,
+            classes=self.classes,
+            positive=self.positive,
+            recorded=recorded,
+            candidate=candidate,
+            truth=self.truth[chosen],
+            hour=hour,
+        )
 
 
 def answers(both: pa.Table, labels: pa.Table | None, positive: str) -> Answers:
@@ -105,13 +113,22 @@ def answers(both: pa.Table, labels: pa.Table | None, positive: str) -> Answers:
     """
     truth = _truth(both, labels)
     if _are_numbers(both):
+        # Numbers have no classes; the arrays of classes are never read for them.
         nothing = np.zeros(both.num_rows, np.int64)
         sides = [Side(_floats(both[f"{side}_prediction"]), nothing, None) for side in SIDES]
-        return Answers(Kind.NUMBERS, (), 0, sides[0], sides[1], _as_numbers(truth), _hours(both))
+        return Answers(
+            kind=AnswerKind.NUMBERS,
+            classes=(),
+            positive=0,
+            recorded=sides[0],
+            candidate=sides[1],
+            truth=_as_numbers(truth),
+            hour=_hours(both),
+        )
     truths = set(truth.dropna())
     parts = list(_versions(both))
     names = meaning({part.key: part.used for part in parts}, truths)
-    predicted = {name for known in names.values() for name in known}
+    predicted = {name for classes in names.values() for name in classes}
     same = matched(truths, predicted)
     if truths and not predicted & set(same.values()):
         raise ConfigurationError(
@@ -119,11 +136,19 @@ def answers(both: pa.Table, labels: pa.Table | None, positive: str) -> Answers:
             " models' words"
         )
     classes = in_order(predicted | set(same.values()))
-    kind = Kind.TWO_CLASSES if len(classes) == 2 else Kind.SEVERAL_CLASSES
+    kind = AnswerKind.TWO_CLASSES if len(classes) == 2 else AnswerKind.SEVERAL_CLASSES
     code = {name: number for number, name in enumerate(classes)}
     codes = truth.map({text: code[name] for text, name in same.items()}).fillna(UNKNOWN)
     sides = [_side(both, side, [p for p in parts if p.key[0] == side], names, code) for side in SIDES]
-    return Answers(kind, classes, _positive(classes, positive), sides[0], sides[1], _as_numbers(codes), _hours(both))
+    return Answers(
+        kind=kind,
+        classes=classes,
+        positive=_positive(classes, positive),
+        recorded=sides[0],
+        candidate=sides[1],
+        truth=_as_numbers(codes),
+        hour=_hours(both),
+    )
 
 
 @dataclass(frozen=True)
@@ -151,7 +176,13 @@ def _versions(both: pa.Table) -> Iterator[_Part]:
             part = both.take(rows)
             label = part[f"{side}_label"].to_pandas().reset_index(drop=True)
             classes = _floats(part[f"{side}_prediction"]).astype(np.int64)
-            yield _Part((side, int(number)), rows, classes, _matrix(part[f"{side}_probability"]), label)
+            yield _Part(
+                key=(side, int(number)),
+                rows=rows,
+                number=classes,
+                probability=_matrix(part[f"{side}_probability"]),
+                label=label,
+            )
 
 
 def _side(both: pa.Table, side: str, parts: list[_Part], names: Meaning, code: Mapping[str, int]) -> Side:
@@ -160,6 +191,7 @@ def _side(both: pa.Table, side: str, parts: list[_Part], names: Meaning, code: M
     for part in parts:
         codes = np.array([code[name] for name in names[part.key]], np.int64)
         predicted[part.rows] = codes[part.number]
+        # A side in which one version has no probabilities has no scores to compare.
         if part.probability is None or probability is None:
             probability = None
         else:
@@ -184,24 +216,24 @@ def _are_numbers(both: pa.Table) -> bool:
     return bool(np.any((values < 0) | (values >= _MOST_CLASSES) | (values != np.floor(values))))
 
 
-def _positive(classes: tuple[str, ...], wanted: str) -> int:
-    if wanted and wanted not in classes:
-        raise ConfigurationError(f"the positive class {wanted!r} is none of {_some(classes)}")
-    return classes.index(wanted) if wanted else min(1, len(classes) - 1)
+def _positive(classes: tuple[str, ...], name: str) -> int:
+    if name and name not in classes:
+        raise ConfigurationError(f"the positive class {name!r} is not one of {_some(classes)}")
+    return classes.index(name) if name else min(1, len(classes) - 1)
 
 
 def _truth(both: pa.Table, labels: pa.Table | None) -> pd.Series[str]:
     if labels is None:
         return pd.Series([None] * both.num_rows, dtype="object")
     labels = labels.select(LABELS.names).cast(LABELS)
-    found = labels["label"].take(pc.index_in(both["event_id"], labels["event_id"].combine_chunks()))
-    if both.num_rows and found.null_count == both.num_rows:
+    values = labels["label"].take(pc.index_in(both["event_id"], labels["event_id"].combine_chunks()))
+    if both.num_rows and values.null_count == both.num_rows:
         raise ConfigurationError(
             f"none of the {labels.num_rows:,} labels is of a compared event: the labels are of ids like"
             f" {_some(labels['event_id'].slice(0, 1).to_pylist())}, the events have ids like"
             f" {_some(both['event_id'].slice(0, 1).to_pylist())}"
         )
-    texts: pd.Series[str] = found.to_pandas()
+    texts: pd.Series[str] = values.to_pandas()
     return texts
 
 
@@ -209,7 +241,7 @@ def _as_numbers(truth: pd.Series[Any]) -> Floats:
     try:
         return np.asarray(truth, np.float64)
     except ValueError as problem:
-        raise ConfigurationError(f"the models predict numbers, but a label is none: {problem}") from problem
+        raise ConfigurationError(f"the models predict numbers, but a label is not a number: {problem}") from problem
 
 
 def _hours(both: pa.Table) -> Ints | None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from streaming.backtest.draws import Draws
-from streaming.backtest.metrics import Judge, Measure, Metric
+from streaming.backtest.metrics import Measure, Metric, SideJudge
 from streaming.statistics.intervals import Estimate, expanded_tail, percentile_interval
 
 _WORTH_POOLING = 10
@@ -26,14 +26,14 @@ class Measured:
     @property
     def gain(self) -> Estimate:
         """The difference with its sign turned where less is better: above zero, the candidate is better."""
-        found = self.difference
+        difference = self.difference
         if self.metric.higher_is_better:
-            return found
-        return Estimate(-found.value, -found.high, -found.low)
+            return difference
+        return Estimate(-difference.value, -difference.high, -difference.low)
 
 
 def paired_bootstrap(
-    judges: tuple[Judge, Judge], draws: Draws, confidence: float, seed: int = 1
+    judges: tuple[SideJudge, SideJudge], draws: Draws, confidence: float, seed: int = 1
 ) -> tuple[Measured, ...]:
     """Measure both sides on the same events, drawn again and again with replacement.
 
@@ -46,27 +46,31 @@ def paired_bootstrap(
         confidence: of the intervals, between 0 and 1.
         seed: of the draws; the same seed gives the same intervals.
     """
+    # Seeded: the same data must give the same report.
     random = np.random.default_rng(seed)
-    found = np.empty((draws.replicates, 2, len(judges[0].metrics)))
+    drawn = np.empty((draws.replicates, 2, len(judges[0].metrics)))
     measures = [_measure(judge, draws) for judge in judges]
-    for row in found:
+    for row in drawn:
         weights = draws.weights(random)
         row[0], row[1] = (measure(weights) for measure in measures)
+    # Every event counted once: the values of the data themselves.
     once = np.ones(len(draws.unit))
     values = np.stack([judge(once) for judge in judges])
     tail = expanded_tail(confidence, draws.count)
     return tuple(
         Measured(
             metric,
-            percentile_interval(values[0, place], found[:, 0, place], tail),
-            percentile_interval(values[1, place], found[:, 1, place], tail),
-            percentile_interval(values[1, place] - values[0, place], found[:, 1, place] - found[:, 0, place], tail),
+            percentile_interval(values[0, position], drawn[:, 0, position], tail),
+            percentile_interval(values[1, position], drawn[:, 1, position], tail),
+            percentile_interval(
+                values[1, position] - values[0, position], drawn[:, 1, position] - drawn[:, 0, position], tail
+            ),
         )
-        for place, metric in enumerate(judges[0].metrics)
+        for position, metric in enumerate(judges[0].metrics)
     )
 
 
-def _measure(judge: Judge, draws: Draws) -> Measure:
+def _measure(judge: SideJudge, draws: Draws) -> Measure:
     if len(draws.unit) >= _WORTH_POOLING * draws.count:
         return judge.pooled(draws.unit, draws.count)
     return lambda weights: judge(weights[draws.unit])

@@ -56,9 +56,9 @@ def _named(version: Used, common: Mapping[int, str], truths: set[str]) -> tuple[
         if number not in names and number in common and common[number] not in names.values():
             names[number] = common[number]
     open_numbers = [number for number in range(version.width) if number not in names]
-    left = truths - set(names.values())
-    if len(open_numbers) == len(left) == 1:
-        names[open_numbers[0]] = left.pop()
+    unknown = truths - set(names.values())
+    if len(open_numbers) == len(unknown) == 1:
+        names[open_numbers[0]] = unknown.pop()
     return tuple(names.get(number, f"class {number}") for number in range(version.width))
 
 
@@ -79,10 +79,10 @@ def matched(truths: Iterable[str], classes: Iterable[str]) -> dict[str, str]:
     >>> matched(["true", "maybe"], ["0", "1"])
     {'true': '1', 'maybe': 'maybe'}
     """
-    known = set(classes)
+    names = set(classes)
     return {
         truth: next(
-            (name for name in (truth, *_ALIASES.get(truth, ()), truth.removesuffix(".0")) if name in known), truth
+            (name for name in (truth, *_ALIASES.get(truth, ()), truth.removesuffix(".0")) if name in names), truth
         )
         for truth in truths
     }

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from streaming.backtest.answers import Answers, Kind, answers
+from streaming.backtest.answers import AnswerKind, Answers, answers
 from streaming.backtest.coverage import Coverage, coverage, predicted_by_both
 from streaming.backtest.disagreements import Disagreement, Values, largest, no_values
 from streaming.backtest.labelled import Labelled, judge_labelled
@@ -14,7 +14,7 @@ from streaming.backtest.options import Names, Options
 from streaming.backtest.paired import SCHEMA
 from streaming.backtest.shift import Shift, score_name, shift
 from streaming.backtest.tables import Counts, cross_table
-from streaming.backtest.verdict import Verdict, decide
+from streaming.backtest.verdict import ComparisonVerdict, decide
 from streaming.errors import DataError
 from streaming.statistics.intervals import Estimate, wilson
 
@@ -33,7 +33,7 @@ class Comparison:
     classes: tuple[str, ...]
     positive: str
     coverage: Coverage
-    verdict: Verdict
+    verdict: ComparisonVerdict
     agreement: Estimate
     predictions: Counts
     shift: Shift | None
@@ -69,33 +69,33 @@ def compare(
             f"none of {paired.num_rows:,} events was predicted by both sides; there is nothing to compare. Is the"
             " recorded side of the same topic and range as the replay?"
         )
-    found = answers(both, labels, options.positive)
-    judged = judge_labelled(found, options) if found.labelled.any() else None
-    counted = coverage(paired, both, int(found.labelled.sum()))
+    both_answers = answers(both, labels, options.positive)
+    judged = judge_labelled(both_answers, options) if both_answers.labelled.any() else None
+    counted = coverage(paired, both, int(both_answers.labelled.sum()))
     return Comparison(
         names=names,
         options=options,
-        kind=found.kind.value,
-        classes=found.classes,
-        positive=found.classes[found.positive] if found.kind is Kind.TWO_CLASSES else "",
+        kind=both_answers.kind.value,
+        classes=both_answers.classes,
+        positive=both_answers.classes[both_answers.positive] if both_answers.kind is AnswerKind.TWO_CLASSES else "",
         coverage=counted,
         verdict=decide(judged, options, counted),
-        agreement=wilson(_agreeing(found), both.num_rows, options.confidence),
-        predictions=_predictions(found),
-        shift=shift(score_name(found), *found.scores) if found.scores else None,
+        agreement=wilson(_agreeing(both_answers), both.num_rows, options.confidence),
+        predictions=_predictions(both_answers),
+        shift=shift(score_name(both_answers), *both_answers.scores) if both_answers.scores else None,
         labelled=judged,
-        disagreements=largest(both, found, options.largest, values),
+        disagreements=largest(both, both_answers, options.largest, values),
     )
 
 
-def _agreeing(found: Answers) -> int:
-    recorded, candidate = found.sides
-    if found.kind is Kind.NUMBERS:
+def _agreeing(pair: Answers) -> int:
+    recorded, candidate = pair.sides
+    if pair.kind is AnswerKind.NUMBERS:
         return int((recorded.number == candidate.number).sum())
     return int((recorded.predicted == candidate.predicted).sum())
 
 
-def _predictions(found: Answers) -> Counts:
-    if found.kind is Kind.NUMBERS:
+def _predictions(pair: Answers) -> Counts:
+    if pair.kind is AnswerKind.NUMBERS:
         return ()
-    return cross_table(found.recorded.predicted, found.candidate.predicted, len(found.classes))
+    return cross_table(pair.recorded.predicted, pair.candidate.predicted, len(pair.classes))

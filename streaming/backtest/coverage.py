@@ -23,7 +23,7 @@ class Outcomes:
 
 @dataclass(frozen=True)
 class SideFacts:
-    """Of one side: predictions by model version, and dead letters by reason."""
+    """One side's predictions by model version, and its dead letters by reason."""
 
     versions: dict[str, int]
     reasons: dict[str, int]
@@ -50,7 +50,9 @@ class Coverage:
     def count(self, recorded: str, candidate: str) -> int:
         """Return how many events have these outcomes."""
         return sum(
-            found.events for found in self.outcomes if (found.recorded, found.candidate) == (recorded, candidate)
+            outcome.events
+            for outcome in self.outcomes
+            if (outcome.recorded, outcome.candidate) == (recorded, candidate)
         )
 
 
@@ -63,12 +65,20 @@ def coverage(paired: pa.Table, both: pa.Table, labelled: int) -> Coverage:
     """Count the pairs; ``both`` are those of :func:`predicted_by_both`."""
     states = pa.table({side: _states(paired, side) for side in SIDES}).group_by(list(SIDES))
     counts = states.aggregate([([], "count_all")]).sort_by([(side, "descending") for side in SIDES]).to_pylist()
-    outcomes = tuple(Outcomes(found["recorded"], found["candidate"], found["count_all"]) for found in counts)
+    outcomes = tuple(Outcomes(row["recorded"], row["candidate"], row["count_all"]) for row in counts)
     span = pc.min_max(paired["event_time"].cast(pa.timestamp("ms", "UTC"), safe=False).cast(pa.string())).as_py()
     recorded, candidate = (_facts(paired, side) for side in SIDES)
     first, last = (None if text is None else text.replace(" ", "T") for text in (span["min"], span["max"]))
     return Coverage(
-        paired.num_rows, both.num_rows, labelled, _identical(both), outcomes, recorded, candidate, first, last
+        events=paired.num_rows,
+        both=both.num_rows,
+        labelled=labelled,
+        identical=_identical(both),
+        outcomes=outcomes,
+        recorded=recorded,
+        candidate=candidate,
+        first=first,
+        last=last,
     )
 
 
@@ -83,8 +93,8 @@ def _facts(paired: pa.Table, side: str) -> SideFacts:
 
 
 def _counts(column: pa.ChunkedArray) -> dict[str, int]:
-    found = pc.value_counts(column.drop_null()).to_pylist()
-    return {str(one["values"]): one["counts"] for one in sorted(found, key=lambda one: one["values"])}
+    counts = pc.value_counts(column.drop_null()).to_pylist()
+    return {str(entry["values"]): entry["counts"] for entry in sorted(counts, key=lambda entry: entry["values"])}
 
 
 def _identical(both: pa.Table) -> int:

@@ -10,25 +10,25 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from streaming.backtest.answers import Answers, Kind
+from streaming.backtest.answers import AnswerKind, Answers
 from streaming.backtest.paired import SIDES
 from streaming.clock import isoformat
 from streaming.statistics.arrays import Floats
 
 
-class Position(NamedTuple):
+class PartitionOffset(NamedTuple):
     """Where an event is in the recorded topic."""
 
     partition: int
     offset: int
 
 
-Values = Callable[[Sequence[Position]], Mapping[Position, bytes | None]]
+Values = Callable[[Sequence[PartitionOffset]], Mapping[PartitionOffset, bytes | None]]
 """Fetches events' values; what it leaves out is shown as not kept."""
 
 
 @dataclass(frozen=True)
-class Answer:
+class SideAnswer:
     """What one side said of an event: its class or number, the class's score if there is one, and its version.
 
     The score is the probability of the positive class of two, else of the predicted one.
@@ -54,14 +54,14 @@ class Disagreement:
     event_id: str | None
     event_time: str | None
     distance: float
-    recorded: Answer
-    candidate: Answer
+    recorded: SideAnswer
+    candidate: SideAnswer
     truth: str
     value: str | None
     value_base64: str | None
 
 
-def no_values(_: Sequence[Position]) -> Mapping[Position, bytes | None]:
+def no_values(_: Sequence[PartitionOffset]) -> Mapping[PartitionOffset, bytes | None]:
     """Fetch nothing."""
     return {}
 
@@ -69,7 +69,7 @@ def no_values(_: Sequence[Position]) -> Mapping[Position, bytes | None]:
 def distances(answers: Answers) -> Floats:
     """Return how far the sides are apart on each event; above 0 wherever a number or a probability differs."""
     recorded, candidate = answers.sides
-    if answers.kind is Kind.NUMBERS:
+    if answers.kind is AnswerKind.NUMBERS:
         return np.asarray(np.abs(recorded.number - candidate.number), np.float64)
     if recorded.probability is None or candidate.probability is None:
         return np.asarray(recorded.predicted != candidate.predicted, np.float64)
@@ -86,44 +86,57 @@ def largest(both: pa.Table, answers: Answers, most: int, values: Values) -> tupl
     distance = distances(answers)
     recorded, candidate = answers.sides
     differs = (distance > 0) | (recorded.predicted != candidate.predicted)
+    # Stable: equal distances keep the order of the events, so reports can be compared.
     rows = np.argsort(-distance, kind="stable")
     rows = rows[differs[rows]][:most]
     events = both.take(rows).to_pylist()
-    fetched = values([Position(event["partition"], event["offset"]) for event in events])
+    fetched = values([PartitionOffset(event["partition"], event["offset"]) for event in events])
     return tuple(
-        _disagreement(event, answers, int(row), (float(distance[row]), fetched))
+        _disagreement(event, answers, int(row), float(distance[row]), fetched)
         for event, row in zip(events, rows, strict=True)
     )
 
 
 def _disagreement(
-    event: Mapping[str, Any], answers: Answers, row: int, found: tuple[float, Mapping[Position, bytes | None]]
+    event: Mapping[str, Any],
+    answers: Answers,
+    row: int,
+    distance: float,
+    fetched: Mapping[PartitionOffset, bytes | None],
 ) -> Disagreement:
-    distance, fetched = found
-    place = Position(event["partition"], event["offset"])
+    position = PartitionOffset(event["partition"], event["offset"])
     recorded, candidate = (_answer(event, answers, side, row) for side in SIDES)
     time = event["event_time"]
     moment = None if time is None else isoformat(time)
-    text, base64 = _text(fetched.get(place))
+    text, base64 = _text(fetched.get(position))
     return Disagreement(
-        *place, event["event_id"], moment, distance, recorded, candidate, _truth(answers, row), text, base64
+        partition=position.partition,
+        offset=position.offset,
+        event_id=event["event_id"],
+        event_time=moment,
+        distance=distance,
+        recorded=recorded,
+        candidate=candidate,
+        truth=_truth(answers, row),
+        value=text,
+        value_base64=base64,
     )
 
 
-def _answer(event: Mapping[str, Any], answers: Answers, name: str, row: int) -> Answer:
-    place = SIDES.index(name)
-    side, version = answers.sides[place], event[f"{name}_model_version"]
-    if answers.kind is Kind.NUMBERS:
-        return Answer(repr(float(side.number[row])), None, version)
-    score = None if answers.scores is None else float(answers.scores[place][row])
-    return Answer(answers.classes[int(side.predicted[row])], score, version)
+def _answer(event: Mapping[str, Any], answers: Answers, name: str, row: int) -> SideAnswer:
+    index = SIDES.index(name)
+    side, version = answers.sides[index], event[f"{name}_model_version"]
+    if answers.kind is AnswerKind.NUMBERS:
+        return SideAnswer(repr(float(side.number[row])), None, version)
+    score = None if answers.scores is None else float(answers.scores[index][row])
+    return SideAnswer(answers.classes[int(side.predicted[row])], score, version)
 
 
 def _truth(answers: Answers, row: int) -> str:
     if not answers.labelled[row]:
         return ""
     truth = float(answers.truth[row])
-    return repr(truth) if answers.kind is Kind.NUMBERS else answers.classes[int(truth)]
+    return repr(truth) if answers.kind is AnswerKind.NUMBERS else answers.classes[int(truth)]
 
 
 def _text(value: bytes | None) -> tuple[str | None, str | None]:

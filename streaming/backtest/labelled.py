@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from streaming.backtest.answers import Answers, Kind
+from streaming.backtest.answers import AnswerKind, Answers
 from streaming.backtest.bootstrap import Measured, paired_bootstrap
 from streaming.backtest.draws import draws_for
 from streaming.backtest.metrics import Metric, judge
 from streaming.backtest.options import Options
 from streaming.backtest.tables import CalibrationBin, Counts, Curve, calibration, cross_table, curve
-from streaming.backtest.timeline import Stretch, timeline
+from streaming.backtest.timeline import TimelineStretch, timeline
 from streaming.errors import ConfigurationError
 
 
@@ -38,49 +38,49 @@ class Labelled:
     deciding: str
     fewest: int
     method: Method
-    timeline: tuple[Stretch, ...]
+    timeline: tuple[TimelineStretch, ...]
     confusion: tuple[Counts, ...]
     curves: tuple[Curve, ...]
     calibrations: tuple[tuple[CalibrationBin, ...], ...]
 
 
-def judge_labelled(found: Answers, options: Options) -> Labelled:
+def judge_labelled(pair: Answers, options: Options) -> Labelled:
     """Judge both sides by the events that have a label; there is at least one.
 
     Raises:
         ConfigurationError: there is no metric of the wanted name.
     """
-    known = found.only(found.labelled)
-    judges = judge(known, known.recorded), judge(known, known.candidate)
-    place = _place(judges[0].metrics, options.metric)
-    draws = draws_for(known.hour, len(known.truth), options.replicates)
-    truth = known.truth.astype(np.int64)
+    labelled = pair.only(pair.labelled)
+    judges = judge(labelled, labelled.recorded), judge(labelled, labelled.candidate)
+    position = _place(judges[0].metrics, options.metric)
+    draws = draws_for(labelled.hour, len(labelled.truth), options.replicates)
+    truth = labelled.truth.astype(np.int64)
     confusion: tuple[Counts, ...] = ()
-    if known.kind is not Kind.NUMBERS:
-        confusion = tuple(cross_table(truth, side.predicted, len(known.classes)) for side in known.sides)
-    ranked = (known.scores or ()) if known.kind is Kind.TWO_CLASSES else ()
-    true = truth == known.positive
+    if labelled.kind is not AnswerKind.NUMBERS:
+        confusion = tuple(cross_table(truth, side.predicted, len(labelled.classes)) for side in labelled.sides)
+    ranked = (labelled.scores or ()) if labelled.kind is AnswerKind.TWO_CLASSES else ()
+    true = truth == labelled.positive
     return Labelled(
         metrics=paired_bootstrap(judges, draws, options.confidence, options.seed),
-        deciding=judges[0].metrics[place].name,
-        fewest=_fewest(known),
+        deciding=judges[0].metrics[position].name,
+        fewest=_fewest(labelled),
         method=Method(draws.what, draws.count, draws.replicates),
-        timeline=timeline(known.hour, judges, place),
+        timeline=timeline(labelled.hour, judges, position),
         confusion=confusion,
         curves=tuple(curve(score, true) for score in ranked),
         calibrations=tuple(calibration(score, true, options.confidence) for score in ranked),
     )
 
 
-def _place(metrics: Sequence[Metric], wanted: str) -> int:
+def _place(metrics: Sequence[Metric], name: str) -> int:
     names = [metric.name for metric in metrics]
-    if wanted and wanted not in names:
-        raise ConfigurationError(f"no metric {wanted!r} can be had here; choose one of {', '.join(names)}")
-    return names.index(wanted) if wanted else 0
+    if name and name not in names:
+        raise ConfigurationError(f"the metric {name!r} is not available here; choose one of {', '.join(names)}")
+    return names.index(name) if name else 0
 
 
-def _fewest(known: Answers) -> int:
-    if known.kind is Kind.NUMBERS:
-        return len(known.truth)
-    counts = np.bincount(known.truth.astype(np.int64), minlength=len(known.classes))
-    return int(counts.min() if known.kind is Kind.TWO_CLASSES else counts[counts > 0].min())
+def _fewest(labelled: Answers) -> int:
+    if labelled.kind is AnswerKind.NUMBERS:
+        return len(labelled.truth)
+    counts = np.bincount(labelled.truth.astype(np.int64), minlength=len(labelled.classes))
+    return int(counts.min() if labelled.kind is AnswerKind.TWO_CLASSES else counts[counts > 0].min())

@@ -33,8 +33,8 @@ def read_labels(path: Path) -> pa.Table:
             f"{path} has no column {' and '.join(sorted(missing))}; labels need event_id and label, it has"
             f" {', '.join(map(str, table.columns))}"
         )
-    known = table[table["label"].notna() & table["event_id"].notna()].drop_duplicates("event_id", keep="last")
-    columns = {name: [_text(value) for value in known[name]] for name in ("event_id", "label")}
+    labelled = table[table["label"].notna() & table["event_id"].notna()].drop_duplicates("event_id", keep="last")
+    columns = {name: [_text(value) for value in labelled[name]] for name in ("event_id", "label")}
     return pa.table(columns, SCHEMA)
 
 

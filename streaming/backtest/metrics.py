@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from streaming.backtest.answers import Answers, Kind, Side
+from streaming.backtest.answers import AnswerKind, Answers, Side
 from streaming.statistics.arrays import Floats, Ints
 from streaming.statistics.ranking import Ranking
 
@@ -52,7 +52,7 @@ Measure = Callable[[Floats], Floats]
 """From weights to the metrics' values."""
 
 
-class Judge(Protocol):
+class SideJudge(Protocol):
     """One side's metrics, in the order of ``metrics``; NaN where one is not defined."""
 
     metrics: tuple[Metric, ...]
@@ -66,22 +66,24 @@ class Judge(Protocol):
         ...
 
 
-def judge(answers: Answers, side: Side) -> Judge:
+def judge(answers: Answers, side: Side) -> SideJudge:
     """Return the judge of one side. All events must have a label."""
-    if answers.kind is Kind.NUMBERS:
+    if answers.kind is AnswerKind.NUMBERS:
         return _Numbers(side.number, answers.truth)
     truth = answers.truth.astype(np.int64)
     probability = side.probability if answers.scores is not None else None
     positive = answers.positive
-    if answers.kind is Kind.TWO_CLASSES:
+    if answers.kind is AnswerKind.TWO_CLASSES:
         score = None if probability is None else probability[:, positive]
         return _TwoClasses(truth == positive, side.predicted == positive, score)
     return _SeveralClasses(truth, side.predicted, probability, len(answers.classes))
 
 
 class _TwoClasses:
-    def __init__(self, true: npt.NDArray[np.bool_], said: npt.NDArray[np.bool_], score: Floats | None) -> None:
-        self._columns = np.column_stack([true & said, ~true & said, true & ~said, ~true & ~said]).astype(np.float64)
+    def __init__(self, true: npt.NDArray[np.bool_], predicted: npt.NDArray[np.bool_], score: Floats | None) -> None:
+        self._columns = np.column_stack(
+            [true & predicted, ~true & predicted, true & ~predicted, ~true & ~predicted]
+        ).astype(np.float64)
         self.metrics: tuple[Metric, ...] = (ACCURACY, PRECISION, RECALL, F1)
         self._ranking = None
         if score is not None:
@@ -119,10 +121,10 @@ class _SeveralClasses:
     def __call__(self, weights: Floats) -> Floats:
         cells = np.bincount(self._truth * self._classes + self._predicted, weights, self._classes**2)
         table = cells.reshape(self._classes, self._classes)
-        right, were, said = table.diagonal(), table.sum(1), table.sum(0)
+        right, were, predicted = table.diagonal(), table.sum(1), table.sum(0)
         with np.errstate(divide="ignore", invalid="ignore"):
             recall = (right / were)[were > 0].mean()
-            f1 = (2 * right / (were + said))[were + said > 0].mean()
+            f1 = (2 * right / (were + predicted))[were + predicted > 0].mean()
             losses = [] if self._loss is None else [(weights * self._loss).sum() / weights.sum()]
             return np.array([right.sum() / weights.sum(), recall, f1, *losses])
 

@@ -1,4 +1,4 @@
-"""What a comparison is told: the sides' names, and how to compare."""
+"""The options of a comparison: the sides' names, and how to compare."""
 
 from __future__ import annotations
 

@@ -54,17 +54,17 @@ def _rows(tables: dict[str, pa.Table]) -> pa.Table:
     """Join the places alone: for each, its row in either table. Arrow's join cannot carry lists."""
     places = []
     for side, table in tables.items():
-        place = pa.table({name: table[name].cast(_EVENT[name]) for name in _PLACE})
-        if twice := table.num_rows - place.group_by(_PLACE).aggregate([]).num_rows:
+        position = pa.table({name: table[name].cast(_EVENT[name]) for name in _PLACE})
+        if twice := table.num_rows - position.group_by(_PLACE).aggregate([]).num_rows:
             raise DataError(
                 f"{twice} of {table.num_rows} rows of the {side} side have a partition and offset that another row has;"
                 " compare the output of one replay with one recording"
             )
-        places.append(place.append_column(side, pa.array(np.arange(table.num_rows))))
+        places.append(position.append_column(side, pa.array(np.arange(table.num_rows))))
     joined = places[0].join(places[1], _PLACE, join_type="full outer")
     return joined.sort_by([(name, "ascending") for name in _PLACE])
 
 
 def _column(table: pa.Table, name: str, kind: pa.DataType, rows: pa.ChunkedArray) -> pa.ChunkedArray:
-    found = table[name].cast(kind) if name in table.column_names else pa.nulls(table.num_rows, kind)
-    return found.take(rows)
+    column = table[name].cast(kind) if name in table.column_names else pa.nulls(table.num_rows, kind)
+    return column.take(rows)

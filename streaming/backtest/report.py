@@ -21,23 +21,29 @@ def write_report(comparison: Comparison, folder: Path) -> tuple[Path, Path]:
     folder.mkdir(parents=True, exist_ok=True)
     machines, people = folder / "report.json", folder / "report.html"
     machines.write_text(json.dumps(as_json(comparison), indent=1, allow_nan=False) + "\n", "utf-8")
-    people.write_text(page(comparison), "utf-8")
+    write_page(comparison, people)
     return machines, people
+
+
+def write_page(comparison: Comparison, path: Path) -> None:
+    """Write the page for people; its folder is made if need be. Raises ``OSError``."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(page(comparison), "utf-8")
 
 
 def as_json(comparison: Comparison) -> dict[str, Any]:
     """Return everything the comparison says; a number that is not defined is null."""
-    found = asdict(comparison)
+    values = asdict(comparison)
     if comparison.labelled is not None:
-        found["labelled"]["metrics"] = [_metric(measured) for measured in comparison.labelled.metrics]
-    plain: dict[str, Any] = _plain({"format": FORMAT, "made_by": f"penstock {__version__}", **found})
+        values["labelled"]["metrics"] = [_metric(measured) for measured in comparison.labelled.metrics]
+    plain: dict[str, Any] = _plain({"format": FORMAT, "made_by": f"penstock {__version__}", **values})
     return plain
 
 
 def _metric(measured: Measured) -> dict[str, Any]:
-    found = asdict(measured)
-    metric = found.pop("metric")
-    return {"name": metric["name"], "higher_is_better": metric["higher_is_better"], **found}
+    values = asdict(measured)
+    metric = values.pop("metric")
+    return {"name": metric["name"], "higher_is_better": metric["higher_is_better"], **values}
 
 
 def _plain(value: Any) -> Any:

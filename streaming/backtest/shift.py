@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from streaming.backtest.answers import Answers, Kind
+from streaming.backtest.answers import AnswerKind, Answers
 from streaming.statistics.arrays import Floats
 from streaming.statistics.binning import counts_by_decile, counts_by_value
 from streaming.statistics.distances import jensen_shannon, kolmogorov_smirnov, stability_index
@@ -15,7 +15,7 @@ BINS = 40
 JOINT_BINS = 20
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 _TAIL = 0.005
-"""Of predicted numbers this share at either end goes to the outermost bins: one outlier would empty all others."""
+"""The outermost bins take this share of predicted numbers. Otherwise one outlier would empty all other bins."""
 
 
 @dataclass(frozen=True)
@@ -51,9 +51,9 @@ class Shift:
 
 def score_name(answers: Answers) -> str:
     """Return what a score is here, in words."""
-    if answers.kind is Kind.NUMBERS:
+    if answers.kind is AnswerKind.NUMBERS:
         return "prediction"
-    if answers.kind is Kind.TWO_CLASSES:
+    if answers.kind is AnswerKind.TWO_CLASSES:
         return f"probability of “{answers.classes[answers.positive]}”"
     return "probability of the predicted class"
 
@@ -70,15 +70,15 @@ def shift(what: str, recorded: Floats, candidate: Floats) -> Shift:
         for count, side in zip(counts, (recorded, candidate), strict=True)
     )
     return Shift(
-        what,
-        tuple(map(float, edges)),
-        first,
-        second,
-        tuple(tuple(map(int, row)) for row in joint),
-        kolmogorov_smirnov(*counts_by_value(recorded, candidate)),
-        stability_index(*counts_by_decile(recorded, candidate)),
-        jensen_shannon(*counts),
-        _correlation(recorded, candidate),
+        what=what,
+        edges=tuple(map(float, edges)),
+        recorded=first,
+        candidate=second,
+        joint=tuple(tuple(map(int, row)) for row in joint),
+        ks=kolmogorov_smirnov(*counts_by_value(recorded, candidate)),
+        psi=stability_index(*counts_by_decile(recorded, candidate)),
+        jensen_shannon=jensen_shannon(*counts),
+        correlation=_correlation(recorded, candidate),
     )
 
 

@@ -62,12 +62,12 @@ def curve(score: Floats, true: Truths) -> Curve:
 def calibration(score: Floats, true: Truths, confidence: float) -> tuple[CalibrationBin, ...]:
     """Cut the events into tenths by score; equal scores stay together, so there may be fewer."""
     tenth = bins_of(score, decile_cuts(score))
-    found = []
+    columns = []
     for number in np.unique(tenth):
         chosen = tenth == number
         share = wilson(int(true[chosen].sum()), int(chosen.sum()), confidence)
-        found.append(CalibrationBin(int(chosen.sum()), float(score[chosen].mean()), share))
-    return tuple(found)
+        columns.append(CalibrationBin(int(chosen.sum()), float(score[chosen].mean()), share))
+    return tuple(columns)
 
 
 def _floats(values: Floats) -> tuple[float, ...]:

@@ -8,7 +8,7 @@ from datetime import datetime, timezone
 import numpy as np
 import numpy.typing as npt
 
-from streaming.backtest.metrics import Judge
+from streaming.backtest.metrics import SideJudge
 from streaming.clock import isoformat
 from streaming.statistics.arrays import Ints
 
@@ -17,7 +17,7 @@ _MOST = 60
 
 
 @dataclass(frozen=True)
-class Stretch:
+class TimelineStretch:
     """Some labelled events that lie together in time: from when on, how many, and the metric on either side."""
 
     start: str
@@ -26,13 +26,13 @@ class Stretch:
     candidate: float
 
 
-def timeline(hour: Ints | None, judges: tuple[Judge, Judge], place: int) -> tuple[Stretch, ...]:
+def timeline(hour: Ints | None, judges: tuple[SideJudge, SideJudge], metric: int) -> tuple[TimelineStretch, ...]:
     """Cut the events into stretches of equal length, at most sixty, and measure each.
 
     Args:
         hour: of each event, counted from 1970; ``None`` where that is not known.
         judges: recorded, candidate.
-        place: of the metric among the judges'.
+        metric: of the metric among the judges'.
     """
     if hour is None:
         return ()
@@ -41,12 +41,14 @@ def timeline(hour: Ints | None, judges: tuple[Judge, Judge], place: int) -> tupl
         if len(starts) <= _MOST:
             break
     return tuple(
-        _stretch(int(start) * length, stretch == number, judges, place) for number, start in enumerate(starts[:_MOST])
+        _stretch(int(start) * length, stretch == number, judges, metric) for number, start in enumerate(starts[:_MOST])
     )
 
 
-def _stretch(hour: int, chosen: npt.NDArray[np.bool_], judges: tuple[Judge, Judge], place: int) -> Stretch:
+def _stretch(
+    hour: int, chosen: npt.NDArray[np.bool_], judges: tuple[SideJudge, SideJudge], metric: int
+) -> TimelineStretch:
     weights = chosen.astype(np.float64)
-    recorded, candidate = (float(judge(weights)[place]) for judge in judges)
+    recorded, candidate = (float(judge(weights)[metric]) for judge in judges)
     start = isoformat(datetime.fromtimestamp(hour * 3_600, timezone.utc))
-    return Stretch(start, int(chosen.sum()), recorded, candidate)
+    return TimelineStretch(start, int(chosen.sum()), recorded, candidate)

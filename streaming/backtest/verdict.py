@@ -25,7 +25,7 @@ class Word(str, Enum):
 
 
 @dataclass(frozen=True)
-class Verdict:
+class ComparisonVerdict:
     """``metric`` is the name of the one that decided, empty where none did. ``but`` says what else to weigh."""
 
     word: Word
@@ -34,29 +34,30 @@ class Verdict:
     but: tuple[str, ...]
 
 
-def decide(labelled: Labelled | None, options: Options, coverage: Coverage) -> Verdict:
+def decide(labelled: Labelled | None, options: Options, coverage: Coverage) -> ComparisonVerdict:
     """Judge the candidate by what the labels tell, if there are any, and by what was compared."""
     missed = _missed(coverage)
     if coverage.identical == coverage.both:
-        return Verdict(Word.SAME, "", "On every compared event both sides say exactly the same.", missed)
+        return ComparisonVerdict(Word.SAME, "", "On every compared event both sides say exactly the same.", missed)
     if labelled is None:
-        words = "Without labels nobody can say which side is right. This report shows how much they differ."
-        return Verdict(Word.NOT_TOLD, "", words, missed)
+        sentence = "Without labels nobody can say which side is right. This report shows how much they differ."
+        return ComparisonVerdict(Word.NOT_TOLD, "", sentence, missed)
     name, metrics = labelled.deciding, labelled.metrics
+    # The bootstrap's intervals are too narrow for so few events.
     if labelled.fewest < FEWEST:
-        words = f"The rarest class has {labelled.fewest} labelled events; fewer than {FEWEST} tell nothing reliable."
-        return Verdict(Word.NOT_TOLD, name, words, missed)
-    deciding = next(found for found in metrics if found.metric.name == name)
+        sentence = f"The rarest class has {labelled.fewest} labelled events; fewer than {FEWEST} tell nothing reliable."
+        return ComparisonVerdict(Word.NOT_TOLD, name, sentence, missed)
+    deciding = next(measured for measured in metrics if measured.metric.name == name)
     word, sentence = _judged(deciding, options.confidence)
-    return Verdict(word, name, sentence, (*_objections(word, deciding, metrics), *missed))
+    return ComparisonVerdict(word, name, sentence, (*_objections(word, deciding, metrics), *missed))
 
 
-def _judged(found: Measured, confidence: float) -> tuple[Word, str]:
-    gain = found.gain
+def _judged(measured: Measured, confidence: float) -> tuple[Word, str]:
+    gain = measured.gain
     if gain.value != gain.value:
-        return Word.NOT_TOLD, f"{found.metric.title} is not defined on these labels."
-    values = f"{found.metric.title} went from {found.recorded.value:.4f} to {found.candidate.value:.4f}"
-    ends = f"with {confidence:.0%} confidence the difference is between {_ends(found)}"
+        return Word.NOT_TOLD, f"{measured.metric.title} is not defined on these labels."
+    values = f"{measured.metric.title} went from {measured.recorded.value:.4f} to {measured.candidate.value:.4f}"
+    ends = f"with {confidence:.0%} confidence the difference is between {_ends(measured)}"
     if gain.low > 0:
         return Word.BETTER, f"{values}, and {ends}: on the better side of zero."
     if gain.high < 0:
@@ -65,25 +66,25 @@ def _judged(found: Measured, confidence: float) -> tuple[Word, str]:
 
 
 def _objections(word: Word, deciding: Measured, metrics: Sequence[Measured]) -> tuple[str, ...]:
-    said = []
-    for found in metrics:
-        if found is not deciding and found.gain.high < 0 and word is not Word.WORSE:
-            said.append(f"{found.metric.title} is worse, by a difference between {_ends(found)}.")
-        if found is not deciding and found.gain.low > 0 and word is not Word.BETTER:
-            said.append(f"{found.metric.title} is better, by a difference between {_ends(found)}.")
-    return tuple(said)
+    sentences = []
+    for measured in metrics:
+        if measured is not deciding and measured.gain.high < 0 and word is not Word.WORSE:
+            sentences.append(f"{measured.metric.title} is worse, by a difference between {_ends(measured)}.")
+        if measured is not deciding and measured.gain.low > 0 and word is not Word.BETTER:
+            sentences.append(f"{measured.metric.title} is better, by a difference between {_ends(measured)}.")
+    return tuple(sentences)
 
 
-def _ends(found: Measured) -> str:
-    return f"{found.difference.low:+.4f} and {found.difference.high:+.4f}"
+def _ends(measured: Measured) -> str:
+    return f"{measured.difference.low:+.4f} and {measured.difference.high:+.4f}"
 
 
 def _missed(coverage: Coverage) -> tuple[str, ...]:
-    said = []
+    sentences = []
     if refused := coverage.count(PREDICTED, REFUSED):
-        said.append(f"The candidate refuses {refused:,} of the events that were predicted.")
+        sentences.append(f"The candidate refuses {refused:,} of the events that were predicted.")
     if silent := coverage.count(PREDICTED, ABSENT):
-        said.append(f"The candidate says nothing of {silent:,} of the events that were predicted.")
+        sentences.append(f"The candidate says nothing of {silent:,} of the events that were predicted.")
     if gained := coverage.count(REFUSED, PREDICTED):
-        said.append(f"The candidate predicts {gained:,} events that had been refused.")
-    return tuple(said)
+        sentences.append(f"The candidate predicts {gained:,} events that had been refused.")
+    return tuple(sentences)

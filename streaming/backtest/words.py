@@ -8,10 +8,10 @@ from streaming.statistics.intervals import Estimate
 from streaming.words import NOT_DEFINED, signed
 
 
-def span(found: Estimate) -> str:
+def span(estimate: Estimate) -> str:
     """Return a difference's interval.
 
     >>> span(Estimate(0.0, -0.01, 0.02))
     '-0.0100 to +0.0200'
     """
-    return f"{signed(found.low)} to {signed(found.high)}" if isfinite(found.value) else NOT_DEFINED
+    return f"{signed(estimate.low)} to {signed(estimate.high)}" if isfinite(estimate.value) else NOT_DEFINED

@@ -13,7 +13,7 @@ from pyspark.sql.types import ArrayType, BinaryType, MapType, StructType
 
 from schemas.dead_letter import Reason, describe
 from streaming.batch.csv_files import RECORD
-from streaming.batch.source import LINE, Source
+from streaming.batch.source import LINE, BatchSource
 from streaming.errors import ConfigurationError
 from streaming.events import columns as c
 from streaming.events.rules import quoted
@@ -51,7 +51,7 @@ _OF_A_TABLE = {
 
 
 @dataclass(frozen=True)
-class Stamp:
+class BatchStamp:
     """What all rows of a unit have in common."""
 
     batch: str
@@ -61,31 +61,33 @@ class Stamp:
 
 
 @dataclass(frozen=True)
-class Columns:
-    """What is written of each row. ``kept`` are input columns; ``risk`` is category to lower bound."""
+class BatchColumns:
+    """What is written of each row. ``copied`` are input columns; ``risk`` is category to lower bound."""
 
-    source: Source
+    source: BatchSource
     signature: Signature
-    kept: tuple[str, ...]
+    copied: tuple[str, ...]
     risk: Mapping[str, float]
     has_ids: bool
 
     @classmethod
-    def of(cls, source: Source, signature: Signature, settings: BatchSettings, envelope: EventSettings) -> Columns:
+    def of(
+        cls, source: BatchSource, signature: Signature, settings: BatchSettings, envelope: EventSettings
+    ) -> BatchColumns:
         """Decide which columns are kept.
 
         Raises:
             ConfigurationError: one is not there, or has the name of one that is added.
         """
-        kept = _kept(source, settings, envelope)
-        return cls(source, signature, kept, settings.risk, has_ids=envelope.id is not None)
+        copied = _columns_to_copy(source, settings, envelope)
+        return cls(source, signature, copied, settings.risk, has_ids=envelope.id is not None)
 
     @property
     def scored_names(self) -> tuple[str, ...]:
         """The names of the scored files' columns, in their order."""
-        return (SCORED[0], *self.kept, *SCORED[1:])
+        return (SCORED[0], *self.copied, *SCORED[1:])
 
-    def scored(self, stamp: Stamp) -> list[Expr]:
+    def scored(self, stamp: BatchStamp) -> list[Expr]:
         """Return a scored row's columns."""
         event_id = F.col(c.EVENT_ID) if self.has_ids else F.concat_ws("-", F.lit(stamp.unit), F.col(c.EVENT_ID))
         version = stamp.version
@@ -100,15 +102,15 @@ class Columns:
             "batch_id": F.lit(stamp.batch),
             "predicted_at": F.lit(stamp.predicted_at).cast("timestamp"),
         }
-        kept = [self._kept(name).alias(name) for name in self.kept]
-        return [event_id.alias("event_id"), *kept, *(value.alias(name) for name, value in added.items())]
+        copied = [self._copied(name).alias(name) for name in self.copied]
+        return [event_id.alias("event_id"), *copied, *(value.alias(name) for name, value in added.items())]
 
     def carried(self, *, rejected: bool) -> tuple[str, ...]:
         """Return which of a table's columns must come along with the rows, for the scored or the rejected ones."""
         if self.source.format == "json":
             return ()
         record = (RECORD,) if self.source.fault else ()
-        return (*record, *self.source.schema.fieldNames()) if rejected else self.kept
+        return (*record, *self.source.schema.fieldNames()) if rejected else self.copied
 
     def rejected(self) -> list[Expr]:
         """Return a rejected row's columns: the input's, then why."""
@@ -125,7 +127,7 @@ class Columns:
         text = [_of_value(RECORD).alias(ROW_TEXT)] if self.source.fault else []
         return [*(_of_value(name).alias(name) for name in names), *text]
 
-    def _kept(self, name: str) -> Expr:
+    def _copied(self, name: str) -> Expr:
         if self.source.format != "json":
             return _of_value(name).cast("string") if name in self._bytes_read_as_text else _of_value(name)
         if name in self.signature.names:
@@ -187,22 +189,22 @@ def bytes_as_text(frame: DataFrame) -> DataFrame:
     return frame.withColumns(columns)
 
 
-def _kept(source: Source, settings: BatchSettings, envelope: EventSettings) -> tuple[str, ...]:
+def _columns_to_copy(source: BatchSource, settings: BatchSettings, envelope: EventSettings) -> tuple[str, ...]:
     if source.format == "json" and settings.keep == "all":
         raise ConfigurationError("the columns of JSON lines are not known beforehand; name those to keep: --keep a,b")
     names: Iterable[str] = source.schema.fieldNames() if settings.keep == "all" else settings.keep
-    kept = tuple(dict.fromkeys(name for name in names if (name, name) != (envelope.id, "event_id")))
-    absent = [name for name in kept if source.format != "json" and name not in source.schema.fieldNames()]
+    columns = tuple(dict.fromkeys(name for name in names if (name, name) != (envelope.id, "event_id")))
+    absent = [name for name in columns if source.format != "json" and name not in source.schema.fieldNames()]
     if absent:
         raise ConfigurationError(
             f"--keep names {absent[0]}, which the input does not have; it has {', '.join(source.schema.fieldNames())}"
         )
-    clash = [name for name in kept if name.lower() in SCORED]
+    clash = [name for name in columns if name.lower() in SCORED]
     if clash:
         raise ConfigurationError(
             f"the input's column {clash[0]} has the name of one that is added; rename it, or name others to keep"
         )
-    return kept
+    return columns
 
 
 def _of_value(name: str) -> Expr:

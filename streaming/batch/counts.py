@@ -11,7 +11,7 @@ from streaming.errors import InvariantError
 
 
 @dataclass(frozen=True)
-class Counts:
+class BatchCounts:
     """Rows by what became of them. ``rejected`` is by reason; ``sketches`` hold the scores' distribution, in base64."""
 
     rows: int = 0
@@ -20,14 +20,14 @@ class Counts:
     seconds: float = 0.0
     sketches: tuple[str, ...] = ()
 
-    def __add__(self, other: Counts) -> Counts:
+    def __add__(self, other: BatchCounts) -> BatchCounts:
         """Return both together."""
-        return Counts(
-            self.rows + other.rows,
-            self.scored + other.scored,
-            dict(Counter(self.rejected) + Counter(other.rejected)),
-            self.seconds + other.seconds,
-            (*self.sketches, *other.sketches),
+        return BatchCounts(
+            rows=self.rows + other.rows,
+            scored=self.scored + other.scored,
+            rejected=dict(Counter(self.rejected) + Counter(other.rejected)),
+            seconds=self.seconds + other.seconds,
+            sketches=(*self.sketches, *other.sketches),
         )
 
     @property
@@ -57,7 +57,7 @@ class Counts:
         return json.dumps(asdict(self))
 
     @classmethod
-    def from_json(cls, text: str) -> Counts:
+    def from_json(cls, text: str) -> BatchCounts:
         """Read the marker's text."""
         data = json.loads(text)
         return cls(**{**data, "sketches": tuple(data["sketches"])})

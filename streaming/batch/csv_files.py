@@ -54,6 +54,7 @@ class CsvFiles:
         Raises:
             DataError: a file cannot be read.
         """
+        # One frame for each kind of file: Spark takes CSV columns by position, not by name.
         alike: dict[tuple[Sequence[str], Sequence[str]], list[str]] = {}
         for path in paths:
             if shape := self.shapes.get(path):

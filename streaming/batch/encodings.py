@@ -19,7 +19,7 @@ def text_encoding(name: str, kind: Format) -> str:
     ('utf-8', 'iso8859-1')
 
     Raises:
-        ConfigurationError: there is none of that name, it cannot be read by lines, or the format has one of its own.
+        ConfigurationError: the encoding is unknown, it cannot be read by lines, or the format has one of its own.
     """
     try:
         encoding = codecs.lookup(name).name

@@ -62,23 +62,23 @@ def local(name: str, text: str) -> Path:
     return Path(urlsplit(text).path if scheme else text).absolute()
 
 
-def list_files(given: Path) -> Listing:
+def list_files(path: Path) -> Listing:
     """List a file, a folder with all below it, or what a pattern names; hidden files are left out, as Spark does.
 
     Raises:
         ConfigurationError: there is none.
     """
-    if given.is_dir():
-        base, found = given, _below(given)
-    elif has_magic(str(given)) and not given.exists():
-        matches = [Path(match) for match in sorted(glob(str(given), recursive=True))]
-        base = _above_pattern(given)
-        found = [path for match in matches for path in (_below(match) if match.is_dir() else [match])]
+    if path.is_dir():
+        base, paths = path, _below(path)
+    elif has_magic(str(path)) and not path.exists():
+        matches = [Path(match) for match in sorted(glob(str(path), recursive=True))]
+        base = _above_pattern(path)
+        paths = [path for match in matches for path in (_below(match) if match.is_dir() else [match])]
     else:
-        base, found = given.parent, [given] if given.is_file() else []
-    if not found:
-        raise ConfigurationError(f"--in {given}: there is no file; give a file, a folder or a pattern in quotes")
-    return Listing(base, tuple(sorted(set(found))))
+        base, paths = path.parent, [path] if path.is_file() else []
+    if not paths:
+        raise ConfigurationError(f"--in {path}: there is no file; give a file, a folder or a pattern in quotes")
+    return Listing(base, tuple(sorted(set(paths))))
 
 
 def format_of(paths: Iterable[Path]) -> Format:
@@ -90,9 +90,9 @@ def format_of(paths: Iterable[Path]) -> Format:
     Raises:
         ConfigurationError: a suffix names none, or they name several.
     """
-    found = {path: suffix_format(path) for path in paths}
-    unknown = [path for path, name in found.items() if name is None]
-    names = {name for name in found.values() if name is not None}
+    formats = {path: suffix_format(path) for path in paths}
+    unknown = [path for path, name in formats.items() if name is None]
+    names = {name for name in formats.values() if name is not None}
     if unknown or len(names) != 1:
         which = f"{unknown[0].name} has no suffix for it" if unknown else f"the files are {' and '.join(sorted(names))}"
         raise ConfigurationError(f"the format is not clear: {which}; say --format {'|'.join(FORMATS)}")
@@ -115,16 +115,16 @@ def named_format(name: str, text: str) -> Format:
     Raises:
         ConfigurationError: it is none that can be read and written.
     """
-    for known in FORMATS:
-        if text.lower() == known:
-            return known
+    for each in FORMATS:
+        if text.lower() == each:
+            return each
     hint = "; write the table's current version to Parquet first" if text.lower() == "delta" else ""
     raise ConfigurationError(f"{name} {text} is not one of {', '.join(FORMATS)}{hint}")
 
 
-def is_delta(given: Path) -> bool:
+def is_delta(folder: Path) -> bool:
     """Whether a folder is a Delta table, whose files alone do not say which of them still count."""
-    return (given / "_delta_log").is_dir()
+    return (folder / "_delta_log").is_dir()
 
 
 def _below(folder: Path) -> list[Path]:
@@ -136,9 +136,9 @@ def _hidden(relative: Path) -> Iterator[bool]:
     return (part.startswith(".") or (part.startswith("_") and "=" not in part) for part in relative.parts)
 
 
-def _above_pattern(given: Path) -> Path:
+def _above_pattern(pattern: Path) -> Path:
     parts: list[str] = []
-    for part in given.parts:
+    for part in pattern.parts:
         if has_magic(part):
             break
         parts.append(part)

@@ -90,7 +90,7 @@ def _open(path: Path) -> pq.ParquetFile:
         cause = next(iter(str(problem).splitlines()), type(problem).__name__)
         raise ConfigurationError(
             f"{path} cannot be read as Parquet, it is damaged, cut off or something else: {cause.rstrip('.')}."
-            " Write it anew, or take it out of the input."
+            " Write it again, or take it out of the input."
         ) from problem
 
 

@@ -15,7 +15,7 @@ def header_shapes(paths: tuple[Path, ...], base: Path, encoding: str = UTF_8) ->
     """Return each file's shape; a file that is empty has none.
 
     Raises:
-        ConfigurationError: a file cannot be read, or its first row is no header; the file is named.
+        ConfigurationError: a file cannot be read, or its first row is not a header. The message names the file.
     """
     shapes = {}
     for path in paths:

@@ -41,6 +41,7 @@ def cut(files: Iterable[InputFile], most_bytes: int) -> tuple[Unit, ...]:
     groups: list[list[InputFile]] = []
     room = -1
     for file in files:
+        # A file larger than a unit still gets a unit of its own.
         if file.bytes > room:
             groups.append([])
             room = most_bytes
@@ -91,17 +92,18 @@ class BatchPlan:
         Raises:
             ConfigurationError: it says what differs.
         """
-        found = list(_differences(begun, self))
-        if found:
+        differences = list(_differences(begun, self))
+        if differences:
             raise ConfigurationError(
-                f"the batch {begun.batch} was begun otherwise: {'; '.join(found)}. Give it what it was begun with, or"
-                f" give it up by removing {folder}"
+                f"the batch {begun.batch} was begun with other options: {'; '.join(differences)}. Use the options it"
+                f" was begun with, or discard it by removing {folder}"
             )
 
 
 def _differences(begun: BatchPlan, now: BatchPlan) -> Iterator[str]:
     if (begun.model, begun.version) != (now.model, now.version):
         yield f"with {begun.model} v{begun.version}, and now it is {now.model} v{now.version}"
+    # A version number is no proof: the files behind it can be replaced in the artifact store.
     elif begun.model_digest != now.model_digest:
         yield f"the files of {now.model} v{now.version} have changed"
     before, after = ({file.path: file for file in plan.files} for plan in (begun, now))

@@ -18,14 +18,14 @@ _SUCCESS = "_SUCCESS"
 
 
 @dataclass(frozen=True)
-class Targets:
+class BatchTargets:
     """Where a batch's folders go. With ``overwrite`` they take the place of what is there."""
 
     scored: Path
     rejected: Path
     overwrite: bool = False
 
-    def check_apart(self, given: Path, inputs: Iterable[Path]) -> None:
+    def check_apart(self, source: Path, inputs: Iterable[Path]) -> None:
         """Refuse targets that a rename cannot reach, or that lie around or within the input.
 
         Raises:
@@ -33,10 +33,11 @@ class Targets:
         """
         around = {folder for path in inputs for folder in (path, *path.parents)}
         for target in (self.scored, self.rejected):
-            if target in around or (given.is_dir() and given in target.parents):
-                raise ConfigurationError(f"{target} and the input {given} lie within each other; give another path")
+            if target in around or (source.is_dir() and source in target.parents):
+                raise ConfigurationError(f"{target} and the input {source} lie within each other; give another path")
         if self.scored == self.rejected:
             raise ConfigurationError(f"scored and rejected rows would both go to {self.scored}; give another path")
+        # A rename across file systems is a copy, which a kill can cut short.
         if _disk(self.scored) != _disk(self.rejected):
             raise ConfigurationError(
                 f"{self.scored} and {self.rejected} are on different file systems, and a folder is published by a"
@@ -54,12 +55,12 @@ class Targets:
                 raise ConfigurationError(f"{target} exists; give --overwrite to replace it, or another path")
 
 
-def publish(staging: Staging, targets: Targets, units: int, report: Mapping[str, Any]) -> None:
+def publish(staging: Staging, targets: BatchTargets, units: int, report: Mapping[str, Any]) -> None:
     """Move everything to its target. The rejected rows come first: scored rows in place say that the batch is done.
 
     Args:
         staging: has all ``units``, finished.
-        targets: see :class:`Targets`.
+        targets: see :class:`BatchTargets`.
         units: how many there are.
         report: becomes :data:`REPORT`; its ``batch`` says whose a folder is.
 
@@ -67,9 +68,11 @@ def publish(staging: Staging, targets: Targets, units: int, report: Mapping[str,
         ConfigurationError: a target exists and may not be replaced.
     """
     batch = str(report["batch"])
+    # Checked again: scoring may have taken hours, in which somebody wrote to the target.
     targets.check_free(batch)
     for kind, target in ((REJECTED, targets.rejected), (SCORED, targets.scored)):
         gathered = staging.folder / kind
+        # This run, or one before it, was killed between the two renames.
         if published_batch(target) == batch:
             continue
         _gather(staging, kind, units, gathered)
@@ -77,6 +80,7 @@ def publish(staging: Staging, targets: Targets, units: int, report: Mapping[str,
             _set_aside(target, staging.folder / f"replaced-{kind}")
             continue
         (gathered / REPORT).write_text(json.dumps(report, indent=1) + "\n", "utf-8")
+        # Spark and others take the file for the sign that a folder is complete.
         (gathered / _SUCCESS).touch()
         target.parent.mkdir(parents=True, exist_ok=True)
         _set_aside(target, staging.folder / f"replaced-{kind}")
@@ -104,9 +108,9 @@ def _gather(staging: Staging, kind: str, units: int, gathered: Path) -> None:
             if path.is_file() and not path.name.startswith((".", "_")):
                 # The unit's number comes first, so that the files stand in the input's order.
                 name = f"part-{number:05d}-{path.name.removeprefix('part-')}"
-                place = gathered / path.relative_to(folder).with_name(name)
-                place.parent.mkdir(parents=True, exist_ok=True)
-                path.rename(place)
+                target = gathered / path.relative_to(folder).with_name(name)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                path.rename(target)
 
 
 def _set_aside(target: Path, aside: Path) -> None:

@@ -48,7 +48,7 @@ def typed_reading(schema: StructType, shape: FileShape) -> Reading:
         stored = column.type if column is not None and column.type is not None else field.dataType
         fields.append(StructField(field.name, LongType() if nanoseconds else stored))
         same = stored == field.dataType and not nanoseconds
-        outs.append(Out(field.name, field.dataType, field.name, nanoseconds, same))
+        outs.append(Out(name=field.name, type=field.dataType, source=field.name, nanoseconds=nanoseconds, is_same=same))
     return Reading(tuple(fields), tuple(outs))
 
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from streaming.batch.columns import Stamp
-from streaming.batch.counts import Counts
+from streaming.batch.columns import BatchStamp
+from streaming.batch.counts import BatchCounts
 from streaming.batch.plan import BatchPlan, Unit
 from streaming.batch.staging import Staging
 from streaming.clock import Clock
@@ -18,13 +18,13 @@ from streaming.models.ref import ModelVersion
 class ScoresUnits(Protocol):
     """What :class:`streaming.batch.scorer.UnitScorer` does."""
 
-    def score(self, unit: Unit, folder: Path, stamp: Stamp) -> Counts:
+    def score(self, unit: Unit, folder: Path, stamp: BatchStamp) -> BatchCounts:
         """Write a unit's rows below ``folder`` and return what came of them."""
         ...
 
 
 @dataclass(frozen=True)
-class Progress:
+class UnitProgress:
     """How far a batch is. ``earlier`` units had been finished when this run began."""
 
     units: int
@@ -32,40 +32,42 @@ class Progress:
     bytes: int
     bytes_done: int
     earlier: int
-    counts: Counts
+    counts: BatchCounts
 
 
 @dataclass(frozen=True)
-class Watch:
+class ProgressReporter:
     """The time, and who is told after each unit."""
 
     clock: Clock
-    tell: Callable[[Progress], None]
+    tell: Callable[[UnitProgress], None]
 
 
-def score_units(plan: BatchPlan, staging: Staging, scorer: ScoresUnits, version: ModelVersion, watch: Watch) -> Counts:
+def score_units(
+    plan: BatchPlan, staging: Staging, scorer: ScoresUnits, version: ModelVersion, watch: ProgressReporter
+) -> BatchCounts:
     """Score the units that are not finished; return what came of all of them."""
     units = plan.units
     counted = [staging.counts(unit.number) for unit in units]
-    finished = {unit.number: found for unit, found in zip(units, counted, strict=True) if found is not None}
+    finished = {unit.number: count for unit, count in zip(units, counted, strict=True) if count is not None}
     earlier = len(finished)
     watch.tell(_progress(units, finished, earlier))
     for unit in units:
         if unit.number not in finished:
-            stamp = Stamp(plan.batch, unit.number, version, watch.clock())
+            stamp = BatchStamp(plan.batch, unit.number, version, watch.clock())
             counts = scorer.score(unit, staging.start_unit(), stamp)
             staging.finish_unit(unit.number, counts)
             finished[unit.number] = counts
             watch.tell(_progress(units, finished, earlier))
-    return sum(finished.values(), Counts())
+    return sum(finished.values(), BatchCounts())
 
 
-def _progress(units: Sequence[Unit], finished: dict[int, Counts], earlier: int) -> Progress:
-    return Progress(
+def _progress(units: Sequence[Unit], finished: dict[int, BatchCounts], earlier: int) -> UnitProgress:
+    return UnitProgress(
         units=len(units),
         done=len(finished),
         bytes=sum(unit.bytes for unit in units),
         bytes_done=sum(unit.bytes for unit in units if unit.number in finished),
         earlier=earlier,
-        counts=sum(finished.values(), Counts()),
+        counts=sum(finished.values(), BatchCounts()),
     )

@@ -15,13 +15,13 @@ from pyspark.sql import Column, DataFrame, Observation
 from pyspark.sql import functions as F
 
 from schemas.dead_letter import Reason
-from streaming.batch.columns import REASONS, Columns, Stamp, bytes_as_text, flat
-from streaming.batch.counts import Counts
+from streaming.batch.columns import REASONS, BatchColumns, BatchStamp, bytes_as_text, flat
+from streaming.batch.counts import BatchCounts
 from streaming.batch.faults import unreadable
 from streaming.batch.files import Format
 from streaming.batch.plan import Unit
 from streaming.batch.sketch import as_text, sketch
-from streaming.batch.source import Source
+from streaming.batch.source import BatchSource
 from streaming.batch.staging import REJECTED, SCORED
 from streaming.clock import Stopwatch
 from streaming.engines.attempt import attempt
@@ -30,18 +30,17 @@ from streaming.engines.isolate import isolate_decoded
 from streaming.engines.known_good import KnownGoodRows
 from streaming.errors import DataError
 from streaming.events import columns as c
-from streaming.events.decode import JsonDecoder
-from streaming.events.rules import Poison
 from streaming.events.table import TableDecoder
+from streaming.models.seams import Decoder, Poison
+from streaming.models.served import ServedModel
 from streaming.offsets import OffsetRange, Ranges
-from streaming.scoring.pipeline import SparkPipeline
-from streaming.scoring.score import score_decoded
+from streaming.settings import EventSettings
 
 _WRITE = {"csv": {"header": "true", "escape": '"'}, "json": {"ignoreNullFields": "false"}, "parquet": {}}
 
 
 @dataclass(frozen=True)
-class Output:
+class BatchOutput:
     """How files are written."""
 
     format: Format
@@ -50,65 +49,73 @@ class Output:
     def write(self, frame: DataFrame, folder: Path, *, partitioned: bool) -> None:
         """Write the frame to a new folder."""
         shaped = flat(frame) if self.format == "csv" else frame
+        # Overwrite: an attempt that failed on a poison row may have written half of the folder.
         writer = shaped.write.mode("overwrite").format(self.format).options(**_WRITE[self.format])
         (writer.partitionBy(*self.partition_by) if partitioned else writer).save(f"file://{folder}")
 
 
 @dataclass(frozen=True)
 class UnitScorer:
-    """Scores the units of one batch. ``max_poison_rows`` of a unit may make the pipeline throw."""
+    """Scores the units of one batch. ``max_poison_rows`` of a unit may make the version throw."""
 
-    source: Source
-    pipeline: SparkPipeline
-    decoder: JsonDecoder | TableDecoder
-    columns: Columns
-    output: Output
+    source: BatchSource
+    model: ServedModel
+    envelope: EventSettings
+    columns: BatchColumns
+    output: BatchOutput
     max_poison_rows: int
     known_good: KnownGoodRows = field(default_factory=KnownGoodRows)
 
-    def score(self, unit: Unit, folder: Path, stamp: Stamp) -> Counts:
+    def __post_init__(self) -> None:
+        """Refuse a table that does not fit the version; raises as :func:`decoder_for`."""
+        decoder_for(self.source, self.envelope, self.model)
+
+    def score(self, unit: Unit, folder: Path, stamp: BatchStamp) -> BatchCounts:
         """Write a unit's rows to ``scored`` and ``rejected`` below ``folder``.
 
         Raises:
             DataError: a file cannot be read.
             InvariantError: rows in differ from rows out.
-            ScoringError: the pipeline throws, and not for a few rows alone.
+            ScoringError: the version throws, and not for a few rows alone.
         """
         return self._settled(unit)._score(unit, folder, stamp)
 
     def _settled(self, unit: Unit) -> UnitScorer:
         """Return the scorer with a row that is known to be good, if the version was loaded without one."""
-        pipeline = self.known_good(self.pipeline, lambda: self._decoded(self.source.read(unit.paths), (), ()))
-        if pipeline is self.pipeline:
-            return self
-        return replace(self, pipeline=pipeline, decoder=replace(self.decoder, safe_row=pipeline.decoder.safe_row))
+        model = self.known_good(self.model, lambda: self._decoded(self.source.read(unit.paths), self.model))
+        return self if model is self.model else replace(self, model=model)
 
-    def _score(self, unit: Unit, folder: Path, stamp: Stamp) -> Counts:
+    def _score(self, unit: Unit, folder: Path, stamp: BatchStamp) -> BatchCounts:
         watch = Stopwatch()
 
-        def write(safe: SparkPipeline) -> tuple[dict[str, Any], Poison]:
-            poison = safe.decoder.poison
-            return self._write_scored(unit, folder / SCORED, stamp, poison), poison
+        def write(safe: ServedModel) -> tuple[dict[str, Any], ServedModel]:
+            return self._write_scored(unit, folder / SCORED, stamp, safe), safe
 
-        found, poison = attempt(write, self.pipeline, stamp.version, lambda: self._poison(unit))
+        counted, model = attempt(write, self.model, lambda: self._poison(unit))
         watch.lap("scored")
-        rejected = self._write_rejected(unit, folder / REJECTED, poison, found) if found["rejected"] else {}
+        rejected = self._write_rejected(unit, folder / REJECTED, model, counted) if counted["rejected"] else {}
         watch.lap("rejected")
-        sketches = as_text(found["sketch"]) if found["scored"] else ()
-        counts = Counts(found["rows"], found["scored"], rejected, sum(watch.phases.values()), sketches)
+        sketches = as_text(counted["sketch"]) if counted["scored"] else ()
+        counts = BatchCounts(
+            rows=counted["rows"],
+            scored=counted["scored"],
+            rejected=rejected,
+            seconds=sum(watch.phases.values()),
+            sketches=sketches,
+        )
+        # Before the unit counts as finished: a lost row must end the batch and not be published.
         counts.check(f"unit {unit.number} ({unit.paths[0]}, {len(unit.files)} files)")
         return counts
 
     def sample(self, unit: Unit, rows: int) -> DataFrame:
         """Return the first rows of a unit, scored; lazy."""
-        few, settled = self.source.read(unit.paths).limit(rows), self._settled(unit)
-        carried, poison = self.columns.carried(rejected=False), settled.pipeline.decoder.poison
-        return score_decoded(settled._decoded(few, poison, carried), settled.pipeline)
+        few, model = self.source.read(unit.paths).limit(rows), self._settled(unit).model
+        return model.scorer.score(self._decoded(few, model, self.columns.carried(rejected=False)))
 
-    def _write_scored(self, unit: Unit, folder: Path, stamp: Stamp, poison: Poison) -> dict[str, Any]:
+    def _write_scored(self, unit: Unit, folder: Path, stamp: BatchStamp, model: ServedModel) -> dict[str, Any]:
         before, after = Observation(), Observation()
         rows = self.source.read(unit.paths).observe(before, F.count(F.lit(1)).alias("rows"))
-        scored = score_decoded(self._decoded(rows, poison, self.columns.carried(rejected=False)), self.pipeline)
+        scored = model.scorer.score(self._decoded(rows, model, self.columns.carried(rejected=False)))
         verdict = F.col(c.VERDICT)
         judged = scored.observe(
             after,
@@ -121,10 +128,10 @@ class UnitScorer:
         self.output.write(good, folder, partitioned=bool(self.output.partition_by))
         return {"rows": 0, "scored": 0, "rejected": 0, "sketch": None, **before.get, **after.get}
 
-    def _write_rejected(self, unit: Unit, folder: Path, poison: Poison, found: dict[str, Any]) -> dict[str, int]:
+    def _write_rejected(self, unit: Unit, folder: Path, model: ServedModel, totals: dict[str, Any]) -> dict[str, int]:
         rows = self.source.read(unit.paths)
-        decoded = self._decoded(rows, poison, self.columns.carried(rejected=True))
-        judged = score_decoded(decoded, self.pipeline) if found["invalid"] else decoded
+        decoded = self._decoded(rows, model, self.columns.carried(rejected=True))
+        judged = model.scorer.score(decoded) if totals["invalid"] else decoded
         bad = judged.where(F.col(c.VERDICT).isNotNull()).select(*self.columns.rejected())
         counted = Observation()
         by_reason = [_count(F.col("reason") == reason).alias(reason) for reason in REASONS]
@@ -132,17 +139,15 @@ class UnitScorer:
         self.output.write(shaped.observe(counted, *by_reason), folder, partitioned=False)
         return {reason: count for reason, count in counted.get.items() if count}
 
-    def _decoded(self, rows: DataFrame, poison: Poison, carried: tuple[str, ...]) -> DataFrame:
-        if isinstance(self.decoder, JsonDecoder):
-            return replace(self.decoder, poison=poison)(rows)
-        return replace(self.decoder, poison=poison, carried=carried)(rows)
+    def _decoded(self, rows: DataFrame, model: ServedModel, carried: tuple[str, ...] = ()) -> DataFrame:
+        return decoder_for(self.source, self.envelope, model, carried)(rows)
 
     def _poison(self, unit: Unit) -> Poison:
-        """Find the rows on which the pipeline throws. The files are read first, as they may be at fault themselves."""
-        decoded = self._decoded(self.source.read(unit.paths), (), ()).persist()
+        """Find the rows on which the version throws. The files are read first, as they may be at fault themselves."""
+        decoded = self._decoded(self.source.read(unit.paths), self.model).persist()
         try:
             ranges = self._ranges(decoded, unit)
-            return isolate_decoded(decoded, self.pipeline, ranges, self.max_poison_rows)
+            return isolate_decoded(decoded, self.model.scorer, ranges, self.max_poison_rows)
         finally:
             decoded.unpersist()
 
@@ -154,23 +159,27 @@ class UnitScorer:
         return {row[c.PARTITION]: OffsetRange(0, row["last"] + 1) for row in last}
 
 
-def decoder_for(source: Source, pipeline: SparkPipeline) -> JsonDecoder | TableDecoder:
-    """Return what reads the source's rows for a loaded version.
+def decoder_for(
+    source: BatchSource, envelope: EventSettings, model: ServedModel, carried: tuple[str, ...] = ()
+) -> Decoder:
+    """Return what reads the source's rows by a version's rules; ``carried`` columns of a table come along untouched.
 
     Raises:
         ConfigurationError: the table does not have what the model needs.
     """
-    made = pipeline.decoder
+    rules = model.decoder
     if source.format == "json":
-        return made
+        return rules
     return TableDecoder(
-        made.signature,
-        made.envelope,
-        made.safe_row,
-        source.schema,
-        made.guards,
+        signature=model.package.signature,
+        envelope=envelope,
+        safe_row=rules.safe_row,
+        schema=source.schema,
+        guards=rules.guards,
+        carried=carried,
         fault=source.fault,
         folders=source.folders,
+        poison=rules.poison,
     )
 
 

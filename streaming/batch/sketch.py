@@ -27,17 +27,17 @@ def sketch() -> Expr:
     return F.kll_sketch_agg_double(F.when(F.col(c.VERDICT).isNull(), score), _K)
 
 
-def as_text(found: bytes | bytearray | None) -> tuple[str, ...]:
+def as_text(sketch: bytes | bytearray | None) -> tuple[str, ...]:
     """Return a sketch for a marker; nothing if no row was scored."""
-    return (b64encode(found).decode(),) if found else ()
+    return (b64encode(sketch).decode(),) if sketch else ()
 
 
 def quantiles(session: SparkSession, sketches: Iterable[str]) -> dict[str, float]:
     """Return the quantiles of everything the sketches saw, as ``p50`` and so on; empty if that is nothing."""
-    found = [b64decode(text) for text in sketches]
-    if not found:
+    decoded = [b64decode(text) for text in sketches]
+    if not decoded:
         return {}
-    frame = session.createDataFrame(pa.table({"sketch": pa.array(found, pa.binary())}))
+    frame = session.createDataFrame(pa.table({"sketch": pa.array(decoded, pa.binary())}))
     ranks = F.array(*(F.lit(rank) for rank in QUANTILES))
     merged = frame.agg(F.kll_sketch_get_quantile_double(F.kll_merge_agg_double("sketch"), ranks).alias("found"))
     row = merged.first()

@@ -29,7 +29,7 @@ LINE = "line"
 
 
 @dataclass(frozen=True)
-class Source:
+class BatchSource:
     """Files of one format; ``table`` has the columns of all of them, those from ``column=value`` folders at the end.
 
     ``shapes`` are the files' own columns by path; an empty CSV file has none, and a JSON line may have any.
@@ -44,7 +44,9 @@ class Source:
     encoding: str = UTF_8
 
     @classmethod
-    def of(cls, session: SparkSession, kind: Format, listing: Listing, needs: Needs, encoding: str = UTF_8) -> Source:
+    def of(
+        cls, session: SparkSession, kind: Format, listing: Listing, needs: Needs, encoding: str = UTF_8
+    ) -> BatchSource:
         """Look at the columns of every file: at a footer or a header, never at rows.
 
         Raises:
@@ -61,7 +63,9 @@ class Source:
             table = unite(shapes, needs)
         own = [name for name in table.schema.fieldNames() if name.startswith(c.PREFIX)]
         if own:
-            raise ConfigurationError(f"the input's column {own[0]} begins with {c.PREFIX}, as Penstock's own do")
+            raise ConfigurationError(
+                f"the input's column {own[0]} begins with {c.PREFIX}, as Penstock's own do; rename it"
+            )
         return cls(session, kind, listing.base, table, shapes=shapes, encoding=encoding)
 
     @property
@@ -102,12 +106,12 @@ class Source:
 
 
 def _as_events(lines: DataFrame) -> DataFrame:
-    place = F.monotonically_increasing_id()
+    row = F.monotonically_increasing_id()
     return lines.select(
         F.lit(None).cast("binary").alias("key"),
         F.col(VALUE).alias("value"),
         F.lit(None).cast("array<struct<key:string,value:binary>>").alias("headers"),
         F.spark_partition_id().alias("partition"),
-        place.bitwiseAND(F.lit(2**33 - 1)).alias("offset"),
+        row.bitwiseAND(F.lit(2**33 - 1)).alias("offset"),
         F.lit(None).cast("timestamp").alias("timestamp"),
     )

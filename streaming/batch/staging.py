@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
 
-from streaming.batch.counts import Counts
+from streaming.batch.counts import BatchCounts
 from streaming.batch.plan import BatchPlan
 from streaming.errors import ConfigurationError
 from streaming.models.locks import FileLock
@@ -45,6 +45,7 @@ class Staging:
         """
         folder = folder_of(target, batch)
         folder.mkdir(parents=True, exist_ok=True)
+        # The system releases the lock when a process is killed, so no stale lock needs removing.
         lock = FileLock.try_exclusive(folder / "lock")
         if lock is None:
             raise ConfigurationError(f"another run works on the batch {batch}; wait for it, or end it first")
@@ -63,16 +64,16 @@ class Staging:
         except FileNotFoundError:
             return None
         except (ValueError, KeyError, TypeError) as problem:
-            raise ConfigurationError(f"{path} cannot be read: {problem}; remove {self.folder} to begin anew") from None
+            raise ConfigurationError(f"{path} cannot be read: {problem}; remove {self.folder} to start again") from None
 
     def begin(self, plan: BatchPlan) -> None:
         """Write down what the batch is."""
         _write(self.folder / _PLAN, plan.to_json())
 
-    def counts(self, unit: int) -> Counts | None:
+    def counts(self, unit: int) -> BatchCounts | None:
         """Return what came of a finished unit; ``None`` if it is not finished."""
         try:
-            return Counts.from_json((self.unit(unit) / _COUNTS).read_text("utf-8"))
+            return BatchCounts.from_json((self.unit(unit) / _COUNTS).read_text("utf-8"))
         except FileNotFoundError:
             return None
 
@@ -82,14 +83,15 @@ class Staging:
 
     def start_unit(self) -> Path:
         """Return an empty folder for the next unit; what a killed run left there is removed."""
-        for left in self.folder.glob(f"{_UNFINISHED}*"):
-            shutil.rmtree(left, ignore_errors=True)
+        for leftover in self.folder.glob(f"{_UNFINISHED}*"):
+            shutil.rmtree(leftover, ignore_errors=True)
         self.unfinished.mkdir()
         return self.unfinished
 
-    def finish_unit(self, number: int, counts: Counts) -> None:
+    def finish_unit(self, number: int, counts: BatchCounts) -> None:
         """Make the unit in progress a finished one, at once."""
         _write(self.unfinished / _COUNTS, counts.to_json())
+        # The rename makes the unit whole at once: a kill before it leaves an unfinished folder only.
         self.unfinished.rename(self.unit(number))
 
     def recorded(self) -> str | None:

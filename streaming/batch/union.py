@@ -77,6 +77,7 @@ def _field(union: _Union, named: _Named) -> StructField | None:
     if not _is_told_apart(union, name, named) or not _is_readable(union, name, named):
         return None
     _look_for_gaps(union, name, named)
+    # A file in which the column is null throughout says nothing about its type.
     typed = [(path, column) for path, column in named if not isinstance(column.type, NullType)]
     kind = _type(union, name, typed) if typed else StringType()
     return StructField(name, kind) if kind else None
@@ -85,6 +86,7 @@ def _field(union: _Union, named: _Named) -> StructField | None:
 def _is_told_apart(union: _Union, name: str, named: _Named) -> bool:
     first: dict[str, str] = {}
     for path, column in named:
+        # Spark's own message would name neither the file nor the remedy.
         if path in first:
             both = f"{path} has the column {column.name} twice"
             if first[path] != column.name:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 AGE_BOUNDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
 """Seconds; the upper bounds of the age histogram, with one more bucket for all above."""
@@ -15,12 +17,25 @@ SCHEMA = "partition INT, outcome STRING"
 
 
 @dataclass
+class ArmOutcome:
+    """What one arm wrote, dead letters by their reasons."""
+
+    predictions: int = 0
+    dead_letters: dict[str, int] = field(default_factory=dict)
+
+    def __add__(self, other: ArmOutcome) -> ArmOutcome:
+        """Add up."""
+        return ArmOutcome(self.predictions + other.predictions, _summed(self.dead_letters, other.dead_letters))
+
+
+@dataclass
 class Outcome:
     """Counts of one partition; outcomes of its chunks add up.
 
-    ``skipped`` rows were written by an earlier attempt. ``segments`` says which plan's transactions wrote which source
-    offsets, from and up to but not including. ``ages`` counts rows by the time from the record's timestamp to the
-    commit, per bound of :data:`AGE_BOUNDS`.
+    ``arms`` are the counts of each arm by its role, where there are several. ``skipped`` rows were written by an
+    earlier attempt. ``segments`` says which plan's transactions wrote which source offsets, from and up to but not
+    including.
+    ``ages`` counts rows by the time from the record's timestamp to the commit, per bound of :data:`AGE_BOUNDS`.
     """
 
     predictions: int = 0
@@ -34,6 +49,7 @@ class Outcome:
     age_sum: float = 0.0
     error: str = ""
     detail: str = ""
+    arms: dict[str, ArmOutcome] = field(default_factory=dict)
 
     @property
     def rows(self) -> int:
@@ -42,14 +58,14 @@ class Outcome:
 
     def failed(self, error: str, detail: str) -> Outcome:
         """Return the outcome with an error that trying again would not mend."""
-        return Outcome(**{**asdict(self), "error": error, "detail": detail})
+        return replace(self, error=error, detail=detail)
 
     def __add__(self, other: Outcome) -> Outcome:
         """Add up; text fields are the later one's where it has any."""
-        reasons, phases = {**self.dead_letters, **other.dead_letters}, {**self.phases, **other.phases}
+        phases = {**self.phases, **other.phases}
         return Outcome(
             self.predictions + other.predictions,
-            {key: self.dead_letters.get(key, 0) + other.dead_letters.get(key, 0) for key in reasons},
+            _summed(self.dead_letters, other.dead_letters),
             self.skipped + other.skipped,
             self.transactions + other.transactions,
             self.fenced + other.fenced,
@@ -59,6 +75,10 @@ class Outcome:
             self.age_sum + other.age_sum,
             other.error or self.error,
             other.detail or self.detail,
+            {
+                role: self.arms.get(role, ArmOutcome()) + other.arms.get(role, ArmOutcome())
+                for role in {**self.arms, **other.arms}
+            },
         )
 
     def to_arrow(self, partition: int) -> pa.RecordBatch:
@@ -73,7 +93,13 @@ class Outcome:
     def from_json(cls, text: str) -> Outcome:
         """Read an outcome back."""
         fields = json.loads(text)
-        return cls(**{**fields, "segments": {plan: (start, end) for plan, (start, end) in fields["segments"].items()}})
+        segments = {plan: (start, end) for plan, (start, end) in fields["segments"].items()}
+        arms = {role: ArmOutcome(**counts) for role, counts in fields["arms"].items()}
+        return cls(**{**fields, "segments": segments, "arms": arms})
+
+
+def _summed(one: dict[str, int], other: dict[str, int]) -> dict[str, int]:
+    return {key: one.get(key, 0) + other.get(key, 0) for key in {**one, **other}}
 
 
 def _joined(one: dict[str, tuple[int, int]], other: dict[str, tuple[int, int]]) -> dict[str, tuple[int, int]]:
@@ -84,6 +110,17 @@ def _joined(one: dict[str, tuple[int, int]], other: dict[str, tuple[int, int]]) 
         before = joined.get(plan, (start, end))
         joined[plan] = (min(start, before[0]), max(end, before[1]))
     return joined
+
+
+def count_arms(batch: pa.RecordBatch, mark: int, roles: Sequence[str]) -> dict[str, ArmOutcome]:
+    """Count a batch's rows at or above ``mark`` by their arms' roles; the column ``arm`` has positions in ``roles``."""
+    written = batch.filter(pc.greater_equal(batch.column("offset"), mark)).select(["arm", "reason"])
+    counts: dict[str, ArmOutcome] = {}
+    for row in pa.Table.from_batches([written]).group_by(["arm", "reason"]).aggregate([([], "count_all")]).to_pylist():
+        letters = {} if row["reason"] is None else {row["reason"]: row["count_all"]}
+        of_reason = ArmOutcome(0 if letters else row["count_all"], letters)
+        counts[roles[row["arm"]]] = counts.get(roles[row["arm"]], ArmOutcome()) + of_reason
+    return counts
 
 
 def count_ages(chunk: list[pa.RecordBatch], mark: int, now_ms: float) -> Outcome:

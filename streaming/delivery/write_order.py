@@ -38,7 +38,8 @@ class Limits:
 class WritePlan:
     """One batch's orders. ``client`` is librdkafka's configuration and may hold secrets: it is never logged.
 
-    ``plan`` is the ledger's name for the decision which version scores these ranges.
+    ``plan`` is the ledger's name for the decision which versions score these ranges. ``stamp`` is the champion's,
+    ``others`` those of further arms.
     """
 
     client: dict[str, str] = field(repr=False)
@@ -49,6 +50,12 @@ class WritePlan:
     targets: Targets
     limits: Limits
     failpoints: Failpoints = OFF
+    others: tuple[Stamp, ...] = ()
+
+    @property
+    def stamps(self) -> tuple[Stamp, ...]:
+        """Every arm's, in the order of the numbers in the rows' column ``arm``."""
+        return (self.stamp, *self.others)
 
     @property
     def application(self) -> str:

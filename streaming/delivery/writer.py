@@ -29,7 +29,7 @@ import pyarrow.compute as pc
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 
 from streaming.delivery.marks import Mark, Standing, standing
-from streaming.delivery.outcome import Outcome, count_ages
+from streaming.delivery.outcome import Outcome, count_ages, count_arms
 from streaming.delivery.producers import CALL_TIMEOUT, Identity, open_producer, patiently, spares
 from streaming.delivery.progress import progress_record
 from streaming.delivery.worker import settle
@@ -204,7 +204,9 @@ class _Transaction:
                 letters[reason] = letters.get(reason, 0) + 1
             _produce(producer, record)
         producer.poll(0)
-        return Outcome(number - sum(letters.values()), letters)
+        roles = [stamp.role for stamp in self._plan.stamps]
+        arms = count_arms(batch, mark, roles) if len(roles) > 1 else {}
+        return Outcome(number - sum(letters.values()), letters, arms=arms)
 
     def _is_fenced(self, producer: Producer, error: KafkaError) -> bool:
         """Abort where asked to, so that no reader waits for the time-out, and say whether we are fenced."""

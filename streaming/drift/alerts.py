@@ -20,7 +20,7 @@ _SEVERITIES = [severity.value for severity in Severity]
 
 
 @dataclass(frozen=True)
-class Told:
+class ReportedState:
     """What people know of a version: which columns drift, and which had a warning."""
 
     drifting: frozenset[str] = frozenset()
@@ -32,39 +32,40 @@ class Told:
         return State.DRIFT if self.drifting else State.WARNING if self.warned else State.STABLE
 
     @classmethod
-    def by(cls, alert: DriftAlert) -> Told:
-        """Return what an alert told."""
+    def by(cls, alert: DriftAlert) -> ReportedState:
+        """Return what an alert reported."""
         return cls(frozenset(alert.drifting), frozenset(alert.warned))
 
-    def after(self, summary: SummaryRecord) -> Told:
+    def after(self, summary: SummaryRecord) -> ReportedState:
         """Return what there is to know after a window; a column with too few rows is as it was."""
         drifting, warned = (
             frozenset(
-                one.name
-                for one in summary.columns
-                if one.state == state.value or (one.state == State.INSUFFICIENT.value and one.name in before)
+                column.name
+                for column in summary.columns
+                if column.state == state.value or (column.state == State.INSUFFICIENT.value and column.name in before)
             )
             for state, before in ((State.DRIFT, self.drifting), (State.WARNING, self.warned))
         )
-        return Told(drifting, warned)
+        return ReportedState(drifting, warned)
 
 
-def decide(told: Told, summary: SummaryRecord) -> DriftAlert | None:
+def decide(reported: ReportedState, summary: SummaryRecord) -> DriftAlert | None:
     """Return the alert that a window calls for, None if it is no news.
 
-    It is news when a column's drift begins or ends, or the version's state is another than people were told.
+    It is news when a column's drift begins or ends, or the version's state differs from the reported one.
     """
-    now = told.after(summary)
-    entered, left = now.drifting - told.drifting, told.drifting - now.drifting
-    if not entered and not left and now.state is told.state:
+    now = reported.after(summary)
+    entered, recovered = now.drifting - reported.drifting, reported.drifting - now.drifting
+    # A drift that lasts is no news, however many windows it lasts.
+    if not entered and not recovered and now.state is reported.state:
         return None
-    news = _News(summary, _ordered(entered, summary), tuple(sorted(left)), _ordered(now.warned, summary))
+    news = _News(summary, _ordered(entered, summary), tuple(sorted(recovered)), _ordered(now.warned, summary))
     return DriftAlert(
         summary.window,
         state=now.state.value,
-        before=told.state.value,
+        before=reported.state.value,
         entered=news.entered,
-        left=news.left,
+        left=news.recovered,
         drifting=_ordered(now.drifting, summary),
         warned=news.warned,
         severity=_largest(summary, now.drifting | now.warned),
@@ -74,30 +75,30 @@ def decide(told: Told, summary: SummaryRecord) -> DriftAlert | None:
 
 def _ordered(names: Iterable[str], summary: SummaryRecord) -> tuple[str, ...]:
     """Return names with the first mover first."""
-    order = {name: place for place, name in enumerate(summary.moved)}
+    order = {name: rank for rank, name in enumerate(summary.moved)}
     return tuple(sorted(names, key=lambda name: (order.get(name, len(order)), name)))
 
 
 def _largest(summary: SummaryRecord, names: Container[str]) -> str:
-    found = (one.severity for one in summary.columns if one.name in names)
-    return max(found, key=_SEVERITIES.index, default=Severity.NEGLIGIBLE.value)
+    severities = (column.severity for column in summary.columns if column.name in names)
+    return max(severities, key=_SEVERITIES.index, default=Severity.NEGLIGIBLE.value)
 
 
 @dataclass(frozen=True)
 class _News:
     summary: SummaryRecord
     entered: tuple[str, ...]
-    left: tuple[str, ...]
+    recovered: tuple[str, ...]
     warned: tuple[str, ...]
 
-    def sentence(self, now: Told) -> str:
+    def sentence(self, now: ReportedState) -> str:
         window = self.summary.window
         who = f"{window.model} v{window.version}"
         parts = []
         if self.entered:
             parts.append(f"{who} drifts: {self._causes(self.entered)}")
-        if self.left:
-            names = listed([title(name) for name in self.left])
+        if self.recovered:
+            names = listed([title(name) for name in self.recovered])
             parts.append(f"drift is over in {names}" if parts else f"{who}: drift is over in {names}")
         if not self.entered and now.state is State.WARNING:
             parts.append(f"{'' if parts else f'{who} may be drifting: '}{self._causes(self.warned)}")
@@ -106,10 +107,10 @@ class _News:
         return "; ".join(parts)
 
     def _causes(self, names: Sequence[str]) -> str:
-        columns = {one.name: one for one in self.summary.columns}
-        told = [_cause(columns[name]) for name in names[:_MOST_TOLD]]
+        columns = {column.name: column for column in self.summary.columns}
+        causes = [_cause(columns[name]) for name in names[:_MOST_TOLD]]
         rest = len(names) - _MOST_TOLD
-        return listed([*told, f"{rest} more columns"] if rest > 0 else told)
+        return listed([*causes, f"{rest} more columns"] if rest > 0 else causes)
 
 
 def _cause(column: ColumnSummary) -> str:
@@ -123,16 +124,16 @@ class Alerts:
     """Tells the log and whoever listens, once for each piece of news. Not for several threads at once."""
 
     def __init__(self, sinks: Sequence[Sink[DriftAlert]], sent: Iterable[DriftAlert] = ()) -> None:
-        """Go on behind what was ``sent`` before, oldest first; nobody is told that again."""
+        """Continue after the alerts that were ``sent`` before, oldest first. They are not sent again."""
         self._sinks = sinks
-        self._told = {alert.window.version: Told.by(alert) for alert in sent}
+        self._told = {alert.window.version: ReportedState.by(alert) for alert in sent}
 
     def __call__(self, summary: SummaryRecord) -> None:
         """Look at a window that was closed; those of a version come in order."""
         version = summary.window.version
-        told = self._told.get(version, Told())
-        alert = decide(told, summary)
-        self._told[version] = Told.by(alert) if alert else told
+        reported = self._told.get(version, ReportedState())
+        alert = decide(reported, summary)
+        self._told[version] = ReportedState.by(alert) if alert else reported
         if alert is None:
             return
         log = _log.info if alert.state == State.STABLE.value else _log.warning

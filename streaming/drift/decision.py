@@ -37,7 +37,7 @@ class ColumnRules:
 
 
 @dataclass(frozen=True)
-class Rules:
+class DetectionRules:
     """How windows are judged: ``chance`` of a signal in a window without drift, and rules for the columns.
 
     ``max_invalid_share`` is the share of dead letters that is still in order.
@@ -68,8 +68,8 @@ class WindowCounts:
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """What is said of one column in one window.
+class ColumnVerdict:
+    """The verdict on one column in one window.
 
     ``adjusted`` is the p-value after control over the window's columns; ``pair`` is None for the invalid rows, which
     have a ``share`` of the window instead, and a ``bound`` for it. ``signal``: this very window has moved. ``since`` is
@@ -86,22 +86,24 @@ class Verdict:
     effect: float = 0.0
     since: float | None = None
     pair: Pair | None = None
-    known: Dispersions | None = None
+    dispersions: Dispersions | None = None
     share: float = 0.0
     bound: float = 0.0
     signal: bool = False
 
 
-class Judge:
+class WindowJudge:
     """Judges the windows of one model version, in order, and remembers."""
 
-    def __init__(self, profile: ReferenceProfile, rules: Rules, memory: Mapping[str, Memory] | None = None) -> None:
+    def __init__(
+        self, profile: ReferenceProfile, rules: DetectionRules, memory: Mapping[str, Memory] | None = None
+    ) -> None:
         self.profile = profile
         self.memory = dict(memory or {})
         self._rules = rules
-        self._known = dict(zip((column.name for column in profile.columns), learn(profile.columns), strict=True))
+        self._dispersions = dict(zip((column.name for column in profile.columns), learn(profile.columns), strict=True))
 
-    def judge(self, window: WindowCounts) -> list[Verdict]:
+    def judge(self, window: WindowCounts) -> list[ColumnVerdict]:
         """Return the verdicts: a column's each, in the profile's order, then the invalid rows'."""
         pairs = [
             Pair.of(column, counts)
@@ -111,39 +113,41 @@ class Judge:
         judged = [self._seen(pair) for pair in pairs]
         if not self._rules.of(INVALID).ignore:
             judged.append(self._invalid(window))
-        enough = [place for place, one in enumerate(judged) if one.state is not State.INSUFFICIENT]
-        adjusted = dict(zip(enough, holm([judged[place].detection.p_value for place in enough]), strict=True))
-        return [self._remembered(one, adjusted.get(place), window.start) for place, one in enumerate(judged)]
+        # Columns without enough rows take no part in the correction, or they would weaken the others.
+        enough = [index for index, verdict in enumerate(judged) if verdict.state is not State.INSUFFICIENT]
+        adjusted = dict(zip(enough, holm([judged[index].detection.p_value for index in enough]), strict=True))
+        return [self._remembered(verdict, adjusted.get(index), window.start) for index, verdict in enumerate(judged)]
 
-    def _seen(self, pair: Pair) -> Verdict:
+    def _seen(self, pair: Pair) -> ColumnVerdict:
         name, rules = pair.profile.name, self._rules.of(pair.profile.name)
-        known = self._known[name]
-        one = Verdict(name, pair.n, pair.m, pair=pair, known=known)
+        dispersions = self._dispersions[name]
+        verdict = ColumnVerdict(name, pair.n, pair.m, pair=pair, dispersions=dispersions)
         if pair.m < max(rules.min_rows, 1) or not pair.n:
-            return one
+            return verdict
+        # The size is measured without noise: certainty and size are two questions.
         effect = noiseless_effect(pair)
         word = severity(effect, rules.negligible)
-        return replace(one, state=State.STABLE, severity=word, effect=effect, detection=detect(pair, known))
+        return replace(verdict, state=State.STABLE, severity=word, effect=effect, detection=detect(pair, dispersions))
 
-    def _invalid(self, window: WindowCounts) -> Verdict:
+    def _invalid(self, window: WindowCounts) -> ColumnVerdict:
         seen, rules = window.rows + window.invalid, self._rules.of(INVALID)
         share = window.invalid / max(seen, 1)
-        one = Verdict(INVALID, 0, seen, share=share, bound=self._rules.max_invalid_share)
+        verdict = ColumnVerdict(INVALID, 0, seen, share=share, bound=self._rules.max_invalid_share)
         if seen < max(rules.min_rows, 1):
-            return one
+            return verdict
         excess = max(share - self._rules.max_invalid_share, 0.0)
         p_value = tails.binomial(window.invalid, seen, self._rules.max_invalid_share)
-        found = Detection(p_value, Finding("invalid", p_value, 1))
+        detection = Detection(p_value, Finding("invalid", p_value, 1))
         word = severity(excess, rules.negligible)
-        return replace(one, state=State.STABLE, severity=word, effect=excess, detection=found)
+        return replace(verdict, state=State.STABLE, severity=word, effect=excess, detection=detection)
 
-    def _remembered(self, one: Verdict, adjusted: float | None, start: float) -> Verdict:
+    def _remembered(self, verdict: ColumnVerdict, adjusted: float | None, start: float) -> ColumnVerdict:
         if adjusted is None:
-            return one
-        rules, before = self._rules.of(one.column), self.memory.get(one.column, Memory())
-        signal = adjusted <= self._rules.chance and one.severity is not Severity.NEGLIGIBLE
-        now = self.memory[one.column] = before.next(signal, start, rules.patience)
-        return replace(one, state=now.state, adjusted=adjusted, since=now.since, signal=signal)
+            return verdict
+        rules, before = self._rules.of(verdict.column), self.memory.get(verdict.column, Memory())
+        signal = adjusted <= self._rules.chance and verdict.severity is not Severity.NEGLIGIBLE
+        now = self.memory[verdict.column] = before.next(signal, start, rules.patience)
+        return replace(verdict, state=now.state, adjusted=adjusted, since=now.since, signal=signal)
 
 
 def noiseless_effect(pair: Pair) -> float:
@@ -164,7 +168,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
     """Return Holm's adjusted p-values, in the order given: at most ``chance`` of any below it by chance alone."""
     order = sorted(range(len(p_values)), key=p_values.__getitem__)
     adjusted, running = [0.0] * len(p_values), 0.0
-    for rank, place in enumerate(order):
-        running = max(running, min(1.0, p_values[place] * (len(p_values) - rank)))
-        adjusted[place] = running
+    for rank, index in enumerate(order):
+        running = max(running, min(1.0, p_values[index] * (len(p_values) - rank)))
+        adjusted[index] = running
     return adjusted

@@ -61,11 +61,17 @@ class Detection:
 NOTHING = Detection(1.0, Finding("none", 1.0))
 
 
-def detect(pair: Pair, known: Dispersions) -> Detection:
+def detect(pair: Pair, dispersions: Dispersions) -> Detection:
     """Return how likely so large a difference is when nothing has moved."""
-    findings = [*_level(pair, known.level), *_shape(pair, known.shape), *_special(pair, known), *_beyond(pair)]
+    findings = [
+        *_level(pair, dispersions.level),
+        *_shape(pair, dispersions.shape),
+        *_special(pair, dispersions),
+        *_beyond(pair),
+    ]
     if not findings:
         return NOTHING
+    # The smallest p-value times the number of tests is Bonferroni's correction.
     best = min(findings, key=lambda finding: finding.p_value)
     return Detection(min(1.0, best.p_value * len(findings) * CAUTION), best)
 
@@ -94,7 +100,7 @@ def _moments(counts: ArrayLike, scores: Floats) -> tuple[float, float, float]:
     return mean, variance, third / variance**1.5 if variance > 0 else 0.0
 
 
-def _level(pair: Pair, known: Dispersion) -> Iterator[Finding]:
+def _level(pair: Pair, dispersion: Dispersion) -> Iterator[Finding]:
     before, now = pair.values
     n, m = sum(before), sum(now)
     if not pair.ordered or not n or not m:
@@ -104,36 +110,36 @@ def _level(pair: Pair, known: Dispersion) -> Iterator[Finding]:
     if variance <= 0:
         return
     shift = _mean(now, scores) - _mean(before, scores)
-    z = shift / math.sqrt(variance * known.scatter(n, m))
+    z = shift / math.sqrt(variance * dispersion.scatter(n, m))
     way = (shift > 0) - (shift < 0)
-    learnt = known.learnt(n, m)
+    learnt = dispersion.learnt(n, m)
     if learnt > _LITTLE:
-        yield Finding("level", tails.student(z, known.degrees(learnt)), way)
+        yield Finding("level", tails.student(z, dispersion.degrees(learnt)), way)
         return
     skewness *= (n - m) / math.sqrt(n * m * (n + m))
     yield Finding("level", min(1.0, 2 * tails.skewed(abs(z), math.copysign(skewness, skewness * z))), way)
 
 
-def _shape(pair: Pair, known: Dispersion) -> Iterator[Finding]:
+def _shape(pair: Pair, dispersion: Dispersion) -> Iterator[Finding]:
     sides = pooled(pair)
     value, bins = chi_square(*sides)
     if not bins:
         return
-    if known.learnt(pair.n, pair.m) > _LITTLE:
-        yield Finding("shape", _scattered(value * inverse_size(pair.n, pair.m), bins, pair, known.whole))
+    if dispersion.learnt(pair.n, pair.m) > _LITTLE:
+        yield Finding("shape", _scattered(value * inverse_size(pair.n, pair.m), bins, pair, dispersion.whole))
         return
     mean, variance = chi_square_moments(*sides)
     yield Finding("shape", tails.gamma(value, mean, variance))
 
 
-def _scattered(distance: float, bins: int, pair: Pair, known: Dispersion) -> float:
+def _scattered(distance: float, bins: int, pair: Pair, dispersion: Dispersion) -> float:
     """Return the tail of the squared distance where, beside chance in every direction, windows scatter in one.
 
     Nobody knows the directions. Of all sums of squares of normals with the same mean, one with a single square goes
     furthest out (Szekely and Bakirov 2003), so this is the law if all that was learnt lies in one direction.
     """
-    chance, scatter = inverse_size(pair.n, pair.m), known.scatter(pair.n, pair.m)
-    degrees = known.degrees(known.learnt(pair.n, pair.m))
+    chance, scatter = inverse_size(pair.n, pair.m), dispersion.scatter(pair.n, pair.m)
+    degrees = dispersion.degrees(dispersion.learnt(pair.n, pair.m))
 
     def one(rest: float) -> float:
         return tails.student(math.sqrt(max(distance - chance * rest, 0.0) / scatter), degrees)
@@ -146,14 +152,14 @@ def pooled(pair: Pair) -> tuple[list[int], list[int]]:
     least = EXPECTED * (pair.n + pair.m) / min(pair.n, pair.m)
     cells = list(zip(pair.reference, pair.window, strict=True))
     ordered, loose = (cells[:-SPECIAL], cells[-SPECIAL:]) if pair.ordered else ([], cells)
-    groups, left = _neighbours(ordered, least)
-    rare = [left, *(cell for cell in loose if sum(cell) < least)]
+    groups, scattered_rest = _neighbours(ordered, least)
+    rare = [scattered_rest, *(cell for cell in loose if sum(cell) < least)]
     groups += [cell for cell in loose if sum(cell) >= least]
     rest = _together(rare)
     if sum(rest) >= least or not groups:
         groups.append(rest)
     elif sum(rest):
-        smallest = min(range(len(groups)), key=lambda place: sum(groups[place]))
+        smallest = min(range(len(groups)), key=lambda index: sum(groups[index]))
         groups[smallest] = _together([groups[smallest], rest])
     return [before for before, _ in groups], [now for _, now in groups]
 
@@ -177,10 +183,10 @@ def _together(cells: Sequence[tuple[int, int]]) -> tuple[int, int]:
     return sum(before for before, _ in cells), sum(now for _, now in cells)
 
 
-def _special(pair: Pair, known: Dispersions) -> Iterator[Finding]:
-    names = zip(("nulls", "non_finite", "unseen"), range(-SPECIAL, 0), known.special, strict=True)
-    for name, place, dispersion in names:
-        before, now = pair.reference[place], pair.window[place]
+def _special(pair: Pair, dispersions: Dispersions) -> Iterator[Finding]:
+    names = zip(("nulls", "non_finite", "unseen"), range(-SPECIAL, 0), dispersions.special, strict=True)
+    for name, cell, dispersion in names:
+        before, now = pair.reference[cell], pair.window[cell]
         if before + now:
             yield _rate(name, (before, pair.n), (now, pair.m), dispersion)
 
@@ -192,26 +198,26 @@ def _beyond(pair: Pair) -> Iterator[Finding]:
     """
     if not pair.ordered or len(pair.values[0]) < 2:
         return
-    for place, way in ((0, -1), (-1, 1)):
-        before, now = pair.values[0][place], pair.values[1][place]
+    for cell, way in ((0, -1), (-1, 1)):
+        before, now = pair.values[0][cell], pair.values[1][cell]
         if not before and now:
-            found = _rate("beyond", (before, pair.n), (now, pair.m), NONE)
-            yield Finding("beyond", found.p_value, way)
+            finding = _rate("beyond", (before, pair.n), (now, pair.m), NONE)
+            yield Finding("beyond", finding.p_value, way)
 
 
-def _rate(name: str, reference: tuple[int, int], window: tuple[int, int], known: Dispersion) -> Finding:
+def _rate(name: str, reference: tuple[int, int], window: tuple[int, int], dispersion: Dispersion) -> Finding:
     """Compare two rates, given how many rows of both sides have the property: which of them are the window's?"""
     (before, n), (now, m) = reference, window
     higher = now / m > before / n
-    learnt = known.learnt(n, m)
+    learnt = dispersion.learnt(n, m)
     if learnt <= _LITTLE:
-        found, drawn = (now, m) if higher else (before, n)
-        one_sided = tails.hypergeometric(found, drawn, before + now, n + m)
+        hits, drawn = (now, m) if higher else (before, n)
+        one_sided = tails.hypergeometric(hits, drawn, before + now, n + m)
         return Finding(name, min(1.0, 2 * one_sided), 1 if higher else -1)
-    scatter = known.scatter(n, m)
+    scatter = dispersion.scatter(n, m)
     # The arcsine makes a share's scatter the same wherever it is, and its law more even.
     z = 2 * (math.asin(math.sqrt(now / m)) - math.asin(math.sqrt(before / n))) / math.sqrt(scatter)
-    p_value = tails.student(z, known.degrees(learnt))
+    p_value = tails.student(z, dispersion.degrees(learnt))
     if p_value < _UNLIKELY:
         # Of rare rows that says too much. As windows differ by more than chance, the counts are worth fewer.
         worth = inverse_size(n, m) / scatter

@@ -22,7 +22,7 @@ from streaming.statistics.normal_scores import normal_scores
 from streaming.statistics.shares import inverse_size, shares
 
 FEWEST = 8
-"""Of fewer windows nothing is learnt: their differences are unknown and only chance is allowed for."""
+"""Fewer windows than this teach nothing: their differences are unknown, and only chance is allowed for."""
 _CHANCE = 0.05
 
 
@@ -70,12 +70,12 @@ class Dispersions:
 
 @dataclass(frozen=True)
 class Scatter:
-    """What was found: squared differences of ``windows`` windows, of which chance would make ``degrees``.
+    """Squared differences of ``windows`` windows, summed. Chance alone would make ``degrees`` of them.
 
     ``weight`` is what a correlation of one would add to each of the ``parts`` they are of.
     """
 
-    found: float = 0.0
+    squares: float = 0.0
     degrees: int = 0
     weight: float = 1.0
     windows: int = 0
@@ -84,14 +84,14 @@ class Scatter:
     @property
     def chance(self) -> float:
         """How likely so much is if rows of a window are not alike."""
-        return tails.chi_square(self.found, self.degrees) if self.degrees else 1.0
+        return tails.chi_square(self.squares, self.degrees) if self.degrees else 1.0
 
     @property
     def dispersion(self) -> Dispersion:
         """What it tells."""
         if not self.degrees:
             return NONE
-        return Dispersion(max(self.found - self.degrees, 0.0) / self.parts / self.weight, self.windows, self.parts)
+        return Dispersion(max(self.squares - self.degrees, 0.0) / self.parts / self.weight, self.windows, self.parts)
 
 
 @dataclass(frozen=True)
@@ -105,17 +105,21 @@ class Scatters:
 
 def learn(profiles: Sequence[ColumnProfile]) -> list[Dispersions]:
     """Return what the windows of each column tell."""
-    found = [_scatters(profile) for profile in profiles]
-    every = Scatter(sum(one.shape.found for one in found), sum(one.shape.degrees for one in found))
-    return [_believed(one, every.chance <= _CHANCE) for one in found]
+    scatters = [_scatters(profile) for profile in profiles]
+    every = Scatter(
+        sum(scatter.shape.squares for scatter in scatters), sum(scatter.shape.degrees for scatter in scatters)
+    )
+    return [_believed(scatter, every.chance <= _CHANCE) for scatter in scatters]
 
 
-def _believed(one: Scatters, alike: bool) -> Dispersions:
-    if not alike and min(one.shape.chance, one.level.chance) > _CHANCE / 2:
+def _believed(scatters: Scatters, alike: bool) -> Dispersions:
+    if not alike and min(scatters.shape.chance, scatters.level.chance) > _CHANCE / 2:
         # A special cell may scatter by itself, as when a source fails for an hour; its rows hardly move the shape.
-        special = (cell.dispersion if cell.chance <= _CHANCE / SPECIAL else NONE for cell in one.special)
+        special = (cell.dispersion if cell.chance <= _CHANCE / SPECIAL else NONE for cell in scatters.special)
         return Dispersions(NONE, NONE, tuple(special))
-    return Dispersions(one.level.dispersion, one.shape.dispersion, tuple(cell.dispersion for cell in one.special))
+    return Dispersions(
+        scatters.level.dispersion, scatters.shape.dispersion, tuple(cell.dispersion for cell in scatters.special)
+    )
 
 
 def _scatters(profile: ColumnProfile) -> Scatters:
@@ -138,30 +142,33 @@ def _of_rate(counts: Sequence[int], sizes: Sequence[int]) -> Scatter:
 
 def _of_shape(cells: Sequence[Scatter], together: Sequence[float]) -> Scatter:
     """Add the cells up to the chi-square of the table of windows by cells."""
-    found = math.fsum(cell.found * (1 - share) for cell, share in zip(cells, together, strict=True))
+    squares = math.fsum(cell.squares * (1 - share) for cell, share in zip(cells, together, strict=True))
+    # One less: the shares of a window add up to 1.
     bins = sum(1 for cell in cells if cell.degrees) - 1
     if bins < 1:
         return Scatter()
-    one = next(cell for cell in cells if cell.degrees)
-    return Scatter(found, bins * one.degrees, one.weight, one.windows, bins)
+    example = next(cell for cell in cells if cell.degrees)
+    return Scatter(
+        squares=squares, degrees=bins * example.degrees, weight=example.weight, windows=example.windows, parts=bins
+    )
 
 
 def _of_scores(windows: Sequence[Sequence[int]], profile: ColumnProfile) -> Scatter:
     scores = normal_scores(aligned(profile, profile.counts)[:-SPECIAL])
-    known = [window[:-SPECIAL] for window in windows if sum(window[:-SPECIAL])]
-    if len(known) < FEWEST:
+    filled = [window[:-SPECIAL] for window in windows if sum(window[:-SPECIAL])]
+    if len(filled) < FEWEST:
         return Scatter()
-    values = [float((shares(window) * scores).sum()) for window in known]
-    together = shares([sum(column) for column in zip(*known, strict=True)])
+    values = [float((shares(window) * scores).sum()) for window in filled]
+    together = shares([sum(column) for column in zip(*filled, strict=True)])
     mean = float((together * scores).sum())
     variance = float((together * (scores - mean) ** 2).sum())
-    return _moments(values, [sum(window) for window in known], mean, variance)
+    return _moments(values, [sum(window) for window in filled], mean, variance)
 
 
 def _moments(values: Sequence[float], sizes: Sequence[int], mean: float, variance: float) -> Scatter:
     if variance <= 0:
         return Scatter()
-    found = math.fsum(m * (value - mean) ** 2 for value, m in zip(values, sizes, strict=True)) / variance
+    squares = math.fsum(m * (value - mean) ** 2 for value, m in zip(values, sizes, strict=True)) / variance
     every = sum(sizes)
     weight = max(math.fsum((m - 1) * (1 - m / every) for m in sizes), 1.0)
-    return Scatter(found, len(values) - 1, weight, len(values))
+    return Scatter(squares, len(values) - 1, weight, len(values))

@@ -11,6 +11,7 @@ from schemas import dead_letter, prediction
 from schemas.dead_letter import Rejection
 from streaming.drift.tally import SCHEMA, tally
 from streaming.drift.windows import Tally
+from streaming.models.ref import ModelKey
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,7 @@ def tallies(records: DataFrame, watched: Watched, tile: int) -> list[Tally]:
     with_our_headers = records.select(
         "topic", "partition", "timestamp", _told(rejected).alias("headers"), rejected.alias("rejected")
     )
+    # Several applications may share the topics.
     ours = with_our_headers.where(F.when(F.col("rejected"), _dead(watched)).otherwise(_ours(watched)))
     beside = F.coalesce(_time(_last(dead_letter.STREAM_TIME)), F.unix_millis("timestamp"))
     fields = ours.select(
@@ -51,18 +53,28 @@ def tallies(records: DataFrame, watched: Watched, tile: int) -> list[Tally]:
         F.when(F.col("rejected"), F.coalesce(_last(dead_letter.REASON), F.lit(""))).alias("reason"),
         F.when(F.col("rejected"), _last(dead_letter.FIELD)).alias("field"),
     )
-    known = fields.where(F.col("version").isNotNull() & F.col("time").isNotNull())
+    complete = fields.where(F.col("version").isNotNull() & F.col("time").isNotNull())
     # A dead letter's own time may be wrong by years; it must not hold up the windows of a stream that is not.
     reached = F.coalesce("beside", "time")
-    counted = known.select("*", (F.col("time") - F.expr(f"pmod(time, {tile})")).alias("tile"), reached.alias("reached"))
-    return [_tally(row) for row in counted.mapInArrow(tally, SCHEMA).collect()]
+    counted = complete.select(
+        "*", (F.col("time") - F.expr(f"pmod(time, {tile})")).alias("tile"), reached.alias("reached")
+    )
+    return [_tally(row, watched.model) for row in counted.mapInArrow(tally, SCHEMA).collect()]
 
 
-def _tally(row: Row) -> Tally:
+def _tally(row: Row, model: str) -> Tally:
     cells = dict(zip(row["cells"], row["counts"], strict=True))
     rejections = map(Rejection, row["reasons"], row["fields"])
     rejected = dict(zip(rejections, row["rejected"], strict=True))
-    return Tally(row["partition"], row["version"], row["tile"], row["latest"], row["rows"], cells, rejected)
+    return Tally(
+        partition=row["partition"],
+        key=ModelKey(model, row["version"]),
+        tile=row["tile"],
+        latest=row["latest"],
+        rows=row["rows"],
+        cells=cells,
+        rejected=rejected,
+    )
 
 
 def _told(rejected: Column) -> Column:
@@ -84,14 +96,14 @@ def _at(name: str) -> Column:
 
 def _last(name: str) -> Column:
     """Return the text of the last header of the name: what an event brought along comes before what was added."""
-    found = F.filter(F.col("headers"), lambda header: header["key"] == F.lit(name))
-    return F.get(found, F.size(found) - 1)["value"].cast("string")
+    matches = F.filter(F.col("headers"), lambda header: header["key"] == F.lit(name))
+    return F.get(matches, F.size(matches) - 1)["value"].cast("string")
 
 
 def _bins() -> Column:
     newest = F.get(F.col("headers"), F.size("headers") - 1)
-    found = F.filter(F.col("headers"), lambda header: header["key"] == F.lit(prediction.BINS))
-    return F.when(newest["key"] == F.lit(prediction.BINS), newest["value"]).otherwise(F.get(found, F.lit(0))["value"])
+    matches = F.filter(F.col("headers"), lambda header: header["key"] == F.lit(prediction.BINS))
+    return F.when(newest["key"] == F.lit(prediction.BINS), newest["value"]).otherwise(F.get(matches, F.lit(0))["value"])
 
 
 def _ours(watched: Watched) -> Column:

@@ -10,11 +10,12 @@ from typing import Any, Protocol
 from schemas.dead_letter import Reason
 from schemas.drift import StatisticRecord, SummaryRecord, Window
 from streaming.clock import isoformat, moment
-from streaming.drift.decision import Judge, Rules, Verdict, WindowCounts
+from streaming.drift.decision import ColumnVerdict, DetectionRules, WindowCounts, WindowJudge
 from streaming.drift.measures import statistic_records, summary_record
 from streaming.drift.states import Memory
-from streaming.drift.windows import CELLS, Closed, Shape, Tally, Tile, WindowBook
+from streaming.drift.windows import CELLS, Closed, Tally, Tile, WindowBook, WindowSpec
 from streaming.models.profile import NON_FINITE_BIN, NULL_BIN, OTHER_BIN, Counts, ReferenceProfile
+from streaming.models.ref import ModelKey
 
 STATE_VERSION = 2
 _BIN_OF_REASON = {
@@ -24,7 +25,7 @@ _BIN_OF_REASON = {
 }
 """A dead letter of these reasons names the column at fault, and is counted there as well."""
 
-Profiles = Callable[[int], ReferenceProfile | None]
+Profiles = Callable[[ModelKey], ReferenceProfile | None]
 """Gives a version's profile, None where it has none."""
 
 
@@ -53,13 +54,13 @@ class StateStore(Protocol):
 
 
 @dataclass(frozen=True)
-class Subject:
+class MonitoredModel:
     """Who is watched, and how windows are cut and judged."""
 
     application: str
     model: str
-    shape: Shape
-    rules: Rules
+    shape: WindowSpec
+    rules: DetectionRules
 
 
 class Monitor:
@@ -68,27 +69,28 @@ class Monitor:
     After an error the state in memory is not what is kept: :meth:`restore` before going on.
     """
 
-    def __init__(self, subject: Subject, profiles: Profiles, sink: DriftSink, store: StateStore) -> None:
+    def __init__(self, subject: MonitoredModel, profiles: Profiles, sink: DriftSink, store: StateStore) -> None:
         self._subject = subject
         self._profiles = profiles
         self._sink = sink
         self._store = store
         self.book = WindowBook(subject.shape)
-        self._judges: dict[int, Judge] = {}
-        self._memory: dict[int, dict[str, Memory]] = {}
+        self._judges: dict[ModelKey, WindowJudge] = {}
+        self._memory: dict[ModelKey, dict[str, Memory]] = {}
         self.batch = -1
 
     def restore(self, now: int) -> None:
-        """Begin where the last state ends, or anew, at ``now`` (epoch milliseconds)."""
+        """Begin at the end of the saved state, or without one at ``now`` (epoch milliseconds)."""
         self.book, self._judges, self._memory = WindowBook(self._subject.shape), {}, {}
         self.batch = -1
-        kept = self._store.load()
-        if kept is None:
+        saved = self._store.load()
+        if saved is None:
             return
-        self.batch, state = kept[0], json.loads(kept[1])
-        self.book.restore(state["book"], now)
+        self.batch, state = saved[0], json.loads(saved[1])
+        # The book may refuse a state whose windows have another length.
+        self.book.restore(state["book"], self._subject.model, now)
         self._memory = {
-            int(version): {name: Memory(**memory) for name, memory in columns.items()}
+            ModelKey(self._subject.model, int(version)): {name: Memory(**memory) for name, memory in columns.items()}
             for version, columns in state["memory"].items()
         }
 
@@ -119,6 +121,7 @@ class Monitor:
 
     def _publish(self, closed: Sequence[Closed]) -> list[SummaryRecord]:
         summaries = [self._tell(window) for window in closed]
+        # Published before the state is saved: after a crash the windows are sent again, with the same ids.
         self._sink.flush()
         self._store.save(self.batch, json.dumps(self._state(), separators=(",", ":")))
         return summaries
@@ -126,24 +129,32 @@ class Monitor:
     def _tell(self, closed: Closed) -> SummaryRecord:
         subject = self._subject
         start, end = (isoformat(moment(edge / 1000)) for edge in (closed.start, closed.end))
-        window = Window(subject.application, subject.model, closed.version, start, end)
-        judge = self._judge(closed.version)
+        window = Window(
+            application=subject.application,
+            model=closed.key.name,
+            version=closed.key.version,
+            start=start,
+            end=end,
+        )
+        judge = self._judge(closed.key)
         counts = window_counts(closed, judge.profile)
-        verdicts: list[Verdict] = judge.judge(counts)
+        verdicts: list[ColumnVerdict] = judge.judge(counts)
         summary = summary_record(window, counts, verdicts, closed.late, closed.by)
         self._sink.publish(statistic_records(window, verdicts, subject.rules.chance), summary)
         return summary
 
-    def _judge(self, version: int) -> Judge:
-        if version not in self._judges:
-            profile = self._profiles(version) or ReferenceProfile((), 0)
-            self._judges[version] = Judge(profile, self._subject.rules, self._memory.get(version))
-        return self._judges[version]
+    def _judge(self, key: ModelKey) -> WindowJudge:
+        if key not in self._judges:
+            # Without a profile the dead letters are still watched.
+            profile = self._profiles(key) or ReferenceProfile((), 0)
+            self._judges[key] = WindowJudge(profile, self._subject.rules, self._memory.get(key))
+        return self._judges[key]
 
     def _state(self) -> dict[str, Any]:
-        memory = {**self._memory, **{version: judge.memory for version, judge in self._judges.items()}}
+        memory = {**self._memory, **{key: judge.memory for key, judge in self._judges.items()}}
         columns = {
-            str(version): {name: asdict(one) for name, one in known.items()} for version, known in memory.items()
+            str(key.version): {name: asdict(past) for name, past in columns_memory.items()}
+            for key, columns_memory in memory.items()
         }
         return {"state_version": STATE_VERSION, "book": self.book.to_dict(), "memory": columns}
 
@@ -152,18 +163,24 @@ def window_counts(closed: Closed, profile: ReferenceProfile) -> WindowCounts:
     """Return a closed window's counts column by column, dead letters that name a column counted in its special bins."""
     columns = _columns(closed.counts, len(profile.columns))
     for (reason, field), rows in closed.counts.rejected.items():
-        place = next((at for at, column in enumerate(profile.columns) if column.name == field), None)
-        if place is not None and reason in _BIN_OF_REASON:
+        index = next((at for at, column in enumerate(profile.columns) if column.name == field), None)
+        if index is not None and reason in _BIN_OF_REASON:
             cell = _BIN_OF_REASON[reason]
-            columns[place][cell] = columns[place].get(cell, 0) + rows
+            columns[index][cell] = columns[index].get(cell, 0) + rows
     invalid = sum(closed.counts.rejected.values())
-    return WindowCounts(closed.start / 1000, closed.end / 1000, closed.counts.rows, invalid, tuple(columns))
+    return WindowCounts(
+        start=closed.start / 1000,
+        end=closed.end / 1000,
+        rows=closed.counts.rows,
+        invalid=invalid,
+        columns=tuple(columns),
+    )
 
 
 def _columns(tile: Tile, width: int) -> list[Counts]:
     columns: list[Counts] = [{} for _ in range(width)]
     for cell, rows in tile.cells.items():
-        place, found = divmod(cell, CELLS)
-        if place < width:
-            columns[place][found] = rows
+        index, bin_ = divmod(cell, CELLS)
+        if index < width:
+            columns[index][bin_] = rows
     return columns

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from schemas.movement import Movement, Shares, moved_share
-from streaming.drift.decision import INVALID, Verdict
+from streaming.drift.decision import INVALID, ColumnVerdict
 from streaming.drift.detection import level_shift
 from streaming.drift.pair import Pair
 from streaming.drift.words import bin_name
@@ -12,7 +12,7 @@ from streaming.statistics.shares import shares
 _SPECIAL = {"nulls": -3, "non_finite": -2, "unseen": -1}
 
 
-def movement_of(verdict: Verdict) -> Movement | None:
+def movement_of(verdict: ColumnVerdict) -> Movement | None:
     """Return how the column has moved; None where its rows are too few or as the reference in this window."""
     if not verdict.signal:
         return None

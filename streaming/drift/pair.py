@@ -51,6 +51,6 @@ class Pair:
 
 def aligned(profile: ColumnProfile, counts: Counts | Mapping[int, int]) -> tuple[int, ...]:
     """Return the counts in the order of ``profile.bins``."""
-    cells = [counts.get(place, 0) for place in profile.bins]
+    cells = [counts.get(bin_, 0) for bin_ in profile.bins]
     cells[-1] += sum(counts.values()) - sum(cells)
     return tuple(cells)

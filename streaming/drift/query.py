@@ -81,6 +81,7 @@ class DriftQuery:
         """
         failures = Failures(self._restarts, self._ports.observer, stopping)
         while not stopping.is_set():
+            # A batch finished in between shows that the failure is not permanent.
             done = self._monitor.batch
             try:
                 self._watch(self._start(), stopping)
@@ -128,9 +129,9 @@ class DriftQuery:
         try:
             if self._monitor.counted(number):
                 return
-            found = tallies(records, self._stream.watched, self._stream.tile_ms)
+            counted = tallies(records, self._stream.watched, self._stream.tile_ms)
             with self._lock:
-                self._tell(self._monitor.take(number, found, self._now()))
+                self._tell(self._monitor.take(number, counted, self._now()))
         except Exception as problem:
             self._problem = problem  # Spark wraps it in words of its own
             raise

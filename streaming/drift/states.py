@@ -7,7 +7,7 @@ from enum import Enum
 
 
 class State(str, Enum):
-    """Of a column in a window, or of a window: the worst of its columns."""
+    """The state of a column in a window. A window's state is the worst of its columns'."""
 
     INSUFFICIENT = "insufficient"
     """Too few rows to say anything, or no reference to compare with."""

@@ -1,7 +1,7 @@
 """Counting in the executor's worker: a task's predictions and dead letters to a few counts, by numpy.
 
-Every row of the result is a :class:`streaming.drift.windows.Tally` with its counts as two lists. What leaves a task is
-a few hundred numbers, however many rows it read.
+Every row of the result is a :class:`streaming.drift.windows.Tally` with its version's number and its counts as two
+lists. What leaves a task is a few hundred numbers, however many rows it read.
 """
 
 from __future__ import annotations
@@ -47,27 +47,28 @@ class _Counts:
 
 
 def tally(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """Count a task's rows.
+    """Count a task's rows; all are of one model.
 
     They have partition, version, tile, the time that the partition has reached with them (epoch ms), bins, and a dead
     letter's reason and field; a prediction has no reason.
     """
-    found: dict[tuple[str, int, int], _Counts] = {}
+    tallied: dict[tuple[str, int, int], _Counts] = {}
     for batch in batches:
         if batch.num_rows:
-            _add(found, batch)
-    if found:
-        yield _as_batch(found)
+            _add(tallied, batch)
+    if tallied:
+        yield _as_batch(tallied)
 
 
-def _add(found: dict[tuple[str, int, int], _Counts], batch: pa.RecordBatch) -> None:
+def _add(tallied: dict[tuple[str, int, int], _Counts], batch: pa.RecordBatch) -> None:
     numbers = [batch.column(name).to_numpy(zero_copy_only=False) for name in ("version", "tile", "reached")]
     partitions = batch.column("partition").dictionary_encode()
     keys = np.stack([partitions.indices.to_numpy(zero_copy_only=False), numbers[0], numbers[1]])
+    # One pass by numpy: a Python loop over rows would take longer than scoring them.
     groups, group_of = np.unique(keys, axis=1, return_inverse=True)
-    for place, (partition, version, tile) in enumerate(groups.T.tolist()):
-        chosen = np.flatnonzero(group_of.ravel() == place)
-        counts = found.setdefault((partitions.dictionary[partition].as_py(), version, tile), _Counts())
+    for group, (partition, version, tile) in enumerate(groups.T.tolist()):
+        chosen = np.flatnonzero(group_of.ravel() == group)
+        counts = tallied.setdefault((partitions.dictionary[partition].as_py(), version, tile), _Counts())
         counts.latest = max(counts.latest, int(numbers[2][chosen].max()))
         _count(counts, batch.take(pa.array(chosen)) if len(chosen) < batch.num_rows else batch)
 
@@ -90,6 +91,7 @@ def _bytes(bins: pa.Array) -> tuple[npt.NDArray[np.uint8], int]:
     width = int(widths[0]) if len(widths) else 0
     if not width:
         return np.zeros(0, np.uint8), 0
+    # Another writer's header may have another length; its bins mean nothing here.
     if (widths != width).any():
         bins = bins.filter(pa.array(widths == width))
     _, offsets, data = bins.buffers()
@@ -97,8 +99,8 @@ def _bytes(bins: pa.Array) -> tuple[npt.NDArray[np.uint8], int]:
     return np.frombuffer(data, np.uint8)[start : start + width * len(bins)], width
 
 
-def _as_batch(found: dict[tuple[str, int, int], _Counts]) -> pa.RecordBatch:
-    rows = [_row(key, counts) for key, counts in sorted(found.items())]
+def _as_batch(tallied: dict[tuple[str, int, int], _Counts]) -> pa.RecordBatch:
+    rows = [_row(key, counts) for key, counts in sorted(tallied.items())]
     names = [part.split()[0] for part in SCHEMA.split(", ")]
     return pa.RecordBatch.from_arrays(
         [pa.array(column, kind) for column, kind in zip(zip(*rows, strict=True), _KINDS, strict=True)], names

@@ -3,8 +3,8 @@
 Counts are kept in tiles as long as a window's slide, so that a sliding window is a sum of tiles, and every row is
 counted once. A window is closed when the watermark passes its end: the time that every active partition has reached,
 less the allowed lateness. When all partitions are idle the watermark goes on at the pace of the clock, or the last
-windows before a silence would never be told. Everything is whole numbers in a dictionary: the result does not depend
-on how rows are cut into batches, as long as none is late.
+windows before a silence would never be reported. Everything is whole numbers in a dictionary: the result does not
+depend on how rows are cut into batches, as long as none is late.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from schemas.dead_letter import Rejection
+from streaming.models.ref import ModelKey
 
 CELLS = 256
 """Bins of a column, as a byte names them: cell ``place * CELLS + bin`` is one bin of the column at ``place``."""
@@ -22,7 +23,7 @@ _DAY = 86_400_000
 
 
 @dataclass(frozen=True)
-class Shape:
+class WindowSpec:
     """Milliseconds: windows are ``length`` long and begin every ``slide``, which divides it.
 
     Rows may come ``lateness`` after the newest of their partition; one that is silent for ``idle`` holds nobody back.
@@ -41,14 +42,14 @@ class Shape:
 
 @dataclass(frozen=True)
 class Tally:
-    """What one read of one partition held of one version and tile.
+    """What one read of one partition held of one version, ``key``, and tile.
 
     ``tile`` is the tile's start and ``latest`` the newest event time, both epoch milliseconds. ``cells`` counts bins,
     ``rejected`` dead letters by why they are some.
     """
 
     partition: str
-    version: int
+    key: ModelKey
     tile: int
     latest: int
     rows: int
@@ -75,7 +76,7 @@ class Tile:
 class Closed:
     """A window that takes no more rows; times in epoch milliseconds. ``late`` rows missed their windows before it."""
 
-    version: int
+    key: ModelKey
     start: int
     end: int
     counts: Tile
@@ -86,9 +87,9 @@ class Closed:
 class WindowBook:
     """The open windows."""
 
-    def __init__(self, shape: Shape) -> None:
+    def __init__(self, shape: WindowSpec) -> None:
         self._shape = shape
-        self._tiles: dict[tuple[int, int], Tile] = {}
+        self._tiles: dict[tuple[ModelKey, int], Tile] = {}
         self._latest: dict[str, int] = {}
         self._arrived: dict[str, int] = {}
         self._closed_until: int | None = None
@@ -108,13 +109,14 @@ class WindowBook:
         """Count what one read of the topic held, at ``now``, epoch milliseconds."""
         for tally in tallies:
             seen = tally.rows + sum(tally.rejected.values())
+            # By the clock and not by the events: only silence makes a partition idle.
             self._arrived[tally.partition] = now
             # A clock that is wrong by years would otherwise close every window for good.
             self._latest[tally.partition] = max(self._latest.get(tally.partition, 0), min(tally.latest, now))
             if self._misses(tally.tile + self._shape.slide) or tally.tile > now + _DAY:
                 self._late += seen
             if not self._misses(tally.tile + self._shape.length) and tally.tile <= now + _DAY:
-                self._tiles.setdefault((tally.version, tally.tile), Tile()).add(tally)
+                self._tiles.setdefault((tally.key, tally.tile), Tile()).add(tally)
 
     def _misses(self, end: int) -> bool:
         return self._closed_until is not None and end <= self._closed_until
@@ -135,47 +137,58 @@ class WindowBook:
         return self._close(max(ends), "end") if ends else []
 
     def _close(self, watermark: int, by: str) -> list[Closed]:
+        # Windows end on multiples of the slide, whatever the watermark is.
         until = watermark - watermark % self._shape.slide
         if self._closed_until is not None and until <= self._closed_until:
             return []
         closed = []
-        for start, version in self._starts(until):
+        for start, key in self._starts(until):
             late, self._late = self._late, 0
-            closed.append(Closed(version, start, start + self._shape.length, self._sum(version, start), late, by))
+            closed.append(
+                Closed(
+                    key=key,
+                    start=start,
+                    end=start + self._shape.length,
+                    counts=self._sum(key, start),
+                    late=late,
+                    by=by,
+                )
+            )
+        # Also when no window held anything: rows that come later for this time are late all the same.
         self._closed_until = until
-        kept = {key: tile for key, tile in self._tiles.items() if key[1] + self._shape.length > until}
-        self._tiles = kept
+        remaining = {at: tile for at, tile in self._tiles.items() if at[1] + self._shape.length > until}
+        self._tiles = remaining
         return closed
 
-    def _starts(self, until: int) -> list[tuple[int, int]]:
+    def _starts(self, until: int) -> list[tuple[int, ModelKey]]:
         """Return start and version of each window that holds something and ends at or before ``until``."""
         slide, length, before = self._shape.slide, self._shape.length, self._closed_until
-        found = {
-            (start, version)
-            for version, tile in self._tiles
+        starts = {
+            (start, key)
+            for key, tile in self._tiles
             for start in range(tile - length + slide, tile + slide, slide)
             if start + length <= until and (before is None or start + length > before)
         }
-        return sorted(found)
+        return sorted(starts)
 
-    def _sum(self, version: int, start: int) -> Tile:
+    def _sum(self, key: ModelKey, start: int) -> Tile:
         whole = Tile()
         for tile in range(start, start + self._shape.length, self._shape.slide):
-            if (version, tile) in self._tiles:
-                whole.add(self._tiles[version, tile])
+            if (key, tile) in self._tiles:
+                whole.add(self._tiles[key, tile])
         return whole
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the state as JSON has it."""
+        """Return the state as JSON has it: versions by their numbers, as it is the state of one model."""
         tiles = [
             {
-                "version": version,
+                "version": key.version,
                 "start": start,
                 "rows": tile.rows,
                 "cells": sorted(tile.cells.items()),
                 "rejected": [[*rejection, rows] for rejection, rows in tile.rejected.items()],
             }
-            for (version, start), tile in sorted(self._tiles.items())
+            for (key, start), tile in sorted(self._tiles.items(), key=lambda counted: counted[0])
         ]
         return {
             "shape": [self._shape.length, self._shape.slide],
@@ -185,15 +198,15 @@ class WindowBook:
             "late": self._late,
         }
 
-    def restore(self, state: Mapping[str, Any], now: int) -> None:
-        """Take up a state at ``now``; raises ``ValueError`` if its windows have another length or slide.
+    def restore(self, state: Mapping[str, Any], model: str, now: int) -> None:
+        """Take up a state of ``model`` at ``now``; raises ``ValueError`` if its windows have another length or slide.
 
         Nobody was listening meanwhile, so no partition has been silent.
         """
         if state["shape"] != [self._shape.length, self._shape.slide]:
             raise ValueError("the state's windows have another length or slide")
         self._tiles = {
-            (tile["version"], tile["start"]): Tile(
+            (ModelKey(model, tile["version"]), tile["start"]): Tile(
                 tile["rows"], Counter(dict(tile["cells"])), _rejections(tile["rejected"])
             )
             for tile in state["tiles"]

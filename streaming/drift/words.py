@@ -62,17 +62,17 @@ def dead_letter_words(shares: Shares) -> str:
     return f"{shares.window:.1%} of rows became dead letters"
 
 
-def bin_name(pair: Pair, place: int) -> str:
-    """Return what people call the bin at ``place`` of the pair's cells."""
+def bin_name(pair: Pair, index: int) -> str:
+    """Return what people call the bin at ``index`` of the pair's cells."""
     values = len(pair.reference) - SPECIAL
-    if place >= values:
-        return ("null", "not finite", "other")[place - values]
+    if index >= values:
+        return ("null", "not finite", "other")[index - values]
     if not pair.ordered:
         categories = pair.profile.categories
-        return categories[place] if place < len(categories) else "rare ones"
+        return categories[index] if index < len(categories) else "rare ones"
     edges = pair.profile.edges
     if not edges:
         return "any value"
-    if place == 0:
+    if index == 0:
         return f"below {edges[0]:.4g}"
-    return f"from {edges[-1]:.4g}" if place == len(edges) else f"{edges[place - 1]:.4g} to {edges[place]:.4g}"
+    return f"from {edges[-1]:.4g}" if index == len(edges) else f"{edges[index - 1]:.4g} to {edges[index]:.4g}"

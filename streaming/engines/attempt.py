@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from typing import TypeVar
 
 import structlog
@@ -12,19 +11,17 @@ from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException
 
 from streaming.engines.causes import is_broker_trouble, root_cause
-from streaming.engines.isolate import Poison
 from streaming.errors import ScoringError, TooManyThrowingRowsError
 from streaming.models.ref import ModelVersion
-from streaming.scoring.pipeline import SparkPipeline
+from streaming.models.seams import Poison
+from streaming.models.served import ServedModel
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 T = TypeVar("T")
 
 
-def attempt(
-    run: Callable[[SparkPipeline], T], pipeline: SparkPipeline, version: ModelVersion, find: Callable[[], Poison]
-) -> T:
+def attempt(run: Callable[[ServedModel], T], model: ServedModel, find: Callable[[], Poison]) -> T:
     """Return what ``run`` returns; rows that ``find`` names become dead letters.
 
     Raises:
@@ -32,19 +29,20 @@ def attempt(
         ScoringError: it throws also without them; the fault is the version's.
     """
     try:
-        return run(pipeline)
+        return run(model)
     except (PySparkException, Py4JJavaError) as problem:
         if is_broker_trouble(problem):
             raise
         cause = root_cause(problem)
-    poison = _search(version, find, cause)
-    guarded = replace(pipeline, decoder=replace(pipeline.decoder, poison=poison))
+    poison = _search(model.version, find, cause)
     try:
-        return run(guarded)
+        return run(model.rejecting(poison))
     except (PySparkException, Py4JJavaError) as problem:
         if is_broker_trouble(problem):
             raise
-        raise ScoringError(f"{version} throws with {len(poison)} rows kept from it: {root_cause(problem)}") from problem
+        raise ScoringError(
+            f"{model.version} throws with {len(poison)} rows kept from it: {root_cause(problem)}"
+        ) from problem
 
 
 def _search(version: ModelVersion, find: Callable[[], Poison], cause: str) -> Poison:

@@ -28,31 +28,31 @@ from streaming.delivery.outcome import Outcome
 from streaming.engines.attempt import attempt
 from streaming.engines.breaker import Breaker
 from streaming.engines.checkpoint import Checkpoint
-from streaming.engines.isolate import Poison
 from streaming.engines.known_good import KnownGoodRows
 from streaming.engines.planner import Planner
 from streaming.engines.program import BatchOrder, BatchProgram, BatchResult
 from streaming.engines.ramp import Ramp
 from streaming.engines.report import BatchObserver, BatchReport
-from streaming.engines.task import WriteTarget, pipeline_of
+from streaming.engines.task import WriteTarget
 from streaming.errors import InvariantError, ModelNotFoundError, ScoringError, TooManyThrowingRowsError
+from streaming.ledger.arms import PlannedArms
 from streaming.ledger.plan import Ledger, PartitionOutcome, Plan
-from streaming.models.ref import ModelVersion
+from streaming.models.ref import ModelKey, ModelVersion
+from streaming.models.seams import Poison
 from streaming.models.served import ServedModel
 from streaming.models.slot import Slot
 from streaming.offsets import Ranges
-from streaming.scoring.pipeline import SparkPipeline
 from streaming.spark.query_run import limit_next
 
 
 class Fallback(Protocol):
     """Versions that the slot does not serve; ``models/follower.py`` implements it."""
 
-    def roll_back(self, failed: int, detail: str) -> ServedModel | None:
+    def roll_back(self, failed: ModelKey, detail: str) -> ServedModel | None:
         """Serve the last good version from now on; ``None`` where there is none."""
         ...
 
-    def recall(self, version: int) -> ServedModel:
+    def recall(self, key: ModelKey) -> ServedModel:
         """Load a version that a batch was planned with and that is not in the slot any more."""
         ...
 
@@ -156,7 +156,7 @@ class ExactEngine:
         return self._planned(batch, ranges, served.version)
 
     def _planned(self, batch: int, ranges: Ranges, version: ModelVersion, reason: str = "") -> Plan:
-        plan = self._planner.plan(self._ports.checkpoint.id(), batch, ranges, version, reason)
+        plan = self._planner.plan(self._ports.checkpoint.id(), batch, ranges, PlannedArms.only(version), reason)
         self._ports.ledger.record_plan(plan)
         return plan
 
@@ -176,8 +176,8 @@ class ExactEngine:
 
     def _replanned(self, plan: Plan, problem: ScoringError, failures: int) -> Plan:
         reason = f"{plan.version} failed {failures} {'time' if failures == 1 else 'times'}: {problem}"
-        serving = self._ports.fallback.roll_back(plan.version.version, reason)
-        if serving is None or serving.version.version == plan.version.version:
+        serving = self._ports.fallback.roll_back(plan.version.key, reason)
+        if serving is None or serving.key == plan.version.key:
             raise ScoringError(
                 f"{plan.version} cannot score batch {plan.batch} and no good version is left: {problem}. Nothing of the"
                 " batch is lost: name a version that can score it, or let more rows become dead letters"
@@ -190,18 +190,16 @@ class ExactEngine:
         """Use the planned version: the slot's if it is still there, else one loaded for this batch alone."""
         with ExitStack() as stack:
             try:
-                served = stack.enter_context(self._ports.slot.lease(plan.version.version))
+                served = stack.enter_context(self._ports.slot.lease(plan.version.key))
             except ModelNotFoundError:
-                served = self._ports.fallback.recall(plan.version.version)
+                served = self._ports.fallback.recall(plan.version.key)
                 stack.callback(self._ports.fallback.release, served)
             yield served
 
     def _attempt(self, records: DataFrame, plan: Plan, served: ServedModel, watch: Stopwatch) -> BatchResult:
         scored_at = isoformat(self._ports.clock())
-        loaded = pipeline_of(served)
-        pipeline = self._known_good(loaded, lambda: loaded.decoder(records))
-
-        order = BatchOrder(pipeline, plan, scored_at, watch)
+        model = self._known_good(served, lambda: served.decoder(records))
+        order = BatchOrder(model, plan, scored_at, watch)
         program = self._ports.program
 
         def find() -> Poison:
@@ -212,10 +210,10 @@ class ExactEngine:
                 watch.lap("isolate")
                 self._ports.observer.rows_searched(time.monotonic() - began)
 
-        def run(safe: SparkPipeline) -> BatchResult:
-            return program.run(records, replace(order, pipeline=safe))
+        def run(safe: ServedModel) -> BatchResult:
+            return program.run(records, replace(order, model=safe))
 
-        return attempt(run, pipeline, served.version, find)
+        return attempt(run, model, find)
 
     def _checked(self, rows_in: int, outcomes: Mapping[int, Outcome]) -> Outcome:
         for outcome in outcomes.values():
@@ -235,7 +233,7 @@ class ExactEngine:
         empty = {p: part for p, part in moved.items() if p not in outcomes}
         idle = {p: Mark.at(part.end, self._writer, plan.id, part.start) for p, part in empty.items()}
         results = {
-            p: PartitionOutcome(part.start, part.end, o.predictions, o.dead_letters, o.skipped, _segments(o))
+            p: PartitionOutcome(part.start, part.end, o.predictions, o.dead_letters, o.skipped, _segments(o), o.arms)
             for p, part in moved.items()
             for o in (outcomes.get(p, Outcome(segments={plan.id: (part.start, part.end)})),)
         }

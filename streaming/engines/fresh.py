@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pyspark.sql import DataFrame
 
-from streaming.engines.isolate import Poison, isolate_by_halves
+from streaming.engines.isolate import isolate_by_halves
 from streaming.engines.program import BatchOrder, BatchResult
 from streaming.engines.task import WriteTarget, run_batch
+from streaming.models.seams import Poison
 
 
 class FreshProgram:
@@ -19,8 +20,8 @@ class FreshProgram:
         """Score and write a batch."""
         plan = order.plan
         written = self._target.order(plan, plan.version, order.scored_at)
-        return BatchResult(*run_batch(records, order.pipeline, written, order.watch))
+        return BatchResult(*run_batch(records, order.model, written, order.watch))
 
     def throwing_rows(self, records: DataFrame, order: BatchOrder, most: int) -> Poison:
         """Search by halves: some twenty jobs for each row, half of which fail."""
-        return isolate_by_halves(records, order.pipeline, order.plan.ranges, most)
+        return isolate_by_halves(records, order.model, order.plan.ranges, most)

@@ -13,7 +13,6 @@ from pyspark.sql.streaming.query import StreamingQuery
 
 from streaming.engines.checkpoint import remove
 from streaming.engines.real_time import Boundary, Route, last_boundary, start_query
-from streaming.engines.task import pipeline_of
 from streaming.errors import ModelNotFoundError, UpstreamError
 from streaming.models.served import ServedModel
 from streaming.models.slot import Slot
@@ -67,7 +66,7 @@ class Generation:
     def prove(self) -> None:
         """Note that the version has finished a batch, so that it may be rolled back to."""
         # It may have left the slot already, where another version came before it had finished one.
-        with suppress(ModelNotFoundError), self.slot.lease(self.served.version.version):
+        with suppress(ModelNotFoundError), self.slot.lease(self.served.key):
             pass
 
     def close(self) -> None:
@@ -96,8 +95,7 @@ class Generations:
             served = stack.enter_context(self._slot.lease())
             checkpoint = f"{self._folder}/{name}-{time.time_ns()}"
             stack.callback(remove, checkpoint)
-            place, scored = (name, checkpoint), (pipeline_of(served), served.version)
-            query = start_query(self._session, scored, self._route, place, starting)
+            query = start_query(self._session, served, self._route, (name, checkpoint), starting)
             stack.callback(query.stop)
             kept = stack.pop_all()
         return Generation(name, served, starting, query, self._route, self._session, self._slot, kept)

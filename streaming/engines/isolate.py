@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from functools import partial
 
 from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException
@@ -19,36 +18,33 @@ from streaming.engines.causes import is_broker_trouble
 from streaming.engines.sieve import throwing_rows
 from streaming.errors import TooManyThrowingRowsError
 from streaming.events import columns as c
+from streaming.models.seams import FrameScorer, Poison
+from streaming.models.served import ServedModel
 from streaming.offsets import OffsetRange, Ranges
-from streaming.scoring.pipeline import SparkPipeline
-from streaming.scoring.score import score_decoded
-
-Poison = tuple[tuple[int, int], ...]
-"""Partition and offset of each row to keep from the pipeline."""
 
 
-def isolate(records: DataFrame, pipeline: SparkPipeline, ranges: Ranges, most: int) -> Poison:
-    """Return the rows that make the pipeline throw; empty if it does not throw any more.
+def isolate(records: DataFrame, model: ServedModel, ranges: Ranges, most: int) -> Poison:
+    """Return the rows that make the version throw; empty if it does not throw any more.
 
     Raises:
         TooManyThrowingRowsError: more than ``most`` rows throw, which is the model's fault.
     """
-    return isolate_decoded(pipeline.decoder(records), pipeline, ranges, most)
+    return isolate_decoded(model.decoder(records), model.scorer, ranges, most)
 
 
-def isolate_by_halves(records: DataFrame, pipeline: SparkPipeline, ranges: Ranges, most: int) -> Poison:
+def isolate_by_halves(records: DataFrame, model: ServedModel, ranges: Ranges, most: int) -> Poison:
     """Do the same by Spark's public API alone, in many more jobs; see :func:`isolate`."""
-    return _within(_by_halves(pipeline.decoder(records), pipeline, ranges, most + 1), most)
+    return _within(_by_halves(model.decoder(records), model.scorer, ranges, most + 1), most)
 
 
-def isolate_decoded(decoded: DataFrame, pipeline: SparkPipeline, ranges: Ranges, most: int) -> Poison:
+def isolate_decoded(decoded: DataFrame, scorer: FrameScorer, ranges: Ranges, most: int) -> Poison:
     """Do the same with rows that a decoder has read; see :func:`isolate`."""
     try:
-        rows = throwing_rows(decoded, partial(score_decoded, pipeline=pipeline), most + 1)
+        rows = throwing_rows(decoded, scorer.score, most + 1)
     except (PySparkException, Py4JJavaError) as problem:
         if is_broker_trouble(problem):
             raise
-        rows = _by_halves(decoded, pipeline, ranges, most + 1)
+        rows = _by_halves(decoded, scorer, ranges, most + 1)
     return _within(rows, most)
 
 
@@ -62,10 +58,10 @@ def _within(rows: list[tuple[int, int]], most: int) -> Poison:
     return tuple(rows)
 
 
-def _by_halves(decoded: DataFrame, pipeline: SparkPipeline, ranges: Ranges, most: int) -> list[tuple[int, int]]:
+def _by_halves(decoded: DataFrame, scorer: FrameScorer, ranges: Ranges, most: int) -> list[tuple[int, int]]:
     decoded.persist()
     try:
-        search = _Search(_probe(decoded, pipeline), most)
+        search = _Search(_probe(decoded, scorer), most)
         for partition, part in ranges.items():
             search.within(partition, part)
         return search.rows
@@ -73,12 +69,12 @@ def _by_halves(decoded: DataFrame, pipeline: SparkPipeline, ranges: Ranges, most
         decoded.unpersist()
 
 
-def _probe(decoded: DataFrame, pipeline: SparkPipeline) -> Callable[[int, OffsetRange], bool]:
+def _probe(decoded: DataFrame, scorer: FrameScorer) -> Callable[[int, OffsetRange], bool]:
     def throws(partition: int, part: OffsetRange) -> bool:
         offset = F.col(c.OFFSET)
         rows = decoded.where((F.col(c.PARTITION) == partition) & (offset >= part.start) & (offset < part.end))
         try:
-            score_decoded(rows, pipeline).write.format("noop").mode("overwrite").save()
+            scorer.score(rows).write.format("noop").mode("overwrite").save()
         except (PySparkException, Py4JJavaError) as problem:
             if is_broker_trouble(problem):
                 raise

@@ -31,6 +31,7 @@ from streaming.engines.planner import Planner
 from streaming.engines.real_time import Boundary
 from streaming.engines.report import BatchReport
 from streaming.errors import ScoringError, UpstreamError
+from streaming.ledger.arms import PlannedArms
 from streaming.ledger.plan import PartitionOutcome, Plan
 from streaming.models.ref import ModelVersion
 from streaming.models.served import ServedModel
@@ -186,7 +187,7 @@ class LiveEngine:
         self._ports.observer.batch_failed(wanted.version, str(problem))
         if not is_broker_trouble(problem):
             why = f"{wanted.version} failed as it took over: {problem}"
-            self._ports.roll_back(wanted.version.version, why)
+            self._ports.roll_back(wanted.key, why)
 
     def _reached(self, step: str) -> None:
         self._ports.failpoints.reach(f"live.{step}")
@@ -205,7 +206,7 @@ class LiveEngine:
             self._ports.observer.idle()
             return
         self._still = 0
-        plan = self._planner.plan(name, boundary.batch, moved, version)
+        plan = self._planner.plan(name, boundary.batch, moved, PlannedArms.only(version))
         self._write_down(plan)
         report = BatchReport(
             boundary.batch, plan.id, plan.version, boundary.ranges, boundary.rows, boundary.outcome, boundary.phases,
@@ -267,6 +268,6 @@ class LiveEngine:
 
     def _roll_back(self, version: ModelVersion, fault: ScoringError) -> None:
         self._ports.observer.batch_failed(version, str(fault))
-        serving = self._ports.roll_back(version.version, str(fault))
-        if serving is None or serving.version.version == version.version:
+        serving = self._ports.roll_back(version.key, str(fault))
+        if serving is None or serving.key == version.key:
             raise fault

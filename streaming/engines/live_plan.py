@@ -7,15 +7,14 @@ from __future__ import annotations
 
 from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException
-from pyspark.sql import DataFrame
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from streaming.engines.real_time import Route, outputs
 from streaming.errors import CandidateRefusedError
-from streaming.models.ref import ModelVersion
+from streaming.models.served import ServedModel
 from streaming.outputs.targets import Target, Targets
 from streaming.refusal_codes import RefusalCode
-from streaming.scoring.pipeline import SparkPipeline
 from streaming.spark.plan_nodes import operators
 from streaming.spark.real_time_operators import allowed_operators
 
@@ -27,23 +26,22 @@ _RECORD = (
 )
 
 
-def check_live(pipeline: SparkPipeline) -> None:
+def check_live(session: SparkSession, model: ServedModel) -> None:
     """Plan the query over a table in the stream's place, and compare the operators with Spark's list.
 
     Raises:
         CandidateRefusedError: ``NOT_LIVE``; one of them needs Python, or is not on the list.
     """
-    session = pipeline.session
-    if not pipeline.is_proven:
+    if not model.scorer.is_proven:
         raise CandidateRefusedError(
             RefusalCode.NOT_LIVE,
             "the pipeline throws on the event that was made up to try it with, and no other is known. In a stream it"
             " would throw on each rejected event, for which a good one stands in. Log the version with an input_example"
             " or golden rows, or publish an event first, or serve it with engine.kind exact",
         )
-    _check_lazy(pipeline)
+    _check_lazy(session, model)
     # Read from something that varies; of constants, the optimizer would leave no plan to look at.
-    scored = outputs(_records(session.range(1), "id"), pipeline, ModelVersion("any", 1), _ROUTE)
+    scored = outputs(_records(session.range(1), "id"), model, _ROUTE)
     allowed = allowed_operators(session)
     for name in operators(scored):
         if name not in allowed:
@@ -56,11 +54,11 @@ def check_live(pipeline: SparkPipeline) -> None:
             )
 
 
-def _check_lazy(pipeline: SparkPipeline) -> None:
+def _check_lazy(session: SparkSession, model: ServedModel) -> None:
     """Plan over a stream that is never started, where a stage cannot look at rows; over a table it could."""
-    stream = pipeline.session.readStream.format("rate").load()
+    stream = session.readStream.format("rate").load()
     try:
-        outputs(_records(stream, "value"), pipeline, ModelVersion("any", 1), _ROUTE)
+        outputs(_records(stream, "value"), model, _ROUTE)
     except (PySparkException, Py4JJavaError) as problem:
         cause = next(iter(str(problem).splitlines()), "")
         raise CandidateRefusedError(

@@ -14,7 +14,7 @@ from streaming.engines.mend import Mend
 from streaming.engines.report import BatchObserver
 from streaming.failpoints import OFF, Failpoints
 from streaming.ledger.plan import Ledger
-from streaming.models.ref import ModelVersion
+from streaming.models.ref import ModelKey, ModelVersion
 from streaming.models.served import ServedModel
 
 
@@ -56,7 +56,7 @@ class LivePorts:
     """
 
     generations: Generations
-    roll_back: Callable[[int, str], ServedModel | None]
+    roll_back: Callable[[ModelKey, str], ServedModel | None]
     ledger: Ledger
     mend: Mend
     settle: Callable[[], Mapping[int, int]]

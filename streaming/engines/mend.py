@@ -13,10 +13,8 @@ from streaming.engines.attempt import attempt
 from streaming.engines.isolate import isolate
 from streaming.engines.real_time import Boundary, Route, counts, outcome_of, outputs, sink_options
 from streaming.engines.source import read_range
-from streaming.engines.task import pipeline_of
 from streaming.models.served import ServedModel
 from streaming.offsets import Ranges
-from streaming.scoring.pipeline import SparkPipeline
 
 Mend = Callable[[ServedModel, Ranges], Boundary]
 """Writes the outputs of a stretch, and returns its end, which is a boundary like a query's."""
@@ -38,18 +36,16 @@ class BatchMend:
         """
         began = time.monotonic()
         records = read_range(self.session, self.route.options, self.route.topic, ranges)
-        pipeline = pipeline_of(served)
         outcome = attempt(
-            lambda safe: self._write(records, safe, served),
-            pipeline,
-            served.version,
-            lambda: isolate(records, pipeline, ranges, self.poison_rows),
+            lambda safe: self._write(records, safe),
+            served,
+            lambda: isolate(records, served, ranges, self.poison_rows),
         )
         seconds = time.monotonic() - began
         return Boundary(0, ranges, outcome.rows, outcome, seconds, {"mend": seconds}, {})
 
-    def _write(self, records: DataFrame, pipeline: SparkPipeline, served: ServedModel) -> Outcome:
-        frame = outputs(records, pipeline, served.version, self.route).persist()
+    def _write(self, records: DataFrame, model: ServedModel) -> Outcome:
+        frame = outputs(records, model, self.route).persist()
         try:
             # An observation would do, but those of a batch that is written to Kafka never arrive. And so it throws
             # before anything is written.

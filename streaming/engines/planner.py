@@ -6,8 +6,8 @@ import itertools
 
 from streaming.clock import Clock, isoformat
 from streaming.delivery.marks import Writer
+from streaming.ledger.arms import PlannedArms
 from streaming.ledger.plan import Plan
-from streaming.models.ref import ModelVersion
 from streaming.offsets import Ranges
 
 
@@ -19,9 +19,18 @@ class Planner:
         self._clock = clock
         self._numbers = itertools.count(1)
 
-    def plan(self, checkpoint: str, batch: int, ranges: Ranges, version: ModelVersion, reason: str = "") -> Plan:
+    def plan(self, checkpoint: str, batch: int, ranges: Ranges, arms: PlannedArms, reason: str = "") -> Plan:
         """Return a new plan, not recorded yet."""
         number = f"{self._writer.epoch}.{next(self._numbers)}"
-        source = self._writer.application, self._writer.topic, self._writer.topic_id
-        now = isoformat(self._clock())
-        return Plan(number, *source, checkpoint, batch, ranges, version, now, reason=reason)
+        return Plan(
+            id=number,
+            application=self._writer.application,
+            topic=self._writer.topic,
+            topic_id=self._writer.topic_id,
+            checkpoint=checkpoint,
+            batch=batch,
+            ranges=ranges,
+            arms=arms,
+            at=isoformat(self._clock()),
+            reason=reason,
+        )

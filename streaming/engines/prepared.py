@@ -15,14 +15,14 @@ from pyspark.sql import DataFrame
 
 from streaming.delivery.outcome import SCHEMA, Outcome
 from streaming.delivery.writer import write_partition
-from streaming.engines.isolate import Poison, isolate
+from streaming.engines.isolate import isolate
 from streaming.engines.program import BatchOrder, BatchResult
 from streaming.engines.task import WriteTarget
 from streaming.ledger.plan import Plan
+from streaming.models.seams import Poison
+from streaming.models.served import ServedModel
 from streaming.outputs.envelope import Stamp, envelop
 from streaming.outputs.spark_rows import now
-from streaming.scoring.pipeline import SparkPipeline
-from streaming.scoring.score import score
 from streaming.spark.kept_plan import KeptPlan
 from streaming.spark.query_run import QueryRun
 
@@ -41,34 +41,34 @@ class KeptProgram:
         self._prepared: PreparedBatch | None = None
 
     def run(self, records: DataFrame, order: BatchOrder) -> BatchResult:
-        """Score and write a batch. A pipeline, or a stamp, that is not the last batch's is planned anew."""
-        stamp = Stamp(self._target.writer.topic, order.plan.version, order.plan.role, "")
-        if self._prepared is None or not self._prepared.serves(order.pipeline, stamp):
-            self._prepared = PreparedBatch(records, order.pipeline, self._target, stamp)
+        """Score and write a batch. A version, or a stamp, that is not the last batch's is planned anew."""
+        stamp = Stamp(self._target.writer.topic, order.plan.version, order.plan.arms.champion.role, "")
+        if self._prepared is None or not self._prepared.serves(order.model, stamp):
+            self._prepared = PreparedBatch(records, order.model, self._target, stamp)
         return self._prepared.run(records, order)
 
     def throwing_rows(self, records: DataFrame, order: BatchOrder, most: int) -> Poison:
         """Find all of them by one job."""
-        return isolate(records, order.pipeline, order.plan.ranges, most)
+        return isolate(records, order.model, order.plan.ranges, most)
 
 
 class PreparedBatch:
     """Reads, scores, serialises and writes any batch of one query with one version; not for two threads at a time."""
 
-    def __init__(self, records: DataFrame, pipeline: SparkPipeline, target: WriteTarget, stamp: Stamp) -> None:
+    def __init__(self, records: DataFrame, model: ServedModel, target: WriteTarget, stamp: Stamp) -> None:
         """Plan over ``records``, a batch of the query; of ``stamp`` its time is not used, each row has its own."""
 
         def written(counted: DataFrame) -> DataFrame:
-            rows = envelop(score(counted, pipeline), stamp, target.targets.predictions, now())
+            rows = envelop(model.score(counted), stamp, target.targets.predictions, now())
             return rows.mapInArrow(_writer(target), SCHEMA)
 
-        self._made_for = pipeline, stamp
+        self._made_for = model, stamp
         self._plan = KeptPlan(records, written)
         self._run: QueryRun | None = None
 
-    def serves(self, pipeline: SparkPipeline, stamp: Stamp) -> bool:
-        """Whether this is the plan for a pipeline's batches under a stamp."""
-        return self._made_for[0] is pipeline and self._made_for[1] == stamp
+    def serves(self, model: ServedModel, stamp: Stamp) -> bool:
+        """Whether this is the plan for a version's batches under a stamp."""
+        return self._made_for[0] is model and self._made_for[1] == stamp
 
     def run(self, records: DataFrame, order: BatchOrder) -> BatchResult:
         """Write a batch as :func:`streaming.engines.task.run_batch` does."""

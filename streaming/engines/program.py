@@ -9,20 +9,20 @@ from pyspark.sql import DataFrame
 
 from streaming.clock import Stopwatch
 from streaming.delivery.outcome import Outcome
-from streaming.engines.isolate import Poison
 from streaming.ledger.plan import Plan
-from streaming.scoring.pipeline import SparkPipeline
+from streaming.models.seams import Poison
+from streaming.models.served import ServedModel
 
 
 @dataclass(frozen=True)
 class BatchOrder:
-    """What to do with a batch: the pipeline that scores it, the ledger's plan, and the time of scoring.
+    """What to do with a batch: the version that scores it, the ledger's plan, and the time of scoring.
 
     ``scored_at`` is ISO 8601; a program whose tasks read the clock themselves stamps each row with its own. Laps of
     ``watch`` are ``prepare`` and ``write``.
     """
 
-    pipeline: SparkPipeline
+    model: ServedModel
     plan: Plan
     scored_at: str
     watch: Stopwatch
@@ -43,13 +43,13 @@ class BatchProgram(Protocol):
         """Score and write a batch.
 
         Raises:
-            PySparkException: the pipeline throws on a row, or a task failed.
+            PySparkException: the version throws on a row, or a task failed.
             Py4JJavaError: likewise.
         """
         ...
 
     def throwing_rows(self, records: DataFrame, order: BatchOrder, most: int) -> Poison:
-        """Return the rows of a batch on which the pipeline throws, without writing anything.
+        """Return the rows of a batch on which the version throws, without writing anything.
 
         Raises:
             TooManyThrowingRowsError: they are more than ``most``.

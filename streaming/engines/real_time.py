@@ -20,13 +20,11 @@ from schemas.dead_letter import Reason
 from streaming.delivery.outcome import Outcome
 from streaming.engines.checkpoint import written_plainly
 from streaming.engines.source import read_real_time
-from streaming.models.ref import ModelVersion
+from streaming.models.served import ServedModel
 from streaming.offsets import OffsetRange, Ranges
 from streaming.outputs.envelope import Stamp, envelop
 from streaming.outputs.spark_rows import native_records, now
 from streaming.outputs.targets import Targets
-from streaming.scoring.pipeline import SparkPipeline
-from streaming.scoring.score import score_decoded
 from streaming.spark.codegen_stages import allow_large
 from streaming.spark.reports import last_report
 
@@ -58,11 +56,11 @@ class Boundary:
     lag: Mapping[int, int]
 
 
-def outputs(records: DataFrame, pipeline: SparkPipeline, version: ModelVersion, route: Route) -> DataFrame:
+def outputs(records: DataFrame, model: ServedModel, route: Route) -> DataFrame:
     """Return the records to write, predictions and dead letters in one frame; see :func:`native_records`."""
-    stamp = Stamp(route.topic, version, "champion", "")
-    decoded = _apart(pipeline.decoder(records), "decoded")
-    scored = _apart(score_decoded(decoded, pipeline), "scored")
+    stamp = Stamp(route.topic, model.version, "champion", "")
+    decoded = _apart(model.decoder(records), "decoded")
+    scored = _apart(model.scorer.score(decoded), "scored")
     rows = envelop(scored, stamp, route.targets.predictions, now())
     return native_records(_apart(rows, "enveloped"), stamp, route.application, route.targets)
 
@@ -84,21 +82,21 @@ def counts() -> list[Column]:
 
 
 def start_query(
-    session: SparkSession, scored: tuple[SparkPipeline, ModelVersion], route: Route, place: tuple[str, str],
+    session: SparkSession, model: ServedModel, route: Route, place: tuple[str, str],
     starting: Mapping[int, int],
 ) -> StreamingQuery:  # fmt: skip
     """Start a real-time query.
 
     Args:
         session: where it runs.
-        scored: the version's pipeline, and the version.
+        model: the version that scores.
         route: what it reads and writes.
         place: the query's name and its checkpoint, which must be new.
         starting: the first offset of each partition.
     """
     name, checkpoint = place
     allow_large(session)
-    frame = outputs(read_real_time(session, route.options, route.topic, starting), *scored, route)
+    frame = outputs(read_real_time(session, route.options, route.topic, starting), model, route)
     frame = frame.observe(_COUNTS, *counts()).drop("reason")
     writing: DataStreamWriter = frame.writeStream.queryName(name).format("kafka").options(**sink_options(route.options))
     every = f"{route.checkpoint_seconds * 1000:.0f} milliseconds"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import cast
 
 import pyarrow as pa
 from pyspark.sql import DataFrame, Observation
@@ -21,8 +20,6 @@ from streaming.models.ref import ModelVersion
 from streaming.models.served import ServedModel
 from streaming.outputs.envelope import Stamp, envelop
 from streaming.outputs.targets import Targets
-from streaming.scoring.pipeline import SparkPipeline
-from streaming.scoring.score import score
 
 
 @dataclass(frozen=True)
@@ -37,19 +34,14 @@ class WriteTarget:
 
     def order(self, plan: Plan, version: ModelVersion, scored_at: str) -> WritePlan:
         """Return what the tasks of one planned batch are told."""
-        stamp = Stamp(self.writer.topic, version, plan.role, scored_at)
+        stamp = Stamp(self.writer.topic, version, plan.arms.champion.role, scored_at)
         return WritePlan(
             self.client, self.writer, plan.id, stamp, plan.ranges, self.targets, self.limits, self.failpoints
         )
 
 
-def pipeline_of(served: ServedModel) -> SparkPipeline:
-    """Return the version's pipeline; the models package, which knows no Spark, holds it as a scorer."""
-    return cast(SparkPipeline, served.scorer)
-
-
 def run_batch(
-    records: DataFrame, pipeline: SparkPipeline, order: WritePlan, watch: Stopwatch
+    records: DataFrame, model: ServedModel, order: WritePlan, watch: Stopwatch
 ) -> tuple[int, dict[int, Outcome]]:
     """Score ``records`` and write them.
 
@@ -58,7 +50,7 @@ def run_batch(
     """
     counted = Observation()
     # Counted before anything is done to them, so that a row lost further on is noticed.
-    scored = score(records.observe(counted, F.count(F.lit(1)).alias("rows")), pipeline)
+    scored = model.score(records.observe(counted, F.count(F.lit(1)).alias("rows")))
     written = envelop(scored, order.stamp, order.targets.predictions).mapInArrow(_writer(order), SCHEMA)
     watch.lap("prepare")
     results = written.collect()

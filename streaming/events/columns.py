@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pyarrow as pa
+
 PREFIX = "__penstock_"
 
 KEY = PREFIX + "key"
@@ -21,9 +23,22 @@ PREDICTION = PREFIX + "prediction"
 PROBABILITY = PREFIX + "probability"
 CONFIDENCE = PREFIX + "confidence"
 LABEL = PREFIX + "label"
+RESULTS = pa.schema(
+    [
+        pa.field(PREDICTION, pa.float64()),
+        pa.field(PROBABILITY, pa.list_(pa.float64())),
+        pa.field(LABEL, pa.string()),
+        pa.field(CONFIDENCE, pa.float64()),
+    ]
+)
+"""A model's answer, as :mod:`streaming.scoring.results` makes it of a pipeline's own columns; null where it has none.
+"""
 
 BINS = PREFIX + "bins"
 """The reference profile's bin of each profiled column, as an array of numbers from 0 to 255."""
+
+ARM = PREFIX + "arm"
+"""Where a batch has several arms: the number of the row's, a byte, 0 for the champion's. With one arm, no column."""
 
 SOURCE = (KEY, VALUE, HEADERS, PARTITION, OFFSET, TIMESTAMP)
 """What a record brought, untouched."""

@@ -16,9 +16,8 @@ be good, so that the pipeline runs over it without harm; its output is never use
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
 
 from pyspark.sql import Column as Expr
 from pyspark.sql import DataFrame
@@ -26,11 +25,9 @@ from pyspark.sql import functions as F
 
 from schemas.dead_letter import Reason, Rejection
 from streaming.events import columns as c
-from streaming.events.guards import Guard
 from streaming.events.nesting import is_shallow
 from streaming.events.rules import (
     SQL_TYPES,
-    Poison,
     Rule,
     check_names,
     first_of,
@@ -46,6 +43,7 @@ from streaming.events.rules import (
     value_rules,
     verdict_of,
 )
+from streaming.models.seams import Features, Guard, Poison
 from streaming.models.signature import Column, Signature
 from streaming.settings import EventSettings
 
@@ -58,12 +56,12 @@ _ID_TYPES = ("STRING", "BIGINT")
 
 @dataclass(frozen=True)
 class JsonDecoder:
-    """How one model version's events are read. ``safe_row`` has a value for every column of the signature."""
+    """A :class:`streaming.models.seams.Decoder`. ``safe_row`` has a value for every column of the signature."""
 
     signature: Signature
     envelope: EventSettings
     max_value_bytes: int
-    safe_row: dict[str, Any]
+    safe_row: Features
     guards: tuple[Guard, ...] = ()
     poison: Poison = ()
 
@@ -72,18 +70,19 @@ class JsonDecoder:
         check_names(self.signature, self.envelope)
 
     def __call__(self, records: DataFrame) -> DataFrame:
-        """Turn Kafka's columns into the source columns, the envelope with its verdict, and the features.
-
-        Args:
-            records: key, value, headers, partition, offset, timestamp; as Spark's Kafka source gives them.
-
-        Returns:
-            One row per record, in the record's partition and order.
-        """
+        """Turn Kafka's columns into the decoder's; see :meth:`streaming.models.seams.Decoder.__call__`."""
         frame = records
         for selection in self._selections:
             frame = frame.select(*selection)
         return frame
+
+    def masking_with(self, safe_row: Features) -> JsonDecoder:
+        """Return the decoder with another safe row."""
+        return replace(self, safe_row=safe_row)
+
+    def rejecting(self, poison: Poison) -> JsonDecoder:
+        """Return the decoder with these rows as its poison."""
+        return replace(self, poison=poison)
 
     @cached_property
     def _selections(self) -> tuple[list[Expr], ...]:

@@ -1,4 +1,7 @@
-"""Values a pipeline would throw on, known before it is run: one bad row must not fail its whole batch."""
+"""Values a pipeline would throw on, known before it is run: one bad row must not fail its whole batch.
+
+Each class implements :class:`streaming.models.seams.Guard`.
+"""
 
 from __future__ import annotations
 
@@ -106,9 +109,6 @@ class InCategories:
     def examples(self) -> Iterator[Any]:
         """Yield the categories."""
         yield from self.categories
-
-
-Guard = NotNull | InVocabulary | InRange | InCategories
 
 
 def _numbers(text: str) -> Iterator[float]:

@@ -5,8 +5,7 @@ A decoder leaves each field it has read in a column of its own, :func:`raw`, and
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable
 
 from pyspark.sql import Column as Expr
 from pyspark.sql import functions as F
@@ -14,7 +13,7 @@ from pyspark.sql import functions as F
 from schemas.dead_letter import Reason, Rejection
 from streaming.errors import CandidateRefusedError
 from streaming.events import columns as c
-from streaming.events.guards import Guard
+from streaming.models.seams import Features, Guard, Poison
 from streaming.models.signature import Column, Signature
 from streaming.refusal_codes import RefusalCode
 from streaming.settings import EventSettings
@@ -37,9 +36,6 @@ _YEARS = (-62_135_596_800_000, 253_402_300_800_000)
 
 Rule = tuple[Expr, Rejection]
 """A condition, and why a row that meets it is rejected."""
-
-Poison = tuple[tuple[int, int], ...]
-"""Partition and offset of rows on which the pipeline was seen to throw."""
 
 
 def check_names(signature: Signature, envelope: EventSettings) -> None:
@@ -131,7 +127,7 @@ def time_of_millis(number: Expr) -> Expr:
     return F.when(number.between(_YEARS[0], _YEARS[1] - 1), F.timestamp_millis(number))
 
 
-def masked_features(signature: Signature, safe_row: Mapping[str, Any]) -> list[Expr]:
+def masked_features(signature: Signature, safe_row: Features) -> list[Expr]:
     """Return the model's columns: a valid row's own, and a rejected row's from a row that is known to be good."""
     valid = F.col(c.VERDICT).isNull()
     out = []

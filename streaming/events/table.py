@@ -1,4 +1,4 @@
-"""A table's typed columns to a verdict and the model's columns, by the rules that :class:`Decoder` has for JSON.
+"""A table's typed columns to a verdict and the model's columns, by the rules that hold for JSON.
 
 Nothing goes through JSON: a column that has the model's type is used as it is. A rejected row stays in the frame,
 masked, as it does in a stream.
@@ -7,10 +7,9 @@ masked, as it does in a stream.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, reduce
 from operator import or_
-from typing import Any
 
 from pyspark.sql import Column as Expr
 from pyspark.sql import DataFrame
@@ -29,10 +28,8 @@ from schemas.dead_letter import Reason, Rejection
 from streaming.errors import ConfigurationError
 from streaming.events import columns as c
 from streaming.events.casts import WHOLE, Cast, cast_to, never_fails, text_of, whole_number
-from streaming.events.guards import Guard
 from streaming.events.rules import (
     SQL_TYPES,
-    Poison,
     Rule,
     check_names,
     first_of,
@@ -48,6 +45,7 @@ from streaming.events.rules import (
     time_rule,
     value_rules,
 )
+from streaming.models.seams import Features, Guard, Poison
 from streaming.models.signature import Column, Signature
 from streaming.settings import EventSettings
 
@@ -64,14 +62,14 @@ _TEXT = (StringType, BinaryType)
 
 @dataclass(frozen=True)
 class TableDecoder:
-    """How one model version reads the rows of a table of ``schema``; otherwise as :class:`Decoder`.
+    """A :class:`streaming.models.seams.Decoder` of the rows of a table of ``schema``.
 
     A row's partition and offset are its task and its place there, which are the same whenever the same files are read.
     """
 
     signature: Signature
     envelope: EventSettings
-    safe_row: dict[str, Any]
+    safe_row: Features
     schema: StructType
     guards: tuple[Guard, ...] = ()
     carried: tuple[str, ...] = ()
@@ -98,11 +96,19 @@ class TableDecoder:
             )
 
     def __call__(self, rows: DataFrame) -> DataFrame:
-        """Turn the table's columns into what :meth:`Decoder.__call__` returns; key, headers and timestamp are null."""
+        """Turn the table's columns into the decoder's; key, headers and timestamp are null."""
         frame = rows
         for selection in self._selections:
             frame = frame.select(*selection)
         return frame
+
+    def masking_with(self, safe_row: Features) -> TableDecoder:
+        """Return the decoder with another safe row."""
+        return replace(self, safe_row=safe_row)
+
+    def rejecting(self, poison: Poison) -> TableDecoder:
+        """Return the decoder with these rows as its poison."""
+        return replace(self, poison=poison)
 
     def _unmet(self) -> Iterator[str]:
         for column in self.signature.columns:

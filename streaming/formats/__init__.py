@@ -1,1 +1,1 @@
-"""How bytes become events: one package for each format, and what all of them keep."""
+"""How bytes become events in one process: one package for each format."""

@@ -11,6 +11,7 @@ from typing import Any
 from streaming.ledger.lineage import Fate, Lineage, Position
 from streaming.ledger.plan import Plan
 from streaming.ledger.serving_at import Moment
+from streaming.models.ref import ModelVersion
 from streaming.outputs.read_back import Output
 
 Answer = dict[str, Any]
@@ -38,11 +39,13 @@ def about_offset(facts: Facts) -> Answer:
     found, fate, summary = _verdict(facts)
     answer: Answer = {"found": found, "fate": fate, "summary": summary, "source": _source(facts.position)}
     if lineage.plan is not None and fate != "no_event":
-        answer |= {"certainty": lineage.certainty.value if lineage.certainty else None, **_plan(lineage.plan)}
+        answer |= {"certainty": lineage.certainty.value if lineage.certainty else None, **_plan(lineage.plan, output)}
         if lineage.recorded_at:
             answer["recorded"] = {"at": lineage.recorded_at, "epoch": lineage.epoch}
         if lineage.others:
-            answer["others"] = [{"plan": plan.id, "version": plan.version.version} for plan in lineage.others]
+            answer["others"] = [
+                {"plan": plan.id, "version": arm.version.version} for plan in lineage.others for arm in plan.arms.arms
+            ]
     elif output is not None:
         named = {"model": output.model, "version": output.version, "run_id": output.run_id}
         answer |= {key: value for key, value in named.items() if value}
@@ -56,7 +59,7 @@ def about_offset(facts: Facts) -> Answer:
 def _settled(lineage: Lineage, output: Output | None) -> Lineage:
     """Of several plans that may have written the offset, the output itself names the version."""
     able = [plan for plan in (*lineage.others, lineage.plan) if plan is not None]
-    right = [plan for plan in able if output is not None and plan.version.version == output.version]
+    right = [plan for plan in able if output is not None and _agrees(plan, output)]
     if not right:
         return lineage
     return replace(lineage, plan=right[-1], others=tuple(right[:-1]))
@@ -88,13 +91,19 @@ def _written(facts: Facts, where: str) -> tuple[bool, str, str]:
     if output is None and facts.exists is False:
         return False, "no_event", f"{where} holds no event: it is a transaction's marker, or was compacted away."
     if output is None:
-        return True, "written", f"{where} was scored by {plan.version}; the output itself is not on its topic any more."
-    if output.version != plan.version.version:
-        summary = f"{where}: the ledger says {plan.version}, but its {output.kind} says version {output.version}."
+        scorer = plan.version if len(plan.arms.arms) == 1 else f"one of {plan.arms}"
+        return True, "written", f"{where} was scored by {scorer}; the output itself is not on its topic any more."
+    arm = plan.arms.maker(output)
+    if arm is None or not _agrees(plan, output):
+        summary = f"{where}: the ledger says {plan.arms}, but its {output.kind} says version {output.version}."
         return False, "contradiction", summary
     if output.kind == "dead letter":
-        return True, "written", f"{where} became a dead letter ({output.reason}) under {plan.version}."
-    return True, "written", f"{where} was scored by {plan.version}."
+        return True, "written", f"{where} became a dead letter ({output.reason}) under {arm.version}."
+    return True, "written", f"{where} was scored by {arm.version}."
+
+
+def _agrees(plan: Plan, output: Output) -> bool:
+    return any(output.may_be_of(arm.version.key) for arm in plan.arms.arms)
 
 
 def _forgotten(facts: Facts, where: str) -> tuple[bool, str, str]:
@@ -112,9 +121,10 @@ def about_moment(moment: Moment, at: str) -> Answer:
         reach = f"goes back to {moment.since} only" if moment.since else "has no record of this application"
         summary = f"Which version served at {at} is not known: the ledger {reach}."
         return {"found": False, "fate": "forgotten", "summary": summary, "time": at, **plans}
-    served = moment.serving or (plans["before"] if moment.before else {})
-    named = {"model": served["model"], "version": moment.version, "run_id": served.get("run_id")}
-    summary = f"At {at} {named['model']} v{moment.version} served."
+    key = moment.version
+    served = moment.serving or {"run_id": moment.before.version.run_id if moment.before else None}
+    named = {"model": key.name, "version": key.version, "run_id": served.get("run_id")}
+    summary = f"At {at} {key.name} v{key.version} served."
     answer: Answer = {"found": True, "fate": "served", "summary": summary, "time": at, **named, "epoch": moment.epoch}
     if moment.serving is not None:
         answer["since"] = {key: moment.serving.get(key) for key in ("at", "type", "actor", "reason")}
@@ -123,11 +133,19 @@ def about_moment(moment: Moment, at: str) -> Answer:
     return answer | plans
 
 
-def _plan(plan: Plan) -> Answer:
-    version = plan.version
+def _plan(plan: Plan, output: Output | None = None) -> Answer:
+    """Return what a plan says; of several arms, the one that made ``output`` is named, else all of them."""
     made = {"id": plan.id, "epoch": int(plan.id.partition(".")[0]), "at": plan.at}
     where = {"checkpoint": plan.checkpoint, "batch": plan.batch, "reason": plan.reason or None}
-    return {"model": version.name, "version": version.version, "run_id": version.run_id, "plan": {**made, **where}}
+    answer: Answer = {"plan": {**made, **where}}
+    if len(plan.arms.arms) > 1:
+        answer["arms"] = [{"role": arm.role, **_version(arm.version)} for arm in plan.arms.arms]
+    arm = plan.arms.maker(output)
+    return answer if arm is None else {**_version(arm.version), **answer}
+
+
+def _version(version: ModelVersion) -> Answer:
+    return {"model": version.name, "version": version.version, "run_id": version.run_id}
 
 
 def _output(output: Output) -> Answer:

@@ -1,4 +1,4 @@
-"""The ledger: which version each batch was planned with and what came of it, written before the output it speaks of.
+"""The ledger: which versions each batch was planned with and what came of it, written before the output it speaks of.
 
 A batch that is tried again keeps the versions of its plan, and anybody can ask later which version scored an offset.
 ``adapters/kafka/ledger.py`` keeps it in a topic.
@@ -7,10 +7,12 @@ A batch that is tried again keeps the versions of its plan, and anybody can ask 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
 from streaming.delivery.marks import Mark
+from streaming.delivery.outcome import ArmOutcome
+from streaming.ledger.arms import PlannedArms
 from streaming.models.ref import ModelVersion
 from streaming.offsets import OffsetRange, Ranges, covers
 
@@ -20,9 +22,10 @@ RECORD_TYPES = ("lease", "start", "plan", "outcome", "set_aside", "skip")
 
 @dataclass(frozen=True)
 class Plan:
-    """The decision that ``version`` scores ``ranges`` of a topic, in the checkpoint's batch ``batch``.
+    """The decision that ``arms`` score ``ranges`` of a topic, in the checkpoint's batch ``batch``.
 
-    ``id`` is ``<lease epoch>.<number>``; ``reason`` says why this is not simply the slot's version.
+    ``id`` is ``<lease epoch>.<number>``; ``reason`` says why this is not simply the slot's version. With one arm the
+    record is what it was before there were arms (``docs/decisions/0014-arms-in-the-ledger.md``).
     """
 
     id: str
@@ -32,10 +35,14 @@ class Plan:
     checkpoint: str
     batch: int
     ranges: Ranges
-    version: ModelVersion
+    arms: PlannedArms
     at: str
-    role: str = "champion"
     reason: str = ""
+
+    @property
+    def version(self) -> ModelVersion:
+        """The champion's version, which is the only one where there is one arm."""
+        return self.arms.champion.version
 
     def decides(self, checkpoint: str, ranges: Ranges) -> bool:
         """Whether the plan covers ``ranges``. A batch id alone would not do: it restarts with a checkpoint."""
@@ -43,7 +50,6 @@ class Plan:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the record as it is written."""
-        version = self.version
         return {
             "type": "plan",
             "plan": self.id,
@@ -53,29 +59,25 @@ class Plan:
             "checkpoint": self.checkpoint,
             "batch": self.batch,
             "ranges": {str(p): [part.start, part.end] for p, part in self.ranges.items()},
-            "model": version.name,
-            "version": version.version,
-            "run_id": version.run_id,
-            "role": self.role,
+            **self.arms.to_dict(),
             "reason": self.reason,
             "at": self.at,
         }
 
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> Plan:
-        """Read a record back."""
+        """Read a record back; raises ``DataError`` for one that a later release wrote."""
         return cls(
-            record["plan"],
-            record["application"],
-            record["topic"],
-            record["topic_id"],
-            record["checkpoint"],
-            record["batch"],
-            {int(p): OffsetRange(*part) for p, part in record["ranges"].items()},
-            ModelVersion(record["model"], record["version"], record["run_id"]),
-            record["at"],
-            record["role"],
-            record["reason"],
+            id=record["plan"],
+            application=record["application"],
+            topic=record["topic"],
+            topic_id=record["topic_id"],
+            checkpoint=record["checkpoint"],
+            batch=record["batch"],
+            ranges={int(p): OffsetRange(*part) for p, part in record["ranges"].items()},
+            arms=PlannedArms.from_dict(record),
+            at=record["at"],
+            reason=record["reason"],
         )
 
 
@@ -83,8 +85,9 @@ class Plan:
 class PartitionOutcome:
     """What one partition's range came to.
 
-    ``segments`` are ``(plan, start, end)``: whose transactions wrote which offsets. It is one, of the plan itself,
-    unless the batch was finished by a later plan than it was begun with.
+    ``arms`` are the counts of each arm by its role, where the plan has several. ``segments`` are ``(plan, start,
+    end)``: whose transactions wrote which offsets. It is one, of the plan itself, unless the batch was finished by a
+    later plan than it was begun with.
     """
 
     start: int
@@ -93,6 +96,12 @@ class PartitionOutcome:
     dead_letters: Mapping[str, int] = field(default_factory=dict)
     skipped: int = 0
     segments: tuple[tuple[str, int, int], ...] = ()
+    arms: Mapping[str, ArmOutcome] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the partition's part of an outcome's record; there are no ``arms`` in it where there is one."""
+        fields = asdict(self)
+        return fields if self.arms else {name: value for name, value in fields.items() if name != "arms"}
 
 
 class Ledger(Protocol):

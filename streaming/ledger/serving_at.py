@@ -8,6 +8,7 @@ from datetime import datetime
 from streaming.clock import instant
 from streaming.ledger.lineage import Record
 from streaming.ledger.plan import Plan
+from streaming.models.ref import ModelKey
 
 _CHANGES = ("swap", "rollback")
 
@@ -48,8 +49,8 @@ class Moment:
             self.serving = record
 
     @property
-    def version(self) -> int | None:
+    def version(self) -> ModelKey | None:
         """The version that served, ``None`` if the ledger does not go back that far."""
         if self.serving is not None:
-            return int(self.serving["to_version"])
-        return self.before.version.version if self.before else None
+            return ModelKey(self.serving["model"], int(self.serving["to_version"]))
+        return self.before.version.key if self.before else None

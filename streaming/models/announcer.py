@@ -11,7 +11,7 @@ import structlog
 from schemas.model_event import Actor, EventType, ModelEvent
 from streaming.clock import Clock, isoformat
 from streaming.models.candidate import Promoted, Refused
-from streaming.models.ref import ModelSelector
+from streaming.models.ref import ModelKey, ModelSelector
 from streaming.models.served import ServedModel
 from streaming.refusal_codes import RefusalCode
 from streaming.sinks import deliver
@@ -79,16 +79,16 @@ class Announcer:
         version = outcome.version
         self._send(replace(event, to_version=version.version, run_id=version.run_id or None, detail=outcome.detail))
 
-    def rolled_back(self, failed: int, good: ServedModel, detail: str) -> None:
+    def rolled_back(self, failed: ModelKey, good: ServedModel, detail: str) -> None:
         """The last good version took over from one that failed in batches, which is on hold from now."""
         self.metrics.model_rolled_back(good)
         event = _about(self._blank(EventType.ROLLBACK, Actor.ENGINE), good)
-        self._send(replace(event, from_version=failed, reason="BATCH_FAILED", detail=detail))
+        self._send(replace(event, from_version=failed.version, reason="BATCH_FAILED", detail=detail))
 
-    def held(self, version: int, serving: ServedModel | None, detail: str) -> None:
+    def held(self, key: ModelKey, serving: ServedModel | None, detail: str) -> None:
         """An operator put a version on hold."""
         event = replace(self._blank(EventType.HOLD, Actor.OPERATOR), from_version=_number(serving))
-        self._send(replace(event, to_version=version, reason=RefusalCode.HELD.name, detail=detail))
+        self._send(replace(event, to_version=key.version, reason=RefusalCode.HELD.name, detail=detail))
 
     def registry_down(self, serving: ServedModel | None, detail: str) -> None:
         """The registry stopped answering."""

@@ -27,7 +27,7 @@ from streaming.models.cache_entry import ENTRY_FILE, FILES, Entry, entries, read
 from streaming.models.digest import DIGEST_TAG, tree_digest
 from streaming.models.last_good import served_digests
 from streaming.models.locks import FileLock
-from streaming.models.ref import ModelVersion, safe_folder
+from streaming.models.ref import ModelKey, ModelVersion, safe_folder
 from streaming.refusal_codes import RefusalCode
 
 _PARTIAL = ".partial"
@@ -85,7 +85,7 @@ class ModelCache:
             RegistryUnavailableError: the files did not arrive.
         """
         expected = version.tags.get(DIGEST_TAG)
-        for entry in self._entries(version.name, version.version):
+        for entry in self._entries(version.key):
             trusted = entry.digest == expected if expected else entry.path in self._downloaded
             if trusted and (found := self._open(entry)):
                 return CachedModel(found.root, version, found.digest)
@@ -99,15 +99,14 @@ class ModelCache:
                 f"the disk of {self._directory} is full; free space there or set model.cache_dir",
             ) from problem
 
-    def recall(self, name: str, version: int, digest: str | None = None) -> CachedModel | None:
+    def recall(self, key: ModelKey, digest: str | None = None) -> CachedModel | None:
         """Return a version that was fetched before, without asking the registry; ``None`` if it is not (whole) there.
 
         Args:
-            name: The registered model.
-            version: Its version number.
-            digest: Accept these files only; ``None`` takes the newest of that number.
+            key: The registered version.
+            digest: Accept these files only; ``None`` takes the newest of that version.
         """
-        for entry in self._entries(name, version):
+        for entry in self._entries(key):
             if digest in (None, entry.digest) and (found := self._open(entry)):
                 return found
         return None
@@ -133,9 +132,9 @@ class ModelCache:
         """Return the bytes that complete versions take."""
         return sum(entry.bytes for entry in entries(self._directory))
 
-    def _entries(self, name: str, version: int) -> list[Entry]:
-        found = entries(self._directory, f"{safe_folder(name)}/{version}-*")
-        return [entry for entry in found if entry.version.name == name and entry.version.version == version]
+    def _entries(self, key: ModelKey) -> list[Entry]:
+        named_alike = entries(self._directory, f"{safe_folder(key.name)}/{key.version}-*")
+        return [entry for entry in named_alike if entry.version.key == key]
 
     def _open(self, entry: Entry) -> CachedModel | None:
         """Protect the entry, then verify it; files that changed since they were fetched are removed."""

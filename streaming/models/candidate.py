@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import structlog
@@ -13,7 +14,7 @@ from streaming.models.cache import CachedModel, Download, ModelCache
 from streaming.models.digest import DIGEST_TAG
 from streaming.models.package import ModelPackage
 from streaming.models.reader import PackageReader
-from streaming.models.ref import ModelVersion
+from streaming.models.ref import ModelKey, ModelVersion
 from streaming.models.refusals import Refusals
 from streaming.models.served import PipelineLoader, ServedModel
 from streaming.models.slot import Slot
@@ -55,13 +56,16 @@ Outcome = Promoted | Refused | Unchanged
 
 @dataclass(frozen=True)
 class Preparation:
-    """The checks, in their order. Nothing here knows what serves now."""
+    """The checks, in their order. Nothing here knows what serves now.
+
+    ``loaders`` has what loads a version by its flavor of MLflow, the one that is preferred first.
+    """
 
     cache: ModelCache
     reader: PackageReader
     topic: TopicCheck
     stager: Stager
-    loader: PipelineLoader
+    loaders: Mapping[str, PipelineLoader]
 
     def prepare(self, version: ModelVersion, download: Download) -> ServedModel:
         """Return the version, every check passed; give it back with :meth:`release`.
@@ -73,12 +77,12 @@ class Preparation:
         cached = self.cache.fetch(version, download)
         return self._load(cached, new=True)
 
-    def recall(self, name: str, version: int, digest: str | None = None) -> ServedModel | None:
+    def recall(self, key: ModelKey, digest: str | None = None) -> ServedModel | None:
         """Return a version that has served before, from the cache alone; ``None`` if it is not there.
 
         It is not compared with the topic again: what it did to those events was right then.
         """
-        cached = self.cache.recall(name, version, digest)
+        cached = self.cache.recall(key, digest)
         return self._load(cached, new=False) if cached else None
 
     def release(self, model: ServedModel) -> None:
@@ -89,10 +93,10 @@ class Preparation:
 
     def _load(self, cached: CachedModel, *, new: bool) -> ServedModel:
         try:
-            package: ModelPackage = self.reader.read(cached)
+            package: ModelPackage = self.reader.read(cached, self.loaders)
             if new:
                 self.topic.check(package.signature)
-            return self.loader.load(package, self.stager.stage(package))
+            return self.loaders[package.flavor].load(package, self.stager.stage(package))
         except BaseException:
             self.cache.release(cached.root)
             raise
@@ -127,10 +131,10 @@ class Candidates:
         return Promoted(model, replaced, time.monotonic() - started)
 
     def _settled(self, version: ModelVersion) -> bool:
-        if version.status == "PENDING" or version.version in self.slot.held:
+        if version.status == "PENDING" or version.key in self.slot.held:
             return True
         current = self.slot.current()
-        if current is not None and current.version.version == version.version:
+        if current is not None and current.key == version.key:
             tag = version.tags.get(DIGEST_TAG)
             if tag in (None, current.package.digest):
                 return True

@@ -25,7 +25,7 @@ from streaming.models.candidate import Candidates, Outcome, Promoted, Refused
 from streaming.models.fallback import recalled, serves_still
 from streaming.models.heritage import Heritage
 from streaming.models.last_good import LastGoodFile
-from streaming.models.ref import ModelSelector
+from streaming.models.ref import ModelKey, ModelSelector
 from streaming.models.registry import ModelRegistry
 from streaming.models.served import ServedModel
 from streaming.refusal_codes import RefusalCode
@@ -126,7 +126,7 @@ class Follower:
             self._tell(outcome)
             return outcome
 
-    def roll_back(self, failed: int, detail: str) -> ServedModel | None:
+    def roll_back(self, failed: ModelKey, detail: str) -> ServedModel | None:
         """Serve the last good version because ``failed`` fails in batches; see :meth:`Slot.roll_back`."""
         before = self._slot.current()
         good = self._slot.roll_back(failed)
@@ -136,8 +136,8 @@ class Follower:
                 self._announcer.rolled_back(failed, good, detail)
         return good
 
-    def hold(self, version: int, detail: str) -> str:
-        """Keep ``version`` from being served, also after a restart; if it serves now, it stays until the next swap.
+    def hold(self, key: ModelKey, detail: str) -> str:
+        """Keep a version from being served, also after a restart; if it serves now, it stays until the next swap.
 
         Returns:
             What the operator should know beside; empty if there is nothing.
@@ -145,31 +145,31 @@ class Follower:
         Raises:
             ModelNotFoundError: the registry has no such version.
         """
-        doubt = self._doubt(version)
-        self._slot.hold(version)
+        doubt = self._doubt(key)
+        self._slot.hold(key)
         serving = self._slot.current()
         if serving is not None:
             self._save(serving)
-            if serving.version.version == version:
+            if serving.key == key:
                 doubt = serves_still(self._last_good.load())
-                _log.warning("version on hold serves on until the next swap", version=version)
-        self._announcer.held(version, serving, detail)
+                _log.warning("version on hold serves on until the next swap", version=key.version)
+        self._announcer.held(key, serving, detail)
         return doubt
 
-    def _doubt(self, version: int) -> str:
+    def _doubt(self, key: ModelKey) -> str:
         """Return why it is not known whether there is such a version; a hold must be possible while MLflow is down."""
         try:
-            self._registry.get(self._following.selector.name, version)
+            self._registry.get(key.name, key.version)
         except RegistryUnavailableError:
             return "the registry does not answer, so it is not known whether there is such a version"
         return ""
 
     def inherit(self, heritage: Heritage) -> None:
         """Keep to what earlier drivers found out: their holds, and their version in place of one that is on hold."""
-        for version in heritage.held - self._slot.held:
-            self._slot.hold(version)
+        for key in heritage.held - self._slot.held:
+            self._slot.hold(key)
         serving, earlier = self._slot.current(), heritage.served
-        if serving is None or serving.version.version not in heritage.held:
+        if serving is None or serving.key not in heritage.held:
             return
         if earlier is None or earlier in heritage.held:
             return
@@ -191,7 +191,7 @@ class Follower:
         """Announce that an operator let the job go on."""
         self._announcer.resumed(self._slot.current())
 
-    def recall(self, version: int, digest: str | None = None) -> ServedModel:
+    def recall(self, key: ModelKey, digest: str | None = None) -> ServedModel:
         """Load a version that a batch was planned with and that is not in the slot; the caller releases it.
 
         Raises:
@@ -199,9 +199,9 @@ class Follower:
             CandidateRefusedError: it cannot be loaded any more.
             RegistryUnavailableError: it is not in the cache and the registry does not answer.
         """
-        preparation, name = self._candidates.preparation, self._following.selector.name
-        model = preparation.recall(name, version, digest)
-        return model or preparation.prepare(self._registry.get(name, version), self._registry.download)
+        preparation = self._candidates.preparation
+        model = preparation.recall(key, digest)
+        return model or preparation.prepare(self._registry.get(key.name, key.version), self._registry.download)
 
     def release(self, model: ServedModel) -> None:
         """Give back what :meth:`recall` loaded."""
@@ -237,13 +237,13 @@ class Follower:
             return outcome.model
         if isinstance(outcome, Refused) and outcome.reason is not RefusalCode.DOWNLOAD_FAILED:
             return CandidateRefusedError(outcome.reason, f"{outcome.version}: {outcome.detail}")
-        if version.version in self._slot.held:
+        if version.key in self._slot.held:
             return CandidateRefusedError(RefusalCode.HELD, f"{selector} names {version}, which is on hold")
         return RegistryUnavailableError(f"the files of {version} did not arrive, or it is still being registered")
 
     def _recall_last_good(self, problem: PenstockError) -> ServedModel | None:
-        name, saved = self._following.selector.name, self._last_good.load()
-        model = next(recalled(self._candidates.preparation, name, saved, self._slot.held), None)
+        saved = self._last_good.load()
+        model = next(recalled(self._candidates.preparation, saved, self._slot.held), None)
         if model is None:
             return None
         self._slot.swap(model)
@@ -262,7 +262,7 @@ class Follower:
             self._announcer.refused(outcome, self._slot.current())
 
     def _save(self, model: ServedModel) -> None:
-        self._last_good.save(model.version.version, model.package.digest, self._slot.held)
+        self._last_good.save(model.key, model.package.digest, self._slot.held)
 
     def _answered(self) -> None:
         if self._silent_polls:

@@ -7,28 +7,29 @@ from dataclasses import dataclass
 from typing import Any
 
 from schemas.model_event import EventType
+from streaming.models.ref import ModelKey
 
 
 @dataclass(frozen=True)
 class Heritage:
     """The versions that are on hold, and the one that served last; ``None`` if no driver has served any."""
 
-    held: frozenset[int] = frozenset()
-    served: int | None = None
+    held: frozenset[ModelKey] = frozenset()
+    served: ModelKey | None = None
 
     @classmethod
     def of(cls, events: Iterable[Mapping[str, Any]], application: str, selector: str) -> Heritage:
         """Return what the events say, oldest first. A hold belongs to a selector: pinning a version overrules it."""
-        held: set[int] = set()
+        held: set[ModelKey] = set()
         served = None
         for event in events:
             if (event.get("application"), event.get("selector")) != (application, selector):
                 continue
-            kind, before, after = event["type"], event["from_version"], event["to_version"]
+            kind, model = event["type"], event["model"]
             if kind == EventType.HOLD:
-                held.add(after)
+                held.add(ModelKey(model, event["to_version"]))
             elif kind == EventType.ROLLBACK:
-                held.add(before)
+                held.add(ModelKey(model, event["from_version"]))
             if kind in (EventType.SWAP, EventType.ROLLBACK):
-                served = after
+                served = ModelKey(model, event["to_version"])
         return cls(frozenset(held), served)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import structlog
 
-from streaming.models.ref import ModelSelector
+from streaming.models.ref import ModelKey, ModelSelector
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
@@ -28,22 +29,44 @@ class LastGood:
     """
 
     selector: str
-    version: int | None = None
+    version: ModelKey | None = None
     digest: str | None = None
-    held: tuple[int, ...] = ()
-    earlier: tuple[tuple[int, str | None], ...] = ()
+    held: tuple[ModelKey, ...] = ()
+    earlier: tuple[tuple[ModelKey, str | None], ...] = ()
 
     @property
-    def served(self) -> Iterator[tuple[int, str | None]]:
+    def served(self) -> Iterator[tuple[ModelKey, str | None]]:
         """Every version that is remembered, with its digest, the youngest first."""
         if self.version is not None:
             yield self.version, self.digest
         yield from self.earlier
 
-    def then(self, version: int, digest: str, held: frozenset[int]) -> LastGood:
+    def then(self, version: ModelKey, digest: str, held: frozenset[ModelKey]) -> LastGood:
         """Return what is remembered once ``version`` serves."""
         others = tuple(served for served in self.served if served[0] != version)
         return replace(self, version=version, digest=digest, held=tuple(sorted(held)), earlier=others[:_EARLIER])
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what the file holds: numbers alone, as a selector is of one model."""
+        return {
+            "selector": self.selector,
+            "version": self.version.version if self.version else None,
+            "digest": self.digest,
+            "held": [key.version for key in self.held],
+            "earlier": [[key.version, digest] for key, digest in self.earlier],
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any], model: str) -> LastGood:
+        """Read back what the file of a selector of ``model`` holds."""
+        version = data["version"]
+        return cls(
+            selector=data["selector"],
+            version=None if version is None else ModelKey(model, version),
+            digest=data["digest"],
+            held=tuple(ModelKey(model, number) for number in data["held"]),
+            earlier=tuple((ModelKey(model, number), digest) for number, digest in data.get("earlier", ())),
+        )
 
 
 class LastGoodFile:
@@ -52,12 +75,13 @@ class LastGoodFile:
     def __init__(self, path: Path, selector: ModelSelector) -> None:
         self._path = path
         self._selector = str(selector)
+        self._model = selector.name
 
     def load(self) -> LastGood:
         """Return what was saved under this selector; empty if nothing was, or it cannot be read."""
         nothing = LastGood(self._selector)
         try:
-            saved = _read(self._path)
+            saved = LastGood.from_dict(_read(self._path), self._model)
         except FileNotFoundError:
             return nothing
         except _UNREADABLE as problem:
@@ -65,12 +89,12 @@ class LastGoodFile:
             return nothing
         return saved if saved.selector == self._selector else nothing
 
-    def save(self, version: int, digest: str, held: frozenset[int]) -> None:
+    def save(self, version: ModelKey, digest: str, held: frozenset[ModelKey]) -> None:
         """Replace what was saved, whole or not at all; a full disk is logged and stops nothing."""
         state = self.load().then(version, digest, held)
         unfinished = self._path.with_suffix(f".{os.getpid()}")
         try:
-            unfinished.write_text(json.dumps(asdict(state)), "utf-8")
+            unfinished.write_text(json.dumps(state.to_dict()), "utf-8")
             unfinished.replace(self._path)
         except OSError as problem:
             _log.warning("last good version was not saved", path=str(self._path), problem=str(problem))
@@ -81,13 +105,12 @@ def served_digests(directory: Path) -> frozenset[str]:
     digests: set[str] = set()
     for path in directory.glob(f"*{_SUFFIX}"):
         try:
-            digests.update(digest for _, digest in _read(path).served if digest)
+            digests.update(digest for _, digest in LastGood.from_dict(_read(path), "").served if digest)
         except _UNREADABLE:
             continue  # whoever owns it says so when it reads it
     return frozenset(digests)
 
 
-def _read(path: Path) -> LastGood:
-    data = json.loads(path.read_text("utf-8"))
-    earlier = tuple((int(version), digest) for version, digest in data.get("earlier", ()))
-    return LastGood(**{**data, "held": tuple(data["held"]), "earlier": earlier})
+def _read(path: Path) -> Mapping[str, Any]:
+    data: Mapping[str, Any] = json.loads(path.read_text("utf-8"))
+    return data

@@ -11,14 +11,18 @@ from streaming.models.profile import ReferenceProfile
 from streaming.models.ref import ModelVersion
 from streaming.models.signature import Signature
 
+SPARK_FLAVOR = "spark"
+"""MLflow's name of the flavor in which a pipeline of Spark ML is logged."""
+
 
 @dataclass(frozen=True)
 class ModelPackage:
-    """What a version consists of. ``root`` holds the MLmodel file, ``pipeline_dir`` the saved PipelineModel in it."""
+    """What a version consists of. ``root`` holds the MLmodel file, ``pipeline_dir`` what its loader reads."""
 
     version: ModelVersion
     root: Path
     pipeline_dir: Path
+    """Of the flavor ``spark`` the saved PipelineModel below ``root``; of others ``root`` itself."""
     digest: str
     """SHA-256 over the tree's paths and bytes, as hex."""
     signature: Signature
@@ -27,3 +31,5 @@ class ModelPackage:
     pyspark_version: str | None = None
     examples: tuple[dict[str, Any], ...] = ()
     """The rows of MLflow's input example."""
+    flavor: str = SPARK_FLAVOR
+    """The flavor of MLflow by which the version is loaded."""

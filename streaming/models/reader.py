@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -16,7 +16,7 @@ from streaming.models.arrival import MLMODEL
 from streaming.models.cache import CachedModel
 from streaming.models.examples import read_examples
 from streaming.models.golden import GoldenRows
-from streaming.models.package import ModelPackage
+from streaming.models.package import SPARK_FLAVOR, ModelPackage
 from streaming.models.profile import ReferenceProfile
 from streaming.models.reads import unread
 from streaming.models.ref import ModelVersion
@@ -37,18 +37,22 @@ class PackageReader:
     settings: ModelSettings
     spark_version: str
 
-    def read(self, cached: CachedModel) -> ModelPackage:
+    def read(self, cached: CachedModel, served: Iterable[str]) -> ModelPackage:
         """Describe the version at ``cached.root``.
+
+        Args:
+            cached: the version's files.
+            served: the flavors of MLflow that can be loaded; the first that the version has is the package's.
 
         Raises:
             CandidateRefusedError: ``MALFORMED``, ``FLAVOR_UNSUPPORTED``, ``NEEDS_CODE``, ``SPARK_TOO_NEW``,
                 ``MISSING_SIGNATURE`` or ``SIGNATURE_UNSUPPORTED``.
         """
         description = _mlmodel(cached.root)
-        flavor = _spark_flavor(description)
-        saved_with = flavor.get("pyspark_version")
+        flavor, section = _flavor(description, tuple(served))
+        saved_with = section.get("pyspark_version")
         self._check_spark(saved_with)
-        pipeline_dir = _pipeline_dir(cached.root, flavor)
+        pipeline_dir = _pipeline_dir(cached.root, section) if flavor == SPARK_FLAVOR else cached.root
         reference = _optional(cached.root / profile.PATH, ReferenceProfile.from_json)
         profiled = {column.name for column in reference.columns} if reference else set()
         return ModelPackage(
@@ -61,6 +65,7 @@ class PackageReader:
             profile=reference,
             pyspark_version=str(saved_with) if saved_with else None,
             examples=read_examples(cached.root, description),
+            flavor=flavor,
         )
 
     def _check_spark(self, saved_with: object) -> None:
@@ -121,15 +126,17 @@ def _mlmodel(root: Path) -> Mapping[str, object]:
     return description
 
 
-def _spark_flavor(description: Mapping[str, object]) -> Mapping[str, object]:
+def _flavor(description: Mapping[str, object], served: tuple[str, ...]) -> tuple[str, Mapping[str, object]]:
+    """Return the first of the served flavors that the version has, and its section."""
     flavors = description.get("flavors")
     flavors = flavors if isinstance(flavors, Mapping) else {}
-    spark = flavors.get("spark")
-    if not isinstance(spark, Mapping):
-        found = ", ".join(sorted(map(str, flavors))) or "none"
+    sections = {name: flavors[name] for name in served if isinstance(flavors.get(name), Mapping)}
+    if not sections:
+        logged = ", ".join(sorted(map(str, flavors))) or "none"
         raise CandidateRefusedError(
             RefusalCode.FLAVOR_UNSUPPORTED,
-            f"the version has no spark flavor (it has: {found}); log the PipelineModel with mlflow.spark.log_model",
+            f"the version has no flavor that this job serves (it has: {logged}; served: {', '.join(served)}); log the"
+            " PipelineModel with mlflow.spark.log_model",
         )
     for name, flavor in flavors.items():
         if isinstance(flavor, Mapping) and flavor.get("code"):
@@ -138,7 +145,7 @@ def _spark_flavor(description: Mapping[str, object]) -> Mapping[str, object]:
                 f"its {name} flavor brings Python code ({flavor['code']}), which executors would not get and which"
                 " stays in the driver after a swap; log it without code_paths",
             )
-    return spark
+    return next(iter(sections.items()))
 
 
 def _pipeline_dir(root: Path, flavor: Mapping[str, object]) -> Path:

@@ -46,6 +46,18 @@ class ModelSelector:
         return cls(settings.name, "alias", settings.alias or DEFAULT_ALIAS)
 
 
+@dataclass(frozen=True, order=True)
+class ModelKey:
+    """A registered version by name and number: what is compared and remembered where only the identity counts."""
+
+    name: str
+    version: int
+
+    def __str__(self) -> str:
+        """Return ``flights/3``."""
+        return f"{self.name}/{self.version}"
+
+
 @dataclass(frozen=True)
 class ModelVersion:
     """One registered version, as the registry described it when it was resolved."""
@@ -61,6 +73,11 @@ class ModelVersion:
     """``PENDING`` while the registry still copies the files."""
     created_ms: int = 0
     """When it was registered, in milliseconds since 1970; 0 where that is not known."""
+
+    @property
+    def key(self) -> ModelKey:
+        """Its name and number."""
+        return ModelKey(self.name, self.version)
 
     def __str__(self) -> str:
         """Return ``flights v3``."""

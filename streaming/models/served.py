@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Protocol
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Protocol
 
 from streaming.models.package import ModelPackage
-from streaming.models.ref import ModelVersion
+from streaming.models.ref import ModelKey, ModelVersion
+from streaming.models.seams import Decoder, Features, FrameScorer, Poison
 
-
-class Scorer(Protocol):
-    """A loaded pipeline. Frames are Spark's; this package does not import Spark, so they are ``Any`` here."""
-
-    def transform(self, frame: Any) -> Any:
-        """Append the pipeline's output columns."""
-        ...
-
-    def release(self) -> None:
-        """Free what the version holds in the cluster; called once after no batch uses it any more."""
-        ...
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
 
 
 class PipelineLoader(Protocol):
-    """Loads a staged pipeline, proves it and warms it up: ``scoring/loader.py``."""
+    """Loads, proves and warms up staged versions of one flavor of MLflow; ``scoring/loader.py`` does for ``spark``."""
 
     def load(self, package: ModelPackage, uri: str) -> ServedModel:
         """Return the version, ready to serve.
@@ -38,9 +30,32 @@ class ServedModel:
     """What the slot holds: one immutable reference, swapped as a whole."""
 
     package: ModelPackage
-    scorer: Scorer
+    decoder: Decoder
+    scorer: FrameScorer
 
     @property
     def version(self) -> ModelVersion:
         """The registered version."""
         return self.package.version
+
+    @property
+    def key(self) -> ModelKey:
+        """Its name and number."""
+        return self.package.version.key
+
+    def score(self, records: DataFrame) -> DataFrame:
+        """Decode, validate and score, for the stream, batch and replay alike; see :meth:`FrameScorer.score`."""
+        return self.scorer.score(self.decoder(records))
+
+    def proven_by(self, features: Features) -> ServedModel:
+        """Return the version with an event on which it is seen not to throw, which becomes its safe row.
+
+        Raises:
+            CandidateRefusedError: it does not keep to one row per event.
+            ScoringError: it throws on the event.
+        """
+        return replace(self, decoder=self.decoder.masking_with(features), scorer=self.scorer.tried(features))
+
+    def rejecting(self, poison: Poison) -> ServedModel:
+        """Return the version as it scores without some rows."""
+        return replace(self, decoder=self.decoder.rejecting(poison))

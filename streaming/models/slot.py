@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from streaming.errors import CandidateRefusedError, ModelNotFoundError
+from streaming.models.ref import ModelKey
 from streaming.models.served import ServedModel
 from streaming.refusal_codes import RefusalCode
 
@@ -31,7 +32,7 @@ class Slot:
     A version that is in neither place is released when its last lease ends, never earlier and only once.
     """
 
-    def __init__(self, held: frozenset[int] = frozenset()) -> None:
+    def __init__(self, held: frozenset[ModelKey] = frozenset()) -> None:
         self._changed = threading.Condition()
         self._release: Callable[[ServedModel], None] = _release
         self._current: _Entry | None = None
@@ -49,8 +50,8 @@ class Slot:
         return entry.model if entry else None
 
     @property
-    def held(self) -> frozenset[int]:
-        """The version numbers that may not serve."""
+    def held(self) -> frozenset[ModelKey]:
+        """The versions that may not serve."""
         return self._held
 
     def release_with(self, release: Callable[[ServedModel], None]) -> None:
@@ -70,21 +71,21 @@ class Slot:
             CandidateRefusedError: ``HELD``; the version was put on hold, perhaps while it was loading.
         """
         with self._changed:
-            if new.version.version in self._held:
+            if new.key in self._held:
                 raise CandidateRefusedError(
                     RefusalCode.HELD, f"{new.version} is on hold; register a new version instead"
                 )
             old, self._current = self._current, _Entry(new)
             dropped = old
-            if old is not None and old.proven and old.model.version.version not in (*self._held, new.version.version):
+            if old is not None and old.proven and old.model.key not in (*self._held, new.key):
                 dropped, self._last_good = self._last_good, old
             self._changed.notify_all()
         self._retire(dropped)
         return old.model if old else None
 
     @contextmanager
-    def lease(self, version: int | None = None) -> Iterator[ServedModel]:
-        """Use the serving version, or the loaded one with this number, until the block ends.
+    def lease(self, key: ModelKey | None = None) -> Iterator[ServedModel]:
+        """Use the serving version, or the loaded one with this key, until the block ends.
 
         A block that ends without an error proves the version: it may be rolled back to later.
 
@@ -92,7 +93,7 @@ class Slot:
             ModelNotFoundError: nothing is loaded, or not the version asked for.
         """
         with self._changed:
-            entry = self._find(version)
+            entry = self._find(key)
             entry.uses += 1
         try:
             yield entry.model
@@ -100,14 +101,14 @@ class Slot:
         finally:
             self._end(entry)
 
-    def hold(self, version: int) -> None:
-        """Refuse ``version`` from now on, for rolling back too; if it serves now, it stays until the next swap."""
+    def hold(self, key: ModelKey) -> None:
+        """Refuse the version from now on, for rolling back too; if it serves now, it stays until the next swap."""
         with self._changed:
-            self._held |= {version}
-            dropped = self._drop_last_good(version)
+            self._held |= {key}
+            dropped = self._drop_last_good(key)
         self._retire(dropped)
 
-    def roll_back(self, failed: int) -> ServedModel | None:
+    def roll_back(self, failed: ModelKey) -> ServedModel | None:
         """Put ``failed`` on hold and serve the last good version in its place.
 
         Returns:
@@ -116,7 +117,7 @@ class Slot:
         """
         with self._changed:
             failing, good = self._current, self._last_good
-            serves = failing is not None and failing.model.version.version == failed
+            serves = failing is not None and failing.model.key == failed
             if serves and good is None:
                 return None
             if serves:
@@ -127,18 +128,18 @@ class Slot:
         self._retire(dropped)
         return now
 
-    def _drop_last_good(self, version: int) -> _Entry | None:
+    def _drop_last_good(self, key: ModelKey) -> _Entry | None:
         good = self._last_good
-        if good is None or good.model.version.version != version:
+        if good is None or good.model.key != key:
             return None
         self._last_good = None
         return good
 
-    def _find(self, version: int | None) -> _Entry:
+    def _find(self, key: ModelKey | None) -> _Entry:
         for entry in (self._current, self._last_good):
-            if entry is not None and version in (None, entry.model.version.version):
+            if entry is not None and key in (None, entry.model.key):
                 return entry
-        raise ModelNotFoundError("no model version is loaded yet" if version is None else f"v{version} is not loaded")
+        raise ModelNotFoundError("no model version is loaded yet" if key is None else f"{key} is not loaded")
 
     def _end(self, entry: _Entry) -> None:
         with self._changed:

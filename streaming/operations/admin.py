@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.concurrency import run_in_threadpool
 
 from streaming.errors import ModelNotFoundError
+from streaming.models.ref import ModelKey
 from streaming.operations.bounds import read_body
 
 _MAX_BODY_BYTES = 16_384
@@ -35,15 +36,16 @@ class Hold(BaseModel):
 
 @dataclass(frozen=True)
 class Controls:
-    """What the routes do.
+    """What the routes do; ``model`` is the one whose versions ``hold`` is asked for.
 
     ``resume`` says whether anything was paused, ``active`` whether this driver has the lease. ``hold`` returns what the
     operator should know beside, and raises ``ModelNotFoundError`` for a version that is not there.
     """
 
+    model: str
     stop: Callable[[], None]
     resume: Callable[[], bool]
-    hold: Callable[[int, str], str]
+    hold: Callable[[ModelKey, str], str]
     active: Callable[[], bool]
 
 
@@ -71,8 +73,8 @@ class Access:
             return JSONResponse({"detail": "not from a web page"}, 403)
         if self.token is None:
             return None
-        scheme, _, given = headers.get("authorization", "").partition(" ")
-        if scheme.lower() == "bearer" and hmac.compare_digest(given.strip().encode(), self.token.encode()):
+        scheme, _, credentials = headers.get("authorization", "").partition(" ")
+        if scheme.lower() == "bearer" and hmac.compare_digest(credentials.strip().encode(), self.token.encode()):
             return None
         return JSONResponse({"detail": "http.admin_token is needed"}, 401, {"WWW-Authenticate": "Bearer"})
 
@@ -112,7 +114,8 @@ async def _hold(request: Request, controls: Controls) -> JSONResponse:
     if not controls.active():
         return JSONResponse({"detail": "this driver stands by; ask the one that holds the lease"}, 409)
     try:
-        beside = await run_in_threadpool(controls.hold, asked.version, asked.reason)
+        # The registry is asked for the version, which must not block the probes.
+        beside = await run_in_threadpool(controls.hold, ModelKey(controls.model, asked.version), asked.reason)
     except ModelNotFoundError as problem:
         return JSONResponse({"detail": f"nothing is on hold: {problem}"}, 422)
     return JSONResponse({"detail": "; ".join(filter(None, [f"version {asked.version} is on hold", beside]))})

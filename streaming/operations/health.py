@@ -17,7 +17,7 @@ _STUCK = 2
 
 
 @dataclass(frozen=True)
-class Verdict:
+class HealthVerdict:
     """The answer to a probe, in sentences: ``reasons`` are empty if all is well, ``notes`` are good to know."""
 
     reasons: tuple[str, ...] = ()
@@ -63,6 +63,7 @@ class Health:
         """A batch finished, or the query said that there was nothing to do."""
         with self._guard:
             self._sign_of_life = self._clock()
+            # Not when the query starts: it may fail at the same place again.
             self._failures = 0
 
     def query_failed(self, why: str, pause: float) -> None:
@@ -98,27 +99,28 @@ class Health:
         with self._guard:
             self._fatal = why
 
-    def live(self) -> Verdict:
+    def live(self) -> HealthVerdict:
         """Answer ``/livez``: not whether things go well, but whether a new process is the only remedy."""
         with self._guard:
-            return Verdict((self._fatal,)) if self._fatal else Verdict()
+            return HealthVerdict((self._fatal,)) if self._fatal else HealthVerdict()
 
     def outputs_problem(self) -> str:
         """Return what :meth:`outputs` was told last."""
         with self._guard:
             return self._outputs
 
-    def ready(self) -> Verdict:
+    def ready(self) -> HealthVerdict:
         """Answer ``/readyz``: the query runs, gets on, can write and is not paused, a version serves, it lives."""
         with self._guard:
             reasons = (self._fatal, self._outputs, self._down, self._stuck(), self._paused, self._model(), self._age())
-            return Verdict(tuple(reason for reason in reasons if reason), self._notes)
+            return HealthVerdict(tuple(reason for reason in reasons if reason), self._notes)
 
     def _model(self) -> str:
         return "" if self._slot.current() else "no model version is loaded yet"
 
     def _stuck(self) -> str:
         """A query that was started again is no better than before until it has got past where it failed."""
+        # A query that fails once and recovers is no reason to take the job out of service.
         if self._failures < _STUCK:
             return ""
         return f"the query has failed {self._failures} times without a finished batch; the last time: {self._cause}"

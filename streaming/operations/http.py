@@ -18,7 +18,7 @@ from streaming.models.served import ServedModel
 from streaming.models.slot import Slot
 from streaming.operations.admin import Access, Controls, add_admin_routes
 from streaming.operations.bounds import BoundedProtocol, read_body
-from streaming.operations.health import Health, Verdict
+from streaming.operations.health import Health, HealthVerdict
 from streaming.operations.metrics import Metrics
 from streaming.operations.redacted import RedactedAnswers
 from streaming.operations.webhook import MAX_BODY_BYTES, WebhookReceiver
@@ -45,6 +45,7 @@ class Operations:
 
 def create_app(operations: Operations) -> FastAPI:
     """Return the application, not yet served."""
+    # No documentation pages: they load scripts from other hosts.
     app = FastAPI(title="Penstock", version=__version__, docs_url=None, redoc_url=None, openapi_url=None)
     app.add_middleware(RedactedAnswers)
 
@@ -86,7 +87,7 @@ def describe(served: ServedModel, slot: Slot) -> dict[str, object]:
         "columns": [{"name": c.name, "type": c.type, "required": c.required} for c in package.signature.columns],
         "golden_rows": len(package.golden.rows) if package.golden else 0,
         "last_good_version": good.version.version if good else None,
-        "held_versions": sorted(slot.held),
+        "held_versions": sorted(key.version for key in slot.held if key.name == version.name),
     }
 
 
@@ -97,7 +98,7 @@ def _add_webhook(app: FastAPI, receiver: WebhookReceiver) -> None:
         return JSONResponse({"detail": reply.detail}, reply.status)
 
 
-def _answer(verdict: Verdict) -> JSONResponse:
+def _answer(verdict: HealthVerdict) -> JSONResponse:
     notes = {"notes": list(verdict.notes)} if verdict.notes else {}
     return JSONResponse({"ok": verdict.ok, "reasons": list(verdict.reasons), **notes}, 200 if verdict.ok else 503)
 
@@ -157,6 +158,7 @@ def require_free(host: str, port: int) -> None:
 def _listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
+    # Without it a restart would have to wait for the old connections to time out.
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))

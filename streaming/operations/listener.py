@@ -13,14 +13,14 @@ from pyspark.sql.streaming.listener import (
     StreamingQueryListener,
 )
 
-from streaming.operations.observer import Progress
+from streaming.operations.observer import QueryProgress
 from streaming.spark.reports import TextReports
 
 
 class ProgressCallback(Protocol):
     """Told on Spark's listener thread, so every method must be quick."""
 
-    def progressed(self, progress: Progress) -> None:
+    def progressed(self, progress: QueryProgress) -> None:
         """A trigger with data ended."""
         ...
 
@@ -34,7 +34,7 @@ class ProgressCallback(Protocol):
 
 
 class EventListener(StreamingQueryListener):
-    """Forwards the events of the query with one name; others in the session are none of its business."""
+    """Forwards the events of the query with one name and ignores those of others in the session."""
 
     def __init__(self, query: str, callback: ProgressCallback) -> None:
         self._query = query
@@ -53,12 +53,13 @@ class EventListener(StreamingQueryListener):
     def reported(self, text: str) -> None:
         """Forward a progress report, which Spark prints as JSON."""
         report = json.loads(text)
+        # A session may run other queries, of which the job knows nothing.
         if report["runId"] in self._ids:
             lag: dict[str, dict[int, int]] = {}
             for source in report["sources"]:
                 lag.update(lag_of(source.get("endOffset"), source.get("latestOffset")))
             seconds = report.get("durationMs", {}).get("triggerExecution", 0) / 1000
-            self._callback.progressed(Progress(report["batchId"], report["numInputRows"], seconds, lag))
+            self._callback.progressed(QueryProgress(report["batchId"], report["numInputRows"], seconds, lag))
 
     def onQueryIdle(self, event: QueryIdleEvent) -> None:  # noqa: N802 - Spark's name
         """Forward idleness."""

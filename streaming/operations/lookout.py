@@ -48,4 +48,5 @@ class Lookout:
             except UpstreamError:
                 continue  # whether anything is wrong is not known; the query says that Kafka does not answer
             else:
+                # Each look that finds nothing ends an earlier complaint.
                 self._tell("")

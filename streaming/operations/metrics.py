@@ -18,7 +18,7 @@ _BATCH_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
 _LOAD_SECONDS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
 
 
-class Counts(Protocol):
+class OutcomeCounts(Protocol):
     """What became of a batch's rows; the engine's outcome has this shape."""
 
     @property
@@ -66,7 +66,7 @@ class FinishedBatch(Protocol):
         """Rows read."""
 
     @property
-    def outcome(self) -> Counts:
+    def outcome(self) -> OutcomeCounts:
         """The rows."""
 
     @property
@@ -86,7 +86,7 @@ class Metrics:
 
         Args:
             clock: For ages.
-            age_bounds: Upper bounds in seconds of :attr:`Counts.ages`, the last bucket being open.
+            age_bounds: Upper bounds in seconds of :attr:`OutcomeCounts.ages`, the last bucket being open.
         """
         self.registry = CollectorRegistry()
         self._clock = clock

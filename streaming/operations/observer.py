@@ -19,7 +19,7 @@ _JAVA_REFUSAL = re.compile(r"org\.apache\.kafka\.[\w.]+\.(?P<code>\w+Exception):
 
 
 @dataclass(frozen=True)
-class Progress:
+class QueryProgress:
     """One trigger that had data. ``lag`` is, by topic and partition, what was on the topic and not in the batch."""
 
     batch: int
@@ -129,7 +129,7 @@ class JobObserver:
         self.health.paused("")
         _log.info("resumed")
 
-    def progressed(self, progress: Progress) -> None:
+    def progressed(self, progress: QueryProgress) -> None:
         """A trigger with data ended."""
         self.health.query_progressed()
         for topic, lag in progress.lag.items():

@@ -32,7 +32,7 @@ _OF_INTEREST = ("model_version", "model_version_alias", "model_version_tag")
 
 @dataclass(frozen=True)
 class Reply:
-    """What the sender is told. MLflow tries again on 429 and 5xx only, so nothing here asks for that."""
+    """The answer to the sender. MLflow tries again on 429 and 5xx only, so nothing here asks for that."""
 
     status: int
     detail: str
@@ -63,6 +63,7 @@ class WebhookReceiver:
         if not self._is_fresh(timestamp):
             _log.warning("webhook refused", problem="timestamp too far from now", timestamp=timestamp)
             return Reply(401, f"timestamp is more than {MAX_SKEW.seconds} s from now")
+        # A delivery may come twice, from MLflow or from somebody who recorded it.
         if not self._is_first(delivery):
             return Reply(200, "seen before")
         return self._act(body)
@@ -79,6 +80,7 @@ class WebhookReceiver:
                 return False
             self._seen[delivery] = None
             if len(self._seen) > _REMEMBERED:
+                # Bounded, or a registry that sends without end would fill the memory.
                 self._seen.popitem(last=False)
             return True
 

@@ -5,6 +5,7 @@ Serialising in the JVM keeps Python's work per record to one call. Constant head
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from pyspark.sql import Column, DataFrame
@@ -40,7 +41,13 @@ class Stamp:
         return contract.id_prefix(self.version.name, self.role, self.source_topic)
 
 
-def envelop(scored: DataFrame, stamp: Stamp, to: Target | None = None, scored_at: Column | None = None) -> DataFrame:
+def envelop(
+    scored: DataFrame,
+    stamp: Stamp,
+    to: Target | None = None,
+    scored_at: Column | None = None,
+    others: Sequence[Stamp] = (),
+) -> DataFrame:
     """Turn ``score``'s frame into output rows.
 
     Args:
@@ -48,18 +55,19 @@ def envelop(scored: DataFrame, stamp: Stamp, to: Target | None = None, scored_at
         stamp: what the batch has in common.
         to: the predictions' topic; what it does not take becomes a dead letter. ``None`` takes everything.
         scored_at: each row's own time of scoring, as text; ``None`` for the stamp's.
+        others: the stamps of the further arms, if there are several; ``columns.ARM`` then has the number of each row's.
 
     Returns:
         partition, offset, key, value, timestamp (ms), reason, field, event_time, subject, traceparent, tracestate,
-        headers, bins; reason is null for a prediction, and field where the whole record is rejected.
-        A dead letter has its original value and headers, and no event time where that cannot be read; a prediction has
-        its JSON, and null for headers.
+        headers, bins, and with several arms arm; reason is null for a prediction, and field where the whole record is
+        rejected. A dead letter has its original value and headers, and no event time where that cannot be read; a
+        prediction has its JSON, and null for headers.
     """
     # A rejected row's time may be what it was rejected for: in other years than these the format writes something else.
     readable = F.col(c.VERDICT).isNull() | F.year(c.EVENT_TIME).between(1, 9999)
     timed = scored.withColumn(c.EVENT_TIME, F.when(readable, F.date_format(c.EVENT_TIME, TIME_FORMAT)))
     time = F.lit(stamp.scored_at) if scored_at is None else scored_at
-    serialised = timed.select("*", _value(stamp, time).cast("binary").alias(_JSON))
+    serialised = timed.select("*", _value((stamp, *others), time).cast("binary").alias(_JSON))
     judged = serialised.withColumn(c.VERDICT, F.coalesce(c.VERDICT, *(_refusals(to) if to else ())))
     rejected = F.col(c.VERDICT).isNotNull()
     return judged.select(
@@ -76,13 +84,20 @@ def envelop(scored: DataFrame, stamp: Stamp, to: Target | None = None, scored_at
         _header(contract.TRACESTATE).alias("tracestate"),
         F.when(rejected, F.col(c.HEADERS)).alias("headers"),
         F.col(c.BINS).alias("bins"),
+        *([F.col(c.ARM).alias("arm")] if others else []),
     )
 
 
-def prediction_columns(stamp: Stamp) -> dict[str, Column]:
-    """Return what a prediction says of its event, by the names that subscribers know; the time as the frame has it."""
+def prediction_columns(stamp: Stamp, others: Sequence[Stamp] = ()) -> dict[str, Column]:
+    """Return what a prediction says of its event, by the names that subscribers know; the time as the frame has it.
+
+    Args:
+        stamp: what the batch has in common.
+        others: the stamps of further arms, as :func:`envelop` takes them.
+    """
+    prefix = _of_arm((stamp, *others), lambda of: F.lit(of.id_prefix))
     return {
-        "prediction_id": F.concat(F.lit(stamp.id_prefix), F.col(c.PARTITION), F.lit(":"), F.col(c.OFFSET)),
+        "prediction_id": F.concat(prefix, F.col(c.PARTITION), F.lit(":"), F.col(c.OFFSET)),
         "event_id": F.col(c.EVENT_ID),
         "event_time": F.col(c.EVENT_TIME),
         "prediction": F.col(c.PREDICTION),
@@ -106,19 +121,24 @@ def _size() -> Column:
     return sum((F.coalesce(length, F.lit(0)) for length in (*lengths, tracestate)), F.lit(_HEADERS_BYTES))
 
 
-def _value(stamp: Stamp, scored_at: Column) -> Column:
-    version = stamp.version
+def _value(stamps: Sequence[Stamp], scored_at: Column) -> Column:
     fields = {
-        **prediction_columns(stamp),
+        **prediction_columns(stamps[0], stamps[1:]),
         "scored_at": scored_at,
-        "model_name": F.lit(version.name),
-        "model_version": F.lit(version.version).cast("long"),
-        "run_id": F.lit(version.run_id),
-        "role": F.lit(stamp.role),
+        "model_name": _of_arm(stamps, lambda of: F.lit(of.version.name)),
+        "model_version": _of_arm(stamps, lambda of: F.lit(of.version.version).cast("long")),
+        "run_id": _of_arm(stamps, lambda of: F.lit(of.version.run_id)),
+        "role": _of_arm(stamps, lambda of: F.lit(of.role)),
     }
     ordered = [fields[name].alias(name) for name in contract.VALUE.fieldNames()]
     # A null field that silently vanished would read as an older contract.
     return F.to_json(F.struct(*ordered), {"ignoreNullFields": "false"})
+
+
+def _of_arm(stamps: Sequence[Stamp], constant: Callable[[Stamp], Column]) -> Column:
+    """Return a constant, or with several arms the one of the row's arm."""
+    constants = [constant(stamp) for stamp in stamps]
+    return constants[0] if len(constants) == 1 else F.get(F.array(*constants), F.col(c.ARM).cast("int"))
 
 
 def _header(name: str) -> Column:

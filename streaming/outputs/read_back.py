@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from schemas import dead_letter, prediction
+from streaming.models.ref import ModelKey
 
 Kind = Literal["prediction", "dead letter"]
 
@@ -35,6 +36,10 @@ class Output:
     model: str = ""
     run_id: str = ""
     reason: str = ""
+
+    def may_be_of(self, key: ModelKey) -> bool:
+        """Whether the version can have made it; a dead letter has the version's number alone."""
+        return self.version == key.version and self.model in ("", key.name)
 
     @property
     def made_at(self) -> str:

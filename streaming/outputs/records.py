@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import repeat
 from typing import Any, Protocol
 
@@ -34,8 +34,8 @@ class RecordPlan(Protocol):
         ...
 
     @property
-    def stamp(self) -> Stamp:
-        """What the predictions have in common."""
+    def stamps(self) -> Sequence[Stamp]:
+        """What the predictions of each arm have in common; with one arm there is one stamp, and no column of arms."""
         ...
 
     @property
@@ -49,11 +49,18 @@ def records(batch: pa.RecordBatch, mark: int, plan: RecordPlan, partition: int, 
 
     A record whose timestamp its topic does not take has ``now_ms`` instead, and its own timestamp in a header.
     """
-    maker = _Maker(plan, partition, now_ms)
+    makers = [_Maker(plan, stamp, partition, now_ms) for stamp in plan.stamps]
     rows = zip(*(_cells(batch.column(name)) for name in _COLUMNS), strict=True)
-    for row, stream_time in zip(rows, _stream_times(batch), strict=False):
+    for row, stream_time, maker in zip(rows, _stream_times(batch), _of_arms(makers, batch), strict=False):
         if row[0] >= mark:
             yield maker.predicted(row) if row[4] is None else maker.rejected(row, stream_time)
+
+
+def _of_arms(makers: Sequence[_Maker], batch: pa.RecordBatch) -> Iterable[_Maker]:
+    """Return the maker of each row's arm."""
+    if len(makers) == 1:
+        return repeat(makers[0])
+    return map(makers.__getitem__, batch.column("arm").to_pylist())
 
 
 def _cells(column: pa.Array) -> list[Any]:
@@ -94,11 +101,14 @@ def _taken(target: Target, now_ms: int) -> tuple[int, int]:
 
 
 class _Maker:
-    def __init__(self, plan: RecordPlan, partition: int, now_ms: int) -> None:
+    """Makes the records of one arm."""
+
+    def __init__(self, plan: RecordPlan, stamp: Stamp, partition: int, now_ms: int) -> None:
         self._plan = plan
+        self._stamp = stamp
         self._partition = partition
-        self._id_prefix = f"{plan.stamp.id_prefix}{partition}:"
-        self._constant = h.constant(plan.stamp, partition, plan.application)
+        self._id_prefix = f"{stamp.id_prefix}{partition}:"
+        self._constant = h.constant(stamp, partition, plan.application)
         targets = plan.targets
         self._to = targets.predictions.topic, partition % targets.predictions.partitions
         self._dead = targets.dead_letters.topic, partition % targets.dead_letters.partitions
@@ -125,9 +135,9 @@ class _Maker:
     def rejected(self, row: tuple[Any, ...], stream_time: str | None) -> Record:
         offset, key, value, timestamp, reason, field, event_time, *_, original, _ = row
         rejection = dead_letter.Rejection(reason, field)
-        position = (self._plan.stamp.source_topic, self._partition, offset)
+        position = (self._stamp.source_topic, self._partition, offset)
         kept = [(header["key"], header["value"]) for header in original or ()]
-        made = h.rejected(kept, rejection, position, self._plan.application, self._plan.stamp)
+        made = h.rejected(kept, rejection, position, self._plan.application, self._stamp)
         made += h.times(event_time, stream_time)
         made = h.hinted(made, rejection, value)
         if not self._first_dead <= timestamp <= self._last_dead:

@@ -55,16 +55,16 @@ class Frame:
         return tag("path", d=path((self.x(x), self.y(y)) for x, y in points), class_=f"line {class_}")
 
     def _grid(self) -> Iterator[Element]:
-        bottom, left = HEIGHT - _BOTTOM, _LEFT
+        bottom, edge = HEIGHT - _BOTTOM, _LEFT
         for value in self.up.ticks:
             y = self.y(value)
-            yield tag("line", x1=left, x2=WIDTH - _RIGHT, y1=y, y2=y, class_="grid")
-            yield tag("text", self.up.shown(value), x=left - 7, y=y + 4, text_anchor="end")
+            yield tag("line", x1=edge, x2=WIDTH - _RIGHT, y1=y, y2=y, class_="grid")
+            yield tag("text", self.up.shown(value), x=edge - 7, y=y + 4, text_anchor="end")
         for value in self.across.ticks:
             x = self.x(value)
             yield tag("line", x1=x, x2=x, y1=bottom, y2=bottom + 5, class_="tick")
             yield tag("text", self.across.shown(value), x=x, y=bottom + 18, text_anchor="middle")
-        yield tag("line", x1=left, x2=WIDTH - _RIGHT, y1=bottom, y2=bottom, class_="tick")
+        yield tag("line", x1=edge, x2=WIDTH - _RIGHT, y1=bottom, y2=bottom, class_="tick")
 
     def _titles(self) -> Iterator[Element]:
         middle, height = (_LEFT + WIDTH - _RIGHT) / 2, (HEIGHT - _BOTTOM + _TOP) / 2

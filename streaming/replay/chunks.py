@@ -59,13 +59,13 @@ def ends(segments: Segments) -> dict[int, int]:
 
 def remaining(segments: Segments, done: Mapping[int, int]) -> dict[int, list[Segment]]:
     """Return what is left when each partition is replayed up to the offset in ``done``."""
-    left = {}
+    left_over = {}
     for partition, parts in segments.items():
         mark = done.get(partition, 0)
         cut_off = [Segment(OffsetRange(max(s.part.start, mark), s.part.end), s.by) for s in parts if s.part.end > mark]
         if cut_off:
-            left[partition] = cut_off
-    return left
+            left_over[partition] = cut_off
+    return left_over
 
 
 def cut(segments: Segments, most: int, turns: Iterable[Upto]) -> Iterator[Chunk]:
@@ -76,17 +76,20 @@ def cut(segments: Segments, most: int, turns: Iterable[Upto]) -> Iterator[Chunk]
         most: of one chunk.
         turns: how far each partition may go by then; taken one by one, each when everything before it is yielded.
     """
-    left = {partition: deque(parts) for partition, parts in sorted(segments.items())}
+    remaining = {partition: deque(parts) for partition, parts in sorted(segments.items())}
     by: Assignment | None = None
     number = 0
     for upto in turns:
-        while ready := {p: parts[0] for p, parts in left.items() if parts and parts[0].part.start < upto.get(p, 0)}:
+        while ready := {
+            p: parts[0] for p, parts in remaining.items() if parts and parts[0].part.start < upto.get(p, 0)
+        }:
             # The version stays as long as it has work: loading another one takes seconds.
             if by not in [segment.by for segment in ready.values()]:
                 by = next(iter(ready.values())).by
+            # At least one offset a partition, or a chunk could be empty and nothing would move.
             same = [p for p, segment in ready.items() if segment.by == by][:most]
             share = most // len(same)
-            ranges = {p: _take(left[p], min(upto[p], ready[p].part.start + share)) for p in same}
+            ranges = {p: _take(remaining[p], min(upto[p], ready[p].part.start + share)) for p in same}
             yield Chunk(number, ready[same[0]].by, ranges)
             number += 1
 

@@ -10,7 +10,7 @@ from streaming.clock import Clock
 from streaming.errors import ConfigurationError
 from streaming.replay.chunks import Segments
 from streaming.replay.plan import ReplayPlan
-from streaming.replay.sinks import ParquetSink, Sink
+from streaming.replay.sinks import ParquetSink, ReplaySink
 
 PLAN = "_replay.json"
 """Beside the chunks of a folder of Parquet; readers of Parquet leave it out."""
@@ -32,7 +32,7 @@ class Destination(Protocol):
         """Raise ``ConfigurationError`` if this is no place to replay the topic ``source`` to."""
         ...
 
-    def open(self, plan: ReplayPlan, source: str, clock: Clock) -> tuple[Sink, Segments]:
+    def open(self, plan: ReplayPlan, source: str, clock: Clock) -> tuple[ReplaySink, Segments]:
         """Make what is missing; return the sink, and what is left to be written to it.
 
         Raises:
@@ -62,10 +62,10 @@ class FolderDestination:
         if self.plan_file.exists() or not self.folder.exists():
             return
         # A run that died at once leaves its lock.
-        if any(not found.name.startswith(".") for found in self.folder.iterdir()):
+        if any(not entry.name.startswith(".") for entry in self.folder.iterdir()):
             raise ConfigurationError(f"{self.folder} is there already and holds no replay; name another folder")
 
-    def open(self, plan: ReplayPlan, source: str, clock: Clock) -> tuple[Sink, Segments]:
+    def open(self, plan: ReplayPlan, source: str, clock: Clock) -> tuple[ReplaySink, Segments]:
         """See :class:`Destination`; the sink knows itself which chunks it has."""
         return ParquetSink(self.folder, source, clock), plan.segments
 

@@ -70,5 +70,5 @@ class RecordingFrames:
         """Read one file as one task; the sort is for a file so large that Spark reads it in several pieces."""
         path = to_read(self.recording.path(partition).resolve())
         rows = self.session.read.schema(_SCHEMA).parquet(path)
-        wanted = rows.where((F.col("offset") >= part.start) & (F.col("offset") < part.end))
-        return wanted.coalesce(1).sortWithinPartitions("offset")
+        selected = rows.where((F.col("offset") >= part.start) & (F.col("offset") < part.end))
+        return selected.coalesce(1).sortWithinPartitions("offset")

@@ -12,11 +12,11 @@ from streaming.clock import instant
 from streaming.compressed import BYTE_ORDER_MARK, open_bytes
 from streaming.errors import ConfigurationError
 from streaming.json_lines import refuse_document
-from streaming.replay.recording import Record
+from streaming.replay.recording import RecordedEvent
 from streaming.settings import EventSettings
 
 
-def read_lines(path: Path, envelope: EventSettings, partitions: int = 1) -> Iterator[tuple[int, Record]]:
+def read_lines(path: Path, envelope: EventSettings, partitions: int = 1) -> Iterator[tuple[int, RecordedEvent]]:
     """Yield partition and record of each line that is not blank.
 
     The value is the line's bytes, the offset the line's number from 0, and the timestamp the event's time; a line
@@ -37,7 +37,7 @@ def read_lines(path: Path, envelope: EventSettings, partitions: int = 1) -> Iter
         key = _key(fields or {}, envelope)
         turn = keyless if key is None else zlib.crc32(key)
         keyless += key is None
-        yield turn % partitions, Record(number, timestamp, key, value)
+        yield turn % partitions, RecordedEvent(number, timestamp, key, value)
     if lines and not events:
         raise ConfigurationError(
             f"{path} holds no events: none of its {lines:,} lines is a JSON object. It is read as JSON lines,"
@@ -60,22 +60,22 @@ def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
 
 def _fields(value: bytes) -> dict[str, Any] | None:
     try:
-        found = json.loads(value)
+        parsed = json.loads(value)
     except (ValueError, RecursionError):
         return None
-    return found if isinstance(found, dict) else None
+    return parsed if isinstance(parsed, dict) else None
 
 
 def _milliseconds(fields: dict[str, Any], envelope: EventSettings, before: int) -> int:
-    given = fields.get(envelope.time) if envelope.time else None
+    time_value = fields.get(envelope.time) if envelope.time else None
     try:
         if envelope.time_format == "epoch_ms":
-            return int(given) if isinstance(given, int) else before
-        return int(instant(given).timestamp() * 1_000) if isinstance(given, str) else before
+            return int(time_value) if isinstance(time_value, int) else before
+        return int(instant(time_value).timestamp() * 1_000) if isinstance(time_value, str) else before
     except (ValueError, OverflowError):
         return before
 
 
 def _key(fields: dict[str, Any], envelope: EventSettings) -> bytes | None:
-    given = fields.get(envelope.key) if envelope.key else None
-    return None if given is None else str(given).encode()
+    key_value = fields.get(envelope.key) if envelope.key else None
+    return None if key_value is None else str(key_value).encode()

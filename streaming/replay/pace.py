@@ -51,6 +51,7 @@ def paced(timeline: Timeline, starts: Mapping[int, int], ends: Upto, pace: Pace)
     began, first = pace.now(), min(times)
     while True:
         time = first + int((pace.now() - began) * 1_000 * pace.speed)
+        # One more, because a record that was sent at this very millisecond is due.
         upto = {p: _reached(timeline.offset_at(p, time + 1), end) for p, end in ends.items()}
         yield upto
         if upto == ends:
@@ -72,11 +73,11 @@ class ArrayTimeline:
     def first(self, partition: int, offset: int) -> int | None:
         """See :class:`Timeline`."""
         offsets, times = self._columns[partition]
-        place = int(np.searchsorted(offsets, offset))
-        return int(times[place]) if place < len(times) else None
+        index = int(np.searchsorted(offsets, offset))
+        return int(times[index]) if index < len(times) else None
 
     def offset_at(self, partition: int, milliseconds: int) -> int | None:
         """See :class:`Timeline`."""
         offsets, times = self._columns[partition]
-        place = int(np.searchsorted(times, milliseconds))
-        return int(offsets[place]) if place < len(offsets) else None
+        index = int(np.searchsorted(times, milliseconds))
+        return int(offsets[index]) if index < len(offsets) else None

@@ -38,10 +38,10 @@ class ReplayPlan:
         return {"asked": dict(self.asked), "segments": segments}
 
     @classmethod
-    def from_dict(cls, words: Mapping[str, Any]) -> ReplayPlan:
+    def from_dict(cls, saved: Mapping[str, Any]) -> ReplayPlan:
         """Read a plan back."""
-        segments = {int(p): [_segment(*parts) for parts in found] for p, found in words["segments"].items()}
-        return cls(words["asked"], segments)
+        segments = {int(p): [_segment(*parts) for parts in parts_list] for p, parts_list in saved["segments"].items()}
+        return cls(saved["asked"], segments)
 
 
 def settled(path: Path, asked: Words, decide: Callable[[], Segments]) -> ReplayPlan:
@@ -59,8 +59,10 @@ def settled(path: Path, asked: Words, decide: Callable[[], Segments]) -> ReplayP
     plan = ReplayPlan.from_dict(json.loads(path.read_text("utf-8")))
     changed = sorted(name for name in {*asked, *plan.asked} if asked.get(name) != plan.asked.get(name))
     if changed:
-        told = "; ".join(f"{name} was {plan.asked.get(name)!r} and is {asked.get(name)!r}" for name in changed)
-        raise ConfigurationError(f"{path} is of another replay: {told}. Choose another --name, or another folder")
+        differences = "; ".join(f"{name} was {plan.asked.get(name)!r} and is {asked.get(name)!r}" for name in changed)
+        raise ConfigurationError(
+            f"{path} belongs to another replay: {differences}. Choose another --name, or another folder"
+        )
     return plan
 
 

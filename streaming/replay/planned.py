@@ -22,21 +22,21 @@ def planned(records: Iterable[Record], source: tuple[str, str], first: str, last
     Raises:
         ConfigurationError: the ledger has no such plans of this topic, or not in this order.
     """
-    found: dict[int, OffsetRange] = {}
+    ranges: dict[int, OffsetRange] = {}
     begun = False
     for record in records:
         if record["type"] != "plan" or (record["topic"], record["topic_id"]) != source:
             continue
         begun = begun or record["plan"] == first
         if begun:
-            _widen(found, Plan.from_dict(record))
+            _widen(ranges, Plan.from_dict(record))
             if record["plan"] == last:
-                return found
+                return ranges
     missing = f"{last} of {source[0]} after {first}" if begun else f"{first} of {source[0]}"
     raise ConfigurationError(f"the ledger has no plan {missing}; penstock ledger show --type plan lists them")
 
 
-def _widen(found: dict[int, OffsetRange], plan: Plan) -> None:
+def _widen(ranges: dict[int, OffsetRange], plan: Plan) -> None:
     for partition, part in plan.ranges.items():
-        before = found.get(partition, part)
-        found[partition] = OffsetRange(min(before.start, part.start), max(before.end, part.end))
+        before = ranges.get(partition, part)
+        ranges[partition] = OffsetRange(min(before.start, part.start), max(before.end, part.end))

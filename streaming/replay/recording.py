@@ -44,7 +44,7 @@ _GROUP_BYTES = 32 * 1024 * 1024
 _BLOCK = 1024 * 1024
 
 
-class Record(NamedTuple):
+class RecordedEvent(NamedTuple):
     """One record of a partition; ``timestamp`` in milliseconds since 1970."""
 
     offset: int
@@ -92,13 +92,15 @@ class Recording:
         """Return the partition's file."""
         return self.folder / self.parts[partition].file
 
-    def records(self, partition: int) -> Iterator[Record]:
+    def records(self, partition: int) -> Iterator[RecordedEvent]:
         """Yield a partition's records in order."""
         with pq.ParquetFile(self.path(partition)) as file:
             for batch in file.iter_batches(columns=["offset", "timestamp", "key", "value", "headers"]):
                 columns = [column.to_pylist() for column in batch.columns]
                 for offset, timestamp, key, value, headers in zip(*columns, strict=True):
-                    yield Record(offset, timestamp, key, value, _pairs(headers))
+                    yield RecordedEvent(
+                        offset=offset, timestamp=timestamp, key=key, value=value, headers=_pairs(headers)
+                    )
 
     def recent(self, count: int) -> Sequence[bytes]:
         """Return up to ``count`` values, the first of each partition; tombstones are left out."""
@@ -115,19 +117,22 @@ def open_recording(folder: Path) -> Recording:
         DataError: a file was changed or is missing.
     """
     try:
-        words = json.loads((folder / MANIFEST).read_text("utf-8"))
+        manifest = json.loads((folder / MANIFEST).read_text("utf-8"))
     except (FileNotFoundError, NotADirectoryError):
-        raise ConfigurationError(f"{folder} is no recording: it has no {MANIFEST}; penstock record makes one") from None
+        raise ConfigurationError(
+            f"{folder} is not a recording: it has no {MANIFEST}; penstock record makes one"
+        ) from None
     except ValueError as problem:
         raise DataError(f"{folder / MANIFEST} is damaged ({problem}); restore the file, or record it again") from None
-    if words["format"] != FORMAT:
+    if manifest["format"] != FORMAT:
         raise ConfigurationError(
-            f"{folder} has format {words['format']} (made by Penstock {words['made_by']}), and this is Penstock"
+            f"{folder} has format {manifest['format']} (made by Penstock {manifest['made_by']}), and this is Penstock"
             f" {__version__}, which reads format {FORMAT}; record it again, or use that version"
         )
-    recording = Recording(folder, words["topic"], words["topic_id"], dict(_parts(words)))
+    recording = Recording(folder, manifest["topic"], manifest["topic_id"], dict(_parts(manifest)))
     for partition, part in recording.parts.items():
         path = recording.path(partition)
+        # Every byte is read: a replay of a damaged recording would look like another model.
         if not path.exists() or _sha256(path) != part.sha256:
             raise DataError(f"{path} is not as it was recorded; restore the file, or record it again")
     return recording
@@ -141,7 +146,7 @@ class RecordingWriter:
         self._topic = topic
         self._files: dict[int, _PartitionFile] = {}
 
-    def add(self, partition: int, record: Record) -> None:
+    def add(self, partition: int, record: RecordedEvent) -> None:
         """Take the partition's next record."""
         if partition not in self._files:
             self._files[partition] = _PartitionFile(self._folder, self._topic, partition)
@@ -194,11 +199,11 @@ class _PartitionFile:
         self.path = folder / f"partition-{partition:05d}.parquet"
         self._constants = topic, partition
         self._writer = pq.ParquetWriter(self.path, SCHEMA, compression="zstd", use_dictionary=["topic", "partition"])
-        self._waiting: list[Record] = []
+        self._waiting: list[RecordedEvent] = []
         self._bytes = 0
         self._rows = 0
 
-    def add(self, record: Record) -> None:
+    def add(self, record: RecordedEvent) -> None:
         self._waiting.append(record)
         self._bytes += len(record.value or b"") + len(record.key or b"")
         if len(self._waiting) >= _GROUP_ROWS or self._bytes >= _GROUP_BYTES:
@@ -249,14 +254,14 @@ def _words(topic: str, topic_id: str, parts: Mapping[int, Part]) -> dict[str, An
     return {**made, "topic": topic, "topic_id": topic_id, "partitions": described}
 
 
-def _parts(words: Mapping[str, Any]) -> Iterator[tuple[int, Part]]:
-    for partition, part in words["partitions"].items():
+def _parts(manifest: Mapping[str, Any]) -> Iterator[tuple[int, Part]]:
+    for partition, part in manifest["partitions"].items():
         yield int(partition), Part(part["file"], OffsetRange(part["start"], part["end"]), part["rows"], part["sha256"])
 
 
 def _digest(topic: str, topic_id: str, parts: Mapping[int, Part]) -> str:
-    told = [(p, part.part.start, part.part.end, part.rows, part.sha256) for p, part in sorted(parts.items())]
-    return hashlib.sha256(json.dumps([topic, topic_id, told]).encode()).hexdigest()
+    listed = [(p, part.part.start, part.part.end, part.rows, part.sha256) for p, part in sorted(parts.items())]
+    return hashlib.sha256(json.dumps([topic, topic_id, listed]).encode()).hexdigest()
 
 
 def _sha256(path: Path) -> str:

@@ -8,14 +8,14 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from streaming.engines.attempt import attempt
-from streaming.engines.isolate import Poison, isolate
+from streaming.engines.isolate import isolate
 from streaming.engines.known_good import KnownGoodRows
-from streaming.engines.task import pipeline_of
 from streaming.models.ref import ModelVersion
+from streaming.models.seams import Poison
 from streaming.models.served import ServedModel
 from streaming.replay.chunks import Chunk
 from streaming.replay.frames import Frames
-from streaming.replay.sinks import Counts, Sink
+from streaming.replay.sinks import ReplayCounts, ReplaySink
 
 _LOADED = 2
 """Around a swap two versions take turns."""
@@ -54,38 +54,39 @@ class Versions:
 class Replay:
     """A replay put together. ``poison_rows`` is how many rows of a chunk a version may throw on.
 
-    ``report`` is told of each chunk when it is done.
+    ``report`` is called with each chunk when it is done.
     """
 
     frames: Frames
     versions: Versions
-    sink: Sink
+    sink: ReplaySink
     poison_rows: int
-    report: Callable[[Chunk, Counts], None]
+    report: Callable[[Chunk, ReplayCounts], None]
     known_good: KnownGoodRows = field(default_factory=KnownGoodRows)
 
-    def run(self, chunks: Iterable[Chunk]) -> Counts:
+    def run(self, chunks: Iterable[Chunk]) -> ReplayCounts:
         """Replay chunks and count.
 
         Raises:
             PenstockError: going on would lose or double an event, or a version cannot score.
         """
-        total = Counts()
+        total = ReplayCounts()
         for chunk in chunks:
             counts = self.sink.written(chunk) or self._write(chunk)
             total += counts
             self.report(chunk, counts)
         return total
 
-    def _write(self, chunk: Chunk) -> Counts:
-        loaded = pipeline_of(self.versions.get(chunk.by.version))
+    def _write(self, chunk: Chunk) -> ReplayCounts:
+        loaded = self.versions.get(chunk.by.version)
         records = self.frames.read(chunk.ranges)
-        pipeline = self.known_good(loaded, lambda: loaded.decoder(records))
+        model = self.known_good(loaded, lambda: loaded.decoder(records))
 
         def find() -> Poison:
-            return isolate(records, pipeline, chunk.ranges, self.poison_rows)
+            return isolate(records, model, chunk.ranges, self.poison_rows)
 
-        counts = attempt(lambda safe: self.sink.write(chunk, records, safe), pipeline, chunk.by.version, find)
+        # The same search for poison rows as in the live job, or a replay could end where the job went on.
+        counts = attempt(lambda safe: self.sink.write(chunk, records, safe), model, find)
         # py4j's proxies refer to themselves; until they are collected, they keep the chunk's plans in the JVM.
         gc.collect()
         return counts

@@ -23,7 +23,7 @@ _Span = tuple[int, int, str]
 
 
 @dataclass(frozen=True)
-class Books:
+class ServingHistory:
     """One application's ledger, and its marks on the source. ``records``, oldest first, may be read several times."""
 
     records: Callable[[], Iterable[Record]]
@@ -32,21 +32,21 @@ class Books:
     """Whether the ledger still has its first record."""
 
 
-def as_served(books: Books, topic: str, topic_id: str, ranges: Ranges) -> dict[int, list[Segment]]:
+def as_served(books: ServingHistory, topic: str, topic_id: str, ranges: Ranges) -> dict[int, list[Segment]]:
     """Return what was scored of ``ranges``, and by which version; offsets that were never to be scored are left out.
 
     Raises:
-        DataError: the ledger has forgotten who scored some of them, or they are not scored yet.
+        DataError: the ledger has forgotten who scored some of them, they are not scored yet, or several arms did.
     """
     outcomes = _Outcomes(topic, topic_id, ranges)
     for record in books.records():
         outcomes.add(record)
-    found = {p: [(start, end, outcomes.plans[plan]) for start, end, plan in outcomes.spans[p]] for p in ranges}
+    served = {p: [(start, end, outcomes.plans[plan]) for start, end, plan in outcomes.spans[p]] for p in ranges}
     holes = [(p, hole) for p, part in ranges.items() for hole in _holes(part, outcomes.spans[p])]
     if holes:
         for position, end, plan in _asked(books, topic, topic_id, holes):
-            found[position.partition].append((position.offset, end, plan))
-    return {p: _joined(sorted(spans, key=lambda span: span[:2])) for p, spans in found.items()}
+            served[position.partition].append((position.offset, end, plan))
+    return {p: _joined(sorted(spans, key=lambda span: span[:2])) for p, spans in served.items()}
 
 
 class _Outcomes:
@@ -76,14 +76,15 @@ class _Outcomes:
     def _add_span(self, partition: int, part: OffsetRange, plan: str) -> None:
         """What was recorded first stands."""
         spans = self.spans[partition]
+        # A copy, because the loop inserts into the list that it looks at.
         for hole in list(_holes(part, spans)):
             insort(spans, (hole.start, hole.end, plan))
 
 
-def _common(one: OffsetRange | None, other: OffsetRange | None) -> OffsetRange | None:
-    if one is None or other is None:
+def _common(first: OffsetRange | None, other: OffsetRange | None) -> OffsetRange | None:
+    if first is None or other is None:
         return None
-    start, end = max(one.start, other.start), min(one.end, other.end)
+    start, end = max(first.start, other.start), min(first.end, other.end)
     return OffsetRange(start, end) if start < end else None
 
 
@@ -101,7 +102,7 @@ def _holes(part: OffsetRange, spans: list[_Span]) -> Iterator[OffsetRange]:
 
 
 def _asked(
-    books: Books, topic: str, topic_id: str, holes: list[tuple[int, OffsetRange]]
+    books: ServingHistory, topic: str, topic_id: str, holes: list[tuple[int, OffsetRange]]
 ) -> Iterator[tuple[Position, int, Plan]]:
     """Look each stretch of the holes up; yield its first position, its end and its plan."""
     stretches = list(_stretches(books, holes))
@@ -125,14 +126,14 @@ def _unknown(where: str, fate: Fate) -> str:
     return f"{where}: the ledger does not go back that far; begin the replay after them, or choose a version"
 
 
-def _stretches(books: Books, holes: list[tuple[int, OffsetRange]]) -> Iterator[tuple[int, OffsetRange]]:
+def _stretches(books: ServingHistory, holes: list[tuple[int, OffsetRange]]) -> Iterator[tuple[int, OffsetRange]]:
     edges: dict[int, set[int]] = {partition: set() for partition, _ in holes}
     for partition, mark in books.marks.items():
         if mark is not None and partition in edges:
             edges[partition] |= {mark.since, mark.offset}
     for record in books.records():
-        for partition, found in edges.items():
-            found.update(_edges(record, str(partition)))
+        for partition, offsets in edges.items():
+            offsets.update(_edges(record, str(partition)))
     for partition, hole in holes:
         inner = sorted(edge for edge in edges[partition] if hole.start < edge < hole.end)
         bounds = [hole.start, *inner, hole.end]
@@ -156,7 +157,12 @@ def _edges(record: Record, partition: str) -> Iterator[int]:
 def _joined(spans: list[tuple[int, int, Plan]]) -> list[Segment]:
     joined: list[Segment] = []
     for start, end, plan in spans:
-        by = Assignment(plan.version, plan.role)
+        if len(plan.arms.arms) > 1:
+            raise DataError(
+                f"offsets {start} to {end - 1} were scored by several arms, {plan.arms} in plan {plan.id}, and a replay"
+                " through the versions that served has one for all offsets of a plan; choose a version"
+            )
+        by = Assignment(plan.version, plan.arms.champion.role)
         if joined and joined[-1].by == by and joined[-1].part.end == start:
             joined[-1] = Segment(OffsetRange(joined[-1].part.start, end), by)
         else:

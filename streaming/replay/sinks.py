@@ -20,19 +20,18 @@ from streaming.delivery.write_order import WritePlan
 from streaming.engines.task import WriteTarget, run_batch
 from streaming.errors import InvariantError
 from streaming.hadoop_paths import to_write
+from streaming.models.served import ServedModel
 from streaming.offsets import OffsetRange
 from streaming.outputs.envelope import Stamp
 from streaming.replay.chunks import Chunk
 from streaming.replay.rows import result_rows
-from streaming.scoring.pipeline import SparkPipeline
-from streaming.scoring.score import score
 
 _COUNTS = "_counts.json"
 """Readers of Parquet leave out files whose names begin with an underscore."""
 
 
 @dataclass
-class Counts:
+class ReplayCounts:
     """What became of events: predictions, dead letters, and what an earlier run had written."""
 
     predictions: int = 0
@@ -41,21 +40,21 @@ class Counts:
     versions: dict[str, int] = field(default_factory=dict)
     """Events by version, of this run and earlier ones alike."""
 
-    def __add__(self, other: Counts) -> Counts:
+    def __add__(self, other: ReplayCounts) -> ReplayCounts:
         """Add up."""
         versions = Counter(self.versions) + Counter(other.versions)
         sums = self.predictions + other.predictions, self.dead_letters + other.dead_letters
-        return Counts(*sums, self.earlier + other.earlier, dict(versions))
+        return ReplayCounts(*sums, self.earlier + other.earlier, dict(versions))
 
 
-class Sink(Protocol):
+class ReplaySink(Protocol):
     """Takes chunks in order, each exactly once however often it is tried."""
 
-    def written(self, chunk: Chunk, /) -> Counts | None:
+    def written(self, chunk: Chunk, /) -> ReplayCounts | None:
         """Return what an earlier run wrote of the whole chunk; ``None`` where there is something left to write."""
         ...
 
-    def write(self, chunk: Chunk, records: DataFrame, pipeline: SparkPipeline) -> Counts:
+    def write(self, chunk: Chunk, records: DataFrame, model: ServedModel) -> ReplayCounts:
         """Score and write a chunk.
 
         Raises:
@@ -72,28 +71,30 @@ class ParquetSink:
     source_topic: str
     clock: Clock
 
-    def written(self, chunk: Chunk) -> Counts | None:
-        """See :class:`Sink`."""
-        found = self._place(chunk) / _COUNTS
-        if not found.exists():
+    def written(self, chunk: Chunk) -> ReplayCounts | None:
+        """See :class:`ReplaySink`."""
+        counts_file = self._place(chunk) / _COUNTS
+        if not counts_file.exists():
             return None
-        counts = Counts(**json.loads(found.read_text("utf-8")))
-        return Counts(earlier=counts.predictions + counts.dead_letters, versions=counts.versions)
+        counts = ReplayCounts(**json.loads(counts_file.read_text("utf-8")))
+        return ReplayCounts(earlier=counts.predictions + counts.dead_letters, versions=counts.versions)
 
-    def write(self, chunk: Chunk, records: DataFrame, pipeline: SparkPipeline) -> Counts:
-        """See :class:`Sink`."""
+    def write(self, chunk: Chunk, records: DataFrame, model: ServedModel) -> ReplayCounts:
+        """See :class:`ReplaySink`."""
         hidden = self.folder / f".{self._place(chunk).name}"
+        # A killed run may have left half of the chunk.
         shutil.rmtree(hidden, ignore_errors=True)
         stamp = Stamp(self.source_topic, chunk.by.version, chunk.by.role, isoformat(self.clock()))
         came, went = Observation(), Observation()
         counted = records.observe(came, F.count(F.lit(1)).alias("rows"))
-        rows = result_rows(score(counted, pipeline), stamp)
+        rows = result_rows(model.score(counted), stamp)
         measured = rows.observe(went, F.count(F.lit(1)).alias("rows"), F.count("reason").alias("dead_letters"))
         measured.write.parquet(to_write(hidden.resolve()), compression="zstd")
         total, dead = int(went.get["rows"]), int(went.get["dead_letters"])
         _check(int(came.get["rows"]), total)
-        counts = Counts(total - dead, dead, versions={str(chunk.by.version): total})
+        counts = ReplayCounts(total - dead, dead, versions={str(chunk.by.version): total})
         (hidden / _COUNTS).write_text(json.dumps(asdict(counts)), "utf-8")
+        # The counts are in the folder before the rename, so a chunk that is there has them.
         hidden.rename(self._place(chunk))
         return counts
 
@@ -117,18 +118,19 @@ class TopicSink:
     reached: dict[int, int]
     clock: Clock
 
-    def written(self, _: Chunk, /) -> Counts | None:
-        """See :class:`Sink`; the writer itself passes over what lies below a mark."""
+    def written(self, _: Chunk, /) -> ReplayCounts | None:
+        """See :class:`ReplaySink`; the writer itself passes over what lies below a mark."""
         return None
 
-    def write(self, chunk: Chunk, records: DataFrame, pipeline: SparkPipeline) -> Counts:
-        """See :class:`Sink`."""
+    def write(self, chunk: Chunk, records: DataFrame, model: ServedModel) -> ReplayCounts:
+        """See :class:`ReplaySink`."""
         order = self._order(chunk)
         for partition, part in chunk.ranges.items():
             if self.reached[partition] < part.start:
                 self.pass_over(partition, OffsetRange(self.reached[partition], part.start), order.plan)
-        rows, outcomes = run_batch(records, pipeline, order, Stopwatch())
+        rows, outcomes = run_batch(records, model, order, Stopwatch())
         for outcome in outcomes.values():
+            # A worker reports its error as data; Spark would retry a task that raises.
             if outcome.error:
                 raise error_named(outcome.error, outcome.detail)
         total = sum(outcomes.values(), Outcome())
@@ -138,14 +140,21 @@ class TopicSink:
                 self.pass_over(partition, part, order.plan)
             self.reached[partition] = part.end
         dead = sum(total.dead_letters.values())
-        return Counts(total.predictions, dead, total.skipped, {str(chunk.by.version): total.rows})
+        return ReplayCounts(total.predictions, dead, total.skipped, {str(chunk.by.version): total.rows})
 
     def _order(self, chunk: Chunk) -> WritePlan:
         target = self.target
         stamp = Stamp(self.source_topic, chunk.by.version, chunk.by.role, isoformat(self.clock()))
-        where = target.targets, target.limits, target.failpoints
-        plan = f"{self.identity}.{target.writer.epoch}.{chunk.number}"
-        return WritePlan(target.client, target.writer, plan, stamp, chunk.ranges, *where)
+        return WritePlan(
+            client=target.client,
+            writer=target.writer,
+            plan=f"{self.identity}.{target.writer.epoch}.{chunk.number}",
+            stamp=stamp,
+            ranges=chunk.ranges,
+            targets=target.targets,
+            limits=target.limits,
+            failpoints=target.failpoints,
+        )
 
 
 def _check(rows_in: int, rows_out: int) -> None:

@@ -9,7 +9,7 @@ from typing import Protocol
 import pyarrow.parquet as pq
 from pyspark.sql import SparkSession
 
-from streaming.backtest.disagreements import Position
+from streaming.backtest.disagreements import PartitionOffset
 from streaming.errors import DataError
 from streaming.offsets import Ranges
 from streaming.replay.frames import Frames, RecordingFrames
@@ -17,7 +17,7 @@ from streaming.replay.pace import ArrayTimeline, Timeline
 from streaming.replay.recording import Recording
 
 
-class Source(Protocol):
+class ReplaySource(Protocol):
     """Records to be replayed. ``topic_id`` is empty where they never were on a topic."""
 
     @property
@@ -50,7 +50,7 @@ class Source(Protocol):
         """Return some of the values, to compare a version with."""
         ...
 
-    def values(self, places: Sequence[Position]) -> Mapping[Position, bytes | None]:
+    def values(self, places: Sequence[PartitionOffset]) -> Mapping[PartitionOffset, bytes | None]:
         """Return the values of a few records; those that are gone are left out."""
         ...
 
@@ -63,28 +63,28 @@ class RecordingSource:
 
     @property
     def topic(self) -> str:
-        """See :class:`Source`."""
+        """See :class:`ReplaySource`."""
         return self.recording.topic
 
     @property
     def topic_id(self) -> str:
-        """See :class:`Source`."""
+        """See :class:`ReplaySource`."""
         return self.recording.topic_id
 
     def __str__(self) -> str:
-        """See :class:`Source`."""
+        """See :class:`ReplaySource`."""
         return f"recording {self.recording.digest[:16]} of {self.topic}"
 
     def ranges(self) -> Ranges:
-        """See :class:`Source`."""
+        """See :class:`ReplaySource`."""
         return self.recording.ranges
 
     def frames(self, session: SparkSession) -> Frames:
-        """See :class:`Source`."""
+        """See :class:`ReplaySource`."""
         return RecordingFrames(session, self.recording)
 
     def timeline(self) -> Timeline:
-        """See :class:`Source`."""
+        """See :class:`ReplaySource`."""
         columns = {}
         for partition in self.recording.parts:
             table = pq.read_table(self.recording.path(partition), columns=["offset", "timestamp"])
@@ -92,21 +92,23 @@ class RecordingSource:
         return ArrayTimeline(columns)
 
     def recent(self, count: int) -> Sequence[bytes]:
-        """See :class:`Source`."""
+        """See :class:`ReplaySource`."""
         return self.recording.recent(count)
 
-    def values(self, places: Sequence[Position]) -> Mapping[Position, bytes | None]:
-        """See :class:`Source`."""
-        found: dict[Position, bytes | None] = {}
-        for partition in {place.partition for place in places}:
-            wanted = [("offset", "in", [place.offset for place in places if place.partition == partition])]
-            table = pq.read_table(self.recording.path(partition), columns=["offset", "value"], filters=wanted)
+    def values(self, places: Sequence[PartitionOffset]) -> Mapping[PartitionOffset, bytes | None]:
+        """See :class:`ReplaySource`."""
+        values_by_position: dict[PartitionOffset, bytes | None] = {}
+        for partition in {position.partition for position in places}:
+            filters = [("offset", "in", [position.offset for position in places if position.partition == partition])]
+            table = pq.read_table(self.recording.path(partition), columns=["offset", "value"], filters=filters)
             offsets, values = table["offset"].to_pylist(), table["value"].to_pylist()
-            found |= {Position(partition, offset): value for offset, value in zip(offsets, values, strict=True)}
-        return found
+            values_by_position |= {
+                PartitionOffset(partition, offset): value for offset, value in zip(offsets, values, strict=True)
+            }
+        return values_by_position
 
 
-def known_topic_id(source: Source) -> str:
+def known_topic_id(source: ReplaySource) -> str:
     """Return which topic's ledger is meant; raises ``DataError`` for records that were never on a topic."""
     if not source.topic_id:
         raise DataError(f"{source} was made from a file; no version has served it, so choose one with --model-version")

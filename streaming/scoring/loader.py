@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any
+from functools import partial
 
 from pyspark.sql import SparkSession
 
@@ -18,7 +18,7 @@ from streaming.scoring.layout import PYTHON_CONTAINERS, check_stages
 from streaming.scoring.made_up import made_up_event
 from streaming.scoring.pipeline import SparkPipeline, load_model
 from streaming.scoring.stages import flatten, guards, outputs
-from streaming.scoring.trial import Features, Source, prove, prove_golden, valid_features
+from streaming.scoring.trial import Source, prove, prove_golden, valid_features
 from streaming.scoring.vocabulary import warn_of_vocabularies
 from streaming.settings import EventSettings
 
@@ -30,7 +30,7 @@ _SAMPLE = 200
 class SparkPipelineLoader:
     """Loads versions for one job; ``envelope`` and ``max_value_bytes`` are how that job's events are read.
 
-    ``admit`` is what that job's engine asks of a pipeline beside; it raises ``CandidateRefusedError``. ``sample`` has
+    ``admit`` is what that job's engine asks of a version beside; it raises ``CandidateRefusedError``. ``sample`` has
     the events of its topic.
     """
 
@@ -38,7 +38,7 @@ class SparkPipelineLoader:
     envelope: EventSettings
     max_value_bytes: int
     extra_stages: tuple[str, ...] = ()
-    admit: Callable[[SparkPipeline], None] = lambda _: None
+    admit: Callable[[ServedModel], None] = lambda _: None
     sample: EventSample = field(default_factory=NoEvents)
 
     def load(self, package: ModelPackage, uri: str) -> ServedModel:
@@ -47,33 +47,33 @@ class SparkPipelineLoader:
         model = load_model(self.session, uri, saved_by_python=outermost in PYTHON_CONTAINERS)
         stages = flatten(model)
         warn_of_vocabularies(stages, package.signature, package.version)
-        pipeline = self._described(package, stages)
-        try:
-            proven = self._prove(pipeline, package)
-            self.admit(proven)
-        except PenstockError:
-            pipeline.release()
-            raise
-        return ServedModel(package, proven)
-
-    def _described(self, package: ModelPackage, stages: tuple[Any, ...]) -> SparkPipeline:
+        pipeline = SparkPipeline(self.session, stages, package.signature, outputs(stages), package.profile)
         rules = guards(stages, package.signature)
         event = made_up_event(package.signature, rules)
         decoder = JsonDecoder(package.signature, self.envelope, self.max_value_bytes, event, rules)
-        return SparkPipeline(self.session, stages, decoder, outputs(stages), package.profile)
+        try:
+            served = self._proven(package, decoder, pipeline)
+            self.admit(served)
+        except PenstockError:
+            pipeline.release()
+            raise
+        return served
 
-    def _prove(self, pipeline: SparkPipeline, package: ModelPackage) -> SparkPipeline:
+    def _proven(self, package: ModelPackage, decoder: JsonDecoder, pipeline: SparkPipeline) -> ServedModel:
         if package.golden and package.golden.rows:
-            return prove_golden(pipeline, package.golden)
-        return prove(pipeline, self._sources(pipeline, package.examples))
+            first = package.golden.rows[0].features
+            safe = {name: first.get(name, value) for name, value in decoder.safe_row.items()}
+            proven = prove_golden(pipeline, safe, package.golden)
+            return ServedModel(package, decoder.masking_with(safe), proven)
+        return prove(ServedModel(package, decoder, pipeline), self._sources(package, decoder))
 
-    def _sources(self, pipeline: SparkPipeline, examples: Sequence[Features]) -> list[Source]:
+    def _sources(self, package: ModelPackage, decoder: JsonDecoder) -> list[Source]:
         """The topic comes last: its events take a broker and a job, and a made-up one does where it is taken."""
-        bare = replace(pipeline.decoder, envelope=EventSettings(id=None, time=None))
-        decoding = replace(pipeline, decoder=bare)
-        values = [json.dumps(row).encode() for row in examples[:_SAMPLE]]
+        values = [json.dumps(row).encode() for row in package.examples[:_SAMPLE]]
+        valid = partial(valid_features, self.session)
+        names, bare = package.signature.names, replace(decoder, envelope=EventSettings(id=None, time=None))
         return [
-            Source("the input example that was logged with it", lambda: valid_features(decoding, values)),
-            Source("an event that was made up", lambda: [pipeline.decoder.safe_row], real=False),
-            Source("recent events of the topic", lambda: valid_features(pipeline, self.sample.recent(_SAMPLE))),
+            Source("the input example that was logged with it", lambda: valid(bare, names, values)),
+            Source("an event that was made up", lambda: [decoder.safe_row], real=False),
+            Source("recent events of the topic", lambda: valid(decoder, names, self.sample.recent(_SAMPLE))),
         ]

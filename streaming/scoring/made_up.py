@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from streaming.events.guards import Guard
+from streaming.models.seams import Guard
 from streaming.models.signature import Column, Signature
 
 _ZERO: dict[str, Any] = {"double": 0.0, "float": 0.0, "long": 0, "integer": 0, "boolean": False, "string": ""}

@@ -1,21 +1,29 @@
-"""A loaded version: a PipelineModel in the JVM, how its events are read, and where its result stands."""
+"""A loaded version: a PipelineModel in the JVM, and where its result stands."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
+import pyarrow as pa
 from py4j.protocol import Py4JJavaError
-from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.errors import PySparkException
+from pyspark.sql import Column, DataFrame, Row, SparkSession
+from pyspark.sql import functions as F
 
-from streaming.errors import CandidateRefusedError
-from streaming.events.decode import JsonDecoder
+from streaming.errors import CandidateRefusedError, ScoringError
+from streaming.events import columns as c
+from streaming.models.arrow_types import ARROW_TYPES
 from streaming.models.profile import ReferenceProfile
+from streaming.models.seams import Features
+from streaming.models.signature import Signature
 from streaming.refusal_codes import RefusalCode
 from streaming.scoring.layout import python_stage_refused
+from streaming.scoring.plan import check_plan
 from streaming.scoring.results import Selections, as_read, result_selections
-from streaming.scoring.sizes import Sizes
+from streaming.scoring.sizes import Sizes, measured
 from streaming.scoring.stages import Outputs, overwritten
 from streaming.spark.jvm import detach
 from streaming.spark.ml import load_pipeline, transformed
@@ -23,17 +31,24 @@ from streaming.spark.ml import load_pipeline, transformed
 
 @dataclass(frozen=True)
 class SparkPipeline:
-    """A loaded version: how its events are read, what runs, and where its result stands."""
+    """A :class:`streaming.models.seams.FrameScorer`: what runs, and where its result stands."""
 
     session: SparkSession
     stages: tuple[Any, ...]
     """The JVM's stages in order, nested pipelines opened."""
-    decoder: JsonDecoder
+    signature: Signature
     outputs: Outputs
     profile: ReferenceProfile | None = None
     sizes: Sizes = ()
     is_proven: bool = False
-    """True where the pipeline was seen not to throw on the decoder's safe row."""
+    """True where the pipeline was seen not to throw on an event."""
+
+    def score(self, events: DataFrame) -> DataFrame:
+        """Score decoded events; see :meth:`streaming.models.seams.FrameScorer.score`."""
+        frame = self.transform(events.select("*", *self.as_read))
+        for selection in self.results:
+            frame = frame.select(*selection)
+        return frame
 
     def transform(self, frame: DataFrame) -> DataFrame:
         """Append the pipeline's columns; lazy, one output row per input row."""
@@ -47,11 +62,30 @@ class SparkPipeline:
     @cached_property
     def results(self) -> Selections:
         """What follows :meth:`transform`, made once."""
-        return result_selections(self.outputs, self.decoder.signature.names, self._overwritten, self.profile)
+        return result_selections(self.outputs, self.signature.names, self._overwritten, self.profile)
 
     @cached_property
     def _overwritten(self) -> frozenset[str]:
-        return overwritten(self.stages, self.decoder.signature)
+        return overwritten(self.stages, self.signature)
+
+    def tried(self, features: Features) -> SparkPipeline:
+        """Return the pipeline as proven by an event; see :meth:`streaming.models.seams.FrameScorer.tried`."""
+        return self.answers([features])[0]
+
+    def answers(self, events: Sequence[Features]) -> tuple[SparkPipeline, list[Row]]:
+        """Return the pipeline as proven by events, its sizes taken from the first, and what came of each.
+
+        Raises:
+            CandidateRefusedError: ``UNSAFE_PLAN``.
+            ScoringError: it throws, with its own words for it.
+        """
+        try:
+            frame = _feature_frame(self.session, self.signature, events)
+            proven = replace(self, sizes=measured(self.stages, frame), is_proven=True)
+            check_plan(proven.transform(frame))
+            return proven, sorted(proven.score(frame).collect(), key=lambda row: row[c.OFFSET])
+        except (PySparkException, Py4JJavaError) as problem:
+            raise ScoringError(_cause_of(problem)) from problem
 
     def release(self) -> None:
         """Drop the JVM's references, so that the model's broadcasts can be collected."""
@@ -71,3 +105,22 @@ def load_model(session: SparkSession, uri: str, *, saved_by_python: bool = False
         raise CandidateRefusedError(RefusalCode.CORRUPT_FILES, f"Spark cannot load the pipeline: {cause}") from problem
     except (AttributeError, ImportError) as problem:
         raise python_stage_refused(f"that gives the error {str(problem)!r}") from problem
+
+
+def _feature_frame(session: SparkSession, signature: Signature, rows: Sequence[Features]) -> DataFrame:
+    """Feature rows as a frame that ``score`` takes: the position stands where a record's offset would."""
+    columns = {
+        column.name: pa.array([row.get(column.name) for row in rows], ARROW_TYPES[column.type])
+        for column in signature.columns
+    }
+    # By way of Arrow, which needs no Python worker: a failure here is the pipeline's.
+    frame = session.createDataFrame(pa.table({c.OFFSET: pa.array(range(len(rows)), pa.int64()), **columns}))
+    missing = dict.fromkeys((*c.SOURCE, *c.ENVELOPE), "string") | {c.VERDICT: c.VERDICT_TYPE}
+    del missing[c.OFFSET]
+    return frame.select("*", *(F.lit(None).cast(kind).alias(name) for name, kind in missing.items()))
+
+
+def _cause_of(problem: BaseException) -> str:
+    """Return the first line of what the JVM or Spark says."""
+    text = problem.java_exception.toString() if isinstance(problem, Py4JJavaError) else str(problem)
+    return next(iter(str(text).splitlines()), type(problem).__name__)

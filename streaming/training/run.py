@@ -30,7 +30,7 @@ from streaming.training.split import Split, time_split
 class Trainer:
     """Trains and registers models named ``name``.
 
-    ``tags`` are added to every run; ``progress`` is told each step in a few words.
+    ``tags`` are added to every run; ``progress`` is called with a few words for each step.
     """
 
     spark: SparkSession
@@ -50,6 +50,7 @@ class Trainer:
         """
         self.progress("reading the data")
         dataset = load_dataset(self.spark, settings)
+        # The rows are read several times: for the fingerprint, the split, the fit and the profile.
         dataset.frame.cache()
         try:
             return self._train(dataset, settings, promotion, window_seconds)
@@ -67,12 +68,16 @@ class Trainer:
             model = build_pipeline(dataset, settings).fit(split.train)
             with TemporaryDirectory(prefix="penstock-train-") as folder:
                 tree = Path(folder) / "model"
+                # The saved model is judged and not the fitted one: that is what will serve.
                 saved = PipelineModel.load(run.save(model, dataset.signature, tree).as_uri())
                 metrics = self._describe(saved, dataset, split, tree, window_seconds)
                 run.log(_params(settings, dataset, split), metrics, tags)
                 version = self._register(run, tree, content)
+        # Last, outside the run: an alias must never point at a version that was not checked.
         self.tracker.promote(version, promotion)
-        return TrainedVersion(version, metrics, tags, version.tags[DIGEST_TAG], split.cut)
+        return TrainedVersion(
+            version=version, metrics=metrics, tags=tags, digest=version.tags[DIGEST_TAG], cut=split.cut
+        )
 
     def _describe(
         self, model: PipelineModel, dataset: Dataset, split: Split, tree: Path, window_seconds: int

@@ -31,15 +31,16 @@ def time_split(frame: DataFrame, validation_fraction: float) -> Split:
         ConfigurationError: a side has fewer than two classes, or the label is not a class number.
     """
     micros = F.unix_micros(TIME)
-    found = frame.agg(F.percentile_approx(micros, 1 - validation_fraction, 10_000)).first()
-    if found is None or found[0] is None:
+    row = frame.agg(F.percentile_approx(micros, 1 - validation_fraction, 10_000)).first()
+    if row is None or row[0] is None:
         raise ConfigurationError("there are no rows to split; check train.from_time and train.to_time")
-    later = micros >= found[0]
+    # Rows of one instant stay on one side, or the model would be tested on what it has seen.
+    later = micros >= row[0]
     counts = frame.groupBy(later.alias("later"), LABEL).count().limit(2 * _MOST_CLASSES).collect()
     present = {part: {row[LABEL] for row in counts if row["later"] == part} for part in (False, True)}
     _check(present[False], "training")
     _check(present[True], "validation")
-    cut = datetime.fromtimestamp(found[0] / 1e6, tz=timezone.utc)
+    cut = datetime.fromtimestamp(row[0] / 1e6, tz=timezone.utc)
     return Split(frame.where(~later), frame.where(later), cut, int(max(present[False] | present[True])) + 1)
 
 

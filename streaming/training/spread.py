@@ -51,7 +51,7 @@ def spread(windows: Sequence[int], number: int) -> list[int]:
 
 
 def _stretches(windows: Sequence[int], number: int) -> list[list[int]]:
-    edges = [place * len(windows) // number for place in range(number + 1)]
+    edges = [part * len(windows) // number for part in range(number + 1)]
     return [list(windows[start:end]) for start, end in pairwise(edges)]
 
 

@@ -11,12 +11,17 @@ from pyspark.sql import SparkSession
 from streaming.models.served import ServedModel
 from tests.support.engine import Bench
 from tests.support.kafka import MakeTopic
-from tests.support.models import fit_pipeline, load, package
+from tests.support.models import Shelf, fit_pipeline
 
 
 @pytest.fixture(scope="session")
-def model(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> ServedModel:
-    return load(spark, package(fit_pipeline(spark), tmp_path_factory.mktemp("model")))
+def shelf(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Shelf:
+    return Shelf(spark, tmp_path_factory.mktemp("shelf"))
+
+
+@pytest.fixture(scope="session")
+def model(shelf: Shelf) -> ServedModel:
+    return shelf.model(fit_pipeline)
 
 
 @pytest.fixture

@@ -8,10 +8,10 @@ from pathlib import Path
 from confluent_kafka import Producer
 
 from schemas import prediction
+from streaming.accounting.records import ReadResult
 from streaming.local.broker import start_broker
 from streaming.local.jars import ensure_jars
 from streaming.local.processes import free_port
-from tests.chaos.checker import Answer
 from tests.chaos.reader import Reader, aborted
 from tests.conftest import HOME
 from tests.support.kafka import topic_maker
@@ -29,7 +29,7 @@ def test_aborted_predictions_are_counted_and_not_read(tmp_path: Path) -> None:
             producer.produce(topic, b"{}", b"k", partition=1, headers={**headers, prediction.MODEL_VERSION: "3"})
             producer.flush(30)
             producer.commit_transaction(30) if keep else producer.abort_transaction(30)
-        read = Reader(broker.address).predictions(topic)
-        assert read == [Answer((1, 0), (1, 0), "k", 3, {}), Answer((1, 3), (1, 6), "k", 3, {})]
+        read = Reader(broker.address).results(topic)
+        assert read == [ReadResult((1, 0), (1, 0), "k", 3, {}), ReadResult((1, 3), (1, 6), "k", 3, {})]
         assert aborted(tmp_path / "data", [topic]) == 2
         assert aborted(tmp_path / "data", ["other"]) == 0

@@ -151,8 +151,8 @@ def test_the_list_counts_by_reason_and_shows_the_newest(desk: Desk) -> None:
         pytest.param(
             ["--reason", "OVERSIZE", "--reason", "MISSING_FIELD"], {"OVERSIZE": 1, "MISSING_FIELD": 1}, id="two"
         ),
-        pytest.param(["--since", "2026-01-02"], {"MISSING_FIELD": 1}, id="since"),
-        pytest.param(["--until", "2026-01-02T00:00:00Z"], {"OVERSIZE": 1}, id="until"),
+        pytest.param(["--from", "2026-01-02"], {"MISSING_FIELD": 1}, id="since"),
+        pytest.param(["--to", "2026-01-02T00:00:00Z"], {"OVERSIZE": 1}, id="until"),
         pytest.param(["--partition", "1"], {}, id="a partition without any"),
     ],
 )
@@ -166,9 +166,9 @@ def test_the_list_can_be_narrowed(desk: Desk, filters: list[str], expected: dict
     ("arguments", "message"),
     [
         pytest.param(["list", "--reason", "BAD_LUCK"], "there is no reason 'BAD_LUCK'", id="reason"),
-        pytest.param(["list", "--since", "noon"], "--since 'noon' is not a time", id="time"),
+        pytest.param(["list", "--since", "noon"], "--from 'noon' is not a time", id="time"),
         pytest.param(["show", "--partition", "0", "--offset", "9"], "there is no dead letter at 0:9", id="offset"),
-        pytest.param(["replay", "0-9"], "'0-9' is no place", id="place"),
+        pytest.param(["replay", "0-9"], "'0-9' is not a position", id="place"),
         pytest.param(["list", "--set", "output.dead_letters=other"], "there is no topic 'other'", id="topic"),
         pytest.param(["replay", "--to", "nowhere"], "there is no topic 'nowhere' to send to", id="destination"),
     ],
@@ -225,7 +225,7 @@ def test_a_timestamp_that_is_the_event_time_stays_and_another_topic_may_take_the
 ) -> None:
     desk.reject(NASTY[:2])
     other = make_topic("other", partitions=1)
-    changes = ["--set", "event.time=null", "--to", other, "--limit", "1"]
+    changes = ["--set", "event.time=null", "--to-topic", other, "--limit", "1"]
     assert desk.json("replay", "--send", *changes)["by_reason"][0]["topic"] == other
     desk.topic, before = other, desk.topic
     # One partition only, so that the key decides.

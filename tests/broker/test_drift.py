@@ -19,10 +19,10 @@ from streaming.adapters.drift_state import HadoopStateStore
 from streaming.adapters.kafka.admin import KafkaAdmin
 from streaming.adapters.kafka.drift import KafkaDriftSink, read_summaries
 from streaming.clock import system_clock
-from streaming.drift.decision import Rules
-from streaming.drift.monitor import Monitor, Subject
+from streaming.drift.decision import DetectionRules
+from streaming.drift.monitor import Monitor, MonitoredModel
 from streaming.drift.query import DriftPorts, DriftQuery
-from streaming.drift.windows import Shape
+from streaming.drift.windows import WindowSpec
 from streaming.engines.failures import Restarts
 from streaming.models.profile import NULL_BIN, OTHER_BIN, ColumnProfile, ReferenceProfile
 from streaming.models.served import ServedModel
@@ -30,7 +30,7 @@ from streaming.models.slot import Slot
 from streaming.operations.drift_metrics import DriftMetrics
 from streaming.settings import Settings
 from tests.support.engine import Bench, event
-from tests.support.models import fit_pipeline, load, package, renumbered
+from tests.support.models import Shelf, fit_pipeline, load, renumbered
 
 HOUR = 3_600_000
 PROFILE = ReferenceProfile(
@@ -44,9 +44,8 @@ PROFILE = ReferenceProfile(
 
 
 @pytest.fixture(scope="module")
-def profiled(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> ServedModel:
-    made = package(fit_pipeline(spark), tmp_path_factory.mktemp("profiled"))
-    return load(spark, replace(made, profile=PROFILE))
+def profiled(spark: SparkSession, shelf: Shelf) -> ServedModel:
+    return load(spark, replace(shelf.package(fit_pipeline), profile=PROFILE))
 
 
 @pytest.fixture
@@ -70,9 +69,9 @@ def watch(bench: Bench, **drift: Any) -> list[SummaryRecord]:
     KafkaAdmin(bench.kafka, bench.application).ensure_topic(settings.output.drift, 1, {"retention.ms": "-1"})
     checkpoint = (bench.home / "drift").as_uri()
     sink = KafkaDriftSink(bench.kafka, settings.output.drift)
-    shape = Shape(HOUR, HOUR, 0, 60_000)
-    subject = Subject(bench.application, model, shape, Rules())
-    monitor = Monitor(subject, lambda version: PROFILE, sink, HadoopStateStore(bench.spark, checkpoint))
+    shape = WindowSpec(HOUR, HOUR, 0, 60_000)
+    subject = MonitoredModel(bench.application, model, shape, DetectionRules())
+    monitor = Monitor(subject, lambda key: PROFILE, sink, HadoopStateStore(bench.spark, checkpoint))
     ports = DriftPorts(bench.spark, system_clock, DriftMetrics())
     DriftQuery(drift_stream(settings, checkpoint), monitor, ports, Restarts(pause=1.0, most=20)).run_once()
     return list(read_summaries(bench.kafka, settings.output.drift))

@@ -14,8 +14,8 @@ from schemas.drift import SummaryRecord
 from streaming.adapters.kafka.drift import KafkaDriftSink, read_alerts
 from streaming.adapters.kafka.events import KafkaNews
 from streaming.drift.alerts import Alerts
-from streaming.drift.report.choice import Choice
 from streaming.drift.report.make import make_report
+from streaming.drift.report.options import DriftReportOptions
 from streaming.errors import ConfigurationError
 from tests.support.drift_reports import Watch
 from tests.support.kafka import MakeTopic
@@ -53,19 +53,19 @@ def told(broker: str, make_topic: MakeTopic) -> str:
 
 
 def test_the_report_is_that_of_the_windows_on_the_topic(broker: str, told: str) -> None:
-    found = report(None, settings(broker, told), None, Choice())
+    found = report(None, settings(broker, told), None, DriftReportOptions())
     assert found == make_report("penstock", "flights", windows(), {})
     assert found.versions[0].moved == ("temp",)
 
 
 def test_other_applications_and_models_on_the_topic_are_not_in_it(broker: str, told: str) -> None:
     for other in ("application=other", "model.name=other"):
-        assert report(None, [*settings(broker, told), other], None, Choice()).versions == ()
+        assert report(None, [*settings(broker, told), other], None, DriftReportOptions()).versions == ()
 
 
 def test_a_topic_that_is_not_there_is_named(broker: str) -> None:
     with pytest.raises(ConfigurationError, match="no topic 'nowhere'"):
-        report(None, settings(broker, "drift"), "nowhere", Choice())
+        report(None, settings(broker, "drift"), "nowhere", DriftReportOptions())
 
 
 def test_alerts_are_read_as_they_were_sent_and_not_sent_again(broker: str, told: str) -> None:

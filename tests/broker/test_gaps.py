@@ -13,18 +13,17 @@ from typing import Any
 import pytest
 from confluent_kafka import Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
-from pyspark.sql import DataFrame
 
-from jobs.wiring.starting import query_starter
 from streaming.adapters.kafka.admin import KafkaAdmin
 from streaming.adapters.kafka.progress import saved_marks
+from streaming.clock import system_clock
 from streaming.delivery.marks import Mark
-from streaming.engines.failures import Restarts
-from streaming.engines.supervisor import Supervisor
-from streaming.errors import ConfigurationError, MissingMarkError, OffsetGapError, PenstockError, TopicRecreatedError
-from tests.support.engine import NEVER, Bench, event
+from streaming.engines.breaker import Bounds, Breaker
+from streaming.errors import ConfigurationError, MissingMarkError, OffsetGapError, TopicRecreatedError
+from tests.support.engine import Bench, event
 from tests.support.eventually import eventually
 from tests.support.kafka import MakeTopic
+from tests.support.serving import Serving, serving
 
 
 def send(bench: Bench, first: int, end: int) -> None:
@@ -169,45 +168,35 @@ def test_a_checkpoint_that_asks_for_what_is_scored_and_deleted_gives_way_to_the_
     assert ledger(bench, "skip") == []
 
 
+class Gate(Breaker):
+    """Holds each batch until it is opened."""
+
+    def __init__(self) -> None:
+        super().__init__(Bounds(share=1.0, seconds=60, rows=1), system_clock)
+        self.go_on = threading.Event()
+
+    def wait(self, stopping: threading.Event) -> None:
+        self.go_on.wait(60)
+        super().wait(stopping)
+
+
 @contextmanager
-def running(bench: Bench, each_batch: threading.Event) -> Iterator[threading.Thread]:
-    """A supervised job whose batches wait for ``each_batch``; what ended it is raised at the end."""
-    stopping = threading.Event()
-    problems: list[PenstockError] = []
-    with bench.wired() as (footing, engine):
-
-        def batch(records: DataFrame, number: int) -> None:
-            each_batch.wait(60)
-            engine(records, number)
-
-        def run() -> None:
-            try:
-                Supervisor(query_starter(footing, bench.ramp), Restarts(0.2, 5), footing.observer, NEVER, stopping).run(
-                    batch
-                )
-            except PenstockError as problem:
-                problems.append(problem)
-
-        thread = threading.Thread(target=run)
-        thread.start()
-        try:
-            yield thread
-        finally:
-            stopping.set()
-            each_batch.set()
-            thread.join(60)
-    if problems:
-        raise problems[0]
+def running(bench: Bench) -> Iterator[Serving]:
+    """A job that serves; what ended it is raised at the end."""
+    with serving(bench) as job:
+        yield job
+    if job.failed:
+        raise job.failed[0]
 
 
 def lose_some_under_it(bench: Bench) -> None:
     send(bench, 0, 60)
-    go_on = threading.Event()
-    with running(bench, go_on) as job:
+    bench.breaker = gate = Gate()
+    with running(bench) as job:
         eventually((bench.home / "checkpoint" / "offsets" / "0").exists)
         delete_before(bench, 0, 20)  # the batch that waits was to begin at 0
-        go_on.set()
-        eventually(lambda: not job.is_alive() or len(scored(bench)) == 40, timeout=60)
+        gate.go_on.set()
+        eventually(lambda: not job.thread.is_alive() or len(scored(bench)) == 40, timeout=60)
 
 
 def test_records_deleted_under_a_running_job_end_it_with_an_explanation(bench: Bench) -> None:
@@ -243,15 +232,13 @@ def test_a_topic_made_anew_stops_the_job_and_is_scored_from_its_first_record_if_
 def test_a_topic_made_anew_under_a_running_job_stops_it(bench: Bench) -> None:
     send(bench, 0, 20)
     bench.on_gap = "skip"
-    go_on = threading.Event()
-    go_on.set()
 
     def recreate_under_it() -> None:
-        with running(bench, go_on) as job:
+        with running(bench) as job:
             eventually(lambda: len(scored(bench)) == 20)
             recreate(bench)
             send(bench, 100, 140)
-            eventually(lambda: not job.is_alive(), timeout=60)
+            eventually(lambda: not job.thread.is_alive(), timeout=60)
 
     with pytest.raises((TopicRecreatedError, ConfigurationError)):  # the latter while there is no topic at all
         recreate_under_it()
@@ -260,13 +247,11 @@ def test_a_topic_made_anew_under_a_running_job_stops_it(bench: Bench) -> None:
 
 def test_a_mark_that_expires_under_a_running_job_is_restored_without_an_end(bench: Bench) -> None:
     send(bench, 0, 20)
-    go_on = threading.Event()
-    go_on.set()
-    with running(bench, go_on) as job:
+    with running(bench) as job:
         eventually(lambda: len(scored(bench)) == 20)
         forget_group(bench)
         send(bench, 20, 30)
-        eventually(lambda: not job.is_alive() or len(scored(bench)) == 30, timeout=60)
+        eventually(lambda: not job.thread.is_alive() or len(scored(bench)) == 30, timeout=60)
     assert scored(bench) == list(range(30))
 
 
@@ -274,7 +259,7 @@ def test_compaction_keeps_the_newest_mark(bench: Bench) -> None:
     progress = f"{bench.topic}.progress"
     at_once = {"cleanup.policy": "compact", "segment.ms": "500", "min.cleanable.dirty.ratio": "0.01"}
     KafkaAdmin(bench.kafka, "any").ensure_topic(progress, 1, at_once)
-    with bench.wired() as (footing, _):
+    with bench.leading() as footing:
         for offset in range(50):
             marks = {p: Mark.at(offset, footing.writer) for p in range(2)}
             footing.ledger.record_start(marks)

@@ -15,6 +15,7 @@ from streaming.adapters.kafka.ledger import KafkaLedger, LedgerTopics
 from streaming.clock import system_clock
 from streaming.delivery.marks import Mark, Writer
 from streaming.errors import BrokerUnavailableError, ConfigurationError, FencedError
+from streaming.ledger.arms import PlannedArms
 from streaming.ledger.plan import PartitionOutcome, Plan
 from streaming.models.ref import ModelVersion
 from streaming.offsets import OffsetRange
@@ -40,8 +41,8 @@ def ledger(broker: str, topics: tuple[str, str, str], application: str) -> Kafka
 
 def plan(application: str, epoch: int, version: int = 1) -> Plan:
     ranges = {0: OffsetRange(0, 10), 1: OffsetRange(5, 5)}
-    made_by = ModelVersion("m", version, "run")
-    return Plan(f"{epoch}.1", application, "features", "id", "checkpoint", 0, ranges, made_by, "2026-01-01")
+    arms = PlannedArms.only(ModelVersion("m", version, "run"))
+    return Plan(f"{epoch}.1", application, "features", "id", "checkpoint", 0, ranges, arms, "2026-01-01")
 
 
 def test_each_driver_gets_a_higher_epoch_than_any_before(

@@ -15,7 +15,7 @@ from confluent_kafka.admin import AdminClient
 from pyspark.errors import StreamingQueryException
 from pyspark.sql import SparkSession
 
-from jobs.verbs.ledger.options import Filter, Question
+from jobs.verbs.ledger.options import LedgerAtOptions, LedgerShowOptions
 from jobs.verbs.ledger.run import answers, latest
 from jobs.wiring.topics import prepare_topics
 from schemas.model_event import Actor, EventType, ModelEvent
@@ -28,7 +28,7 @@ from streaming.models.ref import ModelVersion
 from streaming.models.served import ServedModel
 from tests.support.engine import Bench, event
 from tests.support.kafka import MakeTopic
-from tests.support.models import fit_pipeline, load, package, renumbered
+from tests.support.models import renumbered
 
 Version = Callable[[int], ServedModel]
 
@@ -42,7 +42,7 @@ class Story:
     """Before the first run, and after each with a version of its own."""
 
     def ask(self, *changes: str, **question: Any) -> list[dict[str, Any]]:
-        return answers(None, [*self.settings, *changes], Question(**question))
+        return answers(None, [*self.settings, *changes], LedgerAtOptions(**question))
 
     def at(self, offset: int, partition: int = 0) -> dict[str, Any]:
         (answer,) = self.ask(partition=partition, offset=offset)
@@ -63,10 +63,9 @@ class Story:
 
 
 @pytest.fixture(scope="module")
-def numbered(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Version:
-    """Load the same model under any number, each time anew, since the slot releases those that it has given up."""
-    made = package(fit_pipeline(spark), tmp_path_factory.mktemp("model"))
-    return lambda number: renumbered(load(spark, made), number)
+def numbered(model: ServedModel) -> Version:
+    """The same model under any number."""
+    return lambda number: renumbered(model, number)
 
 
 @pytest.fixture(scope="module")
@@ -79,6 +78,7 @@ def story(
 ) -> Story:
     topic = make_topic("features", partitions=2, retention_ms=-1)
     bench = Bench(spark, broker, topic, tmp_path_factory.mktemp("first"), f"app-{uuid4().hex[:8]}")
+    bench.slot.release_with(bench.release)
     prepare_topics(bench.settings, KafkaAdmin(bench.kafka, bench.application))
     told = Story(bench, [isoformat(system_clock())])
     bench.send(event(number) for number in (-3, -2, -1))
@@ -225,7 +225,7 @@ def test_a_question_that_makes_no_sense_is_refused(story: Story, question: dict[
 
 def test_the_latest_records_are_shown_by_type_and_time(story: Story) -> None:
     def types(count: int, *wanted: str, since: str | None = None) -> list[str]:
-        return [record["type"] for record in latest(None, story.settings, Filter(count, wanted, since))]
+        return [record["type"] for record in latest(None, story.settings, LedgerShowOptions(count, wanted, since))]
 
     assert types(1, "skip") == ["skip"]
     assert types(100, "swap") == ["swap"] * 3
@@ -263,6 +263,7 @@ def test_a_lost_outcome_leaves_the_plan(
 ) -> None:
     """The driver dies between output and outcome, and its checkpoint with it."""
     bench = Bench(spark, broker, make_topic("features", partitions=1), tmp_path / "first", f"app-{uuid4().hex[:8]}")
+    bench.slot.release_with(bench.release)
     bench.slot.swap(numbered(1))
     bench.send(event(number) for number in range(5))
 

@@ -13,11 +13,9 @@ import pytest
 from pyspark.sql import SparkSession
 
 from schemas import dead_letter, prediction
-from streaming.engines.task import pipeline_of
 from streaming.events import columns as c
+from streaming.events.decode import JsonDecoder
 from streaming.models.served import ServedModel
-from streaming.scoring.pipeline import SparkPipeline
-from streaming.scoring.score import score
 from streaming.settings import EventSettings
 from tests.support.damage import damaged, drawn
 from tests.support.engine import Bench
@@ -61,15 +59,15 @@ def test_every_record_comes_out_once_and_as_the_batch_path_judges_it(
     assert bench.seen.failures == []
     streamed = [*predictions(bench), *dead_letters(bench, values)]
     assert sorted(offset for offset, _ in streamed) == list(range(len(values)))
-    expected = batch_results(spark, pipeline_of(model), values)
+    expected = batch_results(spark, model, values)
     assert {offset: result for offset, result in streamed if result != expected[offset]} == {}
 
 
 def a_model(spark: SparkSession, root: Path, envelope: EventSettings) -> ServedModel:
     """A pipeline of two columns that is told of columns of every type."""
     model = load(spark, package(fit_pipeline(spark), root, signature=SIGNATURE), envelope)
-    pipeline = pipeline_of(model)
-    return replace(model, scorer=replace(pipeline, decoder=replace(pipeline.decoder, max_value_bytes=LIMIT)))
+    assert isinstance(model.decoder, JsonDecoder)
+    return replace(model, decoder=replace(model.decoder, max_value_bytes=LIMIT))
 
 
 def predictions(bench: Bench) -> list[tuple[int, Any]]:
@@ -97,9 +95,9 @@ def headers(message: Any) -> Mapping[str, bytes]:
     return dict(message.headers())
 
 
-def batch_results(spark: SparkSession, pipeline: SparkPipeline, values: list[bytes | None]) -> list[Any]:
-    """What ``score`` gives for the same bytes in a static frame, by offset."""
+def batch_results(spark: SparkSession, model: ServedModel, values: list[bytes | None]) -> list[Any]:
+    """What the version gives for the same bytes in a static frame, by offset."""
     wanted = [c.VERDICT, c.EVENT_ID, c.PREDICTION, c.PROBABILITY]
-    rows = score(records_frame(spark, values), pipeline).select(c.OFFSET, *wanted).collect()
+    rows = model.score(records_frame(spark, values)).select(c.OFFSET, *wanted).collect()
     assert [row[c.OFFSET] for row in rows] == list(range(len(values)))
     return [verdict_text(row) or (row[c.EVENT_ID], row[c.PREDICTION], row[c.PROBABILITY]) for row in rows]

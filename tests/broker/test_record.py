@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from jobs.verbs.record.options import Order
+from jobs.verbs.record.options import RecordOptions
 from jobs.verbs.record.run import record
 from jobs.wiring.stretch import Stretch
 from streaming.errors import ConfigurationError
@@ -42,7 +42,7 @@ def test_words_that_mean_nothing_leave_nothing(
 ) -> None:
     bench.send([event(number) for number in range(3)])
     with pytest.raises(ConfigurationError, match=message):
-        record(config, [], Order(tmp_path / "made" / "recording", None, Stretch(**words)))
+        record(config, [], RecordOptions(tmp_path / "made" / "recording", None, Stretch(**words)))
     assert list(tmp_path.glob("made/*")) == []
 
 
@@ -73,7 +73,7 @@ def test_a_stretch_is_recorded(
         bench.send([event(second)], timestamp=1_000 * second)
     if "plans" in words:
         bench.run()
-    made = record(config, [], Order(tmp_path / "recording", None, Stretch(**words)))
+    made = record(config, [], RecordOptions(tmp_path / "recording", None, Stretch(**words)))
     assert made.ranges == {partition: OffsetRange(*part) for partition, part in expected.items()}
     assert [record.offset for record in made.records(0)] == list(range(*expected[0]))
 
@@ -88,17 +88,17 @@ def test_a_stretch_is_recorded(
     ],
 )
 def test_options_that_would_be_passed_over_are_refused(changes: dict[str, Any], message: str, tmp_path: Path) -> None:
-    order = Order(**{"out": tmp_path / "recording", "topic": None, "stretch": Stretch(), **changes})
+    options = RecordOptions(**{"out": tmp_path / "recording", "topic": None, "stretch": Stretch(), **changes})
     with pytest.raises(ConfigurationError, match=message):
-        record(None, [], order)
+        record(None, [], options)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_file_of_json_lines_needs_no_broker(tmp_path: Path) -> None:
     lines = tmp_path / "events.jsonl"
     lines.write_bytes(b"\n".join(event(number) for number in range(9)))
-    order = Order(tmp_path / "recording", "flights", Stretch(), lines, partitions=2)
-    made = record(None, ["event.key=event_id"], order)
+    options = RecordOptions(tmp_path / "recording", "flights", Stretch(), lines, partitions=2)
+    made = record(None, ["event.key=event_id"], options)
     assert (made.topic, made.topic_id, made.rows) == ("flights", "", 9)
     assert made.ranges == {0: OffsetRange(0, 9), 1: OffsetRange(0, 9)}
     places = sorted(found.offset for partition in (0, 1) for found in made.records(partition))

@@ -1,4 +1,4 @@
-"""Recorded events through the versions that served them, and through others: each once, in order, to the bit."""
+"""Recorded events through the versions that served them, and through others: each once, in options, to the bit."""
 
 from __future__ import annotations
 
@@ -10,12 +10,11 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from jobs.verbs.replay.compare import Recorded, compare_with_recorded
-from jobs.verbs.replay.options import CompareWords
+from jobs.verbs.replay.options import ComparisonOptions
 from streaming.adapters.kafka.admin import KafkaAdmin
 from streaming.adapters.kafka.recording import KafkaStretch
 from streaming.adapters.kafka.scan import KafkaScan
 from streaming.clock import system_clock
-from streaming.engines.task import pipeline_of
 from streaming.errors import ConfigurationError, DataError, FencedError
 from streaming.models.served import ServedModel
 from streaming.replay.chunks import cut, ends
@@ -46,7 +45,7 @@ def versions(
     """The second says the opposite of the first, and throws on a distance."""
     made = package(fit_pipeline(spark, slope=-1.0), tmp_path_factory.mktemp("second"), version=2)
     second = load(spark, made)
-    return {1: model, 2: ServedModel(second.package, retyped(pipeline_of(second), Thrower))}
+    return {1: model, 2: retyped(second, Thrower)}
 
 
 @pytest.fixture(scope="module")
@@ -152,15 +151,16 @@ def test_a_candidate_is_compared_with_what_was_served(theatre: Theatre, against:
         theatre.run(source, segments, theatre.folder("candidate"), 1_000)
         if against is not None:
             theatre.run(source, theatre.as_served(source), theatre.folder(against), 1_000)
-        words = CompareWords(bench.home / "report", bench.home / against if against else None)
+        report = bench.home / "report"
+        options = ComparisonOptions(report=report, against=bench.home / against if against else None)
         recorded = Recorded(bench.settings, scan)
-        found = compare_with_recorded(words, bench.home / "candidate", source, segments, recorded)
+        found = compare_with_recorded(options, bench.home / "candidate", source, segments, recorded)
     served = [row["model_version"] for row in theatre.live() if row["reason"] is None]
     assert (found.names.recorded, found.names.candidate) == ("tiny v1, v2", "tiny v1")
     assert (found.coverage.both, found.coverage.identical) == (len(served), served.count(1))
     assert found.agreement.value == served.count(1) / len(served)
     assert json.loads(found.disagreements[0].value or "")["carrier"] == "UA"
-    assert "tiny v1, v2" in (words.report / "report.html").read_text()
+    assert "tiny v1, v2" in (report / "report.html").read_text()
 
 
 def test_a_younger_run_of_a_replay_fences_an_older_one(theatre: Theatre) -> None:

@@ -11,7 +11,7 @@ import pytest
 from confluent_kafka.admin import AclOperation, NewTopic, ResourceType
 from structlog.testing import capture_logs
 
-from jobs.verbs.ledger.options import Filter
+from jobs.verbs.ledger.options import LedgerShowOptions
 from jobs.verbs.ledger.run import latest
 from jobs.verbs.topics.run import topics as topics_verb
 from jobs.wiring.topics import require_outputs, require_rights
@@ -31,6 +31,7 @@ from streaming.clock import isoformat, system_clock
 from streaming.delivery.marks import Writer
 from streaming.delivery.write_order import Limits
 from streaming.errors import BrokerUnavailableError, ConfigurationError, TopicDeletedError
+from streaming.models.ref import ModelKey
 from streaming.outputs.targets import Target, Targets
 from streaming.settings import Settings
 from tests.conftest import HOME
@@ -77,7 +78,7 @@ def a_store(kafka: dict[str, str], topic: str) -> MarkStore:
 Call = Callable[[dict[str, str], str], object]
 WRONG_PASSWORD: dict[str, Call] = {
     "the verb topics": lambda kafka, _: topics_verb(None, overrides(kafka), None),
-    "the verb ledger show": lambda kafka, _: latest(None, overrides(kafka), Filter(1)),
+    "the verb ledger show": lambda kafka, _: latest(None, overrides(kafka), LedgerShowOptions(1)),
     "a scan": lambda kafka, topic: KafkaScan(kafka, "app").partitions(topic),
     "a log": lambda kafka, topic: list(KafkaLog(client_config(kafka), topic).read()),
 }
@@ -276,7 +277,7 @@ def test_outputs_that_may_not_be_read_are_not_seen_and_named(guarded: GuardedBro
 
     def is_named(right: str) -> bool:
         warned: list[str] = []
-        arrivals = KafkaArrivals(guarded.settings(), [topic], 1, warned.append)
+        arrivals = KafkaArrivals(guarded.settings(), [topic], ModelKey("flights", 1), warned.append)
         eventually(lambda: not arrivals.reached({0: 1}) and warned)
         arrivals.close()
         return f"grant {right} to User:penstock" in warned[0]

@@ -15,8 +15,8 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 
 from jobs.demo.rig import interrupted_once
 from jobs.process.quiet import stderr_to
+from streaming.accounting.check import STRANGE
 from tests.chaos import summary
-from tests.chaos.checker import STRANGE
 from tests.chaos.drivers import can_bound_a_disk
 from tests.chaos.rig import Rig, rig
 from tests.chaos.schedule import HANDS, Kind, schedule

@@ -14,14 +14,16 @@ from typing import Any
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 
+from streaming.accounting.load import SteadyLoad
+from streaming.accounting.records import Sent
 from streaming.failpoints import HIT
 from tests.chaos.cluster import cluster, settings
 from tests.chaos.drivers import Driver
-from tests.chaos.events import Events
 from tests.chaos.rig import VERSIONS, Rig
 from tests.chaos.schedule import Kind, Schedule
 from tests.support.eventually import eventually
 from tests.support.kafka import topic_maker
+from tests.support.traffic import traffic
 
 PARTITIONS = 2
 RATE = 200
@@ -69,7 +71,9 @@ class Scene:
         (self.failpoints / HIT).mkdir(parents=True)
         self.topic = topic_maker(rig.broker.address)(f"chaos-{plan.seed}", partitions=PARTITIONS, retention_ms=-1)
         self.admin = AdminClient({"bootstrap.servers": rig.broker.address})
-        self.events = Events(rig.broker.address, self.topic, PARTITIONS, RATE)
+        # Patient and idempotent: a broker that comes back must find every event once and in order.
+        patient = {"message.timeout.ms": 300_000, "reconnect.backoff.max.ms": 500}
+        self.load: SteadyLoad[Sent] = SteadyLoad(rig.broker.address, self.topic, RATE, **patient)
         self.removed: dict[int, list[range]] = defaultdict(list)
         self.tally = Tally(kinds=plan.kinds())
         self.version = 1
@@ -85,11 +89,11 @@ class Scene:
         if self.plan.has(Kind.SPECULATION):
             self._master = self._stack.enter_context(cluster(self.home / "cluster"))
         self.rig.team.point(self.version)
-        self.events.start(self.chance, skewed=self.plan.skewed)
+        self.load.start(traffic(self.chance, PARTITIONS, skewed=self.plan.skewed))
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.events.halt()
+        self.load.halt()
         for driver in self._every:
             driver.close()
         self._stack.close()
@@ -203,7 +207,7 @@ class Scene:
         """
         self.wait_for(lambda: self._serving() == self.version, f"version {self.version} to serve")
         self.await_progress()
-        self.events.stop()
+        self.load.stop()
         ends = {p: self.bounds(p)[1] for p in range(PARTITIONS)}
         self.wait_for(lambda: self.marks() == ends, "the last events to be answered")
         for driver in sorted(self.living(), key=lambda d: d.unready() == []):  # a standby first, or it would take over

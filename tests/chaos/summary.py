@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from streaming.accounting.check import DOUBLED, LOST, MISORDERED, MIXED, STRANGE
 from streaming.failpoints import NAMES
-from tests.chaos.checker import DOUBLED, LOST, MISORDERED, MIXED, STRANGE
 from tests.chaos.schedule import HANDS, Kind, unmet
 from tests.chaos.trial import Verdict
 

@@ -6,12 +6,13 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from tests.chaos.checker import Evidence, Findings, History, check, skipped
+from streaming.accounting.check import Findings, LedgerHistory, ReadBack, check, skipped
 from tests.chaos.faults import strike
 from tests.chaos.reader import Reader, aborted
 from tests.chaos.rig import Rig
 from tests.chaos.scene import Scene, Tally
 from tests.chaos.schedule import schedule
+from tests.support.traffic import predicts
 
 
 @dataclass(frozen=True)
@@ -68,13 +69,14 @@ def _live(scene: Scene, say: Callable[[str], None]) -> None:
     scene.finish()
 
 
-def _evidence(scene: Scene) -> Evidence:
+def _evidence(scene: Scene) -> ReadBack:
     reader, topic = Reader(scene.rig.broker.address), scene.topic
-    return Evidence(
+    return ReadBack(
         # What was acknowledged and what is there: an event whose acknowledgement was lost is an event all the same.
-        {**reader.events(topic), **scene.events.sent},
-        reader.predictions(f"{topic}.out"),
-        reader.dead_letters(f"{topic}.dlq"),
-        History(reader.ledger(f"{topic}.ledger")),
-        scene.removed,
+        sent={**reader.events(topic), **scene.load.delivered},
+        predictions=reader.results(f"{topic}.out"),
+        dead_letters=reader.results(f"{topic}.dlq"),
+        predicts=predicts,
+        ledger=LedgerHistory(reader.ledger(f"{topic}.ledger")),
+        removed=scene.removed,
     )

@@ -20,7 +20,7 @@ from mlflow import MlflowClient
 from pyspark.sql import SparkSession
 from rich.console import Console
 
-from jobs.verbs.batch.options import Order
+from jobs.verbs.batch.options import BatchOptions
 from jobs.verbs.batch.run import Work, loaded, look, score, try_out
 from streaming.batch.publish import REPORT
 from streaming.batch.staging import Staging
@@ -139,7 +139,7 @@ class Desk:
         )
         self.spark = spark
         self.out = inputs.parent / "out"
-        self.order = Order(str(inputs), str(self.out), name="b1")
+        self.order = BatchOptions(str(inputs), str(self.out), name="b1")
 
     @contextmanager
     def work(self, **changes: Any) -> Iterator[Work]:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import httpx
-from confluent_kafka import Producer
 from jsonschema import Draft202012Validator
 from pyspark.sql import SparkSession
 
+from streaming.accounting.load import SteadyLoad
+from streaming.accounting.records import Outgoing, Place, Sent
+from streaming.accounting.subscriber import Subscriber
 from tests.support.commands import ROOT
 from tests.support.eventually import eventually
-from tests.support.job import PATIENCE, Job, Outputs, Place, Subscriber
+from tests.support.job import PATIENCE, Job, Outputs
 from tests.support.kafka import MakeTopic
 from tests.support.team import Team, save_pipeline
 
@@ -21,22 +23,19 @@ MODEL_EVENT = Draft202012Validator(json.loads((ROOT / "schemas" / "contracts" / 
 ROWS_PER_BATCH, MIN_ROWS, FLOOD = 400, 300, 3_000
 
 
-def publish(servers: str, topic: str, count: int, *, good_every: int) -> dict[Place, float | None]:
-    """Publish ``count`` events, of which only every so manyth is JSON; return them as :meth:`Outputs.account` does."""
-    sent: dict[Place, float | None] = {}
-    producer = Producer({"bootstrap.servers": servers})
+def publish(servers: str, topic: str, count: int, *, good_every: int) -> dict[Place, Sent]:
+    """Publish ``count`` events, of which only every so manyth is JSON; return where they are."""
+    load: SteadyLoad[Sent] = SteadyLoad(servers, topic, rate=0)
+    load.run(flood(count, good_every))
+    return load.delivered
+
+
+def flood(count: int, good_every: int) -> Iterator[Outgoing[Sent]]:
     for number in range(count):
-        distance = None if number % good_every else 90.0
-        event = {"event_id": f"e{number}", "event_time": "2013-01-01T05:15:00Z", "carrier": "UA", "distance": distance}
-
-        def delivered(_: object, message: Any, distance: float | None = distance) -> None:
-            sent[message.partition(), message.offset()] = distance
-
-        value = b"event_id=e1;carrier=UA" if distance is None else json.dumps(event).encode()
-        producer.produce(topic, value, partition=number % 2, on_delivery=delivered)
-        producer.poll(0)
-    assert producer.flush(30) == 0
-    return sent
+        sent = Sent(f"k{number % 2}", number, None if number % good_every else True)
+        event = {"event_id": sent.id, "event_time": "2013-01-01T05:15:00Z", "carrier": "UA", "distance": 90.0}
+        value = b"event_id=e1;carrier=UA" if sent.late is None else json.dumps(event).encode()
+        yield Outgoing(value, sent, sent.key, partition=number % 2)
 
 
 def paused(job: Job) -> str:
@@ -56,7 +55,7 @@ def test_a_flood_of_bad_events_pauses_the_job_and_is_finished_when_somebody_says
     }
     job = Job(broker, topic, team, tmp_path / "job", bounds)
     job.start()
-    outputs, events = Outputs(broker, topic, 2), Subscriber(broker, f"{topic}.models", 1)
+    outputs, events = Outputs(broker, topic), Subscriber(broker, f"{topic}.models")
     try:
         sent = publish(broker, topic, FLOOD, good_every=10)
         why = eventually(lambda: paused(job), timeout=PATIENCE)

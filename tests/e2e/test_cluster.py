@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -19,7 +18,7 @@ from streaming.failpoints import HIT
 from tests.support.cluster import Cluster, Node, a_cluster
 from tests.support.documents import blocks
 from tests.support.eventually import eventually
-from tests.support.job import Load, Outputs, version_of
+from tests.support.job import Load, Outputs, assert_versions_follow, version_of
 from tests.support.kafka import MakeTopic
 from tests.support.site import PATIENCE, Site
 from tests.support.team import Team, save_pipeline
@@ -92,11 +91,16 @@ def make_site(
 @pytest.mark.parametrize(
     ("staging_uri", "code", "words"),
     [
-        (None, 2, "model.staging_uri is not set"),
+        pytest.param(None, 2, "model.staging_uri is not set", id="none"),
         # Leads to another folder in each process; the cache is a plain path, which they all could read.
-        ("file:///proc/self/cwd/staged", 1, "FILE_NOT_EXIST"),
+        pytest.param(
+            "file:///proc/self/cwd/staged",
+            1,
+            "FILE_NOT_EXIST",
+            marks=pytest.mark.long,
+            id="one that only the driver reads",
+        ),
     ],
-    ids=["none", "one that only the driver reads"],
 )
 def test_without_a_shared_staging_area_the_job_ends_and_says_so(
     make_site: MakeSite, staging_uri: str | None, code: int, words: str
@@ -121,20 +125,20 @@ def test_a_swap_and_a_lost_worker_under_load_lose_double_and_mix_nothing(
 ) -> None:
     site = make_site({"staging_uri": f"file://{tmp_path}/shared"})
     shell, driver = site.submit()
-    outputs, load = Outputs(broker, topic, PARTITIONS), Load(broker, topic)
+    outputs, load = Outputs(broker, topic), Load(broker, topic)
     with load:
-        outputs.wait_for(load.per_second)
+        outputs.wait_for(load.rate)
         eventually(lambda: all(runs_from_the_archive(node) for node in cluster.workers), timeout=PATIENCE)
         team.saved = models["down"]
         better = team.publish()
         eventually(lambda: better in {version_of(r) for r in outputs.predictions.read()}, timeout=PATIENCE)
         lost = frozen_in_a_transaction(tmp_path / "failpoints", cluster.workers)
         lost.kill()
-        outputs.wait_for(len(load.sent) + load.per_second)
-    outputs.wait_for(len(load.sent))
+        outputs.wait_for(load.sent + load.rate)
+    outputs.wait_for(load.sent)
     driver.terminate()
     assert shell.wait(90) == 0, site.log.read_text()[-3_000:]
-    assert_true(outputs.account(load.sent), load, better)
+    assert_versions_follow(outputs.account(load.delivered), 1, better)
     outputs.close()
     assert sorted(path.name.partition("-")[0] for path in (tmp_path / "shared" / team.model).iterdir()) == ["1", "2"]
 
@@ -162,14 +166,3 @@ def maps(process: psutil.Process) -> list[Any]:
     with suppress(psutil.NoSuchProcess):
         return list(process.memory_maps())
     return []
-
-
-def assert_true(scored: Mapping[tuple[int, int], Any], load: Load, last: int) -> None:
-    """Each answer is its version's own, and in each partition the second version follows the first."""
-    for place, record in scored.items():
-        far = (load.sent[place] or 0) > 50
-        assert json.loads(record.value)["prediction"] == float(far if version_of(record) == 1 else not far)
-    for partition in range(PARTITIONS):
-        versions = [version_of(record) for (p, _), record in sorted(scored.items()) if p == partition]
-        assert versions == sorted(versions)
-        assert set(versions) == {1, last}

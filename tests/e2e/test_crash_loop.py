@@ -10,11 +10,12 @@ import pytest
 from confluent_kafka import Producer
 from pyspark.sql import SparkSession
 
+from streaming.accounting.subscriber import Subscriber
 from streaming.adapters.kafka.admin import KafkaAdmin
 from streaming.engines.ramp import FIRST
 from tests.support.engine import event
 from tests.support.eventually import eventually
-from tests.support.job import PATIENCE, Job, Outputs, Subscriber
+from tests.support.job import PATIENCE, Job, Outputs
 from tests.support.kafka import MakeTopic
 from tests.support.team import Team, save_pipeline
 
@@ -41,9 +42,10 @@ def job(broker: str, make_topic: MakeTopic, tracking_server: str, spark: SparkSe
     made.close()
 
 
+@pytest.mark.long
 def test_a_driver_that_is_killed_again_and_again_gets_on(job: Job) -> None:
-    outputs = Outputs(job.servers, job.topic, PARTITIONS)
-    ledger = Subscriber(job.servers, f"{job.topic}.ledger", 1)
+    outputs = Outputs(job.servers, job.topic)
+    ledger = Subscriber(job.servers, f"{job.topic}.ledger")
     done = [0]
     for _ in range(2):
         job.spawn()

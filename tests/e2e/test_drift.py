@@ -133,6 +133,7 @@ def scene(broker: str, make_topic: MakeTopic, tracking_server: str, tmp_path: Pa
         made.kill()
 
 
+@pytest.mark.long
 def test_a_killed_job_counts_every_prediction_once_and_publishes_no_window_in_two_versions(scene: Scene) -> None:
     scene.wait_for(3)
     scene.kill()

@@ -68,7 +68,7 @@ VERBS = dict(verbs(typer.main.get_command(cli.app)))
 
 
 def takes_a_path(parameter: Any) -> bool:
-    return parameter.type_descriptor.annotation is Path or parameter.metavar in ("PATH", "DIR", "FILE")
+    return parameter.type_descriptor.annotation is Path or parameter.metavar in ("PATH", "PATH|-", "DIR", "FILE")
 
 
 def options() -> Iterator[Option]:

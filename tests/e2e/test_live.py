@@ -40,6 +40,7 @@ def serves(outputs: Outputs, version: int) -> bool:
     return {version_of(record) for record in records[-20:]} == {version}
 
 
+@pytest.mark.long
 def test_a_driver_killed_in_the_middle_of_a_handover_loses_nothing(
     broker: str, make_topic: MakeTopic, team: Team, tmp_path: Path
 ) -> None:
@@ -48,7 +49,7 @@ def test_a_driver_killed_in_the_middle_of_a_handover_loses_nothing(
     (armed / HIT).mkdir(parents=True)
     engine = {**REAL_TIME, "checkpoint": str(tmp_path / "checkpoint"), "lease_seconds": 6, "failpoints": str(armed)}
     job = Job(broker, topic, team, tmp_path / "job", {"engine": engine, "spark": {"master": "local[4,4]"}})
-    outputs, load = Outputs(broker, topic, PARTITIONS), Load(broker, topic)
+    outputs, load = Outputs(broker, topic), Load(broker, topic)
     job.start()
     try:
         with load:
@@ -59,7 +60,7 @@ def test_a_driver_killed_in_the_middle_of_a_handover_loses_nothing(
                 assert job.process.wait(PATIENCE) == -signal.SIGKILL
                 job.start()
             eventually(partial(serves, outputs, len(KILLED_AT) + 1), timeout=PATIENCE)
-        eventually(lambda: set(outputs.places()) == set(load.sent), timeout=PATIENCE)
+        eventually(lambda: set(outputs.places()) == set(load.delivered), timeout=PATIENCE)
         assert job.stop() == 0
     finally:
         job.close()

@@ -58,7 +58,7 @@ def described(uri: str, number: int, settings: Settings, target: Path, spark: Sp
     registry = MlflowRegistry(uri, 10.0)
     version: ModelVersion = registry.get(settings.model.name, number)
     registry.download(version, target)
-    return PackageReader(settings.model, spark.version).read(CachedModel(target, version, "0" * 64))
+    return PackageReader(settings.model, spark.version).read(CachedModel(target, version, "0" * 64), ["spark"])
 
 
 @pytest.mark.parametrize(("number", "golden", "profiled"), [(PLAIN, 0, []), (FULL, 2, ["sky", "km"])])

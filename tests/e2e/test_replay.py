@@ -18,7 +18,7 @@ from jobs.command import main as cli
         pytest.param(["--as-served", "--to-topic", "y", "--speed", "nan"], "original, max, or a number", id="speed"),
         pytest.param(["--as-served", "--to-topic", "y", "--compare", "z"], "as Parquet", id="comparison of a topic"),
         pytest.param(["--as-served", "--out", "x", "--labels", "l"], "say with --compare", id="labels alone"),
-        pytest.param(["--as-served", "--compare", "x", "--metric", "acc"], "--metric acc is none", id="no metric"),
+        pytest.param(["--as-served", "--compare", "x", "--metric", "acc"], "--metric acc is not valid", id="no metric"),
     ],
 )
 def test_an_order_that_contradicts_itself_is_refused_before_anything_starts(

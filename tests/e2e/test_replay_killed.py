@@ -16,10 +16,10 @@ import pytest
 from confluent_kafka import Producer
 from pyspark.sql import SparkSession
 
-from schemas.prediction import SOURCE_OFFSET, SOURCE_PARTITION
+from streaming.accounting.subscriber import Subscriber, result_of
 from tests.support.commands import ROOT, command, environment, penstock
 from tests.support.eventually import eventually
-from tests.support.job import PATIENCE, Job, Subscriber, position, version_of
+from tests.support.job import PATIENCE, Job, version_of
 from tests.support.kafka import MakeTopic
 from tests.support.team import Team, save_pipeline
 
@@ -97,6 +97,7 @@ def scene(
         left.unlink()
 
 
+@pytest.mark.long
 def test_replays_that_are_killed_and_started_again_lose_and_repeat_nothing(scene: Scene, broker: str) -> None:
     recording, folder, target = scene.home / "recording", scene.home / "out", scene.target
     done = penstock("record", "-c", str(scene.job.config), "--out", str(recording), "--json", cwd=ROOT)
@@ -104,7 +105,7 @@ def test_replays_that_are_killed_and_started_again_lose_and_repeat_nothing(scene
 
     into_topic = scene.run("topic", "--alias", "champion", "--to-topic", target)
     into_folder = scene.run("folder", "--model-version", "1", "--out", str(folder), "--rows", "60")
-    subscriber = Subscriber(broker, target, 2)
+    subscriber = Subscriber(broker, target)
     into_topic.start("--speed", "0.25")
     into_folder.start()
     into_folder.kill_when(lambda: any(folder.glob("chunk-*")))
@@ -121,14 +122,12 @@ def test_replays_that_are_killed_and_started_again_lose_and_repeat_nothing(scene
 
     eventually(lambda: len(subscriber.read()) >= EVENTS)
     records = subscriber.records
-    places = [position(record, SOURCE_PARTITION, SOURCE_OFFSET) for record in records]
+    places = [result_of(record).place for record in records]
     assert len(places) == len(set(places)) == EVENTS
     assert {version_of(record) for record in records} == {1}
     for partition in (0, 1):
         own = [record for record in records if record.partition == partition]
-        assert [position(record, SOURCE_PARTITION, SOURCE_OFFSET) for record in own] == [
-            (partition, offset) for offset in range(EVENTS // 2)
-        ]
+        assert [result_of(record).place for record in own] == [(partition, offset) for offset in range(EVENTS // 2)]
         moments = [FIRST + (2 * n + partition) * MILLISECONDS for n in range(EVENTS // 2)]
         assert [record.timestamp for record in own] == moments
     subscriber.close()

@@ -17,11 +17,12 @@ import pytest
 from mlflow import MlflowClient
 from pyspark.sql import SparkSession
 
+from streaming.accounting.subscriber import Subscriber
 from streaming.adapters.mlflow.tracking import MlflowTracker
 from streaming.local.processes import free_port
 from tests.support.commands import penstock
 from tests.support.eventually import eventually
-from tests.support.job import PATIENCE, Job, Load, Outputs, Subscriber
+from tests.support.job import PATIENCE, Job, Load, Outputs
 from tests.support.kafka import MakeTopic
 from tests.support.team import Team, save_pipeline
 
@@ -146,13 +147,13 @@ def test_no_secret_leaves_a_job_and_sparks_pages_are_for_this_machine_alone(
     changes = settings(line, int(ui.rpartition(":")[2]), event_log)
     changes["kafka"]["bootstrap.servers"] = broker
     job = Job(broker, topic, team, tmp_path / "job", changes)
-    subscribers = {name: Subscriber(broker, f"{topic}.{name}", 1) for name in ("models", "ledger")}
-    outputs = Outputs(broker, topic, 2)
+    subscribers = {name: Subscriber(broker, f"{topic}.{name}") for name in ("models", "ledger")}
+    outputs = Outputs(broker, topic)
     try:
         job.start()
         with Load(broker, topic) as load:
             outputs.wait_for(200)
-        outputs.wait_for(len(load.sent))
+        outputs.wait_for(load.sent)
         line.cut()
         eventually(lambda: "registry_down" in record_text(subscribers["models"]), timeout=PATIENCE)
         eventually(lambda: "hook failed" in job.text(), timeout=PATIENCE)

@@ -67,6 +67,7 @@ def test_penstock_is_importable_from_the_zip_alone(site: Site) -> None:
     assert "No module named 'streaming'" in without.stderr
 
 
+@pytest.mark.long
 def test_the_documented_command_scores_every_event_once_whichever_process_is_stopped(
     site: Site, broker: str, topic: str
 ) -> None:

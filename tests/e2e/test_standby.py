@@ -15,9 +15,10 @@ import psutil
 import pytest
 from pyspark.sql import SparkSession
 
+from streaming.accounting.subscriber import Subscriber
 from tests.support.commands import penstock
 from tests.support.eventually import eventually
-from tests.support.job import PATIENCE, Job, Load, Outputs, Subscriber
+from tests.support.job import PATIENCE, Job, Load, Outputs
 from tests.support.kafka import MakeTopic
 from tests.support.team import Team, save_pipeline
 
@@ -70,8 +71,8 @@ def pair(broker: str, make_topic: MakeTopic, tracking_server: str, saved: Path, 
     shared = {"engine": {"checkpoint": str(tmp_path / "checkpoint"), "hung_seconds": 10}}
     first, second = (Job(broker, topic, team, tmp_path / name, shared) for name in ("first", "second"))
     first.start()
-    outputs = Outputs(broker, topic, PARTITIONS)
-    ledger, events = (Subscriber(broker, f"{topic}.{name}", 1) for name in ("ledger", "models"))
+    outputs = Outputs(broker, topic)
+    ledger, events = (Subscriber(broker, f"{topic}.{name}") for name in ("ledger", "models"))
     made = Pair(first, second, Load(broker, topic), outputs, ledger, events)
     second.spawn()
     yield made
@@ -103,7 +104,12 @@ def jvm_of(job: Job) -> psutil.Process:
     return found
 
 
-WAYS = [is_killed, is_stopped, falls_silent, has_a_jvm_that_hangs]
+WAYS = [
+    is_killed,
+    pytest.param(is_stopped, marks=pytest.mark.long),
+    pytest.param(falls_silent, marks=pytest.mark.long),
+    pytest.param(has_a_jvm_that_hangs, marks=pytest.mark.long),
+]
 
 
 @pytest.mark.parametrize("the_first", WAYS, ids=lambda way: way.__name__)
@@ -113,7 +119,7 @@ def test_a_standby_takes_over_and_nothing_is_lost_doubled_or_written_by_the_firs
     with pair.load:
         pair.outputs.wait_for(1)
         eventually(pair.stands_by, timeout=PATIENCE, every=0.5)
-        pair.outputs.wait_for(pair.outputs.count() + pair.load.per_second)
+        pair.outputs.wait_for(pair.outputs.count() + pair.load.rate)
         assert pair.epochs() == [1]
         began = time.monotonic()
         the_first(pair.first)
@@ -122,21 +128,21 @@ def test_a_standby_takes_over_and_nothing_is_lost_doubled_or_written_by_the_firs
             print(
                 f"\n{the_first.__name__}: {silent:.1f} s without output, {since:.1f} s from the event to the next one"
             )
-        pair.outputs.wait_for(pair.outputs.count() + pair.load.per_second)
+        pair.outputs.wait_for(pair.outputs.count() + pair.load.rate)
         if the_first is falls_silent:
             pair.first.signal(signal.SIGCONT)
             assert pair.first.process.wait(PATIENCE) == 5, pair.first.text()[-5_000:]
             assert "has taken over" in pair.first.text()
-            pair.outputs.wait_for(pair.outputs.count() + pair.load.per_second)
+            pair.outputs.wait_for(pair.outputs.count() + pair.load.rate)
         if the_first is has_a_jvm_that_hangs:
             reply = httpx.get(f"{pair.first.url}/livez", timeout=5, trust_env=False)
             assert reply.status_code == 503
             assert "the JVM has answered nothing for" in reply.text
             jvm_of(pair.first).resume()
             assert pair.first.process.wait(PATIENCE) in (1, 5), pair.first.text()[-5_000:]
-    pair.outputs.wait_for(len(pair.load.sent))
+    pair.outputs.wait_for(pair.load.sent)
     assert pair.second.stop() == 0
-    pair.outputs.account(pair.load.sent)
+    pair.outputs.account(pair.load.delivered)
     assert pair.epochs() == [1, 2]
     plans = [int(record["plan"].partition(".")[0]) for record in pair.records("plan")]
     assert plans == sorted(plans), "the first driver planned a batch after the second had taken over"

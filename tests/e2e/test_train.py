@@ -71,7 +71,7 @@ def test_a_users_own_file_becomes_a_version_that_passes_every_check(
     assert version.tags["penstock.digest"] == tree_digest(target)
 
     cached = CachedModel(target, version, version.tags["penstock.digest"])
-    package = PackageReader(ModelSettings(name=name), spark.version).read(cached)
+    package = PackageReader(ModelSettings(name=name), spark.version).read(cached, ["spark"])
     assert {c.name: c.required for c in package.signature.columns}["humidity"] is False
     assert package.profile is not None
     assert package.profile.rows == 400
@@ -94,7 +94,7 @@ def test_a_run_that_fails_says_why_is_marked_as_failed_and_registers_nothing(
         config, tracking_server, "--set", "train.parameters={maxItr: 5}", "--set", f"train.experiment={tmp_path}"
     )
     assert done.returncode == 2
-    assert "train.parameters.maxItr is no parameter of LogisticRegression" in " ".join(done.stderr.split())
+    assert "train.parameters.maxItr is not a parameter of LogisticRegression" in " ".join(done.stderr.split())
     assert "Traceback" not in done.stderr
     client = MlflowClient(tracking_server)
     experiment = client.get_experiment_by_name(str(tmp_path))

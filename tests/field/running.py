@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,8 +16,8 @@ import httpx
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
-from kafka import KafkaConsumer, TopicPartition
 
+from streaming.accounting.subscriber import Subscriber
 from streaming.local.processes import free_port
 from tests.field.rig import Rig, write_settings
 from tests.support.commands import command, environment
@@ -48,18 +48,8 @@ def producer(rig: Rig) -> Producer:
 
 def records(rig: Rig, topic: str) -> list[Any]:
     """Return all committed records of a topic; none if it is not there."""
-    consumer = KafkaConsumer(
-        bootstrap_servers=rig.servers, isolation_level="read_committed", consumer_timeout_ms=3_000, group_id=None
-    )
-    try:
-        parts = [TopicPartition(topic, number) for number in consumer.partitions_for_topic(topic) or ()]
-        if not parts:
-            return []
-        consumer.assign(parts)
-        consumer.seek_to_beginning(*parts)
-        return list(consumer)
-    finally:
-        consumer.close()
+    with closing(Subscriber(rig.servers, topic)) as subscriber:
+        return list(subscriber.to_the_end())
 
 
 @dataclass

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import numpy as np
 
 from benchmarks.drift.seasons import KEPT
-from streaming.drift.decision import Judge, Rules, WindowCounts
+from streaming.drift.decision import DetectionRules, WindowCounts, WindowJudge
 from streaming.models.profile import ColumnProfile, ReferenceProfile
 from streaming.training.spread import spread
 
@@ -53,7 +53,7 @@ def share_of_signals(make: Make, reference: int) -> float:
     chosen = tuple(counted(edges, past[window]) for window in spread(range(reference), KEPT))
     centres = (0.0,) * (len(edges) + 1)
     column = ColumnProfile("x", "numeric", counted(edges, every), edges, (), centres, float(every.std()), chosen)
-    judge = Judge(ReferenceProfile((column,), len(every), 3600.0), Rules())
+    judge = WindowJudge(ReferenceProfile((column,), len(every), 3600.0), DetectionRules())
     signals = 0
     for number, values in enumerate(fresh):
         window = WindowCounts(number * 3600, number * 3600 + 3600, len(values), 0, (counted(edges, values),))

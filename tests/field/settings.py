@@ -167,7 +167,7 @@ def brackets(rig: Rig) -> str:
 @CASES.add("b1 the last good version in the cache", "refused candidates do not evict it")
 def last_good(rig: Rig) -> str:
     from streaming.models.cache import ModelCache
-    from streaming.models.ref import ModelVersion
+    from streaming.models.ref import ModelKey, ModelVersion
 
     def version(number: int) -> ModelVersion:
         return ModelVersion("m", number, "run", "src", (), "None", {}, "READY", 0)
@@ -184,7 +184,7 @@ def last_good(rig: Rig) -> str:
     first.release(serving.root)
     second = ModelCache(folder, 3, 10**9)
     second.release(second.fetch(version(10), download).root)
-    assert second.recall("m", 8) is not None
+    assert second.recall(ModelKey("m", 8)) is not None
     return "v8 is there"
 
 
@@ -207,16 +207,16 @@ def guarded_buckets(rig: Rig) -> str:
 
 @CASES.add("drift of a column without a reference", "judged by its special bins, with and without windows")
 def without_reference(rig: Rig) -> str:
-    from streaming.drift.decision import Judge, Rules, WindowCounts
+    from streaming.drift.decision import DetectionRules, WindowCounts, WindowJudge
     from streaming.drift.dispersion import learn
     from streaming.models.profile import NULL_BIN, ColumnProfile, ReferenceProfile
 
     bare = ColumnProfile("gust", "numeric", {NULL_BIN: 20000}, (), (), (0.0,), 0.0)
     window = WindowCounts(0, 3600, 1000, 0, ({NULL_BIN: 900, 0: 100},))
-    verdict, *_ = Judge(ReferenceProfile((bare,), 20000), Rules()).judge(window)
+    verdict, *_ = WindowJudge(ReferenceProfile((bare,), 20000), DetectionRules()).judge(window)
     assert verdict.signal, verdict
     windowed = ColumnProfile("gust", "numeric", {NULL_BIN: 20000}, (), (), (0.0,), 0.0, ({NULL_BIN: 2000},) * 10)
-    Judge(ReferenceProfile((windowed,), 20000, 3600.0), Rules()).judge(window)
+    WindowJudge(ReferenceProfile((windowed,), 20000, 3600.0), DetectionRules()).judge(window)
     learn([ColumnProfile("confidence", "numeric", {NULL_BIN: 4000}, windows=tuple({NULL_BIN: 200} for _ in range(20)))])
     return f"{verdict.severity.value} by {verdict.column}"
 

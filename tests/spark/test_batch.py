@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -15,20 +15,20 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from streaming.batch.columns import SCORED, Columns, Stamp
-from streaming.batch.counts import Counts
+from streaming.batch.columns import SCORED, BatchColumns, BatchStamp
+from streaming.batch.counts import BatchCounts
 from streaming.batch.files import Format, list_files
 from streaming.batch.needs import Needs
 from streaming.batch.plan import Unit
-from streaming.batch.scorer import Output, UnitScorer, decoder_for
+from streaming.batch.scorer import BatchOutput, UnitScorer
 from streaming.batch.sketch import quantiles
-from streaming.batch.source import Source
-from streaming.engines.task import pipeline_of
+from streaming.batch.source import BatchSource
 from streaming.errors import ConfigurationError, DataError, ScoringError
 from streaming.models.ref import ModelVersion
+from streaming.models.served import ServedModel
 from streaming.scoring.pipeline import SparkPipeline
 from streaming.settings import BatchSettings, EventSettings
-from tests.support.models import Throws, fit_pipeline, load, package, retyped
+from tests.support.models import Shelf, Throws, fit_pipeline, retyped
 
 MOMENT = datetime(2024, 5, 1, 12, tzinfo=timezone.utc)
 AT = "2013-01-01T05:15:00Z"
@@ -48,8 +48,8 @@ REASONS = {
 
 
 @pytest.fixture(scope="module")
-def pipeline(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> SparkPipeline:
-    return pipeline_of(load(spark, package(fit_pipeline(spark), tmp_path_factory.mktemp("model"))))
+def model(shelf: Shelf) -> ServedModel:
+    return shelf.model(fit_pipeline)
 
 
 @dataclass
@@ -57,7 +57,7 @@ class Bench:
     """Scores everything below ``inputs`` as one unit, and reads back what was written."""
 
     spark: SparkSession
-    pipeline: SparkPipeline
+    model: ServedModel
     folder: Path
     format: Format = "parquet"
     out: Format = "parquet"
@@ -83,16 +83,15 @@ class Bench:
         else:
             path.write_text("".join(json.dumps(row) + "\n" for row in rows))
 
-    def score(self) -> Counts:
+    def score(self) -> BatchCounts:
         listing = list_files(self.inputs)
-        settings, signature = BatchSettings(keep=self.keep), self.pipeline.decoder.signature
+        settings, signature = BatchSettings(keep=self.keep), self.model.package.signature
         needs = Needs.of(signature, self.envelope, settings.keep)
-        source = Source.of(self.spark, self.format, listing, needs, self.encoding)
-        columns = Columns.of(source, signature, settings, self.envelope)
-        output = Output(self.out, self.partition_by)
-        decoder = decoder_for(source, self.pipeline)
-        scorer = UnitScorer(source, self.pipeline, decoder, columns, output, self.most_poison)
-        stamp = Stamp("b1", 3, ModelVersion("tiny", 4), MOMENT)
+        source = BatchSource.of(self.spark, self.format, listing, needs, self.encoding)
+        columns = BatchColumns.of(source, signature, settings, self.envelope)
+        output = BatchOutput(self.out, self.partition_by)
+        scorer = UnitScorer(source, self.model, self.envelope, columns, output, self.most_poison)
+        stamp = BatchStamp("b1", 3, ModelVersion("tiny", 4), MOMENT)
         return scorer.score(Unit(3, listing.digested()), self.folder, stamp)
 
     def read(self, kind: str) -> list[dict[str, Any]]:
@@ -101,8 +100,8 @@ class Bench:
 
 
 @pytest.fixture
-def bench(spark: SparkSession, pipeline: SparkPipeline, tmp_path: Path) -> Bench:
-    return Bench(spark, pipeline, tmp_path)
+def bench(spark: SparkSession, model: ServedModel, tmp_path: Path) -> Bench:
+    return Bench(spark, model, tmp_path)
 
 
 @pytest.mark.parametrize("kind", ["parquet", "csv", "json"])
@@ -232,7 +231,7 @@ def test_a_column_that_cannot_be_kept_is_refused(keep: tuple[str, ...], words: s
 
 
 def test_a_row_on_which_the_pipeline_throws_is_rejected_and_the_others_are_scored(bench: Bench) -> None:
-    bench.pipeline = retyped(bench.pipeline, Throws)
+    bench.model = retyped(bench.model, Throws)
     bench.write([{**ROWS[0], "event_id": f"e{i}", "distance": float(i)} for i in range(1, 30)])
     counts = bench.score()
     assert (counts.rows, counts.scored, counts.rejected) == (29, 27, {"SCORING_FAILED": 2})
@@ -253,7 +252,7 @@ class _Blank(SparkPipeline):
 
 
 def test_a_prediction_that_is_none_is_rejected(bench: Bench) -> None:
-    bench.pipeline = retyped(bench.pipeline, _Blank)
+    bench.model = retyped(bench.model, _Blank)
     bench.write([{**ROWS[0], "distance": float(i)} for i in range(10, 16)])
     counts = bench.score()
     assert (counts.scored, counts.rejected) == (5, {"INVALID_PREDICTION": 1})
@@ -281,7 +280,6 @@ def test_an_empty_file_is_scored_to_nothing(bench: Bench) -> None:
 
 def test_rows_without_ids_are_numbered_within_the_batch(bench: Bench) -> None:
     bench.envelope = EventSettings(id=None, time=None)
-    bench.pipeline = replace(bench.pipeline, decoder=replace(bench.pipeline.decoder, envelope=bench.envelope))
     bench.write(ROWS[:2])
     bench.score()
     assert [row["event_id"] for row in bench.read("scored")] == ["3-0-0", "3-0-1"]

@@ -14,7 +14,7 @@ from pyspark.sql import SparkSession
 from streaming.batch.csv_files import FAULT, RECORD
 from streaming.batch.files import Format, list_files
 from streaming.batch.needs import Needs
-from streaming.batch.source import Source
+from streaming.batch.source import BatchSource
 from streaming.errors import ConfigurationError
 from streaming.events import columns as c
 from streaming.events.table import TableDecoder
@@ -50,9 +50,9 @@ class Desk:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
 
-    def source(self, **model: ColumnType) -> Source:
+    def source(self, **model: ColumnType) -> BatchSource:
         needs = Needs.of(signature(**model), self.envelope, self.keep)
-        return Source.of(self.spark, self.kind, list_files(self.folder), needs)
+        return BatchSource.of(self.spark, self.kind, list_files(self.folder), needs)
 
     def table(self, **model: ColumnType) -> list[dict[str, Any]]:
         source = self.source(**model)

@@ -12,7 +12,7 @@ from streaming.delivery.marks import Writer
 from streaming.delivery.write_order import Limits, WritePlan
 from streaming.drift.frames import Watched, tallies
 from streaming.drift.windows import CELLS, Tally
-from streaming.models.ref import ModelVersion
+from streaming.models.ref import ModelKey, ModelVersion
 from streaming.outputs.envelope import Stamp
 from streaming.outputs.headers import Headers
 from streaming.outputs.records import records
@@ -25,7 +25,7 @@ SENT_AT = datetime(2013, 7, 1)  # noqa: DTZ001 - naive, in the session's UTC
 SCHEMA = "topic string, partition int, timestamp timestamp, headers array<struct<key: string, value: binary>>"
 EVENT_TIME = "2013-01-01T05:15:00.000Z"
 TIME = int(instant(EVENT_TIME).timestamp() * 1000)
-COUNTED = Tally("out-3", 4, TIME - TIME % HOUR, TIME, 1, {0: 1, CELLS + 2: 1}, {})
+COUNTED = Tally("out-3", ModelKey("flights", 4), TIME - TIME % HOUR, TIME, 1, {0: 1, CELLS + 2: 1}, {})
 DECOYS: Headers = [
     (prediction.CE_SOURCE, "/penstock/app/another"),
     (prediction.MODEL_VERSION, "99"),

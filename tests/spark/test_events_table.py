@@ -7,7 +7,6 @@ import math
 from dataclasses import dataclass
 from datetime import date, datetime, timezone
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -16,18 +15,16 @@ from hypothesis import strategies as st
 from pyspark.sql import DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
 
-from streaming.engines.task import pipeline_of
 from streaming.errors import CandidateRefusedError, ConfigurationError
 from streaming.events import columns as c
 from streaming.events.decode import JsonDecoder
 from streaming.events.guards import InRange, InVocabulary
 from streaming.events.table import TableDecoder
 from streaming.models.signature import Column, ColumnType, Signature
-from streaming.scoring.score import score, score_decoded
 from streaming.settings import EventSettings
 from tests.support.damage import drawn
 from tests.support.malformed import SIGNATURE
-from tests.support.models import fit_pipeline, load, package
+from tests.support.models import Shelf, fit_pipeline
 from tests.support.records import bits, records_frame, verdict_text
 
 SAFE = {"string": "SAFE", "double": -1.5, "float": -1.5, "integer": -1, "long": -1, "boolean": False}
@@ -101,15 +98,15 @@ def test_the_same_events_as_json_and_as_a_table_get_the_same_verdicts_and_featur
 
 
 def test_the_same_events_get_the_same_predictions_and_probabilities_to_the_bit(
-    spark: SparkSession, tmp_path: Path
+    spark: SparkSession, shelf: Shelf
 ) -> None:
-    pipeline = pipeline_of(load(spark, package(fit_pipeline(spark), tmp_path)))
+    model = shelf.model(fit_pipeline)
     rows = drawn(ROWS, 200, 1)
     table = table_of(spark, rows, ARROW)
-    made = pipeline.decoder
-    mine = TableDecoder(made.signature, made.envelope, made.safe_row, table.schema, made.guards)
-    scored = in_order(score_decoded(mine(table), pipeline))
-    streamed = in_order(score(records_frame(spark, [json.dumps(row).encode() for row in rows]), pipeline))
+    rules, signature = model.decoder, model.package.signature
+    mine = TableDecoder(signature, EventSettings(), rules.safe_row, table.schema, rules.guards)
+    scored = in_order(model.scorer.score(mine(table)))
+    streamed = in_order(model.score(records_frame(spark, [json.dumps(row).encode() for row in rows])))
     names = (c.VERDICT, c.PREDICTION, c.PROBABILITY, c.CONFIDENCE)
     assert [[bits(row[n]) for n in names] for row in scored] == [[bits(row[n]) for n in names] for row in streamed]
     assert sum(verdict_text(row) is None for row in scored) > 20

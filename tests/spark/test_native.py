@@ -13,7 +13,6 @@ from streaming.clock import instant, system_clock
 from streaming.delivery.marks import Writer
 from streaming.delivery.write_order import Limits, WritePlan
 from streaming.engines.live_plan import check_live
-from streaming.engines.task import pipeline_of
 from streaming.errors import CandidateRefusedError
 from streaming.models.profile import ColumnProfile, ReferenceProfile
 from streaming.models.served import ServedModel
@@ -23,9 +22,8 @@ from streaming.outputs.records import records
 from streaming.outputs.spark_rows import native_records, now
 from streaming.outputs.targets import Target, Targets
 from streaming.scoring.pipeline import SparkPipeline
-from streaming.scoring.score import score
 from tests.support.engine import event
-from tests.support.models import Unlucky, fit_pipeline, load, package, retyped
+from tests.support.models import Shelf, Unlucky, fit_pipeline, retyped, spark_pipeline
 from tests.support.records import SCHEMA
 
 PARTITION = 3
@@ -52,8 +50,8 @@ VALUES = {
 
 
 @pytest.fixture(scope="module")
-def model(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> ServedModel:
-    return load(spark, package(fit_pipeline(spark), tmp_path_factory.mktemp("model")))
+def model(shelf: Shelf) -> ServedModel:
+    return shelf.model(fit_pipeline)
 
 
 def frame_of(spark: SparkSession) -> DataFrame:
@@ -68,14 +66,14 @@ def as_written(headers: Headers) -> Headers:
 
 @pytest.mark.parametrize("profiled", [False, True], ids=["without bins", "with bins"])
 def test_every_record_is_the_writers_own(spark: SparkSession, model: ServedModel, profiled: bool) -> None:
-    pipeline = pipeline_of(model)
     if profiled:
         columns = ColumnProfile("distance", "numeric", {}, edges=(2.0, 50.0)), ColumnProfile("gust", "numeric", {})
-        pipeline = replace(pipeline, profile=ReferenceProfile(columns, rows=3))
+        profile = ReferenceProfile(columns, rows=3)
+        model = replace(model, scorer=replace(spark_pipeline(model), profile=profile))
     targets = Targets(Target("out", 2, 1 << 20), Target("dlq", 2, 2_000), Target("progress", 1, 1 << 20))
     stamp = Stamp("features", model.version, "champion", "2026-01-01T00:00:00.000Z")
     plan = WritePlan({}, Writer("app", "features", "id", 1), "1.1", stamp, {}, targets, Limits(1, 1))
-    rows = envelop(score(frame_of(spark).coalesce(1), pipeline), stamp).cache()
+    rows = envelop(model.score(frame_of(spark).coalesce(1)), stamp).cache()
     (batch,) = rows.toArrow().combine_chunks().to_batches()
     wanted = list(records(batch, 0, plan, PARTITION, 0))
     got = native_records(rows, stamp, "app", targets).collect()
@@ -98,7 +96,7 @@ def test_a_prediction_without_a_key_is_no_record_of_a_compacted_topic(
 ) -> None:
     to = Target("out", 2, 1 << 20, compacted)
     stamp = Stamp("features", model.version, "champion", "2026-01-01T00:00:00.000Z")
-    rows = envelop(score(frame_of(spark), pipeline_of(model)), stamp, to).collect()
+    rows = envelop(model.score(frame_of(spark)), stamp, to).collect()
     unkeyed = {name: row for name, row in zip(VALUES, rows, strict=True) if row["key"] is None}
     assert {name: row["reason"] for name, row in unkeyed.items()} == {
         "with half a trace": "NO_KEY" if compacted else None,
@@ -117,18 +115,18 @@ def test_each_row_reads_the_clock(spark: SparkSession) -> None:
     assert before.replace(microsecond=0) <= instant(row["at"]) <= system_clock()
 
 
-def test_a_pipeline_in_the_jvm_can_be_served_live(model: ServedModel) -> None:
-    check_live(pipeline_of(model))
+def test_a_pipeline_in_the_jvm_can_be_served_live(spark: SparkSession, model: ServedModel) -> None:
+    check_live(spark, model)
 
 
-def test_a_pipeline_that_needs_python_is_refused_with_the_reason(model: ServedModel) -> None:
+def test_a_pipeline_that_needs_python_is_refused_with_the_reason(spark: SparkSession, model: ServedModel) -> None:
     with pytest.raises(CandidateRefusedError, match=r"NOT_LIVE.*runs Python.*engine.kind exact"):
-        check_live(retyped(pipeline_of(model), Unlucky))
+        check_live(spark, retyped(model, Unlucky))
 
 
-def test_a_pipeline_that_shuffles_is_refused_with_the_reason(model: ServedModel) -> None:
+def test_a_pipeline_that_shuffles_is_refused_with_the_reason(spark: SparkSession, model: ServedModel) -> None:
     with pytest.raises(CandidateRefusedError, match=r"NOT_LIVE.*ShuffleExchangeExec"):
-        check_live(retyped(pipeline_of(model), Shuffled))
+        check_live(spark, retyped(model, Shuffled))
 
 
 @dataclass(frozen=True)

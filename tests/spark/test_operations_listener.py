@@ -13,7 +13,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.streaming.query import StreamingQuery
 
 from streaming.operations.listener import EventListener, ProgressListener, lag_of
-from streaming.operations.observer import Progress
+from streaming.operations.observer import QueryProgress
 from tests.support.eventually import eventually
 
 
@@ -21,11 +21,11 @@ from tests.support.eventually import eventually
 class Heard:
     """What the callback was told."""
 
-    progress: list[Progress] = field(default_factory=list)
+    progress: list[QueryProgress] = field(default_factory=list)
     idles: int = 0
     ends: list[str | None] = field(default_factory=list)
 
-    def progressed(self, progress: Progress) -> None:
+    def progressed(self, progress: QueryProgress) -> None:
         self.progress.append(progress)
 
     def idle(self) -> None:

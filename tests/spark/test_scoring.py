@@ -21,7 +21,6 @@ from structlog.testing import capture_logs
 
 from streaming.engines.attempt import attempt
 from streaming.engines.isolate import isolate, isolate_by_halves
-from streaming.engines.task import pipeline_of
 from streaming.errors import CandidateRefusedError, TooManyThrowingRowsError
 from streaming.events import columns as c
 from streaming.models.golden import GoldenRow, GoldenRows
@@ -32,9 +31,8 @@ from streaming.models.signature import Column, Signature
 from streaming.offsets import OffsetRange
 from streaming.outputs.envelope import Stamp, envelop
 from streaming.scoring.pipeline import SparkPipeline
-from streaming.scoring.score import score
 from tests.support.engine import event
-from tests.support.models import Unlucky, fit_bounded, fit_pipeline, load, package, retyped
+from tests.support.models import Shelf, Unlucky, copied, fit_bounded, fit_pipeline, load, package, retyped
 from tests.support.records import verdict_text
 
 RECORD = (
@@ -79,15 +77,15 @@ KINDS: dict[str, tuple[Callable[[SparkSession], PipelineModel], bool]] = {
 
 
 def scored(spark: SparkSession, model: ServedModel, *values: bytes) -> list[Row]:
-    return score(records(spark, *values), pipeline_of(model)).collect()
+    return model.score(records(spark, *values)).collect()
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=list(KINDS))
 def test_any_kind_of_model_scores_and_its_output_is_read_from_the_last_stage(
-    kind: str, spark: SparkSession, tmp_path: Path
+    kind: str, spark: SparkSession, shelf: Shelf
 ) -> None:
     make, has_probability = KINDS[kind]
-    low, high, broken = scored(spark, load(spark, package(make(spark), tmp_path)), event(1), event(99), b"{")
+    low, high, broken = scored(spark, shelf.model(make), event(1), event(99), b"{")
     assert (verdict_text(low), verdict_text(high), verdict_text(broken)) == (None, None, "MALFORMED_JSON")
     assert low[c.PREDICTION] != high[c.PREDICTION]
     assert (high[c.PROBABILITY] is not None) == has_probability
@@ -128,8 +126,10 @@ def test_an_unsafe_pipeline_is_refused(
     assert caught.value.reason.name == reason
 
 
-def test_a_class_that_is_not_sparks_own_is_refused_before_it_is_loaded(spark: SparkSession, tmp_path: Path) -> None:
-    made = package(fit_pipeline(spark), tmp_path)
+def test_a_class_that_is_not_sparks_own_is_refused_before_it_is_loaded(
+    spark: SparkSession, shelf: Shelf, tmp_path: Path
+) -> None:
+    made = copied(shelf.package(fit_pipeline), tmp_path)
     part = next((tmp_path / "sparkml" / "stages").glob("0_*/metadata/part-*"))
     metadata = json.loads(part.read_text())
     part.write_text(json.dumps({**metadata, "class": "com.example.Surprise"}))
@@ -142,10 +142,10 @@ def golden(prediction: float, probability: tuple[float, ...] = ()) -> GoldenRows
 
 
 def test_golden_rows_decide_whether_a_version_gives_here_what_it_gave_at_training(
-    spark: SparkSession, tmp_path: Path
+    spark: SparkSession, shelf: Shelf
 ) -> None:
-    made = package(fit_pipeline(spark), tmp_path)
-    good = scored(spark, load(spark, made), event(99))[0]
+    made = shelf.package(fit_pipeline)
+    good = scored(spark, shelf.model(fit_pipeline), event(99))[0]
     rows = golden(good[c.PREDICTION], tuple(good[c.PROBABILITY]))
     assert load(spark, _with(made, golden=rows)).version.version == 1
     with pytest.raises(CandidateRefusedError, match="GOLDEN_ROW_FAILED"):
@@ -156,7 +156,7 @@ def _with(made: ModelPackage, **changes: Any) -> ModelPackage:
     return replace(made, **changes)
 
 
-def test_a_profiled_version_gives_each_row_its_bins(spark: SparkSession, tmp_path: Path) -> None:
+def test_a_profiled_version_gives_each_row_its_bins(spark: SparkSession, shelf: Shelf) -> None:
     profile = ReferenceProfile(
         (
             ColumnProfile("distance", "numeric", {}, edges=(10.0, 50.0)),
@@ -166,26 +166,25 @@ def test_a_profiled_version_gives_each_row_its_bins(spark: SparkSession, tmp_pat
         ),
         rows=100,
     )
-    model = load(spark, _with(package(fit_pipeline(spark), tmp_path), profile=profile))
+    model = load(spark, _with(shelf.package(fit_pipeline), profile=profile))
     low, high = scored(spark, model, event(5, carrier="AA"), event(99, gust=0.5))
     assert low[c.BINS] == bytes([0, 0, NULL_BIN, 0])
     assert high[c.BINS] == bytes([2, OTHER_BIN, 0, 1])
 
 
-def test_the_envelope_is_the_contract(spark: SparkSession, tmp_path: Path) -> None:
+def test_the_envelope_is_the_contract(spark: SparkSession, shelf: Shelf) -> None:
     from jsonschema import Draft202012Validator
 
     contract = json.loads(Path("schemas/contracts/prediction.json").read_text())
-    for kind, (make, _) in KINDS.items():
-        model = load(spark, package(make(spark), tmp_path / kind))
+    for make, _ in KINDS.values():
+        model = shelf.model(make)
         stamp = Stamp("features", model.version, "champion", STAMP_TIME)
-        (row,) = envelop(score(records(spark, event(7)), pipeline_of(model)), stamp).collect()
+        (row,) = envelop(model.score(records(spark, event(7))), stamp).collect()
         Draft202012Validator(contract).validate(json.loads(row["value"]))
 
 
-def test_rows_that_throw_outside_of_the_jvm_are_found_by_halves(spark: SparkSession, tmp_path: Path) -> None:
-    pipeline = pipeline_of(load(spark, package(fit_pipeline(spark), tmp_path)))
-    thrower = retyped(pipeline, Unlucky)
+def test_rows_that_throw_outside_of_the_jvm_are_found_by_halves(spark: SparkSession, shelf: Shelf) -> None:
+    thrower = retyped(shelf.model(fit_pipeline), Unlucky)
     frame = records(spark, event(1), event(13))
     assert isolate(frame, thrower, {0: OffsetRange(0, 2)}, most=1) == ((0, 1),)
     assert isolate_by_halves(frame, thrower, {0: OffsetRange(0, 2)}, most=1) == ((0, 1),)
@@ -236,13 +235,14 @@ def test_throwing_rows_are_found_by_jobs_that_do_not_fail(
     kind: type[SparkPipeline],
     throws: Sequence[int],
     spark: SparkSession,
+    shelf: Shelf,
     tmp_path: Path,
 ) -> None:
-    pipeline = retyped(pipeline_of(load(spark, package(fitted(spark), tmp_path))), kind)
+    model = retyped(shelf.model(fitted), kind)
     frame = records(spark, *(event(i) for i in range(96)))
     spark.sparkContext.setJobGroup(str(tmp_path), "the search for rows that throw")
     try:
-        assert isolate(frame, pipeline, {0: OffsetRange(0, 96)}, most=96) == tuple((0, i) for i in throws)
+        assert isolate(frame, model, {0: OffsetRange(0, 96)}, most=96) == tuple((0, i) for i in throws)
     finally:
         spark.sparkContext.setLocalProperty("spark.jobGroup.id", None)  # type: ignore[arg-type]  # none any more
     tracker = spark.sparkContext.statusTracker()
@@ -251,23 +251,22 @@ def test_throwing_rows_are_found_by_jobs_that_do_not_fail(
     assert {job.status for job in jobs if job} == {"SUCCEEDED"}
 
 
-def test_the_pipelines_own_words_are_said_once_with_the_number_of_rows(spark: SparkSession, tmp_path: Path) -> None:
-    served = load(spark, package(fit_bounded(spark), tmp_path))
-    pipeline = pipeline_of(served)
+def test_the_pipelines_own_words_are_said_once_with_the_number_of_rows(spark: SparkSession, shelf: Shelf) -> None:
+    model = shelf.model(fit_bounded)
     frame, ranges = records(spark, *(event(i) for i in range(96))), {0: OffsetRange(0, 96)}
 
-    def run(safe: SparkPipeline) -> int:
-        return len(score(frame, safe).collect())
+    def run(safe: ServedModel) -> int:
+        return len(safe.score(frame).collect())
 
     with capture_logs() as lines:
-        assert attempt(run, pipeline, served.version, lambda: isolate(frame, pipeline, ranges, most=5)) == 96
+        assert attempt(run, model, lambda: isolate(frame, model, ranges, most=5)) == 96
     (line,) = lines
     assert (line["event"], line["model"], line["rows"]) == ("pipeline throws on rows", "tiny v1", 5)
     assert "out of Bucketizer bounds" in line["cause"]
     with pytest.raises(
         TooManyThrowingRowsError, match=r"^tiny v1 throws on more than 4 rows .*out of Bucketizer bounds"
     ):
-        attempt(run, pipeline, served.version, lambda: isolate(frame, pipeline, ranges, most=4))
+        attempt(run, model, lambda: isolate(frame, model, ranges, most=4))
 
 
 def test_a_signature_column_that_no_stage_reads_does_no_harm(spark: SparkSession, tmp_path: Path) -> None:

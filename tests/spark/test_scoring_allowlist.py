@@ -14,12 +14,10 @@ from pyspark.ml import recommendation as recommenders
 from pyspark.ml import regression as regressors
 from pyspark.sql import DataFrame, SparkSession
 
-from streaming.engines.task import pipeline_of
 from streaming.events import columns as c
 from streaming.models.signature import Column, Signature
 from streaming.scoring.layout import check_stages
 from streaming.scoring.pipeline import load_model
-from streaming.scoring.score import score
 from tests.support.engine import event
 from tests.support.models import load, package
 from tests.support.records import records_frame
@@ -97,6 +95,7 @@ def estimators() -> list[Any]:
     return [*learned, *prepared]
 
 
+@pytest.mark.long
 def test_every_model_of_pyspark_ml_is_allowed_and_loads(spark: SparkSession, tmp_path: Path) -> None:
     stages, frame = transformed(rows(spark))
     frame.cache()
@@ -127,6 +126,6 @@ def test_a_clusterer_serves_whatever_it_keeps_among_its_files(kind: str, spark: 
     model = Pipeline(stages=[assembler, getattr(clusterers, kind)(k=3, seed=1)]).fit(rows(spark))
     version = load(spark, package(model, tmp_path, signature=Signature((Column("x", "double"),))))
     numbers = [float(i) for i in range(5)]
-    results = score(records_frame(spark, [event(1, x=x) for x in numbers]), pipeline_of(version)).collect()
+    results = version.score(records_frame(spark, [event(1, x=x) for x in numbers])).collect()
     expected = model.transform(spark.createDataFrame([(x,) for x in numbers], "x double")).collect()
     assert [row[c.PREDICTION] for row in results] == [float(row["prediction"]) for row in expected]

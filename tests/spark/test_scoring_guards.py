@@ -24,10 +24,8 @@ from pyspark.ml.feature import (
 from pyspark.ml.regression import DecisionTreeRegressor, LinearRegression
 from pyspark.sql import SparkSession
 
-from streaming.engines.task import pipeline_of
 from streaming.events import columns as c
 from streaming.models.signature import Column, ColumnType, Signature
-from streaming.scoring.score import score
 from tests.support.models import load, package
 from tests.support.records import records_frame, verdict_text
 
@@ -108,13 +106,13 @@ def test_an_event_is_rejected_by_value_where_pyspark_throws_on_a_value_of(
     column, stages = CASES[case]
     learner = LinearRegression() if case.startswith("a formula") else DecisionTreeRegressor()
     model = Pipeline(stages=[*stages(), learner]).fit(spark.createDataFrame(TRAINING, SCHEMA).coalesce(1))
-    pipeline = pipeline_of(load(spark, package(model, tmp_path, signature=SIGNATURE)))
-    assert pipeline.is_proven
+    version = load(spark, package(model, tmp_path, signature=SIGNATURE))
+    assert version.scorer.is_proven
     # A zero that was never seen throws or not, by how Spark stores the vector; a guard cannot know.
     values = [value for value in VALUES[column] if value != 0 or "vector indexer" not in case]
     rows = [{"x": 2.0, "n": 1, "word": "p", column: value} for value in values]
     # The rejected ones are there, too, and not one makes the pipeline throw.
-    results = score(records_frame(spark, [event(row) for row in rows]), pipeline).collect()
+    results = version.score(records_frame(spark, [event(row) for row in rows])).collect()
     served = [row for row, result in zip(rows, results, strict=True) if verdict_text(result) is None]
     answers = [result[c.PREDICTION] for result in results if verdict_text(result) is None]
     assert answers == predictions(spark, model, served)

@@ -28,11 +28,9 @@ from pyspark.sql import DataFrame, Observation, SparkSession
 from pyspark.sql import functions as F
 
 from streaming.engines.live_plan import check_live
-from streaming.engines.task import pipeline_of
 from streaming.events import columns as c
 from streaming.models.served import ServedModel
 from streaming.models.signature import Column, Signature
-from streaming.scoring.score import score
 from tests.support.models import load, package
 from tests.support.records import records_frame, verdict_text
 
@@ -128,7 +126,7 @@ def test_a_pipeline_answers_as_pysparks_transform_in_one_job_and_over_a_stream_w
     expected = model.transform(spark.createDataFrame(ROWS, SCHEMA)).collect()
     counted = Observation()
     observed = events(spark).observe(counted, F.count(F.lit(1)).alias("rows"))
-    results = score(observed, pipeline_of(version)).collect()
+    results = version.score(observed).collect()
     assert [verdict_text(row) for row in results] == [None] * len(ROWS)
     assert [bits(row[c.PREDICTION]) for row in results] == [bits(row["prediction"]) for row in expected]
     if "probability" in expected[0]:
@@ -137,4 +135,4 @@ def test_a_pipeline_answers_as_pysparks_transform_in_one_job_and_over_a_stream_w
     assert [tuple(row[name] for name in COLUMNS.names) for row in results] == ROWS
     # A look at a row, when the plan is made, would be the job that is counted, and is impossible in a stream.
     assert counted.get == {"rows": len(ROWS)}
-    check_live(pipeline_of(version))
+    check_live(spark, version)

@@ -14,14 +14,12 @@ from structlog.testing import capture_logs
 
 from streaming.engines.known_good import KnownGoodRows
 from streaming.engines.live_plan import check_live
-from streaming.engines.task import pipeline_of
 from streaming.errors import CandidateRefusedError, ScoringError
 from streaming.events import columns as c
 from streaming.models.package import ModelPackage
+from streaming.models.served import ServedModel
 from streaming.models.topic_schema import EventSample
 from streaming.scoring.loader import SparkPipelineLoader
-from streaming.scoring.pipeline import SparkPipeline
-from streaming.scoring.score import score
 from streaming.settings import EventSettings
 from tests.support.engine import event
 from tests.support.models import UNGUARDED, fit_unguarded, package
@@ -48,9 +46,9 @@ class Recent:
         return self.values[:count]
 
 
-def loaded(spark: SparkSession, made: ModelPackage, sample: EventSample) -> SparkPipeline:
+def loaded(spark: SparkSession, made: ModelPackage, sample: EventSample) -> ServedModel:
     loader = SparkPipelineLoader(spark, EventSettings(), 1 << 20, sample=sample)
-    return pipeline_of(loader.load(made, f"file://{made.pipeline_dir}"))
+    return loader.load(made, f"file://{made.pipeline_dir}")
 
 
 @pytest.mark.parametrize(
@@ -64,9 +62,9 @@ def loaded(spark: SparkSession, made: ModelPackage, sample: EventSample) -> Spar
 def test_a_version_is_proven_by(
     examples: tuple[dict[str, Any], ...], recent: tuple[bytes, ...], saved: ModelPackage, spark: SparkSession
 ) -> None:
-    pipeline = loaded(spark, replace(saved, examples=examples), Recent(recent))
-    assert (pipeline.is_proven, pipeline.decoder.safe_row) == (True, {"x": 4.0})
-    check_live(pipeline)
+    model = loaded(spark, replace(saved, examples=examples), Recent(recent))
+    assert (model.scorer.is_proven, model.decoder.safe_row) == (True, {"x": 4.0})
+    check_live(spark, model)
 
 
 @pytest.mark.parametrize(
@@ -84,28 +82,28 @@ def test_a_version_that_throws_on_real_events_is_refused_with_the_words_of_the_p
 
 
 @pytest.fixture(scope="module")
-def unproven(saved: ModelPackage, spark: SparkSession) -> SparkPipeline:
+def unproven(saved: ModelPackage, spark: SparkSession) -> ServedModel:
     with capture_logs() as logs:
-        pipeline = loaded(spark, saved, Recent())
+        version = loaded(spark, saved, Recent())
     (warning,) = logs
     assert warning["log_level"] == "warning"
     assert "made up" in warning["event"]
     assert "out of Bucketizer bounds" in warning["cause"]
-    return pipeline
+    return version
 
 
-def test_an_unproven_version_is_not_served_live(unproven: SparkPipeline) -> None:
+def test_an_unproven_version_is_not_served_live(unproven: ServedModel, spark: SparkSession) -> None:
     with pytest.raises(CandidateRefusedError, match=r"NOT_LIVE.*made up.*input_example"):
-        check_live(unproven)
+        check_live(spark, unproven)
 
 
-def scored(spark: SparkSession, known: KnownGoodRows, pipeline: SparkPipeline, values: Iterable[bytes]) -> list[Row]:
+def scored(spark: SparkSession, known: KnownGoodRows, version: ServedModel, values: Iterable[bytes]) -> list[Row]:
     frame = records_frame(spark, values)
-    return score(frame, known(pipeline, lambda: pipeline.decoder(frame))).collect()
+    return known(version, lambda: version.decoder(frame)).score(frame).collect()
 
 
 def test_an_unproven_version_takes_the_first_valid_event_for_a_good_row(
-    unproven: SparkPipeline, model: PipelineModel, spark: SparkSession
+    unproven: ServedModel, model: PipelineModel, spark: SparkSession
 ) -> None:
     known = KnownGoodRows()
     none = scored(spark, known, unproven, [b"{", event(1, x="text")])
@@ -122,14 +120,14 @@ def test_an_unproven_version_takes_the_first_valid_event_for_a_good_row(
 
 
 def test_a_version_that_throws_on_all_of_the_first_events_is_at_fault(
-    unproven: SparkPipeline, spark: SparkSession
+    unproven: ServedModel, spark: SparkSession
 ) -> None:
     with pytest.raises(ScoringError, match=r"each of the first 10 valid events.*out of Bucketizer bounds"):
         scored(spark, KnownGoodRows(), unproven, [event(i, x=99.0) for i in range(11)])
 
 
 def test_a_batch_of_files_is_scored_by_an_unproven_version(
-    unproven: SparkPipeline, spark: SparkSession, tmp_path: Path
+    unproven: ServedModel, spark: SparkSession, tmp_path: Path
 ) -> None:
     from tests.spark.test_batch import Bench
 

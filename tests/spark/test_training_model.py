@@ -9,7 +9,7 @@ from pyspark.ml.functions import vector_to_array
 from pyspark.sql import DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
 
-from streaming.drift.decision import ColumnRules, Judge, Rules, WindowCounts
+from streaming.drift.decision import ColumnRules, DetectionRules, WindowCounts, WindowJudge
 from streaming.drift.states import State
 from streaming.errors import ConfigurationError
 from streaming.models.golden import GoldenRows
@@ -68,7 +68,7 @@ def test_missing_numbers_and_new_categories_are_scored_and_no_row_is_lost(
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
-        pytest.param({"maxItr": 5}, "maxItr is no parameter of LogisticRegression; use .*maxIter", id="misspelt"),
+        pytest.param({"maxItr": 5}, "maxItr is not a parameter of LogisticRegression; use .*maxIter", id="misspelt"),
         pytest.param({"maxIter": 2.5}, "which Spark refuses", id="not whole"),
     ],
 )
@@ -180,7 +180,9 @@ def test_a_column_without_values_has_a_profile_that_windows_can_be_judged_by(
     empty = scored.withColumn("confidence", F.lit(None).cast("double")).withColumn("km", F.lit(None).cast("double"))
     profile = ReferenceProfile.from_json(build_profile(empty, dataset.signature, None, Timing(TIME, 40 * 60)).to_json())
     window = WindowCounts(0, 2400, 400, 0, tuple(column.counts for column in profile.columns))
-    verdicts = {one.column: one for one in Judge(profile, Rules(column=ColumnRules(min_rows=100))).judge(window)}
+    verdicts = {
+        one.column: one for one in WindowJudge(profile, DetectionRules(column=ColumnRules(min_rows=100))).judge(window)
+    }
     assert {column.name: column.counts for column in profile.columns}["confidence"] == {NULL_BIN: 400}
     assert {one.state for one in verdicts.values()} == {State.STABLE}
 

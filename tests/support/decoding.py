@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 import pyarrow as pa
 
-from streaming.formats.decoder import RowDecoder
 from streaming.formats.json.rows import JsonRowDecoder
+from streaming.models.seams import RowDecoder
 from streaming.models.signature import Signature
 from streaming.settings import EventSettings
 from tests.support.malformed import SIGNATURE

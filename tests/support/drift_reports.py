@@ -9,7 +9,7 @@ import numpy as np
 
 from schemas.drift import SummaryRecord, Window
 from streaming.clock import isoformat, moment
-from streaming.drift.decision import Judge, Rules, WindowCounts
+from streaming.drift.decision import DetectionRules, WindowCounts, WindowJudge
 from streaming.drift.measures import summary_record
 from streaming.drift.report.facts import Report
 from streaming.drift.report.make import make_report
@@ -38,7 +38,7 @@ class Watch:
         categories = categorical(row, last)
         categories = replace(categories, categories=(category, *categories.categories[1:]))
         self.profile = ReferenceProfile((*found, categories), _REFERENCE)
-        self._judge = Judge(self.profile, Rules(chance=0.001))
+        self._judge = WindowJudge(self.profile, DetectionRules(chance=0.001))
         self._drawn = np.random.default_rng(7)
         self._days = 0
 

@@ -1,40 +1,35 @@
-"""An exact engine over a real broker and a real query, wired as the job wires it."""
+"""A job's engine over a real broker and real queries, put together and run by the job's own wiring."""
 
 from __future__ import annotations
 
 import json
+import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Consumer, TopicPartition
 from pyspark.sql import SparkSession
+from pyspark.sql.streaming.query import StreamingQuery
 
-from jobs.wiring.planning import Planning, program_of
-from jobs.wiring.starting import Footing, reconciled
-from jobs.wiring.topics import prepare_topics
+from jobs.wiring.planning import Planning, listener_for
+from jobs.wiring.running import breaker_for, run_engine, taken_over
+from jobs.wiring.starting import EngineParts, Footing
+from streaming.accounting.load import Publisher
 from streaming.adapters.kafka.admin import KafkaAdmin
-from streaming.adapters.kafka.config import client_config, spark_options
-from streaming.adapters.kafka.ledger import KafkaLedger, LedgerTopics
 from streaming.clock import system_clock
-from streaming.delivery.marks import Mark, Writer
 from streaming.delivery.outcome import AGE_BOUNDS
 from streaming.engines.breaker import Bounds, Breaker
-from streaming.engines.checkpoint import Checkpoint, local_reader, written_plainly
-from streaming.engines.exact import ExactEngine, ExactPorts, Tolerance
-from streaming.engines.ramp import Ramp
 from streaming.engines.report import BatchReport
-from streaming.engines.source import read_stream
-from streaming.engines.task import WriteTarget
-from streaming.models.ref import ModelVersion
+from streaming.models.ref import ModelKey, ModelVersion
 from streaming.models.served import ServedModel
 from streaming.models.slot import Slot
 from streaming.operations.health import Health
-from streaming.operations.metrics import Metrics
-from streaming.operations.observer import JobObserver
+from streaming.operations.metrics import FinishedBatch, Metrics
+from streaming.operations.observer import JobObserver, QueryProgress
 from streaming.settings import Settings
 
 NEVER = Breaker(Bounds(share=1.0, seconds=60, rows=1), system_clock)
@@ -43,28 +38,61 @@ NEVER = Breaker(Bounds(share=1.0, seconds=60, rows=1), system_clock)
 
 @dataclass
 class Recorder:
-    """An observer that remembers."""
+    """Remembers what the job's observer is called with."""
 
     reports: list[BatchReport] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
     searches: list[float] = field(default_factory=list)
+    progress: list[QueryProgress] = field(default_factory=list)
 
     def batch_finished(self, report: BatchReport) -> None:
         self.reports.append(report)
 
+
+@dataclass(frozen=True)
+class RecordedObserver(JobObserver):
+    """The job's observer, whose calls a recorder has, too; ``started`` is called with every query."""
+
+    recorder: Recorder
+    started: Callable[[], None]
+
+    def query_started(self) -> None:
+        super().query_started()
+        self.started()
+
+    def batch_finished(self, report: FinishedBatch) -> None:
+        super().batch_finished(report)
+        assert isinstance(report, BatchReport)
+        self.recorder.batch_finished(report)
+
     def batch_failed(self, version: ModelVersion, problem: str) -> None:
-        self.failures.append(f"{version}: {problem}")
+        super().batch_failed(version, problem)
+        self.recorder.failures.append(f"{version}: {problem}")
 
     def rows_searched(self, seconds: float) -> None:
-        self.searches.append(seconds)
+        super().rows_searched(seconds)
+        self.recorder.searches.append(seconds)
 
     def invariant_broken(self, rows_in: int, rows_out: int) -> None:
-        self.failures.append(f"{rows_in} in, {rows_out} out")
+        super().invariant_broken(rows_in, rows_out)
+        self.recorder.failures.append(f"{rows_in} in, {rows_out} out")
+
+    def progressed(self, progress: QueryProgress) -> None:
+        super().progressed(progress)
+        self.recorder.progress.append(progress)
+
+
+def _nothing() -> None:
+    """Wait for nothing when a query has started."""
 
 
 @dataclass
 class Bench:
-    """One application's topics and slot; ``run`` scores all there is and stops."""
+    """One application's topics and slot; ``run`` scores all there is and stops.
+
+    It stands for what a job has before it holds the lease: the slot, and a follower that knows the versions in
+    ``planned``. All else is the job's own.
+    """
 
     spark: SparkSession
     servers: str
@@ -75,14 +103,14 @@ class Bench:
     seen: Recorder = field(default_factory=Recorder)
     max_bytes: int = 1 << 26
     rows_per_batch: int = 10_000
-    ramped: bool = False
-    """True where batches begin small, as the job's do."""
     on_gap: str = "fail"
+    kind: Literal["exact", "live"] = "exact"
+    restarts: int = 0
     metrics: Metrics = field(default_factory=lambda: Metrics(system_clock, AGE_BOUNDS))
     planning: Planning = "kept"
-    planned: dict[int, ServedModel] = field(default_factory=dict)
-    rows_read: list[int] = field(default_factory=list)
-    """In each batch of the last run, as Spark reports it."""
+    planned: dict[ModelKey, ServedModel] = field(default_factory=dict)
+    breaker: Breaker | None = None
+    """``None`` for the job's own, which does not trip here."""
 
     @property
     def kafka(self) -> dict[str, str]:
@@ -97,66 +125,70 @@ class Bench:
                 "kafka": self.kafka,
                 "input": {"topic": self.topic, "max_rows_per_batch": self.rows_per_batch, "on_gap": self.on_gap},
                 "output": {"predictions": f"{self.topic}.out", "model_events": f"{self.topic}.models", **outputs},
-                "engine": {"transaction_max_bytes": self.max_bytes},
+                "model": {"rollback_after_failures": 2},
+                "engine": {
+                    "kind": self.kind,
+                    "plan": self.planning,
+                    "checkpoint": str(self.home / "checkpoint"),
+                    "checkpoint_seconds": 5.0,
+                    "transaction_max_bytes": self.max_bytes,
+                    "max_poison_rows": 10,
+                    "max_bad_share": 1.0,
+                    "restart_seconds": 0.1,
+                    "max_restarts": self.restarts,
+                },
             }
         )
 
     def run(self) -> None:
-        with self.wired() as (footing, engine):
-            offsets = reconciled(footing)
-            rows = self.ramp.begin() if self.ramped else self.rows_per_batch
-            frame = read_stream(self.spark, spark_options(self.kafka), self.topic, offsets, rows)
-            location = footing.checkpoint.location
-            writing = frame.writeStream.foreachBatch(engine).option("checkpointLocation", location)
-            with written_plainly(self.spark, location):
-                query = writing.trigger(availableNow=True).start()
-            query.awaitTermination()
-            self.rows_read = [int(progress.numInputRows) for progress in query.recentProgress]
+        """Score all there is; what ends the job before that is raised."""
+        stopping = threading.Event()
+
+        def until_scored() -> None:
+            # On the supervisor's thread, before it watches the query: so a failure is one of the query's.
+            self.query().processAllAvailable()
+            stopping.set()
+
+        with self.leading(until_scored) as footing:
+            run_engine(footing, self.parts(footing, stopping))
 
     @contextmanager
-    def wired(self) -> Iterator[tuple[Footing, ExactEngine]]:
-        """A new driver: the lease is taken, nothing is started."""
-        settings, admin = self.settings, KafkaAdmin(self.kafka, self.application)
-        topics = prepare_topics(settings, admin)
-        books = LedgerTopics(settings.output.ledger, topics.targets.progress)
-        ledger = KafkaLedger(self.kafka, books, self.application, self.topic, system_clock)
-        writer = Writer(self.application, self.topic, topics.source.id, ledger.open())
-        checkpoint = Checkpoint(str(self.home / "checkpoint"), self.topic, local_reader)
-        seen = JobObserver(self.metrics, Health(self.slot, system_clock))
-        footing = Footing(settings, admin, self.spark, writer, topics.targets, ledger, checkpoint, seen)
-        target = WriteTarget(client_config(self.kafka), writer, topics.targets, footing.limits)
-
-        def first(added: Iterable[int]) -> Mapping[int, int]:
-            return admin.offsets(self.topic, added, "earliest")
-
-        def committed(added: Iterable[int]) -> Mapping[int, Mark | None]:
-            return admin.marks(self.topic, added)
-
-        # Every query lives long, so that how a ramp goes on does not depend on the machine.
-        self.ramp = Ramp(self.rows_per_batch, lambda: 1_000 * time.monotonic())
-        ports = ExactPorts(
-            self.slot, self, ledger, checkpoint, first, committed, self.seen, NEVER, system_clock, self.ramp,
-            program_of(self.planning, target),
-        )  # fmt: skip
+    def leading(self, started: Callable[[], None] = _nothing) -> Iterator[Footing]:
+        """A new driver that has fenced all others; ``started`` is called whenever it has started a query."""
+        settings, health = self.settings, Health(self.slot, system_clock)
+        observer = RecordedObserver(self.metrics, health, self.seen, started)
+        listener = listener_for(self.planning, self.application, observer)
+        self.spark.streams.addListener(listener)
         try:
-            yield footing, ExactEngine(ports, target, Tolerance(poison_rows=10, failures=2))
+            with taken_over(settings, KafkaAdmin(self.kafka, self.application), self.spark, observer) as footing:
+                yield footing
         finally:
-            ledger.close()
+            self.spark.streams.removeListener(listener)
 
-    def roll_back(self, failed: int, detail: str) -> ServedModel | None:
+    def parts(self, footing: Footing, stopping: threading.Event) -> EngineParts:
+        breaker = self.breaker or breaker_for(footing.settings.engine, [footing.observer])
+        # Every query lives long, so that how batches grow does not depend on the machine.
+        return EngineParts(self.slot, self, breaker, stopping, self.planning, lambda: 1_000 * time.monotonic())
+
+    def query(self) -> StreamingQuery:
+        """Return the exact engine's query, which must run."""
+        return next(query for query in self.spark.streams.active if query.name == self.application)
+
+    def roll_back(self, failed: ModelKey, detail: str) -> ServedModel | None:
         return self.slot.roll_back(failed)
 
-    def recall(self, version: int) -> ServedModel:
-        return self.planned[version]
+    def recall(self, key: ModelKey) -> ServedModel:
+        return self.planned[key]
 
     def release(self, model: ServedModel) -> None:
         """The tests share their models."""
 
     def send(self, values: Iterable[bytes | None], partition: int = 0, **record: Any) -> None:
-        producer = Producer({**self.kafka, "message.max.bytes": 20_000_000})
+        own = {key: value for key, value in self.kafka.items() if key != "bootstrap.servers"}
+        publisher = Publisher(self.servers, self.topic, **own, **{"message.max.bytes": 20_000_000})
         for value in values:
-            producer.produce(self.topic, value, partition=partition, **record)
-        assert producer.flush(30) == 0
+            publisher.send(value, partition=partition, **record)
+        publisher.finish(30)
 
     def read(self, suffix: str) -> list[Any]:
         """Every committed message of ``<topic><suffix>`` by now, by partition and offset."""

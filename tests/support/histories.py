@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from streaming.delivery.marks import Mark, Writer
 from streaming.delivery.outcome import Outcome
+from streaming.ledger.arms import PlannedArms
 from streaming.ledger.lineage import Lineage, OffsetLookup, Position
 from streaming.ledger.plan import Plan
 from streaming.models.ref import ModelVersion
@@ -61,9 +62,10 @@ class History:
 
     def _decide(self, part: OffsetRange, reason: str = "") -> None:
         self.number += 1
-        version, where = ModelVersion("m", self.version), (str(self.checkpoint), self.batches)
+        arms = PlannedArms.only(ModelVersion("m", self.version))
+        where = (str(self.checkpoint), self.batches)
         name = f"{self.epoch}.{self.number}"
-        self.plan = Plan(name, "app", "features", self.topic_id, *where, {0: part}, version, AT, reason=reason)
+        self.plan = Plan(name, "app", "features", self.topic_id, *where, {0: part}, arms, AT, reason=reason)
         self.log.append(self.plan.to_dict())
         self.attempt = Outcome()
 

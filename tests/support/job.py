@@ -1,4 +1,4 @@
-"""A scoring job in a process of its own, the load it is put under, and what a subscriber sees of it."""
+"""A scoring job in a process of its own, the load it is put under, and the account of what a subscriber sees of it."""
 
 from __future__ import annotations
 
@@ -6,103 +6,53 @@ import json
 import os
 import signal
 import subprocess
-import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import httpx
 import yaml
-from confluent_kafka import Producer
-from kafka import KafkaConsumer, TopicPartition
 
-from schemas.dead_letter import ERROR_OFFSET, ERROR_PARTITION
-from schemas.prediction import MODEL_VERSION, SOURCE_OFFSET, SOURCE_PARTITION
+from streaming.accounting.check import LedgerHistory, ReadBack, check
+from streaming.accounting.load import SteadyLoad
+from streaming.accounting.records import Place, ReadResult, Sent
+from streaming.accounting.subscriber import Subscriber, result_of
 from streaming.local.processes import free_port
 from tests.support.commands import ROOT, command, environment
 from tests.support.eventually import eventually
 from tests.support.team import Team
+from tests.support.traffic import predicts, traffic
 
 PATIENCE = 180.0
 WEBHOOK_SECRET = "a shared secret"
-
-Place = tuple[int, int]
-"""Partition and offset of an event on the input topic."""
+_RATE = 200
 
 
-@dataclass
-class Load:
-    """Publishes events at a steady rate, every 50th of them broken, from a thread of its own until told to stop."""
+class Load(SteadyLoad[Sent]):
+    """Traffic for a job, from a thread of its own, while the block lasts."""
 
-    servers: str
-    topic: str
-    per_second: int = 200
-    sent: dict[Place, float | None] = field(default_factory=dict)
-    """Each event's distance; ``None`` for a broken one."""
-
-    def __post_init__(self) -> None:
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self._producer = Producer({"bootstrap.servers": self.servers, "acks": "all", "linger.ms": 5})
+    def __init__(self, servers: str, topic: str, partitions: int = 2) -> None:
+        super().__init__(servers, topic, _RATE)
+        self._records = traffic(Random(1), partitions)
 
     def __enter__(self) -> Load:
-        self._thread.start()
+        self.start(self._records)
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join()
-        assert self._producer.flush(30) == 0
-
-    def _run(self) -> None:
-        number = 0
-        while not self._stop.wait(0.05):
-            for _ in range(self.per_second // 20):
-                number += 1
-                self._send(number)
-
-    def _send(self, number: int) -> None:
-        distance = 90.0 if number % 3 else 10.0
-        event = {"event_id": f"e{number}", "event_time": "2013-01-01T05:15:00Z", "carrier": "UA", "distance": distance}
-        value = b'{"event_id": ' if number % 50 == 0 else json.dumps(event).encode()
-
-        def delivered(problem: object, message: Any) -> None:
-            assert problem is None
-            self.sent[message.partition(), message.offset()] = None if number % 50 == 0 else distance
-
-        self._producer.produce(self.topic, value, f"k{number % 20}", on_delivery=delivered)
-        self._producer.poll(0)
-
-
-class Subscriber:
-    """An independent client that reads committed records, of another make than the job's own."""
-
-    def __init__(self, servers: str, topic: str, partitions: int) -> None:
-        self._consumer = KafkaConsumer(
-            bootstrap_servers=servers, isolation_level="read_committed", enable_auto_commit=False, group_id=None
-        )
-        assigned = [TopicPartition(topic, p) for p in range(partitions)]
-        self._consumer.assign(assigned)
-        self._consumer.seek_to_beginning(*assigned)
-        self.records: list[Any] = []
-
-    def read(self) -> list[Any]:
-        """Return all there is so far."""
-        for batch in self._consumer.poll(timeout_ms=200, max_records=10_000).values():
-            self.records += batch
-        return self.records
-
-    def close(self) -> None:
-        self._consumer.close()
+        self.stop()
 
 
 class Outputs:
     """Both output topics of a job with default names below its input topic's."""
 
-    def __init__(self, servers: str, topic: str, partitions: int) -> None:
-        self.predictions = Subscriber(servers, f"{topic}.out", partitions)
-        self.dead_letters = Subscriber(servers, f"{topic}.dlq", partitions)
+    def __init__(self, servers: str, topic: str) -> None:
+        self.predictions = Subscriber(servers, f"{topic}.out")
+        self.dead_letters = Subscriber(servers, f"{topic}.dlq")
+        self._ledger = Subscriber(servers, f"{topic}.ledger")
 
     def count(self) -> int:
         """Return how many events are answered so far."""
@@ -114,22 +64,32 @@ class Outputs:
 
     def places(self) -> list[Place]:
         """Return which event each output so far answers, repeated ones too."""
-        scored = [position(r, SOURCE_PARTITION, SOURCE_OFFSET) for r in self.predictions.read()]
-        return scored + [position(r, ERROR_PARTITION, ERROR_OFFSET) for r in self.dead_letters.read()]
+        self.count()
+        return [result_of(record).place for record in (*self.predictions.records, *self.dead_letters.records)]
 
-    def account(self, sent: Mapping[Place, float | None]) -> dict[Place, Any]:
-        """Assert that every event is in exactly one output, the right one; return the predictions by event."""
-        scored = {position(r, SOURCE_PARTITION, SOURCE_OFFSET): r for r in self.predictions.read()}
-        letters = {position(r, ERROR_PARTITION, ERROR_OFFSET) for r in self.dead_letters.read()}
-        assert len(scored) == len(self.predictions.records), "an event was scored twice"
-        assert len(letters) == len(self.dead_letters.records), "an event was refused twice"
-        assert set(scored) == {place for place, distance in sent.items() if distance is not None}
-        assert letters == {place for place, distance in sent.items() if distance is None}
-        return scored
+    def account(self, sent: Mapping[Place, Sent]) -> list[ReadResult]:
+        """Assert that every event came out once, as the right kind, in order, and by the version that the ledger says,
+        whose own answer it is; return the predictions by the place of their events.
+        """
+        for topic in (self.predictions, self.dead_letters):
+            topic.records += topic.to_the_end()
+        predictions, dead_letters = (
+            [result_of(record) for record in topic.records] for topic in (self.predictions, self.dead_letters)
+        )
+        ledger = LedgerHistory(json.loads(record.value) for record in self._ledger.to_the_end())
+        findings = check(ReadBack(sent, predictions, dead_letters, predicts, ledger))
+        assert findings.counts == {}, findings.examples
+        return sorted(predictions, key=lambda result: result.place)
 
     def close(self) -> None:
-        self.predictions.close()
-        self.dead_letters.close()
+        for subscriber in (self.predictions, self.dead_letters, self._ledger):
+            subscriber.close()
+
+
+def assert_versions_follow(results: Sequence[ReadResult], *versions: int) -> None:
+    """Each partition's events were scored by these versions, one after the other."""
+    for partition in {result.place[0] for result in results}:
+        assert [number for number, _ in groupby(r.version for r in results if r.place[0] == partition)] == [*versions]
 
 
 @dataclass
@@ -227,9 +187,5 @@ class Job:
 
 
 def version_of(record: Any) -> int:
-    return int(dict(record.headers)[MODEL_VERSION])
-
-
-def position(record: Any, partition: str, offset: str) -> Place:
-    headers = dict(record.headers)
-    return int(headers[partition]), int(headers[offset])
+    """Return the version that a prediction names."""
+    return result_of(record).version

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +30,7 @@ UNGUARDED = Signature((Column("x", "double", False),))
 """What the pipeline of :func:`fit_unguarded` reads."""
 
 
+@cache
 def fit_pipeline(spark: SparkSession, handle_invalid: str = "error", slope: float = 1.0) -> PipelineModel:
     """Fit carrier and distance to a late flag; ``slope`` -1 turns the prediction around, to tell versions apart."""
     rows = [("UA" if i % 2 else "AA", float(i), float(i * slope > 50 * slope)) for i in range(100)]
@@ -41,6 +45,7 @@ def fit_pipeline(spark: SparkSession, handle_invalid: str = "error", slope: floa
     ).fit(frame)
 
 
+@cache
 def fit_bounded(spark: SparkSession) -> PipelineModel:
     """Fit a pipeline that throws on every distance above 90, in a stage whose input no guard looks at."""
     rows = [(float(i), float(i > 50)) for i in range(90)]
@@ -54,6 +59,7 @@ def fit_bounded(spark: SparkSession) -> PipelineModel:
     ).fit(spark.createDataFrame(rows, "distance double, label double"))
 
 
+@cache
 def fit_unguarded(spark: SparkSession) -> PipelineModel:
     """Fit a pipeline of ``x`` that throws below 0.5, also on what is made up, and has no guard: its bucketizer's input
     is computed.
@@ -82,14 +88,52 @@ def load(spark: SparkSession, made: ModelPackage, envelope: EventSettings | None
     return loader.load(made, f"file://{made.pipeline_dir}")
 
 
+Fit = Callable[[SparkSession], PipelineModel]
+
+
+@dataclass(frozen=True)
+class Shelf:
+    """Models that tests share: each way of fitting one is fitted, saved and loaded once. Nobody may release them."""
+
+    spark: SparkSession
+    folder: Path
+    _packages: dict[Fit, ModelPackage] = field(default_factory=dict)
+    _models: dict[Fit, ServedModel] = field(default_factory=dict)
+
+    def package(self, fit: Fit) -> ModelPackage:
+        """Return the saved model; its files are everybody's, see :func:`copied`."""
+        if fit not in self._packages:
+            self._packages[fit] = package(fit(self.spark), self.folder / str(len(self._packages)))
+        return self._packages[fit]
+
+    def model(self, fit: Fit) -> ServedModel:
+        """Return the loaded model."""
+        if fit not in self._models:
+            self._models[fit] = load(self.spark, self.package(fit))
+        return self._models[fit]
+
+
+def copied(made: ModelPackage, root: Path) -> ModelPackage:
+    """Return the package with files of its own, which may be changed."""
+    shutil.copytree(made.root, root, dirs_exist_ok=True)
+    return replace(made, root=root, pipeline_dir=root / made.pipeline_dir.name)
+
+
 def renumbered(model: ServedModel, version: int) -> ServedModel:
     """Return the same model under another version number."""
     return replace(model, package=replace(model.package, version=replace(model.version, version=version)))
 
 
-def retyped(pipeline: SparkPipeline, kind: type[SparkPipeline]) -> SparkPipeline:
-    """Return the pipeline as another class, which does something else with the same parts."""
-    return kind(**{field.name: getattr(pipeline, field.name) for field in fields(pipeline)})
+def spark_pipeline(model: ServedModel) -> SparkPipeline:
+    """Return a version's scorer, which is a pipeline of Spark's."""
+    assert isinstance(model.scorer, SparkPipeline)
+    return model.scorer
+
+
+def retyped(model: ServedModel, kind: type[SparkPipeline]) -> ServedModel:
+    """Return the version with its pipeline as another class, which does something else with the same parts."""
+    pipeline = spark_pipeline(model)
+    return replace(model, scorer=kind(**{field.name: getattr(pipeline, field.name) for field in fields(pipeline)}))
 
 
 @dataclass(frozen=True)

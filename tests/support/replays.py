@@ -11,7 +11,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from jobs.verbs.replay.options import VersionWords
+from jobs.verbs.replay.options import VersionOptions
 from jobs.verbs.replay.versions import segments_of
 from jobs.wiring.replaying import topic_destination, topic_source
 from jobs.wiring.stretch import Stretch
@@ -30,8 +30,8 @@ from streaming.replay.plan import settled
 from streaming.replay.recording import Recording, open_recording, recording_to
 from streaming.replay.rows import COLUMNS
 from streaming.replay.run import Replay, Versions
-from streaming.replay.sinks import Counts
-from streaming.replay.source import Source
+from streaming.replay.sinks import ReplayCounts
+from streaming.replay.source import ReplaySource
 from tests.support.engine import Bench
 
 Row = dict[str, Any]
@@ -65,11 +65,11 @@ class Theatre:
         found = KafkaAdmin(self.bench.kafka, "test").required_topic(self.bench.topic)
         return topic_source(self.bench.settings, scan, found, Stretch())
 
-    def as_served(self, source: Source) -> Segments:
+    def as_served(self, source: ReplaySource) -> Segments:
         with KafkaScan(self.bench.kafka, "test") as scan:
-            return segments_of(VersionWords(as_served=True), self.bench.settings, source, scan)
+            return segments_of(VersionOptions(as_served=True), self.bench.settings, source, scan)
 
-    def chosen(self, source: Source, version: int) -> Segments:
+    def chosen(self, source: ReplaySource, version: int) -> Segments:
         return assigned(source.ranges(), Assignment(self.models[version].version, "replay"))
 
     def folder(self, name: str) -> FolderDestination:
@@ -79,8 +79,8 @@ class Theatre:
         return topic_destination(self.bench.settings, self.bench.home, f"{self.bench.topic}{suffix}", f"{name}{suffix}")
 
     def run(
-        self, source: Source, segments: Segments, place: Destination, rows: int, stop_after: int | None = None
-    ) -> Counts:
+        self, source: ReplaySource, segments: Segments, place: Destination, rows: int, stop_after: int | None = None
+    ) -> ReplayCounts:
         """Replay, or go on; ``stop_after`` so many chunks it dies."""
         place.plan_file.parent.mkdir(parents=True, exist_ok=True)
         plan = settled(place.plan_file, {"source": str(source)}, lambda: segments)
@@ -98,10 +98,10 @@ class Theatre:
         return topic_rows(self.bench, ".out", ".dlq")
 
 
-def _stopper(after: int | None) -> Callable[[Chunk, Counts], None]:
+def _stopper(after: int | None) -> Callable[[Chunk, ReplayCounts], None]:
     seen: list[int] = []
 
-    def report(chunk: Chunk, _: Counts) -> None:
+    def report(chunk: Chunk, _: ReplayCounts) -> None:
         seen.append(chunk.number)
         if len(seen) == after:
             raise StoppedError
@@ -110,7 +110,7 @@ def _stopper(after: int | None) -> Callable[[Chunk, Counts], None]:
 
 
 def topic_rows(bench: Bench, *suffixes: str) -> list[Row]:
-    """What is on output topics, each topic in its order."""
+    """What is on output topics, each topic in its options."""
     rows = []
     for suffix in suffixes:
         for message in bench.read(suffix):
@@ -123,7 +123,7 @@ def topic_rows(bench: Bench, *suffixes: str) -> list[Row]:
 
 
 def parquet_rows(folder: Path) -> list[Row]:
-    """What a Parquet sink wrote, in its own order."""
+    """What a Parquet sink wrote, in its own options."""
     rows: list[Row] = []
     for file in sorted(folder.glob("chunk-*/*.parquet")):
         table = pq.read_table(file)

@@ -1,17 +1,17 @@
-"""The exact engine serving on a thread of its own, supervised and looked after as the job does it."""
+"""A bench's job that goes on serving, on a thread of its own."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from jobs.wiring.starting import fresh_query_starter, lookout, query_starter
-from streaming.engines.failures import Restarts
-from streaming.engines.supervisor import Supervisor
+from jobs.wiring.running import run_engine
 from streaming.operations.health import Health
-from tests.support.engine import NEVER, Bench
+from tests.support.engine import Bench
+
+_END_SECONDS = 90.0
 
 
 @dataclass
@@ -24,17 +24,14 @@ class Serving:
 
 
 @contextmanager
-def serving(bench: Bench) -> Iterator[Serving]:
-    """Serve while the block lasts; at its end, ask the job to stop and wait."""
-    stopping = threading.Event()
-    with bench.wired() as (footing, engine), lookout(footing):
-        restarts = Restarts(0.1, 5)
-        starter = query_starter if bench.planning == "kept" else fresh_query_starter
-        supervisor = Supervisor(starter(footing, bench.ramp), restarts, footing.observer, NEVER, stopping)
+def serving(bench: Bench, restarts: int = 5) -> Iterator[Serving]:
+    """Serve while the block lasts, with so many restarts in a row; at its end, ask the job to stop and wait."""
+    stopping, patient = threading.Event(), replace(bench, restarts=restarts)
+    with patient.leading() as footing:
 
         def run() -> None:
             try:
-                supervisor.run(engine)
+                run_engine(footing, patient.parts(footing, stopping))
             except BaseException as problem:
                 job.failed.append(problem)
 
@@ -44,5 +41,5 @@ def serving(bench: Bench) -> Iterator[Serving]:
             yield job
         finally:
             stopping.set()
-            job.thread.join(90)
+            job.thread.join(_END_SECONDS)
             assert not job.thread.is_alive()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,15 +13,17 @@ import yaml
 from schemas.model_event import ModelEvent
 from streaming.clock import Clock
 from streaming.errors import CandidateRefusedError
+from streaming.events.decode import JsonDecoder
 from streaming.models.announcer import Announcer
 from streaming.models.cache import ModelCache
 from streaming.models.candidate import Candidates, Preparation
 from streaming.models.follower import Follower, Following
 from streaming.models.last_good import LastGoodFile
-from streaming.models.package import ModelPackage
+from streaming.models.package import SPARK_FLAVOR, ModelPackage
 from streaming.models.reader import PackageReader
-from streaming.models.ref import ModelSelector
+from streaming.models.ref import ModelKey, ModelSelector
 from streaming.models.registry import ModelRegistry
+from streaming.models.seams import Features
 from streaming.models.served import PipelineLoader, ServedModel
 from streaming.models.slot import Slot
 from streaming.models.stager import LocalFileStore, Stager
@@ -32,6 +34,11 @@ from streaming.settings import EventSettings, ModelSettings
 COLUMNS = [{"type": "double", "name": "distance", "required": True}]
 SPARK = "4.2.0"
 CHAMPION = ModelSelector("flights", "alias", "champion")
+
+
+def flights(version: int) -> ModelKey:
+    """Return the key of a version of the model that the tests follow."""
+    return ModelKey("flights", version)
 
 
 def version_files(root: Path, content: str = "a pipeline", **changes: Any) -> Path:
@@ -52,14 +59,24 @@ class FakeScorer:
     """Counts how often it is released; once is right."""
 
     releases: int = 0
+    is_proven: bool = True
 
-    def transform(self, frame: Any) -> Any:
+    def score(self, events: Any) -> Any:
         """Not used without Spark."""
         raise NotImplementedError
+
+    def tried(self, features: Features) -> FakeScorer:
+        """Return itself."""
+        return self
 
     def release(self) -> None:
         """Count."""
         self.releases += 1
+
+
+def fake_served(package: ModelPackage) -> ServedModel:
+    """Return a version with a scorer that counts its releases, and a decoder that no test calls."""
+    return ServedModel(package, JsonDecoder(package.signature, EventSettings(), 1 << 20, {}), FakeScorer())
 
 
 @dataclass
@@ -76,7 +93,7 @@ class FakeLoader:
             raise CandidateRefusedError(RefusalCode.CORRUPT_FILES, "Spark cannot load the pipeline")
         if problem := self.fails(package):
             raise problem
-        model = ServedModel(package, FakeScorer())
+        model = fake_served(package)
         self.loaded.append(model)
         return model
 
@@ -147,6 +164,8 @@ class House:
     clock: Clock
     selector: ModelSelector = CHAMPION
     loader: PipelineLoader = field(default_factory=FakeLoader)
+    loaders: Mapping[str, PipelineLoader] = field(default_factory=dict)
+    """Those of other flavors than Spark's."""
     sample: FixedSample = field(default_factory=FixedSample)
     sink: RecordedEvents = field(default_factory=RecordedEvents)
     metrics: CountedMetrics = field(default_factory=CountedMetrics)
@@ -159,7 +178,9 @@ class House:
         self.last_good = LastGoodFile(self.cache_dir / "app.last_good.json", self.selector)
         reader = PackageReader(ModelSettings(), SPARK)
         check = TopicCheck(self.sample, EventSettings(id=None, time=None))
-        self.preparation = Preparation(self.cache, reader, check, Stager(LocalFileStore(), None), self.loader)
+        self.preparation = Preparation(
+            self.cache, reader, check, Stager(LocalFileStore(), None), {SPARK_FLAVOR: self.loader, **self.loaders}
+        )
         self.slot = Slot(frozenset(self.last_good.load().held))
         self.follower = Follower(
             self.registry,

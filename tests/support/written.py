@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -47,3 +48,9 @@ SCHEMA = pa.schema(
 
 def batch(*rows: dict[str, Any]) -> pa.RecordBatch:
     return pa.RecordBatch.from_pylist(list(rows), schema=SCHEMA)
+
+
+def batch_of_arms(arms: Sequence[int], *rows: dict[str, Any]) -> pa.RecordBatch:
+    """Return rows of several arms; ``arms`` are the numbers of the rows' own."""
+    one = batch(*rows)
+    return pa.RecordBatch.from_arrays([*one.columns, pa.array(arms, pa.int8())], [*one.schema.names, "arm"])

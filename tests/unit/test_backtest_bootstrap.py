@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from streaming.backtest.answers import Answers, Kind, Side
+from streaming.backtest.answers import AnswerKind, Answers, Side
 from streaming.backtest.bootstrap import Measured, paired_bootstrap
 from streaming.backtest.draws import Draws, draws_for
 from streaming.backtest.metrics import judge
@@ -22,7 +22,7 @@ def truth_of(right: Floats) -> Answers:
     """Two sides of which each is right where its row says so."""
     truth = np.ones(right.shape[1])
     recorded, candidate = (Side(row, row.astype(np.int64), None) for row in right)
-    return Answers(Kind.TWO_CLASSES, ("0", "1"), 1, recorded, candidate, truth, None)
+    return Answers(AnswerKind.TWO_CLASSES, ("0", "1"), 1, recorded, candidate, truth, None)
 
 
 def accuracy(right: Floats, draws: Draws, seed: int = 1) -> Measured:

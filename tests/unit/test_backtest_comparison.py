@@ -13,7 +13,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from streaming.backtest.comparison import Comparison, compare
-from streaming.backtest.disagreements import Position
+from streaming.backtest.disagreements import PartitionOffset
 from streaming.backtest.options import Options
 from streaming.backtest.paired import SCHEMA, pair
 from streaming.backtest.report import as_json
@@ -130,9 +130,9 @@ def test_nothing_to_compare_is_said_and_not_reported_on() -> None:
 @example(rows=[(0.0, 5e-324)], most=1)  # of which half is 0
 @example(rows=[(0.0, 1e-17), (0.5, 0.6)], most=2)  # beside 1, nothing is left of it
 def test_the_largest_disagreements_are_the_largest_and_fetched_once(rows: list[tuple[float, float]], most: int) -> None:
-    asked: list[Position] = []
+    asked: list[PartitionOffset] = []
 
-    def values(places: Sequence[Position]) -> Mapping[Position, bytes]:
+    def values(places: Sequence[PartitionOffset]) -> Mapping[PartitionOffset, bytes]:
         asked.extend(places)
         return {place: f"event {place.offset}".encode() for place in places[1:]}
 
@@ -140,13 +140,13 @@ def test_the_largest_disagreements_are_the_largest_and_fetched_once(rows: list[t
     found = compare(made, NAMES, None, values, Options(largest=most)).disagreements
     apart = sorted(((abs(a - b), -place) for place, (a, b) in enumerate(rows) if a != b), reverse=True)[:most]
     assert [one.distance for one in found] == pytest.approx([distance for distance, _ in apart])
-    assert asked == [Position(one.partition, one.offset) for one in found]
+    assert asked == [PartitionOffset(one.partition, one.offset) for one in found]
     assert [one.value for one in found] == [None, *(f"event {one.offset}" for one in found[1:])][: len(found)]
 
 
 def test_a_disagreement_has_what_either_side_said_and_what_was_true() -> None:
     made = pair(side([0.1, 0.2], 7), side([0.9, 0.3], 8))
-    one = compare(made, NAMES, labels([1, None]), lambda _: {Position(0, 0): b"\xff"}, OPTIONS).disagreements[0]
+    one = compare(made, NAMES, labels([1, None]), lambda _: {PartitionOffset(0, 0): b"\xff"}, OPTIONS).disagreements[0]
     assert (one.event_id, one.recorded.prediction, one.candidate.prediction, one.truth) == ("e0", "0", "1", "1")
     assert (one.recorded.score, one.candidate.score) == pytest.approx((0.1, 0.9))
     assert (one.recorded.model_version, one.candidate.model_version) == (7, 8)

@@ -11,7 +11,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from sklearn import metrics as reference
 
-from streaming.backtest.answers import Answers, Kind, Side
+from streaming.backtest.answers import AnswerKind, Answers, Side
 from streaming.backtest.metrics import judge
 from streaming.statistics.arrays import Floats
 from tests.support.backtests import unhurried
@@ -25,7 +25,7 @@ THREE = st.lists(st.tuples(st.integers(0, 2), three_scores, weights), min_size=1
 NUMBERS = st.lists(st.tuples(st.floats(-9, 9), st.floats(-9, 9), weights), min_size=1, max_size=40)
 
 
-def answers(kind: Kind, truth: Any, made: Side) -> Answers:
+def answers(kind: AnswerKind, truth: Any, made: Side) -> Answers:
     classes = 0 if made.probability is None else made.probability.shape[1]
     names = tuple(str(number) for number in range(classes))
     return Answers(kind, names, 1, made, made, np.asarray(truth, np.float64), None)
@@ -55,7 +55,7 @@ def test_two_classes(rows: list[tuple[int, float, int]]) -> None:
     said = score > 0.5
     every = np.array([row[1] for row in rows])
     made = Side(every, (every > 0.5).astype(np.int64), np.column_stack([1 - every, every]))
-    found = measured(answers(Kind.TWO_CLASSES, [row[0] for row in rows], made), weights_of(rows))
+    found = measured(answers(AnswerKind.TWO_CLASSES, [row[0] for row in rows], made), weights_of(rows))
     assert found == pytest.approx(
         {
             "auc": reference.roc_auc_score(truth, score),
@@ -80,7 +80,7 @@ def test_several_classes(rows: list[tuple[int, list[float], int]]) -> None:
     every = np.array([np.array(row[1]) / sum(row[1]) for row in rows])
     probability = np.array([np.array(row) / sum(row) for row in said])
     made = Side(every[:, 0], every.argmax(1), every)
-    found = measured(answers(Kind.SEVERAL_CLASSES, [row[0] for row in rows], made), weights_of(rows))
+    found = measured(answers(AnswerKind.SEVERAL_CLASSES, [row[0] for row in rows], made), weights_of(rows))
     predicted = probability.argmax(1)
     present = sorted(set(truth))
     expected = {
@@ -99,7 +99,7 @@ def test_numbers(rows: list[tuple[float, float, int]]) -> None:
     if not truth:
         return
     made = Side(np.array([row[1] for row in rows]), np.zeros(len(rows), np.int64), None)
-    found = measured(answers(Kind.NUMBERS, [row[0] for row in rows], made), weights_of(rows))
+    found = measured(answers(AnswerKind.NUMBERS, [row[0] for row in rows], made), weights_of(rows))
     expected = {
         "mae": reference.mean_absolute_error(truth, said),
         "rmse": reference.root_mean_squared_error(truth, said),
@@ -117,19 +117,19 @@ def test_numbers(rows: list[tuple[float, float, int]]) -> None:
 def test_what_has_no_value_is_nan_and_no_error(truth: list[int], undefined: set[str]) -> None:
     score = np.array([0.1, 0.2])
     made = Side(score, np.zeros(2, np.int64), np.column_stack([1 - score, score]))
-    found = measured(answers(Kind.TWO_CLASSES, truth, made), np.ones(2))
+    found = measured(answers(AnswerKind.TWO_CLASSES, truth, made), np.ones(2))
     assert {name for name, value in found.items() if np.isnan(value)} == undefined
 
 
 def test_without_probabilities_there_is_no_score_to_judge() -> None:
     made = Side(np.ones(2), np.ones(2, np.int64), None)
-    found = Answers(Kind.TWO_CLASSES, ("0", "1"), 1, made, made, np.array([0.0, 1.0]), None)
+    found = Answers(AnswerKind.TWO_CLASSES, ("0", "1"), 1, made, made, np.array([0.0, 1.0]), None)
     assert set(measured(found, np.ones(2))) == {"accuracy", "precision", "recall", "f1"}
 
 
 def test_a_class_that_a_model_holds_impossible_costs_much_but_not_without_end() -> None:
     made = Side(np.ones(1), np.ones(1, np.int64), np.array([[0.0, 1.0]]))
-    assert 30 < measured(answers(Kind.TWO_CLASSES, [0], made), np.ones(1))["log_loss"] < 40
+    assert 30 < measured(answers(AnswerKind.TWO_CLASSES, [0], made), np.ones(1))["log_loss"] < 40
 
 
 @unhurried
@@ -143,9 +143,9 @@ def test_weights_of_units_are_the_same_as_those_of_their_events(
     probability = np.array([np.array(row[1]) / sum(row[1]) for row in rows])
     two = np.column_stack([1 - probability[:, 0], probability[:, 0]])
     for found in (
-        answers(Kind.SEVERAL_CLASSES, truth, Side(two[:, 0], probability.argmax(1), probability)),
-        answers(Kind.TWO_CLASSES, truth > 0, Side(two[:, 0], two.argmax(1), two)),
-        answers(Kind.NUMBERS, truth, Side(two[:, 0], two.argmax(1), None)),
+        answers(AnswerKind.SEVERAL_CLASSES, truth, Side(two[:, 0], probability.argmax(1), probability)),
+        answers(AnswerKind.TWO_CLASSES, truth > 0, Side(two[:, 0], two.argmax(1), two)),
+        answers(AnswerKind.NUMBERS, truth, Side(two[:, 0], two.argmax(1), None)),
     ):
         made = judge(found, found.recorded)
         with np.errstate(invalid="ignore"):
@@ -157,6 +157,6 @@ def test_many_scores_are_pooled_with_no_difference_that_anybody_would_see() -> N
     truth, unit = random.random(50_000) < 0.3, np.arange(50_000) % 30
     score = 1 / (1 + np.exp(random.normal(0, 1, 50_000) - truth))
     made = Side(score, (score > 0.5).astype(np.int64), np.column_stack([1 - score, score]))
-    found = answers(Kind.TWO_CLASSES, truth, made)
+    found = answers(AnswerKind.TWO_CLASSES, truth, made)
     ranked, weight = judge(found, made), random.integers(0, 4, 30).astype(np.float64)
     assert ranked.pooled(unit, 30)(weight) == pytest.approx(ranked(weight[unit]), abs=1e-4)

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streaming.backtest.answers import UNKNOWN, Answers, Kind, answers
+from streaming.backtest.answers import UNKNOWN, AnswerKind, Answers, answers
 from streaming.backtest.coverage import predicted_by_both
 from streaming.backtest.labels import read_labels
 from streaming.backtest.paired import SCHEMA, pair
@@ -101,7 +101,7 @@ def test_a_class_that_a_version_never_predicts_is_named(
 @pytest.mark.parametrize("words", [("0", "1"), ("false", "true"), ("0.0", "1.0")])
 def test_a_label_may_be_written_as_files_write_it(words: tuple[str, str]) -> None:
     found = read(side([0.1, 0.9, 0.9]), side([0.1, 0.9, 0.9]), labels([words[0], words[1], None]))
-    assert (found.kind, found.truth.tolist()) == (Kind.TWO_CLASSES, [0, 1, UNKNOWN])
+    assert (found.kind, found.truth.tolist()) == (AnswerKind.TWO_CLASSES, [0, 1, UNKNOWN])
     assert found.labelled.tolist() == [True, True, False]
 
 
@@ -112,7 +112,7 @@ def test_a_label_may_be_written_as_files_write_it(words: tuple[str, str]) -> Non
         pytest.param(
             pa.table({"event_id": ["x"], "label": ["1"]}), "", "ids like 'x', the events have ids like 'e0'", id="ids"
         ),
-        pytest.param(None, "late", "'late' is none of '0', '1'", id="no such class"),
+        pytest.param(None, "late", "'late' is not one of '0', '1'", id="no such class"),
     ],
 )
 def test_labels_and_options_that_do_not_fit_are_refused_with_both_sides_words(
@@ -128,7 +128,7 @@ def numbers(values: list[float]) -> pa.Table:
 
 def test_predictions_that_are_no_classes_are_numbers() -> None:
     found = read(numbers([1.0, 2.5]), numbers([1.0, 3.0]), labels(["1.25", None]))
-    assert (found.kind, found.recorded.number.tolist()) == (Kind.NUMBERS, [1.0, 2.5])
+    assert (found.kind, found.recorded.number.tolist()) == (AnswerKind.NUMBERS, [1.0, 2.5])
     assert found.labelled.tolist() == [True, False]
     with pytest.raises(ConfigurationError, match="predict numbers"):
         read(numbers([2.5]), numbers([2.5]), labels(["late"]))
@@ -136,12 +136,12 @@ def test_predictions_that_are_no_classes_are_numbers() -> None:
 
 @pytest.mark.parametrize("value", [0.5, -1.0, 1_000_000.0])
 def test_a_single_value_that_is_no_class_makes_them_numbers(value: float) -> None:
-    assert read(numbers([1.0, 0.0]), numbers([1.0, value])).kind is Kind.NUMBERS
+    assert read(numbers([1.0, 0.0]), numbers([1.0, value])).kind is AnswerKind.NUMBERS
 
 
 def test_classes_without_names_and_probabilities_are_classes_all_the_same() -> None:
     found = read(numbers([1.0, 0.0]), numbers([1.0, 2.0]))
-    assert (found.kind, found.classes, found.scores) == (Kind.SEVERAL_CLASSES, ("0", "1", "2"), None)
+    assert (found.kind, found.classes, found.scores) == (AnswerKind.SEVERAL_CLASSES, ("0", "1", "2"), None)
 
 
 def test_one_event_without_probabilities_takes_the_scores_of_all() -> None:

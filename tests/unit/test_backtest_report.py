@@ -15,9 +15,9 @@ from jsonschema import Draft202012Validator
 from rich.console import Console
 
 from jobs.verbs.replay.backtest_display import show_comparison
-from jobs.verbs.replay.options import comparison_words
+from jobs.verbs.replay.options import ComparisonOptions
 from streaming.backtest.comparison import Comparison, compare
-from streaming.backtest.disagreements import Position
+from streaming.backtest.disagreements import PartitionOffset
 from streaming.backtest.options import Names, Options
 from streaming.backtest.page.page import page
 from streaming.backtest.paired import pair
@@ -37,7 +37,7 @@ def two_events(word: str, value: bytes | None) -> Comparison:
     first = side([0.1, 0.9], event_id=[word, "b"], label=["no", word], reason=[None, None])
     second = side([0.8, 0.2], 2, event_id=[word, "b"], label=[word, "no"])
 
-    def values(places: Sequence[Position]) -> Mapping[Position, bytes | None]:
+    def values(places: Sequence[PartitionOffset]) -> Mapping[PartitionOffset, bytes | None]:
         return dict.fromkeys(places, value)
 
     return compare(pair(first, second), Names(word, word, word), None, values, OPTIONS)
@@ -151,14 +151,31 @@ def test_a_word_in_brackets_is_no_markup_on_the_terminal() -> None:
     assert "[bold]x[/bold]" in printed(two_events("[bold]x[/bold]", None))
 
 
-def test_half_a_question_is_refused() -> None:
-    assert comparison_words(None, None, None, Options()) is None
-    for words in ((Path("a"), None, Options()), (None, Path("l"), Options()), (None, None, Options(metric="auc"))):
-        with pytest.raises(ConfigurationError, match="say with --compare"):
-            comparison_words(None, *words)
-    found = comparison_words(Path("report"), None, None, Options(positive="late"))
-    assert found is not None
-    assert found.options == Options(positive="late")
+@pytest.mark.parametrize(
+    "options",
+    [
+        pytest.param(ComparisonOptions(against=Path("a")), id="another replay"),
+        pytest.param(ComparisonOptions(labels=Path("l")), id="labels"),
+        pytest.param(ComparisonOptions(method=Options(metric="auc")), id="a metric"),
+    ],
+)
+def test_options_of_a_comparison_that_nobody_asked_for_are_refused(options: ComparisonOptions) -> None:
+    assert not options.requested
+    with pytest.raises(ConfigurationError, match="say with --compare or --html"):
+        options.check()
+
+
+@pytest.mark.parametrize("target", ["report", "html"])
+def test_a_folder_or_a_page_asks_for_a_comparison(target: str) -> None:
+    options = ComparisonOptions(method=Options(positive="late"), **{target: Path("report")})
+    options.check()
+    assert options.requested
+    assert not ComparisonOptions().requested
+
+
+def test_an_unknown_metric_is_refused_with_those_that_there_are() -> None:
+    with pytest.raises(ConfigurationError, match=r"--metric acc is not valid; use one of accuracy, auc"):
+        ComparisonOptions(report=Path("report"), method=Options(metric="acc")).check()
 
 
 def test_times_are_spelled_out_once() -> None:

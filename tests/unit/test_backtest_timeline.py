@@ -9,18 +9,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streaming.backtest.answers import Answers, Kind, Side
-from streaming.backtest.metrics import Judge, judge
+from streaming.backtest.answers import AnswerKind, Answers, Side
+from streaming.backtest.metrics import SideJudge, judge
 from streaming.backtest.timeline import timeline
 from tests.support.backtests import START, times, unhurried
 
 FIRST = int(START.timestamp() // 3_600)
 
 
-def judges(right: list[bool]) -> tuple[Judge, Judge]:
+def judges(right: list[bool]) -> tuple[SideJudge, SideJudge]:
     """Recorded: always right. Candidate: right where it is said."""
     sides = [Side(np.ones(len(right)), np.array(row, np.int64), None) for row in ([1] * len(right), right)]
-    found = Answers(Kind.TWO_CLASSES, ("0", "1"), 1, sides[0], sides[1], np.ones(len(right)), None)
+    found = Answers(AnswerKind.TWO_CLASSES, ("0", "1"), 1, sides[0], sides[1], np.ones(len(right)), None)
     return judge(found, sides[0]), judge(found, sides[1])
 
 

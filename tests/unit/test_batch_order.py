@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from jobs.verbs.batch.options import Order, Paths, resolve
+from jobs.verbs.batch.options import BatchOptions, Paths, resolve
 from streaming.batch.staging import folder_of
 from streaming.errors import ConfigurationError
 from streaming.settings import BatchSettings, ModelSettings, Settings
@@ -19,17 +19,17 @@ NOON = datetime(2024, 5, 1, 12, tzinfo=timezone.utc)
 
 
 @pytest.fixture
-def order(tmp_path: Path) -> Order:
+def order(tmp_path: Path) -> BatchOptions:
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "a.csv.gz").touch()
-    return Order(str(tmp_path / "in"), str(tmp_path / "out.json"))
+    return BatchOptions(str(tmp_path / "in"), str(tmp_path / "out.json"))
 
 
-def resolved(order: Order, **changes: Any) -> Paths:
+def resolved(order: BatchOptions, **changes: Any) -> Paths:
     return resolve(replace(order, **changes), lambda: NOON)
 
 
-def test_suffixes_decide_unless_something_else_is_said(order: Order, tmp_path: Path) -> None:
+def test_suffixes_decide_unless_something_else_is_said(order: BatchOptions, tmp_path: Path) -> None:
     found = resolved(order)
     assert (found.format, found.out_format) == ("csv", "json")
     assert found.targets.rejected == tmp_path / "out.rejected.json"
@@ -40,7 +40,7 @@ def test_suffixes_decide_unless_something_else_is_said(order: Order, tmp_path: P
     assert resolved(order, target=str(tmp_path / "scored")).out_format == "parquet"
 
 
-def test_a_new_batch_is_named_by_its_time_and_an_unfinished_one_is_gone_on_with(order: Order) -> None:
+def test_a_new_batch_is_named_by_its_time_and_an_unfinished_one_is_gone_on_with(order: BatchOptions) -> None:
     first, second = resolved(order).batch, resolved(order).batch
     assert first.startswith("20240501T120000-")
     assert first != second
@@ -52,7 +52,7 @@ def test_a_new_batch_is_named_by_its_time_and_an_unfinished_one_is_gone_on_with(
         resolved(order)
 
 
-def test_the_encoding_of_csv_is_of_the_order_and_of_its_plan(order: Order) -> None:
+def test_the_encoding_of_csv_is_of_the_order_and_of_its_plan(order: BatchOptions) -> None:
     found = resolved(order, encoding="Latin-1")
     assert found.encoding == "iso8859-1"
     assert found.options(order, Settings(model=ModelSettings(name="tiny")))["--encoding"] == "iso8859-1"
@@ -67,7 +67,7 @@ def test_the_encoding_of_csv_is_of_the_order_and_of_its_plan(order: Order) -> No
     ],
 )
 def test_a_file_that_cannot_be_read_is_refused_by_name(
-    name: str, text: str, message: str, order: Order, tmp_path: Path
+    name: str, text: str, message: str, order: BatchOptions, tmp_path: Path
 ) -> None:
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / name).write_text(text)
@@ -75,14 +75,14 @@ def test_a_file_that_cannot_be_read_is_refused_by_name(
         resolved(order, source=str(tmp_path / "other"))
 
 
-def test_a_delta_table_is_refused_with_what_to_do(order: Order, tmp_path: Path) -> None:
+def test_a_delta_table_is_refused_with_what_to_do(order: BatchOptions, tmp_path: Path) -> None:
     (tmp_path / "in" / "_delta_log").mkdir()
     with pytest.raises(ConfigurationError, match="write its current version to Parquet first"):
         resolved(order)
     assert resolved(order, format="csv").format == "csv"
 
 
-def test_what_is_there_is_not_replaced_unasked(order: Order) -> None:
+def test_what_is_there_is_not_replaced_unasked(order: BatchOptions) -> None:
     Path(order.target).mkdir()
     with pytest.raises(ConfigurationError, match="--overwrite"):
         resolved(order)
@@ -94,7 +94,7 @@ def test_what_is_there_is_not_replaced_unasked(order: Order) -> None:
     [({}, "m/Production"), ({"alias": "a"}, "m@a"), ({"model_version": 3}, "m#3")],
     ids=["the settings'", "an alias", "a number"],
 )
-def test_a_version_may_be_asked_for(changes: dict[str, Any], wanted: str, order: Order) -> None:
+def test_a_version_may_be_asked_for(changes: dict[str, Any], wanted: str, order: BatchOptions) -> None:
     settings = Settings(model=ModelSettings(name="m", stage="Production"))
     assert str(replace(order, **changes).selector(settings)) == wanted
 

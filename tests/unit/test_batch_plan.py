@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streaming.batch.counts import Counts
+from streaming.batch.counts import BatchCounts
 from streaming.batch.files import InputFile
 from streaming.batch.plan import BatchPlan, cut
 from streaming.errors import ConfigurationError, InvariantError
@@ -70,10 +70,10 @@ def test_the_input_s_digest_tells_inputs_apart() -> None:
 
 
 def test_counts_add_up_and_come_back_from_their_text() -> None:
-    one = Counts(5, 3, {"NON_FINITE": 2}, 1.5, ("aa",))
-    both = one + Counts(4, 2, {"NON_FINITE": 1, "MISSING_FIELD": 1}, 0.5, ("bb",))
-    assert both == Counts(9, 5, {"NON_FINITE": 3, "MISSING_FIELD": 1}, 2.0, ("aa", "bb"))
-    assert Counts.from_json(both.to_json()) == both
+    one = BatchCounts(5, 3, {"NON_FINITE": 2}, 1.5, ("aa",))
+    both = one + BatchCounts(4, 2, {"NON_FINITE": 1, "MISSING_FIELD": 1}, 0.5, ("bb",))
+    assert both == BatchCounts(9, 5, {"NON_FINITE": 3, "MISSING_FIELD": 1}, 2.0, ("aa", "bb"))
+    assert BatchCounts.from_json(both.to_json()) == both
     assert (both.all_rejected, both.rate) == (4, 4.5)
     both.check("a batch")
 
@@ -81,4 +81,4 @@ def test_counts_add_up_and_come_back_from_their_text() -> None:
 @pytest.mark.parametrize("rows", [8, 10])
 def test_a_row_lost_or_doubled_stops_the_batch(rows: int) -> None:
     with pytest.raises(InvariantError, match="of unit 7 came in; 5 scored and 4 rejected"):
-        Counts(rows, 5, {"NON_FINITE": 4}).check("unit 7")
+        BatchCounts(rows, 5, {"NON_FINITE": 4}).check("unit 7")

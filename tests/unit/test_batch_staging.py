@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from streaming.batch.counts import Counts
+from streaming.batch.counts import BatchCounts
 from streaming.batch.files import InputFile
 from streaming.batch.plan import BatchPlan, Unit
-from streaming.batch.publish import REPORT, Targets, publish, published_batch
-from streaming.batch.run import Progress, Watch, score_units
+from streaming.batch.publish import REPORT, BatchTargets, publish, published_batch
+from streaming.batch.run import ProgressReporter, UnitProgress, score_units
 from streaming.batch.staging import Staging, unfinished
 from streaming.errors import ConfigurationError
 from streaming.models.ref import ModelVersion
@@ -39,7 +39,7 @@ class FakeScorer:
     dies_in: int | None = None
     scored: list[int] = field(default_factory=list)
 
-    def score(self, unit: Unit, folder: Path, stamp: object) -> Counts:
+    def score(self, unit: Unit, folder: Path, stamp: object) -> BatchCounts:
         """Write."""
         assert not list(folder.iterdir())
         self.scored.append(unit.number)
@@ -50,7 +50,7 @@ class FakeScorer:
             (folder / name).write_text(f"{unit.number}{text}")
             (folder / name).with_name("_SUCCESS").touch()
             (folder / name).with_name(".part.crc").touch()
-        return Counts(3, 2, {"NON_FINITE": 1}, 1.0)
+        return BatchCounts(3, 2, {"NON_FINITE": 1}, 1.0)
 
 
 @pytest.fixture
@@ -66,14 +66,14 @@ def staging(target: Path) -> Iterator[Staging]:
     made.close()
 
 
-def targets(target: Path, *, overwrite: bool = False) -> Targets:
-    return Targets(target, target.with_name("rejected"), overwrite)
+def targets(target: Path, *, overwrite: bool = False) -> BatchTargets:
+    return BatchTargets(target, target.with_name("rejected"), overwrite)
 
 
-def score(staging: Staging, scorer: FakeScorer) -> tuple[Counts, list[Progress]]:
-    told: list[Progress] = []
+def score(staging: Staging, scorer: FakeScorer) -> tuple[BatchCounts, list[UnitProgress]]:
+    told: list[UnitProgress] = []
     clock = datetime(2024, 1, 1, tzinfo=timezone.utc)
-    return score_units(PLAN, staging, scorer, VERSION, Watch(lambda: clock, told.append)), told
+    return score_units(PLAN, staging, scorer, VERSION, ProgressReporter(lambda: clock, told.append)), told
 
 
 def data(folder: Path) -> list[str]:
@@ -86,7 +86,7 @@ def test_a_run_that_is_killed_in_a_unit_goes_on_with_that_unit(staging: Staging)
     again = FakeScorer()
     counts, told = score(staging, again)
     assert again.scored == [1, 2]
-    assert counts == Counts(9, 6, {"NON_FINITE": 3}, 3.0)
+    assert counts == BatchCounts(9, 6, {"NON_FINITE": 3}, 3.0)
     assert [(p.done, p.bytes_done, p.earlier) for p in told] == [(1, 1, 1), (2, 2, 1), (3, 3, 1)]
 
 
@@ -151,7 +151,7 @@ def test_publishing_that_is_cut_short_at_any_rename_ends_the_same_when_done_agai
 def test_without_rejected_rows_there_is_no_folder_of_them_and_an_old_one_goes(staging: Staging, target: Path) -> None:
     for number in range(3):
         (staging.start_unit() / "scored").mkdir()
-        staging.finish_unit(number, Counts())
+        staging.finish_unit(number, BatchCounts())
     where = targets(target, overwrite=True)
     where.rejected.mkdir()
     publish(staging, where, 3, {"batch": "b1"})
@@ -185,7 +185,7 @@ def test_targets_that_would_harm_the_input_or_each_other_are_refused(
     given = tmp_path / "data" / "in"
     given.mkdir(parents=True)
     (given / "a.csv").touch()
-    where = Targets(tmp_path / scored, tmp_path / rejected)
+    where = BatchTargets(tmp_path / scored, tmp_path / rejected)
     with pytest.raises(ConfigurationError, match=words):
         where.check_apart(given, [given / "a.csv"])
 
@@ -202,7 +202,7 @@ def test_two_runs_do_not_work_on_one_batch(staging: Staging, target: Path) -> No
 def test_a_plan_comes_back_and_a_damaged_one_is_said(staging: Staging) -> None:
     assert staging.plan() == PLAN
     (staging.folder / "plan.json").write_text("{}")
-    with pytest.raises(ConfigurationError, match="to begin anew"):
+    with pytest.raises(ConfigurationError, match="to start again"):
         staging.plan()
 
 

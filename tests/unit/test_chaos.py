@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 
+from streaming.accounting.check import Findings, LedgerHistory, ReadBack, check
+from streaming.accounting.records import ReadResult, Sent
 from streaming.failpoints import NAMES
-from tests.chaos.checker import Answer, Evidence, Findings, History, Sent, check
 from tests.chaos.schedule import HANDS, Kind, Return, Step, schedule, unmet
+from tests.support.traffic import predicts
 
 KEYS = ("a", "b")
 SKIPPED = range(4, 6)
@@ -39,30 +41,30 @@ def event(offset: int) -> Sent:
     return Sent(KEYS[offset % 2], offset // 2, None if offset == 9 else offset % 3 == 0)
 
 
-def answer(offset: int, at: int) -> Answer:
+def answer(offset: int, at: int) -> ReadResult:
     sent, version = event(offset), 1 if offset < 6 else 2
     value = {"event_id": sent.id, "model_version": version, "prediction": float(sent.late == (version == 1))}
-    return Answer((0, offset), (0, at), sent.key, version, None if sent.late is None else value)
+    return ReadResult((0, offset), (0, at), sent.key, version, None if sent.late is None else value)
 
 
-def evidence() -> Evidence:
+def evidence() -> ReadBack:
     answers = [answer(offset, at) for at, offset in enumerate(o for o in range(10) if o not in SKIPPED)]
     sent = {(0, offset): event(offset) for offset in range(10)}
-    return Evidence(sent, answers[:-1], answers[-1:], History(LEDGER), {0: [range(SKIPPED.stop)]})
+    return ReadBack(sent, answers[:-1], answers[-1:], predicts, LedgerHistory(LEDGER), {0: [range(SKIPPED.stop)]})
 
 
 def found(findings: Findings) -> dict[str, int]:
     return dict(findings.counts)
 
 
-def predicting(*predictions: Answer) -> Evidence:
+def predicting(*predictions: ReadResult) -> ReadBack:
     return replace(evidence(), predictions=list(predictions))
 
 
 RIGHT = list(evidence().predictions)
 
 
-def changed(number: int, **changes: Any) -> list[Answer]:
+def changed(number: int, **changes: Any) -> list[ReadResult]:
     """Return the predictions with one of them changed; ``value`` is laid over its value."""
     old = RIGHT[number]
     new = replace(old, **{**changes, "value": {**(old.value or {}), **changes.get("value", {})}})
@@ -92,18 +94,19 @@ def test_nothing_is_said_against_a_run_that_is_right() -> None:
         pytest.param(predicting(replace(RIGHT[0], at=(1, 0)), *RIGHT[1:]), {"order_violations": 1},
                      id="a key in two partitions"),
         pytest.param(replace(evidence(), removed={}), {"lost": 2, "unexpected": 2}, id="a skip of what was there"),
-        pytest.param(replace(evidence(), ledger=History(LEDGER[:2] + LEDGER[3:])), {"lost": 2}, id="a hidden skip"),
+        pytest.param(replace(evidence(), ledger=LedgerHistory(LEDGER[:2] + LEDGER[3:])), {"lost": 2},
+                     id="a hidden skip"),
         pytest.param(predicting(*RIGHT, replace(RIGHT[0], place=(0, 77))), {"unexpected": 1}, id="out of nothing"),
         pytest.param(predicting(*changed(1, value={"event_id": "b-9"})), {"unexpected": 1}, id="another event"),
         pytest.param(predicting(*changed(1, key="a")), {"unexpected": 1}, id="another key"),
     ],
 )  # fmt: skip
-def test_each_kind_of_wrong_is_found(wrong: Evidence, expected: dict[str, int]) -> None:
+def test_each_kind_of_wrong_is_found(wrong: ReadBack, expected: dict[str, int]) -> None:
     assert found(check(wrong)) == expected
 
 
 def test_where_an_outcome_died_with_its_driver_the_plan_speaks_for_it() -> None:
-    findings = check(replace(evidence(), ledger=History([r for r in LEDGER if r["type"] != "outcome"])))
+    findings = check(replace(evidence(), ledger=LedgerHistory([r for r in LEDGER if r["type"] != "outcome"])))
     assert found(findings) == {}
     assert findings.unrecorded == 8
 
@@ -111,7 +114,7 @@ def test_where_an_outcome_died_with_its_driver_the_plan_speaks_for_it() -> None:
 def test_an_outcome_of_several_plans_is_held_against_each_ones_part() -> None:
     parts = outcome(("1.1", 0, 2), ("1.2", 2, 4))
     again = [LEDGER[0], plan("1.2", 3, 0, 4), parts, *LEDGER[2:]]
-    assert found(check(replace(evidence(), ledger=History(again)))) == {"mixed_versions": 2}
+    assert found(check(replace(evidence(), ledger=LedgerHistory(again)))) == {"mixed_versions": 2}
 
 
 SCHEDULES = [schedule(seed) for seed in range(1, HANDS + 1)]

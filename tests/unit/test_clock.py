@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from jobs.verbs.dlq.options import Filters
+from jobs.verbs.dlq.options import SelectionOptions
 from jobs.wiring.stretch import Stretch
 from streaming.clock import Period, isoformat
-from streaming.drift.report.choice import Choice
+from streaming.drift.report.options import DriftReportOptions
 from streaming.errors import ConfigurationError
 
 
@@ -24,10 +24,10 @@ def test_a_stretch_that_ends_before_it_begins_is_refused_wherever_one_is_given(s
         Period.given(("train.from_time", "train.to_time"), since, until)
     with pytest.raises(ConfigurationError, match=r"--to .* is not after --from"):
         Stretch(since, until).span()
-    with pytest.raises(ConfigurationError, match=r"--until .* is not after --since"):
-        Filters([], since, until, []).selection()
     with pytest.raises(ConfigurationError, match=r"--to .* is not after --from"):
-        Choice(since, until).period()
+        SelectionOptions([], since, until, []).selection()
+    with pytest.raises(ConfigurationError, match=r"--to .* is not after --from"):
+        DriftReportOptions(since, until).period()
 
 
 def test_a_period_may_be_open() -> None:

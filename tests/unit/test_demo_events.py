@@ -53,6 +53,6 @@ def test_broken_records_are_spread_over_the_stream_and_time_never_runs_back() ->
     table = flights.between(*DAY)
     stream = list(messages(table, 100))
     assert len(stream) == len(table) + broken_count(len(table), 100)
-    assert [i for i, m in enumerate(stream) if m.broken][:3] == [100, 201, 302]
+    assert [i for i, m in enumerate(stream) if m.note][:3] == [100, 201, 302]
     assert [m.timestamp_ms for m in stream] == sorted(m.timestamp_ms for m in stream)
-    assert all(m.broken or is_sound(m.value) for m in stream[:500])
+    assert all(m.note or is_sound(m.value) for m in stream[:500])

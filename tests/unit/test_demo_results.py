@@ -10,39 +10,16 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from jobs.demo.report import show, write_summary
-from jobs.demo.results import Label, Latency, Results, Seen, Swap, balance, latencies, quality
+from jobs.demo.results import Label, Latency, Results, Seen, Swap, latencies, quality
+from streaming.accounting.account import Account
 from streaming.drift.report.facts import Report
 
 NOON = datetime(2013, 7, 31, 12, tzinfo=timezone.utc)
-positions = st.tuples(st.integers(0, 3), st.integers(0, 50))
 
 
 def seen(position: tuple[int, int], version: int = 1, read_at: float = 0.0, **other: object) -> Seen:
     prediction, probability = (float(str(other.get(name, 0.0))) for name in ("prediction", "probability"))
     return Seen(position, read_at, version, str(other.get("event_id", "e")), prediction, probability)
-
-
-@given(published=st.sets(positions), extra=st.lists(positions))
-def test_what_is_published_and_read_once_balances_and_every_extra_record_is_counted(
-    published: set[tuple[int, int]], extra: list[tuple[int, int]]
-) -> None:
-    dead = sorted(published)[::3]
-    predictions = [seen(position) for position in sorted(published - set(dead))]
-    assert balance(published, predictions, dead).balanced
-    account = balance(published, [*predictions, *map(seen, extra)], dead)
-    assert account.missing == 0
-    assert account.duplicates + account.unexpected == len(extra)
-
-
-@given(published=st.sets(positions, min_size=1), data=st.data())
-def test_an_event_that_came_out_nowhere_is_missing(published: set[tuple[int, int]], data: st.DataObject) -> None:
-    lost = data.draw(st.sampled_from(sorted(published)))
-    account = balance(published, [seen(position) for position in published - {lost}], [])
-    assert (account.missing, account.duplicates, account.balanced) == (1, 0, False)
-
-
-def test_an_event_that_is_a_prediction_and_a_dead_letter_is_a_duplicate() -> None:
-    assert balance([(0, 1)], [seen((0, 1))], [(0, 1)]).duplicates == 1
 
 
 def test_latency_leaves_out_the_first_seconds_and_shows_training_apart() -> None:
@@ -78,7 +55,7 @@ def test_auc_is_the_share_of_pairs_ranked_rightly_with_ties_counted_half(rows: l
 
 
 def results(dead: list[tuple[int, int]]) -> Results:
-    account = balance([(0, 0), (0, 1), (0, 2)], [seen((0, 0)), seen((0, 1), 2)], dead)
+    account = Account.of([(0, 0), (0, 1), (0, 2)], [(0, 0), (0, 1)], dead)
     swap = Swap(1, 2, 2.5, 1_600, 0.0)
     versions = quality([seen((0, 0)), seen((0, 1), 2)], {"e": Label(False, NOON)}, NOON)
     nothing = Latency(0, float("nan"), float("nan"))

@@ -15,7 +15,7 @@ from jsonschema import Draft202012Validator
 
 from schemas.drift import SummaryRecord
 from schemas.drift_alert import DriftAlert
-from streaming.drift.alerts import Alerts, Told, decide
+from streaming.drift.alerts import Alerts, ReportedState, decide
 from tests.support.drift_reports import Watch
 from tests.support.drifts import unhurried
 
@@ -149,6 +149,6 @@ def test_dead_letters_are_called_so() -> None:
 def test_a_column_that_is_no_longer_looked_at_is_over() -> None:
     last = watched([MOVED, MOVED])[-1]
     without = replace(last, columns=last.columns[1:], moved=())
-    alert = decide(Told(frozenset({"c0"})), without)
+    alert = decide(ReportedState(frozenset({"c0"})), without)
     assert alert is not None
     assert alert.left == ("c0",)

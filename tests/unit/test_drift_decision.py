@@ -10,7 +10,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streaming.drift.decision import INVALID, ColumnRules, Judge, Rules, Verdict, WindowCounts, holm, noiseless_effect
+from streaming.drift.decision import (
+    INVALID,
+    ColumnRules,
+    ColumnVerdict,
+    DetectionRules,
+    WindowCounts,
+    WindowJudge,
+    holm,
+    noiseless_effect,
+)
 from streaming.drift.states import Memory, Patience, Severity, State, severity, worst
 from streaming.models.profile import ReferenceProfile
 from tests.support.drifts import categorical, normal_shares, numeric, pair, rows_of, unhurried, window
@@ -23,14 +32,14 @@ PROFILE = ReferenceProfile(
 )
 
 
-def verdicts(judge: Judge, x: Sequence[int], start: float = 0.0, invalid: int = 0) -> dict[str, Verdict]:
+def verdicts(judge: WindowJudge, x: Sequence[int], start: float = 0.0, invalid: int = 0) -> dict[str, ColumnVerdict]:
     """Judge a window whose other columns are as their reference."""
     rows = [x, [round(sum(x) / 10)] * 10 + [0, 0, 0], [round(sum(x) * share) for share in (0.75, 0.25, 0, 0, 0)]]
     return {one.column: one for one in judge.judge(window(*rows, start=start, invalid=invalid))}
 
 
-def states(rules: Rules, windows: Sequence[Sequence[int]]) -> list[State]:
-    judge = Judge(PROFILE, rules)
+def states(rules: DetectionRules, windows: Sequence[Sequence[int]]) -> list[State]:
+    judge = WindowJudge(PROFILE, rules)
     return [verdicts(judge, x, start=60.0 * place)["x"].state for place, x in enumerate(windows)]
 
 
@@ -73,12 +82,12 @@ def test_holm_does_not_care_for_the_order_of_columns(p_values: list[float], chan
     ],
 )
 def test_drift_comes_and_goes_with_the_second_window(signals: str, expected: str) -> None:
-    found = states(Rules(), [MOVED if signal == "!" else STILL for signal in signals])
+    found = states(DetectionRules(), [MOVED if signal == "!" else STILL for signal in signals])
     assert "".join(state.value[0].upper() for state in found) == expected
 
 
 def test_patience_is_what_the_rules_say() -> None:
-    rules = Rules(column=ColumnRules(patience=Patience(enter=1, leave=3)))
+    rules = DetectionRules(column=ColumnRules(patience=Patience(enter=1, leave=3)))
     assert states(rules, [MOVED, STILL, STILL, STILL]) == [State.DRIFT] * 3 + [State.STABLE]
 
 
@@ -97,7 +106,7 @@ def test_since_is_the_first_window_of_the_running_signal(signals: list[bool], en
 
 
 def test_a_window_that_is_too_small_is_no_news_and_changes_nothing() -> None:
-    judge = Judge(PROFILE, Rules())
+    judge = WindowJudge(PROFILE, DetectionRules())
     verdicts(judge, MOVED)
     before = dict(judge.memory)
     found = verdicts(judge, FEW, start=60)
@@ -107,7 +116,7 @@ def test_a_window_that_is_too_small_is_no_news_and_changes_nothing() -> None:
 
 
 def test_the_columns_that_did_not_move_stay_stable() -> None:
-    found = verdicts(Judge(PROFILE, Rules()), MOVED)
+    found = verdicts(WindowJudge(PROFILE, DetectionRules()), MOVED)
     assert {name: one.state for name, one in found.items()} == {
         "x": State.WARNING,
         "y": State.STABLE,
@@ -128,15 +137,15 @@ def test_the_columns_that_did_not_move_stay_stable() -> None:
     ids=["more rows", "larger effects", "no patience"],
 )
 def test_one_column_may_have_rules_of_its_own(rules: ColumnRules, state: State) -> None:
-    found = verdicts(Judge(PROFILE, Rules(overrides={"x": rules})), MOVED)
+    found = verdicts(WindowJudge(PROFILE, DetectionRules(overrides={"x": rules})), MOVED)
     assert found["x"].state is state
     assert found["y"].state is State.STABLE
 
 
 def test_a_column_that_is_ignored_is_not_spoken_of_and_costs_the_others_nothing() -> None:
     ignore = ColumnRules(ignore=True)
-    every = verdicts(Judge(PROFILE, Rules()), MOVED)
-    fewer = verdicts(Judge(PROFILE, Rules(overrides={"y": ignore, INVALID: ignore})), MOVED)
+    every = verdicts(WindowJudge(PROFILE, DetectionRules()), MOVED)
+    fewer = verdicts(WindowJudge(PROFILE, DetectionRules(overrides={"y": ignore, INVALID: ignore})), MOVED)
     assert set(fewer) == {"x", "c"}
     assert fewer["x"].adjusted == pytest.approx(every["x"].adjusted / 2)
 
@@ -147,13 +156,13 @@ def test_a_column_that_is_ignored_is_not_spoken_of_and_costs_the_others_nothing(
     ids=["none", "in order", "chance", "many"],
 )
 def test_dead_letters_signal_above_their_share(invalid: int, signal: bool) -> None:
-    one = verdicts(Judge(PROFILE, Rules()), STILL, invalid=invalid)[INVALID]
+    one = verdicts(WindowJudge(PROFILE, DetectionRules()), STILL, invalid=invalid)[INVALID]
     assert one.signal is signal
     assert one.share == pytest.approx(invalid / (1_000 + invalid))
 
 
 def test_a_window_of_dead_letters_alone_is_judged_by_them() -> None:
-    found = Judge(PROFILE, Rules()).judge(WindowCounts(0, 60, 0, 900, ({}, {}, {})))
+    found = WindowJudge(PROFILE, DetectionRules()).judge(WindowCounts(0, 60, 0, 900, ({}, {}, {})))
     assert [one.state for one in found] == [State.INSUFFICIENT] * 3 + [State.WARNING]
 
 
@@ -162,7 +171,7 @@ def test_more_columns_need_more_certainty() -> None:
     adjusted = []
     for number in (1, 10, 50):
         columns = tuple(numeric([2_000] * 10 + [0, 0, 0], f"x{place}") for place in range(number))
-        judge = Judge(ReferenceProfile(columns, 20_000), Rules())
+        judge = WindowJudge(ReferenceProfile(columns, 20_000), DetectionRules())
         adjusted.append(judge.judge(window(row, *[STILL] * (number - 1)))[0].adjusted)
     assert adjusted[0] <= 0.01 < adjusted[2]
     assert adjusted == sorted(adjusted)

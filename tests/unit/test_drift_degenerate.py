@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.drift import SummaryRecord, Window
-from streaming.drift.decision import INVALID, ColumnRules, Judge, Rules, Verdict, WindowCounts
+from streaming.drift.decision import INVALID, ColumnRules, ColumnVerdict, DetectionRules, WindowCounts, WindowJudge
 from streaming.drift.measures import measures, statistic_records, summary_record
 from streaming.drift.report.make import make_report
 from streaming.drift.report.output import as_json
@@ -32,7 +32,7 @@ HOUR = Window("app", "model", 1, "2013-01-01T05:00:00.000Z", "2013-01-01T06:00:0
 CHANCE = 0.01
 
 
-def publish(verdicts: Sequence[Verdict], counts: WindowCounts, profile: ReferenceProfile) -> None:
+def publish(verdicts: Sequence[ColumnVerdict], counts: WindowCounts, profile: ReferenceProfile) -> None:
     """Make everything that the window would put on its topic, and the report; JSON refuses infinity and NaN."""
     summary = summary_record(HOUR, counts, verdicts, 0, "watermark")
     report = make_report("app", "model", [SummaryRecord.from_dict(json.loads(summary.to_json()))], {1: profile})
@@ -46,10 +46,10 @@ def number(name: str, counts: Counts, windows: Sequence[Counts] = (), edges: tup
     return ColumnProfile(name, "numeric", counts, edges, (), centres, 1.0 if edges else 0.0, tuple(windows))
 
 
-def judged(column: ColumnProfile, *windows: Counts) -> list[Verdict]:
+def judged(column: ColumnProfile, *windows: Counts) -> list[ColumnVerdict]:
     """The column's verdict in each window; what is published is looked at as well."""
     profile = ReferenceProfile((column,), sum(column.counts.values()), 3600.0)
-    judge = Judge(profile, Rules())
+    judge = WindowJudge(profile, DetectionRules())
     every = []
     for place, cells in enumerate(windows):
         counts = WindowCounts(3600.0 * place, 3600.0 * (place + 1), sum(cells.values()), 0, (cells,))
@@ -147,7 +147,7 @@ def test_judging_never_raises_and_says_only_what_can_be_said(
 ) -> None:
     columns = tuple(replace(column, name=f"x{n}") for n, (column, _) in enumerate(made))
     profile = ReferenceProfile(columns, 1, 60.0)
-    judge = Judge(profile, Rules(column=ColumnRules(min_rows=min_rows)))
+    judge = WindowJudge(profile, DetectionRules(column=ColumnRules(min_rows=min_rows)))
     for place in range(2):
         seen = tuple(data.draw(cells(bins)) for _, bins in made)
         counts = WindowCounts(60.0 * place, 60.0 * (place + 1), 1, invalid, seen)
@@ -158,7 +158,7 @@ def test_judging_never_raises_and_says_only_what_can_be_said(
         publish(verdicts, counts, profile)
 
 
-def check(one: Verdict) -> None:
+def check(one: ColumnVerdict) -> None:
     assert one.state in State
     assert_probability(one.adjusted)
     assert_probability(one.detection.p_value)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from schemas.drift import Statistic, SummaryRecord, Window
 from schemas.drift_v1 import movement_of_cause
 from schemas.movement import Movement, Shares, moved_share
-from streaming.drift.decision import INVALID, Judge, Rules, Verdict
+from streaming.drift.decision import INVALID, ColumnVerdict, DetectionRules, WindowJudge
 from streaming.drift.dispersion import NONE, Dispersion, Dispersions
 from streaming.drift.measures import measures, statistic_records, summary_record
 from streaming.drift.movement import movement_of
@@ -39,12 +39,14 @@ ORDERED = {
 }
 
 
-def verdict(one: Pair) -> Verdict:
-    return Verdict(one.profile.name, one.n, one.m, pair=one, known=CHANCE)
+def verdict(one: Pair) -> ColumnVerdict:
+    return ColumnVerdict(one.profile.name, one.n, one.m, pair=one, dispersions=CHANCE)
 
 
-def judged(profile: ColumnProfile, row: list[int], rules: Rules | None = None, invalid: int = 0) -> list[Verdict]:
-    return Judge(ReferenceProfile((profile,), 1), rules or Rules()).judge(window(row, invalid=invalid))
+def judged(
+    profile: ColumnProfile, row: list[int], rules: DetectionRules | None = None, invalid: int = 0
+) -> list[ColumnVerdict]:
+    return WindowJudge(ReferenceProfile((profile,), 1), rules or DetectionRules()).judge(window(row, invalid=invalid))
 
 
 @pytest.mark.parametrize("make", [numeric, categorical], ids=["numeric", "categorical"])
@@ -85,7 +87,7 @@ def test_less_chance_is_a_higher_threshold() -> None:
 
 def test_where_windows_are_alike_thresholds_and_p_values_are_higher() -> None:
     one, learnt = verdict(pair(STILL, UP)), Dispersion(0.001, 30)
-    known = replace(one, known=Dispersions(learnt, learnt, (learnt,) * 3))
+    known = replace(one, dispersions=Dispersions(learnt, learnt, (learnt,) * 3))
     for plain, wider in zip(measures(one, 0.01), measures(known, 0.01), strict=True):
         if plain.threshold and plain.p_value is not None and wider.p_value is not None:
             assert wider.threshold is not None
@@ -116,7 +118,7 @@ def test_the_chance_of_a_record_is_shared_by_the_columns() -> None:
 
 def test_the_summary_names_the_first_mover_first_and_keeps_the_counts() -> None:
     columns = tuple(replace(STILL, name=name) for name in ("late", "early", "still"))
-    judge, still = Judge(ReferenceProfile(columns, 20_000), Rules()), [100] * 10 + [0, 0, 0]
+    judge, still = WindowJudge(ReferenceProfile(columns, 20_000), DetectionRules()), [100] * 10 + [0, 0, 0]
     judge.judge(window(still, UP, still))
     counts = window(UP, UP, still, start=60.0, invalid=3)
     record = summary_record(SUBJECT, counts, judge.judge(counts), 7, "idle")
@@ -148,7 +150,7 @@ def near(value: float) -> Any:
     return pytest.approx(value, abs=1e-5)
 
 
-def said(verdict: Verdict) -> str:
+def said(verdict: ColumnVerdict) -> str:
     return cause(verdict.state, verdict.m, movement_of(verdict))
 
 
@@ -246,7 +248,7 @@ def test_dead_letters_are_said_as_a_share() -> None:
 
 
 def test_a_drift_that_pauses_says_that_it_is_not_over() -> None:
-    judge = Judge(ReferenceProfile((STILL,), 20_000), Rules())
+    judge = WindowJudge(ReferenceProfile((STILL,), 20_000), DetectionRules())
     rows = [UP, UP, [100] * 10 + [0, 0, 0]]
     last = [judge.judge(window(row, start=60.0 * place)) for place, row in enumerate(rows)][-1][0]
     assert movement_of(last) is None

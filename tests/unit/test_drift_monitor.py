@@ -9,11 +9,12 @@ import pytest
 
 from schemas.dead_letter import Rejection
 from schemas.drift import StatisticRecord, SummaryRecord
-from streaming.drift.decision import Rules
-from streaming.drift.monitor import Monitor, Subject, window_counts
-from streaming.drift.windows import CELLS, Closed, Shape, Tally, Tile
+from streaming.drift.decision import DetectionRules
+from streaming.drift.monitor import Monitor, MonitoredModel, window_counts
+from streaming.drift.windows import CELLS, Closed, Tally, Tile, WindowSpec
 from streaming.errors import BrokerUnavailableError
 from streaming.models.profile import NON_FINITE_BIN, NULL_BIN, OTHER_BIN, ColumnProfile, ReferenceProfile
+from tests.support.versions import flights
 
 HOUR = 3_600_000
 NOW = 10_000 * HOUR
@@ -53,8 +54,8 @@ class Store:
 
 
 def a_monitor(sink: Sink, store: Store, profile: ReferenceProfile | None = PROFILE) -> Monitor:
-    subject = Subject("app", "flights", Shape(HOUR, HOUR, 0, 60_000), Rules())
-    monitor = Monitor(subject, lambda version: profile, sink, store)
+    subject = MonitoredModel("app", "flights", WindowSpec(HOUR, HOUR, 0, 60_000), DetectionRules())
+    monitor = Monitor(subject, lambda key: profile, sink, store)
     monitor.restore(NOW)
     return monitor
 
@@ -63,7 +64,7 @@ def an_hour(number: int, *, far: int = 500, rows: int = 1000, version: int = 1) 
     """``far`` of the hour's rows are in the upper bin of distance; carriers are as in the reference."""
     cells = {0: rows - far, 1: far, CELLS: rows // 2, CELLS + 1: rows - rows // 2}
     start = number * HOUR
-    return Tally("p-0", version, start, start + HOUR - 1, rows, cells)
+    return Tally("p-0", flights(version), start, start + HOUR - 1, rows, cells)
 
 
 def told(sink: Sink) -> list[tuple[str, str, tuple[str, ...]]]:
@@ -130,7 +131,7 @@ def test_time_alone_closes_the_last_window_of_an_idle_topic() -> None:
 def test_a_version_without_a_profile_is_counted_and_said_to_have_no_reference() -> None:
     sink = Sink()
     monitor = a_monitor(sink, Store(), profile=None)
-    monitor.take(0, [Tally("p-0", 1, 0, 1, 800, {})], NOW)
+    monitor.take(0, [Tally("p-0", flights(1), 0, 1, 800, {})], NOW)
     monitor.finish()
     assert (sink.summaries[0].rows, [one.name for one in sink.summaries[0].columns]) == (800, ["invalid"])
     assert "no reference profile" in sink.summaries[0].cause
@@ -156,6 +157,6 @@ def test_a_dead_letter_that_names_a_column_is_counted_in_its_special_bin() -> No
     tile = Tile(10)
     tile.cells.update({0: 10, CELLS: 10})
     tile.rejected.update(rejected)
-    counts = window_counts(Closed(1, 0, HOUR, tile, 0, "end"), PROFILE)
+    counts = window_counts(Closed(flights(1), 0, HOUR, tile, 0, "end"), PROFILE)
     assert counts.columns == ({0: 10, NULL_BIN: 2, NON_FINITE_BIN: 1}, {0: 10, OTHER_BIN: 3})
     assert (counts.rows, counts.invalid) == (10, 10)

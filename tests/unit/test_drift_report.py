@@ -10,12 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from jobs.terminal.json_output import JsonOutput
 from schemas.drift import SummaryRecord
 from schemas.movement import Movement, Shares, moved_share
-from streaming.drift.report.choice import Choice
 from streaming.drift.report.facts import DEAD_LETTERS, Report, VersionReport
 from streaming.drift.report.make import MOST_BINS, MOST_WINDOWS, make_report
-from streaming.drift.report.output import as_json, write_json
+from streaming.drift.report.options import DriftReportOptions
+from streaming.drift.report.output import as_json
 from streaming.drift.report.sentences import NO_MORE, what_moved
 from streaming.drift.states import Severity, State
 from streaming.errors import ConfigurationError
@@ -270,7 +271,7 @@ def test_many_categories_become_those_that_tell_most_and_one_for_the_others() ->
 
 def test_json_is_strict_and_says_everything(tmp_path: Path) -> None:
     report = made(*season())
-    write_json(report, tmp_path / "new" / "drift.json")
+    JsonOutput(str(tmp_path / "new" / "drift.json")).write(as_json(report))
     found = json.loads((tmp_path / "new" / "drift.json").read_text("utf-8"), parse_constant=pytest.fail)
     assert found == json.loads(json.dumps(as_json(report)))
     assert found["format"] == "penstock.drift.report.v1"
@@ -280,20 +281,23 @@ def test_json_is_strict_and_says_everything(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("choice", "days"),
     [
-        pytest.param(Choice(), "12345678", id="all of them"),
-        pytest.param(Choice(since="2013-06-03"), "345678", id="from a time on"),
-        pytest.param(Choice(until="2013-06-03"), "12", id="until a time"),
-        pytest.param(Choice(version=2), "", id="another version"),
-        pytest.param(Choice(window="5"), "12345", id="as it was after the fifth"),
-        pytest.param(Choice(window="500"), "12345678", id="more than there are"),
+        pytest.param(DriftReportOptions(), "12345678", id="all of them"),
+        pytest.param(DriftReportOptions(since="2013-06-03"), "345678", id="from a time on"),
+        pytest.param(DriftReportOptions(until="2013-06-03"), "12", id="until a time"),
+        pytest.param(DriftReportOptions(version=2), "", id="another version"),
+        pytest.param(DriftReportOptions(window="5"), "12345", id="as it was after the fifth"),
+        pytest.param(DriftReportOptions(window="500"), "12345678", id="more than there are"),
     ],
 )
-def test_windows_can_be_chosen(choice: Choice, days: str) -> None:
+def test_windows_can_be_chosen(choice: DriftReportOptions, days: str) -> None:
     _, records = season()
     assert "".join(record.window.start[9] for record in choice.among(reversed(records))) == days
 
 
-@pytest.mark.parametrize("choice", [Choice(window="0"), Choice(window="first"), Choice(since="yesterday")])
-def test_a_choice_that_means_nothing_is_refused(choice: Choice) -> None:
+@pytest.mark.parametrize(
+    "choice",
+    [DriftReportOptions(window="0"), DriftReportOptions(window="first"), DriftReportOptions(since="yesterday")],
+)
+def test_a_choice_that_means_nothing_is_refused(choice: DriftReportOptions) -> None:
     with pytest.raises(ConfigurationError, match=r"--window|--from"):
         choice.among([])

@@ -12,22 +12,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.dead_letter import Rejection
-from streaming.drift.windows import Closed, Shape, Tally, WindowBook
+from streaming.drift.windows import Closed, Tally, WindowBook, WindowSpec
+from tests.support.versions import flights
 
 MINUTE = 60_000
 NOW = 10_000 * MINUTE
-TUMBLING = Shape(10 * MINUTE, 10 * MINUTE, MINUTE, 60_000)
-SLIDING = Shape(30 * MINUTE, 10 * MINUTE, MINUTE, 60_000)
+TUMBLING = WindowSpec(10 * MINUTE, 10 * MINUTE, MINUTE, 60_000)
+SLIDING = WindowSpec(30 * MINUTE, 10 * MINUTE, MINUTE, 60_000)
 REJECTED = {Rejection("MALFORMED_JSON"): 2, Rejection("WRONG_TYPE", "x:y"): 1}
 
 
 def a_row(minute: int, *, version: int = 1, partition: str = "p-0", cell: int = 3, slide: int = 10) -> Tally:
     start = minute - minute % slide
-    return Tally(partition, version, start * MINUTE, minute * MINUTE, 1, {cell: 1})
+    return Tally(partition, flights(version), start * MINUTE, minute * MINUTE, 1, {cell: 1})
 
 
 def starts(closed: Sequence[Closed]) -> list[tuple[int, int, int]]:
-    return [(one.start // MINUTE, one.version, one.counts.rows) for one in closed]
+    return [(one.start // MINUTE, one.key.version, one.counts.rows) for one in closed]
 
 
 def test_a_window_is_closed_when_its_partition_is_past_its_end_and_the_lateness() -> None:
@@ -80,7 +81,7 @@ def test_a_sliding_window_is_the_sum_of_its_tiles() -> None:
     ],
 )
 def test_a_late_row_is_counted_as_late_with_the_next_window(
-    shape: Shape, late_minute: int, then: list[tuple[int, int, int]]
+    shape: WindowSpec, late_minute: int, then: list[tuple[int, int, int]]
 ) -> None:
     book = WindowBook(shape)
     book.add([a_row(1), a_row(12), a_row(21)], NOW)
@@ -93,7 +94,7 @@ def test_a_late_row_is_counted_as_late_with_the_next_window(
 
 def test_a_clock_that_is_wrong_by_years_closes_no_window_early() -> None:
     book = WindowBook(TUMBLING)
-    book.add([a_row(1), Tally("p-0", 1, NOW * 50, NOW * 50, 1, {0: 1})], 3 * MINUTE)
+    book.add([a_row(1), Tally("p-0", flights(1), NOW * 50, NOW * 50, 1, {0: 1})], 3 * MINUTE)
     assert book.close(3 * MINUTE) == []
     assert book.open_rows == 1
     assert book.close_all()[0].late == 1
@@ -101,24 +102,26 @@ def test_a_clock_that_is_wrong_by_years_closes_no_window_early() -> None:
 
 def test_dead_letters_are_counted_by_reason() -> None:
     book = WindowBook(TUMBLING)
-    book.add([Tally("d-0", 1, 0, MINUTE, 0, {}, REJECTED)], NOW)
+    book.add([Tally("d-0", flights(1), 0, MINUTE, 0, {}, REJECTED)], NOW)
     assert book.close_all()[0].counts.rejected == Counter(REJECTED)
 
 
 def test_a_state_of_version_1_has_its_dead_letters_as_text() -> None:
     first, second = WindowBook(TUMBLING), WindowBook(TUMBLING)
-    first.add([Tally("d-0", 1, 0, MINUTE, 0, {}, REJECTED)], NOW)
+    first.add([Tally("d-0", flights(1), 0, MINUTE, 0, {}, REJECTED)], NOW)
     state = first.to_dict()
     state["tiles"][0]["rejected"] = {"MALFORMED_JSON": 2, "WRONG_TYPE:x:y": 1}
-    second.restore(json.loads(json.dumps(state)), NOW)
+    second.restore(json.loads(json.dumps(state)), "flights", NOW)
     assert second.close_all()[0].counts.rejected == Counter(REJECTED)
 
 
 def test_the_state_survives_its_json() -> None:
     first, second = WindowBook(SLIDING), WindowBook(SLIDING)
-    first.add([a_row(1), a_row(33, version=2), Tally("d-0", 2, 30 * MINUTE, 33 * MINUTE, 0, {}, REJECTED)], NOW)
+    first.add(
+        [a_row(1), a_row(33, version=2), Tally("d-0", flights(2), 30 * MINUTE, 33 * MINUTE, 0, {}, REJECTED)], NOW
+    )
     first.close(NOW)
-    second.restore(json.loads(json.dumps(first.to_dict())), NOW)
+    second.restore(json.loads(json.dumps(first.to_dict())), "flights", NOW)
     for book in (first, second):
         book.add([a_row(44)], NOW)
     assert first.close_all() == second.close_all()
@@ -128,7 +131,7 @@ def test_the_time_that_nobody_listened_closes_nothing() -> None:
     before, after = WindowBook(TUMBLING), WindowBook(TUMBLING)
     before.add([a_row(5)], NOW)
     down = 300 * MINUTE
-    after.restore(before.to_dict(), NOW + down)
+    after.restore(before.to_dict(), "flights", NOW + down)
     assert after.close(NOW + down) == []
     after.add([a_row(6)], NOW + down)
     assert [(one.counts.rows, one.late) for one in after.close(NOW + down + 6 * MINUTE)] == [(2, 0)]
@@ -136,12 +139,12 @@ def test_the_time_that_nobody_listened_closes_nothing() -> None:
 
 def test_a_state_of_other_windows_is_refused() -> None:
     with pytest.raises(ValueError, match="another length or slide"):
-        WindowBook(TUMBLING).restore(WindowBook(SLIDING).to_dict(), NOW)
+        WindowBook(TUMBLING).restore(WindowBook(SLIDING).to_dict(), "flights", NOW)
 
 
 def test_windows_that_are_no_sum_of_slides_are_refused() -> None:
     with pytest.raises(ValueError, match="do not begin every"):
-        Shape(10, 3, 0, 1)
+        WindowSpec(10, 3, 0, 1)
 
 
 rows = st.lists(st.tuples(st.integers(0, 200), st.integers(1, 3), st.sampled_from(["a", "b"]), st.integers(0, 5)))
@@ -149,7 +152,7 @@ rows = st.lists(st.tuples(st.integers(0, 200), st.integers(1, 3), st.sampled_fro
 
 @given(rows, st.lists(st.integers(0, 50), max_size=5), st.randoms(use_true_random=False), st.sampled_from([10, 30]))
 def test_the_order_of_rows_and_how_they_are_cut_into_batches_change_nothing(rows, cuts, random, minutes) -> None:  # type: ignore[no-untyped-def]
-    shape = Shape(minutes * MINUTE, 10 * MINUTE, 300 * MINUTE, 60_000)
+    shape = WindowSpec(minutes * MINUTE, 10 * MINUTE, 300 * MINUTE, 60_000)
     tallies = [a_row(minute, version=v, partition=p, cell=cell) for minute, v, p, cell in rows]
     whole, parts = WindowBook(shape), WindowBook(shape)
     whole.add(tallies, NOW)

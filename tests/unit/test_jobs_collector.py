@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from jobs.process.collector import settle
+from jobs.process.collector import freeze_startup_objects
 
 
 class Version:
@@ -26,7 +26,7 @@ def thawed() -> Iterator[None]:
 
 def test_a_dropped_version_is_collected_soon_beside_much_that_stays() -> None:
     start_up = [[number] for number in range(1_000_000)]
-    settle()
+    freeze_startup_objects()
     version = Version()
     gone = weakref.ref(version)
     gc.collect(1)  # by now it is as old as a version that has served

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.latency.load import NANOSECONDS, Fed, Feed, Schedule
+from benchmarks.latency.load import Fed, Feed, all_due
 from benchmarks.latency.stages import Evidence, Load, drained, followed, problems
 from benchmarks.latency.stats import Arrivals
+from streaming.accounting.load import NANOSECONDS, DueTimes
 
 RATE, EXPECTED = 1_000, np.array([0.0, 1.0, 1.0])
 LOAD = Load(RATE, seconds=2.0, warm_up=1.0)
@@ -20,7 +21,7 @@ MS = NANOSECONDS // 1_000
 
 def evidence(load: Load, latency_ms: list[float], *, predictions: list[float] | None = None) -> Evidence:
     """Outputs that come so long after their events were due, in a stage of its own."""
-    due = Schedule(7, load.rate).all_due(len(latency_ms))
+    due = all_due(DueTimes(7, load.rate), len(latency_ms))
     ids = np.arange(len(latency_ms))
     given = EXPECTED[ids % 3] if predictions is None else np.array(predictions)
     arrivals = Arrivals(ids, due + (np.array(latency_ms) * MS).astype(np.int64), given)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.latency.load import NANOSECONDS, Schedule, event
+from benchmarks.latency.load import all_due, event
 from benchmarks.latency.notes import Notes, load_notes
 from benchmarks.latency.search import search
 from benchmarks.latency.stats import (
@@ -18,12 +18,13 @@ from benchmarks.latency.stats import (
     PERCENTILES,
     Arrivals,
     backlog_growth,
-    join,
+    first_arrivals,
     longest_silence_ms,
     percentiles_ms,
     silences,
     worked_off_rate,
 )
+from streaming.accounting.load import NANOSECONDS, DueTimes
 
 SECOND = NANOSECONDS
 RATES = st.integers(1, 200_000)
@@ -34,16 +35,10 @@ def arrivals(pairs: list[tuple[int, int]]) -> Arrivals:
     return Arrivals(ids, times, np.full(len(ids), np.nan))
 
 
-@given(RATES, st.integers(0, 10_000_000))
-def test_the_schedule_never_drifts_from_its_rate(rate: int, number: int) -> None:
-    exact = 5 * SECOND + number * SECOND / rate
-    assert Schedule(5 * SECOND, rate).due(number) == pytest.approx(exact, abs=2, rel=1e-15)
-
-
 @given(RATES | st.just(0), st.integers(0, 2_000))
 def test_all_due_times_are_those_of_each_event(rate: int, events: int) -> None:
-    schedule = Schedule(17, rate)
-    assert schedule.all_due(events).tolist() == [schedule.due(number) for number in range(events)]
+    times = DueTimes(17, rate)
+    assert all_due(times, events).tolist() == [times.due(number) for number in range(events)]
 
 
 def test_an_event_is_json_with_its_number_as_text() -> None:
@@ -51,13 +46,11 @@ def test_an_event_is_json_with_its_number_as_text() -> None:
 
 
 @given(st.lists(st.tuples(st.integers(0, 19), st.integers(0, 10**12)), max_size=60))
-def test_joining_agrees_with_a_dictionary_of_first_arrivals(pairs: list[tuple[int, int]]) -> None:
+def test_first_arrivals_agree_with_a_dictionary(pairs: list[tuple[int, int]]) -> None:
     first: dict[int, int] = {}
     for name, moment in pairs:
         first[name] = min(moment, first.get(name, moment))
-    joined = join(arrivals(pairs), 20)
-    assert joined.arrived.tolist() == [first.get(name, NEVER) for name in range(20)]
-    assert (joined.missing, joined.duplicates) == (20 - len(first), len(pairs) - len(first))
+    assert first_arrivals(arrivals(pairs), 20).tolist() == [first.get(name, NEVER) for name in range(20)]
 
 
 def test_outputs_of_other_stages_and_strangers_are_left_out() -> None:
@@ -83,7 +76,7 @@ def test_no_latencies_have_no_percentiles() -> None:
 
 @given(RATES)
 def test_a_burst_s_rate_counts_from_its_beginning_however_its_outputs_come(rate: int) -> None:
-    times = Schedule(0, rate).all_due(1_000)
+    times = all_due(DueTimes(0, rate), 1_000)
     assert worked_off_rate(0, times) == pytest.approx(rate, rel=2e-3)
     assert worked_off_rate(0, np.full(1_000, times.max())) == worked_off_rate(0, times), "shown all at once"
 
@@ -97,13 +90,13 @@ def test_without_time_there_is_no_rate(times: list[int]) -> None:
     ("share", "growth"), [(1.0, 0.0), (0.8, 200.0), (0.5, 500.0)], ids=["keeps up", "a fifth short", "half"]
 )
 def test_the_backlog_grows_by_what_the_system_does_not_manage(share: float, growth: float) -> None:
-    due = Schedule(0, 1_000).all_due(20_000)
+    due = all_due(DueTimes(0, 1_000), 20_000)
     arrived = (due / share).astype(np.int64) + 300_000_000
     assert backlog_growth(due, arrived) == pytest.approx(growth, abs=10)
 
 
 def test_a_system_that_works_in_batches_does_not_count_as_falling_behind() -> None:
-    due = Schedule(0, 1_000).all_due(20_000)
+    due = all_due(DueTimes(0, 1_000), 20_000)
     batch = SECOND // 2
     arrived = (due // batch + 2) * batch
     assert abs(backlog_growth(due, arrived)) < 0.01 * 1_000

@@ -13,6 +13,7 @@ from jobs.verbs.ledger.display import describe, show_answer
 from schemas import dead_letter, prediction
 from streaming.clock import instant
 from streaming.ledger.answer import Facts, about_moment, about_offset
+from streaming.ledger.arms import PlannedArms
 from streaming.ledger.lineage import Certainty, Fate, Lineage, Position
 from streaming.ledger.plan import Plan
 from streaming.ledger.serving_at import Moment
@@ -26,7 +27,7 @@ POSITION = Position("features", "id", 0, 7)
 
 def plan(name: str, version: int, at: str = AT) -> Plan:
     model = ModelVersion("flights", version, f"run{version}")
-    return Plan(name, "app", "features", "id", "checkpoint", 4, {0: OffsetRange(5, 9)}, model, at)
+    return Plan(name, "app", "features", "id", "checkpoint", 4, {0: OffsetRange(5, 9)}, PlannedArms.only(model), at)
 
 
 def output(version: int, reason: str = "") -> Output:

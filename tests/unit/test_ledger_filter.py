@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from jobs.verbs.ledger.options import Filter
+from jobs.verbs.ledger.options import LedgerShowOptions
 from schemas.model_event import EventType
 from streaming.errors import ConfigurationError
 from streaming.ledger.plan import RECORD_TYPES
@@ -12,7 +12,7 @@ from streaming.ledger.plan import RECORD_TYPES
 
 @pytest.mark.parametrize("type_", [*RECORD_TYPES, *(kind.value for kind in EventType)])
 def test_every_type_that_is_written_can_be_asked_for(type_: str) -> None:
-    Filter(1, [type_]).check()
+    LedgerShowOptions(1, [type_]).check()
 
 
 @pytest.mark.parametrize(
@@ -26,5 +26,5 @@ def test_every_type_that_is_written_can_be_asked_for(type_: str) -> None:
 )
 def test_any_other_is_refused_with_those_that_there_are(types: list[str], said: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
-        Filter(1, types).check()
+        LedgerShowOptions(1, types).check()
     assert str(caught.value).startswith(said)

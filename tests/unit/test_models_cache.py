@@ -18,7 +18,7 @@ from streaming.models.digest import DIGEST_TAG, tree_digest
 from streaming.models.last_good import LastGoodFile
 from streaming.models.ref import ModelVersion
 from streaming.testing import FakeRegistry
-from tests.support.versions import CHAMPION, version_files
+from tests.support.versions import CHAMPION, flights, version_files
 
 LARGE = 10**9
 
@@ -152,7 +152,9 @@ def test_what_served_last_stays_after_a_kill_however_many_candidates_are_refused
     for number, application in enumerate(["ours", "theirs"], start=1):
         cache = ModelCache(folder, 1, LARGE)
         served = fetch(cache, registry, register(registry, tmp_path / f"v{number}", str(number)))
-        LastGoodFile(folder / f"{application}.last_good.json", CHAMPION).save(number, served.digest, frozenset())
+        LastGoodFile(folder / f"{application}.last_good.json", CHAMPION).save(
+            flights(number), served.digest, frozenset()
+        )
         killed(cache)
     again = ModelCache(folder, 1, LARGE)
     for number in range(3, 8):
@@ -167,7 +169,7 @@ def test_what_served_last_makes_no_room_for_a_candidate_that_is_too_large(
     folder = tmp_path / "cache"
     cache = ModelCache(folder, 9, 25_000)
     served = fetch(cache, registry, register(registry, tmp_path / "v1", "x" * 10_000))
-    LastGoodFile(folder / "app.last_good.json", CHAMPION).save(1, served.digest, frozenset())
+    LastGoodFile(folder / "app.last_good.json", CHAMPION).save(flights(1), served.digest, frozenset())
     killed(cache)
     with pytest.raises(CandidateRefusedError, match="CACHE_FULL"):
         fetch(ModelCache(folder, 9, 25_000), registry, register(registry, tmp_path / "v2", "x" * 20_000))
@@ -260,11 +262,11 @@ def test_a_version_is_recalled_without_the_registry(tmp_path: Path, registry: Fa
     version = register(registry, tmp_path / "files", tagged=False)
     digest = fetch(ModelCache(tmp_path / "cache", 3, LARGE), registry, version).digest
     later = ModelCache(tmp_path / "cache", 3, LARGE)
-    found = later.recall("flights", 1)
+    found = later.recall(flights(1))
     assert found is not None
     assert (found.version, found.digest) == (version, digest)
-    assert later.recall("flights", 1, "0" * 64) is None
-    assert later.recall("flights", 2) is None
+    assert later.recall(flights(1), "0" * 64) is None
+    assert later.recall(flights(2)) is None
 
 
 @pytest.mark.parametrize("name", ["../../climbs", ".hidden", "a/b", "has [glob]*", "name with spaces"])

@@ -54,5 +54,7 @@ def test_a_version_without_an_example_of_its_own_has_no_rows(info: Any, tmp_path
 def test_a_package_has_the_example_that_was_logged_with_it(tmp_path: Path) -> None:
     root = version_files(tmp_path / "model", saved_input_example_info=INFO)
     (root / "input_example.json").write_text(json.dumps({"columns": ["distance"], "data": [[3.0]]}))
-    package = PackageReader(ModelSettings(), SPARK).read(CachedModel(root, ModelVersion("flights", 3), "0" * 64))
+    package = PackageReader(ModelSettings(), SPARK).read(
+        CachedModel(root, ModelVersion("flights", 3), "0" * 64), ["spark"]
+    )
     assert package.examples == ({"distance": 3.0},)

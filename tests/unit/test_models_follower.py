@@ -22,7 +22,7 @@ from streaming.refusal_codes import RefusalCode
 from streaming.testing import FakeRegistry, ManualClock
 from tests.support.eventually import eventually
 from tests.support.laws import examples
-from tests.support.versions import FakeLoader, FakeScorer, House, version_files
+from tests.support.versions import FakeLoader, FakeScorer, House, flights, version_files
 
 LATER = 3600.0
 
@@ -63,6 +63,20 @@ def prove(house: House) -> None:
 def restarted(house: House) -> House:
     """The same job in a new process."""
     return House(house.registry, house.cache_dir, house.clock)
+
+
+def test_each_flavor_is_loaded_by_its_own_loader(registry: FakeRegistry, tmp_path: Path, clock: ManualClock) -> None:
+    pipelines, others = FakeLoader(), FakeLoader()
+    house = House(registry, tmp_path / "cache", clock, loader=pipelines, loaders={"sklearn": others})
+    register(registry, tmp_path)
+    house.follower.load_first()
+    files = version_files(tmp_path / "other", flavors={"sklearn": {"pickled_model": "model.pkl"}})
+    shutil.copytree(files / "sparkml" / "metadata", files / "metadata")
+    registry.point("champion", registry.register(files, tags={DIGEST_TAG: tree_digest(files)}).version)
+    house.follower.poll()
+    assert house.serving == 2
+    loaded = [[model.version.version for model in loader.loaded] for loader in (pipelines, others)]
+    assert loaded == [[1], [2]]
 
 
 def test_a_moved_alias_is_served_after_the_next_poll(house: House, registry: FakeRegistry, tmp_path: Path) -> None:
@@ -229,7 +243,7 @@ def test_a_version_that_fails_in_batches_is_rolled_back_and_stays_away(
     prove(house)
     register(registry, tmp_path, "worse")
     house.follower.poll()
-    good = house.follower.roll_back(2, "it throws")
+    good = house.follower.roll_back(flights(2), "it throws")
     assert good is not None
     assert good.version.version == house.serving == 1
     assert isinstance(house.follower.poll(), Unchanged)
@@ -244,7 +258,7 @@ def test_a_rollback_outlives_a_restart(house: House, registry: FakeRegistry, tmp
     prove(house)
     register(registry, tmp_path, "worse")
     house.follower.poll()
-    house.follower.roll_back(2, "it throws")
+    house.follower.roll_back(flights(2), "it throws")
     again = restarted(house)
     again.follower.load_first()
     assert again.serving == 1
@@ -253,7 +267,7 @@ def test_a_rollback_outlives_a_restart(house: House, registry: FakeRegistry, tmp
 
 def test_an_operator_s_hold_keeps_a_version_out(house: House, registry: FakeRegistry, tmp_path: Path) -> None:
     register(registry, tmp_path, "better")
-    assert house.follower.hold(2, "not before Monday") == ""
+    assert house.follower.hold(flights(2), "not before Monday") == ""
     assert isinstance(house.follower.poll(), Unchanged)
     assert house.serving == 1
     assert house.sink.types == ["swap", "hold"]
@@ -261,15 +275,15 @@ def test_an_operator_s_hold_keeps_a_version_out(house: House, registry: FakeRegi
 
 def test_a_version_that_is_not_there_is_not_held(house: House) -> None:
     with pytest.raises(ModelNotFoundError):
-        house.follower.hold(9, "a slip of the finger")
+        house.follower.hold(flights(9), "a slip of the finger")
     assert house.slot.held == frozenset()
     assert house.sink.types == ["swap"]
 
 
 def test_a_version_can_be_held_while_the_registry_is_down(house: House, registry: FakeRegistry) -> None:
     registry.down = True
-    assert "does not answer" in house.follower.hold(9, "it is wrong in Denver")
-    assert house.slot.held == {9}
+    assert "does not answer" in house.follower.hold(flights(9), "it is wrong in Denver")
+    assert house.slot.held == {flights(9)}
 
 
 @pytest.mark.parametrize("down", [False, True], ids=["the registry answers", "the registry is down"])
@@ -278,8 +292,8 @@ def test_a_restart_after_a_hold_of_what_serves_goes_back_to_what_served_before(
 ) -> None:
     register(registry, tmp_path, "worse")
     house.follower.poll()
-    assert "goes on until the next swap" in house.follower.hold(2, "it is wrong in Denver")
-    assert house.follower.hold(2, "once more").endswith("a restart serves version 1")
+    assert "goes on until the next swap" in house.follower.hold(flights(2), "it is wrong in Denver")
+    assert house.follower.hold(flights(2), "once more").endswith("a restart serves version 1")
     assert house.serving == 2
     registry.down = down
     again = restarted(house)
@@ -289,7 +303,7 @@ def test_a_restart_after_a_hold_of_what_serves_goes_back_to_what_served_before(
 
 
 def test_a_hold_of_the_only_version_says_that_a_restart_has_nothing_to_serve(house: House) -> None:
-    assert house.follower.hold(1, "it is wrong in Denver").endswith("a restart has nothing to serve")
+    assert house.follower.hold(flights(1), "it is wrong in Denver").endswith("a restart has nothing to serve")
     with pytest.raises(CandidateRefusedError, match="on hold"):
         restarted(house).follower.load_first()
 
@@ -422,14 +436,14 @@ def test_a_version_a_batch_was_planned_with_is_recalled_even_when_the_registry_i
     register(registry, tmp_path, "better")
     house.follower.poll()
     registry.down = True
-    model = house.follower.recall(1)
+    model = house.follower.recall(flights(1))
     assert model.version.version == 1
     house.follower.release(model)
     assert isinstance(model.scorer, FakeScorer)
     assert model.scorer.releases == 1
     shutil.rmtree(house.cache_dir / "flights")
     with pytest.raises(RegistryUnavailableError):
-        house.follower.recall(1)
+        house.follower.recall(flights(1))
 
 
 def test_a_listener_that_throws_stops_nothing(house: House, registry: FakeRegistry, tmp_path: Path) -> None:
@@ -536,7 +550,7 @@ class ReloadLaws(RuleBasedStateMachine):
     def fail_in_batches(self) -> None:
         before = self.house.serving
         assert before is not None
-        self.house.follower.roll_back(before, "it throws")
+        self.house.follower.roll_back(flights(before), "it throws")
         assert self.house.serving != before
 
     @rule()
@@ -550,7 +564,7 @@ class ReloadLaws(RuleBasedStateMachine):
             serving = self.house.serving
             assert serving is not None
             assert self.contents[serving - 1] == "fine"
-            assert serving not in self.house.slot.held
+            assert flights(serving) not in self.house.slot.held
 
     @rule()
     def a_sound_version_that_is_named_serves_after_a_poll(self) -> None:
@@ -558,7 +572,7 @@ class ReloadLaws(RuleBasedStateMachine):
         self.clock.advance(3600)
         self.house.follower.poll()
         named = [v for v, _ in self.registry._versions.values() if "champion" in v.aliases]
-        if named and self.contents[named[0].version - 1] == "fine" and named[0].version not in self.house.slot.held:
+        if named and self.contents[named[0].version - 1] == "fine" and named[0].key not in self.house.slot.held:
             assert self.house.serving == named[0].version
 
     def teardown(self) -> None:

@@ -9,28 +9,32 @@ import pytest
 
 from streaming.models.heritage import Heritage
 from streaming.testing import FakeRegistry, ManualClock
-from tests.support.versions import House
+from tests.support.versions import House, flights
 from tests.unit.test_models_follower import prove, register
 
 SELECTOR = "flights@champion"
 
 
+def heritage_of(*held: int, served: int | None) -> Heritage:
+    return Heritage(frozenset(map(flights, held)), None if served is None else flights(served))
+
+
 def event(kind: str, before: int | None, after: int | None, **changes: str) -> dict[str, Any]:
-    told = {"type": kind, "application": "app", "selector": SELECTOR, "from_version": before, "to_version": after}
-    return {**told, **changes}
+    names = {"type": kind, "application": "app", "model": "flights", "selector": SELECTOR}
+    return {**names, "from_version": before, "to_version": after, **changes}
 
 
 @pytest.mark.parametrize(
     ("events", "heritage"),
     [
         pytest.param([], Heritage(), id="no driver before"),
-        pytest.param([event("swap", None, 1), event("swap", 1, 2)], Heritage(frozenset(), 2), id="the last swap"),
+        pytest.param([event("swap", None, 1), event("swap", 1, 2)], heritage_of(served=2), id="the last swap"),
         pytest.param(
             [event("swap", None, 1), event("swap", 1, 2), event("rollback", 2, 1)],
-            Heritage(frozenset({2}), 1),
+            heritage_of(2, served=1),
             id="a rollback holds and serves",
         ),
-        pytest.param([event("swap", None, 1), event("hold", 1, 3)], Heritage(frozenset({3}), 1), id="a hold"),
+        pytest.param([event("swap", None, 1), event("hold", 1, 3)], heritage_of(3, served=1), id="a hold"),
         pytest.param([event("refusal", 1, 2), event("pause", 1, None)], Heritage(), id="the rest says nothing"),
         pytest.param([event("hold", 1, 3, application="other")], Heritage(), id="another application"),
         pytest.param([event("hold", 1, 3, selector="flights#3")], Heritage(), id="another selector"),
@@ -60,7 +64,7 @@ def standby(tmp_path: Path, registry: FakeRegistry) -> House:
 def test_the_version_that_an_earlier_driver_rolled_back_from_does_not_come_back_with_the_standby(
     standby: House,
 ) -> None:
-    standby.follower.inherit(Heritage(frozenset({2}), 1))
+    standby.follower.inherit(heritage_of(2, served=1))
     standby.follower.poll()
     assert standby.serving == 1
     assert (standby.sink.events[-1].to_version, standby.sink.events[-1].reason) == (1, "LAST_KNOWN_GOOD")
@@ -69,10 +73,10 @@ def test_the_version_that_an_earlier_driver_rolled_back_from_does_not_come_back_
 @pytest.mark.parametrize(
     ("heritage", "down"),
     [
-        pytest.param(Heritage(frozenset({7}), 1), False, id="something else is on hold"),
-        pytest.param(Heritage(frozenset({2}), None), False, id="nothing served before"),
-        pytest.param(Heritage(frozenset({2}), 2), False, id="it served before, on hold as it is"),
-        pytest.param(Heritage(frozenset({2}), 1), True, id="the registry does not give the earlier one"),
+        pytest.param(heritage_of(7, served=1), False, id="something else is on hold"),
+        pytest.param(heritage_of(2, served=None), False, id="nothing served before"),
+        pytest.param(heritage_of(2, served=2), False, id="it served before, on hold as it is"),
+        pytest.param(heritage_of(2, served=1), True, id="the registry does not give the earlier one"),
     ],
 )
 def test_where_there_is_no_better_version_the_standby_keeps_its_own(
@@ -88,7 +92,7 @@ def test_a_hold_that_was_inherited_outlives_the_next_restart(
     standby: House, registry: FakeRegistry, tmp_path: Path
 ) -> None:
     prove(standby)
-    standby.follower.inherit(Heritage(frozenset({2}), 1))
+    standby.follower.inherit(heritage_of(2, served=1))
     again = House(registry, standby.cache_dir, standby.clock)
     again.follower.load_first()
     assert again.serving == 1

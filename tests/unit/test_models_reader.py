@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,8 @@ from tests.support.versions import SPARK, version_files
 VERSION = ModelVersion("flights", 3)
 
 
-def read(root: Path, settings: ModelSettings | None = None) -> ModelPackage:
-    return PackageReader(settings or ModelSettings(), SPARK).read(CachedModel(root, VERSION, "0" * 64))
+def read(root: Path, settings: ModelSettings | None = None, served: Sequence[str] = ("spark",)) -> ModelPackage:
+    return PackageReader(settings or ModelSettings(), SPARK).read(CachedModel(root, VERSION, "0" * 64), served)
 
 
 def test_a_whole_version_is_described(tmp_path: Path) -> None:
@@ -80,8 +81,10 @@ def spark_flavor(**changes: Any) -> dict[str, Any]:
             "together with compiled scoring. Until then log the whole pipeline, with the VectorAssembler or Tokenizer",
             id="array signature",
         ),
-        pytest.param({"flavors": {"sklearn": {}}}, "FLAVOR_UNSUPPORTED", "sklearn", id="another flavor"),
-        pytest.param({"flavors": None}, "FLAVOR_UNSUPPORTED", "none", id="no flavors"),
+        pytest.param(
+            {"flavors": {"sklearn": {}}}, "FLAVOR_UNSUPPORTED", "it has: sklearn; served: spark", id="another flavor"
+        ),
+        pytest.param({"flavors": None}, "FLAVOR_UNSUPPORTED", "it has: none; served: spark", id="no flavors"),
         pytest.param({"flavors": spark_flavor(code="code")}, "NEEDS_CODE", "code_paths", id="spark flavor with code"),
         pytest.param(
             {"flavors": {**spark_flavor(), "python_function": {"code": "code"}}},
@@ -105,6 +108,29 @@ def test_a_version_that_cannot_serve_is_refused_with_the_reason(
         read(version_files(tmp_path / "model", **changes))
     assert refusal.value.reason.name == reason
     assert says in refusal.value.detail
+
+
+@pytest.mark.parametrize(
+    ("served", "flavor", "folder"),
+    [
+        pytest.param(["spark"], "spark", "sparkml", id="the only one that is served"),
+        pytest.param(["spark", "sklearn"], "spark", "sparkml", id="the first of both that are"),
+        pytest.param(["sklearn", "spark"], "sklearn", "", id="the first of both, in the other order"),
+        pytest.param(["onnx", "sklearn"], "sklearn", "", id="the only one that it has"),
+    ],
+)
+def test_a_version_in_several_flavors_is_loaded_by_the_first_that_is_served(
+    tmp_path: Path, served: list[str], flavor: str, folder: str
+) -> None:
+    root = version_files(tmp_path / "model", flavors={**spark_flavor(), "sklearn": {"pickled_model": "model.pkl"}})
+    package = read(root, served=served)
+    assert (package.flavor, package.pipeline_dir) == (flavor, (root / folder).resolve())
+
+
+def test_a_flavor_that_is_not_served_is_refused_with_the_names_of_those_that_are(tmp_path: Path) -> None:
+    root = version_files(tmp_path / "model", flavors={"xgboost": {}, "python_function": {}})
+    with pytest.raises(CandidateRefusedError, match="it has: python_function, xgboost; served: spark, onnx"):
+        read(root, served=["spark", "onnx"])
 
 
 def test_a_description_with_a_section_twice_is_refused_with_both_lines(tmp_path: Path) -> None:

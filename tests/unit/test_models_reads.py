@@ -66,7 +66,9 @@ def read(tmp_path: Path, profile: ReferenceProfile | None = None, **types: str) 
     if profile:
         (root / "penstock").mkdir()
         (root / "penstock/profile.json").write_text(profile.to_json())
-    return PackageReader(ModelSettings(), SPARK).read(CachedModel(root, ModelVersion("flights", 3), "0" * 64))
+    return PackageReader(ModelSettings(), SPARK).read(
+        CachedModel(root, ModelVersion("flights", 3), "0" * 64), ["spark"]
+    )
 
 
 def test_what_no_stage_reads_is_left_out_with_a_warning_that_names_it(tmp_path: Path) -> None:

@@ -16,13 +16,13 @@ from streaming.models.ref import ModelVersion
 from streaming.models.served import ServedModel
 from streaming.models.signature import Signature
 from streaming.models.slot import Slot
-from tests.support.versions import FakeScorer
+from tests.support.versions import FakeScorer, fake_served, flights
 
 
 def served(version: int) -> ServedModel:
     root = Path("model")
     package = ModelPackage(ModelVersion("flights", version), root, root / "sparkml", "0" * 64, Signature(()))
-    return ServedModel(package, FakeScorer())
+    return fake_served(package)
 
 
 def releases(model: ServedModel) -> int:
@@ -76,7 +76,7 @@ def test_rolling_back_serves_the_last_good_version_and_holds_the_failed_one() ->
     slot.swap(good)
     prove(slot)
     slot.swap(failed)
-    assert slot.roll_back(2) is good
+    assert slot.roll_back(flights(2)) is good
     assert slot.current() is good
     assert releases(failed) == 1
     with pytest.raises(CandidateRefusedError, match="HELD"):
@@ -88,14 +88,14 @@ def test_rolling_back_leaves_a_version_alone_that_has_taken_over_meanwhile() -> 
     slot, third = Slot(), served(3)
     slot.swap(served(2))
     slot.swap(third)
-    assert slot.roll_back(2) is third
-    assert slot.held == {2}
+    assert slot.roll_back(flights(2)) is third
+    assert slot.held == {flights(2)}
 
 
 def test_rolling_back_with_nothing_to_go_back_to_changes_nothing() -> None:
     slot, only = Slot(), served(1)
     slot.swap(only)
-    assert slot.roll_back(1) is None
+    assert slot.roll_back(flights(1)) is None
     assert slot.current() is only
     assert slot.held == frozenset()
 
@@ -105,9 +105,9 @@ def test_a_planned_version_can_be_leased_while_it_is_the_last_good_one() -> None
     slot.swap(old)
     prove(slot)
     slot.swap(served(2))
-    with slot.lease(1) as leased:
+    with slot.lease(flights(1)) as leased:
         assert leased is old
-    with pytest.raises(ModelNotFoundError, match="v7 is not loaded"), slot.lease(7):
+    with pytest.raises(ModelNotFoundError, match="flights/7 is not loaded"), slot.lease(flights(7)):
         pass
 
 
@@ -155,7 +155,7 @@ class SlotLaws(RuleBasedStateMachine):
     @precondition(lambda self: self.made)
     @rule(back=st.integers(0, 3))
     def roll_back(self, back: int) -> None:
-        self.slot.roll_back(max(1, len(self.made) - back))
+        self.slot.roll_back(flights(max(1, len(self.made) - back)))
 
     @invariant()
     def nothing_in_use_is_released_and_nothing_twice(self) -> None:
@@ -166,20 +166,20 @@ class SlotLaws(RuleBasedStateMachine):
     @precondition(lambda self: len(self.made) > 1)
     @rule(back=st.integers(1, 3))
     def hold_an_older_one(self, back: int) -> None:
-        version = max(1, len(self.made) - back)
+        version = flights(max(1, len(self.made) - back))
         current = self.slot.current()
-        if current is not None and current.version.version != version:
+        if current is not None and current.key != version:
             self.slot.hold(version)
 
     @invariant()
     def what_is_kept_for_rolling_back_is_not_on_hold(self) -> None:
         good = self.slot.last_good()
-        assert good is None or good.version.version not in self.slot.held
+        assert good is None or good.key not in self.slot.held
 
     @invariant()
     def what_serves_is_not_on_hold(self) -> None:
         current = self.slot.current()
-        assert current is None or current.version.version not in self.slot.held
+        assert current is None or current.key not in self.slot.held
 
 
 TestSlotLaws = SlotLaws.TestCase

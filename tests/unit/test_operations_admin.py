@@ -10,6 +10,7 @@ import pytest
 
 from jobs.verbs.job import run as job_verbs
 from streaming.errors import ConfigurationError, ModelNotFoundError, PenstockError
+from streaming.models.ref import ModelKey
 from streaming.models.slot import Slot
 from streaming.operations.admin import Access, Controls
 from streaming.operations.health import Health
@@ -32,7 +33,9 @@ class Job:
     on_stop: Callable[[], None] = lambda: None
 
     def __post_init__(self) -> None:
-        controls = Controls(self.stop, self.resume, self.hold, lambda: self.active)
+        controls = Controls(
+            model="flights", stop=self.stop, resume=self.resume, hold=self.hold, active=lambda: self.active
+        )
         clock, slot = ManualClock(), Slot()
         operations = Operations(Metrics(clock, (1.0,)), Health(slot, clock), slot, None, (controls, self.access))
         self.server = HttpServer(create_app(operations), "127.0.0.1", 0)
@@ -47,11 +50,11 @@ class Job:
         self.asked.append("resume")
         return self.paused
 
-    def hold(self, version: int, reason: str) -> str:
-        if version > 9:
-            raise ModelNotFoundError(f"flights v{version} is not in the registry")
-        self.asked.append((version, reason))
-        return "it serves now and goes on until the next swap" if version == 5 else ""
+    def hold(self, key: ModelKey, reason: str) -> str:
+        if key.version > 9:
+            raise ModelNotFoundError(f"{key.name} v{key.version} is not in the registry")
+        self.asked.append((key.version, reason))
+        return "it serves now and goes on until the next swap" if key.version == 5 else ""
 
     def post(self, path: str, content: str = "", **headers: str) -> tuple[int, str]:
         answer = httpx.post(self.url + path, content=content, headers=headers, timeout=5, trust_env=False)
@@ -168,7 +171,7 @@ def test_the_commands_find_the_job_by_its_settings_and_bring_the_token(open_job:
     job = open_job(access=Access("0.0.0.0", TOKEN))
     settings = [*port(job), f"http.admin_token={TOKEN}", "http.host=0.0.0.0"]
     assert job_verbs.resume(None, settings, None) == "resumed"
-    assert job_verbs.hold(None, settings, None, (7, "it drifts")) == "version 7 is on hold"
+    assert job_verbs.hold(None, settings, None, 7, "it drifts") == "version 7 is on hold"
     assert job.asked == ["resume", (7, "it drifts")]
 
 
@@ -190,7 +193,7 @@ def test_stop_fails_when_the_job_does_not_end_in_time(open_job: Open, monkeypatc
     ("access", "message"),
     [
         pytest.param(Access("127.0.0.1", TOKEN), "says 401: http.admin_token is needed", id="no token"),
-        pytest.param(Access("0.0.0.0"), "takes no orders", id="not there"),
+        pytest.param(Access("0.0.0.0"), "accepts no requests", id="not there"),
     ],
 )
 def test_a_refusal_is_told(open_job: Open, access: Access, message: str) -> None:

@@ -33,7 +33,7 @@ BOUND = 0.5
 @pytest.fixture(scope="module")
 def server() -> Iterator[HttpServer]:
     clock, slot = ManualClock(), Slot()
-    controls = Controls(lambda: None, lambda: True, lambda version, reason: "", lambda: True)
+    controls = Controls("flights", lambda: None, lambda: True, lambda key, reason: "", lambda: True)
     receiver = WebhookReceiver(SECRET, "flights", lambda: None, clock)
     operations = Operations(
         Metrics(clock, (1.0,)), Health(slot, clock), slot, receiver, (controls, Access("127.0.0.1"))

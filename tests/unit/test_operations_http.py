@@ -15,10 +15,11 @@ from streaming.models.slot import Slot
 from streaming.operations.health import Health
 from streaming.operations.http import HttpServer, Operations, create_app
 from streaming.operations.metrics import Metrics
-from streaming.operations.observer import JobObserver, Progress
+from streaming.operations.observer import JobObserver, QueryProgress
 from streaming.operations.webhook import MAX_BODY_BYTES, WebhookReceiver
 from streaming.signing import sign
 from streaming.testing import ManualClock
+from tests.support.versions import flights
 from tests.unit.test_models_slot import prove, served
 from tests.unit.test_operations_metrics import Batch, Rows
 
@@ -100,7 +101,7 @@ def test_each_sign_of_life_keeps_it_ready(job: Job, sign_of_life: str) -> None:
         if sign_of_life == "batch":
             job.observer.batch_finished(Batch(Rows(1)))
         elif sign_of_life == "progress":
-            job.observer.progressed(Progress(1, 1, 0.1, {"features": {0: 4}}))
+            job.observer.progressed(QueryProgress(1, 1, 0.1, {"features": {0: 4}}))
         else:
             job.observer.idle()
     assert job.reasons() == []
@@ -151,7 +152,7 @@ def test_a_query_that_fails_again_is_not_ready_until_it_gets_on_and_says_why(
         case "batch":
             job.observer.batch_finished(Batch(Rows(1)))
         case "progress":
-            job.observer.progressed(Progress(1, 1, 0.1, {}))
+            job.observer.progressed(QueryProgress(1, 1, 0.1, {}))
         case "idle":
             job.observer.idle()
     assert job.reasons() == []
@@ -218,7 +219,7 @@ def test_the_serving_version_is_shown(job: Job) -> None:
     job.slot.swap(served(1))
     prove(job.slot)
     job.slot.swap(served(2))
-    job.slot.hold(7)
+    job.slot.hold(flights(7))
     shown = job.client.get("/v1/model").json()
     assert (shown["name"], shown["version"], shown["last_good_version"]) == ("flights", 2, 1)
     assert shown["held_versions"] == [7]

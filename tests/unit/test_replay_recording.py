@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from streaming.errors import ConfigurationError, DataError
 from streaming.offsets import OffsetRange
 from streaming.replay.lines import read_lines
-from streaming.replay.recording import MANIFEST, Record, Recording, open_recording, recording_to
+from streaming.replay.recording import MANIFEST, RecordedEvent, Recording, open_recording, recording_to
 from streaming.settings import EventSettings
 from tests.support.laws import examples
 
@@ -28,16 +28,16 @@ Row = tuple[int, int, bytes | None, bytes | None, list[tuple[str, bytes | None]]
 RECORDS = st.lists(st.tuples(st.integers(1, 5), st.integers(-1, 2**41), BYTES, BYTES, HEADERS), max_size=12)
 
 
-def numbered(rows: list[Row]) -> list[Record]:
+def numbered(rows: list[Row]) -> list[RecordedEvent]:
     """Records with gaps between their offsets, as transactions leave them."""
     offsets = accumulate(step for step, *_ in rows)
     return [
-        Record(offset, at, key, value, headers)
+        RecordedEvent(offset, at, key, value, headers)
         for offset, (_, at, key, value, headers) in zip(offsets, rows, strict=True)
     ]
 
 
-def record(folder: Path, parts: dict[int, list[Record]], end: int = 100) -> Recording:
+def record(folder: Path, parts: dict[int, list[RecordedEvent]], end: int = 100) -> Recording:
     with recording_to(folder, "features") as writer:
         for partition, records in parts.items():
             for one in records:
@@ -60,7 +60,7 @@ def test_what_is_recorded_is_read_back_to_the_byte(
 
 
 def test_row_groups_are_bounded_and_keep_the_order(tmp_path: Path) -> None:
-    records = [Record(offset, 5, None, bytes(1024 * 1024)) for offset in range(40)]
+    records = [RecordedEvent(offset, 5, None, bytes(1024 * 1024)) for offset in range(40)]
     found = record(tmp_path / "recording", {0: records})
     assert pa.parquet.ParquetFile(found.path(0)).num_row_groups == 2
     assert list(found.records(0)) == records
@@ -68,16 +68,16 @@ def test_row_groups_are_bounded_and_keep_the_order(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("change", ["value", "end"])
 def test_the_digest_names_the_content(tmp_path: Path, change: str) -> None:
-    first = record(tmp_path / "a", {0: [Record(1, 2, b"k", b"v")]})
-    again = record(tmp_path / "b", {0: [Record(1, 2, b"k", b"v")]})
+    first = record(tmp_path / "a", {0: [RecordedEvent(1, 2, b"k", b"v")]})
+    again = record(tmp_path / "b", {0: [RecordedEvent(1, 2, b"k", b"v")]})
     value, end = (b"w", 100) if change == "value" else (b"v", 101)
-    other = record(tmp_path / "c", {0: [Record(1, 2, b"k", value)]}, end)
+    other = record(tmp_path / "c", {0: [RecordedEvent(1, 2, b"k", value)]}, end)
     assert first.digest == again.digest != other.digest
 
 
 def test_a_recording_that_fails_is_not_there_and_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError), recording_to(tmp_path / "recording", "features") as writer:
-        writer.add(0, Record(0, 0, None, b"v"))
+        writer.add(0, RecordedEvent(0, 0, None, b"v"))
         raise RuntimeError
     assert list(tmp_path.iterdir()) == []
 
@@ -89,7 +89,7 @@ def test_a_folder_that_is_there_is_not_overwritten(tmp_path: Path) -> None:
 
 
 def test_a_changed_file_is_noticed(tmp_path: Path) -> None:
-    found = record(tmp_path / "recording", {0: [Record(0, 0, None, b"v")]})
+    found = record(tmp_path / "recording", {0: [RecordedEvent(0, 0, None, b"v")]})
     damaged = bytearray(found.path(0).read_bytes())
     damaged[10] ^= 1
     found.path(0).write_bytes(damaged)
@@ -98,7 +98,7 @@ def test_a_changed_file_is_noticed(tmp_path: Path) -> None:
 
 
 def test_a_later_format_and_a_folder_without_manifest_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match="is no recording"):
+    with pytest.raises(ConfigurationError, match="is not a recording"):
         open_recording(tmp_path)
     found = record(tmp_path / "recording", {0: []})
     manifest = found.folder / MANIFEST
@@ -124,10 +124,10 @@ def test_json_lines_become_records(tmp_path: Path, suffix: str) -> None:
     path.write_bytes(COMPRESS[suffix](LINES))
     first, last = 1357017300000, 1357084800000
     assert list(read_lines(path, EventSettings(time="at", key="tail"))) == [
-        (0, Record(0, first, b"N1", b'{"at": "2013-01-01T05:15:00Z", "tail": "N1"}')),
-        (0, Record(2, first, None, b" not JSON")),
-        (0, Record(3, first, b"2", b'{"tail": 2, "at": "never"}')),
-        (0, Record(4, last, None, b'{"at": "2013-01-02"}')),
+        (0, RecordedEvent(0, first, b"N1", b'{"at": "2013-01-01T05:15:00Z", "tail": "N1"}')),
+        (0, RecordedEvent(2, first, None, b" not JSON")),
+        (0, RecordedEvent(3, first, b"2", b'{"tail": 2, "at": "never"}')),
+        (0, RecordedEvent(4, last, None, b'{"at": "2013-01-02"}')),
     ]
 
 

@@ -12,7 +12,7 @@ from streaming.errors import DataError
 from streaming.ledger.lineage import Fate
 from streaming.offsets import OffsetRange
 from streaming.replay.chunks import Segment
-from streaming.replay.served import Books, as_served
+from streaming.replay.served import ServingHistory, as_served
 from tests.support.histories import FIRST, HISTORIES, History, played
 from tests.support.laws import examples
 
@@ -23,7 +23,7 @@ GIVEN_UP = [("plan", 6), ("write", 2), ("roll_back", 1), ("write", 2), ("crash",
 
 
 def served(history: History, part: OffsetRange, forgotten: int = 0) -> list[Segment]:
-    books = Books(lambda: history.log[forgotten:], {0: history.mark}, complete=not forgotten)
+    books = ServingHistory(lambda: history.log[forgotten:], {0: history.mark}, complete=not forgotten)
     return as_served(books, "features", "id", {0: part})[0]
 
 

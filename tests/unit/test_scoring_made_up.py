@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streaming.events.guards import Guard, InCategories, InRange, InVocabulary, NotNull
+from streaming.events.guards import InCategories, InRange, InVocabulary, NotNull
+from streaming.models.seams import Guard
 from streaming.models.signature import Column, ColumnType, Signature
 from streaming.scoring.made_up import made_up_event
 

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streaming.drift.decision import Judge, Rules
+from streaming.drift.decision import DetectionRules, WindowJudge
 from streaming.models.profile import ReferenceProfile
 from streaming.training.spread import LONGEST_PERIOD, spread
 from tests.support.drifts import Ints, normal_shares, numeric, unhurried, window
@@ -109,7 +109,7 @@ def test_windows_that_change_with_the_season_alone_are_no_drift(season: Callable
     rows = [counts(rng, season(number)) for number in range(length + 168)]
     kept = [list(map(int, rows[number])) for number in spread(range(length), NUMBER)]
     column = numeric([int(count) for count in np.sum(rows[:length], axis=0)], windows=kept)
-    judge = Judge(ReferenceProfile((column,), 1_000 * length, 3600.0), Rules())
+    judge = WindowJudge(ReferenceProfile((column,), 1_000 * length, 3600.0), DetectionRules())
     signals = [judge.judge(window(row, start=60.0 * place))[0].signal for place, row in enumerate(rows[length:])]
     assert sum(signals) <= 3
 

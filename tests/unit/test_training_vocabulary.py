@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from streaming.drift.decision import Judge, Rules, Verdict, WindowCounts
+from streaming.drift.decision import ColumnVerdict, DetectionRules, WindowCounts, WindowJudge
 from streaming.models.profile import OTHER_BIN, RARE_BIN, ColumnProfile, Counts, ReferenceProfile
 from streaming.training.vocabulary import FREQUENT, RARE, Value, Vocabulary, returning
 
@@ -59,9 +59,9 @@ class Column:
             total.update(window)
         names, listed = self.vocabulary.frequent, self.vocabulary.rare
         column = ColumnProfile("x", "categorical", dict(total), (), names, windows=tuple(kept), rare=listed)
-        self._judge = Judge(ReferenceProfile((column,), windows * rows, 60.0), Rules())
+        self._judge = WindowJudge(ReferenceProfile((column,), windows * rows, 60.0), DetectionRules())
 
-    def window(self, changed: Callable[[Texts], Texts] = lambda texts: texts) -> Verdict:
+    def window(self, changed: Callable[[Texts], Texts] = lambda texts: texts) -> ColumnVerdict:
         counts = bins(self.vocabulary, self.vocabulary.rare, changed(self._draw(self.rng, self._rows)))
         return self._judge.judge(WindowCounts(0, 60, self._rows, 0, (counts,)))[0]
 

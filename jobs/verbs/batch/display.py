@@ -1,4 +1,4 @@
-"""What a batch shows: a bar on a terminal and a line for each unit elsewhere, then what came of it."""
+"""What a batch shows: a bar on a terminal and a line for each unit elsewhere, then the result."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from jobs.verbs.batch.options import Paths
-from jobs.verbs.batch.record import Record
+from jobs.verbs.batch.record import BatchRecord
 from schemas.dead_letter import Rejection
 from streaming.batch import run
 from streaming.batch.plan import BatchPlan
@@ -41,10 +41,10 @@ class Bar:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Take the bar away."""
+        """Remove the bar."""
         self._bar.stop()
 
-    def tell(self, progress: run.Progress) -> None:
+    def tell(self, progress: run.UnitProgress) -> None:
         """Show how far the batch is."""
         now, rows = time.monotonic(), progress.counts.rows
         if self._began is None:
@@ -62,8 +62,8 @@ class Bar:
         self._console.print(f"- {text}", highlight=False)
 
 
-def show_summary(console: Console, record: Record, paths: Paths, run_id: str) -> None:
-    """Say what came of a batch, and where it is."""
+def show_summary(console: Console, record: BatchRecord, paths: Paths, run_id: str) -> None:
+    """Print the result of a batch, and where it is."""
     counts, plan = record.counts, record.plan
     _line(console, f"batch {plan.batch}, {plan.model} v{plan.version}")
     table = _facts()
@@ -83,7 +83,7 @@ def show_summary(console: Console, record: Record, paths: Paths, run_id: str) ->
 
 
 def show_sample(console: Console, plan: BatchPlan, paths: Paths, begun: int | None, rows: Sequence[Row]) -> None:
-    """Say what a batch would do, and what became of a sample's rows."""
+    """Print what a batch would do, and what became of a sample's rows."""
     _line(console, "dry run: nothing is written")
     table = _facts()
     _row(table, "model", f"{plan.model} v{plan.version}")
@@ -101,7 +101,7 @@ def show_sample(console: Console, plan: BatchPlan, paths: Paths, begun: int | No
 
 
 def show_differences(console: Console, differences: Sequence[str]) -> None:
-    """Say which files are not like the others, and what is made of it."""
+    """Print which files differ from the others, and how they are read."""
     for difference in differences[:_MOST_DIFFERENCES]:
         _line(console, f"the files differ: {difference}")
     if len(differences) > _MOST_DIFFERENCES:

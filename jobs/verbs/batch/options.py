@@ -1,4 +1,4 @@
-"""What ``penstock batch`` was asked for, and what that comes to on this machine's disk, before anything is started."""
+"""The options of ``penstock batch``, and the paths on this machine that they mean. Nothing is started here."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from streaming.batch import files
 from streaming.batch.encodings import text_encoding
 from streaming.batch.files import Format, Listing
 from streaming.batch.inputs import check_files
-from streaming.batch.publish import Targets
+from streaming.batch.publish import BatchTargets
 from streaming.batch.staging import unfinished
 from streaming.batch.text import UTF_8
 from streaming.clock import Clock
@@ -22,8 +22,8 @@ from streaming.settings import Settings
 
 
 @dataclass(frozen=True)
-class Order:
-    """The options as they were given; see ``jobs/command/batch.py``."""
+class BatchOptions:
+    """The options of the command line; see ``jobs/command/batch.py``."""
 
     source: str
     target: str
@@ -38,7 +38,7 @@ class Order:
     overwrite: bool = False
 
     def selector(self, settings: Settings) -> ModelSelector:
-        """Return which version scores: the one that was asked for, else the one that the settings select.
+        """Return the selector of the version: that of the options, else that of the settings.
 
         Raises:
             ConfigurationError: two were asked for.
@@ -54,53 +54,56 @@ class Order:
 
 @dataclass(frozen=True)
 class Paths:
-    """An order on this machine's disk. ``batch`` is the id of the batch that is begun or gone on with."""
+    """The paths that the options mean. ``batch`` is the id of the batch that is begun or continued."""
 
     listing: Listing
     format: Format
     encoding: str
     out_format: Format
-    targets: Targets
+    targets: BatchTargets
     batch: str
 
-    def options(self, order: Order, settings: Settings) -> dict[str, Any]:
+    def options(self, options: BatchOptions, settings: Settings) -> dict[str, Any]:
         """Return the options that decide what comes out, as the plan keeps them."""
         batch = settings.batch
         return {
             "--format": self.format,
             "--encoding": self.encoding,
             "--out-format": self.out_format,
-            "--partition-by": list(order.partition_by),
+            "--partition-by": list(options.partition_by),
             "batch.keep": batch.keep if batch.keep == "all" else list(batch.keep),
             "batch.risk": batch.risk,
             "event": settings.event.model_dump(mode="json"),
         }
 
 
-def resolve(order: Order, clock: Clock) -> Paths:
-    """Look at the disk.
+def resolve(options: BatchOptions, clock: Clock) -> Paths:
+    """Return the paths that the options mean.
 
     Raises:
         ConfigurationError: there is no input, a target is not free, or it is not clear which batch is meant.
     """
-    source, scored = files.local("--in", order.source), files.local("--out", order.target)
-    rejected = files.local("--rejected", order.rejected) if order.rejected else _beside(scored)
-    if order.format is None and files.is_delta(source):
+    source, scored = files.local("--in", options.source), files.local("--out", options.target)
+    rejected = files.local("--rejected", options.rejected) if options.rejected else _beside(scored)
+    # Its Parquet files include rows that the table has deleted.
+    if options.format is None and files.is_delta(source):
         raise ConfigurationError(
             f"--in {source} is a Delta table, which a batch does not read; write its current version to Parquet first"
         )
     listing = files.list_files(source)
-    kind = files.named_format("--format", order.format) if order.format else files.format_of(listing.paths)
-    encoding = text_encoding(order.encoding, kind)
+    kind = files.named_format("--format", options.format) if options.format else files.format_of(listing.paths)
+    encoding = text_encoding(options.encoding, kind)
     check_files(listing.paths, kind)
-    out = files.named_format("--out-format", order.out_format) if order.out_format else files.suffix_format(scored)
-    targets = Targets(scored, rejected, order.overwrite)
+    out = files.named_format("--out-format", options.out_format) if options.out_format else files.suffix_format(scored)
+    targets = BatchTargets(scored, rejected, options.overwrite)
     targets.check_apart(source, listing.paths)
-    batch = _batch(order, scored, clock)
+    batch = _batch(options, scored, clock)
     targets.check_free(batch)
     require_writable(scored, "--out")
     require_writable(rejected, "--rejected")
-    return Paths(listing, kind, encoding, out or "parquet", targets, batch)
+    return Paths(
+        listing=listing, format=kind, encoding=encoding, out_format=out or "parquet", targets=targets, batch=batch
+    )
 
 
 def _beside(scored: Path) -> Path:
@@ -108,12 +111,15 @@ def _beside(scored: Path) -> Path:
     return scored.with_name(f"{scored.stem}.rejected{scored.suffix}")
 
 
-def _batch(order: Order, scored: Path, clock: Clock) -> str:
-    """Return the id: the one that was given, else the unfinished batch's, else a new one."""
-    if order.name is not None:
-        if not order.name.replace("-", "").replace("_", "").replace(".", "").isalnum():
-            raise ConfigurationError(f"--name {order.name!r} may have letters, digits, points, dashes and underscores")
-        return order.name
+def _batch(options: BatchOptions, scored: Path, clock: Clock) -> str:
+    """Return the id: that of --name, else that of the unfinished batch, else a new one."""
+    if options.name is not None:
+        if not options.name.replace("-", "").replace("_", "").replace(".", "").isalnum():
+            raise ConfigurationError(
+                f"--name {options.name!r} may have letters, digits, points, dashes and underscores"
+            )
+        return options.name
+    # The same command continues a killed run, without having to name the batch.
     begun = unfinished(scored)
     if len(begun) > 1:
         raise ConfigurationError(

@@ -1,4 +1,4 @@
-"""A finished batch for those who come after: its MLflow run, and the report beside the published files."""
+"""The record of a finished batch: its MLflow run, and the report beside the published files."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from streaming.adapters.mlflow.tracking import MlflowTracker
-from streaming.batch.counts import Counts
+from streaming.batch.counts import BatchCounts
 from streaming.batch.plan import BatchPlan
 from streaming.batch.staging import Staging
 from streaming.clock import isoformat, system_clock
@@ -16,12 +16,12 @@ BATCH_TAG = "penstock.batch.id"
 
 
 @dataclass(frozen=True)
-class Record:
-    """What is known of a batch whose units are all finished. ``quantiles`` are of the scores."""
+class BatchRecord:
+    """The facts of a batch whose units are all finished. ``quantiles`` are of the scores."""
 
     plan: BatchPlan
     source: str
-    counts: Counts
+    counts: BatchCounts
     quantiles: Mapping[str, float]
 
     def log(self, tracker: MlflowTracker, experiment: str, staging: Staging) -> str:
@@ -30,6 +30,7 @@ class Record:
         Raises:
             RegistryUnavailableError: the server does not answer. Nothing is lost: the same command tries again.
         """
+        # A run that was killed between recording and publishing must not make a second MLflow run.
         earlier = staging.recorded()
         if earlier is not None:
             return earlier
@@ -39,7 +40,7 @@ class Record:
         return run.run_id
 
     def report(self, run_id: str) -> dict[str, Any]:
-        """Return what stands beside the published files."""
+        """Return the report that is published beside the files."""
         counts = self.counts
         return {
             "batch": self.plan.batch,

@@ -16,24 +16,23 @@ from jobs.configuration.paths import require_writable
 from jobs.process.logs import configure_logging
 from jobs.terminal.progress import steps
 from jobs.verbs.batch.display import Bar, show_differences, show_sample, show_summary
-from jobs.verbs.batch.options import Order, Paths, resolve
-from jobs.verbs.batch.record import Record
+from jobs.verbs.batch.options import BatchOptions, Paths, resolve
+from jobs.verbs.batch.record import BatchRecord
 from jobs.wiring.following import preparation, registry
 from jobs.wiring.mlflow_client import prepare_mlflow
 from jobs.wiring.session import require_log, session
 from streaming.adapters.mlflow.tracking import MlflowTracker
-from streaming.batch.columns import Columns
+from streaming.batch.columns import BatchColumns
 from streaming.batch.files import InputFile
 from streaming.batch.needs import Needs
 from streaming.batch.plan import BatchPlan
 from streaming.batch.publish import publish
-from streaming.batch.run import Watch, score_units
-from streaming.batch.scorer import Output, UnitScorer, decoder_for
+from streaming.batch.run import ProgressReporter, score_units
+from streaming.batch.scorer import BatchOutput, UnitScorer
 from streaming.batch.sketch import quantiles
-from streaming.batch.source import Source
+from streaming.batch.source import BatchSource
 from streaming.batch.staging import Staging, folder_of
 from streaming.clock import system_clock
-from streaming.engines.task import pipeline_of
 from streaming.errors import ConfigurationError
 from streaming.events import columns as c
 from streaming.models.ref import ModelVersion
@@ -45,11 +44,11 @@ SPARK_LOG = Path(".penstock/batch-spark.log")
 SAMPLE_ROWS = 1_000
 
 
-def score_files(config: Path | None, overrides: Sequence[str], order: Order, *, dry_run: bool = False) -> None:
-    """Score files and publish what came of them, or with ``dry_run`` say what would be done.
+def score_files(config: Path | None, overrides: Sequence[str], options: BatchOptions, *, dry_run: bool = False) -> None:
+    """Score files and publish the results, or with ``dry_run`` print what would be done.
 
     Raises:
-        ConfigurationError: the order, the settings or the input's columns do not fit; nothing was written.
+        ConfigurationError: the options, the settings or the input's columns do not fit; nothing was written.
         DataError: a file cannot be read, or rows were lost; nothing was published.
         ModelError: no version can score.
         UpstreamError: the registry or the tracking server does not answer.
@@ -61,7 +60,7 @@ def score_files(config: Path | None, overrides: Sequence[str], order: Order, *, 
     with ExitStack() as stack:
         with steps(console) as step:
             step("reading the input")
-            request = look(settings, order)
+            request = look(settings, options)
             step("starting Spark")
             spark = stack.enter_context(session(settings, "penstock-batch", SPARK_LOG))
             step(f"loading {request.version}")
@@ -74,10 +73,10 @@ def score_files(config: Path | None, overrides: Sequence[str], order: Order, *, 
 
 @dataclass(frozen=True)
 class Request:
-    """An order and what it comes to: files on the disk, and a version in the registry."""
+    """The options of a batch with the files and the version that they mean."""
 
     settings: Settings
-    order: Order
+    options: BatchOptions
     paths: Paths
     files: tuple[InputFile, ...]
     version: ModelVersion
@@ -85,7 +84,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Work:
-    """A batch that is ready to be scored: nothing is wrong with it as far as can be known."""
+    """A batch that is ready to be scored: all checks have passed."""
 
     request: Request
     spark: SparkSession
@@ -93,7 +92,7 @@ class Work:
     scorer: UnitScorer
 
 
-def look(settings: Settings, order: Order) -> Request:
+def look(settings: Settings, options: BatchOptions) -> Request:
     """Find the files and the version; raises as :func:`score_files`."""
     if settings.model.tracking_uri is None:
         raise ConfigurationError(
@@ -101,14 +100,15 @@ def look(settings: Settings, order: Order) -> Request:
         )
     require_log(SPARK_LOG)
     require_writable(settings.model.cache_dir, "model.cache_dir")
-    paths = resolve(order, system_clock)
-    version = registry(settings.model).resolve(order.selector(settings))
-    return Request(settings, order, paths, paths.listing.digested(), version)
+    # The disk is checked before the registry is asked, and both before Spark starts.
+    paths = resolve(options, system_clock)
+    version = registry(settings.model).resolve(options.selector(settings))
+    return Request(settings=settings, options=options, paths=paths, files=paths.listing.digested(), version=version)
 
 
 @contextmanager
 def loaded(request: Request, spark: SparkSession) -> Iterator[Work]:
-    """Load the version, compare it with the files' columns, and let go of it at the end; raises as above."""
+    """Load the version, compare it with the files' columns, and release it at the end; raises as above."""
     settings, version = request.settings, request.version
     checks = preparation(settings, spark, NoEvents())
     served = checks.prepare(version, registry(settings.model).download)
@@ -119,7 +119,7 @@ def loaded(request: Request, spark: SparkSession) -> Iterator[Work]:
             version=version.version,
             model_digest=served.package.digest,
             files=request.files,
-            options=request.paths.options(request.order, settings),
+            options=request.paths.options(request.options, settings),
             unit_bytes=settings.batch.unit_bytes,
         )
         yield Work(request, spark, plan, _scorer(request, served, spark))
@@ -128,26 +128,33 @@ def loaded(request: Request, spark: SparkSession) -> Iterator[Work]:
 
 
 def _scorer(request: Request, served: ServedModel, spark: SparkSession) -> UnitScorer:
-    settings, paths, order = request.settings, request.paths, request.order
-    pipeline = pipeline_of(served)
-    signature = pipeline.decoder.signature
+    settings, paths, options = request.settings, request.paths, request.options
+    signature = served.package.signature
     needs = Needs.of(signature, settings.event, settings.batch.keep)
-    source = Source.of(spark, paths.format, paths.listing, needs, paths.encoding)
-    columns = Columns.of(source, signature, settings.batch, settings.event)
-    absent = [name for name in order.partition_by if name not in columns.scored_names]
+    source = BatchSource.of(spark, paths.format, paths.listing, needs, paths.encoding)
+    columns = BatchColumns.of(source, signature, settings.batch, settings.event)
+    absent = [name for name in options.partition_by if name not in columns.scored_names]
     if absent:
         raise ConfigurationError(
             f"--partition-by {absent[0]} is not among the output's columns, {', '.join(columns.scored_names)};"
             " keep it with --keep, or take another"
         )
-    output = Output(paths.out_format, order.partition_by)
-    return UnitScorer(source, pipeline, decoder_for(source, pipeline), columns, output, settings.engine.max_poison_rows)
+    output = BatchOutput(paths.out_format, options.partition_by)
+    return UnitScorer(
+        source=source,
+        model=served,
+        envelope=settings.event,
+        columns=columns,
+        output=output,
+        max_poison_rows=settings.engine.max_poison_rows,
+    )
 
 
 def score(work: Work, console: Console) -> None:
-    """Score what is not scored yet, record the batch and publish it."""
+    """Score the units that are not finished, record the batch and publish it."""
     plan, request = work.plan, work.request
     targets, settings = request.paths.targets, request.settings
+    # Opening takes the lock, so two runs of one batch cannot write to the same units.
     staging = Staging.open(targets.scored, plan.batch)
     try:
         begun = staging.plan()
@@ -156,9 +163,10 @@ def score(work: Work, console: Console) -> None:
         else:
             plan.must_equal(begun, staging.folder)
         with Bar(console) as bar:
-            counts = score_units(plan, staging, work.scorer, request.version, Watch(system_clock, bar.tell))
-        record = Record(plan, request.order.source, counts, quantiles(work.spark, counts.sketches))
+            counts = score_units(plan, staging, work.scorer, request.version, ProgressReporter(system_clock, bar.tell))
+        record = BatchRecord(plan, request.options.source, counts, quantiles(work.spark, counts.sketches))
         tracker = MlflowTracker(settings.model.tracking_uri, settings.model.registry_uri)
+        # Recorded first: published files that no run in MLflow names could not be traced.
         run_id = record.log(tracker, settings.batch.experiment, staging)
         publish(staging, targets, len(plan.units), record.report(run_id))
         staging.remove()
@@ -168,7 +176,7 @@ def score(work: Work, console: Console) -> None:
 
 
 def try_out(work: Work, console: Console) -> None:
-    """Say what would be done, and score a sample; nothing is written."""
+    """Print what would be done, and score a sample; nothing is written."""
     folder = folder_of(work.request.paths.targets.scored, work.plan.batch)
     begun = len(list(folder.glob("unit-*"))) if folder.exists() else None
     rows = work.scorer.sample(work.plan.units[0], SAMPLE_ROWS).select(F.col(c.VERDICT)).collect()

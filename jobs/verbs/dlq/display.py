@@ -1,8 +1,7 @@
-"""Dead letters as tables, pages and JSON. What a record holds is shown only as far as it is harmless to a terminal."""
+"""Dead letters as tables, pages and JSON. Nothing in a record can act on the terminal."""
 
 from __future__ import annotations
 
-import json
 import sys
 from base64 import b64encode
 from collections import Counter
@@ -24,7 +23,7 @@ SENT = "sent"
 _WIDTH = 160
 """Columns where there is no terminal to ask."""
 _MOST_BYTES = 4_096
-"""Of a value on a page; ``--raw`` has all of it."""
+"""Bytes of a value that a page shows; ``--raw`` writes all of them."""
 
 
 def counts_table(counts: Mapping[str, int]) -> Table:
@@ -40,9 +39,9 @@ def letters_table(letters: Iterable[DeadLetter]) -> Table:
     numbers = _number("bytes"), _number("replays")
     table = Table("place", "event", "reason", "rejected at", "what is wrong", *numbers, box=None)
     for letter in letters:
-        words = (str(letter.place), origin(letter), letter.reason, isoformat(letter.rejected_at), letter.message)
+        cells = (str(letter.place), origin(letter), letter.reason, isoformat(letter.rejected_at), letter.message)
         size = "null" if letter.value is None else f"{len(letter.value):,}"
-        table.add_row(*(Text(text_of(word.encode())) for word in words), size, str(letter.replays))
+        table.add_row(*(Text(text_of(word.encode())) for word in cells), size, str(letter.replays))
     return table
 
 
@@ -65,7 +64,7 @@ def letter_page(letter: DeadLetter, topic: str) -> RenderableType:
 
 
 def value_text(letter: DeadLetter) -> Text:
-    """Return the value: as text where it is printable UTF-8, else as a hex dump, and not without end."""
+    """Return the value: as text where it is printable UTF-8, else as a hex dump, both up to a bound."""
     value = letter.value
     if value is None:
         return Text("null" if not letter.value_omitted else "null: left out, too large for the dead letters' topic")
@@ -76,7 +75,7 @@ def value_text(letter: DeadLetter) -> Text:
 
 
 def summary(letter: DeadLetter) -> dict[str, Any]:
-    """Return what a list says of a letter, for JSON."""
+    """Return one entry of the list, for JSON."""
     source = letter.source
     return {
         "partition": letter.place.partition,
@@ -94,7 +93,7 @@ def summary(letter: DeadLetter) -> dict[str, Any]:
 
 
 def details(letter: DeadLetter) -> dict[str, Any]:
-    """Return all of a letter, for JSON; bytes are base64, and null is null."""
+    """Return a whole letter, for JSON; bytes are base64, and null is null."""
     headers = [[name, _base64(word)] for name, word in letter.headers]
     parts = {"key": _base64(letter.key), "value": _base64(letter.value), "headers": headers}
     return {**summary(letter), **parts, "own_headers": len(letter.own)}
@@ -111,7 +110,7 @@ def origin(letter: DeadLetter) -> str:
 
 
 def hex_dump(data: bytes) -> str:
-    r"""Return sixteen bytes a line, with the printable ones beside.
+    r"""Return 16 bytes a line, with the printable ones beside them.
 
     >>> print(hex_dump(b"\xff{a"))
     00000000  ff 7b 61                                         .{a
@@ -145,21 +144,21 @@ def console_for_tables() -> Console:
     return Console() if sys.stdout.isatty() else Console(width=_WIDTH)
 
 
-def replay_json(counts: Counts, *, sent: bool) -> str:
+def replay_json(counts: Counts, *, sent: bool) -> dict[str, Any]:
     """Return what ``dlq replay`` did, or would do, for scripts."""
     rows = [
         {"reason": reason, "topic": topic, "result": SENT if what == SENT else Left(what).name.lower(), "events": count}
         for (reason, topic, what), count in sorted(counts.items())
     ]
-    return json.dumps({"sent": sent, "events": _sent(counts), "by_reason": rows})
+    return {"sent": sent, "events": _sent(counts), "by_reason": rows}
 
 
 def show_replay(counts: Counts, *, sent: bool) -> None:
     """Print what ``dlq replay`` did, or would do."""
     table = Table("reason", "to", Column("events", justify="right"), "", box=None)
     for (reason, topic, what), count in sorted(counts.items()):
-        said = ("sent" if sent else "would be sent") if what == SENT else f"left: {what}"
-        table.add_row(Text(text_of(reason.encode())), Text(text_of(topic.encode())), f"{count:,}", said)
+        result = ("sent" if sent else "would be sent") if what == SENT else f"left: {what}"
+        table.add_row(Text(text_of(reason.encode())), Text(text_of(topic.encode())), f"{count:,}", result)
     console = console_for_tables()
     if counts:
         console.print(table)

@@ -1,10 +1,9 @@
-"""What ``penstock dlq`` is asked."""
+"""The options of ``penstock dlq``."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import Enum
 
 from schemas.dead_letter import Reason
 from streaming.clock import Period
@@ -12,17 +11,9 @@ from streaming.errors import ConfigurationError
 from streaming.outputs.dead_letters import UNKNOWN, Place, Selection
 
 
-class Form(Enum):
-    """How one dead letter is shown."""
-
-    PEOPLE = "people"
-    JSON = "json"
-    RAW = "raw"
-
-
 @dataclass(frozen=True)
-class Filters:
-    """The command line's words for a selection."""
+class SelectionOptions:
+    """Which dead letters the command line selects."""
 
     reasons: Sequence[str]
     since: str | None
@@ -31,21 +22,25 @@ class Filters:
     places: Sequence[str] = ()
 
     def selection(self) -> Selection:
-        """Return what they mean; raises ``ConfigurationError`` where they mean nothing."""
+        """Return the selection; raises ``ConfigurationError`` for an unknown reason, time or position."""
         codes = [*(reason.value for reason in Reason), UNKNOWN]
-        wrong = [reason for reason in self.reasons if reason.upper() not in codes]
-        if wrong:
-            raise ConfigurationError(f"there is no reason {wrong[0]!r}; the reasons are {', '.join(codes)}")
+        unknown = [reason for reason in self.reasons if reason.upper() not in codes]
+        if unknown:
+            raise ConfigurationError(f"there is no reason {unknown[0]!r}; the reasons are {', '.join(codes)}")
         reasons = frozenset(reason.upper() for reason in self.reasons)
-        period = Period.given(("--since", "--until"), self.since, self.until)
+        period = Period.given(("--from", "--to"), self.since, self.until)
         return Selection(
-            reasons, period.since, period.until, frozenset(self.partitions), frozenset(map(_place, self.places))
+            reasons=reasons,
+            since=period.since,
+            until=period.until,
+            partitions=frozenset(self.partitions),
+            places=frozenset(map(_place, self.places)),
         )
 
 
 @dataclass(frozen=True)
-class Order:
-    """What the command line asks for."""
+class ResendOptions:
+    """What ``dlq replay`` sends, and where to."""
 
     selection: Selection
     to: str | None
@@ -59,5 +54,5 @@ def _place(text: str) -> Place:
     try:
         partition, offset = map(int, text.split(":"))
     except ValueError:
-        raise ConfigurationError(f"{text!r} is no place; write partition and offset like 0:17") from None
+        raise ConfigurationError(f"{text!r} is not a position; write partition and offset like 0:17") from None
     return Place(partition, offset)

@@ -1,4 +1,4 @@
-"""``penstock dlq replay``: dead letters back to the topics they came from, or word of what that would do."""
+"""``penstock dlq replay``: send dead letters to the topics they came from, or show what that would do."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from pathlib import Path
 
 from jobs.configuration.load import load_settings
 from jobs.process.logs import configure_logging
+from jobs.terminal.json_output import JsonOutput
 from jobs.verbs.dlq.display import SENT, Counts, replay_json, show_replay
-from jobs.verbs.dlq.options import Order
+from jobs.verbs.dlq.options import ResendOptions
 from jobs.verbs.dlq.run import letters_topic, reader
 from streaming.adapters.kafka.admin import KafkaAdmin, TopicInfo
 from streaming.adapters.kafka.dead_letters import KafkaReplays
@@ -26,8 +27,8 @@ from streaming.settings import Settings
 _COMPACTED = {"cleanup.policy": "compact"}
 
 
-def replay_letters(config: Path | None, overrides: Sequence[str], order: Order, *, as_json: bool) -> None:
-    """Send the selected events again, or only say so, and print what became of them by reason.
+def replay_letters(config: Path | None, overrides: Sequence[str], options: ResendOptions, output: JsonOutput) -> None:
+    """Send the selected events again, or only simulate it, and print the results by reason.
 
     Raises:
         ConfigurationError: the settings are wrong, or a topic is not there.
@@ -38,19 +39,22 @@ def replay_letters(config: Path | None, overrides: Sequence[str], order: Order, 
     configure_logging(settings.log)
     admin = KafkaAdmin(settings.kafka, settings.application)
     topic = letters_topic(settings, admin)
-    if order.to == topic.name:
-        raise ConfigurationError(f"--to {order.to} is the dead letters' own topic; name another one")
-    counts = _Replay(settings, admin, topic, order).run()
-    print(replay_json(counts, sent=order.send)) if as_json else show_replay(counts, sent=order.send)
+    if options.to == topic.name:
+        raise ConfigurationError(f"--to-topic {options.to} is the dead letters' own topic; name another one")
+    counts = _Replay(settings, admin, topic, options).run()
+    output.write(replay_json(counts, sent=options.send))
+    if not output.replaces_text:
+        show_replay(counts, sent=options.send)
 
 
 class _Replay:
-    def __init__(self, settings: Settings, admin: KafkaAdmin, letters: TopicInfo, order: Order) -> None:
+    def __init__(self, settings: Settings, admin: KafkaAdmin, letters: TopicInfo, options: ResendOptions) -> None:
         self._settings = settings
         self._admin = admin
         self._letters = letters
-        self._order = order
-        self._rules = Rules(order.max_replays, order.again, keep_timestamp=settings.event.time is None)
+        self._options = options
+        self._rules = Rules(options.max_replays, options.again, keep_timestamp=settings.event.time is None)
+        # Each topic is described once and not for each of its letters.
         self._destination: Callable[[str], Target] = cache(self._described)
 
     def run(self) -> Counts:
@@ -58,7 +62,7 @@ class _Replay:
         kafka, application = self._settings.kafka, self._settings.application
         replays = KafkaReplays(kafka, application, self._settings.output.replays, self._letters)
         counts: Counts = Counter()
-        with replays.sender(system_clock) if self._order.send else nullcontext() as sender:
+        with replays.sender(system_clock) if self._options.send else nullcontext() as sender:
             # Only now: no earlier run can add to it any more.
             done = replays.done() if memory else set()
             for letter, record in self._to_send(done, counts):
@@ -68,29 +72,29 @@ class _Replay:
 
     def _memory(self) -> TopicInfo | None:
         output = self._settings.output
-        if self._order.send and output.create_topics:
+        if self._options.send and output.create_topics:
             return self._admin.ensure_topic(output.replays, 1, _COMPACTED, output.replication_factor)
-        found = self._admin.topic(output.replays)
-        if self._order.send and found is None:
+        topic = self._admin.topic(output.replays)
+        if self._options.send and topic is None:
             raise ConfigurationError(
                 f"there is no topic {output.replays!r} and output.create_topics is false; create it first, with one"
                 " partition and cleanup.policy=compact"
             )
-        return found
+        return topic
 
     def _to_send(self, done: set[Place], counts: Counts) -> Iterator[tuple[DeadLetter, Replayed]]:
-        return islice(self._decided(done, counts), self._order.limit)
+        return islice(self._decided(done, counts), self._options.limit)
 
     def _decided(self, done: set[Place], counts: Counts) -> Iterator[tuple[DeadLetter, Replayed]]:
-        for letter in reader(self._settings, self._letters).read(self._order.selection):
-            topic = self._order.to or letter.source_topic or self._settings.input.topic
-            found = decide(letter, self._destination(topic), done, self._rules)
-            counts[letter.reason, topic, found.value if isinstance(found, Left) else SENT] += 1
-            if isinstance(found, Replayed):
-                yield letter, found
+        for letter in reader(self._settings, self._letters).read(self._options.selection):
+            topic = self._options.to or letter.source_topic or self._settings.input.topic
+            decision = decide(letter, self._destination(topic), done, self._rules)
+            counts[letter.reason, topic, decision.value if isinstance(decision, Left) else SENT] += 1
+            if isinstance(decision, Replayed):
+                yield letter, decision
 
     def _described(self, name: str) -> Target:
         topic = self._admin.topic(name)
         if topic is None:
-            raise ConfigurationError(f"there is no topic {name!r} to send to; name another one with --to")
+            raise ConfigurationError(f"there is no topic {name!r} to send to; name another one with --to-topic")
         return self._admin.target(topic)

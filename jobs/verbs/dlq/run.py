@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import heapq
-import json
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -11,8 +10,8 @@ from pathlib import Path
 
 from jobs.configuration.load import load_settings
 from jobs.process.logs import configure_logging
+from jobs.terminal.json_output import JsonOutput
 from jobs.verbs.dlq import display
-from jobs.verbs.dlq.options import Form
 from streaming.adapters.kafka.admin import KafkaAdmin, TopicInfo
 from streaming.adapters.kafka.dead_letters import KafkaDeadLetters
 from streaming.errors import ConfigurationError
@@ -21,7 +20,7 @@ from streaming.settings import Settings
 
 
 def list_letters(
-    config: Path | None, overrides: Sequence[str], selection: Selection, limit: int, *, as_json: bool
+    config: Path | None, overrides: Sequence[str], selection: Selection, limit: int, output: JsonOutput
 ) -> None:
     """Print a count by reason, and the ``limit`` newest of the selected letters.
 
@@ -34,10 +33,11 @@ def list_letters(
     topic = letters_topic(settings, KafkaAdmin(settings.kafka, settings.application))
     counts: Counter[str] = Counter()
     letters = _counted(reader(settings, topic).read(selection), counts)
+    # A heap: the topic may hold millions of letters, of which a few are shown.
     newest = heapq.nlargest(limit, letters, key=lambda letter: (letter.rejected_at, letter.place))
-    if as_json:
-        found = {"topic": topic.name, "total": counts.total(), "reasons": dict(counts.most_common())}
-        print(json.dumps({**found, "newest": [display.summary(letter) for letter in newest]}))
+    totals = {"topic": topic.name, "total": counts.total(), "reasons": dict(counts.most_common())}
+    output.write({**totals, "newest": [display.summary(letter) for letter in newest]})
+    if output.replaces_text:
         return
     console = display.console_for_tables()
     console.print(f"{counts.total():,} dead letters on {topic.name}", highlight=False)
@@ -45,24 +45,28 @@ def list_letters(
         console.print(display.counts_table(counts), display.letters_table(newest), sep="\n")
 
 
-def show_letter(config: Path | None, overrides: Sequence[str], place: Place, form: Form) -> None:
-    """Print one dead letter.
+def show_letter(
+    config: Path | None, overrides: Sequence[str], position: Place, output: JsonOutput, *, raw: bool
+) -> None:
+    """Print one dead letter, or with ``raw`` the bytes of its value.
 
     Raises:
-        ConfigurationError: the settings are wrong, or there is no dead letter at ``place``.
+        ConfigurationError: the settings are wrong, or there is no dead letter at ``position``.
         BrokerUnavailableError: Kafka does not answer.
     """
     settings = load_settings(config, overrides)
     configure_logging(settings.log)
     topic = letters_topic(settings, KafkaAdmin(settings.kafka, settings.application))
-    letter = next(reader(settings, topic).read(Selection(places=frozenset({place}))), None)
+    letter = next(reader(settings, topic).read(Selection(places=frozenset({position}))), None)
     if letter is None:
-        raise ConfigurationError(f"there is no dead letter at {place} of {topic.name}; penstock dlq list shows some")
-    if form is Form.RAW:
+        raise ConfigurationError(f"there is no dead letter at {position} of {topic.name}; penstock dlq list shows some")
+    output.write(display.details(letter))
+    if output.replaces_text:
+        return
+    if raw:
+        # Past the text layer, which would decode the bytes and add a line break.
         sys.stdout.buffer.write(letter.value or b"")
         sys.stdout.buffer.flush()
-    elif form is Form.JSON:
-        print(json.dumps(display.details(letter)))
     else:
         display.console_for_tables().print(display.letter_page(letter, topic.name))
 

@@ -19,7 +19,7 @@ from jobs.configuration.load import load_settings
 from jobs.configuration.paths import require_writable
 from jobs.process.logs import configure_logging
 from jobs.terminal.progress import steps
-from jobs.verbs.drift.options import Order
+from jobs.verbs.drift.options import BaselineOptions
 from jobs.wiring.following import preparation, registry
 from jobs.wiring.mlflow_client import prepare_mlflow
 from jobs.wiring.session import require_log, session
@@ -29,9 +29,8 @@ from streaming.batch.encodings import text_encoding
 from streaming.batch.inputs import check_files
 from streaming.batch.needs import Needs
 from streaming.batch.scorer import decoder_for
-from streaming.batch.source import Source
+from streaming.batch.source import BatchSource
 from streaming.engines.known_good import KnownGoodRows
-from streaming.engines.task import pipeline_of
 from streaming.errors import ConfigurationError
 from streaming.events import columns as c
 from streaming.models import profile
@@ -40,7 +39,6 @@ from streaming.models.profile import ReferenceProfile
 from streaming.models.ref import ModelSelector, ModelVersion
 from streaming.models.served import ServedModel
 from streaming.models.topic_schema import NoEvents
-from streaming.scoring.score import score_decoded
 from streaming.settings import Settings
 from streaming.training.profile import Timing, build_profile
 from streaming.training.record import Promotion
@@ -52,8 +50,8 @@ _MOST_CLASSES = 50
 _FEWEST_ROWS = 100
 
 
-def baseline(config: Path | None, overrides: Sequence[str], order: Order) -> ModelVersion:
-    """Make the profile, register the version that has it, and return that.
+def baseline(config: Path | None, overrides: Sequence[str], options: BaselineOptions) -> ModelVersion:
+    """Make the profile, register a version with it, and return that version.
 
     Raises:
         ConfigurationError: the settings, the rows or the version do not fit.
@@ -65,13 +63,14 @@ def baseline(config: Path | None, overrides: Sequence[str], order: Order) -> Mod
     prepare_mlflow()
     require_log(SPARK_LOG)
     require_writable(settings.model.cache_dir, "model.cache_dir")
-    found = files.list_files(files.local("--in", order.source))
-    kind = files.named_format("--format", order.format) if order.format else files.format_of(found.paths)
-    encoding = text_encoding(order.encoding, kind)
-    check_files(found.paths, kind)
+    listing = files.list_files(files.local("--in", options.source))
+    kind = files.named_format("--format", options.format) if options.format else files.format_of(listing.paths)
+    encoding = text_encoding(options.encoding, kind)
+    # Checked before Spark starts, which takes seconds.
+    check_files(listing.paths, kind)
     model = settings.model
-    wanted = ModelSelector(model.name, "version", str(order.version)) if order.version else None
-    version = registry(model).resolve(wanted or ModelSelector.from_settings(model))
+    selector = ModelSelector(model.name, "version", str(options.version)) if options.version else None
+    version = registry(model).resolve(selector or ModelSelector.from_settings(model))
     with steps(Console()) as step, session(settings, "penstock-baseline", SPARK_LOG) as spark:
         step(f"loading {version}")
         checks = preparation(settings, spark, NoEvents())
@@ -79,24 +78,23 @@ def baseline(config: Path | None, overrides: Sequence[str], order: Order) -> Mod
         try:
             step("scoring the rows")
             needs = Needs.of(served.package.signature, settings.event)
-            made = _profile(settings, served, Source.of(spark, kind, found, needs, encoding), found)
+            made = _profile(settings, served, BatchSource.of(spark, kind, listing, needs, encoding), listing)
             step("registering it")
-            return _register(settings, served, made, order)
+            return _register(settings, served, made, options)
         finally:
             checks.release(served)
 
 
-def _profile(settings: Settings, served: ServedModel, source: Source, listing: files.Listing) -> ReferenceProfile:
-    loaded = pipeline_of(served)
+def _profile(settings: Settings, served: ServedModel, source: BatchSource, listing: files.Listing) -> ReferenceProfile:
     read = source.read([str(path) for path in listing.paths])
-    pipeline = KnownGoodRows()(loaded, lambda: decoder_for(source, loaded)(read))
-    decoded = decoder_for(source, pipeline)(read)
-    scored = score_decoded(decoded, pipeline).where(F.col(c.VERDICT).isNull()).cache()
+    model = KnownGoodRows()(served, lambda: decoder_for(source, settings.event, served)(read))
+    decoded = decoder_for(source, settings.event, model)(read)
+    scored = model.scorer.score(decoded).where(F.col(c.VERDICT).isNull()).cache()
     try:
         rows = scored.count()
         if rows < _FEWEST_ROWS:
             raise ConfigurationError(
-                f"{rows} of the rows can be scored, and fewer than {_FEWEST_ROWS} are no reference; give more"
+                f"{rows} of the rows can be scored, and a reference needs at least {_FEWEST_ROWS}; give more"
             )
         return _built(settings, served, scored)
     finally:
@@ -106,19 +104,22 @@ def _profile(settings: Settings, served: ServedModel, source: Source, listing: f
 def _built(settings: Settings, served: ServedModel, scored: DataFrame) -> ReferenceProfile:
     named = scored.withColumnsRenamed({c.PREDICTION: "prediction", c.CONFIDENCE: "confidence"})
     timed = named.withColumn(c.EVENT_TIME, F.col(c.EVENT_TIME).cast("timestamp"))
-    known = timed.where(F.col(c.EVENT_TIME).isNotNull()).limit(1).count() > 0
-    timing = Timing(c.EVENT_TIME, settings.drift.window_seconds) if known else None
+    has_times = timed.where(F.col(c.EVENT_TIME).isNotNull()).limit(1).count() > 0
+    timing = Timing(c.EVENT_TIME, settings.drift.window_seconds) if has_times else None
     return build_profile(timed, served.package.signature, _classes(timed), timing)
 
 
 def _classes(scored: DataFrame) -> int | None:
-    """Return how many classes the predictions are the numbers of, None if they look like no numbers of classes."""
-    found = [row[0] for row in scored.select("prediction").distinct().limit(_MOST_CLASSES + 1).collect()]
-    whole = all(value >= 0 and float(value).is_integer() for value in found)
-    return int(max(found)) + 1 if whole and len(found) <= _MOST_CLASSES and max(found) < _MOST_CLASSES else None
+    """Return the number of classes if the predictions look like class numbers, else None."""
+    values = [row[0] for row in scored.select("prediction").distinct().limit(_MOST_CLASSES + 1).collect()]
+    # The predictions decide: a pipeline that was trained elsewhere need not say whether it classifies.
+    whole = all(value >= 0 and float(value).is_integer() for value in values)
+    return int(max(values)) + 1 if whole and len(values) <= _MOST_CLASSES and max(values) < _MOST_CLASSES else None
 
 
-def _register(settings: Settings, served: ServedModel, made: ReferenceProfile, order: Order) -> ModelVersion:
+def _register(
+    settings: Settings, served: ServedModel, made: ReferenceProfile, options: BaselineOptions
+) -> ModelVersion:
     tracker = MlflowTracker(settings.model.tracking_uri, settings.model.registry_uri)
     old = served.version
     with TemporaryDirectory(prefix="penstock-baseline-") as folder:
@@ -128,8 +129,8 @@ def _register(settings: Settings, served: ServedModel, made: ReferenceProfile, o
         (tree / profile.PATH).write_text(made.to_json(), "utf-8")
         tags = {**old.tags, DIGEST_TAG: tree_digest(tree), BASELINE_OF: str(old.version)}
         with tracker.run(settings.train.experiment, f"{old.name}-baseline") as run:
-            run.log({"data": order.source, "rows": made.rows}, {}, {BASELINE_OF: str(old.version)})
+            run.log({"data": options.source, "rows": made.rows}, {}, {BASELINE_OF: str(old.version)})
             version = run.register(tree, old.name, tags)
-    if order.alias:
-        tracker.promote(version, Promotion(order.alias))
+    if options.alias:
+        tracker.promote(version, Promotion(options.alias))
     return version

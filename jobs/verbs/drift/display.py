@@ -25,7 +25,7 @@ _FEWEST, _MOST = 8, 40
 """Windows that are shown as marks."""
 _MOST_TOLD = 8
 _OTHERS = 68
-"""Of the terminal's width, what the other cells usually take."""
+"""Columns of the terminal that the other cells usually take."""
 
 
 def show_report(console: Console, report: Report) -> None:
@@ -45,32 +45,35 @@ def show_report(console: Console, report: Report) -> None:
     console.print(_columns(newest, console.width))
     for sentence in _sentences(newest):
         console.print(sentence)
-    for one in others:
+    for older in others:
         console.print(
-            _text(f"v{one.version}, as of {day(one.windows[-1].end)}: {one.answer.words}. {one.answer.sentence}")
+            _text(
+                f"v{older.version}, as of {day(older.windows[-1].end)}: {older.answer.words}. {older.answer.sentence}"
+            )
         )
 
 
 def _facts(report: VersionReport) -> Table:
     window, every = report.windows[report.judged], report.windows
-    invalid, late = sum(one.invalid for one in every), sum(one.late for one in every)
+    invalid, late = sum(record.invalid for record in every), sum(record.late for record in every)
     table = Table.grid(padding=(0, 2))
-    for name, words in (
+    for name, text in (
         ("window", f"{day(window.start)} to {day(window.end)}, the last of {len(every):,} that says something"),
         ("rows", f"{window.rows:,}; reference {report.reference_rows:,}"),
         ("dead letters", f"{window.invalid:,}; in all windows {invalid:,}"),
         ("late", f"{plural(late, 'row')} in no window"),
     ):
-        table.add_row(_text(name, "dim"), _text(words))
+        table.add_row(_text(name, "dim"), _text(text))
     return table
 
 
 def _columns(report: VersionReport, width: int) -> Table:
-    """Return a line for each column; the marks take what is left of the width."""
+    """Return a line for each column; the marks take the rest of the width."""
+    # One mark a window: a line that wraps would put marks below the wrong windows.
     marks = max(_FEWEST, min(_MOST, width - _OTHERS, len(report.windows)))
     table = Table("column", "state", "size", f"last {marks}", "since", _number("p-value"), _number("rows"), box=None)
-    for place in range(len(table.columns)):
-        table.columns[place].no_wrap = True
+    for index in range(len(table.columns)):
+        table.columns[index].no_wrap = True
     for column in report.columns:
         table.add_row(*_cells(column, marks))
     return table
@@ -93,13 +96,13 @@ def _cells(column: ColumnReport, windows: int) -> tuple[Text, ...]:
 
 
 def _sentences(report: VersionReport) -> Iterator[Text]:
-    """What happened to those that move, and those whose size alone would mislead."""
+    """Yield sentences about the columns that move, and about those whose size alone would mislead."""
     for name in report.moved[:_MOST_TOLD]:
         yield _text(report.column(name).sentence)
-    alike = [one.name for one in report.columns if differs_by_chance(one)]
+    alike = [column.name for column in report.columns if differs_by_chance(column)]
     if alike:
         yield _text(f"However large, {listed(alike)} {'differ' if len(alike) > 1 else 'differs'} {NO_MORE}.", "dim")
 
 
-def _text(words: str, style: str = "") -> Text:
-    return Text(text_of(words.encode("utf-8", "replace")), style)
+def _text(text: str, style: str = "") -> Text:
+    return Text(text_of(text.encode("utf-8", "replace")), style)

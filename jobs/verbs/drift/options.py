@@ -1,4 +1,4 @@
-"""What ``penstock drift baseline`` is asked to do."""
+"""The options of ``penstock drift baseline``."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from streaming.batch.text import UTF_8
 
 
 @dataclass(frozen=True)
-class Order:
-    """The options as they were given: rows to learn from, the version, and where the new one is put."""
+class BaselineOptions:
+    """The rows to learn from, the version, and the alias of the new version."""
 
     source: str
     version: int | None

@@ -1,4 +1,4 @@
-"""``penstock drift report``: what the windows on the drift topic say together."""
+"""``penstock drift report``: a report on the windows of the drift topic."""
 
 from __future__ import annotations
 
@@ -12,18 +12,19 @@ from jobs.configuration.load import load_settings
 from jobs.process.logs import configure_logging
 from streaming.adapters.kafka.admin import KafkaAdmin
 from streaming.adapters.kafka.drift import read_summaries
-from streaming.drift.report.choice import Choice
 from streaming.drift.report.facts import Report
 from streaming.drift.report.make import make_report
+from streaming.drift.report.options import DriftReportOptions
 from streaming.errors import ConfigurationError, RegistryUnavailableError
 from streaming.models.profile import ReferenceProfile
+from streaming.models.ref import ModelKey
 from streaming.settings import Settings
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 
-def report(config: Path | None, overrides: Sequence[str], topic: str | None, choice: Choice) -> Report:
-    """Read the topic to its present end, and the versions' profiles where the registry has them.
+def report(config: Path | None, overrides: Sequence[str], topic: str | None, choice: DriftReportOptions) -> Report:
+    """Read the topic to its present end, and the profiles that the registry has.
 
     Raises:
         ConfigurationError: the settings or the choice are wrong, or there is no such topic.
@@ -34,8 +35,8 @@ def report(config: Path | None, overrides: Sequence[str], topic: str | None, cho
     return read_report(settings, topic, choice)
 
 
-def read_report(settings: Settings, topic: str | None, choice: Choice) -> Report:
-    """Report with settings that are loaded; raises as :func:`report`."""
+def read_report(settings: Settings, topic: str | None, choice: DriftReportOptions) -> Report:
+    """Report with loaded settings; raises as :func:`report`."""
     application, model = settings.application, settings.model.name
     choice.period()  # before anybody is asked
     topic = topic or settings.output.drift
@@ -48,17 +49,19 @@ def read_report(settings: Settings, topic: str | None, choice: Choice) -> Report
             if (record.window.application, record.window.model) == (application, model)
         )
         records = choice.among(every)
-        return make_report(application, model, records, _profiles(settings, {one.window.version for one in records}))
+        return make_report(
+            application, model, records, _profiles(settings, {record.window.version for record in records})
+        )
 
 
 def _profiles(settings: Settings, versions: Iterable[int]) -> Mapping[int, ReferenceProfile]:
-    """Without the registry there is a report all the same, but no distributions."""
+    """Return the profiles; without the registry the report has no distributions."""
     from jobs.wiring.drift_profiles import RegisteredProfiles
 
     try:
         profiles = RegisteredProfiles(settings.model)
-        found = {version: profiles(version) for version in versions}
+        loaded = {version: profiles(ModelKey(settings.model.name, version)) for version in versions}
     except (RegistryUnavailableError, ConfigurationError) as problem:
         _log.warning("no reference profiles", problem=str(problem))
         return {}
-    return {version: profile for version, profile in found.items() if profile is not None}
+    return {version: profile for version, profile in loaded.items() if profile is not None}

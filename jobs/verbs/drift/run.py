@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def run(config: Path | None, overrides: Sequence[str], *, once: bool) -> None:
-    """Watch the predictions until asked to stop; or ``once``: what there is now, and close every window.
+    """Watch the predictions until asked to stop. With ``once``, read what there is now and close every window.
 
     Raises:
         ConfigurationError: the settings, the paths or the topics are wrong; Spark was not started.
@@ -20,7 +20,7 @@ def run(config: Path | None, overrides: Sequence[str], *, once: bool) -> None:
     settings = load_settings(config, overrides)
     configure_logging(settings.log)
     stopping = StopRequest(settings.engine.stop_seconds)
-    if not once:  # what is to be whole at the end has not done its work when it is stopped before
+    if not once:  # a run with --once that is stopped early has not done its work
         stopping.listen()
     from jobs.wiring.drift_job import watch_drift  # after listening: it takes seconds to import
 

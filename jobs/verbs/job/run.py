@@ -1,4 +1,4 @@
-"""Asking a running job over its HTTP endpoint, found by the job's own configuration or by URL."""
+"""Requests to a running job over its HTTP endpoint, which the configuration or a URL names."""
 
 from __future__ import annotations
 
@@ -31,6 +31,7 @@ def stop(config: Path | None, overrides: Sequence[str], url: str | None) -> None
     endpoint = Endpoint.of(settings.http, url)
     endpoint.post("/v1/stop")
     deadline = time.monotonic() + settings.engine.stop_seconds + _GRACE_SECONDS
+    # The endpoint is the last thing that a job closes, so its end is the end of the job.
     while endpoint.is_there():
         if time.monotonic() > deadline:
             raise PenstockError(
@@ -41,13 +42,13 @@ def stop(config: Path | None, overrides: Sequence[str], url: str | None) -> None
 
 
 def resume(config: Path | None, overrides: Sequence[str], url: str | None) -> str:
-    """Ask the job to go on after a pause and return what it says; raises as :func:`stop`."""
+    """Ask the job to continue after a pause and return its answer; raises as :func:`stop`."""
     return Endpoint.of(load_settings(config, overrides).http, url).post("/v1/resume")
 
 
-def hold(config: Path | None, overrides: Sequence[str], url: str | None, wanted: tuple[int, str]) -> str:
-    """Ask the job to put a version on hold, with a reason, and return what it says; raises as :func:`stop`."""
-    body = {"version": wanted[0], "reason": wanted[1]}
+def hold(config: Path | None, overrides: Sequence[str], url: str | None, version: int, reason: str) -> str:
+    """Ask the job to put a version on hold, with a reason, and return its answer; raises as :func:`stop`."""
+    body = {"version": version, "reason": reason}
     return Endpoint.of(load_settings(config, overrides).http, url).post("/v1/hold", body)
 
 
@@ -90,14 +91,15 @@ class Endpoint:
         detail = _detail(answer)
         if answer.status_code == 404:
             raise PenstockError(
-                f"the job at {self.url} takes no orders: without http.admin_token it does so on a loopback host alone"
+                f"the job at {self.url} accepts no requests: without http.admin_token it accepts them only on"
+                " a loopback host"
             )
         if not answer.is_success:
             raise PenstockError(f"the job at {self.url} says {answer.status_code}: {detail}")
         return detail
 
     def is_there(self) -> bool:
-        """Whether somebody still listens."""
+        """Whether the endpoint still listens."""
         try:
             httpx.get(self.url + "/livez", timeout=_ANSWER_SECONDS, trust_env=False)
         except httpx.TimeoutException:

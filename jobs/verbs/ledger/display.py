@@ -13,7 +13,7 @@ Record = Mapping[str, Any]
 
 
 def show_answer(console: Console, answer: Record) -> None:
-    """Print one answer: its sentence, then what is known."""
+    """Print one answer: its sentence, then the facts."""
     console.print(Text(answer["summary"], style="bold" if answer["found"] else "bold yellow"), soft_wrap=True)
     table = Table.grid(padding=(0, 2))
     for name, text in _facts(answer):
@@ -22,8 +22,7 @@ def show_answer(console: Console, answer: Record) -> None:
 
 
 def _facts(answer: Record) -> Iterator[tuple[str, str]]:
-    if "version" in answer:
-        yield "version", f"{answer.get('model', '')} v{answer['version']}".strip()
+    yield from _versions(answer)
     if answer.get("run_id"):
         yield "run", answer["run_id"]
     if "data_digest" in answer:
@@ -43,13 +42,25 @@ def _facts(answer: Record) -> Iterator[tuple[str, str]]:
         yield "recorded", f"{answer['recorded']['at']}, lease epoch {answer['recorded']['epoch']}"
     if "output" in answer:
         output = answer["output"]
-        place = f"{output['topic']}, partition {output['partition']}, offset {output['offset']}"
-        yield output["kind"].replace("_", " "), place
+        location = f"{output['topic']}, partition {output['partition']}, offset {output['offset']}"
+        yield output["kind"].replace("_", " "), location
+
+
+def _versions(answer: Record) -> Iterator[tuple[str, str]]:
+    if "version" in answer:
+        yield "version", f"{answer.get('model', '')} v{answer['version']}".strip()
+    if "arms" in answer:
+        yield "arms", _arms(answer["arms"])
+
+
+def _arms(arms: Sequence[Record]) -> str:
+    return ", ".join(f"{arm['model']} v{arm['version']} ({arm['role']})" for arm in arms)
 
 
 def _plan(answer: Record, name: str, *, named: bool = False) -> Iterator[tuple[str, str]]:
     plan = answer["plan"]
-    version = f" ({answer['model']} v{answer['version']})" if named else ""
+    versions = _arms(answer["arms"]) if "arms" in answer else f"{answer['model']} v{answer['version']}"
+    version = f" ({versions})" if named else ""
     yield name, f"{plan['id']}{version}, {plan['at']}, lease epoch {plan['epoch']}"
     if not named:
         yield "batch", f"{plan['batch']} of checkpoint {plan['checkpoint']}"
@@ -85,9 +96,9 @@ def describe(record: Record) -> str:
     if kind == "plan":
         reason = f"; {record['reason']}" if record["reason"] else ""
         ranges = _spans(record["ranges"])
-        return (
-            f"{record['plan']}: {record['model']} v{record['version']} scores batch {record['batch']}, {ranges}{reason}"
-        )
+        version = "" if "arms" in record else f"{record['model']} v{record['version']} scores"
+        scores = version or f"{_arms(record['arms'])} score"
+        return f"{record['plan']}: {scores} batch {record['batch']}, {ranges}{reason}"
     if kind == "outcome":
         return f"{record['plan']}: {_counts(record['partitions'].values())}"
     if kind == "skip":
@@ -103,14 +114,14 @@ def _counts(partitions: Any) -> str:
     parts = list(partitions)
     letters = sum(sum(part["dead_letters"].values()) for part in parts)
     skipped = sum(part["skipped"] for part in parts)
-    told = [f"{sum(part['predictions'] for part in parts):,} predictions"]
-    told += [f"{letters:,} dead letters"] if letters else []
-    return ", ".join(told + ([f"{skipped:,} written before"] if skipped else []))
+    counts = [f"{sum(part['predictions'] for part in parts):,} predictions"]
+    counts += [f"{letters:,} dead letters"] if letters else []
+    return ", ".join(counts + ([f"{skipped:,} written before"] if skipped else []))
 
 
 def _event(record: Record) -> str:
-    """A model event, or whatever a later release writes: the versions, then what else it says."""
+    """Describe a model event, or a record of a later release: the versions, then its other facts."""
     old, new = record.get("from_version"), record.get("to_version")
     versions = f"{f'v{old} to ' if old else ''}v{new}" if new else f"v{old}" if old else ""
-    said = [f"by {record['actor']}" if record.get("actor") else "", record.get("reason"), record.get("detail")]
-    return ", ".join(str(part) for part in (versions, *said) if part)
+    parts = [f"by {record['actor']}" if record.get("actor") else "", record.get("reason"), record.get("detail")]
+    return ", ".join(str(part) for part in (versions, *parts) if part)

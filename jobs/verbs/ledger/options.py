@@ -1,4 +1,4 @@
-"""What ``penstock ledger`` is asked."""
+"""The options of ``penstock ledger``."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from streaming.ledger.plan import RECORD_TYPES
 
 
 @dataclass(frozen=True)
-class Question:
-    """What ``ledger at`` is asked: one position, or one event, or one time. ``topic`` is the input by default."""
+class LedgerAtOptions:
+    """What ``ledger at`` looks up: a position, an event or a time. The default ``topic`` is the input."""
 
     topic: str | None = None
     partition: int | None = None
@@ -22,7 +22,7 @@ class Question:
     time: str | None = None
 
     def check(self) -> None:
-        """Raise ``ConfigurationError`` unless exactly one thing is asked."""
+        """Raise ``ConfigurationError`` unless exactly one thing is looked up."""
         position = self.partition is not None and self.offset is not None
         if sum((position, self.event_id is not None, self.time is not None)) != 1:
             raise ConfigurationError(
@@ -31,8 +31,8 @@ class Question:
 
 
 @dataclass(frozen=True)
-class Filter:
-    """Which records ``ledger show`` shows; no ``types`` are all of them, ``since`` is ISO 8601."""
+class LedgerShowOptions:
+    """Which records ``ledger show`` shows; without ``types`` all of them, ``since`` is ISO 8601."""
 
     count: int
     types: Sequence[str] = ()

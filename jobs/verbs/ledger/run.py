@@ -11,7 +11,7 @@ from typing import Any
 from jobs.configuration.load import load_settings
 from jobs.process.logs import configure_logging
 from jobs.terminal.progress import progress_bar
-from jobs.verbs.ledger.options import Filter, Question
+from jobs.verbs.ledger.options import LedgerAtOptions, LedgerShowOptions
 from streaming.adapters.kafka.admin import KafkaAdmin
 from streaming.adapters.kafka.ledger_reader import KafkaLedgerReader
 from streaming.adapters.kafka.outputs import KafkaOutputs
@@ -26,35 +26,35 @@ from streaming.outputs.read_back import Output
 from streaming.settings import Settings
 
 _MOST_ANSWERS = 10
-"""Events of one id that are answered; the newest are."""
+"""The most events with one id that are answered, the newest ones."""
 _CLOCK_SKEW = timedelta(minutes=5)
-"""By so much the clock of a driver that finished a batch may be behind that of the one which planned it."""
+"""The clock of the driver that finished a batch may be this far behind that of the driver that planned it."""
 
 
-def answers(config: Path | None, overrides: Sequence[str], question: Question) -> list[Answer]:
-    """Return the answers, none where no event has the id.
+def answers(config: Path | None, overrides: Sequence[str], options: LedgerAtOptions) -> list[Answer]:
+    """Return the answers; the list is empty if no event has the id.
 
     Raises:
-        ConfigurationError: the question or the settings are wrong.
+        ConfigurationError: the options or the settings are wrong.
         BrokerUnavailableError: Kafka does not answer.
     """
-    question.check()
+    options.check()
     settings = load_settings(config, overrides)
     configure_logging(settings.log)
     with _desk(settings) as desk:
-        found = desk.moment(question.time) if question.time else desk.offsets(question)
+        results = desk.moment(options.time) if options.time else desk.offsets(options)
     digest = _digests(settings)
-    return [{**answer, **digest(answer)} for answer in found]
+    return [{**answer, **digest(answer)} for answer in results]
 
 
 @contextmanager
-def _desk(settings: Settings) -> Iterator[_Desk]:
+def _desk(settings: Settings) -> Iterator[_LedgerQuery]:
     with KafkaScan(settings.kafka, settings.application) as scan:
-        yield _Desk(settings, scan)
+        yield _LedgerQuery(settings, scan)
 
 
-class _Desk:
-    """One look at the broker: ledger, outputs, marks."""
+class _LedgerQuery:
+    """Reads the ledger, the outputs and the marks from the broker."""
 
     def __init__(self, settings: Settings, scan: KafkaScan) -> None:
         self._settings = settings
@@ -71,25 +71,29 @@ class _Desk:
                 moment.add(record)
         return [about_moment(moment, isoformat(moment.at))]
 
-    def offsets(self, question: Question) -> list[Answer]:
-        if question.partition is not None and question.offset is not None:
-            topic = question.topic or self._settings.input.topic
-            known: list[tuple[Position, Output | None]] = [
-                (self._position(topic, question.partition, question.offset), None)
+    def offsets(self, options: LedgerAtOptions) -> list[Answer]:
+        if options.partition is not None and options.offset is not None:
+            topic = options.topic or self._settings.input.topic
+            positions: list[tuple[Position, Output | None]] = [
+                (self._position(topic, options.partition, options.offset), None)
             ]
         else:
-            known = [(self._position(*output.source), output) for output in self._with_id(question.event_id or "")]
-        lookups = [OffsetLookup(position) for position, _ in known]
+            positions = [(self._position(*output.source), output) for output in self._with_id(options.event_id or "")]
+        # All positions are looked up in one pass over the ledger, which may have millions of records.
+        lookups = [OffsetLookup(position) for position, _ in positions]
         with progress_bar("reading the ledger") as progress:
             for record in self._ledger.records(progress) if lookups else ():
                 for lookup in lookups:
                     lookup.add(record)
-        return [self._answer(*one, lookup) for one, lookup in zip(known, lookups, strict=True)]
+        return [
+            self._answer(position, output, lookup)
+            for (position, output), lookup in zip(positions, lookups, strict=True)
+        ]
 
     def _with_id(self, event_id: str) -> list[Output]:
         with progress_bar("looking for the event, newest first") as progress:
-            found = self._outputs.with_event_id(event_id, self._settings.event.id, progress)
-        return sorted(found, key=lambda output: output.made_at)[-_MOST_ANSWERS:]
+            outputs = self._outputs.with_event_id(event_id, self._settings.event.id, progress)
+        return sorted(outputs, key=lambda output: output.made_at)[-_MOST_ANSWERS:]
 
     def _position(self, topic: str, partition: int, offset: int) -> Position:
         info = self._admin.topic(topic)
@@ -104,7 +108,9 @@ class _Desk:
             exists, end = self._exists(position)
         lineage = lookup.answer(mark, self._ledger.complete())
         output = output or self._output(position, lineage)
-        return about_offset(Facts(position, lineage, output, exists, end, _offset(mark)))
+        return about_offset(
+            Facts(position=position, lineage=lineage, output=output, exists=exists, end=end, written_to=_offset(mark))
+        )
 
     def _exists(self, position: Position) -> tuple[bool | None, int]:
         first, end = self._scan.extent(position.topic, position.partition)
@@ -115,6 +121,7 @@ class _Desk:
     def _output(self, position: Position, lineage: Lineage) -> Output | None:
         if lineage.fate not in (Fate.WRITTEN, Fate.FORGOTTEN):
             return None
+        # The output cannot be older than its plan, so the search begins there.
         earliest = min((plan.at for plan in (*lineage.others, lineage.plan) if plan), default="")
         with progress_bar("looking for the output") as progress:
             return self._outputs.of(position, _sooner(earliest), progress)
@@ -129,7 +136,7 @@ def _offset(mark: Mark | None) -> int | None:
 
 
 def _digests(settings: Settings) -> Callable[[Answer], Answer]:
-    """Return what adds the digest of a version's training data, or why it is not known."""
+    """Return a function that gives the digest of a version's training data, or why it is unknown."""
     from jobs.wiring.following import registry
     from streaming.adapters.mlflow.provenance import MlflowProvenance
 
@@ -145,7 +152,7 @@ def _digests(settings: Settings) -> Callable[[Answer], Answer]:
     return digest
 
 
-def latest(config: Path | None, overrides: Sequence[str], chosen: Filter) -> list[dict[str, Any]]:
+def latest(config: Path | None, overrides: Sequence[str], chosen: LedgerShowOptions) -> list[dict[str, Any]]:
     """Return the latest records, oldest first.
 
     Raises:
@@ -155,7 +162,7 @@ def latest(config: Path | None, overrides: Sequence[str], chosen: Filter) -> lis
     chosen.check()
     settings = load_settings(config, overrides)
     configure_logging(settings.log)
-    since = given_instant("--since", chosen.since) if chosen.since else None
+    since = given_instant("--from", chosen.since) if chosen.since else None
     with KafkaScan(settings.kafka, settings.application) as scan:
         reader = KafkaLedgerReader(scan, settings.output.ledger, settings.application)
         return reader.latest(chosen.count, since, lambda record: not chosen.types or record["type"] in chosen.types)

@@ -1,4 +1,4 @@
-"""What ``penstock record`` is asked to do."""
+"""The options of ``penstock record``."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from jobs.wiring.stretch import Stretch
 
 
 @dataclass(frozen=True)
-class Order:
-    """What the command line asks for. ``topic`` is the input by default; ``lines`` is a file to take in its place."""
+class RecordOptions:
+    """What is recorded, and where. The default ``topic`` is the input; ``lines`` is a file to read instead."""
 
     out: Path
     topic: str | None

@@ -9,7 +9,7 @@ from jobs.configuration.load import load_settings
 from jobs.configuration.paths import require_readable_file, require_writable
 from jobs.process.logs import configure_logging
 from jobs.terminal.progress import progress_bar
-from jobs.verbs.record.options import Order
+from jobs.verbs.record.options import RecordOptions
 from jobs.wiring.stretch import Stretch
 from streaming.adapters.kafka.admin import KafkaAdmin
 from streaming.adapters.kafka.recording import KafkaStretch
@@ -21,36 +21,36 @@ from streaming.replay.recording import Recording, RecordingWriter, open_recordin
 from streaming.settings import Settings
 
 
-def record(config: Path | None, overrides: Sequence[str], order: Order) -> Recording:
+def record(config: Path | None, overrides: Sequence[str], options: RecordOptions) -> Recording:
     """Make a recording.
 
     Raises:
-        ConfigurationError: the settings, the stretch or the file are wrong, or something is at ``order.out`` already.
+        ConfigurationError: the settings, the stretch or the file are wrong, or something is at ``options.out`` already.
         DataError: records were deleted while they were read.
         BrokerUnavailableError: Kafka does not answer.
     """
     settings = load_settings(config, overrides)
     configure_logging(settings.log)
-    _check(order)
-    require_writable(order.out, "--out")
-    if order.lines is not None:
-        require_readable_file(order.lines, "--lines")
-    topic = order.topic or settings.input.topic
-    with recording_to(order.out, topic) as writer:
-        if order.lines is None:
-            _record_topic(settings, topic, order.stretch, writer)
+    _check(options)
+    require_writable(options.out, "--out")
+    if options.lines is not None:
+        require_readable_file(options.lines, "--lines")
+    topic = options.topic or settings.input.topic
+    with recording_to(options.out, topic) as writer:
+        if options.lines is None:
+            _record_topic(settings, topic, options.stretch, writer)
         else:
-            _record_lines(settings, order.lines, order.partitions, writer)
-    return open_recording(order.out)
+            _record_lines(settings, options.lines, options.partitions, writer)
+    return open_recording(options.out)
 
 
-def _check(order: Order) -> None:
-    """Refuse what would be passed over."""
-    if order.lines is None and order.partitions != 1:
+def _check(options: RecordOptions) -> None:
+    """Refuse options that would have no effect."""
+    if options.lines is None and options.partitions != 1:
         raise ConfigurationError("--partitions is for --lines; a recording of a topic has the topic's own")
-    if order.lines is not None and order.stretch != Stretch():
+    if options.lines is not None and options.stretch != Stretch():
         raise ConfigurationError("--lines are recorded whole; leave out --from, --to, --offsets and --plans")
-    order.stretch.span()
+    options.stretch.span()
 
 
 def _record_topic(settings: Settings, topic: str, stretch: Stretch, writer: RecordingWriter) -> None:
@@ -69,7 +69,7 @@ def _record_topic(settings: Settings, topic: str, stretch: Stretch, writer: Reco
 
 def _record_lines(settings: Settings, path: Path, partitions: int, writer: RecordingWriter) -> None:
     end = 0
-    for partition, one in read_lines(path, settings.event, partitions):
-        writer.add(partition, one)
-        end = one.offset + 1
+    for partition, record in read_lines(path, settings.event, partitions):
+        writer.add(partition, record)
+        end = record.offset + 1
     writer.finish("", {partition: OffsetRange(0, end) for partition in range(partitions)})

@@ -11,7 +11,7 @@ from rich.text import Text
 from jobs.terminal.text import text_of
 from streaming.backtest.bootstrap import Measured
 from streaming.backtest.comparison import Comparison
-from streaming.backtest.disagreements import Answer, Disagreement
+from streaming.backtest.disagreements import Disagreement, SideAnswer
 from streaming.backtest.verdict import Word
 from streaming.backtest.words import span
 from streaming.words import number, share, signed
@@ -49,39 +49,40 @@ def _facts(comparison: Comparison) -> Table:
     if (shift := comparison.shift) is not None:
         moved = f"{number(shift.recorded.mean)} → {number(shift.candidate.mean)}"
         distances = f"Kolmogorov-Smirnov {number(shift.ks)}, stability index {number(shift.psi)}"
-        words = f"{shift.what}: mean {moved}, {distances}"
-        table.add_row(Text("scores", style="dim"), Text(_one_line(words)))
+        text = f"{shift.what}: mean {moved}, {distances}"
+        table.add_row(Text("scores", style="dim"), Text(_one_line(text)))
     return table
 
 
 def _metrics(metrics: Iterable[Measured], confidence: float) -> Table:
     interval = f"{confidence:.0%} interval"
     table = Table("", _number("recorded"), _number("candidate"), _number("difference"), interval, "", box=None)
-    for found in metrics:
-        word, style = ("better", "green") if found.gain.low > 0 else ("worse", "red")
-        told = found.gain.low > 0 or found.gain.high < 0
+    for measured in metrics:
+        word, style = ("better", "green") if measured.gain.low > 0 else ("worse", "red")
+        decided = measured.gain.low > 0 or measured.gain.high < 0
         table.add_row(
-            found.metric.title,
-            number(found.recorded.value),
-            number(found.candidate.value),
-            signed(found.difference.value),
-            span(found.difference),
-            Text(word, style=style) if told else Text("not told", style="dim"),
+            measured.metric.title,
+            number(measured.recorded.value),
+            number(measured.candidate.value),
+            signed(measured.difference.value),
+            span(measured.difference),
+            Text(word, style=style) if decided else Text("not told", style="dim"),
         )
     return table
 
 
-def _disagreements(found: Iterable[Disagreement]) -> Table:
+def _disagreements(disagreements: Iterable[Disagreement]) -> Table:
     table = Table("largest disagreements", "event", "recorded", "candidate", "true", box=None)
-    for one in found:
-        words = (_said(one.recorded), _said(one.candidate), one.truth)
+    for disagreement in disagreements:
+        answers = (_said(disagreement.recorded), _said(disagreement.candidate), disagreement.truth)
         table.add_row(
-            f"{one.partition}:{one.offset}", *(Text(_one_line(word)) for word in (one.event_id or "", *words))
+            f"{disagreement.partition}:{disagreement.offset}",
+            *(Text(_one_line(word)) for word in (disagreement.event_id or "", *answers)),
         )
     return table
 
 
-def _said(answer: Answer) -> str:
+def _said(answer: SideAnswer) -> str:
     probability = "" if answer.score is None else f" ({answer.score:.3f})"
     return f"{answer.prediction}{probability}"
 

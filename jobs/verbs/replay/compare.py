@@ -1,4 +1,4 @@
-"""``penstock replay --compare``: what a candidate says against what was recorded, on the same events."""
+"""``penstock replay --compare``: compare a candidate with what was recorded, on the same events."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from jobs.verbs.replay.options import CompareWords
+from jobs.verbs.replay.options import ComparisonOptions
 from streaming.adapters.kafka.outputs import KafkaOutputs
 from streaming.adapters.kafka.scan import KafkaScan
 from streaming.backtest.comparison import Comparison, compare
 from streaming.backtest.labels import read_labels
 from streaming.backtest.options import Names
 from streaming.backtest.paired import pair
-from streaming.backtest.report import write_report
+from streaming.backtest.report import write_page, write_report
 from streaming.offsets import OffsetRange
 from streaming.outputs.read_back import Output
 from streaming.replay.chunks import Segments
 from streaming.replay.destinations import replayed_files
-from streaming.replay.source import Source
+from streaming.replay.source import ReplaySource
 from streaming.settings import Settings
 
 _TYPES = {
@@ -42,7 +42,7 @@ _BLOCK = 50_000
 
 
 def compare_with_recorded(
-    words: CompareWords, candidate: Path, source: Source, segments: Segments, recorded: Recorded
+    options: ComparisonOptions, candidate: Path, source: ReplaySource, segments: Segments, recorded: Recorded
 ) -> Comparison:
     """Compare, and write the report.
 
@@ -50,12 +50,15 @@ def compare_with_recorded(
         ConfigurationError: the labels, or the folder to compare with, are not what they should be.
         DataError: there is nothing in common.
     """
-    labels = read_labels(words.labels) if words.labels is not None else None
-    before = replayed(words.against) if words.against is not None else recorded.table(source, segments)
+    labels = read_labels(options.labels) if options.labels is not None else None
+    before = replayed(options.against) if options.against is not None else recorded.table(source, segments)
     after = replayed(candidate)
     names = Names(_name(before), _name(after), str(source))
-    comparison = compare(pair(before, after), names, labels, source.values, words.options)
-    write_report(comparison, words.report)
+    comparison = compare(pair(before, after), names, labels, source.values, options.method)
+    if options.report is not None:
+        write_report(comparison, options.report)
+    if options.html is not None:
+        write_page(comparison, options.html)
     return comparison
 
 
@@ -67,12 +70,12 @@ def replayed(folder: Path) -> pa.Table:
 
 @dataclass(frozen=True)
 class Recorded:
-    """What the live job wrote, read from its topics."""
+    """Reads what the live job wrote from its topics."""
 
     settings: Settings
     scan: KafkaScan
 
-    def table(self, source: Source, segments: Segments) -> pa.Table:
+    def table(self, source: ReplaySource, segments: Segments) -> pa.Table:
         """Return the outputs of the events that were replayed."""
         settings = self.settings
         topics = settings.output.predictions, settings.dead_letter_topic
@@ -81,7 +84,7 @@ class Recorded:
         schema = pa.schema([*_TYPES.items(), ("model_name", pa.string())])
         return pa.Table.from_batches(list(_batches(rows, schema)), schema)
 
-    def _outputs(self, outputs: KafkaOutputs, source: Source, segments: Segments) -> Iterator[Output]:
+    def _outputs(self, outputs: KafkaOutputs, source: ReplaySource, segments: Segments) -> Iterator[Output]:
         timeline = source.timeline()
         for partition, parts in segments.items():
             if parts:
@@ -102,11 +105,11 @@ def _batches(rows: Iterator[dict[str, Any]], schema: pa.Schema) -> Iterator[pa.R
 
 def _row(output: Output) -> dict[str, Any]:
     _, partition, offset = output.source
-    place = {"partition": partition, "offset": offset, "model_version": output.version}
+    position = {"partition": partition, "offset": offset, "model_version": output.version}
     if output.kind == "dead letter":
-        return {**place, "reason": output.reason}
+        return {**position, "reason": output.reason}
     value = json.loads(output.record.value or b"{}")
-    return {**{name: value.get(name) for name in _TYPES}, **place, "model_name": output.model, "reason": None}
+    return {**{name: value.get(name) for name in _TYPES}, **position, "model_name": output.model, "reason": None}
 
 
 def _name(side: pa.Table) -> str:

@@ -1,4 +1,4 @@
-"""What ``penstock replay`` is asked to do."""
+"""The options of ``penstock replay``."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from jobs.configuration.paths import require_readable_file, require_writable
+from jobs.configuration.paths import require_readable_file, require_writable, require_writable_file
 from jobs.wiring.replaying import topic_destination, topic_source
 from jobs.wiring.session import require_log
 from jobs.wiring.stretch import Stretch
@@ -19,27 +19,28 @@ from streaming.errors import ConfigurationError
 from streaming.replay.destinations import Destination, FolderDestination, replayed_files
 from streaming.replay.pace import Pace
 from streaming.replay.recording import open_recording
-from streaming.replay.source import RecordingSource, Source
+from streaming.replay.source import RecordingSource, ReplaySource
 from streaming.settings import Settings
 
 HOME = Path(".penstock")
 SPARK_LOG = HOME / "replay-spark.log"
 _ALL = Stretch()
+_DEFAULT_METHOD = Options()
 
 
 @dataclass(frozen=True)
-class SourceWords:
-    """The command line's words: a recording's folder, or a topic (the input by default) and a stretch of it."""
+class SourceOptions:
+    """What is replayed: a recording's folder, or a topic (the input by default) and a stretch of it."""
 
     recording: Path | None = None
     topic: str | None = None
     stretch: Stretch = _ALL
 
-    def open(self, settings: Settings, scan: KafkaScan) -> Source:
-        """Return what they mean.
+    def open(self, settings: Settings, scan: KafkaScan) -> ReplaySource:
+        """Return the source.
 
         Raises:
-            ConfigurationError: both are named, or it is not there.
+            ConfigurationError: both a recording and a topic are named, or it does not exist.
             DataError: the recording is damaged.
         """
         self.stretch.span()
@@ -52,92 +53,113 @@ class SourceWords:
 
 
 @dataclass(frozen=True)
-class VersionWords:
-    """The command line's words; exactly one of them is given."""
+class VersionOptions:
+    """Which version scores. Exactly one of the fields is set."""
 
     version: int | None = None
     alias: str | None = None
     as_served: bool = False
 
     def check(self) -> None:
-        """Raise ``ConfigurationError`` unless exactly one is given."""
+        """Raise ``ConfigurationError`` unless exactly one field is set."""
         if sum((self.version is not None, self.alias is not None, self.as_served)) != 1:
             raise ConfigurationError("say which version to replay with: --model-version, or --alias, or --as-served")
 
     def __str__(self) -> str:
-        """Return them as they stand in a plan, and in a replay's name."""
+        """Return the text that a plan and a replay's name hold."""
         if self.as_served:
             return "as-served"
         return self.alias if self.alias is not None else f"v{self.version}"
 
 
 @dataclass(frozen=True)
-class SinkWords:
-    """Where to: a topic, or a folder of Parquet. ``name`` tells replays into topics apart."""
+class SinkOptions:
+    """Where the predictions go: a topic, or a folder of Parquet. ``name`` distinguishes replays into one topic."""
 
     topic: str | None = None
     folder: Path | None = None
     name: str | None = None
 
     def check(self, speed: str) -> None:
-        """Raise ``ConfigurationError`` unless exactly one place is given, and the speed makes sense there."""
+        """Raise ``ConfigurationError`` unless exactly one target is set and the speed can apply to it."""
         if (self.topic is None) == (self.folder is None):
             raise ConfigurationError("say where to replay to: --to-topic, or --out")
         if self.topic is None and speed != "max":
-            raise ConfigurationError(f"--speed {speed} is for a topic; into Parquet a replay goes as fast as it can")
+            raise ConfigurationError(
+                f"--speed {speed} applies to --to-topic only; a replay into Parquet is always as fast as it can be"
+            )
 
     def destination(self, settings: Settings, default: str) -> Destination:
-        """Return the place; ``default`` is the name of a replay that has none."""
+        """Return the destination; ``default`` is the name of a replay without ``name``."""
         if self.folder is not None:
             return FolderDestination(self.folder)
         return topic_destination(settings, HOME, self.topic or "", self.name or default)
 
 
 @dataclass(frozen=True)
-class CompareWords:
-    """The command line's words. ``against`` is another replay's folder, in place of what the live job wrote."""
+class ComparisonOptions:
+    """Whether and how the predictions are compared afterwards.
 
-    report: Path
+    ``report`` is the folder for the report's files, ``html`` a path for its page. ``against`` is the folder of another
+    replay, in place of what the live job wrote.
+    """
+
+    report: Path | None = None
+    html: Path | None = None
     against: Path | None = None
     labels: Path | None = None
-    options: Options | None = None
+    method: Options = _DEFAULT_METHOD
+
+    @property
+    def requested(self) -> bool:
+        """Whether a comparison is asked for."""
+        return self.report is not None or self.html is not None
+
+    def check(self) -> None:
+        """Raise ``ConfigurationError`` for an unknown metric, and for options of a comparison that is not asked for."""
+        names = [metric.name for metric in EVERY]
+        if self.method.metric and self.method.metric not in names:
+            raise ConfigurationError(f"--metric {self.method.metric} is not valid; use one of {', '.join(names)}")
+        if not self.requested and self != ComparisonOptions():
+            raise ConfigurationError(
+                "--against, --labels, --metric and --positive belong to a comparison;"
+                " say with --compare or --html where its report goes"
+            )
+
+    def check_paths(self) -> None:
+        """Raise ``ConfigurationError`` for what cannot be written or read."""
+        if self.report is not None:
+            require_writable(self.report, "--compare")
+        if self.html is not None:
+            require_writable_file(self.html, "--html")
+        if self.against is not None:
+            replayed_files(self.against)
+        if self.labels is not None:
+            require_readable_file(self.labels, "--labels")
 
 
-def comparison_words(
-    report: Path | None, against: Path | None, labels: Path | None, options: Options
-) -> CompareWords | None:
-    """Return the words, ``None`` if no comparison is asked for; raises ``ConfigurationError`` for half a question."""
-    names = [metric.name for metric in EVERY]
-    if options.metric and options.metric not in names:
-        raise ConfigurationError(f"--metric {options.metric} is none; there are {', '.join(names)}")
-    if report is not None:
-        return CompareWords(report, against, labels, options)
-    if against is not None or labels is not None or options != Options():
-        raise ConfigurationError(
-            "--against, --labels, --metric and --positive belong to a comparison;"
-            " say with --compare where its report goes"
-        )
-    return None
+_NO_COMPARISON = ComparisonOptions()
 
 
 @dataclass(frozen=True)
-class Order:
-    """What the command line asks for. ``rows`` bounds a chunk, by default as the live job's batches."""
+class ReplayOptions:
+    """What the command line asks for. ``rows`` bounds a chunk; the default is the bound of the live job's batches."""
 
-    source: SourceWords
-    versions: VersionWords
-    sink: SinkWords
+    source: SourceOptions
+    versions: VersionOptions
+    sink: SinkOptions
     speed: str = "max"
     rows: int | None = None
-    comparison: CompareWords | None = None
+    comparison: ComparisonOptions = _NO_COMPARISON
 
     def check(self) -> None:
-        """Raise ``ConfigurationError`` for what contradicts itself."""
+        """Raise ``ConfigurationError`` for options that contradict each other."""
         self.versions.check()
+        self.comparison.check()
         self.sink.check(self.speed)
         self.pace()
-        if self.comparison is not None and self.sink.folder is None:
-            raise ConfigurationError("--compare needs the predictions as Parquet; leave --to-topic out")
+        if self.comparison.requested and self.sink.folder is None:
+            raise ConfigurationError("a comparison needs the predictions as Parquet; use --out in place of --to-topic")
 
     def check_paths(self, cache_dir: Path) -> None:
         """Raise ``ConfigurationError`` for what cannot be written or read."""
@@ -145,15 +167,10 @@ class Order:
         require_writable(cache_dir, "model.cache_dir")
         if self.sink.folder is not None:
             require_writable(self.sink.folder, "--out")
-        if self.comparison is not None:
-            require_writable(self.comparison.report, "--compare")
-            if self.comparison.against is not None:
-                replayed_files(self.comparison.against)
-            if self.comparison.labels is not None:
-                require_readable_file(self.comparison.labels, "--labels")
+        self.comparison.check_paths()
 
     def pace(self) -> Pace | None:
-        """Return how fast; ``None`` for as fast as it goes."""
+        """Return the pace; ``None`` is as fast as it can be."""
         if self.speed == "max":
             return None
         try:
@@ -161,5 +178,5 @@ class Order:
         except ValueError:
             speed = 0.0
         if not 0 < speed < math.inf:
-            raise ConfigurationError(f"--speed {self.speed!r} is none; write original, max, or a number such as 60")
+            raise ConfigurationError(f"--speed {self.speed!r} is not valid; use original, max, or a number such as 60")
         return Pace(speed, time.monotonic, time.sleep)

@@ -1,4 +1,4 @@
-"""``penstock replay``: recorded events through a model once more, into a topic or into Parquet."""
+"""``penstock replay``: score recorded events again, into a topic or into Parquet."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from jobs.configuration.load import load_settings
 from jobs.process.logs import configure_logging
 from jobs.terminal.progress import progress_bar
 from jobs.verbs.replay.compare import Recorded, compare_with_recorded
-from jobs.verbs.replay.options import HOME, SPARK_LOG, Order
+from jobs.verbs.replay.options import HOME, SPARK_LOG, ReplayOptions
 from jobs.verbs.replay.versions import loaded_versions, segments_of
 from jobs.wiring.jars import jars
 from jobs.wiring.session import session
@@ -28,97 +28,107 @@ from streaming.replay.destinations import Destination
 from streaming.replay.pace import paced
 from streaming.replay.plan import ReplayPlan, settled
 from streaming.replay.run import Replay
-from streaming.replay.sinks import Counts
-from streaming.replay.source import Source
+from streaming.replay.sinks import ReplayCounts
+from streaming.replay.source import ReplaySource
 from streaming.settings import Settings
 
 
 @dataclass(frozen=True)
-class Replayed:
-    """What came of a replay."""
+class ReplayResult:
+    """The result of a replay."""
 
     summary: dict[str, Any]
     comparison: Comparison | None = None
 
 
-def replay(config: Path | None, overrides: Sequence[str], order: Order) -> Replayed:
-    """Replay, or go on with a replay that was stopped; then compare, if that is asked for.
+def replay(config: Path | None, overrides: Sequence[str], options: ReplayOptions) -> ReplayResult:
+    """Replay, or continue a replay that was stopped; then compare, if that is asked for.
 
     Raises:
-        ConfigurationError: the settings or the order are wrong.
+        ConfigurationError: the settings or the options are wrong.
         PenstockError: the replay cannot go on without losing or doubling an event, or something does not answer.
     """
-    order.check()
+    options.check()
     settings = load_settings(config, overrides)
     configure_logging(settings.log)
-    order.check_paths(settings.model.cache_dir)
+    options.check_paths(settings.model.cache_dir)
     began = time.monotonic()
     with KafkaScan(settings.kafka, settings.application) as scan:
-        source = order.source.open(settings, scan)
-        destination = order.sink.destination(settings, f"{source.topic}-{order.versions}")
+        source = options.source.open(settings, scan)
+        destination = options.sink.destination(settings, f"{source.topic}-{options.versions}")
+        # Before any work: a replay into one of the job's own topics must not begin.
         destination.check(source.topic)
-        job = _Job(settings, order, source, destination)
+        job = _Job(settings, options, source, destination)
         with _alone(destination.plan_file):
             plan = settled(
-                destination.plan_file, job.asked(), lambda: segments_of(order.versions, settings, source, scan)
+                destination.plan_file, job.asked(), lambda: segments_of(options.versions, settings, source, scan)
             )
-            counts = job.run(plan) if any(plan.segments.values()) else Counts()
+            counts = job.run(plan) if any(plan.segments.values()) else ReplayCounts()
         summary = _summary(counts, plan, time.monotonic() - began)
-        if order.comparison is None or order.sink.folder is None:
-            return Replayed(summary)
+        if not options.comparison.requested or options.sink.folder is None:
+            return ReplayResult(summary)
         recorded = Recorded(settings, scan)
-        return Replayed(
-            summary, compare_with_recorded(order.comparison, order.sink.folder, source, plan.segments, recorded)
+        return ReplayResult(
+            summary, compare_with_recorded(options.comparison, options.sink.folder, source, plan.segments, recorded)
         )
 
 
 @dataclass(frozen=True)
 class _Job:
     settings: Settings
-    order: Order
-    source: Source
-    place: Destination
+    options: ReplayOptions
+    source: ReplaySource
+    destination: Destination
 
     @property
     def rows(self) -> int:
-        return self.order.rows or self.settings.input.max_rows_per_batch
+        return self.options.rows or self.settings.input.max_rows_per_batch
 
     def asked(self) -> dict[str, str]:
-        """Return what makes it this replay and no other."""
-        model, versions = self.settings.model.name, str(self.order.versions)
-        asked = {"source": str(self.source), "model": model, "versions": versions, "sink": str(self.place)}
-        # Chunks of a folder are found again by their numbers; into a topic they may be cut anew.
-        return asked if self.order.sink.folder is None else {**asked, "rows": str(self.rows)}
+        """Return what identifies the replay."""
+        model, versions = self.settings.model.name, str(self.options.versions)
+        asked = {"source": str(self.source), "model": model, "versions": versions, "sink": str(self.destination)}
+        # A folder's chunks are recognised by their numbers, so their size must stay. A topic's may be cut differently.
+        return asked if self.options.sink.folder is None else {**asked, "rows": str(self.rows)}
 
-    def run(self, plan: ReplayPlan) -> Counts:
-        sample = None if self.order.versions.as_served else self.source
+    def run(self, plan: ReplayPlan) -> ReplayCounts:
+        # A version that has served the events needs no check against a sample of them.
+        sample = None if self.options.versions.as_served else self.source
         name = f"{self.settings.application}-replay"
         started = session(self.settings, name, SPARK_LOG, lambda: jars(HOME).connector_jars())
         with started as spark, loaded_versions(self.settings, spark, sample) as versions:
-            sink, left = self.place.open(plan, self.source.topic, system_clock)
+            # Opening fences an earlier run that still writes to the same topic.
+            sink, remaining = self.destination.open(plan, self.source.topic, system_clock)
             with progress_bar("replaying") as progress:
-                report = _Report(progress, plan.segments, left)
+                report = _Report(progress, plan.segments, remaining)
                 poison_rows = self.settings.engine.max_poison_rows
-                loop = Replay(self.source.frames(spark), versions, sink, poison_rows, report)
-                return loop.run(self._chunks(left))
+                loop = Replay(
+                    frames=self.source.frames(spark),
+                    versions=versions,
+                    sink=sink,
+                    poison_rows=poison_rows,
+                    report=report,
+                )
+                return loop.run(self._chunks(remaining))
 
-    def _chunks(self, left: Segments) -> Iterable[Chunk]:
-        chunks = cut(left, self.rows, self._turns(left))
+    def _chunks(self, remaining: Segments) -> Iterable[Chunk]:
+        chunks = cut(remaining, self.rows, self._turns(remaining))
         # Spark may put the files of several partitions into one task, and a task writes one partition's transaction.
-        several_files = self.order.source.recording is not None and self.order.sink.topic is not None
+        several_files = self.options.source.recording is not None and self.options.sink.topic is not None
         return apart(chunks) if several_files else chunks
 
-    def _turns(self, left: Segments) -> Iterable[Upto]:
-        pace = self.order.pace()
+    def _turns(self, remaining: Segments) -> Iterable[Upto]:
+        pace = self.options.pace()
         if pace is None:
-            return [ends(left)]
-        starts = {partition: parts[0].part.start for partition, parts in left.items() if parts}
-        return paced(self.source.timeline(), starts, ends(left), pace)
+            return [ends(remaining)]
+        starts = {partition: parts[0].part.start for partition, parts in remaining.items() if parts}
+        return paced(self.source.timeline(), starts, ends(remaining), pace)
 
 
 @contextmanager
 def _alone(plan_file: Path) -> Iterator[None]:
     plan_file.parent.mkdir(parents=True, exist_ok=True)
+    # The lock is beside the plan and not on it: the plan is replaced by a rename.
     lock = FileLock.try_exclusive(plan_file.with_name(f".{plan_file.name}.lock"))
     if lock is None:
         raise ConfigurationError(f"this replay ({plan_file}) is running already; wait for it, or end it first")
@@ -129,14 +139,14 @@ def _alone(plan_file: Path) -> Iterator[None]:
 
 
 class _Report:
-    """Tells of progress in offsets."""
+    """Reports progress in offsets."""
 
-    def __init__(self, progress: Progress, planned: Segments, left: Segments) -> None:
+    def __init__(self, progress: Progress, planned: Segments, remaining: Segments) -> None:
         self._progress = progress
         self._total = _offsets(planned)
-        self._done = self._total - _offsets(left)
+        self._done = self._total - _offsets(remaining)
 
-    def __call__(self, chunk: Chunk, _: Counts) -> None:
+    def __call__(self, chunk: Chunk, _: ReplayCounts) -> None:
         self._done += chunk.offsets
         self._progress(self._done, self._total)
 
@@ -145,7 +155,7 @@ def _offsets(segments: Segments) -> int:
     return sum(segment.part.end - segment.part.start for parts in segments.values() for segment in parts)
 
 
-def _summary(counts: Counts, plan: ReplayPlan, seconds: float) -> dict[str, Any]:
+def _summary(counts: ReplayCounts, plan: ReplayPlan, seconds: float) -> dict[str, Any]:
     return {
         "predictions": counts.predictions,
         "dead_letters": counts.dead_letters,

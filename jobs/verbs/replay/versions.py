@@ -1,4 +1,4 @@
-"""Which versions a replay goes through: one that is chosen, or those that the ledger says served."""
+"""The versions of a replay: a chosen one, or those that served according to the ledger."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pyspark.sql import SparkSession
 
 from jobs.terminal.progress import progress_bar
-from jobs.verbs.replay.options import VersionWords
+from jobs.verbs.replay.options import VersionOptions
 from jobs.wiring.following import preparation, registry
 from streaming.adapters.kafka.admin import KafkaAdmin
 from streaming.adapters.kafka.ledger_reader import KafkaLedgerReader
@@ -20,32 +20,32 @@ from streaming.models.served import ServedModel
 from streaming.models.topic_schema import EventSample, NoEvents
 from streaming.replay.chunks import Assignment, Segments, assigned
 from streaming.replay.run import Versions
-from streaming.replay.served import Books, as_served
-from streaming.replay.source import Source, known_topic_id
+from streaming.replay.served import ServingHistory, as_served
+from streaming.replay.source import ReplaySource, known_topic_id
 from streaming.settings import Settings
 
 ROLE = "replay"
-"""Of a version that is chosen; it is part of the prediction's id, so that no id of the live job comes twice."""
+"""The role of a chosen version. It is part of the prediction's id, so that no id of the live job is repeated."""
 
 
-def segments_of(words: VersionWords, settings: Settings, source: Source, scan: KafkaScan) -> Segments:
-    """Decide which version scores what.
+def segments_of(options: VersionOptions, settings: Settings, source: ReplaySource, scan: KafkaScan) -> Segments:
+    """Decide which version scores which offsets.
 
     Raises:
         ModelNotFoundError: there is no such version.
         DataError: the ledger does not know who served.
         UpstreamError: the registry or Kafka does not answer.
     """
-    if words.as_served:
+    if options.as_served:
         topic_id = known_topic_id(source)
         return as_served(_books(settings, source, scan), source.topic, topic_id, source.ranges())
-    kind, value = ("alias", words.alias) if words.alias is not None else ("version", str(words.version))
+    kind, value = ("alias", options.alias) if options.alias is not None else ("version", str(options.version))
     selector = ModelSelector(settings.model.name, kind, value or "")  # type: ignore[arg-type]
-    found = registry(settings.model).resolve(selector)
-    return assigned(source.ranges(), Assignment(ModelVersion(found.name, found.version, found.run_id), ROLE))
+    resolved = registry(settings.model).resolve(selector)
+    return assigned(source.ranges(), Assignment(ModelVersion(resolved.name, resolved.version, resolved.run_id), ROLE))
 
 
-def _books(settings: Settings, source: Source, scan: KafkaScan) -> Books:
+def _books(settings: Settings, source: ReplaySource, scan: KafkaScan) -> ServingHistory:
     ledger = KafkaLedgerReader(scan, settings.output.ledger, settings.application)
     admin = KafkaAdmin(settings.kafka, settings.application)
     topic = admin.topic(source.topic)
@@ -57,12 +57,12 @@ def _books(settings: Settings, source: Source, scan: KafkaScan) -> Books:
         with progress_bar("reading the ledger") as progress:
             yield from ledger.records(progress)
 
-    return Books(records, marks, ledger.complete())
+    return ServingHistory(records, marks, ledger.complete())
 
 
 @contextmanager
 def loaded_versions(settings: Settings, spark: SparkSession, sample: EventSample | None) -> Iterator[Versions]:
-    """Yield what loads versions, each through every check that a version passes before it serves.
+    """Yield a loader of versions. Each one passes every check that a version passes before it serves.
 
     Args:
         settings: say how events are read and where the registry is. The live job's cache of versions is left alone.
@@ -70,12 +70,13 @@ def loaded_versions(settings: Settings, spark: SparkSession, sample: EventSample
         sample: events that a version must fit; ``None`` for versions that have served them.
     """
     cache = settings.model.cache_dir
+    # The live job evicts from its cache by what it serves, and would evict the replay's versions.
     own = settings.model.model_copy(update={"cache_dir": cache.with_name(f"{cache.name}-replay")})
     prepared = preparation(settings.model_copy(update={"model": own}), spark, sample or NoEvents())
-    found = registry(own)
+    own_registry = registry(own)
 
     def load(version: ModelVersion) -> ServedModel:
-        return prepared.prepare(found.get(version.name, version.version), found.download)
+        return prepared.prepare(own_registry.get(version.name, version.version), own_registry.download)
 
     versions = Versions(load, prepared.release)
     try:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def score(config: Path | None, overrides: Sequence[str]) -> None:
-    """Score the stream, or stand by while another driver does, until asked to stop; a second signal stops at once.
+    """Score the stream, or stand by while another driver does, until asked to stop. A second signal stops at once.
 
     Raises:
         ConfigurationError: the settings, or the topics and models they name, are wrong; Spark was not started.

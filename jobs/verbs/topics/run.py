@@ -1,4 +1,4 @@
-"""``penstock topics``: which of the job's topics are there, and on request the missing ones made."""
+"""``penstock topics``: show the job's topics, and create missing ones on request."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def topics(config: Path | None, overrides: Sequence[str], input_partitions: int 
     configure_logging(settings.log)
     admin = KafkaAdmin(settings.kafka, settings.application)
     if input_partitions is not None:
-        kept = {"retention.ms": str(settings.output.retention_ms)}
-        admin.ensure_topic(settings.input.topic, input_partitions, kept, settings.output.replication_factor)
+        retention = {"retention.ms": str(settings.output.retention_ms)}
+        admin.ensure_topic(settings.input.topic, input_partitions, retention, settings.output.replication_factor)
         prepare_topics(settings, admin)
     Console().print(topics_table(settings, admin))

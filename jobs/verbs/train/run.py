@@ -1,4 +1,4 @@
-"""``penstock train``: fit a pipeline, judge it on later data, record it in MLflow, register and promote it."""
+"""``penstock train``: fit a pipeline, evaluate it on later data, record it in MLflow, register and promote it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SPARK_LOG = Path(".penstock/train-spark.log")
 
 
 def train(config: Path | None, overrides: Sequence[str]) -> None:
-    """Train by the settings and print what came of it.
+    """Train by the settings and print the result.
 
     Raises:
         ConfigurationError: the settings or the data do not fit.
@@ -47,16 +47,18 @@ def train(config: Path | None, overrides: Sequence[str]) -> None:
 
 
 def train_version(settings: Settings, spark: SparkSession, progress: Callable[[str], None]) -> TrainedVersion:
-    """Train, register and promote one version; ``progress`` is told each step."""
+    """Train, register and promote one version; ``progress`` is called with each step."""
     tracker = MlflowTracker(settings.model.tracking_uri, settings.model.registry_uri)
-    trainer = Trainer(spark, tracker, settings.model.name, git_tags(Path.cwd()), progress)
+    trainer = Trainer(
+        spark=spark, tracker=tracker, name=settings.model.name, tags=git_tags(Path.cwd()), progress=progress
+    )
     return trainer.train(
         settings.train, Promotion(settings.train.alias, settings.train.stage), settings.drift.window_seconds
     )
 
 
 def git_tags(folder: Path) -> dict[str, str]:
-    """Return the revision of the repository that ``folder`` is in, as MLflow's own tag; empty where there is none."""
+    """Return the revision of the repository that ``folder`` is in, as MLflow's own tag; empty outside a repository."""
     command = ["git", "-C", str(folder), "rev-parse", "HEAD"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=10)

@@ -46,10 +46,10 @@ def run(home: Path, kafka_port: int, mlflow_port: int) -> None:
     _check(home, kafka_port, mlflow_port)
     console = Console()
     with _stop_on_signals():
-        found = jars(home)
+        installed = jars(home)
         console.print("Starting Apache Kafka and the MLflow tracking server ...")
         with (
-            services(home, found.broker, os.environ, kafka_port=kafka_port, mlflow_port=mlflow_port) as running,
+            services(home, installed.broker, os.environ, kafka_port=kafka_port, mlflow_port=mlflow_port) as running,
             _state(home, running),
         ):
             _print_addresses(console, running.bootstrap_servers, running.tracking_uri)
@@ -66,6 +66,7 @@ def start_detached(home: Path, kafka_port: int, mlflow_port: int) -> None:
     _check(home, kafka_port, mlflow_port)
     jars(home)
     log = home / "up.log"
+    # Another interpreter and not a fork: this process may have threads, which a fork would lose.
     command = [sys.executable, "-m", "penstock", "up", "--home", str(home)]
     command += ["--kafka-port", str(kafka_port), "--mlflow-port", str(mlflow_port)]
     with log.open("wb") as out:
@@ -110,6 +111,7 @@ def find(home: Path) -> Running | None:
     """Return what runs below ``home``, or ``None``; a state file left by a crash does not count."""
     try:
         running = Running(**json.loads(_state_file(home).read_text()))
+        # The system gives the id of a dead process to another one some time later.
         alive = psutil.Process(running.pid).create_time() == running.created
     except (OSError, ValueError, TypeError, psutil.NoSuchProcess):
         return None
@@ -140,7 +142,7 @@ def _check(home: Path, kafka_port: int, mlflow_port: int) -> None:
 
 @contextmanager
 def _stop_on_signals() -> Iterator[None]:
-    """Turn SIGTERM, SIGHUP and Ctrl-C into one way out, on which the services are stopped."""
+    """Leave the block at SIGTERM, SIGHUP or Ctrl-C, so that the services are stopped."""
 
     def leave(_number: int, _frame: FrameType | None) -> None:
         raise KeyboardInterrupt
@@ -158,6 +160,7 @@ def _state(home: Path, running: Services) -> Iterator[None]:
     me = psutil.Process()
     state = Running(me.pid, me.create_time(), running.bootstrap_servers, running.tracking_uri)
     path = _state_file(home)
+    # Written aside and renamed: `penstock down` may read the file at any moment.
     fresh = path.with_suffix(".new")
     fresh.write_text(json.dumps(asdict(state)))
     fresh.replace(path)

@@ -11,6 +11,7 @@ from streaming.adapters.kafka.config import client_config
 from streaming.adapters.kafka.scan import stored
 from streaming.delivery.refusals import Rights, refusal
 from streaming.errors import BrokerUnavailableError
+from streaming.models.ref import ModelKey
 from streaming.outputs.read_back import read_output
 
 _TIMEOUT = 10.0
@@ -22,14 +23,14 @@ class KafkaArrivals:
     """Implements :class:`streaming.engines.live_ports.Arrivals`; sees what is written after it was opened."""
 
     def __init__(
-        self, kafka: Mapping[str, str], topics: Sequence[str], version: int, warn: Callable[[str], None]
+        self, kafka: Mapping[str, str], topics: Sequence[str], key: ModelKey, warn: Callable[[str], None]
     ) -> None:
         """Begin at the topics' present ends.
 
         Args:
             kafka: Kafka's settings.
             topics: the outputs.
-            version: whose outputs are looked for.
+            key: the version whose outputs are looked for.
             warn: is called when the right to read them is missing. They are not seen then, which is no error.
 
         Raises:
@@ -39,7 +40,7 @@ class KafkaArrivals:
         self._consumer = Consumer({**client_config(kafka), **own})
         self._kafka = dict(kafka)
         self._warn = warn
-        self._version = version
+        self._key = key
         self._seen: dict[int, int] = {}
         try:
             self._consumer.assign([place for topic in topics for place in self._ends(topic)])
@@ -72,7 +73,7 @@ class KafkaArrivals:
             self._complain(message.error(), str(message.topic()))
             return
         output = read_output(stored(message))
-        if output is not None and output.version == self._version:
+        if output is not None and output.may_be_of(self._key):
             _, partition, offset = output.source
             self._seen[partition] = max(offset, self._seen.get(partition, -1))
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
@@ -114,7 +114,7 @@ class KafkaLedger:
 
     def record_outcome(self, plan: Plan, outcome: Mapping[int, PartitionOutcome], marks: Mapping[int, Mark]) -> None:
         """Write what came of a plan, and the marks of partitions without rows, in one transaction."""
-        partitions = {str(partition): asdict(result) for partition, result in outcome.items()}
+        partitions = {str(partition): result.to_dict() for partition, result in outcome.items()}
         record = {"type": "outcome", "plan": plan.id, "application": plan.application, "partitions": partitions}
         self._append(record, marks)
 

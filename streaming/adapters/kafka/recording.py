@@ -9,7 +9,7 @@ from datetime import datetime
 from streaming.adapters.kafka.scan import KafkaScan
 from streaming.errors import ConfigurationError, DataError
 from streaming.offsets import OffsetRange
-from streaming.replay.recording import Record
+from streaming.replay.recording import RecordedEvent
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class KafkaStretch:
             return {p: self._by_offsets(p, pair, partitions) for p, pair in sorted(span.offsets.items())}
         return {partition: self._by_time(partition, span) for partition in range(partitions)}
 
-    def records(self, partition: int, part: OffsetRange) -> Iterator[Record]:
+    def records(self, partition: int, part: OffsetRange) -> Iterator[RecordedEvent]:
         """Yield the records of a partition in order.
 
         Raises:
@@ -50,7 +50,7 @@ class KafkaStretch:
         """
         for message in self.scan.messages(self.topic, partition, part.start, part.end):
             timestamp = int(message.timestamp()[1])
-            yield Record(message.offset(), timestamp, message.key(), message.value(), message.headers())
+            yield RecordedEvent(message.offset(), timestamp, message.key(), message.value(), message.headers())
         first, _ = self.scan.extent(self.topic, partition)
         if first > part.start:
             raise DataError(

@@ -22,7 +22,7 @@ from streaming.failpoints import Failpoints
 from streaming.outputs.targets import Targets
 from streaming.replay.chunks import Segments, remaining
 from streaming.replay.plan import ReplayPlan
-from streaming.replay.sinks import Sink, TopicSink
+from streaming.replay.sinks import ReplaySink, TopicSink
 from streaming.settings import EngineSettings, OutputSettings
 
 _NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,100}"
@@ -74,7 +74,7 @@ class TopicDestination:
         """Where the replay's dead letters go."""
         return f"{self.topic}.dlq"
 
-    def open(self, plan: ReplayPlan, source: str, clock: Clock) -> tuple[Sink, Segments]:
+    def open(self, plan: ReplayPlan, source: str, clock: Clock) -> tuple[ReplaySink, Segments]:
         """See :class:`streaming.replay.destinations.Destination`.
 
         The partitions are taken over from an earlier run, which may still be alive.

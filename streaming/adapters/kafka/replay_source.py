@@ -11,7 +11,7 @@ from streaming.adapters.kafka.admin import KafkaAdmin, TopicInfo
 from streaming.adapters.kafka.config import spark_options
 from streaming.adapters.kafka.recording import KafkaStretch
 from streaming.adapters.kafka.scan import KafkaScan
-from streaming.backtest.disagreements import Position
+from streaming.backtest.disagreements import PartitionOffset
 from streaming.offsets import Ranges
 from streaming.replay.frames import Frames, KafkaFrames
 from streaming.replay.pace import Timeline
@@ -33,37 +33,37 @@ class TopicSource:
 
     @property
     def topic(self) -> str:
-        """See :class:`streaming.replay.source.Source`."""
+        """See :class:`streaming.replay.source.ReplaySource`."""
         return self.info.name
 
     @property
     def topic_id(self) -> str:
-        """See :class:`streaming.replay.source.Source`."""
+        """See :class:`streaming.replay.source.ReplaySource`."""
         return self.info.id
 
     def __str__(self) -> str:
-        """See :class:`streaming.replay.source.Source`."""
+        """See :class:`streaming.replay.source.ReplaySource`."""
         return f"topic {self.topic} ({self.topic_id}), {self.part}"
 
     def ranges(self) -> Ranges:
-        """See :class:`streaming.replay.source.Source`."""
+        """See :class:`streaming.replay.source.ReplaySource`."""
         return self.find_ranges()
 
     def frames(self, session: SparkSession) -> Frames:
-        """See :class:`streaming.replay.source.Source`."""
+        """See :class:`streaming.replay.source.ReplaySource`."""
         return KafkaFrames(session, spark_options(self.kafka), self.topic)
 
     def timeline(self) -> Timeline:
-        """See :class:`streaming.replay.source.Source`."""
+        """See :class:`streaming.replay.source.ReplaySource`."""
         return KafkaStretch(self.scan, self.topic)
 
     def recent(self, count: int) -> Sequence[bytes]:
-        """See :class:`streaming.replay.source.Source`."""
+        """See :class:`streaming.replay.source.ReplaySource`."""
         return self.admin.recent(self.topic, count)
 
-    def values(self, places: Sequence[Position]) -> Mapping[Position, bytes | None]:
-        """See :class:`streaming.replay.source.Source`."""
-        found: dict[Position, bytes | None] = {}
+    def values(self, places: Sequence[PartitionOffset]) -> Mapping[PartitionOffset, bytes | None]:
+        """See :class:`streaming.replay.source.ReplaySource`."""
+        found: dict[PartitionOffset, bytes | None] = {}
         for place in places:
             for record in self.scan.records(self.topic, place.partition, place.offset, place.offset + 1):
                 found[place] = record.value

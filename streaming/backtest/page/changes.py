@@ -33,9 +33,9 @@ def _identical(comparison: Comparison) -> str:
 def _figures(comparison: Comparison) -> Iterator[Element]:
     names, shift = comparison.names, comparison.shift
     if comparison.predictions and len(comparison.classes) <= MOST_CLASSES:
-        words = "Rows are what was recorded, columns what the candidate says; in percent of the row."
+        explanation = "Rows are what was recorded, columns what the candidate says; in percent of the row."
         table = count_table(comparison.predictions, comparison.classes, ("recorded", "candidate"), "both")
-        yield figure("Answers", words, table, whole=len(comparison.classes) > MOST_BESIDE)
+        yield figure("Answers", explanation, table, whole=len(comparison.classes) > MOST_BESIDE)
     if shift is None:
         return
     yield figure("Scores", _moved(shift), _summary(comparison, shift))
@@ -72,5 +72,5 @@ def _summary(comparison: Comparison, shift: Shift) -> Element:
     return tag("div", tag("div", table, class_="wide"), tag("p", figures, class_="soft"))
 
 
-def _values(found: Distribution) -> tuple[float, ...]:
-    return (found.mean, *found.quantiles)
+def _values(distribution: Distribution) -> tuple[float, ...]:
+    return (distribution.mean, *distribution.quantiles)

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 
 from streaming.backtest.comparison import Comparison
-from streaming.backtest.disagreements import Answer, Disagreement
+from streaming.backtest.disagreements import Disagreement, SideAnswer
 from streaming.backtest.page.marks import two_scores
 from streaming.backtest.page.parts import key
 from streaming.page.markup import Child, Element, tag
@@ -19,65 +19,65 @@ _SEPARATORS = ((",", ":"), (", ", ": "))
 
 def disagreements(comparison: Comparison) -> Element | None:
     """Return the section; nothing if both sides always say the same."""
-    found = comparison.disagreements
-    if not found:
+    disagreed = comparison.disagreements
+    if not disagreed:
         return None
     lead = (
-        f"The {plural(len(found), 'event')} on which the two are furthest apart. Open one to see the event. If they are"
-        " of one kind, that kind is worth a look before and after a promotion."
+        f"The {plural(len(disagreed), 'event')} on which the two are furthest apart. Open one to see the event. If they"
+        " are of one kind, that kind is worth a look before and after a promotion."
     )
-    shown = [_event(place + 1, one, comparison) for place, one in enumerate(found)]
+    shown = [_event(number + 1, disagreement, comparison) for number, disagreement in enumerate(disagreed)]
     return section("Largest disagreements", tag("p", lead), tag("div", shown, class_="events"))
 
 
-def _event(place: int, one: Disagreement, comparison: Comparison) -> Element:
-    recorded, candidate = one.recorded.score, one.candidate.score
+def _event(number: int, disagreement: Disagreement, comparison: Comparison) -> Element:
+    recorded, candidate = disagreement.recorded.score, disagreement.candidate.score
     scores = None
     if comparison.positive and recorded is not None and candidate is not None:
         scores = two_scores(recorded, candidate)
-    said = [_said(answer, comparison) for answer in (one.recorded, one.candidate)]
+    answers = [_said(answer, comparison) for answer in (disagreement.recorded, disagreement.candidate)]
     summary = tag(
         "summary",
-        tag("span", f"{place}"),
-        tag("b", one.event_id or f"{one.partition}:{one.offset}"),
+        tag("span", f"{number}"),
+        tag("b", disagreement.event_id or f"{disagreement.partition}:{disagreement.offset}"),
         tag("span", scores),
-        tag("span", key("recorded", said[0]), " → ", key("candidate", said[1])),
-        tag("span", f"true: {_short(one.truth, comparison)}" if one.truth else ""),
+        tag("span", key("recorded", answers[0]), " → ", key("candidate", answers[1])),
+        tag("span", f"true: {_short(disagreement.truth, comparison)}" if disagreement.truth else ""),
     )
-    facts = [(tag("dt", name), tag("dd", value)) for name, value in _facts(one, comparison)]
-    return tag("details", summary, tag("dl", facts), _value(one))
+    facts = [(tag("dt", name), tag("dd", value)) for name, value in _facts(disagreement, comparison)]
+    return tag("details", summary, tag("dl", facts), _value(disagreement))
 
 
-def _facts(one: Disagreement, comparison: Comparison) -> Iterator[tuple[str, Child]]:
-    yield "place", f"partition {one.partition}, offset {one.offset}"
-    if one.event_time:
-        yield "event time", one.event_time
-    for side, answer in (("recorded", one.recorded), ("candidate", one.candidate)):
+def _facts(disagreement: Disagreement, comparison: Comparison) -> Iterator[tuple[str, Child]]:
+    yield "place", f"partition {disagreement.partition}, offset {disagreement.offset}"
+    if disagreement.event_time:
+        yield "event time", disagreement.event_time
+    for side, answer in (("recorded", disagreement.recorded), ("candidate", disagreement.candidate)):
         score = ""
         if comparison.shift is not None and answer.score is not None:
             score = f", {comparison.shift.what} {number(answer.score)}"
         version = f", version {answer.model_version}" if answer.model_version is not None else ""
         yield side, f"{answer.prediction}{score}{version}"
-    if one.truth:
-        yield "true", one.truth
+    if disagreement.truth:
+        yield "true", disagreement.truth
 
 
-def _said(answer: Answer, comparison: Comparison) -> str:
-    said = _short(answer.prediction, comparison)
-    return said if answer.score is None else f"{said} ({answer.score:.3f})"
+def _said(answer: SideAnswer, comparison: Comparison) -> str:
+    text = _short(answer.prediction, comparison)
+    return text if answer.score is None else f"{text} ({answer.score:.3f})"
 
 
-def _short(said: str, comparison: Comparison) -> str:
+def _short(text: str, comparison: Comparison) -> str:
     """A class is a name; a number has more digits than anybody reads."""
-    return said if comparison.classes else f"{float(said):,.6g}"
+    return text if comparison.classes else f"{float(text):,.6g}"
 
 
-def _value(one: Disagreement) -> Element:
-    if one.value is None and one.value_base64 is None:
+def _value(disagreement: Disagreement) -> Element:
+    if disagreement.value is None and disagreement.value_base64 is None:
         return tag("p", "The event's value was not kept.", class_="soft")
-    if one.value is None:
-        return tag("pre", f"not UTF-8; in base64:\n{one.value_base64}"[:_MOST_CHARACTERS])
-    text = pretty(one.value)
+    if disagreement.value is None:
+        return tag("pre", f"not UTF-8; in base64:\n{disagreement.value_base64}"[:_MOST_CHARACTERS])
+    text = pretty(disagreement.value)
     cut = f"\n... of {len(text):,} characters; report.json has all" if len(text) > _MOST_CHARACTERS else ""
     return tag("pre", text[:_MOST_CHARACTERS] + cut)
 
@@ -89,8 +89,8 @@ def pretty(text: str) -> str:
     ('{\n "a": 1\n}', '{"a":1.50}')
     """
     try:
-        found = json.loads(text)
-        same = any(json.dumps(found, ensure_ascii=False, separators=pair) == text for pair in _SEPARATORS)
+        parsed = json.loads(text)
+        same = any(json.dumps(parsed, ensure_ascii=False, separators=pair) == text for pair in _SEPARATORS)
     except (ValueError, RecursionError):
         return text
-    return json.dumps(found, ensure_ascii=False, indent=1) if same else text
+    return json.dumps(parsed, ensure_ascii=False, indent=1) if same else text

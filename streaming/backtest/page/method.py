@@ -23,12 +23,12 @@ def _outcomes(comparison: Comparison) -> Element:
     rows = [
         tag(
             "tr",
-            tag("th", one.recorded),
-            tag("th", one.candidate),
-            tag("td", f"{one.events:,}"),
-            _part(one.events, events),
+            tag("th", outcome.recorded),
+            tag("th", outcome.candidate),
+            tag("td", f"{outcome.events:,}"),
+            _part(outcome.events, events),
         )
-        for one in comparison.coverage.outcomes
+        for outcome in comparison.coverage.outcomes
     ]
     return tag("div", tag("table", tag("thead", titles), tag("tbody", rows)), class_="wide")
 

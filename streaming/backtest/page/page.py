@@ -63,20 +63,20 @@ def _minute(time: str) -> Element:
 
 def _verdict(comparison: Comparison) -> Element:
     verdict, labelled = comparison.verdict, comparison.labelled
-    but = tag("ul", [tag("li", words) for words in verdict.but]) if verdict.but else None
-    words = [tag("strong", _ANSWERS[verdict.word]), tag("p", verdict.sentence), but]
+    but = tag("ul", [tag("li", text) for text in verdict.but]) if verdict.but else None
+    parts = [tag("strong", _ANSWERS[verdict.word]), tag("p", verdict.sentence), but]
     plot = None
-    for found in labelled.metrics if labelled else ():
-        if found.metric.name == verdict.metric and isfinite(found.difference.value):
-            words.append(tag("p", f"{found.metric.title}: {meaning(found, comparison.positive)}.", class_="soft"))
-            plot = tag("div", headline(found))
-    return tag("section", tag("div", words), plot, class_=f"verdict {verdict.word.value.replace(' ', '-')}")
+    for measured in labelled.metrics if labelled else ():
+        if measured.metric.name == verdict.metric and isfinite(measured.difference.value):
+            parts.append(tag("p", f"{measured.metric.title}: {meaning(measured, comparison.positive)}.", class_="soft"))
+            plot = tag("div", headline(measured))
+    return tag("section", tag("div", parts), plot, class_=f"verdict {verdict.word.value.replace(' ', '-')}")
 
 
 def _facts(comparison: Comparison) -> Element:
     coverage, agreement = comparison.coverage, comparison.agreement
-    before = sum(one.events for one in coverage.outcomes if one.recorded == REFUSED)
-    after = sum(one.events for one in coverage.outcomes if one.candidate == REFUSED)
+    before = sum(outcome.events for outcome in coverage.outcomes if outcome.recorded == REFUSED)
+    after = sum(outcome.events for outcome in coverage.outcomes if outcome.candidate == REFUSED)
     facts = (
         ("events compared", f"{coverage.both:,}", f"of {coverage.events:,}"),
         ("same answer", share(agreement.value), f"{share(agreement.low)} to {share(agreement.high)}"),

@@ -21,10 +21,10 @@ def keys(names: Names) -> Element:
     return tag("span", key("recorded", f"╌ ○ {names.recorded}"), " and ", key("candidate", f"━ ● {names.candidate}"))
 
 
-def meaning(found: Measured, positive: str) -> str:
+def meaning(measured: Measured, positive: str) -> str:
     """Return what a metric says, in words."""
-    less = "" if found.metric.higher_is_better else "; less is better"
-    return found.metric.meaning.format(positive=positive) + less
+    less = "" if measured.metric.higher_is_better else "; less is better"
+    return measured.metric.meaning.format(positive=positive) + less
 
 
 def key(side: str, name: str) -> Element:
@@ -32,9 +32,9 @@ def key(side: str, name: str) -> Element:
     return tag("span", name, class_=f"key {side}")
 
 
-def count_table(counts: Counts, classes: Sequence[str], words: tuple[str, str], side: str) -> Element:
-    """Return counts by two classes, with each row's shares; ``words`` name the rows' and the columns' side."""
-    head = tag("tr", tag("th", f"{words[0]} ↓  {words[1]} →"), [tag("th", name) for name in classes])
+def count_table(counts: Counts, classes: Sequence[str], sides: tuple[str, str], side: str) -> Element:
+    """Return counts by two classes, with each row's shares; ``sides`` name the rows' and the columns' side."""
+    head = tag("tr", tag("th", f"{sides[0]} ↓  {sides[1]} →"), [tag("th", name) for name in classes])
     rows = [
         tag("tr", tag("th", name), [_count(count, sum(row)) for count in row])
         for name, row in zip(classes, counts, strict=True)
@@ -45,5 +45,5 @@ def count_table(counts: Counts, classes: Sequence[str], words: tuple[str, str], 
 
 def _count(count: int, total: int) -> Element:
     part = count / total if total else 0.0
-    words = tag("small", share(part) if total else "")
-    return tag("td", f"{count:,}", words, class_="count", style=f"--share:{part:.3f}")
+    percentage = tag("small", share(part) if total else "")
+    return tag("td", f"{count:,}", percentage, class_="count", style=f"--share:{part:.3f}")

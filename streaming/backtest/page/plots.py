@@ -9,7 +9,7 @@ from math import isfinite
 
 from streaming.backtest.shift import JOINT_BINS, Distribution, Shift
 from streaming.backtest.tables import THRESHOLDS, CalibrationBin
-from streaming.backtest.timeline import Stretch
+from streaming.backtest.timeline import TimelineStretch
 from streaming.clock import instant
 from streaming.page.frame import Axis, Frame, path
 from streaming.page.markup import Element, tag
@@ -24,15 +24,19 @@ def distributions(shift: Shift) -> Element:
     frame = Frame(_score_axis(shift, shift.what), Axis("share of events", 0.0, tallest * 1.05, percent))
     outlines = [
         outline
-        for side, found in zip(SIDES, (shift.recorded, shift.candidate), strict=True)
-        for outline in _outline(frame, shift.edges, found, side)
+        for side, distribution in zip(SIDES, (shift.recorded, shift.candidate), strict=True)
+        for outline in _outline(frame, shift.edges, distribution, side)
     ]
     return frame.drawn(f"How the {shift.what} is distributed on either side", outlines)
 
 
-def _outline(frame: Frame, edges: Sequence[float], found: Distribution, side: str) -> Iterator[Element]:
-    events = sum(found.counts)
-    steps = [(edge, count / events) for ends, count in zip(pairwise(edges), found.counts, strict=True) for edge in ends]
+def _outline(frame: Frame, edges: Sequence[float], distribution: Distribution, side: str) -> Iterator[Element]:
+    events = sum(distribution.counts)
+    steps = [
+        (edge, count / events)
+        for ends, count in zip(pairwise(edges), distribution.counts, strict=True)
+        for edge in ends
+    ]
     closed = [(edges[0], 0.0), *steps, (edges[-1], 0.0)]
     yield tag("path", d=path((frame.x(x), frame.y(y)) for x, y in closed), class_=f"area {side}")
     yield frame.line(steps, side)
@@ -66,7 +70,7 @@ def by_threshold(curves: Sequence[Sequence[float]], what: str) -> Element:
     """Return a share of either side at every threshold."""
     frame = Frame(Axis("threshold on the score", 0.0, 1.0, plain), Axis(what, 0.0, 1.0, percent))
     lines = [
-        frame.line(list(zip(THRESHOLDS, found, strict=True)), side) for side, found in zip(SIDES, curves, strict=True)
+        frame.line(list(zip(THRESHOLDS, curve, strict=True)), side) for side, curve in zip(SIDES, curves, strict=True)
     ]
     return frame.drawn(f"{what.capitalize()} at every threshold", lines)
 
@@ -76,20 +80,29 @@ def calibrations(sides: Sequence[Sequence[CalibrationBin]], positive: str) -> El
     across = Axis(f"mean probability of “{positive}”", 0.0, 1.0, plain)
     frame = Frame(across, Axis(f"share that was “{positive}”", 0.0, 1.0, percent))
     marks = [
-        mark for side, found in zip(SIDES, sides, strict=True) for one in found for mark in _whisker(frame, one, side)
+        mark
+        for side, bins in zip(SIDES, sides, strict=True)
+        for calibration in bins
+        for mark in _whisker(frame, calibration, side)
     ]
     return frame.drawn("What came true of either side's probabilities", frame.line([(0, 0), (1, 1)], "same"), marks)
 
 
-def over_time(stretches: Sequence[Stretch], title: str) -> Element:
+def over_time(stretches: Sequence[TimelineStretch], title: str) -> Element:
     """Return a metric of either side from one stretch of time to the next; there are at least two."""
-    starts = [instant(one.start) for one in stretches]
-    lines = [[one.recorded for one in stretches], [one.candidate for one in stretches]]
+    starts = [instant(stretch.start) for stretch in stretches]
+    lines = [[stretch.recorded for stretch in stretches], [stretch.candidate for stretch in stretches]]
     values = [value for line in lines for value in line if isfinite(value)] or [0.0]
     margin = 0.08 * (max(values) - min(values)) or 0.5
     last = float(len(starts) - 1)
     ticks = tuple(map(float, range(0, len(starts), max(1, len(starts) // 4))))
-    across = Axis("event time, start of each stretch (UTC)", 0.0, last, lambda place: _day(starts, place), ticks)
+    across = Axis(
+        title="event time, start of each stretch (UTC)",
+        low=0.0,
+        high=last,
+        shown=lambda position: _day(starts, position),
+        at=ticks,
+    )
     frame = Frame(across, Axis(title, min(values) - margin, max(values) + margin, plain))
     marks = [
         mark
@@ -100,21 +113,28 @@ def over_time(stretches: Sequence[Stretch], title: str) -> Element:
 
 
 def _dots(frame: Frame, line: Sequence[float], side: str) -> Iterator[Element]:
-    for place, value in enumerate(line):
+    for position, value in enumerate(line):
         if isfinite(value):
-            yield tag("circle", cx=frame.x(place), cy=frame.y(value), r=3, class_=f"dot {side}")
+            yield tag("circle", cx=frame.x(position), cy=frame.y(value), r=3, class_=f"dot {side}")
 
 
-def _day(starts: Sequence[datetime], place: float) -> str:
-    moment = starts[int(place)]
+def _day(starts: Sequence[datetime], position: float) -> str:
+    moment = starts[int(position)]
     same_time = all(start.hour == 0 for start in starts)
     return f"{moment:%m-%d}" if same_time else f"{moment:%m-%d %Hh}"
 
 
-def _whisker(frame: Frame, one: CalibrationBin, side: str) -> Iterator[Element]:
-    x = frame.x(one.score)
-    yield tag("line", x1=x, x2=x, y1=frame.y(one.share.low), y2=frame.y(one.share.high), class_=f"whisker {side}")
-    yield tag("circle", cx=x, cy=frame.y(one.share.value), r=4, class_=f"dot {side}")
+def _whisker(frame: Frame, calibration: CalibrationBin, side: str) -> Iterator[Element]:
+    x = frame.x(calibration.score)
+    yield tag(
+        "line",
+        x1=x,
+        x2=x,
+        y1=frame.y(calibration.share.low),
+        y2=frame.y(calibration.share.high),
+        class_=f"whisker {side}",
+    )
+    yield tag("circle", cx=x, cy=frame.y(calibration.share.value), r=4, class_=f"dot {side}")
 
 
 def percent(value: float) -> str:

@@ -45,31 +45,35 @@ def _metrics(comparison: Comparison, labelled: Labelled) -> Element:
     )
     interval = f"{comparison.options.confidence:.0%} interval"
     titles = ("", "recorded", "candidate", f"difference, {interval}", "worse | better")
-    rows = [_metric(found, comparison, starred=found.metric.name == deciding) for found in labelled.metrics]
+    rows = [_metric(measured, comparison, starred=measured.metric.name == deciding) for measured in labelled.metrics]
     table = tag("table", tag("thead", tag("tr", [tag("th", title) for title in titles])), tag("tbody", rows))
     return section(
         "By the labels", tag("p", lead), tag("div", table, class_="wide metrics"), tag("p", many, class_="soft")
     )
 
 
-def _metric(found: Measured, comparison: Comparison, *, starred: bool) -> Element:
-    told = "better" if found.gain.low > 0 else "worse" if found.gain.high < 0 else "open"
+def _metric(measured: Measured, comparison: Comparison, *, starred: bool) -> Element:
+    outcome = "better" if measured.gain.low > 0 else "worse" if measured.gain.high < 0 else "open"
     return tag(
         "tr",
-        tag("th", f"{found.metric.title}{' ★' if starred else ''}", tag("small", meaning(found, comparison.positive))),
-        tag("td", number(found.recorded.value)),
-        tag("td", number(found.candidate.value)),
-        tag("td", signed(found.difference.value), tag("small", span(found.difference), class_=told)),
-        tag("td", gain(found) if isfinite(found.difference.value) else ""),
+        tag(
+            "th",
+            f"{measured.metric.title}{' ★' if starred else ''}",
+            tag("small", meaning(measured, comparison.positive)),
+        ),
+        tag("td", number(measured.recorded.value)),
+        tag("td", number(measured.candidate.value)),
+        tag("td", signed(measured.difference.value), tag("small", span(measured.difference), class_=outcome)),
+        tag("td", gain(measured) if isfinite(measured.difference.value) else ""),
     )
 
 
 def _timeline(comparison: Comparison, labelled: Labelled) -> Element:
-    metric = next(found.metric for found in labelled.metrics if found.metric.name == labelled.deciding)
+    metric = next(measured.metric for measured in labelled.metrics if measured.metric.name == labelled.deciding)
     ahead = sum(
-        (one.candidate > one.recorded) == metric.higher_is_better
-        for one in labelled.timeline
-        if one.candidate != one.recorded
+        (stretch.candidate > stretch.recorded) == metric.higher_is_better
+        for stretch in labelled.timeline
+        if stretch.candidate != stretch.recorded
     )
     lead = (
         f"In {ahead} of {len(labelled.timeline)} equal stretches of time the candidate is ahead. One that is better on"
@@ -102,12 +106,12 @@ def _thresholds(comparison: Comparison, labelled: Labelled) -> Element:
     figures = [
         figure(
             "Precision",
-            f"Of the events called “{positive}”, the share that was. It ends where fewer than ten are called so.",
+            f"The share of the events called “{positive}” that were. It ends where fewer than 10 are called so.",
             by_threshold((recorded.precision, candidate.precision), "precision"),
         ),
         figure(
             "Recall",
-            f"Of the events that were “{positive}”, the share that is called so.",
+            f"The share of the events that were “{positive}” and are called so.",
             by_threshold((recorded.recall, candidate.recall), "recall"),
         ),
     ]

@@ -55,8 +55,8 @@ def _distribution(column: ColumnReport, windows: Sequence[WindowFacts], now: Poi
     """A table of bins; the bars repeat what its numbers say."""
     differs = worst.place != now.place
     heads = ["", "", "reference", "now", *(["farthest"] if differs else [])]
-    longest = max((max(one.reference, one.now) for one in column.bins), default=1.0) or 1.0
-    rows = [_bin(one, longest, differs=differs) for one in column.bins]
+    longest = max((max(shares.reference, shares.now) for shares in column.bins), default=1.0) or 1.0
+    rows = [_bin(shares, longest, differs=differs) for shares in column.bins]
     table = tag("table", tag("thead", tag("tr", [tag("th", head) for head in heads])), tag("tbody", rows))
     most = f" Farthest: the window from {day(windows[worst.place].start)}, which differs most." if differs else ""
     caption: list[Child] = [
@@ -68,11 +68,11 @@ def _distribution(column: ColumnReport, windows: Sequence[WindowFacts], now: Poi
     return figure("Distribution", caption, tag("div", table, class_="bins"))
 
 
-def _bin(one: BinShares, longest: float, *, differs: bool) -> Element:
+def _bin(shares: BinShares, longest: float, *, differs: bool) -> Element:
     bars = [
         tag("i", class_=side if value else f"{side} none", style=f"width:{100 * value / longest:.1f}%")
-        for side, value in (("reference", one.reference), ("now", one.now))
+        for side, value in (("reference", shares.reference), ("now", shares.now))
     ]
-    numbers = [one.reference, one.now, *([one.worst] if differs else [])]
+    numbers = [shares.reference, shares.now, *([shares.worst] if differs else [])]
     cells = [tag("td", share(value)) for value in numbers]
-    return tag("tr", tag("th", one.name), tag("td", bars, class_="bars"), cells)
+    return tag("tr", tag("th", shares.name), tag("td", bars, class_="bars"), cells)

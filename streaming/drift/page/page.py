@@ -7,7 +7,7 @@ from pathlib import Path
 from streaming.drift.page.method import method
 from streaming.drift.page.prose import prose
 from streaming.drift.page.sections import facts, sections
-from streaming.drift.report.facts import Answer, Report, VersionReport
+from streaming.drift.report.facts import Report, ReportAnswer, VersionReport
 from streaming.drift.report.sentences import day
 from streaming.page.markup import Element, tag
 from streaming.page.shell import document
@@ -49,15 +49,19 @@ def _main(report: Report) -> list[Element | None]:
     parts = [_verdict(newest.answer), facts(newest), *sections(newest)]
     if older:
         parts.append(
-            tag("section", tag("h2", "Other versions"), tag("div", [_folded(one) for one in older], class_="versions"))
+            tag(
+                "section",
+                tag("h2", "Other versions"),
+                tag("div", [_folded(version) for version in older], class_="versions"),
+            )
         )
     return parts
 
 
-def _verdict(answer: Answer) -> Element:
-    but = tag("ul", [tag("li", prose(words)) for words in answer.but]) if answer.but else None
-    told = tag("div", tag("strong", answer.words), tag("p", prose(answer.sentence)), but)
-    return tag("section", told, class_=f"verdict is-{answer.state.value}")
+def _verdict(answer: ReportAnswer) -> Element:
+    but = tag("ul", [tag("li", prose(text)) for text in answer.but]) if answer.but else None
+    block = tag("div", tag("strong", answer.words), tag("p", prose(answer.sentence)), but)
+    return tag("section", block, class_=f"verdict is-{answer.state.value}")
 
 
 def _folded(report: VersionReport) -> Element:

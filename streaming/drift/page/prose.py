@@ -11,7 +11,7 @@ _PIECES = re.compile(r"(\d{4}-\d\d-\d\d(?: \d\d:\d\d)?|`penstock [a-z -]+`)")
 
 def prose(sentence: str) -> list[Child]:
     """Return the sentence's text with its dates and commands in elements of their own."""
-    return [_marked(part) if place % 2 else part for place, part in enumerate(_PIECES.split(sentence))]
+    return [_marked(part) if index % 2 else part for index, part in enumerate(_PIECES.split(sentence))]
 
 
 def _marked(part: str) -> Child:

@@ -27,13 +27,13 @@ def facts(report: VersionReport) -> Element:
     invalid = sum(window.invalid for window in windows)
     late = sum(window.late for window in windows)
     judged = windows[report.judged]
-    told = (
+    parts = (
         ("windows", f"{len(windows):,}", f"{day(windows[0].start)} to {day(windows[-1].end)}"),
         ("rows in the last one", f"{judged.rows:,}", f"of {rows:,} in all; reference {report.reference_rows:,}"),
         ("dead letters", f"{invalid:,}", f"{share(invalid / max(rows + invalid, 1))} of all events"),
         ("came too late", f"{late:,}", "counted in no window"),
     )
-    return tag("dl", [fact(*each) for each in told], class_="facts")
+    return tag("dl", [fact(*each) for each in parts], class_="facts")
 
 
 def sections(report: VersionReport) -> Iterator[Element | None]:
@@ -87,8 +87,8 @@ def _windows(report: VersionReport) -> Element:
     return section("The windows", tag("p", prose(lead)), legend(), tag("div", table, class_="strips"))
 
 
-def _strip_row(name: str, found: Sequence[State | None], windows: Sequence[WindowFacts], now: Element) -> Element:
-    return tag("tr", tag("th", name), tag("td", strip(name, found, windows)), tag("td", now))
+def _strip_row(name: str, states: Sequence[State | None], windows: Sequence[WindowFacts], now: Element) -> Element:
+    return tag("tr", tag("th", name), tag("td", strip(name, states, windows)), tag("td", now))
 
 
 def _left_out(report: VersionReport) -> str:

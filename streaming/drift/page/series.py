@@ -17,7 +17,7 @@ _MOST = 4.0
 """What is further away than this, two deviations or so, is far enough: it stands at the top."""
 _TICKS = (0.0, 0.02, MODERATE, LARGE, 0.5, 1.0, 2.0, _MOST)
 _FEW = 60
-"""Of so many windows each is shown as a dot of its own."""
+"""Up to this many windows, each is shown as a dot of its own."""
 
 
 def series(column: ColumnReport, windows: Sequence[WindowFacts]) -> Element:
@@ -26,7 +26,7 @@ def series(column: ColumnReport, windows: Sequence[WindowFacts]) -> Element:
     frame = Frame(
         _across(windows, places), _up(column, "share above the bound" if rate else "effect (stability index)")
     )
-    line = [(float(place), _root(point)) for place, point in zip(_every(places), _spread(column, places), strict=True)]
+    line = [(float(slot), _root(point)) for slot, point in zip(_every(places), _spread(column, places), strict=True)]
     bounds = [] if rate else list(_bounds(frame))
     marks = [*bounds, frame.line(line, "now"), *_dots(frame, column, places), _on_top(frame, column, windows)]
     what = "Their share above drift.max_invalid_share" if rate else "How far from the reference, chance taken off"
@@ -35,12 +35,16 @@ def series(column: ColumnReport, windows: Sequence[WindowFacts]) -> Element:
 
 
 def _across(windows: Sequence[WindowFacts], places: Sequence[int]) -> Axis:
-    dates = {float(place): window.start for place, window in zip(places, windows, strict=True)}
+    dates = {float(slot): window.start for slot, window in zip(places, windows, strict=True)}
     chosen = tuple(dates)[:: max(1, -(-len(dates) // 4))]
     whole = all(start[11:16] == "00:00" for start in dates.values())
     # Half a window more on both sides: the strip on top has each window around its place.
     return Axis(
-        "start of the window (UTC)", -0.5, places[-1] + 0.5, lambda place: _short(dates[place], whole=whole), chosen
+        title="start of the window (UTC)",
+        low=-0.5,
+        high=places[-1] + 0.5,
+        shown=lambda slot: _short(dates[slot], whole=whole),
+        at=chosen,
     )
 
 
@@ -49,7 +53,7 @@ def _up(column: ColumnReport, title: str) -> Axis:
     largest = max(LARGE, *judged)
     top = sqrt(min(largest, _MOST)) * 1.1
     ticks = tuple(_apart([sqrt(tick) for tick in _TICKS if sqrt(tick) <= top], top))
-    return Axis(title, 0.0, top, lambda root: _tick(root, largest), ticks)
+    return Axis(title=title, low=0.0, high=top, shown=lambda root: _tick(root, largest), at=ticks)
 
 
 def _tick(root: float, largest: float) -> str:
@@ -72,8 +76,8 @@ def _every(places: Sequence[int]) -> range:
 
 def _spread(column: ColumnReport, places: Sequence[int]) -> list[Point | None]:
     """Return the points at their places in the strip, None where windows are missing."""
-    found = dict(zip(places, column.points, strict=True))
-    return [found.get(place) for place in _every(places)]
+    by_slot = dict(zip(places, column.points, strict=True))
+    return [by_slot.get(slot) for slot in _every(places)]
 
 
 def _root(point: Point | None) -> float:
@@ -83,19 +87,19 @@ def _root(point: Point | None) -> float:
 
 
 def _bounds(frame: Frame) -> Iterator[Element]:
-    left, right = frame.x(frame.across.low), frame.x(frame.across.high)
+    start, right = frame.x(frame.across.low), frame.x(frame.across.high)
     for bound, word, beside in ((MODERATE, "moderate", 11), (LARGE, "large", -3)):
         y = frame.y(sqrt(bound))
-        yield tag("line", x1=left, x2=right, y1=y, y2=y, class_="bound")
+        yield tag("line", x1=start, x2=right, y1=y, y2=y, class_="bound")
         yield tag("text", word, x=right, y=y + beside, text_anchor="end", class_="bound")
 
 
 def _dots(frame: Frame, column: ColumnReport, places: Sequence[int]) -> Iterator[Element]:
     if len(places) > _FEW:
         return
-    for place, point in zip(places, column.points, strict=True):
+    for slot, point in zip(places, column.points, strict=True):
         if point is not None and point.state is not State.INSUFFICIENT:
-            yield tag("circle", cx=frame.x(place), cy=frame.y(_root(point)), r=3, class_=f"dot is-{point.state.value}")
+            yield tag("circle", cx=frame.x(slot), cy=frame.y(_root(point)), r=3, class_=f"dot is-{point.state.value}")
 
 
 def _on_top(frame: Frame, column: ColumnReport, windows: Sequence[WindowFacts]) -> Element:

@@ -15,7 +15,7 @@ from streaming.words import plural
 HEIGHT = 24
 _HEIGHTS = {State.DRIFT: HEIGHT, State.WARNING: 14, State.STABLE: 6, State.INSUFFICIENT: 2}
 _APART = 60
-"""Of more windows, those in the same state stand without a gap between them."""
+"""With more windows than this, neighbours in the same state have no gap between them."""
 _WORDS = {
     State.STABLE: "as the reference",
     State.WARNING: "warning",
@@ -51,7 +51,9 @@ def cells(states: Sequence[State | None], windows: Sequence[WindowFacts], scale:
     places = slots(windows)
     apart = 0.1 * scale if len(windows) <= _APART else 0.0
     for state, height in _HEIGHTS.items():
-        runs = _runs([place for place, found in zip(places, states, strict=True) if found is state], join=not apart)
+        runs = _runs(
+            [slot for slot, slot_state in zip(places, states, strict=True) if slot_state is state], join=not apart
+        )
         d = " ".join(
             f"M{first * scale:g} {HEIGHT - height}h{(last - first + 1) * scale - apart:g}V{HEIGHT}H{first * scale:g}z"
             for first, last in runs
@@ -62,17 +64,17 @@ def cells(states: Sequence[State | None], windows: Sequence[WindowFacts], scale:
 
 def _runs(places: Sequence[int], *, join: bool) -> Iterator[tuple[int, int]]:
     if not join:
-        yield from ((place, place) for place in places)
+        yield from ((slot, slot) for slot in places)
         return
     for _, run in groupby(enumerate(places), key=lambda pair: pair[1] - pair[0]):
-        found = [place for _, place in run]
-        yield found[0], found[-1]
+        slots_of_run = [slot for _, slot in run]
+        yield slots_of_run[0], slots_of_run[-1]
 
 
 def _told(states: Sequence[State | None]) -> str:
     counted = Counter(state for state in states if state is not None)
-    told = [f"{_WORDS[state]} in {plural(counted[state], 'window')}" for state in _HEIGHTS if counted[state]]
-    return listed(told) if told else "not looked at"
+    counts = [f"{_WORDS[state]} in {plural(counted[state], 'window')}" for state in _HEIGHTS if counted[state]]
+    return listed(counts) if counts else "not looked at"
 
 
 def days(windows: Sequence[WindowFacts]) -> Element:

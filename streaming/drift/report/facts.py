@@ -105,7 +105,7 @@ class ColumnReport:
 
 
 @dataclass(frozen=True)
-class Answer:
+class ReportAnswer:
     """What people want to know first: a few words, a sentence, and what to keep in mind."""
 
     state: State
@@ -128,7 +128,7 @@ class VersionReport:
     moved: tuple[str, ...]
     reference_rows: int
     left_out: int
-    answer: Answer
+    answer: ReportAnswer
 
     @property
     def judged(self) -> int:

@@ -11,11 +11,11 @@ from schemas.drift import ColumnSummary, SummaryRecord
 from streaming.drift.pair import SPECIAL, Pair
 from streaming.drift.report import sentences
 from streaming.drift.report.facts import (
-    Answer,
     BinShares,
     ColumnReport,
     Point,
     Report,
+    ReportAnswer,
     Spell,
     VersionReport,
     WindowFacts,
@@ -26,10 +26,10 @@ from streaming.models.profile import ColumnProfile, ReferenceProfile
 from streaming.statistics.shares import shares
 
 MOST_WINDOWS = 500
-"""Of a version that has more, the newest are reported."""
+"""The most windows of a version that are reported, the newest ones."""
 MOST_BINS = 24
 _SHOWN_OF_MANY = 16
-_UNDECIDED = Answer(State.INSUFFICIENT, "", "")
+_UNDECIDED = ReportAnswer(State.INSUFFICIENT, "", "")
 _ORDER = list(State)
 Columns = dict[str, ColumnSummary]
 
@@ -41,8 +41,8 @@ def make_report(
 
     A record that was sent again replaces the one before. Versions may lack a profile; their bins are then unknown.
     """
-    made = [_version(version, found, profiles.get(version)) for version, found in by_version(records).items()]
-    made.sort(key=lambda one: (one.windows[-1].end, one.version), reverse=True)
+    made = [_version(version, summaries, profiles.get(version)) for version, summaries in by_version(records).items()]
+    made.sort(key=lambda report: (report.windows[-1].end, report.version), reverse=True)
     return Report(application, model, tuple(made))
 
 
@@ -56,17 +56,25 @@ def by_version(records: Iterable[SummaryRecord]) -> dict[int, list[SummaryRecord
 
 
 def _version(version: int, records: Sequence[SummaryRecord], profile: ReferenceProfile | None) -> VersionReport:
-    kept = records[-MOST_WINDOWS:]
-    windows = tuple(_windows(kept))
-    known = {column.name: column for column in profile.columns} if profile else {}
-    tables = [_by_name(record) for record in kept]
+    shown = records[-MOST_WINDOWS:]
+    windows = tuple(_windows(shown))
+    profiles = {column.name: column for column in profile.columns} if profile else {}
+    tables = [_by_name(record) for record in shown]
     names = dict.fromkeys(name for table in reversed(tables) for name in table)
-    columns = [_column(name, tables, windows, known.get(name)) for name in names]
-    moved = sorted((one for one in columns if one.moves), key=lambda one: (one.since, _p_value(one)))
+    columns = [_column(name, tables, windows, profiles.get(name)) for name in names]
+    moved = sorted((column for column in columns if column.moves), key=lambda column: (column.since, _p_value(column)))
     columns.sort(key=_rank, reverse=True)
-    told = tuple(replace(one, sentence=sentences.of_column(one, moved, windows)) for one in columns)
-    order, rows = tuple(one.name for one in moved), profile.rows if profile else 0
-    report = VersionReport(version, windows, told, order, rows, len(records) - len(kept), _UNDECIDED)
+    described = tuple(replace(column, sentence=sentences.of_column(column, moved, windows)) for column in columns)
+    order, rows = tuple(column.name for column in moved), profile.rows if profile else 0
+    report = VersionReport(
+        version=version,
+        windows=windows,
+        columns=described,
+        moved=order,
+        reference_rows=rows,
+        left_out=len(records) - len(shown),
+        answer=_UNDECIDED,
+    )
     return replace(report, answer=sentences.answer(report))
 
 
@@ -75,15 +83,23 @@ def _windows(records: Sequence[SummaryRecord]) -> Iterator[WindowFacts]:
     for record in records:
         window = record.window
         moved = tuple(map(sentences.title, record.moved))
-        counts = (record.rows, record.invalid, record.late)
-        gap = bool(before) and window.start > before
-        yield WindowFacts(window.start, window.end, State(record.state), *counts, record.closed_by, moved, gap)
+        yield WindowFacts(
+            start=window.start,
+            end=window.end,
+            state=State(record.state),
+            rows=record.rows,
+            invalid=record.invalid,
+            late=record.late,
+            closed_by=record.closed_by,
+            moved=moved,
+            after_gap=bool(before) and window.start > before,
+        )
         before = max(before, window.end)
 
 
 def _by_name(record: SummaryRecord) -> Columns:
     """Return the record's columns; that of the invalid rows comes last, if a feature should have its name as well."""
-    return {sentences.title(one.name): one for one in record.columns}
+    return {sentences.title(column.name): column for column in record.columns}
 
 
 def _rank(column: ColumnReport) -> tuple[int, float, bool, float]:
@@ -98,34 +114,36 @@ def _p_value(column: ColumnReport) -> float:
 def _column(
     name: str, tables: Sequence[Columns], windows: Sequence[WindowFacts], profile: ColumnProfile | None
 ) -> ColumnReport:
-    found = [table.get(name) for table in tables]
-    points = tuple(_point(place, one) if one else None for place, one in enumerate(found))
+    summaries = [table.get(name) for table in tables]
+    points = tuple(_point(index, summary) if summary else None for index, summary in enumerate(summaries))
     judged = [point for point in points if point and point.state is not State.INSUFFICIENT]
     now = judged[-1] if judged else None
     worst = max(judged, key=lambda point: point.effect, default=None)
     bins: tuple[BinShares, ...] = ()
     if profile is not None and now and worst:
-        bins = _bins(profile, [_counts(found[point.place]) for point in (now, worst)])
-    return ColumnReport(name, points, now, worst, tuple(_spells(judged, windows)), bins)
-
-
-def _point(place: int, one: ColumnSummary) -> Point:
-    state, severity = State(one.state), Severity(one.severity)
-    return Point(
-        place=place,
-        state=state,
-        severity=severity,
-        effect=one.effect,
-        p_value=one.p_value,
-        m=one.m,
-        cause=one.cause,
-        since=one.since,
-        movement=one.movement,
+        bins = _bins(profile, [_counts(summaries[point.place]) for point in (now, worst)])
+    return ColumnReport(
+        name=name, points=points, now=now, worst=worst, spells=tuple(_spells(judged, windows)), bins=bins
     )
 
 
-def _counts(one: ColumnSummary | None) -> dict[int, int]:
-    return {int(place): rows for place, rows in one.counts.items()} if one else {}
+def _point(index: int, summary: ColumnSummary) -> Point:
+    state, severity = State(summary.state), Severity(summary.severity)
+    return Point(
+        place=index,
+        state=state,
+        severity=severity,
+        effect=summary.effect,
+        p_value=summary.p_value,
+        m=summary.m,
+        cause=summary.cause,
+        since=summary.since,
+        movement=summary.movement,
+    )
+
+
+def _counts(summary: ColumnSummary | None) -> dict[int, int]:
+    return {int(index): rows for index, rows in summary.counts.items()} if summary else {}
 
 
 def _spells(judged: Sequence[Point], windows: Sequence[WindowFacts]) -> Iterator[Spell]:
@@ -139,9 +157,9 @@ def _spells(judged: Sequence[Point], windows: Sequence[WindowFacts]) -> Iterator
 def _bins(profile: ColumnProfile, counts: Sequence[Mapping[int, int]]) -> tuple[BinShares, ...]:
     now, worst = (Pair.of(profile, each) for each in counts)
     sides = zip(*(shares(side).tolist() for side in (now.reference, now.window, worst.window)), strict=True)
-    every = [BinShares(bin_name(now, place), *three) for place, three in enumerate(sides)]
+    every = [BinShares(bin_name(now, index), *three) for index, three in enumerate(sides)]
     values, special = every[:-SPECIAL], every[-SPECIAL:]
-    return (*_fewer(values), *(one for one in special if one.reference or one.now or one.worst))
+    return (*_fewer(values), *(bin_ for bin_ in special if bin_.reference or bin_.now or bin_.worst))
 
 
 def _fewer(bins: Sequence[BinShares]) -> Sequence[BinShares]:
@@ -149,10 +167,10 @@ def _fewer(bins: Sequence[BinShares]) -> Sequence[BinShares]:
     if len(bins) <= MOST_BINS:
         return bins
     telling = sorted(bins, key=_difference, reverse=True)[:_SHOWN_OF_MANY]
-    rest = [one for one in bins if one not in telling]
-    pooled = (sum(getattr(one, side) for one in rest) for side in ("reference", "now", "worst"))
-    return *(one for one in bins if one in telling), BinShares(f"{len(rest)} others", *pooled)
+    rest = [bin_ for bin_ in bins if bin_ not in telling]
+    pooled = (sum(getattr(bin_, side) for bin_ in rest) for side in ("reference", "now", "worst"))
+    return *(bin_ for bin_ in bins if bin_ in telling), BinShares(f"{len(rest)} others", *pooled)
 
 
-def _difference(one: BinShares) -> float:
-    return max(abs(one.now - one.reference), abs(one.worst - one.reference))
+def _difference(bin_: BinShares) -> float:
+    return max(abs(bin_.now - bin_.reference), abs(bin_.worst - bin_.reference))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -17,12 +16,6 @@ FORMAT = "penstock.drift.report.v1"
 def as_json(report: Report) -> dict[str, Any]:
     """Return everything the report says."""
     return {"format": FORMAT, "made_by": f"penstock {__version__}", **asdict(report)}
-
-
-def write_json(report: Report, path: Path) -> None:
-    """Write the file for machines; its folder is made if need be. Raises ``OSError``."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(as_json(report), indent=1, allow_nan=False) + "\n", "utf-8")
 
 
 def write_page(report: Report, path: Path) -> None:

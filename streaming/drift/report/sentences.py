@@ -7,7 +7,7 @@ from itertools import groupby
 
 from schemas.movement import Movement
 from streaming.drift.decision import INVALID
-from streaming.drift.report.facts import DEAD_LETTERS, Answer, ColumnReport, VersionReport, WindowFacts
+from streaming.drift.report.facts import DEAD_LETTERS, ColumnReport, ReportAnswer, VersionReport, WindowFacts
 from streaming.drift.states import Severity, State
 from streaming.drift.words import beyond_words, cell_words, dead_letter_words, level_words, shape_words
 from streaming.words import plural
@@ -113,8 +113,8 @@ def _since(since: str, windows: Sequence[WindowFacts]) -> str:
 def _order(column: ColumnReport, moved: Sequence[ColumnReport]) -> str:
     if len(moved) < 2:
         return ""
-    before = sum(1 for one in moved if one.since < column.since)
-    together = sum(1 for one in moved if one.since == column.since)
+    before = sum(1 for other in moved if other.since < column.since)
+    together = sum(1 for other in moved if other.since == column.since)
     if before:
         return f"; {plural(before, 'column')} moved before it"
     if together == len(moved):
@@ -123,26 +123,26 @@ def _order(column: ColumnReport, moved: Sequence[ColumnReport]) -> str:
     return f"; it was the first of {len(moved)} columns to move{with_others}"
 
 
-def answer(report: VersionReport) -> Answer:
+def answer(report: VersionReport) -> ReportAnswer:
     """Return the answer to whether there is drift now: in which columns, since when, and how large."""
-    columns = [one for one in report.columns if one.name != DEAD_LETTERS]
+    columns = [column for column in report.columns if column.name != DEAD_LETTERS]
     moved = [report.column(name) for name in report.moved]
-    drifting = [one for one in moved if one.state is State.DRIFT]
-    warned = [one for one in moved if one.state is State.WARNING]
+    drifting = [column for column in moved if column.state is State.DRIFT]
+    warned = [column for column in moved if column.state is State.WARNING]
     but = tuple(_but(report, warned if drifting else []))
     if drifting:
-        return Answer(State.DRIFT, _how_many(drifting, len(columns)), _named(drifting), but)
+        return ReportAnswer(State.DRIFT, _how_many(drifting, len(columns)), _named(drifting), but)
     if warned:
         sentence = f"{_named(warned)} One window may be chance; it is drift when the next ones say the same."
-        return Answer(State.WARNING, f"Something may be moving: {_names(warned)}", sentence, but)
-    if any(one.now for one in report.columns):
-        return Answer(State.STABLE, "No drift", _calm(report, columns), but)
-    words = f"None of {plural(len(report.windows), 'window')} had enough rows to compare."
-    return Answer(State.INSUFFICIENT, "Too few rows to say", f"{words} Longer windows have more.", but)
+        return ReportAnswer(State.WARNING, f"Something may be moving: {_names(warned)}", sentence, but)
+    if any(column.now for column in report.columns):
+        return ReportAnswer(State.STABLE, "No drift", _calm(report, columns), but)
+    reason = f"None of {plural(len(report.windows), 'window')} had enough rows to compare."
+    return ReportAnswer(State.INSUFFICIENT, "Too few rows to say", f"{reason} Longer windows have more.", but)
 
 
 def _how_many(drifting: Sequence[ColumnReport], columns: int) -> str:
-    values = [one for one in drifting if one.name != DEAD_LETTERS]
+    values = [column for column in drifting if column.name != DEAD_LETTERS]
     if not values:
         return "Too many dead letters"
     count = f"{len(values)} of {plural(columns, 'column')} {'has' if len(values) == 1 else 'have'} drifted"
@@ -154,23 +154,25 @@ def _named(moved: Sequence[ColumnReport]) -> str:
     first, rest = moved[0], len(moved) - _MOST_NAMED
     if len(moved) == 1:
         return first.sentence
-    groups = [list(group) for _, group in groupby(moved[:_MOST_NAMED], key=lambda one: day(one.since))]
-    told = "; ".join(f"{_sized(group)} since {day(group[0].since)}" for group in groups)
+    groups = [list(group) for _, group in groupby(moved[:_MOST_NAMED], key=lambda column: day(column.since))]
+    groups_text = "; ".join(f"{_sized(group)} since {day(group[0].since)}" for group in groups)
     more = f"; then {rest} more" if rest > 0 else ""
     if first.now is None or first.now.movement is None:
-        return f"{told}{more}."
-    return f"{told}{more}. First of them: {what_moved(first.name, first.now.movement)}."
+        return f"{groups_text}{more}."
+    return f"{groups_text}{more}. First of them: {what_moved(first.name, first.now.movement)}."
 
 
 def _sized(group: Sequence[ColumnReport]) -> str:
-    sizes = [one.now.severity.value if one.now and one.name != DEAD_LETTERS else "" for one in group]
+    sizes = [column.now.severity.value if column.now and column.name != DEAD_LETTERS else "" for column in group]
     if len(group) > 1 and len(set(sizes)) == 1 and sizes[0]:
-        return f"{listed([one.name for one in group])} ({'both' if len(group) == 2 else 'all'} {sizes[0]})"
-    return listed([f"{one.name} ({size})" if size else one.name for one, size in zip(group, sizes, strict=True)])
+        return f"{listed([column.name for column in group])} ({'both' if len(group) == 2 else 'all'} {sizes[0]})"
+    return listed(
+        [f"{column.name} ({size})" if size else column.name for column, size in zip(group, sizes, strict=True)]
+    )
 
 
 def _names(columns: Sequence[ColumnReport]) -> str:
-    names = [one.name for one in columns[:_MOST_NAMED]]
+    names = [column.name for column in columns[:_MOST_NAMED]]
     rest = len(columns) - _MOST_NAMED
     return listed([*names, f"{rest} more"] if rest > 0 else names)
 
@@ -195,13 +197,13 @@ def _but(report: VersionReport, warned: Sequence[ColumnReport]) -> Iterator[str]
     if not report.reference_rows:
         yield (
             "The reference profile is not at hand, so there are no distributions to show."
-            if any(one.name != DEAD_LETTERS for one in report.columns)
+            if any(column.name != DEAD_LETTERS for column in report.columns)
             else f"Version {report.version} has no reference profile, so only its dead letters are watched; make one"
             " with `penstock drift baseline`."
         )
     if warned:
         yield f"Perhaps {_names(warned)} too: so far in too few windows to be sure."
-    back = [one for one in report.columns if one.spells and not one.moves]
+    back = [column for column in report.columns if column.spells and not column.moves]
     if back:
         yield f"{_names(back)} {'was' if len(back) == 1 else 'were'} in drift before and came back."
     last = report.windows[-1]

@@ -39,14 +39,14 @@ class Judgement:
 
 @dataclass(frozen=True)
 class JsonRowDecoder:
-    """How one model version's events are read; a :class:`streaming.formats.decoder.RowDecoder`."""
+    """How one model version's events are read; a :class:`streaming.models.seams.RowDecoder`."""
 
     signature: Signature
     envelope: EventSettings
     max_value_bytes: int
 
     def read(self, values: pa.BinaryArray) -> pa.RecordBatch:
-        """Read the values of records; see :meth:`streaming.formats.decoder.RowDecoder.read`."""
+        """Read the values of records; see :meth:`streaming.models.seams.RowDecoder.read`."""
         rows = [self.row(self.judge(value)) for value in values.to_pylist()]
         return pa.RecordBatch.from_pylist(rows, schema=self.schema)
 

@@ -1,4 +1,4 @@
-"""A compiled pipeline as an :class:`streaming.scoring.scorer.ArrowScorer`."""
+"""A compiled pipeline as an :class:`streaming.models.seams.ArrowScorer`."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import numpy as np
 import pyarrow as pa
 
 from streaming.errors import StageNotCompiledError
+from streaming.events.columns import RESULTS
 from streaming.scoring.compiled.program import Program, compile_pipeline
 from streaming.scoring.compiled.saved import SavedStage
 from streaming.scoring.compiled.values import Floats
-from streaming.scoring.scorer import RESULTS
 
 _LABELS = "org.apache.spark.ml.feature.IndexToString"
 
@@ -27,7 +27,7 @@ class CompiledScorer:
     label: str
 
     def score(self, events: pa.RecordBatch) -> pa.RecordBatch:
-        """Score a batch; see :class:`streaming.scoring.scorer.ArrowScorer`."""
+        """Score a batch; see :class:`streaming.models.seams.ArrowScorer`."""
         columns = self.program.run(events)
         nothing = {field.name: pa.nulls(columns.rows, field.type) for field in RESULTS}
         probability, label, confidence = (nothing[name] for name in RESULTS.names[1:])

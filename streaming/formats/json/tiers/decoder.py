@@ -27,7 +27,7 @@ _LONGEST = 50_000
 
 
 class TieredRowDecoder:
-    """How one model version's events are read, fast; a :class:`streaming.formats.decoder.RowDecoder`.
+    """How one model version's events are read, fast; a :class:`streaming.models.seams.RowDecoder`.
 
     It gives what :class:`streaming.formats.json.rows.JsonRowDecoder` gives. It learns which fields of the events nobody
     reads, so an instance belongs to one thread.
@@ -41,7 +41,7 @@ class TieredRowDecoder:
         self._swift = None if fields is None else SwiftTiers(fields, self._reference.schema)
 
     def read(self, values: pa.BinaryArray) -> pa.RecordBatch:
-        """Read the values of records; see :meth:`streaming.formats.decoder.RowDecoder.read`."""
+        """Read the values of records; see :meth:`streaming.models.seams.RowDecoder.read`."""
         values = values.cast(pa.binary())
         portions: list[Portion] = []
         if self._swift is not None:

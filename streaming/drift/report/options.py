@@ -14,8 +14,8 @@ LAST = "last"
 
 
 @dataclass(frozen=True)
-class Choice:
-    """Between two times, of one version, and of each version up to its Nth one, or the last; all by default."""
+class DriftReportOptions:
+    """Which windows are reported: a time, a version, and each version's windows up to the Nth. The default is all."""
 
     since: str | None = None
     until: str | None = None
@@ -38,18 +38,21 @@ class Choice:
         """
         period = self.period()
         number = self._number()
-        found = [
+        matching = [
             record
             for record in records
             if (period.since is None or instant(record.window.start) >= period.since)
             and (period.until is None or instant(record.window.end) <= period.until)
             and self.version in (None, record.window.version)
         ]
-        return [record for windows in by_version(found).values() for record in windows[:number]]
+        return [record for windows in by_version(matching).values() for record in windows[:number]]
 
     def _number(self) -> int | None:
         if self.window == LAST:
             return None
+        # isdigit alone accepts digits such as a superscript two, which int refuses.
         if not self.window.isascii() or not self.window.isdigit() or int(self.window) < 1:
-            raise ConfigurationError(f"--window {self.window} is neither `last` nor the number of a window, from 1 on")
+            raise ConfigurationError(
+                f"--window {self.window} is not valid; use `last` or the number of a window, from 1"
+            )
         return int(self.window)

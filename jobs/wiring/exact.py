@@ -1,0 +1,58 @@
+"""The exact engine put together for a job that holds the lease, and kept running."""
+
+from __future__ import annotations
+
+from jobs.wiring.planning import program_of
+from jobs.wiring.starting import EngineParts, Footing, batch_bound, fresh_query_starter, query_starter
+from streaming.adapters.kafka.config import client_config
+from streaming.clock import system_clock
+from streaming.delivery.marks import Mark
+from streaming.engines.exact import ExactEngine, ExactPorts, Tolerance
+from streaming.engines.failures import Restarts
+from streaming.engines.ramp import Ramp
+from streaming.engines.supervisor import Supervisor
+from streaming.engines.task import WriteTarget
+from streaming.failpoints import Failpoints
+
+
+def run_exact(on: Footing, parts: EngineParts) -> None:
+    """Score until asked to stop; a query that fails is started again.
+
+    Raises:
+        PenstockError: see :meth:`streaming.engines.supervisor.Supervisor.run`.
+    """
+    engine, ramp = on.settings.engine, batch_bound(on, parts.uptime)
+    start = (query_starter if parts.planning == "kept" else fresh_query_starter)(on, ramp)
+    restarts = Restarts(engine.restart_seconds, engine.max_restarts)
+    supervisor = Supervisor(start, restarts, on.observer, parts.breaker, parts.stopping)
+    supervisor.run(exact_engine(on, parts, ramp))
+
+
+def exact_engine(on: Footing, parts: EngineParts, ramp: Ramp) -> ExactEngine:
+    """Return the engine, whose batches tell ``ramp`` how long they took."""
+    settings, topic = on.settings, on.writer.topic
+    failpoints = Failpoints(settings.engine.failpoints)
+    target = WriteTarget(client_config(settings.kafka), on.writer, on.targets, on.limits, failpoints)
+
+    def first_offsets(added: list[int]) -> dict[int, int]:
+        return on.admin.offsets(topic, added, "earliest")
+
+    def marks(added: list[int]) -> dict[int, Mark | None]:
+        return on.admin.marks(topic, added)
+
+    ports = ExactPorts(
+        slot=parts.slot,
+        fallback=parts.fallback,
+        ledger=on.ledger,
+        checkpoint=on.checkpoint,
+        first_offsets=first_offsets,
+        marks=marks,
+        observer=on.observer,
+        breaker=parts.breaker,
+        clock=system_clock,
+        ramp=ramp,
+        program=program_of(parts.planning, target),
+    )
+    return ExactEngine(
+        ports, target, Tolerance(settings.engine.max_poison_rows, settings.model.rollback_after_failures)
+    )

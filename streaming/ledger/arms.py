@@ -1,0 +1,118 @@
+"""Which versions a batch is planned with, and which events are whose: one arm with everything, or several by a hash."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from streaming.errors import DataError
+from streaming.models.ref import ModelVersion
+from streaming.outputs.read_back import Output
+from streaming.rollout.assignment import ArmAssignment
+from streaming.rollout.intervals import CHAMPION, ArmIntervals, ArmSpan
+
+RECORD_VERSION = 2
+"""Of a plan's record with several arms. One with one arm has no version number and its fields as in version 1."""
+MOST_ARMS = 127
+"""A batch's rows name their arm by a byte, which has a sign in Spark."""
+
+
+@dataclass(frozen=True)
+class PlannedArm:
+    """One version and the role in which it answers; the role is also the arm's name in the assignment."""
+
+    version: ModelVersion
+    role: str = CHAMPION
+
+
+@dataclass(frozen=True)
+class PlannedArms:
+    """The arms of a plan, the champion first. With several, ``assignment`` says which events are whose.
+
+    An arm without points in the assignment answers nothing.
+
+    Raises:
+        DataError: there is no arm, the first is not the champion, a role comes twice or has points and no arm, there
+            are too many, or it is not said which events are whose.
+    """
+
+    arms: tuple[PlannedArm, ...]
+    assignment: ArmAssignment | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse arms among which an event would have none, or more than one."""
+        roles = [arm.role for arm in self.arms]
+        several = len(roles) > 1
+        named = set(self.assignment.intervals.arms) if self.assignment else set()
+        distinct = len(set(roles)) == len(roles) <= MOST_ARMS
+        if not roles or not distinct or several == (self.assignment is None) or not named <= set(roles):
+            raise DataError(
+                f"a plan's arms are {roles} and its intervals name {sorted(named)}; each role has one arm, at most"
+                f" {MOST_ARMS} in all, and only a plan of several arms has intervals, of their roles alone"
+            )
+        if several and roles[0] != CHAMPION:
+            raise DataError(f"a plan's first arm is the {CHAMPION}, not {roles[0]!r}")
+
+    @classmethod
+    def only(cls, version: ModelVersion, role: str = CHAMPION) -> PlannedArms:
+        """Return the one arm that has every event."""
+        return cls((PlannedArm(version, role),))
+
+    @property
+    def champion(self) -> PlannedArm:
+        """The arm that has what no other has."""
+        return self.arms[0]
+
+    def maker(self, output: Output | None) -> PlannedArm | None:
+        """Return the arm that made an output; ``None`` if there are several and the output does not tell."""
+        if len(self.arms) == 1:
+            return self.champion
+        return next((arm for arm in self.arms if output and output.may_be_of(arm.version.key)), None)
+
+    def __str__(self) -> str:
+        """Return ``flights v3``, or ``flights v3 (champion), flights v4 (candidate)``."""
+        if len(self.arms) == 1:
+            return str(self.champion.version)
+        return ", ".join(f"{arm.version} ({arm.role})" for arm in self.arms)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return a plan record's fields of the arms: those of version 1 as long as one is enough."""
+        if self.assignment is None:
+            return {**_named(self.champion.version), "role": self.champion.role}
+        spans = list(self.assignment.intervals.spans)
+        arms = [
+            {**_named(arm.version), "role": arm.role, "points": [[s.start, s.end] for s in spans if s.arm == arm.role]}
+            for arm in self.arms
+        ]
+        return {"record_version": RECORD_VERSION, "salt": self.assignment.salt, "arms": arms}
+
+    @classmethod
+    def from_dict(cls, record: Mapping[str, Any]) -> PlannedArms:
+        """Read a plan record's arms; version 1 reads as one arm.
+
+        Raises:
+            DataError: a later release wrote it, or its intervals leave a point without an arm.
+        """
+        version = record.get("record_version", 1)
+        if version > RECORD_VERSION:
+            raise DataError(
+                f"plan {record['plan']} of the ledger is a record of version {version}, which a later release wrote and"
+                " this one cannot follow; start that release"
+            )
+        if version == 1:
+            return cls.only(_version(record), record["role"])
+        arms = tuple(PlannedArm(_version(arm), arm["role"]) for arm in record["arms"])
+        spans = sorted(ArmSpan(start, end, arm["role"]) for arm in record["arms"] for start, end in arm["points"])
+        intervals = ArmIntervals(tuple(span.arm for span in spans), tuple(span.end for span in spans))
+        if list(intervals.spans) != spans:
+            raise DataError(f"the arms of plan {record['plan']} of the ledger have points in common, or miss some")
+        return cls(arms, ArmAssignment(record["salt"], intervals))
+
+
+def _named(version: ModelVersion) -> dict[str, Any]:
+    return {"model": version.name, "version": version.version, "run_id": version.run_id}
+
+
+def _version(record: Mapping[str, Any]) -> ModelVersion:
+    return ModelVersion(record["model"], record["version"], record["run_id"])

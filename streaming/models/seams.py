@@ -1,0 +1,154 @@
+"""How the events of a version are read and scored, whatever their format and its flavour.
+
+These are declared where a version carries them, and implemented further out: decoders in ``events`` and ``formats``,
+scorers in ``scoring``. Types of Spark and Arrow are only named here; neither is imported when this runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Protocol
+
+from schemas.dead_letter import Reason
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from pyspark.sql import Column, DataFrame
+
+Features = Mapping[str, Any]
+"""An event's values by the names of the signature's columns."""
+
+Poison = tuple[tuple[int, int], ...]
+"""Partition and offset of rows on which a scorer was seen to throw."""
+
+
+class Guard(Protocol):
+    """What must hold of a feature for the version's scorer not to throw on it."""
+
+    @property
+    def column(self) -> str:
+        """The feature's name."""
+        ...
+
+    @property
+    def reason(self) -> Reason:
+        """Why an event is rejected for it."""
+        ...
+
+    def fails(self, value: Column) -> Column:
+        """Return true where the scorer would throw."""
+        ...
+
+    def allows(self, value: Any) -> bool:
+        """Say the opposite of a value at hand."""
+        ...
+
+    def examples(self) -> Iterator[Any]:
+        """Yield values that may be allowed."""
+        ...
+
+
+class Decoder(Protocol):
+    """Reads records in Spark, for the engines, batch and replay, by the rules of one version and one format."""
+
+    @property
+    def guards(self) -> tuple[Guard, ...]:
+        """What the version asks of its features."""
+        ...
+
+    @property
+    def safe_row(self) -> Features:
+        """What stands in the place of a rejected event's features; see :attr:`FrameScorer.is_proven`."""
+        ...
+
+    @property
+    def poison(self) -> Poison:
+        """Rows that are rejected as ``SCORING_FAILED``."""
+        ...
+
+    def __call__(self, records: DataFrame, /) -> DataFrame:
+        """Turn a format's columns into the source columns, the envelope with its verdict, and the features.
+
+        Args:
+            records: of a stream, Kafka's key, value, headers, partition, offset and timestamp.
+
+        Returns:
+            One row per record, in the record's partition and order; a rejected row has the features of the safe row.
+        """
+        ...
+
+    def masking_with(self, safe_row: Features) -> Decoder:
+        """Return the decoder with another safe row."""
+        ...
+
+    def rejecting(self, poison: Poison) -> Decoder:
+        """Return the decoder with these rows as its poison."""
+        ...
+
+
+class RowDecoder(Protocol):
+    """Reads records in one process, by the same rules, for whatever scores without Spark."""
+
+    def read(self, values: pa.BinaryArray) -> pa.RecordBatch:
+        """Read the values of records.
+
+        Args:
+            values: one value per record, null for a tombstone.
+
+        Returns:
+            One row per value: ``event_id``, ``event_time`` and ``subject`` by the names of
+            :mod:`streaming.events.columns`, null where the envelope names no field for them; ``verdict``, a struct of
+            reason and field, null for a valid event; and the features by their names in the signature. Of a rejected
+            event everything but the verdict is null.
+        """
+        ...
+
+
+class FrameScorer(Protocol):
+    """Scores decoded events in Spark."""
+
+    @property
+    def is_proven(self) -> bool:
+        """Whether the scorer was seen not to throw on an event, which then is the decoder's safe row."""
+        ...
+
+    def score(self, events: DataFrame) -> DataFrame:
+        """Append what the model says of events; lazy.
+
+        Args:
+            events: what a :class:`Decoder` returns.
+
+        Returns:
+            One row per event, in its partition and order: the source columns, the envelope, the features, and
+            prediction, probability, label, confidence and bins; ``verdict`` is null exactly where the prediction is
+            good.
+        """
+        ...
+
+    def tried(self, features: Features) -> FrameScorer:
+        """Return the scorer as proven by an event.
+
+        Raises:
+            CandidateRefusedError: it does not keep to one row per event.
+            ScoringError: it throws on the event, with its own words for it.
+        """
+        ...
+
+    def release(self) -> None:
+        """Free what the scorer holds in the cluster; called once, after no batch uses it any more."""
+        ...
+
+
+class ArrowScorer(Protocol):
+    """Scores valid events in one process, a batch at a time."""
+
+    def score(self, events: pa.RecordBatch) -> pa.RecordBatch:
+        """Return one row of :data:`streaming.events.columns.RESULTS` for each event, in order.
+
+        Args:
+            events: the model's features by name; nulls where an optional one is missing.
+
+        Raises:
+            ScoringError: the model throws on an event of the batch, as it would in Spark.
+        """
+        ...
