@@ -19,13 +19,17 @@ from numpy.typing import NDArray
 from pyspark.ml import Pipeline
 from pyspark.ml.classification import (
     DecisionTreeClassifier,
+    FMClassifier,
     GBTClassifier,
     LinearSVC,
     LogisticRegression,
+    MultilayerPerceptronClassifier,
     NaiveBayes,
+    OneVsRest,
     RandomForestClassifier,
 )
-from pyspark.ml.clustering import KMeans
+from pyspark.ml.clustering import BisectingKMeans, GaussianMixture, KMeans
+from pyspark.ml.evaluation import RegressionEvaluator
 from pyspark.ml.feature import (
     PCA,
     Binarizer,
@@ -50,11 +54,14 @@ from pyspark.ml.feature import (
 from pyspark.ml.linalg import Vectors
 from pyspark.ml.regression import (
     DecisionTreeRegressor,
+    FMRegressor,
     GBTRegressor,
     GeneralizedLinearRegression,
+    IsotonicRegression,
     LinearRegression,
     RandomForestRegressor,
 )
+from pyspark.ml.tuning import ParamGridBuilder, TrainValidationSplit
 from pyspark.sql import DataFrame, SparkSession
 
 from streaming.scoring.compiled.program import compile_pipeline
@@ -108,6 +115,11 @@ def numbers() -> list[Any]:
     return [vector("a", "b", "c", "n", "m", into="features")]
 
 
+def filled() -> list[Any]:
+    """Numbers alone, of which none is missing."""
+    return [Imputer(inputCols=["a", "b"], outputCols=["a_f", "b_f"]), vector("a_f", "b_f", "c", "n", into="features")]
+
+
 def mixed() -> list[Any]:
     """Text as one-hot and numbers, as most pipelines have them."""
     return [
@@ -157,6 +169,10 @@ PREDICTED = ("rawPrediction", "probability", "prediction", "eta")
 BOTH: dict[str, Any] = {"inputCol": "v", "outputCol": "out"}
 ADDED = 2
 """Dot products: Spark's order of adding depends on the machine."""
+LAYERS = 50
+"""Sums of sums of either sign, so that the last bits of the first may weigh more in the second."""
+DECOMPOSED = 5_000
+"""A covariance is taken apart by LAPACK here and there, of which each is right to some bits (1e-12 of the value)."""
 
 STAGES = {
     "indexes text, keeping": Case(
@@ -291,6 +307,43 @@ MODELS = {
     ),
     "boosted trees of numbers": predicted(
         lambda: GBTRegressor(labelCol="amount", maxIter=4, maxDepth=4, seed=1), indexed, ulps=ADDED
+    ),
+    "perceptron": predicted(
+        lambda: MultilayerPerceptronClassifier(labelCol="kind", layers=[4, 5, 4, 3], maxIter=5, seed=1),
+        filled,
+        ulps=LAYERS,
+    ),
+    "one against the rest": predicted(
+        lambda: OneVsRest(labelCol="kind", classifier=LogisticRegression(maxIter=4)), ulps=ADDED
+    ),
+    "one forest against the rest": predicted(
+        lambda: OneVsRest(labelCol="kind", classifier=RandomForestClassifier(numTrees=3, maxDepth=3, seed=1)), indexed
+    ),
+    "isotonic": predicted(lambda: IsotonicRegression(featuresCol="b", labelCol="amount"), list),
+    "isotonic, falling, over an element": predicted(
+        lambda: IsotonicRegression(labelCol="amount", featureIndex=1, isotonic=False), filled
+    ),
+    "factorization machine": predicted(
+        lambda: FMClassifier(labelCol="late", factorSize=3, maxIter=4, stepSize=0.1, seed=1), filled, ulps=LAYERS
+    ),
+    "factorization machine of numbers": predicted(
+        lambda: FMRegressor(labelCol="amount", factorSize=3, maxIter=4, stepSize=0.1, fitLinear=False, seed=1),
+        mixed,
+        ulps=LAYERS,
+    ),
+    "bisecting k-means": predicted(lambda: BisectingKMeans(k=5, seed=1, maxIter=4)),
+    "bisecting k-means by angles": predicted(lambda: BisectingKMeans(k=3, seed=1, maxIter=4, distanceMeasure="cosine")),
+    "mixture of normal distributions": predicted(
+        lambda: GaussianMixture(k=3, seed=1, maxIter=4), filled, ulps=DECOMPOSED, dirty=False
+    ),
+    "tuned": predicted(
+        lambda: TrainValidationSplit(
+            estimator=LinearRegression(labelCol="amount"),
+            estimatorParamMaps=ParamGridBuilder().addGrid(LinearRegression.regParam, [0.1]).build(),
+            evaluator=RegressionEvaluator(labelCol="amount"),
+            seed=1,
+        ),
+        ulps=ADDED,
     ),
     "nested": Case(
         lambda: [

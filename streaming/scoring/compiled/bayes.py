@@ -71,7 +71,7 @@ def k_means(scope: Scope) -> Apply:
         raise stage.unreadable("its clusters are not numbered from 0")
     size = len(vector(stage, rows[0], "clusterCenter"))
     centres = np.stack([vector(stage, row, "clusterCenter", size) for row in rows])
-    measures = {"euclidean": _squared_distances, "cosine": _cosine_distances}
+    measures = {"euclidean": squared_distances, "cosine": cosine_distances}
     measure = measures.get(stage.text("distanceMeasure"))
     if measure is None:
         raise scope.refused(f"its distance is {stage.text('distanceMeasure')}")
@@ -80,18 +80,20 @@ def k_means(scope: Scope) -> Apply:
 
     def apply(columns: Columns) -> None:
         rows = columns.vector(source)
-        if measure is _cosine_distances:
+        if measure is cosine_distances:
             reject(stage, source, np.all(rows == 0.0, axis=1), "has no length, and so no angle")
         columns.put_numbers(target, np.argmin(measure(rows, centres), axis=1).astype(np.float64))
 
     return apply
 
 
-def _squared_distances(rows: Floats, centres: Floats) -> Floats:
+def squared_distances(rows: Floats, centres: Floats) -> Floats:
+    """Return (n, m): the square of the distance of each of n rows from each of m centres."""
     return np.stack([row_sums((rows - centre) ** 2) for centre in centres], axis=1)
 
 
-def _cosine_distances(rows: Floats, centres: Floats) -> Floats:
+def cosine_distances(rows: Floats, centres: Floats) -> Floats:
+    """Return (n, m): 1 less the cosine of the angle between each of n rows and each of m centres."""
     norms = np.sqrt(row_sums(rows * rows))
     lengths = np.sqrt(row_sums(centres * centres))
     return np.stack([1.0 - dot(rows, c) / norms / length for c, length in zip(centres, lengths, strict=True)], axis=1)

@@ -56,7 +56,7 @@ def bucketizer(scope: Scope) -> Apply:
             invalid = numbers.nulls | np.isnan(numbers.values)
             if not keep:
                 reject(stage, source, invalid & ~numbers.nulls, "is NaN")
-            bucket = np.searchsorted(_order(row), _order(numbers.values), side="right") - 1
+            bucket = np.searchsorted(in_order(row), in_order(numbers.values), side="right") - 1
             bucket[numbers.values == row[-1]] = len(row) - 2
             outside = ~invalid & ((bucket < 0) | (bucket > len(row) - 2))
             reject(stage, source, outside, f"is not from {row[0]} to {row[-1]}")
@@ -65,7 +65,7 @@ def bucketizer(scope: Scope) -> Apply:
     return apply
 
 
-def _order(values: Floats) -> npt.NDArray[np.int64]:
+def in_order(values: Floats) -> npt.NDArray[np.int64]:
     """Return integers in the order of Java's ``Double.compare``, in which -0.0 comes before 0.0."""
     bits = values.view(np.int64)
     return np.where(bits < 0, bits ^ np.int64(0x7FFF_FFFF_FFFF_FFFF), bits)

@@ -10,7 +10,19 @@ import numpy as np
 import pyarrow as pa
 
 from streaming.errors import ScoringError, StageNotCompiledError
-from streaming.scoring.compiled import bayes, indexing, linear, numbers, trees, vectors
+from streaming.scoring.compiled import (
+    bayes,
+    clusters,
+    factors,
+    indexing,
+    isotonic,
+    linear,
+    numbers,
+    perceptron,
+    trees,
+    vectors,
+)
+from streaming.scoring.compiled.one_vs_rest import one_vs_rest
 from streaming.scoring.compiled.saved import SavedStage, read_stages
 from streaming.scoring.compiled.scope import Apply, Columns, Scope
 from streaming.scoring.compiled.values import Kind, read_column
@@ -37,15 +49,22 @@ BUILDERS: Mapping[str, Callable[[Scope], Apply]] = {
         "feature.VectorIndexerModel": indexing.vector_indexer,
         "feature.VectorSlicer": vectors.vector_slicer,
         "classification.DecisionTreeClassificationModel": trees.tree_classifier,
+        "classification.FMClassificationModel": factors.factorization_classifier,
         "classification.GBTClassificationModel": trees.boosted_classifier,
         "classification.LinearSVCModel": linear.linear_svc,
         "classification.LogisticRegressionModel": linear.logistic_regression,
+        "classification.MultilayerPerceptronClassificationModel": perceptron.multilayer_perceptron,
         "classification.NaiveBayesModel": bayes.naive_bayes,
+        "classification.OneVsRestModel": lambda scope: one_vs_rest(scope, built),
         "classification.RandomForestClassificationModel": trees.tree_classifier,
+        "clustering.BisectingKMeansModel": clusters.bisecting_k_means,
+        "clustering.GaussianMixtureModel": clusters.gaussian_mixture,
         "clustering.KMeansModel": bayes.k_means,
         "regression.DecisionTreeRegressionModel": trees.tree_regression,
+        "regression.FMRegressionModel": factors.factorization_regression,
         "regression.GBTRegressionModel": trees.boosted_regression,
         "regression.GeneralizedLinearRegressionModel": linear.generalized_linear_regression,
+        "regression.IsotonicRegressionModel": isotonic.isotonic_regression,
         "regression.LinearRegressionModel": linear.linear_regression,
         "regression.RandomForestRegressionModel": trees.tree_regression,
     }.items()
@@ -92,14 +111,20 @@ def compile_pipeline(folder: Path, schema: pa.Schema) -> Program:
     """
     stages = read_stages(folder)
     kinds = {field.name.lower(): _kind(field) for field in schema}
-    return Program(schema, stages, tuple(_built(stage, kinds) for stage in stages), kinds)
+    return Program(schema, stages, tuple(built(stage, kinds) for stage in stages), kinds)
 
 
 def _kind(field: pa.Field) -> Kind:
     return Kind("text" if pa.types.is_string(field.type) else "number", field.type)
 
 
-def _built(stage: SavedStage, kinds: dict[str, Kind]) -> Apply:
+def built(stage: SavedStage, kinds: dict[str, Kind]) -> Apply:
+    """Return a stage's step, and note in ``kinds`` what it writes.
+
+    Raises:
+        StageNotCompiledError: it has no compiled form over these columns.
+        StageUnreadableError: its files are damaged, or laid out in an unknown way.
+    """
     build = BUILDERS.get(stage.kind)
     if build is None:
         raise StageNotCompiledError(stage.uid, stage.kind, "this class has no compiled form")
