@@ -14,6 +14,7 @@ from pyspark.errors import PySparkException
 from streaming.engines.causes import is_broker_trouble, root_cause
 from streaming.engines.isolate import Poison
 from streaming.errors import ScoringError, TooManyThrowingRowsError
+from streaming.ledger.arms import PlannedArms
 from streaming.models.ref import ModelVersion
 from streaming.scoring.pipeline import SparkPipeline
 
@@ -23,9 +24,14 @@ T = TypeVar("T")
 
 
 def attempt(
-    run: Callable[[SparkPipeline], T], pipeline: SparkPipeline, version: ModelVersion, find: Callable[[], Poison]
+    run: Callable[[SparkPipeline], T],
+    pipeline: SparkPipeline,
+    version: ModelVersion | PlannedArms,
+    find: Callable[[], Poison],
 ) -> T:
     """Return what ``run`` returns; rows that ``find`` names become dead letters.
+
+    ``version`` is what scores, for messages.
 
     Raises:
         TooManyThrowingRowsError: ``find`` says so; trying again would find the same.
@@ -47,7 +53,7 @@ def attempt(
         raise ScoringError(f"{version} throws with {len(poison)} rows kept from it: {root_cause(problem)}") from problem
 
 
-def _search(version: ModelVersion, find: Callable[[], Poison], cause: str) -> Poison:
+def _search(version: ModelVersion | PlannedArms, find: Callable[[], Poison], cause: str) -> Poison:
     """Return the rows to keep from the pipeline, and say in one line how many there are and what it throws."""
     began = time.monotonic()
     try:
