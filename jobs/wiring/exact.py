@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
+
+from jobs.wiring.arms import arms_of
 from jobs.wiring.planning import program_of
 from jobs.wiring.starting import EngineParts, Footing, batch_bound, fresh_query_starter, query_starter
 from streaming.adapters.kafka.config import client_config
 from streaming.clock import system_clock
 from streaming.delivery.marks import Mark
+from streaming.engines.arms import ArmSource
 from streaming.engines.exact import ExactEngine, ExactPorts, Tolerance
 from streaming.engines.failures import Restarts
 from streaming.engines.ramp import Ramp
@@ -25,10 +29,11 @@ def run_exact(on: Footing, parts: EngineParts) -> None:
     start = (query_starter if parts.planning == "kept" else fresh_query_starter)(on, ramp)
     restarts = Restarts(engine.restart_seconds, engine.max_restarts)
     supervisor = Supervisor(start, restarts, on.observer, parts.breaker, parts.stopping)
-    supervisor.run(exact_engine(on, parts, ramp))
+    with ExitStack() as stack:
+        supervisor.run(exact_engine(on, parts, ramp, arms_of(on.settings.model, parts.fallback, stack)))
 
 
-def exact_engine(on: Footing, parts: EngineParts, ramp: Ramp) -> ExactEngine:
+def exact_engine(on: Footing, parts: EngineParts, ramp: Ramp, arms: ArmSource) -> ExactEngine:
     """Return the engine, whose batches tell ``ramp`` how long they took."""
     settings, topic = on.settings, on.writer.topic
     failpoints = Failpoints(settings.engine.failpoints)
@@ -52,6 +57,7 @@ def exact_engine(on: Footing, parts: EngineParts, ramp: Ramp) -> ExactEngine:
         clock=system_clock,
         ramp=ramp,
         program=program_of(parts.planning, target),
+        arms=arms,
     )
     return ExactEngine(
         ports, target, Tolerance(settings.engine.max_poison_rows, settings.model.rollback_after_failures)

@@ -12,6 +12,7 @@ from pyspark.errors import PySparkException
 
 from streaming.engines.causes import is_broker_trouble, root_cause
 from streaming.errors import ScoringError, TooManyThrowingRowsError
+from streaming.ledger.arms import PlannedArms
 from streaming.models.ref import ModelVersion
 from streaming.models.seams import Poison
 from streaming.models.served import ServedModel
@@ -21,31 +22,34 @@ _log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 T = TypeVar("T")
 
 
-def attempt(run: Callable[[ServedModel], T], model: ServedModel, find: Callable[[], Poison]) -> T:
+def attempt(
+    run: Callable[[ServedModel], T], model: ServedModel, find: Callable[[], Poison], arms: PlannedArms | None = None
+) -> T:
     """Return what ``run`` returns; rows that ``find`` names become dead letters.
+
+    Messages name ``arms`` where several versions score together, else the model's version.
 
     Raises:
         TooManyThrowingRowsError: ``find`` says so; trying again would find the same.
         ScoringError: it throws also without them; the fault is the version's.
     """
+    scoring = arms or model.version
     try:
         return run(model)
     except (PySparkException, Py4JJavaError) as problem:
         if is_broker_trouble(problem):
             raise
         cause = root_cause(problem)
-    poison = _search(model.version, find, cause)
+    poison = _search(scoring, find, cause)
     try:
         return run(model.rejecting(poison))
     except (PySparkException, Py4JJavaError) as problem:
         if is_broker_trouble(problem):
             raise
-        raise ScoringError(
-            f"{model.version} throws with {len(poison)} rows kept from it: {root_cause(problem)}"
-        ) from problem
+        raise ScoringError(f"{scoring} throws with {len(poison)} rows kept from it: {root_cause(problem)}") from problem
 
 
-def _search(version: ModelVersion, find: Callable[[], Poison], cause: str) -> Poison:
+def _search(version: ModelVersion | PlannedArms, find: Callable[[], Poison], cause: str) -> Poison:
     """Return the rows to keep from the pipeline, and say in one line how many there are and what it throws."""
     began = time.monotonic()
     try:

@@ -1,9 +1,9 @@
-"""The exact engine: one micro-batch, scored by one planned version and written by one transaction per partition.
+"""The exact engine: one micro-batch, scored by the planned version and written by one transaction per partition.
 
 A batch goes through six steps, and a crash between any two of them is repaired by doing the batch again:
 
 1. Read its offset ranges from Spark's checkpoint.
-2. Decide its version: the ledger's plan for these ranges if there is one, else the slot's; write the plan.
+2. Decide its version, or its arms: the ledger's plan for these ranges if there is one, else the slot's; write the plan.
 3. Score, by one plan over one read of Kafka.
 4. Write, each task its own partition's transaction, skipping what an earlier attempt committed.
 5. Check that rows in are rows out, and record the outcome with the marks of partitions that had no rows.
@@ -14,10 +14,12 @@ from __future__ import annotations
 
 import gc
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Protocol
 
 from pyspark.sql import DataFrame
@@ -25,6 +27,7 @@ from pyspark.sql import DataFrame
 from streaming.clock import Clock, Stopwatch, isoformat
 from streaming.delivery.marks import Mark, Writer, error_named
 from streaming.delivery.outcome import Outcome
+from streaming.engines.arms import ArmSource, ChampionAlone, CombinedArms
 from streaming.engines.attempt import attempt
 from streaming.engines.breaker import Breaker
 from streaming.engines.checkpoint import Checkpoint
@@ -37,7 +40,7 @@ from streaming.engines.task import WriteTarget
 from streaming.errors import InvariantError, ModelNotFoundError, ScoringError, TooManyThrowingRowsError
 from streaming.ledger.arms import PlannedArms
 from streaming.ledger.plan import Ledger, PartitionOutcome, Plan
-from streaming.models.ref import ModelKey, ModelVersion
+from streaming.models.ref import ModelKey
 from streaming.models.seams import Poison
 from streaming.models.served import ServedModel
 from streaming.models.slot import Slot
@@ -76,6 +79,7 @@ class ExactPorts:
     clock: Clock
     ramp: Ramp
     program: BatchProgram
+    arms: ArmSource = field(default_factory=ChampionAlone)
 
 
 @dataclass(frozen=True)
@@ -94,7 +98,8 @@ class ExactEngine:
         self._target = target
         self._tolerance = tolerance
         self._planner = Planner(target.writer, ports.clock)
-        self._known_good = KnownGoodRows()
+        self._known_good: defaultdict[str, KnownGoodRows] = defaultdict(KnownGoodRows)
+        self._together = CombinedArms()
 
     def __call__(self, records: DataFrame, batch: int) -> None:
         """Score and write one batch; returns when it is committed and recorded."""
@@ -153,29 +158,36 @@ class ExactEngine:
         served = self._ports.slot.current()
         if served is None:
             raise ModelNotFoundError("no model version is loaded yet; the job must not start its query before one is")
-        return self._planned(batch, ranges, served.version)
+        return self._planned(batch, ranges, self._ports.arms.planned(served.version, self._ports.slot.held))
 
-    def _planned(self, batch: int, ranges: Ranges, version: ModelVersion, reason: str = "") -> Plan:
-        plan = self._planner.plan(self._ports.checkpoint.id(), batch, ranges, PlannedArms.only(version), reason)
+    def _planned(self, batch: int, ranges: Ranges, arms: PlannedArms, reason: str = "") -> Plan:
+        plan = self._planner.plan(self._ports.checkpoint.id(), batch, ranges, arms, reason)
         self._ports.ledger.record_plan(plan)
         return plan
 
     def _attempts(self, records: DataFrame, plan: Plan, watch: Stopwatch) -> tuple[Plan, BatchResult]:
-        """Try with the planned version, then with the last good one; failing rows alone never get this far."""
+        """Try as planned, then with the champion alone, then with the last good version.
+
+        Failing rows alone never get this far.
+        """
         failures = 0
         while True:
             try:
-                with self._version(plan) as served:
+                with self._versions(plan) as served:
                     return plan, self._attempt(records, plan, served, watch)
             except ScoringError as problem:
                 failures += 1
-                self._ports.observer.batch_failed(plan.version, str(problem))
+                for arm in plan.arms.arms:
+                    self._ports.observer.batch_failed(arm.version, str(problem))
                 # Another search would find the same rows.
                 if failures >= self._tolerance.failures or isinstance(problem, TooManyThrowingRowsError):
                     plan, failures = self._replanned(plan, problem, failures), 0
 
     def _replanned(self, plan: Plan, problem: ScoringError, failures: int) -> Plan:
-        reason = f"{plan.version} failed {failures} {'time' if failures == 1 else 'times'}: {problem}"
+        reason = f"{plan.arms} failed {failures} {'time' if failures == 1 else 'times'}: {problem}"
+        if len(plan.arms.arms) > 1:
+            self._ports.arms.give_up()
+            return self._planned(plan.batch, plan.ranges, PlannedArms.only(plan.version), reason)
         serving = self._ports.fallback.roll_back(plan.version.key, reason)
         if serving is None or serving.key == plan.version.key:
             raise ScoringError(
@@ -183,22 +195,32 @@ class ExactEngine:
                 " batch is lost: name a version that can score it, or let more rows become dead letters"
                 " (engine.max_poison_rows), and start again."
             )
-        return self._planned(plan.batch, plan.ranges, serving.version, reason)
+        return self._planned(plan.batch, plan.ranges, PlannedArms.only(serving.version), reason)
 
     @contextmanager
-    def _version(self, plan: Plan) -> Iterator[ServedModel]:
-        """Use the planned version: the slot's if it is still there, else one loaded for this batch alone."""
+    def _versions(self, plan: Plan) -> Iterator[list[ServedModel]]:
+        """Use the planned version of each arm."""
         with ExitStack() as stack:
-            try:
-                served = stack.enter_context(self._ports.slot.lease(plan.version.key))
-            except ModelNotFoundError:
-                served = self._ports.fallback.recall(plan.version.key)
-                stack.callback(self._ports.fallback.release, served)
-            yield served
+            yield [self._version(arm.version.key, stack) for arm in plan.arms.arms]
 
-    def _attempt(self, records: DataFrame, plan: Plan, served: ServedModel, watch: Stopwatch) -> BatchResult:
+    def _version(self, key: ModelKey, stack: ExitStack) -> ServedModel:
+        """Use the slot's version if it is still there, or the arms' own, else one loaded for this batch alone."""
+        try:
+            return stack.enter_context(self._ports.slot.lease(key))
+        except ModelNotFoundError:
+            served = self._ports.arms.loaded(key)
+        if served is None:
+            served = self._ports.fallback.recall(key)
+            stack.callback(self._ports.fallback.release, served)
+        return served
+
+    def _attempt(self, records: DataFrame, plan: Plan, served: list[ServedModel], watch: Stopwatch) -> BatchResult:
         scored_at = isoformat(self._ports.clock())
-        model = self._known_good(served, lambda: served.decoder(records))
+        proven = [
+            self._known_good[arm.role](loaded, partial(loaded.decoder, records))
+            for arm, loaded in zip(plan.arms.arms, served, strict=True)
+        ]
+        model = self._together(proven, plan.arms)
         order = BatchOrder(model, plan, scored_at, watch)
         program = self._ports.program
 
@@ -213,7 +235,7 @@ class ExactEngine:
         def run(safe: ServedModel) -> BatchResult:
             return program.run(records, replace(order, model=safe))
 
-        return attempt(run, model, find)
+        return attempt(run, model, find, plan.arms)
 
     def _checked(self, rows_in: int, outcomes: Mapping[int, Outcome]) -> Outcome:
         for outcome in outcomes.values():

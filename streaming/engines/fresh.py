@@ -19,7 +19,7 @@ class FreshProgram:
     def run(self, records: DataFrame, order: BatchOrder) -> BatchResult:
         """Score and write a batch."""
         plan = order.plan
-        written = self._target.order(plan, plan.version, order.scored_at)
+        written = self._target.order(plan, order.scored_at)
         return BatchResult(*run_batch(records, order.model, written, order.watch))
 
     def throwing_rows(self, records: DataFrame, order: BatchOrder, most: int) -> Poison:

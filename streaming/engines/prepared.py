@@ -33,6 +33,10 @@ _FEW_ROWS = 4_000
 """Of so few rows, each task would take longer to generate a projection's code than to interpret it."""
 
 
+Stamps = tuple[Stamp, ...]
+"""One for each arm."""
+
+
 class KeptProgram:
     """Implements :class:`streaming.engines.program.BatchProgram`: a version's batches share a plan."""
 
@@ -42,9 +46,9 @@ class KeptProgram:
 
     def run(self, records: DataFrame, order: BatchOrder) -> BatchResult:
         """Score and write a batch. A version, or a stamp, that is not the last batch's is planned anew."""
-        stamp = Stamp(self._target.writer.topic, order.plan.version, order.plan.arms.champion.role, "")
-        if self._prepared is None or not self._prepared.serves(order.model, stamp):
-            self._prepared = PreparedBatch(records, order.model, self._target, stamp)
+        stamps = self._target.stamps(order.plan, "")
+        if self._prepared is None or not self._prepared.serves(order.model, stamps):
+            self._prepared = PreparedBatch(records, order.model, self._target, stamps)
         return self._prepared.run(records, order)
 
     def throwing_rows(self, records: DataFrame, order: BatchOrder, most: int) -> Poison:
@@ -55,20 +59,21 @@ class KeptProgram:
 class PreparedBatch:
     """Reads, scores, serialises and writes any batch of one query with one version; not for two threads at a time."""
 
-    def __init__(self, records: DataFrame, model: ServedModel, target: WriteTarget, stamp: Stamp) -> None:
-        """Plan over ``records``, a batch of the query; of ``stamp`` its time is not used, each row has its own."""
+    def __init__(self, records: DataFrame, model: ServedModel, target: WriteTarget, stamps: Stamps) -> None:
+        """Plan over ``records``, a batch of the query; of ``stamps`` the time is not used, each row has its own."""
 
         def written(counted: DataFrame) -> DataFrame:
-            rows = envelop(model.score(counted), stamp, target.targets.predictions, now())
+            stamp, *others = stamps
+            rows = envelop(model.score(counted), stamp, target.targets.predictions, now(), others)
             return rows.mapInArrow(_writer(target), SCHEMA)
 
-        self._made_for = model, stamp
+        self._made_for = model, stamps
         self._plan = KeptPlan(records, written)
         self._run: QueryRun | None = None
 
-    def serves(self, model: ServedModel, stamp: Stamp) -> bool:
-        """Whether this is the plan for a version's batches under a stamp."""
-        return self._made_for[0] is model and self._made_for[1] == stamp
+    def serves(self, model: ServedModel, stamps: Stamps) -> bool:
+        """Whether this is the plan for a version's batches under its arms' stamps."""
+        return self._made_for[0] is model and self._made_for[1] == stamps
 
     def run(self, records: DataFrame, order: BatchOrder) -> BatchResult:
         """Write a batch as :func:`streaming.engines.task.run_batch` does."""
@@ -99,8 +104,6 @@ def _writer(target: WriteTarget) -> Callable[[Iterator[pa.RecordBatch]], Iterato
         order = json.loads(context.getLocalProperty(_ORDER) or "null")
         plan = Plan.from_dict(order["plan"])
         partitions = dict(enumerate(order["partitions"]))
-        return write_partition(
-            target.order(plan, plan.version, order["scored_at"]), batches, partitions.get(context.partitionId())
-        )
+        return write_partition(target.order(plan, order["scored_at"]), batches, partitions.get(context.partitionId()))
 
     return write

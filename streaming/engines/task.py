@@ -16,7 +16,6 @@ from streaming.delivery.write_order import Limits, WritePlan
 from streaming.delivery.writer import write_partition
 from streaming.failpoints import OFF, Failpoints
 from streaming.ledger.plan import Plan
-from streaming.models.ref import ModelVersion
 from streaming.models.served import ServedModel
 from streaming.outputs.envelope import Stamp, envelop
 from streaming.outputs.targets import Targets
@@ -32,11 +31,23 @@ class WriteTarget:
     limits: Limits
     failpoints: Failpoints = OFF
 
-    def order(self, plan: Plan, version: ModelVersion, scored_at: str) -> WritePlan:
+    def stamps(self, plan: Plan, scored_at: str) -> tuple[Stamp, ...]:
+        """Return what the predictions of each arm have in common, the champion's first."""
+        return tuple(Stamp(self.writer.topic, arm.version, arm.role, scored_at) for arm in plan.arms.arms)
+
+    def order(self, plan: Plan, scored_at: str) -> WritePlan:
         """Return what the tasks of one planned batch are told."""
-        stamp = Stamp(self.writer.topic, version, plan.arms.champion.role, scored_at)
+        stamp, *others = self.stamps(plan, scored_at)
         return WritePlan(
-            self.client, self.writer, plan.id, stamp, plan.ranges, self.targets, self.limits, self.failpoints
+            client=self.client,
+            writer=self.writer,
+            plan=plan.id,
+            stamp=stamp,
+            ranges=plan.ranges,
+            targets=self.targets,
+            limits=self.limits,
+            failpoints=self.failpoints,
+            others=tuple(others),
         )
 
 
@@ -51,7 +62,8 @@ def run_batch(
     counted = Observation()
     # Counted before anything is done to them, so that a row lost further on is noticed.
     scored = model.score(records.observe(counted, F.count(F.lit(1)).alias("rows")))
-    written = envelop(scored, order.stamp, order.targets.predictions).mapInArrow(_writer(order), SCHEMA)
+    rows = envelop(scored, order.stamp, order.targets.predictions, others=order.others)
+    written = rows.mapInArrow(_writer(order), SCHEMA)
     watch.lap("prepare")
     results = written.collect()
     watch.lap("write")

@@ -42,6 +42,11 @@ class ArmAssignment:
         """Refuse a salt whose end could be taken for part of a key."""
         _prefix(self.salt)
 
+    @property
+    def prefix(self) -> bytes:
+        """What is hashed in front of each event's identity."""
+        return _prefix(self.salt)
+
     def arm_of(self, key: bytes | None, event_id: str) -> str:
         """Return the arm of one event."""
         return self.intervals.arm_at(point_of(self.salt, key, event_id))

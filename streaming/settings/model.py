@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from streaming.settings.base import Positive, Seconds, Section
+
+
+class ArmSettings(Section):
+    """A further version that has a fixed share of the keys."""
+
+    version: Positive
+    share: Annotated[float, Field(gt=0, lt=1)]
+    salt: Annotated[str, Field(min_length=1, pattern=r"^[^\x00]+$")]
+    """With another salt, other keys are the version's."""
 
 
 class ModelSettings(Section):
@@ -35,6 +45,8 @@ class ModelSettings(Section):
     registry_uri: str | None = None
     rollback_after_failures: Positive = 3
     """Failures of one batch with one version before the last good version takes the batch."""
+    arm: ArmSettings | None = None
+    """Exact, to try out: another version answers a share of the keys beside the selected one. Nothing judges it."""
 
     @model_validator(mode="after")
     def _one_selector(self) -> ModelSettings:

@@ -47,6 +47,12 @@ class Settings(Section):
             raise ValueError("kafka.bootstrap.servers is missing; set it to host:port of a broker")
         return self
 
+    @model_validator(mode="after")
+    def _has_an_engine_for_arms(self) -> Settings:
+        if self.model.arm is not None and self.engine.kind != "exact":
+            raise ValueError("model.arm needs engine.kind exact: the live engine has one version a query; leave it out")
+        return self
+
     @property
     def dead_letter_topic(self) -> str:
         """The dead letters' topic, by default named after the input."""

@@ -109,6 +109,9 @@ class Bench:
     metrics: Metrics = field(default_factory=lambda: Metrics(system_clock, AGE_BOUNDS))
     planning: Planning = "kept"
     planned: dict[ModelKey, ServedModel] = field(default_factory=dict)
+    arm: dict[str, Any] | None = None
+    """The setting ``model.arm``."""
+    failpoints: Path | None = None
     breaker: Breaker | None = None
     """``None`` for the job's own, which does not trip here."""
 
@@ -125,7 +128,7 @@ class Bench:
                 "kafka": self.kafka,
                 "input": {"topic": self.topic, "max_rows_per_batch": self.rows_per_batch, "on_gap": self.on_gap},
                 "output": {"predictions": f"{self.topic}.out", "model_events": f"{self.topic}.models", **outputs},
-                "model": {"rollback_after_failures": 2},
+                "model": {"name": "tiny", "rollback_after_failures": 2, "arm": self.arm},
                 "engine": {
                     "kind": self.kind,
                     "plan": self.planning,
@@ -136,6 +139,7 @@ class Bench:
                     "max_bad_share": 1.0,
                     "restart_seconds": 0.1,
                     "max_restarts": self.restarts,
+                    "failpoints": None if self.failpoints is None else str(self.failpoints),
                 },
             }
         )

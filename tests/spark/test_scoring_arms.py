@@ -1,0 +1,198 @@
+"""Several versions over one read: each row has what its arm's version says of it, and nothing of the others'."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pyspark.sql import DataFrame, Row, SparkSession
+from pyspark.sql import functions as F
+
+from streaming.engines.arms import CANDIDATE, CombinedArms
+from streaming.engines.isolate import isolate
+from streaming.errors import TooManyThrowingRowsError
+from streaming.events import columns as c
+from streaming.ledger.arms import PlannedArm, PlannedArms
+from streaming.models.served import ServedModel
+from streaming.models.signature import Column, Signature
+from streaming.offsets import OffsetRange
+from streaming.outputs.envelope import Stamp, envelop
+from streaming.rollout.assignment import ArmAssignment
+from streaming.rollout.frames import arm_number
+from streaming.rollout.intervals import ALL_CHAMPION, CHAMPION, ArmIntervals
+from tests.support.engine import event
+from tests.support.models import Throws, fit_bounded, fit_pipeline, load, package, retyped
+
+RECORD = (
+    "key binary, value binary, headers array<struct<key string, value binary>>, partition int, offset long,"
+    " timestamp timestamp"
+)
+HALF = ArmAssignment("flights-2", ALL_CHAMPION.changed_to({CANDIDATE: 0.5}))
+EVENTS = 60
+VALUES = [
+    *(event(number) for number in range(EVENTS)),
+    b"{",
+    b"\xff",
+    None,
+    event(1, carrier="unknown"),
+    event(2, distance="far"),
+    event(3, event_id=...),
+]
+"""Valid events, and one of each kind that is rejected."""
+OWN = (c.VERDICT, c.PREDICTION, c.PROBABILITY, c.CONFIDENCE, c.LABEL, c.BINS)
+
+
+def key_of(number: int) -> bytes | None:
+    return None if number % 3 == 0 else f"key-{number % 7}".encode()
+
+
+def records(spark: SparkSession, values: list[bytes | None]) -> DataFrame:
+    moment = datetime(2013, 7, 1)  # noqa: DTZ001 - naive, in the session's UTC
+    headers = [("h", b"x")]
+    rows = [(key_of(number), value, headers, 0, number, moment) for number, value in enumerate(values)]
+    return spark.createDataFrame(rows, RECORD).coalesce(1)
+
+
+@pytest.fixture(scope="module")
+def versions(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> tuple[ServedModel, ServedModel]:
+    """Two that answer alike on no event."""
+    folder = tmp_path_factory.mktemp("arms")
+    upright = load(spark, package(fit_pipeline(spark), folder / "v1"))
+    return upright, load(spark, package(fit_pipeline(spark, slope=-1.0), folder / "v2", version=2))
+
+
+def planned(*models: ServedModel) -> PlannedArms:
+    arms = zip(models, (CHAMPION, CANDIDATE), strict=True)
+    return PlannedArms(tuple(PlannedArm(model.version, role) for model, role in arms), HALF)
+
+
+def together(*models: ServedModel) -> ServedModel:
+    return CombinedArms()(models, planned(*models))
+
+
+def is_candidates(row: Row) -> bool:
+    """Recomputed from the record alone; a row with neither key nor id is the champion's."""
+    if row[c.KEY] is None and row[c.EVENT_ID] is None:
+        return False
+    return HALF.arm_of(row[c.KEY], row[c.EVENT_ID]) == CANDIDATE
+
+
+CONTRACT = json.loads(Path("schemas/contracts/rollout_assignment.json").read_text())["examples"]
+
+
+def test_spark_assigns_as_the_contract_says(spark: SparkSession) -> None:
+    for example in CONTRACT:
+        names = tuple(dict.fromkeys(interval["arm"] for interval in example["intervals"]))
+        intervals = ArmIntervals(
+            tuple(interval["arm"] for interval in example["intervals"]),
+            tuple(interval["end"] for interval in example["intervals"]),
+        )
+        key = None if example["key"] is None else bytes.fromhex(example["key"])
+        frame = spark.createDataFrame([(key, example["event_id"])], "key binary, id string")
+        number = arm_number(ArmAssignment(example["salt"], intervals), names, F.col("key"), F.col("id"))
+        assert names[frame.select(number).collect()[0][0]] == example["arm"]
+
+
+def test_spark_assigns_as_python_does(spark: SparkSession) -> None:
+    thirds = ArmAssignment("ü", ALL_CHAMPION.changed_to({"a": 1 / 3, "b": 1 / 7}).changed_to({"a": 0.2, "b": 0.4}))
+    names = (CHAMPION, "a", "b")
+    keys = [None if n % 4 == 0 else hashlib.sha256(str(n).encode()).digest()[: n % 9] for n in range(500)]
+    rows = [(key, f"évènement-{n}") for n, key in enumerate(keys)]
+    frame = spark.createDataFrame(rows, "key binary, id string").coalesce(1)
+    numbers = frame.select(arm_number(thirds, names, F.col("key"), F.col("id"))).collect()
+    assert [names[number] for (number,) in numbers] == [thirds.arm_of(key, event_id) for key, event_id in rows]
+    assert {number for (number,) in numbers} == {0, 1, 2}
+
+
+def test_each_row_has_what_its_version_says_when_it_scores_alone(
+    spark: SparkSession, versions: tuple[ServedModel, ServedModel]
+) -> None:
+    frame = records(spark, VALUES)
+    alone = [model.score(frame).collect() for model in versions]
+    rows = together(*versions).score(frame).collect()
+    assert [row[c.OFFSET] for row in rows] == list(range(len(VALUES)))
+    for offset, row in enumerate(rows):
+        assert row[c.ARM] == int(is_candidates(row))
+        expected = alone[row[c.ARM]][offset]
+        for name in (*c.SOURCE, *c.ENVELOPE, *OWN):
+            assert row[name] == expected[name], (name, offset)
+    assert {row[c.ARM] for row in rows if row[c.VERDICT] is None} == {0, 1}
+    # Otherwise the test could not tell which version had answered.
+    assert all(a[c.PROBABILITY] != b[c.PROBABILITY] for a, b in zip(*alone, strict=True) if a[c.VERDICT] is None)
+
+
+def test_predictions_bear_the_stamp_of_their_arm(
+    spark: SparkSession, versions: tuple[ServedModel, ServedModel]
+) -> None:
+    stamps = [Stamp("features", arm.version, arm.role, "2026-01-01T00:00:00.000Z") for arm in planned(*versions).arms]
+    scored = together(*versions).score(records(spark, VALUES[:EVENTS]))
+    for row in envelop(scored, stamps[0], others=stamps[1:]).collect():
+        value: dict[str, Any] = json.loads(row["value"])
+        stamp = stamps[row["arm"]]
+        assert (value["model_version"], value["run_id"], value["role"]) == (
+            stamp.version.version,
+            stamp.version.run_id,
+            stamp.role,
+        )
+        assert value["prediction_id"] == f"tiny:{stamp.role}:features:0:{row['offset']}"
+        assert row["arm"] == int(HALF.arm_of(key_of(row["offset"]), value["event_id"]) == CANDIDATE)
+
+
+@pytest.fixture(scope="module")
+def bounded(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> ServedModel:
+    """A version that throws above 90, which no guard knows."""
+    signature = Signature((Column("distance", "double"),))
+    return load(spark, package(fit_bounded(spark), tmp_path_factory.mktemp("bounded"), 3, signature))
+
+
+@pytest.mark.parametrize("throws", [0, 1], ids=["the champion", "the candidate"])
+def test_a_version_is_not_asked_about_rows_of_other_arms(
+    spark: SparkSession, versions: tuple[ServedModel, ServedModel], bounded: ServedModel, throws: int
+) -> None:
+    models = [bounded, versions[0]] if throws == 0 else [versions[0], bounded]
+    far, near = event(99), event(50)
+    frame = records(spark, [far if is_far(number, throws) else near for number in range(40)])
+    rows = together(*models).score(frame).collect()
+    assert {row[c.VERDICT] for row in rows} == {None}
+    assert sum(json.loads(row[c.VALUE])["distance"] == 99 for row in rows) > 5
+
+
+def is_far(number: int, throws: int) -> bool:
+    """Whether the row is of the version that does not throw, so that the far event does no harm."""
+    arm = HALF.arm_of(key_of(number), "e99")
+    return (arm == CANDIDATE) == (throws == 0)
+
+
+@pytest.mark.parametrize("number", [0, 1], ids=["the champion", "the candidate"])
+def test_rows_on_which_a_version_throws_are_found_and_kept_from_all(
+    spark: SparkSession, versions: tuple[ServedModel, ServedModel], number: int
+) -> None:
+    models = list(versions)
+    models[number] = retyped(models[number], Throws)
+    model, frame = together(*models), records(spark, VALUES[:EVENTS])
+    arms = {row[c.OFFSET]: row[c.ARM] for row in together(*versions).score(frame).collect()}
+    unlucky = [(0, n) for n in range(1, EVENTS) if n % 13 == 0 and arms[n] == number]
+    ranges = {0: OffsetRange(0, EVENTS)}
+    assert list(isolate(frame, model, ranges, most=10)) == unlucky != []
+    with pytest.raises(TooManyThrowingRowsError):
+        isolate(frame, model, ranges, most=len(unlucky) - 1)
+    rows = model.rejecting(tuple(unlucky)).score(frame).collect()
+    rejected = [(0, row[c.OFFSET]) for row in rows if row[c.VERDICT] is not None]
+    assert rejected == unlucky
+    assert {row[c.VERDICT]["reason"] for row in rows if row[c.VERDICT]} == {"SCORING_FAILED"}
+    assert {row[c.OFFSET]: row[c.ARM] for row in rows} == arms
+
+
+def test_the_same_versions_in_the_same_arms_are_one_object_and_others_are_not(
+    versions: tuple[ServedModel, ServedModel],
+) -> None:
+    make, arms = CombinedArms(), planned(*versions)
+    first = make(versions, arms)
+    assert make(list(versions), planned(*versions)) is first
+    assert make(versions[:1], PlannedArms.only(versions[0].version)) is versions[0]
+    quarter = ArmAssignment("flights-2", ALL_CHAMPION.changed_to({CANDIDATE: 0.25}))
+    assert make(versions, PlannedArms(arms.arms, quarter)) is not first
