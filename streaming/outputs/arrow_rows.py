@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from schemas import prediction as contract
 from schemas.dead_letter import Reason, Rejection
@@ -92,7 +93,7 @@ def first_header(headers: pa.ListArray, name: str) -> pa.BinaryArray:
     return pc.struct_field(entries, "value").take(pa.array(at, mask=at < 0))
 
 
-def _sizes(values: pa.BinaryArray, scored: pa.RecordBatch, tracestate: pa.BinaryArray) -> np.typing.NDArray[np.int64]:
+def _sizes(values: pa.BinaryArray, scored: pa.RecordBatch, tracestate: pa.BinaryArray) -> NDArray[np.int64]:
     """Bytes of the records to be: a key and a subject can be of any length, the other headers are bounded."""
     sizes = np.full(scored.num_rows, HEADERS_BYTES, np.int64)
     for column in (values, scored.column(c.KEY), scored.column(c.SUBJECT), tracestate):
@@ -100,7 +101,7 @@ def _sizes(values: pa.BinaryArray, scored: pa.RecordBatch, tracestate: pa.Binary
     return sizes
 
 
-def _refusals(scored: pa.RecordBatch, sizes: np.typing.NDArray[np.int64], to: Target) -> Iterator[ArrowRule]:
+def _refusals(scored: pa.RecordBatch, sizes: NDArray[np.int64], to: Target) -> Iterator[ArrowRule]:
     """Yield why the broker would refuse a prediction; one refused record fails its whole batch, again and again."""
     yield sizes > to.max_record_bytes, Rejection(Reason.PREDICTION_TOO_LARGE.value)
     if to.compacted:

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from streaming.events import columns as c
 from streaming.outputs.envelope import Stamp
@@ -65,11 +66,33 @@ def prediction_values(scored: pa.RecordBatch, stamps: Sequence[Stamp]) -> list[b
     With several stamps ``columns.ARM`` has the number of each row's.
     """
     writers = [ValueWriter(stamp) for stamp in stamps]
-    rows: Iterable[tuple[Any, ...]] = zip(*(scored.column(name).to_pylist() for name in _COLUMNS), strict=True)
+    rows: Iterable[tuple[Any, ...]] = zip(*(_cells(scored.column(name)) for name in _COLUMNS), strict=True)
     if len(writers) == 1:
         return [writers[0].value(row) for row in rows]
     arms = scored.column(c.ARM).to_pylist()
     return [writers[arm].value(row) for arm, row in zip(arms, rows, strict=True)]
+
+
+def _cells(column: pa.Array) -> list[Any]:
+    """Return a column's values as Python's, by way of numpy where that is possible, which is several times as fast."""
+    if column.null_count == len(column):
+        return [None] * len(column)
+    if column.null_count == 0 and pa.types.is_list(column.type):
+        return _equally_long(column) or column.to_pylist()
+    if column.null_count == 0 and not pa.types.is_string(column.type):
+        numbers: list[Any] = column.to_numpy().tolist()
+        return numbers
+    cells: list[Any] = column.to_pylist()
+    return cells
+
+
+def _equally_long(lists: pa.ListArray) -> list[list[float]] | None:
+    """Return lists of numbers that are of one length, as those of one model are; ``None`` where they are not."""
+    numbers, width = lists.flatten(), len(lists[0])
+    if numbers.null_count or width == 0 or not pc.all(pc.equal(pc.list_value_length(lists), width)).as_py():
+        return None
+    rows: list[list[float]] = numbers.to_numpy().reshape(-1, width).tolist()
+    return rows
 
 
 def _spelled(number: float | None) -> float | str | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from schemas.dead_letter import Reason, Rejection
 from streaming.events import columns as c
@@ -38,6 +39,6 @@ def confidences(probabilities: pa.ListArray) -> pa.DoubleArray:
     return pa.array(largest, mask=np.bincount(rows, minlength=len(probabilities)) == 0)
 
 
-def _filled(numbers: pa.DoubleArray, instead: float) -> np.typing.NDArray[np.float64]:
-    filled: np.typing.NDArray[np.float64] = numbers.fill_null(instead).to_numpy(zero_copy_only=False)
+def _filled(numbers: pa.DoubleArray, instead: float) -> NDArray[np.float64]:
+    filled: NDArray[np.float64] = numbers.fill_null(instead).to_numpy(zero_copy_only=False)
     return filled

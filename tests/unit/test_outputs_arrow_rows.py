@@ -128,6 +128,24 @@ def test_a_prediction_is_the_contracts_json_and_a_dead_letter_the_events_own_val
     assert {field.name: field.type for field in rows.schema} == {field.name: field.type for field in WRITTEN}
 
 
+@pytest.mark.parametrize(
+    "probabilities",
+    [
+        pytest.param([[0.25, 0.75], [1.0, -0.0]], id="of one length"),
+        pytest.param([[0.25, 0.75], [1.0]], id="of several lengths"),
+        pytest.param([[0.5, None], [0.25, 0.5]], id="with a null"),
+        pytest.param([[0.5], None], id="none at all in one"),
+        pytest.param([[], []], id="empty"),
+    ],
+)
+def test_probabilities_are_written_as_they_are(probabilities: list[list[float | None] | None]) -> None:
+    answers = [(1.0, of_row, "late", 0.5) for of_row in [[0.125], *probabilities]]
+    batch = scored(GOOD, GOOD, GOOD, answers=answers).slice(1)
+    values = [json.loads(value) for value in enveloped_rows(batch, [STAMP]).column("value").to_pylist()]
+    assert [repr(value["probability"]) for value in values] == [repr(of_row) for of_row in probabilities]
+    assert [value["prediction_id"].rpartition(":")[2] for value in values] == ["8", "9"]
+
+
 def test_infinity_is_text_as_it_is_in_the_frames_json() -> None:
     answers = [(1.0, [math.inf, -math.inf, 0.5], "late", math.inf)]
     value = json.loads(enveloped_rows(scored(GOOD, answers=answers), [STAMP]).column("value")[0].as_py())
