@@ -12,8 +12,9 @@ import pyarrow.compute as pc
 _PLAIN = re.compile(r"-?(0|[1-9]\d{0,6})\.(0|\d*[1-9])", re.ASCII)
 _SCIENTIFIC = re.compile(r"-?[1-9]\.(0|\d*[1-9])E-?[1-9]\d*", re.ASCII)
 _NOT_FINITE = {"NaN": "nan", "Infinity": "inf", "-Infinity": "-inf"}
-_DIGITS = {pa.float64(): 17, pa.float32(): 9}
-"""The most digits that tell a number from its neighbours; Java writes no more."""
+_DIGITS = {pa.float64(): 19, pa.float32(): 10}
+"""The most digits that Java writes: releases before 19 write some whole numbers as the long or the int that they are,
+such as 2**60 as ``1.15292150460684698E18``."""
 _PLAIN_FROM, _PLAIN_BELOW = 1e-3, 1e7
 """Java writes numbers of this size without an exponent, and zero."""
 
@@ -22,8 +23,8 @@ def text_positions(values: pa.Array, texts: Sequence[str]) -> pa.Int64Array:
     """Return for each value the position in ``texts`` of its text, as Spark's ``CAST(value AS STRING)`` has it.
 
     A number is compared by its value with the texts that have the form of ``Double.toString``. So ``1.0`` and ``-0.0``
-    are found, and ``1``, ``1.00`` and ``0`` are not. The digits are not held against Java's, which differ between its
-    releases.
+    are found, and ``1``, ``1.00`` and ``0`` are not. Its digits are not held against
+    Java's, which differ between releases.
 
     Args:
         values: text, booleans or numbers.

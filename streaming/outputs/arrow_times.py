@@ -28,8 +28,8 @@ def in_four_digits(moments: pa.TimestampArray) -> pa.BooleanArray:
 def written_times(moments: pa.TimestampArray) -> pa.StringArray:
     """Return RFC 3339 in UTC with milliseconds, the rest cut off.
 
-    Only a record's own timestamp can be in another year than 1 to 9999. It is written as Java writes it: with a sign
-    from 10000 on, and counted backwards before year 1.
+    Only a record's own timestamp can be in another year than 1 to 9999. It is written as Spark writes it: with a sign
+    from 10000 on and below 0.
     """
     millis, usual = milliseconds(moments), in_four_digits(moments)
     texts = pc.if_else(usual, millis, pa.scalar(None, pa.int64())).cast(pa.timestamp("ms")).cast(pa.string())
@@ -44,5 +44,5 @@ def _unusual(millis: int) -> str:
     cycles, rest = divmod(millis - _FIRST, _CYCLE_MS)
     text = np.datetime_as_string(np.datetime64(rest + _FIRST, "ms"))
     year = int(text[:4]) + cycles * _CYCLE_YEARS
-    of_era = year if year > 0 else 1 - year
-    return f"{'+' if of_era > 9_999 else ''}{of_era:04}{text[4:]}Z"
+    sign = "+" if year > 9_999 else "-" if year < 0 else ""
+    return f"{sign}{abs(year):04}{text[4:]}Z"

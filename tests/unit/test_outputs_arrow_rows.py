@@ -206,11 +206,12 @@ def test_a_time_is_written_with_milliseconds_and_the_rest_is_cut_off(moments: li
     ("years", "text"),
     [
         pytest.param(8_000, "+10001-01-01T00:00:00.000Z", id="after 9999"),
-        pytest.param(-2_001, "0001-01-01T00:00:00.000Z", id="the year before year 1"),
-        pytest.param(-12_001, "+10001-01-01T00:00:00.000Z", id="ten thousand years before it"),
+        pytest.param(-2_001, "0000-01-01T00:00:00.000Z", id="the year before year 1"),
+        pytest.param(-2_002, "-0001-01-01T00:00:00.000Z", id="two years before it"),
+        pytest.param(-12_002, "-10001-01-01T00:00:00.000Z", id="ten thousand years before that"),
     ],
 )
-def test_a_year_of_other_than_four_digits_is_written_as_java_writes_it(years: int, text: str) -> None:
+def test_a_year_of_other_than_four_digits_is_written_as_spark_writes_it(years: int, text: str) -> None:
     """400 years have 146,097 days."""
     cycles, rest = divmod(years, 400)
     moment = datetime(2001 + rest, 1, 1, tzinfo=timezone.utc) - datetime(1970, 1, 1, tzinfo=timezone.utc)

@@ -30,6 +30,7 @@ INFINITY = math.inf
         pytest.param(pa.float64(), "9999999.0", 9999999.0, id="the largest without an exponent"),
         pytest.param(pa.float64(), "1.0E7", 1e7, id="the smallest with an exponent"),
         pytest.param(pa.float64(), "4.9E-324", 5e-324, id="the smallest number"),
+        pytest.param(pa.float64(), "1.15292150460684698E18", 2.0**60, id="more digits than it needs"),
         pytest.param(pa.float64(), "NaN", math.nan, id="not a number"),
         pytest.param(pa.float64(), "-Infinity", -INFINITY, id="negative infinity"),
         pytest.param(pa.float32(), "0.1", 0.1, id="a float"),
