@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from schemas.dead_letter import Rejection
 
-VERDICT = pa.struct([("reason", pa.string()), ("field", pa.string())])
+VERDICT_STRUCT = pa.struct([("reason", pa.string()), ("field", pa.string())])
 """Null for a valid event; :data:`streaming.events.columns.VERDICT_TYPE` in Arrow."""
 
 ArrowRule = tuple[NDArray[np.bool_], Rejection]
@@ -22,7 +22,7 @@ def with_verdicts(verdicts: pa.StructArray, rules: Iterable[ArrowRule]) -> pa.St
     """Return the verdicts, and for each row that has none that of the first rule which it fails.
 
     Args:
-        verdicts: one of :data:`VERDICT` for each of n rows, null where nothing is wrong so far.
+        verdicts: one of :data:`VERDICT_STRUCT` for each of n rows, null where nothing is wrong so far.
         rules: masks of n rows, in the order of their precedence.
     """
     is_valid = verdicts.is_null().to_numpy(zero_copy_only=False)
@@ -38,4 +38,4 @@ def with_verdicts(verdicts: pa.StructArray, rules: Iterable[ArrowRule]) -> pa.St
     made = (pa.array(parts, pa.string()).take(causes_or_null) for parts in zip(*rejections, strict=True))
     before = (verdicts.field(name) for name in ("reason", "field"))
     columns = [pc.if_else(pa.array(is_new), new, old) for new, old in zip(made, before, strict=True)]
-    return pa.StructArray.from_arrays(columns, fields=list(VERDICT), mask=pa.array(is_valid & ~is_new))
+    return pa.StructArray.from_arrays(columns, fields=list(VERDICT_STRUCT), mask=pa.array(is_valid & ~is_new))

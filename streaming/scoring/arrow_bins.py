@@ -53,10 +53,10 @@ def bin_ids(values: pa.Array, profile: ColumnProfile) -> Bytes:
 def _column(scored: pa.RecordBatch, name: str) -> pa.Array:
     # Spark does not tell cases apart.
     lower = [field.lower() for field in scored.schema.names]
-    wanted = _ANSWERS.get(name, name).lower()
-    if wanted not in lower:
+    spelling = _ANSWERS.get(name, name).lower()
+    if spelling not in lower:
         raise ScoringError(f"the reference profile has the column {name}, which a batch of scored events has not")
-    return scored.column(lower.index(wanted))
+    return scored.column(lower.index(spelling))
 
 
 def _numeric(values: pa.Array, profile: ColumnProfile) -> Bytes:

@@ -13,7 +13,7 @@ from pyspark.sql import functions as F
 from schemas.dead_letter import Rejection
 from streaming.events import columns as c
 from streaming.events.arrow_guards import failing, guarded
-from streaming.events.arrow_verdicts import VERDICT
+from streaming.events.arrow_verdicts import VERDICT_STRUCT
 from streaming.events.guards import Guard, InCategories, InRange, InVocabulary, NotNull
 from streaming.events.rules import SQL_TYPES, first_of, guard_rules, raw_name
 from streaming.models.arrow_types import ARROW_TYPES
@@ -69,10 +69,10 @@ def test_of_several_failures_the_first_counts_and_an_earlier_verdict_before_all(
     ]
     schema = f"before {c.VERDICT_TYPE}, {raw_name('x')} double, {raw_name('word')} string"
     verdict = first_of(guard_rules(guards))
-    known = F.when(F.col("before").isNotNull(), F.col("before")).otherwise(verdict).alias(c.VERDICT)
-    frame = spark.createDataFrame(rows, schema).coalesce(1).select(known)
+    by_frames = F.when(F.col("before").isNotNull(), F.col("before")).otherwise(verdict).alias(c.VERDICT)
+    frame = spark.createDataFrame(rows, schema).coalesce(1).select(by_frames)
     expected = [row[c.VERDICT] and Rejection(*row[c.VERDICT]) for row in frame.collect()]
-    verdicts = pa.array([verdict and verdict._asdict() for verdict, _, _ in rows], VERDICT)
+    verdicts = pa.array([verdict and verdict._asdict() for verdict, _, _ in rows], VERDICT_STRUCT)
     events = pa.record_batch({c.VERDICT: verdicts, "x": [x for _, x, _ in rows], "word": [word for *_, word in rows]})
     got = [verdict and Rejection(**verdict) for verdict in guarded(events, guards).to_pylist()]
     assert got == expected

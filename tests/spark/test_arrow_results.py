@@ -11,7 +11,7 @@ from pyspark.sql import functions as F
 
 from schemas.dead_letter import Rejection
 from streaming.events import columns as c
-from streaming.events.arrow_verdicts import VERDICT
+from streaming.events.arrow_verdicts import VERDICT_STRUCT
 from streaming.scoring.arrow_results import confidences, with_invalid_predictions
 from streaming.scoring.results import result_selections
 from streaming.scoring.scorer import RESULTS
@@ -34,7 +34,7 @@ def test_predictions_are_judged_and_confidences_found_as_the_frames_do(spark: Sp
     numbers = pa.array([number for _, number, _ in rows], pa.float64())
     labels = pa.nulls(len(rows), pa.string())
     answers = pa.record_batch([numbers, probabilities, labels, confidences(probabilities)], RESULTS)
-    earlier = pa.array([verdict and verdict._asdict() for verdict, _, _ in rows], VERDICT)
+    earlier = pa.array([verdict and verdict._asdict() for verdict, _, _ in rows], VERDICT_STRUCT)
     got = with_invalid_predictions(earlier, answers).to_pylist()
     assert [verdict and Rejection(**verdict) for verdict in got] == [verdict for verdict, _ in expected]
 

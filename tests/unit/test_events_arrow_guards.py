@@ -11,14 +11,14 @@ import pytest
 from schemas.dead_letter import Rejection
 from streaming.events import columns as c
 from streaming.events.arrow_guards import failing, guarded
-from streaming.events.arrow_verdicts import VERDICT
+from streaming.events.arrow_verdicts import VERDICT_STRUCT
 from streaming.events.guards import Guard, InCategories, InRange, InVocabulary, NotNull
 
 EARLIER = Rejection("WRONG_TYPE", "y")
 
 
 def verdicts_of(*rejections: Rejection | None) -> pa.StructArray:
-    return pa.array([rejection and rejection._asdict() for rejection in rejections], VERDICT)
+    return pa.array([rejection and rejection._asdict() for rejection in rejections], VERDICT_STRUCT)
 
 
 def rejections_of(verdicts: pa.StructArray) -> list[Rejection | None]:

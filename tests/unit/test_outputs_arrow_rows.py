@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from streaming.events import columns as c
 from streaming.events.arrow_records import decoded_rows
-from streaming.events.arrow_verdicts import VERDICT
+from streaming.events.arrow_verdicts import VERDICT_STRUCT
 from streaming.formats.json.rejected_times import RejectedTimes
 from streaming.formats.json.rows import JsonRowDecoder
 from streaming.models.ref import ModelVersion
@@ -220,4 +220,4 @@ def test_a_year_of_other_than_four_digits_is_written_as_spark_writes_it(years: i
 
 
 def test_verdicts_are_of_the_type_that_decoders_have() -> None:
-    assert JsonRowDecoder(SIGNATURE, EventSettings(), 1).schema.field(c.VERDICT).type == VERDICT
+    assert JsonRowDecoder(SIGNATURE, EventSettings(), 1).schema.field(c.VERDICT).type == VERDICT_STRUCT

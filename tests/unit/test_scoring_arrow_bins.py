@@ -130,7 +130,7 @@ def test_a_numbers_bin_is_the_first_whose_edge_is_above_it(values: list[float | 
             return NULL_BIN
         if not math.isfinite(value):
             return NON_FINITE_BIN
-        return next((place for place, edge in enumerate(profile.edges) if value < edge), len(edges))
+        return next((position for position, edge in enumerate(profile.edges) if value < edge), len(edges))
 
     assert bin_ids(pa.array(values, pa.float64()), profile).tolist() == [expected(value) for value in values]
 
@@ -139,7 +139,7 @@ def test_a_numbers_bin_is_the_first_whose_edge_is_above_it(values: list[float | 
 def test_a_number_is_found_by_its_own_text_alone(numbers: list[float]) -> None:
     (number, *others) = numbers
     texts = [spelled(other) for other in others]
-    position = next((place for place, text in enumerate(texts) if text == spelled(number)), None)
+    position = next((position for position, text in enumerate(texts) if text == spelled(number)), None)
     assert text_positions(pa.array([number], pa.float64()), texts).to_pylist() == [position]
 
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.dead_letter import Rejection
-from streaming.events.arrow_verdicts import VERDICT, with_verdicts
+from streaming.events.arrow_verdicts import VERDICT_STRUCT, with_verdicts
 from streaming.scoring.arrow_results import confidences, with_invalid_predictions
 from streaming.scoring.scorer import RESULTS
 
@@ -19,7 +19,7 @@ EARLIER = Rejection("WRONG_TYPE", "y")
 
 
 def verdicts_of(*rejections: Rejection | None) -> pa.StructArray:
-    return pa.array([rejection and rejection._asdict() for rejection in rejections], VERDICT)
+    return pa.array([rejection and rejection._asdict() for rejection in rejections], VERDICT_STRUCT)
 
 
 def rejections_of(verdicts: pa.StructArray) -> list[Rejection | None]:
@@ -33,7 +33,7 @@ RULES = st.lists(st.lists(st.booleans(), min_size=5, max_size=5), max_size=4)
 def test_a_row_keeps_its_verdict_or_has_that_of_the_first_rule_it_fails(
     earlier: list[Rejection | None], rules: list[list[bool]]
 ) -> None:
-    named = [Rejection(f"R{place}", None if place % 2 else "f") for place in range(len(rules))]
+    named = [Rejection(f"R{position}", None if position % 2 else "f") for position in range(len(rules))]
     masks = [(np.array(fails, np.bool_), rejection) for fails, rejection in zip(rules, named, strict=True)]
 
     def expected(row: int) -> Rejection | None:
