@@ -19,7 +19,7 @@ from streaming.models.ref import ModelVersion
 from streaming.outputs.targets import Target
 
 _JSON = c.PREFIX + "output"
-_HEADERS_BYTES = 4_096
+HEADERS_BYTES = 4_096
 """What a prediction's headers and Kafka's framing take at most, beside the subject and the trace state."""
 
 TIME_FORMAT = "yyyy-MM-dd'T'HH:mm:ss.SSS'Z'"
@@ -118,7 +118,7 @@ def _size() -> Column:
     """Bytes of the record to be: a key and a subject can be of any length, the other headers are bounded."""
     lengths = [F.octet_length(column) for column in (_JSON, c.KEY, c.SUBJECT)]
     tracestate = F.octet_length(_header(contract.TRACESTATE))
-    return sum((F.coalesce(length, F.lit(0)) for length in (*lengths, tracestate)), F.lit(_HEADERS_BYTES))
+    return sum((F.coalesce(length, F.lit(0)) for length in (*lengths, tracestate)), F.lit(HEADERS_BYTES))
 
 
 def _value(stamps: Sequence[Stamp], scored_at: Column) -> Column:

@@ -1,0 +1,48 @@
+"""Times as :data:`streaming.outputs.envelope.TIME_FORMAT` writes them, on Arrow batches."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+_FIRST, _AFTER = -62_135_596_800_000, 253_402_300_800_000
+"""The first millisecond of year 1 and of year 10000."""
+_CYCLE_YEARS, _CYCLE_MS = 400, 146_097 * 86_400_000
+"""The calendar repeats itself after so many years, which have so many milliseconds."""
+
+
+def milliseconds(moments: pa.TimestampArray) -> pa.Int64Array:
+    """Return whole milliseconds since 1970, rounded down as Spark's ``unix_millis`` does."""
+    micros = moments.cast(pa.timestamp("us", tz="UTC")).cast(pa.int64())
+    mask = micros.is_null().to_numpy(zero_copy_only=False)
+    return pa.array(micros.fill_null(0).to_numpy(zero_copy_only=False) // 1_000, pa.int64(), mask=mask)
+
+
+def in_four_digits(moments: pa.TimestampArray) -> pa.BooleanArray:
+    """Return which moments are in the years 1 to 9999; null where there is none."""
+    millis = milliseconds(moments)
+    return pc.and_(pc.greater_equal(millis, _FIRST), pc.less(millis, _AFTER))
+
+
+def written_times(moments: pa.TimestampArray) -> pa.StringArray:
+    """Return RFC 3339 in UTC with milliseconds, the rest cut off.
+
+    Only a record's own timestamp can be in another year than 1 to 9999. It is written as Spark writes it: with a sign
+    from 10000 on and below 0.
+    """
+    millis, usual = milliseconds(moments), in_four_digits(moments)
+    texts = pc.if_else(usual, millis, pa.scalar(None, pa.int64())).cast(pa.timestamp("ms")).cast(pa.string())
+    texts = pc.binary_join_element_wise(pc.replace_substring(texts, " ", "T"), "Z", "")
+    if pc.all(usual).as_py() in (True, None):
+        return texts
+    pairs = zip(millis.to_pylist(), texts.to_pylist(), strict=True)
+    return pa.array([_unusual(number) if number is not None and text is None else text for number, text in pairs])
+
+
+def _unusual(millis: int) -> str:
+    cycles, rest = divmod(millis - _FIRST, _CYCLE_MS)
+    text = np.datetime_as_string(np.datetime64(rest + _FIRST, "ms"))
+    year = int(text[:4]) + cycles * _CYCLE_YEARS
+    sign = "+" if year > 9_999 else "-" if year < 0 else ""
+    return f"{sign}{abs(year):04}{text[4:]}Z"

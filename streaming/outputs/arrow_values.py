@@ -1,0 +1,102 @@
+"""The JSON values of predictions, of Arrow batches: what all have in common is written once."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import msgspec
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from streaming.events import columns as c
+from streaming.outputs.envelope import Stamp
+
+_COLUMNS = (c.PARTITION, c.OFFSET, c.EVENT_ID, c.EVENT_TIME, c.PREDICTION, c.LABEL, c.PROBABILITY, c.CONFIDENCE)
+
+
+class _OwnFields(msgspec.Struct):
+    """What is one prediction's own, in the contract's order, between its id and the common fields."""
+
+    event_id: str
+    event_time: str
+    prediction: float
+    label: str | None
+    probability: list[float | str | None] | None
+    confidence: float | str | None
+
+
+class _CommonFields(msgspec.Struct):
+    """What predictions of one stamp have in common, in the contract's order, after their own fields."""
+
+    scored_at: str
+    model_name: str
+    model_version: int
+    run_id: str
+    role: str
+
+
+class ValueWriter:
+    """Writes the values of one stamp's predictions.
+
+    A double is the same as in the frames' JSON and may be spelled otherwise; infinity is text there as here.
+    """
+
+    def __init__(self, stamp: Stamp) -> None:
+        """Write what is common."""
+        version = stamp.version
+        common = _CommonFields(stamp.scored_at, version.name, version.version, version.run_id, stamp.role)
+        self._encode = msgspec.json.Encoder().encode
+        self._head = b'{"prediction_id":' + self._encode(stamp.id_prefix)[:-1]
+        self._tail = b"," + self._encode(common)[1:]
+
+    def value(self, row: Sequence[Any]) -> bytes:
+        """Return the value of a prediction; ``row`` has the columns that :func:`prediction_values` reads."""
+        partition, offset, event_id, event_time, prediction, label, probability, confidence = row
+        if confidence is not None and not math.isfinite(confidence):
+            probability, confidence = [_spelled(number) for number in probability or ()], _spelled(confidence)
+        own = _OwnFields(event_id, event_time, prediction, label, probability, confidence)
+        return b'%b%d:%d",%b%b' % (self._head, partition, offset, self._encode(own)[1:-1], self._tail)
+
+
+def prediction_values(scored: pa.RecordBatch, stamps: Sequence[Stamp]) -> list[bytes]:
+    """Return the JSON of each row, which all are predictions; ``columns.EVENT_TIME`` is text.
+
+    With several stamps ``columns.ARM`` has the number of each row's.
+    """
+    writers = [ValueWriter(stamp) for stamp in stamps]
+    rows: Iterable[tuple[Any, ...]] = zip(*(_cells(scored.column(name)) for name in _COLUMNS), strict=True)
+    if len(writers) == 1:
+        return [writers[0].value(row) for row in rows]
+    arms = scored.column(c.ARM).to_pylist()
+    return [writers[arm].value(row) for arm, row in zip(arms, rows, strict=True)]
+
+
+def _cells(column: pa.Array) -> list[Any]:
+    """Return a column's values as Python's, by way of numpy where that is possible, which is several times as fast."""
+    if column.null_count == len(column):
+        return [None] * len(column)
+    if column.null_count == 0 and pa.types.is_list(column.type):
+        return _equally_long(column) or column.to_pylist()
+    if column.null_count == 0 and not pa.types.is_string(column.type):
+        numbers: list[Any] = column.to_numpy().tolist()
+        return numbers
+    cells: list[Any] = column.to_pylist()
+    return cells
+
+
+def _equally_long(lists: pa.ListArray) -> list[list[float]] | None:
+    """Return lists of numbers that are of one length, as those of one model are; ``None`` where they are not."""
+    numbers, width = lists.flatten(), len(lists[0])
+    if numbers.null_count or width == 0 or not pc.all(pc.equal(pc.list_value_length(lists), width)).as_py():
+        return None
+    rows: list[list[float]] = numbers.to_numpy().reshape(-1, width).tolist()
+    return rows
+
+
+def _spelled(number: float | None) -> float | str | None:
+    """Return infinity as Spark's JSON has it."""
+    if number is None or math.isfinite(number):
+        return number
+    return "NaN" if math.isnan(number) else "Infinity" if number > 0 else "-Infinity"
