@@ -39,17 +39,22 @@ def result_selections(
     read = [F.col(quoted(source)).alias(name) for name, source in names]
     envelope = [F.col(name) for name in c.ENVELOPE if name != c.VERDICT]
     record = [*(F.col(name) for name in c.SOURCE), *envelope]
-    carried = [*record, *(F.col(quoted(name)) for name in features)]
     probability = vector_to_array(F.col(outputs.probability)) if outputs.probability else _nothing("array<double>")
     label = F.col(outputs.label) if outputs.label else _nothing("string")
     prediction = F.col(outputs.prediction).cast("double")
     named = [prediction.alias(c.PREDICTION), probability.alias(c.PROBABILITY), label.alias(c.LABEL)]
-    results = [F.col(name) for name in (c.PREDICTION, c.PROBABILITY, c.LABEL, c.CONFIDENCE)]
     return (
         [*record, *read, F.col(c.VERDICT), *named],
         [F.col("*"), F.array_max(c.PROBABILITY).alias(c.CONFIDENCE)],
-        [*carried, *results, _verdict().alias(c.VERDICT), bins(profile).alias(c.BINS)],
+        judged(features, profile),
     )
+
+
+def judged(features: Sequence[str], profile: ReferenceProfile | None) -> list[Column]:
+    """Return what is selected last, from a frame with an answer's columns: all of them, the verdict and the bins."""
+    envelope = [name for name in c.ENVELOPE if name != c.VERDICT]
+    columns = [F.col(quoted(name)) for name in (*c.SOURCE, *envelope, *features, *c.RESULTS.names)]
+    return [*columns, _verdict().alias(c.VERDICT), bins(profile).alias(c.BINS)]
 
 
 def _verdict() -> Column:

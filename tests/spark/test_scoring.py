@@ -11,10 +11,8 @@ from typing import Any
 
 import pytest
 from pyspark.ml import Pipeline, PipelineModel
-from pyspark.ml.classification import LogisticRegression, RandomForestClassifier
-from pyspark.ml.clustering import KMeans
-from pyspark.ml.feature import Imputer, IndexToString, OneHotEncoder, SQLTransformer, StringIndexer, VectorAssembler
-from pyspark.ml.regression import LinearRegression
+from pyspark.ml.classification import LogisticRegression
+from pyspark.ml.feature import Imputer, OneHotEncoder, SQLTransformer, VectorAssembler
 from pyspark.sql import DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
 from structlog.testing import capture_logs
@@ -25,21 +23,28 @@ from streaming.errors import CandidateRefusedError, TooManyThrowingRowsError
 from streaming.events import columns as c
 from streaming.models.golden import GoldenRow, GoldenRows
 from streaming.models.package import ModelPackage
-from streaming.models.profile import NULL_BIN, OTHER_BIN, ColumnProfile, ReferenceProfile
 from streaming.models.served import ServedModel
 from streaming.models.signature import Column, Signature
 from streaming.offsets import OffsetRange
-from streaming.outputs.envelope import Stamp, envelop
 from streaming.scoring.pipeline import SparkPipeline
 from tests.support.engine import event
-from tests.support.models import Shelf, Unlucky, copied, fit_bounded, fit_pipeline, load, package, retyped
-from tests.support.records import verdict_text
+from tests.support.models import (
+    Shelf,
+    Unlucky,
+    assembler,
+    copied,
+    fit_bounded,
+    fit_pipeline,
+    fit_stages,
+    load,
+    package,
+    retyped,
+)
 
 RECORD = (
     "key binary, value binary, headers array<struct<key string, value binary>>, partition int, offset long,"
     " timestamp timestamp"
 )
-STAMP_TIME = "2026-01-01T00:00:00.000Z"
 
 
 def records(spark: SparkSession, *values: bytes) -> DataFrame:
@@ -47,55 +52,8 @@ def records(spark: SparkSession, *values: bytes) -> DataFrame:
     return spark.createDataFrame([(None, v, None, 0, i, moment) for i, v in enumerate(values)], RECORD)
 
 
-def training(spark: SparkSession) -> DataFrame:
-    rows = [("UA" if i % 2 else "AA", float(i), float(i > 50), "late" if i > 50 else "fine") for i in range(100)]
-    return spark.createDataFrame(rows, "carrier string, distance double, label double, word string")
-
-
-def assembler(handle_invalid: str = "error") -> VectorAssembler:
-    return VectorAssembler(inputCols=["distance"], outputCol="features", handleInvalid=handle_invalid)
-
-
-def fit(spark: SparkSession, *stages: Any) -> PipelineModel:
-    return Pipeline(stages=list(stages)).fit(training(spark))
-
-
-def labelled(spark: SparkSession) -> PipelineModel:
-    words = StringIndexer(inputCol="word", outputCol="target").fit(training(spark))
-    fitted = Pipeline(stages=[assembler(), LogisticRegression(labelCol="target")]).fit(words.transform(training(spark)))
-    decode = IndexToString(inputCol="prediction", outputCol="answer", labels=words.labels)
-    return PipelineModel([*fitted.stages, decode])
-
-
-KINDS: dict[str, tuple[Callable[[SparkSession], PipelineModel], bool]] = {
-    "classifier": (lambda spark: fit(spark, assembler(), LogisticRegression()), True),
-    "forest": (lambda spark: fit(spark, assembler(), RandomForestClassifier(numTrees=3)), True),
-    "regressor": (lambda spark: fit(spark, assembler(), LinearRegression(predictionCol="guess")), False),
-    "clusterer": (lambda spark: fit(spark, assembler(), KMeans(k=2, seed=1)), False),
-    "nested pipeline": (lambda spark: PipelineModel([fit(spark, assembler(), LogisticRegression())]), True),
-}
-
-
 def scored(spark: SparkSession, model: ServedModel, *values: bytes) -> list[Row]:
     return model.score(records(spark, *values)).collect()
-
-
-@pytest.mark.parametrize("kind", KINDS, ids=list(KINDS))
-def test_any_kind_of_model_scores_and_its_output_is_read_from_the_last_stage(
-    kind: str, spark: SparkSession, shelf: Shelf
-) -> None:
-    make, has_probability = KINDS[kind]
-    low, high, broken = scored(spark, shelf.model(make), event(1), event(99), b"{")
-    assert (verdict_text(low), verdict_text(high), verdict_text(broken)) == (None, None, "MALFORMED_JSON")
-    assert low[c.PREDICTION] != high[c.PREDICTION]
-    assert (high[c.PROBABILITY] is not None) == has_probability
-    if has_probability:
-        assert high[c.CONFIDENCE] == max(high[c.PROBABILITY])
-
-
-def test_a_decoded_class_comes_out_as_the_label(spark: SparkSession, tmp_path: Path) -> None:
-    low, high = scored(spark, load(spark, package(labelled(spark), tmp_path)), event(1), event(99))
-    assert (low[c.LABEL], high[c.LABEL]) == ("fine", "late")
 
 
 def skipping(spark: SparkSession) -> PipelineModel:
@@ -103,11 +61,11 @@ def skipping(spark: SparkSession) -> PipelineModel:
 
 
 def with_sql(spark: SparkSession) -> PipelineModel:
-    return fit(spark, SQLTransformer(statement="SELECT * FROM __THIS__"), assembler(), LogisticRegression())
+    return fit_stages(spark, SQLTransformer(statement="SELECT * FROM __THIS__"), assembler(), LogisticRegression())
 
 
 def without_prediction(spark: SparkSession) -> PipelineModel:
-    return fit(spark, assembler())
+    return fit_stages(spark, assembler())
 
 
 @pytest.mark.parametrize(
@@ -154,33 +112,6 @@ def test_golden_rows_decide_whether_a_version_gives_here_what_it_gave_at_trainin
 
 def _with(made: ModelPackage, **changes: Any) -> ModelPackage:
     return replace(made, **changes)
-
-
-def test_a_profiled_version_gives_each_row_its_bins(spark: SparkSession, shelf: Shelf) -> None:
-    profile = ReferenceProfile(
-        (
-            ColumnProfile("distance", "numeric", {}, edges=(10.0, 50.0)),
-            ColumnProfile("carrier", "categorical", {}, categories=("AA",)),
-            ColumnProfile("gust", "numeric", {}, edges=(1.0,)),
-            ColumnProfile("prediction", "numeric", {}, edges=(0.5,)),
-        ),
-        rows=100,
-    )
-    model = load(spark, _with(shelf.package(fit_pipeline), profile=profile))
-    low, high = scored(spark, model, event(5, carrier="AA"), event(99, gust=0.5))
-    assert low[c.BINS] == bytes([0, 0, NULL_BIN, 0])
-    assert high[c.BINS] == bytes([2, OTHER_BIN, 0, 1])
-
-
-def test_the_envelope_is_the_contract(spark: SparkSession, shelf: Shelf) -> None:
-    from jsonschema import Draft202012Validator
-
-    contract = json.loads(Path("schemas/contracts/prediction.json").read_text())
-    for make, _ in KINDS.values():
-        model = shelf.model(make)
-        stamp = Stamp("features", model.version, "champion", STAMP_TIME)
-        (row,) = envelop(model.score(records(spark, event(7))), stamp).collect()
-        Draft202012Validator(contract).validate(json.loads(row["value"]))
 
 
 def test_rows_that_throw_outside_of_the_jvm_are_found_by_halves(spark: SparkSession, shelf: Shelf) -> None:
@@ -271,6 +202,6 @@ def test_the_pipelines_own_words_are_said_once_with_the_number_of_rows(spark: Sp
 
 def test_a_signature_column_that_no_stage_reads_does_no_harm(spark: SparkSession, tmp_path: Path) -> None:
     wide = Signature((Column("distance", "double"), Column("unused", "string", required=False)))
-    made = package(fit(spark, assembler(), LogisticRegression()), tmp_path, signature=wide)
+    made = package(fit_stages(spark, assembler(), LogisticRegression()), tmp_path, signature=wide)
     (row,) = scored(spark, load(spark, made), event(99, carrier=...))
     assert row[c.PREDICTION] == 1.0

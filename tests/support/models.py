@@ -9,6 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 from pyspark.ml import Pipeline, PipelineModel
 from pyspark.ml.classification import LogisticRegression
 from pyspark.ml.feature import Bucketizer, Imputer, OneHotEncoder, StringIndexer, VectorAssembler
@@ -16,11 +17,14 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import DoubleType
 
+from streaming.models.arrow_types import ARROW_TYPES
 from streaming.models.digest import tree_digest
 from streaming.models.package import ModelPackage
 from streaming.models.ref import ModelVersion
 from streaming.models.served import ServedModel
 from streaming.models.signature import Column, Signature
+from streaming.scoring.arrow_frames import ArrowFrames
+from streaming.scoring.compiled.scorer import load_scorer
 from streaming.scoring.loader import SparkPipelineLoader
 from streaming.scoring.pipeline import SparkPipeline
 from streaming.settings import EventSettings
@@ -43,6 +47,22 @@ def fit_pipeline(spark: SparkSession, handle_invalid: str = "error", slope: floa
             LogisticRegression(labelCol="label"),
         ]
     ).fit(frame)
+
+
+def training(spark: SparkSession) -> DataFrame:
+    """What :func:`fit_stages` fits: carriers and distances, and whether a distance is above 50."""
+    rows = [("UA" if i % 2 else "AA", float(i), float(i > 50), "late" if i > 50 else "fine") for i in range(100)]
+    return spark.createDataFrame(rows, "carrier string, distance double, label double, word string")
+
+
+def assembler(handle_invalid: str = "error") -> VectorAssembler:
+    """The distance alone as a vector."""
+    return VectorAssembler(inputCols=["distance"], outputCol="features", handleInvalid=handle_invalid)
+
+
+def fit_stages(spark: SparkSession, *stages: Any) -> PipelineModel:
+    """Fit any stages to :func:`training`."""
+    return Pipeline(stages=list(stages)).fit(training(spark))
 
 
 @cache
@@ -117,6 +137,14 @@ def copied(made: ModelPackage, root: Path) -> ModelPackage:
     """Return the package with files of its own, which may be changed."""
     shutil.copytree(made.root, root, dirs_exist_ok=True)
     return replace(made, root=root, pipeline_dir=root / made.pipeline_dir.name)
+
+
+def compiled(spark: SparkSession, made: ModelPackage) -> ServedModel:
+    """Load a package with the same checks, and have it scored by what its files are compiled to, if that can be."""
+    model = load(spark, made)
+    events = pa.schema([(column.name, ARROW_TYPES[column.type]) for column in made.signature.columns])
+    scorer = ArrowFrames(load_scorer(made.pipeline_dir, events), made.signature, made.profile)
+    return replace(model, scorer=scorer.tried(model.decoder.safe_row) if model.scorer.is_proven else scorer)
 
 
 def renumbered(model: ServedModel, version: int) -> ServedModel:
