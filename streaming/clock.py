@@ -33,8 +33,8 @@ def instant(text: str) -> datetime:
     >>> isoformat(instant("2013-07-01T07:15+02:00"))
     '2013-07-01T05:15:00.000Z'
     """
-    given = datetime.fromisoformat(text.strip().replace("Z", "+00:00"))
-    return given if given.tzinfo else given.replace(tzinfo=timezone.utc)
+    parsed = datetime.fromisoformat(text.strip().replace("Z", "+00:00"))
+    return parsed if parsed.tzinfo else parsed.replace(tzinfo=timezone.utc)
 
 
 def moment(seconds: float) -> datetime:

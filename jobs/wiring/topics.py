@@ -34,15 +34,15 @@ def prepare_topics(settings: Settings, admin: KafkaAdmin) -> Topics:
     """
     source = admin.required_topic(settings.input.topic)
     output = settings.output
-    kept = {"retention.ms": str(output.retention_ms)}
-    wanted: list[tuple[str, int, dict[str, str]]] = [
-        (output.predictions, source.partitions, {**kept, **source.unbounded}),
-        (settings.dead_letter_topic, source.partitions, {**kept, **admin.dead_letter_config(source)}),
+    retention = {"retention.ms": str(output.retention_ms)}
+    needed: list[tuple[str, int, dict[str, str]]] = [
+        (output.predictions, source.partitions, {**retention, **source.unbounded}),
+        (settings.dead_letter_topic, source.partitions, {**retention, **admin.dead_letter_config(source)}),
         (output.model_events, 1, {"retention.ms": "-1"}),  # the audit of every swap and refusal; a few lines a day
         (output.ledger, 1, {"retention.ms": str(output.ledger_retention_ms)}),
         (output.progress, source.partitions, PROGRESS_CONFIG),
     ]
-    topics = [output_topic(output, admin, *topic) for topic in wanted]
+    topics = [output_topic(output, admin, *topic) for topic in needed]
     predictions, dead_letters, _, ledger, progress = map(admin.target, topics)
     if ledger.partitions != 1:
         raise ConfigurationError(

@@ -35,10 +35,10 @@ def balance(sent: Collection[Name], results: Iterable[Name]) -> Balance[Name]:
     >>> balance({1, 2, 3}, [1, 1, 2, 9]).missing, balance({1, 2, 3}, [1, 1, 2, 9]).duplicates
     (frozenset({3}), 1)
     """
-    known, times = frozenset(sent), Counter(results)
+    events, times = frozenset(sent), Counter(results)
     repeated = {name: count - 1 for name, count in times.items() if count > 1}
-    unexpected = {name: count for name, count in times.items() if name not in known}
-    return Balance(known.difference(times), repeated, unexpected)
+    unexpected = {name: count for name, count in times.items() if name not in events}
+    return Balance(events.difference(times), repeated, unexpected)
 
 
 @dataclass(frozen=True)

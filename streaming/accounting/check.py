@@ -48,13 +48,13 @@ class LedgerHistory:
         return self._covering(self.plans, partition, offsets)
 
     def _covering(self, parts: Sequence[Part], partition: int, offsets: Iterable[int]) -> dict[int, set[int]]:
-        found: dict[int, set[int]] = {offset: set() for offset in offsets}
+        versions_at: dict[int, set[int]] = {offset: set() for offset in offsets}
         for plan, p, start, end in parts:
             if p == partition:
                 for offset in range(start, end):
-                    if offset in found:
-                        found[offset].add(self.versions[plan])
-        return found
+                    if offset in versions_at:
+                        versions_at[offset].add(self.versions[plan])
+        return versions_at
 
 
 @dataclass

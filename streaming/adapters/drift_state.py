@@ -45,7 +45,7 @@ class HadoopStateStore:
 
 def _whole(text: str) -> bool:
     try:
-        found: Any = json.loads(text)
+        state: Any = json.loads(text)
     except ValueError:
         return False
-    return isinstance(found, dict)
+    return isinstance(state, dict)

@@ -125,13 +125,13 @@ def hooks_from(settings: HookSettings, clock: Clock) -> list[BackgroundSink]:
     Raises:
         ConfigurationError: the Python hook cannot be found.
     """
-    found: list[Sink[News]] = []
+    sinks: list[Sink[News]] = []
     if settings.python:
-        found.append(PythonHook(settings.python))
+        sinks.append(PythonHook(settings.python))
     if settings.webhook_url:
         secret = settings.webhook_secret.get_secret_value() if settings.webhook_secret else None
-        found.append(WebhookHook(settings.webhook_url, secret, settings.webhook_attempts, clock))
-    return [BackgroundSink(sink) for sink in found]
+        sinks.append(WebhookHook(settings.webhook_url, secret, settings.webhook_attempts, clock))
+    return [BackgroundSink(sink) for sink in sinks]
 
 
 def _find(target: str) -> HookFunction:

@@ -110,13 +110,13 @@ class SessionPlan:
 def start_session(plan: SessionPlan) -> SparkSession:
     """Return the active session, or start one by ``plan``. The user's ``spark.*`` settings win over our defaults."""
     builder = SparkSession.builder.appName(plan.application)
-    given = {**BUILD, **plan.conf}
+    settings = {**BUILD, **plan.conf}
     if not plan.submitted:
         master = plan.master or f"local[{os.cpu_count() or 2},4]"
         builder = builder.master(master)
         loopback = LOOPBACK if master.startswith("local") else {}
-        given = {**STARTUP, **loopback, "spark.jars": ",".join(str(jar) for jar in plan.jars), **given}
-    for key, value in given.items():
+        settings = {**STARTUP, **loopback, "spark.jars": ",".join(str(jar) for jar in plan.jars), **settings}
+    for key, value in settings.items():
         builder = builder.config(key, value)
     started = builder.getOrCreate()
     for key, value in RUNTIME.items():

@@ -56,8 +56,8 @@ class Mark:
     def metadata(self) -> str:
         """The text that is committed with the offset."""
         who = {"penstock": 1, "app": self.application, "topic": self.topic_id, "epoch": self.epoch}
-        words = {**who, "plan": self.plan, "since": self.since}
-        return json.dumps(words, separators=(",", ":"))
+        fields = {**who, "plan": self.plan, "since": self.since}
+        return json.dumps(fields, separators=(",", ":"))
 
     @classmethod
     def read(cls, offset: int, metadata: str | None) -> Mark | None:
@@ -68,11 +68,11 @@ class Mark:
         (True, True)
         """
         try:
-            words = json.loads(metadata or "")
-            if words["penstock"] != 1:
+            fields = json.loads(metadata or "")
+            if fields["penstock"] != 1:
                 return None
-            who = str(words["app"]), str(words["topic"]), int(words["epoch"])
-            return cls(offset, *who, str(words["plan"]), int(words["since"]))
+            who = str(fields["app"]), str(fields["topic"]), int(fields["epoch"])
+            return cls(offset, *who, str(fields["plan"]), int(fields["since"]))
         except (ValueError, KeyError, TypeError):
             return None
 

@@ -72,9 +72,9 @@ class Spares:
 
     def take(self, identity: Identity) -> Producer | None:
         """Return the spare of a partition, which is nobody else's from now on; ``None`` if there is none of use."""
-        found = self._ready.pop(identity, None)
+        ready = self._ready.pop(identity, None)
         try:
-            return found.result(_READY_TIMEOUT) if found else None
+            return ready.result(_READY_TIMEOUT) if ready else None
         except (KafkaException, NotInTime):
             return None
 

@@ -36,8 +36,8 @@ def newest_marks(records: Iterable[KeyAndValue], application: str, topic: str) -
         name = (key or b"").decode()
         if value is None or not name.startswith(prefix):
             continue
-        words = json.loads(value)
-        mark, partition = Mark.read(words["offset"], words["metadata"]), int(name.removeprefix(prefix))
+        fields = json.loads(value)
+        mark, partition = Mark.read(fields["offset"], fields["metadata"]), int(name.removeprefix(prefix))
         before = marks.get(partition)
         if mark is not None and (before is None or (before.epoch, before.offset) <= (mark.epoch, mark.offset)):
             marks[partition] = mark

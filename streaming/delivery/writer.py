@@ -114,11 +114,11 @@ class _Task:
 
 def _only_partition(batch: pa.RecordBatch, known: int | None) -> int:
     """One task is one input partition; anything else would put rows into another partition's transaction."""
-    found = pc.unique(batch.column("partition")).to_pylist()
-    if len(found) > 1 or known not in (None, found[0]):
-        held = sorted({*found, *({known} if known is not None else ())})
+    partitions = pc.unique(batch.column("partition")).to_pylist()
+    if len(partitions) > 1 or known not in (None, partitions[0]):
+        held = sorted({*partitions, *({known} if known is not None else ())})
         raise RuntimeError(f"one task holds the partitions {', '.join(map(str, held))}; is minPartitions set?")
-    return int(found[0])
+    return int(partitions[0])
 
 
 def _require_planned(batch: pa.RecordBatch, part: OffsetRange) -> None:
@@ -227,8 +227,8 @@ class _Transaction:
         return _mark_reader(self._plan)
 
     def _read_mark(self) -> Mark | None:
-        wanted = TopicPartition(self._plan.writer.topic, self._partition)
-        found = self._consumer.committed([wanted], timeout=CALL_TIMEOUT)[0]
+        position = TopicPartition(self._plan.writer.topic, self._partition)
+        found = self._consumer.committed([position], timeout=CALL_TIMEOUT)[0]
         self._lap("mark")
         if found.error is not None:
             raise KafkaException(found.error)

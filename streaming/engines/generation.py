@@ -97,5 +97,5 @@ class Generations:
             stack.callback(remove, checkpoint)
             query = start_query(self._session, served, self._route, (name, checkpoint), starting)
             stack.callback(query.stop)
-            kept = stack.pop_all()
-        return Generation(name, served, starting, query, self._route, self._session, self._slot, kept)
+            resources = stack.pop_all()
+        return Generation(name, served, starting, query, self._route, self._session, self._slot, resources)

@@ -250,9 +250,9 @@ class LiveEngine:
             self._failures.note(problem)
             return
         try:
-            found = self._unanswered()
-            if any(part.end > part.start for part in found.values()):
-                self._advance(serving.version, "mend", self._ports.mend(serving, found))
+            unanswered = self._unanswered()
+            if any(part.end > part.start for part in unanswered.values()):
+                self._advance(serving.version, "mend", self._ports.mend(serving, unanswered))
             else:
                 self._failures.note(problem)  # it fails without a record
         except ScoringError as fault:

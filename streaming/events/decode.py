@@ -186,12 +186,12 @@ class JsonDecoder:
         return rules
 
     def _mistyped(self) -> Expr:
-        found = []
+        mistyped = []
         for name in self._typed():
             given = F.try_element_at(F.col(_FIELDS), F.lit(name))
             wrong = raw(name).isNull() & given.isNotNull() & ~F.is_variant_null(given)
-            found.append(F.when(wrong, verdict_of(Rejection(Reason.WRONG_TYPE.value, name))))
-        return F.coalesce(*found, verdict_of(Rejection(Reason.WRONG_TYPE.value)))
+            mistyped.append(F.when(wrong, verdict_of(Rejection(Reason.WRONG_TYPE.value, name))))
+        return F.coalesce(*mistyped, verdict_of(Rejection(Reason.WRONG_TYPE.value)))
 
     def _event_time(self) -> Expr:
         time = self.envelope.time

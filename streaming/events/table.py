@@ -153,7 +153,7 @@ class TableDecoder:
         )
 
     def _source(self) -> list[Expr]:
-        place = F.monotonically_increasing_id()  # the task's number above, the row's in the lower 33 bits
+        row_number = F.monotonically_increasing_id()  # the task's number above, the row's in the lower 33 bits
         value = F.struct(*(F.col(quoted(name)) for name in self.carried)) if self.carried else _nothing("string")
         fault = F.col(quoted(self.fault)) if self.fault else _nothing("string")
         return [
@@ -161,7 +161,7 @@ class TableDecoder:
             value.alias(c.VALUE),
             _nothing("array<struct<key:string,value:binary>>").alias(c.HEADERS),
             F.spark_partition_id().alias(c.PARTITION),
-            place.bitwiseAND(F.lit(_ROW_IN_TASK)).alias(c.OFFSET),
+            row_number.bitwiseAND(F.lit(_ROW_IN_TASK)).alias(c.OFFSET),
             _nothing("timestamp").alias(c.TIMESTAMP),
             fault.alias(_FAULT),
         ]

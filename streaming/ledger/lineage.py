@@ -185,8 +185,8 @@ class OffsetLookup:
         plan = self._plans.get(segment.plan)
         if plan is None:
             return self._lineage(Fate.FORGOTTEN)
-        known = self._lineage(Fate.WRITTEN, plan, Certainty.RECORDED)
-        return replace(known, segment=segment.part, recorded_at=segment.at, epoch=segment.epoch)
+        lineage = self._lineage(Fate.WRITTEN, plan, Certainty.RECORDED)
+        return replace(lineage, segment=segment.part, recorded_at=segment.at, epoch=segment.epoch)
 
     def _planned(self, complete: bool) -> Lineage:
         """A plan whose output begins above the offset, and those after it, found the offset written already."""

@@ -94,12 +94,12 @@ def ivy_command(home: Path, environment: Mapping[str, str], module: Path = IVY_F
 
 def _ivy_jar() -> str:
     spec = importlib.util.find_spec("pyspark")
-    found = list(Path(spec.origin).parent.glob("jars/ivy-*.jar")) if spec and spec.origin else []
-    if not found:
+    jars = list(Path(spec.origin).parent.glob("jars/ivy-*.jar")) if spec and spec.origin else []
+    if not jars:
         raise SetupError(
             "pyspark (which carries Ivy) is not installed here; run `make setup`, or `pip install penstock`."
         )
-    return str(found[0])
+    return str(jars[0])
 
 
 def _proxy_flags(environment: Mapping[str, str]) -> list[str]:

@@ -46,8 +46,8 @@ def parse_version(output: str) -> int | None:
     >>> parse_version('java version "1.8.0_392"')
     8
     """
-    found = re.search(r'version "(?:1\.)?(\d+)', output)
-    return int(found.group(1)) if found else None
+    match = re.search(r'version "(?:1\.)?(\d+)', output)
+    return int(match.group(1)) if match else None
 
 
 def _version_output(path: str) -> str:

@@ -87,8 +87,8 @@ class ModelCache:
         expected = version.tags.get(DIGEST_TAG)
         for entry in self._entries(version.key):
             trusted = entry.digest == expected if expected else entry.path in self._downloaded
-            if trusted and (found := self._open(entry)):
-                return CachedModel(found.root, version, found.digest)
+            if trusted and (opened := self._open(entry)):
+                return CachedModel(opened.root, version, opened.digest)
         try:
             return self._download(version, download, expected)
         except OSError as problem:
@@ -107,8 +107,8 @@ class ModelCache:
             digest: Accept these files only; ``None`` takes the newest of that version.
         """
         for entry in self._entries(key):
-            if digest in (None, entry.digest) and (found := self._open(entry)):
-                return found
+            if digest in (None, entry.digest) and (opened := self._open(entry)):
+                return opened
         return None
 
     def release(self, root: Path) -> None:
@@ -171,15 +171,15 @@ class ModelCache:
             lock.close()
             shutil.rmtree(partial, ignore_errors=True)
         entry = read_entry(path)
-        found = self._open(entry) if entry else None
-        if found is None:
+        opened = self._open(entry) if entry else None
+        if opened is None:
             raise CandidateRefusedError(
                 RefusalCode.CACHE_DAMAGED,
                 f"{path} was damaged or removed while {version} was fetched; remove that folder",
             )
         self._downloaded.add(path)
-        self._make_room(found)
-        return CachedModel(found.root, version, found.digest)
+        self._make_room(opened)
+        return CachedModel(opened.root, version, opened.digest)
 
     def _make_room(self, newest: CachedModel) -> None:
         self.collect()

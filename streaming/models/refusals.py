@@ -30,16 +30,16 @@ class Refusals:
 
     def due(self, version: ModelVersion, now: datetime) -> bool:
         """Whether the version may be tried: never refused, or its pause is over."""
-        known = self._known.get(_fingerprint(version))
-        return known is None or (known.again_at is not None and now >= known.again_at)
+        refusal = self._known.get(_fingerprint(version))
+        return refusal is None or (refusal.again_at is not None and now >= refusal.again_at)
 
     def record(self, version: ModelVersion, reason: RefusalCode, now: datetime) -> bool:
         """Remember a refusal; returns whether it is news, not the repetition of the last one."""
-        known = self._known.get(_fingerprint(version))
-        pause = min(known.pause * 2, LONGEST_PAUSE) if known else FIRST_PAUSE
+        refusal = self._known.get(_fingerprint(version))
+        pause = min(refusal.pause * 2, LONGEST_PAUSE) if refusal else FIRST_PAUSE
         again_at = now + pause if reason.retried else None
         self._known[_fingerprint(version)] = _Refusal(reason, again_at, pause)
-        return known is None or known.reason is not reason
+        return refusal is None or refusal.reason is not reason
 
     def forget(self, version: ModelVersion) -> None:
         """The version passed."""

@@ -54,11 +54,11 @@ class TopicCheck:
             CandidateRefusedError: ``SIGNATURE_MISMATCH``.
             BrokerUnavailableError: the sample cannot be taken.
         """
-        found = unmet_columns(signature, self.sample.recent(self.size), self.envelope)
-        if found:
+        unmet = unmet_columns(signature, self.sample.recent(self.size), self.envelope)
+        if unmet:
             raise CandidateRefusedError(
                 RefusalCode.SIGNATURE_MISMATCH,
-                f"most recent events do not fit the model's signature: {'; '.join(found)}."
+                f"most recent events do not fit the model's signature: {'; '.join(unmet)}."
                 " Publish these columns first, or log the version with the columns that the topic has.",
             )
 

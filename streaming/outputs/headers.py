@@ -17,7 +17,7 @@ TEXT_LIMIT = 2_000
 def constant(stamp: Stamp, partition: int, application: str) -> Headers:
     """Return the headers that all predictions of one partition and batch share."""
     version = stamp.version
-    words = {
+    headers = {
         prediction.CE_SPECVERSION: "1.0",
         prediction.CE_TYPE: prediction.TYPE,
         prediction.CE_SOURCE: f"/penstock/{application}/{version.name}",
@@ -30,7 +30,7 @@ def constant(stamp: Stamp, partition: int, application: str) -> Headers:
         prediction.SOURCE_TOPIC: stamp.source_topic,
         prediction.SOURCE_PARTITION: str(partition),
     }
-    return [(name, words[name]) for name in prediction.CONSTANT_HEADERS]
+    return [(name, headers[name]) for name in prediction.CONSTANT_HEADERS]
 
 
 def varying(prediction_id: str, offset: int, event_time: str, subject: str | None) -> Headers:
@@ -77,7 +77,7 @@ def rejected(
     """
     reason, field = dead_letter.Reason(rejection.reason), rejection.field
     topic, partition, offset = position
-    words = {
+    headers = {
         dead_letter.ERROR_TOPIC: topic,
         dead_letter.ERROR_PARTITION: str(partition),
         dead_letter.ERROR_OFFSET: str(offset),
@@ -92,8 +92,8 @@ def rejected(
         dead_letter.REJECTED_AT: stamp.scored_at,
     }
     if field:
-        words[dead_letter.FIELD] = field
-    return [*original, *words.items()]
+        headers[dead_letter.FIELD] = field
+    return [*original, *headers.items()]
 
 
 def hinted(made: Headers, rejection: dead_letter.Rejection, value: bytes | None) -> Headers:

@@ -91,7 +91,7 @@ def _texts(record: Stored) -> dict[str, str]:
 
 def _fields(value: bytes | None) -> dict[str, Any]:
     try:
-        found = json.loads(value or b"")
+        fields = json.loads(value or b"")
     except (ValueError, RecursionError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return fields if isinstance(fields, dict) else {}

@@ -136,8 +136,8 @@ class _Maker:
         offset, key, value, timestamp, reason, field, event_time, *_, original, _ = row
         rejection = dead_letter.Rejection(reason, field)
         position = (self._stamp.source_topic, self._partition, offset)
-        kept = [(header["key"], header["value"]) for header in original or ()]
-        made = h.rejected(kept, rejection, position, self._plan.application, self._stamp)
+        own = [(header["key"], header["value"]) for header in original or ()]
+        made = h.rejected(own, rejection, position, self._plan.application, self._stamp)
         made += h.times(event_time, stream_time)
         made = h.hinted(made, rejection, value)
         if not self._first_dead <= timestamp <= self._last_dead:
@@ -148,7 +148,7 @@ class _Maker:
             value = None
             made.append((dead_letter.VALUE_OMITTED, b"true"))
             if len(key or b"") + _size(made) > limit:
-                made = made[len(kept) :]
+                made = made[len(own) :]
             if len(key or b"") + _size(made) > limit:
                 key = None
         return (*self._dead, key, value, timestamp, made, reason)

@@ -38,8 +38,8 @@ class Replayed:
     @property
     def size(self) -> int:
         """Bytes of key, value and headers."""
-        words = sum(len(name) + len(word or b"") for name, word in self.headers)
-        return len(self.key or b"") + len(self.value or b"") + words
+        header_bytes = sum(len(name) + len(word or b"") for name, word in self.headers)
+        return len(self.key or b"") + len(self.value or b"") + header_bytes
 
 
 class Left(str, Enum):

@@ -124,10 +124,10 @@ def _optional(name: str, word: Column, present: Column) -> Column:
 
 
 def _looked_up(words: dict[str, str], key: Column) -> Column:
-    found = F.when(F.lit(False), F.lit(""))
+    value = F.when(F.lit(False), F.lit(""))
     for name, word in words.items():
-        found = found.when(key == name, F.lit(word))
-    return found
+        value = value.when(key == name, F.lit(word))
+    return value
 
 
 def _length(word: Column) -> Column:

@@ -18,22 +18,22 @@ def bin_of(value: Column, profile: ColumnProfile) -> Column:
 def _numeric(value: Column, edges: tuple[float, ...]) -> Column:
     number = value.cast("double")
     # NaN is greater than every number in Spark, so one comparison finds it and infinity both.
-    found = F.when(F.abs(number) >= float("inf"), F.lit(NON_FINITE_BIN))
+    bin_number = F.when(F.abs(number) >= float("inf"), F.lit(NON_FINITE_BIN))
     for position, edge in enumerate(edges):
-        found = found.when(number < edge, F.lit(position))
-    return found.otherwise(F.lit(len(edges)))
+        bin_number = bin_number.when(number < edge, F.lit(position))
+    return bin_number.otherwise(F.lit(len(edges)))
 
 
 def _category(value: Column, profile: ColumnProfile) -> Column:
     categories = profile.categories
-    known = F.array(*(F.lit(category) for category in categories)) if categories else F.lit([]).cast("array<string>")
+    listed = F.array(*(F.lit(category) for category in categories)) if categories else F.lit([]).cast("array<string>")
     # array_position counts from one and gives zero for a value that is not there.
-    place = F.array_position(known, value.cast("string")).cast("int")
+    index = F.array_position(listed, value.cast("string")).cast("int")
     other = F.lit(OTHER_BIN)
     if profile.rare:
         # Of more than a few values Spark makes a hash set, which is asked only for what is not frequent.
         other = F.when(value.cast("string").isin(list(profile.rare)), F.lit(RARE_BIN)).otherwise(other)
-    return F.when(place == 0, other).otherwise(place - 1)
+    return F.when(index == 0, other).otherwise(index - 1)
 
 
 def bins(profile: ReferenceProfile | None) -> Column:
@@ -41,8 +41,8 @@ def bins(profile: ReferenceProfile | None) -> Column:
     if profile is None:
         return F.lit(None).cast("binary")
     # SQL has no bytes, but this character set has one for each of its characters.
-    found = (F.char(bin_of(F.col(_scored(column.name)), column)) for column in profile.columns)
-    return F.encode(F.concat(*found), "ISO-8859-1")
+    numbers = (F.char(bin_of(F.col(_scored(column.name)), column)) for column in profile.columns)
+    return F.encode(F.concat(*numbers), "ISO-8859-1")
 
 
 def _scored(name: str) -> str:

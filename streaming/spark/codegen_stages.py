@@ -51,18 +51,18 @@ def cut(session: SparkSession, plan: Sequence[Any]) -> list[Any]:
     names = [_name(node) for node in upwards]
     # The lowest stage may begin at the leaf, without an adapter.
     compiled = _STAGE in names and _INPUT not in takewhile(lambda name: name != _STAGE, names)
-    found: list[Any] = []
+    stages: list[Any] = []
     length = 0
     for node, name in zip(upwards, names, strict=True):
         if name in (_STAGE, _INPUT):
             compiled, length = name == _INPUT, 0
         elif compiled:
             if length == _MOST:
-                found += [make_stage(node, 0), make_input(node)]
+                stages += [make_stage(node, 0), make_input(node)]
                 length = 0
             length += 1
-        found.append(node)
-    return found[::-1]
+        stages.append(node)
+    return stages[::-1]
 
 
 def _name(node: Any) -> str:

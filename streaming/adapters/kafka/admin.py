@@ -83,28 +83,28 @@ class KafkaAdmin:
 
     def required_topic(self, name: str) -> TopicInfo:
         """Describe a topic that must be there; raises ``ConfigurationError`` if it is not."""
-        found = self.topic(name)
-        if found is None:
+        existing = self.topic(name)
+        if existing is None:
             raise ConfigurationError(f"there is no topic {name!r} at {self._servers}; create it or set input.topic")
-        return found
+        return existing
 
     def ensure_topic(self, name: str, partitions: int, config: Mapping[str, str], replication: int = -1) -> TopicInfo:
         """Return the topic, created if it is missing. An existing topic is left as it is."""
-        found = self.topic(name)
-        if found is not None:
-            return found
-        wanted = NewTopic(name, num_partitions=partitions, replication_factor=replication, config=dict(config))
+        existing = self.topic(name)
+        if existing is not None:
+            return existing
+        new_topic = NewTopic(name, num_partitions=partitions, replication_factor=replication, config=dict(config))
         try:
-            made = self._admin.create_topics([wanted], request_timeout=_TIMEOUT)[name]
+            made = self._admin.create_topics([new_topic], request_timeout=_TIMEOUT)[name]
             self._wait(made, Rights(topic=f"CREATE on topic {name}"))
         except KafkaException as problem:
             if problem.args[0].name() != "TOPIC_ALREADY_EXISTS":
                 raise ConfigurationError(f"cannot create topic {name!r}: {problem.args[0].str()}") from problem
         # The creation is known to the controller before it is to every broker.
         for _ in range(round(_TIMEOUT / _PAUSE)):
-            found = self.topic(name)
-            if found is not None:
-                return found
+            existing = self.topic(name)
+            if existing is not None:
+                return existing
             time.sleep(_PAUSE)
         raise BrokerUnavailableError(f"topic {name!r} was created at {self._servers} but does not appear")
 
@@ -144,8 +144,8 @@ class KafkaAdmin:
         asked = {TopicPartition(topic, partition): spec for partition in partitions}
 
         def ask() -> dict[int, int]:
-            found = self._admin.list_offsets(asked, isolation_level=level, request_timeout=_TIMEOUT)
-            return {part.partition: int(future.result(timeout=_TIMEOUT).offset) for part, future in found.items()}
+            futures = self._admin.list_offsets(asked, isolation_level=level, request_timeout=_TIMEOUT)
+            return {part.partition: int(future.result(timeout=_TIMEOUT).offset) for part, future in futures.items()}
 
         offsets: dict[int, int] = self._call(ask, Rights(topic=f"DESCRIBE on topic {topic}"))
         return offsets
@@ -163,11 +163,11 @@ class KafkaAdmin:
         info = self.required_topic(topic)
         first, last = (self.offsets(topic, range(info.partitions), where) for where in ("earliest", "latest"))
         share = max(1, count // info.partitions)
-        wanted = [TopicPartition(topic, p, max(first[p], last[p] - share)) for p in first if last[p] > first[p]]
+        latest = [TopicPartition(topic, p, max(first[p], last[p] - share)) for p in first if last[p] > first[p]]
         own = {"group.id": f"{self._group}.sample", "enable.auto.commit": "false", "enable.partition.eof": "true"}
         with closing(Consumer({**self._config, **own})) as consumer:
-            consumer.assign(wanted)
-            return self._drain(consumer, topic, len(wanted), count)
+            consumer.assign(latest)
+            return self._drain(consumer, topic, len(latest), count)
 
     def _drain(self, consumer: Consumer, topic: str, partitions: int, count: int) -> list[bytes]:
         rights = Rights(topic=f"READ on topic {topic}", group=f"READ on group {self._group}.sample")

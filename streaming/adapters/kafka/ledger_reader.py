@@ -43,10 +43,10 @@ class KafkaLedgerReader:
         first, end = self._scan.extent(self._topic, 0)
         if since is not None:
             first = self._scan.offset_at(self._topic, 0, int(since.timestamp() * 1_000))
-        found: list[dict[str, Any]] = []
-        while end > first and len(found) < count:
+        matches: list[dict[str, Any]] = []
+        while end > first and len(matches) < count:
             start = max(first, end - _BLOCK)
             block = [json.loads(value) for _, value in self._scan.keyed(self._topic, self._application, start, end)]
-            found = [record for record in block if wanted(record)] + found
+            matches = [record for record in block if wanted(record)] + matches
             end = start
-        return found[-count:]
+        return matches[-count:]

@@ -36,11 +36,11 @@ def read_marks(group: Consumer, topic: str, partitions: Iterable[int], timeout: 
     Raises:
         KafkaException: the broker did not answer, for all partitions or for one of them.
     """
-    found = group.committed([TopicPartition(topic, partition) for partition in partitions], timeout=timeout)
-    for part in found:
+    positions = group.committed([TopicPartition(topic, partition) for partition in partitions], timeout=timeout)
+    for part in positions:
         if part.error is not None:
             raise KafkaException(part.error)
-    return {part.partition: Mark.read(part.offset, part.metadata) for part in found if part.offset >= 0}
+    return {part.partition: Mark.read(part.offset, part.metadata) for part in positions if part.offset >= 0}
 
 
 class Note(NamedTuple):

@@ -54,17 +54,17 @@ class KafkaOutputs:
 
         The topics are read from their ends backwards, block by block, until a round of blocks has one.
         """
-        left = [self._range(topic, p, None) for topic in self._topics for p in range(self._scan.partitions(topic))]
-        total = sum(end - start for _, _, start, end in left)
-        while left:
-            found = []
-            for topic, partition, start, end in left:
+        unread = [self._range(topic, p, None) for topic in self._topics for p in range(self._scan.partitions(topic))]
+        total = sum(end - start for _, _, start, end in unread)
+        while unread:
+            newest = []
+            for topic, partition, start, end in unread:
                 outputs = self._read(topic, partition, max(start, end - _BLOCK), end)
-                found += [output for output in outputs if output.event_id(field) == event_id]
-            if found:
-                return found
-            left = [(topic, p, start, end - _BLOCK) for topic, p, start, end in left if end - _BLOCK > start]
-            progress(total - sum(end - start for _, _, start, end in left), total)
+                newest += [output for output in outputs if output.event_id(field) == event_id]
+            if newest:
+                return newest
+            unread = [(topic, p, start, end - _BLOCK) for topic, p, start, end in unread if end - _BLOCK > start]
+            progress(total - sum(end - start for _, _, start, end in unread), total)
         return []
 
     def within(self, topic: str, partition: int, part: OffsetRange, since: int | None) -> Iterator[Output]:

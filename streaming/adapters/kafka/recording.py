@@ -61,8 +61,8 @@ class KafkaStretch:
     def first(self, partition: int, offset: int) -> int | None:
         """See :class:`streaming.replay.pace.Timeline`."""
         _, end = self.scan.extent(self.topic, partition)
-        found = next(self.scan.messages(self.topic, partition, offset, end), None)
-        return int(found.timestamp()[1]) if found is not None else None
+        message = next(self.scan.messages(self.topic, partition, offset, end), None)
+        return int(message.timestamp()[1]) if message is not None else None
 
     def offset_at(self, partition: int, milliseconds: int) -> int | None:
         """See :class:`streaming.replay.pace.Timeline`."""

@@ -88,22 +88,24 @@ class TopicDestination:
         engine, client = self.engine, client_config(self.kafka)
         limits = Limits(engine.transaction_max_bytes, engine.transaction_timeout_ms, targets.batch_bytes)
         writer = Writer(self.application, sink.name, sink.id, epoch)
-        kept = ReplayMarks(MarkStore(client, writer, limits), targets.progress)
-        kept.begin(starts, {p: _first(saved.get(p), at, writer, plan) for p, at in starts.items() if p not in marks})
+        replay_marks = ReplayMarks(MarkStore(client, writer, limits), targets.progress)
+        replay_marks.begin(
+            starts, {p: _first(saved.get(p), at, writer, plan) for p, at in starts.items() if p not in marks}
+        )
         reached = {p: mark.offset for p, mark in admin.marks(sink.name, starts).items() if mark is not None}
         target = WriteTarget(client, writer, targets, limits, Failpoints(engine.failpoints))
-        made = TopicSink(target, source, plan.identity, kept.pass_over, reached, clock)
+        made = TopicSink(target, source, plan.identity, replay_marks.pass_over, reached, clock)
         return made, remaining(plan.segments, reached)
 
     def _topics(self, admin: KafkaAdmin, partitions: int) -> tuple[TopicInfo, Targets]:
-        kept = {"retention.ms": str(self.output.retention_ms)}
-        sink = output_topic(self.output, admin, self.topic, partitions, kept)
+        retention = {"retention.ms": str(self.output.retention_ms)}
+        sink = output_topic(self.output, admin, self.topic, partitions, retention)
         if sink.partitions < partitions:
             raise ConfigurationError(
                 f"{self.topic} has {sink.partitions} partitions and the source {partitions}, and each keeps its number;"
                 " name another topic, or add partitions"
             )
-        config = {**kept, **admin.dead_letter_config(sink)}
+        config = {**retention, **admin.dead_letter_config(sink)}
         letters = output_topic(self.output, admin, self.dead_letters, partitions, config)
         progress = output_topic(self.output, admin, self.output.progress, partitions, PROGRESS_CONFIG)
         require_dead_letters(admin.target(letters))

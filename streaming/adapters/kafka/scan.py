@@ -77,8 +77,8 @@ class KafkaScan:
 
     def timestamp(self, topic: str, partition: int, offset: int) -> int | None:
         """Return a record's time in milliseconds since 1970, ``None`` where no record has this offset (any more)."""
-        found = next(self.messages(topic, partition, offset, offset + 1), None)
-        return max(0, int(found.timestamp()[1])) if found is not None else None
+        message = next(self.messages(topic, partition, offset, offset + 1), None)
+        return max(0, int(message.timestamp()[1])) if message is not None else None
 
     def records(self, topic: str, partition: int, start: int, end: int) -> Iterator[Stored]:
         """Return the records from ``start`` up to but not including ``end``."""

@@ -25,8 +25,8 @@ class MlflowProvenance:
             ModelNotFoundError: the version or its run was deleted.
             ConfigurationError: MLflow refuses to tell, or cannot be asked.
         """
-        found = self._registry.get(name, version)  # answers in bounded time, so what follows has a server to ask
-        return found.tags.get(DATA_DIGEST_TAG) or (self._of_run(found.run_id) if found.run_id else None)
+        registered = self._registry.get(name, version)  # answers in bounded time, so what follows has a server to ask
+        return registered.tags.get(DATA_DIGEST_TAG) or (self._of_run(registered.run_id) if registered.run_id else None)
 
     def _of_run(self, run_id: str) -> str | None:
         try:

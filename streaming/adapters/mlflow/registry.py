@@ -122,16 +122,16 @@ class MlflowRegistry:
         return self._highest(selector, lambda found: found.tags.get(key) == value)
 
     def _highest(self, selector: ModelSelector, wanted: Callable[[MlflowVersion], bool]) -> ModelVersion:
-        found = sorted((v for v in self._versions(selector.name) if wanted(v)), key=lambda v: int(v.version))
-        if not found:
+        matching = sorted((v for v in self._versions(selector.name) if wanted(v)), key=lambda v: int(v.version))
+        if not matching:
             raise ModelNotFoundError(
                 f"{selector} names no version; give one that {selector.kind}, or change the setting"
             )
-        numbers = tuple(int(v.version) for v in found)
+        numbers = tuple(int(v.version) for v in matching)
         if selector.kind == "stage" and len(numbers) > 1 and numbers != self._warned:
             _log.warning("stage holds several versions, the highest serves", selector=str(selector), versions=numbers)
             self._warned = numbers
-        return _version(found[-1])
+        return _version(matching[-1])
 
     def _versions(self, name: str) -> Iterator[MlflowVersion]:
         quote = '"' if "'" in name else "'"
@@ -219,10 +219,12 @@ def _check_meta(version: ModelVersion, target: Path) -> None:
     """Compare with what MLflow wrote of the download: a ``models:/`` URI might have been resolved elsewhere."""
     try:
         meta = read_yaml((target / REGISTRY_FILE).read_bytes())
-        found = (meta["model_name"], int(meta["model_version"]))
+        name_and_number = (meta["model_name"], int(meta["model_version"]))
     except (OSError, ValueError, KeyError, TypeError) as problem:
         raise CandidateRefusedError(
             RefusalCode.WRONG_FILES, f"the download of {version} has no {REGISTRY_FILE}"
         ) from problem
-    if found != (version.name, version.version):
-        raise CandidateRefusedError(RefusalCode.WRONG_FILES, f"asked for {version}, got {found[0]} v{found[1]}")
+    if name_and_number != (version.name, version.version):
+        raise CandidateRefusedError(
+            RefusalCode.WRONG_FILES, f"asked for {version}, got {name_and_number[0]} v{name_and_number[1]}"
+        )

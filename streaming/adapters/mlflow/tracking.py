@@ -50,8 +50,8 @@ class MlflowTracker:
     def run(self, experiment: str, name: str) -> Iterator[MlflowRun]:
         """Open a run of ``experiment``, which is created if need be; an exception inside marks it as failed."""
         with _answered(self._client):
-            found = self._client.get_experiment_by_name(experiment)
-            experiment_id = found.experiment_id if found else self._client.create_experiment(experiment)
+            existing = self._client.get_experiment_by_name(experiment)
+            experiment_id = existing.experiment_id if existing else self._client.create_experiment(experiment)
             info = self._client.create_run(experiment_id, run_name=name).info
         status = "FAILED"
         try:

@@ -45,13 +45,13 @@ def strict_json(text: str) -> Any:
     if depth(text) > MAX_DEPTH:
         raise NotJsonError("too deep")
     try:
-        found = json.loads(
+        document = json.loads(
             text, object_pairs_hook=_object, parse_constant=_constant, parse_int=_number, parse_float=_number
         )
-        _check_strings(found)
+        _check_strings(document)
     except ValueError as problem:
         raise NotJsonError(str(problem)) from problem
-    return found
+    return document
 
 
 def depth(text: str) -> int:
@@ -64,10 +64,10 @@ def depth(text: str) -> int:
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
+    members = dict(pairs)
+    if len(members) != len(pairs):
         raise ValueError("a name twice")
-    return found
+    return members
 
 
 def _constant(token: str) -> None:

@@ -24,14 +24,14 @@ def string_indexer(scope: Scope) -> Apply:
     kinds = [_indexed_kind(scope, source) for source, _ in pairs]
     for _, target in pairs:
         scope.put_number(target, nominal=True)
-    known = [pa.array(texts, pa.string()) for texts in labels]
+    vocabularies = [pa.array(texts, pa.string()) for texts in labels]
 
     def apply(columns: Columns) -> None:
-        for (source, target), kind, values in zip(pairs, kinds, known, strict=True):
-            found = pc.index_in(_as_text(columns, source, kind), value_set=values, skip_nulls=True)
+        for (source, target), kind, values in zip(pairs, kinds, vocabularies, strict=True):
+            index = pc.index_in(_as_text(columns, source, kind), value_set=values, skip_nulls=True)
             if not keep:
-                reject(scope.stage, source, _numpy(found.is_null()), "is null or was not seen in training")
-            columns.put_numbers(target, _numpy(found.fill_null(len(values))).astype(np.float64))
+                reject(scope.stage, source, _numpy(index.is_null()), "is null or was not seen in training")
+            columns.put_numbers(target, _numpy(index.fill_null(len(values))).astype(np.float64))
 
     return apply
 
@@ -109,8 +109,8 @@ def vector_indexer(scope: Scope) -> Apply:
             seen, absent = values[at] == rows[:, position], sparse & (rows[:, position] == 0.0)
             if not keep:
                 reject(scope.stage, source, ~(seen | absent), f"has no known category in element {position}")
-            found = np.where(seen, indices[at], float(len(values)))
-            indexed[:, position] = np.where(absent, np.where(seen, found, 0.0), found)
+            numbers = np.where(seen, indices[at], float(len(values)))
+            indexed[:, position] = np.where(absent, np.where(seen, numbers, 0.0), numbers)
         columns.put(target, indexed)
 
     return apply
