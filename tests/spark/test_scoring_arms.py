@@ -167,6 +167,8 @@ def is_far(number: int, throws: int) -> bool:
     return (arm == CANDIDATE) == (throws == 0)
 
 
+# The search goes through the plans of both versions, one within the other, and takes minutes where the first throws.
+@pytest.mark.long
 @pytest.mark.parametrize("number", [0, 1], ids=["the champion", "the candidate"])
 def test_rows_on_which_a_version_throws_are_found_and_kept_from_all(
     spark: SparkSession, versions: tuple[ServedModel, ServedModel], number: int
