@@ -14,7 +14,7 @@ from jobs.command import main as cli
         pytest.param(["--as-served", "--alias", "a", "--out", "x"], "say which version", id="two versions"),
         pytest.param(["--as-served"], "say where to replay to", id="no sink"),
         pytest.param(["--as-served", "--out", "x", "--to-topic", "y"], "say where to replay to", id="two sinks"),
-        pytest.param(["--as-served", "--out", "x", "--speed", "2"], "is for a topic", id="paced Parquet"),
+        pytest.param(["--as-served", "--out", "x", "--speed", "2"], "applies to --to-topic only", id="paced Parquet"),
         pytest.param(["--as-served", "--to-topic", "y", "--speed", "nan"], "original, max, or a number", id="speed"),
         pytest.param(["--as-served", "--to-topic", "y", "--compare", "z"], "as Parquet", id="comparison of a topic"),
         pytest.param(["--as-served", "--out", "x", "--labels", "l"], "say with --compare", id="labels alone"),

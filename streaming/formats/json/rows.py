@@ -91,8 +91,8 @@ class JsonRowDecoder:
         """Yield the problems as the decoder in the JVM ranks them."""
         # There, a typed column of another type spoils the whole row: what is null in it may not have been missing.
         mistyped = [name for name in self._typed if reasons.get(name) is Reason.WRONG_TYPE]
-        others = [name for name in dict.fromkeys(name for _, name, _ in self._readers) if name in reasons]
-        others = [name for name in others if name not in mistyped]
+        # In the order of the readers that refused them, as a name may be read for the envelope and for a column.
+        others = [name for name in reasons if name not in mistyped]
         doubtful = [name for name in others if mistyped and self._is_doubtful(name, reasons[name])]
         for name in (*(name for name in others if name not in doubtful), *mistyped, *doubtful):
             yield Rejection(reasons[name].value, name)
