@@ -90,25 +90,25 @@ def false_alarms(
     setup: Setup, table: tuple[Column, ...], rng: np.random.Generator, ask: bool = True
 ) -> Iterator[Alarms]:
     """Yield the counts after each reference; ``ask`` the reference's windows how much windows differ, or do not."""
-    found, rules = Alarms(), DetectionRules()
-    while found.windows < setup.windows:
+    alarms, rules = Alarms(), DetectionRules()
+    while alarms.windows < setup.windows:
         references = [draw_reference(column, rng, setup.plan) for column in table]
         sizes = sizes_of(setup, rules.column.min_rows, rng)
         drawn = [draw(one, sizes, rng, setup.plan.r) for one in references]
         if not ask:
             references = [replace(one, profile=replace(one.profile, windows=())) for one in references]
         judge = WindowJudge(profile_of(references, setup.plan), rules)
-        count(found, judge, windows_of(references, drawn, rng.binomial(sizes, INVALID)))
-        yield found
+        count(alarms, judge, windows_of(references, drawn, rng.binomial(sizes, INVALID)))
+        yield alarms
 
 
-def count(found: Alarms, judge: WindowJudge, windows: Iterable[WindowCounts]) -> None:
+def count(alarms: Alarms, judge: WindowJudge, windows: Iterable[WindowCounts]) -> None:
     """Judge windows one after the other and count those that signal."""
     for window in windows:
         verdicts = judge.judge(window)
         if all(one.state is State.INSUFFICIENT for one in verdicts[:-1]):
-            found.insufficient += 1
+            alarms.insufficient += 1
             continue
-        found.windows += 1
-        found.signals += any(one.signal for one in verdicts)
-        found.drifts += any(one.state is State.DRIFT for one in verdicts)
+        alarms.windows += 1
+        alarms.signals += any(one.signal for one in verdicts)
+        alarms.drifts += any(one.state is State.DRIFT for one in verdicts)

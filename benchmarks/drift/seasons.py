@@ -68,9 +68,9 @@ def seasonal_alarms(
     season: Season, chosen: Setup, table: tuple[Column, ...], rng: np.random.Generator
 ) -> Iterator[Alarms]:
     """Yield the counts after each reference."""
-    found, rules, plan = Alarms(), DetectionRules(), chosen.plan
+    alarms, rules, plan = Alarms(), DetectionRules(), chosen.plan
     kept = spread(range(season.windows), KEPT)
-    while found.windows < chosen.windows:
+    while alarms.windows < chosen.windows:
         levels = [season.levels(np.arange(season.windows + RUNNING), rng) for _ in table]
         references = [
             draw_reference(column, rng, plan, level[: season.windows], kept)
@@ -82,5 +82,5 @@ def seasonal_alarms(
             for one, level in zip(references, levels, strict=True)
         ]
         judge = WindowJudge(profile_of(references, plan), rules)
-        count(found, judge, windows_of(references, drawn, rng.binomial(sizes, INVALID)))
-        yield found
+        count(alarms, judge, windows_of(references, drawn, rng.binomial(sizes, INVALID)))
+        yield alarms

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from jobs.command.options import RUN, Alias, Config, Encoding, Set, VersionNumber, examples
+from jobs.command.options import RUN, Alias, Config, Encoding, InputFormat, Set, VersionNumber, examples
 
 app = typer.Typer()
 
@@ -33,12 +33,7 @@ def batch(
             help="Write the rejected rows to this folder. The default is the name of --out with `.rejected` added.",
         ),
     ] = None,
-    format_: Annotated[
-        str | None,
-        typer.Option(
-            "--format", metavar="NAME", help="Read parquet, csv or json. The default is taken from the file suffix."
-        ),
-    ] = None,
+    format_: InputFormat = None,
     encoding: Encoding = "utf-8",
     out_format: Annotated[
         str | None,

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from jobs.command.options import Config, Encoding, Html, Json, Set, examples
+from jobs.command.options import Config, Encoding, Html, InputFormat, Json, Set, examples
 from jobs.terminal.json_output import JsonOutput
 
 app = typer.Typer(
@@ -50,12 +50,7 @@ def baseline(
         ),
     ] = None,
     alias: Annotated[str | None, typer.Option(metavar="ALIAS", help="Point this alias at the new version.")] = None,
-    format_: Annotated[
-        str | None,
-        typer.Option(
-            "--format", metavar="NAME", help="Read parquet, csv or json. The default is taken from the file suffix."
-        ),
-    ] = None,
+    format_: InputFormat = None,
     encoding: Encoding = "utf-8",
 ) -> None:
     """Register a version again with a reference profile, for a model that was trained elsewhere."""

@@ -20,6 +20,12 @@ Json = Annotated[
 Html = Annotated[Path | None, typer.Option("--html", metavar="PATH", help="Write the report as a page to this file.")]
 VersionNumber = Annotated[int | None, typer.Option(min=1, metavar="N", help="Score with this version of the model.")]
 Alias = Annotated[str | None, typer.Option(metavar="ALIAS", help="Score with the version that this alias points at.")]
+InputFormat = Annotated[
+    str | None,
+    typer.Option(
+        "--format", metavar="NAME", help="Read parquet, csv or json. The default is taken from the file suffix."
+    ),
+]
 Encoding = Annotated[
     str, typer.Option(metavar="NAME", help="Read CSV files in this encoding: utf-8, latin-1, cp1252 and so on.")
 ]

@@ -44,7 +44,7 @@ def current(arguments: Sequence[str]) -> list[str]:
 
 
 def _is_target(text: str | None) -> bool:
-    """Whether the word after ``--json`` can be its path, and not another option or the offset of a dead letter."""
+    """Return whether the word after ``--json`` can be its path, and not another option or a dead letter's offset."""
     return text is not None and (text == "-" or not text.startswith("-")) and not _OFFSET.fullmatch(text)
 
 

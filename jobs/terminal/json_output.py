@@ -28,7 +28,7 @@ class JsonOutput:
 
     @property
     def replaces_text(self) -> bool:
-        """Whether standard output holds JSON and nothing else."""
+        """Return whether standard output holds JSON and nothing else."""
         return self._target == STDOUT
 
     def write(self, *objects: Any) -> None:

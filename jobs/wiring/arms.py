@@ -1,4 +1,4 @@
-"""Whether a job has a second arm, by the settings."""
+"""A job's second arm, where the settings name one."""
 
 from __future__ import annotations
 

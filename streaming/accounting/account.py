@@ -68,5 +68,5 @@ class Account:
 
     @property
     def balanced(self) -> bool:
-        """Whether each event came out exactly once and nothing else came out."""
+        """Return whether each event came out exactly once and nothing else came out."""
         return self.missing == self.duplicates == self.unexpected == 0

@@ -122,17 +122,17 @@ def _complete(evidence: ReadBack, findings: Findings) -> None:
     balanced = balance(evidence.sent.keys(), [result.place for result in evidence.results])
     gone = {(p, offset) for p, ranges in evidence.removed.items() for part in ranges for offset in part}
     excused = skipped(evidence)
-    for place in sorted(excused - gone):
-        findings.add(STRANGE, f"{place} is recorded as skipped and was never removed")
-    for place in sorted(excused & {result.place for result in evidence.results}):
-        findings.add(STRANGE, f"{place} is recorded as skipped and was answered")
-    for place in sorted(balanced.missing - (excused & gone)):
-        findings.add(LOST, f"{place} {evidence.sent[place].id}")
-    for place in balanced.unexpected:
-        findings.add(STRANGE, f"{place} was answered and never sent")
-    for place, more in balanced.repeated.items():
+    for event in sorted(excused - gone):
+        findings.add(STRANGE, f"{event} is recorded as skipped and was never removed")
+    for event in sorted(excused & {result.place for result in evidence.results}):
+        findings.add(STRANGE, f"{event} is recorded as skipped and was answered")
+    for event in sorted(balanced.missing - (excused & gone)):
+        findings.add(LOST, f"{event} {evidence.sent[event].id}")
+    for event in balanced.unexpected:
+        findings.add(STRANGE, f"{event} was answered and never sent")
+    for event, more in balanced.repeated.items():
         for _ in range(more):
-            findings.add(DOUBLED, f"{place} came out {more + 1} times")
+            findings.add(DOUBLED, f"{event} came out {more + 1} times")
 
 
 def _recorded(evidence: ReadBack, findings: Findings) -> None:

@@ -43,9 +43,9 @@ class ReadResult:
     """A record that a subscriber read: a prediction with its JSON ``value``, or a dead letter with ``None``."""
 
     place: Place
-    """Of the event on the input topic."""
+    """Partition and offset of the event on the input topic."""
     at: Place
-    """Of the result on its own topic."""
+    """Partition and offset of the result on its own topic."""
     key: str
     version: int
     value: Mapping[str, Any] | None

@@ -76,11 +76,11 @@ def result_of(record: Any) -> ReadResult:
     at, key = (record.partition, record.offset), (record.key or b"").decode(errors="replace")
     # A dead letter also has the headers of its event, which may be somebody's prediction.
     if dead_letter.ERROR_PARTITION in headers:
-        place = _place(headers, dead_letter.ERROR_PARTITION, dead_letter.ERROR_OFFSET)
+        source = _place(headers, dead_letter.ERROR_PARTITION, dead_letter.ERROR_OFFSET)
         version, reason = int(headers[dead_letter.MODEL_VERSION]), headers.get(dead_letter.REASON, b"").decode()
-        return ReadResult(place, at, key, version, None, reason)
-    place = _place(headers, prediction.SOURCE_PARTITION, prediction.SOURCE_OFFSET)
-    return ReadResult(place, at, key, int(headers[prediction.MODEL_VERSION]), json.loads(record.value))
+        return ReadResult(source, at, key, version, None, reason)
+    source = _place(headers, prediction.SOURCE_PARTITION, prediction.SOURCE_OFFSET)
+    return ReadResult(source, at, key, int(headers[prediction.MODEL_VERSION]), json.loads(record.value))
 
 
 def _place(headers: Mapping[str, bytes], partition: str, offset: str) -> Place:

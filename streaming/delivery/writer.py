@@ -228,11 +228,11 @@ class _Transaction:
 
     def _read_mark(self) -> Mark | None:
         position = TopicPartition(self._plan.writer.topic, self._partition)
-        found = self._consumer.committed([position], timeout=CALL_TIMEOUT)[0]
+        answer = self._consumer.committed([position], timeout=CALL_TIMEOUT)[0]
         self._lap("mark")
-        if found.error is not None:
-            raise KafkaException(found.error)
-        return Mark.read(found.offset, found.metadata) if found.offset >= 0 else None
+        if answer.error is not None:
+            raise KafkaException(answer.error)
+        return Mark.read(answer.offset, answer.metadata) if answer.offset >= 0 else None
 
     def _lap(self, phase: str) -> None:
         now = time.monotonic()

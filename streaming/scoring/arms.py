@@ -127,8 +127,8 @@ def _records_of(frame: DataFrame, number: int) -> DataFrame:
 
 
 def _answered(scored: DataFrame, number: int) -> DataFrame:
-    """Return the source columns, what the version said packed with what was packed before."""
+    """Return the source columns, with the version's answers packed beside what was packed before."""
     before = [_packed(name).alias(name) for name in (*_LUGGAGE, *map(_answers, range(number)))]
-    said = F.struct(*(F.col(name) for name in _OWN)).alias(_answers(number))
+    answers = F.struct(*(F.col(name) for name in _OWN)).alias(_answers(number))
     source = [F.col(name) for name in c.SOURCE if name not in (c.HEADERS, c.VALUE)]
-    return scored.select(*source, _packed(_VALUE).alias(c.VALUE), F.struct(*before, said).alias(c.HEADERS))
+    return scored.select(*source, _packed(_VALUE).alias(c.VALUE), F.struct(*before, answers).alias(c.HEADERS))

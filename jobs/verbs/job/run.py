@@ -99,7 +99,7 @@ class Endpoint:
         return detail
 
     def is_there(self) -> bool:
-        """Whether the endpoint still listens."""
+        """Return whether the endpoint still listens."""
         try:
             httpx.get(self.url + "/livez", timeout=_ANSWER_SECONDS, trust_env=False)
         except httpx.TimeoutException:

@@ -98,7 +98,7 @@ class SinkOptions:
 
 @dataclass(frozen=True)
 class ComparisonOptions:
-    """Whether and how the predictions are compared afterwards.
+    """How the predictions are compared afterwards, if that is asked for.
 
     ``report`` is the folder for the report's files, ``html`` a path for its page. ``against`` is the folder of another
     replay, in place of what the live job wrote.
@@ -112,7 +112,7 @@ class ComparisonOptions:
 
     @property
     def requested(self) -> bool:
-        """Whether a comparison is asked for."""
+        """Return whether a comparison is asked for."""
         return self.report is not None or self.html is not None
 
     def check(self) -> None:

@@ -63,8 +63,8 @@ class TopicSource:
 
     def values(self, places: Sequence[PartitionOffset]) -> Mapping[PartitionOffset, bytes | None]:
         """See :class:`streaming.replay.source.ReplaySource`."""
-        found: dict[PartitionOffset, bytes | None] = {}
+        value_at: dict[PartitionOffset, bytes | None] = {}
         for place in places:
             for record in self.scan.records(self.topic, place.partition, place.offset, place.offset + 1):
-                found[place] = record.value
-        return found
+                value_at[place] = record.value
+        return value_at
