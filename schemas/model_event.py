@@ -44,6 +44,7 @@ class ModelEvent:
 
     ``from_version`` served before, ``to_version`` is the one that took over or was refused. ``reason`` is a stable
     code, ``detail`` a sentence for people. ``seconds`` is how long the candidate took from resolving to serving.
+    ``scorer`` is what scores the version that took over, ``spark`` or ``compiled``, and ``scorer_detail`` says why.
     """
 
     type: EventType
@@ -59,6 +60,8 @@ class ModelEvent:
     reason: str | None = None
     detail: str | None = None
     seconds: float | None = None
+    scorer: str | None = None
+    scorer_detail: str | None = None
 
     def to_dict(self) -> dict[str, str | int | float | None]:
         """Return the record's fields as JSON has them, ``detail`` without secrets."""

@@ -28,6 +28,10 @@ class RefusalCode(Enum):
     MALFORMED = "`MLmodel`, golden rows or profile cannot be read", _FINAL
     MISSING_SIGNATURE = "neither signature nor `model.features`", _FINAL
     NEEDS_CODE = "logged with `code_paths`", _FINAL
+    NOT_COMPILED = (
+        "under `model.scorer: compiled`, a stage does not compile, or answers are not Spark's",
+        _FINAL,
+    )
     NOT_LIVE = (
         (
             "under `engine.kind: live`, no event is known on which the pipeline does not throw, or the plan has an"

@@ -30,7 +30,7 @@ MAY_IMPORT = {
     "operations": {"models", "schemas", "spark"},
     "events": {"settings", "models", "schemas"},
     "formats": {"settings", "events", "models", "schemas"},
-    "scoring": {"settings", "events", "models", "schemas", "spark"},
+    "scoring": {"settings", "events", "formats", "models", "schemas", "spark"},
     "outputs": {"events", "models", "schemas", "spark"},
     "delivery": {"outputs"},
     "ledger": {"outputs", "delivery", "models", "rollout"},

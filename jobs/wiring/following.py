@@ -80,7 +80,11 @@ def loaders(settings: Settings, spark: SparkSession, sample: EventSample) -> dic
         max_value_bytes=settings.input.max_value_bytes,
         extra_stages=settings.model.extra_stages,
         sample=sample,
-        **({"admit": partial(check_live, spark)} if settings.engine.kind == "live" else {}),
+        **(
+            {"admit": partial(check_live, spark)}
+            if settings.engine.kind == "live"
+            else {"scorer": settings.model.scorer}
+        ),
     )
     return {SPARK_FLAVOR: pipelines}
 

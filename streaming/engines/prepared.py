@@ -6,10 +6,9 @@ See :mod:`streaming.spark.kept_plan`.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import cast
 
-import pyarrow as pa
 from pyspark import TaskContext
 from pyspark.sql import DataFrame
 
@@ -17,11 +16,12 @@ from streaming.delivery.outcome import SCHEMA, Outcome
 from streaming.delivery.writer import write_partition
 from streaming.engines.isolate import isolate
 from streaming.engines.program import BatchOrder, BatchResult
+from streaming.engines.rows import Batches, RowMaker, output_rows
 from streaming.engines.task import WriteTarget
 from streaming.ledger.plan import Plan
 from streaming.models.seams import Poison
 from streaming.models.served import ServedModel
-from streaming.outputs.envelope import Stamp, envelop
+from streaming.outputs.envelope import Stamp
 from streaming.outputs.spark_rows import now
 from streaming.spark.kept_plan import KeptPlan
 from streaming.spark.query_run import QueryRun
@@ -63,9 +63,8 @@ class PreparedBatch:
         """Plan over ``records``, a batch of the query; of ``stamps`` the time is not used, each row has its own."""
 
         def written(counted: DataFrame) -> DataFrame:
-            stamp, *others = stamps
-            rows = envelop(model.score(counted), stamp, target.targets.predictions, now(), others)
-            return rows.mapInArrow(_writer(target), SCHEMA)
+            rows, made = output_rows(counted, model, stamps, target.targets.predictions, now())
+            return rows.mapInArrow(_writer(target, made), SCHEMA)
 
         self._made_for = model, stamps
         self._plan = KeptPlan(records, written)
@@ -98,12 +97,13 @@ class PreparedBatch:
         return BatchResult(rows_in, outcomes)
 
 
-def _writer(target: WriteTarget) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
-    def write(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+def _writer(target: WriteTarget, made: RowMaker) -> Callable[[Batches], Batches]:
+    def write(batches: Batches) -> Batches:
         context = cast(TaskContext, TaskContext.get())
         order = json.loads(context.getLocalProperty(_ORDER) or "null")
         plan = Plan.from_dict(order["plan"])
         partitions = dict(enumerate(order["partitions"]))
-        return write_partition(target.order(plan, order["scored_at"]), batches, partitions.get(context.partitionId()))
+        write_plan = target.order(plan, order["scored_at"])
+        return write_partition(write_plan, made(batches, write_plan), partitions.get(context.partitionId()))
 
     return write

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
-import pyarrow as pa
 from pyspark.sql import DataFrame, Observation
 from pyspark.sql import functions as F
 
@@ -14,10 +13,11 @@ from streaming.delivery.marks import Writer
 from streaming.delivery.outcome import SCHEMA, Outcome
 from streaming.delivery.write_order import Limits, WritePlan
 from streaming.delivery.writer import write_partition
+from streaming.engines.rows import Batches, RowMaker, output_rows
 from streaming.failpoints import OFF, Failpoints
 from streaming.ledger.plan import Plan
 from streaming.models.served import ServedModel
-from streaming.outputs.envelope import Stamp, envelop
+from streaming.outputs.envelope import Stamp
 from streaming.outputs.targets import Targets
 
 
@@ -61,9 +61,9 @@ def run_batch(
     """
     counted = Observation()
     # Counted before anything is done to them, so that a row lost further on is noticed.
-    scored = model.score(records.observe(counted, F.count(F.lit(1)).alias("rows")))
-    rows = envelop(scored, order.stamp, order.targets.predictions, others=order.others)
-    written = rows.mapInArrow(_writer(order), SCHEMA)
+    observed = records.observe(counted, F.count(F.lit(1)).alias("rows"))
+    rows, made = output_rows(observed, model, order.stamps, order.targets.predictions)
+    written = rows.mapInArrow(_writer(order, made), SCHEMA)
     watch.lap("prepare")
     results = written.collect()
     watch.lap("write")
@@ -71,10 +71,10 @@ def run_batch(
     return rows_in, {row["partition"]: Outcome.from_json(row["outcome"]) for row in results}
 
 
-def _writer(order: WritePlan) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
-    """Close over the order and nothing else: what a closure holds is pickled for every task."""
+def _writer(order: WritePlan, made: RowMaker) -> Callable[[Batches], Batches]:
+    """Close over these and nothing else: what a closure holds is pickled for every task."""
 
-    def write(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        return write_partition(order, batches)
+    def write(batches: Batches) -> Batches:
+        return write_partition(order, made(batches, order))
 
     return write

@@ -131,7 +131,14 @@ _GOOD_NEWS = (EventType.SWAP, EventType.REGISTRY_UP, EventType.RESUME)
 
 def _about(event: ModelEvent, model: ServedModel) -> ModelEvent:
     version = model.version
-    return replace(event, to_version=version.version, run_id=version.run_id or None, digest=model.package.digest)
+    return replace(
+        event,
+        to_version=version.version,
+        run_id=version.run_id or None,
+        digest=model.package.digest,
+        scorer=model.choice.kind,
+        scorer_detail=model.choice.why,
+    )
 
 
 def _number(model: ServedModel | None) -> int | None:

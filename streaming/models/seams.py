@@ -139,6 +139,28 @@ class FrameScorer(Protocol):
         ...
 
 
+class RowPass(Protocol):
+    """Reads and scores records in one process by the rules of one version, without a frame between the two.
+
+    It is pickled for the tasks that run it.
+    """
+
+    def score(self, records: pa.RecordBatch) -> pa.RecordBatch:
+        """Return what a :class:`FrameScorer` makes of decoded records, but for the features.
+
+        Args:
+            records: Kafka's key, value, headers, partition, offset and timestamp of n records.
+
+        Returns:
+            n rows in the same order: the source columns, the envelope with its verdict, the answers and the bins. Of a
+            rejected record, what else the row has says nothing.
+
+        Raises:
+            ScoringError: the model throws on an event of the batch.
+        """
+        ...
+
+
 class ArrowScorer(Protocol):
     """Scores valid events in one process, a batch at a time."""
 

@@ -14,6 +14,7 @@ from streaming.events.decode import JsonDecoder
 from streaming.models.package import ModelPackage
 from streaming.models.served import ServedModel
 from streaming.models.topic_schema import EventSample, NoEvents
+from streaming.scoring.choice import ScorerChooser, WantedScorer
 from streaming.scoring.layout import PYTHON_CONTAINERS, check_stages
 from streaming.scoring.made_up import made_up_event
 from streaming.scoring.pipeline import SparkPipeline, load_model
@@ -31,7 +32,7 @@ class SparkPipelineLoader:
     """Loads versions for one job; ``envelope`` and ``max_value_bytes`` are how that job's events are read.
 
     ``admit`` is what that job's engine asks of a version beside; it raises ``CandidateRefusedError``. ``sample`` has
-    the events of its topic.
+    the events of its topic, and ``scorer`` says in which form versions are wanted.
     """
 
     session: SparkSession
@@ -40,6 +41,7 @@ class SparkPipelineLoader:
     extra_stages: tuple[str, ...] = ()
     admit: Callable[[ServedModel], None] = lambda _: None
     sample: EventSample = field(default_factory=NoEvents)
+    scorer: WantedScorer = "spark"
 
     def load(self, package: ModelPackage, uri: str) -> ServedModel:
         """Load the pipeline at ``uri`` and prove it; see :class:`streaming.models.served.PipelineLoader`."""
@@ -52,12 +54,16 @@ class SparkPipelineLoader:
         event = made_up_event(package.signature, rules)
         decoder = JsonDecoder(package.signature, self.envelope, self.max_value_bytes, event, rules)
         try:
-            served = self._proven(package, decoder, pipeline)
+            served = self._chosen(self._proven(package, decoder, pipeline))
             self.admit(served)
         except PenstockError:
             pipeline.release()
             raise
         return served
+
+    def _chosen(self, served: ServedModel) -> ServedModel:
+        choose = ScorerChooser(self.scorer, self.session, self.envelope, self.max_value_bytes, self.sample)
+        return choose(served)
 
     def _proven(self, package: ModelPackage, decoder: JsonDecoder, pipeline: SparkPipeline) -> ServedModel:
         if package.golden and package.golden.rows:

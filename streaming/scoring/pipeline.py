@@ -17,7 +17,7 @@ from streaming.errors import CandidateRefusedError, ScoringError
 from streaming.events import columns as c
 from streaming.models.arrow_types import ARROW_TYPES
 from streaming.models.profile import ReferenceProfile
-from streaming.models.seams import Features
+from streaming.models.seams import Features, FrameScorer
 from streaming.models.signature import Signature
 from streaming.refusal_codes import RefusalCode
 from streaming.scoring.layout import python_stage_refused
@@ -83,13 +83,26 @@ class SparkPipeline:
             frame = _feature_frame(self.session, self.signature, events)
             proven = replace(self, sizes=measured(self.stages, frame), is_proven=True)
             check_plan(proven.transform(frame))
-            return proven, sorted(proven.score(frame).collect(), key=lambda row: row[c.OFFSET])
         except (PySparkException, Py4JJavaError) as problem:
             raise ScoringError(_cause_of(problem)) from problem
+        return proven, answers(self.session, self.signature, proven, events)
 
     def release(self) -> None:
         """Drop the JVM's references, so that the model's broadcasts can be collected."""
         detach(self.session, self.stages)
+
+
+def answers(session: SparkSession, signature: Signature, scorer: FrameScorer, events: Sequence[Features]) -> list[Row]:
+    """Return what a scorer makes of each event's features, in their order.
+
+    Raises:
+        ScoringError: it throws, with its own words for it.
+    """
+    try:
+        rows = scorer.score(_feature_frame(session, signature, events)).collect()
+    except (PySparkException, Py4JJavaError) as problem:
+        raise ScoringError(_cause_of(problem)) from problem
+    return sorted(rows, key=lambda row: row[c.OFFSET])
 
 
 def load_model(session: SparkSession, uri: str, *, saved_by_python: bool = False) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
@@ -45,6 +45,9 @@ class ModelSettings(Section):
     registry_uri: str | None = None
     rollback_after_failures: Positive = 3
     """Failures of one batch with one version before the last good version takes the batch."""
+    scorer: Literal["auto", "compiled", "spark"] = "auto"
+    """Exact: ``compiled`` evaluates the pipeline without Spark, several times as fast; ``auto`` does so where its
+    answers are Spark's on the version's own, the topic's and made-up events, and else scores by Spark."""
     arm: ArmSettings | None = None
     """Exact, to try out: another version answers a share of the keys beside the selected one. Nothing judges it."""
 

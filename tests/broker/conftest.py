@@ -11,7 +11,7 @@ from pyspark.sql import SparkSession
 from streaming.models.served import ServedModel
 from tests.support.engine import Bench
 from tests.support.kafka import MakeTopic
-from tests.support.models import Shelf, fit_pipeline
+from tests.support.models import Shelf, fit_pipeline, load
 
 
 @pytest.fixture(scope="session")
@@ -20,8 +20,9 @@ def shelf(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Shel
 
 
 @pytest.fixture(scope="session")
-def model(shelf: Shelf) -> ServedModel:
-    return shelf.model(fit_pipeline)
+def model(spark: SparkSession, shelf: Shelf) -> ServedModel:
+    """The version as a job serves it, compiled; nobody may release it."""
+    return load(spark, shelf.package(fit_pipeline), scorer="compiled")
 
 
 @pytest.fixture
@@ -34,8 +35,9 @@ def bench(spark: SparkSession, broker: str, make_topic: MakeTopic, model: Served
     return made
 
 
-@pytest.fixture(params=["kept", "fresh"])
-def either_bench(bench: Bench, request: pytest.FixtureRequest) -> Bench:
-    """The bench with each way of planning batches, for what must hold of both."""
-    bench.planning = request.param
+@pytest.fixture(params=["kept, compiled", "fresh, by Spark"])
+def either_bench(bench: Bench, model: ServedModel, request: pytest.FixtureRequest) -> Bench:
+    """The bench with each way of planning batches and of scoring, for what must hold of all."""
+    bench.planning, form = ("kept", model) if request.param == "kept, compiled" else ("fresh", model.by_reference())
+    bench.slot.swap(form)
     return bench

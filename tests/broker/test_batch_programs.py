@@ -15,8 +15,17 @@ from tests.support.engine import Bench, event
 from tests.support.models import compiled, fit_bounded, load, package, renumbered
 
 
+def one_pass(spark: SparkSession, made: ModelPackage) -> ServedModel:
+    return load(spark, made, scorer="compiled")
+
+
 @pytest.mark.parametrize(
-    "serve", [pytest.param(load, id="a pipeline of Spark's"), pytest.param(compiled, id="a compiled one")]
+    "serve",
+    [
+        pytest.param(load, id="a pipeline of Spark's"),
+        pytest.param(compiled, id="a compiled one in frames"),
+        pytest.param(one_pass, id="a compiled one in one pass"),
+    ],
 )
 def test_events_are_scored_rejected_and_kept_from_a_scorer_that_throws_on_them(
     serve: Callable[[SparkSession, ModelPackage], ServedModel], either_bench: Bench, spark: SparkSession, tmp_path: Path

@@ -10,7 +10,6 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pytest
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
@@ -18,11 +17,7 @@ from pyspark.sql import functions as F
 from streaming.delivery.marks import Writer
 from streaming.delivery.write_order import Limits, WritePlan
 from streaming.events import columns as c
-from streaming.events.arrow_guards import guarded
-from streaming.events.arrow_records import decoded_rows
 from streaming.events.decode import JsonDecoder
-from streaming.formats.json.rejected_times import RejectedTimes
-from streaming.formats.json.tiers.decoder import TieredRowDecoder
 from streaming.models.arrow_types import ARROW_TYPES
 from streaming.models.profile import ColumnProfile, ReferenceProfile
 from streaming.models.served import ServedModel
@@ -31,9 +26,8 @@ from streaming.outputs.arrow_times import written_times
 from streaming.outputs.envelope import TIME_FORMAT, Stamp, envelop
 from streaming.outputs.records import records
 from streaming.outputs.targets import Target, Targets
-from streaming.scoring.arrow_bins import arrow_bins
-from streaming.scoring.arrow_results import with_invalid_predictions
 from streaming.scoring.compiled.scorer import load_scorer
+from streaming.scoring.row_pass import JsonRowPass
 from streaming.settings import EventSettings
 from tests.support.engine import event
 from tests.support.malformed import CASES, EPOCHS, with_envelope
@@ -126,31 +120,20 @@ def decoder_of(model: ServedModel) -> JsonDecoder:
 def on_arrow(
     spark: SparkSession, rows: list[Record], served: ServedModel, stamps: Sequence[Stamp], to: Target | None
 ) -> pa.RecordBatch:
-    """The same in one process: decode, guard, score, judge, bin, envelop."""
-    decoder, signature = decoder_of(served), served.package.signature
+    """The same by the row pass that a task runs."""
     (batch,) = spark.createDataFrame(rows, SCHEMA).coalesce(1).toArrow().combine_chunks().to_batches()
-    read = TieredRowDecoder(signature, decoder.envelope, decoder.max_value_bytes).read(batch.column("value"))
-    times = RejectedTimes(decoder.envelope, decoder.max_value_bytes)
-    decoded = with_column(decoded_rows(batch, read, decoder.envelope, times), c.VERDICT, guarded(read, decoder.guards))
-    valid = decoded.column(c.VERDICT).is_null()
-    features = pa.schema([(column.name, ARROW_TYPES[column.type]) for column in signature.columns])
-    events = decoded.filter(valid)
-    answers = load_scorer(served.package.pipeline_dir, features).score(events)
-    at = pc.if_else(valid, pc.subtract(pc.cumulative_sum(valid.cast(pa.int64())), 1), pa.scalar(None, pa.int64()))
-    scored = decoded
-    for name in answers.schema.names:
-        scored = with_column(scored, name, answers.column(name).take(at))
-    scored = with_column(scored, c.VERDICT, with_invalid_predictions(decoded.column(c.VERDICT), scored))
-    scored = with_column(scored, c.BINS, arrow_bins(scored, served.package.profile))
+    scored = row_pass_of(served).score(batch)
     if len(stamps) > 1:
         arms = pa.array([offset % len(stamps) for offset in scored.column(c.OFFSET).to_pylist()], pa.int8())
-        scored = with_column(scored, c.ARM, arms)
+        scored = scored.append_column(c.ARM, arms)
     return enveloped_rows(scored, stamps, to)
 
 
-def with_column(batch: pa.RecordBatch, name: str, values: pa.Array) -> pa.RecordBatch:
-    position = batch.schema.get_field_index(name)
-    return batch.append_column(name, values) if position < 0 else batch.set_column(position, name, values)
+def row_pass_of(served: ServedModel) -> JsonRowPass:
+    decoder, package = decoder_of(served), served.package
+    features = pa.schema([(column.name, ARROW_TYPES[column.type]) for column in package.signature.columns])
+    scorer = load_scorer(package.pipeline_dir, features)
+    return JsonRowPass(package, decoder.envelope, decoder.max_value_bytes, decoder.guards, scorer)
 
 
 def differences(ours: pa.RecordBatch, frames: pa.RecordBatch) -> list[str]:

@@ -24,6 +24,7 @@ from streaming.models.ref import ModelVersion
 from streaming.models.served import ServedModel
 from streaming.models.signature import Column, Signature
 from streaming.scoring.arrow_frames import ArrowFrames
+from streaming.scoring.choice import WantedScorer
 from streaming.scoring.compiled.scorer import load_scorer
 from streaming.scoring.loader import SparkPipelineLoader
 from streaming.scoring.pipeline import SparkPipeline
@@ -102,9 +103,11 @@ def package(pipeline: PipelineModel, root: Path, version: int = 1, signature: Si
     )
 
 
-def load(spark: SparkSession, made: ModelPackage, envelope: EventSettings | None = None) -> ServedModel:
+def load(
+    spark: SparkSession, made: ModelPackage, envelope: EventSettings | None = None, scorer: WantedScorer = "spark"
+) -> ServedModel:
     """Load a package through every check that the job makes."""
-    loader = SparkPipelineLoader(spark, envelope or EventSettings(), 1024 * 1024)
+    loader = SparkPipelineLoader(spark, envelope or EventSettings(), 1024 * 1024, scorer=scorer)
     return loader.load(made, f"file://{made.pipeline_dir}")
 
 
@@ -161,7 +164,9 @@ def spark_pipeline(model: ServedModel) -> SparkPipeline:
 def retyped(model: ServedModel, kind: type[SparkPipeline]) -> ServedModel:
     """Return the version with its pipeline as another class, which does something else with the same parts."""
     pipeline = spark_pipeline(model)
-    return replace(model, scorer=kind(**{field.name: getattr(pipeline, field.name) for field in fields(pipeline)}))
+    return replace(
+        model.by_reference(), scorer=kind(**{field.name: getattr(pipeline, field.name) for field in fields(pipeline)})
+    )
 
 
 @dataclass(frozen=True)

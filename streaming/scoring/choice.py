@@ -1,0 +1,103 @@
+"""Which form of a version scores the stream: the compiled one where its answers are Spark's, else Spark's own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import pyarrow as pa
+import structlog
+from pyspark.sql import SparkSession
+
+from streaming.errors import BrokerUnavailableError, CandidateRefusedError, ScoringError, StageNotCompiledError
+from streaming.events import columns as c
+from streaming.formats.json.tiers.decoder import TieredRowDecoder
+from streaming.models.arrow_types import ARROW_TYPES
+from streaming.models.package import ModelPackage
+from streaming.models.seams import Features
+from streaming.models.served import ScorerChoice, ServedModel
+from streaming.models.topic_schema import EventSample
+from streaming.refusal_codes import RefusalCode
+from streaming.scoring.compiled.scorer import CompiledScorer, load_scorer
+from streaming.scoring.edges import edge_events
+from streaming.scoring.parity import Parity, answerable, compared, valid_events
+from streaming.scoring.pipeline import answers
+from streaming.scoring.row_pass import JsonRowPass
+from streaming.settings import EventSettings
+
+_log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
+
+WantedScorer = Literal["auto", "compiled", "spark"]
+_SAMPLE = 200
+"""Recent events of the topic that are compared."""
+
+
+@dataclass(frozen=True)
+class ScorerChooser:
+    """Chooses for the versions of one job.
+
+    Attributes:
+        wanted: the setting ``model.scorer``.
+        session: where Spark scores what is compared.
+        envelope: how the job's events are read; ``max_value_bytes`` bounds them.
+        sample: has the recent events of its topic.
+    """
+
+    wanted: WantedScorer
+    session: SparkSession
+    envelope: EventSettings
+    max_value_bytes: int
+    sample: EventSample
+
+    def __call__(self, served: ServedModel) -> ServedModel:
+        """Return the version with what scores it and why; with a row pass if that is the compiled form.
+
+        Args:
+            served: the version, tried on an event if one was known.
+
+        Raises:
+            CandidateRefusedError: ``NOT_COMPILED``, where nothing but the compiled form is wanted.
+        """
+        if self.wanted == "spark":
+            return replace(served, choice=ScorerChoice("spark", "model.scorer is spark"))
+        try:
+            scorer, parity = self._tried(served)
+        except (StageNotCompiledError, ScoringError) as problem:
+            return self._by_spark(served, str(problem))
+        if not parity.holds:
+            _log.warning("the compiled form differs from Spark", model=str(served.version), detail=str(parity))
+            return self._by_spark(served, f"the compiled form is not used: {parity}")
+        row_pass = JsonRowPass(served.package, self.envelope, self.max_value_bytes, served.decoder.guards, scorer)
+        return replace(served, row_pass=row_pass, choice=ScorerChoice("compiled", str(parity)))
+
+    def _tried(self, served: ServedModel) -> tuple[CompiledScorer, Parity]:
+        package, signature, decoder = served.package, served.package.signature, served.decoder
+        features = pa.schema([(column.name, ARROW_TYPES[column.type]) for column in signature.columns])
+        scorer = load_scorer(package.pipeline_dir, features)
+        if not served.scorer.is_proven:
+            raise ScoringError("no event is known on which the version does not throw, so nothing could be compared")
+        real = [decoder.safe_row, *self._real(package)]
+        made_up = edge_events(package, scorer.program.stages, real)
+        events = answerable(valid_events([*real, *made_up], signature, decoder.guards), scorer)
+        expected = answers(self.session, signature, served.scorer, events.to_pylist())
+        return scorer, compared(events, scorer, expected)
+
+    def _real(self, package: ModelPackage) -> list[Features]:
+        """Return the golden rows, the input example and recent events of the topic."""
+        golden = [row.features for row in package.golden.rows] if package.golden else []
+        try:
+            values = self.sample.recent(_SAMPLE)
+        except BrokerUnavailableError:
+            # The other events say enough; whether the topic can be read is another check's to say.
+            values = ()
+        decoder = TieredRowDecoder(package.signature, self.envelope, self.max_value_bytes)
+        read = decoder.read(pa.array(values, pa.binary()))
+        recent = read.filter(read.column(c.VERDICT).is_null()).select(list(package.signature.names))
+        return [*golden, *package.examples[:_SAMPLE], *recent.to_pylist()]
+
+    def _by_spark(self, served: ServedModel, why: str) -> ServedModel:
+        if self.wanted == "compiled":
+            raise CandidateRefusedError(
+                RefusalCode.NOT_COMPILED, f"model.scorer is compiled, and {why}; set it to auto or spark"
+            )
+        return replace(served, choice=ScorerChoice("spark", why))

@@ -1,0 +1,75 @@
+"""Records to scored rows in one pass over Arrow batches: what decoder and scorer of a version do in frames."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from streaming.events import columns as c
+from streaming.events.arrow_guards import guarded
+from streaming.events.arrow_records import decoded_rows
+from streaming.formats.json.rejected_times import RejectedTimes
+from streaming.formats.json.tiers.decoder import TieredRowDecoder
+from streaming.models.package import ModelPackage
+from streaming.models.seams import ArrowScorer, Guard, RowDecoder
+from streaming.scoring.arrow_bins import arrow_bins
+from streaming.scoring.arrow_results import with_invalid_predictions
+from streaming.settings import EventSettings
+
+
+@dataclass(frozen=True)
+class JsonRowPass:
+    """A :class:`streaming.models.seams.RowPass` over JSON.
+
+    Attributes:
+        package: the version, whose signature and profile are used.
+        envelope: how the job's events are read; ``max_value_bytes`` bounds them.
+        guards: what must hold of a feature for the scorer not to throw on it.
+        scorer: scores valid events.
+    """
+
+    package: ModelPackage
+    envelope: EventSettings
+    max_value_bytes: int
+    guards: tuple[Guard, ...]
+    scorer: ArrowScorer
+
+    def score(self, records: pa.RecordBatch) -> pa.RecordBatch:
+        """Decode, guard, score, judge and bin; see :meth:`streaming.models.seams.RowPass.score`."""
+        read = self._decoder().read(records.column("value"))
+        times = RejectedTimes(self.envelope, self.max_value_bytes)
+        decoded = _with_column(decoded_rows(records, read, self.envelope, times), c.VERDICT, guarded(read, self.guards))
+        scored = self._answered(decoded)
+        scored = _with_column(scored, c.VERDICT, with_invalid_predictions(scored.column(c.VERDICT), scored))
+        return _with_column(scored, c.BINS, arrow_bins(scored, self.package.profile))
+
+    def _decoder(self) -> RowDecoder:
+        """Return this process's decoder, which has learnt which fields of the events nobody reads."""
+        decoder: RowDecoder | None = self.__dict__.get("_kept_decoder")
+        if decoder is None:
+            decoder = TieredRowDecoder(self.package.signature, self.envelope, self.max_value_bytes)
+            object.__setattr__(self, "_kept_decoder", decoder)
+        return decoder
+
+    def _answered(self, decoded: pa.RecordBatch) -> pa.RecordBatch:
+        """Append the answers to the valid events; of the others they are null."""
+        valid = decoded.column(c.VERDICT).is_null()
+        names = list(self.package.signature.names)
+        if valid.true_count == decoded.num_rows:
+            answers = self.scorer.score(decoded.select(names))
+            return _with_columns(decoded, answers.schema.names, answers.columns)
+        answers = self.scorer.score(decoded.filter(valid).select(names))
+        mask = valid.to_numpy(zero_copy_only=False)
+        rows = pa.array(np.cumsum(mask) - 1, mask=~mask)
+        return _with_columns(decoded, answers.schema.names, [column.take(rows) for column in answers.columns])
+
+
+def _with_columns(batch: pa.RecordBatch, names: list[str], columns: list[pa.Array]) -> pa.RecordBatch:
+    return pa.RecordBatch.from_arrays([*batch.columns, *columns], [*batch.schema.names, *names])
+
+
+def _with_column(batch: pa.RecordBatch, name: str, values: pa.Array) -> pa.RecordBatch:
+    position = batch.schema.get_field_index(name)
+    return batch.append_column(name, values) if position < 0 else batch.set_column(position, name, values)

@@ -1,0 +1,101 @@
+"""Which form of a version serves: the compiled one where Spark agrees, and why where it does not."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import pytest
+from pyspark.ml import PipelineModel
+from pyspark.ml.classification import LogisticRegression
+from pyspark.ml.feature import DCT
+from pyspark.sql import SparkSession
+
+from streaming.errors import CandidateRefusedError
+from streaming.models.package import ModelPackage
+from streaming.models.served import ServedModel
+from streaming.refusal_codes import RefusalCode
+from streaming.scoring.choice import WantedScorer
+from streaming.scoring.compiled import linear
+from streaming.scoring.compiled.classes import logistic
+from streaming.scoring.loader import SparkPipelineLoader
+from streaming.settings import EventSettings
+from tests.support.engine import event
+from tests.support.models import UNGUARDED, Shelf, assembler, fit_pipeline, fit_stages, fit_unguarded
+
+
+@dataclass(frozen=True)
+class Recent:
+    """A topic with these records."""
+
+    values: tuple[bytes, ...] = ()
+
+    def recent(self, count: int) -> Sequence[bytes]:
+        return self.values[:count]
+
+
+@pytest.fixture(scope="module")
+def shelf(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Shelf:
+    return Shelf(spark, tmp_path_factory.mktemp("shelf"))
+
+
+def load(spark: SparkSession, made: ModelPackage, wanted: WantedScorer, *values: bytes) -> ServedModel:
+    loader = SparkPipelineLoader(spark, EventSettings(), 1 << 20, sample=Recent(values), scorer=wanted)
+    return loader.load(made, f"file://{made.pipeline_dir}")
+
+
+def with_a_cosine_transform(spark: SparkSession) -> PipelineModel:
+    cosines = DCT(inputCol="features", outputCol="frequencies")
+    return fit_stages(spark, assembler(), cosines, LogisticRegression(featuresCol="frequencies"))
+
+
+@pytest.mark.parametrize("wanted", ["auto", "compiled"])
+def test_a_pipeline_whose_answers_are_sparks_is_served_compiled(
+    wanted: WantedScorer, spark: SparkSession, shelf: Shelf
+) -> None:
+    served = load(spark, shelf.package(fit_pipeline), wanted, event(3), b"{", event(4, carrier="ZZ"))
+    assert (served.choice.kind, served.row_pass is None) == ("compiled", False)
+    assert served.choice.why.startswith("its answers are Spark's on ")
+
+
+def test_where_spark_is_wanted_nothing_is_compiled(spark: SparkSession, shelf: Shelf) -> None:
+    served = load(spark, shelf.package(fit_pipeline), "spark")
+    assert (served.choice.kind, served.row_pass) == ("spark", None)
+
+
+def test_a_stage_without_a_compiled_form_is_named_and_served_by_spark(spark: SparkSession, shelf: Shelf) -> None:
+    served = load(spark, shelf.package(with_a_cosine_transform), "auto")
+    assert (served.choice.kind, served.row_pass) == ("spark", None)
+    assert "DCT" in served.choice.why
+
+
+def test_where_only_compiled_will_do_such_a_version_is_refused(spark: SparkSession, shelf: Shelf) -> None:
+    with pytest.raises(CandidateRefusedError, match="DCT") as caught:
+        load(spark, shelf.package(with_a_cosine_transform), "compiled")
+    assert caught.value.reason is RefusalCode.NOT_COMPILED
+
+
+def test_a_version_that_was_not_tried_on_an_event_is_served_by_spark(spark: SparkSession, shelf: Shelf) -> None:
+    made = replace(shelf.package(fit_unguarded), signature=UNGUARDED)
+    served = load(spark, made, "auto")
+    assert (served.choice.kind, served.scorer.is_proven) == ("spark", False)
+    assert "no event is known" in served.choice.why
+
+
+def test_a_form_that_answers_otherwise_by_a_little_is_not_served(
+    spark: SparkSession, shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(linear, "logistic", lambda margins: logistic(margins * (1 + 1e-9)))
+    served = load(spark, shelf.package(fit_pipeline), "auto", *(event(number) for number in range(48, 53)))
+    assert (served.choice.kind, served.row_pass) == ("spark", None)
+    assert "differ from Spark's on" in served.choice.why
+
+
+def test_the_topics_events_are_among_those_compared(spark: SparkSession, shelf: Shelf) -> None:
+    made = shelf.package(fit_pipeline)
+    without, with_ten = (load(spark, made, "auto", *values) for values in ((), [event(n) for n in range(10)]))
+    assert _events(with_ten) == _events(without) + 10
+
+
+def _events(served: ServedModel) -> int:
+    return int(served.choice.why.split(" on ")[1].split()[0])
