@@ -34,7 +34,7 @@ from streaming.delivery.producers import CALL_TIMEOUT, Identity, open_producer, 
 from streaming.delivery.progress import progress_record
 from streaming.delivery.worker import settle
 from streaming.delivery.write_order import WritePlan
-from streaming.errors import InvariantError, PenstockError
+from streaming.errors import InvariantError, PenstockError, ScoringError
 from streaming.offsets import OffsetRange
 from streaming.outputs.records import Record, records
 
@@ -53,7 +53,7 @@ def write_partition(
     If it is known before the first row comes which partition they are of, the producer opens meanwhile.
 
     A protocol error (fenced, gap, missing mark) is reported, not raised: trying the task again could not mend it. A
-    broker's error is raised, so that Spark tries again and step 3 finds out what was written.
+    broker's error is raised, so that Spark tries again and step 3 finds out what was written, and so is a model's.
     """
     settle()
     with ThreadPoolExecutor(1) as opener:
@@ -63,6 +63,9 @@ def write_partition(
                 if batch.num_rows:
                     task.take(batch)
             task.finish()
+        except ScoringError:
+            # Raised where the batches come from: the engine looks for the rows, and tries again without them.
+            raise
         except PenstockError as problem:
             task.outcome = task.outcome.failed(type(problem).__name__, str(problem))
     if task.partition is not None:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import gc
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
@@ -22,6 +22,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Protocol
 
+import structlog
 from pyspark.sql import DataFrame
 
 from streaming.clock import Clock, Stopwatch, isoformat
@@ -46,6 +47,11 @@ from streaming.models.served import ServedModel
 from streaming.models.slot import Slot
 from streaming.offsets import Ranges
 from streaming.spark.query_run import limit_next
+
+_log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
+_UNEXPLAINED = 3
+"""Batches on which a version's row pass failed and its reference did not, after which the reference scores them all.
+"""
 
 
 class Fallback(Protocol):
@@ -100,6 +106,8 @@ class ExactEngine:
         self._planner = Planner(target.writer, ports.clock)
         self._known_good: defaultdict[str, KnownGoodRows] = defaultdict(KnownGoodRows)
         self._together = CombinedArms()
+        self._unexplained: Counter[ModelKey] = Counter()
+        self._reference: tuple[ServedModel, ServedModel] | None = None
 
     def __call__(self, records: DataFrame, batch: int) -> None:
         """Score and write one batch; returns when it is committed and recorded."""
@@ -220,14 +228,17 @@ class ExactEngine:
             self._known_good[arm.role](loaded, partial(loaded.decoder, records))
             for arm, loaded in zip(plan.arms.arms, served, strict=True)
         ]
-        model = self._together(proven, plan.arms)
+        model = self._trusted(self._together(proven, plan.arms))
         order = BatchOrder(model, plan, scored_at, watch)
         program = self._ports.program
 
         def find() -> Poison:
             began = time.monotonic()
             try:
-                return program.throwing_rows(records, order, self._tolerance.poison_rows)
+                poison = program.throwing_rows(records, order, self._tolerance.poison_rows)
+                if not poison:
+                    self._distrust(model)
+                return poison
             finally:
                 watch.lap("isolate")
                 self._ports.observer.rows_searched(time.monotonic() - began)
@@ -236,6 +247,22 @@ class ExactEngine:
             return program.run(records, replace(order, model=safe))
 
         return attempt(run, model, find, plan.arms)
+
+    def _trusted(self, model: ServedModel) -> ServedModel:
+        """Return the version as it is, or by the reference alone if its row pass has thrown where that does not."""
+        if self._unexplained[model.key] < _UNEXPLAINED:
+            return model
+        if self._reference is None or self._reference[0] is not model:
+            # The same object for each batch, whose plan is then kept.
+            self._reference = model, model.by_reference()
+        return self._reference[1]
+
+    def _distrust(self, model: ServedModel) -> None:
+        """Note that a try failed, and that the reference throws on no row."""
+        if model.row_pass is None:
+            return
+        self._unexplained[model.key] += 1
+        _log.warning("the compiled form failed on rows on which Spark does not", model=str(model.version))
 
     def _checked(self, rows_in: int, outcomes: Mapping[int, Outcome]) -> Outcome:
         for outcome in outcomes.values():
