@@ -146,18 +146,22 @@ class RowPass(Protocol):
     """
 
     def score(self, records: pa.RecordBatch) -> pa.RecordBatch:
-        """Return what a :class:`FrameScorer` makes of decoded records, but for the features.
+        """Return what a :class:`FrameScorer` makes of decoded records.
 
         Args:
             records: Kafka's key, value, headers, partition, offset and timestamp of n records.
 
         Returns:
-            n rows in the same order: the source columns, the envelope with its verdict, the answers and the bins. Of a
-            rejected record, what else the row has says nothing.
+            n rows in the same order, with the columns of :meth:`FrameScorer.score`. Of a rejected record, what the row
+            has beside source, time and verdict says nothing.
 
         Raises:
             ScoringError: the model throws on an event of the batch.
         """
+        ...
+
+    def over(self, records: DataFrame) -> DataFrame:
+        """Return the same of a frame of records: what :meth:`FrameScorer.score` returns; lazy."""
         ...
 
 

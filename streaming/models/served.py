@@ -62,6 +62,8 @@ class ServedModel:
 
     def score(self, records: DataFrame) -> DataFrame:
         """Decode, validate and score, for the stream, batch and replay alike; see :meth:`FrameScorer.score`."""
+        if self.row_pass is not None:
+            return self.row_pass.over(records)
         return self.scorer.score(self.decoder(records))
 
     def proven_by(self, features: Features) -> ServedModel:

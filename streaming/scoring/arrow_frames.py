@@ -1,6 +1,7 @@
 """A scorer of one process for the engines: each task hands its events to a Python worker, which adds the answers.
 
-No loader makes one yet; the contract of scorers and that of batch programs hold for it.
+No loader makes one: the exact engine runs a row pass, which does more in one step. The contract of scorers and that of
+batch programs hold for it.
 """
 
 from __future__ import annotations

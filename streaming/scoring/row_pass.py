@@ -2,21 +2,43 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pyarrow as pa
+from pyspark.sql import DataFrame
+from pyspark.sql.pandas.types import from_arrow_schema
 
 from streaming.events import columns as c
 from streaming.events.arrow_guards import guarded
 from streaming.events.arrow_records import decoded_rows
+from streaming.events.arrow_verdicts import VERDICT_STRUCT
+from streaming.events.columns import RESULTS
 from streaming.formats.json.rejected_times import RejectedTimes
 from streaming.formats.json.tiers.decoder import TieredRowDecoder
+from streaming.models.arrow_types import ARROW_TYPES
 from streaming.models.package import ModelPackage
 from streaming.models.seams import ArrowScorer, Guard, RowDecoder
 from streaming.scoring.arrow_bins import arrow_bins
 from streaming.scoring.arrow_results import with_invalid_predictions
 from streaming.settings import EventSettings
+
+_HEADER = pa.struct([("key", pa.string()), ("value", pa.binary())])
+_MOMENT = pa.timestamp("us", tz="UTC")
+_BEFORE = (
+    (c.KEY, pa.binary()),
+    (c.VALUE, pa.binary()),
+    (c.HEADERS, pa.list_(_HEADER)),
+    (c.PARTITION, pa.int32()),
+    (c.OFFSET, pa.int64()),
+    (c.TIMESTAMP, _MOMENT),
+    (c.EVENT_ID, pa.string()),
+    (c.EVENT_TIME, _MOMENT),
+    (c.SUBJECT, pa.string()),
+)
+"""The source columns and the envelope without its verdict."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +65,19 @@ class JsonRowPass:
         decoded = _with_column(decoded_rows(records, read, self.envelope, times), c.VERDICT, guarded(read, self.guards))
         scored = self._answered(decoded)
         scored = _with_column(scored, c.VERDICT, with_invalid_predictions(scored.column(c.VERDICT), scored))
-        return _with_column(scored, c.BINS, arrow_bins(scored, self.package.profile))
+        return _with_column(scored, c.BINS, arrow_bins(scored, self.package.profile)).select(self._schema.names)
+
+    def over(self, records: DataFrame) -> DataFrame:
+        """Do so with a frame of records; see :meth:`streaming.models.seams.RowPass.over`."""
+        chosen = records.select(*(name.removeprefix(c.PREFIX) for name in c.SOURCE))
+        return chosen.mapInArrow(partial(_scored, self), from_arrow_schema(self._schema))
+
+    @property
+    def _schema(self) -> pa.Schema:
+        """The columns of what is scored, in the order of :class:`streaming.models.seams.FrameScorer`."""
+        features = [(column.name, ARROW_TYPES[column.type]) for column in self.package.signature.columns]
+        after = [(c.VERDICT, VERDICT_STRUCT), (c.BINS, pa.binary())]
+        return pa.schema([*_BEFORE, *features, *RESULTS, *after])
 
     def _decoder(self) -> RowDecoder:
         """Return this process's decoder, which has learnt which fields of the events nobody reads."""
@@ -64,6 +98,11 @@ class JsonRowPass:
         mask = valid.to_numpy(zero_copy_only=False)
         rows = pa.array(np.cumsum(mask) - 1, mask=~mask)
         return _with_columns(decoded, answers.schema.names, [column.take(rows) for column in answers.columns])
+
+
+def _scored(row_pass: JsonRowPass, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    for batch in batches:
+        yield row_pass.score(batch)
 
 
 def _with_columns(batch: pa.RecordBatch, names: list[str], columns: list[pa.Array]) -> pa.RecordBatch:

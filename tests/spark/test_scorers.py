@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -44,7 +45,12 @@ from tests.support.models import (
 )
 from tests.support.records import records_frame, verdict_text
 
-SCORERS: dict[str, Callable[[SparkSession, ModelPackage], ServedModel]] = {"Spark's own": load, "compiled": compiled}
+SCORERS: dict[str, Callable[[SparkSession, ModelPackage], ServedModel]] = {
+    "Spark's own": load,
+    "compiled": compiled,
+    # Where nothing is known on which the pipeline does not throw, this is Spark's own.
+    "in one pass": partial(load, scorer="auto"),
+}
 COLUMNS = {
     c.KEY: "binary",
     c.VALUE: "binary",
