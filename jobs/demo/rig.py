@@ -24,6 +24,7 @@ from streaming.local.services import Services
 TOPIC, PREDICTIONS, DEAD_LETTERS = "features", "predictions", "features.dlq"
 MODEL, ALIAS = "penstock-demo", "champion"
 PARTITIONS = 2
+_SCORERS = {"compiled": "its compiled form, without Spark", "spark": "Spark's pipeline"}
 WINDOW_SECONDS = 7 * 86_400
 """Of drift: days of the week differ, weeks hardly do."""
 READY_SECONDS = 120.0
@@ -96,6 +97,13 @@ def serving_version(rig: Rig) -> int | None:
     """Return the version that the scoring job says it serves; ``None`` where it does not answer."""
     reply = _get(rig, "/v1/model")
     return None if reply is None else int(reply.json()["version"])
+
+
+def serving_scorer(rig: Rig) -> str:
+    """Return what scores the serving version and why, in a sentence; empty where the job does not answer."""
+    reply = _get(rig, "/v1/model")
+    scorer = {} if reply is None else reply.json()["scorer"]
+    return f"scored by {_SCORERS[scorer['kind']]}: {scorer['why']}" if scorer else ""
 
 
 def _get(rig: Rig, path: str) -> httpx.Response | None:

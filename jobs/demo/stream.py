@@ -14,7 +14,16 @@ from jobs.demo.display import Display
 from jobs.demo.events import BROKEN_EVERY, broken_count, messages
 from jobs.demo.reading import Reading
 from jobs.demo.results import Label, Results, Swap, latencies, quality
-from jobs.demo.rig import ALIAS, DEAD_LETTERS, PREDICTIONS, TOPIC, Rig, require_alive, serving_version
+from jobs.demo.rig import (
+    ALIAS,
+    DEAD_LETTERS,
+    PREDICTIONS,
+    TOPIC,
+    Rig,
+    require_alive,
+    serving_scorer,
+    serving_version,
+)
 from streaming.accounting.account import Account
 from streaming.accounting.load import SteadyLoad
 from streaming.adapters.mlflow.tracking import MlflowTracker
@@ -101,6 +110,7 @@ class Streaming:
         self._wait(lambda: version.version in self._reading.first_read, SWAP_SECONDS)
         seconds = self._reading.first_read[version.version] - moved
         self.display.say(f"first prediction of v{version.version}, {seconds:.1f} s after the alias moved")
+        self.display.say(f"v{version.version} is {serving_scorer(self.rig)}")
         swap = Swap(before, version.version, seconds, RATE, self._load.paused_seconds)
         return (began, trained), swap
 

@@ -33,6 +33,11 @@ def constant(stamp: Stamp, partition: int, application: str) -> Headers:
     return [(name, headers[name]) for name in prediction.CONSTANT_HEADERS]
 
 
+def encoded(headers: Headers) -> Headers:
+    """Return the same headers with their text as the bytes that the producer writes."""
+    return [(name, word.encode() if isinstance(word, str) else word) for name, word in headers]
+
+
 def varying(prediction_id: str, offset: int, event_time: str, subject: str | None) -> Headers:
     """Return the headers that are one prediction's own, the required ones as ``prediction.HEADER_ORDER`` ends."""
     own: Headers = [

@@ -108,7 +108,8 @@ class _Maker:
         self._stamp = stamp
         self._partition = partition
         self._id_prefix = f"{stamp.id_prefix}{partition}:"
-        self._constant = h.constant(stamp, partition, plan.application)
+        # As bytes, made once: the client would encode a text for every record.
+        self._constant = h.encoded(h.constant(stamp, partition, plan.application))
         targets = plan.targets
         self._to = targets.predictions.topic, partition % targets.predictions.partitions
         self._dead = targets.dead_letters.topic, partition % targets.dead_letters.partitions

@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import (
@@ -320,6 +321,27 @@ def test_without_a_good_version_the_job_stops_with_the_pipelines_own_words_after
     bench.slot.swap(renumbered(model, 2))
     bench.run()
     assert [p["event_id"] for p in bench.predictions()] == [f"e{i}" for i in range(20)]
+
+
+def test_a_compiled_form_that_fails_where_spark_does_not_costs_three_searches_and_no_answer(
+    bench: Bench, model: ServedModel
+) -> None:
+    # Here, so that it is pickled whole: workers do not import this module.
+    class Failing:
+        def score(self, _: pa.RecordBatch) -> pa.RecordBatch:
+            raise ScoringError("only the compiled form throws this")
+
+        def over(self, records: DataFrame) -> DataFrame:
+            return records
+
+    bench.slot.swap(renumbered(replace(model, row_pass=Failing()), 2))
+    bench.rows_per_batch = 1
+    bench.send(event(i) for i in range(5))
+    bench.run()
+    assert [p["event_id"] for p in bench.predictions()] == [f"e{i}" for i in range(5)]
+    assert len(bench.seen.reports) == 5
+    assert len(bench.seen.searches) == 3
+    assert bench.seen.failures == []
 
 
 @dataclass(frozen=True)

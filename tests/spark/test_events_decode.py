@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from datetime import datetime
+from itertools import chain
 from typing import Any
 
 import pytest
@@ -16,7 +17,8 @@ from streaming.events.decode import JsonDecoder
 from streaming.events.guards import InRange, InVocabulary, NotNull
 from streaming.models.signature import Column, Signature
 from streaming.settings import EventSettings
-from tests.support.records import verdict_text
+from tests.support.malformed import NOT_UTF8, with_envelope
+from tests.support.records import records_frame, verdict_text
 
 SIGNATURE = Signature(
     (
@@ -177,3 +179,23 @@ def test_poisoned_rows_are_kept_from_the_pipeline(spark: SparkSession) -> None:
 def test_a_number_the_envelope_reads_as_text_is_refused() -> None:
     with pytest.raises(CandidateRefusedError, match="ENVELOPE_CLASH"):
         decoder(envelope=EventSettings(key="distance"))
+
+
+@pytest.mark.parametrize(
+    ("names", "envelope"),
+    [(("gust", "Gust"), EventSettings()), (("Event_ID",), EventSettings()), (("KEY",), EventSettings(key="key"))],
+    ids=["two columns", "a column and the id", "a column and the key"],
+)
+def test_names_that_differ_only_in_case_are_refused_before_a_batch_meets_them(
+    names: tuple[str, ...], envelope: EventSettings
+) -> None:
+    signature = Signature(tuple(Column(name, "string") for name in names))
+    with pytest.raises(CandidateRefusedError, match="differ only in case"):
+        JsonDecoder(signature, envelope, 1 << 20, dict.fromkeys(names, ""))
+
+
+def test_text_that_is_not_utf8_in_the_record_s_key_leaves_no_subject(spark: SparkSession) -> None:
+    frame = records_frame(spark, [with_envelope()] * len(NOT_UTF8)).drop("key")
+    keys = spark.createDataFrame(list(enumerate(NOT_UTF8.values())), "offset long, key binary")
+    rows = JsonDecoder(Signature(()), EventSettings(), 1 << 20, {})(frame.join(keys, "offset")).collect()
+    assert set(chain.from_iterable((row[c.SUBJECT], verdict_text(row)) for row in rows)) == {None}

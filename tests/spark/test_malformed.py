@@ -1,27 +1,33 @@
-"""What the JVM makes of malformed events, held against the decoder of one process, which is written independently."""
+"""The contract of decoders: the same verdicts, first reasons and values, to the bit, whatever reads the events.
+
+The judge of one process is the reference. It is written independently of the expressions for the JVM.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import chain
+from functools import partial
 from typing import Any
 
+import pyarrow as pa
 import pytest
-from pyspark.sql import Row, SparkSession
+from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
-from streaming.errors import CandidateRefusedError
+from schemas.dead_letter import Rejection
 from streaming.events import columns as c
 from streaming.events.decode import JsonDecoder
-from streaming.formats.json.rows import JsonRowDecoder, Judgement
+from streaming.formats.json.rows import JsonRowDecoder
 from streaming.formats.json.strict import MAX_STRING
+from streaming.formats.json.tiers.decoder import TieredRowDecoder
+from streaming.models.seams import Decoder, RowDecoder
 from streaming.models.signature import Column, ColumnType, Signature
 from streaming.settings import EventSettings
 from tests.support.damage import damaged, drawn, events
-from tests.support.malformed import CASES, EPOCHS, NOT_UTF8, SIGNATURE, huge, with_envelope, with_fields
+from tests.support.malformed import CASES, EPOCHS, SIGNATURE, huge, with_envelope, with_fields
 from tests.support.records import bits, records_frame, verdict_text
 
 SAFE = {"string": "SAFE", "double": -1.5, "float": -1.5, "integer": -1, "long": -1, "boolean": False}
@@ -30,47 +36,99 @@ MEGABYTE = 1 << 20
 
 
 @dataclass(frozen=True)
-class Court:
-    """The decoder and the reference, which must come to one judgement."""
+class Rules:
+    """What a decoder of JSON is made of."""
 
-    spark: SparkSession
     envelope: EventSettings = DEFAULT
     signature: Signature = SIGNATURE
     max_value_bytes: int = MEGABYTE
 
-    def disagreements(self, values: Mapping[str, bytes | None]) -> list[str]:
-        """Say of each value on which the two differ how; all are decoded by one Spark job."""
-        safe = {column.name: SAFE[column.type] for column in self.signature.columns}
-        decoder = JsonDecoder(self.signature, self.envelope, self.max_value_bytes, safe)
-        frame = decoder(records_frame(self.spark, values.values()))
-        # As text, because a rejected event may have a time that Python cannot hold.
-        rows = frame.withColumn(c.EVENT_TIME, F.col(c.EVENT_TIME).cast("string")).collect()
-        assert [row[c.OFFSET] for row in rows] == list(range(len(values)))
-        reference = JsonRowDecoder(self.signature, self.envelope, self.max_value_bytes)
-        found = []
-        for (name, value), row in zip(values.items(), rows, strict=True):
-            assert (row[c.VALUE] if value is None else bytes(row[c.VALUE])) == value
-            found += [f"{name}: {text}" for text in self._differences(reference.judge(value), row, safe)]
-        return found
-
-    def _differences(self, wanted: Judgement, row: Row, safe: Mapping[str, Any]) -> Iterator[str]:
-        verdict = verdict_text(row)
-        if verdict is not None or wanted.problems:
-            if verdict != (str(wanted.problems[0]) if wanted.problems else None):
-                yield f"{verdict} instead of the first of {[str(problem) for problem in wanted.problems]}"
-            if verdict is not None:
-                yield from (f"{name} is not masked" for name in safe if row[name] != safe[name])
-            return
-        for name, value in {**wanted.envelope, **{name: wanted.values[name] for name in safe}}.items():
-            got, expected = row[name], _spelled(value) if isinstance(value, datetime) else value
-            if bits(got) != bits(expected):
-                yield f"{name} is {got!r} instead of {expected!r}"
+    @property
+    def one_process(self) -> JsonRowDecoder:
+        return JsonRowDecoder(self.signature, self.envelope, self.max_value_bytes)
 
 
-def _spelled(moment: datetime) -> str:
-    """Write a time as Spark's cast to text does."""
-    text = moment.isoformat(" ")
-    return text.rstrip("0") if moment.microsecond else text
+@dataclass(frozen=True)
+class Reading:
+    """A verdict as text, and the columns of a valid event, its time as text."""
+
+    verdict: str | None
+    columns: Mapping[str, Any]
+
+
+Read = Callable[[Rules, Sequence[bytes | None]], list[Reading]]
+Make = Callable[[Signature, EventSettings, int], RowDecoder]
+
+
+def read_in_spark(spark: SparkSession, rules: Rules, values: Sequence[bytes | None]) -> list[Reading]:
+    """Read by one Spark job, and hold the frame against what a decoder of frames promises beside."""
+    safe = {column.name: SAFE[column.type] for column in rules.signature.columns}
+    decoder: Decoder = JsonDecoder(rules.signature, rules.envelope, rules.max_value_bytes, safe)
+    frame = decoder(records_frame(spark, values))
+    # As text, because a rejected event may have a time that Python cannot hold.
+    rows = frame.withColumn(c.EVENT_TIME, F.col(c.EVENT_TIME).cast("string")).collect()
+    assert [row[c.OFFSET] for row in rows] == list(range(len(values)))
+    assert [None if row[c.VALUE] is None else bytes(row[c.VALUE]) for row in rows] == list(values)
+    rejected = [row for row in rows if row[c.VERDICT] is not None]
+    assert [row for row in rejected if {name: row[name] for name in safe} != safe] == [], "not masked"
+    return [Reading(verdict_text(row), row.asDict()) for row in rows]
+
+
+def read_in_one_process(make: Make, rules: Rules, values: Sequence[bytes | None]) -> list[Reading]:
+    """Read in one batch, and hold it against what a decoder of rows promises beside."""
+    decoder = make(rules.signature, rules.envelope, rules.max_value_bytes)
+    batch = decoder.read(pa.array(values, pa.binary()))
+    readings = []
+    for row in batch.to_pylist():
+        verdict = row.pop(c.VERDICT)
+        assert verdict is None or set(row.values()) <= {None}, "a rejected event has its verdict alone"
+        columns = {name: spelled(value) for name, value in row.items()}
+        readings.append(Reading(verdict and str(Rejection(**verdict)), columns))
+    assert len(readings) == len(values)
+    return readings
+
+
+IN_ONE_PROCESS: dict[str, Make] = {"the reference": JsonRowDecoder, "in tiers": TieredRowDecoder}
+
+
+@pytest.fixture(scope="module", params=["in Spark", *IN_ONE_PROCESS])
+def read(request: pytest.FixtureRequest) -> Read:
+    if request.param in IN_ONE_PROCESS:
+        return partial(read_in_one_process, IN_ONE_PROCESS[request.param])
+    return partial(read_in_spark, request.getfixturevalue("spark"))
+
+
+@pytest.fixture(scope="module")
+def corpus(read: Read) -> Mapping[str, Reading]:
+    """Every case of the corpus by its name, read at once."""
+    return dict(zip(CASES, read(Rules(), list(CASES.values())), strict=True))
+
+
+def spelled(value: Any) -> Any:
+    """Write a time as Spark's cast to text does, and leave anything else as it is."""
+    if not isinstance(value, datetime):
+        return value
+    text = value.replace(tzinfo=None).isoformat(" ")
+    return text.rstrip("0") if value.microsecond else text
+
+
+def disagreements(read: Read, rules: Rules, values: Mapping[str, bytes | None]) -> list[str]:
+    """Say of each value on which a decoder and the reference differ how."""
+    readings = zip(values.items(), read(rules, list(values.values())), strict=True)
+    return [f"{name}: {text}" for (name, value), reading in readings for text in _differences(rules, value, reading)]
+
+
+def _differences(rules: Rules, value: bytes | None, reading: Reading) -> Iterator[str]:
+    expected = rules.one_process.judge(value)
+    first = str(expected.problems[0]) if expected.problems else None
+    if reading.verdict != first:
+        yield f"{reading.verdict} instead of the first of {[str(problem) for problem in expected.problems]}"
+    elif first is None:
+        features = {column.name: expected.values[column.name] for column in rules.signature.columns}
+        for name, answer in {**expected.envelope, **features}.items():
+            got, right = reading.columns[name], spelled(answer)
+            if bits(got) != bits(right):
+                yield f"{name} is {got!r} instead of {right!r}"
 
 
 def named(values: list[bytes]) -> dict[str, bytes | None]:
@@ -78,30 +136,91 @@ def named(values: list[bytes]) -> dict[str, bytes | None]:
     return {f"{number} {value!r}": value for number, value in enumerate(values)}
 
 
-def test_every_case_is_judged_as_a_strict_parser_judges_it(spark: SparkSession) -> None:
-    assert Court(spark).disagreements(CASES) == []
+def test_every_case_is_judged_as_a_strict_parser_judges_it(corpus: Mapping[str, Reading]) -> None:
+    assert disagreements(lambda *_: list(corpus.values()), Rules(), CASES) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [
+        ("tombstone", "TOMBSTONE"),
+        ("UTF-16", "INVALID_UTF8"),
+        ("UTF-8, overlong slash", "INVALID_UTF8"),
+        ("UTF-8, high surrogate", "INVALID_UTF8"),
+        ("UTF-8, first two bytes of three, at the end", "INVALID_UTF8"),
+        ("byte order mark", "MALFORMED_JSON"),
+        ("blank", "MALFORMED_JSON"),
+        ("two objects", "MALFORMED_JSON"),
+        ("nested name twice", "MALFORMED_JSON"),
+        ("name twice by an escape", "MALFORMED_JSON"),
+        ("lone surrogate in an unread field", "MALFORMED_JSON"),
+        ("two lone surrogates as names", "MALFORMED_JSON"),
+        ("NaN in an unread field", "MALFORMED_JSON"),
+        ("arrays 101 deep", "MALFORMED_JSON"),
+        ("objects 100000 deep", "MALFORMED_JSON"),
+        ("null alone", "NOT_AN_OBJECT"),
+        ("no id", "MISSING_FIELD:event_id"),
+        ("distance: null", "MISSING_FIELD:distance"),
+        ("gust: 1e400", "NON_FINITE:gust"),
+        ("weight: just beyond the largest float", "NON_FINITE:weight"),
+        ("number: 2^63", "WRONG_TYPE:number"),
+        ("number: one point zero", "WRONG_TYPE:number"),
+        ("seats: 2^31", "WRONG_TYPE:seats"),
+        ("dest: one", "WRONG_TYPE:dest"),
+        ("night: text true", "WRONG_TYPE:night"),
+        ("event_time: one", "WRONG_TYPE:event_time"),
+        ("event_time: empty text", "BAD_EVENT_TIME:event_time"),
+    ],
+)
+def test_what_is_wrong_has_its_reason(name: str, problem: str, corpus: Mapping[str, Reading]) -> None:
+    assert corpus[name].verdict == problem
+
+
+@pytest.mark.parametrize(
+    ("name", "column", "value"),
+    [
+        ("gust: null", "gust", None),
+        ("gust: negative zero", "gust", -0.0),
+        ("gust: minus zero", "gust", 0.0),
+        ("gust: 1e-400", "gust", 0.0),
+        ("gust: 2^53+1", "gust", 2.0**53),
+        ("weight: float rounded twice", "weight", 1 + 2**-23),
+        ("weight: rounds to the largest float", "weight", (2 - 2**-23) * 2.0**127),
+        ("number: 2^63-1", "number", 2**63 - 1),
+        ("number: minus zero", "number", 0),
+        ("dest: surrogate pair", "dest", "\U0001f600"),
+        ("dest: escaped zero", "dest", "\0"),
+        ("event_id: -2^63", c.EVENT_ID, str(-(2**63))),
+        ("objects 100 deep", "gust", None),
+        ("time '2013-01-01 05:15:00+02:00'", c.EVENT_TIME, "2013-01-01 03:15:00"),
+    ],
+)
+def test_what_is_right_has_its_value_to_the_bit(
+    name: str, column: str, value: object, corpus: Mapping[str, Reading]
+) -> None:
+    assert corpus[name].verdict is None
+    assert bits(corpus[name].columns[column]) == bits(value)
 
 
 @pytest.mark.parametrize("number", range(4))
-def test_damaged_events_by_chance_are_judged_alike(spark: SparkSession, number: int) -> None:
-    assert Court(spark).disagreements(named(drawn(damaged(), 400, number))) == []
+def test_damaged_events_by_chance_are_judged_alike(read: Read, number: int) -> None:
+    assert disagreements(read, Rules(), named(drawn(damaged(), 400, number))) == []
 
 
-def test_events_by_chance_are_read_alike_to_the_bit(spark: SparkSession) -> None:
+def test_events_by_chance_are_read_alike_to_the_bit(read: Read) -> None:
     values = drawn(events(), 400)
-    judge = JsonRowDecoder(SIGNATURE, DEFAULT, MEGABYTE).judge
-    assert sum(not judge(value).problems for value in values) > 100
-    assert Court(spark).disagreements(named(values)) == []
+    assert sum(not Rules().one_process.judge(value).problems for value in values) > 100
+    assert disagreements(read, Rules(), named(values)) == []
 
 
-def test_times_in_milliseconds_are_read_alike_and_none_stops_the_job(spark: SparkSession) -> None:
-    court = Court(spark, EventSettings(time_format="epoch_ms"))
-    assert court.disagreements({token: with_envelope(event_time=token) for token in EPOCHS}) == []
+def test_times_in_milliseconds_are_read_alike_and_none_stops_the_job(read: Read) -> None:
+    rules = Rules(EventSettings(time_format="epoch_ms"))
+    assert disagreements(read, rules, {token: with_envelope(event_time=token) for token in EPOCHS}) == []
 
 
-def test_a_key_in_the_value_and_an_envelope_without_id_and_time_are_read_alike(spark: SparkSession) -> None:
-    values = drawn(events(), 100)
-    assert Court(spark, EventSettings(id=None, time=None, key="dest")).disagreements(named(values)) == []
+def test_a_key_in_the_value_and_an_envelope_without_id_and_time_are_read_alike(read: Read) -> None:
+    rules = Rules(EventSettings(id=None, time=None, key="dest"))
+    assert disagreements(read, rules, named(drawn(events(), 100))) == []
 
 
 @pytest.mark.parametrize(
@@ -112,52 +231,32 @@ def test_a_key_in_the_value_and_an_envelope_without_id_and_time_are_read_alike(s
     ],
 )
 def test_a_field_that_both_the_envelope_and_the_signature_name_is_read_alike(
-    spark: SparkSession, envelope: EventSettings
+    read: Read, envelope: EventSettings
 ) -> None:
     times = [with_fields(f'"dest":"2013-01-01T05:15:00{zone}"') for zone in ("Z", "+02:00", "")]
     values = [*drawn(events(), 100), *times]
-    assert Court(spark, envelope).disagreements(named(values)) == []
+    assert disagreements(read, Rules(envelope), named(values)) == []
 
 
-def test_ten_megabytes_are_read_alike(spark: SparkSession) -> None:
+def test_ten_megabytes_are_read_alike(read: Read) -> None:
     values = {**huge(10 * MEGABYTE), "string too long": b'"' + b"x" * (MAX_STRING + 1) + b'"'}
-    assert Court(spark, max_value_bytes=32 * MEGABYTE).disagreements(values) == []
+    assert disagreements(read, Rules(max_value_bytes=32 * MEGABYTE), values) == []
 
 
-def test_a_value_beyond_the_limit_is_not_looked_at(spark: SparkSession) -> None:
+def test_a_value_beyond_the_limit_is_not_looked_at(read: Read) -> None:
     values = {"at the limit": b"x" * 100, "beyond": b"x" * 101, "beyond and not UTF-8": b"\xff" * 101}
-    assert Court(spark, max_value_bytes=100).disagreements(values) == []
+    assert disagreements(read, Rules(max_value_bytes=100), values) == []
 
 
 @pytest.mark.parametrize("kind", ["double", "float", "long", "integer", "boolean", "string"])
-def test_columns_with_odd_names_are_read_like_others(spark: SparkSession, kind: ColumnType) -> None:
+def test_columns_with_odd_names_are_read_like_others(read: Read, kind: ColumnType) -> None:
     names = ["a.b", "a b", "a`b", "it's", 'say "x"', "'\"", "ключ", "A", "[0]", "$", "a\\b", "\n", "", "r"]
-    court = Court(spark, signature=Signature(tuple(Column(name, kind, required=False) for name in names)))
+    rules = Rules(signature=Signature(tuple(Column(name, kind, required=False) for name in names)))
     tokens = {"number": "1", "wrong": "[0]", "null": "null", "text": '"x"', "true": "true"}
     values = {f"{name!r}: {what}": with_envelope_and(name, token) for name in names for what, token in tokens.items()}
-    assert court.disagreements(values) == []
+    assert disagreements(read, rules, values) == []
 
 
 def with_envelope_and(name: str, token: str) -> bytes:
     """An event with one more field."""
     return with_envelope()[:-1] + f",{json.dumps(name)}:{token}}}".encode()
-
-
-@pytest.mark.parametrize(
-    ("names", "envelope"),
-    [(("gust", "Gust"), EventSettings()), (("Event_ID",), EventSettings()), (("KEY",), EventSettings(key="key"))],
-    ids=["two columns", "a column and the id", "a column and the key"],
-)
-def test_names_that_differ_only_in_case_are_refused_before_a_batch_meets_them(
-    names: tuple[str, ...], envelope: EventSettings
-) -> None:
-    signature = Signature(tuple(Column(name, "string") for name in names))
-    with pytest.raises(CandidateRefusedError, match="differ only in case"):
-        JsonDecoder(signature, envelope, MEGABYTE, dict.fromkeys(names, ""))
-
-
-def test_text_that_is_not_utf8_in_the_record_s_key_leaves_no_subject(spark: SparkSession) -> None:
-    frame = records_frame(spark, [with_envelope()] * len(NOT_UTF8)).drop("key")
-    keys = spark.createDataFrame(list(enumerate(NOT_UTF8.values())), "offset long, key binary")
-    rows = JsonDecoder(Signature(()), EventSettings(), MEGABYTE, {})(frame.join(keys, "offset")).collect()
-    assert set(chain.from_iterable((row[c.SUBJECT], verdict_text(row)) for row in rows)) == {None}

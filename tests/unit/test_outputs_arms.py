@@ -45,8 +45,8 @@ def of_arm(plan: WritePlan, rows: pa.RecordBatch) -> list[dict[str, object]]:
 def test_each_prediction_bears_the_stamp_of_its_arm() -> None:
     first, second = of_arm(TWO_ARMS, batch_of_arms([1, 0], row(7), row(8)))
     names = (prediction.MODEL_VERSION, prediction.RUN_ID, prediction.ROLE, prediction.CE_ID)
-    assert [first[name] for name in names] == ["5", "run5", "candidate", "flights:candidate:features:3:7"]
-    assert [second[name] for name in names] == ["4", "run4", "champion", "flights:champion:features:3:8"]
+    assert [first[name] for name in names] == [b"5", b"run5", b"candidate", "flights:candidate:features:3:7"]
+    assert [second[name] for name in names] == [b"4", b"run4", b"champion", "flights:champion:features:3:8"]
 
 
 def test_a_dead_letter_names_the_version_whose_signature_it_was_checked_against() -> None:
@@ -86,7 +86,7 @@ def test_the_arms_of_chunks_add_up_in_either_order_and_survive_the_way_to_the_dr
 
 
 def test_with_one_arm_a_record_needs_no_column_and_an_outcome_has_no_arms() -> None:
-    assert [headers[prediction.ROLE] for headers in of_arm(ONE_ARM, batch(row(7)))] == ["champion"]
+    assert [headers[prediction.ROLE] for headers in of_arm(ONE_ARM, batch(row(7)))] == [b"champion"]
     outcome = PartitionOutcome(5, 9, 3, {"OVERSIZE": 1}, 0, (("1.1", 5, 9),))
     assert json.dumps(outcome.to_dict(), separators=(",", ":")) == (
         '{"start":5,"end":9,"predictions":3,"dead_letters":{"OVERSIZE":1},"skipped":0,"segments":[["1.1",5,9]]}'
