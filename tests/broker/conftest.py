@@ -35,9 +35,12 @@ def bench(spark: SparkSession, broker: str, make_topic: MakeTopic, model: Served
     return made
 
 
-@pytest.fixture(params=["kept, compiled", "fresh, by Spark"])
+@pytest.fixture(params=["kept, compiled", pytest.param("fresh, by Spark", marks=pytest.mark.long)])
 def either_bench(bench: Bench, model: ServedModel, request: pytest.FixtureRequest) -> Bench:
-    """The bench with each way of planning batches and of scoring, for what must hold of all."""
+    """The bench with each way of planning batches and of scoring, for what must hold of all.
+
+    ``make test`` has the second in ``test_batch_programs`` alone, ``make test-long`` everywhere.
+    """
     bench.planning, form = ("kept", model) if request.param == "kept, compiled" else ("fresh", model.by_reference())
     bench.slot.swap(form)
     return bench

@@ -209,6 +209,7 @@ def test_a_batch_that_is_done_again_keeps_the_arms_of_its_plan(
     assert (later.salt if later else None) == (after["salt"] if after else None)
 
 
+@pytest.mark.long
 def test_what_served_before_the_arms_and_after_is_planned_as_ever(bench: Bench, candidate: ServedModel) -> None:
     bench.planned = {candidate.key: candidate}
     for arm in (None, HALF, None):

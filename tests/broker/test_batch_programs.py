@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from pyspark.sql import SparkSession
 
+from jobs.wiring.planning import Planning
 from schemas import dead_letter
 from streaming.models.package import ModelPackage
 from streaming.models.served import ServedModel
@@ -19,24 +20,30 @@ def one_pass(spark: SparkSession, made: ModelPackage) -> ServedModel:
     return load(spark, made, scorer="compiled")
 
 
+@pytest.mark.parametrize("planning", ["kept", "fresh"])
 @pytest.mark.parametrize(
     "serve",
     [
         pytest.param(load, id="a pipeline of Spark's"),
-        pytest.param(compiled, id="a compiled one in frames"),
+        pytest.param(compiled, id="a compiled one in frames", marks=pytest.mark.long),
         pytest.param(one_pass, id="a compiled one in one pass"),
     ],
 )
 def test_events_are_scored_rejected_and_kept_from_a_scorer_that_throws_on_them(
-    serve: Callable[[SparkSession, ModelPackage], ServedModel], either_bench: Bench, spark: SparkSession, tmp_path: Path
+    planning: Planning,
+    serve: Callable[[SparkSession, ModelPackage], ServedModel],
+    bench: Bench,
+    spark: SparkSession,
+    tmp_path: Path,
 ) -> None:
+    bench.planning = planning
     version = serve(spark, package(fit_bounded(spark), tmp_path / "bounded"))
-    either_bench.slot.swap(renumbered(version, 2))
-    either_bench.send([event(1), b"{", event(89), event(95), event(2)])
-    either_bench.send([event(3)], partition=1)
-    either_bench.run()
-    answers = [(p["event_id"], p["prediction"], p["model_version"]) for p in either_bench.predictions()]
+    bench.slot.swap(renumbered(version, 2))
+    bench.send([event(1), b"{", event(89), event(95), event(2)])
+    bench.send([event(3)], partition=1)
+    bench.run()
+    answers = [(p["event_id"], p["prediction"], p["model_version"]) for p in bench.predictions()]
     assert answers == [("e1", 0.0, 2), ("e89", 1.0, 2), ("e2", 0.0, 2), ("e3", 0.0, 2)]
-    reasons = [dict(letter.headers())[dead_letter.REASON].decode() for letter in either_bench.read(".dlq")]
+    reasons = [dict(letter.headers())[dead_letter.REASON].decode() for letter in bench.read(".dlq")]
     assert reasons == ["MALFORMED_JSON", "SCORING_FAILED"]
-    assert either_bench.seen.failures == []
+    assert bench.seen.failures == []

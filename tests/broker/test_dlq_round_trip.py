@@ -28,6 +28,7 @@ def models(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> tup
     return strict, renumbered(kind, 2)
 
 
+@pytest.mark.long
 def test_a_mended_event_is_scored_once_and_one_that_is_not_comes_back_counted(
     spark: SparkSession,
     broker: str,

@@ -115,6 +115,7 @@ def test_dead_letters_are_counted_as_invalid_and_in_the_column_at_fault(bench: B
     assert counts(found)["carrier"] == {"0": 20, str(OTHER_BIN): 3}
 
 
+@pytest.mark.long
 def test_dead_letters_of_a_backfill_are_counted_in_the_hours_of_their_events(bench: Bench) -> None:
     """Sent today, of 2013. What has no time is where the events beside it are; a sender's headers say none."""
     fake = [(dead_letter.EVENT_TIME, b"2013-01-01T09:00:00Z"), (dead_letter.FIELD, b"gust")]
@@ -131,6 +132,7 @@ def test_dead_letters_of_a_backfill_are_counted_in_the_hours_of_their_events(ben
     assert counts(found[0])["gust"] == {str(NULL_BIN): 40}
 
 
+@pytest.mark.long
 def test_a_dead_letter_whose_clock_is_wrong_by_years_holds_nobody_up(bench: Bench) -> None:
     bench.send([at(5, i) for i in range(20)] + [at(8, 0), event(1, event_time="1970-01-01T00:00:00Z", distance="far")])
     bench.run()
@@ -142,6 +144,7 @@ def test_a_dead_letter_whose_clock_is_wrong_by_years_holds_nobody_up(bench: Benc
     ]
 
 
+@pytest.mark.long
 def test_records_of_others_and_of_aborted_transactions_are_not_counted(bench: Bench) -> None:
     bench.send([at(5, i) for i in range(10)])
     bench.run()
@@ -159,6 +162,7 @@ def test_records_of_others_and_of_aborted_transactions_are_not_counted(bench: Be
     assert [one.rows for one in watch(bench)] == [10]
 
 
+@pytest.mark.long
 def test_headers_in_another_order_are_found_by_name(bench: Bench) -> None:
     bench.send([at(5, i) for i in range(10)])
     bench.run()

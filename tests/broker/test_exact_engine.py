@@ -64,6 +64,7 @@ def test_every_event_becomes_one_prediction_in_its_partition_and_order(either_be
     assert either_bench.read(".dlq") == []
 
 
+@pytest.mark.long
 def test_batches_of_one_partition_and_of_several_read_what_they_were_planned_for(bench: Bench) -> None:
     bench.rows_per_batch = 10
     for sent in ({1: range(4)}, {0: range(4, 27)}, {0: range(27, 39), 1: range(39, 54)}):
@@ -86,6 +87,7 @@ def test_batches_begin_small_and_grow_without_a_new_query_at_each_start(bench: B
     assert sorted(int(p["event_id"][1:]) for p in bench.predictions()) == list(range(18_000))
 
 
+@pytest.mark.long
 def test_tasks_that_are_told_each_others_partition_write_nothing_and_a_restart_puts_it_right(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -432,6 +434,7 @@ class ProxyCounter(Recorder):
         self.proxies.append(sum(isinstance(found, JavaObject) for found in gc.get_objects()))
 
 
+@pytest.mark.long
 def test_batches_do_not_pile_up_in_the_jvm(bench: Bench) -> None:
     bench.seen = counter = ProxyCounter()
     bench.rows_per_batch = 10

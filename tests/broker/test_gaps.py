@@ -118,6 +118,7 @@ def test_a_checkpoint_of_another_topic_is_refused_by_name_and_the_topic_scored_w
     assert [p["event_id"] for p in bench.predictions()] == ["e2"]
 
 
+@pytest.mark.long
 def test_a_ledger_that_has_forgotten_every_driver_does_not_lock_the_job_out(bench: Bench) -> None:
     for first in (0, 10):
         send(bench, first, first + 10)
@@ -156,6 +157,7 @@ def test_records_deleted_before_they_were_scored_are_named_then_skipped_and_audi
     assert len(ledger(bench, "skip")) == 1
 
 
+@pytest.mark.long
 def test_a_checkpoint_that_asks_for_what_is_scored_and_deleted_gives_way_to_the_marks(bench: Bench) -> None:
     send(bench, 0, 20)
     bench.run()
@@ -199,6 +201,7 @@ def lose_some_under_it(bench: Bench) -> None:
         eventually(lambda: not job.thread.is_alive() or len(scored(bench)) == 40, timeout=60)
 
 
+@pytest.mark.long
 def test_records_deleted_under_a_running_job_end_it_with_an_explanation(bench: Bench) -> None:
     with pytest.raises(OffsetGapError, match=r"partition 0: offsets 0 to 19 \(20\)"):
         lose_some_under_it(bench)
@@ -229,6 +232,7 @@ def test_a_topic_made_anew_stops_the_job_and_is_scored_from_its_first_record_if_
     assert all("was scored up to 10" in record["reason"] for record in ledger(bench, "skip"))
 
 
+@pytest.mark.long
 def test_a_topic_made_anew_under_a_running_job_stops_it(bench: Bench) -> None:
     send(bench, 0, 20)
     bench.on_gap = "skip"

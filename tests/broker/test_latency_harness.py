@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from benchmarks.latency.plan import Plan
 from benchmarks.latency.run import Result, run
@@ -80,6 +81,7 @@ def test_a_sound_system_has_every_event_once_and_the_numbers_of_each_stage(broke
     assert set(load["cores_of_all"]) == {"system", "broker", "reader", "feeder"}
 
 
+@pytest.mark.long
 def test_what_a_system_loses_mistakes_and_repeats_is_told(broker: str, tmp_path: Path) -> None:
     result = measured(broker, tmp_path, Script(faulty="yes"))
     assert [(s["missing"], s["wrong"], s["duplicates"]) for s in result.stages] == [(0, 0, 0), (5, 5, 5), (3, 3, 3)]
@@ -91,6 +93,7 @@ def test_what_a_system_loses_mistakes_and_repeats_is_told(broker: str, tmp_path:
     ]
 
 
+@pytest.mark.long
 def test_a_system_that_ends_is_told_with_the_end_of_its_log(broker: str, tmp_path: Path) -> None:
     result = measured(broker, tmp_path, Script("raise SystemExit('no model today')"))
     (problem,) = wrong(result)

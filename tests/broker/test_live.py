@@ -139,6 +139,7 @@ def throwing(model: ServedModel, number: int) -> ServedModel:
     return retyped(renumbered(model, number), ThrowsInTheJvm)
 
 
+@pytest.mark.long
 def test_rows_on_which_the_pipeline_throws_become_dead_letters_and_the_others_are_scored(
     bench: LiveBench, model: ServedModel
 ) -> None:
@@ -154,6 +155,7 @@ def test_rows_on_which_the_pipeline_throws_become_dead_letters_and_the_others_ar
     assert letters == {((0, offset), b"SCORING_FAILED") for offset in range(12, 22, 2)}
 
 
+@pytest.mark.long
 def test_a_version_that_fails_as_it_takes_over_is_rolled_back_and_the_older_one_goes_on(
     bench: LiveBench, model: ServedModel
 ) -> None:

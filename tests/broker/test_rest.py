@@ -125,6 +125,7 @@ def test_a_query_at_rest_is_woken_by_each_record_and_by_nothing_else(
         assert time.monotonic() - began < 10
 
 
+@pytest.mark.long
 def test_records_that_come_faster_than_it_rests_are_all_read(
     spark: SparkSession, broker: str, topic: str, tmp_path: Path
 ) -> None:

@@ -28,7 +28,7 @@ from tests.support.traffic import traffic
 PARTITIONS = 2
 RATE = 200
 TRANSACTION_SECONDS = 10
-PATIENCE = 180.0
+PATIENCE = 300.0
 FENCED_EXIT, UPSTREAM_EXIT = 5, 4
 _EXCUSED_EXITS = {FENCED_EXIT, UPSTREAM_EXIT, 0}
 """A driver may end like this in a storm and lose nothing; whoever runs it starts it again."""

@@ -184,6 +184,7 @@ def test_a_dry_run_says_how_the_files_differ_and_a_file_that_does_not_fit_is_nam
     assert not list(desk.out.parent.glob("*out*"))
 
 
+@pytest.mark.long
 def test_a_batch_that_has_changed_since_it_was_begun_is_refused(desk: Desk, team: Team, inputs: Path) -> None:
     with desk.work() as work:
         begun = Staging.open(desk.out, "b1")
@@ -199,6 +200,7 @@ def test_a_batch_that_has_changed_since_it_was_begun_is_refused(desk: Desk, team
     assert f"batch b1, {team.model} v1" in desk.score(model_version=1)
 
 
+@pytest.mark.long
 def test_a_published_batch_is_replaced_only_when_that_is_asked_for(desk: Desk, team: Team) -> None:
     desk.score()
     with pytest.raises(ConfigurationError, match="--overwrite"):

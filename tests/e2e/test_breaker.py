@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
+import pytest
 from jsonschema import Draft202012Validator
 from pyspark.sql import SparkSession
 
@@ -43,6 +44,7 @@ def paused(job: Job) -> str:
     return next((reason for reason in job.unready() or [] if reason.startswith("paused: ")), "")
 
 
+@pytest.mark.long
 def test_a_flood_of_bad_events_pauses_the_job_and_is_finished_when_somebody_says_so(
     spark: SparkSession, broker: str, make_topic: MakeTopic, tracking_server: str, tmp_path: Path
 ) -> None:

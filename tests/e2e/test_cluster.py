@@ -120,6 +120,7 @@ def test_without_a_shared_staging_area_the_job_ends_and_says_so(
     assert done.returncode == code
 
 
+@pytest.mark.long
 def test_a_swap_and_a_lost_worker_under_load_lose_double_and_mix_nothing(
     make_site: MakeSite, cluster: Cluster, tmp_path: Path, broker: str, topic: str, team: Team, models: dict[str, Path]
 ) -> None:

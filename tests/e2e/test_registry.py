@@ -242,6 +242,7 @@ def own_server(tmp_path: Path) -> Iterator[Callable[[], Service]]:
         service.stop()
 
 
+@pytest.mark.long
 def test_a_dead_registry_changes_nothing_and_is_followed_again_when_it_is_back(
     own_server: Callable[[], Service], spark: SparkSession, saved: Path, tmp_path: Path
 ) -> None:
@@ -318,6 +319,7 @@ def test_a_webhook_from_the_server_wakes_the_follower(team: Team, spark: SparkSe
         job.follower.stop()
 
 
+@pytest.mark.long
 def test_two_registries_in_one_process_are_kept_apart(
     own_server: Callable[[], Service], team: Team, saved: Path, tmp_path: Path
 ) -> None:

@@ -112,6 +112,7 @@ WAYS = [
 ]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("the_first", WAYS, ids=lambda way: way.__name__)
 def test_a_standby_takes_over_and_nothing_is_lost_doubled_or_written_by_the_first(
     pair: Pair, the_first: Callable[[Job], None], capsys: pytest.CaptureFixture[str]

@@ -110,6 +110,7 @@ def test_the_clients_agree_on_every_byte(scored: Bench) -> None:
         assert found == first, name
 
 
+@pytest.mark.long
 def test_the_bins_of_the_profile_travel_as_one_byte_per_column(scored: Bench, client: Client) -> None:
     def expected(prediction: dict[str, Any]) -> bytes:
         number = int(prediction["event_id"].removeprefix("e"))

@@ -125,6 +125,7 @@ def asked(scene: Scene, verb: str, *arguments: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("poll_seconds", [0.5], ids=["polling"])
 def test_a_job_killed_while_it_swaps_loses_doubles_and_mixes_nothing(scene: Scene, models: dict[str, Path]) -> None:
     with scene.load:

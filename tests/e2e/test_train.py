@@ -119,6 +119,7 @@ def test_a_server_that_is_not_there_is_said_soon(config: Path) -> None:
     assert time.monotonic() - began < 120
 
 
+@pytest.mark.long
 def test_a_version_without_a_reference_gets_one_by_a_baseline(
     trained: tuple[Path, str], tracking_server: str, tmp_path: Path
 ) -> None:

@@ -377,7 +377,26 @@ GENERALIZED = {
 CASES = {**STAGES, **MODELS, **GENERALIZED}
 
 
-@pytest.mark.parametrize("case", [pytest.param(case, id=name) for name, case in CASES.items()])
+SEEDS = {
+    "indexes text, keeping",
+    "encodes all but the last",
+    "fills holes in place",
+    "logistic",
+    "multinomial with thresholds",
+    "linear",
+    "forest over encoded text",
+    "boosted trees",
+    "naive Bayes",
+    "k-means",
+    "tuned",
+}
+"""What ``make test`` tries; ``make test-long`` tries the others."""
+
+
+@pytest.mark.parametrize(
+    "case",
+    [pytest.param(case, id=name, marks=() if name in SEEDS else pytest.mark.long) for name, case in CASES.items()],
+)
 def test_a_compiled_pipeline_answers_as_spark_does(
     spark: SparkSession, training: DataFrame, tmp_path: Path, case: Case
 ) -> None:

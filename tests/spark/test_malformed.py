@@ -202,7 +202,7 @@ def test_what_is_right_has_its_value_to_the_bit(
     assert bits(corpus[name].columns[column]) == bits(value)
 
 
-@pytest.mark.parametrize("number", range(4))
+@pytest.mark.parametrize("number", [0, *(pytest.param(more, marks=pytest.mark.long) for more in (1, 2, 3))])
 def test_damaged_events_by_chance_are_judged_alike(read: Read, number: int) -> None:
     assert disagreements(read, Rules(), named(drawn(damaged(), 400, number))) == []
 

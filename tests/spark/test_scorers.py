@@ -104,7 +104,17 @@ WITHOUT_PROBABILITY = {"regressor", "clusterer"}
 Serve = Callable[..., ServedModel]
 
 
-@pytest.fixture(scope="module", params=[pytest.param(make, id=name) for name, make in SCORERS.items()])
+IN_FRAMES = "compiled"
+"""No engine scores so."""
+
+
+@pytest.fixture(
+    scope="module",
+    params=[
+        pytest.param(make, id=name, marks=pytest.mark.long if name == IN_FRAMES else ())
+        for name, make in SCORERS.items()
+    ],
+)
 def serve(request: pytest.FixtureRequest, spark: SparkSession, saved: Callable[..., ModelPackage]) -> Serve:
     """Serve what a function fits by the scorer in question."""
     return lambda fit, **changes: request.param(spark, replace(saved(fit), **changes))

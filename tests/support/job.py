@@ -26,7 +26,7 @@ from tests.support.eventually import eventually
 from tests.support.team import Team
 from tests.support.traffic import predicts, traffic
 
-PATIENCE = 180.0
+PATIENCE = 300.0
 WEBHOOK_SECRET = "a shared secret"
 _RATE = 200
 
