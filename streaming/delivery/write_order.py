@@ -31,8 +31,6 @@ class Limits:
             "message.max.bytes": "1000000000",  # the topic's limit is checked before, with a better answer
             "batch.size": str(self.batch_bytes),
             "linger.ms": "5",
-            # The commit says that all have arrived; a report for each record would say it again.
-            "delivery.report.only.error": "true",
         }
 
 

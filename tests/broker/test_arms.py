@@ -169,11 +169,12 @@ def when_written(armed: Path, patch: pytest.MonkeyPatch) -> None:
 OTHER = {"version": 2, "share": 0.1, "salt": "another"}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("dies", "after"),
     [
         pytest.param(in_a_transaction, OTHER, id="in a transaction, and other arms after"),
-        pytest.param(in_a_transaction, None, id="in a transaction, and one arm after", marks=pytest.mark.long),
+        pytest.param(in_a_transaction, None, id="in a transaction, and one arm after"),
         pytest.param(when_planned, None, id="before anything is written"),
         pytest.param(when_written, OTHER, id="when all is written"),
     ],
