@@ -134,7 +134,7 @@ def run_native(setting: Setting, name: str, meter: Meter) -> None:
         checks = preparation(settings, spark, TopicSample(admin, setting.topic))
         served = checks.prepare(version, registry(settings.model).download)
         stamp = Stamp(setting.topic, version, "champion", isoformat(system_clock()))
-        rows = envelop(served.by_reference().score(_stream(setting, settings, spark)), stamp)
+        rows = envelop(served.score(_stream(setting, settings, spark)), stamp)
         targets = prepare_topics(settings, admin).targets
         _drain(setting, settings, native_records(rows, stamp, name, targets).drop("reason"), spark, meter)
 

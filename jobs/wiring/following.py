@@ -26,7 +26,7 @@ from streaming.models.stager import Stager
 from streaming.models.topic_schema import EventSample, TopicCheck
 from streaming.operations.metrics import Metrics
 from streaming.scoring.loader import SparkPipelineLoader
-from streaming.settings import ModelSettings, Settings
+from streaming.settings import ModelSettings, Settings, WantedScorer
 from streaming.spark.hadoop_files import HadoopFileStore
 
 
@@ -51,8 +51,15 @@ def make_slot(settings: Settings) -> Slot:
     return Slot(held=frozenset(last_good_file(settings).load().held))
 
 
-def preparation(settings: Settings, spark: SparkSession, sample: EventSample) -> Preparation:
-    """Return the checks that every candidate goes through.
+def wanted_scorer(settings: Settings) -> WantedScorer:
+    """Return which form of a version scores the stream: ``model.scorer``, but that the live engine has Spark alone."""
+    return "spark" if settings.engine.kind == "live" else settings.model.scorer
+
+
+def preparation(
+    settings: Settings, spark: SparkSession, sample: EventSample, scorer: WantedScorer = "spark"
+) -> Preparation:
+    """Return the checks that every candidate goes through; ``scorer`` is what scores for whoever asks.
 
     Raises:
         ConfigurationError: executors run elsewhere and ``model.staging_uri`` does not say where they find the model.
@@ -68,11 +75,13 @@ def preparation(settings: Settings, spark: SparkSession, sample: EventSample) ->
         PackageReader(model, spark.version),
         TopicCheck(sample, settings.event),
         Stager(HadoopFileStore(spark), model.staging_uri),
-        loaders(settings, spark, sample),
+        loaders(settings, spark, sample, scorer),
     )
 
 
-def loaders(settings: Settings, spark: SparkSession, sample: EventSample) -> dict[str, PipelineLoader]:
+def loaders(
+    settings: Settings, spark: SparkSession, sample: EventSample, scorer: WantedScorer
+) -> dict[str, PipelineLoader]:
     """Return what loads a version, by its flavor of MLflow; a version in several is loaded by the first."""
     pipelines = SparkPipelineLoader(
         session=spark,
@@ -80,11 +89,8 @@ def loaders(settings: Settings, spark: SparkSession, sample: EventSample) -> dic
         max_value_bytes=settings.input.max_value_bytes,
         extra_stages=settings.model.extra_stages,
         sample=sample,
-        **(
-            {"admit": partial(check_live, spark)}
-            if settings.engine.kind == "live"
-            else {"scorer": settings.model.scorer}
-        ),
+        scorer=scorer,
+        **({"admit": partial(check_live, spark)} if settings.engine.kind == "live" else {}),
     )
     return {SPARK_FLAVOR: pipelines}
 

@@ -13,7 +13,7 @@ from pyspark.sql import SparkSession
 from jobs.configuration.paths import require_writable, require_writable_uri
 from jobs.process import collector
 from jobs.process.stopping import StopRequest, children_ignore_signals
-from jobs.wiring.following import follow, make_slot, preparation, registry
+from jobs.wiring.following import follow, make_slot, preparation, registry, wanted_scorer
 from jobs.wiring.jars import jars
 from jobs.wiring.live import check_slots, local_master
 from jobs.wiring.planning import Planning, listener_for, planning_for
@@ -207,7 +207,8 @@ def _listeners(shared: _Shared) -> list[ModelEventSink]:
 
 def _follower(shared: _Shared, spark: SparkSession, gate: Gate) -> Follower:
     settings = shared.settings
-    checks = preparation(settings, spark, TopicSample(shared.admin, settings.input.topic))
+    sample = TopicSample(shared.admin, settings.input.topic)
+    checks = preparation(settings, spark, sample, wanted_scorer(settings))
     return follow(settings, shared.slot, checks, shared.observer.metrics, [gate])
 
 

@@ -98,7 +98,7 @@ class CombinedArms:
         if self._last is None or self._last[0] != arms or not _are(self._last[1], models):
             roles = [arm.role for arm in arms.arms]
             number = arm_number(arms.assignment, roles, F.col(c.KEY), F.col(c.EVENT_ID))
-            references = tuple(model.by_reference() for model in models)
+            references = tuple(model.reference for model in models)
             self._last = arms, models, replace(references[0], scorer=ArmScorer(references, number))
         return self._last[2]
 

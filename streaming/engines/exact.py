@@ -107,7 +107,6 @@ class ExactEngine:
         self._known_good: defaultdict[str, KnownGoodRows] = defaultdict(KnownGoodRows)
         self._together = CombinedArms()
         self._unexplained: Counter[ModelKey] = Counter()
-        self._reference: tuple[ServedModel, ServedModel] | None = None
 
     def __call__(self, records: DataFrame, batch: int) -> None:
         """Score and write one batch; returns when it is committed and recorded."""
@@ -250,12 +249,7 @@ class ExactEngine:
 
     def _trusted(self, model: ServedModel) -> ServedModel:
         """Return the version as it is, or by the reference alone if its row pass has thrown where that does not."""
-        if self._unexplained[model.key] < _UNEXPLAINED:
-            return model
-        if self._reference is None or self._reference[0] is not model:
-            # The same object for each batch, whose plan is then kept.
-            self._reference = model, model.by_reference()
-        return self._reference[1]
+        return model if self._unexplained[model.key] < _UNEXPLAINED else model.reference
 
     def _distrust(self, model: ServedModel) -> None:
         """Note that a try failed, and that the reference throws on no row."""

@@ -89,5 +89,5 @@ def _settled(model: ServedModel, decoded: DataFrame) -> ServedModel:
     if len(rows) > MOST_TRIED:
         raise ScoringError(f"the pipeline throws on each of the first {MOST_TRIED} valid events: {cause}")
     # The valid ones, on which the scorer was seen to throw, are rejected; the others are rejected anyway.
-    unasked = replace(model.by_reference(), scorer=Unasked(model.scorer, model.package))
+    unasked = replace(model.reference, scorer=Unasked(model.scorer, model.package))
     return unasked.rejecting(tuple((row[c.PARTITION], row[c.OFFSET]) for row in rows))

@@ -21,7 +21,6 @@ Batches = Iterator[pa.RecordBatch]
 RowMaker = Callable[[Batches, WritePlan], Batches]
 """What a task makes of the batches that come to it, before they are written."""
 
-_RECORD = tuple(name.removeprefix(c.PREFIX) for name in c.SOURCE)
 _RESIDENT = 4
 """Versions that a worker keeps: the one that serves, the one before, and room for a second query."""
 
@@ -41,7 +40,7 @@ def output_rows(
     if model.row_pass is None:
         stamp, *others = stamps
         return envelop(model.score(records), stamp, to, scored_at, others), _as_they_are
-    return records.select(*_RECORD), partial(_passed, _pickled(model.row_pass))
+    return records.select(*c.RECORD), partial(_passed, _pickled(model.row_pass))
 
 
 def _as_they_are(batches: Batches, _: WritePlan) -> Batches:

@@ -43,5 +43,8 @@ ARM = PREFIX + "arm"
 SOURCE = (KEY, VALUE, HEADERS, PARTITION, OFFSET, TIMESTAMP)
 """What a record brought, untouched."""
 
+RECORD = tuple(name.removeprefix(PREFIX) for name in SOURCE)
+"""The same by Kafka's own names, as Spark's source gives them."""
+
 ENVELOPE = (EVENT_ID, EVENT_TIME, SUBJECT, VERDICT)
 """What decoding found out about it."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from streaming.models.package import ModelPackage
@@ -77,8 +78,9 @@ class ServedModel:
 
     def rejecting(self, poison: Poison) -> ServedModel:
         """Return the version as the reference scores it without some rows."""
-        return replace(self.by_reference(), decoder=self.decoder.rejecting(poison))
+        return replace(self.reference, decoder=self.decoder.rejecting(poison))
 
-    def by_reference(self) -> ServedModel:
-        """Return the version with its decoder and scorer alone."""
+    @cached_property
+    def reference(self) -> ServedModel:
+        """The version with its decoder and scorer alone; the same object each time, so that its plan is kept."""
         return self if self.row_pass is None else replace(self, row_pass=None)

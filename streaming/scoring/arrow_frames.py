@@ -15,7 +15,7 @@ from pyspark.sql.pandas.types import from_arrow_schema
 from pyspark.sql.types import StructType
 
 from streaming.events.columns import RESULTS
-from streaming.models.arrow_types import ARROW_TYPES
+from streaming.models.arrow_types import feature_batch
 from streaming.models.profile import ReferenceProfile
 from streaming.models.seams import ArrowScorer, Features
 from streaming.models.signature import Signature
@@ -41,8 +41,7 @@ class ArrowFrames:
 
     def tried(self, features: Features) -> ArrowFrames:
         """Return the scorer as proven by an event; see :meth:`streaming.models.seams.FrameScorer.tried`."""
-        values = [pa.array([features.get(column.name)], ARROW_TYPES[column.type]) for column in self.signature.columns]
-        self.scorer.score(pa.record_batch(values, list(self.signature.names)))
+        self.scorer.score(feature_batch(self.signature, [features]))
         return replace(self, is_proven=True)
 
     def release(self) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import pyarrow as pa
 import structlog
@@ -12,7 +13,7 @@ from pyspark.sql import SparkSession
 from streaming.errors import BrokerUnavailableError, CandidateRefusedError, ScoringError, StageNotCompiledError
 from streaming.events import columns as c
 from streaming.formats.json.tiers.decoder import TieredRowDecoder
-from streaming.models.arrow_types import ARROW_TYPES
+from streaming.models.arrow_types import feature_schema
 from streaming.models.package import ModelPackage
 from streaming.models.seams import Features
 from streaming.models.served import ScorerChoice, ServedModel
@@ -23,13 +24,14 @@ from streaming.scoring.edges import edge_events
 from streaming.scoring.parity import Parity, answerable, compared, valid_events
 from streaming.scoring.pipeline import answers
 from streaming.scoring.row_pass import JsonRowPass
-from streaming.settings import EventSettings
+from streaming.settings import EventSettings, WantedScorer
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
-WantedScorer = Literal["auto", "compiled", "spark"]
 _SAMPLE = 200
-"""Recent events of the topic that are compared."""
+"""Recent events of the topic, and rows of the input example, that are compared."""
+NO_ENVELOPE = EventSettings(id=None, time=None)
+"""An input example has the features alone."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,7 @@ class ScorerChooser:
             CandidateRefusedError: ``NOT_COMPILED``, where nothing but the compiled form is wanted.
         """
         if self.wanted == "spark":
-            return replace(served, choice=ScorerChoice("spark", "model.scorer is spark"))
+            return replace(served, choice=ScorerChoice("spark", "no other form was asked for"))
         try:
             scorer, parity = self._tried(served)
         except (StageNotCompiledError, ScoringError) as problem:
@@ -72,8 +74,7 @@ class ScorerChooser:
 
     def _tried(self, served: ServedModel) -> tuple[CompiledScorer, Parity]:
         package, signature, decoder = served.package, served.package.signature, served.decoder
-        features = pa.schema([(column.name, ARROW_TYPES[column.type]) for column in signature.columns])
-        scorer = load_scorer(package.pipeline_dir, features)
+        scorer = load_scorer(package.pipeline_dir, feature_schema(signature))
         if not served.scorer.is_proven:
             raise ScoringError("no event is known on which the version does not throw, so nothing could be compared")
         real = [decoder.safe_row, *self._real(package)]
@@ -90,10 +91,17 @@ class ScorerChooser:
         except BrokerUnavailableError:
             # The other events say enough; whether the topic can be read is another check's to say.
             values = ()
-        decoder = TieredRowDecoder(package.signature, self.envelope, self.max_value_bytes)
+        examples = [json.dumps(row).encode() for row in package.examples[:_SAMPLE]]
+        recent = self._valid(package, self.envelope, values)
+        return [*golden, *self._valid(package, NO_ENVELOPE, examples), *recent]
+
+    def _valid(self, package: ModelPackage, envelope: EventSettings, values: Sequence[bytes]) -> list[Features]:
+        """Return the features of the events that are read without a verdict."""
+        decoder = TieredRowDecoder(package.signature, envelope, self.max_value_bytes)
         read = decoder.read(pa.array(values, pa.binary()))
-        recent = read.filter(read.column(c.VERDICT).is_null()).select(list(package.signature.names))
-        return [*golden, *package.examples[:_SAMPLE], *recent.to_pylist()]
+        valid = read.filter(read.column(c.VERDICT).is_null()).select(list(package.signature.names))
+        features: list[Features] = valid.to_pylist()
+        return features
 
     def _by_spark(self, served: ServedModel, why: str) -> ServedModel:
         if self.wanted == "compiled":

@@ -96,7 +96,7 @@ def _typed(column: Column, usual: Sequence[float | str]) -> Iterator[Any]:
     for value in _evenly(usual, _MOST_MARKS):
         if column.type == "string":
             yield from (value,) if isinstance(value, str) else ()
-        elif not isinstance(value, str) and column.type != "boolean":
+        elif not isinstance(value, str) and column.type != "boolean" and math.isfinite(value):
             yield value if column.is_floating else round(value)
 
 

@@ -14,14 +14,14 @@ from streaming.events.decode import JsonDecoder
 from streaming.models.package import ModelPackage
 from streaming.models.served import ServedModel
 from streaming.models.topic_schema import EventSample, NoEvents
-from streaming.scoring.choice import ScorerChooser, WantedScorer
+from streaming.scoring.choice import NO_ENVELOPE, ScorerChooser
 from streaming.scoring.layout import PYTHON_CONTAINERS, check_stages
 from streaming.scoring.made_up import made_up_event
 from streaming.scoring.pipeline import SparkPipeline, load_model
 from streaming.scoring.stages import flatten, guards, outputs
 from streaming.scoring.trial import Source, prove, prove_golden, valid_features
 from streaming.scoring.vocabulary import warn_of_vocabularies
-from streaming.settings import EventSettings
+from streaming.settings import EventSettings, WantedScorer
 
 _SAMPLE = 200
 """Rows or records among which an event is looked for."""
@@ -77,7 +77,7 @@ class SparkPipelineLoader:
         """The topic comes last: its events take a broker and a job, and a made-up one does where it is taken."""
         values = [json.dumps(row).encode() for row in package.examples[:_SAMPLE]]
         valid = partial(valid_features, self.session)
-        names, bare = package.signature.names, replace(decoder, envelope=EventSettings(id=None, time=None))
+        names, bare = package.signature.names, replace(decoder, envelope=NO_ENVELOPE)
         return [
             Source("the input example that was logged with it", lambda: valid(bare, names, values)),
             Source("an event that was made up", lambda: [decoder.safe_row], real=False),

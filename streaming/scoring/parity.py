@@ -14,7 +14,7 @@ from streaming.errors import ScoringError
 from streaming.events import columns as c
 from streaming.events.arrow_guards import guarded
 from streaming.events.arrow_verdicts import VERDICT_STRUCT
-from streaming.models.arrow_types import ARROW_TYPES
+from streaming.models.arrow_types import feature_batch
 from streaming.models.seams import ArrowScorer, Features, Guard
 from streaming.models.signature import Signature
 
@@ -42,7 +42,7 @@ class Parity:
 
     @property
     def holds(self) -> bool:
-        """Whether every answer was Spark's."""
+        """Every answer was Spark's."""
         return self.events > 0 and not self.mismatches
 
     def __str__(self) -> str:
@@ -54,13 +54,8 @@ class Parity:
 
 def valid_events(events: Iterable[Features], signature: Signature, guards: Iterable[Guard]) -> pa.RecordBatch:
     """Return the events that no guard rejects, with the signature's columns."""
-    rows = list(events)
-    columns = {
-        column.name: pa.array([row.get(column.name) for row in rows], ARROW_TYPES[column.type])
-        for column in signature.columns
-    }
-    batch = pa.RecordBatch.from_arrays(list(columns.values()), list(columns))
-    verdicts = guarded(batch.append_column(c.VERDICT, pa.nulls(len(rows), VERDICT_STRUCT)), guards)
+    batch = feature_batch(signature, events)
+    verdicts = guarded(batch.append_column(c.VERDICT, pa.nulls(batch.num_rows, VERDICT_STRUCT)), guards)
     return batch.filter(verdicts.is_null())
 
 
@@ -88,7 +83,6 @@ def compared(events: pa.RecordBatch, scorer: ArrowScorer, expected: Sequence[Row
     Raises:
         ScoringError: the scorer throws on an event.
     """
-    rows = events.to_pylist()
     answers = scorer.score(events).to_pylist()
     gaps = [_gap(answer, row) for answer, row in zip(answers, expected, strict=True)]
     differing = [position for position, gap in enumerate(gaps) if gap is None]
@@ -96,8 +90,9 @@ def compared(events: pa.RecordBatch, scorer: ArrowScorer, expected: Sequence[Row
     example = ""
     if differing:
         first = differing[0]
-        example = f"{rows[first]}: {_text(answers[first])} and {_text(expected[first].asDict())}"
-    return Parity(len(rows), len(differing), largest, example)
+        (event,) = events.slice(first, 1).to_pylist()
+        example = f"{event}: {_text(answers[first])} and {_text(expected[first].asDict())}"
+    return Parity(events.num_rows, len(differing), largest, example)
 
 
 def _gap(answer: dict[str, Any], expected: Row) -> float | None:

@@ -15,7 +15,7 @@ from pyspark.sql import functions as F
 
 from streaming.errors import CandidateRefusedError, ScoringError
 from streaming.events import columns as c
-from streaming.models.arrow_types import ARROW_TYPES
+from streaming.models.arrow_types import feature_batch
 from streaming.models.profile import ReferenceProfile
 from streaming.models.seams import Features, FrameScorer
 from streaming.models.signature import Signature
@@ -122,12 +122,9 @@ def load_model(session: SparkSession, uri: str, *, saved_by_python: bool = False
 
 def _feature_frame(session: SparkSession, signature: Signature, rows: Sequence[Features]) -> DataFrame:
     """Feature rows as a frame that ``score`` takes: the position stands where a record's offset would."""
-    columns = {
-        column.name: pa.array([row.get(column.name) for row in rows], ARROW_TYPES[column.type])
-        for column in signature.columns
-    }
+    features = pa.Table.from_batches([feature_batch(signature, rows)])
     # By way of Arrow, which needs no Python worker: a failure here is the pipeline's.
-    frame = session.createDataFrame(pa.table({c.OFFSET: pa.array(range(len(rows)), pa.int64()), **columns}))
+    frame = session.createDataFrame(features.add_column(0, c.OFFSET, pa.array(range(len(rows)), pa.int64())))
     missing = dict.fromkeys((*c.SOURCE, *c.ENVELOPE), "string") | {c.VERDICT: c.VERDICT_TYPE}
     del missing[c.OFFSET]
     return frame.select("*", *(F.lit(None).cast(kind).alias(name) for name, kind in missing.items()))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 
 import numpy as np
 import pyarrow as pa
@@ -18,7 +18,7 @@ from streaming.events.arrow_verdicts import VERDICT_STRUCT
 from streaming.events.columns import RESULTS
 from streaming.formats.json.rejected_times import RejectedTimes
 from streaming.formats.json.tiers.decoder import TieredRowDecoder
-from streaming.models.arrow_types import ARROW_TYPES
+from streaming.models.arrow_types import feature_schema
 from streaming.models.package import ModelPackage
 from streaming.models.seams import ArrowScorer, Guard, RowDecoder
 from streaming.scoring.arrow_bins import arrow_bins
@@ -60,7 +60,7 @@ class JsonRowPass:
 
     def score(self, records: pa.RecordBatch) -> pa.RecordBatch:
         """Decode, guard, score, judge and bin; see :meth:`streaming.models.seams.RowPass.score`."""
-        read = self._decoder().read(records.column("value"))
+        read = self._decoder.read(records.column("value"))
         times = RejectedTimes(self.envelope, self.max_value_bytes)
         decoded = _with_column(decoded_rows(records, read, self.envelope, times), c.VERDICT, guarded(read, self.guards))
         scored = self._answered(decoded)
@@ -69,23 +69,19 @@ class JsonRowPass:
 
     def over(self, records: DataFrame) -> DataFrame:
         """Do so with a frame of records; see :meth:`streaming.models.seams.RowPass.over`."""
-        chosen = records.select(*(name.removeprefix(c.PREFIX) for name in c.SOURCE))
+        chosen = records.select(*c.RECORD)
         return chosen.mapInArrow(partial(_scored, self), from_arrow_schema(self._schema))
 
-    @property
+    @cached_property
     def _schema(self) -> pa.Schema:
         """The columns of what is scored, in the order of :class:`streaming.models.seams.FrameScorer`."""
-        features = [(column.name, ARROW_TYPES[column.type]) for column in self.package.signature.columns]
         after = [(c.VERDICT, VERDICT_STRUCT), (c.BINS, pa.binary())]
-        return pa.schema([*_BEFORE, *features, *RESULTS, *after])
+        return pa.schema([*_BEFORE, *feature_schema(self.package.signature), *RESULTS, *after])
 
+    @cached_property
     def _decoder(self) -> RowDecoder:
-        """Return this process's decoder, which has learnt which fields of the events nobody reads."""
-        decoder: RowDecoder | None = self.__dict__.get("_kept_decoder")
-        if decoder is None:
-            decoder = TieredRowDecoder(self.package.signature, self.envelope, self.max_value_bytes)
-            object.__setattr__(self, "_kept_decoder", decoder)
-        return decoder
+        """This process's decoder, which has learnt which fields of the events nobody reads."""
+        return TieredRowDecoder(self.package.signature, self.envelope, self.max_value_bytes)
 
     def _answered(self, decoded: pa.RecordBatch) -> pa.RecordBatch:
         """Append the answers to the valid events; of the others they are null."""

@@ -15,7 +15,7 @@ from streaming.settings.hooks import HookSettings
 from streaming.settings.http import HttpSettings
 from streaming.settings.input import InputSettings
 from streaming.settings.log import LogSettings
-from streaming.settings.model import ModelSettings
+from streaming.settings.model import ModelSettings, WantedScorer
 from streaming.settings.output import OutputSettings
 from streaming.settings.root import Settings
 from streaming.settings.spark import SparkSettings
@@ -36,4 +36,5 @@ __all__ = [
     "Settings",
     "SparkSettings",
     "TrainSettings",
+    "WantedScorer",
 ]

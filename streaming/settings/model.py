@@ -9,6 +9,8 @@ from pydantic import Field, model_validator
 
 from streaming.settings.base import Positive, Seconds, Section
 
+WantedScorer = Literal["auto", "compiled", "spark"]
+
 
 class ArmSettings(Section):
     """A further version that has a fixed share of the keys."""
@@ -45,7 +47,7 @@ class ModelSettings(Section):
     registry_uri: str | None = None
     rollback_after_failures: Positive = 3
     """Failures of one batch with one version before the last good version takes the batch."""
-    scorer: Literal["auto", "compiled", "spark"] = "auto"
+    scorer: WantedScorer = "auto"
     """Exact: ``compiled`` evaluates the pipeline without Spark, several times as fast; ``auto`` does so where its
     answers are Spark's on the version's own, the topic's and made-up events, and else scores by Spark."""
     arm: ArmSettings | None = None

@@ -41,6 +41,6 @@ def either_bench(bench: Bench, model: ServedModel, request: pytest.FixtureReques
 
     ``make test`` has the second in ``test_batch_programs`` alone, ``make test-long`` everywhere.
     """
-    bench.planning, form = ("kept", model) if request.param == "kept, compiled" else ("fresh", model.by_reference())
+    bench.planning, form = ("kept", model) if request.param == "kept, compiled" else ("fresh", model.reference)
     bench.slot.swap(form)
     return bench

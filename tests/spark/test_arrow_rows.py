@@ -18,7 +18,7 @@ from streaming.delivery.marks import Writer
 from streaming.delivery.write_order import Limits, WritePlan
 from streaming.events import columns as c
 from streaming.events.decode import JsonDecoder
-from streaming.models.arrow_types import ARROW_TYPES
+from streaming.models.arrow_types import feature_schema
 from streaming.models.profile import ColumnProfile, ReferenceProfile
 from streaming.models.served import ServedModel
 from streaming.outputs.arrow_rows import enveloped_rows
@@ -131,8 +131,7 @@ def on_arrow(
 
 def row_pass_of(served: ServedModel) -> JsonRowPass:
     decoder, package = decoder_of(served), served.package
-    features = pa.schema([(column.name, ARROW_TYPES[column.type]) for column in package.signature.columns])
-    scorer = load_scorer(package.pipeline_dir, features)
+    scorer = load_scorer(package.pipeline_dir, feature_schema(package.signature))
     return JsonRowPass(package, decoder.envelope, decoder.max_value_bytes, decoder.guards, scorer)
 
 

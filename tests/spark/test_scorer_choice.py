@@ -15,11 +15,10 @@ from streaming.errors import CandidateRefusedError
 from streaming.models.package import ModelPackage
 from streaming.models.served import ServedModel
 from streaming.refusal_codes import RefusalCode
-from streaming.scoring.choice import WantedScorer
 from streaming.scoring.compiled import linear
 from streaming.scoring.compiled.classes import logistic
 from streaming.scoring.loader import SparkPipelineLoader
-from streaming.settings import EventSettings
+from streaming.settings import EventSettings, WantedScorer
 from tests.support.engine import event
 from tests.support.models import UNGUARDED, Shelf, assembler, fit_pipeline, fit_stages, fit_unguarded
 

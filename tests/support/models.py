@@ -9,7 +9,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 from pyspark.ml import Pipeline, PipelineModel
 from pyspark.ml.classification import LogisticRegression
 from pyspark.ml.feature import Bucketizer, Imputer, OneHotEncoder, StringIndexer, VectorAssembler
@@ -17,18 +16,17 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import DoubleType
 
-from streaming.models.arrow_types import ARROW_TYPES
+from streaming.models.arrow_types import feature_schema
 from streaming.models.digest import tree_digest
 from streaming.models.package import ModelPackage
 from streaming.models.ref import ModelVersion
 from streaming.models.served import ServedModel
 from streaming.models.signature import Column, Signature
 from streaming.scoring.arrow_frames import ArrowFrames
-from streaming.scoring.choice import WantedScorer
 from streaming.scoring.compiled.scorer import load_scorer
 from streaming.scoring.loader import SparkPipelineLoader
 from streaming.scoring.pipeline import SparkPipeline
-from streaming.settings import EventSettings
+from streaming.settings import EventSettings, WantedScorer
 
 SIGNATURE = Signature((Column("carrier", "string"), Column("distance", "double"), Column("gust", "double", False)))
 UNGUARDED = Signature((Column("x", "double", False),))
@@ -145,8 +143,7 @@ def copied(made: ModelPackage, root: Path) -> ModelPackage:
 def compiled(spark: SparkSession, made: ModelPackage) -> ServedModel:
     """Load a package with the same checks, and have it scored by what its files are compiled to, if that can be."""
     model = load(spark, made)
-    events = pa.schema([(column.name, ARROW_TYPES[column.type]) for column in made.signature.columns])
-    scorer = ArrowFrames(load_scorer(made.pipeline_dir, events), made.signature, made.profile)
+    scorer = ArrowFrames(load_scorer(made.pipeline_dir, feature_schema(made.signature)), made.signature, made.profile)
     return replace(model, scorer=scorer.tried(model.decoder.safe_row) if model.scorer.is_proven else scorer)
 
 
@@ -165,7 +162,7 @@ def retyped(model: ServedModel, kind: type[SparkPipeline]) -> ServedModel:
     """Return the version with its pipeline as another class, which does something else with the same parts."""
     pipeline = spark_pipeline(model)
     return replace(
-        model.by_reference(), scorer=kind(**{field.name: getattr(pipeline, field.name) for field in fields(pipeline)})
+        model.reference, scorer=kind(**{field.name: getattr(pipeline, field.name) for field in fields(pipeline)})
     )
 
 

@@ -9,7 +9,7 @@ from pyspark.sql import SparkSession
 
 from jobs.terminal.progress import progress_bar
 from jobs.verbs.replay.options import VersionOptions
-from jobs.wiring.following import preparation, registry
+from jobs.wiring.following import preparation, registry, wanted_scorer
 from streaming.adapters.kafka.admin import KafkaAdmin
 from streaming.adapters.kafka.ledger_reader import KafkaLedgerReader
 from streaming.adapters.kafka.scan import KafkaScan
@@ -72,7 +72,9 @@ def loaded_versions(settings: Settings, spark: SparkSession, sample: EventSample
     cache = settings.model.cache_dir
     # The live job evicts from its cache by what it serves, and would evict the replay's versions.
     own = settings.model.model_copy(update={"cache_dir": cache.with_name(f"{cache.name}-replay")})
-    prepared = preparation(settings.model_copy(update={"model": own}), spark, sample or NoEvents())
+    prepared = preparation(
+        settings.model_copy(update={"model": own}), spark, sample or NoEvents(), wanted_scorer(settings)
+    )
     own_registry = registry(own)
 
     def load(version: ModelVersion) -> ServedModel:
