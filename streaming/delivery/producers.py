@@ -25,6 +25,8 @@ _CALL_ATTEMPTS = 5
 _BACKOFF = {"reconnect.backoff.ms": "5", "reconnect.backoff.max.ms": "500", "retry.backoff.ms": "5"}
 """A fresh client may connect again only after half of the first, even where nothing had failed. And in one transaction
 of twenty the coordinator has not quite ended the one before; by default, that is asked for again after 100 ms."""
+_COMPRESSION = ("compression.type", "compression.codec")
+"""Two names of one setting. A record's headers repeat the record's before it, so a batch of them shrinks to a fifth."""
 _MOST_SPARES = 8
 """Each is a few threads and two connections; where a worker writes more partitions, the others' connect when needed."""
 
@@ -42,6 +44,8 @@ class Identity:
     def of(cls, client: Mapping[str, str], writer: Writer, limits: Limits, partition: int) -> Identity:
         """Return who writes ``partition`` for ``writer``; ``client`` is librdkafka's configuration."""
         settings = {**_BACKOFF, **client, **limits.client()}
+        if not any(name in client for name in _COMPRESSION):
+            settings[_COMPRESSION[0]] = "lz4"
         return cls(writer.application, writer.topic, partition, tuple(sorted(settings.items())))
 
     def connect(self) -> Producer:
