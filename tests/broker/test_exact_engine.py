@@ -78,6 +78,7 @@ def test_batches_of_one_partition_and_of_several_read_what_they_were_planned_for
     eventually(lambda: [progress.rows for progress in bench.seen.progress] == rows)
 
 
+@pytest.mark.long
 def test_batches_begin_small_and_grow_without_a_new_query_at_each_start(bench: Bench) -> None:
     bench.rows_per_batch = 4_000
     for start in range(2):
@@ -367,9 +368,16 @@ def commit(bench: Bench, offset: int, metadata: str) -> None:
     ("change", "message"),
     [
         pytest.param({"offset": 7}, "offsets 7 to 9 would never be scored", id="a mark was moved back"),
-        pytest.param({"epoch": 99}, "lease epoch 99 has taken over", id="a younger driver wrote"),
+        pytest.param(
+            {"epoch": 99}, "lease epoch 99 has taken over", id="a younger driver wrote", marks=pytest.mark.long
+        ),
         pytest.param({"topic_id": "other"}, "earlier topic of the same name", id="the topic was made anew"),
-        pytest.param({"application": "other"}, "no committed mark of this application", id="a stranger's mark"),
+        pytest.param(
+            {"application": "other"},
+            "no committed mark of this application",
+            id="a stranger's mark",
+            marks=pytest.mark.long,
+        ),
     ],
 )
 def test_a_mark_that_does_not_fit_stops_the_job_before_anything_is_written(
