@@ -337,6 +337,9 @@ def test_a_compiled_form_that_fails_where_spark_does_not_costs_three_searches_an
         def over(self, records: DataFrame) -> DataFrame:
             return records
 
+        def of_decoded(self, events: DataFrame) -> DataFrame:
+            return events
+
     bench.slot.swap(renumbered(replace(model, row_pass=Failing()), 2))
     bench.rows_per_batch = 1
     bench.send(event(i) for i in range(5))
