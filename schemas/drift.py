@@ -143,7 +143,13 @@ class SummaryRecord:
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> SummaryRecord:
         """Read a value as JSON has it; raises ``KeyError`` or ``TypeError`` if it is not a summary."""
-        window = Window(data["application"], data["model"], data["version"], data["start"], data["end"])
+        window = Window(
+            application=data["application"],
+            model=data["model"],
+            version=data["version"],
+            start=data["start"],
+            end=data["end"],
+        )
         columns = tuple(ColumnSummary.from_dict(column) for column in data["columns"])
         names = ("state", "rows", "invalid", "late", "closed_by")
         own = {name: data[name] for name in names}

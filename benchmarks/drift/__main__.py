@@ -70,14 +70,18 @@ class Bench:
     def still(self) -> None:
         """Windows that are pure chance, with and without the reference's own windows."""
         for rows in SIZES:
-            once = Setup("one reference", rows, Plan(ONCE), 1, self.effort.windows)
+            once = Setup(name="one reference", rows=rows, plan=Plan(ONCE), running=1, windows=self.effort.windows)
             known = Setup(
-                "30 windows", rows, Plan(REFERENCE_WINDOWS * rows, REFERENCE_WINDOWS), 10, self.effort.windows
+                name="30 windows",
+                rows=rows,
+                plan=Plan(REFERENCE_WINDOWS * rows, REFERENCE_WINDOWS),
+                running=10,
+                windows=self.effort.windows,
             )
             for setup in (once, known):
                 self.results.still.append((setup, COLUMNS, self.alarms(setup)))
         for number in (20, 50):
-            setup = Setup("one reference", 1_000, Plan(ONCE), 1, self.effort.windows)
+            setup = Setup(name="one reference", rows=1_000, plan=Plan(ONCE), running=1, windows=self.effort.windows)
             self.results.still.append((setup, number, self.alarms(setup, number)))
 
     def alike(self) -> None:
@@ -85,8 +89,8 @@ class Bench:
         for r in ALIKE:
             for rows in SIZES:
                 plan = Plan(REFERENCE_WINDOWS * rows, REFERENCE_WINDOWS, r)
-                setup = Setup(f"alike, r={r}", rows, plan, 10, self.effort.alike)
-                few = Setup(f"alike, r={r}", rows, plan, 10, self.effort.alike // 5)
+                setup = Setup(name=f"alike, r={r}", rows=rows, plan=plan, running=10, windows=self.effort.alike)
+                few = Setup(name=f"alike, r={r}", rows=rows, plan=plan, running=10, windows=self.effort.alike // 5)
                 self.results.alike.append((setup, self.alarms(setup), self.alarms(few, ask=False)))
 
     def seasons(self) -> None:

@@ -76,7 +76,9 @@ def windows_of(references: list[Reference], drawn: list[Ints], invalid: Ints) ->
     """Yield what a job would have counted; the minutes are made up."""
     for place, (rows, *counts) in enumerate(zip(drawn[0].sum(axis=1), *drawn, strict=True)):
         columns = tuple(as_counts(one.profile, row) for one, row in zip(references, counts, strict=True))
-        yield WindowCounts(60.0 * place, 60.0 * (place + 1), int(rows), int(invalid[place]), columns)
+        yield WindowCounts(
+            start=60.0 * place, end=60.0 * (place + 1), rows=int(rows), invalid=int(invalid[place]), columns=columns
+        )
 
 
 def sizes_of(setup: Setup, least: int, rng: np.random.Generator) -> Ints:

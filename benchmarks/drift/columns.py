@@ -153,7 +153,7 @@ def draw_reference(
         profile = ColumnProfile(column.name, "numeric", {}, tuple(map(float, edges)))
     else:
         names = tuple(f"c{place}" for place in range(len(edges) + 1))
-        profile = ColumnProfile(column.name, "categorical", {}, (), names)
+        profile = ColumnProfile(name=column.name, kind="categorical", counts={}, edges=(), categories=names)
     counts = rng.multinomial(plan.rows // parts, shares)
     apart = counts if kept is None else counts[list(kept)]
     windows = tuple(as_counts(profile, part) for part in apart) if plan.windows else ()

@@ -61,7 +61,7 @@ SEASONS = (
 def setup(season: Season, rows: int, r: float, windows: int) -> Setup:
     """Return windows of ``rows`` rows after a reference of the season's days."""
     plan = Plan(season.windows * rows, season.windows, r)
-    return Setup(f"{season.name}, r={r:g}", rows, plan, RUNNING, windows)
+    return Setup(name=f"{season.name}, r={r:g}", rows=rows, plan=plan, running=RUNNING, windows=windows)
 
 
 def seasonal_alarms(

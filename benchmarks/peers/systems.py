@@ -75,7 +75,14 @@ class Kind:
         if self.module == "flink":
             flink_jar()
         found = versions(self.packages, path)
-        return Peer(self.name, found, self.delivery, self.module, python, onnx="onnxruntime" in self.packages)
+        return Peer(
+            name=self.name,
+            version=found,
+            delivery=self.delivery,
+            module=self.module,
+            python=python,
+            onnx="onnxruntime" in self.packages,
+        )
 
 
 QUIX = ("quixstreams", "onnxruntime")
@@ -84,10 +91,22 @@ KINDS = (
     Kind("kafka-copy-eos", "exactly-once", "kafka_copy", ("confluent-kafka",)),
     Kind("spark-copy", "at-least-once", "spark_copy", ("pyspark",)),
     Kind("spark-udf", "at-least-once", "spark_udf", ("pyspark", "mlflow")),
-    Kind("quix", "at-least-once", "quix", QUIX, "quix"),
-    Kind("quix-eos", "exactly-once", "quix", QUIX, "quix"),
-    Kind("pyflink", "at-least-once", "flink", ("apache-flink", "onnxruntime"), "flink"),
-    Kind("bytewax", "at-least-once", "wax", ("bytewax", "onnxruntime"), "bytewax"),
+    Kind(name="quix", delivery="at-least-once", module="quix", packages=QUIX, environment="quix"),
+    Kind(name="quix-eos", delivery="exactly-once", module="quix", packages=QUIX, environment="quix"),
+    Kind(
+        name="pyflink",
+        delivery="at-least-once",
+        module="flink",
+        packages=("apache-flink", "onnxruntime"),
+        environment="flink",
+    ),
+    Kind(
+        name="bytewax",
+        delivery="at-least-once",
+        module="wax",
+        packages=("bytewax", "onnxruntime"),
+        environment="bytewax",
+    ),
 )
 
 

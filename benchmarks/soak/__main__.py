@@ -118,10 +118,12 @@ def main(minutes: float = 40.0, rate: int = 200, warm_up: float = 5.0) -> None:
         rig = soak_rig(folder, running)
         versions = train_versions(rig, console)
         with job_process(rig) as job:
-            soak = Soak(rig, job, versions, rate, console)
+            soak = Soak(rig=rig, job=job, versions=versions, rate=rate, console=console)
             account = soak.run(minutes)
         collected = list(collections(gc_log(folder)))
-    run = report.Run(soak.samples, collected, soak.swaps, account, warm_up * 60)
+    run = report.Run(
+        samples=soak.samples, collections=collected, swaps=soak.swaps, account=account, warm_up=warm_up * 60
+    )
     sys.exit(0 if report.write(run, console) else 1)
 
 

@@ -56,7 +56,13 @@ def between_batches(values: Array) -> float:
 
 
 JUDGED = {
-    "heap": Series("JVM heap after a full collection, between batches, MB", "memory", a_tenth, _MB, between_batches),
+    "heap": Series(
+        title="JVM heap after a full collection, between batches, MB",
+        plot="memory",
+        limit=a_tenth,
+        unit=_MB,
+        value=between_batches,
+    ),
     "jvm_rss": Series("JVM, resident, MB", "memory", a_tenth, _MB),
     "driver_rss": Series("Python driver, resident, MB", "memory", a_tenth, _MB),
     "workers_own": Series("Python workers, resident and unshared, MB", "memory", a_tenth, _MB),

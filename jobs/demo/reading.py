@@ -57,4 +57,13 @@ class Reading:
             return
         self.first_read.setdefault(result.version, now)
         late = value["probability"][1]
-        self.predictions.append(Seen(result.place, now, result.version, value["event_id"], value["prediction"], late))
+        self.predictions.append(
+            Seen(
+                position=result.place,
+                read_at=now,
+                version=result.version,
+                event_id=value["event_id"],
+                prediction=value["prediction"],
+                probability=late,
+            )
+        )

@@ -111,7 +111,7 @@ class Streaming:
         seconds = self._reading.first_read[version.version] - moved
         self.display.say(f"first prediction of v{version.version}, {seconds:.1f} s after the alias moved")
         self.display.say(f"v{version.version} is {serving_scorer(self.rig)}")
-        swap = Swap(before, version.version, seconds, RATE, self._load.paused_seconds)
+        swap = Swap(before=before, after=version.version, seconds=seconds, rate=RATE, waiting=self._load.paused_seconds)
         return (began, trained), swap
 
     def _resume(self) -> None:

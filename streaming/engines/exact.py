@@ -133,7 +133,16 @@ class ExactEngine:
         phases = {**watch.phases, **{f"task_{name}": seconds for name, seconds in total.phases.items()}}
         seconds = sum(watch.phases.values())
         self._ports.observer.batch_finished(
-            BatchReport(batch, plan.id, plan.version, ranges, result.rows_in, total, phases, seconds)
+            BatchReport(
+                batch=batch,
+                plan=plan.id,
+                version=plan.version,
+                ranges=ranges,
+                rows_in=result.rows_in,
+                outcome=total,
+                phases=phases,
+                seconds=seconds,
+            )
         )
         self._ports.breaker.batch_finished(total)
         limit = self._ports.ramp.after(sum(part.end - part.start for part in ranges.values()), seconds)

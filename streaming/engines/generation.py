@@ -98,4 +98,13 @@ class Generations:
             query = start_query(self._session, served, self._route, (name, checkpoint), starting)
             stack.callback(query.stop)
             resources = stack.pop_all()
-        return Generation(name, served, starting, query, self._route, self._session, self._slot, resources)
+        return Generation(
+            name=name,
+            served=served,
+            starting=starting,
+            query=query,
+            route=self._route,
+            session=self._session,
+            slot=self._slot,
+            open=resources,
+        )

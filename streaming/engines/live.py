@@ -209,9 +209,15 @@ class LiveEngine:
         plan = self._planner.plan(name, boundary.batch, moved, PlannedArms.only(version))
         self._write_down(plan)
         report = BatchReport(
-            boundary.batch, plan.id, plan.version, boundary.ranges, boundary.rows, boundary.outcome, boundary.phases,
-            boundary.seconds,
-        )  # fmt: skip
+            batch=boundary.batch,
+            plan=plan.id,
+            version=plan.version,
+            ranges=boundary.ranges,
+            rows_in=boundary.rows,
+            outcome=boundary.outcome,
+            phases=boundary.phases,
+            seconds=boundary.seconds,
+        )
         self._ports.observer.batch_finished(report)
         self._ports.breaker.batch_finished(boundary.outcome)
 

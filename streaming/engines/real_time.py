@@ -135,13 +135,13 @@ def read_progress(progress: Mapping[str, Any], topic: str, starting: Mapping[int
     ranges = {p: OffsetRange(starts.get(p, 0), end) for p, end in ends.items()}
     durations = {name: millis / 1000 for name, millis in progress["durationMs"].items()}
     return Boundary(
-        int(progress["batchId"]),
-        ranges,
-        int(progress["numInputRows"]),
-        outcome_of(progress.get("observedMetrics", {}).get(_COUNTS, {})),
-        durations.pop("triggerExecution", 0.0),
-        durations,
-        _lag(source, ends, topic),
+        batch=int(progress["batchId"]),
+        ranges=ranges,
+        rows=int(progress["numInputRows"]),
+        outcome=outcome_of(progress.get("observedMetrics", {}).get(_COUNTS, {})),
+        seconds=durations.pop("triggerExecution", 0.0),
+        phases=durations,
+        lag=_lag(source, ends, topic),
     )
 
 

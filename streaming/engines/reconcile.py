@@ -134,7 +134,7 @@ def _found(ports: StartPorts, partitions: range) -> Found:
     planned = frozenset[int]() if complete else ports.ledger.planned()
     first, end = broker.offsets(partitions, "earliest"), broker.offsets(partitions, "latest")
     on_topic = {partition: OffsetRange(first[partition], end[partition]) for partition in partitions}
-    return Found(marks, on_topic, saved, planned, _rereads(ports))
+    return Found(marks=marks, on_topic=on_topic, saved=saved, planned=planned, rereads=_rereads(ports))
 
 
 def _rereads(ports: StartPorts) -> Mapping[int, int] | None:

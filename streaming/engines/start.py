@@ -114,12 +114,30 @@ def _move(writer: Writer, found: Found, partition: int, mark: Mark, skip: bool) 
     there = found.on_topic[partition]
     if skip and mark.topic_id != writer.topic_id:
         reason = f"the topic was created again; topic {mark.topic_id} was scored up to {mark.offset}"
-        return Move(partition, was, Mark.at(there.start, writer), OffsetRange(0, there.start), reason)
+        return Move(
+            partition=partition,
+            was=was,
+            now=Mark.at(there.start, writer),
+            gap=OffsetRange(0, there.start),
+            reason=reason,
+        )
     if skip and mark.offset < there.start:
         gap = OffsetRange(mark.offset, there.start)
-        return Move(partition, was, Mark.at(there.start, writer), gap, "deleted before they were scored")
+        return Move(
+            partition=partition,
+            was=was,
+            now=Mark.at(there.start, writer),
+            gap=gap,
+            reason="deleted before they were scored",
+        )
     if was is None:
-        return Move(partition, None, replace(mark, epoch=writer.epoch), None, "restored from the progress topic")
+        return Move(
+            partition=partition,
+            was=None,
+            now=replace(mark, epoch=writer.epoch),
+            gap=None,
+            reason="restored from the progress topic",
+        )
     return None
 
 

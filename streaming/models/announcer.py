@@ -115,7 +115,14 @@ class Announcer:
 
     def _blank(self, kind: EventType, actor: Actor = Actor.FOLLOWER) -> ModelEvent:
         at = isoformat(self.clock())
-        return ModelEvent(kind, self.application, self.selector.name, str(self.selector), actor, at)
+        return ModelEvent(
+            type=kind,
+            application=self.application,
+            model=self.selector.name,
+            selector=str(self.selector),
+            actor=actor,
+            at=at,
+        )
 
     def _send(self, event: ModelEvent) -> None:
         level = _log.info if event.type in _GOOD_NEWS else _log.warning

@@ -36,7 +36,7 @@ def read_entry(path: Path) -> Entry | None:
     try:
         data = json.loads(file.read_text("utf-8"))
         version = ModelVersion(**{**data["version"], "aliases": tuple(data["version"]["aliases"])})
-        return Entry(path, version, data["digest"], data["bytes"], file.stat().st_mtime)
+        return Entry(path=path, version=version, digest=data["digest"], bytes=data["bytes"], used=file.stat().st_mtime)
     except (OSError, ValueError, KeyError, TypeError):
         return None
 

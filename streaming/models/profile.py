@@ -159,15 +159,15 @@ def _sorted(counts: Counts) -> dict[str, int]:
 
 def _column(record: dict[str, Any]) -> ColumnProfile:
     return ColumnProfile(
-        record["name"],
-        record["kind"],
-        _counts(record["counts"]),
-        tuple(record["edges"]),
-        tuple(record["categories"]),
-        tuple(record.get("centres", ())),
-        record.get("spread", 0.0),
-        tuple(_counts(window) for window in record.get("windows", ())),
-        tuple(record.get("rare", ())),
+        name=record["name"],
+        kind=record["kind"],
+        counts=_counts(record["counts"]),
+        edges=tuple(record["edges"]),
+        categories=tuple(record["categories"]),
+        centres=tuple(record.get("centres", ())),
+        spread=record.get("spread", 0.0),
+        windows=tuple(_counts(window) for window in record.get("windows", ())),
+        rare=tuple(record.get("rare", ())),
     )
 
 

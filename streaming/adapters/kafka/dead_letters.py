@@ -157,7 +157,13 @@ class Sender:
 
 def _letter(message: Any) -> DeadLetter:
     place = Place(message.partition(), message.offset())
-    letter = DeadLetter(place, message.timestamp()[1], message.key(), message.value(), tuple(message.headers() or ()))
+    letter = DeadLetter(
+        place=place,
+        timestamp=message.timestamp()[1],
+        key=message.key(),
+        value=message.value(),
+        headers=tuple(message.headers() or ()),
+    )
     # The topic did not take the event's own, and the record has the time of writing.
     original = letter.added.get(ORIGINAL_TIMESTAMP, "")
     return replace(letter, timestamp=int(original)) if original.lstrip("-").isdigit() else letter

@@ -50,7 +50,13 @@ class KafkaStretch:
         """
         for message in self.scan.messages(self.topic, partition, part.start, part.end):
             timestamp = int(message.timestamp()[1])
-            yield RecordedEvent(message.offset(), timestamp, message.key(), message.value(), message.headers())
+            yield RecordedEvent(
+                offset=message.offset(),
+                timestamp=timestamp,
+                key=message.key(),
+                value=message.value(),
+                headers=message.headers(),
+            )
         first, _ = self.scan.extent(self.topic, partition)
         if first > part.start:
             raise DataError(

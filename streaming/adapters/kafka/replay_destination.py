@@ -93,8 +93,17 @@ class TopicDestination:
             starts, {p: _first(saved.get(p), at, writer, plan) for p, at in starts.items() if p not in marks}
         )
         reached = {p: mark.offset for p, mark in admin.marks(sink.name, starts).items() if mark is not None}
-        target = WriteTarget(client, writer, targets, limits, Failpoints(engine.failpoints))
-        made = TopicSink(target, source, plan.identity, replay_marks.pass_over, reached, clock)
+        target = WriteTarget(
+            client=client, writer=writer, targets=targets, limits=limits, failpoints=Failpoints(engine.failpoints)
+        )
+        made = TopicSink(
+            target=target,
+            source_topic=source,
+            identity=plan.identity,
+            pass_over=replay_marks.pass_over,
+            reached=reached,
+            clock=clock,
+        )
         return made, remaining(plan.segments, reached)
 
     def _topics(self, admin: KafkaAdmin, partitions: int) -> tuple[TopicInfo, Targets]:
