@@ -82,8 +82,8 @@ class StatisticRecord:
     def to_json(self) -> str:
         """Return the record's value."""
         own = {"column": self.column, "statistic": self.statistic.value, "n": self.n, "m": self.m, "value": self.value}
-        said = {"threshold": self.threshold, "p_value": self.p_value, "state": self.state, "cause": self.cause}
-        return _line({"type": STATISTIC_TYPE, "id": self.id, **asdict(self.window), **own, **said})
+        result = {"threshold": self.threshold, "p_value": self.p_value, "state": self.state, "cause": self.cause}
+        return _line({"type": STATISTIC_TYPE, "id": self.id, **asdict(self.window), **own, **result})
 
 
 @dataclass(frozen=True)

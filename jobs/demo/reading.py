@@ -15,7 +15,7 @@ _POLL_SECONDS = 0.1
 _IDLE_POLLS = 15
 
 
-class Reading:
+class OutputReader:
     """Reads both topics from their beginning until ``stop`` is set and nothing more arrives, or until ``abandon``."""
 
     def __init__(self, bootstrap_servers: str, predictions: str, dead_letters: str) -> None:

@@ -82,7 +82,7 @@ def _alerts(settings: Settings, stack: ExitStack) -> Alerts:
         stack.callback(hook.close)
     whose = (settings.application, settings.model.name)
     sent = read_alerts(settings.kafka, settings.output.drift)
-    return Alerts([topic, *hooks], [one for one in sent if (one.window.application, one.window.model) == whose])
+    return Alerts([topic, *hooks], [alert for alert in sent if (alert.window.application, alert.window.model) == whose])
 
 
 def tell(summary: SummaryRecord) -> None:

@@ -126,10 +126,10 @@ def set_aside(session: SparkSession, location: str, stamp: str) -> str:
     Raises:
         DataError: the file system refused.
     """
-    kept = f"{location.rstrip('/')}.set-aside-{stamp}"
-    if not HadoopFileStore(session).rename(location, kept):
-        raise DataError(f"the checkpoint {location} cannot be renamed to {kept}; move it away and start again")
-    return kept
+    renamed = f"{location.rstrip('/')}.set-aside-{stamp}"
+    if not HadoopFileStore(session).rename(location, renamed):
+        raise DataError(f"the checkpoint {location} cannot be renamed to {renamed}; move it away and start again")
+    return renamed
 
 
 def remove(location: str) -> None:

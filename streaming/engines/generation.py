@@ -42,11 +42,11 @@ class Generation:
         """
         if self.query.awaitTermination(wait):  # type: ignore[arg-type]  # fractions are fine
             raise UpstreamError(f"somebody stopped the query {self.name}")
-        found = last_boundary(self.query, self.route.topic, self.starting)
-        if found is None or found.batch <= self._seen:
+        boundary = last_boundary(self.query, self.route.topic, self.starting)
+        if boundary is None or boundary.batch <= self._seen:
             return None
-        self._seen = found.batch
-        return found
+        self._seen = boundary.batch
+        return boundary
 
     def busy_seconds(self) -> float:
         """Return how long ago all of the query's tasks were first seen running, one for each partition."""

@@ -122,7 +122,7 @@ class LiveEngine:
         """Return the generation that goes on: the younger one, or the older one if the younger fails."""
         # First, as the slot may change meanwhile: what is refused must be what was started.
         self._await_resumed(older)
-        wanted = self._ports.current()
+        successor = self._ports.current()
         began, heads = time.monotonic(), self._ports.ends()
         with ExitStack() as trying:
             try:
@@ -133,7 +133,7 @@ class LiveEngine:
             except _PASSING as problem:
                 if not older.query.isActive:
                     raise
-                self._refuse(wanted, problem)
+                self._refuse(successor, problem)
                 return older
             if waiting is None:
                 return older

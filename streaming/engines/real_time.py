@@ -77,7 +77,7 @@ def _apart(frame: DataFrame, name: str) -> DataFrame:
 def counts() -> list[Column]:
     """Return what is counted on the way: predictions, and dead letters by reason."""
     reason = F.col("reason")
-    letters = [F.count_if(reason == known.value).alias(known.value) for known in Reason]
+    letters = [F.count_if(reason == code.value).alias(code.value) for code in Reason]
     return [F.count_if(reason.isNull()).alias(_PREDICTIONS), *letters]
 
 

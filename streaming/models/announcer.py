@@ -126,10 +126,10 @@ class Announcer:
 
     def _send(self, event: ModelEvent) -> None:
         level = _log.info if event.type in _GOOD_NEWS else _log.warning
-        told = {
+        details = {
             name: value for name, value in event.to_dict().items() if name not in ("type", "at") and value is not None
         }
-        level(f"model {event.type.value}", **told)
+        level(f"model {event.type.value}", **details)
         deliver(event, self.sinks)
 
 

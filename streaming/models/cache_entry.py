@@ -43,5 +43,5 @@ def read_entry(path: Path) -> Entry | None:
 
 def entries(directory: Path, pattern: str = "*/*-*") -> list[Entry]:
     """Return the complete versions below a cache's directory, the last used first."""
-    found = (read_entry(path) for path in directory.glob(pattern) if path.parent.name != ".partial")
-    return sorted((entry for entry in found if entry), key=lambda entry: -entry.used)
+    listed = (read_entry(path) for path in directory.glob(pattern) if path.parent.name != ".partial")
+    return sorted((entry for entry in listed if entry), key=lambda entry: -entry.used)

@@ -66,8 +66,8 @@ class ColumnProfile:
             raise ValueError(f"the profiles cut {self.name} into other bins")
         counts = {b: self.counts.get(b, 0) + other.counts.get(b, 0) for b in {**self.counts, **other.counts}}
         centres = tuple(
-            _average((a, self.counts.get(place, 0)), (b, other.counts.get(place, 0)))
-            for place, (a, b) in enumerate(zip(self.centres, other.centres, strict=True))
+            _average((a, self.counts.get(index, 0)), (b, other.counts.get(index, 0)))
+            for index, (a, b) in enumerate(zip(self.centres, other.centres, strict=True))
         )
         return replace(
             self, counts=counts, centres=centres, spread=_spread((self, other)), windows=self.windows + other.windows
@@ -81,12 +81,12 @@ class ColumnProfile:
     @property
     def values(self) -> int:
         """The reference rows in the bins of values, neither null nor non-finite nor another category."""
-        return sum(count for place, count in self.counts.items() if place < MAX_VALUE_BINS)
+        return sum(count for bin_id, count in self.counts.items() if bin_id < MAX_VALUE_BINS)
 
     @property
     def mean(self) -> float:
         """A numeric column's mean over the reference; 0 where the centres are not known."""
-        total = sum(self.counts.get(place, 0) * centre for place, centre in enumerate(self.centres))
+        total = sum(self.counts.get(bin_id, 0) * centre for bin_id, centre in enumerate(self.centres))
         return total / max(self.values, 1)
 
 
@@ -154,7 +154,7 @@ def _column_record(column: ColumnProfile) -> dict[str, object]:
 
 
 def _sorted(counts: Counts) -> dict[str, int]:
-    return {str(place): count for place, count in sorted(counts.items())}
+    return {str(bin_id): count for bin_id, count in sorted(counts.items())}
 
 
 def _column(record: dict[str, Any]) -> ColumnProfile:
@@ -172,4 +172,4 @@ def _column(record: dict[str, Any]) -> ColumnProfile:
 
 
 def _counts(record: dict[str, int]) -> Counts:
-    return {int(place): count for place, count in record.items()}
+    return {int(bin_id): count for bin_id, count in record.items()}

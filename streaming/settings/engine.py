@@ -52,13 +52,13 @@ class EngineSettings(Section):
 
     @model_validator(mode="after")
     def _gives_what_is_asked(self) -> EngineSettings:
-        given = "exactly-once" if self.kind == "exact" else "at-least-once"
+        delivery = "exactly-once" if self.kind == "exact" else "at-least-once"
         if self.delivery == "exactly-once" and self.kind == "live":
             raise ValueError(
                 "engine.kind live delivers at least once: Spark's real-time mode writes before a batch is committed, so"
                 " a crash repeats records. Set engine.kind to exact for exactly-once, or engine.delivery to"
                 " at-least-once and let subscribers drop repeated records by their source offset"
             )
-        if self.delivery not in (None, given):
+        if self.delivery not in (None, delivery):
             raise ValueError("engine.kind exact delivers exactly once; leave engine.delivery out, or set kind to live")
         return self

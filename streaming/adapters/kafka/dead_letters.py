@@ -55,8 +55,8 @@ class KafkaDeadLetters:
         """
         with KafkaScan(self._kafka, self._application) as scan:
             for partition in range(self._topic.partitions):
-                wanted = selection.offsets(partition)
-                messages = scan.messages(self._topic.name, partition, wanted.start, wanted.stop)
+                offsets = selection.offsets(partition)
+                messages = scan.messages(self._topic.name, partition, offsets.start, offsets.stop)
                 yield from filter(selection.takes, map(_letter, messages))
 
 

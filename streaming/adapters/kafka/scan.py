@@ -20,8 +20,8 @@ _TIMEOUT = 15.0
 
 def stored(message: Any) -> Stored:
     """Return a client's message as what is stored on its topic."""
-    place = message.topic(), message.partition(), message.offset()
-    return Stored(*place, message.headers() or (), message.value())
+    position = message.topic(), message.partition(), message.offset()
+    return Stored(*position, message.headers() or (), message.value())
 
 
 class KafkaScan:
