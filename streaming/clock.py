@@ -33,6 +33,7 @@ def instant(text: str) -> datetime:
     >>> isoformat(instant("2013-07-01T07:15+02:00"))
     '2013-07-01T05:15:00.000Z'
     """
+    # Python 3.10 reads no Z.
     parsed = datetime.fromisoformat(text.strip().replace("Z", "+00:00"))
     return parsed if parsed.tzinfo else parsed.replace(tzinfo=timezone.utc)
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import ast
 import importlib.util
+import io
 import re
 import subprocess
 import sys
+import tokenize
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import cache
@@ -120,6 +122,7 @@ MAX_POSITIONAL = 4
 FILLERS = {"found", "place", "one", "told", "kept", "known", "words", "given", "left", "wanted", "said"}
 """Names that say nothing of what they hold."""
 MAX_FILLER_SHARE = 0.006
+MIN_COMMENT_SHARE = 0.01
 MAX_SHARED_CLASS_NAMES = 0.03
 MAX_POSITIONAL_CALLS = 0.5
 """Calls of our own classes with more than four positional arguments, for each 1,000 lines."""
@@ -183,7 +186,7 @@ MODULES = [
     *modules("streaming", "schemas", "jobs"),
 ]
 WRITTEN = [*MODULES, *modules("benchmarks")]
-"""What the bounds on names hold for: the product and the benchmarks."""
+"""What the bounds on names and comments hold for: the product and the benchmarks."""
 
 
 def test_every_package_has_its_place_in_the_table() -> None:
@@ -471,6 +474,15 @@ def assigned(tree: ast.AST) -> list[str]:
     return [node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)]
 
 
+def comments(text: str) -> int:
+    """Count the comments for people: those that tell a tool something are none."""
+    tokens = tokenize.generate_tokens(io.StringIO(text).readline)
+    return sum(token.type == tokenize.COMMENT and not _FOR_TOOLS.match(token.string) for token in tokens)
+
+
+_FOR_TOOLS = re.compile(r"# ?(noqa|type:|fmt:|mypy|ruff)")
+
+
 def public_classes(trees: Sequence[ast.AST]) -> list[str]:
     names = [node.name for tree in trees for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]
     return [name for name in names if not name.startswith("_")]
@@ -506,6 +518,11 @@ def test_names_say_what_they_hold() -> None:
     assert len(fillers) / len(names) < MAX_FILLER_SHARE, Counter(fillers)
 
 
+def test_comments_say_why() -> None:
+    share = sum(comments(module.text) for module in WRITTEN) / sum(module.lines for module in WRITTEN)
+    assert share >= MIN_COMMENT_SHARE
+
+
 def test_a_public_class_has_its_name_for_itself() -> None:
     names = public_classes([module.tree for module in WRITTEN])
     shared = {name for name, count in Counter(names).items() if count > 1}
@@ -529,6 +546,7 @@ def test_what_the_bounds_count_is_seen() -> None:
     )
     tree = ast.parse(code)
     assert assigned(tree) == ["found", "one", "_place"]
+    assert comments(code) == 1
     assert public_classes([tree]) == ["Point", "Line"]
     assert list(positional_calls(tree, {"Point", "Table"})) == [4, 4]
     assert shared_share(["Point", "Line", "Point", "Plane"]) == 0.5

@@ -112,6 +112,7 @@ class DriftBench:
         for rows in SIZES:
             rate = next(a.rate for s, n, a in self.results.still if (s.name, s.rows) == ("30 windows", rows))
             task = self.progress.add_task(f"movements, {rows:,} rows", total=self.effort.groups)
+            # Few windows may have had no false alarm at all, and a rate of 0 has no threshold.
             limits = calibrate(rows, table, max(rate, 1 / self.effort.windows), self.effort.calibration, self.rng)
             self.results.power[rows] = self._last(compare(rows, table, limits, self.effort.groups, self.rng), task)
             self.progress.remove_task(task)

@@ -104,6 +104,7 @@ def calibrate(
 ) -> Floats:
     """Return the stability index of each column at which so many windows without drift signal."""
     plan, parts = ReferencePlan(REFERENCE_WINDOWS * rows, REFERENCE_WINDOWS), []
+    # Rounded up: at least as many windows as were asked for.
     for _ in range(-(-windows // _CALIBRATION)):
         references = [draw_reference(column, rng, plan) for column in table]
         sizes = np.full(_CALIBRATION, rows)

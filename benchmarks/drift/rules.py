@@ -29,6 +29,7 @@ def stability_index(reference: NDArray[Any], windows: NDArray[Any]) -> Floats:
 
 def jensen_shannon(reference: NDArray[Any], windows: NDArray[Any], base: float) -> Floats:
     """Return each window's distance; values that are null are no part of it, as in both peers."""
+    # The third cell from the end has the nulls.
     p, q = (np.delete(side, -3, axis=-1).astype(float) for side in (reference, windows))
     p, q = p / p.sum(), q / q.sum(axis=-1, keepdims=True)
     middle = (p + q) / 2
@@ -83,6 +84,7 @@ def thresholds(nulls: Floats, rate: float) -> Floats:
     The chance is the same for every column. No rule on this index could be set better without knowing what will move.
     """
     windows = len(nulls)
+    # The second sort turns the order into ranks.
     ranks = (-nulls).argsort(axis=0).argsort(axis=0)
     worst = np.sort(ranks.min(axis=1))
     beyond = max(int(worst[min(round(rate * windows), windows - 1)]), 1)

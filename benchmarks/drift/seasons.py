@@ -43,6 +43,7 @@ class Season:
         day = numbers // 24 if self.hours else numbers
         season = np.zeros(len(numbers))
         if self.hours:
+            # Scaled to variance 1, as the weekends are, so that both count alike.
             season += np.sqrt(2) * np.sin(2 * np.pi * (numbers + rng.integers(24)) / 24)
         if self.weekends:
             weekend = (day + rng.integers(7)) % 7 < 2

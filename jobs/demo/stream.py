@@ -72,6 +72,7 @@ class Streaming:
         Raises:
             PenstockError: a service, the job, the publisher or the training failed.
         """
+        # A thread each for the publisher, the reader and the training.
         with ThreadPoolExecutor(3) as pool:
             try:
                 publishing = pool.submit(self._load.run, messages(self.table, BROKEN_EVERY), self._gates)

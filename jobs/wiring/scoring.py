@@ -160,6 +160,7 @@ def scoring_job(settings: Settings, stopping: StopRequest, *, submitted: bool) -
         shared = _Shared(
             settings=settings, stopping=stopping, admin=admin, slot=slot, observer=observer, stack=stack, last=last
         )
+        # Made and dropped: a registry that cannot be used is named before Spark starts.
         registry(settings.model)
         _require_resources(settings)
         topics = prepare_topics(settings, admin)
@@ -199,6 +200,7 @@ def _spark(shared: _Shared, submitted: bool, partitions: int) -> SparkSession:
     plan = SessionPlan(
         application=settings.application, submitted=submitted, master=master, conf=settings.spark.conf, jars=connector
     )
+    # The JVM must outlive a signal to the whole group: the batch in progress still needs it.
     with children_ignore_signals():
         spark = start_session(plan)
     shared.stack.callback(spark.stop)

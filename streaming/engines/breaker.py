@@ -100,6 +100,7 @@ class Breaker:
     def wait(self, stopping: threading.Event) -> None:
         """Return when the next batch may be planned, or when the job is asked to stop."""
         while not self._running.is_set() and not stopping.is_set():
+            # For a moment at a time, as `stopping` is another event.
             self._running.wait(_POLL_SECONDS)
 
     def resume(self) -> bool:

@@ -87,6 +87,7 @@ class Checkpoint:
             new: gives the first offset of partitions that the batch before did not have.
         """
         ends = self._offsets(f"offsets/{batch}")
+        # No batch came before batch 0. The file of its source says where the query began.
         starts = self._offsets(_FIRST if batch == 0 else f"offsets/{batch - 1}")
         added = [partition for partition in ends if partition not in starts]
         if added:

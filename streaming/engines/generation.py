@@ -59,6 +59,7 @@ class Generation:
         tracker = self.session.sparkContext.statusTracker()
         active = 0
         for job in tracker.getJobIdsForGroup(str(self.query.runId)):
+            # Spark may have forgotten a job or a stage since it listed it; it gives None then.
             for stage in getattr(tracker.getJobInfo(job), "stageIds", ()):
                 active += getattr(tracker.getStageInfo(stage), "numActiveTasks", 0)
         return active >= len(self.starting)

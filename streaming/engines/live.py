@@ -126,6 +126,7 @@ class LiveEngine:
         began, heads = time.monotonic(), self._ports.ends()
         with ExitStack() as trying:
             try:
+                # A partition added since the older generation began has no mark, and begins at 0.
                 younger = self._ports.generations.start({**dict.fromkeys(heads, 0), **self._marks})
                 trying.callback(younger.close)
                 self._reached("younger_started")

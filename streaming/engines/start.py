@@ -89,6 +89,7 @@ def decide_start(writer: Writer, found: Found, skip: bool, first: Callable[[], M
 def _held(writer: Writer, found: Found) -> dict[int, Mark]:
     """Return the marks there are; one that the group has lost is the progress topic's."""
     held: dict[int, Mark] = {}
+    # The group's mark wins: its copy on the progress topic is for where the group has lost it.
     for partition, mark in {**found.saved, **found.marks}.items():
         if mark is None or mark.epoch > writer.epoch:
             standing(mark, OffsetRange(0, 0), writer, partition)

@@ -105,6 +105,7 @@ class PlannedArms:
         arms = tuple(PlannedArm(_version(arm), arm["role"]) for arm in record["arms"])
         spans = sorted(ArmSpan(start, end, arm["role"]) for arm in record["arms"] for start, end in arm["points"])
         intervals = ArmIntervals(tuple(span.arm for span in spans), tuple(span.end for span in spans))
+        # Intervals keep ends alone. A gap or an overlap shows where the starts they give are other ones.
         if list(intervals.spans) != spans:
             raise DataError(f"the arms of plan {record['plan']} of the ledger have points in common, or miss some")
         return cls(arms, ArmAssignment(record["salt"], intervals))

@@ -97,6 +97,7 @@ def _average(*parts: tuple[float, int]) -> float:
 
 def _spread(profiles: tuple[ColumnProfile, ColumnProfile]) -> float:
     """Return the standard deviation of two groups' values together."""
+    # The variance of both together is that within the groups and that between their means.
     mean = _average(*((p.mean, p.values) for p in profiles))
     return math.sqrt(_average(*((p.spread**2 + (p.mean - mean) ** 2, p.values) for p in profiles)))
 

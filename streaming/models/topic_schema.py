@@ -79,6 +79,7 @@ def _readable(values: Iterable[bytes]) -> Iterator[Mapping[str, object]]:
     for value in values:
         try:
             event = json.loads(value)
+        # Python's parser is recursive, and an event may be nested as deep as its sender likes.
         except (ValueError, RecursionError):
             continue
         if isinstance(event, dict):
@@ -102,6 +103,7 @@ def _fits(value: object, column: Column) -> bool:
         return True
     if column.type == "string":
         return isinstance(value, str)
+    # Python counts True as a number.
     if column.type == "boolean" or isinstance(value, bool):
         return column.type == "boolean" and isinstance(value, bool)
     if column.is_floating:

@@ -87,11 +87,13 @@ class JsonRowPass:
         """Append the answers to the valid events; of the others they are null."""
         valid = decoded.column(c.VERDICT).is_null()
         names = list(self.package.signature.names)
+        # A batch of valid events alone needs no copy of the rows to score.
         if valid.true_count == decoded.num_rows:
             answers = self.scorer.score(decoded.select(names))
             return _with_columns(decoded, answers.schema.names, answers.columns)
         answers = self.scorer.score(decoded.filter(valid).select(names))
         mask = valid.to_numpy(zero_copy_only=False)
+        # The k-th valid event has the k-th answer; `take` gives null where the index is null.
         rows = pa.array(np.cumsum(mask) - 1, mask=~mask)
         return _with_columns(decoded, answers.schema.names, [column.take(rows) for column in answers.columns])
 

@@ -14,6 +14,7 @@ _QUERY = "sql.streaming.queryId"
 """The local property in which a streaming query's thread has its id."""
 _FROM_SOURCE = "org.apache.spark.sql.execution.datasources.v2.DataSourceRDDPartition"
 _READ_LIMIT = "org.apache.spark.sql.connector.read.streaming.ReadLimit"
+# Each partition is one more call into the JVM, so beyond these the question is not worth its time.
 _FEW = 16
 _AT_ONCE = "spark.sql.limit.initialNumPartitions"
 """Of so many partitions Spark takes rows in its first job; of one by default."""

@@ -114,6 +114,7 @@ def _distinct(quantiles: list[float]) -> tuple[float, ...]:
     *inner, lowest, highest = quantiles
     deciles = sorted(set(inner[: len(DECILES)]))
     chosen = deciles if len(deciles) > 2 else sorted(set(inner))
+    # A bin ends before its upper edge, so the highest value needs an edge above it.
     return tuple(sorted({lowest, *chosen, math.nextafter(highest, math.inf)}))
 
 

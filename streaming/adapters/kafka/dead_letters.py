@@ -132,6 +132,7 @@ class Sender:
             record.topic,
             record.value,
             record.key,
+            # With -1 the client chooses by the key.
             -1 if record.partition is None else record.partition,
             timestamp=record.timestamp or 0,
             headers=list(record.headers),

@@ -80,6 +80,7 @@ class TopicDestination:
         The partitions are taken over from an earlier run, which may still be alive.
         """
         admin = KafkaAdmin(self.kafka, self.application)
+        # Each event keeps the number of its partition, so the topic needs as many as the source.
         sink, targets = self._topics(admin, max(plan.segments) + 1)
         starts = {partition: parts[0].part.start for partition, parts in plan.segments.items() if parts}
         marks = admin.marks(sink.name, starts)

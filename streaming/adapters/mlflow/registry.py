@@ -128,12 +128,14 @@ class MlflowRegistry:
                 f"{selector} names no version; give one that {selector.kind}, or change the setting"
             )
         numbers = tuple(int(v.version) for v in matching)
+        # Once for each change, not at each poll.
         if selector.kind == "stage" and len(numbers) > 1 and numbers != self._warned:
             _log.warning("stage holds several versions, the highest serves", selector=str(selector), versions=numbers)
             self._warned = numbers
         return _version(matching[-1])
 
     def _versions(self, name: str) -> Iterator[MlflowVersion]:
+        # The filter is one text, so the name stands in the quotes that it does not have itself.
         quote = '"' if "'" in name else "'"
         token = None
         while True:
@@ -173,6 +175,7 @@ class _PollingStore(RestStore):
         extra_headers: Any = None,
     ) -> Any:
         endpoint, method = self._get_endpoint_from_method(api)  # type: ignore[no-untyped-call]
+        # Its error status is left to verify_rest_response, whose exception has MLflow's error code.
         response = http_request(
             self.get_host_creds(),
             endpoint,

@@ -54,6 +54,7 @@ class TypedReader:
                 decoded.append(number)
             except msgspec.ValidationError:
                 is_unproven[number] = True
+            # Malformed. Only the reference rejects an event, so that the reason is always its own.
             except ValueError:
                 continue
         assembled = self._shape.assemble(events)
