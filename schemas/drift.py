@@ -76,7 +76,7 @@ class StatisticRecord:
 
     @property
     def id(self) -> str:
-        """Of a statistic that is sent again, the same."""
+        """The record's id; a statistic that is sent again has the same one."""
         return f"{self.window.id}:{self.column}:{self.statistic.value}"
 
     def to_json(self) -> str:

@@ -36,7 +36,7 @@ class DriftAlert:
 
     @property
     def id(self) -> str:
-        """Of an alert that is sent again, the same."""
+        """The alert's id; an alert that is sent again has the same one."""
         return f"{self.window.id}:alert"
 
     def to_dict(self) -> dict[str, Any]:

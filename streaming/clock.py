@@ -63,7 +63,7 @@ def given_instant(name: str, text: str) -> datetime:
 
 @dataclass(frozen=True)
 class Period:
-    """From a time up to another one; ``None`` is all there is."""
+    """A stretch of time, ``until`` left out; ``None`` sets no bound."""
 
     since: datetime | None = None
     until: datetime | None = None

@@ -45,7 +45,7 @@ Hits = dict[str, NDArray[np.bool_]]
 
 @dataclass
 class DetectionPower:
-    """By each rule, in which windows the moved column was named; and after how many windows by us."""
+    """The windows in which each rule named the moved column, and how many windows Penstock needed."""
 
     hits: dict[str, list[NDArray[np.bool_]]] = field(default_factory=lambda: {name: [] for name in RULES})
     to_warning: list[int] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""Whether a job that runs for long grows: the real job under a steady load, the model swapped every minute.
+"""The soak: the real job under a steady load, the model swapped every minute, and whether the job grows.
 
 ``make soak MINUTES=40`` runs it: its own broker and MLflow, ``penstock score`` in its own process. It samples memory,
 threads, handles and files, reads everything back at the end, and writes build/soak/summary.json and a plot per series.

@@ -74,7 +74,7 @@ class Run:
 
 
 def passed(run: Run, trends: Mapping[str, Trend]) -> bool:
-    """Whether every event came out once, the alias moved every minute, and every judged series is flat."""
+    """Return whether every event came out once, the alias moved every minute, and every judged series is flat."""
     swapped = len(run.swaps) >= int(run.minutes)
     return run.account.balanced and swapped and all(trends[name].verdict == "flat" for name in JUDGED)
 

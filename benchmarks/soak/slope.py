@@ -1,4 +1,4 @@
-"""Whether a series grows: its least-squares slope, with bounds that hold for samples that depend on each other.
+"""The growth of a series: its least-squares slope, with bounds that hold for samples that depend on each other.
 
 Samples seconds apart are alike, so the textbook error of a slope is far too small; and every swap moves memory up and
 down. So each period from swap to swap becomes one value first, which takes the swap's rhythm out. The dependence that

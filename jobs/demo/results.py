@@ -26,7 +26,7 @@ class Seen:
     event_id: str
     prediction: float
     probability: float
-    """Of being late, between 0 and 1."""
+    """The probability of being late, between 0 and 1."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Where the query starts, decided anew before each start, and the start itself."""
+"""The start of a query, and the decision where it starts, made before each start."""
 
 from __future__ import annotations
 

@@ -53,7 +53,7 @@ class Publisher:
     """A producer for one topic that waits for room in its queue, and counts what Kafka did not acknowledge."""
 
     def __init__(self, servers: str, topic: str, **config: Any) -> None:
-        """Do not connect yet.
+        """Configure the producer; it connects with the first record or :meth:`connect`.
 
         Args:
             servers: the broker, ``host:port``.

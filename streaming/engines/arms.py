@@ -52,7 +52,7 @@ class ChampionAlone:
 
 
 class FixedCandidate:
-    """One further version has a fixed share of the keys, whatever the slot's version is."""
+    """A second version that has a fixed share of the keys, whatever the slot's version is."""
 
     def __init__(self, candidate: ServedModel, share: float, salt: str) -> None:
         """Take a loaded version, which the caller releases when no batch is planned any more.

@@ -39,7 +39,7 @@ class Checkpoint:
         return str(json.loads(self._required("metadata"))["id"])
 
     def exists(self) -> bool:
-        """Whether a query has written here before."""
+        """Return whether a query has written here before."""
         return self._read("metadata") is not None
 
     def topics(self) -> frozenset[str]:

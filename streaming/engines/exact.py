@@ -90,7 +90,7 @@ class ExactPorts:
 
 @dataclass(frozen=True)
 class Tolerance:
-    """When a failing batch stops being the rows' fault and becomes the model's."""
+    """The bounds above which a failing batch is the model's fault and not the rows'."""
 
     poison_rows: int
     failures: int

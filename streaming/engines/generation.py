@@ -55,7 +55,7 @@ class Generation:
         return 0.0 if self._busy_since is None else time.monotonic() - self._busy_since
 
     def is_running(self) -> bool:
-        """Whether all of the query's tasks are running, so not while it plans its next batch."""
+        """Return whether all of the query's tasks are running, so not while it plans its next batch."""
         tracker = self.session.sparkContext.statusTracker()
         active = 0
         for job in tracker.getJobIdsForGroup(str(self.query.runId)):

@@ -223,7 +223,7 @@ class LiveEngine:
         self._ports.breaker.batch_finished(boundary.outcome)
 
     def _check_progress(self) -> None:
-        """Do not wait for ever for a query whose tasks fail one by one, which Spark may take for an empty batch."""
+        """Fail when boundaries pass without progress: Spark may take tasks that fail one by one for an empty batch."""
         ends = self._ports.ends()
         grown = any(end > self._ends.get(p, end) for p, end in ends.items())
         self._still = self._still + 1 if grown else 0

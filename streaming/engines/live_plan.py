@@ -1,4 +1,4 @@
-"""Whether a version can be served live: its whole plan must consist of operators that Spark's real-time mode takes.
+"""Admission to the live engine: a version's whole plan must consist of operators that Spark's real-time mode takes.
 
 Spark checks this, too, but only when the query starts. The version that serves would have to make room first.
 """

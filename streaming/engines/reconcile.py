@@ -52,7 +52,7 @@ class StartBroker(Protocol):
 
 
 class SkipObserver(Protocol):
-    """Who wants to know of records that will never be scored."""
+    """Observer of records that will never be scored."""
 
     def records_skipped(self, partition: int, start: int, end: int, reason: str) -> None:
         """The offsets from ``start`` up to but not including ``end`` are left out."""
@@ -61,7 +61,7 @@ class SkipObserver(Protocol):
 
 @dataclass(frozen=True)
 class StartPolicy:
-    """Where a first run starts, and whether records that are gone may be left out."""
+    """The start of a first run, and whether records that are gone may be left out."""
 
     starting: Literal["earliest", "latest"] = "earliest"
     skip: bool = False

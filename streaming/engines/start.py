@@ -1,4 +1,4 @@
-"""Where a query starts, decided before each start: at its checkpoint, at the marks, or anew; and what is lost by it.
+"""The decision where a query starts: at its checkpoint, at the marks, or anew, and what is lost by it.
 
 The marks are the truth. A checkpoint is followed as long as it does not ask for records that are gone.
 """

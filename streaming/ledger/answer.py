@@ -57,7 +57,7 @@ def about_offset(facts: Facts) -> Answer:
 
 
 def _settled(lineage: Lineage, output: Output | None) -> Lineage:
-    """Of several plans that may have written the offset, the output itself names the version."""
+    """Return the lineage with the plan that made the output, where several plans may have written the offset."""
     able = [plan for plan in (*lineage.others, lineage.plan) if plan is not None]
     right = [plan for plan in able if output is not None and _agrees(plan, output)]
     if not right:

@@ -13,7 +13,7 @@ from streaming.rollout.assignment import ArmAssignment
 from streaming.rollout.intervals import CHAMPION, ArmIntervals, ArmSpan
 
 RECORD_VERSION = 2
-"""Of a plan's record with several arms. One with one arm has no version number and its fields as in version 1."""
+"""The version of a plan's record with several arms. A record with one arm has no version, and version 1's fields."""
 MOST_ARMS = 127
 """A batch's rows name their arm by a byte, which has a sign in Spark."""
 

@@ -43,11 +43,11 @@ class ModelMetrics(Protocol):
         ...
 
     def registry_answered(self, *, up: bool) -> None:
-        """A poll ended: did the registry answer?"""
+        """A poll ended; ``up`` says whether the registry answered."""
         ...
 
     def selector_resolved(self, *, resolved: bool) -> None:
-        """The registry answered: is there a version that the selector names?"""
+        """The registry answered; ``resolved`` says whether the selector names a version."""
         ...
 
 

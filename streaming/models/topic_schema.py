@@ -1,4 +1,4 @@
-"""A signature against what is on the topic: would most events of late have what the model needs?
+"""A signature compared with recent events of the topic: most of them must have what the model needs.
 
 A candidate that would send the whole stream to the dead letters is refused before it serves. One odd event proves
 nothing, so a column counts as missing when more than half of a sample lacks it.

@@ -47,7 +47,7 @@ class OutcomeCounts(Protocol):
 
     @property
     def age_sum(self) -> float:
-        """The same time summed over rows, in seconds."""
+        """The rows' times from timestamp to commit, summed, in seconds."""
 
 
 class FinishedBatch(Protocol):
@@ -55,7 +55,7 @@ class FinishedBatch(Protocol):
 
     @property
     def batch(self) -> int:
-        """Its number."""
+        """The batch's number."""
 
     @property
     def version(self) -> ModelVersion:
@@ -67,7 +67,7 @@ class FinishedBatch(Protocol):
 
     @property
     def outcome(self) -> OutcomeCounts:
-        """The rows."""
+        """Counts of the batch's rows."""
 
     @property
     def phases(self) -> Mapping[str, float]:
@@ -79,7 +79,7 @@ class FinishedBatch(Protocol):
 
 
 class Metrics:
-    """One registry of its own, so that two jobs or two tests in one process do not meet."""
+    """The job's metrics in a registry of their own, so that two jobs or two tests in one process do not meet."""
 
     def __init__(self, clock: Clock, age_bounds: Sequence[float]) -> None:
         """Make every metric, at zero.

@@ -15,7 +15,7 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 62, 12, 12, 46
 
 @dataclass(frozen=True)
 class Axis:
-    """From ``low`` to ``high``; ``shown`` writes a tick's value. ``at`` says where ticks are, else round values do."""
+    """An axis from ``low`` to ``high``. ``shown`` writes a tick's value; ``at`` are the ticks, else round values."""
 
     title: str
     low: float
@@ -25,7 +25,7 @@ class Axis:
 
     @property
     def ticks(self) -> Sequence[float]:
-        """Where ticks are."""
+        """The values that have a tick."""
         return self.at or round_values(self.low, self.high)
 
 

@@ -66,7 +66,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Recording:
-    """A recording that was found whole. ``digest`` changes with any byte of any record, and with the ranges."""
+    """A recording whose files were checked. ``digest`` changes with any byte of any record, and with the ranges."""
 
     folder: Path
     topic: str

@@ -1,4 +1,4 @@
-"""Whether a candidate is worse than the champion, from the differences of whole days: harm, no worse, or not told.
+"""The judgement of a candidate by the differences of whole days: harm, no worse, or not told.
 
 The test may be repeated after each day, and stopped at any. It takes days as independent draws, each of them once
 whatever its number of events.

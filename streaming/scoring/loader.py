@@ -1,4 +1,4 @@
-"""From a staged pipeline to a version that may serve: allowlist, load, trial. The last also warms it up."""
+"""Loading a staged pipeline into a version that may serve: allowlist, load, trial. The trial also warms it up."""
 
 from __future__ import annotations
 

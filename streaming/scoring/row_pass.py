@@ -68,7 +68,7 @@ class JsonRowPass:
         return _with_column(scored, c.BINS, arrow_bins(scored, self.package.profile)).select(self._schema.names)
 
     def over(self, records: DataFrame) -> DataFrame:
-        """Do so with a frame of records; see :meth:`streaming.models.seams.RowPass.over`."""
+        """Do the same with a frame of records; see :meth:`streaming.models.seams.RowPass.over`."""
         chosen = records.select(*c.RECORD)
         return chosen.mapInArrow(partial(_scored, self), from_arrow_schema(self._schema))
 
@@ -80,7 +80,7 @@ class JsonRowPass:
 
     @cached_property
     def _decoder(self) -> RowDecoder:
-        """This process's decoder, which has learnt which fields of the events nobody reads."""
+        """The decoder of this process. It learns which fields of the events nobody reads."""
         return TieredRowDecoder(self.package.signature, self.envelope, self.max_value_bytes)
 
     def _answered(self, decoded: pa.RecordBatch) -> pa.RecordBatch:

@@ -34,7 +34,7 @@ _HEADERS = "array<struct<key:string,value:binary>>"
 
 @dataclass(frozen=True)
 class Source:
-    """Where trial events come from. A version is refused for throwing on ``real`` ones alone."""
+    """A source of trial events. A version is refused for throwing on ``real`` ones alone."""
 
     name: str
     events: Callable[[], Sequence[Features]]

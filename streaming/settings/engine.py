@@ -46,7 +46,7 @@ class EngineSettings(Section):
     hung_seconds: Annotated[float, Field(ge=5)] = 60.0
     """A driver whose JVM has answered nothing for this long is given up: ``/livez`` is 503, the lease free."""
     stop_seconds: Seconds = 60.0
-    """From being asked to stop to the end of the process. At the bound it ends as it is, with exit code 1."""
+    """The longest time from a request to stop to the end of the process, which then ends as it is, with exit code 1."""
     failpoints: str | None = None
     """For the chaos suite alone: a folder whose files make the job's processes die at given steps."""
 

@@ -17,7 +17,7 @@ _READ_LIMIT = "org.apache.spark.sql.connector.read.streaming.ReadLimit"
 # Each partition is one more call into the JVM, so beyond these the question is not worth its time.
 _FEW = 16
 _AT_ONCE = "spark.sql.limit.initialNumPartitions"
-"""Of so many partitions Spark takes rows in its first job; of one by default."""
+"""The setting for how many partitions Spark takes rows from in its first job; one by default."""
 
 
 class QueryRun:

@@ -49,7 +49,7 @@ class KafkaArrivals:
             raise BrokerUnavailableError(f"the ends of {', '.join(topics)} are not to be had: {problem}") from problem
 
     def reached(self, ends: Mapping[int, int]) -> bool:
-        """Whether outputs up to ``ends`` (exclusive) have been seen; looks at what has come meanwhile.
+        """Return whether outputs up to ``ends`` (exclusive) have been seen; looks at what has come meanwhile.
 
         A partition whose last offsets are the marks of transactions, which have no output, never gets there.
         """

@@ -31,7 +31,7 @@ from streaming.outputs.resend import Replayed
 _TIMEOUT = 30.0
 _MOST_RECORDS = 1_000
 _MOST_BYTES = 16 * 1024 * 1024
-"""Of one transaction; the rest goes into the next one."""
+"""The most that one transaction holds; the rest goes into the next one."""
 _SENDER = {
     "partitioner": "murmur2_random",  # as Java's producer, where the key decides
     "message.max.bytes": "1000000000",  # the topic's limit is checked before

@@ -71,7 +71,7 @@ class TopicDestination:
 
     @property
     def dead_letters(self) -> str:
-        """Where the replay's dead letters go."""
+        """The topic of the replay's dead letters."""
         return f"{self.topic}.dlq"
 
     def open(self, plan: ReplayPlan, source: str, clock: Clock) -> tuple[ReplaySink, Segments]:

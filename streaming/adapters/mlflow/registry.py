@@ -200,7 +200,7 @@ _RESOLVERS: dict[str, Callable[[MlflowRegistry, ModelSelector], ModelVersion]] =
 
 
 def _is_full(problem: Exception, target: Path) -> bool:
-    """Whether the disk was too small; MLflow turns what its threads raised into text, or drops it altogether."""
+    """Return whether the disk was too small; MLflow turns what its threads raised into text, or drops it altogether."""
     return os.strerror(errno.ENOSPC) in str(problem) or shutil.disk_usage(target).free < _LEAST_FREE_BYTES
 
 

@@ -1,4 +1,4 @@
-"""From the records on the topic and the versions' profiles to the report."""
+"""Making the report from the records on the topic and the versions' profiles."""
 
 from __future__ import annotations
 

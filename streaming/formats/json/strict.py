@@ -31,7 +31,7 @@ class Number:
 
     @property
     def is_whole(self) -> bool:
-        """Whether it is written without a point and without an exponent."""
+        """True if the number is written without a point and without an exponent."""
         return not set(self.text) & set(".eE")
 
 

@@ -30,7 +30,7 @@ class FirstLook:
 
     valid: Portion
     unproven: Documents
-    """Those that another parser may take; what msgspec calls malformed is in neither."""
+    """The documents that another parser may take. What msgspec calls malformed is in neither."""
 
 
 class TypedReader:
