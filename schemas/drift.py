@@ -76,14 +76,14 @@ class StatisticRecord:
 
     @property
     def id(self) -> str:
-        """Of a statistic that is sent again, the same."""
+        """The record's id; a statistic that is sent again has the same one."""
         return f"{self.window.id}:{self.column}:{self.statistic.value}"
 
     def to_json(self) -> str:
         """Return the record's value."""
         own = {"column": self.column, "statistic": self.statistic.value, "n": self.n, "m": self.m, "value": self.value}
-        said = {"threshold": self.threshold, "p_value": self.p_value, "state": self.state, "cause": self.cause}
-        return _line({"type": STATISTIC_TYPE, "id": self.id, **asdict(self.window), **own, **said})
+        result = {"threshold": self.threshold, "p_value": self.p_value, "state": self.state, "cause": self.cause}
+        return _line({"type": STATISTIC_TYPE, "id": self.id, **asdict(self.window), **own, **result})
 
 
 @dataclass(frozen=True)
@@ -143,7 +143,13 @@ class SummaryRecord:
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> SummaryRecord:
         """Read a value as JSON has it; raises ``KeyError`` or ``TypeError`` if it is not a summary."""
-        window = Window(data["application"], data["model"], data["version"], data["start"], data["end"])
+        window = Window(
+            application=data["application"],
+            model=data["model"],
+            version=data["version"],
+            start=data["start"],
+            end=data["end"],
+        )
         columns = tuple(ColumnSummary.from_dict(column) for column in data["columns"])
         names = ("state", "rows", "invalid", "late", "closed_by")
         own = {name: data[name] for name in names}

@@ -36,7 +36,7 @@ class DriftAlert:
 
     @property
     def id(self) -> str:
-        """Of an alert that is sent again, the same."""
+        """The alert's id; an alert that is sent again has the same one."""
         return f"{self.window.id}:alert"
 
     def to_dict(self) -> dict[str, Any]:
@@ -59,7 +59,13 @@ class DriftAlert:
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> DriftAlert:
         """Read a value as JSON has it; raises ``KeyError`` if it is not an alert."""
-        window = Window(data["application"], data["model"], data["version"], data["start"], data["end"])
+        window = Window(
+            application=data["application"],
+            model=data["model"],
+            version=data["version"],
+            start=data["start"],
+            end=data["end"],
+        )
         return cls(
             window,
             state=data["state"],

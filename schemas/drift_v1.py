@@ -25,8 +25,8 @@ def movement_of_cause(cause: str) -> Movement | None:
     >>> movement_of_cause("level fell by 0.31 standard deviations")
     Movement(test='level', direction=-1, size=0.31, shares=None, bin=None)
     """
-    for test, words in _CAUSES.items():
-        if match := re.fullmatch(words, cause, re.DOTALL):
+    for test, pattern in _CAUSES.items():
+        if match := re.fullmatch(pattern, cause, re.DOTALL):
             return _movement(test, match.groupdict())
     return None
 

@@ -31,7 +31,7 @@ class EventType(str, Enum):
 
 
 class Actor(str, Enum):
-    """Who made it happen."""
+    """The one who caused the event."""
 
     FOLLOWER = "follower"
     ENGINE = "engine"

@@ -40,4 +40,4 @@ class Movement:
 def moved_share(test: str, shares: Shares, name: str | None = None) -> Movement:
     """Return the movement from one share to another, as the test of this name found it."""
     difference = shares.window - (shares.reference or 0.0)
-    return Movement(test, -1 if difference < 0 else 1, abs(difference), shares, name)
+    return Movement(test=test, direction=-1 if difference < 0 else 1, size=abs(difference), shares=shares, bin=name)

@@ -33,6 +33,7 @@ def instant(text: str) -> datetime:
     >>> isoformat(instant("2013-07-01T07:15+02:00"))
     '2013-07-01T05:15:00.000Z'
     """
+    # Python 3.10 reads no Z.
     parsed = datetime.fromisoformat(text.strip().replace("Z", "+00:00"))
     return parsed if parsed.tzinfo else parsed.replace(tzinfo=timezone.utc)
 
@@ -62,7 +63,7 @@ def given_instant(name: str, text: str) -> datetime:
 
 @dataclass(frozen=True)
 class Period:
-    """From a time up to another one; ``None`` is all there is."""
+    """A stretch of time, ``until`` left out; ``None`` sets no bound."""
 
     since: datetime | None = None
     until: datetime | None = None

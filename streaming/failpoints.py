@@ -15,10 +15,10 @@ from pathlib import Path
 WRITER = ("collected", "opened", "mark_read", "began", "produced", "offsets_sent", "committed")
 ENGINE = ("ranges_read", "planned", "written", "recorded")
 NAMES = (*(f"writer.{step}" for step in WRITER), *(f"engine.{step}" for step in ENGINE))
-"""Of the exact engine: after each step of the writer's recipe, and after each of the engine's."""
+"""The exact engine's failpoints: after each step of the writer's recipe, and after each of the engine's."""
 _LIVE_STEPS = ("boundary", "planned", "younger_started", "caught_up", "older_stopped", "handed_over")
 LIVE = tuple(f"live.{step}" for step in _LIVE_STEPS)
-"""Of the live engine: at a boundary that is not recorded yet, and after each step of a handover."""
+"""The live engine's failpoints: at a boundary that is not recorded yet, and after each step of a handover."""
 
 HIT = "hit"
 """The folder, beside the armed files, to which a failpoint that was reached is moved as ``<name>.<process>.<time>``."""

@@ -19,7 +19,7 @@ class OffsetRange:
             raise ValueError(f"offsets run backwards: {self.start} to {self.end}")
 
     def covers(self, other: OffsetRange) -> bool:
-        """Whether every offset of ``other`` is one of ours."""
+        """Return whether every offset of ``other`` is one of ours."""
         return self.start <= other.start and other.end <= self.end
 
 
@@ -31,7 +31,7 @@ Progress = Callable[[int, int], None]
 
 
 def covers(outer: Ranges, inner: Ranges) -> bool:
-    """Whether every non-empty range of ``inner`` lies in the same partition's range of ``outer``."""
+    """Return whether every non-empty range of ``inner`` lies in the same partition's range of ``outer``."""
     return all(
         partition in outer and outer[partition].covers(part)
         for partition, part in inner.items()

@@ -24,5 +24,5 @@ def sign(secret: str, delivery_id: str, timestamp: str, body: bytes) -> str:
 
 
 def is_signed(signature: str, secret: str, delivery_id: str, timestamp: str, body: bytes) -> bool:
-    """Whether ``signature`` is ours, in a time that does not tell how much of it was right."""
+    """Return whether ``signature`` is ours, in a time that does not tell how much of it was right."""
     return hmac.compare_digest(signature.encode(), sign(secret, delivery_id, timestamp, body).encode())

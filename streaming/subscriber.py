@@ -94,10 +94,10 @@ class Deduplicator:
         A record without Penstock's headers is not ours to judge, and counts as new. If handling a new record fails and
         it is to be read again, go back to an earlier state with :meth:`from_json`; else it counts as seen.
         """
-        words = dict(headers or ())
-        naming, offset_header = _DEAD_LETTER if _REASON in words else _PREDICTION
+        values = dict(headers or ())
+        naming, offset_header = _DEAD_LETTER if _REASON in values else _PREDICTION
         try:
-            source, offset = naming(words), int(words[offset_header] or b"")
+            source, offset = naming(values), int(values[offset_header] or b"")
         except (KeyError, ValueError):
             return True
         seen = self._seen.get(source)
@@ -119,7 +119,7 @@ class Deduplicator:
 
     def to_json(self) -> str:
         """Return all that is remembered, as ASCII without line breaks."""
-        seen = [[[_text(word) for word in source], found.bounds] for source, found in self._seen.items()]
+        seen = [[[_text(word) for word in source], offsets.bounds] for source, offsets in self._seen.items()]
         return json.dumps({_STATE: seen}, separators=(",", ":"))
 
     @classmethod

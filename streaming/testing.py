@@ -51,9 +51,9 @@ class FakeRegistry:
     def point(self, alias: str, version: int | None) -> None:
         """Move an alias; ``None`` deletes it."""
         with self._guard:
-            for number, (found, files) in self._versions.items():
-                aliases = tuple(a for a in found.aliases if a != alias) + ((alias,) if number == version else ())
-                self._versions[number] = (replace(found, aliases=aliases), files)
+            for number, (registered, files) in self._versions.items():
+                aliases = tuple(a for a in registered.aliases if a != alias) + ((alias,) if number == version else ())
+                self._versions[number] = (replace(registered, aliases=aliases), files)
 
     def change(self, version: ModelVersion) -> None:
         """Replace what is known of a version: its tags, stage or status."""

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import ast
 import importlib.util
+import io
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+import tokenize
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -114,13 +117,26 @@ OWN_ENTRY_POINTS = {"penstock.py", "streaming/local/leash.py"}
 
 MAX_MODULE_LINES = 300
 MAX_PARAMETERS = 5
+MAX_POSITIONAL = 4
+
+FILLERS = {"found", "place", "one", "told", "kept", "known", "words", "given", "left", "wanted", "said"}
+"""Names that say nothing of what they hold."""
+MAX_FILLER_SHARE = 0.006
+MIN_COMMENT_SHARE = 0.01
+MAX_SHARED_CLASS_NAMES = 0.03
+MAX_POSITIONAL_CALLS = 0.5
+"""Calls of our own classes with more than four positional arguments, for each 1,000 lines."""
 
 
 class Module(NamedTuple):
     path: str
     package: str
     tree: ast.Module
-    lines: int
+    text: str
+
+    @property
+    def lines(self) -> int:
+        return len(self.text.splitlines())
 
 
 def package_of(path: str) -> str:
@@ -144,16 +160,12 @@ def package_of_import(name: str) -> str | None:
     return parts[1] if (ROOT / "streaming" / parts[1]).is_dir() else "facts"
 
 
-def modules() -> list[Module]:
-    found = [
-        ROOT / "penstock.py",
-        *(p for name in ("streaming", "schemas", "jobs") for p in (ROOT / name).rglob("*.py")),
-    ]
+def modules(*folders: str) -> list[Module]:
     result = []
-    for file in sorted(found):
+    for file in sorted(file for name in folders for file in (ROOT / name).rglob("*.py")):
         text = file.read_text()
         path = file.relative_to(ROOT).as_posix()
-        result.append(Module(path, package_of(path), ast.parse(text), len(text.splitlines())))
+        result.append(Module(path, package_of(path), ast.parse(text), text))
     return result
 
 
@@ -168,7 +180,13 @@ def imports(tree: ast.AST) -> Iterator[tuple[str, int]]:
                 yield from ((f"streaming.{alias.name}", node.lineno) for alias in node.names)
 
 
-MODULES = modules()
+_DOOR = (ROOT / "penstock.py").read_text()
+MODULES = [
+    Module("penstock.py", "penstock", ast.parse(_DOOR), _DOOR),
+    *modules("streaming", "schemas", "jobs"),
+]
+WRITTEN = [*MODULES, *modules("benchmarks")]
+"""What the bounds on names and comments hold for: the product and the benchmarks."""
 
 
 def test_every_package_has_its_place_in_the_table() -> None:
@@ -347,7 +365,7 @@ def without_annotations(module: Module) -> ast.Module:
 
 def test_spark_is_allowed_in_annotations_and_not_at_run_time() -> None:
     code = "if TYPE_CHECKING:\n    import pyspark.sql\nimport pyspark"
-    module = Module("m.py", "facts", ast.parse(code), 3)
+    module = Module("m.py", "facts", ast.parse(code), code)
     assert [name for name, _ in imports(without_annotations(module))] == ["pyspark"]
 
 
@@ -449,6 +467,89 @@ def test_no_function_takes_too_many_parameters() -> None:
 def parameters(node: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
     names = [arg.arg for arg in (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs)]
     return len([name for name in names if name not in ("self", "cls")])
+
+
+def assigned(tree: ast.AST) -> list[str]:
+    """Return each name that is assigned to, also by loops and comprehensions, and as a field of a class."""
+    return [node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)]
+
+
+def comments(text: str) -> int:
+    """Count the comments for people: those that tell a tool something are none."""
+    tokens = tokenize.generate_tokens(io.StringIO(text).readline)
+    return sum(token.type == tokenize.COMMENT and not _FOR_TOOLS.match(token.string) for token in tokens)
+
+
+_FOR_TOOLS = re.compile(r"# ?(noqa|type:|fmt:|mypy|ruff)")
+
+
+def public_classes(trees: Sequence[ast.AST]) -> list[str]:
+    names = [node.name for tree in trees for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]
+    return [name for name in names if not name.startswith("_")]
+
+
+def shared_share(names: Sequence[str]) -> float:
+    """Return the share of names that another one equals."""
+    counts = Counter(names)
+    return sum(counts[name] > 1 for name in names) / len(names)
+
+
+def positional_calls(tree: ast.Module, classes: set[str]) -> Iterator[int]:
+    """Yield the line of each call of one of our classes in which a reader has to count the arguments."""
+    strangers = {
+        alias.asname or alias.name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] not in OURS
+        for alias in node.names
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and len(node.args) > MAX_POSITIONAL:
+            name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+            if name in classes - strangers:
+                yield node.lineno
+
+
+OURS = {"streaming", "schemas", "jobs", "benchmarks"}
+
+
+def test_names_say_what_they_hold() -> None:
+    names = [name for module in WRITTEN for name in assigned(module.tree)]
+    fillers = [name for name in names if name.strip("_") in FILLERS]
+    assert len(fillers) / len(names) < MAX_FILLER_SHARE, Counter(fillers)
+
+
+def test_comments_say_why() -> None:
+    share = sum(comments(module.text) for module in WRITTEN) / sum(module.lines for module in WRITTEN)
+    assert share >= MIN_COMMENT_SHARE
+
+
+def test_a_public_class_has_its_name_for_itself() -> None:
+    names = public_classes([module.tree for module in WRITTEN])
+    shared = {name for name, count in Counter(names).items() if count > 1}
+    assert shared_share(names) <= MAX_SHARED_CLASS_NAMES, shared
+
+
+def test_many_fields_are_given_by_name() -> None:
+    nodes = (node for module in WRITTEN for node in ast.walk(module.tree))
+    classes = {node.name for node in nodes if isinstance(node, ast.ClassDef)}
+    calls = [f"{module.path}:{line}" for module in WRITTEN for line in positional_calls(module.tree, classes)]
+    assert len(calls) / sum(module.lines for module in WRITTEN) * 1_000 <= MAX_POSITIONAL_CALLS, calls
+
+
+def test_what_the_bounds_count_is_seen() -> None:
+    code = (
+        "from rich.table import Table\n"
+        "found: int = 1  # why\n"
+        "for one, _place in []:  # noqa: B007\n"
+        "    Point(1, 2, 3, 4, 5), Point(1, 2, 3, 4), shapes.Point(1, 2, 3, 4, 5, z=6), Table(1, 2, 3, 4, 5)\n"
+        "class Point: ...\nclass _Own: ...\nclass Line: ...\n"
+    )
+    tree = ast.parse(code)
+    assert assigned(tree) == ["found", "one", "_place"]
+    assert comments(code) == 1
+    assert public_classes([tree]) == ["Point", "Line"]
+    assert list(positional_calls(tree, {"Point", "Table"})) == [4, 4]
+    assert shared_share(["Point", "Line", "Point", "Plane"]) == 0.5
 
 
 def test_unit_tests_need_no_service_and_no_vendor() -> None:

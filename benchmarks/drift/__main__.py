@@ -17,9 +17,9 @@ from rich.console import Console
 from rich.progress import Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from benchmarks.drift.alarms import Alarms, Setup, false_alarms
-from benchmarks.drift.columns import Plan, columns
-from benchmarks.drift.power import REFERENCE_WINDOWS, Found, calibrate, compare
-from benchmarks.drift.report import Results, passed, show, write
+from benchmarks.drift.columns import ReferencePlan, columns
+from benchmarks.drift.power import REFERENCE_WINDOWS, DetectionPower, calibrate, compare
+from benchmarks.drift.report import DriftResults, passed, show, write
 from benchmarks.drift.seasons import SEASONS, seasonal_alarms
 from benchmarks.drift.seasons import setup as seasonal
 
@@ -34,7 +34,7 @@ SEASONAL_SIZES, SEASONAL = (1_000, 5_000), (0.02, 0.1)
 
 
 @dataclass(frozen=True)
-class Effort:
+class DriftEffort:
     """How much is drawn."""
 
     windows: int = 5_000
@@ -43,50 +43,58 @@ class Effort:
     calibration: int = 45_000
 
 
-QUICK = Effort(500, 200, 5, 9_000)
+QUICK = DriftEffort(500, 200, 5, 9_000)
 
 
 @dataclass
-class Bench:
+class DriftBench:
     """The run: what it draws with, where it says how far it is, and what it has found."""
 
-    effort: Effort
+    effort: DriftEffort
     rng: np.random.Generator
     progress: Progress
-    results: Results = field(default_factory=Results)
+    results: DriftResults = field(default_factory=DriftResults)
 
     def alarms(self, setup: Setup, number: int = COLUMNS, ask: bool = True) -> Alarms:
         """Return the false alarms of one set-up."""
         return self._counted(setup, number, false_alarms(setup, columns(number), self.rng, ask))
 
     def _counted(self, setup: Setup, number: int, steps: Iterator[Alarms]) -> Alarms:
-        found = Alarms()
+        alarms = Alarms()
         task = self.progress.add_task(f"{setup.name}, {number} columns, {setup.rows:,} rows", total=setup.windows)
-        for found in steps:
-            self.progress.update(task, completed=found.windows)
+        for alarms in steps:
+            self.progress.update(task, completed=alarms.windows)
         self.progress.remove_task(task)
-        return found
+        return alarms
 
     def still(self) -> None:
         """Windows that are pure chance, with and without the reference's own windows."""
         for rows in SIZES:
-            once = Setup("one reference", rows, Plan(ONCE), 1, self.effort.windows)
-            known = Setup(
-                "30 windows", rows, Plan(REFERENCE_WINDOWS * rows, REFERENCE_WINDOWS), 10, self.effort.windows
+            once = Setup(
+                name="one reference", rows=rows, plan=ReferencePlan(ONCE), running=1, windows=self.effort.windows
             )
-            for setup in (once, known):
+            thirty = Setup(
+                name="30 windows",
+                rows=rows,
+                plan=ReferencePlan(REFERENCE_WINDOWS * rows, REFERENCE_WINDOWS),
+                running=10,
+                windows=self.effort.windows,
+            )
+            for setup in (once, thirty):
                 self.results.still.append((setup, COLUMNS, self.alarms(setup)))
         for number in (20, 50):
-            setup = Setup("one reference", 1_000, Plan(ONCE), 1, self.effort.windows)
+            setup = Setup(
+                name="one reference", rows=1_000, plan=ReferencePlan(ONCE), running=1, windows=self.effort.windows
+            )
             self.results.still.append((setup, number, self.alarms(setup, number)))
 
     def alike(self) -> None:
         """Windows whose rows are alike, with what the reference's windows tell and without."""
         for r in ALIKE:
             for rows in SIZES:
-                plan = Plan(REFERENCE_WINDOWS * rows, REFERENCE_WINDOWS, r)
-                setup = Setup(f"alike, r={r}", rows, plan, 10, self.effort.alike)
-                few = Setup(f"alike, r={r}", rows, plan, 10, self.effort.alike // 5)
+                plan = ReferencePlan(REFERENCE_WINDOWS * rows, REFERENCE_WINDOWS, r)
+                setup = Setup(name=f"alike, r={r}", rows=rows, plan=plan, running=10, windows=self.effort.alike)
+                few = Setup(name=f"alike, r={r}", rows=rows, plan=plan, running=10, windows=self.effort.alike // 5)
                 self.results.alike.append((setup, self.alarms(setup), self.alarms(few, ask=False)))
 
     def seasons(self) -> None:
@@ -104,15 +112,16 @@ class Bench:
         for rows in SIZES:
             rate = next(a.rate for s, n, a in self.results.still if (s.name, s.rows) == ("30 windows", rows))
             task = self.progress.add_task(f"movements, {rows:,} rows", total=self.effort.groups)
+            # Few windows may have had no false alarm at all, and a rate of 0 has no threshold.
             limits = calibrate(rows, table, max(rate, 1 / self.effort.windows), self.effort.calibration, self.rng)
             self.results.power[rows] = self._last(compare(rows, table, limits, self.effort.groups, self.rng), task)
             self.progress.remove_task(task)
 
-    def _last(self, steps: Iterator[dict[str, Found]], task: TaskID) -> dict[str, Found]:
-        last: dict[str, Found] = {}
-        for found in steps:
+    def _last(self, steps: Iterator[dict[str, DetectionPower]], task: TaskID) -> dict[str, DetectionPower]:
+        last: dict[str, DetectionPower] = {}
+        for by_move in steps:
             self.progress.advance(task)
-            last = found
+            last = by_move
         return last
 
 
@@ -131,7 +140,7 @@ def main(quick: bool = False, seed: int = 6, part: str = "") -> None:
     with Progress(
         TextColumn("{task.description}"), *Progress.get_default_columns()[1:3], TimeElapsedColumn()
     ) as progress:
-        bench = Bench(QUICK if quick else Effort(), np.random.default_rng(seed), progress)
+        bench = DriftBench(QUICK if quick else DriftEffort(), np.random.default_rng(seed), progress)
         for name in (part,) if part else (*ALONE, "power"):
             getattr(bench, name)()
     show(bench.results, console)

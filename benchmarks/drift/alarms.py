@@ -9,7 +9,17 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from benchmarks.drift.columns import STILL, Column, Floats, Ints, Plan, Reference, as_counts, cells, draw_reference
+from benchmarks.drift.columns import (
+    STILL,
+    Floats,
+    Ints,
+    Reference,
+    ReferencePlan,
+    SimulatedColumn,
+    as_counts,
+    cells,
+    draw_reference,
+)
 from streaming.drift.decision import DetectionRules, WindowCounts, WindowJudge
 from streaming.drift.states import State
 from streaming.models.profile import ReferenceProfile
@@ -26,7 +36,7 @@ class Setup:
 
     name: str
     rows: int
-    plan: Plan
+    plan: ReferencePlan
     running: int
     windows: int
 
@@ -61,22 +71,26 @@ class Alarms:
         }
 
 
-def profile_of(references: list[Reference], plan: Plan) -> ReferenceProfile:
-    return ReferenceProfile(tuple(one.profile for one in references), plan.rows)
+def profile_of(references: list[Reference], plan: ReferencePlan) -> ReferenceProfile:
+    return ReferenceProfile(tuple(reference.profile for reference in references), plan.rows)
 
 
-def draw(one: Reference, sizes: Ints, rng: np.random.Generator, r: float = 0.0, level: Floats | None = None) -> Ints:
+def draw(
+    reference: Reference, sizes: Ints, rng: np.random.Generator, r: float = 0.0, level: Floats | None = None
+) -> Ints:
     """Draw a column's counts in windows of these sizes; ``level`` is what the rows of each share, by default drawn."""
     if r and level is None:
         level = rng.standard_normal(len(sizes))
-    return rng.multinomial(sizes, cells(one.column, one.edges, STILL, level, r))
+    return rng.multinomial(sizes, cells(reference.column, reference.edges, STILL, level, r))
 
 
 def windows_of(references: list[Reference], drawn: list[Ints], invalid: Ints) -> Iterator[WindowCounts]:
     """Yield what a job would have counted; the minutes are made up."""
-    for place, (rows, *counts) in enumerate(zip(drawn[0].sum(axis=1), *drawn, strict=True)):
-        columns = tuple(as_counts(one.profile, row) for one, row in zip(references, counts, strict=True))
-        yield WindowCounts(60.0 * place, 60.0 * (place + 1), int(rows), int(invalid[place]), columns)
+    for number, (rows, *counts) in enumerate(zip(drawn[0].sum(axis=1), *drawn, strict=True)):
+        columns = tuple(as_counts(reference.profile, row) for reference, row in zip(references, counts, strict=True))
+        yield WindowCounts(
+            start=60.0 * number, end=60.0 * (number + 1), rows=int(rows), invalid=int(invalid[number]), columns=columns
+        )
 
 
 def sizes_of(setup: Setup, least: int, rng: np.random.Generator) -> Ints:
@@ -87,16 +101,18 @@ def sizes_of(setup: Setup, least: int, rng: np.random.Generator) -> Ints:
 
 
 def false_alarms(
-    setup: Setup, table: tuple[Column, ...], rng: np.random.Generator, ask: bool = True
+    setup: Setup, table: tuple[SimulatedColumn, ...], rng: np.random.Generator, ask: bool = True
 ) -> Iterator[Alarms]:
     """Yield the counts after each reference; ``ask`` the reference's windows how much windows differ, or do not."""
     alarms, rules = Alarms(), DetectionRules()
     while alarms.windows < setup.windows:
         references = [draw_reference(column, rng, setup.plan) for column in table]
         sizes = sizes_of(setup, rules.column.min_rows, rng)
-        drawn = [draw(one, sizes, rng, setup.plan.r) for one in references]
+        drawn = [draw(reference, sizes, rng, setup.plan.r) for reference in references]
         if not ask:
-            references = [replace(one, profile=replace(one.profile, windows=())) for one in references]
+            references = [
+                replace(reference, profile=replace(reference.profile, windows=())) for reference in references
+            ]
         judge = WindowJudge(profile_of(references, setup.plan), rules)
         count(alarms, judge, windows_of(references, drawn, rng.binomial(sizes, INVALID)))
         yield alarms
@@ -106,9 +122,9 @@ def count(alarms: Alarms, judge: WindowJudge, windows: Iterable[WindowCounts]) -
     """Judge windows one after the other and count those that signal."""
     for window in windows:
         verdicts = judge.judge(window)
-        if all(one.state is State.INSUFFICIENT for one in verdicts[:-1]):
+        if all(verdict.state is State.INSUFFICIENT for verdict in verdicts[:-1]):
             alarms.insufficient += 1
             continue
         alarms.windows += 1
-        alarms.signals += any(one.signal for one in verdicts)
-        alarms.drifts += any(one.state is State.DRIFT for one in verdicts)
+        alarms.signals += any(verdict.signal for verdict in verdicts)
+        alarms.drifts += any(verdict.state is State.DRIFT for verdict in verdicts)

@@ -31,7 +31,7 @@ FAR = -12.0
 
 
 @dataclass(frozen=True)
-class Column:
+class SimulatedColumn:
     """A column: how its values come from the latent variable, and the share of nulls.
 
     ``atoms`` are the shares of categories or of a discrete number's values.
@@ -79,7 +79,7 @@ class Column:
 
 
 @dataclass(frozen=True)
-class Move:
+class ColumnMove:
     """What happened to a column: a shift of its latent variable, more nulls, or a share of a category never seen."""
 
     name: str
@@ -89,10 +89,12 @@ class Move:
     unseen: float = 0.0
 
 
-STILL = Move("none", "")
+STILL = ColumnMove("none", "")
 
 
-def cells(column: Column, edges: Floats, move: Move = STILL, level: Floats | None = None, r: float = 0.0) -> Floats:
+def cells(
+    column: SimulatedColumn, edges: Floats, move: ColumnMove = STILL, level: Floats | None = None, r: float = 0.0
+) -> Floats:
     """Return each window's share of every bin, then of nulls, not finite and unseen.
 
     ``level`` is what each window's rows share, a standard normal number a window.
@@ -109,7 +111,7 @@ def cells(column: Column, edges: Floats, move: Move = STILL, level: Floats | Non
 class Reference:
     """One column's profile, drawn anew, with its latent edges."""
 
-    column: Column
+    column: SimulatedColumn
     profile: ColumnProfile
     edges: Floats
 
@@ -122,7 +124,7 @@ def _quantiles(shares: Floats, rng: np.random.Generator, rows: int) -> Floats:
 
 
 @dataclass(frozen=True)
-class Plan:
+class ReferencePlan:
     """How references are drawn: rows, of how many equal windows (0: nothing is known of windows), alike by ``r``."""
 
     rows: int
@@ -131,16 +133,16 @@ class Plan:
 
 
 def draw_reference(
-    column: Column,
+    column: SimulatedColumn,
     rng: np.random.Generator,
-    plan: Plan,
+    plan: ReferencePlan,
     levels: Floats | None = None,
-    kept: Sequence[int] | None = None,
+    apart: Sequence[int] | None = None,
 ) -> Reference:
     """Draw a column's reference, with edges of its own.
 
-    ``levels`` is what the rows of each window share, by default drawn; ``kept`` which windows are counted apart, all by
-    default.
+    ``levels`` is what the rows of each window share, by default drawn. ``apart`` says which windows are counted apart,
+    by default all.
     """
     edges = column.edges(rng, plan.rows)
     parts = max(plan.windows, 1)
@@ -152,39 +154,39 @@ def draw_reference(
             shares[:, end] = 0.0
         profile = ColumnProfile(column.name, "numeric", {}, tuple(map(float, edges)))
     else:
-        names = tuple(f"c{place}" for place in range(len(edges) + 1))
-        profile = ColumnProfile(column.name, "categorical", {}, (), names)
+        names = tuple(f"c{number}" for number in range(len(edges) + 1))
+        profile = ColumnProfile(name=column.name, kind="categorical", counts={}, edges=(), categories=names)
     counts = rng.multinomial(plan.rows // parts, shares)
-    apart = counts if kept is None else counts[list(kept)]
-    windows = tuple(as_counts(profile, part) for part in apart) if plan.windows else ()
+    chosen = counts if apart is None else counts[list(apart)]
+    windows = tuple(as_counts(profile, part) for part in chosen) if plan.windows else ()
     return Reference(column, replace(profile, counts=as_counts(profile, counts.sum(axis=0)), windows=windows), edges)
 
 
 def as_counts(profile: ColumnProfile, row: Sequence[int] | NDArray[Any]) -> Counts:
     """Return bin id to rows."""
-    return {place: int(count) for place, count in zip(profile.bins, row, strict=True) if count}
+    return {bin_id: int(count) for bin_id, count in zip(profile.bins, row, strict=True) if count}
 
 
-def columns(number: int) -> tuple[Column, ...]:
+def columns(number: int) -> tuple[SimulatedColumn, ...]:
     """Return so many columns of every sort, in the mix of a usual table."""
     zipf = 1 / np.arange(1, 41)
     forty = tuple(map(float, zipf / zipf.sum()))
     counts = tuple(float(x) for x in np.array([5, 15, 22, 22, 17, 10, 5, 2.2, 0.9, 0.9]) / 100)
     sorts = [
-        Column("normal", "normal"),
-        Column("skewed", "skewed"),
-        Column("five", "categorical", atoms=(0.4, 0.3, 0.15, 0.1, 0.05)),
-        Column("nulls", "normal", nulls=0.05),
-        Column("normal", "normal"),
-        Column("zeros", "zeros"),
-        Column("discrete", "discrete", atoms=counts),
-        Column("forty", "categorical", atoms=forty),
-        Column("skewed nulls", "skewed", nulls=0.3),
-        Column("normal", "normal"),
+        SimulatedColumn("normal", "normal"),
+        SimulatedColumn("skewed", "skewed"),
+        SimulatedColumn("five", "categorical", atoms=(0.4, 0.3, 0.15, 0.1, 0.05)),
+        SimulatedColumn("nulls", "normal", nulls=0.05),
+        SimulatedColumn("normal", "normal"),
+        SimulatedColumn("zeros", "zeros"),
+        SimulatedColumn("discrete", "discrete", atoms=counts),
+        SimulatedColumn("forty", "categorical", atoms=forty),
+        SimulatedColumn("skewed nulls", "skewed", nulls=0.3),
+        SimulatedColumn("normal", "normal"),
     ]
-    wanted = sorted((sorts[place % len(sorts)] for place in range(number)), key=lambda column: column.name)
+    unnamed = sorted((sorts[index % len(sorts)] for index in range(number)), key=lambda column: column.name)
     return tuple(
-        replace(column, name=f"{name} {place}")
-        for name, same in groupby(wanted, key=lambda column: column.name)
-        for place, column in enumerate(same, 1)
+        replace(column, name=f"{name} {rank}")
+        for name, same in groupby(unnamed, key=lambda column: column.name)
+        for rank, column in enumerate(same, 1)
     )

@@ -61,11 +61,11 @@ def run(setting: Setting, kind: str) -> tuple[float, int]:
 
 
 def _settings(setting: Setting, name: str, alias: str) -> Settings:
-    given = setting.settings(name)
+    settings = setting.settings(name)
     drift = {"checkpoint": str(setting.folder / "checkpoints" / f"{name}-drift"), "window_seconds": 86_400}
-    changed = {"model": {**given.model.model_dump(), "alias": alias}, "drift": drift}
-    output = {**given.output.model_dump(), "drift": f"{name}.drift"}
-    return Settings.model_validate({**given.model_dump(), **changed, "output": output})
+    changed = {"model": {**settings.model.model_dump(), "alias": alias}, "drift": drift}
+    output = {**settings.output.model_dump(), "drift": f"{name}.drift"}
+    return Settings.model_validate({**settings.model_dump(), **changed, "output": output})
 
 
 def without_profile(settings: Settings, version: ModelVersion) -> None:
@@ -104,15 +104,15 @@ def report(measured: list[dict[str, float]], console: Console) -> None:
     table = Table(title=f"Watched for drift at {ratios['watched']:.2f} of the rate without")
     for title in ("", "events/s", "ratio"):
         table.add_column(title, justify="right" if title else "left")
-    for kind, words in KINDS.items():
+    for kind, title in KINDS.items():
         rate = statistics.median(rates[kind] for rates in measured)
-        table.add_row(words, f"{rate:,.0f}", f"{ratios[kind]:.3f}")
+        table.add_row(title, f"{rate:,.0f}", f"{ratios[kind]:.3f}")
     console.print(table)
-    found = json.loads(TARGET.read_text()) if TARGET.exists() else {}
+    summary = json.loads(TARGET.read_text()) if TARGET.exists() else {}
     rounds = [{kind: round(rate) for kind, rate in rates.items()} for rates in measured]
-    found |= {"overhead_ratio": round(ratios["watched"], 3), "overhead": {"ratios": ratios, "rounds": rounds}}
+    summary |= {"overhead_ratio": round(ratios["watched"], 3), "overhead": {"ratios": ratios, "rounds": rounds}}
     TARGET.parent.mkdir(parents=True, exist_ok=True)
-    TARGET.write_text(json.dumps(found, indent=1) + "\n")
+    TARGET.write_text(json.dumps(summary, indent=1) + "\n")
 
 
 if __name__ == "__main__":

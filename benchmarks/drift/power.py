@@ -13,14 +13,24 @@ from scipy import stats
 
 from benchmarks.drift import rules as other
 from benchmarks.drift.alarms import draw, profile_of, windows_of
-from benchmarks.drift.columns import STILL, Column, Floats, Ints, Move, Plan, Reference, cells, draw_reference
+from benchmarks.drift.columns import (
+    STILL,
+    ColumnMove,
+    Floats,
+    Ints,
+    Reference,
+    ReferencePlan,
+    SimulatedColumn,
+    cells,
+    draw_reference,
+)
 from streaming.drift.decision import DetectionRules, WindowJudge
 from streaming.drift.states import State
 
 MOVES = (
-    *(Move(f"shift of {shift} sd", "normal 1", shift=shift) for shift in (0.1, 0.25, 0.5)),
-    *(Move(f"new category, {share:.1%}", "five 1", unseen=share) for share in (0.005, 0.01, 0.02)),
-    *(Move(f"nulls 5 % + {100 * rise:g} points", "nulls 1", nulls=rise) for rise in (0.005, 0.01, 0.02, 0.05)),
+    *(ColumnMove(f"shift of {shift} sd", "normal 1", shift=shift) for shift in (0.1, 0.25, 0.5)),
+    *(ColumnMove(f"new category, {share:.1%}", "five 1", unseen=share) for share in (0.005, 0.01, 0.02)),
+    *(ColumnMove(f"nulls 5 % + {100 * rise:g} points", "nulls 1", nulls=rise) for rise in (0.005, 0.01, 0.02, 0.05)),
 )
 QUARTER = MOVES[1]
 RULES = ("penstock", "psi_same_alarms", "psi_0.1", "psi_0.25", "evidently", "nannyml")
@@ -34,8 +44,8 @@ Hits = dict[str, NDArray[np.bool_]]
 
 
 @dataclass
-class Found:
-    """By each rule, in which windows the moved column was named; and after how many windows by us."""
+class DetectionPower:
+    """The windows in which each rule named the moved column, and how many windows Penstock needed."""
 
     hits: dict[str, list[NDArray[np.bool_]]] = field(default_factory=lambda: {name: [] for name in RULES})
     to_warning: list[int] = field(default_factory=list)
@@ -66,8 +76,8 @@ def _chance(many: int, few: int) -> float:
 
 def _median(after: list[int]) -> float | None:
     """Return the median; None if it is beyond the windows that were looked at."""
-    found = median(after)
-    return found if found <= RUNNING else None
+    windows = median(after)
+    return windows if windows <= RUNNING else None
 
 
 @dataclass(frozen=True)
@@ -79,91 +89,98 @@ class Windows:
     drawn: Ints
 
 
-def draw_windows(one: Reference, rows: int, move: Move, rng: np.random.Generator) -> Windows:
+def draw_windows(reference: Reference, rows: int, move: ColumnMove, rng: np.random.Generator) -> Windows:
     """Draw windows of which both our bins and the peers' raw values are known."""
-    if not one.column.numeric:
-        counts = rng.multinomial(rows, cells(one.column, one.edges, move)[0], size=RUNNING)
+    if not reference.column.numeric:
+        counts = rng.multinomial(rows, cells(reference.column, reference.edges, move)[0], size=RUNNING)
         return Windows(counts, None, counts)
-    fine = other.Fine(one)
+    fine = other.Fine(reference)
     drawn = rng.multinomial(rows, fine.shares(move), size=RUNNING)
     return Windows(fine.bins(drawn), fine, drawn)
 
 
-def calibrate(rows: int, table: tuple[Column, ...], rate: float, windows: int, rng: np.random.Generator) -> Floats:
+def calibrate(
+    rows: int, table: tuple[SimulatedColumn, ...], rate: float, windows: int, rng: np.random.Generator
+) -> Floats:
     """Return the stability index of each column at which so many windows without drift signal."""
-    plan, parts = Plan(REFERENCE_WINDOWS * rows, REFERENCE_WINDOWS), []
+    plan, parts = ReferencePlan(REFERENCE_WINDOWS * rows, REFERENCE_WINDOWS), []
+    # Rounded up: at least as many windows as were asked for.
     for _ in range(-(-windows // _CALIBRATION)):
         references = [draw_reference(column, rng, plan) for column in table]
         sizes = np.full(_CALIBRATION, rows)
-        parts.append([other.stability_index(as_row(one), draw(one, sizes, rng)) for one in references])
+        parts.append(
+            [other.stability_index(as_row(reference), draw(reference, sizes, rng)) for reference in references]
+        )
     return other.thresholds(np.concatenate([np.array(part).T for part in parts]), rate)
 
 
-def as_row(one: Reference) -> Ints:
-    return np.array([one.profile.counts.get(place, 0) for place in one.profile.bins])
+def as_row(reference: Reference) -> Ints:
+    return np.array([reference.profile.counts.get(bin_id, 0) for bin_id in reference.profile.bins])
 
 
-def chunks(one: Reference) -> Ints:
-    return np.array([[window.get(place, 0) for place in one.profile.bins] for window in one.profile.windows])
+def chunks(reference: Reference) -> Ints:
+    return np.array(
+        [[window.get(bin_id, 0) for bin_id in reference.profile.bins] for window in reference.profile.windows]
+    )
 
 
 def compare(
-    rows: int, table: tuple[Column, ...], limits: Floats, groups: int, rng: np.random.Generator
-) -> Iterator[dict[str, Found]]:
+    rows: int, table: tuple[SimulatedColumn, ...], limits: Floats, groups: int, rng: np.random.Generator
+) -> Iterator[dict[str, DetectionPower]]:
     """Yield what was found after each reference, for every move and for none of them (under its name)."""
-    plan = Plan(REFERENCE_WINDOWS * rows, REFERENCE_WINDOWS)
-    found = {move.name: Found() for move in (STILL, *MOVES)}
+    plan = ReferencePlan(REFERENCE_WINDOWS * rows, REFERENCE_WINDOWS)
+    powers = {move.name: DetectionPower() for move in (STILL, *MOVES)}
     names = [column.name for column in table]
     for _ in range(groups):
         references = [draw_reference(column, rng, plan) for column in table]
         judge = WindowJudge(profile_of(references, plan), DetectionRules())
-        still = [draw_windows(one, rows, STILL, rng) for one in references]
+        still = [draw_windows(reference, rows, STILL, rng) for reference in references]
         each = [
-            by_others(one, windows, limits[place])
-            for place, (one, windows) in enumerate(zip(references, still, strict=True))
+            by_others(reference, windows, limits[index])
+            for index, (reference, windows) in enumerate(zip(references, still, strict=True))
         ]
         for name in RULES[1:]:
-            found[STILL.name].hits[name].append(np.any([hits[name] for hits in each], axis=0))
-        found[STILL.name].hits[RULES[0]].append(_ours(judge, references, still, None, found[STILL.name]))
+            powers[STILL.name].hits[name].append(np.any([hits[name] for hits in each], axis=0))
+        powers[STILL.name].hits[RULES[0]].append(_ours(judge, references, still, None, powers[STILL.name]))
         for move in MOVES:
-            place = names.index(move.column)
-            moved = draw_windows(references[place], rows, move, rng)
-            now = [*still[:place], moved, *still[place + 1 :]]
-            hits = by_others(references[place], moved, limits[place])
+            index = names.index(move.column)
+            moved = draw_windows(references[index], rows, move, rng)
+            now = [*still[:index], moved, *still[index + 1 :]]
+            hits = by_others(references[index], moved, limits[index])
             for name in RULES[1:]:
-                found[move.name].hits[name].append(hits[name])
-            found[move.name].hits[RULES[0]].append(_ours(judge, references, now, place, found[move.name]))
-        yield found
+                powers[move.name].hits[name].append(hits[name])
+            powers[move.name].hits[RULES[0]].append(_ours(judge, references, now, index, powers[move.name]))
+        yield powers
 
 
-def by_others(one: Reference, windows: Windows, limit: float) -> Hits:
+def by_others(reference: Reference, windows: Windows, limit: float) -> Hits:
     """Say which windows of a column each of the other rules would name."""
-    reference = as_row(one)
-    index = other.stability_index(reference, windows.counts)
+    row = as_row(reference)
+    index = other.stability_index(row, windows.counts)
     return {
         "psi_same_alarms": index > limit,
         "psi_0.1": index >= 0.1,
         "psi_0.25": index >= 0.25,
-        "evidently": other.evidently(reference, windows.counts, windows.fine, windows.drawn),
-        "nannyml": other.nannyml(reference, chunks(one), windows.counts),
+        "evidently": other.evidently(row, windows.counts, windows.fine, windows.drawn),
+        "nannyml": other.nannyml(row, chunks(reference), windows.counts),
     }
 
 
 def _ours(
-    judge: WindowJudge, references: list[Reference], now: list[Windows], place: int | None, found: Found
+    judge: WindowJudge, references: list[Reference], now: list[Windows], index: int | None, power: DetectionPower
 ) -> NDArray[np.bool_]:
     judge.memory = {}
     drawn = [windows.counts for windows in now]
     hits, states = [], []
     for window in windows_of(references, drawn, np.zeros(RUNNING, np.int64)):
         verdicts = judge.judge(window)
-        chosen = verdicts if place is None else [verdicts[place]]
-        hits.append(any(one.signal for one in chosen))
-        states.append({one.state for one in chosen})
-    found.to_warning.append(_first(states, {State.WARNING, State.DRIFT}))
-    found.to_drift.append(_first(states, {State.DRIFT}))
+        chosen = verdicts if index is None else [verdicts[index]]
+        hits.append(any(verdict.signal for verdict in chosen))
+        states.append({verdict.state for verdict in chosen})
+    power.to_warning.append(_first(states, {State.WARNING, State.DRIFT}))
+    power.to_drift.append(_first(states, {State.DRIFT}))
     return np.array(hits)
 
 
-def _first(states: list[set[State]], wanted: set[State]) -> int:
-    return next((place for place, seen in enumerate(states, 1) if seen & wanted), RUNNING + 1)
+def _first(states: list[set[State]], states_sought: set[State]) -> int:
+    return next((number for number, seen in enumerate(states, 1) if seen & states_sought), RUNNING + 1)

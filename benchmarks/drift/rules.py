@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri, xlogy
 
-from benchmarks.drift.columns import FAR, Floats, Ints, Move, Reference, cells
+from benchmarks.drift.columns import FAR, ColumnMove, Floats, Ints, Reference, cells
 
 _GRID = ndtri(np.arange(1, 250) / 250)
 EVIDENTLY = 0.1
@@ -29,6 +29,7 @@ def stability_index(reference: NDArray[Any], windows: NDArray[Any]) -> Floats:
 
 def jensen_shannon(reference: NDArray[Any], windows: NDArray[Any], base: float) -> Floats:
     """Return each window's distance; values that are null are no part of it, as in both peers."""
+    # The third cell from the end has the nulls.
     p, q = (np.delete(side, -3, axis=-1).astype(float) for side in (reference, windows))
     p, q = p / p.sum(), q / q.sum(axis=-1, keepdims=True)
     middle = (p + q) / 2
@@ -49,7 +50,7 @@ class Fine:
         mean = (self._shares * self._values).sum()
         self._spread = float(np.sqrt((self._shares * (self._values - mean) ** 2).sum()))
 
-    def shares(self, move: Move) -> Floats:
+    def shares(self, move: ColumnMove) -> Floats:
         return np.asarray(cells(self.column, self.cuts, move)[0])
 
     def bins(self, drawn: Ints) -> Ints:
@@ -58,8 +59,8 @@ class Fine:
 
     def wasserstein(self, drawn: Ints) -> Floats:
         """Return each window's distance in the reference's standard deviations."""
-        known = drawn[:, :-3] / drawn[:, :-3].sum(axis=1, keepdims=True)
-        apart = np.abs(np.cumsum(known - self._shares, axis=1))[:, :-1]
+        shares = drawn[:, :-3] / drawn[:, :-3].sum(axis=1, keepdims=True)
+        apart = np.abs(np.cumsum(shares - self._shares, axis=1))[:, :-1]
         return np.asarray((apart * np.diff(self._values)).sum(axis=1) / self._spread)
 
 
@@ -71,10 +72,10 @@ def evidently(reference: NDArray[Any], windows: NDArray[Any], fine: Fine | None,
 
 def nannyml(reference: NDArray[Any], chunks: NDArray[Any], windows: NDArray[Any]) -> NDArray[np.bool_]:
     """Say which windows are outside three deviations around the mean of the reference's own chunks."""
-    known = jensen_shannon(reference, chunks, 2)
-    low, high = (known.mean() + sign * DEVIATIONS * known.std() for sign in (-1, 1))
-    found = jensen_shannon(reference, windows, 2)
-    return np.asarray((found > high) | (found < max(low, 0.0)))
+    usual = jensen_shannon(reference, chunks, 2)
+    low, high = (usual.mean() + sign * DEVIATIONS * usual.std() for sign in (-1, 1))
+    distances = jensen_shannon(reference, windows, 2)
+    return np.asarray((distances > high) | (distances < max(low, 0.0)))
 
 
 def thresholds(nulls: Floats, rate: float) -> Floats:
@@ -83,6 +84,7 @@ def thresholds(nulls: Floats, rate: float) -> Floats:
     The chance is the same for every column. No rule on this index could be set better without knowing what will move.
     """
     windows = len(nulls)
+    # The second sort turns the order into ranks.
     ranks = (-nulls).argsort(axis=0).argsort(axis=0)
     worst = np.sort(ranks.min(axis=1))
     beyond = max(int(worst[min(round(rate * windows), windows - 1)]), 1)

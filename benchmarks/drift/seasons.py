@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from benchmarks.drift.alarms import INVALID, Alarms, Setup, count, draw, profile_of, sizes_of, windows_of
-from benchmarks.drift.columns import Column, Floats, Ints, Plan, draw_reference
+from benchmarks.drift.columns import Floats, Ints, ReferencePlan, SimulatedColumn, draw_reference
 from streaming.drift.decision import DetectionRules, WindowJudge
 from streaming.training.spread import spread
 
@@ -43,6 +43,7 @@ class Season:
         day = numbers // 24 if self.hours else numbers
         season = np.zeros(len(numbers))
         if self.hours:
+            # Scaled to variance 1, as the weekends are, so that both count alike.
             season += np.sqrt(2) * np.sin(2 * np.pi * (numbers + rng.integers(24)) / 24)
         if self.weekends:
             weekend = (day + rng.integers(7)) % 7 < 2
@@ -60,26 +61,26 @@ SEASONS = (
 
 def setup(season: Season, rows: int, r: float, windows: int) -> Setup:
     """Return windows of ``rows`` rows after a reference of the season's days."""
-    plan = Plan(season.windows * rows, season.windows, r)
-    return Setup(f"{season.name}, r={r:g}", rows, plan, RUNNING, windows)
+    plan = ReferencePlan(season.windows * rows, season.windows, r)
+    return Setup(name=f"{season.name}, r={r:g}", rows=rows, plan=plan, running=RUNNING, windows=windows)
 
 
 def seasonal_alarms(
-    season: Season, chosen: Setup, table: tuple[Column, ...], rng: np.random.Generator
+    season: Season, chosen: Setup, table: tuple[SimulatedColumn, ...], rng: np.random.Generator
 ) -> Iterator[Alarms]:
     """Yield the counts after each reference."""
     alarms, rules, plan = Alarms(), DetectionRules(), chosen.plan
-    kept = spread(range(season.windows), KEPT)
+    apart = spread(range(season.windows), KEPT)
     while alarms.windows < chosen.windows:
         levels = [season.levels(np.arange(season.windows + RUNNING), rng) for _ in table]
         references = [
-            draw_reference(column, rng, plan, level[: season.windows], kept)
+            draw_reference(column, rng, plan, level[: season.windows], apart)
             for column, level in zip(table, levels, strict=True)
         ]
         sizes = sizes_of(chosen, rules.column.min_rows, rng)
         drawn = [
-            draw(one, sizes, rng, plan.r, level[season.windows :])
-            for one, level in zip(references, levels, strict=True)
+            draw(reference, sizes, rng, plan.r, level[season.windows :])
+            for reference, level in zip(references, levels, strict=True)
         ]
         judge = WindowJudge(profile_of(references, plan), rules)
         count(alarms, judge, windows_of(references, drawn, rng.binomial(sizes, INVALID)))

@@ -66,7 +66,14 @@ def run(feed: Feed) -> Fed:
     with suppress(BrokerUnavailableError):  # the report says how many
         sender.finish(_FLUSH_SECONDS)
     late = percentiles_ms(np.asarray(lateness, np.int64))
-    return Fed(times.start, feed.events, sender.failed, sizes / max(1, feed.events), late, time.process_time())
+    return Fed(
+        start=times.start,
+        sent=feed.events,
+        failed=sender.failed,
+        payload_bytes=sizes / max(1, feed.events),
+        lateness_ms=late,
+        cpu_seconds=time.process_time(),
+    )
 
 
 def main(path: Path) -> None:

@@ -91,11 +91,11 @@ def summarise(raws: Iterable[Raw]) -> list[Summary]:
         grouped.setdefault(raw["system"], []).append(raw)
     return [
         Summary(
-            name,
-            runs[0]["version"],
-            runs[0]["delivery"],
-            [run for run in runs if not run["problems"]],
-            [f"run {run['number']}: {problem}" for run in runs for problem in run["problems"]],
+            name=name,
+            version=runs[0]["version"],
+            delivery=runs[0]["delivery"],
+            runs=[run for run in runs if not run["problems"]],
+            problems=[f"run {run['number']}: {problem}" for run in runs for problem in run["problems"]],
         )
         for name, runs in grouped.items()
     ]

@@ -75,32 +75,32 @@ def _image_training(folder: Path) -> dict[str, Any]:
 
 
 FLIGHTS = Workload(
-    "flights",
-    "departures from New York, 4 categories and 12 numbers; 5-stage pipeline with logistic regression",
-    flights.SIGNATURE,
-    _flight_bodies,
-    _flight_training,
+    name="flights",
+    describes="departures from New York, 4 categories and 12 numbers; 5-stage pipeline with logistic regression",
+    signature=flights.SIGNATURE,
+    bodies=_flight_bodies,
+    training=_flight_training,
 )
 MIXED = Workload(
-    "mixed",
-    "40 numbers, half of them with gaps, and 10 categories; 5-stage pipeline with logistic regression",
-    generated.MIXED,
-    _mixed_bodies,
-    _mixed_training,
+    name="mixed",
+    describes="40 numbers, half of them with gaps, and 10 categories; 5-stage pipeline with logistic regression",
+    signature=generated.MIXED,
+    bodies=_mixed_bodies,
+    training=_mixed_training,
 )
 DENSE = Workload(
-    "dense",
-    "784 numbers in 10 kB of JSON, as Crayfish has; multilayer perceptron 784-32-10",
-    generated.IMAGES,
-    _image_bodies,
-    _image_training,
+    name="dense",
+    describes="784 numbers in 10 kB of JSON, as Crayfish has; multilayer perceptron 784-32-10",
+    signature=generated.IMAGES,
+    bodies=_image_bodies,
+    training=_image_training,
     net=True,
 )
 COPY = Workload(
-    "copy",
-    "departures passed on as they are, as Spark's own 1,000 records/s benchmark does",
-    flights.SIGNATURE,
-    _flight_bodies,
-    _flight_training,
+    name="copy",
+    describes="departures passed on as they are, as Spark's own 1,000 records/s benchmark does",
+    signature=flights.SIGNATURE,
+    bodies=_flight_bodies,
+    training=_flight_training,
 )
 WORKLOADS = {workload.name: workload for workload in (FLIGHTS, MIXED, DENSE, COPY)}

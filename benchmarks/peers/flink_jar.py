@@ -24,7 +24,7 @@ def ensure_flink_jar(environment: Mapping[str, str]) -> None:
 
 def flink_jar() -> Path:
     """Return the connector; ``SetupError`` if it has not been fetched."""
-    found = sorted(FOLDER.glob("flink-sql-connector-kafka-*.jar"))
-    if not found:
+    jars = sorted(FOLDER.glob("flink-sql-connector-kafka-*.jar"))
+    if not jars:
         raise SetupError("Flink's connector is not there; run `make bench-peers`")
-    return found[-1]
+    return jars[-1]

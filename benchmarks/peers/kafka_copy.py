@@ -61,10 +61,10 @@ def copy_in_transactions(task: Task, consumer: Consumer, out: Producer) -> None:
             continue
         out.begin_transaction()
         due = time.monotonic() + TRANSACTION_SECONDS
-        while (left := due - time.monotonic()) > 0:
+        while (remaining := due - time.monotonic()) > 0:
             if message is not None:
                 pass_on(task, message, out)
-            message = consumer.poll(left)
+            message = consumer.poll(remaining)
         if message is not None:
             pass_on(task, message, out)
         out.send_offsets_to_transaction(consumer.position(consumer.assignment()), consumer.consumer_group_metadata())

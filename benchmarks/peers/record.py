@@ -50,8 +50,8 @@ def _counted(name: str, before: Any, now: Any) -> dict[str, Any]:
 
 def rows(column: dict[str, Any], side: str) -> pd.Series[Any]:
     """Return the rows of one side."""
-    found = pd.Series(np.repeat(column["values"], column[side]))
-    return found.map(lambda value: f"c{value:.0f}") if column["kind"] == "categorical" else found
+    series = pd.Series(np.repeat(column["values"], column[side]))
+    return series.map(lambda value: f"c{value:.0f}") if column["kind"] == "categorical" else series
 
 
 def evidently(column: dict[str, Any]) -> dict[str, float]:
@@ -80,24 +80,24 @@ def nannyml(column: dict[str, Any]) -> dict[str, float]:
     numeric = column["kind"] == "numeric"
     kind = FeatureType.CONTINUOUS if numeric else FeatureType.CATEGORICAL
     names = ("kolmogorov_smirnov", "wasserstein") if numeric else ("chi2",)
-    found = {}
+    distances = {}
     for name in ("jensen_shannon", "hellinger", *names):
         params = {"chunker": CountBasedChunker(10), "threshold": StandardDeviationThreshold()}
         exact = {"computation_params": {name: {}, "calculation_method": "exact"}}
         method = MethodFactory.create(name, kind, **params, **exact)
-        found[name] = float(method.fit(rows(column, "reference").rename("x")).calculate(rows(column, "window")))
-    return found
+        distances[name] = float(method.fit(rows(column, "reference").rename("x")).calculate(rows(column, "window")))
+    return distances
 
 
 def main(peer: str, path: Path) -> None:
     """Write one peer's numbers beside those of the other."""
     ask = {"evidently": evidently, "nannyml": nannyml}[peer]
-    known = json.loads(path.read_text()) if path.exists() else {}
+    recorded = json.loads(path.read_text()) if path.exists() else {}
     data = columns()
-    if known.get("columns", data) != data:
+    if recorded.get("columns", data) != data:
         sys.exit("these columns are not the ones on file; record both peers anew")
-    found = {"version": version(peer), "numbers": {name: ask(column) for name, column in data.items()}}
-    peers = dict(sorted({**known.get("peers", {}), peer: found}.items()))
+    numbers = {"version": version(peer), "numbers": {name: ask(column) for name, column in data.items()}}
+    peers = dict(sorted({**recorded.get("peers", {}), peer: numbers}.items()))
     text = json.dumps({"seed": SEED, "numpy": np.__version__, "columns": data, "peers": peers}, separators=(",", ":"))
     path.write_text(text.replace('"columns":', '\n"columns":').replace('"peers":', '\n"peers":') + "\n")
 

@@ -30,7 +30,7 @@ class Category:
 
 
 @dataclass(frozen=True)
-class Number:
+class NumericInput:
     """A numeric column, its weight, and what stands in for a missing value (NaN: nothing does)."""
 
     column: str
@@ -43,7 +43,7 @@ class LinearModel:
     """A binary logistic regression over text and numeric columns."""
 
     categories: tuple[Category, ...]
-    numbers: tuple[Number, ...]
+    numbers: tuple[NumericInput, ...]
     intercept: float
     threshold: float
 
@@ -124,7 +124,7 @@ def _linear(stage: SavedStage, parts: list[tuple[str, Any]]) -> LinearModel:
             categories.append(Category(column, dict(zip(about, weights, strict=False))))
             weights = weights[len(about) :]
         else:
-            numbers.append(Number(column, weights[0], about))
+            numbers.append(NumericInput(column, weights[0], about))
             weights = weights[1:]
     if weights:
         raise UnsupportedPipelineError(f"{len(weights)} weights belong to no column")

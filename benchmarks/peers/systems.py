@@ -55,7 +55,7 @@ class Peer:
 
 
 @dataclass(frozen=True)
-class Kind:
+class PeerKind:
     """A peer before it is known whether it is installed; ``packages`` are those whose versions the result states."""
 
     name: str
@@ -69,25 +69,44 @@ class Kind:
         if self.environment is None:
             python, path = Path(sys.executable), sys.path
         else:
-            place = Environment(self.environment)
-            place.check()
-            python, path = place.python, [str(place.packages)]
+            folder = Environment(self.environment)
+            folder.check()
+            python, path = folder.python, [str(folder.packages)]
         if self.module == "flink":
             flink_jar()
-        found = versions(self.packages, path)
-        return Peer(self.name, found, self.delivery, self.module, python, onnx="onnxruntime" in self.packages)
+        version = versions(self.packages, path)
+        return Peer(
+            name=self.name,
+            version=version,
+            delivery=self.delivery,
+            module=self.module,
+            python=python,
+            onnx="onnxruntime" in self.packages,
+        )
 
 
 QUIX = ("quixstreams", "onnxruntime")
 KINDS = (
-    Kind("kafka-copy", "at-least-once", "kafka_copy", ("confluent-kafka",)),
-    Kind("kafka-copy-eos", "exactly-once", "kafka_copy", ("confluent-kafka",)),
-    Kind("spark-copy", "at-least-once", "spark_copy", ("pyspark",)),
-    Kind("spark-udf", "at-least-once", "spark_udf", ("pyspark", "mlflow")),
-    Kind("quix", "at-least-once", "quix", QUIX, "quix"),
-    Kind("quix-eos", "exactly-once", "quix", QUIX, "quix"),
-    Kind("pyflink", "at-least-once", "flink", ("apache-flink", "onnxruntime"), "flink"),
-    Kind("bytewax", "at-least-once", "wax", ("bytewax", "onnxruntime"), "bytewax"),
+    PeerKind("kafka-copy", "at-least-once", "kafka_copy", ("confluent-kafka",)),
+    PeerKind("kafka-copy-eos", "exactly-once", "kafka_copy", ("confluent-kafka",)),
+    PeerKind("spark-copy", "at-least-once", "spark_copy", ("pyspark",)),
+    PeerKind("spark-udf", "at-least-once", "spark_udf", ("pyspark", "mlflow")),
+    PeerKind(name="quix", delivery="at-least-once", module="quix", packages=QUIX, environment="quix"),
+    PeerKind(name="quix-eos", delivery="exactly-once", module="quix", packages=QUIX, environment="quix"),
+    PeerKind(
+        name="pyflink",
+        delivery="at-least-once",
+        module="flink",
+        packages=("apache-flink", "onnxruntime"),
+        environment="flink",
+    ),
+    PeerKind(
+        name="bytewax",
+        delivery="at-least-once",
+        module="wax",
+        packages=("bytewax", "onnxruntime"),
+        environment="bytewax",
+    ),
 )
 
 
@@ -110,8 +129,8 @@ def versions(packages: Sequence[str], path: Sequence[str]) -> str:
 
 
 def _version(name: str, path: Sequence[str]) -> str:
-    for found in metadata.distributions(name=name, path=[*path]):
-        return found.version
+    for distribution in metadata.distributions(name=name, path=[*path]):
+        return distribution.version
     raise SetupError(f"{name} is not installed in {path[0]}; remove that environment and run `make bench-peers`")
 
 
@@ -123,10 +142,10 @@ def ensure_onnx(model: Path) -> None:
     """
     if (model / "model.onnx").exists():
         return
-    place = Environment(EXPORT)
-    place.check()
+    folder = Environment(EXPORT)
+    folder.check()
     command = [
-        str(place.python),
+        str(folder.python),
         "-m",
         "benchmarks.peers.onnx_export",
         str(model / "pipeline"),

@@ -1,4 +1,4 @@
-"""Whether a job that runs for long grows: the real job under a steady load, the model swapped every minute.
+"""The soak: the real job under a steady load, the model swapped every minute, and whether the job grows.
 
 ``make soak MINUTES=40`` runs it: its own broker and MLflow, ``penstock score`` in its own process. It samples memory,
 threads, handles and files, reads everything back at the end, and writes build/soak/summary.json and a plot per series.
@@ -23,7 +23,7 @@ from benchmarks.soak.heap import collections
 from benchmarks.soak.rig import endless_flights, gc_log, job_process, soak_rig, swap, train_versions
 from benchmarks.soak.series import SWAP_EVERY
 from benchmarks.soak.watch import Sample, Watch, processes_of_job
-from jobs.demo.reading import Reading
+from jobs.demo.reading import OutputReader
 from jobs.demo.rig import DEAD_LETTERS, PREDICTIONS, TOPIC, Rig, require_alive
 from jobs.process.logs import configure_logging
 from jobs.wiring.jars import jars
@@ -49,13 +49,13 @@ class Soak:
     rate: int
     console: Console
     samples: list[Sample] = field(default_factory=list)
-    swaps: list[report.Swap] = field(default_factory=list)
+    swaps: list[report.TimedSwap] = field(default_factory=list)
 
     def run(self, minutes: float) -> Account:
         """Publish and swap for ``minutes``, then read everything back."""
         servers = self.rig.services.bootstrap_servers
         load: SteadyLoad[str | None] = SteadyLoad(servers, TOPIC, self.rate)
-        reading = Reading(servers, PREDICTIONS, DEAD_LETTERS)
+        reading = OutputReader(servers, PREDICTIONS, DEAD_LETTERS)
         with ThreadPoolExecutor(3) as pool:
             try:
                 publishing = pool.submit(load.run, endless_flights())
@@ -90,7 +90,7 @@ class Soak:
 
     def _swap(self, version: ModelVersion) -> None:
         seconds = swap(self.rig, version)
-        self.swaps.append(report.Swap(time.time(), version.version, seconds))
+        self.swaps.append(report.TimedSwap(time.time(), version.version, seconds))
         latest = self.samples[-1]
         self.console.print(
             f"swap {len(self.swaps)}: {version} serves after {seconds:.1f} s; lag {latest['lag']:,.0f},"
@@ -98,7 +98,7 @@ class Soak:
             highlight=False,
         )
 
-    def _wait_for(self, reading: Reading, wanted: int) -> None:
+    def _wait_for(self, reading: OutputReader, wanted: int) -> None:
         count, changed = -1, time.monotonic()
         while reading.count < wanted and time.monotonic() - changed < _SILENCE_SECONDS:
             if reading.count != count:
@@ -118,10 +118,12 @@ def main(minutes: float = 40.0, rate: int = 200, warm_up: float = 5.0) -> None:
         rig = soak_rig(folder, running)
         versions = train_versions(rig, console)
         with job_process(rig) as job:
-            soak = Soak(rig, job, versions, rate, console)
+            soak = Soak(rig=rig, job=job, versions=versions, rate=rate, console=console)
             account = soak.run(minutes)
         collected = list(collections(gc_log(folder)))
-    run = report.Run(soak.samples, collected, soak.swaps, account, warm_up * 60)
+    run = report.Run(
+        samples=soak.samples, collections=collected, swaps=soak.swaps, account=account, warm_up=warm_up * 60
+    )
     sys.exit(0 if report.write(run, console) else 1)
 
 

@@ -58,7 +58,7 @@ def collections(log: Path) -> Iterator[Collected]:
     """Yield each full collection in the log: what is in use stands last before the line that ends a collection."""
     used: dict[str, int] = {}
     for line in log.read_text(errors="replace").splitlines():
-        if found := _USED.search(line):
-            used[found[1]] = int(found[2]) * 1024
-        elif found := _FULL.search(line):
-            yield Collected(int(found[1]) / 1000, used["PSYoungGen"] + used["ParOldGen"], used["Metaspace"])
+        if match := _USED.search(line):
+            used[match[1]] = int(match[2]) * 1024
+        elif match := _FULL.search(line):
+            yield Collected(int(match[1]) / 1000, used["PSYoungGen"] + used["ParOldGen"], used["Metaspace"])

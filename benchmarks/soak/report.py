@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.soak.heap import Collected
-from benchmarks.soak.series import JUDGED, SHOWN, SWAP_EVERY, Series
+from benchmarks.soak.series import JUDGED, SHOWN, SWAP_EVERY, SoakSeries
 from benchmarks.soak.slope import DAY, Points, Trend, trend
 from benchmarks.soak.watch import Sample
 from streaming.accounting.account import Account
@@ -26,7 +26,7 @@ _ALL = {**JUDGED, **SHOWN}
 
 
 @dataclass(frozen=True)
-class Swap:
+class TimedSwap:
     """One swap: when the version served (epoch s), which, and how many seconds after the alias was moved."""
 
     time: float
@@ -40,7 +40,7 @@ class Run:
 
     samples: Sequence[Sample]
     collections: Sequence[Collected]
-    swaps: Sequence[Swap]
+    swaps: Sequence[TimedSwap]
     account: Account
     warm_up: float
 
@@ -74,7 +74,7 @@ class Run:
 
 
 def passed(run: Run, trends: Mapping[str, Trend]) -> bool:
-    """Whether every event came out once, the alias moved every minute, and every judged series is flat."""
+    """Return whether every event came out once, the alias moved every minute, and every judged series is flat."""
     swapped = len(run.swaps) >= int(run.minutes)
     return run.account.balanced and swapped and all(trends[name].verdict == "flat" for name in JUDGED)
 
@@ -107,18 +107,18 @@ def _table(trends: Mapping[str, Trend]) -> Table:
     for heading in ("mean", "lower", "upper", "limit"):
         table.add_column(heading, justify="right")
     table.add_column("verdict")
-    for number, (name, found) in enumerate(trends.items()):
-        table.add_row(*_row(_ALL[name], found, judged=name in JUDGED), end_section=number == len(JUDGED) - 1)
+    for number, (name, growth) in enumerate(trends.items()):
+        table.add_row(*_row(_ALL[name], growth, judged=name in JUDGED), end_section=number == len(JUDGED) - 1)
     return table
 
 
-def _row(series: Series, found: Trend, *, judged: bool) -> tuple[str, ...]:
-    growths = (found.slope - found.margin, found.slope + found.margin, found.limit)
-    verdict: str = found.verdict
+def _row(series: SoakSeries, trend: Trend, *, judged: bool) -> tuple[str, ...]:
+    growths = (trend.slope - trend.margin, trend.slope + trend.margin, trend.limit)
+    verdict: str = trend.verdict
     if verdict == "not resolved":
-        verdict += f", would take {found.minutes_needed:,.0f} min"
-    shown = (series.growth(found, growth) for growth in growths)
-    return series.title, f"{found.mean / series.unit:,.1f}", *shown, verdict if judged else f"({verdict})"
+        verdict += f", would take {trend.minutes_needed:,.0f} min"
+    shown = (series.growth(trend, growth) for growth in growths)
+    return series.title, f"{trend.mean / series.unit:,.1f}", *shown, verdict if judged else f"({verdict})"
 
 
 def _summary(run: Run, trends: Mapping[str, Trend]) -> dict[str, Any]:
@@ -129,20 +129,20 @@ def _summary(run: Run, trends: Mapping[str, Trend]) -> dict[str, Any]:
         **asdict(run.account),
         "swaps": len(run.swaps),
         "swap_seconds": [round(swap.seconds, 1) for swap in run.swaps],
-        "series": {name: {"judged": name in JUDGED, **_numbers(found)} for name, found in trends.items()},
+        "series": {name: {"judged": name in JUDGED, **_numbers(trend)} for name, trend in trends.items()},
     }
 
 
-def _numbers(found: Trend) -> dict[str, Any]:
+def _numbers(trend: Trend) -> dict[str, Any]:
     numbers = {
-        "mean": found.mean,
-        "lower_per_day": found.slope - found.margin,
-        "upper_per_day": found.slope + found.margin,
-        "limit_per_day": found.limit,
-        "minutes_needed": found.minutes_needed,
+        "mean": trend.mean,
+        "lower_per_day": trend.slope - trend.margin,
+        "upper_per_day": trend.slope + trend.margin,
+        "limit_per_day": trend.limit,
+        "minutes_needed": trend.minutes_needed,
     }
     plain = {name: round(value, 3) if math.isfinite(value) else None for name, value in numbers.items()}
-    return {"verdict": found.verdict, **plain}
+    return {"verdict": trend.verdict, **plain}
 
 
 def _draw(run: Run, trends: Mapping[str, Trend], plot: str) -> None:
@@ -154,15 +154,15 @@ def _draw(run: Run, trends: Mapping[str, Trend], plot: str) -> None:
     figure.savefig(FOLDER / f"{plot}.png", dpi=90)
 
 
-def _draw_series(axes: Axes, run: Run, name: str, found: Trend) -> None:
+def _draw_series(axes: Axes, run: Run, name: str, fitted: Trend) -> None:
     series, (times, values) = _ALL[name], run.points(name)
     for swap in run.swaps:
         axes.axvline((swap.time - run.began) / 60, color="0.85", lw=0.8, zorder=0)
     axes.axvline(run.warm_up / 60, color="tab:red", lw=0.8)
     axes.plot(np.asarray(times) / 60, np.asarray(values) / series.unit, lw=0.7, marker=".", ms=3)
-    if times and math.isfinite(found.margin):
+    if times and math.isfinite(fitted.margin):
         ends = np.array([max(run.warm_up, times[0]), times[-1]])
-        line = found.mean + found.slope / DAY * (ends - ends.mean())
+        line = fitted.mean + fitted.slope / DAY * (ends - ends.mean())
         axes.plot(ends / 60, line / series.unit, color="tab:red", lw=1.2)
-    axes.set_title(f"{series.title}: {found.verdict}", fontsize=9, loc="left")
+    axes.set_title(f"{series.title}: {fitted.verdict}", fontsize=9, loc="left")
     axes.ticklabel_format(useOffset=False)

@@ -14,7 +14,7 @@ _MB = 1e6
 
 
 @dataclass(frozen=True)
-class Series:
+class SoakSeries:
     """One series.
 
     Attributes:
@@ -31,10 +31,10 @@ class Series:
     unit: float = 1.0
     value: Value = np.mean
 
-    def growth(self, found: Trend, growth: float) -> str:
+    def growth(self, trend: Trend, growth: float) -> str:
         """Return a growth (a day) in the words of its limit."""
         if self.limit is a_tenth:
-            return f"{found.share(growth):+.1%} a day"
+            return f"{trend.share(growth):+.1%} a day"
         return f"{growth * SWAP_EVERY / DAY:+.2f} a swap"
 
 
@@ -56,27 +56,33 @@ def between_batches(values: Array) -> float:
 
 
 JUDGED = {
-    "heap": Series("JVM heap after a full collection, between batches, MB", "memory", a_tenth, _MB, between_batches),
-    "jvm_rss": Series("JVM, resident, MB", "memory", a_tenth, _MB),
-    "driver_rss": Series("Python driver, resident, MB", "memory", a_tenth, _MB),
-    "workers_own": Series("Python workers, resident and unshared, MB", "memory", a_tenth, _MB),
-    "driver_handles": Series("Python driver, file handles", "handles", half_a_swap),
-    "jvm_handles": Series("JVM, file handles", "handles", half_a_swap),
-    "workers_handles": Series("Python workers, file handles", "handles", half_a_swap),
-    "driver_threads": Series("Python driver, threads", "threads", half_a_swap),
-    "jvm_threads": Series("JVM, threads beside two elastic pools", "threads", half_a_swap),
-    "workers_threads": Series("Python workers, threads", "threads", half_a_swap),
-    "checkpoint_files": Series("checkpoint, files", "files", half_a_swap),
-    "cached_versions": Series("model cache, versions", "files", half_a_swap),
+    "heap": SoakSeries(
+        title="JVM heap after a full collection, between batches, MB",
+        plot="memory",
+        limit=a_tenth,
+        unit=_MB,
+        value=between_batches,
+    ),
+    "jvm_rss": SoakSeries("JVM, resident, MB", "memory", a_tenth, _MB),
+    "driver_rss": SoakSeries("Python driver, resident, MB", "memory", a_tenth, _MB),
+    "workers_own": SoakSeries("Python workers, resident and unshared, MB", "memory", a_tenth, _MB),
+    "driver_handles": SoakSeries("Python driver, file handles", "handles", half_a_swap),
+    "jvm_handles": SoakSeries("JVM, file handles", "handles", half_a_swap),
+    "workers_handles": SoakSeries("Python workers, file handles", "handles", half_a_swap),
+    "driver_threads": SoakSeries("Python driver, threads", "threads", half_a_swap),
+    "jvm_threads": SoakSeries("JVM, threads beside two elastic pools", "threads", half_a_swap),
+    "workers_threads": SoakSeries("Python workers, threads", "threads", half_a_swap),
+    "checkpoint_files": SoakSeries("checkpoint, files", "files", half_a_swap),
+    "cached_versions": SoakSeries("model cache, versions", "files", half_a_swap),
 }
 SHOWN = {
-    "heap_mean": Series("JVM heap after a full collection, mean, MB", "more", a_tenth, _MB),
-    "metaspace": Series("JVM metaspace, MB", "more", a_tenth, _MB),
-    "jvm_outside_heap": Series("JVM, resident outside the heap, MB", "more", a_tenth, _MB),
-    "driver_own": Series("Python driver, resident and unshared, MB", "more", a_tenth, _MB),
-    "workers": Series("Python workers and their daemon", "more", half_a_swap),
-    "checkpoint_bytes": Series("checkpoint, kB", "more", a_tenth, 1e3),
-    "cache_bytes": Series("model cache, kB", "more", a_tenth, 1e3),
-    "lag": Series("lag, records", "more", a_tenth),
+    "heap_mean": SoakSeries("JVM heap after a full collection, mean, MB", "more", a_tenth, _MB),
+    "metaspace": SoakSeries("JVM metaspace, MB", "more", a_tenth, _MB),
+    "jvm_outside_heap": SoakSeries("JVM, resident outside the heap, MB", "more", a_tenth, _MB),
+    "driver_own": SoakSeries("Python driver, resident and unshared, MB", "more", a_tenth, _MB),
+    "workers": SoakSeries("Python workers and their daemon", "more", half_a_swap),
+    "checkpoint_bytes": SoakSeries("checkpoint, kB", "more", a_tenth, 1e3),
+    "cache_bytes": SoakSeries("model cache, kB", "more", a_tenth, 1e3),
+    "lag": SoakSeries("lag, records", "more", a_tenth),
 }
 """For whoever looks for a cause; they do not decide."""

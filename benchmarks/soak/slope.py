@@ -1,4 +1,4 @@
-"""Whether a series grows: its least-squares slope, with bounds that hold for samples that depend on each other.
+"""The growth of a series: its least-squares slope, with bounds that hold for samples that depend on each other.
 
 Samples seconds apart are alike, so the textbook error of a slope is far too small; and every swap moves memory up and
 down. So each period from swap to swap becomes one value first, which takes the swap's rhythm out. The dependence that
@@ -78,11 +78,13 @@ def trend(points: Points, period: float, limit: Limit, value: Value = np.mean) -
     """
     times, values = (np.asarray(numbers, float) for numbers in points)
     if not len(times):
-        return Trend(math.nan, 0.0, math.inf, 0.0, 0.0)
+        return Trend(mean=math.nan, slope=0.0, margin=math.inf, minutes=0.0, limit=0.0)
     x, y = by_period(times, values, period, value)
     slope, margin = slope_with_margin(x, y) if len(x) >= _FEWEST else (0.0, math.inf)
     mean = float(y.mean())
-    return Trend(mean, slope * DAY, margin * DAY, float(times[-1] - times[0]) / 60, limit(mean))
+    return Trend(
+        mean=mean, slope=slope * DAY, margin=margin * DAY, minutes=float(times[-1] - times[0]) / 60, limit=limit(mean)
+    )
 
 
 def by_period(times: Array, values: Array, period: float, value: Value) -> tuple[Array, Array]:

@@ -26,7 +26,10 @@ def find_drift(rig: Rig, spark: SparkSession) -> Report:
     return read_report(settings, None, DriftReportOptions())
 
 
-def show_drift(found: Report, console: Console) -> None:
+def show_drift(report: Report, console: Console) -> None:
     """Print a line for each version: what moved, the first mover first."""
-    for one in sorted(found.versions, key=lambda one: one.version):
-        console.print(f"Drift of v{one.version} over {len(one.windows)} weeks: {one.answer.sentence}", highlight=False)
+    for version in sorted(report.versions, key=lambda version: version.version):
+        console.print(
+            f"Drift of v{version.version} over {len(version.windows)} weeks: {version.answer.sentence}",
+            highlight=False,
+        )

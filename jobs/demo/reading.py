@@ -15,7 +15,7 @@ _POLL_SECONDS = 0.1
 _IDLE_POLLS = 15
 
 
-class Reading:
+class OutputReader:
     """Reads both topics from their beginning until ``stop`` is set and nothing more arrives, or until ``abandon``."""
 
     def __init__(self, bootstrap_servers: str, predictions: str, dead_letters: str) -> None:
@@ -57,4 +57,13 @@ class Reading:
             return
         self.first_read.setdefault(result.version, now)
         late = value["probability"][1]
-        self.predictions.append(Seen(result.place, now, result.version, value["event_id"], value["prediction"], late))
+        self.predictions.append(
+            Seen(
+                position=result.place,
+                read_at=now,
+                version=result.version,
+                event_id=value["event_id"],
+                prediction=value["prediction"],
+                probability=late,
+            )
+        )

@@ -60,14 +60,14 @@ def _latency(latency: Latency) -> str:
 
 def _versions(results: Results) -> Table:
     table = Table("version", "predictions", "labels so far", "accuracy", 'always "on time"', "AUC (0.5 is guessing)")
-    for version, found in results.versions.items():
+    for version, quality in results.versions.items():
         table.add_row(
             f"v{version}",
-            f"{found.predictions:,}",
-            f"{found.labelled:,}",
-            f"{found.accuracy:.1%}",
-            f"{found.baseline:.1%}",
-            f"{found.auc:.3f}",
+            f"{quality.predictions:,}",
+            f"{quality.labelled:,}",
+            f"{quality.accuracy:.1%}",
+            f"{quality.baseline:.1%}",
+            f"{quality.auc:.3f}",
         )
     return table
 
@@ -90,9 +90,10 @@ def write_summary(results: Results, drift: Report, path: Path) -> None:
         "swap_to": swap.after,
         "swap_rate_eps": swap.rate,
         "publisher_waited_seconds": round(swap.waiting, 3),
-        "versions": {str(version): _plain(asdict(found)) for version, found in results.versions.items()},
+        "versions": {str(version): _plain(asdict(quality)) for version, quality in results.versions.items()},
         "drift": {
-            f"v{one.version}": [column.name for column in one.columns if column.has_moved] for one in drift.versions
+            f"v{version.version}": [column.name for column in version.columns if column.has_moved]
+            for version in drift.versions
         },
         "seconds": round(results.seconds, 1),
     }

@@ -26,7 +26,7 @@ class Seen:
     event_id: str
     prediction: float
     probability: float
-    """Of being late, between 0 and 1."""
+    """The probability of being late, between 0 and 1."""
 
 
 @dataclass(frozen=True)
@@ -126,7 +126,9 @@ def _quality(predictions: Sequence[Seen], labels: Mapping[str, Label], now: date
         if (label := labels.get(seen.event_id)) is not None and label.known_at <= now
     ]
     if not judged:
-        return Quality(len(predictions), 0, float("nan"), float("nan"), float("nan"))
+        return Quality(
+            predictions=len(predictions), labelled=0, accuracy=float("nan"), baseline=float("nan"), auc=float("nan")
+        )
     table = pd.DataFrame(judged, columns=["said_late", "probability", "late"])
     return Quality(
         predictions=len(predictions),

@@ -33,7 +33,7 @@ STOP_SECONDS = 45.0
 
 @dataclass(frozen=True)
 class Rig:
-    """Where everything is; ``config`` is the file that ``penstock score --config`` is given."""
+    """The addresses and files of the demonstration; ``config`` is the file for ``penstock score --config``."""
 
     folder: Path
     config: Path

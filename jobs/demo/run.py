@@ -97,12 +97,12 @@ def _perform(rig: Rig, spark: SparkSession, display: Display, table: pd.DataFram
         display.say(f"publishing {len(table):,} departures at {RATE:,} events/s, some broken")
         months = ["train.from_time=2013-03-01", "train.to_time=2013-05-01"]
         stream = Streaming(
-            rig,
-            job,
-            display,
-            table,
-            lambda: _train(rig, spark, display, months),
-            spark.sparkContext.cancelAllJobs,
+            rig=rig,
+            job=job,
+            display=display,
+            table=table,
+            train=lambda: _train(rig, spark, display, months),
+            cancel=spark.sparkContext.cancelAllJobs,
         )
         return stream.run()
 

@@ -12,7 +12,7 @@ import pandas as pd
 
 from jobs.demo.display import Display
 from jobs.demo.events import BROKEN_EVERY, broken_count, messages
-from jobs.demo.reading import Reading
+from jobs.demo.reading import OutputReader
 from jobs.demo.results import Label, Results, Swap, latencies, quality
 from jobs.demo.rig import (
     ALIAS,
@@ -61,7 +61,7 @@ class Streaming:
         servers = self.rig.services.bootstrap_servers
         self._total = len(self.table) + broken_count(len(self.table), BROKEN_EVERY)
         self._load: SteadyLoad[str | None] = SteadyLoad(servers, TOPIC, RATE)
-        self._reading = Reading(servers, PREDICTIONS, DEAD_LETTERS)
+        self._reading = OutputReader(servers, PREDICTIONS, DEAD_LETTERS)
         self._threads: list[Future[None]] = []
         self._trained, self._swapped = threading.Event(), threading.Event()
         self._gates = {int(self._total * TRAINED_BY): self._trained, int(self._total * SWAPPED_BY): self._swapped}
@@ -72,6 +72,7 @@ class Streaming:
         Raises:
             PenstockError: a service, the job, the publisher or the training failed.
         """
+        # A thread each for the publisher, the reader and the training.
         with ThreadPoolExecutor(3) as pool:
             try:
                 publishing = pool.submit(self._load.run, messages(self.table, BROKEN_EVERY), self._gates)
@@ -111,7 +112,7 @@ class Streaming:
         seconds = self._reading.first_read[version.version] - moved
         self.display.say(f"first prediction of v{version.version}, {seconds:.1f} s after the alias moved")
         self.display.say(f"v{version.version} is {serving_scorer(self.rig)}")
-        swap = Swap(before, version.version, seconds, RATE, self._load.paused_seconds)
+        swap = Swap(before=before, after=version.version, seconds=seconds, rate=RATE, waiting=self._load.paused_seconds)
         return (began, trained), swap
 
     def _resume(self) -> None:

@@ -80,9 +80,10 @@ def _alerts(settings: Settings, stack: ExitStack) -> Alerts:
     stack.callback(topic.close)
     for hook in hooks:
         stack.callback(hook.close)
+    # Other applications and models may share the topic.
     whose = (settings.application, settings.model.name)
     sent = read_alerts(settings.kafka, settings.output.drift)
-    return Alerts([topic, *hooks], [one for one in sent if (one.window.application, one.window.model) == whose])
+    return Alerts([topic, *hooks], [alert for alert in sent if (alert.window.application, alert.window.model) == whose])
 
 
 def tell(summary: SummaryRecord) -> None:

@@ -28,7 +28,9 @@ def run_exact(on: Footing, parts: EngineParts) -> None:
     engine, ramp = on.settings.engine, batch_bound(on, parts.uptime)
     start = (query_starter if parts.planning == "kept" else fresh_query_starter)(on, ramp)
     restarts = Restarts(engine.restart_seconds, engine.max_restarts)
-    supervisor = Supervisor(start, restarts, on.observer, parts.breaker, parts.stopping)
+    supervisor = Supervisor(
+        start=start, restarts=restarts, observer=on.observer, breaker=parts.breaker, stopping=parts.stopping
+    )
     with ExitStack() as stack:
         supervisor.run(exact_engine(on, parts, ramp, arms_of(on.settings.model, parts.fallback, stack)))
 
@@ -37,7 +39,13 @@ def exact_engine(on: Footing, parts: EngineParts, ramp: Ramp, arms: ArmSource) -
     """Return the engine, whose batches tell ``ramp`` how long they took."""
     settings, topic = on.settings, on.writer.topic
     failpoints = Failpoints(settings.engine.failpoints)
-    target = WriteTarget(client_config(settings.kafka), on.writer, on.targets, on.limits, failpoints)
+    target = WriteTarget(
+        client=client_config(settings.kafka),
+        writer=on.writer,
+        targets=on.targets,
+        limits=on.limits,
+        failpoints=failpoints,
+    )
 
     def first_offsets(added: list[int]) -> dict[int, int]:
         return on.admin.offsets(topic, added, "earliest")

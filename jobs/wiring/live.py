@@ -74,7 +74,13 @@ def live_engine(on: Footing, parts: EngineParts) -> LiveEngine:
     """Return the engine for a job that holds the lease."""
     settings = on.settings
     options = spark_options(settings.kafka)
-    route = Route(settings.application, on.writer.topic, on.targets, options, settings.engine.checkpoint_seconds)
+    route = Route(
+        application=settings.application,
+        topic=on.writer.topic,
+        targets=on.targets,
+        options=options,
+        checkpoint_seconds=settings.engine.checkpoint_seconds,
+    )
     folder = on.checkpoint.location
     remove(folder)  # what an earlier run left there, which nothing is read from
     topics = [on.targets.predictions.topic, on.targets.dead_letters.topic]
@@ -91,9 +97,18 @@ def live_engine(on: Footing, parts: EngineParts) -> LiveEngine:
         return on.admin.offsets(on.writer.topic, partitions, "stable")
 
     ports = LivePorts(
-        Generations(on.spark, parts.slot, route, folder), parts.fallback.roll_back, on.ledger,
-        BatchMend(on.spark, route, settings.engine.max_poison_rows), lambda: reconciled(on), ends, watch,
-        parts.slot.current, on.observer, parts.breaker, system_clock, Failpoints(settings.engine.failpoints),
-    )  # fmt: skip
+        generations=Generations(on.spark, parts.slot, route, folder),
+        roll_back=parts.fallback.roll_back,
+        ledger=on.ledger,
+        mend=BatchMend(on.spark, route, settings.engine.max_poison_rows),
+        settle=lambda: reconciled(on),
+        ends=ends,
+        watch=watch,
+        current=parts.slot.current,
+        observer=on.observer,
+        breaker=parts.breaker,
+        clock=system_clock,
+        failpoints=Failpoints(settings.engine.failpoints),
+    )
     restarts = Restarts(settings.engine.restart_seconds, settings.engine.max_restarts)
     return LiveEngine(ports, on.writer, Failures(restarts, on.observer, parts.stopping), parts.stopping)

@@ -1,4 +1,4 @@
-"""Whether versions' plans are kept or made for each batch, by the settings and by what this Spark has inside."""
+"""The choice between kept and fresh plans, by the settings and by the internals of this Spark."""
 
 from __future__ import annotations
 

@@ -41,7 +41,9 @@ def taken_over(settings: Settings, admin: KafkaAdmin, spark: SparkSession, obser
     require_rights(settings, admin)
     source = topics.source
     books = LedgerTopics(settings.output.ledger, topics.targets.progress)
-    ledger = KafkaLedger(settings.kafka, books, settings.application, source.name, system_clock)
+    ledger = KafkaLedger(
+        kafka=settings.kafka, topics=books, application=settings.application, source=source.name, clock=system_clock
+    )
     try:
         yield Footing(
             settings=settings,

@@ -88,7 +88,11 @@ class ScoringJob:
         """
         settings, observer = self.shared.settings, self.shared.observer
         lease = KafkaLease(
-            settings.kafka, settings.output.ledger, settings.application, settings.engine.lease_seconds, observer
+            kafka=settings.kafka,
+            ledger=settings.output.ledger,
+            application=settings.application,
+            seconds=settings.engine.lease_seconds,
+            observer=observer,
         )
         observer.standing_by()
         watch = Stopwatch()
@@ -129,7 +133,13 @@ class ScoringJob:
 
     def _parts(self) -> EngineParts:
         shared = self.shared
-        return EngineParts(shared.slot, self.follower, self.breaker, shared.stopping.asked, self.planning)
+        return EngineParts(
+            slot=shared.slot,
+            fallback=self.follower,
+            breaker=self.breaker,
+            stopping=shared.stopping.asked,
+            planning=self.planning,
+        )
 
 
 @contextmanager
@@ -147,7 +157,10 @@ def scoring_job(settings: Settings, stopping: StopRequest, *, submitted: bool) -
         slot, metrics = make_slot(settings), Metrics(system_clock, AGE_BOUNDS)
         admin = KafkaAdmin(settings.kafka, settings.application)
         observer = JobObserver(metrics, Health(slot, system_clock))
-        shared = _Shared(settings, stopping, admin, slot, observer, stack, last)
+        shared = _Shared(
+            settings=settings, stopping=stopping, admin=admin, slot=slot, observer=observer, stack=stack, last=last
+        )
+        # Made and dropped: a registry that cannot be used is named before Spark starts.
         registry(settings.model)
         _require_resources(settings)
         topics = prepare_topics(settings, admin)
@@ -163,7 +176,7 @@ def scoring_job(settings: Settings, stopping: StopRequest, *, submitted: bool) -
         gate = Gate(_listeners(shared))
         follower = _follower(shared, spark, gate)
         breaker = breaker_for(settings.engine, [observer, follower])
-        job = ScoringJob(shared, spark, planning, follower, breaker, gate)
+        job = ScoringJob(shared=shared, spark=spark, planning=planning, follower=follower, breaker=breaker, gate=gate)
         _serve(job)
         collector.freeze_startup_objects()
         follower.load_first(stopping.asked)
@@ -184,7 +197,10 @@ def _spark(shared: _Shared, submitted: bool, partitions: int) -> SparkSession:
     settings = shared.settings
     master = local_master(settings, partitions)
     connector = () if submitted else tuple(Path(jar) for jar in jars(HOME).connector_jars())
-    plan = SessionPlan(settings.application, submitted, master, settings.spark.conf, connector)
+    plan = SessionPlan(
+        application=settings.application, submitted=submitted, master=master, conf=settings.spark.conf, jars=connector
+    )
+    # The JVM must outlive a signal to the whole group: the batch in progress still needs it.
     with children_ignore_signals():
         spark = start_session(plan)
     shared.stack.callback(spark.stop)
@@ -230,7 +246,11 @@ def _serve(job: ScoringJob) -> None:
     )
     observer = shared.observer
     operations = Operations(
-        observer.metrics, observer.health, shared.slot, webhook, (controls, Access(http.host, token))
+        metrics=observer.metrics,
+        health=observer.health,
+        slot=shared.slot,
+        webhook=webhook,
+        admin=(controls, Access(http.host, token)),
     )
     server = HttpServer(create_app(operations), http.host, http.port)
     shared.last.callback(server.stop)

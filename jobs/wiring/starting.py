@@ -1,4 +1,4 @@
-"""Where the query starts, decided anew before each start, and the start itself."""
+"""The start of a query, and the decision where it starts, made before each start."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ def reconciled(on: Footing) -> Mapping[int, int]:
     topics = LedgerTopics(on.settings.output.ledger, on.targets.progress)
     ports = StartPorts(
         writer=on.writer,
-        broker=KafkaStart(kafka, on.admin, store, topics, system_clock),
+        broker=KafkaStart(kafka=kafka, admin=on.admin, store=store, topics=topics, clock=system_clock),
         ledger=on.ledger,
         checkpoint=on.checkpoint,
         observer=on.observer,

@@ -53,7 +53,7 @@ class Publisher:
     """A producer for one topic that waits for room in its queue, and counts what Kafka did not acknowledge."""
 
     def __init__(self, servers: str, topic: str, **config: Any) -> None:
-        """Do not connect yet.
+        """Configure the producer; it connects with the first record or :meth:`connect`.
 
         Args:
             servers: the broker, ``host:port``.
@@ -77,6 +77,7 @@ class Publisher:
             try:
                 self._producer.produce(self._topic, value, key, **more)
             except BufferError:
+                # The queue is full. Room comes when poll has taken acknowledgements off it.
                 self._producer.poll(0.05)
             else:
                 return
@@ -154,6 +155,7 @@ class SteadyLoad(Publisher, Generic[Note]):
             if self.stopping.is_set():
                 return
             if self.sent in gates:
+                # The schedule waits too, or all that became due meanwhile would be sent at once.
                 times = DueTimes(times.start + self._wait_at(gates[self.sent]), self.rate)
             times.wait(self.sent, tick, self.serve)
             self._send(record)

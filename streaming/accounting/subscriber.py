@@ -78,9 +78,11 @@ def result_of(record: Any) -> ReadResult:
     if dead_letter.ERROR_PARTITION in headers:
         source = _place(headers, dead_letter.ERROR_PARTITION, dead_letter.ERROR_OFFSET)
         version, reason = int(headers[dead_letter.MODEL_VERSION]), headers.get(dead_letter.REASON, b"").decode()
-        return ReadResult(source, at, key, version, None, reason)
+        return ReadResult(place=source, at=at, key=key, version=version, value=None, reason=reason)
     source = _place(headers, prediction.SOURCE_PARTITION, prediction.SOURCE_OFFSET)
-    return ReadResult(source, at, key, int(headers[prediction.MODEL_VERSION]), json.loads(record.value))
+    return ReadResult(
+        place=source, at=at, key=key, version=int(headers[prediction.MODEL_VERSION]), value=json.loads(record.value)
+    )
 
 
 def _place(headers: Mapping[str, bytes], partition: str, offset: str) -> Place:

@@ -126,6 +126,6 @@ def start_session(plan: SessionPlan) -> SparkSession:
 
 
 def is_local(started: SparkSession) -> bool:
-    """Whether executors share the driver's file system because they are the driver."""
+    """Return whether executors share the driver's file system because they are the driver."""
     master = str(started.sparkContext.master)
     return master == "local" or master.startswith("local[")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 Meaning = Mapping[tuple[str, int], tuple[str, ...]]
-"""By side and version: the classes' names in the order of that version's probabilities."""
+"""The classes' names by side and version, in the order of that version's probabilities."""
 
 _ALIASES = {"1": ("true", "1.0"), "0": ("false", "0.0"), "true": ("1", "1.0"), "false": ("0", "0.0")}
 
@@ -20,7 +20,7 @@ class Used:
     names: Mapping[int, str]
     width: int
     named: bool
-    """Whether the model has words for its classes; else the number is the name."""
+    """True if the model has names for its classes; otherwise the number is the name."""
 
 
 def used(prediction: pd.Series[float], label: pd.Series[str], width: int) -> Used:

@@ -17,7 +17,7 @@ from streaming.statistics.arrays import Floats
 
 
 class PartitionOffset(NamedTuple):
-    """Where an event is in the recorded topic."""
+    """The position of an event in the recorded topic."""
 
     partition: int
     offset: int

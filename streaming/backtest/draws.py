@@ -13,7 +13,7 @@ import numpy as np
 from streaming.statistics.arrays import Floats, Ints
 
 _SPANS = {"days": 24, "six-hour spans": 6, "hours": 1}
-"""In hours, the longest first."""
+"""Lengths of blocks in hours, the longest first."""
 _FEWEST_SPANS = 20
 _MOST_EVENTS = 100_000_000
 _REPLICATES = 400, 1_000

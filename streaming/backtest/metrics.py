@@ -49,7 +49,7 @@ _SMALLEST = 1e-15
 
 
 Measure = Callable[[Floats], Floats]
-"""From weights to the metrics' values."""
+"""A function from weights to the metrics' values."""
 
 
 class SideJudge(Protocol):

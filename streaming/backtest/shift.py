@@ -87,12 +87,14 @@ def _edges(recorded: Floats, candidate: Floats) -> Floats:
     if both.min() >= 0 and both.max() <= 1:
         return np.linspace(0.0, 1.0, BINS + 1)
     low, high = np.quantile(both, [_TAIL, 1 - _TAIL])
+    # All scores are one value, and bins need a width.
     if low == high:
         low, high = low - 0.5, high + 0.5
     return np.linspace(low, high, BINS + 1)
 
 
 def _correlation(first: Floats, second: Floats) -> float:
+    # numpy would return the same, with a warning.
     if first.std() == 0 or second.std() == 0:
         return float("nan")
     return float(np.corrcoef(first, second)[0, 1])

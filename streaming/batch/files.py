@@ -70,6 +70,7 @@ def list_files(path: Path) -> Listing:
     """
     if path.is_dir():
         base, paths = path, _below(path)
+    # A file whose own name has a star or a bracket is meant as it stands.
     elif has_magic(str(path)) and not path.exists():
         matches = [Path(match) for match in sorted(glob(str(path), recursive=True))]
         base = _above_pattern(path)
@@ -78,6 +79,7 @@ def list_files(path: Path) -> Listing:
         base, paths = path.parent, [path] if path.is_file() else []
     if not paths:
         raise ConfigurationError(f"--in {path}: there is no file; give a file, a folder or a pattern in quotes")
+    # A pattern may match a folder and a file in it.
     return Listing(base, tuple(sorted(set(paths))))
 
 

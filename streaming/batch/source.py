@@ -112,6 +112,7 @@ def _as_events(lines: DataFrame) -> DataFrame:
         F.col(VALUE).alias("value"),
         F.lit(None).cast("array<struct<key:string,value:binary>>").alias("headers"),
         F.spark_partition_id().alias("partition"),
+        # Spark's number has the partition above its lower 33 bits, which count the rows.
         row.bitwiseAND(F.lit(2**33 - 1)).alias("offset"),
         F.lit(None).cast("timestamp").alias("timestamp"),
     )

@@ -1,1 +1,1 @@
-"""Whether what a version is given, and answers, still looks like its reference profile."""
+"""Drift detection: the inputs and answers of a version compared with its reference profile."""

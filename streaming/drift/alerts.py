@@ -1,4 +1,4 @@
-"""Whether a window is news: a version that gets worse or comes back, a column whose drift begins or ends."""
+"""Drift alerts: a version that gets worse or recovers, a column whose drift begins or ends."""
 
 from __future__ import annotations
 

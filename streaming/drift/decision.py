@@ -1,4 +1,4 @@
-"""From one window's counts to what is said of each column, controlled for the number of columns that are looked at.
+"""Decisions about one window: a state for each column, controlled for the number of columns.
 
 Within a window the chance that any column signals while none has moved is at most ``Rules.chance``: Holm's (1979)
 step-down method over the columns' p-values, which holds however the columns depend on each other.

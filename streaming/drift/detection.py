@@ -1,4 +1,4 @@
-"""Whether one column has moved: a few tests that each look for another kind of movement, and the chance of the best.
+"""Detection of one column's movement: several tests, each for another kind of movement, and the p-value of the best.
 
 - ``level``: the mean normal score of a numeric column, against a value that has risen or fallen as a whole;
 - ``shape``: Pearson's chi-square over the bins, against any other change, rare bins pooled;

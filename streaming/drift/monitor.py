@@ -1,4 +1,4 @@
-"""From tallies to published windows: the counts, a judge for each version, and the state that outlives a restart."""
+"""The monitor: tallies become published windows, with a judge for each version and state that outlives a restart."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ Profiles = Callable[[ModelKey], ReferenceProfile | None]
 
 
 class DriftSink(Protocol):
-    """Where windows are published."""
+    """Publisher of windows."""
 
     def publish(self, statistics: Iterable[StatisticRecord], summary: SummaryRecord) -> None:
         """Send one window's records."""
@@ -42,7 +42,7 @@ class DriftSink(Protocol):
 
 
 class StateStore(Protocol):
-    """Where the state is kept, one for each batch."""
+    """Store of the monitor's state, one for each batch."""
 
     def save(self, batch: int, text: str) -> None:
         """Keep the state after a batch, in place of an older one of the same batch; raises ``OSError``."""
@@ -55,7 +55,7 @@ class StateStore(Protocol):
 
 @dataclass(frozen=True)
 class MonitoredModel:
-    """Who is watched, and how windows are cut and judged."""
+    """The model that is watched, and the rules for cutting and judging its windows."""
 
     application: str
     model: str
@@ -95,7 +95,7 @@ class Monitor:
         }
 
     def counted(self, batch: int) -> bool:
-        """Whether the state has this batch already, which Spark then gives again because it had not noted its end."""
+        """Return whether the state has this batch already: Spark repeats a batch whose end it had not noted."""
         return batch <= self.batch
 
     def take(self, batch: int, tallies: Sequence[Tally], now: int) -> list[SummaryRecord]:

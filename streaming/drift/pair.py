@@ -45,7 +45,7 @@ class Pair:
 
     @property
     def ordered(self) -> bool:
-        """Whether the bins of values have an order: a number's have, categories have none."""
+        """True if the bins of values have an order: a number's have one, categories have none."""
         return self.profile.kind == "numeric"
 
 

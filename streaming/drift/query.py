@@ -25,7 +25,7 @@ WindowListener = Callable[[SummaryRecord], None]
 
 
 class DriftObserver(FailureObserver, Protocol):
-    """Who wants to know how counting goes, and how the query fares."""
+    """Observer of the counting and of the query's failures."""
 
     def counted(self, open_rows: int, cells: int) -> None:
         """So many rows, in so many counts, are in windows that are not closed yet."""

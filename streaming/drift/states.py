@@ -13,7 +13,7 @@ class State(str, Enum):
     """Too few rows to say anything, or no reference to compare with."""
     STABLE = "stable"
     WARNING = "warning"
-    """It has moved in this window, but not yet in as many windows running as drift needs."""
+    """The column has moved in this window, but not yet in as many windows running as drift needs."""
     DRIFT = "drift"
 
 

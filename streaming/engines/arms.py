@@ -52,7 +52,7 @@ class ChampionAlone:
 
 
 class FixedCandidate:
-    """One further version has a fixed share of the keys, whatever the slot's version is."""
+    """A second version that has a fixed share of the keys, whatever the slot's version is."""
 
     def __init__(self, candidate: ServedModel, share: float, salt: str) -> None:
         """Take a loaded version, which the caller releases when no batch is planned any more.
@@ -95,9 +95,11 @@ class CombinedArms:
         """Return the one version, or what scores each row by its arm's, read by the champion's decoder."""
         if arms.assignment is None:
             return models[0]
+        # A kept plan is one object's: a new one for each batch would be planned for each batch.
         if self._last is None or self._last[0] != arms or not _are(self._last[1], models):
             roles = [arm.role for arm in arms.arms]
             number = arm_number(arms.assignment, roles, F.col(c.KEY), F.col(c.EVENT_ID))
+            # Two arms are scored by the reference alone (decision 16).
             references = tuple(model.reference for model in models)
             self._last = arms, models, replace(references[0], scorer=ArmScorer(references, number))
         return self._last[2]

@@ -1,4 +1,4 @@
-"""One try at a stretch of records: as it is, and if the pipeline throws, once more without the rows it throws on."""
+"""An attempt at a stretch of records. If the pipeline throws, the rows at fault are left out in a second try."""
 
 from __future__ import annotations
 

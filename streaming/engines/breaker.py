@@ -28,7 +28,7 @@ class Bounds:
 
 
 class PauseListener(Protocol):
-    """Who is told of pauses: metrics, health, model events. What it does must be quick."""
+    """A listener to pauses: metrics, health, model events. Its methods must be quick."""
 
     def paused(self, why: str) -> None:
         """No batch is started any more."""
@@ -94,12 +94,13 @@ class Breaker:
 
     @property
     def is_open(self) -> bool:
-        """Whether no batch may be planned for now."""
+        """True while no batch may be planned."""
         return not self._running.is_set()
 
     def wait(self, stopping: threading.Event) -> None:
         """Return when the next batch may be planned, or when the job is asked to stop."""
         while not self._running.is_set() and not stopping.is_set():
+            # For a moment at a time, as `stopping` is another event.
             self._running.wait(_POLL_SECONDS)
 
     def resume(self) -> bool:

@@ -39,7 +39,7 @@ class Checkpoint:
         return str(json.loads(self._required("metadata"))["id"])
 
     def exists(self) -> bool:
-        """Whether a query has written here before."""
+        """Return whether a query has written here before."""
         return self._read("metadata") is not None
 
     def topics(self) -> frozenset[str]:
@@ -87,6 +87,7 @@ class Checkpoint:
             new: gives the first offset of partitions that the batch before did not have.
         """
         ends = self._offsets(f"offsets/{batch}")
+        # No batch came before batch 0. The file of its source says where the query began.
         starts = self._offsets(_FIRST if batch == 0 else f"offsets/{batch - 1}")
         added = [partition for partition in ends if partition not in starts]
         if added:
@@ -126,10 +127,10 @@ def set_aside(session: SparkSession, location: str, stamp: str) -> str:
     Raises:
         DataError: the file system refused.
     """
-    kept = f"{location.rstrip('/')}.set-aside-{stamp}"
-    if not HadoopFileStore(session).rename(location, kept):
-        raise DataError(f"the checkpoint {location} cannot be renamed to {kept}; move it away and start again")
-    return kept
+    renamed = f"{location.rstrip('/')}.set-aside-{stamp}"
+    if not HadoopFileStore(session).rename(location, renamed):
+        raise DataError(f"the checkpoint {location} cannot be renamed to {renamed}; move it away and start again")
+    return renamed
 
 
 def remove(location: str) -> None:

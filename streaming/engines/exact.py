@@ -90,7 +90,7 @@ class ExactPorts:
 
 @dataclass(frozen=True)
 class Tolerance:
-    """When a failing batch stops being the rows' fault and becomes the model's."""
+    """The bounds above which a failing batch is the model's fault and not the rows'."""
 
     poison_rows: int
     failures: int
@@ -133,7 +133,16 @@ class ExactEngine:
         phases = {**watch.phases, **{f"task_{name}": seconds for name, seconds in total.phases.items()}}
         seconds = sum(watch.phases.values())
         self._ports.observer.batch_finished(
-            BatchReport(batch, plan.id, plan.version, ranges, result.rows_in, total, phases, seconds)
+            BatchReport(
+                batch=batch,
+                plan=plan.id,
+                version=plan.version,
+                ranges=ranges,
+                rows_in=result.rows_in,
+                outcome=total,
+                phases=phases,
+                seconds=seconds,
+            )
         )
         self._ports.breaker.batch_finished(total)
         limit = self._ports.ramp.after(sum(part.end - part.start for part in ranges.values()), seconds)

@@ -13,7 +13,7 @@ _LONGEST_PAUSE = 60.0
 
 
 class FailureObserver(Protocol):
-    """Who wants to know of a query that fails."""
+    """Observer of a query's failures."""
 
     def query_failed(self, problem: str, pause: float) -> None:
         """A query failed and is started again after ``pause`` seconds."""
@@ -21,7 +21,7 @@ class FailureObserver(Protocol):
 
 
 class QueryObserver(FailureObserver, Protocol):
-    """Who wants to know how the query fares."""
+    """Observer of a query's starts and failures."""
 
     def query_started(self) -> None:
         """A query runs."""

@@ -42,11 +42,11 @@ class Generation:
         """
         if self.query.awaitTermination(wait):  # type: ignore[arg-type]  # fractions are fine
             raise UpstreamError(f"somebody stopped the query {self.name}")
-        found = last_boundary(self.query, self.route.topic, self.starting)
-        if found is None or found.batch <= self._seen:
+        boundary = last_boundary(self.query, self.route.topic, self.starting)
+        if boundary is None or boundary.batch <= self._seen:
             return None
-        self._seen = found.batch
-        return found
+        self._seen = boundary.batch
+        return boundary
 
     def busy_seconds(self) -> float:
         """Return how long ago all of the query's tasks were first seen running, one for each partition."""
@@ -55,10 +55,11 @@ class Generation:
         return 0.0 if self._busy_since is None else time.monotonic() - self._busy_since
 
     def is_running(self) -> bool:
-        """Whether all of the query's tasks are running, so not while it plans its next batch."""
+        """Return whether all of the query's tasks are running, so not while it plans its next batch."""
         tracker = self.session.sparkContext.statusTracker()
         active = 0
         for job in tracker.getJobIdsForGroup(str(self.query.runId)):
+            # Spark may have forgotten a job or a stage since it listed it; it gives None then.
             for stage in getattr(tracker.getJobInfo(job), "stageIds", ()):
                 active += getattr(tracker.getStageInfo(stage), "numActiveTasks", 0)
         return active >= len(self.starting)
@@ -98,4 +99,13 @@ class Generations:
             query = start_query(self._session, served, self._route, (name, checkpoint), starting)
             stack.callback(query.stop)
             resources = stack.pop_all()
-        return Generation(name, served, starting, query, self._route, self._session, self._slot, resources)
+        return Generation(
+            name=name,
+            served=served,
+            starting=starting,
+            query=query,
+            route=self._route,
+            session=self._session,
+            slot=self._slot,
+            open=resources,
+        )

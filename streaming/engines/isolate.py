@@ -102,6 +102,7 @@ class _Search:
             if size == 1:
                 self.rows.append((partition, part.start))
             else:
+                # It is a stack: the lower half is looked at first, so that rows come in order.
                 waiting.extend(reversed(list(_halves(part))))
 
 

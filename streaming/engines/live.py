@@ -122,10 +122,11 @@ class LiveEngine:
         """Return the generation that goes on: the younger one, or the older one if the younger fails."""
         # First, as the slot may change meanwhile: what is refused must be what was started.
         self._await_resumed(older)
-        wanted = self._ports.current()
+        successor = self._ports.current()
         began, heads = time.monotonic(), self._ports.ends()
         with ExitStack() as trying:
             try:
+                # A partition added since the older generation began has no mark, and begins at 0.
                 younger = self._ports.generations.start({**dict.fromkeys(heads, 0), **self._marks})
                 trying.callback(younger.close)
                 self._reached("younger_started")
@@ -133,7 +134,7 @@ class LiveEngine:
             except _PASSING as problem:
                 if not older.query.isActive:
                     raise
-                self._refuse(wanted, problem)
+                self._refuse(successor, problem)
                 return older
             if waiting is None:
                 return older
@@ -209,14 +210,20 @@ class LiveEngine:
         plan = self._planner.plan(name, boundary.batch, moved, PlannedArms.only(version))
         self._write_down(plan)
         report = BatchReport(
-            boundary.batch, plan.id, plan.version, boundary.ranges, boundary.rows, boundary.outcome, boundary.phases,
-            boundary.seconds,
-        )  # fmt: skip
+            batch=boundary.batch,
+            plan=plan.id,
+            version=plan.version,
+            ranges=boundary.ranges,
+            rows_in=boundary.rows,
+            outcome=boundary.outcome,
+            phases=boundary.phases,
+            seconds=boundary.seconds,
+        )
         self._ports.observer.batch_finished(report)
         self._ports.breaker.batch_finished(boundary.outcome)
 
     def _check_progress(self) -> None:
-        """Do not wait for ever for a query whose tasks fail one by one, which Spark may take for an empty batch."""
+        """Fail when boundaries pass without progress: Spark may take tasks that fail one by one for an empty batch."""
         ends = self._ports.ends()
         grown = any(end > self._ends.get(p, end) for p, end in ends.items())
         self._still = self._still + 1 if grown else 0

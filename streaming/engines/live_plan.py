@@ -1,4 +1,4 @@
-"""Whether a version can be served live: its whole plan must consist of operators that Spark's real-time mode takes.
+"""Admission to the live engine: a version's whole plan must consist of operators that Spark's real-time mode takes.
 
 Spark checks this, too, but only when the query starts. The version that serves would have to make room first.
 """
@@ -19,7 +19,9 @@ from streaming.spark.plan_nodes import operators
 from streaming.spark.real_time_operators import allowed_operators
 
 _ANYWHERE = Target("any", 1, 2**31 - 1)
-_ROUTE = Route("any", "any", Targets(_ANYWHERE, _ANYWHERE, _ANYWHERE), {}, 0.0)
+_ROUTE = Route(
+    application="any", topic="any", targets=Targets(_ANYWHERE, _ANYWHERE, _ANYWHERE), options={}, checkpoint_seconds=0.0
+)
 _RECORD = (
     "key binary, value binary, headers array<struct<key:string,value:binary>>, partition int, offset bigint,"
     " timestamp timestamp"

@@ -22,7 +22,7 @@ class Arrivals(Protocol):
     """Watches the outputs for one version's; ``adapters/kafka/arrivals.py`` implements it."""
 
     def reached(self, ends: Mapping[int, int]) -> bool:
-        """Whether outputs up to ``ends`` (exclusive) of each input partition have been seen."""
+        """Return whether outputs up to ``ends`` (exclusive) of each input partition have been seen."""
         ...
 
     def close(self) -> None:
@@ -31,7 +31,7 @@ class Arrivals(Protocol):
 
 
 class LiveObserver(BatchObserver, QueryObserver, Protocol):
-    """Who wants to know, beside of batches and queries, of handovers and lag."""
+    """Observer of handovers and lag, in addition to batches and queries."""
 
     def idle(self) -> None:
         """A boundary at which nothing had moved."""

@@ -42,7 +42,15 @@ class BatchMend:
             lambda: isolate(records, served, ranges, self.poison_rows),
         )
         seconds = time.monotonic() - began
-        return Boundary(0, ranges, outcome.rows, outcome, seconds, {"mend": seconds}, {})
+        return Boundary(
+            batch=0,
+            ranges=ranges,
+            rows=outcome.rows,
+            outcome=outcome,
+            seconds=seconds,
+            phases={"mend": seconds},
+            lag={},
+        )
 
     def _write(self, records: DataFrame, model: ServedModel) -> Outcome:
         frame = outputs(records, model, self.route).persist()

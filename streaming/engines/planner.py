@@ -12,7 +12,7 @@ from streaming.offsets import Ranges
 
 
 class Planner:
-    """One for each driver that holds the lease, whose numbers begin with its epoch."""
+    """Makes the plans of one driver that holds the lease; their ids begin with its epoch."""
 
     def __init__(self, writer: Writer, clock: Clock) -> None:
         self._writer = writer

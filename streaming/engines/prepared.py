@@ -30,11 +30,11 @@ _ORDER = "penstock.order"
 """The local property that tells a batch's tasks what to write; the closure is the plan's, and so the same for all."""
 _CODEGEN = "spark.sql.codegen.factoryMode"
 _FEW_ROWS = 4_000
-"""Of so few rows, each task would take longer to generate a projection's code than to interpret it."""
+"""Up to this many rows, a task takes longer to generate a projection's code than to interpret it."""
 
 
 Stamps = tuple[Stamp, ...]
-"""One for each arm."""
+"""A stamp for each arm."""
 
 
 class KeptProgram:
@@ -71,7 +71,7 @@ class PreparedBatch:
         self._run: QueryRun | None = None
 
     def serves(self, model: ServedModel, stamps: Stamps) -> bool:
-        """Whether this is the plan for a version's batches under its arms' stamps."""
+        """Return whether this is the plan for a version's batches under its arms' stamps."""
         return self._made_for[0] is model and self._made_for[1] == stamps
 
     def run(self, records: DataFrame, order: BatchOrder) -> BatchResult:

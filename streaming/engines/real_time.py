@@ -77,7 +77,7 @@ def _apart(frame: DataFrame, name: str) -> DataFrame:
 def counts() -> list[Column]:
     """Return what is counted on the way: predictions, and dead letters by reason."""
     reason = F.col("reason")
-    letters = [F.count_if(reason == known.value).alias(known.value) for known in Reason]
+    letters = [F.count_if(reason == code.value).alias(code.value) for code in Reason]
     return [F.count_if(reason.isNull()).alias(_PREDICTIONS), *letters]
 
 
@@ -135,13 +135,13 @@ def read_progress(progress: Mapping[str, Any], topic: str, starting: Mapping[int
     ranges = {p: OffsetRange(starts.get(p, 0), end) for p, end in ends.items()}
     durations = {name: millis / 1000 for name, millis in progress["durationMs"].items()}
     return Boundary(
-        int(progress["batchId"]),
-        ranges,
-        int(progress["numInputRows"]),
-        outcome_of(progress.get("observedMetrics", {}).get(_COUNTS, {})),
-        durations.pop("triggerExecution", 0.0),
-        durations,
-        _lag(source, ends, topic),
+        batch=int(progress["batchId"]),
+        ranges=ranges,
+        rows=int(progress["numInputRows"]),
+        outcome=outcome_of(progress.get("observedMetrics", {}).get(_COUNTS, {})),
+        seconds=durations.pop("triggerExecution", 0.0),
+        phases=durations,
+        lag=_lag(source, ends, topic),
     )
 
 

@@ -52,7 +52,7 @@ class StartBroker(Protocol):
 
 
 class SkipObserver(Protocol):
-    """Who wants to know of records that will never be scored."""
+    """Observer of records that will never be scored."""
 
     def records_skipped(self, partition: int, start: int, end: int, reason: str) -> None:
         """The offsets from ``start`` up to but not including ``end`` are left out."""
@@ -61,7 +61,7 @@ class SkipObserver(Protocol):
 
 @dataclass(frozen=True)
 class StartPolicy:
-    """Where a first run starts, and whether records that are gone may be left out."""
+    """The start of a first run, and whether records that are gone may be left out."""
 
     starting: Literal["earliest", "latest"] = "earliest"
     skip: bool = False
@@ -134,7 +134,7 @@ def _found(ports: StartPorts, partitions: range) -> Found:
     planned = frozenset[int]() if complete else ports.ledger.planned()
     first, end = broker.offsets(partitions, "earliest"), broker.offsets(partitions, "latest")
     on_topic = {partition: OffsetRange(first[partition], end[partition]) for partition in partitions}
-    return Found(marks, on_topic, saved, planned, _rereads(ports))
+    return Found(marks=marks, on_topic=on_topic, saved=saved, planned=planned, rereads=_rereads(ports))
 
 
 def _rereads(ports: StartPorts) -> Mapping[int, int] | None:

@@ -26,7 +26,7 @@ class BatchReport:
 
 
 class BatchObserver(Protocol):
-    """Who wants to know. Every method is called on the batch's thread and must be quick."""
+    """Observer of finished batches. Every method is called on the batch's thread and must be quick."""
 
     def batch_finished(self, report: BatchReport) -> None:
         """A batch is written and recorded."""

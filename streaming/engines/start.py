@@ -1,4 +1,4 @@
-"""Where a query starts, decided before each start: at its checkpoint, at the marks, or anew; and what is lost by it.
+"""The decision where a query starts: at its checkpoint, at the marks, or anew, and what is lost by it.
 
 The marks are the truth. A checkpoint is followed as long as it does not ask for records that are gone.
 """
@@ -89,6 +89,7 @@ def decide_start(writer: Writer, found: Found, skip: bool, first: Callable[[], M
 def _held(writer: Writer, found: Found) -> dict[int, Mark]:
     """Return the marks there are; one that the group has lost is the progress topic's."""
     held: dict[int, Mark] = {}
+    # The group's mark wins: its copy on the progress topic is for where the group has lost it.
     for partition, mark in {**found.saved, **found.marks}.items():
         if mark is None or mark.epoch > writer.epoch:
             standing(mark, OffsetRange(0, 0), writer, partition)
@@ -114,12 +115,30 @@ def _move(writer: Writer, found: Found, partition: int, mark: Mark, skip: bool) 
     there = found.on_topic[partition]
     if skip and mark.topic_id != writer.topic_id:
         reason = f"the topic was created again; topic {mark.topic_id} was scored up to {mark.offset}"
-        return Move(partition, was, Mark.at(there.start, writer), OffsetRange(0, there.start), reason)
+        return Move(
+            partition=partition,
+            was=was,
+            now=Mark.at(there.start, writer),
+            gap=OffsetRange(0, there.start),
+            reason=reason,
+        )
     if skip and mark.offset < there.start:
         gap = OffsetRange(mark.offset, there.start)
-        return Move(partition, was, Mark.at(there.start, writer), gap, "deleted before they were scored")
+        return Move(
+            partition=partition,
+            was=was,
+            now=Mark.at(there.start, writer),
+            gap=gap,
+            reason="deleted before they were scored",
+        )
     if was is None:
-        return Move(partition, None, replace(mark, epoch=writer.epoch), None, "restored from the progress topic")
+        return Move(
+            partition=partition,
+            was=None,
+            now=replace(mark, epoch=writer.epoch),
+            gap=None,
+            reason="restored from the progress topic",
+        )
     return None
 
 

@@ -1,4 +1,4 @@
-"""Keeping a query running: start it, start it again when it fails, and end it between two batches when asked to."""
+"""Keeping a query running: it is restarted when it fails, and stopped between two batches on request."""
 
 from __future__ import annotations
 

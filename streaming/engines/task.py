@@ -23,7 +23,7 @@ from streaming.outputs.targets import Targets
 
 @dataclass(frozen=True)
 class WriteTarget:
-    """Where one run of the job writes, as whom, and within which bounds. ``client`` may hold secrets."""
+    """The topics that one run of the job writes to, its identity and its bounds. ``client`` may hold secrets."""
 
     client: dict[str, str] = field(repr=False)
     writer: Writer

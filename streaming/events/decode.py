@@ -188,8 +188,8 @@ class JsonDecoder:
     def _mistyped(self) -> Expr:
         mistyped = []
         for name in self._typed():
-            given = F.try_element_at(F.col(_FIELDS), F.lit(name))
-            wrong = raw(name).isNull() & given.isNotNull() & ~F.is_variant_null(given)
+            value = F.try_element_at(F.col(_FIELDS), F.lit(name))
+            wrong = raw(name).isNull() & value.isNotNull() & ~F.is_variant_null(value)
             mistyped.append(F.when(wrong, verdict_of(Rejection(Reason.WRONG_TYPE.value, name))))
         return F.coalesce(*mistyped, verdict_of(Rejection(Reason.WRONG_TYPE.value)))
 

@@ -217,7 +217,7 @@ class TableDecoder:
         return (time_of_day if self.envelope.time in self.folders else time_of_text)(F.col(_TIME))
 
     def _rules(self) -> list[Rule]:
-        """In the order of JSON's: the envelope, the values, then what is of the wrong type, then the guards."""
+        """Return the rules in the order of JSON's: envelope, values, wrong types, guards."""
         columns = self.signature.columns
         mistyped = {column.name: self._mistyped(column) for column in columns if self._may_fail(column)}
         unread = reduce(or_, mistyped.values(), F.lit(False))

@@ -36,8 +36,8 @@ def about_offset(facts: Facts) -> Answer:
     """Return the answer for an offset."""
     facts = replace(facts, lineage=_settled(facts.lineage, facts.output))
     lineage, output = facts.lineage, facts.output
-    found, fate, summary = _verdict(facts)
-    answer: Answer = {"found": found, "fate": fate, "summary": summary, "source": _source(facts.position)}
+    is_answered, fate, summary = _verdict(facts)
+    answer: Answer = {"found": is_answered, "fate": fate, "summary": summary, "source": _source(facts.position)}
     if lineage.plan is not None and fate != "no_event":
         answer |= {"certainty": lineage.certainty.value if lineage.certainty else None, **_plan(lineage.plan, output)}
         if lineage.recorded_at:
@@ -57,7 +57,7 @@ def about_offset(facts: Facts) -> Answer:
 
 
 def _settled(lineage: Lineage, output: Output | None) -> Lineage:
-    """Of several plans that may have written the offset, the output itself names the version."""
+    """Return the lineage with the plan that made the output, where several plans may have written the offset."""
     able = [plan for plan in (*lineage.others, lineage.plan) if plan is not None]
     right = [plan for plan in able if output is not None and _agrees(plan, output)]
     if not right:
@@ -150,9 +150,9 @@ def _version(version: ModelVersion) -> Answer:
 
 def _output(output: Output) -> Answer:
     record = output.record
-    place = {"topic": record.topic, "partition": record.partition, "offset": record.offset}
+    position = {"topic": record.topic, "partition": record.partition, "offset": record.offset}
     made = {"version": output.version, "at": output.made_at or None, "reason": output.reason or None}
-    return {"kind": output.kind.replace(" ", "_"), **place, **made}
+    return {"kind": output.kind.replace(" ", "_"), **position, **made}
 
 
 def _source(position: Position) -> Answer:

@@ -13,7 +13,7 @@ from streaming.rollout.assignment import ArmAssignment
 from streaming.rollout.intervals import CHAMPION, ArmIntervals, ArmSpan
 
 RECORD_VERSION = 2
-"""Of a plan's record with several arms. One with one arm has no version number and its fields as in version 1."""
+"""The version of a plan's record with several arms. A record with one arm has no version, and version 1's fields."""
 MOST_ARMS = 127
 """A batch's rows name their arm by a byte, which has a sign in Spark."""
 
@@ -105,6 +105,7 @@ class PlannedArms:
         arms = tuple(PlannedArm(_version(arm), arm["role"]) for arm in record["arms"])
         spans = sorted(ArmSpan(start, end, arm["role"]) for arm in record["arms"] for start, end in arm["points"])
         intervals = ArmIntervals(tuple(span.arm for span in spans), tuple(span.end for span in spans))
+        # Intervals keep ends alone. A gap or an overlap shows where the starts they give are other ones.
         if list(intervals.spans) != spans:
             raise DataError(f"the arms of plan {record['plan']} of the ledger have points in common, or miss some")
         return cls(arms, ArmAssignment(record["salt"], intervals))

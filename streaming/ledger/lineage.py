@@ -117,7 +117,7 @@ class OffsetLookup:
             self._add_start(record)
 
     def _ours(self, topic: str, topic_id: str) -> bool:
-        """Whether it is our topic. Where the latest of its name is asked for, a new one begins with nothing known."""
+        """Return whether the record is about our topic. A topic that was made anew begins with an empty history."""
         if self._takes_latest and topic == self._position.topic and topic_id != self._position.topic_id:
             self._forget()
             self._position = replace(self._position, topic_id=topic_id)

@@ -45,7 +45,7 @@ class Plan:
         return self.arms.champion.version
 
     def decides(self, checkpoint: str, ranges: Ranges) -> bool:
-        """Whether the plan covers ``ranges``. A batch id alone would not do: it restarts with a checkpoint."""
+        """Return whether the plan covers ``ranges``. A batch id alone would not do: it restarts with a checkpoint."""
         return self.checkpoint == checkpoint and covers(self.ranges, ranges)
 
     def to_dict(self) -> dict[str, Any]:

@@ -52,7 +52,7 @@ def start_broker(
 
 
 def answers(port: int) -> bool:
-    """Whether a Kafka broker on the loopback ``port`` answers a request, not only accepts a connection."""
+    """Return whether a Kafka broker on the loopback ``port`` answers a request, not only accepts a connection."""
     try:
         with socket.create_connection((LOOPBACK, port), timeout=1.0) as connection:
             connection.sendall(_API_VERSIONS)

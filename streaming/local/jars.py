@@ -52,6 +52,7 @@ def ensure_jars(home: Path, environment: Mapping[str, str], report: Callable[[st
             folder = home / "jars" / name
             if not _is_current(folder, stamp):
                 resolve(name, folder, ivy_command(home, environment), report)
+                # Last, as a folder without a stamp counts as not resolved.
                 (folder / ".stamp").write_text(stamp)
     return _sets(home)
 
@@ -124,6 +125,7 @@ def resolve(name: str, folder: Path, ivy: list[str], report: Callable[[str], Non
     if process.returncode != 0 or not list(fresh.glob("*.jar")):
         raise SetupError(_explain(name, output))
     shutil.rmtree(folder, ignore_errors=True)
+    # In place at once: a run that is killed before leaves no half set of jars.
     fresh.rename(folder)
 
 

@@ -39,11 +39,13 @@ class ManagedProcess:
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("wb") as out:
             self._leash = subprocess.Popen(
+                # Isolated: the leash needs the standard library alone, and starts sooner without the rest.
                 [sys.executable, "-I", "-S", str(LEASH), str(grace), *command],
                 stdin=subprocess.PIPE,
                 stdout=out,
                 stderr=subprocess.STDOUT,
                 env=dict(environment),
+                # Ctrl-C in a terminal goes to its foreground group, which the program must not be in.
                 start_new_session=True,
             )
 

@@ -39,7 +39,7 @@ def start_tracking_server(data_dir: Path, port: int, environment: Mapping[str, s
 
 
 def answers(uri: str) -> bool:
-    """Whether the tracking server at ``uri`` says that it is well."""
+    """Return whether the tracking server at ``uri`` says that it is well."""
     try:
         with urllib.request.urlopen(f"{uri}/health", timeout=2.0) as reply:  # noqa: S310 - always http, see above
             return bool(reply.status == 200)

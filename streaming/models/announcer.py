@@ -43,11 +43,11 @@ class ModelMetrics(Protocol):
         ...
 
     def registry_answered(self, *, up: bool) -> None:
-        """A poll ended: did the registry answer?"""
+        """A poll ended; ``up`` says whether the registry answered."""
         ...
 
     def selector_resolved(self, *, resolved: bool) -> None:
-        """The registry answered: is there a version that the selector names?"""
+        """The registry answered; ``resolved`` says whether the selector names a version."""
         ...
 
 
@@ -115,14 +115,21 @@ class Announcer:
 
     def _blank(self, kind: EventType, actor: Actor = Actor.FOLLOWER) -> ModelEvent:
         at = isoformat(self.clock())
-        return ModelEvent(kind, self.application, self.selector.name, str(self.selector), actor, at)
+        return ModelEvent(
+            type=kind,
+            application=self.application,
+            model=self.selector.name,
+            selector=str(self.selector),
+            actor=actor,
+            at=at,
+        )
 
     def _send(self, event: ModelEvent) -> None:
         level = _log.info if event.type in _GOOD_NEWS else _log.warning
-        told = {
+        details = {
             name: value for name, value in event.to_dict().items() if name not in ("type", "at") and value is not None
         }
-        level(f"model {event.type.value}", **told)
+        level(f"model {event.type.value}", **details)
         deliver(event, self.sinks)
 
 

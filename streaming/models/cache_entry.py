@@ -36,12 +36,12 @@ def read_entry(path: Path) -> Entry | None:
     try:
         data = json.loads(file.read_text("utf-8"))
         version = ModelVersion(**{**data["version"], "aliases": tuple(data["version"]["aliases"])})
-        return Entry(path, version, data["digest"], data["bytes"], file.stat().st_mtime)
+        return Entry(path=path, version=version, digest=data["digest"], bytes=data["bytes"], used=file.stat().st_mtime)
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
 def entries(directory: Path, pattern: str = "*/*-*") -> list[Entry]:
     """Return the complete versions below a cache's directory, the last used first."""
-    found = (read_entry(path) for path in directory.glob(pattern) if path.parent.name != ".partial")
-    return sorted((entry for entry in found if entry), key=lambda entry: -entry.used)
+    listed = (read_entry(path) for path in directory.glob(pattern) if path.parent.name != ".partial")
+    return sorted((entry for entry in listed if entry), key=lambda entry: -entry.used)

@@ -22,7 +22,7 @@ class Gate:
 
     @property
     def is_open(self) -> bool:
-        """Whether this driver is the active one."""
+        """True if this driver is the active one."""
         return self._open
 
     def send(self, event: ModelEvent) -> None:

@@ -66,8 +66,8 @@ class ColumnProfile:
             raise ValueError(f"the profiles cut {self.name} into other bins")
         counts = {b: self.counts.get(b, 0) + other.counts.get(b, 0) for b in {**self.counts, **other.counts}}
         centres = tuple(
-            _average((a, self.counts.get(place, 0)), (b, other.counts.get(place, 0)))
-            for place, (a, b) in enumerate(zip(self.centres, other.centres, strict=True))
+            _average((a, self.counts.get(index, 0)), (b, other.counts.get(index, 0)))
+            for index, (a, b) in enumerate(zip(self.centres, other.centres, strict=True))
         )
         return replace(
             self, counts=counts, centres=centres, spread=_spread((self, other)), windows=self.windows + other.windows
@@ -81,12 +81,12 @@ class ColumnProfile:
     @property
     def values(self) -> int:
         """The reference rows in the bins of values, neither null nor non-finite nor another category."""
-        return sum(count for place, count in self.counts.items() if place < MAX_VALUE_BINS)
+        return sum(count for bin_id, count in self.counts.items() if bin_id < MAX_VALUE_BINS)
 
     @property
     def mean(self) -> float:
         """A numeric column's mean over the reference; 0 where the centres are not known."""
-        total = sum(self.counts.get(place, 0) * centre for place, centre in enumerate(self.centres))
+        total = sum(self.counts.get(bin_id, 0) * centre for bin_id, centre in enumerate(self.centres))
         return total / max(self.values, 1)
 
 
@@ -97,6 +97,7 @@ def _average(*parts: tuple[float, int]) -> float:
 
 def _spread(profiles: tuple[ColumnProfile, ColumnProfile]) -> float:
     """Return the standard deviation of two groups' values together."""
+    # The variance of both together is that within the groups and that between their means.
     mean = _average(*((p.mean, p.values) for p in profiles))
     return math.sqrt(_average(*((p.spread**2 + (p.mean - mean) ** 2, p.values) for p in profiles)))
 
@@ -154,22 +155,22 @@ def _column_record(column: ColumnProfile) -> dict[str, object]:
 
 
 def _sorted(counts: Counts) -> dict[str, int]:
-    return {str(place): count for place, count in sorted(counts.items())}
+    return {str(bin_id): count for bin_id, count in sorted(counts.items())}
 
 
 def _column(record: dict[str, Any]) -> ColumnProfile:
     return ColumnProfile(
-        record["name"],
-        record["kind"],
-        _counts(record["counts"]),
-        tuple(record["edges"]),
-        tuple(record["categories"]),
-        tuple(record.get("centres", ())),
-        record.get("spread", 0.0),
-        tuple(_counts(window) for window in record.get("windows", ())),
-        tuple(record.get("rare", ())),
+        name=record["name"],
+        kind=record["kind"],
+        counts=_counts(record["counts"]),
+        edges=tuple(record["edges"]),
+        categories=tuple(record["categories"]),
+        centres=tuple(record.get("centres", ())),
+        spread=record.get("spread", 0.0),
+        windows=tuple(_counts(window) for window in record.get("windows", ())),
+        rare=tuple(record.get("rare", ())),
     )
 
 
 def _counts(record: dict[str, int]) -> Counts:
-    return {int(place): count for place, count in record.items()}
+    return {int(bin_id): count for bin_id, count in record.items()}

@@ -72,11 +72,11 @@ class ModelVersion:
     status: VersionStatus = "READY"
     """``PENDING`` while the registry still copies the files."""
     created_ms: int = 0
-    """When it was registered, in milliseconds since 1970; 0 where that is not known."""
+    """The time of registration in milliseconds since 1970; 0 where that is not known."""
 
     @property
     def key(self) -> ModelKey:
-        """Its name and number."""
+        """The version's name and number."""
         return ModelKey(self.name, self.version)
 
     def __str__(self) -> str:

@@ -29,7 +29,7 @@ class Refusals:
         self._known: dict[_Fingerprint, _Refusal] = {}
 
     def due(self, version: ModelVersion, now: datetime) -> bool:
-        """Whether the version may be tried: never refused, or its pause is over."""
+        """Return whether the version may be tried: never refused, or its pause is over."""
         refusal = self._known.get(_fingerprint(version))
         return refusal is None or (refusal.again_at is not None and now >= refusal.again_at)
 

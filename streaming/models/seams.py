@@ -109,7 +109,7 @@ class FrameScorer(Protocol):
 
     @property
     def is_proven(self) -> bool:
-        """Whether the scorer was seen not to throw on an event, which then is the decoder's safe row."""
+        """True if the scorer did not throw on an event, which then is the decoder's safe row."""
         ...
 
     def score(self, events: DataFrame) -> DataFrame:

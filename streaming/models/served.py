@@ -58,7 +58,7 @@ class ServedModel:
 
     @property
     def key(self) -> ModelKey:
-        """Its name and number."""
+        """The version's name and number."""
         return self.package.version.key
 
     def score(self, records: DataFrame) -> DataFrame:

@@ -24,7 +24,7 @@ class Column:
 
     @property
     def is_floating(self) -> bool:
-        """Whether NaN and infinity are representable."""
+        """True if the type can represent NaN and infinity."""
         return self.type in ("double", "float")
 
 

@@ -77,6 +77,7 @@ class Slot:
                 )
             old, self._current = self._current, _Entry(new)
             dropped = old
+            # To go back to a version on hold, or to the same version, would mend nothing.
             if old is not None and old.proven and old.model.key not in (*self._held, new.key):
                 dropped, self._last_good = self._last_good, old
             self._changed.notify_all()

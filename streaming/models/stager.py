@@ -21,7 +21,7 @@ class FileStore(Protocol):
     """The few calls that staging needs; ``adapters`` implements it over Hadoop's FileSystem. All raise ``OSError``."""
 
     def exists(self, uri: str) -> bool:
-        """Whether there is a file or folder at ``uri``."""
+        """Return whether there is a file or folder at ``uri``."""
         ...
 
     def put_tree(self, source: Path, uri: str) -> None:
@@ -66,7 +66,7 @@ class LocalFileStore:
     """A :class:`FileStore` for plain paths and ``file:`` URIs, such as a mount that all executors share."""
 
     def exists(self, uri: str) -> bool:
-        """Whether there is a file or folder at ``uri``."""
+        """Return whether there is a file or folder at ``uri``."""
         return _local(uri).exists()
 
     def put_tree(self, source: Path, uri: str) -> None:

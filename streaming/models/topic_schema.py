@@ -1,4 +1,4 @@
-"""A signature against what is on the topic: would most events of late have what the model needs?
+"""A signature compared with recent events of the topic: most of them must have what the model needs.
 
 A candidate that would send the whole stream to the dead letters is refused before it serves. One odd event proves
 nothing, so a column counts as missing when more than half of a sample lacks it.
@@ -79,6 +79,7 @@ def _readable(values: Iterable[bytes]) -> Iterator[Mapping[str, object]]:
     for value in values:
         try:
             event = json.loads(value)
+        # Python's parser is recursive, and an event may be nested as deep as its sender likes.
         except (ValueError, RecursionError):
             continue
         if isinstance(event, dict):
@@ -102,6 +103,7 @@ def _fits(value: object, column: Column) -> bool:
         return True
     if column.type == "string":
         return isinstance(value, str)
+    # Python counts True as a number.
     if column.type == "boolean" or isinstance(value, bool):
         return column.type == "boolean" and isinstance(value, bool)
     if column.is_floating:

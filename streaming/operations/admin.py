@@ -51,14 +51,14 @@ class Controls:
 
 @dataclass(frozen=True)
 class Access:
-    """Who may use the routes: the holder of ``token``, or without one whoever reaches ``host``, if that is loopback."""
+    """Access to the routes: for the holder of ``token``; without a token for everyone, if ``host`` is loopback."""
 
     host: str
     token: str | None = None
 
     @property
     def possible(self) -> bool:
-        """Whether the routes are there at all.
+        """True if the routes exist.
 
         >>> Access("127.0.0.1").possible, Access("0.0.0.0").possible, Access("0.0.0.0", "secret").possible
         (True, False, True)
@@ -122,7 +122,7 @@ async def _hold(request: Request, controls: Controls) -> JSONResponse:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a listener on ``host`` is reached from this machine alone."""
+    """Return whether a listener on ``host`` is reached from this machine alone."""
     try:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:

@@ -10,9 +10,9 @@ from starlette.requests import ClientDisconnect
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 REQUEST_SECONDS = 15.0
-"""From a connection's or a request's first moment to its last byte; then the connection is closed."""
+"""The time that a connection or a request may take to its last byte; then the connection is closed."""
 BODY_SECONDS = 10.0
-"""From a request's headers to the end of its body; then the answer is 408."""
+"""The time from a request's headers to the end of its body; then the answer is 408."""
 
 
 class BoundedProtocol(H11Protocol):

@@ -1,4 +1,4 @@
-"""Whether the job lives and whether it is ready, from what the query and the slot last said.
+"""Liveness and readiness of the job, from what the query and the slot last reported.
 
 Silence on the topic is not death: an idle query reports that it is idle, and that counts like a batch.
 """
@@ -25,12 +25,12 @@ class HealthVerdict:
 
     @property
     def ok(self) -> bool:
-        """Whether nothing is wrong."""
+        """True if nothing is wrong."""
         return not self.reasons
 
 
 class Health:
-    """Told by the query's thread, asked by the HTTP server's."""
+    """The job's health: set by the query's thread, read by the HTTP server's."""
 
     def __init__(self, slot: Slot, clock: Clock, stale_seconds: float = 60.0) -> None:
         """Begin not ready.

@@ -11,10 +11,10 @@ from typing import Protocol
 
 
 class LeaseObserver(Protocol):
-    """Who wants to know whether this driver holds the lease."""
+    """Observer of the lease."""
 
     def lease_changed(self, *, held: bool) -> None:
-        """It came or went. A driver that lost it goes on until it is fenced: nobody else may want it."""
+        """The driver got or lost the lease. One that lost it goes on until another driver fences it."""
         ...
 
 

@@ -18,7 +18,7 @@ from streaming.spark.reports import TextReports
 
 
 class ProgressCallback(Protocol):
-    """Told on Spark's listener thread, so every method must be quick."""
+    """Observer of the query's progress. Every method is called on Spark's listener thread and must be quick."""
 
     def progressed(self, progress: QueryProgress) -> None:
         """A trigger with data ended."""

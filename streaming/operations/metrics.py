@@ -47,7 +47,7 @@ class OutcomeCounts(Protocol):
 
     @property
     def age_sum(self) -> float:
-        """The same time summed over rows, in seconds."""
+        """The rows' times from timestamp to commit, summed, in seconds."""
 
 
 class FinishedBatch(Protocol):
@@ -55,7 +55,7 @@ class FinishedBatch(Protocol):
 
     @property
     def batch(self) -> int:
-        """Its number."""
+        """The batch's number."""
 
     @property
     def version(self) -> ModelVersion:
@@ -67,7 +67,7 @@ class FinishedBatch(Protocol):
 
     @property
     def outcome(self) -> OutcomeCounts:
-        """The rows."""
+        """Counts of the batch's rows."""
 
     @property
     def phases(self) -> Mapping[str, float]:
@@ -79,7 +79,7 @@ class FinishedBatch(Protocol):
 
 
 class Metrics:
-    """One registry of its own, so that two jobs or two tests in one process do not meet."""
+    """The job's metrics in a registry of their own, so that two jobs or two tests in one process do not meet."""
 
     def __init__(self, clock: Clock, age_bounds: Sequence[float]) -> None:
         """Make every metric, at zero.
@@ -96,6 +96,7 @@ class Metrics:
             "penstock_end_to_end_latency_seconds", "From a record's timestamp to the commit of its output.", age_bounds
         )
         self.registry.register(self._ages)
+        # The client library counts the process in its own global registry alone.
         ProcessCollector(registry=self.registry)
         self._make_batch_metrics()
         self._make_model_metrics()
@@ -125,6 +126,7 @@ class Metrics:
             registry=self.registry,
             buckets=_BATCH_SECONDS,
         )
+        # From the start, at zero: rate() does not see an increase with which a series begins.
         for outcome in ("prediction", "dead_letter", "skipped"):
             self._records.labels(outcome)
 
@@ -234,10 +236,12 @@ class Metrics:
 
     def _serves(self, model: ServedModel) -> None:
         self._version = version = model.version
+        # Otherwise the series of the version before would stay at 1.
         self._info.clear()
         self._info.labels(version.name, str(version.version), version.run_id, model.package.digest).set(1)
 
     def _age(self) -> float:
+        # NaN and not 0, which would read as a version that was registered just now.
         if self._version is None or not self._version.created_ms:
             return float("nan")
         return self._clock().timestamp() - self._version.created_ms / 1000

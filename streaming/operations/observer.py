@@ -30,7 +30,7 @@ class QueryProgress:
 
 @dataclass(frozen=True)
 class JobObserver:
-    """One for the job; its methods are the engine's, the supervisor's and the listener's callbacks, all quick."""
+    """The job's observer: the callbacks of the engine, the supervisor and the listener, all quick."""
 
     metrics: Metrics
     health: Health

@@ -19,7 +19,7 @@ class Pulse:
     def __init__(
         self, ask: Callable[[], object], seconds: float, lost: Callable[[float], None], every: float = _EVERY_SECONDS
     ) -> None:
-        """Do not ask yet.
+        """Take what to ask and whom to tell; :meth:`start` begins.
 
         Args:
             ask: a question that is answered at once, or never, or by an exception.

@@ -74,7 +74,7 @@ class WebhookReceiver:
         return abs(self._clock().timestamp() - int(timestamp)) <= MAX_SKEW.total_seconds()
 
     def _is_first(self, delivery: str) -> bool:
-        """Only signed deliveries get here, so a stranger cannot push ours out of the memory."""
+        """Note a signed delivery and return whether it is new. Strangers cannot get here and fill the memory."""
         with self._guard:
             if delivery in self._seen:
                 return False

@@ -15,7 +15,7 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 62, 12, 12, 46
 
 @dataclass(frozen=True)
 class Axis:
-    """From ``low`` to ``high``; ``shown`` writes a tick's value. ``at`` says where ticks are, else round values do."""
+    """An axis from ``low`` to ``high``. ``shown`` writes a tick's value; ``at`` are the ticks, else round values."""
 
     title: str
     low: float
@@ -25,7 +25,7 @@ class Axis:
 
     @property
     def ticks(self) -> Sequence[float]:
-        """Where ticks are."""
+        """The values that have a tick."""
         return self.at or round_values(self.low, self.high)
 
 
@@ -98,6 +98,8 @@ def round_values(low: float, high: float, about: int = 5) -> list[float]:
     """
     rough = (high - low) / about
     power = 10.0 ** floor(log10(rough))
+    # A little less than `rough`, as rounding may have raised it above an exact step.
     step = next(power * factor for factor in (1, 2, 2.5, 5, 10) if power * factor >= rough * 0.999)
     first, last = ceil(low / step - 1e-9), floor(high / step + 1e-9)
+    # Three steps of 0.1 are 0.30000000000000004.
     return [round(number * step, 12) for number in range(first, last + 1)]

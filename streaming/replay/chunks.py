@@ -27,10 +27,10 @@ class Segment:
 
 
 Segments = Mapping[int, Sequence[Segment]]
-"""By partition, in order; what lies between two segments is left out."""
+"""The segments of each partition, in order; what lies between two segments is left out."""
 
 Upto = Mapping[int, int]
-"""By partition, the offset below which everything may be replayed."""
+"""The offset of each partition below which everything may be replayed."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Where a replay writes: what it makes, what it refuses to touch, and how far it has got."""
+"""Destinations of a replay: what they make, what they refuse to touch, and how far the replay has got."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Destination(Protocol):
 
     @property
     def plan_file(self) -> Path:
-        """Where it is kept what is replayed to it."""
+        """The file that says what is replayed to this destination."""
         ...
 
     def check(self, source: str, /) -> None:

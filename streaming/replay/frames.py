@@ -22,7 +22,7 @@ _SCHEMA = """
 
 
 class Frames(Protocol):
-    """Where records come from; a partition's records are in their order."""
+    """Source of records; those of a partition are in order."""
 
     def read(self, ranges: Ranges) -> DataFrame:
         """Return the records of ``ranges``, which are not empty."""

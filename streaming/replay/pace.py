@@ -18,7 +18,7 @@ Milliseconds = npt.NDArray[np.int64]
 
 
 class Timeline(Protocol):
-    """When a partition's records were sent, in milliseconds since 1970."""
+    """The times at which a partition's records were sent, in milliseconds since 1970."""
 
     def first(self, partition: int, offset: int) -> int | None:
         """Return the time of the first record at or above ``offset``; ``None`` where there is none."""

@@ -66,7 +66,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Recording:
-    """A recording that was found whole. ``digest`` changes with any byte of any record, and with the ranges."""
+    """A recording whose files were checked. ``digest`` changes with any byte of any record, and with the ranges."""
 
     folder: Path
     topic: str
@@ -161,6 +161,7 @@ class RecordingWriter:
         """Write what is left, and the manifest; ``ranges`` are the offsets that were read."""
         parts = {}
         for partition, part in sorted(ranges.items()):
+            # A partition without records has a file as well, since the manifest names one for each.
             file = self._files.pop(partition, None) or _PartitionFile(self._folder, self._topic, partition)
             rows = file.close()
             parts[partition] = Part(file.path.name, part, rows, _sha256(file.path))
@@ -213,6 +214,7 @@ class _PartitionFile:
         """Return the rows written."""
         self.flush()
         self._writer.close()
+        # On disk before the manifest and the rename say that the recording is whole.
         with self.path.open("rb") as file:
             os.fsync(file.fileno())
         return self._rows

@@ -29,7 +29,7 @@ class ServingHistory:
     records: Callable[[], Iterable[Record]]
     marks: Mapping[int, Mark | None]
     complete: bool
-    """Whether the ledger still has its first record."""
+    """True if the ledger still has its first record."""
 
 
 def as_served(books: ServingHistory, topic: str, topic_id: str, ranges: Ranges) -> dict[int, list[Segment]]:

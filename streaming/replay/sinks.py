@@ -1,4 +1,4 @@
-"""Where a replay's outputs go: folders of Parquet, or a topic by the same exactly-once writer as the live job's."""
+"""Sinks of a replay: folders of Parquet, or a topic by the same exactly-once writer as the live job's."""
 
 from __future__ import annotations
 

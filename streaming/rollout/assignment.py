@@ -61,6 +61,7 @@ class ArmAssignment:
         Raises:
             DataError: an event has neither key nor id, or there are not as many of either.
         """
+        # The last end is 2^32, one more than uint32 holds.
         ends = np.array(self.intervals.ends, np.uint64)
         which = np.searchsorted(ends, points_of(self.salt, keys, event_ids).astype(np.uint64), side="right")
         names = list(dict.fromkeys(self.intervals.arms))
@@ -101,6 +102,7 @@ def points_of(salt: str, keys: pa.Array | pa.ChunkedArray, event_ids: pa.Array |
 def _hashed(prefix: bytes, identities: list[bytes]) -> Points:
     sha256 = hashlib.sha256
     digests = b"".join([sha256(prefix + identity).digest() for identity in identities])
+    # One conversion for all digests; the first of each digest's eight words is its point.
     return np.frombuffer(digests, ">u4")[::_WORDS].astype(np.uint32)
 
 

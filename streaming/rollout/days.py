@@ -18,7 +18,7 @@ _SMALLEST = 0.01
 
 @dataclass(frozen=True)
 class DaySums:
-    """For each day: how many events, and the sum of their differences.
+    """The number of events and the sum of their differences, for each day.
 
     ``day`` counts from 1970-01-01 UTC and ascends; ``events`` and ``total`` are as long.
     """

@@ -77,6 +77,7 @@ class ArmIntervals:
             ConfigurationError: a share is not from 0 to 1, they exceed 1 together, or one is the champion's.
         """
         _check(shares)
+        # Rounded down: the arms together never need more points than there are.
         sizes = {arm: math.floor(share * POINTS) for arm, share in shares.items()}
         spans = list(self.spans)
         for arm in sorted(set(self.arms) - {CHAMPION}):
@@ -102,6 +103,7 @@ ALL_CHAMPION = ArmIntervals((CHAMPION,), (POINTS,))
 
 def _check(shares: Mapping[str, float]) -> None:
     wrong = {arm: share for arm, share in shares.items() if not 0 <= share <= 1}
+    # Unlike a plain sum, fsum does not depend on the order of the shares.
     if wrong or math.fsum(shares.values()) > 1:
         raise ConfigurationError(f"shares of a rollout are from 0 to 1 and at most 1 together, not {dict(shares)}")
     if CHAMPION in shares:

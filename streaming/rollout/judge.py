@@ -1,4 +1,4 @@
-"""Whether a candidate is worse than the champion, from the differences of whole days: harm, no worse, or not told.
+"""The judgement of a candidate by the differences of whole days: harm, no worse, or not told.
 
 The test may be repeated after each day, and stopped at any. It takes days as independent draws, each of them once
 whatever its number of events.
@@ -77,11 +77,25 @@ def judge(days: DaySums, rules: HarmRules) -> QualityVerdict:
     count = len(days.day)
     if count < FEWEST_DAYS:
         sentence = f"not told: {count} of {FEWEST_DAYS} days"
-        return QualityVerdict(HarmFinding.NOT_TOLD, count, _mean(days), -math.inf, math.inf, sentence)
+        return QualityVerdict(
+            finding=HarmFinding.NOT_TOLD,
+            days=count,
+            difference=_mean(days),
+            low=-math.inf,
+            high=math.inf,
+            sentence=sentence,
+        )
     difference, half = _mean(days), _half_width(days, rules)
     low, high = difference - half, difference + half
     finding = HarmFinding.HARM if low > 0 else HarmFinding.NO_WORSE if high < rules.tolerated else HarmFinding.NOT_TOLD
-    return QualityVerdict(finding, count, difference, low, high, _sentence(finding, count, (low, high)))
+    return QualityVerdict(
+        finding=finding,
+        days=count,
+        difference=difference,
+        low=low,
+        high=high,
+        sentence=_sentence(finding, count, (low, high)),
+    )
 
 
 def _mean(days: DaySums) -> float:

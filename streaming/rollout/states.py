@@ -1,4 +1,4 @@
-"""Where a rollout stands. Why it does not go on is part of it."""
+"""The state of a rollout, with the reason why it does not go on."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class RolloutPhase(str, Enum):
 
 FINISHED = {RolloutPhase.PROMOTED, RolloutPhase.ROLLED_BACK, RolloutPhase.ABORTED}
 JUDGED = {RolloutPhase.STEP, RolloutPhase.PROMOTING, RolloutPhase.PROBATION}
-"""In which the candidate scores events, so that it can do harm."""
+"""The phases in which the candidate scores events, so that it can do harm."""
 _ALL_KEYS = {RolloutPhase.PROMOTING, RolloutPhase.PROBATION, RolloutPhase.PROMOTED}
 
 

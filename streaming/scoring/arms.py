@@ -40,7 +40,7 @@ class ArmScorer:
 
     @property
     def is_proven(self) -> bool:
-        """Whether each version was seen not to throw on its own safe row."""
+        """True if each version did not throw on its own safe row."""
         return all(model.scorer.is_proven for model in self.models)
 
     def score(self, events: DataFrame) -> DataFrame:
@@ -106,7 +106,7 @@ def _answers(number: int) -> str:
 
 
 def _is_of(number: int) -> Column:
-    """Whether a row is to be scored by an arm's version."""
+    """Return whether a row is to be scored by an arm's version."""
     return (_packed(_ARM) == number) & ~_packed(_POISON)
 
 

@@ -69,7 +69,13 @@ class ScorerChooser:
         if not parity.holds:
             _log.warning("the compiled form differs from Spark", model=str(served.version), detail=str(parity))
             return self._by_spark(served, f"the compiled form is not used: {parity}")
-        row_pass = JsonRowPass(served.package, self.envelope, self.max_value_bytes, served.decoder.guards, scorer)
+        row_pass = JsonRowPass(
+            package=served.package,
+            envelope=self.envelope,
+            max_value_bytes=self.max_value_bytes,
+            guards=served.decoder.guards,
+            scorer=scorer,
+        )
         return replace(served, row_pass=row_pass, choice=ScorerChoice("compiled", str(parity)))
 
     def _tried(self, served: ServedModel) -> tuple[CompiledScorer, Parity]:

@@ -1,4 +1,4 @@
-"""From a staged pipeline to a version that may serve: allowlist, load, trial. The last also warms it up."""
+"""Loading a staged pipeline into a version that may serve: allowlist, load, trial. The trial also warms it up."""
 
 from __future__ import annotations
 
@@ -49,10 +49,22 @@ class SparkPipelineLoader:
         model = load_model(self.session, uri, saved_by_python=outermost in PYTHON_CONTAINERS)
         stages = flatten(model)
         warn_of_vocabularies(stages, package.signature, package.version)
-        pipeline = SparkPipeline(self.session, stages, package.signature, outputs(stages), package.profile)
+        pipeline = SparkPipeline(
+            session=self.session,
+            stages=stages,
+            signature=package.signature,
+            outputs=outputs(stages),
+            profile=package.profile,
+        )
         rules = guards(stages, package.signature)
         event = made_up_event(package.signature, rules)
-        decoder = JsonDecoder(package.signature, self.envelope, self.max_value_bytes, event, rules)
+        decoder = JsonDecoder(
+            signature=package.signature,
+            envelope=self.envelope,
+            max_value_bytes=self.max_value_bytes,
+            safe_row=event,
+            guards=rules,
+        )
         try:
             served = self._chosen(self._proven(package, decoder, pipeline))
             self.admit(served)
@@ -62,7 +74,13 @@ class SparkPipelineLoader:
         return served
 
     def _chosen(self, served: ServedModel) -> ServedModel:
-        choose = ScorerChooser(self.scorer, self.session, self.envelope, self.max_value_bytes, self.sample)
+        choose = ScorerChooser(
+            wanted=self.scorer,
+            session=self.session,
+            envelope=self.envelope,
+            max_value_bytes=self.max_value_bytes,
+            sample=self.sample,
+        )
         return choose(served)
 
     def _proven(self, package: ModelPackage, decoder: JsonDecoder, pipeline: SparkPipeline) -> ServedModel:

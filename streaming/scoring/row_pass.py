@@ -69,7 +69,7 @@ class JsonRowPass:
         return _with_column(scored, c.BINS, arrow_bins(scored, self.package.profile)).select(self._schema.names)
 
     def over(self, records: DataFrame) -> DataFrame:
-        """Do so with a frame of records; see :meth:`streaming.models.seams.RowPass.over`."""
+        """Do the same with a frame of records; see :meth:`streaming.models.seams.RowPass.over`."""
         chosen = records.select(*c.RECORD)
         return chosen.mapInArrow(partial(_scored, self), from_arrow_schema(self._schema))
 
@@ -86,18 +86,20 @@ class JsonRowPass:
 
     @cached_property
     def _decoder(self) -> RowDecoder:
-        """This process's decoder, which has learnt which fields of the events nobody reads."""
+        """The decoder of this process. It learns which fields of the events nobody reads."""
         return TieredRowDecoder(self.package.signature, self.envelope, self.max_value_bytes)
 
     def _answered(self, decoded: pa.RecordBatch) -> pa.RecordBatch:
         """Append the answers to the valid events; of the others they are null."""
         valid = decoded.column(c.VERDICT).is_null()
         names = list(self.package.signature.names)
+        # A batch of valid events alone needs no copy of the rows to score.
         if valid.true_count == decoded.num_rows:
             answers = self.scorer.score(decoded.select(names))
             return _with_columns(decoded, answers.schema.names, answers.columns)
         answers = self.scorer.score(decoded.filter(valid).select(names))
         mask = valid.to_numpy(zero_copy_only=False)
+        # The k-th valid event has the k-th answer; `take` gives null where the index is null.
         rows = pa.array(np.cumsum(mask) - 1, mask=~mask)
         return _with_columns(decoded, answers.schema.names, [column.take(rows) for column in answers.columns])
 

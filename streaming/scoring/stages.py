@@ -155,8 +155,8 @@ def _inputs(stage: Any) -> list[str]:
 
 
 def _columns(stage: Any, single: str, several: str) -> list[str]:
-    one, many = param(stage, single), param(stage, several)
-    return [str(name) for name in many] if many is not None else [str(one)] if one is not None else []
+    column, columns = param(stage, single), param(stage, several)
+    return [str(name) for name in columns] if columns is not None else [str(column)] if column is not None else []
 
 
 def param(stage: Any, name: str) -> Any:

@@ -34,7 +34,7 @@ _HEADERS = "array<struct<key:string,value:binary>>"
 
 @dataclass(frozen=True)
 class Source:
-    """Where trial events come from. A version is refused for throwing on ``real`` ones alone."""
+    """A source of trial events. A version is refused for throwing on ``real`` ones alone."""
 
     name: str
     events: Callable[[], Sequence[Features]]
@@ -54,6 +54,7 @@ def prove_golden(pipeline: SparkPipeline, safe: Features, golden: GoldenRows) ->
         raise CandidateRefusedError(
             RefusalCode.TRIAL_FAILED, f"the pipeline throws on the golden rows that were logged with it: {problem}"
         ) from problem
+    # The first answer is that to the safe event, for which nothing was recorded.
     for row, result in zip(golden.rows, results[1:], strict=True):
         _compare(row, result, golden.tolerance)
     return proven

@@ -24,13 +24,13 @@ class DriftSettings(Section):
 
     window_seconds: Positive = 3600
     slide_seconds: Positive | None = None
-    """From one window's start to the next; ``None``: windows do not overlap."""
+    """The time from one window's start to the next; ``None``: windows do not overlap."""
     lateness_seconds: Annotated[int, Field(ge=0)] = 600
     """A window is closed when all active partitions have come so far behind its end."""
     idle_seconds: Positive = 60
     """A partition that is silent for so long holds no window open."""
     chance: Annotated[float, Field(gt=0, lt=0.5)] = 0.01
-    """Of any signal in a window in which nothing has moved, over all columns together."""
+    """The probability that any column signals in a window in which nothing has moved (family-wise)."""
     min_rows: Positive = 500
     """A window with fewer rows of a column says nothing about it."""
     negligible: Annotated[float, Field(ge=0)] = 0.0005
@@ -40,18 +40,18 @@ class DriftSettings(Section):
     leave: Positive = 2
     """Windows running without a signal until it is over."""
     max_invalid_share: Annotated[float, Field(ge=0, lt=1)] = 0.01
-    """Of rows that became dead letters; more of them is drift of the pseudo-column ``invalid``."""
+    """The largest share of dead letters that is normal; a larger one is drift of the pseudo-column ``invalid``."""
     columns: dict[str, DriftColumn] = Field(default_factory=dict)
     starting: Literal["earliest", "latest"] = "earliest"
-    """Where a first run starts in the predictions."""
+    """The place in the predictions where a first run starts."""
     checkpoint: str | None = None
     """A path or URI; ``None``: ``.penstock/checkpoints/<application>-drift``."""
     trigger_seconds: Seconds = 5.0
-    """From one read of the predictions to the next: windows are told so much later, and counting costs less."""
+    """The time between two reads of the predictions. A longer one reports windows later and costs less."""
     max_rows_per_batch: Positive = 1_000_000
     metrics_host: str = "127.0.0.1"
     metrics_port: Port | None = 8089
-    """Of ``penstock drift run``, whose process is another than the scoring job's; ``None``: no endpoint."""
+    """The port of ``penstock drift run``, which is a process apart from the scoring job; ``None``: no endpoint."""
 
     @model_validator(mode="after")
     def _even_slides(self) -> DriftSettings:

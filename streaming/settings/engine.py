@@ -46,19 +46,19 @@ class EngineSettings(Section):
     hung_seconds: Annotated[float, Field(ge=5)] = 60.0
     """A driver whose JVM has answered nothing for this long is given up: ``/livez`` is 503, the lease free."""
     stop_seconds: Seconds = 60.0
-    """From being asked to stop to the end of the process. At the bound it ends as it is, with exit code 1."""
+    """The longest time from a request to stop to the end of the process, which then ends as it is, with exit code 1."""
     failpoints: str | None = None
     """For the chaos suite alone: a folder whose files make the job's processes die at given steps."""
 
     @model_validator(mode="after")
     def _gives_what_is_asked(self) -> EngineSettings:
-        given = "exactly-once" if self.kind == "exact" else "at-least-once"
+        delivery = "exactly-once" if self.kind == "exact" else "at-least-once"
         if self.delivery == "exactly-once" and self.kind == "live":
             raise ValueError(
                 "engine.kind live delivers at least once: Spark's real-time mode writes before a batch is committed, so"
                 " a crash repeats records. Set engine.kind to exact for exactly-once, or engine.delivery to"
                 " at-least-once and let subscribers drop repeated records by their source offset"
             )
-        if self.delivery not in (None, given):
+        if self.delivery not in (None, delivery):
             raise ValueError("engine.kind exact delivers exactly once; leave engine.delivery out, or set kind to live")
         return self

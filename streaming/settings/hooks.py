@@ -8,7 +8,7 @@ from streaming.settings.base import Positive, Section
 
 
 class HookSettings(Section):
-    """Who is told of swaps, refusals and drift, beside the topics."""
+    """The receivers of swaps, refusals and drift alerts, in addition to the topics."""
 
     python: str | None = None
     """``package.module:function``, called with the event as a dict."""

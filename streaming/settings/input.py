@@ -8,7 +8,7 @@ from streaming.settings.base import Positive, Section, Topic
 
 
 class InputSettings(Section):
-    """Where feature events come from and how much of them one batch takes."""
+    """The input topic, and how much of it one batch takes."""
 
     topic: Topic = "features"
     starting: Literal["earliest", "latest"] = "earliest"

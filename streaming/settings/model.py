@@ -18,7 +18,7 @@ class ArmSettings(Section):
     version: Positive
     share: Annotated[float, Field(gt=0, lt=1)]
     salt: Annotated[str, Field(min_length=1, pattern=r"^[^\x00]+$")]
-    """With another salt, other keys are the version's."""
+    """The salt of the hash that assigns keys. Another salt gives the version other keys."""
 
 
 class ModelSettings(Section):
@@ -32,7 +32,7 @@ class ModelSettings(Section):
     version: int | None = None
     poll_seconds: Seconds = 10.0
     timeout_seconds: Seconds = 5.0
-    """For one call to the registry; it is not retried, the next poll is the retry."""
+    """The timeout of one call to the registry. A call is not retried; the next poll is the retry."""
     staging_uri: str | None = None
     """Where executors read a staged pipeline (``hdfs://``, ``s3a://``, ``file:/shared``). Local masters need none."""
     cache_dir: Path = Path(".penstock/models")

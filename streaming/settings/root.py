@@ -60,7 +60,7 @@ class Settings(Section):
 
     @property
     def checkpoint(self) -> str:
-        """Where the query keeps its offsets."""
+        """The location of the query's checkpoint."""
         return self.engine.checkpoint or f".penstock/checkpoints/{self.application}"
 
     def redacted(self) -> dict[str, Any]:

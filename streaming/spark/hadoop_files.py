@@ -17,7 +17,7 @@ class HadoopFileStore:
         self._configuration = session._jsc.hadoopConfiguration()
 
     def exists(self, uri: str) -> bool:
-        """Whether there is a file or folder at ``uri``; raises ``OSError`` if the store does not answer."""
+        """Return whether there is a file or folder at ``uri``; raises ``OSError`` if the store does not answer."""
         files, path = self._open(uri)
         return bool(_answered(lambda: files.exists(path)))
 

@@ -14,9 +14,10 @@ _QUERY = "sql.streaming.queryId"
 """The local property in which a streaming query's thread has its id."""
 _FROM_SOURCE = "org.apache.spark.sql.execution.datasources.v2.DataSourceRDDPartition"
 _READ_LIMIT = "org.apache.spark.sql.connector.read.streaming.ReadLimit"
+# Each partition is one more call into the JVM, so beyond these the question is not worth its time.
 _FEW = 16
 _AT_ONCE = "spark.sql.limit.initialNumPartitions"
-"""Of so many partitions Spark takes rows in its first job; of one by default."""
+"""The setting for how many partitions Spark takes rows from in its first job; one by default."""
 
 
 class QueryRun:
@@ -38,11 +39,11 @@ class QueryRun:
         """
         if named in self._sources:
             return self._sources[named]
-        found = _sources(partitions)
+        sources = _sources(partitions)
         if not self._is_first:
-            self._sources[named] = found
+            self._sources[named] = sources
         self._is_first = False
-        return found
+        return sources
 
     def report_read(self, rows: int) -> None:
         """Say how many rows there were where Spark looks for it: in the batch's own scan, which may never have run."""
@@ -76,4 +77,4 @@ def _query_of(session: SparkSession) -> Any:
 def _sources(partitions: Any) -> list[int]:
     if not 0 < len(partitions) <= _FEW or partitions[0].getClass().getName() != _FROM_SOURCE:
         return []
-    return [int(one.inputPartition().get().offsetRange().partition()) for one in partitions]
+    return [int(partition.inputPartition().get().offsetRange().partition()) for partition in partitions]

@@ -1,1 +1,1 @@
-"""From a table to a registered model version."""
+"""Training: a table becomes a registered model version."""

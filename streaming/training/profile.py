@@ -24,16 +24,16 @@ RANGE = (0.0, 1.0)
 _TRACKED = 10_000
 _ACCURACY = 0.001
 _WINDOWS = 60
-"""So many windows of the reference are counted apart."""
+"""The number of windows of the reference that are counted apart."""
 _MOST_WINDOWS = 10_000
-"""So many are looked at to choose from; of a longer reference these are a fixed random choice."""
+"""The most windows to choose from; a longer reference is represented by a fixed random choice."""
 _WINDOW, _ANY_WINDOW, _FRESH, _COUNTS = (f"penstock_{name}" for name in ("window", "any_window", "fresh", "counts"))
 ANSWERS = ("prediction", "confidence")
 
 
 @dataclass(frozen=True)
 class Timing:
-    """When rows happened: the timestamp column ``time``, and how long windows are, in ``seconds``.
+    """The timestamp column ``time`` of the rows, and the length of windows in ``seconds``.
 
     The model was fitted on rows before ``fresh_from``. What it answers for those looks surer than it will be, so
     prediction and confidence are counted on later rows alone.
@@ -114,6 +114,7 @@ def _distinct(quantiles: list[float]) -> tuple[float, ...]:
     *inner, lowest, highest = quantiles
     deciles = sorted(set(inner[: len(DECILES)]))
     chosen = deciles if len(deciles) > 2 else sorted(set(inner))
+    # A bin ends before its upper edge, so the highest value needs an edge above it.
     return tuple(sorted({lowest, *chosen, math.nextafter(highest, math.inf)}))
 
 

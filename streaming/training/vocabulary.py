@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 FREQUENT = 50
-"""So many values have bins of their own."""
+"""The number of values that have bins of their own."""
 RARE = 1_000
 """So many more are listed, and share a bin. Of a column with more than that, new values and rare ones are not told
 apart."""

@@ -23,7 +23,7 @@ from streaming.events import columns as c
 _MOST_DIFFERENCES = 20
 
 
-class Bar:
+class BatchProgressBar:
     """How far the batch is, by the bytes of its units; rows a second are this run's own."""
 
     def __init__(self, console: Console) -> None:
@@ -33,7 +33,7 @@ class Bar:
         self._task = self._bar.add_task("scoring", total=None)
         self._began: tuple[float, int] | None = None
 
-    def __enter__(self) -> Bar:
+    def __enter__(self) -> BatchProgressBar:
         """Begin to show."""
         self._bar.start()
         return self

@@ -15,7 +15,7 @@ from jobs.configuration.load import load_settings
 from jobs.configuration.paths import require_writable
 from jobs.process.logs import configure_logging
 from jobs.terminal.progress import steps
-from jobs.verbs.batch.display import Bar, show_differences, show_sample, show_summary
+from jobs.verbs.batch.display import BatchProgressBar, show_differences, show_sample, show_summary
 from jobs.verbs.batch.options import BatchOptions, Paths, resolve
 from jobs.verbs.batch.record import BatchRecord
 from jobs.wiring.following import preparation, registry
@@ -162,7 +162,7 @@ def score(work: Work, console: Console) -> None:
             staging.begin(plan)
         else:
             plan.must_equal(begun, staging.folder)
-        with Bar(console) as bar:
+        with BatchProgressBar(console) as bar:
             counts = score_units(plan, staging, work.scorer, request.version, ProgressReporter(system_clock, bar.tell))
         record = BatchRecord(
             plan=plan,

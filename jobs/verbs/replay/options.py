@@ -74,7 +74,7 @@ class VersionOptions:
 
 @dataclass(frozen=True)
 class SinkOptions:
-    """Where the predictions go: a topic, or a folder of Parquet. ``name`` distinguishes replays into one topic."""
+    """The target of the predictions: a topic, or a folder of Parquet. ``name`` distinguishes replays into one topic."""
 
     topic: str | None = None
     folder: Path | None = None

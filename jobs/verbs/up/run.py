@@ -147,6 +147,7 @@ def _stop_on_signals() -> Iterator[None]:
     def leave(_number: int, _frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 
+    # SIGHUP comes when the terminal is closed.
     for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
         signal.signal(number, leave)
     try:

@@ -188,7 +188,14 @@ class KafkaAdmin:
 
     def target(self, info: TopicInfo) -> Target:
         """Return what the writer must know of an output topic."""
-        return Target(info.name, info.partitions, info.max_record_bytes, info.compacted, info.behind_ms, info.ahead_ms)
+        return Target(
+            topic=info.name,
+            partitions=info.partitions,
+            max_record_bytes=info.max_record_bytes,
+            compacted=info.compacted,
+            behind_ms=info.behind_ms,
+            ahead_ms=info.ahead_ms,
+        )
 
     def _listed(self) -> Mapping[str, object]:
         """Return the topics that we may see."""

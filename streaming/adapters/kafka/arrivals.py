@@ -43,13 +43,13 @@ class KafkaArrivals:
         self._key = key
         self._seen: dict[int, int] = {}
         try:
-            self._consumer.assign([place for topic in topics for place in self._ends(topic)])
+            self._consumer.assign([end for topic in topics for end in self._ends(topic)])
         except KafkaException as problem:
             self._consumer.close()
             raise BrokerUnavailableError(f"the ends of {', '.join(topics)} are not to be had: {problem}") from problem
 
     def reached(self, ends: Mapping[int, int]) -> bool:
-        """Whether outputs up to ``ends`` (exclusive) have been seen; looks at what has come meanwhile.
+        """Return whether outputs up to ``ends`` (exclusive) have been seen; looks at what has come meanwhile.
 
         A partition whose last offsets are the marks of transactions, which have no output, never gets there.
         """
@@ -64,9 +64,11 @@ class KafkaArrivals:
     def _ends(self, topic: str) -> list[TopicPartition]:
         listed = self._consumer.list_topics(topic, timeout=_TIMEOUT).topics[topic]
         self._complain(listed.error, topic)
-        places = [TopicPartition(topic, partition) for partition in listed.partitions]
-        ends = [self._consumer.get_watermark_offsets(place, timeout=_TIMEOUT)[1] for place in places]
-        return [TopicPartition(topic, place.partition, end) for place, end in zip(places, ends, strict=True)]
+        partitions = [TopicPartition(topic, partition) for partition in listed.partitions]
+        ends = [self._consumer.get_watermark_offsets(partition, timeout=_TIMEOUT)[1] for partition in partitions]
+        return [
+            TopicPartition(topic, partition.partition, end) for partition, end in zip(partitions, ends, strict=True)
+        ]
 
     def _note(self, message: Any) -> None:
         if message.error() is not None:

@@ -31,7 +31,7 @@ from streaming.outputs.resend import Replayed
 _TIMEOUT = 30.0
 _MOST_RECORDS = 1_000
 _MOST_BYTES = 16 * 1024 * 1024
-"""Of one transaction; the rest goes into the next one."""
+"""The most that one transaction holds; the rest goes into the next one."""
 _SENDER = {
     "partitioner": "murmur2_random",  # as Java's producer, where the key decides
     "message.max.bytes": "1000000000",  # the topic's limit is checked before
@@ -55,8 +55,8 @@ class KafkaDeadLetters:
         """
         with KafkaScan(self._kafka, self._application) as scan:
             for partition in range(self._topic.partitions):
-                wanted = selection.offsets(partition)
-                messages = scan.messages(self._topic.name, partition, wanted.start, wanted.stop)
+                offsets = selection.offsets(partition)
+                messages = scan.messages(self._topic.name, partition, offsets.start, offsets.stop)
                 yield from filter(selection.takes, map(_letter, messages))
 
 
@@ -132,6 +132,7 @@ class Sender:
             record.topic,
             record.value,
             record.key,
+            # With -1 the client chooses by the key.
             -1 if record.partition is None else record.partition,
             timestamp=record.timestamp or 0,
             headers=list(record.headers),
@@ -157,7 +158,13 @@ class Sender:
 
 def _letter(message: Any) -> DeadLetter:
     place = Place(message.partition(), message.offset())
-    letter = DeadLetter(place, message.timestamp()[1], message.key(), message.value(), tuple(message.headers() or ()))
+    letter = DeadLetter(
+        place=place,
+        timestamp=message.timestamp()[1],
+        key=message.key(),
+        value=message.value(),
+        headers=tuple(message.headers() or ()),
+    )
     # The topic did not take the event's own, and the record has the time of writing.
     original = letter.added.get(ORIGINAL_TIMESTAMP, "")
     return replace(letter, timestamp=int(original)) if original.lstrip("-").isdigit() else letter

@@ -38,7 +38,7 @@ _REMEMBERED = 100
 
 @dataclass(frozen=True)
 class LedgerTopics:
-    """Where a driver writes: the ledger, and the marks it sets in the same transactions."""
+    """The topics a driver writes to: the ledger, and the marks it sets in the same transactions."""
 
     ledger: str
     progress: Target

@@ -22,7 +22,7 @@ class KafkaLedgerReader:
         self._application = application
 
     def complete(self) -> bool:
-        """Whether the topic still has its first record."""
+        """Return whether the topic still has its first record."""
         return self._scan.partitions(self._topic) > 0 and self._scan.extent(self._topic, 0)[0] == 0
 
     def records(self, progress: Progress) -> Iterator[dict[str, Any]]:

@@ -37,6 +37,7 @@ def read_marks(group: Consumer, topic: str, partitions: Iterable[int], timeout: 
         KafkaException: the broker did not answer, for all partitions or for one of them.
     """
     positions = group.committed([TopicPartition(topic, partition) for partition in partitions], timeout=timeout)
+    # A partition that failed has an offset below 0, as one without a commit has.
     for part in positions:
         if part.error is not None:
             raise KafkaException(part.error)

@@ -43,6 +43,7 @@ class KafkaOutputs:
                 if source[:2] != (position.topic, position.partition) or source[2] < position.offset:
                     continue
                 if output.made_at >= not_before:
+                    # Outputs have the order of their events: one behind it means that this event has none here.
                     if source[2] == position.offset:
                         return output
                     break

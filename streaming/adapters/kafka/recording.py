@@ -50,7 +50,14 @@ class KafkaStretch:
         """
         for message in self.scan.messages(self.topic, partition, part.start, part.end):
             timestamp = int(message.timestamp()[1])
-            yield RecordedEvent(message.offset(), timestamp, message.key(), message.value(), message.headers())
+            yield RecordedEvent(
+                offset=message.offset(),
+                timestamp=timestamp,
+                key=message.key(),
+                value=message.value(),
+                headers=message.headers(),
+            )
+        # Asked afterwards: what retention took while we read was passed over in silence.
         first, _ = self.scan.extent(self.topic, partition)
         if first > part.start:
             raise DataError(
@@ -85,6 +92,7 @@ class KafkaStretch:
             start = self.scan.offset_at(self.topic, partition, _milliseconds(span.since))
         if span.until is not None:
             end = self.scan.offset_at(self.topic, partition, _milliseconds(span.until))
+        # The topic may have grown between the two questions, so that `start` lies behind `end`.
         return OffsetRange(start, max(start, end))
 
 

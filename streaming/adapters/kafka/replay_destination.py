@@ -71,7 +71,7 @@ class TopicDestination:
 
     @property
     def dead_letters(self) -> str:
-        """Where the replay's dead letters go."""
+        """The topic of the replay's dead letters."""
         return f"{self.topic}.dlq"
 
     def open(self, plan: ReplayPlan, source: str, clock: Clock) -> tuple[ReplaySink, Segments]:
@@ -80,6 +80,7 @@ class TopicDestination:
         The partitions are taken over from an earlier run, which may still be alive.
         """
         admin = KafkaAdmin(self.kafka, self.application)
+        # Each event keeps the number of its partition, so the topic needs as many as the source.
         sink, targets = self._topics(admin, max(plan.segments) + 1)
         starts = {partition: parts[0].part.start for partition, parts in plan.segments.items() if parts}
         marks = admin.marks(sink.name, starts)
@@ -93,8 +94,17 @@ class TopicDestination:
             starts, {p: _first(saved.get(p), at, writer, plan) for p, at in starts.items() if p not in marks}
         )
         reached = {p: mark.offset for p, mark in admin.marks(sink.name, starts).items() if mark is not None}
-        target = WriteTarget(client, writer, targets, limits, Failpoints(engine.failpoints))
-        made = TopicSink(target, source, plan.identity, replay_marks.pass_over, reached, clock)
+        target = WriteTarget(
+            client=client, writer=writer, targets=targets, limits=limits, failpoints=Failpoints(engine.failpoints)
+        )
+        made = TopicSink(
+            target=target,
+            source_topic=source,
+            identity=plan.identity,
+            pass_over=replay_marks.pass_over,
+            reached=reached,
+            clock=clock,
+        )
         return made, remaining(plan.segments, reached)
 
     def _topics(self, admin: KafkaAdmin, partitions: int) -> tuple[TopicInfo, Targets]:

@@ -61,10 +61,10 @@ class TopicSource:
         """See :class:`streaming.replay.source.ReplaySource`."""
         return self.admin.recent(self.topic, count)
 
-    def values(self, places: Sequence[PartitionOffset]) -> Mapping[PartitionOffset, bytes | None]:
+    def values(self, positions: Sequence[PartitionOffset]) -> Mapping[PartitionOffset, bytes | None]:
         """See :class:`streaming.replay.source.ReplaySource`."""
         value_at: dict[PartitionOffset, bytes | None] = {}
-        for place in places:
-            for record in self.scan.records(self.topic, place.partition, place.offset, place.offset + 1):
-                value_at[place] = record.value
+        for position in positions:
+            for record in self.scan.records(self.topic, position.partition, position.offset, position.offset + 1):
+                value_at[position] = record.value
         return value_at

@@ -20,8 +20,8 @@ _TIMEOUT = 15.0
 
 def stored(message: Any) -> Stored:
     """Return a client's message as what is stored on its topic."""
-    place = message.topic(), message.partition(), message.offset()
-    return Stored(*place, message.headers() or (), message.value())
+    position = message.topic(), message.partition(), message.offset()
+    return Stored(*position, message.headers() or (), message.value())
 
 
 class KafkaScan:
@@ -73,6 +73,7 @@ class KafkaScan:
         """Return the first offset whose timestamp is at or after a time since 1970, or the end if there is none."""
         asked = [TopicPartition(topic, partition, milliseconds)]
         offset = self._answered(lambda: self._consumer.offsets_for_times(asked, timeout=_TIMEOUT), topic)[0].offset
+        # Kafka answers -1 where no record is as young.
         return int(offset) if offset >= 0 else self.extent(topic, partition)[1]
 
     def timestamp(self, topic: str, partition: int, offset: int) -> int | None:
@@ -107,6 +108,7 @@ class KafkaScan:
             if error is not None and error.code() != KafkaError._PARTITION_EOF:
                 failed = f"topic {topic!r} cannot be read"
                 raise trouble(KafkaException(error), self._kafka, self._rights(topic), failed)
+            # Transactions' marks and compaction leave offsets without a record, so the last one may not come.
             if error is not None or message.offset() >= end:
                 return
             yield message

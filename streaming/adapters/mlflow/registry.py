@@ -128,12 +128,14 @@ class MlflowRegistry:
                 f"{selector} names no version; give one that {selector.kind}, or change the setting"
             )
         numbers = tuple(int(v.version) for v in matching)
+        # Once for each change, not at each poll.
         if selector.kind == "stage" and len(numbers) > 1 and numbers != self._warned:
             _log.warning("stage holds several versions, the highest serves", selector=str(selector), versions=numbers)
             self._warned = numbers
         return _version(matching[-1])
 
     def _versions(self, name: str) -> Iterator[MlflowVersion]:
+        # The filter is one text, so the name stands in the quotes that it does not have itself.
         quote = '"' if "'" in name else "'"
         token = None
         while True:
@@ -173,6 +175,7 @@ class _PollingStore(RestStore):
         extra_headers: Any = None,
     ) -> Any:
         endpoint, method = self._get_endpoint_from_method(api)  # type: ignore[no-untyped-call]
+        # Its error status is left to verify_rest_response, whose exception has MLflow's error code.
         response = http_request(
             self.get_host_creds(),
             endpoint,
@@ -197,7 +200,7 @@ _RESOLVERS: dict[str, Callable[[MlflowRegistry, ModelSelector], ModelVersion]] =
 
 
 def _is_full(problem: Exception, target: Path) -> bool:
-    """Whether the disk was too small; MLflow turns what its threads raised into text, or drops it altogether."""
+    """Return whether the disk was too small; MLflow turns what its threads raised into text, or drops it altogether."""
     return os.strerror(errno.ENOSPC) in str(problem) or shutil.disk_usage(target).free < _LEAST_FREE_BYTES
 
 

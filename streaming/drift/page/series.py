@@ -36,6 +36,7 @@ def series(column: ColumnReport, windows: Sequence[WindowFacts]) -> Element:
 
 def _across(windows: Sequence[WindowFacts], places: Sequence[int]) -> Axis:
     dates = {float(slot): window.start for slot, window in zip(places, windows, strict=True)}
+    # No more than four dates have room beside each other.
     chosen = tuple(dates)[:: max(1, -(-len(dates) // 4))]
     whole = all(start[11:16] == "00:00" for start in dates.values())
     # Half a window more on both sides: the strip on top has each window around its place.

@@ -66,6 +66,7 @@ def _runs(places: Sequence[int], *, join: bool) -> Iterator[tuple[int, int]]:
     if not join:
         yield from ((slot, slot) for slot in places)
         return
+    # Neighbours without a gap differ from their index by the same number.
     for _, run in groupby(enumerate(places), key=lambda pair: pair[1] - pair[0]):
         slots_of_run = [slot for _, slot in run]
         yield slots_of_run[0], slots_of_run[-1]

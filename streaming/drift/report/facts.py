@@ -85,7 +85,7 @@ class ColumnReport:
 
     @property
     def moves(self) -> bool:
-        """Whether it is away from the reference now."""
+        """True if the column is away from the reference now."""
         return self.state in (State.WARNING, State.DRIFT)
 
     @property
@@ -95,12 +95,12 @@ class ColumnReport:
 
     @property
     def since(self) -> str:
-        """When its present movement began; empty where there is none."""
+        """The time at which the column's present movement began; empty without one."""
         return (self.now.since or "") if self.now else ""
 
     @property
     def has_moved(self) -> bool:
-        """Whether it moves now, or was in drift before."""
+        """True if the column moves now, or was in drift before."""
         return self.moves or bool(self.spells)
 
 

@@ -1,4 +1,4 @@
-"""From the records on the topic and the versions' profiles to the report."""
+"""Making the report from the records on the topic and the versions' profiles."""
 
 from __future__ import annotations
 
@@ -60,6 +60,7 @@ def _version(version: int, records: Sequence[SummaryRecord], profile: ReferenceP
     windows = tuple(_windows(shown))
     profiles = {column.name: column for column in profile.columns} if profile else {}
     tables = [_by_name(record) for record in shown]
+    # Columns of the same rank stay in the order of the newest window, as the sort is stable.
     names = dict.fromkeys(name for table in reversed(tables) for name in table)
     columns = [_column(name, tables, windows, profiles.get(name)) for name in names]
     moved = sorted((column for column in columns if column.moves), key=lambda column: (column.since, _p_value(column)))

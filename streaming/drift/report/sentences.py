@@ -86,7 +86,7 @@ def of_column(column: ColumnReport, moved: Sequence[ColumnReport], windows: Sequ
 
 
 def differs_by_chance(column: ColumnReport) -> bool:
-    """Whether a column differs by more than a little, and yet by no more than chance or windows of the reference do."""
+    """Return whether a column differs by more than a little, yet by no more than chance or the reference itself."""
     large = column.now is not None and column.now.severity in (Severity.MODERATE, Severity.LARGE)
     return large and column.state is State.STABLE and column.name != DEAD_LETTERS
 

@@ -31,7 +31,7 @@ class Number:
 
     @property
     def is_whole(self) -> bool:
-        """Whether it is written without a point and without an exponent."""
+        """True if the number is written without a point and without an exponent."""
         return not set(self.text) & set(".eE")
 
 
@@ -57,6 +57,7 @@ def strict_json(text: str) -> Any:
 def depth(text: str) -> int:
     """Count the levels of objects and arrays."""
     deepest = level = 0
+    # A bracket inside a string opens nothing.
     for bracket in re.findall(r"[\[\]{}]", _STRING.sub("", text)):
         level += 1 if bracket in "[{" else -1
         deepest = max(deepest, level)

@@ -75,7 +75,7 @@ class Field:
 
     @cached_property
     def required(self) -> bool:
-        """Whether an event without it, or with a null, is rejected."""
+        """True if an event without this field, or with a null, is rejected."""
         return any(role.required for role in self.roles)
 
     @property

@@ -46,7 +46,7 @@ class Shape:
     schema: pa.Schema
     """The columns of what is decoded."""
     is_closed: bool
-    """Whether an event with any other field is refused."""
+    """True if an event with any other field is refused."""
 
     @cached_property
     def struct(self) -> type[msgspec.Struct]:

@@ -30,7 +30,7 @@ class FirstLook:
 
     valid: Portion
     unproven: Documents
-    """Those that another parser may take; what msgspec calls malformed is in neither."""
+    """The documents that another parser may take. What msgspec calls malformed is in neither."""
 
 
 class TypedReader:
@@ -54,6 +54,7 @@ class TypedReader:
                 decoded.append(number)
             except msgspec.ValidationError:
                 is_unproven[number] = True
+            # Malformed. Only the reference rejects an event, so that the reason is always its own.
             except ValueError:
                 continue
         assembled = self._shape.assemble(events)

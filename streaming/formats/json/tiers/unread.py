@@ -26,7 +26,7 @@ class UnreadFields:
 
     @property
     def learnt(self) -> tuple[Field, ...]:
-        """Those to declare; it grows only."""
+        """The fields to declare; the set only grows."""
         return tuple(self._learnt)
 
     def observe(self, event: dict[str, Any]) -> None:
