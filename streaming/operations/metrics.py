@@ -132,6 +132,7 @@ class Metrics:
 
     def _make_model_metrics(self) -> None:
         self._info = self._gauge("model_info", "1 for the version that serves.", "name", "version", "run_id", "digest")
+        self._scorer = self._gauge("model_scorer", "1 for the kind of scorer by which the version serves.", "kind")
         self._swaps = self._counter("model_swaps", "Candidates by result.", "result")
         self._refusals = self._counter("model_refusals", "Candidates refused, by reason.", "reason")
         self._load = Histogram(
@@ -239,6 +240,8 @@ class Metrics:
         # Otherwise the series of the version before would stay at 1.
         self._info.clear()
         self._info.labels(version.name, str(version.version), version.run_id, model.package.digest).set(1)
+        self._scorer.clear()
+        self._scorer.labels(model.choice.kind).set(1)
 
     def _age(self) -> float:
         # NaN and not 0, which would read as a version that was registered just now.
