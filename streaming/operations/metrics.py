@@ -133,6 +133,9 @@ class Metrics:
     def _make_model_metrics(self) -> None:
         self._info = self._gauge("model_info", "1 for the version that serves.", "name", "version", "run_id", "digest")
         self._scorer = self._gauge("model_scorer", "1 for the kind of scorer by which the version serves.", "kind")
+        self._rechecked = self._counter(
+            "rechecked_events", "Events scored once more, compiled and by Spark, by result.", "result"
+        )
         self._swaps = self._counter("model_swaps", "Candidates by result.", "result")
         self._refusals = self._counter("model_refusals", "Candidates refused, by reason.", "reason")
         self._load = Histogram(
@@ -148,6 +151,8 @@ class Metrics:
         )
         for result in ("promoted", "refused", "rolled_back"):
             self._swaps.labels(result)
+        for result in ("equal", "different"):
+            self._rechecked.labels(result)
 
     def batch_finished(self, batch: FinishedBatch) -> None:
         """Count a finished batch."""
@@ -222,6 +227,11 @@ class Metrics:
         """See :class:`streaming.models.announcer.ModelMetrics`."""
         self._serves(model)
         self._swaps.labels("rolled_back").inc()
+
+    def rechecked(self, equal: int, different: int) -> None:
+        """Count the events of a sample on which the forms of a version agree, and the others."""
+        self._rechecked.labels("equal").inc(equal)
+        self._rechecked.labels("different").inc(different)
 
     def registry_answered(self, *, up: bool) -> None:
         """See :class:`streaming.models.announcer.ModelMetrics`."""
