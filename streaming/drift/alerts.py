@@ -103,7 +103,7 @@ class _News:
         if not self.entered and now.state is State.WARNING:
             parts.append(f"{'' if parts else f'{who} may be drifting: '}{self._causes(self.warned)}")
         if now.state is State.STABLE:
-            parts.append("all is as the reference" if parts else f"{who} is as the reference again")
+            parts.append("all columns match the reference" if parts else f"{who} matches the reference again")
         return "; ".join(parts)
 
     def _causes(self, names: Sequence[str]) -> str:

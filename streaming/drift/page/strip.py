@@ -17,7 +17,7 @@ _HEIGHTS = {State.DRIFT: HEIGHT, State.WARNING: 14, State.STABLE: 6, State.INSUF
 _APART = 60
 """With more windows than this, neighbours in the same state have no gap between them."""
 _WORDS = {
-    State.STABLE: "as the reference",
+    State.STABLE: "matches the reference",
     State.WARNING: "warning",
     State.DRIFT: "drift",
     State.INSUFFICIENT: "too few rows",
