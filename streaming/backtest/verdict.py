@@ -1,4 +1,4 @@
-"""The answer in words: better, worse, or not told by this data. One metric decides; the others may object."""
+"""The verdict: better, worse, or not told by this data. One metric decides; the others may object."""
 
 from __future__ import annotations
 

@@ -121,7 +121,7 @@ def _cause(column: ColumnSummary) -> str:
 
 
 class Alerts:
-    """Tells the log and whoever listens, once for each piece of news. Not for several threads at once."""
+    """Sends each alert once to the log and the listeners. Not for several threads at once."""
 
     def __init__(self, sinks: Sequence[Sink[DriftAlert]], sent: Iterable[DriftAlert] = ()) -> None:
         """Continue after the alerts that were ``sent`` before, oldest first. They are not sent again."""

@@ -1,4 +1,4 @@
-"""One column on the page: what happened to it, its rows now beside those of the reference, its way through time."""
+"""One column on the page: what happened, its bins now and in the reference, and its course over the windows."""
 
 from __future__ import annotations
 

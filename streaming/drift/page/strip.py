@@ -1,4 +1,4 @@
-"""Windows side by side as a strip. A state has a colour and a height of its own, so that nobody needs the colours."""
+"""Windows side by side as a strip. Each state has its own colour and height, so it can be read without colours."""
 
 from __future__ import annotations
 
