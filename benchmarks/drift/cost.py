@@ -21,7 +21,7 @@ from pyspark.sql import SparkSession
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.exact import Meter, Setting, stage, stop_when_done
+from benchmarks.throughput.setting import Meter, Setting, stage, stop_when_done
 from jobs.process.stopping import StopRequest
 from jobs.wiring.drift import drift_query, prepare_topics
 from jobs.wiring.scoring import scoring_job

@@ -90,7 +90,7 @@ def fingerprint() -> str:
 
 def make_environment() -> None:
     """Make ``.venv`` from the lock file, install the project into it, and stamp it."""
-    say("Making .venv from requirements/lock.txt (once; about 800 MB are downloaded)")
+    say("Making .venv from requirements/lock.txt (once; about 950 MB are downloaded)")
     run([sys.executable, "-m", "venv", "--clear", str(VENV)])
     pip = [str(VENV / "bin" / "python"), "-m", "pip", "install", "--disable-pip-version-check", "--no-input"]
     run([*pip, "--require-hashes", "-r", str(LOCK)])

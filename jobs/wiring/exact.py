@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import ExitStack
+from random import SystemRandom
+
+from pyspark.sql import DataFrame
 
 from jobs.wiring.arms import arms_of
 from jobs.wiring.planning import program_of
 from jobs.wiring.starting import EngineParts, Footing, batch_bound, fresh_query_starter, query_starter
-from streaming.adapters.kafka.config import client_config
+from streaming.adapters.kafka.config import client_config, spark_options
 from streaming.clock import system_clock
 from streaming.delivery.marks import Mark
 from streaming.engines.arms import ArmSource
 from streaming.engines.exact import ExactEngine, ExactPorts, Tolerance
 from streaming.engines.failures import Restarts
 from streaming.engines.ramp import Ramp
+from streaming.engines.recheck import Recheck
+from streaming.engines.source import read_range
 from streaming.engines.supervisor import Supervisor
 from streaming.engines.task import WriteTarget
 from streaming.failpoints import Failpoints
+from streaming.models.ref import ModelKey
+from streaming.models.slot import Slot
+from streaming.offsets import Ranges
 
 
 def run_exact(on: Footing, parts: EngineParts) -> None:
@@ -32,10 +41,10 @@ def run_exact(on: Footing, parts: EngineParts) -> None:
         start=start, restarts=restarts, observer=on.observer, breaker=parts.breaker, stopping=parts.stopping
     )
     with ExitStack() as stack:
-        supervisor.run(exact_engine(on, parts, ramp, arms_of(on.settings.model, parts.fallback, stack)))
+        supervisor.run(exact_engine(on, parts, ramp, arms_of(on.settings.model, parts.fallback, stack), stack))
 
 
-def exact_engine(on: Footing, parts: EngineParts, ramp: Ramp, arms: ArmSource) -> ExactEngine:
+def exact_engine(on: Footing, parts: EngineParts, ramp: Ramp, arms: ArmSource, stack: ExitStack) -> ExactEngine:
     """Return the engine, whose batches tell ``ramp`` how long they took."""
     settings, topic = on.settings, on.writer.topic
     failpoints = Failpoints(settings.engine.failpoints)
@@ -66,7 +75,23 @@ def exact_engine(on: Footing, parts: EngineParts, ramp: Ramp, arms: ArmSource) -
         ramp=ramp,
         program=program_of(parts.planning, target),
         arms=arms,
+        recheck=recheck_of(on, parts.slot, stack),
     )
     return ExactEngine(
         ports, target, Tolerance(settings.engine.max_poison_rows, settings.model.rollback_after_failures)
     )
+
+
+def recheck_of(on: Footing, slot: Slot, stack: ExitStack) -> Callable[[ModelKey, Ranges], None]:
+    """Return what is given every batch; it checks samples until ``stack`` ends, or nothing where none are wanted."""
+    one_in = on.settings.model.recheck_one_in
+    if one_in is None:
+        return lambda _key, _ranges: None
+
+    def read(ranges: Ranges) -> DataFrame:
+        return read_range(on.spark, spark_options(on.settings.kafka), on.writer.topic, ranges)
+
+    recheck = Recheck(slot=slot, read=read, observer=on.observer, one_in=one_in, random=SystemRandom())
+    recheck.start()
+    stack.callback(recheck.stop)
+    return recheck.offer

@@ -110,12 +110,12 @@ class UnitScorer:
     def sample(self, unit: Unit, rows: int) -> DataFrame:
         """Return the first rows of a unit, scored; lazy."""
         few, model = self.source.read(unit.paths).limit(rows), self._settled(unit).model
-        return model.scorer.score(self._decoded(few, model, self.columns.carried(rejected=False)))
+        return self._scored(few, model, self.columns.carried(rejected=False))
 
     def _write_scored(self, unit: Unit, folder: Path, stamp: BatchStamp, model: ServedModel) -> dict[str, Any]:
         before, after = Observation(), Observation()
         rows = self.source.read(unit.paths).observe(before, F.count(F.lit(1)).alias("rows"))
-        scored = model.scorer.score(self._decoded(rows, model, self.columns.carried(rejected=False)))
+        scored = self._scored(rows, model, self.columns.carried(rejected=False))
         verdict = F.col(c.VERDICT)
         judged = scored.observe(
             after,
@@ -129,15 +129,19 @@ class UnitScorer:
         return {"rows": 0, "scored": 0, "rejected": 0, "sketch": None, **before.get, **after.get}
 
     def _write_rejected(self, unit: Unit, folder: Path, model: ServedModel, totals: dict[str, Any]) -> dict[str, int]:
-        rows = self.source.read(unit.paths)
-        decoded = self._decoded(rows, model, self.columns.carried(rejected=True))
-        judged = model.scorer.score(decoded) if totals["invalid"] else decoded
+        rows, carried = self.source.read(unit.paths), self.columns.carried(rejected=True)
+        judged = self._scored(rows, model, carried) if totals["invalid"] else self._decoded(rows, model, carried)
         bad = judged.where(F.col(c.VERDICT).isNotNull()).select(*self.columns.rejected())
         counted = Observation()
         by_reason = [_count(F.col("reason") == reason).alias(reason) for reason in REASONS]
         shaped = bad if self.output.format == "parquet" else bytes_as_text(bad)
         self.output.write(shaped.observe(counted, *by_reason), folder, partitioned=False)
         return {reason: count for reason, count in counted.get.items() if count}
+
+    def _scored(self, rows: DataFrame, model: ServedModel, carried: tuple[str, ...]) -> DataFrame:
+        if self.source.format == "json":
+            return model.score(rows)
+        return model.score_decoded(self._decoded(rows, model, carried))
 
     def _decoded(self, rows: DataFrame, model: ServedModel, carried: tuple[str, ...] = ()) -> DataFrame:
         return decoder_for(self.source, self.envelope, model, carried)(rows)

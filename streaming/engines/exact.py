@@ -72,7 +72,10 @@ class Fallback(Protocol):
 
 @dataclass(frozen=True)
 class ExactPorts:
-    """What the engine is connected to. ``first_offsets`` says where added partitions begin, ``marks`` what is done."""
+    """What the engine is connected to. ``first_offsets`` says where added partitions begin, ``marks`` what is done.
+
+    ``recheck`` is given every batch that one version scored, and returns at once.
+    """
 
     slot: Slot
     fallback: Fallback
@@ -86,6 +89,7 @@ class ExactPorts:
     ramp: Ramp
     program: BatchProgram
     arms: ArmSource = field(default_factory=ChampionAlone)
+    recheck: Callable[[ModelKey, Ranges], None] = lambda _key, _ranges: None
 
 
 @dataclass(frozen=True)
@@ -144,6 +148,9 @@ class ExactEngine:
                 seconds=seconds,
             )
         )
+        # With several arms the reference scores.
+        if len(plan.arms.arms) == 1:
+            self._ports.recheck(plan.version.key, ranges)
         self._ports.breaker.batch_finished(total)
         limit = self._ports.ramp.after(sum(part.end - part.start for part in ranges.values()), seconds)
         if limit is not None:

@@ -164,6 +164,10 @@ class RowPass(Protocol):
         """Return the same of a frame of records: what :meth:`FrameScorer.score` returns; lazy."""
         ...
 
+    def of_decoded(self, events: DataFrame) -> DataFrame:
+        """Return the same of events that a :class:`Decoder` has read, such as those of a table; lazy."""
+        ...
+
 
 class ArrowScorer(Protocol):
     """Scores valid events in one process, a batch at a time."""

@@ -67,6 +67,10 @@ class ServedModel:
             return self.row_pass.over(records)
         return self.scorer.score(self.decoder(records))
 
+    def score_decoded(self, events: DataFrame) -> DataFrame:
+        """Score events that a decoder of the version has read; see :meth:`FrameScorer.score`."""
+        return self.scorer.score(events) if self.row_pass is None else self.row_pass.of_decoded(events)
+
     def proven_by(self, features: Features) -> ServedModel:
         """Return the version with an event on which it is seen not to throw, which becomes its safe row.
 

@@ -92,7 +92,8 @@ class Health:
     def note(self, text: str) -> None:
         """Add a note that ``/readyz`` shows from now on. It does not make the job less ready."""
         with self._guard:
-            self._notes = (*self._notes, text)
+            if text not in self._notes:
+                self._notes = (*self._notes, text)
 
     def failed(self, why: str) -> None:
         """The job cannot go on; only a new process can."""

@@ -132,6 +132,10 @@ class Metrics:
 
     def _make_model_metrics(self) -> None:
         self._info = self._gauge("model_info", "1 for the version that serves.", "name", "version", "run_id", "digest")
+        self._scorer = self._gauge("model_scorer", "1 for the kind of scorer by which the version serves.", "kind")
+        self._rechecked = self._counter(
+            "rechecked_events", "Events scored once more, compiled and by Spark, by result.", "result"
+        )
         self._swaps = self._counter("model_swaps", "Candidates by result.", "result")
         self._refusals = self._counter("model_refusals", "Candidates refused, by reason.", "reason")
         self._load = Histogram(
@@ -147,6 +151,8 @@ class Metrics:
         )
         for result in ("promoted", "refused", "rolled_back"):
             self._swaps.labels(result)
+        for result in ("equal", "different"):
+            self._rechecked.labels(result)
 
     def batch_finished(self, batch: FinishedBatch) -> None:
         """Count a finished batch."""
@@ -222,6 +228,11 @@ class Metrics:
         self._serves(model)
         self._swaps.labels("rolled_back").inc()
 
+    def rechecked(self, equal: int, different: int) -> None:
+        """Count the events of a sample on which the forms of a version agree, and the others."""
+        self._rechecked.labels("equal").inc(equal)
+        self._rechecked.labels("different").inc(different)
+
     def registry_answered(self, *, up: bool) -> None:
         """See :class:`streaming.models.announcer.ModelMetrics`."""
         self._registry_up.set(1 if up else 0)
@@ -239,6 +250,8 @@ class Metrics:
         # Otherwise the series of the version before would stay at 1.
         self._info.clear()
         self._info.labels(version.name, str(version.version), version.run_id, model.package.digest).set(1)
+        self._scorer.clear()
+        self._scorer.labels(model.choice.kind).set(1)
 
     def _age(self) -> float:
         # NaN and not 0, which would read as a version that was registered just now.

@@ -66,6 +66,21 @@ class JobObserver:
         self.health.failed(f"a batch had {rows_in} rows in and {rows_out} out")
         _log.critical("rows in are not rows out", rows_in=rows_in, rows_out=rows_out)
 
+    def rechecked(self, version: ModelVersion, events: int, different: int, example: str) -> None:
+        """A sample was scored by both forms of a version; see :class:`streaming.engines.recheck.RecheckObserver`."""
+        self.metrics.rechecked(events - different, different)
+        if different:
+            self.health.note(
+                f"{version} answers otherwise than Spark's pipeline on sampled events; set model.scorer to spark"
+            )
+            _log.error(
+                "the compiled form and Spark's pipeline differ",
+                version=version.version,
+                events=events,
+                different=different,
+                example=example,
+            )
+
     def hung(self, seconds: float) -> None:
         """The JVM has answered nothing for so long; this process is of no more use."""
         self.health.failed(f"the JVM has answered nothing for {seconds:.0f} s (engine.hung_seconds)")

@@ -1,27 +1,29 @@
-"""A scorer of one process for the engines: each task hands its events to a Python worker, which adds the answers.
+"""A scorer of one process for frames: Spark hands the features to a Python worker, which answers.
 
-No loader makes one: the exact engine runs a row pass, which does more in one step. The contract of scorers and that of
-batch programs hold for it.
+Only the features go to the worker and only the answers come back, so what else a row has stays in the JVM. ``batch``
+scores tables so where a version is compiled.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import pyarrow as pa
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import from_arrow_schema
-from pyspark.sql.types import StructType
 
+from streaming.events import columns as c
 from streaming.events.columns import RESULTS
+from streaming.events.rules import quoted
 from streaming.models.arrow_types import feature_batch
 from streaming.models.profile import ReferenceProfile
 from streaming.models.seams import ArrowScorer, Features
 from streaming.models.signature import Signature
 from streaming.scoring.results import judged
 
-_Batches = Iterator[pa.RecordBatch]
+_ANSWER = c.PREFIX + "answer"
 
 
 @dataclass(frozen=True)
@@ -35,8 +37,8 @@ class ArrowFrames:
 
     def score(self, events: DataFrame) -> DataFrame:
         """Score decoded events; see :meth:`streaming.models.seams.FrameScorer.score`."""
-        schema = StructType([*events.schema.fields, *from_arrow_schema(RESULTS).fields])
-        answered = events.mapInArrow(_answering(self.scorer, self.signature.names), schema)
+        features = F.struct(*(F.col(quoted(name)) for name in self.signature.names))
+        answered = events.withColumn(_ANSWER, _answering(self.scorer)(features)).select("*", f"{_ANSWER}.*")
         return answered.select(*judged(self.signature.names, self.profile))
 
     def tried(self, features: Features) -> ArrowFrames:
@@ -48,13 +50,13 @@ class ArrowFrames:
         """Nothing is held in the cluster."""
 
 
-def _answering(scorer: ArrowScorer, features: tuple[str, ...]) -> Callable[[_Batches], _Batches]:
-    """Close over these and nothing else: what a closure holds is pickled for every task."""
+def _answering(scorer: ArrowScorer) -> Callable[[Column], Column]:
+    """Close over the scorer and nothing else: what a closure holds is pickled for every task."""
 
-    def answer(batches: _Batches) -> _Batches:
-        for batch in batches:
-            answers = scorer.score(batch.select(list(features)))
-            names = [*batch.schema.names, *answers.schema.names]
-            yield pa.RecordBatch.from_arrays([*batch.columns, *answers.columns], names)
+    def answer(features: pa.Array) -> pa.Array:
+        return scorer.score(pa.RecordBatch.from_struct_array(features)).to_struct_array()
 
-    return answer
+    function = F.arrow_udf(answer, from_arrow_schema(RESULTS))  # type: ignore[attr-defined]  # not in its stubs
+    # Otherwise Spark may compute it once for each column that is taken from the answer.
+    made: Callable[[Column], Column] = function.asNondeterministic()
+    return made

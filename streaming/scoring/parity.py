@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -84,7 +84,7 @@ def compared(events: pa.RecordBatch, scorer: ArrowScorer, expected: Sequence[Row
         ScoringError: the scorer throws on an event.
     """
     answers = scorer.score(events).to_pylist()
-    gaps = [_gap(answer, row) for answer, row in zip(answers, expected, strict=True)]
+    gaps = [_gap(answer, row.asDict()) for answer, row in zip(answers, expected, strict=True)]
     differing = [position for position, gap in enumerate(gaps) if gap is None]
     largest = max((gap for gap in gaps if gap is not None), default=0.0)
     example = ""
@@ -95,21 +95,26 @@ def compared(events: pa.RecordBatch, scorer: ArrowScorer, expected: Sequence[Row
     return Parity(events.num_rows, len(differing), largest, example)
 
 
-def _gap(answer: dict[str, Any], expected: Row) -> float | None:
+def agrees(answer: Mapping[str, Any], expected: Mapping[str, Any]) -> bool:
+    """Return whether an answer, by the names of :data:`streaming.events.columns.RESULTS`, is the expected one."""
+    return _gap(answer, expected) is not None
+
+
+def _gap(answer: Mapping[str, Any], expected: Mapping[str, Any]) -> float | None:
     """Return the largest relative difference of two answers' numbers; ``None`` where they are not equal."""
     if answer[c.LABEL] != expected[c.LABEL]:
         return None
     # A class is a whole number, which is right or wrong.
     tolerance = TOLERANCE if expected[c.PROBABILITY] is None else 0.0
     gaps = [_difference(answer[c.PREDICTION], expected[c.PREDICTION], tolerance)]
-    ours, theirs = _numbers(answer), _numbers(expected.asDict())
+    ours, theirs = _numbers(answer), _numbers(expected)
     if len(ours) != len(theirs):
         return None
     gaps += [_difference(a, b, TOLERANCE) for a, b in zip(ours, theirs, strict=True)]
     return None if None in gaps else max(gap for gap in gaps if gap is not None)
 
 
-def _numbers(answer: dict[str, Any]) -> Sequence[float | None]:
+def _numbers(answer: Mapping[str, Any]) -> Sequence[float | None]:
     return [answer[c.CONFIDENCE], *(answer[c.PROBABILITY] or ())]
 
 

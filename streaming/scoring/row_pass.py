@@ -22,6 +22,7 @@ from streaming.models.arrow_types import feature_schema
 from streaming.models.package import ModelPackage
 from streaming.models.seams import ArrowScorer, Guard, RowDecoder
 from streaming.scoring.arrow_bins import arrow_bins
+from streaming.scoring.arrow_frames import ArrowFrames
 from streaming.scoring.arrow_results import with_invalid_predictions
 from streaming.settings import EventSettings
 
@@ -71,6 +72,11 @@ class JsonRowPass:
         """Do the same with a frame of records; see :meth:`streaming.models.seams.RowPass.over`."""
         chosen = records.select(*c.RECORD)
         return chosen.mapInArrow(partial(_scored, self), from_arrow_schema(self._schema))
+
+    def of_decoded(self, events: DataFrame) -> DataFrame:
+        """Score a frame of decoded events; see :meth:`streaming.models.seams.RowPass.of_decoded`."""
+        package = self.package
+        return ArrowFrames(self.scorer, package.signature, package.profile, is_proven=True).score(events)
 
     @cached_property
     def _schema(self) -> pa.Schema:

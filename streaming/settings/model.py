@@ -50,6 +50,9 @@ class ModelSettings(Section):
     scorer: WantedScorer = "auto"
     """Exact: ``compiled`` evaluates the pipeline without Spark, several times as fast; ``auto`` does so where its
     answers are Spark's on the version's own, the topic's and made-up events, and else scores by Spark."""
+    recheck_one_in: Positive | None = None
+    """Exact: one event in so many is scored once more beside the stream, compiled and by Spark, and a difference is in
+    the log, the metrics and at ``/readyz``."""
     arm: ArmSettings | None = None
     """Exact, to try out: another version answers a share of the keys beside the selected one. Nothing judges it."""
 

@@ -234,6 +234,7 @@ class Hopeless(SparkPipeline):
         return super().transform(frame.withColumn("distance", thrown.cast("double")))
 
 
+@pytest.mark.long
 def test_a_candidate_that_fails_leaves_its_keys_to_the_champion(bench: Bench, candidate: ServedModel) -> None:
     hopeless = retyped(candidate, Hopeless)
     bench.arm, bench.planned = HALF, {candidate.key: hopeless}

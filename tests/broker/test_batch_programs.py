@@ -20,13 +20,15 @@ def one_pass(spark: SparkSession, made: ModelPackage) -> ServedModel:
     return load(spark, made, scorer="compiled")
 
 
-@pytest.mark.parametrize("planning", ["kept", "fresh"])
 @pytest.mark.parametrize(
-    "serve",
+    ("serve", "planning"),
     [
-        pytest.param(load, id="a pipeline of Spark's"),
-        pytest.param(compiled, id="a compiled one in frames", marks=pytest.mark.long),
-        pytest.param(one_pass, id="a compiled one in one pass"),
+        pytest.param(load, "kept", id="a pipeline of Spark's-kept", marks=pytest.mark.long),
+        pytest.param(load, "fresh", id="a pipeline of Spark's-fresh"),
+        pytest.param(compiled, "kept", id="a compiled one in frames-kept", marks=pytest.mark.long),
+        pytest.param(compiled, "fresh", id="a compiled one in frames-fresh", marks=pytest.mark.long),
+        pytest.param(one_pass, "kept", id="a compiled one in one pass-kept"),
+        pytest.param(one_pass, "fresh", id="a compiled one in one pass-fresh", marks=pytest.mark.long),
     ],
 )
 def test_events_are_scored_rejected_and_kept_from_a_scorer_that_throws_on_them(

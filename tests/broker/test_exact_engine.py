@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import (
@@ -38,11 +39,13 @@ from streaming.delivery.marks import Mark
 from streaming.engines.report import BatchReport
 from streaming.errors import ConfigurationError, PenstockError, ScoringError
 from streaming.ledger.lineage import Position
+from streaming.models.seams import ArrowScorer
 from streaming.models.served import ServedModel
 from streaming.models.slot import Slot
 from streaming.outputs.dead_letters import Selection
 from streaming.outputs.targets import NO_BOUND, Targets
 from streaming.scoring.pipeline import SparkPipeline
+from streaming.scoring.row_pass import JsonRowPass
 from streaming.spark import query_run
 from tests.support.engine import Bench, Recorder, event
 from tests.support.eventually import eventually
@@ -78,6 +81,7 @@ def test_batches_of_one_partition_and_of_several_read_what_they_were_planned_for
     eventually(lambda: [progress.rows for progress in bench.seen.progress] == rows)
 
 
+@pytest.mark.long
 def test_batches_begin_small_and_grow_without_a_new_query_at_each_start(bench: Bench) -> None:
     bench.rows_per_batch = 4_000
     for start in range(2):
@@ -336,6 +340,9 @@ def test_a_compiled_form_that_fails_where_spark_does_not_costs_three_searches_an
         def over(self, records: DataFrame) -> DataFrame:
             return records
 
+        def of_decoded(self, events: DataFrame) -> DataFrame:
+            return events
+
     bench.slot.swap(renumbered(replace(model, row_pass=Failing()), 2))
     bench.rows_per_batch = 1
     bench.send(event(i) for i in range(5))
@@ -344,6 +351,44 @@ def test_a_compiled_form_that_fails_where_spark_does_not_costs_three_searches_an
     assert len(bench.seen.reports) == 5
     assert len(bench.seen.searches) == 3
     assert bench.seen.failures == []
+
+
+@pytest.mark.parametrize("is_right", [True, False], ids=["right", "wrong"])
+def test_a_sample_of_the_events_is_scored_once_more_by_spark(bench: Bench, model: ServedModel, is_right: bool) -> None:
+    # Here, so that it is pickled whole: workers do not import this module.
+    @dataclass(frozen=True)
+    class Turned:
+        scorer: ArrowScorer
+
+        def score(self, events: pa.RecordBatch) -> pa.RecordBatch:
+            answers = self.scorer.score(events)
+            return answers.set_column(0, answers.schema.field(0), pc.subtract(1.0, answers.column(0)))
+
+    assert isinstance(model.row_pass, JsonRowPass)
+    if not is_right:
+        model = replace(model, row_pass=replace(model.row_pass, scorer=Turned(model.row_pass.scorer)))
+    bench.slot.swap(renumbered(model, 2))
+    bench.recheck_one_in = 1
+    bench.send([*(event(i) for i in range(5)), b"{"])
+
+    with serving(bench) as job:
+        eventually(lambda: sum(rechecked(bench)) == 6, timeout=90)
+        notes = job.health.ready().notes
+
+    # A rejected event has no answer that could be wrong.
+    assert rechecked(bench) == ([6, 0] if is_right else [1, 5])
+    assert notes == (() if is_right else (RECHECK_NOTE,))
+    assert job.failed == []
+    assert len(bench.predictions()) == 5
+
+
+RECHECK_NOTE = "tiny v2 answers otherwise than Spark's pipeline on sampled events; set model.scorer to spark"
+
+
+def rechecked(bench: Bench) -> list[float]:
+    """Return how many events were the same by both forms, and how many not."""
+    read = bench.metrics.registry.get_sample_value
+    return [read("penstock_rechecked_events_total", {"result": result}) or 0.0 for result in ("equal", "different")]
 
 
 @dataclass(frozen=True)
@@ -367,9 +412,16 @@ def commit(bench: Bench, offset: int, metadata: str) -> None:
     ("change", "message"),
     [
         pytest.param({"offset": 7}, "offsets 7 to 9 would never be scored", id="a mark was moved back"),
-        pytest.param({"epoch": 99}, "lease epoch 99 has taken over", id="a younger driver wrote"),
+        pytest.param(
+            {"epoch": 99}, "lease epoch 99 has taken over", id="a younger driver wrote", marks=pytest.mark.long
+        ),
         pytest.param({"topic_id": "other"}, "earlier topic of the same name", id="the topic was made anew"),
-        pytest.param({"application": "other"}, "no committed mark of this application", id="a stranger's mark"),
+        pytest.param(
+            {"application": "other"},
+            "no committed mark of this application",
+            id="a stranger's mark",
+            marks=pytest.mark.long,
+        ),
     ],
 )
 def test_a_mark_that_does_not_fit_stops_the_job_before_anything_is_written(

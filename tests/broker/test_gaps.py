@@ -74,7 +74,7 @@ def set_aside(bench: Bench) -> list[Path]:
     return list(bench.home.glob("checkpoint.set-aside-*"))
 
 
-@pytest.mark.parametrize("checkpoint", ["kept", "lost"])
+@pytest.mark.parametrize("checkpoint", [pytest.param("kept", marks=pytest.mark.long), "lost"])
 def test_marks_that_expired_are_restored_and_nothing_is_scored_twice(bench: Bench, checkpoint: str) -> None:
     send(bench, 0, 20)
     bench.run()
@@ -101,7 +101,7 @@ def test_without_marks_and_progress_a_job_with_a_history_fails_closed(bench: Ben
     assert scored(bench) == list(range(20))
 
 
-@pytest.mark.parametrize("application", ["the same", "another"])
+@pytest.mark.parametrize("application", ["the same", pytest.param("another", marks=pytest.mark.long)])
 def test_a_checkpoint_of_another_topic_is_refused_by_name_and_the_topic_scored_with_one_of_its_own(
     bench: Bench, make_topic: MakeTopic, application: str
 ) -> None:
@@ -249,6 +249,7 @@ def test_a_topic_made_anew_under_a_running_job_stops_it(bench: Bench) -> None:
     assert scored(bench) == list(range(20))
 
 
+@pytest.mark.long
 def test_a_mark_that_expires_under_a_running_job_is_restored_without_an_end(bench: Bench) -> None:
     send(bench, 0, 20)
     with running(bench) as job:
@@ -259,6 +260,7 @@ def test_a_mark_that_expires_under_a_running_job_is_restored_without_an_end(benc
     assert scored(bench) == list(range(30))
 
 
+@pytest.mark.long
 def test_compaction_keeps_the_newest_mark(bench: Bench) -> None:
     progress = f"{bench.topic}.progress"
     at_once = {"cleanup.policy": "compact", "segment.ms": "500", "min.cleanable.dirty.ratio": "0.01"}

@@ -84,18 +84,18 @@ def test_a_moved_alias_is_followed_while_polling(serving: House, team: Team) -> 
     eventually(lambda: serving.serving == 2)
     team.point(1)
     eventually(lambda: serving.serving == 1)
-    assert serving.sink.types == ["swap", "swap", "swap"]
+    eventually(lambda: serving.sink.types == ["swap", "swap", "swap"])
     assert all(event.run_id and event.digest for event in serving.sink.events)
 
 
 @pytest.mark.parametrize(
     ("kind", "value", "expected"),
     [
-        ("alias", "champion", 1),
-        ("stage", "Production", 3),
+        pytest.param("alias", "champion", 1, marks=pytest.mark.long),
+        pytest.param("stage", "Production", 3, marks=pytest.mark.long),
         ("stage", "production", 3),
         ("tag", "tier=gold", 2),
-        ("version", "2", 2),
+        pytest.param("version", "2", 2, marks=pytest.mark.long),
     ],
 )
 def test_every_selector_is_followed(
@@ -159,9 +159,16 @@ def bring_code(description: Mapping[str, object]) -> None:
 BROKEN = [
     pytest.param(spoil_the_stages, "CORRUPT_FILES", id="corrupt files"),
     pytest.param(expect_another_result, "GOLDEN_ROW_FAILED", id="failing golden row"),
-    pytest.param(edit_mlmodel(bring_code), "NEEDS_CODE", id="needs code"),
-    pytest.param(edit_mlmodel(lambda d: d.pop("signature")), "MISSING_SIGNATURE", id="no signature"),
-    pytest.param(lambda tree: shutil.rmtree(tree / "sparkml" / "metadata"), "MALFORMED", id="files missing"),
+    pytest.param(edit_mlmodel(bring_code), "NEEDS_CODE", id="needs code", marks=pytest.mark.long),
+    pytest.param(
+        edit_mlmodel(lambda d: d.pop("signature")), "MISSING_SIGNATURE", id="no signature", marks=pytest.mark.long
+    ),
+    pytest.param(
+        lambda tree: shutil.rmtree(tree / "sparkml" / "metadata"),
+        "MALFORMED",
+        id="files missing",
+        marks=pytest.mark.long,
+    ),
     pytest.param(lambda tree: (tree / "MLmodel").write_text("{"), "MALFORMED", id="MLmodel is garbage"),
 ]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -27,8 +27,9 @@ from streaming.errors import ConfigurationError, DataError, ScoringError
 from streaming.models.ref import ModelVersion
 from streaming.models.served import ServedModel
 from streaming.scoring.pipeline import SparkPipeline
+from streaming.scoring.row_pass import JsonRowPass
 from streaming.settings import BatchSettings, EventSettings
-from tests.support.models import Shelf, Throws, fit_pipeline, retyped
+from tests.support.models import Shelf, Throws, fit_pipeline, load, retyped
 
 MOMENT = datetime(2024, 5, 1, 12, tzinfo=timezone.utc)
 AT = "2013-01-01T05:15:00Z"
@@ -131,6 +132,51 @@ def test_every_row_is_scored_or_rejected_with_its_reason_whatever_the_format(kin
         ]
     assert {row["event_id"]: (row["reason"], row["field"]) for row in rejected} == REASONS
     assert all(row["message"].startswith(f"{row['field']}: ") for row in rejected)
+
+
+@pytest.fixture(scope="module")
+def one_pass(spark: SparkSession, shelf: Shelf) -> ServedModel:
+    """The same version, which the compiled form scores."""
+    return load(spark, shelf.package(fit_pipeline), scorer="compiled")
+
+
+@pytest.mark.parametrize("kind", ["parquet", pytest.param("csv", marks=pytest.mark.long), "json"])
+def test_the_compiled_form_writes_what_sparks_pipeline_writes(
+    kind: Format, bench: Bench, one_pass: ServedModel
+) -> None:
+    bench.format, bench.keep = kind, ("note", "gust")
+    bench.write(ROWS)
+    expected, rows = bench.score(), bench.read("scored")
+
+    bench.model = one_pass
+    counts = bench.score()
+
+    assert (counts.rows, counts.scored, counts.rejected) == (expected.rows, expected.scored, expected.rejected)
+    by_id = {row["event_id"]: row for row in bench.read("scored")}
+    for row in rows:
+        assert by_id[row["event_id"]] == {
+            **row,
+            "probability": pytest.approx(row["probability"], rel=1e-12),
+            "confidence": pytest.approx(row["confidence"], rel=1e-12),
+        }
+
+
+@pytest.mark.parametrize("kind", ["parquet", pytest.param("json", marks=pytest.mark.long)])
+def test_where_the_compiled_form_throws_and_spark_does_not_the_unit_is_sparks(
+    kind: Format, bench: Bench, one_pass: ServedModel
+) -> None:
+    # Here, so that it is pickled whole: workers do not import this module.
+    class Failing:
+        def score(self, _: pa.RecordBatch) -> pa.RecordBatch:
+            raise ScoringError("only the compiled form throws this")
+
+    assert isinstance(one_pass.row_pass, JsonRowPass)
+    bench.format, bench.model = kind, replace(one_pass, row_pass=replace(one_pass.row_pass, scorer=Failing()))
+    bench.write(ROWS[:2])
+
+    counts = bench.score()
+
+    assert (counts.scored, counts.rejected) == (2, {})
 
 
 @pytest.mark.parametrize("out", ["csv", "json"])

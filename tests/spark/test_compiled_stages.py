@@ -388,7 +388,6 @@ SEEDS = {
     "boosted trees",
     "naive Bayes",
     "k-means",
-    "tuned",
 }
 """What ``make test`` tries; ``make test-long`` tries the others."""
 

@@ -238,6 +238,7 @@ def test_a_field_that_both_the_envelope_and_the_signature_name_is_read_alike(
     assert disagreements(read, Rules(envelope), named(values)) == []
 
 
+@pytest.mark.long
 def test_ten_megabytes_are_read_alike(read: Read) -> None:
     values = {**huge(10 * MEGABYTE), "string too long": b'"' + b"x" * (MAX_STRING + 1) + b'"'}
     assert disagreements(read, Rules(max_value_bytes=32 * MEGABYTE), values) == []

@@ -62,6 +62,7 @@ def test_ten_megabytes_take_no_stack(spark: SparkSession, text: str, shallow: bo
     assert judged(spark, [text]) == [shallow]
 
 
+@pytest.mark.long
 def test_no_deep_event_ends_a_jvm_that_has_compiled_nothing_yet() -> None:
     run = subprocess.run(
         [

@@ -38,13 +38,13 @@ def nested(spark: SparkSession) -> PipelineModel:
     return fitted(spark, Pipeline(stages=[AddOne()]))
 
 
-@pytest.mark.parametrize("make", [outermost, nested])
+@pytest.mark.parametrize("make", [outermost, pytest.param(nested, marks=pytest.mark.long)])
 @pytest.mark.parametrize(
     "listed",
     [
         pytest.param((), id="unlisted"),
         pytest.param((f"{__name__}.AddOne",), id="listed"),
-        pytest.param((f"{__name__}.AddOne", "com.example.Other"), id="listed with others"),
+        pytest.param((f"{__name__}.AddOne", "com.example.Other"), id="listed with others", marks=pytest.mark.long),
     ],
 )
 def test_a_stage_in_python_is_refused_as_what_it_is(

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator
@@ -116,8 +117,17 @@ IN_FRAMES = "compiled"
     ],
 )
 def serve(request: pytest.FixtureRequest, spark: SparkSession, saved: Callable[..., ModelPackage]) -> Serve:
-    """Serve what a function fits by the scorer in question."""
-    return lambda fit, **changes: request.param(spark, replace(saved(fit), **changes))
+    """Serve what a function fits by the scorer in question; loaded once for all tests where nothing is changed."""
+
+    @cache
+    def unchanged(fit: Callable[[SparkSession], PipelineModel]) -> ServedModel:
+        served: ServedModel = request.param(spark, saved(fit))
+        return served
+
+    def serve_it(fit: Callable[[SparkSession], PipelineModel], **changes: Any) -> ServedModel:
+        return request.param(spark, replace(saved(fit), **changes)) if changes else unchanged(fit)
+
+    return serve_it
 
 
 @pytest.fixture(scope="module")

@@ -111,6 +111,8 @@ class Bench:
     planned: dict[ModelKey, ServedModel] = field(default_factory=dict)
     arm: dict[str, Any] | None = None
     """The setting ``model.arm``."""
+    recheck_one_in: int | None = None
+    """The setting ``model.recheck_one_in``."""
     failpoints: Path | None = None
     breaker: Breaker | None = None
     """``None`` for the job's own, which does not trip here."""
@@ -128,7 +130,12 @@ class Bench:
                 "kafka": self.kafka,
                 "input": {"topic": self.topic, "max_rows_per_batch": self.rows_per_batch, "on_gap": self.on_gap},
                 "output": {"predictions": f"{self.topic}.out", "model_events": f"{self.topic}.models", **outputs},
-                "model": {"name": "tiny", "rollback_after_failures": 2, "arm": self.arm},
+                "model": {
+                    "name": "tiny",
+                    "rollback_after_failures": 2,
+                    "arm": self.arm,
+                    "recheck_one_in": self.recheck_one_in,
+                },
                 "engine": {
                     "kind": self.kind,
                     "plan": self.planning,

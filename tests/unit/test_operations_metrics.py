@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from streaming.models.ref import ModelVersion
+from streaming.models.served import ScorerChoice
 from streaming.models.slot import Slot
 from streaming.operations.health import Health
 from streaming.operations.metrics import Metrics
@@ -112,6 +113,16 @@ def test_what_the_documentation_says_to_watch_is_exported(board: Board, root: Pa
     exported = {f"{family.name}{'_total' if family.type == 'counter' else ''}" for family in families}
     assert len(watched) > 6
     assert watched <= exported
+
+
+def test_what_scores_the_serving_version_is_exported(board: Board) -> None:
+    board.metrics.model_swapped(replace(served(1), choice=ScorerChoice("compiled", "its answers are Spark's")), 1.5)
+    assert board.read("penstock_model_scorer", kind="compiled") == 1
+
+    board.metrics.model_rolled_back(served(2))
+
+    assert board.read("penstock_model_scorer", kind="spark") == 1
+    assert board.read("penstock_model_scorer", kind="compiled") is None
 
 
 def test_only_the_serving_version_has_an_info_line(board: Board) -> None:

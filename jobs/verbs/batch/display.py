@@ -67,6 +67,7 @@ def show_summary(console: Console, record: BatchRecord, paths: Paths, run_id: st
     counts, plan = record.counts, record.plan
     _line(console, f"batch {plan.batch}, {plan.model} v{plan.version}")
     table = _facts()
+    _row(table, "scorer", f"{record.scorer.kind}: {record.scorer.why}")
     _row(table, "rows", f"{counts.rows:,}")
     _row(table, "scored", f"{counts.scored:,}")
     _row(table, "rejected", f"{counts.all_rejected:,}")

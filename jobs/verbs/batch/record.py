@@ -11,16 +11,18 @@ from streaming.batch.counts import BatchCounts
 from streaming.batch.plan import BatchPlan
 from streaming.batch.staging import Staging
 from streaming.clock import isoformat, system_clock
+from streaming.models.served import ScorerChoice
 
 BATCH_TAG = "penstock.batch.id"
 
 
 @dataclass(frozen=True)
 class BatchRecord:
-    """The facts of a batch whose units are all finished. ``quantiles`` are of the scores."""
+    """The facts of a batch whose units are all finished. ``scorer`` is what scored; ``quantiles`` are of the scores."""
 
     plan: BatchPlan
     source: str
+    scorer: ScorerChoice
     counts: BatchCounts
     quantiles: Mapping[str, float]
 
@@ -47,6 +49,7 @@ class BatchRecord:
             "model": self.plan.model,
             "version": self.plan.version,
             "run_id": run_id,
+            "scorer": self.scorer.kind,
             "input": self.source,
             "input_digest": f"sha256:{self.plan.input_digest}",
             "files": len(self.plan.files),
@@ -65,6 +68,7 @@ class BatchRecord:
             "model": plan.model,
             "version": plan.version,
             "model_digest": plan.model_digest,
+            "scorer": self.scorer.kind,
             "input": self.source,
             "input_digest": f"sha256:{plan.input_digest}",
             "input_files": len(plan.files),

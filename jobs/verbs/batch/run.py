@@ -111,7 +111,7 @@ def look(settings: Settings, options: BatchOptions) -> Request:
 def loaded(request: Request, spark: SparkSession) -> Iterator[Work]:
     """Load the version, compare it with the files' columns, and release it at the end; raises as above."""
     settings, version = request.settings, request.version
-    checks = preparation(settings, spark, NoEvents())
+    checks = preparation(settings, spark, NoEvents(), settings.model.scorer)
     served = checks.prepare(version, registry(settings.model).download)
     try:
         plan = BatchPlan(
@@ -165,7 +165,13 @@ def score(work: Work, console: Console) -> None:
             plan.must_equal(begun, staging.folder)
         with BatchProgressBar(console) as bar:
             counts = score_units(plan, staging, work.scorer, request.version, ProgressReporter(system_clock, bar.tell))
-        record = BatchRecord(plan, request.options.source, counts, quantiles(work.spark, counts.sketches))
+        record = BatchRecord(
+            plan=plan,
+            source=request.options.source,
+            scorer=work.scorer.model.choice,
+            counts=counts,
+            quantiles=quantiles(work.spark, counts.sketches),
+        )
         tracker = MlflowTracker(settings.model.tracking_uri, settings.model.registry_uri)
         # Recorded first: published files that no run in MLflow names could not be traced.
         run_id = record.log(tracker, settings.batch.experiment, staging)
