@@ -1,4 +1,4 @@
-"""What people are told when a version begins to drift, or comes back: one record of a window, if it is news.
+"""An alert about drift that begins or ends: one record for a window, if there is news.
 
 The same contract for subscribers in any language: ``contracts/drift_alert.json``.
 """

@@ -40,7 +40,7 @@ class Actor(str, Enum):
 
 @dataclass(frozen=True)
 class ModelEvent:
-    """What subscribers and hooks are told. Times are RFC 3339 in UTC with milliseconds.
+    """A record for subscribers and hooks. Times are RFC 3339 in UTC with milliseconds.
 
     ``from_version`` served before, ``to_version`` is the one that took over or was refused. ``reason`` is a stable
     code, ``detail`` a sentence for people. ``seconds`` is how long the candidate took from resolving to serving.

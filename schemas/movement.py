@@ -32,7 +32,7 @@ class Movement:
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Movement:
-        """Read a movement as JSON has it; raises ``KeyError`` or ``TypeError`` if it is none."""
+        """Read a movement as JSON has it; raises ``KeyError`` or ``TypeError`` for anything else."""
         shares = data["shares"]
         return cls(**{**data, "shares": None if shares is None else Shares(**shares)})
 

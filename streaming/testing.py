@@ -13,7 +13,7 @@ from streaming.models.ref import ModelSelector, ModelVersion
 
 
 class ManualClock:
-    """A :data:`streaming.clock.Clock` that moves only when told to."""
+    """A :data:`streaming.clock.Clock` that moves only on request."""
 
     def __init__(self, start: datetime = datetime(2013, 1, 1, tzinfo=timezone.utc)) -> None:
         self._now = start

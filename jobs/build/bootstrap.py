@@ -140,7 +140,7 @@ def explain(output: str) -> str:
 
 
 def say(text: str) -> None:
-    """Print a line for people, beside the output proper."""
+    """Print a line for people to standard error."""
     sys.stderr.write(text + "\n")
 
 

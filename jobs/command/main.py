@@ -186,7 +186,10 @@ def score(
     set_: Set = [],
     on_gap: Annotated[
         str | None,
-        typer.Option(metavar="fail|skip", help="Skip records that Kafka deleted before they were scored, or fail."),
+        typer.Option(
+            metavar="fail|skip",
+            help="Fail if Kafka deleted records before they were scored, or skip them. The default is input.on_gap.",
+        ),
     ] = None,
 ) -> None:
     """Score the stream until stopped."""

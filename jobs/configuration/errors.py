@@ -11,6 +11,7 @@ from pydantic_core import ErrorDetails
 from jobs.configuration.references import Tree
 from streaming.redaction import MASK, redact_tree
 from streaming.settings import Settings
+from streaming.settings.base import PATTERNS
 
 
 def explain(detail: ErrorDetails, sources: Mapping[str, Tree]) -> str:
@@ -29,10 +30,17 @@ def explain(detail: ErrorDetails, sources: Mapping[str, Tree]) -> str:
         close = get_close_matches(keys[-1], names, n=1)
         hint = f"did you mean {close[0]}?" if close else f"known here: {', '.join(names)}"
         return f"{where}: unknown key; {hint}"
-    message = detail["msg"].removeprefix("Value error, ")
+    message = _message(detail)
     value = redact_tree(detail["input"], keys[-1] if keys else "")
     shown = "" if value == MASK or isinstance(value, dict | list | BaseModel) else f", not {value!r}"
     return f"{where}: {message[:1].lower()}{message[1:]}{shown}"
+
+
+def _message(detail: ErrorDetails) -> str:
+    """Return what is wrong, in our words where pydantic shows a pattern, and without its parser's remarks."""
+    if detail["type"] == "string_pattern_mismatch":
+        return PATTERNS.get(detail["ctx"]["pattern"], detail["msg"])
+    return detail["msg"].removeprefix("Value error, ").partition(", unable to parse")[0]
 
 
 def _has(tree: object, keys: Sequence[str]) -> bool:

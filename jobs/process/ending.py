@@ -50,7 +50,7 @@ def ending(error: Exception, folders: Sequence[Path] | None = None) -> Ending:
 
 
 def _path(error: OSError) -> str:
-    """Return the path that the operating system complained of, empty where there is none, as for a connection."""
+    """Return the path in the operating system's error; empty without one, as for a connection."""
     name = error.filename2 or error.filename
     return os.fsdecode(name) if isinstance(name, str | bytes | os.PathLike) else ""
 

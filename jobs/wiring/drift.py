@@ -1,4 +1,4 @@
-"""The drift job put together from its settings: windows, rules, where they are published, and who is told."""
+"""The drift job put together from its settings: windows, rules, published records and receivers of alerts."""
 
 from __future__ import annotations
 

@@ -28,12 +28,12 @@ _log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 
 def live_checkpoints(settings: Settings) -> str:
-    """Return the folder of the generations' checkpoints, beside the exact engine's."""
+    """Return the folder of the generations' checkpoints, next to the exact engine's."""
     return f"{settings.checkpoint.rstrip('/')}.live"
 
 
 def slots_needed(partitions: int) -> int:
-    """Return the task slots of a live job: two generations run beside each other while a model is swapped."""
+    """Return the task slots of a live job: two generations run at the same time while a model is swapped."""
     return 2 * partitions
 
 

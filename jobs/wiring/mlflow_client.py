@@ -12,6 +12,6 @@ MLFLOW_DEFAULTS = {
 
 
 def prepare_mlflow() -> None:
-    """Set MLflow's variables that the user has not set: fail soon, print nothing beside our own output."""
+    """Set MLflow's variables that the user has not set: fail soon, and print nothing into our own output."""
     for name, value in MLFLOW_DEFAULTS.items():
         os.environ.setdefault(name, value)

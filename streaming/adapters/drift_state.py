@@ -1,4 +1,4 @@
-"""The drift job's state beside its checkpoint, on any file system that Spark can write to."""
+"""The drift job's state, kept next to its checkpoint on any file system that Spark can write to."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a prediction's number stands for. Each version numbers its classes by itself, so only names can be compared."""
+"""Classes by name. Each version numbers its classes in its own way, so only names can be compared."""
 
 from __future__ import annotations
 

@@ -24,15 +24,17 @@ class Metric:
     higher_is_better: bool = True
 
 
-ACCURACY = Metric("accuracy", "Accuracy", "share of events predicted rightly")
-AUC = Metric("auc", "AUC", "chance that a “{positive}” event gets the higher score of two; 0.5 is guessing")
+ACCURACY = Metric("accuracy", "Accuracy", "share of events that are predicted correctly")
+AUC = Metric("auc", "AUC", "chance that a “{positive}” event has a higher score than another event; 0.5 is guessing")
 AVERAGE_PRECISION = Metric(
-    "average_precision", "Average precision", "precision, averaged over all that a threshold could catch"
+    "average_precision", "Average precision", "precision, averaged over the recall of all thresholds"
 )
-PRECISION = Metric("precision", "Precision", "of the events called “{positive}”, the share that was")
-RECALL = Metric("recall", "Recall", "of the events that were “{positive}”, the share that was called so")
-F1 = Metric("f1", "F1", "precision and recall in one number, their harmonic mean")
-LOG_LOSS = Metric("log_loss", "Log loss", "how far probabilities were from the truth; sure and wrong costs most", False)
+PRECISION = Metric("precision", "Precision", "share of “{positive}” events among those called so")
+RECALL = Metric("recall", "Recall", "share of the “{positive}” events that are called so")
+F1 = Metric("f1", "F1", "harmonic mean of precision and recall")
+LOG_LOSS = Metric(
+    "log_loss", "Log loss", "distance of the probabilities from the truth; confident errors cost most", False
+)
 BRIER = Metric("brier", "Brier score", "mean squared distance of the probability from what happened", False)
 MACRO_RECALL = Metric("macro_recall", "Balanced accuracy", "recall, averaged over the classes")
 MACRO_F1 = Metric("macro_f1", "Macro F1", "F1, averaged over the classes")

@@ -1,4 +1,4 @@
-"""The answer in words: better, worse, or not told by this data. One metric decides; the others may object."""
+"""The verdict: better, worse, or not told by this data. One metric decides; the others may object."""
 
 from __future__ import annotations
 
@@ -38,14 +38,16 @@ def decide(labelled: Labelled | None, options: Options, coverage: Coverage) -> C
     """Judge the candidate by what the labels tell, if there are any, and by what was compared."""
     missed = _missed(coverage)
     if coverage.identical == coverage.both:
-        return ComparisonVerdict(Word.SAME, "", "On every compared event both sides say exactly the same.", missed)
+        return ComparisonVerdict(
+            Word.SAME, "", "Both sides give exactly the same answer to every compared event.", missed
+        )
     if labelled is None:
         sentence = "Without labels nobody can say which side is right. This report shows how much they differ."
         return ComparisonVerdict(Word.NOT_TOLD, "", sentence, missed)
     name, metrics = labelled.deciding, labelled.metrics
     # The bootstrap's intervals are too narrow for so few events.
     if labelled.fewest < FEWEST:
-        sentence = f"The rarest class has {labelled.fewest} labelled events; fewer than {FEWEST} tell nothing reliable."
+        sentence = f"The rarest class has only {labelled.fewest} labelled events. A reliable answer needs {FEWEST}."
         return ComparisonVerdict(Word.NOT_TOLD, name, sentence, missed)
     deciding = next(measured for measured in metrics if measured.metric.name == name)
     word, sentence = _judged(deciding, options.confidence)
@@ -59,10 +61,10 @@ def _judged(measured: Measured, confidence: float) -> tuple[Word, str]:
     values = f"{measured.metric.title} went from {measured.recorded.value:.4f} to {measured.candidate.value:.4f}"
     ends = f"with {confidence:.0%} confidence the difference is between {_ends(measured)}"
     if gain.low > 0:
-        return Word.BETTER, f"{values}, and {ends}: on the better side of zero."
+        return Word.BETTER, f"{values}, and {ends}. All of it is on the better side of zero."
     if gain.high < 0:
-        return Word.WORSE, f"{values}, and {ends}: on the worse side of zero."
-    return Word.NOT_TOLD, f"{values}, but {ends}: zero is among it, so this may be chance."
+        return Word.WORSE, f"{values}, and {ends}. All of it is on the worse side of zero."
+    return Word.NOT_TOLD, f"{values}, but {ends}. Zero lies within it, so this may be chance."
 
 
 def _objections(word: Word, deciding: Measured, metrics: Sequence[Measured]) -> tuple[str, ...]:
@@ -84,7 +86,7 @@ def _missed(coverage: Coverage) -> tuple[str, ...]:
     if refused := coverage.count(PREDICTED, REFUSED):
         sentences.append(f"The candidate refuses {refused:,} of the events that were predicted.")
     if silent := coverage.count(PREDICTED, ABSENT):
-        sentences.append(f"The candidate says nothing of {silent:,} of the events that were predicted.")
+        sentences.append(f"The candidate has no answer for {silent:,} of the events that were predicted.")
     if gained := coverage.count(REFUSED, PREDICTED):
         sentences.append(f"The candidate predicts {gained:,} events that had been refused.")
     return tuple(sentences)

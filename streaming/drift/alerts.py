@@ -103,7 +103,7 @@ class _News:
         if not self.entered and now.state is State.WARNING:
             parts.append(f"{'' if parts else f'{who} may be drifting: '}{self._causes(self.warned)}")
         if now.state is State.STABLE:
-            parts.append("all is as the reference" if parts else f"{who} is as the reference again")
+            parts.append("all columns match the reference" if parts else f"{who} matches the reference again")
         return "; ".join(parts)
 
     def _causes(self, names: Sequence[str]) -> str:
@@ -121,7 +121,7 @@ def _cause(column: ColumnSummary) -> str:
 
 
 class Alerts:
-    """Tells the log and whoever listens, once for each piece of news. Not for several threads at once."""
+    """Sends each alert once to the log and the listeners. Not for several threads at once."""
 
     def __init__(self, sinks: Sequence[Sink[DriftAlert]], sent: Iterable[DriftAlert] = ()) -> None:
         """Continue after the alerts that were ``sent`` before, oldest first. They are not sent again."""

@@ -24,7 +24,7 @@ UPPER = 0.9
 
 
 class Measure(NamedTuple):
-    """A statistic's value, the threshold at the given chance, and the p-value; None where there is none."""
+    """A statistic's value, its threshold at the chosen chance and its p-value; None where one is not defined."""
 
     statistic: Statistic
     value: float | None

@@ -25,7 +25,7 @@ class Fallback(Protocol):
     """Versions that the slot does not serve; ``models/follower.py`` implements it."""
 
     def roll_back(self, failed: ModelKey, detail: str) -> ServedModel | None:
-        """Serve the last good version from now on; ``None`` where there is none."""
+        """Serve the last good version from now on and return what serves; ``None`` without one."""
         ...
 
     def recall(self, key: ModelKey) -> ServedModel:

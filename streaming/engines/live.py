@@ -149,7 +149,7 @@ class LiveEngine:
         return younger
 
     def _await_resumed(self, generation: Generation) -> None:
-        """Let a generation get over its boundary: beside the start of another query it would be silent for longer."""
+        """Wait until a generation is past its boundary: the start of another query would lengthen its silence."""
         resumed: float | None = None
         deadline = time.monotonic() + _RESUMED_SECONDS
         while time.monotonic() < deadline and not self._stopping.is_set():

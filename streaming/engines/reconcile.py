@@ -47,7 +47,7 @@ class StartBroker(Protocol):
         ...
 
     def move(self, move: Move) -> bool:
-        """Make the move; false where the mark had moved by itself, or the broker refused: then decide again."""
+        """Make the move; return false if the mark had moved meanwhile or the broker refused: then decide again."""
         ...
 
 

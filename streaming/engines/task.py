@@ -36,7 +36,7 @@ class WriteTarget:
         return tuple(Stamp(self.writer.topic, arm.version, arm.role, scored_at) for arm in plan.arms.arms)
 
     def order(self, plan: Plan, scored_at: str) -> WritePlan:
-        """Return what the tasks of one planned batch are told."""
+        """Return the orders for the tasks of one planned batch."""
         stamp, *others = self.stamps(plan, scored_at)
         return WritePlan(
             client=self.client,

@@ -61,7 +61,7 @@ def whole_number(source: DataType) -> Cast | None:
 
 
 def never_fails(target: ColumnType, source: DataType) -> bool:
-    """Say that every value of ``source`` fits, so that nobody need look."""
+    """Return whether every value of ``source`` fits, so that no value need be checked."""
     if isinstance(source, BinaryType):
         return False
     if target in ("double", "float"):

@@ -112,7 +112,7 @@ def guard_rules(guards: Iterable[Guard]) -> list[Rule]:
 
 
 def time_of_text(text: Expr) -> Expr:
-    """Return the time that ISO 8601 text names, null if it is none."""
+    """Return the time in ISO 8601 text, null if the text is not a time."""
     return F.when(text.rlike(_ISO_TIME), text.try_cast("timestamp"))
 
 

@@ -1,4 +1,4 @@
-"""Says what happens to the serving version: to the log, the metrics, and whoever listens for model events."""
+"""Announcements about the serving version, to the log, the metrics and the sinks of model events."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class ModelMetrics(Protocol):
 
 @dataclass(frozen=True)
 class Announcer:
-    """Tells log, metrics and sinks; one per application."""
+    """Announces to log, metrics and sinks; one for each application."""
 
     application: str
     selector: ModelSelector

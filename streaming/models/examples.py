@@ -1,4 +1,4 @@
-"""The input example that MLflow logs beside a model: rows that whoever logged it took for good ones."""
+"""The input example that MLflow logs with a model: rows that the one who logged it took for valid."""
 
 from __future__ import annotations
 

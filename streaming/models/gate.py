@@ -1,4 +1,4 @@
-"""A gate before those who are told of model events, shut while a driver stands by: only the active one is heard."""
+"""A gate in front of the sinks of model events. It is shut while a driver stands by: only the active one announces."""
 
 from __future__ import annotations
 

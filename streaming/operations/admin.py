@@ -80,7 +80,7 @@ class Access:
 
 
 def add_admin_routes(app: FastAPI, controls: Controls, access: Access) -> None:
-    """Add the routes, unless ``access`` says that nobody may use them."""
+    """Add the routes, unless ``access`` forbids all use of them."""
     if not access.possible:
         return
 

@@ -90,7 +90,7 @@ class Health:
             self._outputs = why
 
     def note(self, text: str) -> None:
-        """Something that whoever asks should know from now on, and that makes the job no less ready."""
+        """Add a note that ``/readyz`` shows from now on. It does not make the job less ready."""
         with self._guard:
             if text not in self._notes:
                 self._notes = (*self._notes, text)
@@ -106,7 +106,7 @@ class Health:
             return HealthVerdict((self._fatal,)) if self._fatal else HealthVerdict()
 
     def outputs_problem(self) -> str:
-        """Return what :meth:`outputs` was told last."""
+        """Return the last argument of :meth:`outputs`."""
         with self._guard:
             return self._outputs
 

@@ -1,4 +1,4 @@
-"""What a replay was decided to be, kept beside its output, so that the same command goes on and another one is refused.
+"""The plan of a replay, kept with its output, so that the same command continues it and another is refused.
 
 The end of a topic moves, and so does an alias: both are looked up once, when the replay begins.
 """

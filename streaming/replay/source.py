@@ -50,7 +50,7 @@ class ReplaySource(Protocol):
         """Return some of the values, to compare a version with."""
         ...
 
-    def values(self, places: Sequence[PartitionOffset]) -> Mapping[PartitionOffset, bytes | None]:
+    def values(self, positions: Sequence[PartitionOffset]) -> Mapping[PartitionOffset, bytes | None]:
         """Return the values of a few records; those that are gone are left out."""
         ...
 
@@ -95,11 +95,11 @@ class RecordingSource:
         """See :class:`ReplaySource`."""
         return self.recording.recent(count)
 
-    def values(self, places: Sequence[PartitionOffset]) -> Mapping[PartitionOffset, bytes | None]:
+    def values(self, positions: Sequence[PartitionOffset]) -> Mapping[PartitionOffset, bytes | None]:
         """See :class:`ReplaySource`."""
         values_by_position: dict[PartitionOffset, bytes | None] = {}
-        for partition in {position.partition for position in places}:
-            filters = [("offset", "in", [position.offset for position in places if position.partition == partition])]
+        for partition in {position.partition for position in positions}:
+            filters = [("offset", "in", [position.offset for position in positions if position.partition == partition])]
             table = pq.read_table(self.recording.path(partition), columns=["offset", "value"], filters=filters)
             offsets, values = table["offset"].to_pylist(), table["value"].to_pylist()
             values_by_position |= {

@@ -9,8 +9,14 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 Port = Annotated[int, Field(ge=0, le=65535)]
 Positive = Annotated[int, Field(gt=0)]
 Seconds = Annotated[float, Field(gt=0)]
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,100}$")]
-Topic = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,249}$")]
+_NAME, _TOPIC = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,100}$", r"^[A-Za-z0-9._-]{1,249}$"
+Name = Annotated[str, Field(pattern=_NAME)]
+Topic = Annotated[str, Field(pattern=_TOPIC)]
+PATTERNS = {
+    _NAME: "must have 1 to 101 letters, digits, dots, dashes and underscores, and begin with a letter or digit",
+    _TOPIC: "must have 1 to 249 letters, digits, dots, dashes and underscores",
+}
+"""What a value has to be like, for people, where a pattern says it to the machine."""
 
 
 def _text_values(value: Any) -> Any:

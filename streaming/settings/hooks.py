@@ -1,4 +1,4 @@
-"""The section ``hooks``: who is notified beside the topics."""
+"""The section ``hooks``: receivers of notifications in addition to the topics."""
 
 from __future__ import annotations
 

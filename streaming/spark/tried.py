@@ -1,4 +1,4 @@
-"""Projections once more with expressions that cannot throw, beside a flag that says whether they would have.
+"""Projections with expressions that cannot throw, and a flag for each that says whether the original would have.
 
 Spark's own ``TryEval``, which stands behind functions such as ``try_to_number``, makes a null of whatever an expression
 throws. So each expression of a plan is put into one.

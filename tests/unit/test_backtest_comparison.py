@@ -39,7 +39,7 @@ def compared(
         pytest.param(BAD, GOOD, TRUTH, Word.BETTER, "on the better side of zero", id="better"),
         pytest.param(GOOD, BAD, TRUTH, Word.WORSE, "on the worse side of zero", id="worse"),
         pytest.param(BAD, ALSO_BAD, TRUTH, Word.NOT_TOLD, "may be chance", id="zero is in the interval"),
-        pytest.param(BAD, GOOD, TRUTH[:40], Word.NOT_TOLD, "tell nothing reliable", id="too few labels"),
+        pytest.param(BAD, GOOD, TRUTH[:40], Word.NOT_TOLD, "A reliable answer needs 30", id="too few labels"),
         pytest.param(BAD, GOOD, None, Word.NOT_TOLD, "Without labels", id="no labels"),
         pytest.param(GOOD, GOOD, TRUTH, Word.SAME, "exactly the same", id="the same"),
     ],
@@ -113,7 +113,7 @@ def test_events_that_only_one_side_predicted_are_counted_and_said_but_not_compar
     assert found.coverage.recorded.versions == {"1": 5}
     assert [said.split(" of ")[0] for said in found.verdict.but] == [
         "The candidate refuses 2",
-        "The candidate says nothing",
+        "The candidate has no answer for 1",
         "The candidate predicts 1 events that had been refused.",
     ]
 

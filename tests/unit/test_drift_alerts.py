@@ -78,7 +78,7 @@ def test_an_alert_says_which_columns_and_how_large() -> None:
     assert drifted.severity == "moderate"
     assert drifted.sentence.startswith("flights v1 drifts: c0 rose by 0.")
     assert warned.sentence.startswith("flights v1 may be drifting: c0 rose by 0.")
-    assert over.sentence == "flights v1: drift is over in c0; all is as the reference"
+    assert over.sentence == "flights v1: drift is over in c0; all columns match the reference"
 
 
 def test_a_second_column_is_news_and_the_first_one_is_not_told_again() -> None:

@@ -123,7 +123,7 @@ def test_states_have_a_mark_and_a_word_beside_their_colour() -> None:
     assert len(strips) >= 4
     assert len(set(heights.values())) == len(heights) == 4
     for word in (
-        "as the reference in 2 windows",
+        "matches the reference in 2 windows",
         "drift in 5 windows",
         "warning in 1 window",
         "too few rows in 1 window",

@@ -58,7 +58,7 @@ def test_the_answer_names_columns_beginnings_and_sizes() -> None:
     assert answer.state is State.DRIFT
     assert answer.words == "2 of 4 columns have drifted"
     assert answer.sentence.startswith(
-        "temp (moderate) since 2013-06-04; dewp (small) since 2013-06-06. First of them: temp rose by 0."
+        "temp (moderate) since 2013-06-04; dewp (small) since 2013-06-06. First, temp rose by 0."
     )
     assert answer.but == ()
 
@@ -66,7 +66,7 @@ def test_the_answer_names_columns_beginnings_and_sizes() -> None:
 @pytest.mark.parametrize(
     ("movement", "sentence"),
     [
-        pytest.param(None, f"temp now differs {NO_MORE}, but has not for long enough", id="none in this window"),
+        pytest.param(None, f"temp now differs {NO_MORE}, but not for long enough yet", id="none in this window"),
         pytest.param(Movement("level", -1, 1.2), "temp fell by 1.20 standard deviations", id="level"),
         pytest.param(
             moved_share("shape", Shares(0.1, 0.3), "1 to 2"),
@@ -184,7 +184,7 @@ def test_without_a_profile_there_are_states_but_no_distributions() -> None:
     report = make_report("penstock", "flights", records, {}).versions[0]
     assert report.moved == ("temp", "dewp")
     assert not any(column.bins for column in report.columns)
-    assert report.answer.but[0].startswith("The reference profile is not at hand")
+    assert report.answer.but[0].startswith("The reference profile is not available")
 
 
 def test_a_version_that_never_had_a_profile_is_told_how_to_get_one() -> None:
@@ -200,7 +200,7 @@ def test_a_drift_that_is_over_is_history() -> None:
     report = version(watch, [watch.window(shift) for shift in (0.4, 0.4, 0.4, 0.0, 0.0, 0.0)])
     column = report.column("c0")
     assert report.answer.state is State.STABLE
-    assert report.answer.but == ("c0 was in drift before and came back.",)
+    assert report.answer.but == ("c0 was in drift before and recovered.",)
     assert [(spell.since[:10], spell.until[:10]) for spell in column.spells] == [("2013-06-01", "2013-06-05")]
     assert "a drift went from 2013-06-01 to 2013-06-05" in column.sentence
 

@@ -97,6 +97,7 @@ def look(settings: Settings, options: BatchOptions) -> Request:
     if settings.model.tracking_uri is None:
         raise ConfigurationError(
             "no tracking server to record the batch in: set model.tracking_uri, or the variable MLFLOW_TRACKING_URI"
+            " (`penstock up` starts one)"
         )
     require_log(SPARK_LOG)
     require_writable(settings.model.cache_dir, "model.cache_dir")

@@ -110,7 +110,7 @@ def origin(letter: DeadLetter) -> str:
 
 
 def hex_dump(data: bytes) -> str:
-    r"""Return 16 bytes a line, with the printable ones beside them.
+    r"""Return a hex dump, 16 bytes a line, with the printable characters on the right.
 
     >>> print(hex_dump(b"\xff{a"))
     00000000  ff 7b 61                                         .{a

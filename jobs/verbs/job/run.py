@@ -87,7 +87,10 @@ class Endpoint:
         try:
             answer = httpx.post(self.url + path, json=body, headers=headers, timeout=_ANSWER_SECONDS, trust_env=False)
         except httpx.HTTPError as problem:
-            raise PenstockError(f"no job answers at {self.url} ({problem or type(problem).__name__})") from problem
+            raise PenstockError(
+                f"no job answers at {self.url} ({problem or type(problem).__name__}); see whether it runs, or give its"
+                " address with --url"
+            ) from problem
         detail = _detail(answer)
         if answer.status_code == 404:
             raise PenstockError(

@@ -63,7 +63,7 @@ def compare_with_recorded(
 
 
 def replayed(folder: Path) -> pa.Table:
-    """Return what a replay wrote to a folder of Parquet; raises ``ConfigurationError`` if there is none."""
+    """Return what a replay wrote to a folder of Parquet; raises ``ConfigurationError`` if the folder has nothing."""
     files = replayed_files(folder)
     tables = (pq.read_table(file, columns=[*_TYPES, "model_name"]) for file in files)
     # Chunks that different forms of a version scored differ in whether a list may hold nulls.

@@ -1,1 +1,1 @@
-"""Kafka: what is read from it and written to it, beside the writer's own producers in the executors."""
+"""Clients of Kafka, except for the writer's producers in the executors."""

@@ -1,4 +1,4 @@
-"""What the job asks of Kafka beside reading and writing: topics, offsets, marks, a sample of recent events."""
+"""Questions to Kafka other than reading and writing: topics, offsets, marks, a sample of recent events."""
 
 from __future__ import annotations
 

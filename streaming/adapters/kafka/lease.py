@@ -1,4 +1,4 @@
-"""The lease by membership of a Kafka consumer group: whoever is assigned the ledger's partition holds it.
+"""The lease by membership of a Kafka consumer group: the member with the ledger's partition holds it.
 
 The broker's clock decides when a member that is silent is given up. Assignment is cooperative and sticky, so the lease
 stays where it is when another driver joins or leaves the line.

@@ -1,4 +1,4 @@
-"""The ledger in a Kafka topic, and with it the lease: whoever initialised the driver's transactional id last may write.
+"""The ledger in a Kafka topic. The driver that initialised the transactional id last may write.
 
 Kafka is the lease's compare-and-set. ``init_transactions`` fences every earlier holder of ``<application>.driver``, so
 only one driver can append; the epoch it appends is one more than the highest that the ledger and the marks know. No

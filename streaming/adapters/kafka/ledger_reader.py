@@ -14,7 +14,7 @@ _BLOCK = 5_000
 
 
 class KafkaLedgerReader:
-    """Reads what :class:`streaming.adapters.kafka.ledger.KafkaLedger` wrote, and the model events beside it."""
+    """Reader of what :class:`streaming.adapters.kafka.ledger.KafkaLedger` wrote, and of the model events."""
 
     def __init__(self, scan: KafkaScan, topic: str, application: str) -> None:
         self._scan = scan

@@ -1,4 +1,4 @@
-"""Committed marks: read so that silence is never taken for none, and replaced by nobody who has not read them."""
+"""Committed marks. Silence of the broker is never taken for a missing mark; a mark is read before it is replaced."""
 
 from __future__ import annotations
 

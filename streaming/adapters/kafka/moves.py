@@ -29,7 +29,7 @@ class MarkMover:
     clock: Clock
 
     def move(self, move: Move) -> bool:
-        """Make the move; false where the mark had moved by itself, or the broker refused: then decide again."""
+        """Make the move; return false if the mark had moved meanwhile or the broker refused: then decide again."""
         with suppress(KafkaException):
             return self.store.change(move.partition, lambda mark: self._change(move) if mark == move.was else None)
         return False

@@ -1,4 +1,4 @@
-"""Why a client's calls fail, where the calls themselves only see that nobody answers.
+"""Reasons for a client's failed calls, which by themselves only see a missing answer.
 
 A client whose password is wrong hears of it in a thread of its own; a record that may not be written is refused in its
 delivery report. So clients note what they are told, and whoever gives up a call looks there for the reason.

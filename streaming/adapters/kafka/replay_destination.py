@@ -30,7 +30,7 @@ _NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,100}"
 
 @dataclass(frozen=True)
 class TopicDestination:
-    """A topic to replay into, under a name of its own beside the live job's application ``live``.
+    """A topic to replay into, under another name than the live job's application ``live``.
 
     ``taken`` is topic to what it is of the live job's. What was decided is kept below ``home``.
     """
@@ -59,7 +59,7 @@ class TopicDestination:
         return f"{self.live}.replay.{self.name}"
 
     def check(self, source: str, /) -> None:
-        """Raise ``ConfigurationError`` for a topic that the live job reads or writes, and for a name that is none."""
+        """Raise ``ConfigurationError`` for a topic that the live job reads or writes, and for an invalid name."""
         if not re.fullmatch(_NAME, self.name):
             raise ConfigurationError(
                 f"--name {self.name!r} may have letters, digits, dots, dashes and underscores only"

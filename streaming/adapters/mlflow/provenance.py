@@ -18,7 +18,7 @@ class MlflowProvenance:
         self._tracking_uri = tracking_uri
 
     def data_digest(self, name: str, version: int) -> str | None:
-        """Return the digest of the training data; ``None`` where nobody recorded one.
+        """Return the digest of the training data; ``None`` if none was recorded.
 
         Raises:
             RegistryUnavailableError: MLflow does not answer.

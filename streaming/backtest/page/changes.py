@@ -27,13 +27,13 @@ def changes(comparison: Comparison) -> Element:
 
 def _identical(comparison: Comparison) -> str:
     count = comparison.coverage.identical
-    return f"{count:,} answers are equal to the last digit." if count else "No answer is equal to the last digit."
+    return f"{count:,} pairs of answers are exactly equal." if count else "No pair is exactly equal."
 
 
 def _figures(comparison: Comparison) -> Iterator[Element]:
     names, shift = comparison.names, comparison.shift
     if comparison.predictions and len(comparison.classes) <= MOST_CLASSES:
-        explanation = "Rows are what was recorded, columns what the candidate says; in percent of the row."
+        explanation = "Rows are the recorded answers, columns the candidate's, in percent of the row."
         table = count_table(comparison.predictions, comparison.classes, ("recorded", "candidate"), "both")
         yield figure("Answers", explanation, table, whole=len(comparison.classes) > MOST_BESIDE)
     if shift is None:
@@ -42,17 +42,17 @@ def _figures(comparison: Comparison) -> Iterator[Element]:
     yield figure("Distribution of the scores", keys(names), distributions(shift))
     most = max(max(row) for row in shift.joint)
     caption = (
-        f"Each square holds the events with these two scores, the fullest {most:,}. On the dotted line the scores are"
-        " equal, above it the candidate's is higher."
+        f"Each square is for the events with these two scores; the fullest has {most:,}. On the dotted line both scores"
+        " are equal. Above it the candidate's score is higher."
     )
     yield figure("Score against score", caption, scores_against_each_other(shift))
 
 
 def _moved(shift: Shift) -> str:
-    how = "little" if shift.psi < 0.1 else "somewhat" if shift.psi < 0.25 else "a lot"
+    how = "a little" if shift.psi < 0.1 else "somewhat" if shift.psi < 0.25 else "a lot"
     return (
-        f"The {shift.what} moves {how}: by {signed(shift.candidate.mean - shift.recorded.mean)} in the mean. That says"
-        " nothing about which side is right."
+        f"The distribution of the {shift.what} changes {how}, and its mean by"
+        f" {signed(shift.candidate.mean - shift.recorded.mean)}. That says nothing about which side is right."
     )
 
 

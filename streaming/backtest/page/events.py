@@ -23,8 +23,8 @@ def disagreements(comparison: Comparison) -> Element | None:
     if not disagreed:
         return None
     lead = (
-        f"The {plural(len(disagreed), 'event')} on which the two are furthest apart. Open one to see the event. If they"
-        " are of one kind, that kind is worth a look before and after a promotion."
+        f"These are the {plural(len(disagreed), 'event')} with the largest difference. Open one to see the event. If"
+        " they are of one kind, look at that kind before and after a promotion."
     )
     shown = [_event(number + 1, disagreement, comparison) for number, disagreement in enumerate(disagreed)]
     return section("Largest disagreements", tag("p", lead), tag("div", shown, class_="events"))
@@ -49,7 +49,7 @@ def _event(number: int, disagreement: Disagreement, comparison: Comparison) -> E
 
 
 def _facts(disagreement: Disagreement, comparison: Comparison) -> Iterator[tuple[str, Child]]:
-    yield "place", f"partition {disagreement.partition}, offset {disagreement.offset}"
+    yield "position", f"partition {disagreement.partition}, offset {disagreement.offset}"
     if disagreement.event_time:
         yield "event time", disagreement.event_time
     for side, answer in (("recorded", disagreement.recorded), ("candidate", disagreement.candidate)):

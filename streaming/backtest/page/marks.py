@@ -1,4 +1,4 @@
-"""Small plots without a frame: an interval beside zero, and two scores on a line."""
+"""Small plots without a frame: an interval and zero, and two scores on a line."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from streaming.words import number, signed
 
 
 def headline(measured: Measured) -> Element:
-    """Return the deciding metric's difference with its interval, beside zero."""
+    """Return the deciding metric's difference with its interval and a line at zero."""
     ends = (0.0, measured.difference.low, measured.difference.high)
     margin = 0.25 * (max(ends) - min(ends)) or 1.0
     low, high = min(ends) - margin, max(ends) + margin

@@ -54,33 +54,33 @@ def _facts(side: SideFacts) -> str:
 
 
 def _words(comparison: Comparison) -> Iterator[Element]:
-    yield tag("p", "Only events that both sides predicted are compared; the table above has the others.")
+    yield tag("p", "Only events that both sides predicted are compared. The table above also counts the others.")
     labelled, confidence = comparison.labelled, f"{comparison.options.confidence:.0%}"
     if labelled is not None:
         drawn = labelled.method
         yield tag(
             "p",
-            f"The metrics' intervals hold {confidence} of {drawn.replicates:,} repetitions of this comparison, each on"
-            f" {drawn.units:,} {drawn.drawn} drawn from these with replacement, the same for both sides (a paired"
-            f" bootstrap, seed {comparison.options.seed}). {_why(drawn.drawn)}",
+            f"The metrics' intervals come from a paired bootstrap, seed {comparison.options.seed}. The comparison is"
+            f" repeated {drawn.replicates:,} times, each time on {drawn.units:,} {drawn.drawn} drawn with replacement,"
+            f" the same for both sides. An interval holds {confidence} of the results. {_why(drawn.drawn)}",
         )
     yield tag(
         "p",
-        f"The agreement's interval is Wilson's, with {confidence}; it takes"
-        f" {plural(comparison.coverage.both, 'event')} as independent, and is too narrow where they are not.",
+        f"The agreement's interval is Wilson's, with {confidence}. It takes"
+        f" {plural(comparison.coverage.both, 'event')} as independent and is too narrow if they are not.",
     )
     yield tag(
         "p",
-        "A backtest flatters a candidate that was trained on these very events: see that its training data end before"
-        " they begin. And nothing here had consequences: where predictions change what happens next, only a trial on"
-        " live traffic tells.",
+        "A backtest flatters a candidate that was trained on these events. Make sure that its training data end before"
+        " they begin. A backtest has no consequences: if predictions change what happens next, only a trial on live"
+        " traffic tells.",
     )
 
 
 def _why(drawn: str) -> str:
     if drawn == "events":
         return (
-            "Events were drawn one by one, because their times are unknown or span too few hours: what distinguishes"
-            " one hour or day from the next is not in the intervals."
+            "Events are drawn one by one, because their times are unknown or span too few hours. The intervals leave"
+            " out how hours and days differ."
         )
-    return f"Whole {drawn} are drawn because their events have much in common; one by one they would seem surer."
+    return f"Whole {drawn} are drawn, as their events have much in common. Single events would seem too sure."

@@ -1,4 +1,4 @@
-"""The plots. The recorded side is dashed or hollow and the candidate solid, so that nobody needs the colours."""
+"""The plots. The recorded side is dashed or hollow and the candidate solid, so they can be read without colours."""
 
 from __future__ import annotations
 

@@ -36,12 +36,12 @@ def _metrics(comparison: Comparison, labelled: Labelled) -> Element:
     deciding = comparison.verdict.metric
     events = plural(comparison.coverage.labelled, "labelled event")
     lead = (
-        f"Both sides judged on the same {events}. Right of the line the candidate is better; a bar that crosses the"
-        " line may be chance. Each bar has a scale of its own."
+        f"Both sides are judged on the same {events}. Right of the line the candidate is better. A bar that crosses the"
+        " line may be chance. Each bar has its own scale."
     )
     many = (
-        "With several metrics some bar will leave the line by chance alone. The verdict rests on one, which is chosen"
-        " beforehand and marked with a star."
+        "With several metrics, some bar will miss the line by chance alone. The verdict therefore rests on one metric"
+        " that is chosen beforehand. It is marked with a star."
     )
     interval = f"{comparison.options.confidence:.0%} interval"
     titles = ("", "recorded", "candidate", f"difference, {interval}", "worse | better")
@@ -76,8 +76,8 @@ def _timeline(comparison: Comparison, labelled: Labelled) -> Element:
         if stretch.candidate != stretch.recorded
     )
     lead = (
-        f"In {ahead} of {len(labelled.timeline)} equal stretches of time the candidate is ahead. One that is better on"
-        " a single day, or worse lately, is another case than one that is better throughout."
+        f"The candidate is ahead in {ahead} of {len(labelled.timeline)} equal stretches of time. Look whether it is"
+        " better throughout, or only for a while, and whether it became worse of late."
     )
     plot = figure("", keys(comparison.names), over_time(labelled.timeline, metric.title))
     return section(f"{metric.title} over time", tag("div", tag("p", lead), plot, class_="figures"))
@@ -88,8 +88,8 @@ def _confusion(comparison: Comparison, labelled: Labelled) -> Element:
     tables = [
         figure(
             title,
-            "Rows are what was true, columns what was said; in percent of the row.",
-            count_table(counts, comparison.classes, ("true", "said"), side),
+            "Rows are the true classes, columns the predicted ones, in percent of the row.",
+            count_table(counts, comparison.classes, ("true", "predicted"), side),
             whole=len(comparison.classes) > MOST_BESIDE,
         )
         for title, side, counts in zip(
@@ -101,17 +101,17 @@ def _confusion(comparison: Comparison, labelled: Labelled) -> Element:
 
 def _thresholds(comparison: Comparison, labelled: Labelled) -> Element:
     positive = comparison.positive
-    lead = f"If an event were called “{positive}” from a threshold of its score on, whatever the model's own rule is:"
+    lead = f"What would hold if events were called “{positive}” from this score on, whatever the model's own rule is:"
     recorded, candidate = labelled.curves
     figures = [
         figure(
             "Precision",
-            f"The share of the events called “{positive}” that were. It ends where fewer than 10 are called so.",
+            f"The share of “{positive}” events among those called so. The line ends where fewer than 10 are called so.",
             by_threshold((recorded.precision, candidate.precision), "precision"),
         ),
         figure(
             "Recall",
-            f"The share of the events that were “{positive}” and are called so.",
+            f"The share of the “{positive}” events that are called so.",
             by_threshold((recorded.recall, candidate.recall), "recall"),
         ),
     ]
@@ -121,8 +121,8 @@ def _thresholds(comparison: Comparison, labelled: Labelled) -> Element:
 
 def _calibration(comparison: Comparison, labelled: Labelled) -> Element:
     lead = (
-        "Events sorted by score and cut into tenths: of those with a score near 30%, about 30% should come true. On the"
-        " dotted line they do; above it the model says too little, below it too much. The bars are"
+        "The events are sorted by score and cut into tenths. Of those with a score near 30%, about 30% should come"
+        " true. On the dotted line they do. Above it the scores are too low, below it too high. The bars are"
         f" {comparison.options.confidence:.0%} intervals that take the events as independent."
     )
     plot = figure("", keys(comparison.names), calibrations(labelled.calibrations, comparison.positive))

@@ -1,4 +1,4 @@
-"""One column on the page: what happened to it, its rows now beside those of the reference, its way through time."""
+"""One column on the page: what happened, its bins now and in the reference, and its course over the windows."""
 
 from __future__ import annotations
 
@@ -58,12 +58,12 @@ def _distribution(column: ColumnReport, windows: Sequence[WindowFacts], now: Poi
     longest = max((max(shares.reference, shares.now) for shares in column.bins), default=1.0) or 1.0
     rows = [_bin(shares, longest, differs=differs) for shares in column.bins]
     table = tag("table", tag("thead", tag("tr", [tag("th", head) for head in heads])), tag("tbody", rows))
-    most = f" Farthest: the window from {day(windows[worst.place].start)}, which differs most." if differs else ""
+    most = f" Farthest is the window from {day(windows[worst.place].start)}, which differs most." if differs else ""
     caption: list[Child] = [
         tag("span", "▯ reference", class_="key reference"),
         " and ",
         tag("span", "▮ now", class_="key now"),
-        prose(f", the window from {day(windows[now.place].start)}; shares of its {now.m:,} rows.{most}"),
+        prose(f" as shares of the rows. Now is the window from {day(windows[now.place].start)}, {now.m:,} rows.{most}"),
     ]
     return figure("Distribution", caption, tag("div", table, class_="bins"))
 

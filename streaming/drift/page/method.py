@@ -17,32 +17,33 @@ def _words() -> Iterator[Element]:
     yield tag(
         "p",
         "Each window of events is compared with the reference profile that was made at training, column by column, on"
-        " the counts of the same bins. For each column there is a test for its level, one for its shape, and one each"
-        " for nulls, values that are not finite, categories that the model was not shown and numbers beyond all that"
-        " it was shown. They know how many rows a window has, how much windows of the reference differ among"
-        " themselves, and how many columns are looked at: when nothing has moved, a window signals with a chance of at"
-        " most drift.chance, 1% unless it was set otherwise.",
+        " counts in the same bins. Each column has a test for its level and one for its shape. Further tests look at"
+        " nulls, values that are not finite, categories that training did not have, and numbers beyond its range. The"
+        " tests allow for the rows of the window, for the differences between windows of the reference, and for the"
+        " number of columns. When nothing has moved, the chance that a window signals is at most drift.chance, 1%"
+        " by default.",
     )
     yield tag(
         "p",
-        "A first signal is a warning; drift needs drift.enter of them running, and is over after drift.leave windows"
-        " without one. The p-values are those of all tests of a column together, corrected for the number of columns.",
+        "A first signal is a warning. Drift begins after drift.enter windows in a row with a signal and is over after"
+        " drift.leave windows in a row without one. A column's p-value combines all its tests and is corrected for the"
+        " number of columns.",
     )
     yield tag(
         "p",
-        "The size is another matter than the certainty. It is the stability index without the part that chance adds:"
-        " below 0.1 small, from 0.1 moderate, from 0.25 large. Its axis is one of square roots, so that a shift"
+        "The size of a movement says nothing about its certainty. It is the stability index without the part that"
+        " chance adds: below 0.1 is small, from 0.1 moderate, from 0.25 large. The axis shows square roots, so a shift"
         " twice as large stands twice as high.",
     )
     yield tag(
         "ul",
-        tag("li", "A movement inside a bin, or one that is small for so few rows, is not seen."),
-        tag("li", "Columns are looked at one by one: if two change only in how they go together, nothing shows here."),
+        tag("li", "A movement inside a bin is not seen, nor is one that is too small for the number of rows."),
+        tag("li", "Columns are tested one by one. A change in how two columns depend on each other does not show."),
         tag(
             "li",
-            "Drift does not say that the predictions are worse. Only labels tell: ",
+            "Drift does not mean that the predictions are worse. Only labels tell: ",
             tag("code", "penstock replay --compare"),
             ".",
         ),
-        tag("li", "And a model may be wrong without any drift, when the same inputs have come to mean something else."),
+        tag("li", "A model can become wrong without drift, if the same inputs come to mean something else."),
     )

@@ -55,8 +55,8 @@ def _first(report: VersionReport) -> Element | None:
     if not moved:
         return None
     lead = (
-        "In the order in which their present movement began. What moves first is often the cause of what moves later,"
-        " and columns that move together often have one cause."
+        "Columns in the order in which they began to move. The first one is often the cause of the others, and columns"
+        " that move together often have one cause."
     )
     head = tag("tr", [tag("th", title) for title in ("since", "column", "", "what happened", "p-value")])
     rows = [
@@ -104,7 +104,7 @@ def _gaps(windows: Sequence[WindowFacts]) -> str:
     if not gaps:
         return ""
     more = f" and {len(gaps) - _MOST_GAPS} more times" if len(gaps) > _MOST_GAPS else ""
-    return f"There are no windows {', '.join(gaps[:_MOST_GAPS])}{more}: no events came then, or they were not counted."
+    return f"There are no windows {', '.join(gaps[:_MOST_GAPS])}{more}: no events came, or they were not counted."
 
 
 def _calm(calm: Sequence[ColumnReport], windows: Sequence[WindowFacts], *, others: bool) -> Element:
@@ -133,9 +133,9 @@ def _rows(report: VersionReport) -> Element:
     ]
     table = tag("table", tag("thead", tag("tr", [tag("th", head) for head in heads])), tag("tbody", rows))
     lead = (
-        "Dead letters could not be scored. Their share is watched as a column of its own, and one that names the column"
-        " at fault is counted there too. Late rows came after their window was closed and are in none; they are told"
-        " with the window that was closed next."
+        "Dead letters are events that could not be scored. Their share is watched as a column of its own. A dead letter"
+        " that names the column at fault is counted in that column, too. Late rows came after their window was closed,"
+        " so no window has them. The table lists them with the window that was closed next."
     )
     summary = tag("summary", tag("b", f"All {plural(len(report.windows), 'window')} as a table, the newest on top"))
     folded = tag("details", summary, tag("div", table, class_="wide windows"), class_="more")

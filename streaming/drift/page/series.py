@@ -29,9 +29,9 @@ def series(column: ColumnReport, windows: Sequence[WindowFacts]) -> Element:
     line = [(float(slot), _root(point)) for slot, point in zip(_every(places), _spread(column, places), strict=True)]
     bounds = [] if rate else list(_bounds(frame))
     marks = [*bounds, frame.line(line, "now"), *_dots(frame, column, places), _on_top(frame, column, windows)]
-    what = "Their share above drift.max_invalid_share" if rate else "How far from the reference, chance taken off"
+    what = "The share above drift.max_invalid_share" if rate else "The distance from the reference, without chance"
     plot = frame.drawn(f"{column.name}: effect in each window", marks)
-    return figure("Over the windows", f"{what}; on top the states.", plot)
+    return figure("Over the windows", f"{what}. The states are on top.", plot)
 
 
 def _across(windows: Sequence[WindowFacts], places: Sequence[int]) -> Axis:

@@ -1,4 +1,4 @@
-"""Windows side by side as a strip. A state has a colour and a height of its own, so that nobody needs the colours."""
+"""Windows side by side as a strip. Each state has its own colour and height, so it can be read without colours."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _HEIGHTS = {State.DRIFT: HEIGHT, State.WARNING: 14, State.STABLE: 6, State.INSUF
 _APART = 60
 """With more windows than this, neighbours in the same state have no gap between them."""
 _WORDS = {
-    State.STABLE: "as the reference",
+    State.STABLE: "matches the reference",
     State.WARNING: "warning",
     State.DRIFT: "drift",
     State.INSUFFICIENT: "too few rows",

@@ -137,7 +137,7 @@ class VersionReport:
         return max(places, default=len(self.windows) - 1)
 
     def column(self, name: str) -> ColumnReport:
-        """Return the column of this name; raises ``StopIteration`` if there is none."""
+        """Return the column of this name; raises ``StopIteration`` if it is missing."""
         return next(column for column in self.columns if column.name == name)
 
 

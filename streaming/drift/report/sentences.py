@@ -18,8 +18,8 @@ _CELLS = {
     "non_finite": "is not finite in",
     "unseen": "has values that the model was not shown in",
 }
-_AS_REFERENCE = "is as the reference, within chance"
-NO_MORE = "no more than chance or the reference's own windows do"
+_AS_REFERENCE = "matches the reference, within chance"
+NO_MORE = "by no more than chance or the reference's own windows"
 
 
 def day(time: str) -> str:
@@ -52,10 +52,10 @@ def what_moved(name: str, movement: Movement | None) -> str:
     >>> what_moved("temp", Movement("level", 1, 1.2))
     'temp rose by 1.20 standard deviations'
     >>> what_moved("temp", None)
-    "temp now differs no more than chance or the reference's own windows do, but has not for long enough"
+    "temp now differs by no more than chance or the reference's own windows, but not for long enough yet"
     """
     if movement is None:
-        return f"{name} now differs {NO_MORE}, but has not for long enough"
+        return f"{name} now differs {NO_MORE}, but not for long enough yet"
     shares = movement.shares
     if shares is None:
         return f"{name} {level_words(movement)}"
@@ -93,7 +93,7 @@ def differs_by_chance(column: ColumnReport) -> bool:
 
 def _calm_words(column: ColumnReport) -> str:
     if column.name == DEAD_LETTERS:
-        return "are as few as they may be"
+        return "stay within drift.max_invalid_share"
     return f"differs, but {NO_MORE}" if differs_by_chance(column) else _AS_REFERENCE
 
 
@@ -133,12 +133,17 @@ def answer(report: VersionReport) -> ReportAnswer:
     if drifting:
         return ReportAnswer(State.DRIFT, _how_many(drifting, len(columns)), _named(drifting), but)
     if warned:
-        sentence = f"{_named(warned)} One window may be chance; it is drift when the next ones say the same."
+        sentence = f"{_named(warned)} One window may be chance. If the next windows say the same, it is drift."
         return ReportAnswer(State.WARNING, f"Something may be moving: {_names(warned)}", sentence, but)
     if any(column.now for column in report.columns):
         return ReportAnswer(State.STABLE, "No drift", _calm(report, columns), but)
     reason = f"None of {plural(len(report.windows), 'window')} had enough rows to compare."
-    return ReportAnswer(State.INSUFFICIENT, "Too few rows to say", f"{reason} Longer windows have more.", but)
+    return ReportAnswer(
+        State.INSUFFICIENT,
+        "Too few rows to say",
+        f"{reason} Longer windows have more rows (drift.window_seconds).",
+        but,
+    )
 
 
 def _how_many(drifting: Sequence[ColumnReport], columns: int) -> str:
@@ -159,7 +164,7 @@ def _named(moved: Sequence[ColumnReport]) -> str:
     more = f"; then {rest} more" if rest > 0 else ""
     if first.now is None or first.now.movement is None:
         return f"{groups_text}{more}."
-    return f"{groups_text}{more}. First of them: {what_moved(first.name, first.now.movement)}."
+    return f"{groups_text}{more}. First, {what_moved(first.name, first.now.movement)}."
 
 
 def _sized(group: Sequence[ColumnReport]) -> str:
@@ -189,31 +194,31 @@ def listed(parts: Sequence[str]) -> str:
 def _calm(report: VersionReport, columns: Sequence[ColumnReport]) -> str:
     window = report.windows[report.judged]
     what = plural(len(columns), "column") if columns else "the share of dead letters"
-    are = "are" if len(columns) > 1 else "is"
-    return f"In the window from {day(window.start)} to {day(window.end)}, {what} {are} as the reference, within chance."
+    match = "match" if len(columns) > 1 else "matches"
+    return f"In the window from {day(window.start)} to {day(window.end)}, {what} {match} the reference, within chance."
 
 
 def _but(report: VersionReport, warned: Sequence[ColumnReport]) -> Iterator[str]:
     if not report.reference_rows:
         yield (
-            "The reference profile is not at hand, so there are no distributions to show."
+            "The reference profile is not available, so no distributions are shown."
             if any(column.name != DEAD_LETTERS for column in report.columns)
             else f"Version {report.version} has no reference profile, so only its dead letters are watched; make one"
             " with `penstock drift baseline`."
         )
     if warned:
-        yield f"Perhaps {_names(warned)} too: so far in too few windows to be sure."
+        yield f"{_names(warned)} may be drifting too, but in too few windows so far to be sure."
     back = [column for column in report.columns if column.spells and not column.moves]
     if back:
-        yield f"{_names(back)} {'was' if len(back) == 1 else 'were'} in drift before and came back."
+        yield f"{_names(back)} {'was' if len(back) == 1 else 'were'} in drift before and recovered."
     last = report.windows[-1]
     if report.judged < len(report.windows) - 1:
         judged = report.windows[report.judged]
         yield (
-            f"The last window, from {day(last.start)}, has only {plural(last.rows, 'row')}; this is said of the one"
-            f" from {day(judged.start)}."
+            f"The last window, from {day(last.start)}, has only {plural(last.rows, 'row')}. This answer is about"
+            f" the window from {day(judged.start)}."
         )
     late = sum(window.late for window in report.windows)
     rows = sum(window.rows for window in report.windows)
     if late > 0.01 * max(rows, 1):
-        yield f"{plural(late, 'row')} came too late to be counted; drift.lateness_seconds decides how long to wait."
+        yield f"{plural(late, 'row')} came too late to be counted. A longer drift.lateness_seconds waits for them."

@@ -1,4 +1,4 @@
-"""One field of an event: from what stands in the JSON to the value of a column, or the reason why it is none.
+"""One field of an event: its JSON becomes the value of a column, or the reason for a rejection.
 
 Raised reasons are codes of :class:`schemas.dead_letter.Reason`; docs/events.md states the rules.
 """

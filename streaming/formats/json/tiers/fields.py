@@ -60,14 +60,14 @@ class Values:
 
 @dataclass(frozen=True)
 class Field:
-    """One field of an event, read by somebody or by nobody."""
+    """One field of an event, whether it is read or not."""
 
     name: str
     roles: tuple[Role, ...] = ()
 
     @cached_property
     def kind(self) -> str | None:
-        """What all who read it can read; ``None``: nothing, or nobody reads it."""
+        """The type that suits all readers; ``None`` if no type does, or the field is not read."""
         kinds = {role.kind for role in self.roles}
         if len(kinds) > 1:
             return "string" if kinds <= _MAY_BE_TEXT else None

@@ -37,7 +37,7 @@ class TypedReader:
     """Reads events that have no field but the declared ones."""
 
     def __init__(self, fields: tuple[Field, ...], schema: pa.Schema) -> None:
-        """Declare the fields, those that nobody reads among them."""
+        """Declare the fields, also those that are not read."""
         self.declared = len(fields)
         self._shape = Shape(fields, schema, is_closed=True)
         self._decode = msgspec.json.Decoder(self._shape.struct).decode

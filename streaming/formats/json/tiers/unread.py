@@ -1,4 +1,4 @@
-"""The fields that producers send and nobody reads, learnt from events, so that the first tier can decode them too."""
+"""Fields that producers send and the job does not read, learnt from events so that the first tier can decode them."""
 
 from __future__ import annotations
 
