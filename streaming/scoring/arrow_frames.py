@@ -1,24 +1,24 @@
 """A scorer of one process for the engines: each task hands its events to a Python worker, which adds the answers.
 
-No loader makes one: the exact engine runs a row pass, which does more in one step. The contract of scorers and that of
-batch programs hold for it.
+It is the reference of versions that Spark cannot score. Where it can, the exact engine runs a row pass, which does more
+in one step.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import pyarrow as pa
-from pyspark.sql import DataFrame
+from pyspark.sql import DataFrame, Row, SparkSession
 from pyspark.sql.pandas.types import from_arrow_schema
 from pyspark.sql.types import StructType
 
 from streaming.events.columns import RESULTS
-from streaming.models.arrow_types import feature_batch
 from streaming.models.profile import ReferenceProfile
 from streaming.models.seams import ArrowScorer, Features
 from streaming.models.signature import Signature
+from streaming.scoring.pipeline import answers
 from streaming.scoring.results import judged
 
 _Batches = Iterator[pa.RecordBatch]
@@ -28,6 +28,7 @@ _Batches = Iterator[pa.RecordBatch]
 class ArrowFrames:
     """A :class:`streaming.models.seams.FrameScorer` made of an ``ArrowScorer``, which is pickled for every task."""
 
+    session: SparkSession
     scorer: ArrowScorer
     signature: Signature
     profile: ReferenceProfile | None = None
@@ -41,8 +42,16 @@ class ArrowFrames:
 
     def tried(self, features: Features) -> ArrowFrames:
         """Return the scorer as proven by an event; see :meth:`streaming.models.seams.FrameScorer.tried`."""
-        self.scorer.score(feature_batch(self.signature, [features]))
-        return replace(self, is_proven=True)
+        return self.answers([features])[0]
+
+    def answers(self, events: Sequence[Features]) -> tuple[ArrowFrames, list[Row]]:
+        """Return the scorer as proven by events, and what came of each, by a worker; the driver scores nothing.
+
+        Raises:
+            ScoringError: it throws, with its own words for it.
+        """
+        rows = answers(self.session, self.signature, self, events)
+        return replace(self, is_proven=True), rows
 
     def release(self) -> None:
         """Nothing is held in the cluster."""

@@ -49,7 +49,8 @@ class ModelSettings(Section):
     """Failures of one batch with one version before the last good version takes the batch."""
     scorer: WantedScorer = "auto"
     """Exact: ``compiled`` evaluates the pipeline without Spark, several times as fast; ``auto`` does so where its
-    answers are Spark's on the version's own, the topic's and made-up events, and else scores by Spark."""
+    answers are Spark's on the version's own, the topic's and made-up events, and else scores by Spark. Versions of
+    other flavors than Spark's are scored by their own library; for them it says who decodes, Spark or one pass."""
     arm: ArmSettings | None = None
     """Exact, to try out: another version answers a share of the keys beside the selected one. Nothing judges it."""
 
