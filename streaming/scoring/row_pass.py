@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property, partial
 
 import numpy as np
@@ -58,6 +58,10 @@ class JsonRowPass:
     max_value_bytes: int
     guards: tuple[Guard, ...]
     scorer: ArrowScorer
+
+    def __getstate__(self) -> dict[str, object]:
+        """Return the fields alone: what a process has made of them is its own, and a parser cannot be pickled."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
 
     def score(self, records: pa.RecordBatch) -> pa.RecordBatch:
         """Decode, guard, score, judge and bin; see :meth:`streaming.models.seams.RowPass.score`."""

@@ -29,6 +29,7 @@ SETTINGS = {
     "batch": ("model.cache_dir",),
     "replay": ("model.cache_dir",),
     "drift baseline": ("model.cache_dir",),
+    "export": ("model.cache_dir",),
 }
 """Paths in the configuration, by the verbs that write there."""
 IN_THE_WORKING_FOLDER = {
@@ -42,10 +43,12 @@ IN_THE_WORKING_FOLDER = {
     "drift baseline": ["--in", "rows.jsonl"],
     "replay": ["--out", "out", "--model-version", "1"],
     "record": ["--out", "out"],
+    "export": ["--out", "out"],
 }
 """Verbs that write where one stands, with what they need for it."""
 WRITE_NOTHING = {
     "config", "down", "stop", "resume", "hold", "topics", "dlq", "ledger", "drift report", "bundle",
+    "rollout",
 }  # fmt: skip
 """Verbs, and groups of verbs, that write nowhere unless they are told."""
 
