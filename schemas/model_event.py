@@ -44,7 +44,8 @@ class ModelEvent:
 
     ``from_version`` served before, ``to_version`` is the one that took over or was refused. ``reason`` is a stable
     code, ``detail`` a sentence for people. ``seconds`` is how long the candidate took from resolving to serving.
-    ``scorer`` is what scores the version that took over, ``spark`` or ``compiled``, and ``scorer_detail`` says why.
+    ``scorer`` is what scores the version that took over, ``spark``, ``compiled`` or ``native``, and ``scorer_detail``
+    says why.
     """
 
     type: EventType

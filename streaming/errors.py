@@ -148,6 +148,10 @@ class StageUnreadableError(StageNotCompiledError):
     """The files of a stage are damaged, or laid out in a way that this release does not know."""
 
 
+class ExportRefusedError(ModelError):
+    """A version has no ONNX form, or a form of it that answers otherwise; nothing was written."""
+
+
 class ScoringError(ModelError):
     """A version failed on a batch in a way that a few rows that it throws on cannot explain."""
 

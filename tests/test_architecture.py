@@ -34,6 +34,7 @@ MAY_IMPORT = {
     "events": {"settings", "models", "schemas"},
     "formats": {"settings", "events", "models", "schemas"},
     "scoring": {"settings", "events", "formats", "models", "schemas", "spark"},
+    "export": {"settings", "scoring", "formats", "events", "models"},
     "outputs": {"events", "models", "schemas", "spark"},
     "delivery": {"outputs"},
     "ledger": {"outputs", "delivery", "models", "rollout"},

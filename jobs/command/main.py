@@ -19,10 +19,12 @@ from typer.core import TyperGroup
 from jobs.command.batch import app as batch_app
 from jobs.command.dlq import app as dlq_app
 from jobs.command.drift import app as drift_app
+from jobs.command.export import app as export_app
 from jobs.command.job import app as job_app
 from jobs.command.ledger import app as ledger_app
-from jobs.command.options import LOCAL, LOOK, RUN, Config, Home, Set, examples
+from jobs.command.options import LOCAL, LOOK, PROVE, RUN, Config, Home, Set, examples
 from jobs.command.replay import app as replay_app
+from jobs.command.rollout import app as rollout_app
 from jobs.command.spellings import current
 from jobs.process.ending import ending
 from jobs.process.stopping import ending_in_order
@@ -31,9 +33,9 @@ from streaming.redaction import redact
 from streaming.version import __version__
 
 VERBS = (
-    "train", "score", "batch", "stop", "resume", "hold",
+    "train", "score", "batch", "export", "stop", "resume", "hold",
     "topics", "config", "ledger", "dlq", "drift",
-    "record", "replay",
+    "record", "replay", "rollout",
     "demo", "setup", "up", "down",
 )  # fmt: skip
 """The verbs in the order of ``penstock --help``, group by group; others follow."""
@@ -64,9 +66,11 @@ app.add_typer(config_app, name="config", rich_help_panel=LOOK)
 app.add_typer(job_app)
 app.add_typer(replay_app)
 app.add_typer(batch_app)
+app.add_typer(export_app)
 app.add_typer(dlq_app, name="dlq", rich_help_panel=LOOK)
 app.add_typer(drift_app, name="drift", rich_help_panel=LOOK)
 app.add_typer(ledger_app, name="ledger", rich_help_panel=LOOK)
+app.add_typer(rollout_app, name="rollout", rich_help_panel=PROVE)
 
 HOME = Path(".penstock")
 

@@ -24,7 +24,11 @@ from streaming.local.services import Services
 TOPIC, PREDICTIONS, DEAD_LETTERS = "features", "predictions", "features.dlq"
 MODEL, ALIAS = "penstock-demo", "champion"
 PARTITIONS = 2
-_SCORERS = {"compiled": "its compiled form, without Spark", "spark": "Spark's pipeline"}
+_SCORERS = {
+    "compiled": "its compiled form, without Spark",
+    "native": "its own library",
+    "spark": "Spark's pipeline",
+}
 WINDOW_SECONDS = 7 * 86_400
 """Of drift: days of the week differ, weeks hardly do."""
 READY_SECONDS = 120.0

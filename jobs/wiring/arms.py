@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import ExitStack
 
 from streaming.engines.arms import ArmSource, ChampionAlone, FixedCandidate
-from streaming.engines.exact import Fallback
+from streaming.engines.exact_ports import Fallback
 from streaming.models.ref import ModelKey
 from streaming.settings import ModelSettings
 

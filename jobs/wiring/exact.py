@@ -15,7 +15,8 @@ from streaming.adapters.kafka.config import client_config, spark_options
 from streaming.clock import system_clock
 from streaming.delivery.marks import Mark
 from streaming.engines.arms import ArmSource
-from streaming.engines.exact import ExactEngine, ExactPorts, Tolerance
+from streaming.engines.exact import ExactEngine
+from streaming.engines.exact_ports import ExactPorts, Tolerance
 from streaming.engines.failures import Restarts
 from streaming.engines.ramp import Ramp
 from streaming.engines.recheck import Recheck

@@ -20,11 +20,13 @@ from streaming.models.last_good import LastGoodFile
 from streaming.models.package import SPARK_FLAVOR
 from streaming.models.reader import PackageReader
 from streaming.models.ref import ModelSelector
-from streaming.models.served import PipelineLoader
+from streaming.models.served import PipelineLoader, ServedModel
 from streaming.models.slot import Slot
 from streaming.models.stager import Stager
 from streaming.models.topic_schema import EventSample, TopicCheck
 from streaming.operations.metrics import Metrics
+from streaming.scoring.flavours.loader import NativeLoader
+from streaming.scoring.flavours.table import FLAVOURS
 from streaming.scoring.loader import SparkPipelineLoader
 from streaming.settings import ModelSettings, Settings, WantedScorer
 from streaming.spark.hadoop_files import HadoopFileStore
@@ -83,16 +85,29 @@ def loaders(
     settings: Settings, spark: SparkSession, sample: EventSample, scorer: WantedScorer
 ) -> dict[str, PipelineLoader]:
     """Return what loads a version, by its flavor of MLflow; a version in several is loaded by the first."""
+    admit = partial(check_live, spark) if settings.engine.kind == "live" else _admit_any
     pipelines = SparkPipelineLoader(
         session=spark,
         envelope=settings.event,
         max_value_bytes=settings.input.max_value_bytes,
         extra_stages=settings.model.extra_stages,
+        admit=admit,
         sample=sample,
         scorer=scorer,
-        **({"admit": partial(check_live, spark)} if settings.engine.kind == "live" else {}),
     )
-    return {SPARK_FLAVOR: pipelines}
+    others = NativeLoader(
+        session=spark,
+        envelope=settings.event,
+        max_value_bytes=settings.input.max_value_bytes,
+        admit=admit,
+        sample=sample,
+        scorer=scorer,
+    )
+    return {SPARK_FLAVOR: pipelines, **dict.fromkeys(FLAVOURS, others)}
+
+
+def _admit_any(_: ServedModel) -> None:
+    """Ask nothing of a version beside the checks of its loader."""
 
 
 def follow(

@@ -25,7 +25,7 @@ from streaming.delivery.marks import Writer
 from streaming.delivery.write_order import Limits
 from streaming.engines.breaker import Breaker
 from streaming.engines.checkpoint import Checkpoint, set_aside, written_plainly
-from streaming.engines.exact import Fallback
+from streaming.engines.exact_ports import Fallback
 from streaming.engines.ramp import Ramp, rows_per_batch
 from streaming.engines.reconcile import StartPolicy, StartPorts, reconcile_marks
 from streaming.engines.rest import Rest

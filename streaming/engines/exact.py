@@ -15,36 +15,32 @@ from __future__ import annotations
 import gc
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
-from typing import Protocol
 
 import structlog
 from pyspark.sql import DataFrame
 
-from streaming.clock import Clock, Stopwatch, isoformat
+from streaming.clock import Stopwatch, isoformat
 from streaming.delivery.marks import Mark, Writer, error_named
 from streaming.delivery.outcome import Outcome
-from streaming.engines.arms import ArmSource, ChampionAlone, CombinedArms
+from streaming.engines.arms import CombinedArms
 from streaming.engines.attempt import attempt
-from streaming.engines.breaker import Breaker
-from streaming.engines.checkpoint import Checkpoint
+from streaming.engines.exact_ports import ExactPorts, Tolerance
 from streaming.engines.known_good import KnownGoodRows
 from streaming.engines.planner import Planner
-from streaming.engines.program import BatchOrder, BatchProgram, BatchResult
-from streaming.engines.ramp import Ramp
-from streaming.engines.report import BatchObserver, BatchReport
+from streaming.engines.program import BatchOrder, BatchResult
+from streaming.engines.report import BatchReport
 from streaming.engines.task import WriteTarget
 from streaming.errors import InvariantError, ModelNotFoundError, ScoringError, TooManyThrowingRowsError
 from streaming.ledger.arms import PlannedArms
-from streaming.ledger.plan import Ledger, PartitionOutcome, Plan
+from streaming.ledger.plan import PartitionOutcome, Plan
 from streaming.models.ref import ModelKey
 from streaming.models.seams import Poison
 from streaming.models.served import ServedModel
-from streaming.models.slot import Slot
 from streaming.offsets import Ranges
 from streaming.spark.query_run import limit_next
 
@@ -52,52 +48,6 @@ _log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 _UNEXPLAINED = 3
 """Batches on which a version's row pass failed and its reference did not, after which the reference scores them all.
 """
-
-
-class Fallback(Protocol):
-    """Versions that the slot does not serve; ``models/follower.py`` implements it."""
-
-    def roll_back(self, failed: ModelKey, detail: str) -> ServedModel | None:
-        """Serve the last good version from now on and return what serves; ``None`` without one."""
-        ...
-
-    def recall(self, key: ModelKey) -> ServedModel:
-        """Load a version that a batch was planned with and that is not in the slot any more."""
-        ...
-
-    def release(self, model: ServedModel) -> None:
-        """Give a recalled version back."""
-        ...
-
-
-@dataclass(frozen=True)
-class ExactPorts:
-    """What the engine is connected to. ``first_offsets`` says where added partitions begin, ``marks`` what is done.
-
-    ``recheck`` is given every batch that one version scored, and returns at once.
-    """
-
-    slot: Slot
-    fallback: Fallback
-    ledger: Ledger
-    checkpoint: Checkpoint
-    first_offsets: Callable[[list[int]], Mapping[int, int]]
-    marks: Callable[[list[int]], Mapping[int, Mark | None]]
-    observer: BatchObserver
-    breaker: Breaker
-    clock: Clock
-    ramp: Ramp
-    program: BatchProgram
-    arms: ArmSource = field(default_factory=ChampionAlone)
-    recheck: Callable[[ModelKey, Ranges], None] = lambda _key, _ranges: None
-
-
-@dataclass(frozen=True)
-class Tolerance:
-    """The bounds above which a failing batch is the model's fault and not the rows'."""
-
-    poison_rows: int
-    failures: int
 
 
 class ExactEngine:

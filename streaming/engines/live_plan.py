@@ -12,6 +12,7 @@ from pyspark.sql import functions as F
 
 from streaming.engines.real_time import Route, outputs
 from streaming.errors import CandidateRefusedError
+from streaming.models.package import SPARK_FLAVOR
 from streaming.models.served import ServedModel
 from streaming.outputs.targets import Target, Targets
 from streaming.refusal_codes import RefusalCode
@@ -34,6 +35,12 @@ def check_live(session: SparkSession, model: ServedModel) -> None:
     Raises:
         CandidateRefusedError: ``NOT_LIVE``; one of them needs Python, or is not on the list.
     """
+    if model.package.flavor != SPARK_FLAVOR:
+        raise CandidateRefusedError(
+            RefusalCode.NOT_LIVE,
+            f"a version of the flavor {model.package.flavor} is scored in Python, and Spark's real-time mode runs no"
+            " Python. Serve it with engine.kind exact, or log a pipeline of Spark ML",
+        )
     if not model.scorer.is_proven:
         raise CandidateRefusedError(
             RefusalCode.NOT_LIVE,

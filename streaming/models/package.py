@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -33,3 +34,5 @@ class ModelPackage:
     """The rows of MLflow's input example."""
     flavor: str = SPARK_FLAVOR
     """The flavor of MLflow by which the version is loaded."""
+    section: Mapping[str, object] = field(default_factory=dict)
+    """What MLmodel says of that flavor; nothing in it has been checked."""

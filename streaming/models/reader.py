@@ -16,6 +16,7 @@ from streaming.models.arrival import MLMODEL
 from streaming.models.cache import CachedModel
 from streaming.models.examples import read_examples
 from streaming.models.golden import GoldenRows
+from streaming.models.own_files import malformed, own_file
 from streaming.models.package import SPARK_FLAVOR, ModelPackage
 from streaming.models.profile import ReferenceProfile
 from streaming.models.reads import unread
@@ -52,13 +53,13 @@ class PackageReader:
         flavor, section = _flavor(description, tuple(served))
         saved_with = section.get("pyspark_version")
         self._check_spark(saved_with)
-        pipeline_dir = _pipeline_dir(cached.root, section) if flavor == SPARK_FLAVOR else cached.root
+        pipeline_dir = _pipeline_dir(cached.root, section) if flavor == SPARK_FLAVOR else None
         reference = _optional(cached.root / profile.PATH, ReferenceProfile.from_json)
         profiled = {column.name for column in reference.columns} if reference else set()
         return ModelPackage(
             version=cached.version,
             root=cached.root,
-            pipeline_dir=pipeline_dir,
+            pipeline_dir=pipeline_dir or cached.root,
             digest=cached.digest,
             signature=self._signature(cached.version, description, _Unread(pipeline_dir, frozenset(profiled))),
             golden=_optional(cached.root / golden.PATH, GoldenRows.from_json),
@@ -66,6 +67,7 @@ class PackageReader:
             pyspark_version=str(saved_with) if saved_with else None,
             examples=read_examples(cached.root, description),
             flavor=flavor,
+            section=section,
         )
 
     def _check_spark(self, saved_with: object) -> None:
@@ -73,7 +75,7 @@ class PackageReader:
             return
         theirs, ours = str(saved_with).partition(".")[0], self.spark_version.partition(".")[0]
         if not theirs.isdigit():
-            raise _malformed(f"{MLMODEL} says pyspark_version {saved_with!r}")
+            raise malformed(f"{MLMODEL} says pyspark_version {saved_with!r}")
         if int(theirs) > int(ours):
             raise CandidateRefusedError(
                 RefusalCode.SPARK_TOO_NEW,
@@ -105,14 +107,18 @@ class PackageReader:
 
 @dataclass(frozen=True)
 class _Unread:
-    """Leaves columns out of a signature that no stage reads; what drift counts stays."""
+    """Leaves columns out of a signature that no stage reads; what drift counts stays.
 
-    pipeline_dir: Path
+    Of a model without stages, ``pipeline_dir`` is ``None`` and every column is read.
+    """
+
+    pipeline_dir: Path | None
     profiled: frozenset[str]
 
     def parse(self, inputs: str) -> tuple[Signature, list[str]]:
         names = [entry["name"] for entry in json.loads(inputs) if isinstance(entry.get("name"), str)]
-        left_out = unread(self.pipeline_dir, names) - self.profiled
+        idle = unread(self.pipeline_dir, names) if self.pipeline_dir else frozenset()
+        left_out = idle - self.profiled
         return Signature.from_mlflow(inputs, left_out), sorted(left_out)
 
 
@@ -120,9 +126,9 @@ def _mlmodel(root: Path) -> Mapping[str, object]:
     try:
         description = read_yaml((root / MLMODEL).read_bytes())
     except (OSError, YamlTextError) as problem:
-        raise _malformed(f"{MLMODEL} cannot be read: {problem}") from problem
+        raise malformed(f"{MLMODEL} cannot be read: {problem}") from problem
     if not isinstance(description, Mapping):
-        raise _malformed(f"{MLMODEL} is not a mapping")
+        raise malformed(f"{MLMODEL} is not a mapping")
     return description
 
 
@@ -135,8 +141,8 @@ def _flavor(description: Mapping[str, object], served: tuple[str, ...]) -> tuple
         logged = ", ".join(sorted(map(str, flavors))) or "none"
         raise CandidateRefusedError(
             RefusalCode.FLAVOR_UNSUPPORTED,
-            f"the version has no flavor that this job serves (it has: {logged}; served: {', '.join(served)}); log the"
-            " PipelineModel with mlflow.spark.log_model",
+            f"the version has no flavor that this job serves (it has: {logged}; served: {', '.join(served)}); log it"
+            " in one of these, as docs/flavours.md says",
         )
     for name, flavor in flavors.items():
         if isinstance(flavor, Mapping) and flavor.get("code"):
@@ -149,14 +155,9 @@ def _flavor(description: Mapping[str, object], served: tuple[str, ...]) -> tuple
 
 
 def _pipeline_dir(root: Path, flavor: Mapping[str, object]) -> Path:
-    name = flavor.get("model_data")
-    if not isinstance(name, str) or not name:
-        raise _malformed(f"the spark flavor in {MLMODEL} names no model_data")
-    folder = (root / name).resolve()
-    if root.resolve() not in folder.parents:
-        raise _malformed(f"model_data {name!r} is outside the version's own files")
+    folder = own_file(root, flavor.get("model_data"), "model_data")
     if not (folder / "metadata").is_dir():
-        raise _malformed(f"{name}/metadata is missing; perhaps only a part of the files was logged")
+        raise malformed(f"{folder.name}/metadata is missing; perhaps only a part of the files was logged")
     return folder
 
 
@@ -166,7 +167,7 @@ def _optional(path: Path, parse: Callable[[str], T]) -> T | None:
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as problem:
-        raise _malformed(f"{path.name} cannot be read: {problem}") from problem
+        raise malformed(f"{path.name} cannot be read: {problem}") from problem
     return _parsed(path.name, text, parse)
 
 
@@ -174,8 +175,4 @@ def _parsed(what: str, text: str, parse: Callable[[str], T]) -> T:
     try:
         return parse(text)
     except (ValueError, KeyError, TypeError, AttributeError, IndexError) as problem:
-        raise _malformed(f"{what} cannot be read: {type(problem).__name__}: {problem}") from problem
-
-
-def _malformed(detail: str) -> CandidateRefusedError:
-    return CandidateRefusedError(RefusalCode.MALFORMED, f"{detail}; log the model again")
+        raise malformed(f"{what} cannot be read: {type(problem).__name__}: {problem}") from problem

@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 
 
 class PipelineLoader(Protocol):
-    """Loads, proves and warms up staged versions of one flavor of MLflow; ``scoring/loader.py`` does for ``spark``."""
+    """Loads, proves and warms up staged versions of one flavor of MLflow.
+
+    ``scoring/loader.py`` does for ``spark``, and ``scoring/flavours/loader.py`` for the others.
+    """
 
     def load(self, package: ModelPackage, uri: str) -> ServedModel:
         """Return the version, ready to serve.
@@ -26,7 +29,8 @@ class PipelineLoader(Protocol):
         ...
 
 
-ScorerKind = Literal["spark", "compiled"]
+ScorerKind = Literal["spark", "compiled", "native"]
+"""``native``: the library of the flavor in which the version was logged."""
 
 
 @dataclass(frozen=True)

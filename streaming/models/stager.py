@@ -10,7 +10,7 @@ from typing import Protocol
 from urllib.parse import urlsplit
 
 from streaming.errors import CandidateRefusedError, ConfigurationError
-from streaming.models.package import ModelPackage
+from streaming.models.package import SPARK_FLAVOR, ModelPackage
 from streaming.refusal_codes import RefusalCode
 
 MARKER = "_COMPLETE"
@@ -43,10 +43,12 @@ class Stager:
     def stage(self, package: ModelPackage) -> str:
         """Return the URI that Spark loads the pipeline from, copying it there unless a whole copy is there.
 
+        Models of other flavors are not copied: their files travel with the tasks.
+
         Raises:
             CandidateRefusedError: ``STAGING_FAILED``; the location cannot be read or written.
         """
-        if self.staging_uri is None:
+        if self.staging_uri is None or package.flavor != SPARK_FLAVOR:
             return f"file://{package.pipeline_dir}"
         version = package.version
         base = f"{self.staging_uri.rstrip('/')}/{version.folder(package.digest)}"

@@ -1,26 +1,27 @@
 """A scorer of one process for frames: Spark hands the features to a Python worker, which answers.
 
-Only the features go to the worker and only the answers come back, so what else a row has stays in the JVM. ``batch``
-scores tables so where a version is compiled.
+Only the features go to the worker and only the answers come back, so what else a row has stays in the JVM. It is the
+reference of versions that Spark cannot score. ``batch`` scores tables by it, also where a pipeline of Spark's is
+compiled.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import pyarrow as pa
-from pyspark.sql import Column, DataFrame
+from pyspark.sql import Column, DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import from_arrow_schema
 
 from streaming.events import columns as c
 from streaming.events.columns import RESULTS
 from streaming.events.rules import quoted
-from streaming.models.arrow_types import feature_batch
 from streaming.models.profile import ReferenceProfile
 from streaming.models.seams import ArrowScorer, Features
 from streaming.models.signature import Signature
+from streaming.scoring.pipeline import answers
 from streaming.scoring.results import judged
 
 _ANSWER = c.PREFIX + "answer"
@@ -30,6 +31,7 @@ _ANSWER = c.PREFIX + "answer"
 class ArrowFrames:
     """A :class:`streaming.models.seams.FrameScorer` made of an ``ArrowScorer``, which is pickled for every task."""
 
+    session: SparkSession
     scorer: ArrowScorer
     signature: Signature
     profile: ReferenceProfile | None = None
@@ -43,8 +45,16 @@ class ArrowFrames:
 
     def tried(self, features: Features) -> ArrowFrames:
         """Return the scorer as proven by an event; see :meth:`streaming.models.seams.FrameScorer.tried`."""
-        self.scorer.score(feature_batch(self.signature, [features]))
-        return replace(self, is_proven=True)
+        return self.answers([features])[0]
+
+    def answers(self, events: Sequence[Features]) -> tuple[ArrowFrames, list[Row]]:
+        """Return the scorer as proven by events, and what came of each, by a worker; the driver scores nothing.
+
+        Raises:
+            ScoringError: it throws, with its own words for it.
+        """
+        rows = answers(self.session, self.signature, self, events)
+        return replace(self, is_proven=True), rows
 
     def release(self) -> None:
         """Nothing is held in the cluster."""

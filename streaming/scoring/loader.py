@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
-from functools import partial
+from dataclasses import dataclass, field
 
 from pyspark.sql import SparkSession
 
@@ -14,17 +12,14 @@ from streaming.events.decode import JsonDecoder
 from streaming.models.package import ModelPackage
 from streaming.models.served import ServedModel
 from streaming.models.topic_schema import EventSample, NoEvents
-from streaming.scoring.choice import NO_ENVELOPE, ScorerChooser
+from streaming.scoring.choice import ScorerChooser
 from streaming.scoring.layout import PYTHON_CONTAINERS, check_stages
 from streaming.scoring.made_up import made_up_event
 from streaming.scoring.pipeline import SparkPipeline, load_model
+from streaming.scoring.proving import Proving
 from streaming.scoring.stages import flatten, guards, outputs
-from streaming.scoring.trial import Source, prove, prove_golden, valid_features
 from streaming.scoring.vocabulary import warn_of_vocabularies
 from streaming.settings import EventSettings, WantedScorer
-
-_SAMPLE = 200
-"""Rows or records among which an event is looked for."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +61,7 @@ class SparkPipelineLoader:
             guards=rules,
         )
         try:
-            served = self._chosen(self._proven(package, decoder, pipeline))
+            served = self._chosen(Proving(self.session, self.sample)(package, decoder, pipeline))
             self.admit(served)
         except PenstockError:
             pipeline.release()
@@ -82,22 +77,3 @@ class SparkPipelineLoader:
             sample=self.sample,
         )
         return choose(served)
-
-    def _proven(self, package: ModelPackage, decoder: JsonDecoder, pipeline: SparkPipeline) -> ServedModel:
-        if package.golden and package.golden.rows:
-            first = package.golden.rows[0].features
-            safe = {name: first.get(name, value) for name, value in decoder.safe_row.items()}
-            proven = prove_golden(pipeline, safe, package.golden)
-            return ServedModel(package, decoder.masking_with(safe), proven)
-        return prove(ServedModel(package, decoder, pipeline), self._sources(package, decoder))
-
-    def _sources(self, package: ModelPackage, decoder: JsonDecoder) -> list[Source]:
-        """The topic comes last: its events take a broker and a job, and a made-up one does where it is taken."""
-        values = [json.dumps(row).encode() for row in package.examples[:_SAMPLE]]
-        valid = partial(valid_features, self.session)
-        names, bare = package.signature.names, replace(decoder, envelope=NO_ENVELOPE)
-        return [
-            Source("the input example that was logged with it", lambda: valid(bare, names, values)),
-            Source("an event that was made up", lambda: [decoder.safe_row], real=False),
-            Source("recent events of the topic", lambda: valid(decoder, names, self.sample.recent(_SAMPLE))),
-        ]

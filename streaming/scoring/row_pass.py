@@ -76,7 +76,14 @@ class JsonRowPass:
     def of_decoded(self, events: DataFrame) -> DataFrame:
         """Score a frame of decoded events; see :meth:`streaming.models.seams.RowPass.of_decoded`."""
         package = self.package
-        return ArrowFrames(self.scorer, package.signature, package.profile, is_proven=True).score(events)
+        frames = ArrowFrames(
+            session=events.sparkSession,
+            scorer=self.scorer,
+            signature=package.signature,
+            profile=package.profile,
+            is_proven=True,
+        )
+        return frames.score(events)
 
     @cached_property
     def _schema(self) -> pa.Schema:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import pyarrow as pa
 import structlog
@@ -19,10 +20,9 @@ from streaming.errors import CandidateRefusedError, ScoringError
 from streaming.events import columns as c
 from streaming.events.rules import quoted
 from streaming.models.golden import GoldenRow, GoldenRows
-from streaming.models.seams import Decoder, Features
+from streaming.models.seams import Decoder, Features, FrameScorer
 from streaming.models.served import ServedModel
 from streaming.refusal_codes import RefusalCode
-from streaming.scoring.pipeline import SparkPipeline
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
@@ -30,6 +30,19 @@ MOST_TRIED = 10
 """Events of one source that may throw, one after the other, before the version is taken to throw on all of them."""
 
 _HEADERS = "array<struct<key:string,value:binary>>"
+
+
+class AnsweringScorer(FrameScorer, Protocol):
+    """A scorer that answers events at once, for the trial."""
+
+    def answers(self, events: Sequence[Features], /) -> tuple[FrameScorer, list[Row]]:
+        """Return the scorer as proven by events, and what came of each.
+
+        Raises:
+            CandidateRefusedError: it does not keep to one row per event.
+            ScoringError: it throws, with its own words for it.
+        """
+        ...
 
 
 @dataclass(frozen=True)
@@ -41,18 +54,18 @@ class Source:
     real: bool = True
 
 
-def prove_golden(pipeline: SparkPipeline, safe: Features, golden: GoldenRows) -> SparkPipeline:
-    """Return the pipeline as proven by an event, ``safe``, and by its golden rows.
+def prove_golden(scorer: AnsweringScorer, safe: Features, golden: GoldenRows) -> FrameScorer:
+    """Return the scorer as proven by an event, ``safe``, and by its golden rows.
 
     Raises:
         CandidateRefusedError: ``TRIAL_FAILED``, it throws on one; ``GOLDEN_ROW_FAILED``, an answer differs;
             ``UNSAFE_PLAN``.
     """
     try:
-        proven, results = pipeline.answers([safe, *(row.features for row in golden.rows)])
+        proven, results = scorer.answers([safe, *(row.features for row in golden.rows)])
     except ScoringError as problem:
         raise CandidateRefusedError(
-            RefusalCode.TRIAL_FAILED, f"the pipeline throws on the golden rows that were logged with it: {problem}"
+            RefusalCode.TRIAL_FAILED, f"the model throws on the golden rows that were logged with it: {problem}"
         ) from problem
     # The first answer is that to the safe event, for which nothing was recorded.
     for row, result in zip(golden.rows, results[1:], strict=True):
@@ -77,9 +90,9 @@ def prove(model: ServedModel, sources: Iterable[Source]) -> ServedModel:
                 thrown.append((source, str(problem)))
     for source, cause in thrown:
         if source.real:
-            raise CandidateRefusedError(RefusalCode.TRIAL_FAILED, f"the pipeline throws on {source.name}: {cause}")
+            raise CandidateRefusedError(RefusalCode.TRIAL_FAILED, f"the model throws on {source.name}: {cause}")
     _log.warning(
-        "the pipeline throws on the event that was made up to try it with; it is loaded, and tried on the first valid"
+        "the model throws on the event that was made up to try it with; it is loaded, and tried on the first valid"
         " event that comes. Log it with an input_example or golden rows to have it tried before it serves",
         cause="; ".join(cause for _, cause in thrown),
     )
@@ -106,8 +119,8 @@ def _compare(expected: GoldenRow, result: Row, tolerance: float) -> None:
     if len(got) < len(trained) or not all(_close(a, b, tolerance) for a, b in zip(trained, got, strict=False)):
         raise CandidateRefusedError(
             RefusalCode.GOLDEN_ROW_FAILED,
-            f"for {expected.features} the model gave {got} here and {trained} at training; its files, its Spark version"
-            " or its features differ",
+            f"for {expected.features} the model gave {got} here and {trained} at training; its files, its library's"
+            " version or its features differ",
         )
 
 

@@ -49,7 +49,8 @@ class ModelSettings(Section):
     """Failures of one batch with one version before the last good version takes the batch."""
     scorer: WantedScorer = "auto"
     """Exact: ``compiled`` evaluates the pipeline without Spark, several times as fast; ``auto`` does so where its
-    answers are Spark's on the version's own, the topic's and made-up events, and else scores by Spark."""
+    answers are Spark's on the version's own, the topic's and made-up events, and else scores by Spark. Versions of
+    other flavors than Spark's are scored by their own library; for them it says who decodes, Spark or one pass."""
     recheck_one_in: Positive | None = None
     """Exact: one event in so many is scored once more beside the stream, compiled and by Spark, and a difference is in
     the log, the metrics and at ``/readyz``."""

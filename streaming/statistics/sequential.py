@@ -9,8 +9,12 @@ of two equal versions worse in more than half of all weeks. So the units have to
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
-from scipy import special
+from scipy import optimize, special
+
+_MOST_UNITS = 1e15
+"""A comparison that needs more is none."""
 
 
 def two_sided_width(units: float, alpha: float, expected: float) -> float:
@@ -43,6 +47,18 @@ def few_units_width(width: float, units: int) -> float:
     if units < 2:
         return math.inf
     return float(-special.stdtrit(units - 1, special.ndtr(-width)))
+
+
+def units_needed(needed: Callable[[float], float], least: float = 1.0) -> float:
+    """Return the least number of units, from ``least`` on, that is as large as what is needed where there are so many.
+
+    Args:
+        needed: units that are needed, by the number for which the bounds are made; grows more slowly than that.
+        least: is returned where it is enough.
+    """
+    if needed(least) <= least:
+        return least
+    return float(optimize.brentq(lambda units: needed(units) - units, least, _MOST_UNITS, rtol=1e-9))
 
 
 def _precision(alpha: float, expected: float) -> float:

@@ -100,6 +100,11 @@ DIRTY: list[Row] = [
 
 @pytest.fixture(scope="module")
 def training(spark: SparkSession) -> DataFrame:
+    return training_frame(spark)
+
+
+def training_frame(spark: SparkSession) -> DataFrame:
+    """Return the clean rows with something to learn from each."""
     rows = [
         (*row, float((row[0] or 0.0) > 1.5 or row[5] == "z"), float(i % 3), 2.0 + row[1] + 0.5 * row[3], f"w{i % 2}")
         for i, row in enumerate(clean_rows())

@@ -9,6 +9,8 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
+import lightgbm
+import numpy as np
 import pytest
 from jsonschema import Draft202012Validator
 from pyspark.ml import PipelineModel
@@ -30,6 +32,7 @@ from streaming.models.served import ServedModel
 from streaming.models.signature import Signature
 from streaming.offsets import OffsetRange
 from streaming.outputs.envelope import Stamp, envelop
+from tests.support import flavours
 from tests.support.engine import event
 from tests.support.models import (
     SIGNATURE,
@@ -52,7 +55,7 @@ SCORERS: dict[str, Callable[[SparkSession, ModelPackage], ServedModel]] = {
     # Where nothing is known on which the pipeline does not throw, this is Spark's own.
     "in one pass": partial(load, scorer="auto"),
 }
-COLUMNS = {
+BEFORE = {
     c.KEY: "binary",
     c.VALUE: "binary",
     c.HEADERS: "array<struct<key:string,value:binary>>",
@@ -62,9 +65,8 @@ COLUMNS = {
     c.EVENT_ID: "string",
     c.EVENT_TIME: "timestamp",
     c.SUBJECT: "string",
-    "carrier": "string",
-    "distance": "double",
-    "gust": "double",
+}
+AFTER = {
     c.PREDICTION: "double",
     c.PROBABILITY: "array<double>",
     c.LABEL: "string",
@@ -72,6 +74,8 @@ COLUMNS = {
     c.VERDICT: "struct<reason:string,field:string>",
     c.BINS: "binary",
 }
+"""The columns of a scored event, but for the features between these."""
+NUMBERS = Signature(SIGNATURE.columns[1:])
 
 
 def labelled(spark: SparkSession) -> PipelineModel:
@@ -93,7 +97,15 @@ def filling(spark: SparkSession) -> PipelineModel:
     )
 
 
-KINDS: dict[str, Callable[[SparkSession], PipelineModel]] = {
+def boosted(_: SparkSession) -> lightgbm.Booster:
+    """A booster of LightGBM's, which knows no carrier."""
+    rows = [[float(i), float("nan") if i % 5 else 1.0] for i in range(100)]
+    data = lightgbm.Dataset(np.array(rows), [float(i > 50) for i in range(100)], feature_name=list(NUMBERS.names))
+    return lightgbm.train({"objective": "binary", "verbose": -1, "min_data_in_leaf": 5}, data, num_boost_round=3)
+
+
+Made = PipelineModel | lightgbm.Booster
+PIPELINES: dict[str, Callable[[SparkSession], PipelineModel]] = {
     "classifier": lambda spark: fit_stages(spark, assembler(), LogisticRegression()),
     "forest": lambda spark: fit_stages(spark, assembler(), RandomForestClassifier(numTrees=3)),
     "regressor": lambda spark: fit_stages(spark, assembler(), LinearRegression(predictionCol="guess")),
@@ -101,6 +113,7 @@ KINDS: dict[str, Callable[[SparkSession], PipelineModel]] = {
     "nested pipeline": lambda spark: PipelineModel([fit_stages(spark, assembler(), LogisticRegression())]),
     "encoded text": fit_pipeline,
 }
+KINDS: dict[str, Callable[[SparkSession], Made]] = {**PIPELINES, "booster": boosted}
 WITHOUT_PROBABILITY = {"regressor", "clusterer"}
 Serve = Callable[..., ServedModel]
 
@@ -133,11 +146,17 @@ def serve(request: pytest.FixtureRequest, spark: SparkSession, saved: Callable[.
 @pytest.fixture(scope="module")
 def saved(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., ModelPackage]:
     """Fit and save each pipeline once for all scorers."""
-    packages: dict[Callable[[SparkSession], PipelineModel], ModelPackage] = {}
+    packages: dict[Callable[[SparkSession], Made], ModelPackage] = {}
 
-    def package_of(fit: Callable[[SparkSession], PipelineModel]) -> ModelPackage:
+    def made(fit: Callable[[SparkSession], Made]) -> ModelPackage:
+        model, folder = fit(spark), tmp_path_factory.mktemp("model")
+        if isinstance(model, PipelineModel):
+            return package(model, folder)
+        return flavours.described(flavours.saved("lightgbm", model, folder / "model", NUMBERS))
+
+    def package_of(fit: Callable[[SparkSession], Made]) -> ModelPackage:
         if fit not in packages:
-            packages[fit] = package(fit(spark), tmp_path_factory.mktemp("model"))
+            packages[fit] = made(fit)
         return packages[fit]
 
     return package_of
@@ -149,13 +168,16 @@ def scored(spark: SparkSession, model: ServedModel, *values: bytes) -> list[Row]
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_scored_event_has_the_columns_and_types_of_every_other(kind: str, serve: Serve, spark: SparkSession) -> None:
-    schema = serve(KINDS[kind]).score(records_frame(spark, [])).schema
-    assert [(field.name, field.dataType.simpleString()) for field in schema] == list(COLUMNS.items())
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_any_kind_of_model_answers_as_pyspark_does(kind: str, serve: Serve, spark: SparkSession) -> None:
     model = serve(KINDS[kind])
+    schema = model.score(records_frame(spark, [])).schema
+    features = {column.name: column.type for column in model.package.signature.columns}
+    columns = {**BEFORE, **features, **AFTER}
+    assert [(field.name, field.dataType.simpleString()) for field in schema] == list(columns.items())
+
+
+@pytest.mark.parametrize("kind", PIPELINES)
+def test_any_kind_of_model_answers_as_pyspark_does(kind: str, serve: Serve, spark: SparkSession) -> None:
+    model = serve(PIPELINES[kind])
     *rows, broken = scored(spark, model, event(1), event(49), event(99), b"{")
     assert [verdict_text(row) for row in (*rows, broken)] == [None, None, None, "MALFORMED_JSON"]
     saved = PipelineModel.load(str(model.package.pipeline_dir))

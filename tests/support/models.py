@@ -18,12 +18,13 @@ from pyspark.sql.types import DoubleType
 
 from streaming.models.arrow_types import feature_schema
 from streaming.models.digest import tree_digest
-from streaming.models.package import ModelPackage
+from streaming.models.package import SPARK_FLAVOR, ModelPackage
 from streaming.models.ref import ModelVersion
-from streaming.models.served import ServedModel
+from streaming.models.served import PipelineLoader, ServedModel
 from streaming.models.signature import Column, Signature
 from streaming.scoring.arrow_frames import ArrowFrames
 from streaming.scoring.compiled.scorer import load_scorer
+from streaming.scoring.flavours.loader import NativeLoader
 from streaming.scoring.loader import SparkPipelineLoader
 from streaming.scoring.pipeline import SparkPipeline
 from streaming.settings import EventSettings, WantedScorer
@@ -105,7 +106,8 @@ def load(
     spark: SparkSession, made: ModelPackage, envelope: EventSettings | None = None, scorer: WantedScorer = "spark"
 ) -> ServedModel:
     """Load a package through every check that the job makes."""
-    loader = SparkPipelineLoader(spark, envelope or EventSettings(), 1024 * 1024, scorer=scorer)
+    loads = SparkPipelineLoader if made.flavor == SPARK_FLAVOR else NativeLoader
+    loader: PipelineLoader = loads(spark, envelope or EventSettings(), 1024 * 1024, scorer=scorer)
     return loader.load(made, f"file://{made.pipeline_dir}")
 
 
@@ -141,9 +143,15 @@ def copied(made: ModelPackage, root: Path) -> ModelPackage:
 
 
 def compiled(spark: SparkSession, made: ModelPackage) -> ServedModel:
-    """Load a package with the same checks, and have it scored by what its files are compiled to, if that can be."""
+    """Load a package with the same checks, and have it scored by what its files are compiled to, if that can be.
+
+    What is not a pipeline of Spark's is scored in frames anyway.
+    """
     model = load(spark, made)
-    scorer = ArrowFrames(load_scorer(made.pipeline_dir, feature_schema(made.signature)), made.signature, made.profile)
+    if made.flavor != SPARK_FLAVOR:
+        return model
+    program = load_scorer(made.pipeline_dir, feature_schema(made.signature))
+    scorer = ArrowFrames(spark, program, made.signature, made.profile)
     return replace(model, scorer=scorer.tried(model.decoder.safe_row) if model.scorer.is_proven else scorer)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from uuid import uuid4
 
 from jobs.configuration.paths import require_writable
+from jobs.wiring.selecting import selector_of
 from streaming.batch import files
 from streaming.batch.encodings import text_encoding
 from streaming.batch.files import Format, Listing
@@ -43,13 +44,7 @@ class BatchOptions:
         Raises:
             ConfigurationError: two were asked for.
         """
-        if self.model_version is not None and self.alias is not None:
-            raise ConfigurationError("--model-version and --alias are both given; keep one of them")
-        if self.model_version is not None:
-            return ModelSelector(settings.model.name, "version", str(self.model_version))
-        if self.alias is not None:
-            return ModelSelector(settings.model.name, "alias", self.alias)
-        return ModelSelector.from_settings(settings.model)
+        return selector_of(settings.model, self.model_version, self.alias)
 
 
 @dataclass(frozen=True)

@@ -34,13 +34,13 @@ class Machine:
 
 def factorization_regression(scope: Scope) -> Apply:
     """``FMRegressionModel``."""
-    machine = _machine(scope)
+    machine = read_machine(scope)
     return regression(scope, len(machine.weights), machine.predict)
 
 
 def factorization_classifier(scope: Scope) -> Apply:
     """``FMClassificationModel``, of two classes."""
-    machine, choose = _machine(scope), by_thresholds(scope, 2)
+    machine, choose = read_machine(scope), by_thresholds(scope, 2)
     rule = Classifier(lambda rows: both_ways(machine.predict(rows)), _probability, choose, choose)
     return classifier(scope, len(machine.weights), 2, rule)
 
@@ -50,7 +50,8 @@ def _probability(raw: Floats) -> Floats:
     return np.stack([1.0 - second, second], axis=1)
 
 
-def _machine(scope: Scope) -> Machine:
+def read_machine(scope: Scope) -> Machine:
+    """Return a saved factorization machine."""
     stage, row = scope.stage, scope.stage.row()
     factors = matrix(stage, row, "factors")
     return Machine(scalar(stage, row, "intercept"), vector(stage, row, "linear", len(factors)), factors)

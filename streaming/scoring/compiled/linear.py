@@ -22,9 +22,9 @@ from streaming.scoring.compiled.fitted import entry, matrix, scalar, vector
 from streaming.scoring.compiled.scope import Apply, Columns, Scope
 from streaming.scoring.compiled.values import Floats, dot, products
 
-_EPSILON = 1e-16
+NEAREST = 1e-16
 """``GeneralizedLinearRegression.epsilon``: how near a mean may come to its bound."""
-_LARGEST = float(np.finfo(np.float64).max)
+LARGEST = float(np.finfo(np.float64).max)
 
 
 def logistic_regression(scope: Scope) -> Apply:
@@ -41,17 +41,17 @@ def logistic_regression(scope: Scope) -> Apply:
         return classifier(scope, weights.shape[1], classes, several)
     if len(weights) != 1 or classes != 2:
         raise stage.unreadable(f"it is binary and has {len(weights)} rows of weights for {classes} classes")
-    limit = _binary_threshold(scope)
+    limit = binary_threshold(scope)
     binary = Classifier(
         lambda rows: both_ways(dot(rows, weights[0]) + intercepts[0]),
         logistic,
-        lambda raw: (raw[:, 1] > _log_odds(limit)).astype(np.float64),
+        lambda raw: (raw[:, 1] > log_odds(limit)).astype(np.float64),
         lambda probability: (probability[:, 1] > limit).astype(np.float64),
     )
     return classifier(scope, weights.shape[1], 2, binary)
 
 
-def _binary_threshold(scope: Scope) -> float:
+def binary_threshold(scope: Scope) -> float:
     """``LogisticRegressionParams.getThreshold``: two thresholds are one, and they come first."""
     limits = thresholds_of(scope)
     if not limits:
@@ -61,7 +61,8 @@ def _binary_threshold(scope: Scope) -> float:
     return 1.0 / (1.0 + (limits[0] / limits[1] if limits[1] else math.inf))
 
 
-def _log_odds(probability: float) -> float:
+def log_odds(probability: float) -> float:
+    """Return the margin at which a logistic model gives this probability."""
     if probability <= 0.0 or probability >= 1.0:
         return -math.inf if probability <= 0.0 else math.inf
     return math.log(probability / (1.0 - probability))
@@ -130,8 +131,8 @@ _UNLINK: dict[str, Callable[[Floats], Floats]] = {
     "cloglog": lambda eta: 1.0 - np.exp(-1.0 * np.exp(eta)),
     "sqrt": lambda eta: eta * eta,
 }
-_OWN_LINK = {"gaussian": "identity", "binomial": "logit", "poisson": "log", "gamma": "inverse"}
-_OWN_POWER = {"gaussian": 0.0, "poisson": 1.0, "gamma": 2.0}
+OWN_LINK = {"gaussian": "identity", "binomial": "logit", "poisson": "log", "gamma": "inverse"}
+OWN_POWER = {"gaussian": 0.0, "poisson": 1.0, "gamma": 2.0}
 
 
 def _unlink(scope: Scope) -> Callable[[Floats], Floats]:
@@ -141,7 +142,7 @@ def _unlink(scope: Scope) -> Callable[[Floats], Floats]:
         # ``Link.fromPower`` of Spark: these powers have links of their own.
         own = {0.0: "log", 1.0: "identity", -1.0: "inverse", 0.5: "sqrt"}.get(power)
         return _UNLINK[own] if own else lambda eta: eta ** (1.0 / power)
-    link = stage.text("link").lower() if stage.has("link") else _OWN_LINK.get(family, "")
+    link = stage.text("link").lower() if stage.has("link") else OWN_LINK.get(family, "")
     if link not in _UNLINK:
         raise scope.refused(f"its link is {link or family}")
     return _UNLINK[link]
@@ -151,10 +152,10 @@ def _projection(scope: Scope) -> Callable[[Floats], Floats]:
     """``Family.project`` of Spark."""
     family = scope.stage.text("family").lower()
     if family == "binomial":
-        return lambda mu: np.where(mu < _EPSILON, _EPSILON, np.where(mu > 1.0 - _EPSILON, 1.0 - _EPSILON, mu))
-    power = scope.stage.number("variancePower") if family == "tweedie" else _OWN_POWER.get(family)
+        return lambda mu: np.where(mu < NEAREST, NEAREST, np.where(mu > 1.0 - NEAREST, 1.0 - NEAREST, mu))
+    power = scope.stage.number("variancePower") if family == "tweedie" else OWN_POWER.get(family)
     if power is None:
         raise scope.refused(f"its family is {family}")
     if power == 0.0:
-        return lambda mu: np.where(np.isinf(mu), np.copysign(_LARGEST, mu), mu)
-    return lambda mu: np.where(mu < _EPSILON, _EPSILON, np.where(np.isposinf(mu), _LARGEST, mu))
+        return lambda mu: np.where(np.isinf(mu), np.copysign(LARGEST, mu), mu)
+    return lambda mu: np.where(mu < NEAREST, NEAREST, np.where(np.isposinf(mu), LARGEST, mu))

@@ -15,7 +15,8 @@ from streaming.scoring.compiled.values import Kind
 
 Build = Callable[[SavedStage, dict[str, Kind]], Apply]
 """A saved stage and what the columns before it hold, to its step."""
-_RAW = "__penstock_raw"
+RAW = "__penstock_raw"
+"""The column into which each classifier writes its raw numbers."""
 
 
 def one_vs_rest(scope: Scope, build: Build) -> Apply:
@@ -26,10 +27,10 @@ def one_vs_rest(scope: Scope, build: Build) -> Apply:
     source = stage.text("featuresCol")
     scope.vector(source)
     steps = []
-    for model in _models(stage, source):
+    for model in class_models(stage, source):
         kinds = dict(scope.kinds)
         steps.append(build(model, kinds))
-        if kinds[_RAW].size != 2:
+        if kinds[RAW].size != 2:
             raise stage.unreadable(f"its classifier {model.uid} does not tell two classes")
     scope.put(raw, Kind("vector", pa.float64(), len(steps)))
     if prediction:
@@ -40,7 +41,7 @@ def one_vs_rest(scope: Scope, build: Build) -> Apply:
         for position, step in enumerate(steps):
             inner = Columns({source: columns.vector(source)}, columns.rows)
             step(inner)
-            each[:, position] = inner.vector(_RAW)[:, 1]
+            each[:, position] = inner.vector(RAW)[:, 1]
         columns.put(raw, each)
         if prediction:
             columns.put_numbers(prediction, largest(each))
@@ -48,12 +49,12 @@ def one_vs_rest(scope: Scope, build: Build) -> Apply:
     return apply
 
 
-def _models(stage: SavedStage, source: str) -> list[SavedStage]:
+def class_models(stage: SavedStage, source: str) -> list[SavedStage]:
     """Return the classifiers in the order of their classes, set to read ``source`` and to write raw numbers alone."""
     folders = sorted(stage.folder.glob("model_*"), key=lambda folder: int(folder.name.removeprefix("model_")))
     if not folders or [folder.name for folder in folders] != [f"model_{number}" for number in range(len(folders))]:
         raise stage.unreadable("its classifiers are not numbered from 0")
-    own = {"featuresCol": source, "rawPredictionCol": _RAW, "probabilityCol": "", "predictionCol": ""}
+    own = {"featuresCol": source, "rawPredictionCol": RAW, "probabilityCol": "", "predictionCol": ""}
     models = [read_stages(folder) for folder in folders]
     if any(len(stages) != 1 for stages in models):
         raise stage.unreadable("a classifier of it is not one model")

@@ -29,7 +29,7 @@ class Layer:
 
 def multilayer_perceptron(scope: Scope) -> Apply:
     """``MultilayerPerceptronClassificationModel``: its raw numbers are the last layer's sums."""
-    layers = _layers(scope)
+    layers = read_layers(scope)
     classes = len(layers[-1].bias)
 
     def raw(rows: Floats) -> Floats:
@@ -46,7 +46,7 @@ def _softmax(raw: Floats) -> Floats:
     return np.asarray(powers / row_sums(powers)[:, None])
 
 
-def _layers(scope: Scope) -> list[Layer]:
+def read_layers(scope: Scope) -> list[Layer]:
     """Take the one list of all weights apart: a layer's matrix by column, and then its biases."""
     stage, sizes = scope.stage, scope.stage.numbers("layers")
     if len(sizes) < 2 or any(size < 1 or size != int(size) for size in sizes):

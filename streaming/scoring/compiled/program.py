@@ -110,12 +110,15 @@ def compile_pipeline(folder: Path, schema: pa.Schema) -> Program:
         StageUnreadableError: files are damaged, or laid out in an unknown way.
     """
     stages = read_stages(folder)
-    kinds = {field.name.lower(): _kind(field) for field in schema}
+    kinds = event_kinds(schema)
     return Program(schema, stages, tuple(built(stage, kinds) for stage in stages), kinds)
 
 
-def _kind(field: pa.Field) -> Kind:
-    return Kind("text" if pa.types.is_string(field.type) else "number", field.type)
+def event_kinds(schema: pa.Schema) -> dict[str, Kind]:
+    """Return what is known of the events' columns, by their names in lower case."""
+    return {
+        field.name.lower(): Kind("text" if pa.types.is_string(field.type) else "number", field.type) for field in schema
+    }
 
 
 def built(stage: SavedStage, kinds: dict[str, Kind]) -> Apply:

@@ -5,14 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 
 from streaming.errors import StageNotCompiledError
-from streaming.events.columns import RESULTS
+from streaming.scoring.compiled.answers import answer_batch
 from streaming.scoring.compiled.program import Program, compile_pipeline
 from streaming.scoring.compiled.saved import SavedStage
-from streaming.scoring.compiled.values import Floats
 
 _LABELS = "org.apache.spark.ml.feature.IndexToString"
 
@@ -29,25 +27,12 @@ class CompiledScorer:
     def score(self, events: pa.RecordBatch) -> pa.RecordBatch:
         """Score a batch; see :class:`streaming.models.seams.ArrowScorer`."""
         columns = self.program.run(events)
-        nothing = {field.name: pa.nulls(columns.rows, field.type) for field in RESULTS}
-        probability, label, confidence = (nothing[name] for name in RESULTS.names[1:])
-        if self.probability:
-            rows = columns.vector(self.probability)
-            probability, confidence = _lists(rows), pa.array(_largest(rows))
-        if self.label:
-            label = columns.text(self.label)
         numbers = columns.number(self.prediction)
-        return pa.record_batch([pa.array(numbers.values, mask=numbers.nulls), probability, label, confidence], RESULTS)
-
-
-def _lists(rows: Floats) -> pa.ListArray:
-    starts = np.arange(len(rows) + 1, dtype=np.int32) * rows.shape[1]
-    return pa.ListArray.from_arrays(pa.array(starts), pa.array(rows.ravel()))
-
-
-def _largest(rows: Floats) -> Floats:
-    """``array_max`` of Spark, for which NaN is greater than every number."""
-    return np.asarray(rows.max(axis=1))
+        return answer_batch(
+            pa.array(numbers.values, mask=numbers.nulls),
+            columns.vector(self.probability) if self.probability else None,
+            columns.text(self.label) if self.label else None,
+        )
 
 
 def load_scorer(folder: Path, schema: pa.Schema) -> CompiledScorer:

@@ -117,7 +117,7 @@ def _goes_left(split: dict[str, Any]) -> npt.NDArray[np.bool_]:
     return table
 
 
-def _trees(scope: Scope) -> list[Tree]:
+def read_trees(scope: Scope) -> list[Tree]:
     """Return the trees in order: a model of one tree has rows of nodes, an ensemble says which tree they are of."""
     stage, size = scope.stage, scope.vector(scope.stage.text("featuresCol")).size
     if stage.kind.rsplit(".", 1)[-1].startswith("DecisionTree"):
@@ -130,7 +130,7 @@ def _trees(scope: Scope) -> list[Tree]:
     return [_tree(stage, nodes[number], size) for number in range(len(nodes))]
 
 
-def _weights(stage: SavedStage, trees: int) -> list[float]:
+def read_weights(stage: SavedStage, trees: int) -> list[float]:
     """Return each tree's weight; Spark 4 saves it under the names of a tuple's members, and others by its own name."""
     rows = stage.rows("treesMetadata")
     number, weight = ("_1", "_3") if all("_3" in row for row in rows) else ("treeID", "weights")
@@ -146,7 +146,7 @@ def _elements(scope: Scope) -> int:
 
 def tree_classifier(scope: Scope) -> Apply:
     """``DecisionTreeClassificationModel`` and ``RandomForestClassificationModel``: the leaves' counts of classes."""
-    trees = _trees(scope)
+    trees = read_trees(scope)
     classes = trees[0].counts.shape[-1]
     if any(tree.counts.shape[1:] != (classes,) for tree in trees):
         raise scope.stage.unreadable("its trees are not of the same classes")
@@ -166,7 +166,7 @@ def tree_classifier(scope: Scope) -> Apply:
 
 def tree_regression(scope: Scope) -> Apply:
     """``DecisionTreeRegressionModel`` and ``RandomForestRegressionModel``: the mean of the leaves."""
-    trees = _trees(scope)
+    trees = read_trees(scope)
     return regression(
         scope,
         _elements(scope),
@@ -183,8 +183,8 @@ def _boosted(trees: list[Tree], weights: list[float], rows: Floats) -> Floats:
 
 def boosted_classifier(scope: Scope) -> Apply:
     """``GBTClassificationModel``: the log-loss of Spark has twice the margin in its exponent."""
-    trees = _trees(scope)
-    weights = _weights(scope.stage, len(trees))
+    trees = read_trees(scope)
+    weights = read_weights(scope.stage, len(trees))
     rule = Classifier(
         lambda rows: both_ways(_boosted(trees, weights, rows)),
         lambda raw: logistic(raw, 2.0),
@@ -196,6 +196,6 @@ def boosted_classifier(scope: Scope) -> Apply:
 
 def boosted_regression(scope: Scope) -> Apply:
     """``GBTRegressionModel``: the leaves, each times its tree's weight."""
-    trees = _trees(scope)
-    weights = _weights(scope.stage, len(trees))
+    trees = read_trees(scope)
+    weights = read_weights(scope.stage, len(trees))
     return regression(scope, _elements(scope), lambda rows: _boosted(trees, weights, rows))

@@ -31,8 +31,8 @@ def _input(scope: Scope, size: int | None = None) -> Kind:
     return scope.vector(scope.stage.text("inputCol"), size)
 
 
-def _inverse(values: Floats, instead: float) -> Floats:
-    """Spark multiplies by the inverse, which is another last bit than dividing."""
+def inverse(values: Floats, instead: float) -> Floats:
+    """Return 1 by each value; Spark multiplies by it, which is another last bit than dividing."""
     return np.where(values == 0.0, instead, 1.0 / np.where(values == 0.0, 1.0, values))
 
 
@@ -55,7 +55,7 @@ def _shift_and_scale(scope: Scope, shift: Floats, spread: Floats, flags: tuple[s
     if len(spread) != len(shift):
         raise scope.stage.unreadable("its two fitted vectors are not of one size")
     shifts, scales = (scope.stage.flag(flag) for flag in flags)
-    scale = _inverse(spread, 0.0)
+    scale = inverse(spread, 0.0)
 
     def change(rows: Floats) -> Floats:
         moved = rows - shift if shifts else rows
@@ -68,7 +68,7 @@ def max_abs_scaler(scope: Scope) -> Apply:
     """``MaxAbsScalerModel``: by the largest absolute value."""
     largest = vector(scope.stage, scope.stage.row(), "maxAbs")
     _input(scope, len(largest))
-    scale = _inverse(largest, 1.0)
+    scale = inverse(largest, 1.0)
     return _mapped(scope, len(scale), lambda rows: rows * scale)
 
 

@@ -1,0 +1,42 @@
+"""``penstock rollout size``: the same question for the two ways to compare versions."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from jobs.verbs.rollout.options import RolloutSizeOptions
+from streaming.rollout.size import Sizes, days_needed, sizes
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One way to compare; ``days`` is ``None`` where it was not asked for."""
+
+    events: Literal["same", "own"]
+    """Whether both versions score the same events, or each has events of its own."""
+    sizes: Sizes
+    days: int | None
+
+    def report(self) -> dict[str, Any]:
+        """Return it as JSON has it."""
+        return {"events": self.events, **asdict(self.sizes), "days": self.days}
+
+
+def sizes_of(options: RolloutSizeOptions) -> tuple[Comparison, Comparison]:
+    """Return both ways.
+
+    Raises:
+        ConfigurationError: the numbers contradict each other.
+    """
+    question = options.question
+    return (
+        _comparison(options, "same", question.paired_variance),
+        _comparison(options, "own", question.unpaired_variance),
+    )
+
+
+def _comparison(options: RolloutSizeOptions, events: Literal["same", "own"], variance: float) -> Comparison:
+    question, a_day = options.question, options.events_per_day
+    days = None if a_day is None else days_needed(variance, question, a_day, options.day_deviation)
+    return Comparison(events, sizes(variance, question), days)

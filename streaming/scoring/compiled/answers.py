@@ -1,0 +1,32 @@
+"""A model's answers as rows of :data:`streaming.events.columns.RESULTS`."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+
+from streaming.events.columns import RESULTS
+from streaming.scoring.compiled.values import Floats
+
+
+def answer_batch(
+    prediction: pa.Array, probability: Floats | None = None, label: pa.Array | None = None
+) -> pa.RecordBatch:
+    """Return the columns of n answers; the confidence is the largest probability.
+
+    Args:
+        prediction: n numbers, null where there is none.
+        probability: n rows of k classes; ``None`` where the model gives none.
+        label: n texts; ``None`` where classes have no names.
+    """
+    nothing = {field.name: pa.nulls(len(prediction), field.type) for field in RESULTS}
+    probabilities, labels, confidence = (nothing[name] for name in RESULTS.names[1:])
+    if probability is not None:
+        # As Spark's ``array_max``, for which NaN is greater than every number.
+        probabilities, confidence = _lists(probability), pa.array(probability.max(axis=1))
+    return pa.record_batch([prediction, probabilities, labels if label is None else label, confidence], RESULTS)
+
+
+def _lists(rows: Floats) -> pa.ListArray:
+    starts = np.arange(len(rows) + 1, dtype=np.int32) * rows.shape[1]
+    return pa.ListArray.from_arrays(pa.array(starts), pa.array(rows.ravel()))

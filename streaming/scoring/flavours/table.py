@@ -1,0 +1,9 @@
+"""The flavors of MLflow, beside Spark's, whose versions are served."""
+
+from __future__ import annotations
+
+from streaming.scoring.flavours.flavour import Flavour
+from streaming.scoring.flavours.lightgbm_text import LIGHTGBM
+
+FLAVOURS: dict[str, Flavour] = {"lightgbm": LIGHTGBM}
+"""By MLflow's names, which are also those of the extras that install the libraries; the preferred one first."""
