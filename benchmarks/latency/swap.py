@@ -68,6 +68,7 @@ def silence_ms(silences: Sequence[tuple[int, int]], handovers: Sequence[dict[str
         silences: begin and end of each, by the monotonic clock, in nanoseconds.
         handovers: as the job reports them, by the wall clock.
     """
+    # The job's log has times of the wall clock, the silences are by the monotonic one.
     ahead = time.time() - time.monotonic()
     windows = [
         (handover["at"] - handover["seconds"] - ahead, handover["at"] + _AFTER_SECONDS - ahead)
