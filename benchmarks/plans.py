@@ -77,7 +77,7 @@ def main() -> None:
     with scratch_folder("plans") as scratch, a_broker(HOME, scratch) as servers:
         spark = a_session(HOME, scratch / "spark")
         model = load(spark, package(fit_pipeline(spark), scratch / "model"))
-        rig = Rig(spark, servers, topic_maker(servers), model, scratch)
+        rig = Rig(spark=spark, servers=servers, make_topic=topic_maker(servers), model=model, scratch=scratch)
         for rows, events in SIZES.items():
             for number in range(ROUNDS + 1):
                 kept, fresh = rig.seconds("kept", rows, events), rig.seconds("fresh", rows, events)

@@ -61,8 +61,8 @@ class Session:
         """Return the systems of a part that were asked for."""
         if self.part not in (part, Part.ALL):
             return []
-        found = live_systems(self.boundary_seconds) if part is Part.LIVE else peer_systems(self.console.print)
-        return [system for system in found if not self.only or system.name in self.only]
+        installed = live_systems(self.boundary_seconds) if part is Part.LIVE else peer_systems(self.console.print)
+        return [system for system in installed if not self.only or system.name in self.only]
 
     def measure(self, bench: Bench) -> None:
         """Run every system as often as asked, in turn, and keep each result."""
@@ -109,8 +109,18 @@ def main(
     console = Console()
     only = [name for name in systems.split(",") if name]
     (out / "raw").mkdir(parents=True, exist_ok=True)
-    effort = Effort(rate, seconds, backlog, burst, runs, peer_runs, sustainable, warm_up, boundaries)
-    session = Session(part, effort, only, out, console, interval)
+    effort = Effort(
+        rate=rate,
+        seconds=seconds,
+        backlog=backlog,
+        burst=burst,
+        runs=runs,
+        peer_runs=peer_runs,
+        search=sustainable,
+        warm_up=warm_up,
+        boundaries=boundaries,
+    )
+    session = Session(part=part, effort=effort, only=only, out=out, console=console, boundary_seconds=interval)
     if part is not Part.PAGE:
         measure(session, workload)
     sys.exit(0 if report(out, rate, WORKLOADS[workload].describes, console) else 1)
@@ -125,7 +135,13 @@ def measure(session: Session, workload: str) -> None:
     ):
         session.console.print("training the model", highlight=False)
         model = train_apart(WORKLOADS[workload], running.tracking_uri, folder)
-        bench = Bench(running.bootstrap_servers, workload, model, folder / "runs", running.processes[0].pid)
+        bench = Bench(
+            bootstrap=running.bootstrap_servers,
+            workload=workload,
+            model=model,
+            folder=folder / "runs",
+            broker=running.processes[0].pid,
+        )
         session.measure(bench)
         if session.part is not Part.PEERS and (not session.only or "swap" in session.only):
             (session.out / "raw" / "swap.json").write_text(json.dumps(swap.measure(bench, session.boundary_seconds)))
@@ -143,8 +159,12 @@ def report(out: Path, rate: int, workload: str, console: Console) -> bool:
         numbers |= {name: value for name, value in swapped.items() if not name.endswith("latencies_us")}
         (out / "live.json").write_text(json.dumps({**numbers, "rate": rate, "machine": machine}, indent=1))
     if peers:
-        (out / "peers.json").write_text(json.dumps([peer_numbers(one, rate) for one in (*live, *peers)], indent=1))
-    path = write_page(Measured([*live, *peers], rate, machine, workload, swapped), out)
+        (out / "peers.json").write_text(
+            json.dumps([peer_numbers(summary, rate) for summary in (*live, *peers)], indent=1)
+        )
+    path = write_page(
+        Measured(systems=[*live, *peers], rate=rate, machine=machine, workload=workload, swap=swapped), out
+    )
     console.print(f"All of it is in {path}.", highlight=False)
     return all(summary.runs for summary in (*live, *peers))
 

@@ -53,14 +53,16 @@ def class_of(number: int) -> str:
 
 def by_percentile(title: str, series: Sequence[Series]) -> Element:
     """Return latency (log) against the share of events that had no more of it (so that the tail has room)."""
-    low = min(found.latencies_us[0] for found in series)
-    high = max(found.latencies_us[-1] for found in series)
+    low = min(drawn.latencies_us[0] for drawn in series)
+    high = max(drawn.latencies_us[-1] for drawn in series)
     across = log_axis("latency, ms", max(low, 10) / 1000, high / 1000)
     nines = {0.0: "0", log10(2): "50 %", 1.0: "90 %", 2.0: "99 %", 3.0: "99.9 %"}
-    up = Axis("events that took no longer", 0.0, _TAIL, lambda value: nines[value], tuple(nines))
+    up = Axis(
+        title="events that took no longer", low=0.0, high=_TAIL, shown=lambda value: nines[value], at=tuple(nines)
+    )
     frame = Frame(across, up)
-    lines = [frame.line(list(_tail_points(found.latencies_us)), found.class_) for found in series]
-    return tag("div", frame.drawn(title, lines), legend([(found.name, found.number) for found in series]))
+    lines = [frame.line(list(_tail_points(drawn.latencies_us)), drawn.class_) for drawn in series]
+    return tag("div", frame.drawn(title, lines), legend([(drawn.name, drawn.number) for drawn in series]))
 
 
 def _tail_points(ordered: Sequence[int]) -> Iterator[tuple[float, float]]:
@@ -109,18 +111,18 @@ def over_time(title: str, latencies_us: Sequence[int], rate: int, slice_seconds:
     per_slice = max(1, round(rate * slice_seconds))
     slices = [sorted(latencies_us[at : at + per_slice]) for at in range(0, len(latencies_us), per_slice)]
     ends = len(latencies_us) / rate
-    up = log_axis("latency, ms", max(10, slices_low(slices)) / 1000, max(found[-1] for found in slices) / 1000)
+    up = log_axis("latency, ms", max(10, slices_low(slices)) / 1000, max(part[-1] for part in slices) / 1000)
     frame = Frame(Axis("seconds", 0.0, ends, lambda value: f"{value:g}"), up)
     times = [(number + 0.5) * slice_seconds for number in range(len(slices))]
-    most = [(time, log10(max(10, found[-1]) / 1000)) for time, found in zip(times, slices, strict=True)]
-    middle = [(time, log10(max(10, found[len(found) // 2]) / 1000)) for time, found in zip(times, slices, strict=True)]
+    most = [(time, log10(max(10, part[-1]) / 1000)) for time, part in zip(times, slices, strict=True)]
+    middle = [(time, log10(max(10, part[len(part) // 2]) / 1000)) for time, part in zip(times, slices, strict=True)]
     lines = [frame.line(most, class_of(1)), frame.line(middle, class_of(0))]
     return tag("div", frame.drawn(title, lines), legend([("median", 0), ("most", 1)]))
 
 
 def slices_low(slices: Sequence[Sequence[int]]) -> int:
     """Return the lowest median."""
-    return min(found[len(found) // 2] for found in slices)
+    return min(part[len(part) // 2] for part in slices)
 
 
 def log_axis(title: str, low: float, high: float) -> Axis:
@@ -131,7 +133,7 @@ def log_axis(title: str, low: float, high: float) -> Axis:
     """
     first, last = floor(log10(low)), max(ceil(log10(high)), floor(log10(low)) + 1)
     at = tuple(float(power) for power in range(first, last + 1))
-    return Axis(title, at[0], at[-1], lambda value: f"{10**value:,.10g}", at)
+    return Axis(title=title, low=at[0], high=at[-1], shown=lambda value: f"{10**value:,.10g}", at=at)
 
 
 def legend(names: Sequence[tuple[str, int]]) -> Child:

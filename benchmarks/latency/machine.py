@@ -35,11 +35,11 @@ def describe(jars: JarSets) -> dict[str, str]:
 def _processor() -> str:
     """Return the processor's name, which only Linux tells in a file."""
     information = Path("/proc/cpuinfo")
-    found = re.search(r"model name\s*: (.+)", information.read_text()) if information.exists() else None
-    return found[1] if found else platform.processor() or platform.machine()
+    match = re.search(r"model name\s*: (.+)", information.read_text()) if information.exists() else None
+    return match[1] if match else platform.processor() or platform.machine()
 
 
 def _java() -> str:
     command = [find_java(os.environ), "-version"]
-    said = subprocess.run(command, capture_output=True, text=True, check=False).stderr.splitlines()
-    return said[1] if len(said) > 1 else "unknown"
+    lines = subprocess.run(command, capture_output=True, text=True, check=False).stderr.splitlines()
+    return lines[1] if len(lines) > 1 else "unknown"

@@ -94,8 +94,8 @@ def lay_out(settings: Settings, version: ModelVersion, target: Path) -> None:
     (target / "mlflow").mkdir()
     registry(settings.model).download(version, target / "mlflow")
     shutil.copytree(target / "mlflow" / "sparkml", target / "pipeline")
-    known = {"tracking_uri": settings.model.tracking_uri, "name": version.name, "version": version.version}
-    (target / "registry.json").write_text(json.dumps({**known, "alias": ALIAS}))
+    origin = {"tracking_uri": settings.model.tracking_uri, "name": version.name, "version": version.version}
+    (target / "registry.json").write_text(json.dumps({**origin, "alias": ALIAS}))
 
 
 def write_events(workload: Workload, target: Path) -> None:

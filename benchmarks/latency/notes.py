@@ -39,9 +39,9 @@ class Notes:
 
     def save(self, path: Path) -> None:
         """Write the columns; the file is there only when it is whole."""
-        part, found = path.with_suffix(".part"), self.arrivals()
+        part, arrivals = path.with_suffix(".part"), self.arrivals()
         with part.open("wb") as out:
-            np.savez(out, ids=found.ids, times=found.times, predictions=found.predictions)
+            np.savez(out, ids=arrivals.ids, times=arrivals.times, predictions=arrivals.predictions)
         part.rename(path)
 
 

@@ -46,8 +46,8 @@ class Measured:
     @property
     def rates(self) -> list[int]:
         """All rates, the headline's first."""
-        found = {rate for system in self.systems for rate in system.rates}
-        return sorted(found, key=lambda rate: (rate != self.rate, rate))
+        rates = {rate for system in self.systems for rate in system.rates}
+        return sorted(rates, key=lambda rate: (rate != self.rate, rate))
 
 
 def write_page(measured: Measured, folder: Path) -> Path:
@@ -77,9 +77,9 @@ def _sections(measured: Measured, folder: Path) -> Iterator[Element]:
     for rate in measured.rates:
         yield _at_rate(measured, rate, folder)
     for part in (_throughput, _timeline, _swapped):
-        found = part(measured, folder)
-        if found is not None:
-            yield found
+        shown = part(measured, folder)
+        if shown is not None:
+            yield shown
     yield _method(measured)
 
 
@@ -125,15 +125,15 @@ def _latency_table(systems: Sequence[Summary], rate: int) -> Element:
 
 
 def _throughput(measured: Measured, folder: Path) -> Element | None:
-    found = [(number, system, system.eps) for number, system in enumerate(measured.systems)]
-    bars = [Bar(system.name, number, eps, f"{eps.median:,.0f}") for number, system, eps in found if eps]
+    measured_eps = [(number, system, system.eps) for number, system in enumerate(measured.systems)]
+    bars = [Bar(system.name, number, eps, f"{eps.median:,.0f}") for number, system, eps in measured_eps if eps]
     if not bars:
         return None
     plot = ranges("Throughput", "events per second", sorted(bars, key=lambda bar: -bar.spread.median))
     save(plot, folder / "throughput.svg")
     rows = [
         _row(system, [_cell(f"{eps.median:,.0f}" if eps else "", _range(eps, 0)), _cell(system.version, class_="left")])
-        for _, system, eps in found
+        for _, system, eps in measured_eps
     ]
     caption = "A burst is worked off; more is better."
     plots = tag("div", figure("Events per second", caption, plot), class_="figures")
@@ -167,10 +167,10 @@ def _method(measured: Measured) -> Element:
     facts = {**_amounts(measured.systems), **measured.machine}
     machine = tag("dl", [[tag("dt", name), tag("dd", value)] for name, value in facts.items()])
     left_out = [tag("li", f"{system.name}, {problem}") for system in measured.systems for problem in system.problems]
-    words = [tag("li", paragraph) for paragraph in _METHOD.strip().split("\n\n")]
+    paragraphs = [tag("li", paragraph) for paragraph in _METHOD.strip().split("\n\n")]
     invalid = [tag("h3", "Runs that do not count"), tag("ul", left_out)] if left_out else None
     summary = tag("summary", tag("b", "Machine and versions"))
-    return section("How it was measured", tag("ul", words), tag("details", summary, machine, open="open"), invalid)
+    return section("How it was measured", tag("ul", paragraphs), tag("details", summary, machine, open="open"), invalid)
 
 
 def _amounts(systems: Sequence[Summary]) -> dict[str, str]:
@@ -179,7 +179,9 @@ def _amounts(systems: Sequence[Summary]) -> dict[str, str]:
     if not runs:
         return {}
     intervals = sorted({run["interval_seconds"] for run in runs if run.get("interval_seconds")})
-    boundaries = {"seconds between live's boundaries": ", ".join(f"{one:g}" for one in intervals)} if intervals else {}
+    boundaries = (
+        {"seconds between live's boundaries": ", ".join(f"{seconds:g}" for seconds in intervals)} if intervals else {}
+    )
     return {
         "event": f"{runs[0]['stages'][0]['payload_bytes']:.0f} bytes of JSON",
         "partitions": str(runs[0]["partitions"]),

@@ -48,9 +48,14 @@ def run(bench: Bench, system: System, plan: Plan, number: int) -> Result:
     """Run one system once; what goes wrong is in the result."""
     began = isoformat(datetime.now(timezone.utc))
     result = Result(
-        system.name, system.version, system.delivery, bench.workload, number, began,
+        system=system.name,
+        version=system.version,
+        delivery=system.delivery,
+        workload=bench.workload,
+        number=number,
+        began=began,
         interval_seconds=interval_seconds(system),
-    )  # fmt: skip
+    )
     try:
         _measure(bench, system, plan, result)
     except (PenstockError, TimeoutError) as error:

@@ -23,6 +23,6 @@ def search(
     yield high, False
     for _ in range(narrowings):
         middle = (low + high) // 2
-        kept = keeps_up(middle)
-        yield middle, kept
-        low, high = (middle, high) if kept else (low, middle)
+        sustained = keeps_up(middle)
+        yield middle, sustained
+        low, high = (middle, high) if sustained else (low, middle)

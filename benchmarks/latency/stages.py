@@ -78,8 +78,8 @@ class Evidence:
 
     def _wrong(self) -> int:
         """Count the predictions that are not Spark's."""
-        wanted = self.expected[self.arrivals.ids % len(self.expected)]
-        return int(np.count_nonzero(np.abs(self.arrivals.predictions - wanted) > WRONG))
+        expected = self.expected[self.arrivals.ids % len(self.expected)]
+        return int(np.count_nonzero(np.abs(self.arrivals.predictions - expected) > WRONG))
 
 
 def drained(evidence: Evidence) -> dict[str, Any]:
@@ -114,16 +114,16 @@ def followed(evidence: Evidence, load: Load) -> dict[str, Any]:
 
 def problems(stage: dict[str, Any], *, scores: bool) -> list[str]:
     """Return why a stage's numbers do not count."""
-    found = []
+    complaints = []
     if stage["missing"]:
-        found.append(f"{stage['missing']} of {stage['events']} events have no output")
+        complaints.append(f"{stage['missing']} of {stage['events']} events have no output")
     if scores and stage["predictions"] < stage["events"] - stage["missing"]:
-        found.append(f"only {stage['predictions']} outputs have a prediction")
+        complaints.append(f"only {stage['predictions']} outputs have a prediction")
     if scores and stage["wrong"]:
-        found.append(f"{stage['wrong']} predictions are not Spark's")
+        complaints.append(f"{stage['wrong']} predictions are not Spark's")
     if stage["kind"] == "load" and stage["measured"] and _feeder_was_late(stage):
-        found.append(f"the feeder was late, p99 {stage['lateness_ms']['p99']:.1f} ms")
-    return found
+        complaints.append(f"the feeder was late, p99 {stage['lateness_ms']['p99']:.1f} ms")
+    return complaints
 
 
 def _percentiles(latencies: Times) -> dict[str, float | None]:

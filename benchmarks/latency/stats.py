@@ -44,8 +44,8 @@ def percentiles_ms(nanoseconds: Times) -> dict[str, float]:
     """
     if not len(nanoseconds):
         return dict.fromkeys(PERCENTILES, float("nan"))
-    found = np.percentile(nanoseconds, list(PERCENTILES.values()), method="inverted_cdf") / 1e6
-    return dict(zip(PERCENTILES, (round(float(value), 3) for value in found), strict=True))
+    percentiles = np.percentile(nanoseconds, list(PERCENTILES.values()), method="inverted_cdf") / 1e6
+    return dict(zip(PERCENTILES, (round(float(value), 3) for value in percentiles), strict=True))
 
 
 def worked_off_rate(start: int, times: Times) -> float:

@@ -24,8 +24,8 @@ class Spread:
     @classmethod
     def of(cls, values: Iterable[float | None]) -> Spread | None:
         """Return it for the values that are there; ``None`` if none is."""
-        known = [value for value in values if value is not None]
-        return cls(statistics.median(known), min(known), max(known)) if known else None
+        present = [value for value in values if value is not None]
+        return cls(statistics.median(present), min(present), max(present)) if present else None
 
     def to_json(self, digits: int = 3) -> list[float]:
         """Return lowest and highest."""
@@ -103,11 +103,11 @@ def summarise(raws: Iterable[Raw]) -> list[Summary]:
 
 def live_numbers(summary: Summary, rate: int) -> Raw:
     """Return a system's part of ``live.json``: percentiles at ``rate``; other rates below ``at_RATE``."""
-    found = _latencies(summary, rate)
+    headline = _latencies(summary, rate)
     eps = summary.eps
     more = {f"at_{other}": _latencies(summary, other) for other in summary.rates if other != rate}
     return {
-        **found,
+        **headline,
         **more,
         "eps": round(eps.median) if eps else None,
         "sustainable_eps": summary.sustainable,
@@ -142,16 +142,16 @@ def peer_numbers(summary: Summary, rate: int) -> Raw:
 
 
 def _latencies(summary: Summary, rate: int) -> Raw:
-    found: Raw = {}
+    latencies: Raw = {}
     for name in PERCENTILES:
         spread = summary.latency(rate, name)
-        found[name] = spread.median if spread else None
-        found[f"{name}_range"] = spread.to_json() if spread else None
+        latencies[name] = spread.median if spread else None
+        latencies[f"{name}_range"] = spread.to_json() if spread else None
     loads = summary.loads(rate)
-    found["seconds"] = [stage["seconds"] for stage in loads]
-    found["windows"] = summary.windows(rate)
+    latencies["seconds"] = [stage["seconds"] for stage in loads]
+    latencies["windows"] = summary.windows(rate)
     for name, digits in (("cores", 3), ("rss_bytes", 0), ("silence_ms", 1)):
         taken = summary.taken(rate, name)
-        found[name] = round(taken.median, digits) if taken else None
-    found["duplicates"] = sum(stage["duplicates"] for stage in loads)
-    return found
+        latencies[name] = round(taken.median, digits) if taken else None
+    latencies["duplicates"] = sum(stage["duplicates"] for stage in loads)
+    return latencies

@@ -31,10 +31,10 @@ def find(running: Trial) -> list[tuple[Load, dict[str, Any]]]:
     def keeps_up(rate: int) -> bool:
         load = Load(rate, SECONDS, WARM_UP)
         growth, late_ms = _try(running, load)
-        kept = growth <= _GROWTH * rate and late_ms <= _LATE_MS
+        sustained = growth <= _GROWTH * rate and late_ms <= _LATE_MS
         limit = "feeder" if late_ms > _LATE_MS else None
-        tried.append((load, {"kind": "step", "sustained": kept, "growth": round(growth, 1), "limited_by": limit}))
-        return running.settle() and kept
+        tried.append((load, {"kind": "step", "sustained": sustained, "growth": round(growth, 1), "limited_by": limit}))
+        return running.settle() and sustained
 
     list(search(keeps_up))
     return tried

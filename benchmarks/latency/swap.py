@@ -25,19 +25,19 @@ _HANDOVER_SECONDS = 20.0
 
 def measure(bench: Bench, boundary_seconds: float = INTERVAL_SECONDS) -> dict[str, Any]:
     """Serve live at 1,000 events a second, swap the model in the middle, and watch until it is over."""
-    known = json.loads((bench.model / "registry.json").read_text())
-    client = MlflowClient(known["tracking_uri"], known["tracking_uri"])
-    younger = _registered_again(client, known)
+    served = json.loads((bench.model / "registry.json").read_text())
+    client = MlflowClient(served["tracking_uri"], served["tracking_uri"])
+    younger = _registered_again(client, served)
 
     def swap() -> None:
-        client.set_registered_model_alias(known["name"], known["alias"], younger)
+        client.set_registered_model_alias(served["name"], served["alias"], younger)
 
     # A swap waits for a boundary, and polling comes before that.
     load = Load(RATE, 2 * (boundary_seconds + _HANDOVER_SECONDS), halfway=swap)
     try:
         result = run(bench, PenstockSystem("live", boundary_seconds), Plan(2_000, (load,)), 1)
     finally:
-        client.set_registered_model_alias(known["name"], known["alias"], str(known["version"]))
+        client.set_registered_model_alias(served["name"], served["alias"], str(served["version"]))
     stage: dict[str, Any] = result.stages[-1] if len(result.stages) > 1 else {}
     handovers = _handovers(bench)
     return {
@@ -52,10 +52,10 @@ def measure(bench: Bench, boundary_seconds: float = INTERVAL_SECONDS) -> dict[st
     }
 
 
-def _registered_again(client: MlflowClient, known: dict[str, Any]) -> str:
+def _registered_again(client: MlflowClient, served: dict[str, Any]) -> str:
     """Register the same files as another version, so that its answers can be held against the same expectations."""
-    version = client.get_model_version(known["name"], str(known["version"]))
-    made = client.create_model_version(known["name"], str(version.source), version.run_id, tags=dict(version.tags))
+    version = client.get_model_version(served["name"], str(served["version"]))
+    made = client.create_model_version(served["name"], str(version.source), version.run_id, tags=dict(version.tags))
     return str(made.version)
 
 
@@ -68,19 +68,25 @@ def silence_ms(silences: Sequence[tuple[int, int]], handovers: Sequence[dict[str
         silences: begin and end of each, by the monotonic clock, in nanoseconds.
         handovers: as the job reports them, by the wall clock.
     """
+    # The job's log has times of the wall clock, the silences are by the monotonic one.
     ahead = time.time() - time.monotonic()
-    windows = [(one["at"] - one["seconds"] - ahead, one["at"] + _AFTER_SECONDS - ahead) for one in handovers]
-    found = [end - begin for begin, end in silences if any(b < end / 1e9 and begin / 1e9 < e for b, e in windows)]
-    return round(max(found) / 1e6, 3) if found else None
+    windows = [
+        (handover["at"] - handover["seconds"] - ahead, handover["at"] + _AFTER_SECONDS - ahead)
+        for handover in handovers
+    ]
+    lengths = [end - begin for begin, end in silences if any(b < end / 1e9 and begin / 1e9 < e for b, e in windows)]
+    return round(max(lengths) / 1e6, 3) if lengths else None
 
 
 def _handovers(bench: Bench) -> list[dict[str, Any]]:
     """Read from the job's log what it says of its handovers."""
     logs = sorted(Path(bench.folder).glob("penstock-live-1-*/own/penstock-live.log"))
     lines = logs[-1].read_text(errors="replace").splitlines() if logs else []
-    said = [json.loads(line) for line in lines if line.startswith("{") and '"handed over"' in line]
+    handovers = [json.loads(line) for line in lines if line.startswith("{") and '"handed over"' in line]
     names = ("before", "version", "seconds")
-    return [{name: one[name] for name in names} | {"at": _seconds(one["timestamp"])} for one in said]
+    return [
+        {name: handover[name] for name in names} | {"at": _seconds(handover["timestamp"])} for handover in handovers
+    ]
 
 
 def _seconds(timestamp: str) -> float:

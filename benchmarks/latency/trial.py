@@ -164,11 +164,24 @@ def trial(bench: Bench, system: System, name: str) -> Iterator[Trial]:
     """Make the topics and start the reader; at the end stop everything and delete the topics."""
     folder = bench.folder / name
     (folder / "own").mkdir(parents=True)
-    wiring = Wiring(bench.bootstrap, f"{name}.in", f"{name}.out", bench.model, folder / "own", bench.workload)
+    wiring = Wiring(
+        bootstrap=bench.bootstrap,
+        source=f"{name}.in",
+        sink=f"{name}.out",
+        model=bench.model,
+        folder=folder / "own",
+        workload=bench.workload,
+    )
     admin = KafkaAdmin({"bootstrap.servers": bench.bootstrap}, "benchmark")
     for topic in (wiring.source, wiring.sink):
         admin.ensure_topic(topic, PARTITIONS, {"retention.ms": "-1"})
-    read = Read(bench.bootstrap, wiring.sink, PARTITIONS, str(folder / "count"), str(folder / "notes.npz"))
+    read = Read(
+        bootstrap=bench.bootstrap,
+        topic=wiring.sink,
+        partitions=PARTITIONS,
+        count=str(folder / "count"),
+        notes=str(folder / "notes.npz"),
+    )
     with Helper("reader", read.write(folder / "read.json")) as reader:
         running = Trial(bench, system, wiring, reader)
         try:

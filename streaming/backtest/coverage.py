@@ -66,6 +66,7 @@ def coverage(paired: pa.Table, both: pa.Table, labelled: int) -> Coverage:
     states = pa.table({side: _states(paired, side) for side in SIDES}).group_by(list(SIDES))
     counts = states.aggregate([([], "count_all")]).sort_by([(side, "descending") for side in SIDES]).to_pylist()
     outcomes = tuple(Outcomes(row["recorded"], row["candidate"], row["count_all"]) for row in counts)
+    # Unsafe, because what is finer than milliseconds is cut off.
     span = pc.min_max(paired["event_time"].cast(pa.timestamp("ms", "UTC"), safe=False).cast(pa.string())).as_py()
     recorded, candidate = (_facts(paired, side) for side in SIDES)
     first, last = (None if text is None else text.replace(" ", "T") for text in (span["min"], span["max"]))

@@ -113,6 +113,7 @@ class WindowBook:
             self._arrived[tally.partition] = now
             # A clock that is wrong by years would otherwise close every window for good.
             self._latest[tally.partition] = max(self._latest.get(tally.partition, 0), min(tally.latest, now))
+            # Late if the first of its windows is closed. Its windows that are still open count it all the same.
             if self._misses(tally.tile + self._shape.slide) or tally.tile > now + _DAY:
                 self._late += seen
             if not self._misses(tally.tile + self._shape.length) and tally.tile <= now + _DAY:

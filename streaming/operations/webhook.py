@@ -69,6 +69,7 @@ class WebhookReceiver:
         return self._act(body)
 
     def _is_fresh(self, timestamp: str) -> bool:
+        # int() alone would also take blanks, signs, underscores and the digits of other scripts.
         if not (timestamp.isascii() and timestamp.isdigit() and len(timestamp) <= 12):
             return False
         return abs(self._clock().timestamp() - int(timestamp)) <= MAX_SKEW.total_seconds()

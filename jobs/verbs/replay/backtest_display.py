@@ -43,7 +43,7 @@ def _facts(comparison: Comparison) -> Table:
         ("event times", f"{coverage.first} to {coverage.last}" if coverage.first else "not known"),
         ("events", f"{coverage.events:,}, of which both sides predicted {coverage.both:,}"),
         ("with a label", f"{coverage.labelled:,}"),
-        ("agreement", f"{share(agreement.value)} ({ends}); {coverage.identical:,} equal to the last digit"),
+        ("agreement", f"{share(agreement.value)} ({ends}); {coverage.identical:,} exactly equal"),
     ):
         table.add_row(Text(name, style="dim"), Text(_one_line(text)))
     if (shift := comparison.shift) is not None:

@@ -86,6 +86,7 @@ class KafkaOutputs:
                 yield output
 
     def _range(self, topic: str, partition: int, since: int | None) -> tuple[str, int, int, int]:
+        # As the writer does where an output topic has fewer partitions than the input.
         partition %= self._scan.partitions(topic)
         first, end = self._scan.extent(topic, partition)
         start = first if since is None else self._scan.offset_at(topic, partition, since)

@@ -56,6 +56,7 @@ def scores_against_each_other(shift: Shift) -> Element:
             width=frame.x(low + step) - frame.x(low),
             height=frame.y(low) - frame.y(low + step),
             class_="cell",
+            # The square root keeps squares with few events visible.
             fill_opacity=f"{0.08 + 0.92 * (count / most) ** 0.5:.3f}",
         )
         for across, row in enumerate(shift.joint)
