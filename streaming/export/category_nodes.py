@@ -15,6 +15,8 @@ def string_indexer(context: StageContext) -> None:
     for (source, target), texts in zip(context.scope.pairs(), context.stage.row()["labelsArray"], strict=True):
         if not texts:
             raise context.refused(f"it has learnt no category of {source}")
+        if pa.types.is_floating(context.scope.any(source).arrow):
+            raise context.refused(f"it indexes {source}, which holds real numbers")
         is_text = context.scope.any(source).family == "text"
         index = _index_of_text(context, source, texts) if is_text else _index_of_whole(context, source, texts)
         if not keep:

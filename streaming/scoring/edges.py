@@ -23,6 +23,17 @@ _MIXED = 200
 _UNSEEN = "\N{REPLACEMENT CHARACTER}unseen"
 _USUAL = (0.0, -0.0, 1.0, -1.0, 0.1, 1e6, -1e6)
 _EXTREME = (5e-324, 2.2250738585072014e-308, 1.7976931348623157e308, -1.7976931348623157e308)
+_HARD_TEXTS = (
+    " ",
+    " Two  words ",
+    "a\tb\nc\x0bd\u00a0e\u2028f",
+    "don't - stop.",
+    "ÉCOLE İstanbul",
+    "\N{GREEK CAPITAL LETTER SIGMA}",
+    "I am I",
+    "\N{MATHEMATICAL BOLD CAPITAL A} a",
+)
+"""White space of all kinds, signs, and letters whose lower case is longer, in doubt, or another one in Turkish."""
 _INTEGERS = {"integer": 2**31, "long": 2**63}
 
 
@@ -60,6 +71,11 @@ def learnt(stages: Iterable[SavedStage]) -> tuple[list[float], list[str]]:
         numbers.update(_thresholds(stage))
         if stage.kind.endswith("feature.StringIndexerModel"):
             texts.update(itertools.chain.from_iterable(stage.row()["labelsArray"]))
+        if stage.kind.endswith("feature.CountVectorizerModel"):
+            several = " ".join(_evenly(stage.row()["vocabulary"], _MOST_MARKS))
+            texts.update((several, several.upper()))
+        if stage.kind.endswith("Tokenizer"):
+            texts.update(_HARD_TEXTS)
     return sorted(filter(math.isfinite, numbers)), sorted(texts)
 
 

@@ -353,3 +353,17 @@ def test_a_stage_without_an_onnx_form_is_refused_by_name(tmp_path: Path, kind: s
     )
     with pytest.raises(ExportRefusedError, match=rf"the stage .* \(org.apache.spark.ml.{kind}\) has no ONNX form"):
         agreement_of(save_pipeline(tmp_path / "model", *with_prediction(case)))
+
+
+def test_labels_of_real_numbers_have_no_onnx_form(tmp_path: Path) -> None:
+    fitted = {"feature.StringIndexerModel": {"labelsArray": [["1.0", "2.5"]]}}
+    case = Case([indexed("a", "keep"), assembled("i", into="out")], fitted, outputs=1)
+    with pytest.raises(ExportRefusedError, match="has no ONNX form: it indexes a, which holds real numbers"):
+        agreement_of(save_pipeline(tmp_path / "model", *with_prediction(case)))
+
+
+def test_words_have_no_onnx_form(tmp_path: Path) -> None:
+    tokenizer: Stage = ("feature.Tokenizer", {"inputCol": "word", "outputCol": "t"})
+    hashes: Stage = ("feature.HashingTF", {"inputCol": "t", "outputCol": "out", "numFeatures": 4, "binary": False})
+    with pytest.raises(ExportRefusedError, match=r"the stage Tokenizer_0a1b .* has no ONNX form: this class has none"):
+        agreement_of(save_pipeline(tmp_path / "model", *with_prediction(Case([tokenizer, hashes], outputs=4))))

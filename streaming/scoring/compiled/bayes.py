@@ -9,7 +9,7 @@ import numpy as np
 from streaming.scoring.compiled.classes import Classifier, by_thresholds, classifier, features, softmax
 from streaming.scoring.compiled.fitted import matrix, scalar, vector
 from streaming.scoring.compiled.scope import Apply, Columns, Scope, reject
-from streaming.scoring.compiled.values import Floats, Mask, dot, products, row_sums
+from streaming.scoring.compiled.values import Floats, Mask, SparseRows, dot, products, row_sums
 
 
 def naive_bayes(scope: Scope) -> Apply:
@@ -28,7 +28,11 @@ def naive_bayes(scope: Scope) -> Apply:
     if kind not in makers:
         raise scope.refused(f"its type is {kind}")
     choose = by_thresholds(scope, len(prior))
-    return classifier(scope, theta.shape[1], len(prior), Classifier(makers[kind](), softmax, choose, choose))
+    sparse = {
+        "multinomial": lambda rows: prior + products(_sparse_counts(scope, rows), theta),
+        "complement": lambda rows: _complement(products(_sparse_counts(scope, rows), theta)),
+    }.get(kind)
+    return classifier(scope, theta.shape[1], len(prior), Classifier(makers[kind](), softmax, choose, choose, sparse))
 
 
 def _checked(scope: Scope, rows: Floats, good: Mask, why: str) -> Floats:
@@ -38,6 +42,12 @@ def _checked(scope: Scope, rows: Floats, good: Mask, why: str) -> Floats:
 
 def _counts(scope: Scope, rows: Floats) -> Floats:
     return _checked(scope, rows, rows >= 0.0, "has an element that is negative or NaN")
+
+
+def _sparse_counts(scope: Scope, rows: SparseRows) -> SparseRows:
+    wrong = np.bincount(rows.row, ~(rows.value >= 0.0), rows.shape[0]) > 0
+    reject(scope.stage, scope.stage.text("featuresCol"), wrong, "has an element that is negative or NaN")
+    return rows
 
 
 def _complement(raw: Floats) -> Floats:

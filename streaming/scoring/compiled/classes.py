@@ -9,15 +9,24 @@ import numpy as np
 import pyarrow as pa
 
 from streaming.scoring.compiled.scope import Apply, Columns, Scope
-from streaming.scoring.compiled.values import Floats, Kind, row_sums
+from streaming.scoring.compiled.values import Floats, Kind, SparseRows, row_sums
 
 Change = Callable[[Floats], Floats]
 
 
-def features(scope: Scope, size: int | None = None) -> str:
-    """Return the column of vectors that a model reads, of ``size`` elements if it says how many."""
+def features(scope: Scope, size: int | None = None, *, sparse: bool = False) -> str:
+    """Return the column of vectors that a model reads, of ``size`` elements if it says how many.
+
+    Args:
+        scope: the model's.
+        size: the number of elements.
+        sparse: the model takes :class:`streaming.scoring.compiled.values.SparseRows` too.
+    """
     name = scope.stage.text("featuresCol")
-    scope.vector(name, size)
+    if sparse:
+        scope.rows(name, size)
+    else:
+        scope.vector(name, size)
     return name
 
 
@@ -34,13 +43,15 @@ class Classifier:
     probability: Change | None
     by_raw: Change
     by_probability: Change
+    sparse_raw: Callable[[SparseRows], Floats] | None = None
+    """Sparse features to raw, if it takes them."""
 
 
 def classifier(scope: Scope, size: int, classes: int, rule: Classifier) -> Apply:
     """Return a classifier's stage (``ProbabilisticClassificationModel.transform``)."""
     if classes < 1:
         raise scope.stage.unreadable("it has no classes")
-    source, prediction = features(scope, size), named(scope, "predictionCol")
+    source, prediction = features(scope, size, sparse=rule.sparse_raw is not None), named(scope, "predictionCol")
     raw_name = named(scope, "rawPredictionCol")
     probability_name = named(scope, "probabilityCol") if rule.probability else ""
     for name in filter(None, (raw_name, probability_name)):
@@ -51,7 +62,12 @@ def classifier(scope: Scope, size: int, classes: int, rule: Classifier) -> Apply
     by_raw = not thresholds_of(scope) and (raw_name or not probability_name)
 
     def apply(columns: Columns) -> None:
-        raw = rule.raw(columns.vector(source))
+        rows = columns.rows_of(source)
+        raw = (
+            rule.sparse_raw(rows)
+            if rule.sparse_raw and isinstance(rows, SparseRows)
+            else rule.raw(columns.vector(source))
+        )
         probability = rule.probability(raw) if rule.probability else raw
         if raw_name:
             columns.put(raw_name, raw)

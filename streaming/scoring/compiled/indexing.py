@@ -6,12 +6,14 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from streaming.scoring.compiled.fitted import entry
+from streaming.scoring.compiled.java_text import is_javas_spelling
 from streaming.scoring.compiled.scope import Apply, Columns, Scope, reject
-from streaming.scoring.compiled.values import Floats, Kind, is_sparse
+from streaming.scoring.compiled.values import Floats, Kind, Numbers, is_sparse
 
 
 def string_indexer(scope: Scope) -> Apply:
@@ -28,7 +30,10 @@ def string_indexer(scope: Scope) -> Apply:
 
     def apply(columns: Columns) -> None:
         for (source, target), kind, values in zip(pairs, kinds, vocabularies, strict=True):
-            index = pc.index_in(_as_text(columns, source, kind), value_set=values, skip_nulls=True)
+            if pa.types.is_floating(kind.arrow):
+                index = _index_of_real(columns.number(source), values.to_pylist(), kind.arrow)
+            else:
+                index = pc.index_in(_as_text(columns, source, kind), value_set=values, skip_nulls=True)
             if not keep:
                 reject(scope.stage, source, _numpy(index.is_null()), "is null or was not seen in training")
             columns.put_numbers(target, _numpy(index.fill_null(len(values))).astype(np.float64))
@@ -38,9 +43,8 @@ def string_indexer(scope: Scope) -> Apply:
 
 def _indexed_kind(scope: Scope, source: str) -> Kind:
     kind = scope.any(source)
-    if kind.family == "vector" or pa.types.is_floating(kind.arrow):
-        # A number is compared as text, and Java writes doubles in a way of its own.
-        raise scope.refused(f"it indexes the column {source}, which holds neither text nor whole numbers")
+    if kind.family not in ("text", "number"):
+        raise scope.refused(f"it indexes the column {source}, which holds neither text nor numbers")
     return kind
 
 
@@ -56,6 +60,22 @@ def _as_text(columns: Columns, name: str, kind: Kind) -> pa.StringArray:
     numbers = columns.number(name)
     exact = pa.array(numbers.values.astype(np.int64), mask=numbers.nulls)
     return exact.cast(pa.bool_()).cast(pa.string()) if pa.types.is_boolean(kind.arrow) else exact.cast(pa.string())
+
+
+def _index_of_real(numbers: Numbers, labels: list[str], kind: pa.DataType) -> pa.Array:
+    """Look real numbers up as text: Java spells each number in one way only, so the numbers' bits can be compared."""
+    reals = {position: float(label) for position, label in enumerate(labels) if is_javas_spelling(label)}
+    exact = np.array(list(reals.values()), np.float64)
+    seen = exact.astype(np.float32).astype(np.float64) if pa.types.is_float32(kind) else exact
+    position = pc.index_in(
+        pa.array(_bits(numbers.values), mask=numbers.nulls), value_set=pa.array(_bits(seen)), skip_nulls=True
+    )
+    return pa.array(list(reals), pa.int64()).take(position)
+
+
+def _bits(values: Floats) -> npt.NDArray[np.int64]:
+    # There is one NaN only.
+    return np.where(np.isnan(values), np.nan, values).view(np.int64)
 
 
 def _numpy(array: pa.Array) -> Any:

@@ -22,7 +22,7 @@ def isotonic_regression(scope: Scope) -> Apply:
     source, target = stage.text("featuresCol"), stage.text("predictionCol")
     position = stage.whole("featureIndex")
     kind = scope.any(source)
-    if kind.family == "text" or (kind.family == "vector" and not 0 <= position < kind.size):
+    if not kind.is_numeric or (kind.family == "vector" and not 0 <= position < kind.size):
         raise scope.refused(f"it reads a number from the column {source}, which has none in element {position}")
     scope.put_number(target)
 

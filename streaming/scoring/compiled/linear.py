@@ -20,7 +20,7 @@ from streaming.scoring.compiled.classes import (
 )
 from streaming.scoring.compiled.fitted import entry, matrix, scalar, vector
 from streaming.scoring.compiled.scope import Apply, Columns, Scope
-from streaming.scoring.compiled.values import Floats, dot, products
+from streaming.scoring.compiled.values import Floats, Rows, dot, products
 
 NEAREST = 1e-16
 """``GeneralizedLinearRegression.epsilon``: how near a mean may come to its bound."""
@@ -37,16 +37,24 @@ def logistic_regression(scope: Scope) -> Apply:
         if len(weights) != classes:
             raise stage.unreadable(f"it has weights for {len(weights)} of {classes} classes")
         choose = by_thresholds(scope, classes)
-        several = Classifier(lambda rows: products(rows, weights) + intercepts, softmax, choose, choose)
-        return classifier(scope, weights.shape[1], classes, several)
+
+        def several(rows: Rows) -> Floats:
+            return products(rows, weights) + intercepts
+
+        return classifier(scope, weights.shape[1], classes, Classifier(several, softmax, choose, choose, several))
     if len(weights) != 1 or classes != 2:
         raise stage.unreadable(f"it is binary and has {len(weights)} rows of weights for {classes} classes")
     limit = binary_threshold(scope)
+
+    def raw(rows: Rows) -> Floats:
+        return both_ways(dot(rows, weights[0]) + intercepts[0])
+
     binary = Classifier(
-        lambda rows: both_ways(dot(rows, weights[0]) + intercepts[0]),
+        raw,
         logistic,
         lambda raw: (raw[:, 1] > log_odds(limit)).astype(np.float64),
         lambda probability: (probability[:, 1] > limit).astype(np.float64),
+        raw,
     )
     return classifier(scope, weights.shape[1], 2, binary)
 
@@ -76,15 +84,23 @@ def linear_svc(scope: Scope) -> Apply:
     def choose(raw: Floats) -> Floats:
         return (raw[:, 1] > limit).astype(np.float64)
 
-    rule = Classifier(lambda rows: both_ways(dot(rows, weights) + intercept), None, choose, choose)
-    return classifier(scope, len(weights), 2, rule)
+    def margins(rows: Rows) -> Floats:
+        return both_ways(dot(rows, weights) + intercept)
+
+    return classifier(scope, len(weights), 2, Classifier(margins, None, choose, choose, margins))
 
 
 def linear_regression(scope: Scope) -> Apply:
     """``LinearRegressionModel``."""
     row = scope.stage.row()
     weights, intercept = vector(scope.stage, row, "coefficients"), scalar(scope.stage, row, "intercept")
-    return regression(scope, len(weights), lambda rows: dot(rows, weights) + intercept)
+    source, target = features(scope, len(weights), sparse=True), scope.stage.text("predictionCol")
+    scope.put_number(target)
+
+    def apply(columns: Columns) -> None:
+        columns.put_numbers(target, dot(columns.rows_of(source), weights) + intercept)
+
+    return apply
 
 
 def regression(scope: Scope, size: int, predict: Callable[[Floats], Floats]) -> Apply:
@@ -106,7 +122,7 @@ def generalized_linear_regression(scope: Scope) -> Apply:
     weights, intercept = vector(stage, row, "coefficients"), scalar(stage, row, "intercept")
     unlink, project = _unlink(scope), _projection(scope)
     source, prediction, link = (
-        features(scope, len(weights)),
+        features(scope, len(weights), sparse=True),
         named(scope, "predictionCol"),
         named(scope, "linkPredictionCol"),
     )
@@ -114,7 +130,7 @@ def generalized_linear_regression(scope: Scope) -> Apply:
         scope.put_number(name)
 
     def apply(columns: Columns) -> None:
-        eta = dot(columns.vector(source), weights) + intercept
+        eta = dot(columns.rows_of(source), weights) + intercept
         if prediction:
             columns.put_numbers(prediction, project(unlink(eta)))
         if link:

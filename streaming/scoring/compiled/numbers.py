@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from streaming.scoring.compiled.fitted import scalar
 from streaming.scoring.compiled.scope import Apply, Columns, Scope, reject
-from streaming.scoring.compiled.values import Floats, Kind, Numbers
+from streaming.scoring.compiled.values import Floats, Kind, Numbers, beside
 
 
 def imputer(scope: Scope) -> Apply:
@@ -79,7 +79,7 @@ def binarizer(scope: Scope) -> Apply:
         raise stage.unreadable("its thresholds are not one for each column")
     kinds = [scope.any(source) for source, _ in pairs]
     for (source, target), kind in zip(pairs, kinds, strict=True):
-        if kind.family == "text":
+        if not kind.is_numeric:
             raise scope.refused(f"it reads a number from the column {source}, which holds text")
         scope.put(target, Kind(kind.family, pa.float64(), kind.size, compressed=False))
 
@@ -102,10 +102,18 @@ def vector_assembler(scope: Scope) -> Apply:
     keep, sources = scope.handling("error", "keep") == "keep", scope.stage.texts("inputCols")
     kinds = [scope.any(source) for source in sources]
     for source, kind in zip(sources, kinds, strict=True):
-        if kind.family == "text":
+        if not kind.is_numeric:
             raise scope.refused(f"it assembles the column {source}, which holds text")
     target, size = scope.stage.text("outputCol"), sum(kind.size for kind in kinds)
-    scope.put(target, Kind("vector", pa.float64(), size, nominal=any(kind.nominal for kind in kinds), compressed=True))
+    nominal, sparse = any(kind.nominal for kind in kinds), any(kind.sparse for kind in kinds)
+    scope.put(target, Kind("vector", pa.float64(), size, nominal=nominal, compressed=True, sparse=sparse))
+
+    def apply_sparse(columns: Columns) -> None:
+        parts = [
+            columns.rows_of(source) if kind.family == "vector" else _element(scope, columns, source, keep)
+            for source, kind in zip(sources, kinds, strict=True)
+        ]
+        columns.put(target, beside(parts, (columns.rows, size)))
 
     def apply(columns: Columns) -> None:
         rows = np.empty((columns.rows, size))
@@ -117,7 +125,7 @@ def vector_assembler(scope: Scope) -> Apply:
         # Spark leaves zeros out on the way, so a negative zero comes back as zero.
         columns.put(target, rows + 0.0)
 
-    return apply
+    return apply_sparse if sparse else apply
 
 
 def _element(scope: Scope, columns: Columns, source: str, keep: bool) -> Floats:

@@ -25,7 +25,7 @@ def one_vs_rest(scope: Scope, build: Build) -> Apply:
     if not raw:
         raise scope.refused("it has no rawPredictionCol, and then equal classes come in the order of Scala's maps")
     source = stage.text("featuresCol")
-    scope.vector(source)
+    scope.rows(source)
     steps = []
     for model in class_models(stage, source):
         kinds = dict(scope.kinds)
@@ -39,7 +39,7 @@ def one_vs_rest(scope: Scope, build: Build) -> Apply:
     def apply(columns: Columns) -> None:
         each = np.empty((columns.rows, len(steps)))
         for position, step in enumerate(steps):
-            inner = Columns({source: columns.vector(source)}, columns.rows)
+            inner = Columns({source: columns.rows_of(source)}, columns.rows)
             step(inner)
             each[:, position] = inner.vector(RAW)[:, 1]
         columns.put(raw, each)

@@ -40,6 +40,8 @@ class SavedStage:
     kind: str
     parameters: dict[str, Any] = field(repr=False)
     folder: Path = field(repr=False)
+    release: str = ""
+    """The release of Spark that saved it; empty where its files do not say."""
 
     def unreadable(self, detail: str) -> StageUnreadableError:
         """Return the error that says what is wrong with this stage's files."""
@@ -171,7 +173,7 @@ def _read_stage(folder: Path) -> SavedStage:
     parameters = saved.get("paramMap")
     if not isinstance(defaults, dict) or not isinstance(parameters, dict):
         raise StageUnreadableError(uid, kind, "its metadata have no parameters or no defaults")
-    return SavedStage(uid, kind, {**defaults, **parameters}, folder)
+    return SavedStage(uid, kind, {**defaults, **parameters}, folder, str(saved.get("sparkVersion", "")))
 
 
 def _metadata(folder: Path) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from streaming.errors import ScoringError, StageNotCompiledError
 from streaming.scoring.compiled.saved import SavedStage
-from streaming.scoring.compiled.values import Floats, Kind, Mask, Numbers, Value
+from streaming.scoring.compiled.values import Floats, Kind, Mask, Numbers, Rows, SparseRows, Tokens, Value
 
 
 class Columns:
@@ -34,7 +34,16 @@ class Columns:
 
     def vector(self, name: str) -> Floats:
         """Return a column of vectors as a matrix, a row for each event."""
-        return cast(Floats, self._values[name.lower()])
+        rows = self.rows_of(name)
+        return rows.dense() if isinstance(rows, SparseRows) else rows
+
+    def rows_of(self, name: str) -> Rows:
+        """Return a column of vectors, a row for each event, as it is."""
+        return cast(Rows, self._values[name.lower()])
+
+    def tokens(self, name: str) -> Tokens:
+        """Return a column of lists of words."""
+        return cast(Tokens, self._values[name.lower()])
 
     def put(self, name: str, value: Value) -> None:
         """Set a column, in the place of one that has this name."""
@@ -65,10 +74,25 @@ class Scope:
 
     def vector(self, name: str, size: int | None = None) -> Kind:
         """Return what is known of a column of vectors, which have ``size`` elements if the stage expects that."""
+        kind = self.rows(name, size)
+        if kind.sparse:
+            raise self.refused(f"it needs all {kind.size} elements of {name} at once, and most of them are zero")
+        return kind
+
+    def rows(self, name: str, size: int | None = None) -> Kind:
+        """Do the same for a stage that takes vectors of which most elements are zero as they are."""
         kind = self._of(name, "vector")
         if size is not None and kind.size != size:
             raise self.stage.unreadable(f"it expects {size} elements in {name}, which has {kind.size}")
         return kind
+
+    def text(self, name: str) -> Kind:
+        """Return what is known of a column of text."""
+        return self._of(name, "text")
+
+    def tokens(self, name: str) -> Kind:
+        """Return what is known of a column of lists of words."""
+        return self._of(name, "tokens")
 
     def any(self, name: str) -> Kind:
         """Return what is known of a column."""

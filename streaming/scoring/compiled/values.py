@@ -6,6 +6,7 @@ answer does not depend on the batch that it is in, as it would with a BLAS that 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -15,6 +16,7 @@ import pyarrow as pa
 
 Floats = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
+Positions = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -25,15 +27,49 @@ class Numbers:
     nulls: Mask
 
 
-Value: TypeAlias = Numbers | pa.StringArray | Floats
-"""A numeric column, a text column, or a column of vectors as a matrix of n rows."""
+@dataclass(frozen=True)
+class SparseRows:
+    """n vectors of k elements of which most are zero, and where the others are: by row, and then by element."""
+
+    shape: tuple[int, int]
+    """(n, k)."""
+    row: Positions
+    """(m,)."""
+    element: Positions
+    """(m,)."""
+    value: Floats
+    """(m,)."""
+
+    def dense(self) -> Floats:
+        """Return the matrix (n, k)."""
+        full = np.zeros(self.shape)
+        full[self.row, self.element] = self.value
+        return full
+
+    def where(self, mask: Mask) -> SparseRows:
+        """Return the same vectors with zeros where a mask (m,) is false."""
+        return SparseRows(self.shape, self.row[mask], self.element[mask], self.value[mask])
+
+    def with_values(self, values: Floats) -> SparseRows:
+        """Return other values (m,) in the same positions."""
+        return SparseRows(self.shape, self.row, self.element, values)
+
+
+Rows: TypeAlias = Floats | SparseRows
+"""A column of vectors."""
+Tokens: TypeAlias = list[list[str]]
+"""A column of lists of words."""
+Value: TypeAlias = Numbers | pa.StringArray | Rows | Tokens
+"""A numeric column, a text column, a column of vectors with a row for each event, or one of lists of words."""
+MOST_DENSE = 1_024
+"""Elements of a vector of words' counts. One of more is sparse."""
 
 
 @dataclass(frozen=True)
 class Kind:
     """What is known of a column before a row comes."""
 
-    family: Literal["text", "number", "vector"]
+    family: Literal["text", "number", "vector", "tokens"]
     arrow: pa.DataType
     """The type of its numbers: an Imputer's result is cast to it."""
     size: int = 1
@@ -41,19 +77,47 @@ class Kind:
     """True where Spark's column metadata say that a number, or an element of the vector, is a category."""
     compressed: bool = False
     """True where Spark's vectors are sparse exactly if that is shorter (``Vector.compressed``)."""
+    sparse: bool = False
+    """True where the column is :class:`SparseRows`."""
+
+    @property
+    def is_numeric(self) -> bool:
+        """Return whether it holds numbers, or vectors of them."""
+        return self.family in ("number", "vector")
 
 
-def dot(rows: Floats, weights: Floats) -> Floats:
+def dot(rows: Rows, weights: Floats) -> Floats:
     """Return the dot product of each row (n, k) with ``weights`` (k), added up from the first column to the last."""
+    if isinstance(rows, SparseRows):
+        # It adds up in the order of the values.
+        return np.bincount(rows.row, rows.value * weights[rows.element], rows.shape[0]).astype(np.float64)
     total = np.zeros(len(rows))
     for position, weight in enumerate(weights):
         total += rows[:, position] * weight
     return total
 
 
-def products(rows: Floats, weights: Floats) -> Floats:
+def products(rows: Rows, weights: Floats) -> Floats:
     """Return (n, m): the dot product of each of n rows (n, k) with each of m rows of ``weights`` (m, k)."""
-    return np.stack([dot(rows, line) for line in weights], axis=1) if len(weights) else np.zeros((len(rows), 0))
+    if not len(weights):
+        return np.zeros((rows.shape[0], 0))
+    return np.stack([dot(rows, line) for line in weights], axis=1)
+
+
+def beside(parts: Sequence[Rows], shape: tuple[int, int]) -> SparseRows:
+    """Return vectors one behind the other, (n, k) in all."""
+    sparse = [part if isinstance(part, SparseRows) else _sparse(part) for part in parts]
+    starts = np.cumsum([0, *(part.shape[1] for part in sparse)])
+    row = np.concatenate([part.row for part in sparse])
+    element = np.concatenate([part.element + start for part, start in zip(sparse, starts, strict=False)])
+    value = np.concatenate([part.value for part in sparse])
+    order = np.argsort(row, kind="stable")
+    return SparseRows(shape, row[order], element[order], value[order])
+
+
+def _sparse(rows: Floats) -> SparseRows:
+    row, element = np.nonzero(rows)
+    return SparseRows((rows.shape[0], rows.shape[1]), row, element, rows[row, element])
 
 
 def row_sums(values: Floats) -> Floats:

@@ -172,7 +172,7 @@ def interaction(scope: Scope) -> Apply:
     sources, target = scope.stage.texts("inputCols"), scope.stage.text("outputCol")
     kinds = [scope.any(source) for source in sources]
     for source, kind in zip(sources, kinds, strict=True):
-        if kind.family == "text" or kind.nominal:
+        if not kind.is_numeric or kind.nominal:
             raise scope.refused(f"it would encode the categories of {source}, or finds text there")
     size = math.prod(kind.size for kind in kinds)
     if size > _MAX_EXPANDED:
