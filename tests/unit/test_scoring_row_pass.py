@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import pickle
 from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
-from pyspark import cloudpickle
 
 from streaming.events import columns as c
 from streaming.events.columns import RESULTS
@@ -53,7 +53,7 @@ def test_a_pass_that_has_scored_can_still_be_sent_to_a_worker() -> None:
     first = row_pass()
     scored = first.score(records(b'{"distance":3}', b"{"))
 
-    second: JsonRowPass = cloudpickle.loads(cloudpickle.dumps(first))  # type: ignore[no-untyped-call]
+    second: JsonRowPass = pickle.loads(pickle.dumps(first))
 
     assert second == first
     assert second.score(records(b'{"distance":3}', b"{")).equals(scored)
