@@ -25,10 +25,10 @@ class Metric:
 
 
 ACCURACY = Metric("accuracy", "Accuracy", "share of events that are predicted correctly")
-AUC = Metric("auc", "AUC", "chance that a “{positive}” event has a higher score than another event; 0.5 is guessing")
-AVERAGE_PRECISION = Metric(
-    "average_precision", "Average precision", "precision, averaged over the recall of all thresholds"
+AUC = Metric(
+    "auc", "AUC", "chance that a “{positive}” event has a higher score than one of another class; 0.5 is guessing"
 )
+AVERAGE_PRECISION = Metric("average_precision", "Average precision", "precision, averaged over all levels of recall")
 PRECISION = Metric("precision", "Precision", "share of “{positive}” events among those called so")
 RECALL = Metric("recall", "Recall", "share of the “{positive}” events that are called so")
 F1 = Metric("f1", "F1", "harmonic mean of precision and recall")
