@@ -26,7 +26,7 @@ class Metric:
 
 ACCURACY = Metric("accuracy", "Accuracy", "share of events that are predicted correctly")
 AUC = Metric(
-    "auc", "AUC", "chance that a “{positive}” event has a higher score than one of the other class; 0.5 is guessing"
+    "auc", "AUC", "chance that a “{positive}” event has a higher score than one of another class; 0.5 is guessing"
 )
 AVERAGE_PRECISION = Metric("average_precision", "Average precision", "precision, averaged over all levels of recall")
 PRECISION = Metric("precision", "Precision", "share of “{positive}” events among those called so")
