@@ -18,6 +18,7 @@ from pyspark.ml.feature import (
     CountVectorizer,
     HashingTF,
     NGram,
+    Normalizer,
     RegexTokenizer,
     StopWordsRemover,
     StringIndexer,
@@ -135,6 +136,17 @@ CASES = {
     ),
     "support vectors on words": Case(
         lambda: [*terms(), hashed(2048), LinearSVC(labelCol="late", maxIter=3)], ulps=ADDED
+    ),
+    "words by their norms": Case(
+        lambda: [
+            *terms(),
+            hashed(2048, into="v"),
+            *(
+                Normalizer(inputCol="v", outputCol=name, p=p)
+                for name, p in (("x", 1.0), ("y", 2.0), ("z", float("inf")))
+            ),
+        ],
+        ("x", "y", "z"),
     ),
     "naive Bayes on words": Case(lambda: [*terms(), hashed(2048), NaiveBayes(labelCol="kind")], ulps=ADDED),
     "one against the rest on words": Case(

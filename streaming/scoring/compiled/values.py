@@ -6,7 +6,7 @@ answer does not depend on the batch that it is in, as it would with a BLAS that 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -120,8 +120,24 @@ def _sparse(rows: Floats) -> SparseRows:
     return SparseRows((rows.shape[0], rows.shape[1]), row, element, rows[row, element])
 
 
-def row_sums(values: Floats) -> Floats:
+def mapped(change: Callable[[Floats], Floats], rows: Rows) -> Rows:
+    """Return rows with each element changed; a zero stays zero."""
+    return rows.with_values(change(rows.value)) if isinstance(rows, SparseRows) else change(rows)
+
+
+def largest_sizes(rows: Rows) -> Floats:
+    """Return the largest absolute value of each row; 0 where it has no elements."""
+    if not isinstance(rows, SparseRows):
+        return np.asarray(np.abs(rows).max(axis=1, initial=0.0))
+    largest = np.zeros(rows.shape[0])
+    np.maximum.at(largest, rows.row, np.abs(rows.value))
+    return largest
+
+
+def row_sums(values: Rows) -> Floats:
     """Return the sum of each row, added up from the first column to the last."""
+    if isinstance(values, SparseRows):
+        return np.bincount(values.row, values.value, values.shape[0]).astype(np.float64)
     total = np.zeros(len(values))
     for position in range(values.shape[1]):
         total += values[:, position]

@@ -10,7 +10,17 @@ import pyarrow as pa
 
 from streaming.scoring.compiled.fitted import matrix, vector
 from streaming.scoring.compiled.scope import Apply, Columns, Scope, reject
-from streaming.scoring.compiled.values import Floats, Kind, Numbers, products, row_sums
+from streaming.scoring.compiled.values import (
+    Floats,
+    Kind,
+    Numbers,
+    Rows,
+    SparseRows,
+    largest_sizes,
+    mapped,
+    products,
+    row_sums,
+)
 
 _MAX_EXPANDED = 100_000
 """More elements than a vector of one event may have; a polynomial grows without bound."""
@@ -92,26 +102,33 @@ def min_max_scaler(scope: Scope) -> Apply:
 
 def normalizer(scope: Scope) -> Apply:
     """``Normalizer``: by the p-norm; a vector of zeros stays."""
-    power, kind = scope.stage.number("p"), _input(scope)
+    source, target = scope.stage.text("inputCol"), scope.stage.text("outputCol")
+    power, kind = scope.stage.number("p"), scope.rows(source)
     if not power >= 1.0:
         raise scope.stage.unreadable(f"the parameter p is {power}")
+    scope.put(target, Kind("vector", pa.float64(), kind.size, sparse=kind.sparse))
 
-    def change(rows: Floats) -> Floats:
-        norms = _norms(rows, power)[:, None]
-        return np.where(norms != 0.0, rows / np.where(norms != 0.0, norms, 1.0), rows)
+    def apply(columns: Columns) -> None:
+        rows = columns.rows_of(source)
+        norms = _norms(rows, power)
+        divisors = np.where(norms != 0.0, norms, 1.0)
+        if isinstance(rows, SparseRows):
+            columns.put(target, rows.with_values(rows.value / divisors[rows.row]))
+        else:
+            columns.put(target, rows / divisors[:, None])
 
-    return _mapped(scope, kind.size, change)
+    return apply
 
 
-def _norms(rows: Floats, power: float) -> Floats:
+def _norms(rows: Rows, power: float) -> Floats:
     """``Vectors.norm`` of Spark, which adds up from the first element to the last."""
     if power == 1.0:
-        return row_sums(np.abs(rows))
+        return row_sums(mapped(np.abs, rows))
     if power == 2.0:
-        return np.sqrt(row_sums(rows * rows))
+        return np.sqrt(row_sums(mapped(np.square, rows)))
     if math.isinf(power):
-        return np.asarray(np.abs(rows).max(axis=1, initial=0.0))
-    return np.asarray(row_sums(np.abs(rows) ** power) ** (1.0 / power))
+        return largest_sizes(rows)
+    return np.asarray(row_sums(mapped(lambda values: np.abs(values) ** power, rows)) ** (1.0 / power))
 
 
 def elementwise_product(scope: Scope) -> Apply:
