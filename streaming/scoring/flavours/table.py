@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from streaming.scoring.flavours.catboost_cbm import CATBOOST
 from streaming.scoring.flavours.flavour import Flavour
 from streaming.scoring.flavours.lightgbm_text import LIGHTGBM
 from streaming.scoring.flavours.sklearn_skops import SKLEARN
@@ -11,5 +12,6 @@ FLAVOURS: dict[str, Flavour] = {
     "lightgbm": LIGHTGBM,
     "xgboost": XGBOOST,
     "sklearn": SKLEARN,
+    "catboost": CATBOOST,
 }
 """By MLflow's names, which are also those of the extras that install the libraries; the preferred one first."""
