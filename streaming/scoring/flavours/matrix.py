@@ -22,20 +22,29 @@ def matrix(events: pa.RecordBatch) -> Doubles:
 
 
 def check_numbers(signature: Signature, names: Sequence[str]) -> None:
-    """Compare what a booster was trained on with the columns that it is given.
-
-    Args:
-        signature: the columns.
-        names: the booster's own names of its features, in its order; made up by the library where it had none.
+    """Check that columns are numbers, and a model's features; see :func:`check_names`.
 
     Raises:
-        CandidateRefusedError: ``SIGNATURE_UNSUPPORTED``; a column is text, or they are not the booster's features.
+        CandidateRefusedError: ``SIGNATURE_UNSUPPORTED``; a column is text, or they are not the model's features.
     """
     texts = [column.name for column in signature.columns if column.type == "string"]
     if texts:
         raise unfit(
             f"the columns {', '.join(texts)} are text, and the model takes numbers; encode them in the producer"
         )
+    check_names(signature, names)
+
+
+def check_names(signature: Signature, names: Sequence[str]) -> None:
+    """Compare what a model was trained on with the columns that it is given.
+
+    Args:
+        signature: the columns.
+        names: the model's own names of its features, in its order; made up by the library where it had none.
+
+    Raises:
+        CandidateRefusedError: ``SIGNATURE_UNSUPPORTED``; there are more or fewer, or they are in another order.
+    """
     if len(names) != len(signature.names):
         raise unfit(f"the signature has {len(signature.names)} columns and the model {len(names)} features")
     # Libraries rename features with odd names, so different names prove nothing.

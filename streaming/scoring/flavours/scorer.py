@@ -13,6 +13,7 @@ from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
 from streaming.errors import CandidateRefusedError, ScoringError
+from streaming.events.columns import RESULTS
 from streaming.refusal_codes import RefusalCode
 from streaming.scoring.flavours.flavour import NativeModel, SavedModel
 from streaming.scoring.flavours.table import FLAVOURS
@@ -29,6 +30,8 @@ class NativeScorer:
 
     def score(self, events: pa.RecordBatch) -> pa.RecordBatch:
         """Score a batch; see :class:`streaming.models.seams.ArrowScorer`."""
+        if not events.num_rows:  # not every library takes none
+            return pa.RecordBatch.from_pylist([], RESULTS)
         model = _read(self.saved)
         try:
             return model.answer(events.select(list(self.saved.signature.names)))

@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+from streaming.scoring.flavours.catboost_cbm import CATBOOST
 from streaming.scoring.flavours.flavour import Flavour
 from streaming.scoring.flavours.lightgbm_text import LIGHTGBM
+from streaming.scoring.flavours.sklearn_skops import SKLEARN
+from streaming.scoring.flavours.xgboost_booster import XGBOOST
 
-FLAVOURS: dict[str, Flavour] = {"lightgbm": LIGHTGBM}
+FLAVOURS: dict[str, Flavour] = {
+    "lightgbm": LIGHTGBM,
+    "xgboost": XGBOOST,
+    "sklearn": SKLEARN,
+    "catboost": CATBOOST,
+}
 """By MLflow's names, which are also those of the extras that install the libraries; the preferred one first."""
