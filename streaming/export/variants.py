@@ -7,7 +7,6 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, get_args
 
 import numpy as np
 import onnx
@@ -17,12 +16,10 @@ from streaming.errors import ExportRefusedError
 from streaming.export.agreement import Agreement, AllowedGap, FormAnswers, OnnxSession, agreement, feeds
 from streaming.export.compared_events import ComparedEvents
 from streaming.export.form import OnnxForm, onnx_form
+from streaming.export.precisions import Precision
 from streaming.models.golden import GoldenRow
 from streaming.scoring.compiled.scorer import CompiledScorer
 
-Precision = Literal["float64", "float32", "int8"]
-PRECISIONS: tuple[Precision, ...] = get_args(Precision)
-FILES: dict[Precision, str] = {"float64": "model.onnx", "float32": "model.float32.onnx", "int8": "model.int8.onnx"}
 _ALLOWED: dict[Precision, AllowedGap] = {
     "float64": AllowedGap(1e-12, 1e-12),
     # A class is right or wrong; how far its probability may be off is the reader's to say, and in the report.
