@@ -129,44 +129,47 @@ class Agreement:
     Attributes:
         events: how many were compared.
         rejected: how many of them the expected answers reject.
-        mismatches: on how many the class, the label, the rejection, or a number beyond the tolerance differ.
+        mismatches: on how many the class, the label, the rejection, or a number beyond what is allowed differ.
         largest: the largest difference of two numbers, relative where the expected one is above 1.
-        example: the position of the first mismatch.
+        example: the first event on which they differ.
     """
 
     events: int
     rejected: int
     mismatches: int
     largest: float
-    example: int | None
+    example: str = ""
 
     @property
     def mismatch_share(self) -> float:
         """Mismatches by events; 0 of none."""
         return self.mismatches / max(self.events, 1)
 
+    def __str__(self) -> str:
+        """Say what differs, after "its answers differ"."""
+        return f"from the compiled form's on {self.mismatches} of {self.events} events, such as {self.example}"
 
-def agreement(answers: FormAnswers, expected: FormAnswers, tolerance: AllowedGap) -> Agreement:
-    """Compare the answers to the same events."""
+
+def agreement(events: pa.RecordBatch, answers: FormAnswers, expected: FormAnswers, allowed: AllowedGap) -> Agreement:
+    """Compare the answers to n events with the expected ones."""
     both = ~(answers.rejected | expected.rejected)
     ours, theirs = _numbers(answers), _numbers(expected)
-    is_class = expected.probability.shape[1] > 0
-    limits = np.array([0.0 if is_class else tolerance.number] + [tolerance.probability] * (ours.shape[1] - 1))
     with np.errstate(invalid="ignore"):
         gaps = np.where((ours == theirs) | (np.isnan(ours) & np.isnan(theirs)), 0.0, np.abs(ours - theirs))
-        largest = np.maximum(np.abs(ours), np.abs(theirs))
-        # A comparison with NaN is false, so a NaN on one side is never near.
-        near = (gaps == 0.0) | (gaps <= np.maximum(limits * largest, limits / 1_000))
+        # A class is right or wrong.
+        prediction = 0.0 if expected.probability.shape[1] else allowed.number
+        limits = np.array([prediction] + [allowed.probability] * expected.probability.shape[1])
+        bounds = np.maximum(limits * np.maximum(np.abs(ours), np.abs(theirs)), limits / 1_000)
+        relative = gaps[both] / np.maximum(np.abs(theirs[both]), 1.0)
+        near = (gaps == 0.0) | (np.isfinite(gaps) & (gaps <= bounds))
     differs = (answers.rejected != expected.rejected) | (both & ~near.all(axis=1))
     differs |= both & (answers.label != expected.label)
-    relative = gaps[both] / np.maximum(np.abs(theirs[both]), 1.0)
-    finite = relative[np.isfinite(relative)]
     return Agreement(
         events=len(both),
         rejected=int(expected.rejected.sum()),
         mismatches=int(differs.sum()),
-        largest=float(finite.max(initial=0.0)),
-        example=int(np.argmax(differs)) if differs.any() else None,
+        largest=float(relative[np.isfinite(relative)].max(initial=0.0)),
+        example=str(events.slice(int(np.argmax(differs)), 1).to_pylist()[0]) if differs.any() else "",
     )
 
 

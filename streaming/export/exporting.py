@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -14,7 +15,8 @@ from typing import Any
 from streaming.errors import ConfigurationError, ExportRefusedError
 from streaming.export.agreement import Agreement, compiled_answers
 from streaming.export.compared_events import compared_events
-from streaming.export.variants import FILES, PRECISIONS, Precision, Variant, VariantComparison
+from streaming.export.precisions import FILES, PRECISIONS, Precision
+from streaming.export.variants import Variant, VariantComparison
 from streaming.models.arrow_types import feature_schema
 from streaming.models.package import ModelPackage
 from streaming.scoring.compiled.scorer import load_scorer
@@ -79,23 +81,28 @@ class Export:
             "reference": "the version's compiled form, which a job compares with Spark when it loads the version; Spark"
             " did not run for this report, and its own answers are those of the golden rows alone",
             "max_mismatch_share": self.order.max_mismatch_share,
-            "variants": [_variant(variant) for variant in self.variants],
+            "variants": [self._described(variant) for variant in self.variants],
             "left_out": dict(self.left_out),
         }
 
+    def _described(self, variant: Variant) -> dict[str, Any]:
+        content = variant.form.model.SerializeToString()
+        golden = self.package.golden.rows if self.package.golden else ()
+        return {
+            "precision": variant.precision,
+            "file": FILES[variant.precision],
+            "bytes": len(content),
+            "sha256": hashlib.sha256(content).hexdigest(),
+            "microseconds_per_row": {str(rows): round(value, 3) for rows, value in variant.microseconds.items()},
+            "likely_events": _agreement(variant.likely),
+            "edge_events": _agreement(variant.edges),
+            "golden_rows": {"rows": len(golden), "largest_difference": _finite(variant.golden)},
+        }
 
-def _variant(variant: Variant) -> dict[str, Any]:
-    content = variant.form.model.SerializeToString()
-    return {
-        "precision": variant.precision,
-        "file": FILES[variant.precision],
-        "bytes": len(content),
-        "sha256": hashlib.sha256(content).hexdigest(),
-        "microseconds_per_row": {str(rows): round(value, 3) for rows, value in variant.microseconds.items()},
-        "likely_events": _agreement(variant.likely),
-        "edge_events": _agreement(variant.edges),
-        "golden_rows_largest_difference": variant.golden,
-    }
+
+def _finite(difference: float | None) -> float | None:
+    """JSON has no other numbers; a row without a finite answer has no difference."""
+    return difference if difference is not None and math.isfinite(difference) else None
 
 
 def _agreement(agreement: Agreement) -> dict[str, Any]:

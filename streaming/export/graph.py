@@ -11,7 +11,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 OPSET, ML_OPSET, IR_VERSION = 21, 5, 10
-"""What ONNX Runtime reads since 1.20; ``ai.onnx.ml`` 5 has trees in doubles, with sets of categories."""
+"""``ai.onnx.ml`` 5 is the first with trees in doubles and with sets of categories."""
 ML = "ai.onnx.ml"
 Operand: TypeAlias = "str | float | npt.NDArray[Any]"
 """A tensor by its name, or the value of a constant. Floating constants get the graph's precision."""

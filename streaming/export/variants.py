@@ -7,7 +7,6 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, get_args
 
 import numpy as np
 import onnx
@@ -17,13 +16,11 @@ from streaming.errors import ExportRefusedError
 from streaming.export.agreement import Agreement, AllowedGap, FormAnswers, OnnxSession, agreement, feeds
 from streaming.export.compared_events import ComparedEvents
 from streaming.export.form import OnnxForm, onnx_form
+from streaming.export.precisions import Precision
 from streaming.models.golden import GoldenRow
 from streaming.scoring.compiled.scorer import CompiledScorer
 
-Precision = Literal["float64", "float32", "int8"]
-PRECISIONS: tuple[Precision, ...] = get_args(Precision)
-FILES: dict[Precision, str] = {"float64": "model.onnx", "float32": "model.float32.onnx", "int8": "model.int8.onnx"}
-_TOLERANCES: dict[Precision, AllowedGap] = {
+_ALLOWED: dict[Precision, AllowedGap] = {
     "float64": AllowedGap(1e-12, 1e-12),
     # A class is right or wrong; how far its probability may be off is the reader's to say, and in the report.
     "float32": AllowedGap(1e-4, np.inf),
@@ -71,12 +68,11 @@ class Variant:
         if self.precision == "float64":
             worst = self.likely if self.likely.mismatches else self.edges
             if worst.mismatches:
-                return f"its answers differ from the compiled form's on {worst.mismatches} of {worst.events} events"
+                return f"its answers differ {worst}"
             if self.golden is not None and not self.golden <= golden_tolerance:
                 return f"its answers to the golden rows are {self.golden:.1e} away from Spark's"
         elif self.likely.mismatch_share > most:
-            share = f"{self.likely.mismatches} of {self.likely.events} likely events"
-            return f"its answers differ from the compiled form's on {share}, a share above {most:g}"
+            return f"more than a share of {most:g} of its answers to likely events differ {self.likely}"
         return ""
 
 
@@ -143,12 +139,12 @@ class VariantComparison:
             ExportRefusedError: a stage has no ONNX form, or nothing of it is worth eight bits.
         """
         form = onnx_form_of(self.scorer, precision)
-        session, tolerance = OnnxSession(form), _TOLERANCES[precision]
+        session, allowed = OnnxSession(form), _ALLOWED[precision]
         return Variant(
             precision=precision,
             form=form,
-            likely=agreement(session.answers(self.events.likely), self.likely, tolerance),
-            edges=agreement(session.answers(self.events.edges), self.edges, tolerance),
+            likely=agreement(self.events.likely, session.answers(self.events.likely), self.likely, allowed),
+            edges=agreement(self.events.edges, session.answers(self.events.edges), self.edges, allowed),
             golden=self._golden(session),
             microseconds={rows: self._microseconds(session, form, rows) for rows in _TIMED_ROWS},
         )

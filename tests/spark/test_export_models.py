@@ -54,7 +54,7 @@ def test_a_fitted_model_answers_in_onnx_as_its_compiled_form(training: DataFrame
     Pipeline(stages=list(case.stages())).fit(training).write().save(f"file://{tmp_path}/model")
     scorer, events = load_scorer(tmp_path / "model", EVENTS), batch([*clean_rows(), *DIRTY])
     answers = OnnxSession(onnx_form(scorer, np.float64)).answers(events)
-    result = agreement(answers, compiled_answers(scorer, events), AllowedGap(1e-12, 1e-12))
+    result = agreement(events, answers, compiled_answers(scorer, events), AllowedGap(1e-12, 1e-12))
     assert result.mismatches == 0, result
     assert result.rejected < len(DIRTY)
 

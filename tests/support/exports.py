@@ -60,9 +60,8 @@ def edge_batch() -> pa.RecordBatch:
     return pa.record_batch([pa.array(c, f.type) for c, f in zip(columns, EVENTS, strict=True)], schema=EVENTS)
 
 
-def agreement_of(model: Path, tolerance: AllowedGap = EXACT) -> Agreement:
+def agreement_of(model: Path) -> Agreement:
     """Return how far the ONNX form of a saved pipeline agrees with its compiled form on :func:`edge_batch`."""
     scorer, events = load_scorer(model, EVENTS), edge_batch()
-    return agreement(
-        OnnxSession(onnx_form(scorer, np.float64)).answers(events), compiled_answers(scorer, events), tolerance
-    )
+    answers = OnnxSession(onnx_form(scorer, np.float64)).answers(events)
+    return agreement(events, answers, compiled_answers(scorer, events), EXACT)

@@ -8,8 +8,7 @@ from pathlib import Path
 
 from jobs.configuration.paths import require_writable
 from streaming.errors import ConfigurationError
-
-PRECISIONS = ("float64", "float32", "int8")
+from streaming.export.precisions import PRECISIONS
 
 
 @dataclass(frozen=True)

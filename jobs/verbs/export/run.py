@@ -20,6 +20,7 @@ from jobs.wiring.extras import require_extra
 from jobs.wiring.following import registry
 from jobs.wiring.mlflow_client import prepare_mlflow
 from jobs.wiring.selecting import selector_of
+from streaming.export.precisions import PRECISIONS
 from streaming.models.cache import ModelCache
 from streaming.models.package import SPARK_FLAVOR, ModelPackage
 from streaming.models.reader import PackageReader
@@ -41,7 +42,6 @@ def export(config: Path | None, overrides: Sequence[str], options: ExportOptions
     require_extra("export", "onnx", "onnxruntime")
     from streaming.export.exporting import ExportOrder, write
     from streaming.export.exporting import export as export_package
-    from streaming.export.variants import PRECISIONS
 
     settings = load_settings(config, overrides)
     configure_logging(settings.log)
