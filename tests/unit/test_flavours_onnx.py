@@ -44,7 +44,7 @@ def classified(*, texts: bool, maps: bool, scores: str = "probabilities") -> onn
     classes: dict[str, Any] = (
         {"classlabels_strings": ["early", "fine", "late"]} if texts else {"classlabels_ints": [3, 4, 5]}
     )
-    coefficients = {"coefficients": WEIGHTS, "intercepts": [0.1, 0.2, 0.3], "multi_class": 1}
+    coefficients: dict[str, Any] = {"coefficients": WEIGHTS, "intercepts": [0.1, 0.2, 0.3], "multi_class": 1}
     raw = "raw" if maps else scores
     nodes = [
         helper.make_node(
