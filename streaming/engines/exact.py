@@ -222,7 +222,7 @@ class ExactEngine:
         if model.row_pass is None:
             return
         self._unexplained[model.key] += 1
-        _log.warning("the compiled form failed on rows on which Spark does not", model=str(model.version))
+        _log.warning("the one pass failed on rows on which the reference does not", model=str(model.version))
 
     def _checked(self, rows_in: int, outcomes: Mapping[int, Outcome]) -> Outcome:
         for outcome in outcomes.values():

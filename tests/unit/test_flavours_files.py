@@ -9,12 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import lightgbm
+import pyarrow as pa
 import pytest
 import yaml
 
 from streaming.errors import CandidateRefusedError
-from streaming.scoring.flavours import loader
-from tests.support.flavours import answers, batch, described, features, flights, predicted, saved, scorer_of
+from streaming.scoring.flavours import loader, scorer
+from streaming.scoring.flavours.flavour import SavedModel
+from streaming.scoring.flavours.table import FLAVOURS
+from tests.support.flavours import SIGNATURE, answers, batch, described, features, flights, predicted, saved, scorer_of
 
 EVIL = "open({!r}, 'w').write('it ran')"
 
@@ -100,3 +103,15 @@ def test_two_versions_of_the_same_files_are_one_model_and_others_are_not(root: P
     again = loader.saved_model(described(root, version=2))
     assert (model, hash(model)) == (again, hash(again))
     assert replace(model, digest="0" * 64) != model
+
+
+@pytest.mark.parametrize("flavor", FLAVOURS)
+def test_a_missing_library_is_refused_with_the_line_that_installs_it(
+    flavor: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, FLAVOURS[flavor].library, None)  # so that its import fails
+    model = SavedModel(flavor, "", SIGNATURE, "0" * 64, b"")
+    (report,) = scorer._report(model, iter([pa.record_batch({"id": [0]})]))
+    (answer,) = report.to_pylist()
+    assert answer["code"] == "LIBRARY_MISSING"
+    assert answer["text"].endswith(f'pip install "penstock[{flavor}]"')

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -49,6 +50,12 @@ def test_a_version_is_copied_once(tmp_path: Path, scheme: str) -> None:
     staged = tmp_path / "shared" / "flights" / f"2-{made.digest[:12]}" / "sparkml"
     assert uri == f"{scheme}{staged}"
     assert tree_digest(staged) == tree_digest(made.pipeline_dir)
+
+
+def test_a_model_of_another_flavor_is_not_copied(tmp_path: Path) -> None:
+    made, store = replace(package(tmp_path / "model"), flavor="lightgbm"), CountingStore()
+    Stager(store, str(tmp_path / "shared")).stage(made)
+    assert store.copies == 0
 
 
 def test_a_copy_that_was_cut_short_is_made_again(tmp_path: Path) -> None:

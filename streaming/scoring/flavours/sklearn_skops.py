@@ -46,7 +46,8 @@ def _read(saved: SavedModel) -> SkopsModel:
     if strange:
         raise CandidateRefusedError(
             RefusalCode.NEEDS_CODE,
-            f"the model has objects that are not on Penstock's list: {', '.join(strange)}; leave them out",
+            f"the model has objects that are not on Penstock's list: {', '.join(strange)}; leave them out, or export"
+            " the model to ONNX",
         )
     model = loads(saved.content, trusted=list(TRUSTED))
     if not hasattr(model, "predict"):

@@ -5,12 +5,14 @@ from __future__ import annotations
 from streaming.scoring.flavours.catboost_cbm import CATBOOST
 from streaming.scoring.flavours.flavour import Flavour
 from streaming.scoring.flavours.lightgbm_text import LIGHTGBM
+from streaming.scoring.flavours.onnx_graph import ONNX
 from streaming.scoring.flavours.sklearn_skops import SKLEARN
 from streaming.scoring.flavours.xgboost_booster import XGBOOST
 
 FLAVOURS: dict[str, Flavour] = {
     "lightgbm": LIGHTGBM,
     "xgboost": XGBOOST,
+    "onnx": ONNX,
     "sklearn": SKLEARN,
     "catboost": CATBOOST,
 }
