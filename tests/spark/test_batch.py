@@ -9,6 +9,9 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+import lightgbm
+import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -29,6 +32,7 @@ from streaming.models.served import ServedModel
 from streaming.scoring.pipeline import SparkPipeline
 from streaming.scoring.row_pass import JsonRowPass
 from streaming.settings import BatchSettings, EventSettings
+from tests.support import flavours
 from tests.support.models import Shelf, Throws, fit_pipeline, load, retyped
 
 MOMENT = datetime(2024, 5, 1, 12, tzinfo=timezone.utc)
@@ -103,6 +107,21 @@ class Bench:
 @pytest.fixture
 def bench(spark: SparkSession, model: ServedModel, tmp_path: Path) -> Bench:
     return Bench(spark, model, tmp_path)
+
+
+def test_a_model_of_another_library_scores_files(spark: SparkSession, tmp_path: Path) -> None:
+    data = lightgbm.Dataset(np.arange(100.0).reshape(-1, 1), np.arange(100) > 50, feature_name=["distance"])
+    booster = lightgbm.train({"objective": "binary", "verbose": -1, "num_threads": 1}, data, num_boost_round=3)
+    root = flavours.saved("lightgbm", booster, tmp_path / "model", flavours.DISTANCE)
+    bench = Bench(spark, load(spark, flavours.described(root)), tmp_path)
+    rows = [("far", 99.0), ("near", 1.0), ("none", None)]
+    bench.write([{"event_id": name, "event_time": AT, "distance": distance} for name, distance in rows])
+    counts = bench.score()
+    assert (counts.rows, counts.scored, counts.rejected) == (3, 2, {"MISSING_FIELD": 1})
+    late = dict(zip(["far", "near"], flavours.predicted(booster, pd.DataFrame({"distance": [99.0, 1.0]})), strict=True))
+    for row in bench.read("scored"):
+        share = late[row["event_id"]]
+        assert (row["prediction"], row["probability"]) == (float(share > 0.5), [1 - share, share])
 
 
 @pytest.mark.parametrize("kind", ["parquet", "csv", "json"])

@@ -19,7 +19,8 @@ from streaming.models.golden import GoldenRow, GoldenRows
 from streaming.models.package import ModelPackage
 from streaming.models.served import ServedModel
 from streaming.scoring.flavours import scorer as native
-from streaming.scoring.flavours.loader import NativeLoader
+from streaming.scoring.flavours.loader import NativeLoader, saved_model
+from streaming.scoring.flavours.scorer import NativeScorer
 from streaming.settings import EventSettings
 from tests.support.flavours import described, event_of, features, flights, predicted, saved
 from tests.support.models import load
@@ -90,3 +91,19 @@ def test_the_live_engine_takes_pipelines_of_spark_alone(spark: SparkSession, pac
     loader = NativeLoader(spark, EventSettings(), 1 << 20, admit=admit)
     with pytest.raises(CandidateRefusedError, match=r"NOT_LIVE: .*flavor lightgbm .* engine\.kind exact"):
         loader.load(package, "")
+
+
+def test_a_file_that_kills_its_worker_is_refused_and_the_job_goes_on(
+    spark: SparkSession, package: ModelPackage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def dies(*_: object) -> None:
+        import os
+        import signal
+
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    scorer = NativeScorer(saved_model(package))
+    monkeypatch.setattr(native, "_report", dies)
+    with pytest.raises(CandidateRefusedError, match="CORRUPT_FILES: the Python worker that read the lightgbm model"):
+        scorer.tried_in_a_worker(spark)
+    assert spark.range(3).count() == 3
