@@ -60,7 +60,7 @@ def terminate(process: subprocess.Popen[bytes]) -> None:
     process.terminate()
 
 
-@pytest.mark.parametrize("end", [interrupt, terminate], ids=["Ctrl-C", "SIGTERM"])
+@pytest.mark.parametrize("end", [interrupt, pytest.param(terminate, marks=pytest.mark.long)], ids=["Ctrl-C", "SIGTERM"])
 def test_in_the_foreground_it_prints_the_addresses_and_leaves_nothing_behind(
     home: Path, ports: Ports, tmp_path: Path, end: Callable[[subprocess.Popen[bytes]], None]
 ) -> None:
@@ -103,6 +103,7 @@ def test_killed_it_leaves_no_orphan_and_can_start_again(home: Path, ports: Ports
     assert both_answer(ports)
 
 
+@pytest.mark.long
 def test_a_service_that_dies_ends_the_command_with_its_log(home: Path, ports: Ports, tmp_path: Path) -> None:
     log = tmp_path / "output"
     with log.open("wb") as out:

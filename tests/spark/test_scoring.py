@@ -114,6 +114,7 @@ def _with(made: ModelPackage, **changes: Any) -> ModelPackage:
     return replace(made, **changes)
 
 
+@pytest.mark.long
 def test_rows_that_throw_outside_of_the_jvm_are_found_by_halves(spark: SparkSession, shelf: Shelf) -> None:
     thrower = retyped(shelf.model(fit_pipeline), Unlucky)
     frame = records(spark, event(1), event(13))
