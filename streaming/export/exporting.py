@@ -5,14 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from streaming.errors import ConfigurationError, ExportRefusedError
+from streaming.errors import ExportRefusedError
 from streaming.export.agreement import Agreement, compiled_answers
 from streaming.export.compared_events import compared_events
 from streaming.export.precisions import FILES, PRECISIONS, Precision
@@ -21,6 +20,7 @@ from streaming.models.arrow_types import feature_schema
 from streaming.models.package import ModelPackage
 from streaming.scoring.compiled.scorer import load_scorer
 from streaming.version import __version__
+from streaming.whole_folder import whole_folder
 
 _GOLDEN_TOLERANCE = 1e-6
 
@@ -86,13 +86,12 @@ class Export:
         }
 
     def _described(self, variant: Variant) -> dict[str, Any]:
-        content = variant.form.model.SerializeToString()
         golden = self.package.golden.rows if self.package.golden else ()
         return {
             "precision": variant.precision,
             "file": FILES[variant.precision],
-            "bytes": len(content),
-            "sha256": hashlib.sha256(content).hexdigest(),
+            "bytes": variant.size,
+            "sha256": hashlib.sha256(variant.content).hexdigest(),
             "microseconds_per_row": {str(rows): round(value, 3) for rows, value in variant.microseconds.items()},
             "likely_events": _agreement(variant.likely),
             "edge_events": _agreement(variant.edges),
@@ -162,17 +161,10 @@ def write(export_: Export, folder: Path) -> None:
     Raises:
         ConfigurationError: there is something at ``folder`` already.
     """
-    if folder.exists():
-        raise ConfigurationError(f"{folder} is there already; name another folder, or move it away")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    # Beside its place, because a rename works within one file system only.
-    with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as hidden:
-        partial = Path(hidden) / folder.name
-        partial.mkdir()
+    with whole_folder(folder) as partial:
         for variant in export_.variants:
-            (partial / FILES[variant.precision]).write_bytes(variant.form.model.SerializeToString())
+            (partial / FILES[variant.precision]).write_bytes(variant.content)
         (partial / "signature.json").write_text(json.dumps(export_.signature(), indent=1) + "\n", "utf-8")
         (partial / "report.json").write_text(json.dumps(export_.report(), indent=1) + "\n", "utf-8")
         example = resources.files("streaming.export").joinpath("example.py")
         (partial / "example.py").write_text(example.read_text("utf-8"), "utf-8")
-        partial.rename(folder)

@@ -6,6 +6,7 @@ import math
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +28,7 @@ _ALLOWED: dict[Precision, AllowedGap] = {
     "int8": AllowedGap(1e-2, np.inf),
 }
 _LEAST_WEIGHTS = 1_000
-"""Of one product of matrices, for which eight bits are tried; a smaller one is some kilobytes at most."""
+"""Eight bits are tried from so many weights of one product of matrices on; a smaller one is some kilobytes at most."""
 _TIMED_ROWS = (1, 1_000)
 _TIMED_SECONDS = 0.1
 
@@ -52,10 +53,16 @@ class Variant:
     golden: float | None
     microseconds: dict[int, float]
 
+    @cached_property
+    def content(self) -> bytes:
+        """The file's bytes."""
+        content: bytes = self.form.model.SerializeToString()
+        return content
+
     @property
     def size(self) -> int:
-        """The file's bytes."""
-        return len(self.form.model.SerializeToString())
+        """How many bytes the file has."""
+        return len(self.content)
 
     def objection(self, most: float, golden_tolerance: float) -> str:
         """Return why it may not be written, empty if it may.

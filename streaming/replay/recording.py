@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ import pyarrow.parquet as pq
 from streaming.errors import ConfigurationError, DataError
 from streaming.offsets import OffsetRange
 from streaming.version import __version__
+from streaming.whole_folder import whole_folder
 
 FORMAT = 1
 MANIFEST = "recording.json"
@@ -180,19 +180,12 @@ def recording_to(folder: Path, topic: str) -> Iterator[RecordingWriter]:
     Raises:
         ConfigurationError: there is something at ``folder`` already.
     """
-    if folder.exists():
-        raise ConfigurationError(f"{folder} is there already; name another folder, or move it away")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    # Beside its place, because a rename works within one file system only.
-    with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as hidden:
-        partial = Path(hidden) / folder.name
-        partial.mkdir()
+    with whole_folder(folder) as partial:
         writer = RecordingWriter(partial, topic)
         try:
             yield writer
         finally:
             writer.abandon()
-        partial.rename(folder)
 
 
 class _PartitionFile:
