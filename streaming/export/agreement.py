@@ -11,11 +11,11 @@ import numpy.typing as npt
 import onnxruntime
 import pyarrow as pa
 
-from streaming.errors import ScoringError
 from streaming.events import columns as c
 from streaming.export.form import OnnxForm
 from streaming.models.seams import ArrowScorer
 from streaming.scoring.compiled.values import Floats, Mask
+from streaming.scoring.throwing import thrown_on
 
 Feeds = dict[str, npt.NDArray[Any]]
 """A tensor (n) for each column of the events."""
@@ -37,7 +37,7 @@ class FormAnswers:
 
 def compiled_answers(scorer: ArrowScorer, events: pa.RecordBatch) -> FormAnswers:
     """Return what a version's compiled form answers."""
-    rejected = _thrown_on(scorer, events)
+    rejected = thrown_on(scorer, events)
     answers = scorer.score(events.filter(pa.array(~rejected)))
     lists = answers.column(c.PROBABILITY)
     classes = len(lists[0]) if len(lists) and lists[0].is_valid else 0
@@ -50,18 +50,6 @@ def compiled_answers(scorer: ArrowScorer, events: pa.RecordBatch) -> FormAnswers
         _spread(probability, rejected, 0.0),
         _spread(label, rejected, ""),
     )
-
-
-def _thrown_on(scorer: ArrowScorer, events: pa.RecordBatch) -> Mask:
-    """Return on which events a scorer throws, found by halving."""
-    try:
-        scorer.score(events)
-    except ScoringError:
-        if events.num_rows == 1:
-            return np.ones(1, np.bool_)
-        middle = events.num_rows // 2
-        return np.concatenate([_thrown_on(scorer, half) for half in (events.slice(0, middle), events.slice(middle))])
-    return np.zeros(events.num_rows, np.bool_)
 
 
 def _spread(values: npt.NDArray[Any], rejected: Mask, instead: object) -> Any:

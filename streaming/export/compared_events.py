@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,8 +9,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from streaming.events import columns as c
-from streaming.formats.json.rows import JsonRowDecoder
 from streaming.models.arrow_types import feature_batch
 from streaming.models.package import ModelPackage
 from streaming.models.profile import MAX_VALUE_BINS, NULL_BIN, ColumnProfile
@@ -20,9 +17,8 @@ from streaming.models.signature import Column
 from streaming.scoring.compiled.saved import SavedStage
 from streaming.scoring.edges import edge_events
 from streaming.scoring.made_up import made_up_event
-from streaming.settings import EventSettings
+from streaming.scoring.recorded import recorded_events
 
-_MOST_EXAMPLES = 200
 _MOST_BYTES = 1_048_576
 _NEW_TEXT = "\N{REPLACEMENT CHARACTER}new"
 """Drawn where the reference had a text that is in none of the profile's bins."""
@@ -53,22 +49,13 @@ def compared_events(package: ModelPackage, stages: Iterable[SavedStage], likely:
         likely: how many events are drawn.
     """
     golden = [row.features for row in package.golden.rows] if package.golden else []
-    recorded = [*golden, *_examples(package)] or [made_up_event(package.signature, ())]
+    recorded = recorded_events(package, _MOST_BYTES) or [made_up_event(package.signature, ())]
     edges = edge_events(package, stages, recorded)
     return ComparedEvents(
         golden=feature_batch(package.signature, golden),
         likely=feature_batch(package.signature, _likely(package, recorded, likely)),
         edges=feature_batch(package.signature, [*recorded, *edges]),
     )
-
-
-def _examples(package: ModelPackage) -> list[Features]:
-    """Return the rows of the input example that are valid events."""
-    values = [json.dumps(row).encode() for row in package.examples[:_MOST_EXAMPLES]]
-    decoder = JsonRowDecoder(package.signature, EventSettings(id=None, time=None), _MOST_BYTES)
-    read = decoder.read(pa.array(values, pa.binary()))
-    valid: list[Features] = read.filter(read.column(c.VERDICT).is_null()).select([*package.signature.names]).to_pylist()
-    return valid
 
 
 def _likely(package: ModelPackage, recorded: Sequence[Features], count: int) -> list[Features]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import pyarrow as pa
@@ -11,8 +9,6 @@ import structlog
 from pyspark.sql import SparkSession
 
 from streaming.errors import BrokerUnavailableError, CandidateRefusedError, ScoringError, StageNotCompiledError
-from streaming.events import columns as c
-from streaming.formats.json.tiers.decoder import TieredRowDecoder
 from streaming.models.arrow_types import feature_schema
 from streaming.models.package import ModelPackage
 from streaming.models.seams import Features
@@ -21,17 +17,14 @@ from streaming.models.topic_schema import EventSample
 from streaming.refusal_codes import RefusalCode
 from streaming.scoring.compiled.scorer import CompiledScorer, load_scorer
 from streaming.scoring.edges import edge_events
-from streaming.scoring.parity import Parity, answerable, compared, valid_events
+from streaming.scoring.parity import Parity, compared, valid_events
 from streaming.scoring.pipeline import answers
+from streaming.scoring.recorded import MOST_RECORDED, recorded_events, valid_events_of
 from streaming.scoring.row_pass import JsonRowPass
+from streaming.scoring.throwing import thrown_on
 from streaming.settings import EventSettings, WantedScorer
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
-
-_SAMPLE = 200
-"""Recent events of the topic, and rows of the input example, that are compared."""
-NO_ENVELOPE = EventSettings(id=None, time=None)
-"""An input example has the features alone."""
 
 
 @dataclass(frozen=True)
@@ -85,29 +78,21 @@ class ScorerChooser:
             raise ScoringError("no event is known on which the version does not throw, so nothing could be compared")
         real = [decoder.safe_row, *self._real(package)]
         made_up = edge_events(package, scorer.program.stages, real)
-        events = answerable(valid_events([*real, *made_up], signature, decoder.guards), scorer)
+        events = valid_events([*real, *made_up], signature, decoder.guards)
+        # A batch with an event on which the compiled form throws is scored by Spark.
+        events = events.filter(pa.array(~thrown_on(scorer, events)))
         expected = answers(self.session, signature, served.scorer, events.to_pylist())
         return scorer, compared(events, scorer, expected)
 
     def _real(self, package: ModelPackage) -> list[Features]:
         """Return the golden rows, the input example and recent events of the topic."""
-        golden = [row.features for row in package.golden.rows] if package.golden else []
         try:
-            values = self.sample.recent(_SAMPLE)
+            values = self.sample.recent(MOST_RECORDED)
         except BrokerUnavailableError:
             # The other events say enough; whether the topic can be read is another check's to say.
             values = ()
-        examples = [json.dumps(row).encode() for row in package.examples[:_SAMPLE]]
-        recent = self._valid(package, self.envelope, values)
-        return [*golden, *self._valid(package, NO_ENVELOPE, examples), *recent]
-
-    def _valid(self, package: ModelPackage, envelope: EventSettings, values: Sequence[bytes]) -> list[Features]:
-        """Return the features of the events that are read without a verdict."""
-        decoder = TieredRowDecoder(package.signature, envelope, self.max_value_bytes)
-        read = decoder.read(pa.array(values, pa.binary()))
-        valid = read.filter(read.column(c.VERDICT).is_null()).select(list(package.signature.names))
-        features: list[Features] = valid.to_pylist()
-        return features
+        recent = valid_events_of(package, self.envelope, self.max_value_bytes, values)
+        return [*recorded_events(package, self.max_value_bytes), *recent]
 
     def _by_spark(self, served: ServedModel, why: str) -> ServedModel:
         if self.wanted == "compiled":

@@ -10,7 +10,6 @@ from typing import Any
 import pyarrow as pa
 from pyspark.sql import Row
 
-from streaming.errors import ScoringError
 from streaming.events import columns as c
 from streaming.events.arrow_guards import guarded
 from streaming.events.arrow_verdicts import VERDICT_STRUCT
@@ -57,19 +56,6 @@ def valid_events(events: Iterable[Features], signature: Signature, guards: Itera
     batch = feature_batch(signature, events)
     verdicts = guarded(batch.append_column(c.VERDICT, pa.nulls(batch.num_rows, VERDICT_STRUCT)), guards)
     return batch.filter(verdicts.is_null())
-
-
-def answerable(events: pa.RecordBatch, scorer: ArrowScorer) -> pa.RecordBatch:
-    """Return the events on which a scorer does not throw; on others a batch is scored by Spark."""
-    try:
-        scorer.score(events)
-    except ScoringError:
-        if events.num_rows == 1:
-            return events.slice(0, 0)
-        middle = events.num_rows // 2
-        halves = [answerable(half, scorer) for half in (events.slice(0, middle), events.slice(middle))]
-        return pa.Table.from_batches(halves).combine_chunks().to_batches()[0] if any(map(len, halves)) else halves[0]
-    return events
 
 
 def compared(events: pa.RecordBatch, scorer: ArrowScorer, expected: Sequence[Row]) -> Parity:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -12,11 +11,8 @@ from streaming.events.decode import JsonDecoder
 from streaming.models.package import ModelPackage
 from streaming.models.served import ServedModel
 from streaming.models.topic_schema import EventSample
-from streaming.scoring.choice import NO_ENVELOPE
+from streaming.scoring.recorded import MOST_RECORDED, NO_ENVELOPE, example_values
 from streaming.scoring.trial import AnsweringScorer, Source, prove, prove_golden, valid_features
-
-_SAMPLE = 200
-"""Rows or records among which an event is looked for."""
 
 
 @dataclass(frozen=True)
@@ -41,11 +37,11 @@ class Proving:
 
     def _sources(self, package: ModelPackage, decoder: JsonDecoder) -> list[Source]:
         """The topic comes last: its events take a broker and a job, and a made-up one does where it is taken."""
-        values = [json.dumps(row).encode() for row in package.examples[:_SAMPLE]]
+        values = example_values(package)
         valid = partial(valid_features, self.session)
         names, bare = package.signature.names, replace(decoder, envelope=NO_ENVELOPE)
         return [
             Source("the input example that was logged with it", lambda: valid(bare, names, values)),
             Source("an event that was made up", lambda: [decoder.safe_row], real=False),
-            Source("recent events of the topic", lambda: valid(decoder, names, self.sample.recent(_SAMPLE))),
+            Source("recent events of the topic", lambda: valid(decoder, names, self.sample.recent(MOST_RECORDED))),
         ]

@@ -14,7 +14,7 @@ class Comparison:
     """One way to compare; ``days`` is ``None`` where it was not asked for."""
 
     events: Literal["same", "own"]
-    """Whether both versions score the same events, or each has events of its own."""
+    """``same`` where both versions score each event, ``own`` where each has events of its own."""
     sizes: Sizes
     days: int | None
 

@@ -1,4 +1,4 @@
-"""Stages from text to words: Tokenizer, RegexTokenizer, StopTokensRemover, NGram."""
+"""Stages from text to words: Tokenizer, RegexTokenizer, StopWordsRemover, NGram."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def _reject_unsure(scope: Scope, source: str, rows: Tokens) -> None:
 
 
 def stop_words_remover(scope: Scope) -> Apply:
-    """``StopTokensRemover``: leaves words out, by their lower case unless it is told otherwise."""
+    """``StopWordsRemover``: leaves words out, by their lower case unless it is told otherwise."""
     stage, pairs, exact = scope.stage, scope.pairs(), scope.stage.flag("caseSensitive")
     stopped = stage.texts("stopWords")
     if not exact and stage.text("locale").partition("_")[0] in _OTHER_CASES:

@@ -64,7 +64,7 @@ def _read(saved: SavedModel) -> BoosterJson:
 
 
 def _in_place(booster: str, kind: str) -> bool:
-    """Whether the library's own predict is equal to, or is, a prediction in place, which is faster."""
+    """Return whether a prediction in place, which is faster, gives what the library's own predict gives."""
     return booster == "gbtree" or (booster == "dart" and kind != _BOOSTER)
 
 
