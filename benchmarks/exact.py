@@ -13,14 +13,13 @@ import os
 import statistics
 from collections.abc import Iterator
 from pathlib import Path
-from uuid import uuid4
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.throughput.setting import Meter, Setting, stage
-from benchmarks.throughput.spark_systems import RUN
+from benchmarks.throughput.setting import Setting, stage
+from benchmarks.throughput.spark_systems import measured
 
 SYSTEMS = {
     "compiled": "exact engine",
@@ -35,9 +34,7 @@ def measure(setting: Setting, rounds: int, console: Console) -> Iterator[dict[st
     for number in range(1, rounds + 1):
         rates = {}
         for kind in SYSTEMS:
-            meter, name = Meter(), f"{kind}-{uuid4().hex[:6]}"
-            RUN[kind](setting, name, meter)
-            rates[kind] = meter.rate(name)
+            rates[kind] = measured(setting, kind).steady
             console.print(f"round {number}: {kind:9}{rates[kind]:>10,.0f} events/s", highlight=False)
         yield rates
 

@@ -14,16 +14,15 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
-from uuid import uuid4
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
 from benchmarks.throughput.parity import differences
-from benchmarks.throughput.peers import Rates, measure_peer, peer, peer_model
-from benchmarks.throughput.setting import Meter, Setting, stage
-from benchmarks.throughput.spark_systems import RUN, spark_session
+from benchmarks.throughput.peers import measure_peer, peer, peer_model
+from benchmarks.throughput.setting import Rates, Setting, stage
+from benchmarks.throughput.spark_systems import RUN, measured, spark_session
 from streaming.models.ref import ModelVersion
 
 TARGET = Path("build/bench/throughput.json")
@@ -72,10 +71,8 @@ def show(rates: Mapping[str, Rates], console: Console) -> None:
 
 
 def _on_spark(setting: Setting, console: Console) -> Iterator[tuple[str, Rates]]:
-    for kind, run in RUN.items():
-        meter, name = Meter(), f"{kind.replace('_', '-')}-{uuid4().hex[:6]}"
-        run(setting, name, meter)
-        rates = Rates(meter.rate(name), meter.burst(name))
+    for kind in RUN:
+        rates = measured(setting, kind)
         _say(console, kind, rates)
         yield kind, rates
 

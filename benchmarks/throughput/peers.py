@@ -5,14 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
 
 from benchmarks.latency.model import lay_out
 from benchmarks.latency.system import System, Wiring
 from benchmarks.peers.systems import systems
-from benchmarks.throughput.setting import Setting
+from benchmarks.throughput.setting import Rates, Setting
 from streaming.adapters.kafka.admin import KafkaAdmin
 from streaming.errors import SetupError
 from streaming.models.ref import ModelVersion
@@ -21,14 +20,6 @@ _EVERY = 0.2
 _PATIENCE = 900.0
 _FROM, _TO = 0.2, 0.95
 """Shares of the events between which a peer is in its steady state: it has connected, and it has not run dry."""
-
-
-@dataclass(frozen=True)
-class Rates:
-    """Events per second between two shares of the events, and from the first output to the last."""
-
-    steady: float
-    burst: float
 
 
 def peer_model(setting: Setting, version: ModelVersion) -> Path:

@@ -30,6 +30,14 @@ from streaming.training.flights import between, events
 WARM_UP_BATCHES = 2
 
 
+@dataclass(frozen=True)
+class Rates:
+    """Events per second in the steady state, and of all events, the first among them."""
+
+    steady: float
+    burst: float
+
+
 @dataclass
 class Meter(StreamingQueryListener):
     """Rows and seconds of every batch of every query, as Spark reports them: the same clock for all."""

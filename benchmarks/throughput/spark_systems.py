@@ -6,13 +6,14 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from uuid import uuid4
 
 from pyspark.ml import PipelineModel
 from pyspark.ml.functions import vector_to_array
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from benchmarks.throughput.setting import Meter, Setting, stop_when_done
+from benchmarks.throughput.setting import Meter, Rates, Setting, stop_when_done
 from jobs.process.stopping import StopRequest
 from jobs.wiring.following import preparation, registry
 from jobs.wiring.scoring import scoring_job
@@ -112,6 +113,13 @@ RUN: dict[str, Run] = {
     "copy_with_headers": run_copy_with_headers,
     "copy": run_copy,
 }
+
+
+def measured(setting: Setting, kind: str) -> Rates:
+    """Run a system over the topic, and return its rates."""
+    meter, name = Meter(), f"{kind.replace('_', '-')}-{uuid4().hex[:6]}"
+    RUN[kind](setting, name, meter)
+    return Rates(meter.rate(name), meter.burst(name))
 
 
 @contextmanager

@@ -112,16 +112,21 @@ class Recheck:
         with self._slot.lease(key) as model:
             if model.row_pass is None:
                 return
-            records = self._read(ranges).select(*c.RECORD)
-            (batch,) = records.toArrow().combine_chunks().to_batches() or (None,)
-            if batch is None:
-                return
-            ours = model.row_pass.score(batch).select(list(_COLUMNS)).to_pylist()
-            rows = model.reference.score(records).select(*_COLUMNS).collect()
-        theirs = {(row[c.PARTITION], row[c.OFFSET]): row.asDict(recursive=True) for row in rows}
-        differing = [answer for answer in ours if not _agree(answer, theirs[answer[c.PARTITION], answer[c.OFFSET]])]
-        example = f"partition {differing[0][c.PARTITION]}, offset {differing[0][c.OFFSET]}" if differing else ""
+            records = self._read(ranges)
+            # By workers, as in the stream: the driver reads no model of another library.
+            ours = _answers(model.row_pass.over(records))
+            theirs = _answers(model.reference.score(records))
+        if not ours:
+            return
+        differing = [position for position, answer in ours.items() if not _agree(answer, theirs[position])]
+        example = "partition {}, offset {}".format(*differing[0]) if differing else ""
         self._observer.rechecked(model.version, len(ours), len(differing), example)
+
+
+def _answers(scored: DataFrame) -> dict[tuple[int, int], dict[str, Any]]:
+    """Return the answers by partition and offset of their events."""
+    rows = scored.select(*_COLUMNS).collect()
+    return {(row[c.PARTITION], row[c.OFFSET]): row.asDict(recursive=True) for row in rows}
 
 
 def _agree(ours: dict[str, Any], theirs: dict[str, Any]) -> bool:
