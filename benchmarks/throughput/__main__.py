@@ -46,7 +46,8 @@ def main(events: int = 500_000, rows_per_batch: int = 100_000, partitions: int =
         **{FIGURES.get(name, f"{name}_eps"): round(rate.steady) for name, rate in rates.items()},
         "burst_eps": {name: round(rate.burst) for name, rate in rates.items()},
         "quix_processes": peers["quix-eos"][1] if "quix-eos" in peers else None,
-        "label_mismatches": sum(difference.label_mismatches for difference in compared.values()),
+        # Nothing was compared is not that nothing differs.
+        "label_mismatches": sum(d.label_mismatches for d in compared.values()) if compared else None,
         "max_relative_difference": max((d.max_relative_difference for d in compared.values()), default=None),
         "parity": {kind: asdict(difference) for kind, difference in compared.items()},
         "events": events,
