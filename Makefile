@@ -11,6 +11,7 @@ MINUTES ?= 40
 RATE ?= 200
 BENCH ?=
 FIELD ?=
+LIBRARIES ?=
 UV_VERSION := 0.13.8
 UV_FLAGS := --universal --python-version 3.10 --quiet --generate-hashes --no-emit-index-url --no-header
 
@@ -84,8 +85,8 @@ soak: setup  ## See whether a long-running job grows, swapping every minute (MIN
 bundle: setup  ## Write dist/penstock-app.zip for spark-submit --py-files
 	@$(VENV)/python -m jobs.build.bundle dist/penstock-app.zip
 
-bundle-env: setup  ## Write dist/penstock-env.tar.gz, the executors' environment, for spark-submit --archives
-	@$(VENV)/python -m jobs.build.bundle_env dist/penstock-env.tar.gz
+bundle-env: setup  ## Write dist/penstock-env.tar.gz, the executors' environment (LIBRARIES="lightgbm" adds some)
+	@$(VENV)/python -m jobs.build.bundle_env dist/penstock-env.tar.gz $(LIBRARIES)
 
 docs: build/docs-env/installed  ## Build the documentation as a site: build/site/index.html
 	@"$(PYTHON)" -m jobs.build.docs_site build/docs-pages

@@ -1,5 +1,7 @@
 """``make bundle-env``: what executors import, and the interpreter to run it, as one archive for ``--archives``.
 
+``make bundle-env LIBRARIES=lightgbm`` adds what models of other libraries need.
+
 The packages are copied from the environment that runs this, so that executors have the driver's versions, and nothing
 is downloaded. As in every virtual environment the interpreter is a link: each node needs that Python at that path.
 """
@@ -9,31 +11,30 @@ from __future__ import annotations
 import io
 import sys
 import tarfile
+from collections.abc import Iterable, Sequence
 from importlib.metadata import distribution
 from pathlib import Path
 
-DISTRIBUTIONS = (
-    "annotated-types",
-    "confluent-kafka",
-    "numpy",
-    "pyarrow",
-    "pydantic",
-    "pydantic-core",
-    "typing-extensions",
-    "typing-inspection",
-)
-"""All that the writer imports in a Spark task, dependencies included. PySpark itself comes with the cluster's Spark."""
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+DISTRIBUTIONS = ("confluent-kafka", "jiter", "msgspec", "numpy", "pyarrow", "pydantic")
+"""All that a Spark task imports to decode, score and write. PySpark itself comes with the cluster's Spark."""
 
 
-def write_environment(target: Path) -> int:
+def write_environment(target: Path, libraries: Sequence[str] = ()) -> int:
     """Write the archive ``target`` and return its number of files.
 
+    Args:
+        target: the archive.
+        libraries: distributions that models of other libraries need on executors, such as ``lightgbm``.
+
     Raises:
-        PackageNotFoundError: a distribution is not installed here.
+        PackageNotFoundError: a distribution, or what it requires, is not installed here.
     """
     python = Path(sys.executable).resolve()
     packages = f"lib/python{sys.version_info.major}.{sys.version_info.minor}/site-packages"
-    files = _files()
+    files = _files(required([*DISTRIBUTIONS, *libraries]))
     target.parent.mkdir(parents=True, exist_ok=True)
     # Level 1: most of it is shared libraries, which higher levels make slower to write and hardly smaller.
     with tarfile.open(target, "w:gz", compresslevel=1) as archive:
@@ -46,11 +47,32 @@ def write_environment(target: Path) -> int:
     return len(files)
 
 
-def _files() -> dict[str, Path]:
+def required(names: Sequence[str]) -> set[str]:
+    """Return the distributions and all that they require on this machine, by normalised names.
+
+    Raises:
+        PackageNotFoundError: one of them is not installed here.
+    """
+    closed: set[str] = set()
+    waiting = [canonicalize_name(name) for name in names]
+    while waiting:
+        name = waiting.pop()
+        if name not in closed:
+            closed.add(name)
+            requirements = map(Requirement, distribution(name).requires or ())
+            waiting += [canonicalize_name(r.name) for r in requirements if _applies(r)]
+    return closed
+
+
+def _applies(requirement: Requirement) -> bool:
+    return requirement.marker is None or requirement.marker.evaluate({"extra": ""})
+
+
+def _files(distributions: Iterable[str]) -> dict[str, Path]:
     """Return each distribution's files by their place below site-packages, without scripts and compiled modules."""
     return {
         entry.as_posix(): Path(str(entry.locate()))
-        for name in DISTRIBUTIONS
+        for name in distributions
         for entry in distribution(name).files or ()
         if ".." not in entry.parts and entry.suffix != ".pyc"
     }
@@ -77,4 +99,4 @@ def _anonymous(entry: tarfile.TarInfo) -> tarfile.TarInfo:
 
 if __name__ == "__main__":
     path = Path(sys.argv[1])
-    print(f"{write_environment(path)} files in {path}")
+    print(f"{write_environment(path, sys.argv[2:])} files in {path}")

@@ -25,7 +25,6 @@ from streaming.batch.source import BatchSource
 from streaming.batch.staging import REJECTED, SCORED
 from streaming.clock import Stopwatch
 from streaming.engines.attempt import attempt
-from streaming.engines.causes import root_cause
 from streaming.engines.isolate import isolate_decoded
 from streaming.engines.known_good import KnownGoodRows
 from streaming.errors import DataError
@@ -35,6 +34,7 @@ from streaming.models.seams import Decoder, Poison
 from streaming.models.served import ServedModel
 from streaming.offsets import OffsetRange, Ranges
 from streaming.settings import EventSettings
+from streaming.spark.causes import root_cause
 
 _WRITE = {"csv": {"header": "true", "escape": '"'}, "json": {"ignoreNullFields": "false"}, "parquet": {}}
 

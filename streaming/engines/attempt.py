@@ -10,12 +10,12 @@ import structlog
 from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException
 
-from streaming.engines.causes import is_broker_trouble, root_cause
 from streaming.errors import ScoringError, TooManyThrowingRowsError
 from streaming.ledger.arms import PlannedArms
 from streaming.models.ref import ModelVersion
 from streaming.models.seams import Poison
 from streaming.models.served import ServedModel
+from streaming.spark.causes import is_broker_trouble, root_cause
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 

@@ -6,8 +6,8 @@ import threading
 from dataclasses import dataclass
 from typing import Protocol
 
-from streaming.engines.causes import is_broker_trouble
 from streaming.errors import UpstreamError
+from streaming.spark.causes import is_broker_trouble
 
 _LONGEST_PAUSE = 60.0
 

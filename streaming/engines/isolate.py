@@ -14,13 +14,13 @@ from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from streaming.engines.causes import is_broker_trouble
 from streaming.engines.sieve import throwing_rows
 from streaming.errors import TooManyThrowingRowsError
 from streaming.events import columns as c
 from streaming.models.seams import FrameScorer, Poison
 from streaming.models.served import ServedModel
 from streaming.offsets import OffsetRange, Ranges
+from streaming.spark.causes import is_broker_trouble
 
 
 def isolate(records: DataFrame, model: ServedModel, ranges: Ranges, most: int) -> Poison:

@@ -23,7 +23,6 @@ from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException
 
 from streaming.delivery.marks import Mark, Writer
-from streaming.engines.causes import is_broker_trouble
 from streaming.engines.failures import Failures
 from streaming.engines.generation import Generation
 from streaming.engines.live_ports import LivePorts
@@ -36,6 +35,7 @@ from streaming.ledger.plan import PartitionOutcome, Plan
 from streaming.models.ref import ModelVersion
 from streaming.models.served import ServedModel
 from streaming.offsets import OffsetRange
+from streaming.spark.causes import is_broker_trouble
 
 _PASSING = (PySparkException, Py4JJavaError, UpstreamError)
 """What a query ends with that may go well the next time."""

@@ -14,13 +14,13 @@ from typing import Any, Protocol
 import structlog
 from pyspark.sql import DataFrame
 
-from streaming.engines.causes import root_cause
 from streaming.errors import ModelNotFoundError
 from streaming.events import columns as c
 from streaming.models.ref import ModelKey, ModelVersion
 from streaming.models.slot import Slot
 from streaming.offsets import OffsetRange, Ranges
 from streaming.scoring.parity import agrees
+from streaming.spark.causes import root_cause
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 

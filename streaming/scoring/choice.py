@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 
 import pyarrow as pa
 import structlog
+from py4j.protocol import Py4JJavaError
+from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
 from streaming.errors import BrokerUnavailableError, CandidateRefusedError, ScoringError, StageNotCompiledError
@@ -22,7 +24,9 @@ from streaming.scoring.pipeline import answers
 from streaming.scoring.recorded import MOST_RECORDED, recorded_events, valid_events_of
 from streaming.scoring.row_pass import JsonRowPass
 from streaming.scoring.throwing import thrown_on
+from streaming.scoring.trial import records_of
 from streaming.settings import EventSettings, WantedScorer
+from streaming.spark.causes import root_cause
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
@@ -57,11 +61,20 @@ class ScorerChooser:
             return replace(served, choice=ScorerChoice("spark", "no other form was asked for"))
         try:
             scorer, parity = self._tried(served)
+            if not parity.holds:
+                _log.warning("the compiled form differs from Spark", model=str(served.version), detail=str(parity))
+                return self._by_spark(served, f"the compiled form is not used: {parity}")
+            row_pass = self._row_pass(served, scorer)
         except (StageNotCompiledError, ScoringError) as problem:
             return self._by_spark(served, str(problem))
-        if not parity.holds:
-            _log.warning("the compiled form differs from Spark", model=str(served.version), detail=str(parity))
-            return self._by_spark(served, f"the compiled form is not used: {parity}")
+        return replace(served, row_pass=row_pass, choice=ScorerChoice("compiled", str(parity)))
+
+    def _row_pass(self, served: ServedModel, scorer: CompiledScorer) -> JsonRowPass:
+        """Return the pass that a worker was seen to run.
+
+        Raises:
+            ScoringError: workers cannot run it.
+        """
         row_pass = JsonRowPass(
             package=served.package,
             envelope=self.envelope,
@@ -69,7 +82,12 @@ class ScorerChooser:
             guards=served.decoder.guards,
             scorer=scorer,
         )
-        return replace(served, row_pass=row_pass, choice=ScorerChoice("compiled", str(parity)))
+        try:
+            # The executors of a cluster have an environment of their own, which may lack a package of the driver's.
+            row_pass.over(records_of(self.session, [b"{}"])).collect()
+        except (PySparkException, Py4JJavaError) as problem:
+            raise ScoringError(f"Spark's workers cannot run the compiled form: {root_cause(problem)}") from problem
+        return row_pass
 
     def _tried(self, served: ServedModel) -> tuple[CompiledScorer, Parity]:
         package, signature, decoder = served.package, served.package.signature, served.decoder

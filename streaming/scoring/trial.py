@@ -13,7 +13,7 @@ from typing import Protocol
 
 import pyarrow as pa
 import structlog
-from pyspark.sql import Row, SparkSession
+from pyspark.sql import DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
 
 from streaming.errors import CandidateRefusedError, ScoringError
@@ -99,16 +99,21 @@ def prove(model: ServedModel, sources: Iterable[Source]) -> ServedModel:
     return model
 
 
+def records_of(session: SparkSession, values: Sequence[bytes]) -> DataFrame:
+    """Return a frame of records that have these values, their positions as offsets and nothing else."""
+    table = pa.table({"value": pa.array(values, pa.binary()), "offset": pa.array(range(len(values)), pa.int64())})
+    absent = {"key": "binary", "headers": _HEADERS, "partition": "int", "timestamp": "timestamp"}
+    nulls = [F.lit(None).cast(kind).alias(name) for name, kind in absent.items()]
+    return session.createDataFrame(table).select("*", *nulls)
+
+
 def valid_features(
     session: SparkSession, decoder: Decoder, names: Sequence[str], values: Sequence[bytes]
 ) -> list[Features]:
     """Return the features, by their names, of the first events that a decoder of records takes."""
     if not values:
         return []
-    table = pa.table({"value": pa.array(values, pa.binary()), "offset": pa.array(range(len(values)), pa.int64())})
-    absent = {"key": "binary", "headers": _HEADERS, "partition": "int", "timestamp": "timestamp"}
-    nulls = [F.lit(None).cast(kind).alias(name) for name, kind in absent.items()]
-    decoded = decoder(session.createDataFrame(table).select("*", *nulls))
+    decoded = decoder(records_of(session, values))
     valid = decoded.where(F.col(c.VERDICT).isNull()).limit(MOST_TRIED)
     return [row.asDict() for row in valid.select(*(F.col(quoted(name)) for name in names)).collect()]
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from jobs.build.bundle_env import DISTRIBUTIONS, required
 from streaming.version import __version__
 from tests.support.commands import penstock
 
@@ -140,7 +141,7 @@ def test_the_bundle_holds_the_packages_and_is_the_same_each_time(root: Path, tmp
     assert done.stdout.startswith(str(first))
 
 
-def test_the_executors_archive_imports_all_that_the_writer_needs_and_nothing_from_elsewhere(
+def test_the_executors_archive_imports_all_that_tasks_need_and_nothing_from_elsewhere(
     root: Path, tmp_path: Path
 ) -> None:
     target = tmp_path / "env.tar.gz"
@@ -152,6 +153,8 @@ def test_the_executors_archive_imports_all_that_the_writer_needs_and_nothing_fro
     spark = Path(sysconfig.get_path("purelib")) / "pyspark" / "python" / "lib"
     code = """
 import sys, pyspark.worker, streaming.delivery.write_order, streaming.delivery.writer
+import streaming.engines.rows, streaming.scoring.compiled.scorer, streaming.scoring.flavours.scorer
+import streaming.scoring.row_pass
 print(*(m.__file__ for m in sys.modules.values() if "site-packages" in (getattr(m, "__file__", None) or "")), sep="\\n")
 """
     done = subprocess.run(
@@ -164,8 +167,14 @@ print(*(m.__file__ for m in sys.modules.values() if "site-packages" in (getattr(
     )
     assert done.returncode == 0, done.stderr
     packages = [Path(line) for line in done.stdout.splitlines() if ".zip/" not in line]
-    assert any("confluent_kafka" in path.parts for path in packages)
+    assert {"confluent_kafka", "jiter", "msgspec", "pyarrow"} <= {part for path in packages for part in path.parts}
     assert all(path.is_relative_to(tmp_path / "environment") for path in packages)
+
+
+def test_the_executors_archive_takes_a_library_with_all_that_it_requires() -> None:
+    added = required([*DISTRIBUTIONS, "lightgbm"]) - required(DISTRIBUTIONS)
+    assert {"lightgbm", "scipy"} <= added
+    assert "scikit-learn" not in added, "only an extra of LightGBM's requires it"
 
 
 def test_in_the_checkout_the_command_works_from_any_folder(tmp_path: Path) -> None:

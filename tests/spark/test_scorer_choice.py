@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
+import pyarrow as pa
 import pytest
 from pyspark.ml import PipelineModel
 from pyspark.ml.classification import LogisticRegression
@@ -15,6 +16,7 @@ from streaming.errors import CandidateRefusedError
 from streaming.models.package import ModelPackage
 from streaming.models.served import ServedModel
 from streaming.refusal_codes import RefusalCode
+from streaming.scoring import row_pass
 from streaming.scoring.compiled import linear
 from streaming.scoring.compiled.classes import logistic
 from streaming.scoring.loader import SparkPipelineLoader
@@ -98,3 +100,16 @@ def test_the_topics_events_are_among_those_compared(spark: SparkSession, shelf: 
 
 def _events(served: ServedModel) -> int:
     return int(served.choice.why.split(" on ")[1].split()[0])
+
+
+def test_a_form_that_workers_cannot_run_is_not_served_and_the_package_they_lack_is_named(
+    spark: SparkSession, shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Here, so that it is pickled whole: it fails in a worker as the import of an absent package does.
+    def without_jiter(*_: object) -> Iterator[pa.RecordBatch]:
+        raise ModuleNotFoundError("No module named 'jiter'")
+
+    monkeypatch.setattr(row_pass, "_scored", without_jiter)
+    served = load(spark, shelf.package(fit_pipeline), "auto")
+    assert (served.choice.kind, served.row_pass) == ("spark", None)
+    assert "workers cannot run the compiled form: ModuleNotFoundError: No module named 'jiter'" in served.choice.why

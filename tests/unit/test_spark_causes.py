@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from streaming.engines.causes import root_cause
+from streaming.spark.causes import root_cause
 
 TRACE = """[PYTHON_EXCEPTION] An exception was thrown from the Python worker: Traceback (most recent call last):
   File "text.py", line 110, in _records
