@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException
@@ -95,6 +96,7 @@ CASES: dict[str, tuple[str, Callable[[], list[Any]]]] = {
     "a formula's": ("word", lambda: [RFormula(formula="label ~ word + x")]),
     "a bucketizer's behind an imputer": ("x", imputed_then_bucketed),
 }
+ROWS = pa.schema({"x": pa.float64(), "n": pa.int64(), "word": pa.string()})
 TYPES: dict[str, ColumnType] = {"x": "double", "n": "long", "word": "string"}
 SIGNATURE = Signature(tuple(Column(name, kind, required=False) for name, kind in TYPES.items()))
 
@@ -129,5 +131,6 @@ def event(row: dict[str, Any]) -> bytes:
 
 def predictions(spark: SparkSession, model: PipelineModel, rows: list[dict[str, Any]]) -> list[float]:
     """What pyspark gives."""
-    frame = spark.createDataFrame([tuple(row[name] for name in TYPES) for row in rows], "x double, n long, word string")
-    return [float(row["prediction"]) for row in model.transform(frame.coalesce(1)).select("prediction").collect()]
+    # By way of Arrow the rows are local, and Spark scores them without a job, whose failed tasks it would try again.
+    frame = spark.createDataFrame(pa.Table.from_pylist(rows, ROWS))
+    return [float(row["prediction"]) for row in model.transform(frame).select("prediction").collect()]
