@@ -9,7 +9,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from streaming.serving import score_route, state_routes
+from streaming.serving import inference_routes, mlflow_routes, score_route, state_routes
 from streaming.serving.front import RELOAD
 from streaming.serving.intake import JSON
 from streaming.serving.service import Service
@@ -54,7 +54,7 @@ _PROBE: Schema = {
 }
 _ANYTHING: Schema = {"type": "object"}
 
-ROUTES: tuple[ServedRoute, ...] = (
+OWN_ROUTES = (
     ServedRoute(
         method="POST",
         path="/v1/score",
@@ -102,3 +102,92 @@ ROUTES: tuple[ServedRoute, ...] = (
         status=202,
     ),
 )
+
+_PREDICTIONS: Schema = {
+    "type": "object",
+    "required": ["predictions"],
+    "properties": {"predictions": {"type": "array", "items": {"type": ["number", "string"]}}},
+}
+_MODEL = ("/v2/models/{model}", "/v2/models/{model}/versions/{version}")
+"""A model, and one of its versions."""
+
+MLFLOW_ROUTES = (
+    ServedRoute(
+        method="POST",
+        path="/invocations",
+        handler=mlflow_routes.invocations,
+        summary="Score rows in one of the forms of MLflow's scoring server.",
+        problems=(400, *_BUSY),
+        body=_ANYTHING,
+        answer=_PREDICTIONS,
+        takes=mlflow_routes.TYPES,
+    ),
+    ServedRoute(
+        method="GET",
+        path="/ping",
+        handler=mlflow_routes.ping,
+        summary="Say whether a version is loaded; 404 if none is.",
+    ),
+    ServedRoute(
+        method="GET", path="/version", handler=mlflow_routes.version, summary="Return the version of the server."
+    ),
+)
+INFERENCE_ROUTES = (
+    ServedRoute(
+        method="GET",
+        path="/v2",
+        handler=inference_routes.server_metadata,
+        summary="Name the server.",
+        problems=(401,),
+        answer=_ANYTHING,
+    ),
+    ServedRoute(
+        method="GET",
+        path="/v2/health/live",
+        handler=inference_routes.server_live,
+        summary="Say that the process answers.",
+        answer=_ANYTHING,
+    ),
+    ServedRoute(
+        method="GET",
+        path="/v2/health/ready",
+        handler=inference_routes.server_ready,
+        summary="Say whether requests should come; 503 has the same form.",
+        answer=_ANYTHING,
+    ),
+    *(
+        ServedRoute(
+            method="GET",
+            path=path,
+            handler=inference_routes.model_metadata,
+            summary="Describe the tensors of the version that serves.",
+            problems=(401, 404, 503),
+            answer=_ANYTHING,
+        )
+        for path in _MODEL
+    ),
+    *(
+        ServedRoute(
+            method="GET",
+            path=f"{path}/ready",
+            handler=inference_routes.model_ready,
+            summary="Say that this model, or version, serves.",
+            problems=(401, 404, 503),
+            answer=_ANYTHING,
+        )
+        for path in _MODEL
+    ),
+    *(
+        ServedRoute(
+            method="POST",
+            path=f"{path}/infer",
+            handler=inference_routes.infer,
+            summary="Score columns, a tensor each.",
+            problems=(400, *_BUSY, 404),
+            body=_ANYTHING,
+            answer=_ANYTHING,
+        )
+        for path in _MODEL
+    ),
+)
+ROUTES = (*OWN_ROUTES, *MLFLOW_ROUTES, *INFERENCE_ROUTES)
