@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
+from typing import Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+from starlette.types import ExceptionHandler
 
 from streaming.serving.front import Front
 from streaming.serving.intake import JSON
 from streaming.serving.openapi import openapi
-from streaming.serving.problems import ProblemError, on_http_exception, on_problem
+from streaming.serving.problems import ProblemError, on_failure, on_http_exception, on_problem
 from streaming.serving.routes import ROUTES, ServedRoute
 from streaming.serving.service import Service
 
@@ -27,6 +29,11 @@ async def document(service: Service, request: Request) -> Response:  # noqa: ARG
     return Response(json.dumps(made), media_type=JSON)
 
 
+HANDLERS: Mapping[Any, ExceptionHandler] = {
+    HTTPException: on_http_exception,
+    ProblemError: on_problem,
+    Exception: on_failure,
+}
 DOCUMENT = ServedRoute(
     method="GET",
     path="/openapi.json",
@@ -43,7 +50,7 @@ def serving_app(service: Service) -> Front:
         Route(route.path, _endpoint(service, route), methods=[route.method], include_in_schema=False)
         for route in (*ROUTES, DOCUMENT)
     ]
-    app = Starlette(routes=routes, exception_handlers={HTTPException: on_http_exception, ProblemError: on_problem})
+    app = Starlette(routes=routes, exception_handlers=HANDLERS)
     return Front(
         app=app,
         keys=service.keys,

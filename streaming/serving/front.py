@@ -51,8 +51,8 @@ class Front:
             refusal = self._refusal(scope, headers)
             await (self.app if refusal is None else refusal.response())(scope, receive, exchange.send_on)
         except Exception:
+            # The caller has the answer of :func:`streaming.serving.problems.on_failure`, and its request id.
             _log.exception("request failed unexpectedly", request_id=exchange.request_id, path=scope["path"])
-            await exchange.fail(scope, receive)
         finally:
             self.in_flight -= 1
             # By patterns alone: whoever asks for paths at random must not make a series of each.
@@ -83,14 +83,6 @@ class _Exchange:
             self.status = message["status"]
             MutableHeaders(scope=message)[REQUEST_ID] = self.request_id
         await self.send(message)
-
-    async def fail(self, scope: Scope, receive: Receive) -> None:
-        """Answer 500, unless an answer has begun already."""
-        if not self.status:
-            problem = ProblemError(
-                500, "internal", f"this is a fault of the server; its log has it under request id {self.request_id}"
-            )
-            await problem.response()(scope, receive, self.send_on)
 
 
 def _request_id(sent: str) -> str:

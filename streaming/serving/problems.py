@@ -87,3 +87,10 @@ def on_http_exception(request: Request, problem: Exception) -> Response:
     kind = _KINDS.get(problem.status_code, "bad-request")
     detail = f"{request.method} {request.url.path}: {problem.detail}; /openapi.json lists what there is"
     return ProblemError(problem.status_code, kind, detail).response(problem.headers)
+
+
+def on_failure(request: Request, problem: Exception) -> Response:  # noqa: ARG001 - Starlette's signature
+    """Answer what nobody expected; Starlette raises it again afterwards, for the log."""
+    return ProblemError(
+        500, "internal", "this is a fault of the server; its log has it under the request id of this answer"
+    ).response()

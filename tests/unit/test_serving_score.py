@@ -12,6 +12,7 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from structlog.testing import capture_logs
 
 from schemas.dead_letter import Rejection
 from streaming.models.served import ServedModel
@@ -19,7 +20,7 @@ from streaming.outputs.arrow_rows import enveloped_rows
 from streaming.outputs.envelope import Stamp
 from streaming.scoring.row_pass import JsonRowPass
 from streaming.serving.intake import events_in
-from streaming.serving.keys import ApiKeys, hashed
+from streaming.serving.keys import ApiKeys, hashed, read_keys
 from streaming.settings import ServeSettings
 from streaming.training.flights import SIGNATURE as FLIGHT_COLUMNS
 from streaming.training.flights import departures, events
@@ -222,6 +223,32 @@ def test_before_the_first_version_every_request_is_told_so() -> None:
             assert (answer.status_code, answer.json()["type"]) == (503, "urn:penstock:problem:no-model")
         assert bench.ask("GET", "/ready").json() == {"ok": False, "reasons": ["no model version is loaded yet"]}
         assert bench.ask("GET", "/health").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"), [("GET", "/v1/score", 405), ("POST", "/ready", 405), ("GET", "/v1/scores", 404)]
+)
+def test_another_method_or_path_is_a_problem_too(bench: Bench, method: str, path: str, status: int) -> None:
+    answer = bench.ask(method, path)
+    assert (answer.status_code, answer.json()["status"]) == (status, status)
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert f'route="{path if status == 405 else "other"}"' in bench.ask("GET", "/metrics").text
+
+
+def test_a_fault_of_the_server_is_in_its_log_and_not_in_the_answer(model: ServedModel) -> None:
+    # A version that was loaded for Spark has no row pass.
+    with a_bench(replace(model, row_pass=None)) as bench, capture_logs() as logs:
+        answer = bench.score(event(), **{"x-request-id": "order-17"})
+    assert answer.status_code == 500
+    assert answer.json()["type"] == "urn:penstock:problem:internal"
+    assert "row pass" not in answer.text
+    assert [(line["request_id"], line["log_level"]) for line in logs] == [("order-17", "error")]
+
+
+def test_keys_are_read_from_a_file_with_names_and_comments(tmp_path: Path) -> None:
+    path = tmp_path / "keys"
+    path.write_text(f"# callers\n{hashed('a key')}  the shop\n\n{hashed('b').upper()} # retired soon\n")
+    assert read_keys(path) == (hashed("a key"), hashed("b"))
 
 
 @pytest.mark.parametrize(("sent", "same"), [("order-17:b", True), ("", False), ("x" * 129, False), ("a\tb", False)])
