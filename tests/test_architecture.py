@@ -35,6 +35,7 @@ MAY_IMPORT = {
     "formats": {"settings", "events", "models", "schemas"},
     "scoring": {"settings", "events", "formats", "models", "schemas", "spark"},
     "export": {"settings", "scoring", "formats", "events", "models"},
+    "serving": {"settings", "models", "scoring", "events", "outputs", "operations", "schemas"},
     "outputs": {"events", "models", "schemas", "spark"},
     "delivery": {"outputs"},
     "ledger": {"outputs", "delivery", "models", "rollout"},

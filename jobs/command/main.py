@@ -25,6 +25,7 @@ from jobs.command.ledger import app as ledger_app
 from jobs.command.options import LOCAL, LOOK, PROVE, RUN, Config, Home, Set, examples
 from jobs.command.replay import app as replay_app
 from jobs.command.rollout import app as rollout_app
+from jobs.command.serve import app as serve_app
 from jobs.command.spellings import current
 from jobs.process.ending import ending
 from jobs.process.stopping import ending_in_order
@@ -33,7 +34,7 @@ from streaming.redaction import redact
 from streaming.version import __version__
 
 VERBS = (
-    "train", "score", "batch", "export", "stop", "resume", "hold",
+    "train", "score", "serve", "batch", "export", "stop", "resume", "hold",
     "topics", "config", "ledger", "dlq", "drift",
     "record", "replay", "rollout",
     "demo", "setup", "up", "down",
@@ -65,6 +66,7 @@ config_app = typer.Typer(help="Check, show and describe the configuration.", no_
 app.add_typer(config_app, name="config", rich_help_panel=LOOK)
 app.add_typer(job_app)
 app.add_typer(replay_app)
+app.add_typer(serve_app)
 app.add_typer(batch_app)
 app.add_typer(export_app)
 app.add_typer(dlq_app, name="dlq", rich_help_panel=LOOK)

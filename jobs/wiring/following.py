@@ -12,7 +12,7 @@ from streaming.adapters.session import is_local
 from streaming.clock import system_clock
 from streaming.engines.live_plan import check_live
 from streaming.errors import ConfigurationError
-from streaming.models.announcer import Announcer, ModelEventSink
+from streaming.models.announcer import Announcer, ModelEventSink, ModelMetrics
 from streaming.models.cache import ModelCache
 from streaming.models.candidate import Candidates, Preparation
 from streaming.models.follower import Follower, Following
@@ -24,7 +24,6 @@ from streaming.models.served import PipelineLoader, ServedModel
 from streaming.models.slot import Slot
 from streaming.models.stager import Stager
 from streaming.models.topic_schema import EventSample, TopicCheck
-from streaming.operations.metrics import Metrics
 from streaming.scoring.flavours.loader import NativeLoader
 from streaming.scoring.flavours.table import FLAVOURS
 from streaming.scoring.loader import SparkPipelineLoader
@@ -111,7 +110,7 @@ def _admit_any(_: ServedModel) -> None:
 
 
 def follow(
-    settings: Settings, slot: Slot, checks: Preparation, metrics: Metrics, sinks: Sequence[ModelEventSink]
+    settings: Settings, slot: Slot, checks: Preparation, metrics: ModelMetrics, sinks: Sequence[ModelEventSink]
 ) -> Follower:
     """Return the follower, not yet started."""
     chosen = ModelSelector.from_settings(settings.model)

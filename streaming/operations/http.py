@@ -7,11 +7,14 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import structlog
 import uvicorn
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
+from starlette.types import ASGIApp
 
 from streaming.errors import SetupError
 from streaming.models.served import ServedModel
@@ -26,7 +29,7 @@ from streaming.version import __version__
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
-_METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _START_SECONDS = 10.0
 _READ = ["GET", "HEAD"]
 """Load balancers and monitors probe with either."""
@@ -51,7 +54,7 @@ def create_app(operations: Operations) -> FastAPI:
 
     @app.api_route("/metrics", methods=_READ)
     def metrics() -> Response:
-        return Response(operations.metrics.text(), media_type=_METRICS_TYPE)
+        return Response(operations.metrics.text(), media_type=METRICS_TYPE)
 
     @app.api_route("/livez", methods=_READ)
     def livez() -> JSONResponse:
@@ -104,18 +107,36 @@ def _answer(verdict: HealthVerdict) -> JSONResponse:
     return JSONResponse({"ok": verdict.ok, "reasons": list(verdict.reasons), **notes}, 200 if verdict.ok else 503)
 
 
+@dataclass(frozen=True)
+class Listening:
+    """How a server listens beside its address.
+
+    Attributes:
+        section: the section of the settings that has host and port.
+        graceful_seconds: for what is being answered when the server stops.
+        certificate: the files of a certificate chain and its key, PEM; with them the server speaks TLS alone.
+    """
+
+    section: str = "http"
+    graceful_seconds: int = 2
+    certificate: tuple[Path, Path] | None = None
+
+
 class HttpServer:
     """Serves an application from a thread of its own between :meth:`start` and :meth:`stop`."""
 
-    def __init__(self, app: FastAPI, host: str, port: int) -> None:
+    def __init__(self, app: ASGIApp, host: str, port: int, listening: Listening = Listening()) -> None:
         """Take the port at once, so that a port in use is known before anything else starts.
 
         Raises:
             SetupError: the address cannot be taken.
         """
-        self._socket = _listen(host, port)
+        self._socket = _listen(host, port, listening.section)
         self.port: int = self._socket.getsockname()[1]
-        self.url = f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
+        self._seconds = listening.graceful_seconds
+        self.url = (
+            f"{'https' if listening.certificate else 'http'}://{f'[{host}]' if ':' in host else host}:{self.port}"
+        )
         config = uvicorn.Config(
             app,
             http=BoundedProtocol,
@@ -123,7 +144,8 @@ class HttpServer:
             log_config=None,
             access_log=False,
             lifespan="off",
-            timeout_graceful_shutdown=2,
+            timeout_graceful_shutdown=listening.graceful_seconds,
+            **_files(listening.certificate),
         )
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._serve, name="http", daemon=True)
@@ -144,7 +166,7 @@ class HttpServer:
         """Finish what is being answered and give the port back; harmless if it never started."""
         self._server.should_exit = True
         if self._thread.is_alive():
-            self._thread.join(_START_SECONDS)
+            self._thread.join(self._seconds + _START_SECONDS)
         self._socket.close()
 
     def _serve(self) -> None:
@@ -153,10 +175,14 @@ class HttpServer:
 
 def require_free(host: str, port: int) -> None:
     """Raise ``SetupError`` if the address cannot be taken; to be asked before what takes long is started."""
-    _listen(host, port).close()
+    _listen(host, port, "http").close()
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def _files(certificate: tuple[Path, Path] | None) -> dict[str, Any]:
+    return {} if certificate is None else dict(zip(("ssl_certfile", "ssl_keyfile"), certificate, strict=True))
+
+
+def _listen(host: str, port: int, section: str) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     # Without it a restart would have to wait for the old connections to time out.
@@ -168,7 +194,7 @@ def _listen(host: str, port: int) -> socket.socket:
         listener.close()
         raise SetupError(
             f"{host}:{port} cannot be taken for the HTTP endpoint ({problem.strerror or problem});"
-            " set http.port to another port, or to 0 for a free one"
+            f" set {section}.port to another port, or to 0 for a free one"
         ) from problem
     return listener
 

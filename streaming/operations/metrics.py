@@ -6,16 +6,15 @@ import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
+from prometheus_client import Histogram
 from prometheus_client.core import HistogramMetricFamily
 from prometheus_client.registry import Collector
 
 from streaming.clock import Clock
 from streaming.models.ref import ModelVersion
-from streaming.models.served import ServedModel
+from streaming.operations.version_metrics import VersionMetrics
 
 _BATCH_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
-_LOAD_SECONDS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
 
 
 class OutcomeCounts(Protocol):
@@ -78,8 +77,8 @@ class FinishedBatch(Protocol):
         """Seconds in all."""
 
 
-class Metrics:
-    """The job's metrics in a registry of their own, so that two jobs or two tests in one process do not meet."""
+class Metrics(VersionMetrics):
+    """The job's metrics."""
 
     def __init__(self, clock: Clock, age_bounds: Sequence[float]) -> None:
         """Make every metric, at zero.
@@ -88,18 +87,13 @@ class Metrics:
             clock: For ages.
             age_bounds: Upper bounds in seconds of :attr:`OutcomeCounts.ages`, the last bucket being open.
         """
-        self.registry = CollectorRegistry()
-        self._clock = clock
-        self._version: ModelVersion | None = None
+        super().__init__(clock)
         self._lagging: set[tuple[str, str]] = set()
         self._ages = _CountedHistogram(
             "penstock_end_to_end_latency_seconds", "From a record's timestamp to the commit of its output.", age_bounds
         )
         self.registry.register(self._ages)
-        # The client library counts the process in its own global registry alone.
-        ProcessCollector(registry=self.registry)
         self._make_batch_metrics()
-        self._make_model_metrics()
 
     def _make_batch_metrics(self) -> None:
         self._records = self._counter(
@@ -126,31 +120,12 @@ class Metrics:
             registry=self.registry,
             buckets=_BATCH_SECONDS,
         )
-        # From the start, at zero: rate() does not see an increase with which a series begins.
-        for outcome in ("prediction", "dead_letter", "skipped"):
-            self._records.labels(outcome)
-
-    def _make_model_metrics(self) -> None:
-        self._info = self._gauge("model_info", "1 for the version that serves.", "name", "version", "run_id", "digest")
-        self._scorer = self._gauge("model_scorer", "1 for the kind of scorer by which the version serves.", "kind")
         self._rechecked = self._counter(
             "rechecked_events", "Events scored once more, compiled and by Spark, by result.", "result"
         )
-        self._swaps = self._counter("model_swaps", "Candidates by result.", "result")
-        self._refusals = self._counter("model_refusals", "Candidates refused, by reason.", "reason")
-        self._load = Histogram(
-            "penstock_model_load_seconds",
-            "From resolving a candidate to serving it.",
-            registry=self.registry,
-            buckets=_LOAD_SECONDS,
-        )
-        self._gauge("model_age_seconds", "Since the serving version was registered.").set_function(self._age)
-        self._registry_up = self._gauge("registry_up", "1 if the registry answered the last poll.")
-        self._resolved = self._gauge(
-            "model_selector_resolved", "1 if the selector named a version when the registry last answered, else 0."
-        )
-        for result in ("promoted", "refused", "rolled_back"):
-            self._swaps.labels(result)
+        # From the start, at zero: rate() does not see an increase with which a series begins.
+        for outcome in ("prediction", "dead_letter", "skipped"):
+            self._records.labels(outcome)
         for result in ("equal", "different"):
             self._rechecked.labels(result)
 
@@ -212,58 +187,10 @@ class Metrics:
         for labels in self._lagging:
             self._lag.labels(*labels).set(0)
 
-    def model_swapped(self, model: ServedModel, seconds: float) -> None:
-        """See :class:`streaming.models.announcer.ModelMetrics`."""
-        self._serves(model)
-        self._swaps.labels("promoted").inc()
-        self._load.observe(seconds)
-
-    def model_refused(self, reason: str) -> None:
-        """See :class:`streaming.models.announcer.ModelMetrics`."""
-        self._swaps.labels("refused").inc()
-        self._refusals.labels(reason).inc()
-
-    def model_rolled_back(self, model: ServedModel) -> None:
-        """See :class:`streaming.models.announcer.ModelMetrics`."""
-        self._serves(model)
-        self._swaps.labels("rolled_back").inc()
-
     def rechecked(self, equal: int, different: int) -> None:
         """Count the events of a sample on which the forms of a version agree, and the others."""
         self._rechecked.labels("equal").inc(equal)
         self._rechecked.labels("different").inc(different)
-
-    def registry_answered(self, *, up: bool) -> None:
-        """See :class:`streaming.models.announcer.ModelMetrics`."""
-        self._registry_up.set(1 if up else 0)
-
-    def selector_resolved(self, *, resolved: bool) -> None:
-        """See :class:`streaming.models.announcer.ModelMetrics`."""
-        self._resolved.set(1 if resolved else 0)
-
-    def text(self) -> bytes:
-        """Return everything in Prometheus' text format."""
-        return generate_latest(self.registry)
-
-    def _serves(self, model: ServedModel) -> None:
-        self._version = version = model.version
-        # Otherwise the series of the version before would stay at 1.
-        self._info.clear()
-        self._info.labels(version.name, str(version.version), version.run_id, model.package.digest).set(1)
-        self._scorer.clear()
-        self._scorer.labels(model.choice.kind).set(1)
-
-    def _age(self) -> float:
-        # NaN and not 0, which would read as a version that was registered just now.
-        if self._version is None or not self._version.created_ms:
-            return float("nan")
-        return self._clock().timestamp() - self._version.created_ms / 1000
-
-    def _counter(self, name: str, text: str, *labels: str) -> Counter:
-        return Counter(f"penstock_{name}", text, labels, registry=self.registry)
-
-    def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
-        return Gauge(f"penstock_{name}", text, labels, registry=self.registry)
 
 
 class _CountedHistogram(Collector):

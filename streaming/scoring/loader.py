@@ -16,7 +16,7 @@ from streaming.scoring.choice import ScorerChooser
 from streaming.scoring.layout import PYTHON_CONTAINERS, check_stages
 from streaming.scoring.made_up import made_up_event
 from streaming.scoring.pipeline import SparkPipeline, load_model
-from streaming.scoring.proving import Proving
+from streaming.scoring.proving import Proving, read_in
 from streaming.scoring.stages import flatten, guards, outputs
 from streaming.scoring.vocabulary import warn_of_vocabularies
 from streaming.settings import EventSettings, WantedScorer
@@ -61,7 +61,7 @@ class SparkPipelineLoader:
             guards=rules,
         )
         try:
-            served = self._chosen(Proving(self.session, self.sample)(package, decoder, pipeline))
+            served = self._chosen(Proving(read_in(self.session), self.sample)(package, decoder, pipeline))
             self.admit(served)
         except PenstockError:
             pipeline.release()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -9,17 +10,26 @@ from pyspark.sql import SparkSession
 
 from streaming.events.decode import JsonDecoder
 from streaming.models.package import ModelPackage
+from streaming.models.seams import Features
 from streaming.models.served import ServedModel
 from streaming.models.topic_schema import EventSample
 from streaming.scoring.recorded import MOST_RECORDED, NO_ENVELOPE, example_values
 from streaming.scoring.trial import AnsweringScorer, Source, prove, prove_golden, valid_features
 
+ValidFeatures = Callable[[ModelPackage, JsonDecoder, Sequence[bytes]], Sequence[Features]]
+"""A version, how its events are read, and values to the features of those that are valid events."""
+
+
+def read_in(session: SparkSession) -> ValidFeatures:
+    """Return what reads valid events in Spark."""
+    return lambda package, decoder, values: valid_features(session, decoder, package.signature.names, values)
+
 
 @dataclass(frozen=True)
 class Proving:
-    """Proves versions in a session; ``sample`` has the events of the job's topic."""
+    """Proves versions; ``valid`` reads the events they are tried on, ``sample`` has those of the job's topic."""
 
-    session: SparkSession
+    valid: ValidFeatures
     sample: EventSample
 
     def __call__(self, package: ModelPackage, decoder: JsonDecoder, scorer: AnsweringScorer) -> ServedModel:
@@ -38,10 +48,10 @@ class Proving:
     def _sources(self, package: ModelPackage, decoder: JsonDecoder) -> list[Source]:
         """The topic comes last: its events take a broker and a job, and a made-up one does where it is taken."""
         values = example_values(package)
-        valid = partial(valid_features, self.session)
-        names, bare = package.signature.names, replace(decoder, envelope=NO_ENVELOPE)
+        valid = partial(self.valid, package)
+        bare = replace(decoder, envelope=NO_ENVELOPE)
         return [
-            Source("the input example that was logged with it", lambda: valid(bare, names, values)),
+            Source("the input example that was logged with it", lambda: valid(bare, values)),
             Source("an event that was made up", lambda: [decoder.safe_row], real=False),
-            Source("recent events of the topic", lambda: valid(decoder, names, self.sample.recent(MOST_RECORDED))),
+            Source("recent events of the topic", lambda: valid(decoder, self.sample.recent(MOST_RECORDED))),
         ]

@@ -5,26 +5,15 @@ The pipeline is a JVM object; its stages are read through py4j once, when a vers
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import chain
 from typing import Any
 
 from streaming.errors import CandidateRefusedError
-from streaming.events.guards import InCategories, InRange, InVocabulary, NotNull
 from streaming.models.seams import Guard
 from streaming.models.signature import Signature
 from streaming.refusal_codes import RefusalCode
-
-_SCALAR = ("StringIndexerModel", "Bucketizer", "ImputerModel")
-"""Stages that give a number for each of their input columns."""
-
-Elements = dict[str, list[str | None]]
-"""The raw column that each element of a column is, ``None`` for one that was computed; empty if they are not known.
-
-Names are in lower case, as Spark does not tell cases apart.
-"""
+from streaming.scoring.guarding import guards_of
 
 
 @dataclass(frozen=True)
@@ -89,12 +78,7 @@ def overwritten(stages: tuple[Any, ...], signature: Signature) -> frozenset[str]
 
 def guards(stages: tuple[Any, ...], signature: Signature) -> tuple[Guard, ...]:
     """Return what must hold of the raw columns for the stages not to throw on a row."""
-    elements: Elements = {name.lower(): [name] for name in signature.names}
-    rules: list[Guard] = []
-    for stage in _formulas_opened(stages):
-        rules += [*_stage_guards(stage, elements), *_vector_guards(stage, elements)]
-        elements.update(_output_elements(stage, elements))
-    return tuple(dict.fromkeys(rules))
+    return guards_of(map(_LoadedFacts, _formulas_opened(stages)), signature)
 
 
 def _formulas_opened(stages: tuple[Any, ...]) -> Iterator[Any]:
@@ -105,49 +89,42 @@ def _formulas_opened(stages: tuple[Any, ...]) -> Iterator[Any]:
             yield stage
 
 
-def _stage_guards(stage: Any, elements: Elements) -> Iterator[Guard]:
-    kind = class_name(stage).rsplit(".", 1)[-1]
-    strict = param(stage, "handleInvalid") == "error"
-    for position, column in enumerate(_inputs(stage)):
-        name = next(iter(elements.get(column.lower(), [])), None)
-        if name is None or name.lower() != column.lower():
-            continue  # computed by an earlier stage
-        if strict:
-            yield NotNull(name)
-        if kind == "StringIndexerModel" and strict:
-            yield InVocabulary(name, tuple(stage.labelsArray()[position]))
-        elif kind == "OneHotEncoderModel" and strict:
-            yield InRange(name, 0.0, float(stage.categorySizes()[position]), open_end=True)
-        elif kind == "Bucketizer":
-            # Also with ``keep``, which is about NaN and null alone.
-            yield _range_of(name, _splits(stage, position))
+@dataclass(frozen=True)
+class _LoadedFacts:
+    """The :class:`streaming.scoring.guarding.StageFacts` of a stage in the JVM."""
 
+    stage: Any
 
-def _splits(bucketizer: Any, position: int) -> list[float]:
-    several = param(bucketizer, "splitsArray")
-    return [float(split) for split in (param(bucketizer, "splits") if several is None else several[position])]
+    @property
+    def kind(self) -> str:
+        return class_name(self.stage).rsplit(".", 1)[-1]
 
+    @property
+    def inputs(self) -> list[str]:
+        return _inputs(self.stage)
 
-def _range_of(name: str, splits: list[float]) -> InRange:
-    first = splits[0]
-    return InRange(name, first, splits[-1], zero_below=first == 0.0 and math.copysign(1.0, first) > 0)
+    @property
+    def outputs(self) -> list[str]:
+        return output_columns(self.stage)
 
+    @property
+    def strict(self) -> bool:
+        return bool(param(self.stage, "handleInvalid") == "error")
 
-def _output_elements(stage: Any, elements: Elements) -> Elements:
-    outputs, kind = _columns(stage, "outputCol", "outputCols"), class_name(stage).rsplit(".", 1)[-1]
-    if kind != "VectorAssembler":
-        return {name.lower(): [None] if kind in _SCALAR else [] for name in outputs}
-    parts = [elements.get(name.lower(), []) for name in _inputs(stage)]
-    return {outputs[0].lower(): list(chain.from_iterable(parts)) if all(parts) else []}
+    def labels(self, position: int) -> list[str]:
+        return list(self.stage.labelsArray()[position])
 
+    def category_size(self, position: int) -> float:
+        return float(self.stage.categorySizes()[position])
 
-def _vector_guards(stage: Any, elements: Elements) -> Iterator[Guard]:
-    if not class_name(stage).endswith(".VectorIndexerModel") or param(stage, "handleInvalid") != "error":
-        return
-    categories = stage.javaCategoryMaps()
-    for position, name in enumerate(elements.get(str(param(stage, "inputCol")).lower(), [])):
-        if name is not None and categories.containsKey(position):
-            yield InCategories(name, tuple(sorted(float(value) for value in categories.get(position).keySet())))
+    def splits(self, position: int) -> list[float]:
+        several = param(self.stage, "splitsArray")
+        chosen = param(self.stage, "splits") if several is None else several[position]
+        return [float(split) for split in chosen]
+
+    def categories(self) -> dict[int, list[float]]:
+        maps = self.stage.javaCategoryMaps()
+        return {int(element): [float(value) for value in maps.get(element).keySet()] for element in maps.keySet()}
 
 
 def _inputs(stage: Any) -> list[str]:

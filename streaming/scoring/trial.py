@@ -7,9 +7,9 @@ the pipeline's vectors.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import pyarrow as pa
 import structlog
@@ -32,10 +32,14 @@ MOST_TRIED = 10
 _HEADERS = "array<struct<key:string,value:binary>>"
 
 
+TrialAnswer = Row | Mapping[str, Any]
+"""What came of an event, by the names of :data:`streaming.events.columns.RESULTS`."""
+
+
 class AnsweringScorer(FrameScorer, Protocol):
     """A scorer that answers events at once, for the trial."""
 
-    def answers(self, events: Sequence[Features], /) -> tuple[FrameScorer, list[Row]]:
+    def answers(self, events: Sequence[Features], /) -> tuple[FrameScorer, Sequence[TrialAnswer]]:
         """Return the scorer as proven by events, and what came of each.
 
         Raises:
@@ -118,7 +122,7 @@ def valid_features(
     return [row.asDict() for row in valid.select(*(F.col(quoted(name)) for name in names)).collect()]
 
 
-def _compare(expected: GoldenRow, result: Row, tolerance: float) -> None:
+def _compare(expected: GoldenRow, result: TrialAnswer, tolerance: float) -> None:
     got = (result[c.PREDICTION], *(result[c.PROBABILITY] or ()))
     trained = (expected.prediction, *expected.probability)
     if len(got) < len(trained) or not all(_close(a, b, tolerance) for a, b in zip(trained, got, strict=False)):

@@ -18,6 +18,7 @@ from streaming.settings.input import InputSettings
 from streaming.settings.log import LogSettings
 from streaming.settings.model import ModelSettings
 from streaming.settings.output import OutputSettings
+from streaming.settings.serve import ServeSettings
 from streaming.settings.spark import SparkSettings
 from streaming.settings.train import TrainSettings
 
@@ -36,6 +37,7 @@ class Settings(Section):
     http: HttpSettings = HttpSettings()
     hooks: HookSettings = HookSettings()
     log: LogSettings = LogSettings()
+    serve: ServeSettings = ServeSettings()
     spark: SparkSettings = SparkSettings()
     train: TrainSettings = TrainSettings()
     batch: BatchSettings = BatchSettings()

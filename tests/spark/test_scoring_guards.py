@@ -27,6 +27,8 @@ from pyspark.sql import SparkSession
 
 from streaming.events import columns as c
 from streaming.models.signature import Column, ColumnType, Signature
+from streaming.scoring.compiled.saved import read_stages
+from streaming.scoring.saved_stages import saved_guards
 from tests.support.models import load, package
 from tests.support.records import records_frame, verdict_text
 
@@ -108,8 +110,11 @@ def test_an_event_is_rejected_by_value_where_pyspark_throws_on_a_value_of(
     column, stages = CASES[case]
     learner = LinearRegression() if case.startswith("a formula") else DecisionTreeRegressor()
     model = Pipeline(stages=[*stages(), learner]).fit(spark.createDataFrame(TRAINING, SCHEMA).coalesce(1))
-    version = load(spark, package(model, tmp_path, signature=SIGNATURE))
+    made = package(model, tmp_path, signature=SIGNATURE)
+    version = load(spark, made)
     assert version.scorer.is_proven
+    if not case.startswith("a formula"):  # which has no compiled form
+        assert saved_guards(read_stages(made.pipeline_dir), SIGNATURE) == version.decoder.guards
     # A zero that was never seen throws or not, by how Spark stores the vector; a guard cannot know.
     values = [value for value in VALUES[column] if value != 0 or "vector indexer" not in case]
     rows = [{"x": 2.0, "n": 1, "word": "p", column: value} for value in values]

@@ -12,7 +12,8 @@ import pyarrow as pa
 from tests.support.saved import Stage, save_pipeline
 
 EVENTS = pa.schema([("carrier", pa.string()), ("hour", pa.int64()), ("temp", pa.float64())])
-MATRIX = {"type": 1, "numRows": 1, "numCols": 4, "colPtrs": None, "rowIndices": None, "values": [2.0, 0.0, 0.5, -0.1]}
+WEIGHTS = [2.0, 0.0, 0.5, -0.1]
+MATRIX = {"type": 1, "numRows": 1, "numCols": 4, "colPtrs": None, "rowIndices": None, "values": WEIGHTS}
 STAGES: list[Stage] = [
     ("feature.StringIndexerModel", {"handleInvalid": "keep", "inputCols": ["carrier"], "outputCols": ["index"]}),
     (

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import socket
+import ssl
+import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 import httpx
 import pytest
@@ -13,7 +16,7 @@ from streaming.errors import SetupError
 from streaming.models.ref import ModelVersion
 from streaming.models.slot import Slot
 from streaming.operations.health import Health
-from streaming.operations.http import HttpServer, Operations, create_app
+from streaming.operations.http import HttpServer, Listening, Operations, create_app
 from streaming.operations.metrics import Metrics
 from streaming.operations.observer import JobObserver, QueryProgress
 from streaming.operations.webhook import MAX_BODY_BYTES, WebhookReceiver
@@ -269,3 +272,22 @@ def test_stopping_gives_the_port_back(job: Job) -> None:
     job.server.stop()
     with socket.create_server(("127.0.0.1", job.server.port)):
         pass
+
+
+def test_with_a_certificate_the_endpoint_speaks_tls_alone(tmp_path: Path) -> None:
+    certificate, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    options = ["-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=localhost"]
+    names = ["-addext", "subjectAltName=IP:127.0.0.1"]
+    command = ["openssl", "req", "-x509", *options, *names, "-out", str(certificate), "-keyout", str(key)]
+    subprocess.run(command, check=True, capture_output=True)
+    app = create_app(Operations(Metrics(ManualClock(), (1.0,)), Health(Slot(), ManualClock()), Slot()))
+    server = HttpServer(app, "127.0.0.1", 0, Listening("serve", 1, (certificate, key)))
+    server.start()
+    try:
+        assert server.url.startswith("https://")
+        trusting = ssl.create_default_context(cafile=str(certificate))
+        assert httpx.get(f"{server.url}/livez", verify=trusting, trust_env=False).status_code == 200
+        with pytest.raises(httpx.TransportError):
+            httpx.get(f"http://127.0.0.1:{server.port}/livez", trust_env=False)
+    finally:
+        server.stop()

@@ -19,7 +19,7 @@ from streaming.scoring.flavours.flavour import SavedModel
 from streaming.scoring.flavours.scorer import NativeScorer
 from streaming.scoring.flavours.table import FLAVOURS
 from streaming.scoring.made_up import made_up_event
-from streaming.scoring.proving import Proving
+from streaming.scoring.proving import Proving, read_in
 from streaming.scoring.row_pass import JsonRowPass
 from streaming.settings import EventSettings, WantedScorer
 
@@ -49,7 +49,7 @@ class NativeLoader:
         signature = package.signature
         decoder = JsonDecoder(signature, self.envelope, self.max_value_bytes, made_up_event(signature, ()))
         frames = ArrowFrames(self.session, scorer, signature, package.profile)
-        served = Proving(self.session, self.sample)(package, decoder, frames)
+        served = Proving(read_in(self.session), self.sample)(package, decoder, frames)
         served = replace(served, choice=ScorerChoice("native", f"{evaluated_by} evaluates it"))
         if self.scorer != "spark":
             row_pass = JsonRowPass(package, self.envelope, self.max_value_bytes, served.decoder.guards, scorer)

@@ -69,11 +69,12 @@ def _read(saved: SavedModel) -> NativeModel:
 
 def _report(saved: SavedModel, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     for _ in batches:
-        code, text = _found_out(saved)
+        code, text = reading_report(saved)
         yield pa.record_batch({"code": pa.array([code], pa.string()), "text": [text]})
 
 
-def _found_out(saved: SavedModel) -> tuple[str | None, str]:
+def reading_report(saved: SavedModel) -> tuple[str | None, str]:
+    """Read a model here, and return the code of its refusal with a sentence, or no code with library and version."""
     library = FLAVOURS[saved.flavor].library
     try:
         version = f"{library} {importlib.import_module(library).__version__}"

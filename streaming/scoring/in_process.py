@@ -1,0 +1,140 @@
+"""Versions that score in this process alone, for a server: no Spark beside them, and no code of a model's runs.
+
+A pipeline of Spark's is read from its files and compiled, another library's model is evaluated by that library. Golden
+rows, input example and guards are the stream's own. What only Spark could say is left out: whether the compiled form
+answers as Spark does on events that the version does not bring itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, replace
+from multiprocessing import get_context
+from typing import Any, NoReturn
+
+from pyspark.sql import DataFrame
+
+from streaming.errors import CandidateRefusedError, ScoringError, StageNotCompiledError, StageUnreadableError
+from streaming.events.decode import JsonDecoder
+from streaming.models.arrow_types import feature_batch, feature_schema
+from streaming.models.package import SPARK_FLAVOR, ModelPackage
+from streaming.models.seams import ArrowScorer, Features, Guard
+from streaming.models.served import ScorerChoice, ServedModel
+from streaming.models.signature import Signature
+from streaming.models.topic_schema import NoEvents
+from streaming.refusal_codes import RefusalCode
+from streaming.scoring.compiled.scorer import load_scorer
+from streaming.scoring.flavours.loader import saved_model
+from streaming.scoring.flavours.scorer import NativeScorer, reading_report
+from streaming.scoring.layout import check_stages
+from streaming.scoring.made_up import made_up_event
+from streaming.scoring.proving import Proving
+from streaming.scoring.recorded import valid_events_of
+from streaming.scoring.row_pass import JsonRowPass
+from streaming.scoring.saved_stages import saved_guards
+from streaming.settings import EventSettings
+
+
+@dataclass(frozen=True)
+class InProcessScorer:
+    """An :class:`streaming.models.seams.ArrowScorer` where a version has its scorer in frames."""
+
+    scorer: ArrowScorer
+    signature: Signature
+    is_proven: bool = False
+
+    def score(self, events: DataFrame) -> NoReturn:
+        """Refuse frames, which need Spark."""
+        raise ScoringError(f"{events} cannot be scored: this process has no Spark, and scores by row passes alone")
+
+    def tried(self, features: Features) -> InProcessScorer:
+        """Return the scorer as proven by an event; see :meth:`streaming.models.seams.FrameScorer.tried`."""
+        return self.answers([features])[0]
+
+    def answers(self, events: Sequence[Features]) -> tuple[InProcessScorer, list[Mapping[str, Any]]]:
+        """Return the scorer as proven by events, and what came of each.
+
+        Raises:
+            ScoringError: it throws, with its own words for it.
+        """
+        rows: list[Mapping[str, Any]] = self.scorer.score(feature_batch(self.signature, events)).to_pylist()
+        return replace(self, is_proven=True), rows
+
+    def release(self) -> None:
+        """Nothing is held but memory."""
+
+
+@dataclass(frozen=True)
+class InProcessLoader:
+    """A :class:`streaming.models.served.PipelineLoader` of every flavor; its fields are those of the other loaders."""
+
+    envelope: EventSettings
+    max_value_bytes: int
+    extra_stages: tuple[str, ...] = ()
+
+    def load(self, package: ModelPackage, uri: str) -> ServedModel:  # noqa: ARG002 - nobody else reads the files
+        """Read the model and prove it; see :meth:`streaming.models.served.PipelineLoader.load`."""
+        scorer, guards, choice = self._pipeline(package) if package.flavor == SPARK_FLAVOR else _native(package)
+        signature = package.signature
+        event = made_up_event(signature, guards)
+        decoder = JsonDecoder(signature, self.envelope, self.max_value_bytes, event, guards)
+        proving = Proving(self._valid_features, NoEvents())
+        served = proving(package, decoder, InProcessScorer(scorer, signature))
+        row_pass = JsonRowPass(package, self.envelope, self.max_value_bytes, guards, scorer)
+        return replace(served, row_pass=row_pass, choice=choice)
+
+    def _pipeline(self, package: ModelPackage) -> tuple[ArrowScorer, tuple[Guard, ...], ScorerChoice]:
+        check_stages(package.pipeline_dir, self.extra_stages)
+        try:
+            scorer = load_scorer(package.pipeline_dir, feature_schema(package.signature))
+            guards = saved_guards(scorer.program.stages, package.signature)
+        except StageUnreadableError as problem:
+            raise CandidateRefusedError(RefusalCode.CORRUPT_FILES, str(problem)) from problem
+        except StageNotCompiledError as problem:
+            raise CandidateRefusedError(
+                RefusalCode.NOT_COMPILED,
+                f"a server has no Spark, and {problem.stage} ({problem.kind}) has no compiled form: {problem.detail}."
+                " Train the model with stages that docs/compiled.md lists, or score it by penstock score or batch",
+            ) from problem
+        return scorer, guards, ScorerChoice("compiled", _by_golden_rows(package))
+
+    def _valid_features(
+        self, package: ModelPackage, decoder: JsonDecoder, values: Sequence[bytes]
+    ) -> Sequence[Features]:
+        return valid_events_of(package, decoder.envelope, self.max_value_bytes, values)
+
+
+def _by_golden_rows(package: ModelPackage) -> str:
+    if package.golden is None or not package.golden.rows:
+        return "a server has nothing else, and the version has no golden rows that its answers were compared with"
+    return f"its answers are those of {len(package.golden.rows)} golden rows, within {package.golden.tolerance:.1e}"
+
+
+def _native(package: ModelPackage) -> tuple[ArrowScorer, tuple[Guard, ...], ScorerChoice]:
+    scorer = NativeScorer(saved_model(package))
+    return scorer, (), ScorerChoice("native", f"{_tried_in_a_child(scorer)} evaluates it")
+
+
+def _tried_in_a_child(scorer: NativeScorer) -> str:
+    """Read the model in another process, which a damaged file may crash without harm to the server.
+
+    Returns:
+        The library and its version.
+
+    Raises:
+        CandidateRefusedError: what the flavour refuses, or ``CORRUPT_FILES``; the process died of it.
+    """
+    # Forked from a server with threads, the child could wait for ever for a lock that nobody holds there.
+    with ProcessPoolExecutor(max_workers=1, mp_context=get_context("spawn")) as pool:
+        try:
+            code, text = pool.submit(reading_report, scorer.saved).result()
+        except BrokenProcessPool as problem:
+            raise CandidateRefusedError(
+                RefusalCode.CORRUPT_FILES,
+                f"the process that read the {scorer.saved.flavor} model died of it; log the model again",
+            ) from problem
+    if code:
+        raise CandidateRefusedError(RefusalCode[code], text)
+    return text

@@ -1,0 +1,90 @@
+"""What every request passes: its id, the callers' keys, the bound on requests in flight, and the numbers about it."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from uuid import uuid4
+
+import structlog
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from streaming.serving.intake import too_busy
+from streaming.serving.keys import ApiKeys
+from streaming.serving.metrics import ServerMetrics
+from streaming.serving.problems import ProblemError
+
+_log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
+
+REQUEST_ID = "x-request-id"
+RELOAD = "/model/reload"
+_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+OPEN_PATHS = frozenset({"/health", "/ready", "/metrics", "/ping", "/version", "/v2/health/live", "/v2/health/ready"})
+"""Probes and monitors bring no key."""
+
+
+@dataclass
+class Front:
+    """ASGI middleware around the routes; ``patterns`` has the path of each endpoint, for the metrics."""
+
+    app: ASGIApp
+    keys: ApiKeys
+    metrics: ServerMetrics
+    max_in_flight: int
+    patterns: Mapping[object, str]
+    in_flight: int = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        exchange = _Exchange(send, _request_id(headers.get(REQUEST_ID, "")))
+        began = time.perf_counter()
+        self.in_flight += 1
+        self.metrics.request_began()
+        try:
+            refusal = self._refusal(scope, headers)
+            await (self.app if refusal is None else refusal.response())(scope, receive, exchange.send_on)
+        except Exception:
+            # The caller has the answer of :func:`streaming.serving.problems.on_failure`, and its request id.
+            _log.exception("request failed unexpectedly", request_id=exchange.request_id, path=scope["path"])
+        finally:
+            self.in_flight -= 1
+            # By patterns alone: whoever asks for paths at random must not make a series of each.
+            route = self.patterns.get(scope.get("endpoint"), "other")
+            self.metrics.request_ended(route, exchange.status, time.perf_counter() - began)
+
+    def _refusal(self, scope: Scope, headers: Headers) -> ProblemError | None:
+        path, is_post = scope["path"], scope["method"] == "POST"
+        if path not in (*OPEN_PATHS, RELOAD) and not self.keys.admits(headers):
+            challenge = {"WWW-Authenticate": "Bearer"}
+            detail = "send a key as Authorization: Bearer or X-API-Key; the server's operator gives them out"
+            return ProblemError(401, "unauthorized", detail, headers=challenge)
+        if is_post and path != RELOAD and self.in_flight > self.max_in_flight:
+            return too_busy(f"{self.max_in_flight} requests are in flight (serve.max_in_flight)")
+        return None
+
+
+@dataclass
+class _Exchange:
+    """One request's way back."""
+
+    send: Send
+    request_id: str
+    status: int = 0
+
+    async def send_on(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            MutableHeaders(scope=message)[REQUEST_ID] = self.request_id
+        await self.send(message)
+
+
+def _request_id(sent: str) -> str:
+    """Return the caller's id where it is one that can be logged and sent back, else a new one."""
+    return sent if _ID.fullmatch(sent) else uuid4().hex

@@ -1,0 +1,99 @@
+"""What a request brings, within bounds: its body, and the events in it as bytes that nobody has touched."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Collection, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import msgspec
+from starlette.requests import ClientDisconnect, Request
+
+from streaming.serving.problems import ProblemError
+
+JSON = "application/json"
+_BLANKS = b" \t\n\r"
+_RAW_LIST = msgspec.json.Decoder(list[msgspec.Raw])
+
+
+@dataclass
+class Intake:
+    """Reads bodies of up to ``max_body_bytes``, and of ``max_in_flight_bytes`` at a time."""
+
+    max_body_bytes: int
+    max_in_flight_bytes: int
+    max_rows: int
+    held: int = 0
+    """Bytes of the bodies that are being answered."""
+
+    @asynccontextmanager
+    async def body(self, request: Request, types: Collection[str] = (JSON,)) -> AsyncIterator[bytes]:
+        """Yield a request's body, which counts among those in flight until the block ends.
+
+        Raises:
+            ProblemError: 413, 415 or 429; 400 if it breaks off.
+        """
+        require_type(request, types)
+        body = bytearray()
+        try:
+            async for chunk in request.stream():
+                body += chunk
+                self.held += len(chunk)
+                self._check(len(body))
+            yield bytes(body)
+        except ClientDisconnect:
+            raise ProblemError(400, "bad-request", "the body broke off; send it whole") from None
+        finally:
+            self.held -= len(body)
+
+    def _check(self, size: int) -> None:
+        if size > self.max_body_bytes:
+            raise _too_large(f"the body has more than {self.max_body_bytes} bytes (serve.max_body_bytes)")
+        if self.held > self.max_in_flight_bytes:
+            raise too_busy("the bodies of the requests in flight are larger than serve.max_in_flight_bytes")
+
+    def check_rows(self, rows: int) -> None:
+        """Raise ``ProblemError``, 413, for too many events."""
+        if rows > self.max_rows:
+            raise _too_large(f"it has {rows} events, more than serve.max_rows, which is {self.max_rows}; send fewer")
+
+
+def require_type(request: Request, types: Collection[str]) -> None:
+    """Raise ``ProblemError``, 415, if the body is none of ``types``, in UTF-8."""
+    content_type = request.headers.get("content-type", "")
+    parameters = content_type.partition(";")[2].strip().lower().replace('"', "")
+    if media_type_of(request) not in types or parameters not in ("", "charset=utf-8"):
+        raise ProblemError(
+            415, "media-type", f"Content-Type is {content_type[:100]!r}; send {' or '.join(sorted(types))}, in UTF-8"
+        )
+
+
+def media_type_of(request: Request) -> str:
+    """Return the media type of a request's body, in lower case and without parameters."""
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+def events_in(body: bytes) -> Sequence[bytes] | None:
+    """Return the events of a JSON list, each as the bytes that it has there; ``None`` if the body is no list.
+
+    Whether an event is strict JSON is the decoder's to say, so a body that is no list is an event, whatever it is.
+
+    Raises:
+        ProblemError: 400; the list cannot be taken apart.
+    """
+    if not body.lstrip(_BLANKS).startswith(b"["):
+        return None
+    try:
+        return [bytes(event) for event in _RAW_LIST.decode(body)]
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as problem:
+        raise ProblemError(400, "bad-request", f"the body is no JSON list of events: {problem}") from None
+
+
+def too_busy(detail: str) -> ProblemError:
+    """Return the problem of a request that comes on top of too many."""
+    return ProblemError(429, "too-busy", f"{detail}; try again later", headers={"Retry-After": "1"})
+
+
+def _too_large(detail: str) -> ProblemError:
+    # What is left of the body is not read, so the connection cannot be used again.
+    return ProblemError(413, "too-large", detail, headers={"Connection": "close"})

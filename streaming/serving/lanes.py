@@ -1,0 +1,206 @@
+"""Scoring for requests: those that wait at the same moment share a pass, and each gets one version's answers.
+
+A pass over one row costs nearly what a pass over a hundred costs. Nothing waits for others to come: a pass takes what
+is there, and while it runs the next one's requests arrive.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+from schemas.dead_letter import Reason, Rejection
+from streaming.errors import ModelNotFoundError, ScoringError
+from streaming.models.served import ServedModel
+from streaming.models.slot import Slot
+from streaming.serving.problems import ProblemError
+
+MOST_ON_THE_LOOP = 256
+"""Rows that are scored where requests are read; more would keep other requests waiting."""
+
+THROWN = Rejection(Reason.SCORING_FAILED.value)
+"""The stream says this of an event on which Spark's pipeline throws, too."""
+
+T = TypeVar("T")
+Score = Callable[[Sequence[bytes]], list[T | Rejection]]
+"""Events to an answer each, in order; raises ``ScoringError`` if the model throws. It belongs to one thread."""
+MakeScore = Callable[[ServedModel], Score[T]]
+
+
+@dataclass(frozen=True)
+class Scored(Generic[T]):
+    """A request's answers, all by one version."""
+
+    model: ServedModel
+    answers: Sequence[T | Rejection]
+
+
+@dataclass(frozen=True)
+class _Waiting(Generic[T]):
+    values: Sequence[bytes]
+    deadline: float
+    scored: asyncio.Future[Scored[T]]
+
+
+@dataclass
+class _Own(Generic[T]):
+    """The function of one thread for the version that it scored with last."""
+
+    make: MakeScore[T]
+    model: ServedModel | None = None
+    score: Score[T] | None = None
+
+    def __call__(self, model: ServedModel, values: Sequence[bytes]) -> list[T | Rejection]:
+        if self.score is None or self.model is not model:
+            self.model, self.score = model, self.make(model)
+        return self.score(values)
+
+    def alone(self, model: ServedModel, values: Sequence[bytes]) -> list[T | Rejection]:
+        """Score, and reject a single event on which the model throws; ``ScoringError`` says that there are several."""
+        try:
+            return self(model, values)
+        except ScoringError:
+            if len(values) != 1:
+                raise
+            return [THROWN]
+
+    def halved(self, model: ServedModel, values: Sequence[bytes]) -> list[T | Rejection]:
+        """Score, and reject each event on which the model throws."""
+        try:
+            return self.alone(model, values)
+        except ScoringError:
+            middle = len(values) // 2
+            return [*self.halved(model, values[:middle]), *self.halved(model, values[middle:])]
+
+
+@dataclass
+class Lane(Generic[T]):
+    """Scores events of one kind.
+
+    Attributes:
+        slot: holds the version.
+        make: makes what scores by a version; each thread has its own.
+        thread: scores what is too much for the loop. One thread, which may be several lanes'.
+        seconds: from the call to the start of its pass, at most.
+        clock: seconds from any moment on.
+    """
+
+    slot: Slot
+    make: MakeScore[T]
+    thread: ThreadPoolExecutor
+    seconds: float
+    clock: Callable[[], float] = time.monotonic
+    _waiting: list[_Waiting[T]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        """Begin without a version."""
+        self._on_the_loop = _Own(self.make)
+        self._in_the_thread = _Own(self.make)
+
+    async def score(self, values: Sequence[bytes]) -> Scored[T]:
+        """Return the answers to events.
+
+        Raises:
+            ProblemError: 503; no version is loaded, or the events waited for too long.
+        """
+        if not values:
+            with self._leased() as model:
+                return Scored(model, [])
+        if len(values) > MOST_ON_THE_LOOP:
+            return await self._apart(values)
+        loop = asyncio.get_running_loop()
+        waiting = _Waiting(values, self.clock() + self.seconds, loop.create_future())
+        if not self._waiting:
+            # Whatever else was read from sockets in this turn of the loop is added before the next one.
+            loop.call_soon(self._run)
+        self._waiting.append(waiting)
+        return await waiting.scored
+
+    async def _apart(self, values: Sequence[bytes]) -> Scored[T]:
+        job = asyncio.get_running_loop().run_in_executor(self.thread, self._searched, values)
+        try:
+            return await asyncio.wait_for(job, self.seconds)
+        except asyncio.TimeoutError:
+            raise too_late(self.seconds) from None
+
+    def _run(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        now = self.clock()
+        group: list[_Waiting[T]] = []
+        rows = 0
+        for request in waiting:
+            # A future is done where its caller has gone away.
+            if request.scored.done():
+                continue
+            if request.deadline < now:
+                request.scored.set_exception(too_late(self.seconds))
+                continue
+            if group and rows + len(request.values) > MOST_ON_THE_LOOP:
+                self._answer(group)
+                group, rows = [], 0
+            group.append(request)
+            rows += len(request.values)
+        if group:
+            self._answer(group)
+
+    def _answer(self, group: Sequence[_Waiting[T]]) -> None:
+        values = [value for request in group for value in request.values]
+        try:
+            with self._leased() as model:
+                scored = Scored(model, self._on_the_loop.alone(model, values))
+        except ScoringError:
+            # To find the event may take hundreds of passes, for which no other request shall wait.
+            search = asyncio.get_running_loop().run_in_executor(self.thread, self._searched, values)
+            search.add_done_callback(lambda done: _hand_out(group, done.exception() or done.result()))
+        except Exception as problem:
+            _hand_out(group, problem)
+        else:
+            _hand_out(group, scored)
+
+    def _searched(self, values: Sequence[bytes]) -> Scored[T]:
+        with self._leased() as model:
+            return Scored(model, self._in_the_thread.halved(model, values))
+
+    @contextmanager
+    def _leased(self) -> Iterator[ServedModel]:
+        try:
+            with self.slot.lease() as model:
+                yield model
+        except ModelNotFoundError as problem:
+            raise no_model() from problem
+
+
+def _hand_out(group: Sequence[_Waiting[T]], scored: Scored[T] | BaseException) -> None:
+    """Give each request its part."""
+    start = 0
+    for request in group:
+        end = start + len(request.values)
+        if request.scored.done():
+            pass
+        elif isinstance(scored, BaseException):
+            request.scored.set_exception(scored)
+        else:
+            request.scored.set_result(Scored(scored.model, scored.answers[start:end]))
+        start = end
+
+
+def no_model() -> ProblemError:
+    """Return the problem before the first version is loaded."""
+    return ProblemError(
+        503, "no-model", "no model version is loaded yet; /ready says when one is", headers={"Retry-After": "1"}
+    )
+
+
+def too_late(seconds: float) -> ProblemError:
+    """Return the problem of a request that waited for too long."""
+    return ProblemError(
+        503,
+        "timeout",
+        f"it was not scored within {seconds:g} s (serve.timeout_seconds); try again, with fewer events or less often",
+        headers={"Retry-After": "1"},
+    )

@@ -1,0 +1,50 @@
+"""The numbers of a server, beside those about the version that serves."""
+
+from __future__ import annotations
+
+from prometheus_client import Histogram
+
+from streaming.clock import Clock
+from streaming.operations.version_metrics import VersionMetrics
+
+_SECONDS = (0.0005, 0.001, 0.002, 0.003, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
+
+
+class ServerMetrics(VersionMetrics):
+    """A server's metrics."""
+
+    def __init__(self, clock: Clock) -> None:
+        """Make every metric, at zero."""
+        super().__init__(clock)
+        self._requests = self._counter("http_requests", "Requests by route and status.", "route", "status")
+        self._seconds = Histogram(
+            "penstock_http_request_duration_seconds",
+            "From a request's headers to the end of its answer, by route.",
+            ["route"],
+            registry=self.registry,
+            buckets=_SECONDS,
+        )
+        self._in_flight = self._gauge("http_requests_in_flight", "Requests that are being answered.")
+        self._events = self._counter("served_events", "Events of requests by outcome.", "outcome")
+        self._rejected = self._counter("rejected_events", "Rejected events of requests by reason.", "reason")
+        for outcome in ("prediction", "rejected"):
+            self._events.labels(outcome)
+
+    def request_began(self) -> None:
+        """Count a request in."""
+        self._in_flight.inc()
+
+    def request_ended(self, route: str, status: int, seconds: float) -> None:
+        """Count a request that was answered; ``route`` is the pattern of its path, of which there are few."""
+        self._in_flight.dec()
+        self._requests.labels(route, str(status)).inc()
+        self._seconds.labels(route).observe(seconds)
+
+    def events_scored(self, predictions: int) -> None:
+        """Count the events that got a prediction."""
+        self._events.labels("prediction").inc(predictions)
+
+    def event_rejected(self, reason: str) -> None:
+        """Count an event that got none."""
+        self._events.labels("rejected").inc()
+        self._rejected.labels(reason).inc()

@@ -1,0 +1,88 @@
+"""What the routes share: the version that serves, what scores by it, and what the server says of itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from urllib.parse import quote
+
+from schemas import prediction
+from schemas.dead_letter import Rejection
+from streaming.models.served import ServedModel
+from streaming.models.slot import Slot
+from streaming.operations.admin import Access
+from streaming.operations.health import HealthVerdict
+from streaming.serving.intake import Intake
+from streaming.serving.keys import ApiKeys
+from streaming.serving.lanes import Lane, no_model
+from streaming.serving.metrics import ServerMetrics
+from streaming.serving.passes import ModelAnswer
+from streaming.settings import EventSettings
+
+
+@dataclass
+class Readiness:
+    """Whether requests should come; set by the process's main thread."""
+
+    slot: Slot
+    draining: bool = False
+
+    def verdict(self) -> HealthVerdict:
+        """Return the answer to a probe."""
+        reasons = ("the server is stopping" if self.draining else "", "" if self.slot.current() else _NO_MODEL)
+        return HealthVerdict(tuple(filter(None, reasons)))
+
+
+_NO_MODEL = "no model version is loaded yet"
+
+
+@dataclass(frozen=True)
+class Service:
+    """One server.
+
+    Attributes:
+        events: scores events as a topic would carry them, to predictions as a topic would carry them.
+        features: scores events that have the model's columns alone.
+        envelope: names an event's fields beside the model's.
+        wake: lets the follower ask the registry now; ``access`` says for whom.
+    """
+
+    slot: Slot
+    readiness: Readiness
+    metrics: ServerMetrics
+    intake: Intake
+    keys: ApiKeys
+    max_in_flight: int
+    events: Lane[bytes]
+    features: Lane[ModelAnswer]
+    envelope: EventSettings
+    wake: Callable[[], None]
+    access: Access
+
+    def current(self) -> ServedModel:
+        """Return the version that serves; raises ``ProblemError``, 503, if there is none."""
+        model = self.slot.current()
+        if model is None:
+            raise no_model()
+        return model
+
+    def count(self, answers: Iterable[object]) -> None:
+        """Count the answers of a request."""
+        predictions = 0
+        for answer in answers:
+            if isinstance(answer, Rejection):
+                self.metrics.event_rejected(answer.reason)
+            else:
+                predictions += 1
+        self.metrics.events_scored(predictions)
+
+
+def model_headers(model: ServedModel) -> dict[str, str]:
+    """Return the headers that name the version, by the names that predictions on a topic have them."""
+    version = model.version
+    return {
+        # A name may have any letter, and a header only some.
+        prediction.MODEL_NAME: quote(version.name, safe=" !#$&'()*+,/:;=?@[]"),
+        prediction.MODEL_VERSION: str(version.version),
+        prediction.RUN_ID: version.run_id,
+    }

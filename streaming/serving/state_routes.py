@@ -1,0 +1,51 @@
+"""What the server says of itself, and the one thing that it can be asked to do: to look at the registry now."""
+
+from __future__ import annotations
+
+import json
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from streaming.operations.health import HealthVerdict
+from streaming.operations.http import METRICS_TYPE, describe
+from streaming.redaction import redact_tree
+from streaming.serving.problems import ProblemError
+from streaming.serving.service import Service, model_headers
+
+
+async def health(service: Service, request: Request) -> Response:  # noqa: ARG001 - as every route
+    """Say that the process answers; whether it should get requests is :func:`ready`'s to say."""
+    return JSONResponse({"ok": True, "reasons": []})
+
+
+async def ready(service: Service, request: Request) -> Response:  # noqa: ARG001 - as every route
+    """Say whether a version serves and the server goes on."""
+    verdict: HealthVerdict = service.readiness.verdict()
+    return JSONResponse({"ok": verdict.ok, "reasons": list(verdict.reasons)}, 200 if verdict.ok else 503)
+
+
+async def model(service: Service, request: Request) -> Response:  # noqa: ARG001 - as every route
+    """Describe the version that serves."""
+    served = service.current()
+    described = redact_tree(describe(served, service.slot))
+    return Response(json.dumps(described), headers=model_headers(served), media_type="application/json")
+
+
+async def metrics(service: Service, request: Request) -> Response:  # noqa: ARG001 - as every route
+    """Return all numbers in Prometheus' text format."""
+    return Response(service.metrics.text(), media_type=METRICS_TYPE)
+
+
+async def reload(service: Service, request: Request) -> Response:
+    """Let the follower ask the registry now. The answer does not wait for what it finds."""
+    if not service.access.possible:
+        raise ProblemError(404, "not-found", "set http.admin_token to ask for this on a host that is not loopback")
+    refused = service.access.refusal(request.headers)
+    if refused is not None:
+        kind = "unauthorized" if refused.status_code == 401 else "forbidden"
+        detail = json.loads(bytes(refused.body))["detail"]
+        challenge = {"WWW-Authenticate": "Bearer"} if kind == "unauthorized" else None
+        raise ProblemError(refused.status_code, kind, detail, headers=challenge)
+    service.wake()
+    return JSONResponse({"detail": "the registry is asked now; /v1/model says what serves"}, 202)

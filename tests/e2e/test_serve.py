@@ -1,0 +1,164 @@
+"""``penstock serve`` as a user runs it: it follows a real registry, swaps between two requests, and drains."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import signal
+import subprocess
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import yaml
+
+from jobs.configuration.load import load_settings
+from jobs.process.stopping import StopRequest
+from jobs.wiring.serving import scoring_server
+from streaming.errors import ConfigurationError
+from streaming.local.processes import free_port
+from tests.support.commands import ROOT, command, environment
+from tests.support.eventually import eventually
+from tests.support.servers import event, version_tree
+from tests.support.team import Team
+
+PATIENCE = 120.0
+
+
+@dataclass
+class Caller:
+    """Asks for predictions of lists, one after the other, and keeps what it was answered."""
+
+    url: str
+    answers: list[httpx.Response] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
+    done: threading.Event = field(default_factory=threading.Event)
+
+    def run(self) -> None:
+        body = json.dumps([event(event_id=str(number), hour=number) for number in range(24)])
+        with httpx.Client(trust_env=False, timeout=30) as client:
+            while not self.done.is_set():
+                try:
+                    headers = {"content-type": "application/json"}
+                    self.answers.append(client.post(f"{self.url}/v1/score", content=body, headers=headers))
+                except httpx.TransportError as problem:
+                    self.failures.append(repr(problem))
+                    return
+
+    def versions(self) -> list[int]:
+        """The versions of the answers so far, each of which has one alone."""
+        versions = []
+        for answer in list(self.answers):
+            assert answer.status_code == 200, answer.text
+            (version,) = {item["model_version"] for item in answer.json()}
+            assert answer.headers["penstock-model-version"] == str(version)
+            versions.append(version)
+        return versions
+
+
+@dataclass
+class Scene:
+    """A team, its server in a process of its own, and a caller."""
+
+    team: Team
+    url: str
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    def ready(self) -> dict[str, Any] | None:
+        assert self.process.poll() is None, self.log.read_text()[-5_000:]
+        try:
+            answer: dict[str, Any] = httpx.get(f"{self.url}/ready", trust_env=False, timeout=10).json()
+        except httpx.TransportError:
+            return None
+        return answer
+
+
+@pytest.fixture
+def scene(tracking_server: str, tmp_path: Path) -> Iterator[Scene]:
+    (tmp_path / "scratch").mkdir()
+    team = Team(tracking_server, version_tree(tmp_path / "up"), tmp_path / "scratch")
+    assert team.publish() == 1
+    url = f"http://127.0.0.1:{free_port()}"
+    settings = {
+        "model": {
+            "name": team.model,
+            "alias": "champion",
+            "tracking_uri": tracking_server,
+            "cache_dir": str(tmp_path / "models"),
+            "poll_seconds": 3600,
+        },
+        "serve": {"port": int(url.rpartition(":")[2]), "drain_seconds": 1},
+        "log": {"format": "json"},
+    }
+    config, log = tmp_path / "penstock.yaml", tmp_path / "log"
+    config.write_text(yaml.safe_dump(settings))
+    with log.open("ab") as output:
+        arguments = command("serve", "--config", str(config))
+        process = subprocess.Popen(arguments, cwd=ROOT, env=environment(), stdout=output, stderr=output)
+    made = Scene(team, url, process, log)
+    try:
+        eventually(lambda: (made.ready() or {}).get("ok"), timeout=PATIENCE)
+        yield made
+    finally:
+        process.kill()
+        process.wait(30)
+
+
+def test_the_model_is_swapped_between_two_requests_and_a_signal_lets_all_be_answered(
+    scene: Scene, tmp_path: Path
+) -> None:
+    caller = Caller(scene.url)
+    calling = threading.Thread(target=caller.run)
+    calling.start()
+    try:
+        eventually(lambda: len(caller.answers) >= 20)
+        scene.team.saved = version_tree(tmp_path / "down", turned=True)
+        better = scene.team.publish()
+        assert httpx.post(f"{scene.url}/model/reload", trust_env=False).status_code == 202
+        eventually(lambda: caller.versions()[-1:] == [better], timeout=PATIENCE)
+        scene.process.send_signal(signal.SIGTERM)
+        eventually(lambda: (scene.ready() or {}).get("reasons") == ["the server is stopping"], every=0.02)
+        seen = len(caller.answers)
+        eventually(lambda: len(caller.answers) > seen, every=0.02)
+    finally:
+        caller.done.set()
+        calling.join(60)
+    assert caller.failures == []
+    versions = caller.versions()
+    assert versions == sorted(versions)
+    assert set(versions) == {1, better}
+    first, last = ([item["prediction"] for item in caller.answers[at].json()] for at in (0, -1))
+    assert [1.0 - prediction for prediction in first] == last
+    assert scene.process.wait(30) == 0, scene.log.read_text()[-5_000:]
+
+
+HASH = hashlib.sha256(b"a key").hexdigest()
+WRONG = [
+    pytest.param({"model.scorer": "spark"}, "", "model.scorer is spark", id="a scorer that needs Spark"),
+    pytest.param({"serve.host": "0.0.0.0"}, "", "no key is asked for", id="open to others without a key"),
+    pytest.param({}, "a key in plain text", "does not begin with a SHA-256", id="a key that is not hashed"),
+    pytest.param({}, "# nobody yet\n", "has no key", id="a file without keys"),
+    pytest.param(
+        {"serve.tls_cert_file": "absent.pem", "serve.tls_key_file": "absent.pem"}, HASH, "absent.pem", id="no such file"
+    ),
+]
+
+
+@pytest.mark.parametrize(("changes", "keys", "words"), WRONG)
+def test_a_server_with_wrong_settings_does_not_start(
+    tmp_path: Path, changes: dict[str, str], keys: str, words: str
+) -> None:
+    own = {"model.tracking_uri": "http://127.0.0.1:1", "model.cache_dir": str(tmp_path / "models"), "serve.port": "0"}
+    if keys:
+        (tmp_path / "keys").write_text(keys)
+        own["serve.api_keys_file"] = str(tmp_path / "keys")
+    settings = load_settings(None, [f"{key}={value}" for key, value in {**own, **changes}.items()], {})
+    with pytest.raises(ConfigurationError, match=words) as problem, scoring_server(settings, StopRequest(None)):
+        pass
+    assert problem.value.exit_code == 2
+    assert "a key in plain text" not in str(problem.value)

@@ -1,0 +1,164 @@
+"""A server's routes over the pipeline of :mod:`tests.support.late_flights`, in this process and without a socket."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import httpx
+import yaml
+
+from streaming.models.golden import PATH, GoldenRow, GoldenRows
+from streaming.models.package import ModelPackage
+from streaming.models.ref import ModelVersion
+from streaming.models.served import ServedModel
+from streaming.models.signature import Column, Signature
+from streaming.models.slot import Slot
+from streaming.operations.admin import Access
+from streaming.scoring.in_process import InProcessLoader
+from streaming.serving.app import serving_app
+from streaming.serving.front import Front
+from streaming.serving.intake import Intake
+from streaming.serving.keys import ApiKeys
+from streaming.serving.lanes import Lane
+from streaming.serving.metrics import ServerMetrics
+from streaming.serving.passes import EventPasses, feature_pass
+from streaming.serving.service import Readiness, Service
+from streaming.settings import EventSettings, ServeSettings
+from streaming.testing import ManualClock
+from tests.support.late_flights import FITTED, MATRIX, STAGES, WEIGHTS, saved
+from tests.support.saved import Stage, save_pipeline
+
+SIGNATURE = Signature((Column("carrier", "string", False), Column("hour", "long"), Column("temp", "double", False)))
+GOLDEN = GoldenRows((GoldenRow({"carrier": "AA", "hour": 20, "temp": None}, 1.0),))
+STRICT: list[Stage] = [(STAGES[0][0], {**STAGES[0][1], "handleInvalid": "error"}), *STAGES[1:]]
+"""The pipeline throws on carriers that it does not know, and on none."""
+
+
+Request = tuple[str, str, Mapping[str, Any]]
+"""Method, path, and what httpx is told beside."""
+
+
+def event(**changes: Any) -> dict[str, Any]:
+    """An event that is valid, but for the changes."""
+    return {"event_id": "e1", "event_time": "2013-01-01T05:15:00Z", "carrier": "UA", "hour": 3, "temp": 5.5, **changes}
+
+
+DISTANCE: list[Stage] = [
+    ("feature.VectorAssembler", {"handleInvalid": "error", "inputCols": ["distance"], "outputCol": "v"}),
+    ("regression.LinearRegressionModel", {"featuresCol": "v", "predictionCol": "p"}),
+]
+"""A regression on the distance alone, which the events of :mod:`tests.support.malformed` have."""
+_COEFFICIENTS = {"type": 1, "size": None, "indices": None, "values": [2.0]}
+_REGRESSION = {"intercept": 1.0, "coefficients": _COEFFICIENTS, "scale": 1.0}
+
+
+def flight_package(
+    folder: Path, version: int = 1, golden: GoldenRows | None = GOLDEN, stages: list[Stage] = STAGES
+) -> ModelPackage:
+    """The pipeline's files as a version."""
+    folder.mkdir(parents=True, exist_ok=True)
+    return ModelPackage(
+        version=ModelVersion("late", version, f"run{version}"),
+        root=folder,
+        pipeline_dir=saved(folder, stages, {**FITTED, "regression.LinearRegressionModel": _REGRESSION}),
+        digest="0" * 64,
+        signature=SIGNATURE,
+        golden=golden,
+    )
+
+
+def version_tree(folder: Path, *, turned: bool = False) -> Path:
+    """Write a version as MLflow logs it; ``turned``, it says of each flight the opposite."""
+    head = FITTED["classification.LogisticRegressionModel"]
+    sign = -1.0 if turned else 1.0
+    fitted = {
+        **FITTED,
+        "classification.LogisticRegressionModel": {
+            **head,
+            "interceptVector": {**head["interceptVector"], "values": [-sign]},
+            "coefficientMatrix": {**MATRIX, "values": [sign * value for value in WEIGHTS], "isTransposed": False},
+        },
+    }
+    save_pipeline(folder / "sparkml", STAGES, fitted)
+    columns = [{"name": c.name, "type": c.type, "required": c.required} for c in SIGNATURE.columns]
+    flavor = {"model_data": "sparkml", "pyspark_version": "4.2.0", "code": None}
+    description = {"flavors": {"spark": flavor}, "signature": {"inputs": json.dumps(columns)}}
+    (folder / "MLmodel").write_text(yaml.safe_dump(description))
+    (folder / "penstock").mkdir()
+    (folder / PATH).write_text(replace(GOLDEN, rows=(replace(GOLDEN.rows[0], prediction=float(not turned)),)).to_json())
+    return folder
+
+
+def loaded(package: ModelPackage, envelope: EventSettings | None = None) -> ServedModel:
+    """The version as a server loads it."""
+    return InProcessLoader(envelope or EventSettings(), 1 << 20).load(package, "")
+
+
+@dataclass
+class Bench:
+    """A server's parts, which a test may change before it asks for :attr:`app`."""
+
+    slot: Slot
+    thread: ThreadPoolExecutor
+    settings: ServeSettings = field(default_factory=ServeSettings)
+    keys: ApiKeys = field(default_factory=ApiKeys)
+    access: Access = field(default_factory=lambda: Access("127.0.0.1"))
+    clock: ManualClock = field(default_factory=ManualClock)
+    woken: list[bool] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        """Make what all requests share."""
+        serve = self.settings
+        self.metrics = ServerMetrics(self.clock)
+        self.readiness = Readiness(self.slot)
+        self.service = Service(
+            slot=self.slot,
+            readiness=self.readiness,
+            metrics=self.metrics,
+            intake=Intake(serve.max_body_bytes, serve.max_in_flight_bytes, serve.max_rows),
+            keys=self.keys,
+            max_in_flight=serve.max_in_flight,
+            events=Lane(self.slot, EventPasses("http-test", self.clock), self.thread, serve.timeout_seconds),
+            features=Lane(self.slot, feature_pass, self.thread, serve.timeout_seconds),
+            envelope=EventSettings(),
+            wake=lambda: self.woken.append(True),
+            access=self.access,
+        )
+        self.app: Front = serving_app(self.service)
+
+    def ask(self, method: str, path: str, **request: Any) -> httpx.Response:
+        """Return the answer to one request."""
+        (answer,) = self.ask_at_once([(method, path, request)])
+        return answer
+
+    def ask_at_once(self, requests: Sequence[Request]) -> list[httpx.Response]:
+        """Return the answers to requests that are all in flight at the same time."""
+
+        async def ask() -> list[httpx.Response]:
+            transport = httpx.ASGITransport(self.app)
+            async with httpx.AsyncClient(transport=transport, base_url="http://server") as client:
+                return await asyncio.gather(*(client.request(m, p, **request) for m, p, request in requests))
+
+        return asyncio.run(ask())
+
+    def score(self, body: Any, **headers: str) -> httpx.Response:
+        """Post to ``/v1/score``; what is no bytes is sent as JSON."""
+        content = body if isinstance(body, bytes) else json.dumps(body).encode()
+        return self.ask("POST", "/v1/score", content=content, headers={"content-type": "application/json", **headers})
+
+
+@contextmanager
+def a_bench(model: ServedModel | None, **parts: Any) -> Iterator[Bench]:
+    """Yield a server that has this version, or none."""
+    slot = Slot()
+    if model is not None:
+        slot.swap(model)
+    with ThreadPoolExecutor(1) as thread:
+        yield Bench(slot, thread, **parts)
