@@ -40,7 +40,7 @@ MAY_IMPORT = {
     "ledger": {"outputs", "delivery", "models", "rollout"},
     "rollout": {"models", "schemas", "statistics"},
     "training": {"settings", "scoring", "events", "models", "schemas", "spark", "statistics"},
-    "backtest": {"page", "statistics"},
+    "backtest": {"page", "schemas", "statistics"},
     "engines": {*MIDDLE, "models", "schemas", "spark"},
     "drift": {"engines", "events", "models", "page", "schemas", "statistics"},
     "batch": {"settings", "engines", *MIDDLE, "models", "schemas", "spark"},
