@@ -17,6 +17,7 @@ from streaming.settings.input import InputSettings
 from streaming.settings.log import LogSettings
 from streaming.settings.model import ModelSettings, WantedScorer
 from streaming.settings.output import OutputSettings
+from streaming.settings.quality import QualitySettings
 from streaming.settings.root import Settings
 from streaming.settings.spark import SparkSettings
 from streaming.settings.train import TrainSettings
@@ -33,6 +34,7 @@ __all__ = [
     "LogSettings",
     "ModelSettings",
     "OutputSettings",
+    "QualitySettings",
     "Settings",
     "SparkSettings",
     "TrainSettings",
