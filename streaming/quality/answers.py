@@ -86,7 +86,8 @@ def _classes(truth: pa.Array, names: tuple[str, ...]) -> Ints:
     same = matched(texts, names)
     # One look-up for each distinct label; the last is for those that have none.
     codes = np.array([names.index(same[text]) if same[text] in names else UNKNOWN for text in texts] + [UNKNOWN])
-    return codes[encoded.indices.fill_null(len(texts)).to_numpy(zero_copy_only=False)]
+    numbers: Ints = codes[encoded.indices.fill_null(len(texts)).to_numpy(zero_copy_only=False)]
+    return numbers
 
 
 def _number(text: str | None) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -134,11 +135,11 @@ def _slice(value: str | None, chosen: npt.NDArray[np.bool_], answered: VersionAn
     return SliceQuality(value, int(chosen.sum()), int(labelled.sum()), figures(answered.answers.only(labelled)))
 
 
-def _values(part: LabelledPredictions, column: str) -> list[object]:
+def _values(part: LabelledPredictions, column: str) -> list[Any]:
     return sorted(pc.unique(_plain(part, column)).to_pylist())
 
 
-def _equal(part: LabelledPredictions, column: str, value: object) -> npt.NDArray[np.bool_]:
+def _equal(part: LabelledPredictions, column: str, value: Any) -> npt.NDArray[np.bool_]:
     return _mask(pc.equal(_plain(part, column), value))
 
 

@@ -35,6 +35,8 @@ class LabelledPredictions:
 
     def only(self, chosen: npt.NDArray[np.bool_]) -> LabelledPredictions:
         """Return these predictions alone."""
+        if chosen.all():
+            return self
         mask = pa.array(chosen)
         return LabelledPredictions(
             predictions=self.predictions.filter(mask),
@@ -91,12 +93,25 @@ def _matched(predictions: pa.Table, labels: Iterable[pa.Table]) -> pa.Table:
     names = ["row", "label", "known", "offset"]
 
     def joined() -> Iterator[pa.Table]:
-        for block in labels:
+        # A join reads the whole index, so blocks are joined when they are as large together.
+        for block in _larger(labels, predictions.num_rows):
             for index in indexes:
                 yield block.join(index, "identity", join_type="inner").select(names)
 
     nothing = LABELS.empty_table().append_column("row", pa.array([], pa.int64())).select(names)
     return pa.concat_tables([nothing, *joined()])
+
+
+def _larger(blocks: Iterable[pa.Table], rows: int) -> Iterator[pa.Table]:
+    """Yield the same rows in blocks of at least so many, but for the last."""
+    waiting: list[pa.Table] = []
+    for block in blocks:
+        waiting.append(block)
+        if sum(each.num_rows for each in waiting) >= rows:
+            yield pa.concat_tables(waiting)
+            waiting = []
+    if waiting:
+        yield pa.concat_tables(waiting)
 
 
 def _ages(predictions: pa.Table, in_time: pa.Table) -> Ints:

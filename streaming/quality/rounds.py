@@ -71,6 +71,7 @@ class QualityRounds:
     sink: QualitySink
     clock: Clock
     _done: set[QualityWindow] = field(default_factory=set)
+    _resume: datetime = field(default_factory=lambda: moment(0))
 
     def measured(self, since: datetime | None, until: datetime | None) -> Iterator[Cohort]:
         """Measure every window with predictions that begins before ``until`` and ends after ``since``."""
@@ -79,25 +80,29 @@ class QualityRounds:
             if cohort.versions:
                 yield cohort
 
-    def closed(self, since: datetime | None) -> Iterator[MatureCohort]:
-        """Measure and publish the windows that have become mature and were not published yet.
+    def closed(self, since: datetime | None) -> Iterator[Cohort]:
+        """Publish the windows that have become mature and were not published yet, and yield them.
 
         A window waits as well until a prediction of a later one is there: while the scoring job stands still, the clock
-        alone says nothing.
+        alone says nothing. One that may lack records is yielded once, as an early one, and not published.
         """
-        now = self.clock()
-        for window in self._windows(since or moment(0), now):
+        now, is_gapless = self.clock(), True
+        for window in self._windows(max(since or moment(0), self._resume), now):
             if window.due > now:
                 return
-            start, end = _ends(window)
-            if window in self._done or self.sink.has(start, end) or self.source.following(window.end) is None:
-                continue
-            cohort = self._measured(window)
-            if isinstance(cohort, MatureCohort):
-                self.publish(cohort)
+            if not self._is_closed(window):
+                if self.source.following(window.end) is None:
+                    is_gapless = False
+                    continue
+                cohort = self._measured(window)
+                if isinstance(cohort, MatureCohort):
+                    self.publish(cohort)
                 self._done.add(window)
                 if cohort.versions:
                     yield cohort
+            # The next look begins behind the windows that are closed without a gap.
+            if is_gapless:
+                self._resume = window.end
 
     def publish(self, cohort: MatureCohort) -> bool:
         """Publish a window if it is not published; return whether it was new. An early one cannot be given."""
@@ -105,6 +110,9 @@ class QualityRounds:
             return False
         self.sink.publish(records(self.subject, cohort))
         return True
+
+    def _is_closed(self, window: QualityWindow) -> bool:
+        return window in self._done or self.sink.has(*_ends(window))
 
     def _windows(self, since: datetime, until: datetime) -> Iterator[QualityWindow]:
         """Yield the windows that may have predictions, without a look at the years in which there are none."""

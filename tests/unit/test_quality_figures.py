@@ -261,7 +261,7 @@ def test_the_estimate_is_right_where_the_probabilities_are_and_shows_its_error_w
     events = [predicted(n, 1.0, [0.1, 0.9]) for n in range(4)]
     made = only(of_day(events, [label(n, "0") for n in range(2)]))
     accuracy = next(each for each in made.estimated if each.name == "accuracy")
-    assert (accuracy.value, accuracy.error) == (pytest.approx(0.9), pytest.approx(0.9))
+    assert [accuracy.value, accuracy.error] == pytest.approx([0.9, 0.9])
 
 
 @pytest.mark.parametrize("name", ["accuracy", "log_loss"])

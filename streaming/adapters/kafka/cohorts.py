@@ -45,7 +45,8 @@ class KafkaCohorts:
     def following(self, since: datetime) -> datetime | None:
         """See :class:`streaming.quality.rounds.CohortSource`."""
         stretch = KafkaStretch(self.scan, self.topics.predictions)
-        ranges = stretch.ranges(Span(since=since))
+        # Kafka reads times below zero as something else.
+        ranges = stretch.ranges(Span(since=max(since, moment(0))))
         times = [stretch.first(partition, part.start) for partition, part in ranges.items() if part.start < part.end]
         known_times = [time for time in times if time is not None]
         return moment(min(known_times) / 1000) if known_times else None
@@ -84,7 +85,7 @@ class KafkaCohorts:
         return tables((row for row in rows if row is not None), LABELS)
 
     def _around(self, since: datetime, until: datetime) -> Span:
-        return Span(since - self.subject.lateness, until + self.subject.lateness)
+        return Span(max(since - self.subject.lateness, moment(0)), until + self.subject.lateness)
 
     def _records(self, topic: str, span: Span) -> Iterator[tuple[int, RecordedEvent]]:
         stretch = KafkaStretch(self.scan, topic)
