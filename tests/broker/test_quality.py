@@ -33,6 +33,8 @@ from tests.support.kafka import MakeTopic
 
 DAY = instant("2013-06-01T00:00:00Z")
 EVENTS = 60
+Row = tuple[bytes | None, Any, datetime, Any]
+"""Key, value, timestamp and headers."""
 CONTRACT = json.loads((Path(__file__).resolve().parents[2] / "schemas" / "contracts" / "quality.json").read_text())
 
 
@@ -53,7 +55,7 @@ class Stream:
         every = {**names, **own, "kafka.bootstrap.servers": self.broker, "quality.slice": "carrier"}
         return [f"{name}={value}" for name, value in every.items()]
 
-    def write(self, topic: str, rows: Iterable[tuple[bytes | None, Any, datetime, Any]]) -> None:
+    def write(self, topic: str, rows: Iterable[Row]) -> None:
         producer = Producer({"bootstrap.servers": self.broker})
         for key, value, when, added in rows:
             body = None if value is None else json.dumps(value)
@@ -64,7 +66,8 @@ class Stream:
         """Events ``first`` and on of a day, a minute each, and their predictions by version 3."""
         stamp = Stamp(self.events, ModelVersion("flights", 3, "run3"), "champion", isoformat(day))
         fixed = headers.constant(stamp, 0, self.application)
-        events, predictions = [], []
+        events: list[Row] = []
+        predictions: list[Row] = []
         for place, score in enumerate(scores):
             number, when = first + place, day + timedelta(minutes=place)
             event = {"event_id": f"e{number}", "event_time": isoformat(when)}
@@ -93,10 +96,10 @@ SCORES = np.random.default_rng(3).uniform(0.02, 0.98, EVENTS).round(3)
 TRUTH = np.random.default_rng(4).random(EVENTS) < SCORES
 
 
-def label_rows() -> list[tuple[bytes | None, Any, datetime, Any]]:
+def label_rows() -> list[Row]:
     """Labels of the day. Every fifth event was said otherwise at first; some have none in the end."""
     noon, evening, next_day = DAY + timedelta(hours=12), DAY + timedelta(hours=18), DAY + timedelta(hours=40)
-    rows: list[tuple[bytes | None, Any, datetime, Any]] = []
+    rows: list[Row] = []
     for number, truth in enumerate(TRUTH.tolist()):
         name, minute = f"e{number}", DAY + timedelta(minutes=number)
         if number % 5 == 0:
