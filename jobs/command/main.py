@@ -23,6 +23,7 @@ from jobs.command.export import app as export_app
 from jobs.command.job import app as job_app
 from jobs.command.ledger import app as ledger_app
 from jobs.command.options import LOCAL, LOOK, PROVE, RUN, Config, Home, Set, examples
+from jobs.command.quality import app as quality_app
 from jobs.command.replay import app as replay_app
 from jobs.command.rollout import app as rollout_app
 from jobs.command.serve import app as serve_app
@@ -35,7 +36,7 @@ from streaming.version import __version__
 
 VERBS = (
     "train", "score", "serve", "batch", "export", "stop", "resume", "hold",
-    "topics", "config", "ledger", "dlq", "drift",
+    "topics", "config", "ledger", "dlq", "drift", "quality",
     "record", "replay", "rollout",
     "demo", "setup", "up", "down",
 )  # fmt: skip
@@ -71,6 +72,7 @@ app.add_typer(batch_app)
 app.add_typer(export_app)
 app.add_typer(dlq_app, name="dlq", rich_help_panel=LOOK)
 app.add_typer(drift_app, name="drift", rich_help_panel=LOOK)
+app.add_typer(quality_app, name="quality", rich_help_panel=LOOK)
 app.add_typer(ledger_app, name="ledger", rich_help_panel=LOOK)
 app.add_typer(rollout_app, name="rollout", rich_help_panel=PROVE)
 

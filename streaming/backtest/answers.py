@@ -20,7 +20,8 @@ from streaming.backtest.paired import SIDES
 from streaming.errors import ConfigurationError
 from streaming.statistics.arrays import Floats, Ints
 
-_MOST_CLASSES = 1_000
+MOST_NUMBERED_CLASSES = 1_000
+"""A prediction that is no whole number below it cannot be the number of a class."""
 UNKNOWN = -1
 """The class of an event without a label."""
 
@@ -180,7 +181,7 @@ def _versions(both: pa.Table) -> Iterator[_Part]:
                 key=(side, int(number)),
                 rows=rows,
                 number=classes,
-                probability=_matrix(part[f"{side}_probability"]),
+                probability=probability_matrix(part[f"{side}_probability"]),
                 label=label,
             )
 
@@ -199,7 +200,7 @@ def _side(both: pa.Table, side: str, parts: list[_Part], names: Meaning, code: M
     return Side(_floats(both[f"{side}_prediction"]), predicted, probability)
 
 
-def _matrix(column: pa.ChunkedArray) -> Floats | None:
+def probability_matrix(column: pa.ChunkedArray) -> Floats | None:
     """Return lists of one length as a matrix; ``None`` if some are missing or differ."""
     lengths = pc.unique(pc.list_value_length(column)).to_pylist()
     if len(lengths) != 1 or not lengths[0]:
@@ -213,7 +214,7 @@ def _are_numbers(both: pa.Table) -> bool:
     if any(both[f"{side}_{name}"].null_count < both.num_rows for side in SIDES for name in ("label", "probability")):
         return False
     values = np.concatenate([_floats(both[f"{side}_prediction"]) for side in SIDES])
-    return bool(np.any((values < 0) | (values >= _MOST_CLASSES) | (values != np.floor(values))))
+    return bool(np.any((values < 0) | (values >= MOST_NUMBERED_CLASSES) | (values != np.floor(values))))
 
 
 def _positive(classes: tuple[str, ...], name: str) -> int:

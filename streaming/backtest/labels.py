@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import pyarrow as pa
 
+from schemas.label import label_text
 from streaming.errors import ConfigurationError
 
 SCHEMA = pa.schema([("event_id", pa.string()), ("label", pa.string())])
@@ -34,7 +34,7 @@ def read_labels(path: Path) -> pa.Table:
             f" {', '.join(map(str, table.columns))}"
         )
     labelled = table[table["label"].notna() & table["event_id"].notna()].drop_duplicates("event_id", keep="last")
-    columns = {name: [_text(value) for value in labelled[name]] for name in ("event_id", "label")}
+    columns = {name: [label_text(value) for value in labelled[name]] for name in ("event_id", "label")}
     return pa.table(columns, SCHEMA)
 
 
@@ -51,17 +51,3 @@ def _read(path: Path) -> pd.DataFrame:
     except (OSError, ValueError) as problem:
         raise ConfigurationError(f"the labels in {path} cannot be read: {problem}") from problem
     raise ConfigurationError(f"{path} is not known by its name; use .parquet, .csv or .jsonl")
-
-
-def _text(value: Any) -> str:
-    """Return a label's text, the same whether the file says 1 or 1.0.
-
-    >>> _text(1.0), _text(True), _text("late"), _text(2.5)
-    ('1', 'true', 'late', '2.5')
-    """
-    if isinstance(value, bool) or str(value) in ("True", "False"):
-        return str(value).lower()
-    if isinstance(value, str):
-        return value
-    number = float(value)
-    return str(int(number)) if number.is_integer() else repr(number)

@@ -46,8 +46,8 @@ EVERY = (
 )  # fmt: skip
 """All there are; which of them a comparison has depends on what the model predicts."""
 
-_SMALLEST = 1e-15
-"""A probability below it counts as this much, or one event would make the log loss infinite."""
+_SMALLEST = float(np.finfo(np.float64).eps)
+"""A probability below it counts as this much, or one event would make the log loss infinite; as scikit-learn does."""
 
 
 Measure = Callable[[Floats], Floats]
@@ -89,7 +89,7 @@ class _TwoClasses:
         self.metrics: tuple[Metric, ...] = (ACCURACY, PRECISION, RECALL, F1)
         self._ranking = None
         if score is not None:
-            losses = _log_loss(np.where(true, score, 1 - score)), (score - true) ** 2
+            losses = log_losses(np.where(true, score, 1 - score)), (score - true) ** 2
             self._columns = np.column_stack([self._columns, *losses])
             self._ranking = Ranking(score, true)
             self.metrics = (AUC, AVERAGE_PRECISION, *self.metrics, LOG_LOSS, BRIER)
@@ -117,7 +117,7 @@ class _SeveralClasses:
         self._loss = None
         self.metrics: tuple[Metric, ...] = (ACCURACY, MACRO_RECALL, MACRO_F1)
         if probability is not None:
-            self._loss = _log_loss(probability[np.arange(len(truth)), truth])
+            self._loss = log_losses(probability[np.arange(len(truth)), truth])
             self.metrics = (*self.metrics, LOG_LOSS)
 
     def __call__(self, weights: Floats) -> Floats:
@@ -164,5 +164,6 @@ def _sums(weights: Floats, columns: Floats) -> Floats:
     return np.asarray(np.einsum("i,ij->j", weights, columns))
 
 
-def _log_loss(probability_of_truth: Floats) -> Floats:
-    return -np.log(np.clip(probability_of_truth, _SMALLEST, 1.0))
+def log_losses(probability_of_truth: Floats) -> Floats:
+    """Return each event's log loss by the probability that was given to what happened."""
+    return np.asarray(-np.log(np.clip(probability_of_truth, _SMALLEST, 1.0)), np.float64)

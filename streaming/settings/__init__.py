@@ -17,6 +17,7 @@ from streaming.settings.input import InputSettings
 from streaming.settings.log import LogSettings
 from streaming.settings.model import ModelSettings, WantedScorer
 from streaming.settings.output import OutputSettings
+from streaming.settings.quality import QualitySettings
 from streaming.settings.root import Settings
 from streaming.settings.serve import ServeSettings
 from streaming.settings.spark import SparkSettings
@@ -34,6 +35,7 @@ __all__ = [
     "LogSettings",
     "ModelSettings",
     "OutputSettings",
+    "QualitySettings",
     "ServeSettings",
     "Settings",
     "SparkSettings",

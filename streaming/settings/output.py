@@ -13,6 +13,7 @@ class OutputSettings(Section):
     """``None``: the input topic's name with ``.dlq``."""
     model_events: Topic = "model-events"
     drift: Topic = "drift"
+    quality: Topic = "quality"
     ledger: Topic = "penstock-ledger"
     ledger_retention_ms: int = 30 * 24 * 3600 * 1000
     """For the ledger when Penstock creates it: for so long it tells which version scored an offset."""

@@ -18,6 +18,7 @@ from streaming.settings.input import InputSettings
 from streaming.settings.log import LogSettings
 from streaming.settings.model import ModelSettings
 from streaming.settings.output import OutputSettings
+from streaming.settings.quality import QualitySettings
 from streaming.settings.serve import ServeSettings
 from streaming.settings.spark import SparkSettings
 from streaming.settings.train import TrainSettings
@@ -42,6 +43,7 @@ class Settings(Section):
     train: TrainSettings = TrainSettings()
     batch: BatchSettings = BatchSettings()
     drift: DriftSettings = DriftSettings()
+    quality: QualitySettings = QualitySettings()
 
     @model_validator(mode="after")
     def _has_brokers(self) -> Settings:

@@ -1,4 +1,4 @@
-"""Intervals of confidence: Wilson's for a share, percentiles of a bootstrap for everything else."""
+"""Intervals of confidence: Wilson's for a share, Student's for a mean, percentiles of a bootstrap for all else."""
 
 from __future__ import annotations
 
@@ -34,6 +34,19 @@ def wilson(count: int, total: int, confidence: float) -> Estimate:
     half = z * math.sqrt(share * (1 - share) / total + z * z / (4 * total * total)) / (1 + z * z / total)
     low, high = max(0.0, centre - half), min(1.0, centre + half)
     return Estimate(share, low if count else 0.0, high if count < total else 1.0)
+
+
+def mean_interval(values: Floats, confidence: float) -> Estimate:
+    """Return the mean of independent values with Student's interval; with fewer than two, the ends are NaN.
+
+    >>> mean_interval(np.array([1.0, 2.0, 3.0]), 0.95).value
+    2.0
+    """
+    mean = float(values.mean()) if len(values) else float("nan")
+    if len(values) < 2:
+        return Estimate(mean, float("nan"), float("nan"))
+    half = special.stdtrit(len(values) - 1, (1 + confidence) / 2) * values.std(ddof=1) / math.sqrt(len(values))
+    return Estimate(mean, mean - float(half), mean + float(half))
 
 
 def expanded_tail(confidence: float, units: int) -> float:

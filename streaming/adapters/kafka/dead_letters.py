@@ -13,18 +13,16 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Any
 
-from confluent_kafka import KafkaError, KafkaException, Producer
+from confluent_kafka import KafkaException, Producer
 
 from schemas.dead_letter import ORIGINAL_TIMESTAMP
 from streaming.adapters.kafka.admin import TopicInfo
 from streaming.adapters.kafka.config import client_config
 from streaming.adapters.kafka.log import KafkaLog
-from streaming.adapters.kafka.refusals import Deliveries, opened
+from streaming.adapters.kafka.refusals import Deliveries, opened, sending
 from streaming.adapters.kafka.scan import KafkaScan
 from streaming.clock import Clock, isoformat
-from streaming.delivery.refusals import Rights, refusal
-from streaming.delivery.writer import FENCED
-from streaming.errors import BrokerUnavailableError, FencedError, PenstockError
+from streaming.delivery.refusals import Rights
 from streaming.outputs.dead_letters import DeadLetter, Place, Selection
 from streaming.outputs.resend import Replayed
 
@@ -100,7 +98,7 @@ class KafkaReplays:
         )
         sender = Sender(producer, self._memory, self._letters.id, clock)
         try:
-            with _asking(self._config, rights):
+            with sending(self._config, rights, "penstock dlq replay"):
                 producer.list_topics(self._memory, timeout=_TIMEOUT)
                 producer.init_transactions(_TIMEOUT)
                 yield sender
@@ -168,19 +166,3 @@ def _letter(message: Any) -> DeadLetter:
     # The topic did not take the event's own, and the record has the time of writing.
     original = letter.added.get(ORIGINAL_TIMESTAMP, "")
     return replace(letter, timestamp=int(original)) if original.lstrip("-").isdigit() else letter
-
-
-@contextmanager
-def _asking(kafka: Mapping[str, str], rights: Rights) -> Iterator[None]:
-    """Ask the broker; what it answers in anger becomes an error that says what to do."""
-    try:
-        yield
-    except KafkaException as problem:
-        error = problem.args[0]
-        if refused := refusal(error, kafka, rights):
-            raise refused from problem
-        if error.code() in FENCED:
-            raise FencedError("another penstock dlq replay has begun to send; let one of them finish") from problem
-        if error.retriable() or error.code() in (KafkaError._TIMED_OUT, KafkaError._TRANSPORT):
-            raise BrokerUnavailableError(f"Kafka does not answer: {error.str()}") from problem
-        raise PenstockError(f"Kafka refused: {error.str()}. What was under way was not sent.") from problem

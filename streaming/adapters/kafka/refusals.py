@@ -15,7 +15,8 @@ from confluent_kafka import KafkaError, KafkaException
 
 from streaming.adapters.kafka.patience import settled
 from streaming.delivery.refusals import CREDENTIALS, Rights, refusal
-from streaming.errors import BrokerUnavailableError, ConfigurationError
+from streaming.delivery.writer import FENCED
+from streaming.errors import BrokerUnavailableError, ConfigurationError, FencedError, PenstockError
 
 C = TypeVar("C")
 T = TypeVar("T")
@@ -107,3 +108,25 @@ def trouble(problem: KafkaException, kafka: Mapping[str, str], rights: Rights, o
     """Return what to raise for a call that failed: a refusal, or ``BrokerUnavailableError`` with ``otherwise``."""
     error = problem.args[0]
     return refusal(error, kafka, rights) or BrokerUnavailableError(f"{otherwise}: {error.str()}")
+
+
+@contextmanager
+def sending(kafka: Mapping[str, str], rights: Rights, verb: str) -> Iterator[None]:
+    """Send in transactions; what the broker answers in anger becomes an error that says what to do.
+
+    Args:
+        kafka: Kafka's settings.
+        rights: what is needed.
+        verb: the command that sends; another run of it fences this one.
+    """
+    try:
+        yield
+    except KafkaException as problem:
+        error = problem.args[0]
+        if refused := refusal(error, kafka, rights):
+            raise refused from problem
+        if error.code() in FENCED:
+            raise FencedError(f"another {verb} has begun to send; let one of them finish") from problem
+        if error.retriable() or error.code() in (KafkaError._TIMED_OUT, KafkaError._TRANSPORT):
+            raise BrokerUnavailableError(f"Kafka does not answer: {error.str()}") from problem
+        raise PenstockError(f"Kafka refused: {error.str()}. What was under way was not sent.") from problem

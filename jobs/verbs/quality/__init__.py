@@ -1,0 +1,1 @@
+"""``penstock quality``: predictions judged by labels."""

@@ -1,0 +1,101 @@
+"""``penstock quality`` put together from the settings: topics, rules, and who is told of a window."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+
+import structlog
+
+from streaming.adapters.kafka.admin import KafkaAdmin
+from streaming.adapters.kafka.cohorts import CohortTopics, KafkaCohorts
+from streaming.adapters.kafka.output_topics import output_topic
+from streaming.adapters.kafka.quality import quality_sink
+from streaming.adapters.kafka.scan import KafkaScan
+from streaming.clock import Clock, isoformat
+from streaming.errors import ConfigurationError
+from streaming.operations.quality_metrics import QualityMetrics
+from streaming.quality.cohort import EarlyCohort, MatureCohort, MeasuringRules
+from streaming.quality.rounds import QualityRounds, QualitySubject
+from streaming.quality.windows import WindowShape
+from streaming.settings import QualitySettings, Settings
+
+_log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
+
+
+@contextmanager
+def quality_rounds(settings: Settings, clock: Clock) -> Iterator[QualityRounds]:
+    """Yield what measures windows and publishes them.
+
+    Raises:
+        ConfigurationError: a topic is missing, or no labels' topic is set.
+        BrokerUnavailableError: Kafka does not answer.
+    """
+    labels = settings.quality.labels
+    if labels is None:
+        raise ConfigurationError("quality.labels is not set: name the topic on which the labels are (docs/quality.md)")
+    output, subject = settings.output, quality_subject(settings)
+    admin = KafkaAdmin(settings.kafka, settings.application)
+    for name, setting in ((output.predictions, "output.predictions"), (labels, "quality.labels")):
+        if admin.topic(name) is None:
+            raise ConfigurationError(f"there is no topic {name!r}; create it, or correct {setting}")
+    output_topic(output, admin, output.quality, 1, {"retention.ms": str(output.retention_ms)})
+    whose = settings.application, settings.model.name
+    topics = CohortTopics(output.predictions, labels, settings.input.topic)
+    with (
+        KafkaScan(settings.kafka, settings.application) as scan,
+        quality_sink(settings.kafka, output.quality, whose) as sink,
+    ):
+        yield QualityRounds(subject, KafkaCohorts(scan, topics, subject), sink, clock)
+
+
+def quality_subject(settings: Settings) -> QualitySubject:
+    """Return whose predictions are measured, and how."""
+    quality = settings.quality
+    shape = WindowShape(timedelta(seconds=quality.window_seconds), timedelta(seconds=quality.horizon_seconds))
+    return QualitySubject(
+        application=settings.application,
+        model=settings.model.name,
+        shape=shape,
+        lateness=timedelta(seconds=quality.lateness_seconds),
+        rules=MeasuringRules(quality.positive, quality.slice, quality.most_slices),
+    )
+
+
+def served_metrics(quality: QualitySettings) -> QualityMetrics:
+    """Return the metrics, answered on the port that is set.
+
+    Raises:
+        ConfigurationError: the port is taken.
+    """
+    metrics = QualityMetrics()
+    if quality.metrics_port is not None:
+        try:
+            metrics.serve(quality.metrics_host, quality.metrics_port)
+        except OSError as problem:
+            raise ConfigurationError(
+                f"{quality.metrics_host}:{quality.metrics_port} cannot be listened on ({problem}); set"
+                " quality.metrics_port to another port, or to null for no endpoint"
+            ) from problem
+    return metrics
+
+
+def tell_window(cohort: MatureCohort | EarlyCohort) -> None:
+    """Log a window: each version of a mature one, or why one is not published."""
+    start, end = isoformat(cohort.window.start), isoformat(cohort.window.end)
+    if isinstance(cohort, EarlyCohort):
+        _log.warning("quality_window_held", start=start, end=end, why=cohort.why)
+        return
+    for version in cohort.versions:
+        figures = {figure.name: round(figure.value, 6) for figure in version.metrics if figure.value is not None}
+        _log.info(
+            "quality_window",
+            start=start,
+            end=end,
+            version=version.version,
+            role=version.role,
+            events=version.events,
+            labelled=version.labelled,
+            **figures,
+        )

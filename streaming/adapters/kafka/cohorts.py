@@ -1,0 +1,157 @@
+"""A window's predictions, labels and slices read from their topics by time; it joins no group and commits nothing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from schemas.label import label_text, read_label
+from streaming.adapters.kafka.recording import KafkaStretch, Span
+from streaming.adapters.kafka.scan import KafkaScan
+from streaming.clock import instant, isoformat, moment
+from streaming.offsets import OffsetRange
+from streaming.outputs.read_back import Stored, read_output
+from streaming.quality.rounds import QualitySubject
+from streaming.quality.tables import LABELS, PREDICTIONS, by_id, by_time, tables
+from streaming.quality.windows import QualityWindow
+from streaming.replay.recording import RecordedEvent
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class CohortTopics:
+    """The names of the topics: of predictions, of labels, and of the events themselves, which have the slices."""
+
+    predictions: str
+    labels: str
+    events: str
+
+
+@dataclass(frozen=True)
+class KafkaCohorts:
+    """Implements :class:`streaming.quality.rounds.CohortSource`."""
+
+    scan: KafkaScan
+    topics: CohortTopics
+    subject: QualitySubject
+
+    def following(self, since: datetime) -> datetime | None:
+        """See :class:`streaming.quality.rounds.CohortSource`."""
+        stretch = KafkaStretch(self.scan, self.topics.predictions)
+        # Kafka reads times below zero as something else.
+        ranges = stretch.ranges(Span(since=max(since, moment(0))))
+        times = [stretch.first(partition, part.start) for partition, part in ranges.items() if part.start < part.end]
+        known_times = [time for time in times if time is not None]
+        return moment(min(known_times) / 1000) if known_times else None
+
+    def obstacle(self, window: QualityWindow) -> str | None:
+        """See :class:`streaming.quality.rounds.CohortSource`."""
+        for topic in (self.topics.predictions, self.topics.labels):
+            for partition in range(self.scan.partitions(topic)):
+                first, end = self.scan.extent(topic, partition)
+                # Only where records were deleted does the first offset lie above zero.
+                if 0 < first < end:
+                    oldest = self.scan.timestamp(topic, partition, first)
+                    if oldest is None or moment(oldest / 1000) > window.start - self.subject.lateness:
+                        return (
+                            f"records before {isoformat(moment((oldest or 0) / 1000))} were deleted from {topic}; its"
+                            " retention has to be longer than a window and the horizon"
+                        )
+        return None
+
+    def predictions(self, window: QualityWindow) -> pa.Table:
+        """See :class:`streaming.quality.rounds.CohortSource`."""
+        span = self._around(window.start, window.end)
+        rows = (
+            row
+            for partition, record in self._records(self.topics.predictions, span)
+            if (row := self._prediction(partition, record)) is not None
+            and window.start <= row["event_time"] < window.end
+        )
+        table = pa.concat_tables([PREDICTIONS.empty_table(), *tables(rows, PREDICTIONS)]).unify_dictionaries()
+        return table if self.subject.rules.slice_column is None else self._with_slices(table)
+
+    def labels(self, window: QualityWindow, until: datetime) -> Iterator[pa.Table]:
+        """See :class:`streaming.quality.rounds.CohortSource`."""
+        span = self._around(window.start, until)
+        rows = (_label(record) for _, record in self._records(self.topics.labels, span))
+        return tables((row for row in rows if row is not None), LABELS)
+
+    def _around(self, since: datetime, until: datetime) -> Span:
+        return Span(max(since - self.subject.lateness, moment(0)), until + self.subject.lateness)
+
+    def _records(self, topic: str, span: Span) -> Iterator[tuple[int, RecordedEvent]]:
+        stretch = KafkaStretch(self.scan, topic)
+        for partition, part in stretch.ranges(span).items():
+            for record in _existing(stretch, partition, part):
+                yield partition, record
+
+    def _prediction(self, partition: int, record: RecordedEvent) -> Row | None:
+        """Return a prediction of ours as a row; ``None`` for anything else on the topic."""
+        headers = record.headers or ()
+        output = read_output(Stored(self.topics.predictions, partition, record.offset, headers, record.value))
+        ours = self.subject.application, self.subject.model
+        if output is None or output.kind != "prediction" or (output.application, output.model) != ours:
+            return None
+        fields = json.loads(record.value or b"{}")
+        names = ("prediction_id", "event_id", "prediction", "label", "probability", "role")
+        _, source_partition, source_offset = output.source
+        return {
+            **{name: fields.get(name) for name in names},
+            "key": record.key,
+            "event_time": instant(fields["event_time"]),
+            "version": output.version,
+            "partition": source_partition,
+            "offset": source_offset,
+        }
+
+    def _with_slices(self, predictions: pa.Table) -> pa.Table:
+        """Look up each prediction's event on the input topic, and in it the slice's value."""
+        partitions, offsets = (predictions[name].to_numpy() for name in ("partition", "offset"))
+        texts: list[str | None] = [None] * len(offsets)
+        stretch = KafkaStretch(self.scan, self.topics.events)
+        for partition in np.unique(partitions).tolist():
+            rows = np.flatnonzero(partitions == partition)
+            # Several roles may have scored an event, so an offset can have several rows.
+            wanted_rows: dict[int, list[int]] = {}
+            for row in rows.tolist():
+                wanted_rows.setdefault(int(offsets[row]), []).append(row)
+            part = OffsetRange(min(wanted_rows), max(wanted_rows) + 1)
+            for record in stretch.records(partition, part):
+                for row in wanted_rows.get(record.offset, ()):
+                    texts[row] = _slice(record.value, self.subject.rules.slice_column or "")
+        column = PREDICTIONS.get_field_index("slice")
+        return predictions.set_column(column, "slice", pa.array(texts, pa.string()))
+
+
+def _existing(stretch: KafkaStretch, partition: int, part: OffsetRange) -> Iterable[RecordedEvent]:
+    return stretch.records(partition, part) if part.start < part.end else ()
+
+
+def _label(record: RecordedEvent) -> Row | None:
+    label = read_label(record.value)
+    if label is None:
+        return None
+    if label.event_id is not None:
+        identity = by_id(label.event_id)
+    elif label.event_time is not None and record.key is not None:
+        identity = by_time(record.key, label.event_time)
+    else:
+        return None
+    known_at = label.known_at or moment(record.timestamp / 1000)
+    return {"identity": identity, "label": label.label, "known": known_at, "offset": record.offset}
+
+
+def _slice(value: bytes | None, name: str) -> str | None:
+    try:
+        fields = json.loads(value or b"")
+        return None if fields.get(name) is None else label_text(fields[name])
+    except (AttributeError, TypeError, ValueError, RecursionError):
+        return None

@@ -1,0 +1,90 @@
+"""Quality records on their topic, a window's in one transaction.
+
+Whoever publishes first takes the transactional id ``<application>.quality``, which fences an earlier one and settles
+its last transaction, and then reads what is published. So a run that was killed anywhere is continued by the next one,
+and no window is published twice.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from typing import Any
+
+from confluent_kafka import KafkaException, Producer
+
+from schemas.quality import TYPE, QualityRecord
+from streaming.adapters.kafka.config import client_config
+from streaming.adapters.kafka.log import KafkaLog
+from streaming.adapters.kafka.refusals import Deliveries, opened, sending
+from streaming.delivery.refusals import Rights
+
+_TIMEOUT = 30.0
+_SENDER = {"transaction.timeout.ms": "30000"}
+
+
+class KafkaQuality:
+    """Implements :class:`streaming.quality.rounds.QualitySink`; made by :func:`quality_sink`."""
+
+    def __init__(self, producer: Producer, topic: str, published: set[tuple[str, str]]) -> None:
+        self._producer = producer
+        self._topic = topic
+        self._published = published
+
+    def has(self, start: str, end: str) -> bool:
+        """See :class:`streaming.quality.rounds.QualitySink`."""
+        return (start, end) in self._published
+
+    def publish(self, records: Iterable[QualityRecord]) -> None:
+        """See :class:`streaming.quality.rounds.QualitySink`."""
+        sent, windows = Deliveries(), set()
+        self._producer.begin_transaction()
+        for record in records:
+            self._producer.produce(self._topic, record.to_json(), record.model, on_delivery=sent)
+            windows.add((record.start, record.end))
+        with sent.explained():
+            self._producer.commit_transaction(_TIMEOUT)
+        self._published |= windows
+
+
+@contextmanager
+def quality_sink(kafka: Mapping[str, str], topic: str, whose: tuple[str, str]) -> Iterator[KafkaQuality]:
+    """Become the one who publishes the windows of an application and model.
+
+    Raises:
+        FencedError: another one has begun to publish.
+        ConfigurationError: the broker refuses a right.
+        BrokerUnavailableError: the broker does not answer.
+    """
+    application, model = whose
+    name = f"{application}.quality"
+    config = client_config(kafka)
+    producer = opened(Producer, {**config, **_SENDER, "transactional.id": name})
+    rights = Rights(topic=f"WRITE on topic {topic}", transactional_id=f"WRITE and DESCRIBE on transactional id {name}")
+    try:
+        with sending(config, rights, "penstock quality run"):
+            producer.init_transactions(_TIMEOUT)
+            # Only now: what an earlier run had under way is committed or aborted.
+            published = {
+                (record["start"], record["end"])
+                for record in _records(config, topic)
+                if (record["application"], record["model"]) == (application, model)
+            }
+            yield KafkaQuality(producer, topic, published)
+    except BaseException:
+        with suppress(KafkaException):
+            producer.abort_transaction(_TIMEOUT)
+        raise
+
+
+def read_quality(kafka: Mapping[str, str], topic: str) -> Iterator[QualityRecord]:
+    """Yield every record on the topic, oldest first; raises ``BrokerUnavailableError``."""
+    return map(QualityRecord.from_dict, _records(client_config(kafka), topic))
+
+
+def _records(config: Mapping[str, str], topic: str) -> Iterator[dict[str, Any]]:
+    for message in KafkaLog(config, topic).read():
+        record = json.loads(message.value() or b"{}")
+        if record.get("type") == TYPE:
+            yield record
