@@ -21,8 +21,7 @@ def milliseconds(moments: pa.TimestampArray) -> pa.Int64Array:
 
 def in_four_digits(moments: pa.TimestampArray) -> pa.BooleanArray:
     """Return which moments are in the years 1 to 9999; null where there is none."""
-    millis = milliseconds(moments)
-    return pc.and_(pc.greater_equal(millis, _FIRST), pc.less(millis, _AFTER))
+    return _usual(milliseconds(moments))
 
 
 def written_times(moments: pa.TimestampArray) -> pa.StringArray:
@@ -31,13 +30,18 @@ def written_times(moments: pa.TimestampArray) -> pa.StringArray:
     Only a record's own timestamp can be in another year than 1 to 9999. It is written as Spark writes it: with a sign
     from 10000 on and below 0.
     """
-    millis, usual = milliseconds(moments), in_four_digits(moments)
+    millis = milliseconds(moments)
+    usual = _usual(millis)
     texts = pc.if_else(usual, millis, pa.scalar(None, pa.int64())).cast(pa.timestamp("ms")).cast(pa.string())
     texts = pc.binary_join_element_wise(pc.replace_substring(texts, " ", "T"), "Z", "")
     if pc.all(usual).as_py() in (True, None):
         return texts
     pairs = zip(millis.to_pylist(), texts.to_pylist(), strict=True)
     return pa.array([_unusual(number) if number is not None and text is None else text for number, text in pairs])
+
+
+def _usual(millis: pa.Int64Array) -> pa.BooleanArray:
+    return pc.and_(pc.greater_equal(millis, _FIRST), pc.less(millis, _AFTER))
 
 
 def _unusual(millis: int) -> str:
