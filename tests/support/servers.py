@@ -148,7 +148,7 @@ class Bench:
 
         return asyncio.run(ask())
 
-    def score(self, body: Any, **headers: str) -> httpx.Response:
+    def score(self, body: Any, **headers: str | bytes) -> httpx.Response:
         """Post to ``/v1/score``; what is no bytes is sent as JSON."""
         content = body if isinstance(body, bytes) else json.dumps(body).encode()
         return self.ask("POST", "/v1/score", content=content, headers={"content-type": "application/json", **headers})

@@ -185,10 +185,11 @@ def test_a_request_that_is_refused_gets_a_problem_document(
         pytest.param({"authorization": "Bearer a key"}, id="as a bearer token"),
         pytest.param({"authorization": "bearer  a key"}, id="in another spelling"),
         pytest.param({"x-api-key": "a key"}, id="in its own header"),
+        pytest.param({"x-api-key": "schlüssel".encode()}, id="of other letters than ASCII's"),
     ],
 )
-def test_a_caller_with_a_key_is_answered(model: ServedModel, headers: dict[str, str]) -> None:
-    with a_bench(model, keys=ApiKeys((hashed("another"), hashed("a key")))) as bench:
+def test_a_caller_with_a_key_is_answered(model: ServedModel, headers: dict[str, str | bytes]) -> None:
+    with a_bench(model, keys=ApiKeys((hashed("another"), hashed("a key"), hashed("schlüssel")))) as bench:
         assert bench.score(event(), **headers).status_code == 200
         assert bench.ask("GET", "/v1/model").status_code == 401
         assert bench.ask("GET", "/ready").status_code == 200
