@@ -8,6 +8,7 @@ dependency of Penstock's, and nothing installs it.
 from __future__ import annotations
 
 import json
+import math
 import os
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -35,7 +36,7 @@ def main(rate: float = 2_000.0, seconds: float = 20.0, mlflow: bool = True) -> N
         console.print(asdict(ours))
         theirs = [] if not mlflow else measure_mlflow(shown, console)
     result = {
-        "penstock": {"rate": rate, **asdict(ours)},
+        "penstock": {"rate": rate, **figures(ours)},
         "mlflow": _best(theirs) if mlflow else None,
         "mlserver": None,
         "mlserver_left_out": "it is not installed: it is no dependency of Penstock's",
@@ -73,11 +74,19 @@ def measure_mlflow(shown: Exhibit, console: Console) -> list[tuple[float, Measur
     return tried
 
 
+def figures(measured: Measured) -> dict[str, Any]:
+    """Return what came of a load for JSON: a time that nobody lived to see is ``None``."""
+    return {
+        name: None if isinstance(value, float) and math.isinf(value) else value
+        for name, value in asdict(measured).items()
+    }
+
+
 def _best(tried: list[tuple[float, Measured]]) -> dict[str, Any]:
     """Return the highest rate that was sustained; if none was, the lowest one and what came of it."""
     rates = [(rate, measured) for rate, measured in tried if sustained(measured)]
     rate, measured = rates[-1] if rates else tried[0]
-    return {"sustainable_rps": rate if rates else None, "rate": rate, **asdict(measured)}
+    return {"sustainable_rps": rate if rates else None, "rate": rate, **figures(measured)}
 
 
 if __name__ == "__main__":

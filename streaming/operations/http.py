@@ -144,6 +144,7 @@ class HttpServer:
             log_config=None,
             access_log=False,
             lifespan="off",
+            proxy_headers=False,
             timeout_graceful_shutdown=listening.graceful_seconds,
             **_files(listening.certificate),
         )

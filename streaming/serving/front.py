@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from uuid import uuid4
 
 import structlog
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from streaming.serving.intake import too_busy
@@ -81,7 +81,7 @@ class _Exchange:
     async def send_on(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            MutableHeaders(scope=message)[REQUEST_ID] = self.request_id
+            message["headers"] = [*message["headers"], (REQUEST_ID.encode(), self.request_id.encode())]
         await self.send(message)
 
 
