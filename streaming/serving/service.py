@@ -19,6 +19,8 @@ from streaming.serving.metrics import ServerMetrics
 from streaming.serving.passes import ModelAnswer
 from streaming.settings import EventSettings
 
+_NO_MODEL = "no model version is loaded yet"
+
 
 @dataclass
 class Readiness:
@@ -31,9 +33,6 @@ class Readiness:
         """Return the answer to a probe."""
         reasons = ("the server is stopping" if self.draining else "", "" if self.slot.current() else _NO_MODEL)
         return HealthVerdict(tuple(filter(None, reasons)))
-
-
-_NO_MODEL = "no model version is loaded yet"
 
 
 @dataclass(frozen=True)
