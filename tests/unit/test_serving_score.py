@@ -21,7 +21,7 @@ from streaming.outputs.envelope import Stamp
 from streaming.scoring.row_pass import JsonRowPass
 from streaming.serving.intake import events_in
 from streaming.serving.keys import ApiKeys, hashed, read_keys
-from streaming.settings import ServeSettings
+from streaming.settings import EventSettings, ServeSettings
 from streaming.training.flights import SIGNATURE as FLIGHT_COLUMNS
 from streaming.training.flights import departures, events
 from tests.support.malformed import CASES
@@ -75,6 +75,16 @@ def test_predictions_of_real_flights_are_the_streams_to_the_byte(tmp_path: Path)
     assert without_own(fields(alone.content)) == without_own(expected[17])
     assert len({item["prediction_id"] for item in items}) == len(items)
     assert answer.headers["penstock-model-version"] == "1"
+
+
+def test_what_an_envelope_does_not_name_is_the_requests_own(tmp_path: Path) -> None:
+    """Without an id the event's is its position, and without a time it is the record's, as in the stream."""
+    model = loaded(flight_package(tmp_path), EventSettings(id=None, time=None))
+    with a_bench(model) as bench:
+        first, second = bench.score([{"hour": 3}, {"hour": 4}]).json()
+    assert (first["event_id"], second["event_id"]) == ("0-0", "0-1")
+    assert first["prediction_id"] == "late:champion:http-test:0:0"
+    assert first["event_time"] == first["scored_at"] == "2013-01-01T00:00:00.000Z"
 
 
 def test_every_malformed_value_is_answered_as_the_stream_judges_it(tmp_path: Path) -> None:
