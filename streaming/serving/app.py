@@ -56,6 +56,7 @@ def serving_app(service: Service) -> Front:
         keys=service.keys,
         metrics=service.metrics,
         max_in_flight=service.max_in_flight,
+        readiness=service.readiness,
         patterns={route.endpoint: route.path for route in routes},
     )
 

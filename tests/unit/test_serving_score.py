@@ -256,6 +256,14 @@ def test_a_fault_of_the_server_is_in_its_log_and_not_in_the_answer(model: Served
     assert [(line["request_id"], line["log_level"]) for line in logs] == [("order-17", "error")]
 
 
+def test_a_server_that_stops_answers_and_lets_connections_go(bench: Bench) -> None:
+    assert "connection" not in bench.score(event()).headers
+    bench.readiness.draining = True
+    assert bench.ask("GET", "/ready").status_code == 503
+    answer = bench.score(event())
+    assert (answer.status_code, answer.headers["connection"]) == (200, "close")
+
+
 def test_keys_are_read_from_a_file_with_names_and_comments(tmp_path: Path) -> None:
     path = tmp_path / "keys"
     path.write_text(f"# callers\n{hashed('a key')}  the shop\n\n{hashed('b').upper()} # retired soon\n")
