@@ -19,7 +19,7 @@ import typer
 from rich.console import Console
 
 from benchmarks.scratch import scratch_folder
-from benchmarks.serve.load import LoadOrder, Measured, sustained
+from benchmarks.serve.load import LoadFigures, LoadOrder, sustained
 from benchmarks.serve.servers import Exhibit, begin_load, end_load, exhibit, mlflow_server, penstock_server
 
 TARGET = Path("build/bench/serve.json")
@@ -47,7 +47,7 @@ def main(rate: float = 2_000.0, seconds: float = 20.0, mlflow: bool = True) -> N
     console.print(f"wrote {TARGET}")
 
 
-def measure_penstock(shown: Exhibit, rate: float, seconds: float) -> Measured:
+def measure_penstock(shown: Exhibit, rate: float, seconds: float) -> LoadFigures:
     """Return what came of the load, in the middle of which the alias moved."""
     with penstock_server(shown) as port:
         order = LoadOrder(port, "/v1/score", str(shown.events()), rate, seconds)
@@ -58,9 +58,9 @@ def measure_penstock(shown: Exhibit, rate: float, seconds: float) -> Measured:
         return end_load(load)
 
 
-def measure_mlflow(shown: Exhibit, console: Console) -> list[tuple[float, Measured]]:
+def measure_mlflow(shown: Exhibit, console: Console) -> list[tuple[float, LoadFigures]]:
     """Return what came of each rate, up to the first that it does not sustain."""
-    tried: list[tuple[float, Measured]] = []
+    tried: list[tuple[float, LoadFigures]] = []
     with mlflow_server(shown) as port:
         order = LoadOrder(port, "/invocations", str(shown.records()), 2.0, 10.0)
         end_load(begin_load(order, shown.folder))
@@ -74,7 +74,7 @@ def measure_mlflow(shown: Exhibit, console: Console) -> list[tuple[float, Measur
     return tried
 
 
-def figures(measured: Measured) -> dict[str, Any]:
+def figures(measured: LoadFigures) -> dict[str, Any]:
     """Return what came of a load for JSON: a time that nobody lived to see is ``None``."""
     return {
         name: None if isinstance(value, float) and math.isinf(value) else value
@@ -82,7 +82,7 @@ def figures(measured: Measured) -> dict[str, Any]:
     }
 
 
-def _best(tried: list[tuple[float, Measured]]) -> dict[str, Any]:
+def _best(tried: list[tuple[float, LoadFigures]]) -> dict[str, Any]:
     """Return the highest rate that was sustained; if none was, the lowest one and what came of it."""
     rates = [(rate, measured) for rate, measured in tried if sustained(measured)]
     rate, measured = rates[-1] if rates else tried[0]

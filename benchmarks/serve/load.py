@@ -1,6 +1,6 @@
 """Requests at a fixed rate, whether the server keeps up or not, from a process of its own.
 
-``python -m benchmarks.serve.load ORDER.json`` reads a :class:`LoadOrder` and prints a :class:`Measured` as JSON. A
+``python -m benchmarks.serve.load ORDER.json`` reads a :class:`LoadOrder` and prints a :class:`LoadFigures` as JSON. A
 request is timed from the moment at which it was due, so one that waits behind a slow one counts as slow, too.
 """
 
@@ -45,7 +45,7 @@ class LoadOrder:
 
 
 @dataclass(frozen=True)
-class Measured:
+class LoadFigures:
     """What came of it: times in milliseconds, and how many answers named each version of the model."""
 
     requests: int
@@ -57,7 +57,7 @@ class Measured:
     versions: dict[str, int] = field(default_factory=dict)
 
 
-def sustained(measured: Measured) -> bool:
+def sustained(measured: LoadFigures) -> bool:
     """Return whether a rate was served without an error and within :data:`MOST_P99_MS`."""
     return not measured.errors and measured.p99_ms < MOST_P99_MS
 
@@ -106,7 +106,7 @@ class _Load:
         self.versions[version] += 1
 
 
-async def measure(order: LoadOrder) -> Measured:
+async def measure(order: LoadOrder) -> LoadFigures:
     """Send, and return what came of it."""
     load, loop = _Load(), asyncio.get_running_loop()
     connections = [
@@ -136,11 +136,11 @@ def _request(order: LoadOrder, body: bytes) -> bytes:
     return f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
 
 
-def _measured(load: _Load, count: int, seconds: float) -> Measured:
+def _measured(load: _Load, count: int, seconds: float) -> LoadFigures:
     # What was not answered took longer than anything else.
     times = np.sort([*load.times, *[np.inf] * (count - len(load.times))]) * 1_000
     p50, p99 = (float(np.quantile(times, share, method="higher")) for share in (0.5, 0.99))
-    return Measured(
+    return LoadFigures(
         requests=count,
         rps=round(len(load.times) / seconds, 1),
         p50_ms=round(p50, 3),

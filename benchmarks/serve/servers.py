@@ -16,7 +16,7 @@ import httpx
 
 from benchmarks.latency.model import ALIAS, train_apart
 from benchmarks.latency.workloads import WORKLOADS
-from benchmarks.serve.load import LoadOrder, Measured
+from benchmarks.serve.load import LoadFigures, LoadOrder
 from jobs.wiring.mlflow_client import prepare_mlflow
 from streaming.adapters.mlflow.tracking import MlflowTracker
 from streaming.local.processes import LOOPBACK, ManagedProcess, free_port
@@ -139,7 +139,7 @@ def begin_load(order: LoadOrder, folder: Path) -> subprocess.Popen[str]:
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
 
 
-def end_load(process: subprocess.Popen[str]) -> Measured:
+def end_load(process: subprocess.Popen[str]) -> LoadFigures:
     """Return what came of a load, when it has ended."""
     output, _ = process.communicate(timeout=600)
-    return Measured(**json.loads(output))
+    return LoadFigures(**json.loads(output))

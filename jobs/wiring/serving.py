@@ -38,9 +38,9 @@ from streaming.serving.app import serving_app
 from streaming.serving.intake import Intake
 from streaming.serving.keys import ApiKeys, hashed, read_keys
 from streaming.serving.lanes import Lane
-from streaming.serving.metrics import ServerMetrics
 from streaming.serving.passes import EventPasses, feature_pass
-from streaming.serving.service import Readiness, Service
+from streaming.serving.server_metrics import ServerMetrics
+from streaming.serving.service import Readiness, ScoringService
 from streaming.settings import ServeSettings, Settings
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
@@ -150,11 +150,11 @@ def _own(settings: Settings) -> Settings:
 
 def _service(
     settings: Settings, slot: Slot, metrics: ServerMetrics, follower: Follower, thread: ThreadPoolExecutor
-) -> Service:
+) -> ScoringService:
     serve = settings.serve
     token = settings.http.admin_token.get_secret_value() if settings.http.admin_token else None
     passes = EventPasses(f"http-{uuid4().hex[:8]}", system_clock)
-    return Service(
+    return ScoringService(
         slot=slot,
         readiness=Readiness(slot),
         metrics=metrics,

@@ -14,8 +14,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from streaming.serving.intake import too_busy
 from streaming.serving.keys import ApiKeys
-from streaming.serving.metrics import ServerMetrics
 from streaming.serving.problems import ProblemError
+from streaming.serving.server_metrics import ServerMetrics
 from streaming.serving.service import Readiness
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)

@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from benchmarks.serve.load import LoadOrder, Measured, measure, sustained
+from benchmarks.serve.load import LoadFigures, LoadOrder, measure, sustained
 from streaming.operations.http import HttpServer
 
 
@@ -44,7 +44,7 @@ def test_a_request_that_waits_behind_slow_ones_is_slow(tmp_path: Path) -> None:
     assert measured.max_ms > 700
 
 
-def sent(folder: Path, bodies: list[bytes], rate: float, connections: int) -> Measured:
+def sent(folder: Path, bodies: list[bytes], rate: float, connections: int) -> LoadFigures:
     path = folder / "bodies"
     path.write_bytes(b"\n".join(bodies))
     server = HttpServer(Starlette(routes=[Route("/score", answer, methods=["POST"])]), "127.0.0.1", 0)
@@ -62,5 +62,5 @@ def sent(folder: Path, bodies: list[bytes], rate: float, connections: int) -> Me
 def test_a_rate_is_sustained_without_errors_and_below_five_milliseconds(
     p99_ms: float, errors: int, expected: bool
 ) -> None:
-    measured = Measured(requests=10, rps=1.0, p50_ms=0.5, p99_ms=p99_ms, max_ms=9.0, errors=errors)
+    measured = LoadFigures(requests=10, rps=1.0, p50_ms=0.5, p99_ms=p99_ms, max_ms=9.0, errors=errors)
     assert sustained(measured) is expected

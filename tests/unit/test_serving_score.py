@@ -26,7 +26,7 @@ from streaming.training.flights import SIGNATURE as FLIGHT_COLUMNS
 from streaming.training.flights import departures, events
 from tests.support.malformed import CASES
 from tests.support.malformed import SIGNATURE as MALFORMED_COLUMNS
-from tests.support.servers import DISTANCE, STRICT, Bench, Request, a_bench, event, flight_package, loaded
+from tests.support.servers import DISTANCE, STRICT, Request, ServerBench, a_bench, event, flight_package, loaded
 from tests.unit.test_scoring_row_pass import records
 
 JSON = {"content-type": "application/json"}
@@ -40,7 +40,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> ServedModel:
 
 
 @pytest.fixture
-def bench(model: ServedModel) -> Iterator[Bench]:
+def bench(model: ServedModel) -> Iterator[ServerBench]:
     with a_bench(model) as server:
         yield server
 
@@ -107,7 +107,7 @@ def test_every_malformed_value_is_answered_as_the_stream_judges_it(tmp_path: Pat
             assert without_own(fields(answer.content)) == without_own(verdict)
 
 
-def test_a_list_has_predictions_and_rejections_in_the_order_of_its_events(bench: Bench) -> None:
+def test_a_list_has_predictions_and_rejections_in_the_order_of_its_events(bench: ServerBench) -> None:
     answer = bench.score([event(), event(hour=None), 7, event(event_id="e2")])
     assert answer.status_code == 200
     first, missing, number, last = answer.json()
@@ -138,7 +138,7 @@ def test_an_event_on_which_the_model_throws_is_rejected_and_no_other(tmp_path: P
         assert bench.score(event(carrier="ZZ")).json()["reason"] == "SCORING_FAILED"
 
 
-def test_requests_at_the_same_moment_share_a_pass_and_get_their_own_answers(bench: Bench) -> None:
+def test_requests_at_the_same_moment_share_a_pass_and_get_their_own_answers(bench: ServerBench) -> None:
     requests: list[Request] = [
         ("POST", "/v1/score", {"json": [event(event_id=f"{n}-{k}", hour=n) for k in range(n % 3)]}) for n in range(20)
     ]
@@ -239,7 +239,7 @@ def test_before_the_first_version_every_request_is_told_so() -> None:
 @pytest.mark.parametrize(
     ("method", "path", "status"), [("GET", "/v1/score", 405), ("POST", "/ready", 405), ("GET", "/v1/scores", 404)]
 )
-def test_another_method_or_path_is_a_problem_too(bench: Bench, method: str, path: str, status: int) -> None:
+def test_another_method_or_path_is_a_problem_too(bench: ServerBench, method: str, path: str, status: int) -> None:
     answer = bench.ask(method, path)
     assert (answer.status_code, answer.json()["status"]) == (status, status)
     assert answer.headers["content-type"] == "application/problem+json"
@@ -256,7 +256,7 @@ def test_a_fault_of_the_server_is_in_its_log_and_not_in_the_answer(model: Served
     assert [(line["request_id"], line["log_level"]) for line in logs] == [("order-17", "error")]
 
 
-def test_a_server_that_stops_answers_and_lets_connections_go(bench: Bench) -> None:
+def test_a_server_that_stops_answers_and_lets_connections_go(bench: ServerBench) -> None:
     assert "connection" not in bench.score(event()).headers
     bench.readiness.draining = True
     assert bench.ask("GET", "/ready").status_code == 503
@@ -271,7 +271,7 @@ def test_keys_are_read_from_a_file_with_names_and_comments(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(("sent", "same"), [("order-17:b", True), ("", False), ("x" * 129, False), ("a\tb", False)])
-def test_an_answer_has_its_callers_request_id_or_a_new_one(bench: Bench, sent: str, same: bool) -> None:
+def test_an_answer_has_its_callers_request_id_or_a_new_one(bench: ServerBench, sent: str, same: bool) -> None:
     answer = bench.score(event(), **{"x-request-id": sent})
     assert (answer.headers["x-request-id"] == sent) is same
     assert answer.headers["x-request-id"]
