@@ -51,7 +51,6 @@ _SWITCH_SECONDS = 0.0005
 class ScoringServer:
     """A server that listens; ``run`` keeps it until it is asked to stop."""
 
-    http: HttpServer
     follower: Follower
     readiness: Readiness
     stopping: StopRequest
@@ -103,7 +102,7 @@ def scoring_server(settings: Settings, stopping: StopRequest) -> Iterator[Scorin
         http = HttpServer(serving_app(service), serve.host, serve.port, listening)
         stack.callback(http.stop)
         http.start()
-        yield ScoringServer(http, follower, service.readiness, stopping, serve.drain_seconds)
+        yield ScoringServer(follower, service.readiness, stopping, serve.drain_seconds)
 
 
 def in_process_preparation(settings: Settings) -> Preparation:
@@ -174,8 +173,9 @@ def _certificate(serve: ServeSettings) -> tuple[Path, Path] | None:
     if serve.tls_cert_file is None or serve.tls_key_file is None:
         return None
     try:
-        # Tried here, where a message can name the settings; the server reads them once more.
-        ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(serve.tls_cert_file, serve.tls_key_file)
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        # Tried here, where a message can name the settings. Without a password, OpenSSL would ask the terminal for one.
+        context.load_cert_chain(serve.tls_cert_file, serve.tls_key_file, password="")
     except (OSError, ssl.SSLError) as problem:
         raise ConfigurationError(
             f"serve.tls_cert_file {serve.tls_cert_file} and serve.tls_key_file {serve.tls_key_file} cannot be used:"
