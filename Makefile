@@ -16,7 +16,7 @@ UV_VERSION := 0.13.8
 UV_FLAGS := --universal --python-version 3.10 --quiet --generate-hashes --no-emit-index-url --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-long fuzz check chaos soak bench-exact bench-throughput bench-batch bench-decoding bench-drift bench-guard bench bench-live bench-peers bundle bundle-env docs lock clean
+.PHONY: help setup demo test test-long fuzz check chaos soak bench-exact bench-throughput bench-batch bench-decoding bench-serve bench-drift bench-guard bench bench-live bench-peers bundle bundle-env docs lock clean
 
 help:  ## Show this list
 	@echo "Penstock: score a Kafka stream with a registry model, and swap it while the stream runs."
@@ -63,6 +63,9 @@ bench-batch: setup  ## Measure batch scoring beside PipelineModel.transform and 
 
 bench-decoding: setup  ## Measure the tiers of decoding JSON beside the reference
 	$(VENV)/python -m benchmarks.decoding
+
+bench-serve: setup  ## Measure penstock serve at a fixed rate, with a swap, beside mlflow models serve
+	$(VENV)/python -m benchmarks.serve $(BENCH)
 
 bench-drift: setup  ## Simulate drift detection beside other rules, then measure what it costs the scoring job
 	$(VENV)/python -m benchmarks.drift

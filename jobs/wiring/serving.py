@@ -38,9 +38,9 @@ from streaming.serving.app import serving_app
 from streaming.serving.intake import Intake
 from streaming.serving.keys import ApiKeys, hashed, read_keys
 from streaming.serving.lanes import Lane
-from streaming.serving.metrics import ServerMetrics
 from streaming.serving.passes import EventPasses, feature_pass
-from streaming.serving.service import Readiness, Service
+from streaming.serving.server_metrics import ServerMetrics
+from streaming.serving.service import Readiness, ScoringService
 from streaming.settings import ServeSettings, Settings
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
@@ -51,7 +51,6 @@ _SWITCH_SECONDS = 0.0005
 class ScoringServer:
     """A server that listens; ``run`` keeps it until it is asked to stop."""
 
-    http: HttpServer
     follower: Follower
     readiness: Readiness
     stopping: StopRequest
@@ -103,7 +102,7 @@ def scoring_server(settings: Settings, stopping: StopRequest) -> Iterator[Scorin
         http = HttpServer(serving_app(service), serve.host, serve.port, listening)
         stack.callback(http.stop)
         http.start()
-        yield ScoringServer(http, follower, service.readiness, stopping, serve.drain_seconds)
+        yield ScoringServer(follower, service.readiness, stopping, serve.drain_seconds)
 
 
 def in_process_preparation(settings: Settings) -> Preparation:
@@ -150,11 +149,11 @@ def _own(settings: Settings) -> Settings:
 
 def _service(
     settings: Settings, slot: Slot, metrics: ServerMetrics, follower: Follower, thread: ThreadPoolExecutor
-) -> Service:
+) -> ScoringService:
     serve = settings.serve
     token = settings.http.admin_token.get_secret_value() if settings.http.admin_token else None
     passes = EventPasses(f"http-{uuid4().hex[:8]}", system_clock)
-    return Service(
+    return ScoringService(
         slot=slot,
         readiness=Readiness(slot),
         metrics=metrics,
@@ -174,8 +173,9 @@ def _certificate(serve: ServeSettings) -> tuple[Path, Path] | None:
     if serve.tls_cert_file is None or serve.tls_key_file is None:
         return None
     try:
-        # Tried here, where a message can name the settings; the server reads them once more.
-        ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(serve.tls_cert_file, serve.tls_key_file)
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        # Tried here, where a message can name the settings. Without a password, OpenSSL would ask the terminal for one.
+        context.load_cert_chain(serve.tls_cert_file, serve.tls_key_file, password="")
     except (OSError, ssl.SSLError) as problem:
         raise ConfigurationError(
             f"serve.tls_cert_file {serve.tls_cert_file} and serve.tls_key_file {serve.tls_key_file} cannot be used:"

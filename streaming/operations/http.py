@@ -144,6 +144,7 @@ class HttpServer:
             log_config=None,
             access_log=False,
             lifespan="off",
+            proxy_headers=False,
             timeout_graceful_shutdown=listening.graceful_seconds,
             **_files(listening.certificate),
         )
@@ -159,7 +160,7 @@ class HttpServer:
         self._thread.start()
         _wait(lambda: self._server.started or not self._thread.is_alive())
         if not self._server.started:
-            raise SetupError(f"the HTTP endpoint {self.url} did not start; see the log, or set http.enabled: false")
+            raise SetupError(f"the HTTP endpoint {self.url} did not start; the log says why")
         _log.info("http endpoint listens", url=self.url)
 
     def stop(self) -> None:

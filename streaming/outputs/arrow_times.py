@@ -8,6 +8,8 @@ import pyarrow.compute as pc
 
 _FIRST, _AFTER = -62_135_596_800_000, 253_402_300_800_000
 """The first millisecond of year 1 and of year 10000."""
+FEW = 8
+"""Moments that are written one by one."""
 _CYCLE_YEARS, _CYCLE_MS = 400, 146_097 * 86_400_000
 """The calendar repeats itself after so many years, which have so many milliseconds."""
 
@@ -21,8 +23,7 @@ def milliseconds(moments: pa.TimestampArray) -> pa.Int64Array:
 
 def in_four_digits(moments: pa.TimestampArray) -> pa.BooleanArray:
     """Return which moments are in the years 1 to 9999; null where there is none."""
-    millis = milliseconds(moments)
-    return pc.and_(pc.greater_equal(millis, _FIRST), pc.less(millis, _AFTER))
+    return _usual(milliseconds(moments))
 
 
 def written_times(moments: pa.TimestampArray) -> pa.StringArray:
@@ -31,16 +32,25 @@ def written_times(moments: pa.TimestampArray) -> pa.StringArray:
     Only a record's own timestamp can be in another year than 1 to 9999. It is written as Spark writes it: with a sign
     from 10000 on and below 0.
     """
-    millis, usual = milliseconds(moments), in_four_digits(moments)
+    millis = milliseconds(moments)
+    # Of a few, such as a server's single event, writing each takes less than the arithmetic of a batch.
+    if len(millis) <= FEW:
+        return pa.array([None if number is None else _written(number) for number in millis.to_pylist()], pa.string())
+    usual = _usual(millis)
     texts = pc.if_else(usual, millis, pa.scalar(None, pa.int64())).cast(pa.timestamp("ms")).cast(pa.string())
     texts = pc.binary_join_element_wise(pc.replace_substring(texts, " ", "T"), "Z", "")
     if pc.all(usual).as_py() in (True, None):
         return texts
     pairs = zip(millis.to_pylist(), texts.to_pylist(), strict=True)
-    return pa.array([_unusual(number) if number is not None and text is None else text for number, text in pairs])
+    return pa.array([_written(number) if number is not None and text is None else text for number, text in pairs])
 
 
-def _unusual(millis: int) -> str:
+def _usual(millis: pa.Int64Array) -> pa.BooleanArray:
+    return pc.and_(pc.greater_equal(millis, _FIRST), pc.less(millis, _AFTER))
+
+
+def _written(millis: int) -> str:
+    """Return one moment, of any year."""
     cycles, rest = divmod(millis - _FIRST, _CYCLE_MS)
     text = np.datetime_as_string(np.datetime64(rest + _FIRST, "ms"))
     year = int(text[:4]) + cycles * _CYCLE_YEARS

@@ -19,10 +19,10 @@ from streaming.serving.intake import JSON
 from streaming.serving.openapi import openapi
 from streaming.serving.problems import ProblemError, on_failure, on_http_exception, on_problem
 from streaming.serving.routes import ROUTES, ServedRoute
-from streaming.serving.service import Service
+from streaming.serving.service import ScoringService
 
 
-async def document(service: Service, request: Request) -> Response:  # noqa: ARG001 - as every route
+async def document(service: ScoringService, request: Request) -> Response:  # noqa: ARG001 - as every route
     """Return the OpenAPI document, with the event that the serving version reads."""
     model = service.slot.current()
     made = openapi((*ROUTES, DOCUMENT), model.package.signature if model else None, service.envelope)
@@ -44,7 +44,7 @@ DOCUMENT = ServedRoute(
 )
 
 
-def serving_app(service: Service) -> Front:
+def serving_app(service: ScoringService) -> Front:
     """Return the application, not yet served."""
     routes = [
         Route(route.path, _endpoint(service, route), methods=[route.method], include_in_schema=False)
@@ -56,10 +56,11 @@ def serving_app(service: Service) -> Front:
         keys=service.keys,
         metrics=service.metrics,
         max_in_flight=service.max_in_flight,
+        readiness=service.readiness,
         patterns={route.endpoint: route.path for route in routes},
     )
 
 
-def _endpoint(service: Service, route: ServedRoute) -> Callable[[Request], Awaitable[Response]]:
+def _endpoint(service: ScoringService, route: ServedRoute) -> Callable[[Request], Awaitable[Response]]:
     endpoint: Callable[[Request], Awaitable[Response]] = partial(route.handler, service)
     return endpoint

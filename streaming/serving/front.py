@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from uuid import uuid4
 
 import structlog
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from streaming.serving.intake import too_busy
 from streaming.serving.keys import ApiKeys
-from streaming.serving.metrics import ServerMetrics
 from streaming.serving.problems import ProblemError
+from streaming.serving.server_metrics import ServerMetrics
+from streaming.serving.service import Readiness
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
@@ -35,6 +36,7 @@ class Front:
     metrics: ServerMetrics
     max_in_flight: int
     patterns: Mapping[object, str]
+    readiness: Readiness
     in_flight: int = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -43,7 +45,7 @@ class Front:
             await self.app(scope, receive, send)
             return
         headers = Headers(scope=scope)
-        exchange = _Exchange(send, _request_id(headers.get(REQUEST_ID, "")))
+        exchange = _Exchange(send, _request_id(headers.get(REQUEST_ID, "")), self.readiness.draining)
         began = time.perf_counter()
         self.in_flight += 1
         self.metrics.request_began()
@@ -76,12 +78,16 @@ class _Exchange:
 
     send: Send
     request_id: str
+    is_last: bool
     status: int = 0
 
     async def send_on(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            MutableHeaders(scope=message)[REQUEST_ID] = self.request_id
+            message["headers"] = [*message["headers"], (REQUEST_ID.encode(), self.request_id.encode())]
+            if self.is_last:
+                # Who keeps a connection would else send on it just when the server closes it.
+                message["headers"].append((b"connection", b"close"))
         await self.send(message)
 
 

@@ -9,7 +9,7 @@ import msgspec
 
 from schemas.dead_letter import Rejection
 from streaming.models.signature import Column, Signature
-from streaming.serving.cells import column_events
+from streaming.serving.cell_events import column_events
 from streaming.serving.passes import ModelAnswer
 from streaming.serving.problems import ProblemError, sentence
 

@@ -18,27 +18,27 @@ from streaming.serving.inference_payloads import (
 )
 from streaming.serving.intake import JSON
 from streaming.serving.problems import ProblemError
-from streaming.serving.service import Service, model_headers
+from streaming.serving.service import ScoringService, model_headers
 from streaming.version import __version__
 
 
-async def server_metadata(service: Service, request: Request) -> Response:  # noqa: ARG001 - as every route
+async def server_metadata(service: ScoringService, request: Request) -> Response:  # noqa: ARG001 - as every route
     """Name the server."""
     return JSONResponse({"name": "penstock", "version": __version__, "extensions": []})
 
 
-async def server_live(service: Service, request: Request) -> Response:  # noqa: ARG001 - as every route
+async def server_live(service: ScoringService, request: Request) -> Response:  # noqa: ARG001 - as every route
     """Say that the process answers."""
     return JSONResponse({"live": True})
 
 
-async def server_ready(service: Service, request: Request) -> Response:  # noqa: ARG001 - as every route
+async def server_ready(service: ScoringService, request: Request) -> Response:  # noqa: ARG001 - as every route
     """Say whether requests should come."""
     is_ready = service.readiness.verdict().ok
     return JSONResponse({"ready": is_ready}, 200 if is_ready else 503)
 
 
-async def model_metadata(service: Service, request: Request) -> Response:
+async def model_metadata(service: ScoringService, request: Request) -> Response:
     """Describe the tensors of the version that serves."""
     model = _asked_for(service, request)
     version, columns = model.version, model.package.signature.columns
@@ -53,13 +53,13 @@ async def model_metadata(service: Service, request: Request) -> Response:
     return JSONResponse(described, headers=model_headers(model))
 
 
-async def model_ready(service: Service, request: Request) -> Response:
+async def model_ready(service: ScoringService, request: Request) -> Response:
     """Say that the model serves; another one is 404."""
     version = _asked_for(service, request).version
     return JSONResponse({"name": version.name, "ready": True})
 
 
-async def infer(service: Service, request: Request) -> Response:
+async def infer(service: ScoringService, request: Request) -> Response:
     """Answer columns with tensors; one row that is rejected fails the request."""
     _asked_for(service, request)
     async with service.intake.body(request) as body:
@@ -83,7 +83,7 @@ async def infer(service: Service, request: Request) -> Response:
     return Response(msgspec.json.encode(answer), headers=model_headers(scored.model), media_type=JSON)
 
 
-def _asked_for(service: Service, request: Request) -> ServedModel:
+def _asked_for(service: ScoringService, request: Request) -> ServedModel:
     """Return the version that serves; raises ``ProblemError``, 404, if the path names another one."""
     model = service.current()
     _check(model, request)

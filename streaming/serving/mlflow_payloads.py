@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from streaming.models.signature import Column, Signature
-from streaming.serving.cells import NULL, column_events, table_events
+from streaming.serving.cell_events import NULL, column_events, table_events
 from streaming.serving.problems import ProblemError
 
 FORMATS = ("dataframe_records", "dataframe_split", "inputs", "instances")

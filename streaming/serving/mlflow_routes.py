@@ -15,14 +15,14 @@ from streaming.serving.intake import JSON, media_type_of
 from streaming.serving.mlflow_payloads import FORM, SCHEMA, csv_events, json_events, wrong
 from streaming.serving.passes import ModelAnswer
 from streaming.serving.problems import sentence
-from streaming.serving.service import Service, model_headers
+from streaming.serving.service import ScoringService, model_headers
 from streaming.version import __version__
 
 CSV = "text/csv"
 TYPES = (JSON, CSV)
 
 
-async def invocations(service: Service, request: Request) -> Response:
+async def invocations(service: ScoringService, request: Request) -> Response:
     """Answer rows with the model's predictions; one row that is rejected fails the request, as with MLflow."""
     async with service.intake.body(request, TYPES) as body:
         read = csv_events if media_type_of(request) == CSV else json_events
@@ -50,11 +50,11 @@ def _predictions(model: ServedModel, answers: Sequence[ModelAnswer | Rejection])
     return predictions
 
 
-async def ping(service: Service, request: Request) -> Response:  # noqa: ARG001 - as every route
+async def ping(service: ScoringService, request: Request) -> Response:  # noqa: ARG001 - as every route
     """Say whether a version is loaded, in MLflow's way."""
     return Response(b"\n", 200 if service.slot.current() else 404, media_type=JSON)
 
 
-async def version(service: Service, request: Request) -> Response:  # noqa: ARG001 - as every route
+async def version(service: ScoringService, request: Request) -> Response:  # noqa: ARG001 - as every route
     """Return the version of what serves."""
     return Response(__version__, media_type="text/plain")

@@ -12,9 +12,9 @@ from starlette.responses import Response
 from streaming.serving import inference_routes, mlflow_routes, score_route, state_routes
 from streaming.serving.front import RELOAD
 from streaming.serving.intake import JSON
-from streaming.serving.service import Service
+from streaming.serving.service import ScoringService
 
-Handler = Callable[[Service, Request], Awaitable[Response]]
+Handler = Callable[[ScoringService, Request], Awaitable[Response]]
 Schema = dict[str, Any]
 
 _BUSY = (401, 413, 415, 429, 503)

@@ -11,10 +11,10 @@ from starlette.responses import Response
 from schemas.dead_letter import Rejection
 from streaming.serving.intake import JSON, events_in
 from streaming.serving.problems import rejected, sentence
-from streaming.serving.service import Service, model_headers
+from streaming.serving.service import ScoringService, model_headers
 
 
-async def score(service: Service, request: Request) -> Response:
+async def score(service: ScoringService, request: Request) -> Response:
     """Answer one event with its prediction or a problem, and a list with a list."""
     async with service.intake.body(request) as body:
         events = events_in(body)
@@ -24,7 +24,7 @@ async def score(service: Service, request: Request) -> Response:
         return await _several(service, events)
 
 
-async def _alone(service: Service, event: bytes) -> Response:
+async def _alone(service: ScoringService, event: bytes) -> Response:
     scored = await service.events.score([event])
     service.count(scored.answers)
     (answer,) = scored.answers
@@ -34,7 +34,7 @@ async def _alone(service: Service, event: bytes) -> Response:
     return Response(answer, headers=headers, media_type=JSON)
 
 
-async def _several(service: Service, events: Sequence[bytes]) -> Response:
+async def _several(service: ScoringService, events: Sequence[bytes]) -> Response:
     scored = await service.events.score(events)
     service.count(scored.answers)
     items = (_item(answer) for answer in scored.answers)

@@ -15,9 +15,11 @@ from streaming.operations.health import HealthVerdict
 from streaming.serving.intake import Intake
 from streaming.serving.keys import ApiKeys
 from streaming.serving.lanes import Lane, no_model
-from streaming.serving.metrics import ServerMetrics
 from streaming.serving.passes import ModelAnswer
+from streaming.serving.server_metrics import ServerMetrics
 from streaming.settings import EventSettings
+
+_NO_MODEL = "no model version is loaded yet"
 
 
 @dataclass
@@ -33,11 +35,8 @@ class Readiness:
         return HealthVerdict(tuple(filter(None, reasons)))
 
 
-_NO_MODEL = "no model version is loaded yet"
-
-
 @dataclass(frozen=True)
-class Service:
+class ScoringService:
     """One server.
 
     Attributes:

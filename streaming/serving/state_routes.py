@@ -11,33 +11,33 @@ from streaming.operations.health import HealthVerdict
 from streaming.operations.http import METRICS_TYPE, describe
 from streaming.redaction import redact_tree
 from streaming.serving.problems import ProblemError
-from streaming.serving.service import Service, model_headers
+from streaming.serving.service import ScoringService, model_headers
 
 
-async def health(service: Service, request: Request) -> Response:  # noqa: ARG001 - as every route
+async def health(service: ScoringService, request: Request) -> Response:  # noqa: ARG001 - as every route
     """Say that the process answers; whether it should get requests is :func:`ready`'s to say."""
     return JSONResponse({"ok": True, "reasons": []})
 
 
-async def ready(service: Service, request: Request) -> Response:  # noqa: ARG001 - as every route
+async def ready(service: ScoringService, request: Request) -> Response:  # noqa: ARG001 - as every route
     """Say whether a version serves and the server goes on."""
     verdict: HealthVerdict = service.readiness.verdict()
     return JSONResponse({"ok": verdict.ok, "reasons": list(verdict.reasons)}, 200 if verdict.ok else 503)
 
 
-async def model(service: Service, request: Request) -> Response:  # noqa: ARG001 - as every route
+async def model(service: ScoringService, request: Request) -> Response:  # noqa: ARG001 - as every route
     """Describe the version that serves."""
     served = service.current()
     described = redact_tree(describe(served, service.slot))
     return Response(json.dumps(described), headers=model_headers(served), media_type="application/json")
 
 
-async def metrics(service: Service, request: Request) -> Response:  # noqa: ARG001 - as every route
+async def metrics(service: ScoringService, request: Request) -> Response:  # noqa: ARG001 - as every route
     """Return all numbers in Prometheus' text format."""
     return Response(service.metrics.text(), media_type=METRICS_TYPE)
 
 
-async def reload(service: Service, request: Request) -> Response:
+async def reload(service: ScoringService, request: Request) -> Response:
     """Let the follower ask the registry now. The answer does not wait for what it finds."""
     if not service.access.possible:
         raise ProblemError(404, "not-found", "set http.admin_token to ask for this on a host that is not loopback")

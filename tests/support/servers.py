@@ -27,9 +27,9 @@ from streaming.serving.front import Front
 from streaming.serving.intake import Intake
 from streaming.serving.keys import ApiKeys
 from streaming.serving.lanes import Lane
-from streaming.serving.metrics import ServerMetrics
 from streaming.serving.passes import EventPasses, feature_pass
-from streaming.serving.service import Readiness, Service
+from streaming.serving.server_metrics import ServerMetrics
+from streaming.serving.service import Readiness, ScoringService
 from streaming.settings import EventSettings, ServeSettings
 from streaming.testing import ManualClock
 from tests.support.late_flights import FITTED, MATRIX, STAGES, WEIGHTS, saved
@@ -102,7 +102,7 @@ def loaded(package: ModelPackage, envelope: EventSettings | None = None) -> Serv
 
 
 @dataclass
-class Bench:
+class ServerBench:
     """A server's parts, which a test may change before it asks for :attr:`app`."""
 
     slot: Slot
@@ -118,7 +118,7 @@ class Bench:
         serve = self.settings
         self.metrics = ServerMetrics(self.clock)
         self.readiness = Readiness(self.slot)
-        self.service = Service(
+        self.service = ScoringService(
             slot=self.slot,
             readiness=self.readiness,
             metrics=self.metrics,
@@ -148,17 +148,17 @@ class Bench:
 
         return asyncio.run(ask())
 
-    def score(self, body: Any, **headers: str) -> httpx.Response:
+    def score(self, body: Any, **headers: str | bytes) -> httpx.Response:
         """Post to ``/v1/score``; what is no bytes is sent as JSON."""
         content = body if isinstance(body, bytes) else json.dumps(body).encode()
         return self.ask("POST", "/v1/score", content=content, headers={"content-type": "application/json", **headers})
 
 
 @contextmanager
-def a_bench(model: ServedModel | None, **parts: Any) -> Iterator[Bench]:
+def a_bench(model: ServedModel | None, **parts: Any) -> Iterator[ServerBench]:
     """Yield a server that has this version, or none."""
     slot = Slot()
     if model is not None:
         slot.swap(model)
     with ThreadPoolExecutor(1) as thread:
-        yield Bench(slot, thread, **parts)
+        yield ServerBench(slot, thread, **parts)

@@ -9,17 +9,21 @@ from random import Random
 import numpy as np
 import pyarrow as pa
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from streaming.formats.json.rows import JsonRowDecoder
 from streaming.formats.json.tiers.decoder import SwiftTiers
 from streaming.formats.json.tiers.documents import Documents
 from streaming.formats.json.tiers.fields import Field, can_be_declared, fields_of
 from streaming.formats.json.tiers.general import GeneralReader
+from streaming.formats.json.tiers.times import FEW, iso_times
 from streaming.formats.json.tiers.typed import TypedReader
 from streaming.formats.json.tiers.unread import UnreadFields
 from streaming.models.signature import Column, Signature
 from streaming.settings import EventSettings
 from tests.support.malformed import CASES, SIGNATURE, with_fields
+from tests.support.malformed import TIMES as MALFORMED_TIMES
 
 FIELDS = fields_of(SIGNATURE, EventSettings()) or ()
 SCHEMA = JsonRowDecoder(SIGNATURE, EventSettings(), 1 << 20).schema
@@ -55,6 +59,22 @@ def test_the_first_tier_proves_what_the_number_of_quotes_can_prove(text: str, is
     look = TypedReader((*FIELDS, Field("more")), SCHEMA).read(documents(with_fields(text), with_fields(EVERY)))
     assert look.valid.rows.tolist() == ([0, 1] if is_proven else [1])
     assert look.unproven.rows.tolist() == ([] if is_proven else [0])
+
+
+_DAY = r"[0-9]{4}-[01][0-9]-[0-3][0-9]"
+_TIME = r"[0-2][0-9]:[0-5][0-9](:[0-6][0-9](\.[0-9]{1,9})?(Z|\+0[0-9]:30)?)?"
+TIMES = st.datetimes().map(lambda moment: f"{moment.isoformat()}Z") | st.from_regex(
+    f"{_DAY}[T ]{_TIME}", fullmatch=True
+)
+
+
+@given(TIMES | st.sampled_from(MALFORMED_TIMES))
+def test_a_time_is_the_same_among_few_and_among_many(text: str) -> None:
+    """Few are read one by one, as the reference reads them, and many by arithmetic."""
+    alone, many = iso_times([text]), iso_times([text] * (FEW + 1))
+    doubtful = alone.doubtful is not None
+    assert (many.doubtful is not None) is doubtful
+    assert doubtful or set(many.array.to_pylist()) == {*alone.array.to_pylist()}
 
 
 def test_what_msgspec_calls_malformed_is_not_looked_at_again() -> None:

@@ -19,7 +19,7 @@ from streaming.formats.json.rejected_times import RejectedTimes
 from streaming.formats.json.rows import JsonRowDecoder
 from streaming.models.ref import ModelVersion
 from streaming.outputs.arrow_rows import enveloped_rows, first_header
-from streaming.outputs.arrow_times import written_times
+from streaming.outputs.arrow_times import FEW, written_times
 from streaming.outputs.envelope import Stamp
 from streaming.outputs.targets import Target
 from streaming.settings import EventSettings
@@ -198,8 +198,10 @@ def test_a_batch_may_be_empty() -> None:
 
 @given(st.lists(st.none() | st.datetimes()))
 def test_a_time_is_written_with_milliseconds_and_the_rest_is_cut_off(moments: list[datetime | None]) -> None:
-    texts = [moment and f"{moment.isoformat(timespec='milliseconds')}Z" for moment in moments]
-    assert written_times(pa.array(moments, pa.timestamp("us")).cast(MOMENT)).to_pylist() == texts
+    """Few are written one by one, and many by arithmetic."""
+    for some in (moments, moments * (FEW + 1)):
+        texts = [moment and f"{moment.isoformat(timespec='milliseconds')}Z" for moment in some]
+        assert written_times(pa.array(some, pa.timestamp("us")).cast(MOMENT)).to_pylist() == texts
 
 
 @pytest.mark.parametrize(
@@ -216,7 +218,8 @@ def test_a_year_of_other_than_four_digits_is_written_as_spark_writes_it(years: i
     cycles, rest = divmod(years, 400)
     moment = datetime(2001 + rest, 1, 1, tzinfo=timezone.utc) - datetime(1970, 1, 1, tzinfo=timezone.utc)
     micros = (moment + timedelta(days=cycles * 146_097)) // timedelta(microseconds=1)
-    assert written_times(pa.array([micros, None], MOMENT)).to_pylist() == [text, None]
+    for times in (1, FEW):
+        assert written_times(pa.array([micros, None] * times, MOMENT)).to_pylist() == [text, None] * times
 
 
 def test_verdicts_are_of_the_type_that_decoders_have() -> None:

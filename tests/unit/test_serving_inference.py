@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from streaming.serving.inference_payloads import inference_request, tensor_events
 from streaming.serving.problems import ProblemError
-from tests.support.servers import SIGNATURE, Bench, a_bench, event, flight_package, loaded
+from tests.support.servers import SIGNATURE, ServerBench, a_bench, event, flight_package, loaded
 
 CARRIER = {"name": "carrier", "shape": [2], "datatype": "BYTES", "data": ["UA", None]}
 HOUR = {"name": "hour", "shape": [2], "datatype": "INT64", "data": [3, 0]}
@@ -22,16 +22,16 @@ TEMP = {"name": "temp", "shape": [2, 1], "datatype": "FP32", "data": [[5.5], [10
 
 
 @pytest.fixture(scope="module")
-def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
+def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerBench]:
     with a_bench(loaded(flight_package(tmp_path_factory.mktemp("model"), version=3))) as server:
         yield server
 
 
-def infer(bench: Bench, *inputs: Any, path: str = "/v2/models/late", **more: Any) -> Any:
+def infer(bench: ServerBench, *inputs: Any, path: str = "/v2/models/late", **more: Any) -> Any:
     return bench.ask("POST", f"{path}/infer", json={"inputs": inputs, **more})
 
 
-def test_columns_are_answered_with_tensors(bench: Bench) -> None:
+def test_columns_are_answered_with_tensors(bench: ServerBench) -> None:
     answer = infer(bench, CARRIER, HOUR, TEMP, id="order-17", parameters={"a": 1}).json()
     events = [event(carrier="UA", hour=3, temp=5.5), event(carrier=None, hour=0, temp=10.0)]
     expected = bench.score(events).json()
@@ -52,7 +52,7 @@ def test_columns_are_answered_with_tensors(bench: Bench) -> None:
     assert tensors["probability"]["data"] == [number for item in expected for number in item["probability"]]
 
 
-def test_the_outputs_that_are_asked_for_are_given_and_no_other(bench: Bench) -> None:
+def test_the_outputs_that_are_asked_for_are_given_and_no_other(bench: ServerBench) -> None:
     answer = infer(bench, CARRIER, HOUR, TEMP, outputs=[{"name": "label"}])
     assert [tensor["name"] for tensor in answer.json()["outputs"]] == ["label"]
 
@@ -71,13 +71,15 @@ def test_the_outputs_that_are_asked_for_are_given_and_no_other(bench: Bench) -> 
         ("/v2/models/another/ready", 404),
     ],
 )
-def test_the_server_and_the_version_that_serves_are_there_and_no_other(bench: Bench, path: str, status: int) -> None:
+def test_the_server_and_the_version_that_serves_are_there_and_no_other(
+    bench: ServerBench, path: str, status: int
+) -> None:
     answer = bench.ask("GET", path)
     assert answer.status_code == status
     assert "error" in answer.json() or status == 200
 
 
-def test_the_models_columns_are_described_as_tensors(bench: Bench) -> None:
+def test_the_models_columns_are_described_as_tensors(bench: ServerBench) -> None:
     described = bench.ask("GET", "/v2/models/late").json()
     assert [(tensor["name"], tensor["datatype"]) for tensor in described["inputs"]] == [
         ("carrier", "BYTES"),
@@ -110,7 +112,7 @@ WRONG = [
 
 
 @pytest.mark.parametrize(("inputs", "words"), WRONG)
-def test_what_is_no_request_for_the_model_is_refused(bench: Bench, inputs: list[Any], words: str) -> None:
+def test_what_is_no_request_for_the_model_is_refused(bench: ServerBench, inputs: list[Any], words: str) -> None:
     answer = infer(bench, *inputs)
     assert answer.status_code == 400
     document = answer.json()
@@ -118,12 +120,12 @@ def test_what_is_no_request_for_the_model_is_refused(bench: Bench, inputs: list[
     assert re.search(words, document["error"]), document["error"]
 
 
-def test_an_output_that_the_model_does_not_give_is_refused(bench: Bench) -> None:
+def test_an_output_that_the_model_does_not_give_is_refused(bench: ServerBench) -> None:
     answer = infer(bench, CARRIER, HOUR, TEMP, outputs=[{"name": "odds"}])
     assert (answer.status_code, "odds" in answer.json()["error"]) == (400, True)
 
 
-def test_another_version_is_not_asked_in_its_place(bench: Bench) -> None:
+def test_another_version_is_not_asked_in_its_place(bench: ServerBench) -> None:
     assert infer(bench, CARRIER, HOUR, TEMP, path="/v2/models/late/versions/2").status_code == 404
     assert infer(bench, CARRIER, HOUR, TEMP, path="/v2/models/late/versions/3").status_code == 200
 

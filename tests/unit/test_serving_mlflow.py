@@ -25,7 +25,7 @@ from streaming.serving.mlflow_payloads import csv_events, json_events
 from streaming.serving.problems import ProblemError
 from tests.support.flavours import SIGNATURE, described, features, flights, saved
 from tests.support.mlflow_serving import MlflowServing
-from tests.support.servers import Bench, a_bench, event, flight_package, loaded
+from tests.support.servers import ServerBench, a_bench, event, flight_package, loaded
 
 ROW: dict[str, Any] = {"distance": 100.0, "gust": 3.5, "hour": 4, "night": True}
 FAR: dict[str, Any] = {"distance": 2000.0, "gust": None, "hour": 22, "night": False}
@@ -38,7 +38,7 @@ JSON, CSV = "application/json", "text/csv"
 class Both:
     """A server of ours and MLflow's code, with the same model."""
 
-    ours: Bench
+    ours: ServerBench
     mlflow: MlflowServing
 
 
@@ -52,14 +52,14 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Both]:
     with pytest.MonkeyPatch.context() as patch, ThreadPoolExecutor(1) as thread:
         # MLflow sets it for good.
         patch.setenv("_MLFLOW_IS_IN_SERVING_ENVIRONMENT", "true")
-        yield Both(Bench(slot, thread), MlflowServing(root))
+        yield Both(ServerBench(slot, thread), MlflowServing(root))
 
 
 def encoded(body: Any) -> bytes:
     return body if isinstance(body, bytes) else json.dumps(body).encode()
 
 
-def invoke(bench: Bench, body: Any, content_type: str = JSON) -> Any:
+def invoke(bench: ServerBench, body: Any, content_type: str = JSON) -> Any:
     return bench.ask("POST", "/invocations", content=encoded(body), headers={"content-type": content_type})
 
 

@@ -13,11 +13,11 @@ from streaming.serving.app import DOCUMENT
 from streaming.serving.openapi import event_schema
 from streaming.serving.routes import ROUTES
 from streaming.settings import EventSettings
-from tests.support.servers import SIGNATURE, Bench, a_bench, event, flight_package, loaded
+from tests.support.servers import SIGNATURE, ServerBench, a_bench, event, flight_package, loaded
 
 
 @pytest.fixture
-def bench(tmp_path: Path) -> Iterator[Bench]:
+def bench(tmp_path: Path) -> Iterator[ServerBench]:
     with a_bench(loaded(flight_package(tmp_path))) as server:
         yield server
 
@@ -31,7 +31,7 @@ def validator(document: dict[str, Any], schema: dict[str, Any]) -> Draft202012Va
     return Draft202012Validator({**schema, "components": document["components"]})
 
 
-def test_every_route_is_described_and_every_description_is_a_route(bench: Bench) -> None:
+def test_every_route_is_described_and_every_description_is_a_route(bench: ServerBench) -> None:
     document = bench.ask("GET", "/openapi.json").json()
     described = {(method.upper(), path) for path, methods in document["paths"].items() for method in methods}
     assert described == {(route.method, route.path) for route in (*ROUTES, DOCUMENT)}
@@ -49,7 +49,7 @@ def test_every_route_is_described_and_every_description_is_a_route(bench: Bench)
         pytest.param(event(hour="x"), "422", id="a rejection"),
     ],
 )
-def test_what_is_answered_is_as_described(bench: Bench, body: Any, status: str) -> None:
+def test_what_is_answered_is_as_described(bench: ServerBench, body: Any, status: str) -> None:
     document = bench.ask("GET", "/openapi.json").json()
     (content,) = operation(document, "POST", "/v1/score")["responses"][status]["content"].items()
     answer = bench.score(body)
@@ -68,7 +68,9 @@ def test_what_is_answered_is_as_described(bench: Bench, body: Any, status: str) 
         pytest.param({"carrier": 7}, False, id="a number for text"),
     ],
 )
-def test_an_event_is_described_as_the_decoder_judges_it(bench: Bench, change: dict[str, Any], valid: bool) -> None:
+def test_an_event_is_described_as_the_decoder_judges_it(
+    bench: ServerBench, change: dict[str, Any], valid: bool
+) -> None:
     schema = event_schema(SIGNATURE, EventSettings())
     assert Draft202012Validator(schema).is_valid(event(**change)) is valid
     assert (bench.score(event(**change)).status_code == 200) is valid

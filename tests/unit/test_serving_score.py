@@ -21,12 +21,12 @@ from streaming.outputs.envelope import Stamp
 from streaming.scoring.row_pass import JsonRowPass
 from streaming.serving.intake import events_in
 from streaming.serving.keys import ApiKeys, hashed, read_keys
-from streaming.settings import ServeSettings
+from streaming.settings import EventSettings, ServeSettings
 from streaming.training.flights import SIGNATURE as FLIGHT_COLUMNS
 from streaming.training.flights import departures, events
 from tests.support.malformed import CASES
 from tests.support.malformed import SIGNATURE as MALFORMED_COLUMNS
-from tests.support.servers import DISTANCE, STRICT, Bench, Request, a_bench, event, flight_package, loaded
+from tests.support.servers import DISTANCE, STRICT, Request, ServerBench, a_bench, event, flight_package, loaded
 from tests.unit.test_scoring_row_pass import records
 
 JSON = {"content-type": "application/json"}
@@ -40,7 +40,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> ServedModel:
 
 
 @pytest.fixture
-def bench(model: ServedModel) -> Iterator[Bench]:
+def bench(model: ServedModel) -> Iterator[ServerBench]:
     with a_bench(model) as server:
         yield server
 
@@ -77,6 +77,16 @@ def test_predictions_of_real_flights_are_the_streams_to_the_byte(tmp_path: Path)
     assert answer.headers["penstock-model-version"] == "1"
 
 
+def test_what_an_envelope_does_not_name_is_the_requests_own(tmp_path: Path) -> None:
+    """Without an id the event's is its position, and without a time it is the record's, as in the stream."""
+    model = loaded(flight_package(tmp_path), EventSettings(id=None, time=None))
+    with a_bench(model) as bench:
+        first, second = bench.score([{"hour": 3}, {"hour": 4}]).json()
+    assert (first["event_id"], second["event_id"]) == ("0-0", "0-1")
+    assert first["prediction_id"] == "late:champion:http-test:0:0"
+    assert first["event_time"] == first["scored_at"] == "2013-01-01T00:00:00.000Z"
+
+
 def test_every_malformed_value_is_answered_as_the_stream_judges_it(tmp_path: Path) -> None:
     """Each value is a whole body. A list is no event: it has events of its own."""
     model = loaded(replace(flight_package(tmp_path, golden=None, stages=DISTANCE), signature=MALFORMED_COLUMNS))
@@ -97,7 +107,7 @@ def test_every_malformed_value_is_answered_as_the_stream_judges_it(tmp_path: Pat
             assert without_own(fields(answer.content)) == without_own(verdict)
 
 
-def test_a_list_has_predictions_and_rejections_in_the_order_of_its_events(bench: Bench) -> None:
+def test_a_list_has_predictions_and_rejections_in_the_order_of_its_events(bench: ServerBench) -> None:
     answer = bench.score([event(), event(hour=None), 7, event(event_id="e2")])
     assert answer.status_code == 200
     first, missing, number, last = answer.json()
@@ -128,7 +138,7 @@ def test_an_event_on_which_the_model_throws_is_rejected_and_no_other(tmp_path: P
         assert bench.score(event(carrier="ZZ")).json()["reason"] == "SCORING_FAILED"
 
 
-def test_requests_at_the_same_moment_share_a_pass_and_get_their_own_answers(bench: Bench) -> None:
+def test_requests_at_the_same_moment_share_a_pass_and_get_their_own_answers(bench: ServerBench) -> None:
     requests: list[Request] = [
         ("POST", "/v1/score", {"json": [event(event_id=f"{n}-{k}", hour=n) for k in range(n % 3)]}) for n in range(20)
     ]
@@ -185,10 +195,11 @@ def test_a_request_that_is_refused_gets_a_problem_document(
         pytest.param({"authorization": "Bearer a key"}, id="as a bearer token"),
         pytest.param({"authorization": "bearer  a key"}, id="in another spelling"),
         pytest.param({"x-api-key": "a key"}, id="in its own header"),
+        pytest.param({"x-api-key": "schlüssel".encode()}, id="of other letters than ASCII's"),
     ],
 )
-def test_a_caller_with_a_key_is_answered(model: ServedModel, headers: dict[str, str]) -> None:
-    with a_bench(model, keys=ApiKeys((hashed("another"), hashed("a key")))) as bench:
+def test_a_caller_with_a_key_is_answered(model: ServedModel, headers: dict[str, str | bytes]) -> None:
+    with a_bench(model, keys=ApiKeys((hashed("another"), hashed("a key"), hashed("schlüssel")))) as bench:
         assert bench.score(event(), **headers).status_code == 200
         assert bench.ask("GET", "/v1/model").status_code == 401
         assert bench.ask("GET", "/ready").status_code == 200
@@ -228,7 +239,7 @@ def test_before_the_first_version_every_request_is_told_so() -> None:
 @pytest.mark.parametrize(
     ("method", "path", "status"), [("GET", "/v1/score", 405), ("POST", "/ready", 405), ("GET", "/v1/scores", 404)]
 )
-def test_another_method_or_path_is_a_problem_too(bench: Bench, method: str, path: str, status: int) -> None:
+def test_another_method_or_path_is_a_problem_too(bench: ServerBench, method: str, path: str, status: int) -> None:
     answer = bench.ask(method, path)
     assert (answer.status_code, answer.json()["status"]) == (status, status)
     assert answer.headers["content-type"] == "application/problem+json"
@@ -245,6 +256,14 @@ def test_a_fault_of_the_server_is_in_its_log_and_not_in_the_answer(model: Served
     assert [(line["request_id"], line["log_level"]) for line in logs] == [("order-17", "error")]
 
 
+def test_a_server_that_stops_answers_and_lets_connections_go(bench: ServerBench) -> None:
+    assert "connection" not in bench.score(event()).headers
+    bench.readiness.draining = True
+    assert bench.ask("GET", "/ready").status_code == 503
+    answer = bench.score(event())
+    assert (answer.status_code, answer.headers["connection"]) == (200, "close")
+
+
 def test_keys_are_read_from_a_file_with_names_and_comments(tmp_path: Path) -> None:
     path = tmp_path / "keys"
     path.write_text(f"# callers\n{hashed('a key')}  the shop\n\n{hashed('b').upper()} # retired soon\n")
@@ -252,7 +271,7 @@ def test_keys_are_read_from_a_file_with_names_and_comments(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(("sent", "same"), [("order-17:b", True), ("", False), ("x" * 129, False), ("a\tb", False)])
-def test_an_answer_has_its_callers_request_id_or_a_new_one(bench: Bench, sent: str, same: bool) -> None:
+def test_an_answer_has_its_callers_request_id_or_a_new_one(bench: ServerBench, sent: str, same: bool) -> None:
     answer = bench.score(event(), **{"x-request-id": sent})
     assert (answer.headers["x-request-id"] == sent) is same
     assert answer.headers["x-request-id"]
