@@ -95,4 +95,4 @@ def events_to_harm(days: CandidateDays, rules: GrossRules, rng: np.random.Genera
 
 
 def _sums(means: Floats, events: Floats) -> DaySums:
-    return DaySums(np.arange(len(means)), events, means * events)
+    return DaySums(np.arange(len(means)), events.astype(np.int64), means * events)

@@ -83,7 +83,7 @@ def _scored() -> pa.Table:
                 scaled = {column: F.col(column) * _SCALE for column in dataset.numeric}
                 frames[MIS_SCALED] = summer.withColumns(scaled)
             for scorer, frame in frames.items():
-                late = vector_to_array("probability")[1].alias("late")
+                late = vector_to_array(F.col("probability"))[1].alias("late")
                 answers = model.transform(frame).select(F.unix_micros(TIME).alias("time"), LABEL, late).toArrow()
                 columns[scorer] = answers["late"]
                 truth = answers
