@@ -141,6 +141,10 @@ def test_a_swap_and_a_lost_worker_under_load_lose_double_and_mix_nothing(
     assert shell.wait(90) == 0, site.log.read_text()[-3_000:]
     assert_versions_follow(outputs.account(load.delivered), 1, better)
     outputs.close()
+    # The executors have an environment of their own, in which the compiled form must run, too.
+    printed = site.log.read_text()
+    assert printed.count('"scorer": "compiled"') == 2, printed[-3_000:]
+    assert "the one pass failed" not in printed
     assert sorted(path.name.partition("-")[0] for path in (tmp_path / "shared" / team.model).iterdir()) == ["1", "2"]
 
 
