@@ -132,6 +132,10 @@ class Ledger(Protocol):
         """Write that the checkpoint at ``location`` gives way to the marks."""
         ...
 
+    def record_rollout(self, record: Mapping[str, Any]) -> None:
+        """Write a state of a rollout; unlike the others, from any thread."""
+        ...
+
     def recent(self) -> Sequence[Plan]:
         """Return the plans that are still remembered, oldest first."""
         ...

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 from prometheus_client.core import HistogramMetricFamily
@@ -145,6 +145,8 @@ class Metrics:
             buckets=_LOAD_SECONDS,
         )
         self._gauge("model_age_seconds", "Since the serving version was registered.").set_function(self._age)
+        self._rollout = self._gauge("rollout_info", "1 for the latest rollout.", "rollout", "version", "phase", "step")
+        self._share = self._gauge("rollout_share", "The candidate's share of the keys, 0 without a rollout.")
         self._registry_up = self._gauge("registry_up", "1 if the registry answered the last poll.")
         self._resolved = self._gauge(
             "model_selector_resolved", "1 if the selector named a version when the registry last answered, else 0."
@@ -232,6 +234,12 @@ class Metrics:
         """Count the events of a sample on which the forms of a version agree, and the others."""
         self._rechecked.labels("equal").inc(equal)
         self._rechecked.labels("different").inc(different)
+
+    def rollout_at(self, summary: Mapping[str, Any]) -> None:
+        """Set where the latest rollout stands."""
+        self._rollout.clear()
+        self._rollout.labels(*(str(summary[name]) for name in ("rollout", "version", "phase", "step"))).set(1)
+        self._share.set(summary["share"])
 
     def registry_answered(self, *, up: bool) -> None:
         """See :class:`streaming.models.announcer.ModelMetrics`."""

@@ -140,6 +140,24 @@ class Transition:
             "at": self.at,
         }
 
+    def summary(self) -> dict[str, Any]:
+        """Return what people ask for: where it stands, since when and why."""
+        state, plan = self.state, self.declaration.plan
+        return {
+            "rollout": self.declaration.name,
+            "model": self.declaration.candidate.name,
+            "version": self.declaration.candidate.version,
+            "phase": state.phase.value,
+            "step": state.step + 1,
+            "steps": len(plan.steps),
+            "share": state.share(plan),
+            "since": isoformat(state.since.clock),
+            "why": state.why,
+            "paused": state.paused,
+            "problems": list(self.problems),
+            "weight_epoch": self.weights.epoch,
+        }
+
     @classmethod
     def from_dict(cls, record: Fields) -> Transition:
         """Read a record back; raises ``DataError`` where its intervals leave a point without an arm."""

@@ -94,9 +94,9 @@ def test_with_one_arm_a_record_needs_no_column_and_an_outcome_has_no_arms() -> N
 
 
 def test_an_outcome_of_several_arms_counts_each() -> None:
-    arms = {"champion": ArmOutcome(2, {"OVERSIZE": 1}), "candidate": ArmOutcome(1)}
+    arms = {"champion": ArmOutcome(2, {"OVERSIZE": 1}, "2013-01-01T05:15:00.000Z"), "candidate": ArmOutcome(1)}
     outcome = PartitionOutcome(5, 9, 3, {"OVERSIZE": 1}, arms=arms)
     assert outcome.to_dict()["arms"] == {
-        "champion": {"predictions": 2, "dead_letters": {"OVERSIZE": 1}},
-        "candidate": {"predictions": 1, "dead_letters": {}},
+        "champion": {"predictions": 2, "dead_letters": {"OVERSIZE": 1}, "newest": "2013-01-01T05:15:00.000Z"},
+        "candidate": {"predictions": 1, "dead_letters": {}, "newest": ""},
     }
