@@ -28,6 +28,8 @@ class EventType(str, Enum):
     PAUSE = "pause"
     """Too large a share of rows became dead letters; no batch is started until somebody resumes."""
     RESUME = "resume"
+    ROLLOUT_STATE = "rollout_state"
+    """A rollout came to another state; ``reason`` names it, ``to_version`` is the candidate."""
 
 
 class Actor(str, Enum):
@@ -42,10 +44,10 @@ class Actor(str, Enum):
 class ModelEvent:
     """A record for subscribers and hooks. Times are RFC 3339 in UTC with milliseconds.
 
-    ``from_version`` served before, ``to_version`` is the one that took over or was refused. ``reason`` is a stable
-    code, ``detail`` a sentence for people. ``seconds`` is how long the candidate took from resolving to serving.
-    ``scorer`` is what scores the version that took over, ``spark``, ``compiled`` or ``native``, and ``scorer_detail``
-    says why.
+    ``from_version`` served before, ``to_version`` is the one that took over or was refused, or a rollout's candidate.
+    ``reason`` is a stable code, ``detail`` a sentence for people. ``seconds`` is how long the candidate took from
+    resolving to serving. ``scorer`` is what scores the version that took over, ``spark``, ``compiled`` or ``native``,
+    and ``scorer_detail`` says why.
     """
 
     type: EventType

@@ -34,6 +34,8 @@ CE_TIME, CE_SUBJECT, CE_DATASCHEMA = "ce_time", "ce_subject", "ce_dataschema"
 CONTENT_TYPE_HEADER = "content-type"
 MODEL_NAME, MODEL_VERSION, RUN_ID = "penstock-model-name", "penstock-model-version", "penstock-run-id"
 ROLE = "penstock-role"
+ROLLOUT, WEIGHT_EPOCH = "penstock-rollout", "penstock-weight-epoch"
+"""The rollout that the batch is part of, and the epoch of its weights; only a rollout's predictions have them."""
 SOURCE_TOPIC, SOURCE_PARTITION, SOURCE_OFFSET = (
     "penstock-source-topic",
     "penstock-source-partition",

@@ -7,7 +7,7 @@ the lines around a mistake, and a configuration's lines hold passwords.
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from typing import Any
 
 import yaml
@@ -43,6 +43,26 @@ def read_yaml(text: str | bytes) -> Any:
         raise YamlTextError(f"{getattr(error, 'reason', None) or 'it has characters that YAML forbids'}") from None
     except RecursionError:
         raise YamlTextError("it is nested too deeply") from None
+
+
+def line_of(text: str | bytes, path: Sequence[str | int]) -> int:
+    r"""Return the line of a value in a YAML document, or of what is above it where the document does not go so deep.
+
+    >>> line_of("a: 1\nsteps:\n- share: 2", ("steps", 0, "share"))
+    3
+    """
+    node = yaml.compose(text, _Loader)
+    line = 0
+    for key in path:
+        children = node.value if isinstance(node, yaml.CollectionNode) else []
+        pairs = children if isinstance(node, yaml.MappingNode) else list(enumerate(children))
+        matches = [pair for pair in pairs if getattr(pair[0], "value", pair[0]) == key]
+        if not matches:
+            break
+        node = matches[0][1]
+        # A mapping's value may begin below its key.
+        line = (matches[0][0] if isinstance(matches[0][0], yaml.Node) else node).start_mark.line
+    return int(line) + 1
 
 
 class _Loader(yaml.SafeLoader):

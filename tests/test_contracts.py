@@ -69,7 +69,19 @@ def test_a_prediction_names_its_contract() -> None:
 
 def test_the_prediction_headers_are_those_that_have_a_constant() -> None:
     described = set(CONTRACTS["prediction_headers"]["properties"])
-    kinds = ("CE_", "MODEL_", "RUN_", "ROLE", "SOURCE_", "BINS", "TRACE", "CONTENT_TYPE_HEADER", "ORIGINAL_")
+    kinds = (
+        "CE_",
+        "MODEL_",
+        "RUN_",
+        "ROLE",
+        "ROLLOUT",
+        "WEIGHT_",
+        "SOURCE_",
+        "BINS",
+        "TRACE",
+        "CONTENT_TYPE_HEADER",
+        "ORIGINAL_",
+    )
     assert described == names(prediction, *kinds)
     assert set(CONTRACTS["prediction_headers"]["required"]) == set(prediction.HEADER_ORDER)
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from jobs.command.options import Json, examples
+from jobs.command.options import Config, Json, Set, examples
 from jobs.terminal.json_output import JsonOutput
 
-app = typer.Typer(help="Plan the comparison of a candidate with the version that serves.", no_args_is_help=True)
+app = typer.Typer(
+    help="Give a candidate a growing share of the keys beside the version that serves, and take it back.",
+    no_args_is_help=True,
+)
 
 _SHARE = {"min": 0.0, "max": 1.0, "metavar": "SHARE"}
 
@@ -64,3 +68,91 @@ def size(
     output.write(*(comparison.report() for comparison in comparisons))
     if not output.replaces_text:
         show_sizes(comparisons, options)
+
+
+@app.command(
+    epilog=examples("penstock rollout plan --in rollout.yaml -c penstock.yaml", "penstock rollout plan --in -")
+)
+def plan(
+    file: Annotated[
+        Path, typer.Option("--in", metavar="FILE", help="Read the steps from this YAML file; - is standard input.")
+    ],
+    config: Config = None,
+    set_: Set = [],
+    json: Json = None,
+) -> None:
+    """Declare a rollout: the candidate, its steps, and what each asks for. It begins when it is started."""
+    from jobs.verbs.rollout.plan import declared
+
+    output = JsonOutput(json)
+    _show(declared(config, set_, file), output)
+
+
+@app.command(epilog=examples("penstock rollout start -c penstock.yaml"))
+def start(config: Config = None, set_: Set = [], json: Json = None) -> None:
+    """Begin the first step of the planned rollout."""
+    _order("start", config, set_, json)
+
+
+@app.command(epilog=examples("penstock rollout pause -c penstock.yaml"))
+def pause(config: Config = None, set_: Set = [], json: Json = None) -> None:
+    """Stay in the step, with the shares as they are, until the rollout is resumed."""
+    _order("pause", config, set_, json)
+
+
+@app.command(epilog=examples("penstock rollout resume -c penstock.yaml"))
+def resume(config: Config = None, set_: Set = [], json: Json = None) -> None:
+    """Go on after a pause, or pass a step that waits for somebody."""
+    _order("resume", config, set_, json)
+
+
+@app.command(epilog=examples("penstock rollout promote -c penstock.yaml"))
+def promote(config: Config = None, set_: Set = [], json: Json = None) -> None:
+    """Make the candidate the champion now; in probation, end the rollout."""
+    _order("promote", config, set_, json)
+
+
+@app.command(epilog=examples("penstock rollout abort -c penstock.yaml"))
+def abort(config: Config = None, set_: Set = [], json: Json = None) -> None:
+    """Give all keys back to the champion from the next batch on, and end the rollout."""
+    _order("abort", config, set_, json)
+
+
+@app.command(
+    epilog=examples(
+        "penstock rollout status -c penstock.yaml --watch", "penstock rollout status -c penstock.yaml --json -"
+    )
+)
+def status(
+    config: Config = None,
+    set_: Set = [],
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Show it anew every second until the rollout has ended.")
+    ] = False,
+    json: Json = None,
+) -> None:
+    """Show where the rollout stands, why it is held, and what comes next."""
+    from jobs.verbs.rollout.display import watch_status
+    from jobs.verbs.rollout.status import statuses, until_finished
+
+    output = JsonOutput(json)
+    with statuses(config, set_) as now:
+        if watch and not output.replaces_text:
+            watch_status(until_finished(now))
+        else:
+            _show(now(), output)
+
+
+def _order(order: str, config: Path | None, overrides: list[str], json: str | None) -> None:
+    from jobs.verbs.rollout.order import give
+
+    output = JsonOutput(json)
+    _show(give(config, overrides, order), output)
+
+
+def _show(result: dict[str, object], output: JsonOutput) -> None:
+    from jobs.verbs.rollout.display import show_status
+
+    output.write(result)
+    if not output.replaces_text:
+        show_status(result)

@@ -17,8 +17,9 @@ from jobs.wiring.following import follow, make_slot, preparation, registry, want
 from jobs.wiring.jars import jars
 from jobs.wiring.live import check_slots, local_master
 from jobs.wiring.planning import Planning, listener_for, planning_for
+from jobs.wiring.rollouts import rollout_parts
 from jobs.wiring.running import breaker_for, run_engine, taken_over
-from jobs.wiring.starting import EngineParts, absolute
+from jobs.wiring.starting import EngineParts, RolloutParts, absolute
 from jobs.wiring.topics import prepare_topics, require_rights
 from streaming.adapters.hooks import hooks_from
 from streaming.adapters.kafka.admin import KafkaAdmin, TopicSample
@@ -33,6 +34,7 @@ from streaming.engines.checkpoint import local_checkpoint
 from streaming.engines.reconcile import require_own
 from streaming.errors import PenstockError
 from streaming.models.announcer import ModelEventSink
+from streaming.models.candidate import Preparation
 from streaming.models.follower import Follower
 from streaming.models.gate import Gate
 from streaming.models.heritage import Heritage
@@ -77,6 +79,7 @@ class ScoringJob:
     follower: Follower
     breaker: Breaker
     gate: Gate
+    rollout: RolloutParts
 
     def run(self) -> None:
         """Stand by until the lease is ours, then score until asked to stop.
@@ -139,6 +142,7 @@ class ScoringJob:
             breaker=self.breaker,
             stopping=shared.stopping.asked,
             planning=self.planning,
+            rollout=self.rollout,
         )
 
 
@@ -174,9 +178,19 @@ def scoring_job(settings: Settings, stopping: StopRequest, *, submitted: bool) -
         planning = planning_for(settings.engine, lambda: moved(spark, NEEDED_BY_KEPT), observer.health)
         spark.streams.addListener(listener_for(planning, settings.application, observer))
         gate = Gate(_listeners(shared))
-        follower = _follower(shared, spark, gate)
+        checks = _checks(shared, spark)
+        follower = follow(settings, slot, checks, metrics, [gate])
         breaker = breaker_for(settings.engine, [observer, follower])
-        job = ScoringJob(shared=shared, spark=spark, planning=planning, follower=follower, breaker=breaker, gate=gate)
+        rollout = rollout_parts(settings, checks, follower, observer, gate)
+        job = ScoringJob(
+            shared=shared,
+            spark=spark,
+            planning=planning,
+            follower=follower,
+            breaker=breaker,
+            gate=gate,
+            rollout=rollout,
+        )
         _serve(job)
         collector.freeze_startup_objects()
         follower.load_first(stopping.asked)
@@ -221,11 +235,10 @@ def _listeners(shared: _Shared) -> list[ModelEventSink]:
     return [events, audit, *hooks]
 
 
-def _follower(shared: _Shared, spark: SparkSession, gate: Gate) -> Follower:
+def _checks(shared: _Shared, spark: SparkSession) -> Preparation:
     settings = shared.settings
     sample = TopicSample(shared.admin, settings.input.topic)
-    checks = preparation(settings, spark, sample, wanted_scorer(settings))
-    return follow(settings, shared.slot, checks, shared.observer.metrics, [gate])
+    return preparation(settings, spark, sample, wanted_scorer(settings))
 
 
 def _serve(job: ScoringJob) -> None:
@@ -251,6 +264,7 @@ def _serve(job: ScoringJob) -> None:
         slot=shared.slot,
         webhook=webhook,
         admin=(controls, Access(http.host, token)),
+        rollout=observer.rollout,
     )
     server = HttpServer(create_app(operations), http.host, http.port)
     shared.last.callback(server.stop)

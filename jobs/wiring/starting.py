@@ -29,6 +29,7 @@ from streaming.engines.exact_ports import Fallback
 from streaming.engines.ramp import Ramp, rows_per_batch
 from streaming.engines.reconcile import StartPolicy, StartPorts, reconcile_marks
 from streaming.engines.rest import Rest
+from streaming.engines.rollout_ports import RolloutObserver, RolloutVersions
 from streaming.engines.source import read_stream
 from streaming.engines.supervisor import BatchFunction, StartQuery
 from streaming.ledger.plan import Ledger
@@ -64,6 +65,14 @@ class Footing:
 
 
 @dataclass(frozen=True)
+class RolloutParts:
+    """What a rollout needs of the job: its versions, and who hears of its states."""
+
+    versions: RolloutVersions
+    observer: RolloutObserver
+
+
+@dataclass(frozen=True)
 class EngineParts:
     """What a job has before it holds the lease, and its engine works with.
 
@@ -75,6 +84,7 @@ class EngineParts:
     breaker: Breaker
     stopping: threading.Event
     planning: Planning
+    rollout: RolloutParts
     uptime: Callable[[], float] = time.monotonic
 
 

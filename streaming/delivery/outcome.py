@@ -18,14 +18,21 @@ SCHEMA = "partition INT, outcome STRING"
 
 @dataclass
 class ArmOutcome:
-    """What one arm wrote, dead letters by their reasons."""
+    """What one arm wrote, dead letters by their reasons; ``newest`` is the latest event time, empty if none is."""
 
     predictions: int = 0
     dead_letters: dict[str, int] = field(default_factory=dict)
+    newest: str = ""
+
+    @property
+    def events(self) -> int:
+        """Events that the arm answered, either way."""
+        return self.predictions + sum(self.dead_letters.values())
 
     def __add__(self, other: ArmOutcome) -> ArmOutcome:
-        """Add up."""
-        return ArmOutcome(self.predictions + other.predictions, _summed(self.dead_letters, other.dead_letters))
+        """Add up; times are in one format, whose order is that of the text."""
+        letters = _summed(self.dead_letters, other.dead_letters)
+        return ArmOutcome(self.predictions + other.predictions, letters, max(self.newest, other.newest))
 
 
 @dataclass
@@ -114,11 +121,14 @@ def _joined(one: dict[str, tuple[int, int]], other: dict[str, tuple[int, int]]) 
 
 def count_arms(batch: pa.RecordBatch, mark: int, roles: Sequence[str]) -> dict[str, ArmOutcome]:
     """Count a batch's rows at or above ``mark`` by their arms' roles; the column ``arm`` has positions in ``roles``."""
-    written = batch.filter(pc.greater_equal(batch.column("offset"), mark)).select(["arm", "reason"])
+    written = batch.filter(pc.greater_equal(batch.column("offset"), mark)).select(["arm", "reason", "event_time"])
     counts: dict[str, ArmOutcome] = {}
-    for row in pa.Table.from_batches([written]).group_by(["arm", "reason"]).aggregate([([], "count_all")]).to_pylist():
+    groups = pa.Table.from_batches([written]).group_by(["arm", "reason"])
+    for row in groups.aggregate([([], "count_all"), ("event_time", "max")]).to_pylist():
         letters = {} if row["reason"] is None else {row["reason"]: row["count_all"]}
-        of_reason = ArmOutcome(0 if letters else row["count_all"], letters)
+        # A rejected event's time may be what is wrong with it.
+        newest = row["event_time_max"] or "" if row["reason"] is None else ""
+        of_reason = ArmOutcome(0 if letters else row["count_all"], letters, newest)
         counts[roles[row["arm"]]] = counts.get(roles[row["arm"]], ArmOutcome()) + of_reason
     return counts
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from pyspark.sql import functions as F
@@ -12,12 +13,11 @@ from streaming.events import columns as c
 from streaming.ledger.arms import PlannedArm, PlannedArms
 from streaming.models.ref import ModelKey, ModelVersion
 from streaming.models.served import ServedModel
+from streaming.outputs.weights import WeightEpoch
 from streaming.rollout.assignment import ArmAssignment
 from streaming.rollout.frames import arm_number
-from streaming.rollout.intervals import ALL_CHAMPION
+from streaming.rollout.intervals import CANDIDATE
 from streaming.scoring.arms import ArmScorer
-
-CANDIDATE = "candidate"
 
 
 class ArmSource(Protocol):
@@ -31,58 +31,91 @@ class ArmSource(Protocol):
         """Return a version that it holds."""
         ...
 
-    def give_up(self) -> None:
+    def give_up(self, reason: str, /) -> None:
         """Plan the champion alone from now on: the arms have failed on a batch."""
         ...
 
 
-class ChampionAlone:
-    """The slot's version has every event."""
+@dataclass(frozen=True, eq=False)
+class ArmOffer:
+    """A candidate, and which keys it is to have.
 
-    def planned(self, champion: ModelVersion, _held: frozenset[ModelKey], /) -> PlannedArms:
-        """Return the one arm."""
-        return PlannedArms.only(champion)
+    ``weights`` name the rollout's step, if it is a rollout's. Without ``candidate``, the loaded version, the key's
+    version answers only where it is the champion itself, and the plans name the step all the same.
+    """
 
-    def loaded(self, _key: ModelKey, /) -> ServedModel | None:
-        """Return nothing: the slot holds the version."""
-        return None
-
-    def give_up(self) -> None:
-        """Do nothing: there are no arms to give up."""
+    key: ModelKey | None = None
+    candidate: ServedModel | None = None
+    assignment: ArmAssignment | None = None
+    weights: WeightEpoch | None = None
 
 
-class FixedCandidate:
-    """A second version that has a fixed share of the keys, whatever the slot's version is."""
+class CandidateArms:
+    """The slot's version and, while one is offered, a candidate beside it.
 
-    def __init__(self, candidate: ServedModel, share: float, salt: str) -> None:
-        """Take a loaded version, which the caller releases when no batch is planned any more.
+    Offers come from any thread. The batch thread plans, and it alone releases a candidate that is not offered any more:
+    until it plans the next batch, the last one may be using it.
+    """
 
-        Args:
-            candidate: the version.
-            share: its share of the keys, from 0 to 1.
-            salt: of the assignment.
+    def __init__(self, release: Callable[[ServedModel], None]) -> None:
+        """Take what releases a candidate."""
+        self._release = release
+        self._guard = threading.Lock()
+        self._offer = ArmOffer()
+        self._failure = ""
+        self._retired: list[ServedModel] = []
 
-        Raises:
-            ConfigurationError: the share or the salt cannot be.
-        """
-        self._candidate = candidate
-        self._assignment = ArmAssignment(salt, ALL_CHAMPION.changed_to({CANDIDATE: share}))
-        self._given_up = False
+    def offer(self, offer: ArmOffer) -> None:
+        """Plan with this from the next batch on; the candidate is ours to release."""
+        with self._guard:
+            before, self._offer, self._failure = self._offer, offer, ""
+            if before.candidate is not None and before.candidate is not offer.candidate:
+                self._retired.append(before.candidate)
+
+    @property
+    def offered(self) -> ArmOffer:
+        """The present offer."""
+        return self._offer
+
+    @property
+    def failure(self) -> str:
+        """Why a batch could not be scored with the present offer; empty if none failed."""
+        return self._failure
 
     def planned(self, champion: ModelVersion, held: frozenset[ModelKey]) -> PlannedArms:
-        """Return both arms; one if the candidate is on hold, was given up, or has become the champion."""
-        if self._given_up or self._candidate.key in (champion.key, *held):
+        """Return the arms; one if the candidate is on hold, was given up, or has become the champion."""
+        with self._guard:
+            retired, self._retired = self._retired, []
+            offer, is_given_up = self._offer, bool(self._failure)
+        for model in retired:
+            self._release(model)
+        if is_given_up or offer.key in held:
             return PlannedArms.only(champion)
-        arms = (PlannedArm(champion), PlannedArm(self._candidate.version, CANDIDATE))
-        return PlannedArms(arms, self._assignment)
+        if offer.key == champion.key:
+            return PlannedArms((PlannedArm(champion),), weights=offer.weights)
+        if offer.candidate is None:
+            return PlannedArms.only(champion)
+        arms = (PlannedArm(champion), PlannedArm(offer.candidate.version, CANDIDATE))
+        return PlannedArms(arms, offer.assignment, offer.weights)
 
     def loaded(self, key: ModelKey) -> ServedModel | None:
-        """Return the candidate, if it is asked for."""
-        return self._candidate if key == self._candidate.key else None
+        """Return the candidate, if it is asked for, also one whose last batch is still going on."""
+        with self._guard:
+            models = (self._offer.candidate, *self._retired)
+        return next((model for model in models if model is not None and model.key == key), None)
 
-    def give_up(self) -> None:
-        """Plan the champion alone until the job is started again."""
-        self._given_up = True
+    def give_up(self, reason: str) -> None:
+        """Plan the champion alone until another offer is made."""
+        with self._guard:
+            if self._offer.key is not None:
+                self._failure = reason
+
+    def close(self) -> None:
+        """Release what is held; no batch may be going on."""
+        self.offer(ArmOffer())
+        for model in self._retired:
+            self._release(model)
+        self._retired = []
 
 
 class CombinedArms:

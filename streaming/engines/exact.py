@@ -159,7 +159,7 @@ class ExactEngine:
     def _replanned(self, plan: Plan, problem: ScoringError, failures: int) -> Plan:
         reason = f"{plan.arms} failed {failures} {'time' if failures == 1 else 'times'}: {problem}"
         if len(plan.arms.arms) > 1:
-            self._ports.arms.give_up()
+            self._ports.arms.give_up(reason)
             return self._planned(plan.batch, plan.ranges, PlannedArms.only(plan.version), reason)
         serving = self._ports.fallback.roll_back(plan.version.key, reason)
         if serving is None or serving.key == plan.version.key:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
 from streaming.clock import Clock
 from streaming.delivery.marks import Mark
-from streaming.engines.arms import ArmSource, ChampionAlone
+from streaming.engines.arms import ArmSource
 from streaming.engines.breaker import Breaker
 from streaming.engines.checkpoint import Checkpoint
 from streaming.engines.program import BatchProgram
@@ -55,7 +55,7 @@ class ExactPorts:
     clock: Clock
     ramp: Ramp
     program: BatchProgram
-    arms: ArmSource = field(default_factory=ChampionAlone)
+    arms: ArmSource
     recheck: Callable[[ModelKey, Ranges], None] = lambda _key, _ranges: None
 
 

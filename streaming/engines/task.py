@@ -33,7 +33,8 @@ class WriteTarget:
 
     def stamps(self, plan: Plan, scored_at: str) -> tuple[Stamp, ...]:
         """Return what the predictions of each arm have in common, the champion's first."""
-        return tuple(Stamp(self.writer.topic, arm.version, arm.role, scored_at) for arm in plan.arms.arms)
+        topic, arms = self.writer.topic, plan.arms
+        return tuple(Stamp(topic, arm.version, arm.role, scored_at, weights=arms.weights) for arm in arms.arms)
 
     def order(self, plan: Plan, scored_at: str) -> WritePlan:
         """Return the orders for the tasks of one planned batch."""

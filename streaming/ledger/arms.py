@@ -9,6 +9,7 @@ from typing import Any
 from streaming.errors import DataError
 from streaming.models.ref import ModelVersion
 from streaming.outputs.read_back import Output
+from streaming.outputs.weights import WeightEpoch
 from streaming.rollout.assignment import ArmAssignment
 from streaming.rollout.intervals import CHAMPION, ArmIntervals, ArmSpan
 
@@ -30,7 +31,7 @@ class PlannedArm:
 class PlannedArms:
     """The arms of a plan, the champion first. With several, ``assignment`` says which events are whose.
 
-    An arm without points in the assignment answers nothing.
+    An arm without points in the assignment answers nothing. ``weights`` names the rollout, if it is one that planned.
 
     Raises:
         DataError: there is no arm, the first is not the champion, a role comes twice or has points and no arm, there
@@ -39,6 +40,7 @@ class PlannedArms:
 
     arms: tuple[PlannedArm, ...]
     assignment: ArmAssignment | None = None
+    weights: WeightEpoch | None = None
 
     def __post_init__(self) -> None:
         """Refuse arms among which an event would have none, or more than one."""
@@ -78,14 +80,15 @@ class PlannedArms:
 
     def to_dict(self) -> dict[str, Any]:
         """Return a plan record's fields of the arms: those of version 1 as long as one is enough."""
+        weights = {"rollout": self.weights.rollout, "weight_epoch": self.weights.epoch} if self.weights else {}
         if self.assignment is None:
-            return {**_named(self.champion.version), "role": self.champion.role}
+            return {**_named(self.champion.version), "role": self.champion.role, **weights}
         spans = list(self.assignment.intervals.spans)
         arms = [
             {**_named(arm.version), "role": arm.role, "points": [[s.start, s.end] for s in spans if s.arm == arm.role]}
             for arm in self.arms
         ]
-        return {"record_version": RECORD_VERSION, "salt": self.assignment.salt, "arms": arms}
+        return {"record_version": RECORD_VERSION, "salt": self.assignment.salt, "arms": arms, **weights}
 
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> PlannedArms:
@@ -100,15 +103,16 @@ class PlannedArms:
                 f"plan {record['plan']} of the ledger is a record of version {version}, which a later release wrote and"
                 " this one cannot follow; start that release"
             )
+        weights = WeightEpoch(record["rollout"], record["weight_epoch"]) if "weight_epoch" in record else None
         if version == 1:
-            return cls.only(_version(record), record["role"])
+            return cls((PlannedArm(_version(record), record["role"]),), weights=weights)
         arms = tuple(PlannedArm(_version(arm), arm["role"]) for arm in record["arms"])
         spans = sorted(ArmSpan(start, end, arm["role"]) for arm in record["arms"] for start, end in arm["points"])
         intervals = ArmIntervals(tuple(span.arm for span in spans), tuple(span.end for span in spans))
         # Intervals keep ends alone. A gap or an overlap shows where the starts they give are other ones.
         if list(intervals.spans) != spans:
             raise DataError(f"the arms of plan {record['plan']} of the ledger have points in common, or miss some")
-        return cls(arms, ArmAssignment(record["salt"], intervals))
+        return cls(arms, ArmAssignment(record["salt"], intervals), weights)
 
 
 def _named(version: ModelVersion) -> dict[str, Any]:

@@ -15,9 +15,10 @@ from streaming.delivery.outcome import ArmOutcome
 from streaming.ledger.arms import PlannedArms
 from streaming.models.ref import ModelVersion
 from streaming.offsets import OffsetRange, Ranges, covers
+from streaming.rollout.records import ROLLOUT_RECORD
 
-RECORD_TYPES = ("lease", "start", "plan", "outcome", "set_aside", "skip")
-"""What a driver writes; the model events of the application stand beside them."""
+RECORD_TYPES = ("lease", "start", "plan", "outcome", "set_aside", "skip", ROLLOUT_RECORD)
+"""What a driver writes, and what somebody declares or orders; the application's model events stand beside them."""
 
 
 @dataclass(frozen=True)
@@ -129,6 +130,10 @@ class Ledger(Protocol):
 
     def record_set_aside(self, location: str, reason: str) -> None:
         """Write that the checkpoint at ``location`` gives way to the marks."""
+        ...
+
+    def record_rollout(self, record: Mapping[str, Any]) -> None:
+        """Write a state of a rollout; unlike the others, from any thread."""
         ...
 
     def recent(self) -> Sequence[Plan]:

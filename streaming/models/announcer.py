@@ -113,6 +113,12 @@ class Announcer:
         """An operator let the job go on."""
         self._send(replace(self._blank(EventType.RESUME, Actor.OPERATOR), from_version=_number(serving)))
 
+    def rollout_moved(self, candidate: ModelKey, phase: str, why: str, serving: ServedModel | None) -> None:
+        """A rollout came to another state."""
+        event = replace(self._blank(EventType.ROLLOUT_STATE, Actor.ENGINE), from_version=_number(serving))
+        reason = phase.upper().replace(" ", "_")
+        self._send(replace(event, to_version=candidate.version, reason=reason, detail=why))
+
     def _blank(self, kind: EventType, actor: Actor = Actor.FOLLOWER) -> ModelEvent:
         at = isoformat(self.clock())
         return ModelEvent(
@@ -133,7 +139,7 @@ class Announcer:
         deliver(event, self.sinks)
 
 
-_GOOD_NEWS = (EventType.SWAP, EventType.REGISTRY_UP, EventType.RESUME)
+_GOOD_NEWS = (EventType.SWAP, EventType.REGISTRY_UP, EventType.RESUME, EventType.ROLLOUT_STATE)
 
 
 def _about(event: ModelEvent, model: ServedModel) -> ModelEvent:

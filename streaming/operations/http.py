@@ -6,7 +6,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from streaming.operations.bounds import BoundedProtocol, read_body
 from streaming.operations.health import Health, HealthVerdict
 from streaming.operations.metrics import Metrics
 from streaming.operations.redacted import RedactedAnswers
+from streaming.operations.rollout_view import RolloutView
 from streaming.operations.webhook import MAX_BODY_BYTES, WebhookReceiver
 from streaming.version import __version__
 
@@ -44,6 +45,7 @@ class Operations:
     slot: Slot
     webhook: WebhookReceiver | None = None
     admin: tuple[Controls, Access] | None = None
+    rollout: RolloutView = field(default_factory=RolloutView)
 
 
 def create_app(operations: Operations) -> FastAPI:
@@ -69,7 +71,8 @@ def create_app(operations: Operations) -> FastAPI:
         served = operations.slot.current()
         if served is None:
             return JSONResponse({"detail": "no model version is loaded yet"}, 503)
-        return JSONResponse(describe(served, operations.slot))
+        rollout = operations.rollout.latest()
+        return JSONResponse({**describe(served, operations.slot), **({"rollout": rollout} if rollout else {})})
 
     if operations.webhook is not None:
         _add_webhook(app, operations.webhook)

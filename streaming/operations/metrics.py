@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 from prometheus_client import Histogram
 from prometheus_client.core import HistogramMetricFamily
@@ -123,6 +123,8 @@ class Metrics(VersionMetrics):
         self._rechecked = self._counter(
             "rechecked_events", "Events scored once more, compiled and by Spark, by result.", "result"
         )
+        self._rollout = self._gauge("rollout_info", "1 for the latest rollout.", "rollout", "version", "phase", "step")
+        self._share = self._gauge("rollout_share", "The candidate's share of the keys, 0 without a rollout.")
         # From the start, at zero: rate() does not see an increase with which a series begins.
         for outcome in ("prediction", "dead_letter", "skipped"):
             self._records.labels(outcome)
@@ -191,6 +193,12 @@ class Metrics(VersionMetrics):
         """Count the events of a sample on which the forms of a version agree, and the others."""
         self._rechecked.labels("equal").inc(equal)
         self._rechecked.labels("different").inc(different)
+
+    def rollout_at(self, summary: Mapping[str, Any]) -> None:
+        """Set where the latest rollout stands."""
+        self._rollout.clear()
+        self._rollout.labels(*(str(summary[name]) for name in ("rollout", "version", "phase", "step"))).set(1)
+        self._share.set(summary["share"])
 
 
 class _CountedHistogram(Collector):

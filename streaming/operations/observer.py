@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import structlog
 
 from streaming.models.ref import ModelVersion
 from streaming.operations.health import Health
 from streaming.operations.metrics import FinishedBatch, Metrics
+from streaming.operations.rollout_view import RolloutView
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
@@ -34,6 +36,12 @@ class JobObserver:
 
     metrics: Metrics
     health: Health
+    rollout: RolloutView = field(default_factory=RolloutView)
+
+    def rollout_at(self, summary: Mapping[str, Any]) -> None:
+        """This is where the latest rollout stands."""
+        self.rollout.show(summary)
+        self.metrics.rollout_at(summary)
 
     def batch_finished(self, report: FinishedBatch) -> None:
         """A batch is written and recorded."""

@@ -17,6 +17,7 @@ from streaming.events import columns as c
 from streaming.events.rules import verdict_of
 from streaming.models.ref import ModelVersion
 from streaming.outputs.targets import Target
+from streaming.outputs.weights import WeightEpoch
 
 _JSON = c.PREFIX + "output"
 HEADERS_BYTES = 4_096
@@ -28,12 +29,16 @@ TIME_FORMAT = "yyyy-MM-dd'T'HH:mm:ss.SSS'Z'"
 
 @dataclass(frozen=True)
 class Stamp:
-    """What every prediction of one batch and version has in common. ``scored_at`` is RFC 3339 in UTC."""
+    """What every prediction of one batch and version has in common. ``scored_at`` is RFC 3339 in UTC.
+
+    ``weights`` name the step of the rollout that the batch is part of.
+    """
 
     source_topic: str
     version: ModelVersion
     role: str
     scored_at: str
+    weights: WeightEpoch | None = None
 
     @property
     def id_prefix(self) -> str:

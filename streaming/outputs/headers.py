@@ -33,6 +33,13 @@ def constant(stamp: Stamp, partition: int, application: str) -> Headers:
     return [(name, headers[name]) for name in prediction.CONSTANT_HEADERS]
 
 
+def of_rollout(stamp: Stamp) -> Headers:
+    """Return the headers of a batch that is part of a rollout; none of any other, whose bytes stay as they were."""
+    if stamp.weights is None:
+        return []
+    return [(prediction.ROLLOUT, stamp.weights.rollout), (prediction.WEIGHT_EPOCH, str(stamp.weights.epoch))]
+
+
 def encoded(headers: Headers) -> Headers:
     """Return the same headers with their text as the bytes that the producer writes."""
     return [(name, word.encode() if isinstance(word, str) else word) for name, word in headers]

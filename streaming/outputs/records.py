@@ -110,6 +110,7 @@ class _Maker:
         self._id_prefix = f"{stamp.id_prefix}{partition}:"
         # As bytes, made once: the client would encode a text for every record.
         self._constant = h.encoded(h.constant(stamp, partition, plan.application))
+        self._of_rollout = h.encoded(h.of_rollout(stamp))
         targets = plan.targets
         self._to = targets.predictions.topic, partition % targets.predictions.partitions
         self._dead = targets.dead_letters.topic, partition % targets.dead_letters.partitions
@@ -127,6 +128,7 @@ class _Maker:
         if not self._first <= timestamp <= self._last:
             headers.append((prediction.ORIGINAL_TIMESTAMP, str(timestamp)))
             timestamp = self._now
+        headers += self._of_rollout
         # Last, where the drift query looks first.
         if bins is not None:
             headers.append((prediction.BINS, bins))

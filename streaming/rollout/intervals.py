@@ -17,6 +17,8 @@ from streaming.errors import ConfigurationError, DataError
 
 CHAMPION = "champion"
 """The arm that has every point which no other arm has."""
+CANDIDATE = "candidate"
+"""The arm of a rollout's version, until that is the champion."""
 POINTS = 2**32
 
 

@@ -37,8 +37,8 @@ _CAN_WAIT = {RolloutPhase.STEP, RolloutPhase.PROBATION}
 def observe(state: RolloutState, plan: RolloutPlan, observed: Observed) -> RolloutState:
     """Return the state after an observation. Harm rolls back, also while paused; everything else may only hold."""
     judged = observed.judged
-    if state.phase in JUDGED and judged is not None and judged.finding is HarmFinding.HARM:
-        return RolloutState(RolloutPhase.ROLLING_BACK, state.step, observed.now, "the judge found harm")
+    if judged is not None and judged.finding is HarmFinding.HARM and state.phase in JUDGED:
+        return failed(state, observed.now, "the judge found harm")
     step = state.asks(plan)
     if step is None or state.paused:
         return state
@@ -70,6 +70,18 @@ def order(state: RolloutState, plan: RolloutPlan, command: RolloutOrder, now: Ro
     raise ConfigurationError(
         f"a rollout that is {state.phase.value} ({state.why}) cannot {command.value}; `status` says what it waits for"
     )
+
+
+def failed(state: RolloutState, now: RolloutTime, why: str) -> RolloutState:
+    """Return the state after the candidate has failed where it scores events: it goes back, whatever was observed."""
+    if state.phase not in JUDGED:
+        return state
+    return RolloutState(RolloutPhase.ROLLING_BACK, state.step, now, why)
+
+
+def taken_over(state: RolloutState, now: RolloutTime) -> RolloutState:
+    """Return the state after the registry has named the candidate champion while it was in a step."""
+    return _promoted(state, now, "the registry names it champion")
 
 
 def done(state: RolloutState, now: RolloutTime) -> RolloutState:

@@ -6,10 +6,8 @@ Which arm that is, is recomputed from the topics alone: the input, and the plans
 from __future__ import annotations
 
 import json
-from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -18,20 +16,15 @@ from pyspark.errors import StreamingQueryException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from streaming.adapters.kafka.scan import stored
 from streaming.engines import exact
-from streaming.engines.arms import CANDIDATE
 from streaming.failpoints import HIT
-from streaming.ledger.plan import Plan
-from streaming.models.ref import ModelVersion
 from streaming.models.served import ServedModel
-from streaming.outputs.read_back import Output, read_output
-from streaming.rollout.intervals import CHAMPION
+from streaming.rollout.intervals import CANDIDATE, CHAMPION
 from streaming.scoring.pipeline import SparkPipeline
+from tests.support.arms import Topics
 from tests.support.engine import Bench, event
 from tests.support.models import fit_pipeline, load, package, retyped
 
-Place = tuple[int, int]
 HALF = {"version": 2, "share": 0.5, "salt": "flights-2"}
 """The setting ``model.arm``."""
 
@@ -54,91 +47,13 @@ def send(bench: Bench, numbers: range, partition: int = 0) -> None:
         bench.send(values, partition, key=key)
 
 
-@dataclass
-class Topics:
-    """What stands on an application's topics."""
-
-    bench: Bench
-
-    @cached_property
-    def events(self) -> dict[Place, tuple[bytes | None, dict[str, Any]]]:
-        """Key and fields of each event."""
-        return {(m.partition(), m.offset()): (m.key(), json.loads(m.value())) for m in self.bench.read("")}
-
-    @cached_property
-    def ledger(self) -> list[dict[str, Any]]:
-        return [json.loads(message.value()) for message in self.bench.read(".ledger")]
-
-    @cached_property
-    def plans(self) -> dict[str, Plan]:
-        return {record["plan"]: Plan.from_dict(record) for record in self.ledger if record["type"] == "plan"}
-
-    @cached_property
-    def outputs(self) -> list[Output]:
-        messages = [*self.bench.read(".out"), *self.bench.read(".dlq")]
-        return [output for message in messages if (output := read_output(stored(message))) is not None]
-
-    def outcomes(self) -> Iterator[tuple[int, dict[str, Any]]]:
-        for record in self.ledger:
-            if record["type"] == "outcome":
-                yield from ((int(partition), result) for partition, result in record["partitions"].items())
-
-    def plan_of(self, place: Place) -> Plan:
-        """Return the plan whose transaction wrote an event's output."""
-        partition, offset = place
-        writers = {
-            plan
-            for of, result in self.outcomes()
-            for plan, start, end in result["segments"]
-            if of == partition and start <= offset < end
-        }
-        (plan,) = writers
-        return self.plans[plan]
-
-    def expected(self, place: Place) -> tuple[str, ModelVersion]:
-        """Return role and version by the plan and the event alone; an event without key and id is the champion's."""
-        arms = self.plan_of(place).arms
-        key, fields = self.events[place]
-        role = CHAMPION
-        if arms.assignment is not None and (key is not None or "event_id" in fields):
-            role = arms.assignment.arm_of(key, fields.get("event_id", ""))
-        return role, next(arm.version for arm in arms.arms if arm.role == role)
-
-    def check(self) -> Counter[str]:
-        """See that each event came out once, by its arm, and that the ledger counts it there; count them by arm."""
-        places = Counter(output.source[1:] for output in self.outputs)
-        assert places == Counter(self.events.keys()), "lost or doubled"
-        by_role: Counter[str] = Counter()
-        for output in self.outputs:
-            _, partition, offset = output.source
-            role, version = self.expected((partition, offset))
-            by_role[role] += 1
-            assert output.version == version.version, (output.kind, output.source)
-            if output.kind == "prediction":
-                value = json.loads(output.record.value or b"")
-                assert (value["role"], value["run_id"], value["event_id"]) == (
-                    role,
-                    version.run_id,
-                    self.events[partition, offset][1]["event_id"],
-                )
-        return by_role
-
-    def counted(self) -> Counter[str]:
-        """Return how many rows the ledger's outcomes say that each arm wrote."""
-        counts: Counter[str] = Counter()
-        for _, result in self.outcomes():
-            for role, arm in result.get("arms", {}).items():
-                counts[role] += arm["predictions"] + sum(arm["dead_letters"].values())
-        return counts
-
-
 def test_every_event_is_answered_once_by_its_arm(either_bench: Bench, candidate: ServedModel) -> None:
     either_bench.arm, either_bench.planned = HALF, {candidate.key: candidate}
     either_bench.rows_per_batch = 40
     for partition, numbers in enumerate((range(70), range(70, 130))):
         send(either_bench, numbers, partition)
     either_bench.run()
-    topics = Topics(either_bench)
+    topics = Topics(either_bench.read)
     by_role = topics.check()
     assert min(by_role[CHAMPION], by_role[CANDIDATE]) > 20
     assert topics.counted() == by_role
@@ -200,7 +115,7 @@ def test_a_batch_that_is_done_again_keeps_the_arms_of_its_plan(
     bench.arm = after
     send(bench, range(90, 150))
     bench.run()
-    topics = Topics(bench)
+    topics = Topics(bench.read)
     by_role = topics.check()
     assert by_role[CANDIDATE] > 20
     halves = [plan.arms.assignment for plan in topics.plans.values()][:2]
@@ -217,7 +132,7 @@ def test_what_served_before_the_arms_and_after_is_planned_as_ever(bench: Bench, 
         bench.arm = arm
         send(bench, range(20))
         bench.run()
-    topics = Topics(bench)
+    topics = Topics(bench.read)
     topics.check()
     versions = [record.get("record_version") for record in topics.ledger if record["type"] == "plan"]
     assert versions == [None, 2, None]
@@ -241,7 +156,7 @@ def test_a_candidate_that_fails_leaves_its_keys_to_the_champion(bench: Bench, ca
     bench.rows_per_batch = 60
     send(bench, range(1, 90))
     bench.run()
-    topics = Topics(bench)
+    topics = Topics(bench.read)
     assert topics.check() == {CHAMPION: 89}
     both, alone, later = topics.plans.values()
     assert (len(both.arms.arms), len(alone.arms.arms), len(later.arms.arms)) == (2, 1, 1)

@@ -25,6 +25,7 @@ MADE = ("--out", "--rejected", "--html", "--json", "--compare", "--home")
 """Paths that a verb makes; folders above them that are missing are made, too."""
 SETTINGS = {
     "score": ("model.cache_dir", "engine.checkpoint"),
+    "serve": ("model.cache_dir",),
     "drift run": ("drift.checkpoint",),
     "batch": ("model.cache_dir",),
     "replay": ("model.cache_dir",),
@@ -38,6 +39,7 @@ IN_THE_WORKING_FOLDER = {
     "demo": [],
     "train": [],
     "score": [],
+    "serve": [],
     "drift run": [],
     "batch": ["--in", "rows.jsonl", "--out", "out"],
     "drift baseline": ["--in", "rows.jsonl"],
@@ -48,7 +50,7 @@ IN_THE_WORKING_FOLDER = {
 """Verbs that write where one stands, with what they need for it."""
 WRITE_NOTHING = {
     "config", "down", "stop", "resume", "hold", "topics", "dlq", "ledger", "drift report", "bundle",
-    "rollout",
+    "rollout", "quality",
 }  # fmt: skip
 """Verbs, and groups of verbs, that write nowhere unless they are told."""
 

@@ -18,6 +18,7 @@ from mlflow.entities.webhook import WebhookAction, WebhookEntity, WebhookEvent
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 from pyspark.sql import SparkSession
 
+from streaming.adapters.mlflow.pointing import MlflowPointer
 from streaming.adapters.mlflow.registry import MlflowRegistry
 from streaming.clock import system_clock
 from streaming.errors import CandidateRefusedError, ModelNotFoundError, RegistryUnavailableError
@@ -25,7 +26,7 @@ from streaming.local.processes import Service, free_port
 from streaming.local.tracking import start_tracking_server
 from streaming.models.cache import ModelCache
 from streaming.models.digest import DIGEST_TAG
-from streaming.models.ref import ModelSelector, SelectorKind
+from streaming.models.ref import ModelKey, ModelSelector, SelectorKind
 from streaming.operations.health import Health
 from streaming.operations.http import HttpServer, Operations, create_app
 from streaming.operations.metrics import Metrics
@@ -340,3 +341,25 @@ def test_two_registries_in_one_process_are_kept_apart(
         target.mkdir()
         registry.download(registry.get(team.model, 1), target)
         assert (target / "origin").read_text() == origin
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [
+        pytest.param("alias", "champion", id="alias"),
+        pytest.param("stage", "Production", id="stage"),
+        pytest.param("tag", "tier=gold", id="tag"),
+    ],
+)
+def test_a_selector_is_pointed_at_a_version_and_back(team: Team, kind: SelectorKind, value: str) -> None:
+    for _ in range(2):
+        team.publish(champion=False)
+    pointer, registry = MlflowPointer(team.uri), MlflowRegistry(team.uri, TIMEOUT_SECONDS)
+    selector, first, second = ModelSelector(team.model, kind, value), ModelKey(team.model, 1), ModelKey(team.model, 2)
+    pointer.point(selector, second, None)
+    assert registry.resolve(selector).key == second
+    pointer.point(selector, first, second)
+    assert registry.resolve(selector).key == first
+    if kind == "alias":
+        with pytest.raises(ModelNotFoundError, match="not in the registry"):
+            pointer.point(selector, ModelKey(team.model, 9), None)

@@ -12,7 +12,7 @@ import pytest
 from pyspark.sql import DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
 
-from streaming.engines.arms import CANDIDATE, CombinedArms
+from streaming.engines.arms import CombinedArms
 from streaming.engines.isolate import isolate
 from streaming.errors import TooManyThrowingRowsError
 from streaming.events import columns as c
@@ -23,7 +23,7 @@ from streaming.offsets import OffsetRange
 from streaming.outputs.envelope import Stamp, envelop
 from streaming.rollout.assignment import ArmAssignment
 from streaming.rollout.frames import arm_number
-from streaming.rollout.intervals import ALL_CHAMPION, CHAMPION, ArmIntervals
+from streaming.rollout.intervals import ALL_CHAMPION, CANDIDATE, CHAMPION, ArmIntervals
 from tests.support.engine import event
 from tests.support.models import Throws, fit_bounded, fit_pipeline, load, package, retyped
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +17,7 @@ from pyspark.sql.streaming.query import StreamingQuery
 
 from jobs.wiring.planning import Planning, listener_for
 from jobs.wiring.running import breaker_for, run_engine, taken_over
-from jobs.wiring.starting import EngineParts, Footing
+from jobs.wiring.starting import EngineParts, Footing, RolloutParts
 from streaming.accounting.load import Publisher
 from streaming.adapters.kafka.admin import KafkaAdmin
 from streaming.clock import system_clock
@@ -30,6 +30,7 @@ from streaming.models.slot import Slot
 from streaming.operations.health import Health
 from streaming.operations.metrics import FinishedBatch, Metrics
 from streaming.operations.observer import JobObserver, QueryProgress
+from streaming.rollout.records import Transition
 from streaming.settings import Settings
 
 NEVER = Breaker(Bounds(share=1.0, seconds=60, rows=1), system_clock)
@@ -44,6 +45,13 @@ class Recorder:
     failures: list[str] = field(default_factory=list)
     searches: list[float] = field(default_factory=list)
     progress: list[QueryProgress] = field(default_factory=list)
+    rollouts: list[Transition] = field(default_factory=list)
+
+    def rollout_moved(self, transition: Transition, serving: ServedModel | None) -> None:
+        self.rollouts.append(transition)
+
+    def rollout_seen(self, transition: Transition) -> None:
+        """What an earlier driver wrote is not counted again."""
 
     def batch_finished(self, report: BatchReport) -> None:
         self.reports.append(report)
@@ -53,8 +61,8 @@ class Recorder:
 class RecordedObserver(JobObserver):
     """The job's observer, whose calls a recorder has, too; ``started`` is called with every query."""
 
-    recorder: Recorder
-    started: Callable[[], None]
+    recorder: Recorder = field(default_factory=Recorder)
+    started: Callable[[], None] = lambda: None
 
     def query_started(self) -> None:
         super().query_started()
@@ -167,7 +175,7 @@ class Bench:
     def leading(self, started: Callable[[], None] = _nothing) -> Iterator[Footing]:
         """A new driver that has fenced all others; ``started`` is called whenever it has started a query."""
         settings, health = self.settings, Health(self.slot, system_clock)
-        observer = RecordedObserver(self.metrics, health, self.seen, started)
+        observer = RecordedObserver(self.metrics, health, recorder=self.seen, started=started)
         listener = listener_for(self.planning, self.application, observer)
         self.spark.streams.addListener(listener)
         try:
@@ -179,7 +187,15 @@ class Bench:
     def parts(self, footing: Footing, stopping: threading.Event) -> EngineParts:
         breaker = self.breaker or breaker_for(footing.settings.engine, [footing.observer])
         # Every query lives long, so that how batches grow does not depend on the machine.
-        return EngineParts(self.slot, self, breaker, stopping, self.planning, lambda: 1_000 * time.monotonic())
+        return EngineParts(
+            slot=self.slot,
+            fallback=self,
+            breaker=breaker,
+            stopping=stopping,
+            planning=self.planning,
+            rollout=RolloutParts(self, self.seen),
+            uptime=lambda: 1_000 * time.monotonic(),
+        )
 
     def query(self) -> StreamingQuery:
         """Return the exact engine's query, which must run."""
@@ -190,6 +206,17 @@ class Bench:
 
     def recall(self, key: ModelKey) -> ServedModel:
         return self.planned[key]
+
+    def candidate(self, key: ModelKey) -> ServedModel:
+        return self.planned[key]
+
+    def name_champion(self, key: ModelKey, in_place_of: ModelKey | None = None) -> str:
+        """Swap at once, as the follower would soon."""
+        self.slot.swap(self.planned[key])
+        return ""
+
+    def take_back(self, key: ModelKey, reason: str) -> None:
+        self.roll_back(key, reason)
 
     def release(self, model: ServedModel) -> None:
         """The tests share their models."""
@@ -203,28 +230,32 @@ class Bench:
 
     def read(self, suffix: str) -> list[Any]:
         """Every committed message of ``<topic><suffix>`` by now, by partition and offset."""
-        topic = self.topic + suffix
-        own = {"group.id": "reader", "isolation.level": "read_committed", "enable.partition.eof": "true"}
-        consumer = Consumer({**self.kafka, **own, "enable.auto.commit": "false"})
-        parts = consumer.list_topics(topic, timeout=10).topics[topic].partitions
-        places = {part: TopicPartition(topic, part, 0) for part in parts}
-        last = {part: consumer.get_watermark_offsets(place, timeout=10)[1] - 1 for part, place in places.items()}
-        consumer.assign(list(places.values()))
-        messages: list[Any] = []
-        ended: set[int] = set()
-        # A partition that grows faster than it is read has no end.
-        while len(ended) < len(parts):
-            message: Any = consumer.poll(10)
-            assert message is not None
-            if message.error() is None:
-                messages.append(message)
-            if message.error() or message.offset() >= last[message.partition()]:
-                ended.add(message.partition())
-        consumer.close()
-        return sorted(messages, key=lambda message: (message.partition(), message.offset()))
+        return committed(self.kafka, self.topic + suffix)
 
     def predictions(self) -> list[dict[str, Any]]:
         return [json.loads(message.value()) for message in self.read(".out")]
+
+
+def committed(kafka: Mapping[str, str], topic: str) -> list[Any]:
+    """Every committed message of a topic by now, by partition and offset."""
+    own = {"group.id": "reader", "isolation.level": "read_committed", "enable.partition.eof": "true"}
+    consumer = Consumer({**kafka, **own, "enable.auto.commit": "false"})
+    parts = consumer.list_topics(topic, timeout=10).topics[topic].partitions
+    places = {part: TopicPartition(topic, part, 0) for part in parts}
+    last = {part: consumer.get_watermark_offsets(place, timeout=10)[1] - 1 for part, place in places.items()}
+    consumer.assign(list(places.values()))
+    messages: list[Any] = []
+    ended: set[int] = set()
+    # A partition that grows faster than it is read has no end.
+    while len(ended) < len(parts):
+        message: Any = consumer.poll(10)
+        assert message is not None
+        if message.error() is None:
+            messages.append(message)
+        if message.error() or message.offset() >= last[message.partition()]:
+            ended.add(message.partition())
+    consumer.close()
+    return sorted(messages, key=lambda message: (message.partition(), message.offset()))
 
 
 def event(number: int, **changes: Any) -> bytes:

@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from jobs.configuration.load import load_settings
+from jobs.verbs.rollout.plan_file import read_plan
 from streaming.settings import Settings
 from tests.support.documents import blocks
 
@@ -44,6 +45,12 @@ def test_every_yaml_block_is_a_valid_configuration(page: Path, tmp_path: Path) -
         assert isinstance(yaml.safe_load(text), dict)
         (tmp_path / "penstock.yaml").write_text(text)
         load_settings(tmp_path / "penstock.yaml", [], {"KAFKA_PASSWORD": "x"})
+
+
+def test_the_plan_of_a_rollout_can_be_declared(tmp_path: Path) -> None:
+    ((_, text),) = blocks(ROOT / "docs" / "rollout.md", "yml")
+    (tmp_path / "rollout.yaml").write_text(text)
+    assert [step.share for step in read_plan(tmp_path / "rollout.yaml").plan.steps] == [0.05, 0.25]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=IDS)

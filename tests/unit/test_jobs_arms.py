@@ -10,10 +10,9 @@ import pytest
 from pydantic import ValidationError
 
 from jobs.wiring.arms import arms_of
-from streaming.engines.arms import CANDIDATE
 from streaming.errors import CandidateRefusedError, ModelNotFoundError
 from streaming.models.ref import ModelVersion
-from streaming.rollout.intervals import CHAMPION
+from streaming.rollout.intervals import CANDIDATE, CHAMPION
 from streaming.settings import ModelSettings, Settings
 from streaming.testing import FakeRegistry, ManualClock
 from tests.support.versions import FakeScorer, House, flights
@@ -72,7 +71,7 @@ def test_the_champion_is_alone_where_the_second_version_cannot_be_an_arm(
     with ExitStack() as stack:
         arms = arms_of(model(**SECOND), house.follower, stack)
         if given_up:
-            arms.give_up()
+            arms.give_up("flights v2 throws")
         assert [arm.version for arm in arms.planned(champion, held).arms] == [champion]
 
 

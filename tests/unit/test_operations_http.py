@@ -40,7 +40,7 @@ class Job:
         self.observer = JobObserver(self.metrics, self.health)
         self.woken = 0
         receiver = WebhookReceiver(SECRET, "flights", self._wake, self.clock) if webhook else None
-        app = create_app(Operations(self.metrics, self.health, self.slot, receiver))
+        app = create_app(Operations(self.metrics, self.health, self.slot, receiver, rollout=self.observer.rollout))
         self.server = HttpServer(app, "127.0.0.1", 0)
         self.server.start()
         self.client = httpx.Client(base_url=self.server.url, timeout=5, trust_env=False)
@@ -291,3 +291,16 @@ def test_with_a_certificate_the_endpoint_speaks_tls_alone(tmp_path: Path) -> Non
             httpx.get(f"http://127.0.0.1:{server.port}/livez", trust_env=False)
     finally:
         server.stop()
+
+
+def test_the_model_page_and_the_metrics_say_where_a_rollout_stands(job: Job) -> None:
+    job.run()
+    assert "rollout" not in job.client.get("/v1/model").json()
+    summary = {"rollout": "flights-8", "version": 8, "phase": "step", "step": 1, "share": 0.05}
+    for phase in ("step", "promoting"):
+        job.observer.rollout_at({**summary, "phase": phase})
+    assert job.client.get("/v1/model").json()["rollout"]["phase"] == "promoting"
+    lines = job.client.get("/metrics").text.splitlines()
+    assert 'penstock_rollout_info{phase="promoting",rollout="flights-8",step="1",version="8"} 1.0' in lines
+    assert "penstock_rollout_share 0.05" in lines
+    assert not [line for line in lines if 'phase="step"' in line]

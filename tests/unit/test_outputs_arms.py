@@ -20,6 +20,7 @@ from streaming.offsets import OffsetRange
 from streaming.outputs.envelope import Stamp
 from streaming.outputs.records import records
 from streaming.outputs.targets import Target, Targets
+from streaming.outputs.weights import WeightEpoch
 from tests.support.written import batch, batch_of_arms, row
 
 CHAMPION = Stamp("features", ModelVersion("flights", 4, "run4"), "champion", "2026-01-01T00:00:00.000Z")
@@ -55,6 +56,16 @@ def test_a_dead_letter_names_the_version_whose_signature_it_was_checked_against(
 
 
 rows_in_arms = st.lists(st.tuples(st.integers(0, 1), st.sampled_from([None, "OVERSIZE", "TOMBSTONE"])), min_size=1)
+
+
+def test_only_a_rollouts_predictions_name_it_and_its_epoch() -> None:
+    rows, weights = batch_of_arms([1, 0], row(7), row(8)), WeightEpoch("flights-5", 3)
+    stamps = [replace(stamp, weights=weights) for stamp in TWO_ARMS.stamps]
+    names = (prediction.ROLLOUT, prediction.WEIGHT_EPOCH)
+    of_rollout = of_arm(replace(TWO_ARMS, stamp=stamps[0], others=(stamps[1],)), rows)
+    assert [[headers[name] for name in names] for headers in of_rollout] == [[b"flights-5", b"3"]] * 2
+    for headers, plain in zip(of_rollout, of_arm(TWO_ARMS, rows), strict=True):
+        assert {name: value for name, value in headers.items() if name not in names} == plain
 
 
 @given(rows_in_arms)
@@ -94,9 +105,9 @@ def test_with_one_arm_a_record_needs_no_column_and_an_outcome_has_no_arms() -> N
 
 
 def test_an_outcome_of_several_arms_counts_each() -> None:
-    arms = {"champion": ArmOutcome(2, {"OVERSIZE": 1}), "candidate": ArmOutcome(1)}
+    arms = {"champion": ArmOutcome(2, {"OVERSIZE": 1}, "2013-01-01T05:15:00.000Z"), "candidate": ArmOutcome(1)}
     outcome = PartitionOutcome(5, 9, 3, {"OVERSIZE": 1}, arms=arms)
     assert outcome.to_dict()["arms"] == {
-        "champion": {"predictions": 2, "dead_letters": {"OVERSIZE": 1}},
-        "candidate": {"predictions": 1, "dead_letters": {}},
+        "champion": {"predictions": 2, "dead_letters": {"OVERSIZE": 1}, "newest": "2013-01-01T05:15:00.000Z"},
+        "candidate": {"predictions": 1, "dead_letters": {}, "newest": ""},
     }

@@ -103,7 +103,18 @@ def describe(record: Record) -> str:
         return f"{record['plan']}: {_counts(record['partitions'].values())}"
     if kind == "skip":
         return f"{_spans(record['gaps'])}: {record['reason']} ({record['actor']})"
-    return _event(record)
+    return _rollout(record) if kind == "rollout" else _event(record)
+
+
+def _rollout(record: Record) -> str:
+    name = record["rollout"]
+    if record["kind"] == "declaration":
+        shares = " to ".join(f"{step['share']:g}" for step in record["steps"])
+        return f"{name}: {record['model']} v{record['version']} is to have shares of {shares}"
+    if record["kind"] == "order":
+        return f"{name}: {record['order']} ordered"
+    step = f" {record['step'] + 1}" if record["phase"] == "step" else ""
+    return f"{name}: {record['phase']}{step}, {record['why']}"
 
 
 def _spans(ranges: Mapping[str, Sequence[int]]) -> str:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from rich.console import Console
+from rich.live import Live
 from rich.table import Column, Table
 from rich.text import Text
 
@@ -46,3 +48,34 @@ def _caution(options: RolloutSizeOptions) -> str:
     if options.day_deviation == 0:
         return "This takes days as alike. Give --day-deviation as a backtest measured it, or the days are too few."
     return "The days are those of the judge, which looks at each day's mean."
+
+
+def show_status(status: Mapping[str, Any]) -> None:
+    """Print where a rollout stands."""
+    Console().print(_status(status), soft_wrap=True)
+
+
+def watch_status(statuses: Iterable[Mapping[str, Any]]) -> None:
+    """Show each status in the place of the one before."""
+    with Live(console=Console(), auto_refresh=False) as live:
+        for status in statuses:
+            live.update(_status(status), refresh=True)
+
+
+def _status(status: Mapping[str, Any]) -> Table:
+    table = Table.grid(padding=(0, 2))
+    for name, text in _facts(status):
+        table.add_row(Text(name, style="dim"), Text(text, overflow="fold"))
+    return table
+
+
+def _facts(status: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
+    step = f" {status['step']} of {status['steps']}" if status["phase"] == "step" else ""
+    yield "rollout", f"{status['rollout']}, of {status['model']} v{status['version']}"
+    yield "state", f"{status['phase']}{step} since {status['since']}"
+    yield "because", status["why"]
+    yield "share", f"{status['share']:g} of the keys, weight epoch {status['weight_epoch']}"
+    for role, counts in status["answered"].items():
+        yield role, f"{counts['events']:,} events in this step, of which {counts['dead_letters']:,} are dead letters"
+    if status["next"]:
+        yield "next", status["next"]

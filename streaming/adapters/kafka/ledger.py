@@ -8,6 +8,7 @@ clock takes part.
 from __future__ import annotations
 
 import json
+import threading
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -63,6 +64,7 @@ class KafkaLedger:
         self._plans: deque[Plan] = deque(maxlen=_REMEMBERED)
         self._planned: set[int] = set()
         self._producer: Producer | None = None
+        self._appending = threading.Lock()
         self._group = Consumer({**self._config, "group.id": application, "enable.auto.commit": "false"})
 
     def open(self) -> int:
@@ -123,12 +125,21 @@ class KafkaLedger:
         where = {"application": self._application, "topic": self._source, "checkpoint": redact(location)}
         self._append({"type": "set_aside", **where, "reason": reason})
 
+    def record_rollout(self, record: Mapping[str, Any]) -> None:
+        """Write a state of a rollout, from any thread; raises ``FencedError`` when a younger driver has the lease."""
+        self._append(dict(record))
+
     def close(self) -> None:
         """Let go of the broker; the lease stays ours until another driver opens the ledger."""
         self._producer = None
         self._group.close()
 
     def _append(self, record: dict[str, Any], marks: Mapping[int, Mark] | None = None) -> None:
+        # A rollout is followed beside the batches, and a producer has one transaction at a time.
+        with self._appending:
+            self._append_alone(record, marks)
+
+    def _append_alone(self, record: dict[str, Any], marks: Mapping[int, Mark] | None) -> None:
         written = {**record, "at": record.get("at") or isoformat(self._clock())}
         if "reason" in written:  # the rest is read back by programs, and an application may be called like a password
             written["reason"] = redact(written["reason"])

@@ -56,12 +56,12 @@ class Deliveries:
     """The first record that was refused of those that were produced with this as ``on_delivery``."""
 
     def __init__(self) -> None:
-        self._first: KafkaError | None = None
+        self.first: KafkaError | None = None
 
     def __call__(self, error: KafkaError | None, _message: object) -> None:
         """Take a delivery report."""
         if error is not None and not error.name().startswith("_PURGE"):  # purged after another was refused
-            self._first = self._first or error
+            self.first = self.first or error
 
     @contextmanager
     def explained(self) -> Iterator[None]:
@@ -69,7 +69,7 @@ class Deliveries:
         try:
             yield
         except KafkaException as problem:
-            raise KafkaException(self._first or problem.args[0]) from problem
+            raise KafkaException(self.first or problem.args[0]) from problem
 
 
 def in_turns(ask: Callable[[float], T], hear: Callable[[], None], seconds: float) -> T:

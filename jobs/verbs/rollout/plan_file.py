@@ -1,0 +1,136 @@
+"""The file that ``penstock rollout plan`` reads: strict YAML, whose mistakes are named with their line."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, Field, ValidationError, model_validator
+from pydantic_core import ErrorDetails
+
+from jobs.configuration.load import STANDARD_INPUT
+from streaming.errors import ConfigurationError
+from streaming.rollout.following import JOB_EVIDENCE, JUDGE_EVIDENCE
+from streaming.rollout.plan import OnNotTold, RolloutPlan, RolloutStep
+from streaming.settings.base import Positive, Section
+from streaming.yaml_text import YamlTextError, line_of, read_yaml
+
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+_LENGTH = re.compile(r"(\d+) ?([smhd])")
+
+
+def _length(text: Any) -> timedelta:
+    match = _LENGTH.fullmatch(text) if isinstance(text, str) else None
+    if match is None:
+        raise ValueError("must be a length of time like 30s, 10m, 2h or 7d")
+    return timedelta(**{_UNITS[match[2]]: int(match[1])})
+
+
+def _counted(name: Any) -> Any:
+    names = sorted(JOB_EVIDENCE | JUDGE_EVIDENCE)
+    if name not in names:
+        raise ValueError(f"nobody counts {name!r}; what is counted is {', '.join(names)}")
+    return name
+
+
+Length = Annotated[timedelta, BeforeValidator(_length)]
+Counted = Annotated[str, BeforeValidator(_counted)]
+
+
+class ProbationInFile(Section):
+    """What the probation asks for, or a step beside its share."""
+
+    evidence: Annotated[dict[Counted, Positive], Field(min_length=1)]
+    least: Length = timedelta(0)
+    most: Length | None = None
+    on_not_told: OnNotTold = OnNotTold.HOLD
+    manual: bool = False
+
+    @model_validator(mode="after")
+    def _ends(self) -> ProbationInFile:
+        if self.on_not_told is not OnNotTold.HOLD and self.most is None:
+            raise ValueError(f"on_not_told: {self.on_not_told.value} needs most, the time after which it counts")
+        if self.most is not None and self.most < self.least:
+            raise ValueError("most must not be below least")
+        return self
+
+    def step(self, share: float) -> RolloutStep:
+        """Return it as a step of the plan."""
+        return RolloutStep(
+            share=share,
+            evidence=dict(self.evidence),
+            least=self.least,
+            most=self.most,
+            on_not_told=self.on_not_told,
+            manual=self.manual,
+        )
+
+
+class StepInFile(ProbationInFile):
+    """One step. A share of 0, the shadow, is not run yet."""
+
+    share: Annotated[float, Field(gt=0, le=1)]
+
+
+class PlanInFile(Section):
+    """The whole file."""
+
+    version: Positive
+    salt: Annotated[str, Field(min_length=1, pattern=r"^[^\x00]+$")] | None = None
+    steps: Annotated[tuple[StepInFile, ...], Field(min_length=1)]
+    probation: ProbationInFile
+
+
+@dataclass(frozen=True)
+class WrittenPlan:
+    """What a file declares; without ``salt`` the model's last rollout has it."""
+
+    version: int
+    salt: str | None
+    plan: RolloutPlan
+
+
+def read_plan(path: Path) -> WrittenPlan:
+    """Read a file; ``-`` is standard input.
+
+    Raises:
+        ConfigurationError: it cannot be read, or declares what cannot be; the message names the line.
+    """
+    name = "standard input" if path == STANDARD_INPUT else str(path)
+    try:
+        text = sys.stdin.buffer.read() if path == STANDARD_INPUT else path.read_bytes()
+        tree = read_yaml(text)
+    except OSError as problem:
+        raise ConfigurationError(f"the plan {name} cannot be read: {problem.strerror}") from problem
+    except YamlTextError as problem:
+        raise ConfigurationError(f"the plan {name} is not valid YAML: {problem}") from None
+    try:
+        plan = PlanInFile.model_validate(tree)
+    except ValidationError as problem:
+        lines = "".join(f"\n  {_explained(detail, text)}" for detail in problem.errors(include_url=False))
+        raise ConfigurationError(f"the plan {name} is not valid:{lines}") from None
+    try:
+        steps = tuple(step.step(step.share) for step in plan.steps)
+        return WrittenPlan(plan.version, plan.salt, RolloutPlan(steps, probation=plan.probation.step(1.0)))
+    except ConfigurationError as problem:
+        raise ConfigurationError(f"the plan {name}, line {line_of(text, ('steps',))}: {problem}") from None
+
+
+def _explained(detail: ErrorDetails, text: bytes) -> str:
+    path = [part for part in detail["loc"] if part != "[key]"]
+    location = ".".join(map(str, path)) or "the file"
+    where = f"line {line_of(text, path)}: {location}"
+    if detail["type"] == "extra_forbidden":
+        return f"{where}: unknown key; known here: {', '.join(_keys(path[:-1]))}"
+    message = detail["msg"].removeprefix("Value error, ")
+    return f"{where}: {message[:1].lower()}{message[1:]}"
+
+
+def _keys(path: Sequence[str | int]) -> list[str]:
+    sections: dict[str | int, type[BaseModel]] = {"steps": StepInFile, "probation": ProbationInFile}
+    return list(sections.get(path[0] if path else "", PlanInFile).model_fields)

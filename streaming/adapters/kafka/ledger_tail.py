@@ -1,0 +1,140 @@
+"""The ledger followed while it grows, for its records of rollouts: it joins no group and commits nothing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from datetime import datetime, timedelta
+from functools import reduce
+from typing import Any
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
+
+from streaming.adapters.kafka.config import client_config
+from streaming.adapters.kafka.log import KafkaLog
+from streaming.adapters.kafka.refusals import Complaints, Deliveries, opened, trouble
+from streaming.adapters.kafka.scan import KafkaScan
+from streaming.delivery.refusals import Rights, refusal
+from streaming.errors import BrokerUnavailableError
+from streaming.rollout.history import RolloutHistory
+from streaming.rollout.states import FINISHED
+
+_AT_ONCE = 500
+_CLOCK_SKEW = timedelta(minutes=5)
+"""Of two drivers, or a driver and the broker."""
+_WRITE_SECONDS = 30.0
+_ROLLOUT, _PLANNED, _OUTCOME = b'"type":"rollout"', b'"weight_epoch":', b'"type":"outcome"'
+
+
+class LedgerTail:
+    """Implements :class:`streaming.engines.rollout_ports.RolloutRecords` for one application."""
+
+    def __init__(self, kafka: Mapping[str, str], topic: str, application: str, since: datetime | None = None) -> None:
+        """Connect to nothing yet.
+
+        Args:
+            kafka: Kafka's settings.
+            topic: the ledger's.
+            application: whose records are wanted.
+            since: begin there, or where the step began in which an unfinished rollout was then; ``None`` for all.
+        """
+        self._kafka = dict(kafka)
+        self._config = client_config(kafka)
+        self._topic = topic
+        self._application = application
+        self._complaints = Complaints(kafka)
+        self._since = since
+        self._next = 0
+        self._has_plans = False
+        self._consumer: Consumer | None = None
+
+    def to_end(self) -> Iterator[dict[str, Any]]:
+        """Yield all records of rollouts that were not yielded before, up to the log's present end.
+
+        Raises:
+            ConfigurationError: the broker refuses us.
+            BrokerUnavailableError: it does not answer.
+        """
+        self.close()
+        if self._since is not None:
+            self._next, self._since = self._beginning(self._since), None
+        yield from self._read()
+
+    def _read(self) -> Iterator[dict[str, Any]]:
+        for message in KafkaLog(self._config, self._topic).read({0: self._next}):
+            yield from self._taken(message)
+
+    def _beginning(self, since: datetime) -> int:
+        """Return the offset from which the state and the counts of its step are complete."""
+        with KafkaScan(self._kafka, self._application) as scan:
+            self._next = beginning = scan.offset_at(self._topic, 0, _milliseconds(since))
+            rollout = reduce(RolloutHistory.after, self._read(), RolloutHistory(self._application)).current
+            if rollout is None or rollout.state.phase in FINISHED:
+                return beginning
+            began = scan.offset_at(self._topic, 0, _milliseconds(rollout.state.since.clock - _CLOCK_SKEW))
+        return min(beginning, began)
+
+    def fresh(self, seconds: float) -> Iterator[dict[str, Any]]:
+        """Yield the records of rollouts that have come since, after up to ``seconds`` if nothing has.
+
+        Raises:
+            ConfigurationError: the broker refuses us.
+            BrokerUnavailableError: it does not answer.
+        """
+        if self._consumer is None:
+            own = {"group.id": f"{self._topic}.log", "enable.auto.commit": "false", "auto.offset.reset": "earliest"}
+            settings = {**self._config, **own, "isolation.level": "read_committed"}
+            self._consumer = opened(Consumer, self._complaints.settings(settings))
+            self._consumer.assign([TopicPartition(self._topic, 0, self._next)])
+        first = self._consumer.poll(seconds)
+        self._complaints.check()
+        for message in [] if first is None else [first, *self._consumer.consume(_AT_ONCE, 0.0)]:
+            if (error := message.error()) is not None:
+                raise self._failed(error)
+            yield from self._taken(message)
+
+    def close(self) -> None:
+        """Let go of the broker; reading may go on."""
+        if self._consumer is not None:
+            self._consumer.close()
+            self._consumer = None
+
+    def _failed(self, error: KafkaError) -> Exception:
+        rights = Rights(topic=f"READ on topic {self._topic}")
+        return refusal(error, self._kafka, rights) or BrokerUnavailableError(
+            f"topic {self._topic!r} cannot be followed: {error.str()}"
+        )
+
+    def _taken(self, message: Message) -> Iterator[dict[str, Any]]:
+        self._next = (message.offset() or 0) + 1
+        value = message.value() or b""
+        if message.key() != self._application.encode():
+            return
+        # Of millions of records few concern a rollout, and to parse them all takes ten times as long.
+        self._has_plans |= _PLANNED in value
+        if _ROLLOUT in value or _PLANNED in value or (self._has_plans and _OUTCOME in value):
+            yield json.loads(value)
+
+
+def _milliseconds(time: datetime) -> int:
+    return int(time.timestamp() * 1_000)
+
+
+def append_record(kafka: Mapping[str, str], topic: str, application: str, record: Mapping[str, Any]) -> None:
+    """Write a record to the ledger as somebody who does not hold the lease; it is durable when this returns.
+
+    Raises:
+        ConfigurationError: the broker refuses us, or the right to write.
+        BrokerUnavailableError: it does not answer.
+    """
+    sent, complaints = Deliveries(), Complaints(kafka)
+    own = {"acks": "all", "enable.idempotence": "true", "message.timeout.ms": str(int(_WRITE_SECONDS * 1_000))}
+    producer = opened(Producer, complaints.settings({**client_config(kafka), **own}))
+    producer.produce(topic, json.dumps(record, separators=(",", ":")), application, on_delivery=sent)
+    unsent = producer.flush(_WRITE_SECONDS)
+    complaints.check()
+    if sent.first is not None:
+        rights = Rights(topic=f"WRITE on topic {topic}")
+        raise trouble(KafkaException(sent.first), kafka, rights, f"the ledger's topic {topic!r} cannot be written")
+    if unsent:
+        raise BrokerUnavailableError(f"the ledger's topic {topic!r} does not take records{complaints.reason}")

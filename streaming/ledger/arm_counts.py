@@ -1,0 +1,109 @@
+"""What each arm answered in a step of a rollout, counted from the plans and outcomes of the ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from streaming.clock import instant
+from streaming.delivery.outcome import ArmOutcome
+from streaming.outputs.weights import WeightEpoch
+from streaming.rollout.evidence import Gathered, Judged, Observed
+from streaming.rollout.following import JUDGE_EVIDENCE
+from streaming.rollout.history import Rollout
+from streaming.rollout.intervals import CANDIDATE, CHAMPION
+from streaming.rollout.judge import HarmFinding
+from streaming.rollout.states import RolloutPhase, RolloutTime
+
+
+@dataclass(frozen=True)
+class StepCounts:
+    """One step's counts by role.
+
+    ``first`` and ``last`` are how far the events' time had come after its first and its latest batch, ``counted`` is
+    when the latest was recorded. The events that an attempt wrote before a crash are in no outcome, so that the counts
+    may be too low, and are never too high.
+    """
+
+    arms: Mapping[str, ArmOutcome] = field(default_factory=dict)
+    first: datetime | None = None
+    last: datetime | None = None
+    counted: datetime | None = None
+
+    @property
+    def passed(self) -> timedelta:
+        """How far the events' time has come since the step's first batch."""
+        return timedelta(0) if self.first is None or self.last is None else self.last - self.first
+
+    def events(self, role: str) -> int:
+        """Return how many events an arm has answered, by a prediction or a dead letter."""
+        return self.arms[role].events if role in self.arms else 0
+
+    def plus(self, arms: Mapping[str, ArmOutcome], at: datetime) -> StepCounts:
+        """Return the counts with one more batch, which was recorded ``at``."""
+        both = {
+            role: self.arms.get(role, ArmOutcome()) + arms.get(role, ArmOutcome()) for role in {**self.arms, **arms}
+        }
+        newest = max((arm.newest for arm in arms.values()), default="")
+        # A batch of one arm does not say how far its events' time has come; it counts by when it was done.
+        time = instant(newest) if newest else at
+        return StepCounts(both, self.first or time, max(self.last or time, time), at)
+
+
+def observed(rollout: Rollout, counts: StepCounts, clock: datetime, problems: tuple[str, ...] = ()) -> Observed:
+    """Return what the ledger alone tells of a rollout's present step.
+
+    Where the step asks for nothing that takes labels, the job is its own judge: it has looked once it has counted a
+    batch, and it cannot tell whether the candidate is any worse.
+
+    Args:
+        rollout: the rollout.
+        counts: of its present step.
+        clock: the present time.
+        problems: why the job cannot do what the state asks of it.
+    """
+    state, plan = rollout.state, rollout.declaration.plan
+    hours = (clock - state.since.clock).total_seconds() / 3_600
+    # In probation the candidate is the champion.
+    candidate = CHAMPION if state.phase is RolloutPhase.PROBATION else CANDIDATE
+    events = {"candidate events": counts.events(candidate), "champion events": counts.events(CHAMPION)}
+    step = state.asks(plan)
+    is_own_judge = step is not None and not JUDGE_EVIDENCE & step.evidence.keys()
+    return Observed(
+        now=RolloutTime(clock, state.since.event_time + counts.passed),
+        evidence={name: Gathered(count, count / hours if hours > 0 else None) for name, count in events.items()},
+        judged=Judged(HarmFinding.NOT_TOLD, counts.counted) if is_own_judge and counts.counted else None,
+        unhealthy=problems,
+    )
+
+
+class ArmCounts:
+    """Adds up the batches of one application's rollouts; the ledger's records are given in their order."""
+
+    def __init__(self) -> None:
+        self._planned: dict[str, WeightEpoch] = {}
+        self._steps: dict[WeightEpoch, StepCounts] = {}
+
+    def add(self, record: Mapping[str, Any]) -> None:
+        """Take a record; what is not about a rollout's batches is passed over, and so is what is repeated."""
+        if record["type"] == "plan" and "weight_epoch" in record:
+            self._planned[record["plan"]] = WeightEpoch(record["rollout"], record["weight_epoch"])
+        if record["type"] == "outcome" and (weights := self._planned.pop(record["plan"], None)):
+            before = self._steps.get(weights, StepCounts())
+            self._steps[weights] = before.plus(_arms(record["partitions"].values()), instant(record["at"]))
+
+    def of(self, weights: WeightEpoch) -> StepCounts:
+        """Return a step's counts."""
+        return self._steps.get(weights, StepCounts())
+
+
+def _arms(partitions: Any) -> dict[str, ArmOutcome]:
+    total: dict[str, ArmOutcome] = {}
+    for part in partitions:
+        # A single arm is the champion's, and its counts are the partition's own.
+        counts = part.get("arms") or {CHAMPION: {name: part[name] for name in ("predictions", "dead_letters")}}
+        for role, fields in counts.items():
+            total[role] = total.get(role, ArmOutcome()) + ArmOutcome(**fields)
+    return total

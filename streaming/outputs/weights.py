@@ -1,0 +1,13 @@
+"""What plans and predictions name of the rollout that they are part of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class WeightEpoch:
+    """A step of a rollout: the rollout's name, and the epoch of its weights."""
+
+    rollout: str
+    epoch: int

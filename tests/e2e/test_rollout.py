@@ -1,0 +1,132 @@
+"""A rollout as a team runs it: declared, started and promoted by the command line, under load, with a driver lost."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from functools import partial
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from jsonschema import Draft202012Validator
+from pyspark.sql import SparkSession
+
+from streaming.accounting.load import SteadyLoad
+from streaming.accounting.records import Outgoing, Sent
+from streaming.rollout.intervals import CANDIDATE
+from tests.support.arms import Topics, assert_shares
+from tests.support.commands import ROOT, penstock
+from tests.support.engine import committed, event
+from tests.support.eventually import eventually
+from tests.support.job import PATIENCE, Job
+from tests.support.kafka import MakeTopic
+from tests.support.team import Team, save_pipeline
+
+KEYS, RATE = 4_000, 400
+RECORD = Draft202012Validator(json.loads((ROOT / "schemas" / "contracts" / "rollout_record.json").read_text()))
+MODEL_EVENT = Draft202012Validator(json.loads((ROOT / "schemas" / "contracts" / "model_event.json").read_text()))
+PLAN = {
+    "version": 2,
+    "steps": [
+        {"share": 0.05, "evidence": {"candidate events": 40}, "most": "3s", "on_not_told": "promote"},
+        {"share": 0.25, "evidence": {"candidate events": 200}, "most": "1s", "on_not_told": "promote", "manual": True},
+    ],
+    "probation": {"evidence": {"labelled days": 10}},
+}
+
+
+def keyed() -> Iterator[Outgoing[Sent]]:
+    """Events of many keys, each key's in one partition."""
+    for number in count():
+        key = f"N{number % KEYS}"
+        yield Outgoing(event(number), Sent(key, number, False), key, partition=number % 2)
+
+
+class Operator:
+    """Somebody at the command line."""
+
+    def __init__(self, job: Job) -> None:
+        self.config = str(job.config)
+
+    def __call__(self, verb: str, *arguments: str, exit_code: int = 0) -> dict[str, Any]:
+        done = penstock("rollout", verb, *arguments, "--config", self.config, "--json", "-")
+        assert done.returncode == exit_code, done.stderr
+        status: dict[str, Any] = json.loads(done.stdout) if exit_code == 0 else {"problem": done.stderr}
+        return status
+
+    def waits_for(self, phase: str, step: int, why: str = "") -> None:
+        def is_there() -> bool:
+            status = self("status")
+            return (status["phase"], status["step"]) == (phase, step) and why in status["why"]
+
+        eventually(is_there, timeout=PATIENCE, every=1.0)
+
+
+@pytest.fixture
+def job(broker: str, make_topic: MakeTopic, tracking_server: str, spark: SparkSession, tmp_path: Path) -> Iterator[Job]:
+    """A job that serves v1; v2 says the opposite and is registered."""
+    topic = make_topic("features", partitions=2, retention_ms=-1)
+    team = Team(tracking_server, save_pipeline(spark, tmp_path / "saved"), tmp_path)
+    team.publish()
+    down = save_pipeline(spark, tmp_path / "down", -1.0)
+    team.saved = down
+    team.publish(champion=False)
+    made = Job(broker, topic, team, tmp_path / "job")
+    yield made
+    made.close()
+
+
+def test_a_rollout_under_load_survives_the_loss_of_its_driver_and_ends_with_the_candidate_as_champion(
+    job: Job, tmp_path: Path
+) -> None:
+    file = tmp_path / "rollout.yaml"
+    file.write_text(yaml.safe_dump(PLAN))
+    load, operator = SteadyLoad[Sent](job.servers, job.topic, RATE), Operator(job)
+    job.start()
+    load.start(keyed())
+    operator("plan", "--in", str(file))
+    assert "abort it before another begins" in operator("plan", "--in", str(file), exit_code=2)["problem"]
+    operator("start")
+    operator.waits_for("step", 2, "waits for resume")
+    job.kill()
+    job.start()
+    status = operator("status")
+    assert (status["phase"], status["step"], status["weight_epoch"]) == ("step", 2, 2)
+    answered = status["answered"]["candidate"]["events"]
+    eventually(lambda: operator("status")["answered"]["candidate"]["events"] > answered, timeout=PATIENCE, every=1.0)
+    operator("resume")
+    operator.waits_for("probation", 2)
+    assert job.team.client.get_model_version_by_alias(job.team.model, "champion").version == "2"
+    operator.waits_for("probation", 2, "nobody reports labelled days")
+    operator("promote")
+    operator.waits_for("promoted", 2)
+    load.stop()
+    topics = Topics(lambda suffix: committed({"bootstrap.servers": job.servers}, job.topic + suffix))
+    eventually(partial(everything_is_answered, topics, load.sent), timeout=PATIENCE, every=1.0)
+    assert job.stop() == 0
+    topics.check()
+    epochs = topics.keys_by_epoch()
+    assert_shares(epochs[1], 0.05)
+    assert_shares(epochs[2], 0.25)
+    seen_again = epochs[1][CANDIDATE] & (epochs[2][CANDIDATE] | epochs[2]["champion"])
+    assert seen_again <= epochs[2][CANDIDATE], "a key went back"
+    transitions = [record for record in topics.ledger if record["type"] == "rollout"]
+    for record in transitions:
+        RECORD.validate(record)
+    numbers = [record["number"] for record in transitions if record["kind"] == "transition"]
+    assert numbers == list(range(1, len(numbers) + 1)), "each once"
+    told = [
+        json.loads(message.value()) for message in committed({"bootstrap.servers": job.servers}, f"{job.topic}.models")
+    ]
+    for record in told:
+        MODEL_EVENT.validate(record)
+    assert [e["reason"] for e in told if e["type"] == "rollout_state"][-1] == "PROMOTED"
+
+
+def everything_is_answered(topics: Topics, sent: int) -> bool:
+    """Count anew: what is cached of the topics is of the moment at which it was read."""
+    fresh = Topics(topics.read)
+    return len(fresh.outputs) == sent

@@ -1,0 +1,83 @@
+"""The file that declares a rollout: what it may say, and the line of what it may not."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from jobs.verbs.rollout.plan_file import read_plan
+from streaming.errors import ConfigurationError
+from streaming.rollout.plan import OnNotTold, RolloutPlan, RolloutStep
+
+GOOD = """\
+version: 8
+steps:
+- share: 0.05
+  evidence: {candidate events: 200}
+  least: 10m
+  most: 1d
+  on_not_told: promote
+- share: 0.25
+  evidence: {labelled events: 200, champion events: 9}
+  manual: true
+probation:
+  evidence: {labelled days: 10}
+  least: 10d
+"""
+
+
+def written(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "rollout.yaml"
+    path.write_text(text)
+    return path
+
+
+def test_a_file_declares_candidate_steps_and_probation(tmp_path: Path) -> None:
+    plan = read_plan(written(tmp_path, GOOD))
+    five = RolloutStep(
+        share=0.05,
+        evidence={"candidate events": 200},
+        least=timedelta(minutes=10),
+        most=timedelta(days=1),
+        on_not_told=OnNotTold.PROMOTE,
+    )
+    quarter = RolloutStep(0.25, {"labelled events": 200, "champion events": 9}, manual=True)
+    probation = RolloutStep(1.0, {"labelled days": 10}, least=timedelta(days=10))
+    assert (plan.version, plan.salt) == (8, None)
+    assert plan.plan == RolloutPlan((five, quarter), probation=probation)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "message"),
+    [
+        pytest.param("version: 8", "version: eight", "line 1: version: input should be a valid integer", id="a word"),
+        pytest.param("share: 0.05", "share: 0", "line 3: steps.0.share: input should be greater than 0", id="shadow"),
+        pytest.param("share: 0.25", "share: 0.01", "line 2: the shares of a rollout's steps", id="shares fall"),
+        pytest.param("least: 10m", "least: 10", "line 5: steps.0.least: must be a length of time", id="no unit"),
+        pytest.param("most: 1d", "most: 1m", "line 3: steps.0: most must not be below least", id="most below least"),
+        pytest.param("  most: 1d\n", "", "line 3: steps.0: on_not_told: promote needs most", id="no end"),
+        pytest.param(
+            "manual", "manuel", "line 10: steps.1.manuel: unknown key; known here: evidence", id="a typing error"
+        ),
+        pytest.param(
+            "labelled days", "days", "line 12: probation.evidence.days: nobody counts 'days'", id="not counted"
+        ),
+        pytest.param(
+            "{labelled days: 10}", "{}", "line 12: probation.evidence: dictionary should have", id="no evidence"
+        ),
+        pytest.param("probation:", "steps:", "the key steps is written twice, in lines 2 and 11", id="a key twice"),
+        pytest.param(GOOD, "", "line 1: the file: input should be a valid dictionary", id="nothing"),
+    ],
+)
+def test_a_mistake_is_named_with_its_line(tmp_path: Path, before: str, after: str, message: str) -> None:
+    assert before in GOOD
+    with pytest.raises(ConfigurationError) as refused:
+        read_plan(written(tmp_path, GOOD.replace(before, after)))
+    assert message in str(refused.value)
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"rollout\.yaml cannot be read: No such file"):
+        read_plan(tmp_path / "rollout.yaml")

@@ -1,0 +1,108 @@
+"""What `penstock rollout status` says: where a rollout stands, what it waits for and what comes next, by the ledger."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from jobs.verbs.rollout.desk import RolloutDesk
+from jobs.verbs.rollout.display import show_status
+from jobs.verbs.rollout.status import status_of
+from streaming.clock import isoformat
+from streaming.errors import ConfigurationError, RegistryUnavailableError
+from streaming.rollout.machine import RolloutOrder
+from streaming.rollout.plan import RolloutPlan, RolloutStep
+from streaming.rollout.records import OrderGiven
+from streaming.settings import Settings
+from tests.unit.test_engines_rollout import PROBATION, START, Books, Job, in_first_step
+
+LABELS = RolloutPlan((RolloutStep(0.05, {"labelled events": 200}),), probation=PROBATION)
+TEN_MINUTES = timedelta(minutes=10)
+
+
+def status(job: Job) -> dict[str, Any]:
+    """What another machine reads, which has nothing but the ledger."""
+    desk = RolloutDesk(Settings.model_validate({"application": "app"}), Books(list(job.books.records)))
+    desk.clock = job.clock
+    desk.read()
+    return status_of(desk)
+
+
+def paused(job: Job) -> Job:
+    return job.ordered(RolloutOrder.PAUSE)
+
+
+def with_an_order_unread(job: Job) -> Job:
+    job.books.write(OrderGiven("flights-2", "app", START, isoformat(job.clock())).to_dict())
+    return job
+
+
+@pytest.mark.parametrize(
+    ("job", "phase", "why", "following"),
+    [
+        pytest.param(Job().declare(), "planned", "waits for start", "step 1 with a share of 0.05", id="planned"),
+        pytest.param(
+            with_an_order_unread(Job().declare()),
+            "planned",
+            "start is ordered, and no running job has read it yet",
+            "step 1 with a share of 0.05",
+            id="ordered",
+        ),
+        pytest.param(
+            in_first_step().batch(candidate=38).waited(TEN_MINUTES),
+            "step",
+            "held: 38 of 100 candidate events, about 16 min at this rate",
+            "step 2 with a share of 0.25",
+            id="too little evidence",
+        ),
+        pytest.param(
+            in_first_step().batch(candidate=100).waited(TEN_MINUTES),
+            "step",
+            "held: the judge cannot tell yet; after 1 h it will promote",
+            "step 2 with a share of 0.25",
+            id="not told",
+        ),
+        pytest.param(
+            in_first_step(LABELS).batch(candidate=100),
+            "step",
+            "nobody reports labelled events, of which 200 are needed",
+            "promotion",
+            id="no labels",
+        ),
+        pytest.param(
+            paused(in_first_step()), "step", "held: paused by order", "step 2 with a share of 0.25", id="paused"
+        ),
+        pytest.param(
+            Job(failing=RegistryUnavailableError("the registry is silent")).declare().looked().ordered(START),
+            "step",
+            "held: the registry is silent",
+            "step 2 with a share of 0.25",
+            id="not loaded",
+        ),
+        pytest.param(in_first_step().ordered(RolloutOrder.ABORT), "aborted", "aborted by order", "", id="aborted"),
+    ],
+)
+def test_the_status_says_why_and_what_comes_next(job: Job, phase: str, why: str, following: str) -> None:
+    result = status(job)
+    assert (result["phase"], result["next"]) == (phase, following)
+    assert why in result["why"]
+
+
+def test_what_each_arm_answered_is_counted(capsys: pytest.CaptureFixture[str]) -> None:
+    result = status(in_first_step().batch(candidate=38, champion=1_200, letters=2))
+    assert result["answered"] == {
+        "champion": {"events": 1_200, "dead_letters": 0},
+        "candidate": {"events": 40, "dead_letters": 2},
+    }
+    show_status(result)
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "flights-2, of flights v2" in shown
+    assert "40 events in this step, of which 2 are dead letters" in shown
+    assert "step 1 of 2" in shown
+
+
+def test_without_a_rollout_the_status_says_how_to_declare_one() -> None:
+    with pytest.raises(ConfigurationError, match=r"app has no rollout in .*; declare one with `penstock rollout plan"):
+        status(Job())
