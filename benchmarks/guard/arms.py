@@ -68,7 +68,7 @@ def burst_alarms(rng: np.random.Generator, runs: int, keys: int = 60) -> tuple[i
         first, every, errors = ErrorSums(), ErrorSums(), FirstErrors()
         is_first_harm = is_every_harm = False
         for key in (b"key-%d" % number for number in range(keys)):
-            mine = arms.arm_of(key, None) == "candidate"
+            mine = arms.arm_of(key, "") == "candidate"
             for _error in range(BURST):
                 if errors.is_first(key):
                     first = first.with_errors(champion=not mine, candidate=mine, share=0.25)
@@ -97,5 +97,5 @@ def moved_keys(rng: np.random.Generator, keys: int = 100_000) -> tuple[float, in
     salt = f"moved-{rng.integers(1 << 40)}"
     before, after = ArmAssignment(salt, five), ArmAssignment(salt, five.changed_to({"candidate": 0.25}))
     names = [b"key-%d" % number for number in range(keys)]
-    pairs = [(before.arm_of(name, None), after.arm_of(name, None)) for name in names]
+    pairs = [(before.arm_of(name, ""), after.arm_of(name, "")) for name in names]
     return sum(old != new for old, new in pairs) / keys, sum(new == "champion" != old for old, new in pairs)

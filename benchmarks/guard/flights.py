@@ -66,7 +66,12 @@ def _scored() -> pa.Table:
     from pyspark.sql import SparkSession
     from pyspark.sql import functions as F
 
-    settings = {"spark.ui.enabled": "false", "spark.sql.session.timeZone": "UTC", "spark.driver.memory": "3g"}
+    settings = {
+        "spark.ui.enabled": "false",
+        "spark.ui.showConsoleProgress": "false",
+        "spark.sql.session.timeZone": "UTC",
+        "spark.driver.memory": "3g",
+    }
     builder = SparkSession.builder.master("local[2]").appName("penstock-guard")
     for name, text in settings.items():
         builder = builder.config(name, text)
@@ -83,7 +88,7 @@ def _scored() -> pa.Table:
                 scaled = {column: F.col(column) * _SCALE for column in dataset.numeric}
                 frames[MIS_SCALED] = summer.withColumns(scaled)
             for scorer, frame in frames.items():
-                late = vector_to_array("probability")[1].alias("late")
+                late = vector_to_array(F.col("probability"))[1].alias("late")
                 answers = model.transform(frame).select(F.unix_micros(TIME).alias("time"), LABEL, late).toArrow()
                 columns[scorer] = answers["late"]
                 truth = answers
