@@ -12,7 +12,7 @@ from benchmarks.guard.flights import CHAMPION, FlightScores
 from streaming.rollout.days import DaySums
 from streaming.rollout.gross_harm import GrossRules
 from streaming.rollout.judge import FEWEST_DAYS, HarmFinding, HarmRules, judge
-from streaming.statistics.arrays import Floats
+from streaming.statistics.arrays import Floats, Ints
 
 ALPHA = 0.01
 _EVERY = 50
@@ -94,5 +94,5 @@ def events_to_harm(days: CandidateDays, rules: GrossRules, rng: np.random.Genera
     return np.array(found_after)
 
 
-def _sums(means: Floats, events: Floats) -> DaySums:
-    return DaySums(np.arange(len(means)), events.astype(np.int64), means * events)
+def _sums(means: Floats, events: Ints) -> DaySums:
+    return DaySums(np.arange(len(means)), events, means * events)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from benchmarks.guard.flights import noisy_copy
+from benchmarks.guard.flights import calibrated, noisy_copy
 from streaming.rollout.gross_harm import GrossRules, LossSums, judge_gross
 from streaming.rollout.judge import HarmFinding
 from streaming.statistics.arrays import Floats, Ints
@@ -127,15 +127,16 @@ def _calibrated(rate: float, area: float, rng: np.random.Generator) -> tuple[Flo
 def _five_percent(score: Floats, true: Floats, noise: Floats, champion: Floats) -> Floats:
     logit = np.log(score / (1 - score))
 
-    def loss(amount: float) -> float:
-        return float(log_losses_clipped(true, _logistic(logit + amount * noise)).mean() / champion.mean())
+    def candidate(amount: float) -> Floats:
+        return log_losses_clipped(true, calibrated(logit + amount * noise, true))
 
-    return log_losses_clipped(true, _logistic(logit + _solved(loss, 1.05, 0.0, 5.0) * noise))
+    amount = _solved(lambda amount: float(candidate(amount).mean() / champion.mean()), 1.05, 0.0, 5.0)
+    return candidate(amount)
 
 
 def _solved(function: Callable[[float], float], target: float, low: float, high: float) -> float:
     """Return where a function that grows reaches the target, by halving."""
-    for _ in range(30):
+    for _ in range(20):
         middle = (low + high) / 2
         low, high = (middle, high) if function(middle) < target else (low, middle)
     return high

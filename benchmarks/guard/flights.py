@@ -66,7 +66,12 @@ def _scored() -> pa.Table:
     from pyspark.sql import SparkSession
     from pyspark.sql import functions as F
 
-    settings = {"spark.ui.enabled": "false", "spark.sql.session.timeZone": "UTC", "spark.driver.memory": "3g"}
+    settings = {
+        "spark.ui.enabled": "false",
+        "spark.ui.showConsoleProgress": "false",
+        "spark.sql.session.timeZone": "UTC",
+        "spark.driver.memory": "3g",
+    }
     builder = SparkSession.builder.master("local[2]").appName("penstock-guard")
     for name, text in settings.items():
         builder = builder.config(name, text)
@@ -108,11 +113,26 @@ def _made_worse(champion: Floats, late: Floats) -> dict[str, Floats]:
 
 
 def noisy_copy(score: Floats, true: Floats, fall: float, noise: Floats) -> Floats:
-    """Return the scores with as much noise on their logits as lets the AUC fall by ``fall``."""
+    """Return the scores with as much noise on their logits as lets the AUC fall by ``fall``, calibrated again.
+
+    A model that knows less is still fitted to what happened, so its probabilities come true as the champion's do.
+    """
     logit, before = np.log(score / (1 - score)), auc(score, true > 0)
     low, high = 0.0, 20.0
     for _ in range(25):
         middle = (low + high) / 2
         fallen = before - auc(logit + middle * noise, true > 0)
         low, high = (middle, high) if fallen < fall else (low, middle)
-    return np.asarray(1 / (1 + np.exp(-(logit + high * noise))), np.float64)
+    return calibrated(logit + high * noise, true)
+
+
+def calibrated(logit: Floats, true: Floats) -> Floats:
+    """Return probabilities from logits, shifted and stretched so that they come true: a logistic regression on them."""
+    columns, weights = np.column_stack([np.ones(len(logit)), logit]), np.zeros(2)
+    for _ in range(10):
+        # Newton's steps; this few are enough for two numbers.
+        probability = 1 / (1 + np.exp(-np.einsum("ij,j->i", columns, weights)))
+        spread = probability * (1 - probability)
+        curvature = np.einsum("ij,i,ik->jk", columns, spread, columns)
+        weights = weights + np.linalg.solve(curvature, np.einsum("ij,i->j", columns, true - probability))
+    return np.asarray(1 / (1 + np.exp(-np.einsum("ij,j->i", columns, weights))), np.float64)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -17,6 +17,7 @@ from streaming.quality.tables import distinct
 from streaming.quality.windows import QualityWindow, WindowShape
 
 Cohort = MatureCohort | EarlyCohort
+_NOT_PASSED = "no later prediction is there, so some of it may be missing; --to says that it is whole"
 
 
 class CohortSource(Protocol):
@@ -46,8 +47,13 @@ class QualitySink(Protocol):
         """Return whether this window of ours is published."""
         ...
 
-    def publish(self, records: Iterable[QualityRecord]) -> None:
-        """Publish a window's records together; raises ``BrokerUnavailableError``."""
+    def publish(self, records: Sequence[QualityRecord]) -> bool:
+        """Publish a window's records together unless they are; return whether they were not.
+
+        Raises:
+            FencedError: another one has begun to publish.
+            BrokerUnavailableError: the broker does not answer.
+        """
         ...
 
 
@@ -74,9 +80,13 @@ class QualityRounds:
     _resume: datetime = field(default_factory=lambda: moment(0))
 
     def measured(self, since: datetime | None, until: datetime | None) -> Iterator[Cohort]:
-        """Measure every window with predictions that begins before ``until`` and ends after ``since``."""
+        """Measure every window with predictions that begins before ``until`` and ends after ``since``.
+
+        A window that ends after ``until`` is early until a prediction of a later one is there.
+        """
         for window in self._windows(since or moment(0), until or self.clock()):
-            cohort = self._measured(window)
+            is_over = (until is not None and window.end <= until) or self._is_passed(window)
+            cohort = self._measured(window, None if is_over else _NOT_PASSED)
             if cohort.versions:
                 yield cohort
 
@@ -91,10 +101,10 @@ class QualityRounds:
             if window.due > now:
                 return
             if not self._is_closed(window):
-                if self.source.following(window.end) is None:
+                if not self._is_passed(window):
                     is_gapless = False
                     continue
-                cohort = self._measured(window)
+                cohort = self._measured(window, None)
                 if isinstance(cohort, MatureCohort):
                     self.publish(cohort)
                 self._done.add(window)
@@ -108,8 +118,11 @@ class QualityRounds:
         """Publish a window if it is not published; return whether it was new. An early one cannot be given."""
         if self.sink.has(*_ends(cohort.window)) or not cohort.versions:
             return False
-        self.sink.publish(records(self.subject, cohort))
-        return True
+        return self.sink.publish(records(self.subject, cohort))
+
+    def _is_passed(self, window: QualityWindow) -> bool:
+        """Return whether the stream goes on after the window; while the scoring job stands still, it does not."""
+        return self.source.following(window.end) is not None
 
     def _is_closed(self, window: QualityWindow) -> bool:
         return window in self._done or self.sink.has(*_ends(window))
@@ -125,12 +138,13 @@ class QualityRounds:
             yield window
             at = window.end
 
-    def _measured(self, window: QualityWindow) -> Cohort:
+    def _measured(self, window: QualityWindow, obstacle: str | None) -> Cohort:
         now = self.clock()
         before = min(now, window.due)
         labelled = attach(distinct(self.source.predictions(window)), self.source.labels(window, before), before)
         versions = measured(labelled, self.subject.rules, max(before - window.end, timedelta()))
-        why = f"labels are due until {isoformat(window.due)}" if now < window.due else self.source.obstacle(window)
+        due = f"labels are due until {isoformat(window.due)}" if now < window.due else None
+        why = due or obstacle or self.source.obstacle(window)
         return MatureCohort(window, versions) if why is None else EarlyCohort(window, versions, why)
 
 

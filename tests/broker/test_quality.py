@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -22,17 +23,19 @@ from jobs.verbs.quality.options import QualityOptions
 from jobs.verbs.quality.run import measure
 from jobs.wiring.quality import quality_rounds
 from schemas.quality import QualityRecord
-from streaming.adapters.kafka.quality import quality_sink, read_quality
+from streaming.adapters.kafka.quality import read_quality
 from streaming.clock import instant, isoformat
 from streaming.errors import ConfigurationError, FencedError
 from streaming.models.ref import ModelVersion
 from streaming.outputs import headers
 from streaming.outputs.envelope import Stamp
 from streaming.quality.cohort import EarlyCohort, MatureCohort
+from tests.support.eventually import eventually
 from tests.support.kafka import MakeTopic
 
 DAY = instant("2013-06-01T00:00:00Z")
 EVENTS = 60
+WHOLE = ("--from", "2013-06-01", "--to", "2013-06-02")
 Row = tuple[bytes | None, Any, datetime, Any]
 """Key, value, timestamp and headers."""
 CONTRACT = json.loads((Path(__file__).resolve().parents[2] / "schemas" / "contracts" / "quality.json").read_text())
@@ -128,7 +131,9 @@ def test_late_repeated_corrected_and_withdrawn_labels_give_scikit_learns_metrics
     stream.write(stream.labels, label_rows())
     page, data = tmp_path / "quality.html", tmp_path / "quality.json"
     sets = [word for setting in stream.settings() for word in ("--set", setting)]
-    monkeypatch.setattr(sys, "argv", ["penstock", "quality", "run", *sets, "--html", str(page), "--json", str(data)])
+    monkeypatch.setattr(
+        sys, "argv", ["penstock", "quality", "run", *sets, *WHOLE, "--html", str(page), "--json", str(data)]
+    )
     with pytest.raises(SystemExit) as ended:
         cli.main()
     assert not ended.value.code
@@ -163,8 +168,10 @@ def test_late_repeated_corrected_and_withdrawn_labels_give_scikit_learns_metrics
     assert "In the last mature window, 2013-06-01" in page.read_text("utf-8")
     assert json.loads(data.read_text("utf-8"))["windows"][0]["mature"] is True
 
-    again = measure(None, stream.settings(), QualityOptions())
+    again = measure(None, stream.settings(), QualityOptions(until="2013-06-02"))
     assert again.windows[0].versions == (made,)
+    # Nothing says that the day is whole, as no later prediction is there.
+    assert "no later prediction" in (measure(None, stream.settings(), QualityOptions()).windows[0].why or "")
     assert stream.published() == [record]
 
 
@@ -191,18 +198,38 @@ def test_a_window_is_early_until_its_labels_are_due_and_is_published_by_a_follow
     assert [record.start for record in stream.published()] == ["2013-06-01T00:00:00.000Z"]
 
 
-def test_a_second_publisher_takes_over_from_the_first(stream: Stream) -> None:
-    kafka, whose = {"bootstrap.servers": stream.broker}, (stream.application, "flights")
-    stream.predict(0, SCORES, DAY)
+def test_a_second_publisher_ends_the_first_and_one_that_only_looks_does_not(stream: Stream) -> None:
+    for day in range(3):
+        stream.predict(day * EVENTS, SCORES[:5], DAY + timedelta(days=day))
+    settings, now = load_settings(None, stream.settings()), DAY + timedelta(days=2)
     with (
         pytest.raises(FencedError, match="another penstock quality run"),
-        quality_rounds(load_settings(None, stream.settings()), lambda: DAY + timedelta(days=9)) as first,
-        quality_sink(kafka, stream.quality, whose),
+        quality_rounds(settings, lambda: now) as first,
     ):
-        (cohort,) = list(first.measured(None, None))
-        assert isinstance(cohort, MatureCohort)
-        first.publish(cohort)
-    assert stream.published() == []
+        assert len(list(first.closed(None))) == 1
+        assert len(measure(None, stream.settings(), QualityOptions(until="2013-06-02")).windows) == 1
+        now = DAY + timedelta(days=3)
+        with quality_rounds(settings, lambda: now) as second:
+            assert len(list(second.closed(None))) == 1
+        stream.predict(3 * EVENTS, SCORES[:5], DAY + timedelta(days=3))
+        now = DAY + timedelta(days=4)
+        list(first.closed(None))
+    assert [record.start[:10] for record in stream.published()] == ["2013-06-01", "2013-06-02"]
+
+
+def test_a_follower_publishes_what_is_mature_until_it_is_stopped(stream: Stream) -> None:
+    for day in range(2):
+        stream.predict(day * EVENTS, SCORES[:5], DAY + timedelta(days=day))
+    sets = [word for setting in stream.settings() for word in ("--set", setting)]
+    command = [sys.executable, "-m", "jobs", "quality", "run", "--follow", *sets]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as follower:
+        try:
+            eventually(lambda: len(stream.published()) == 1, timeout=60.0)
+        finally:
+            follower.terminate()
+            _, told = follower.communicate(timeout=60)
+    assert follower.returncode == 0, told
+    assert "quality_window" in told
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ import pyarrow as pa
 from schemas.label import label_text, read_label
 from streaming.adapters.kafka.recording import KafkaStretch, Span
 from streaming.adapters.kafka.scan import KafkaScan
-from streaming.clock import instant, isoformat, moment
+from streaming.clock import instant, moment
 from streaming.offsets import OffsetRange
 from streaming.outputs.read_back import Stored, read_output
 from streaming.quality.rounds import QualitySubject
@@ -55,16 +55,19 @@ class KafkaCohorts:
         """See :class:`streaming.quality.rounds.CohortSource`."""
         for topic in (self.topics.predictions, self.topics.labels):
             for partition in range(self.scan.partitions(topic)):
-                first, end = self.scan.extent(topic, partition)
+                first, _ = self.scan.extent(topic, partition)
                 # Only where records were deleted does the first offset lie above zero.
-                if 0 < first < end:
-                    oldest = self.scan.timestamp(topic, partition, first)
-                    if oldest is None or moment(oldest / 1000) > window.start - self.subject.lateness:
-                        return (
-                            f"records before {isoformat(moment((oldest or 0) / 1000))} were deleted from {topic}; its"
-                            " retention has to be longer than a window and the horizon"
-                        )
+                if first > 0 and not self._reaches(topic, partition, first, window):
+                    return (
+                        f"records of it may have been deleted from {topic}, whose retention has to be longer than a"
+                        " window and the horizon together"
+                    )
         return None
+
+    def _reaches(self, topic: str, partition: int, first: int, window: QualityWindow) -> bool:
+        """Return whether the oldest record of a partition is older than any that the window may have."""
+        oldest = KafkaStretch(self.scan, topic).first(partition, first)
+        return oldest is not None and moment(oldest / 1000) <= window.start - self.subject.lateness
 
     def predictions(self, window: QualityWindow) -> pa.Table:
         """See :class:`streaming.quality.rounds.CohortSource`."""

@@ -1,14 +1,14 @@
 """Quality records on their topic, a window's in one transaction.
 
-Whoever publishes first takes the transactional id ``<application>.quality``, which fences an earlier one and settles
-its last transaction, and then reads what is published. So a run that was killed anywhere is continued by the next one,
-and no window is published twice.
+Who publishes something first takes the transactional id ``<application>.quality``, which fences an earlier publisher
+and settles its last transaction, and then reads again what is published. So a run that was killed anywhere is continued
+by the next one, no window is published twice, and a run that only looks disturbs nobody.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -27,52 +27,62 @@ _SENDER = {"transaction.timeout.ms": "30000"}
 class KafkaQuality:
     """Implements :class:`streaming.quality.rounds.QualitySink`; made by :func:`quality_sink`."""
 
-    def __init__(self, producer: Producer, topic: str, published: set[tuple[str, str]]) -> None:
+    def __init__(self, config: Mapping[str, str], producer: Producer, topic: str, whose: tuple[str, str]) -> None:
+        self._config = config
         self._producer = producer
         self._topic = topic
-        self._published = published
+        self._whose = whose
+        self._is_ours = False
+        self._published = self._read()
 
     def has(self, start: str, end: str) -> bool:
         """See :class:`streaming.quality.rounds.QualitySink`."""
         return (start, end) in self._published
 
-    def publish(self, records: Iterable[QualityRecord]) -> None:
+    def publish(self, records: Sequence[QualityRecord]) -> bool:
         """See :class:`streaming.quality.rounds.QualitySink`."""
-        sent, windows = Deliveries(), set()
+        if not self._is_ours:
+            self._producer.init_transactions(_TIMEOUT)
+            # Only now is it known what an earlier publisher had under way.
+            self._published, self._is_ours = self._read(), True
+        windows = {(record.start, record.end) for record in records}
+        if windows <= self._published:
+            return False
+        sent = Deliveries()
         self._producer.begin_transaction()
         for record in records:
             self._producer.produce(self._topic, record.to_json(), record.model, on_delivery=sent)
-            windows.add((record.start, record.end))
         with sent.explained():
             self._producer.commit_transaction(_TIMEOUT)
         self._published |= windows
+        return True
+
+    def _read(self) -> set[tuple[str, str]]:
+        return {
+            (record["start"], record["end"])
+            for record in _records(self._config, self._topic)
+            if (record["application"], record["model"]) == self._whose
+        }
 
 
 @contextmanager
 def quality_sink(kafka: Mapping[str, str], topic: str, whose: tuple[str, str]) -> Iterator[KafkaQuality]:
-    """Become the one who publishes the windows of an application and model.
+    """Yield what publishes the windows of an application and model.
 
     Raises:
         FencedError: another one has begun to publish.
         ConfigurationError: the broker refuses a right.
         BrokerUnavailableError: the broker does not answer.
     """
-    application, model = whose
-    name = f"{application}.quality"
+    name = f"{whose[0]}.quality"
     config = client_config(kafka)
     producer = opened(Producer, {**config, **_SENDER, "transactional.id": name})
     rights = Rights(topic=f"WRITE on topic {topic}", transactional_id=f"WRITE and DESCRIBE on transactional id {name}")
     try:
         with sending(config, rights, "penstock quality run"):
-            producer.init_transactions(_TIMEOUT)
-            # Only now: what an earlier run had under way is committed or aborted.
-            published = {
-                (record["start"], record["end"])
-                for record in _records(config, topic)
-                if (record["application"], record["model"]) == (application, model)
-            }
-            yield KafkaQuality(producer, topic, published)
+            yield KafkaQuality(config, producer, topic, whose)
     except BaseException:
+        # Without this every reader of committed records would wait for the time-out.
         with suppress(KafkaException):
             producer.abort_transaction(_TIMEOUT)
         raise
