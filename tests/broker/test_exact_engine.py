@@ -329,6 +329,7 @@ def test_without_a_good_version_the_job_stops_with_the_pipelines_own_words_after
     assert [p["event_id"] for p in bench.predictions()] == [f"e{i}" for i in range(20)]
 
 
+@pytest.mark.long
 def test_a_compiled_form_that_fails_where_spark_does_not_costs_three_searches_and_no_answer(
     bench: Bench, model: ServedModel
 ) -> None:

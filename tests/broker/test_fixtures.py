@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import urllib.request
 from typing import TYPE_CHECKING
 
 from confluent_kafka import Consumer, Producer
@@ -53,8 +52,3 @@ def test_spark_reads_the_broker_with_the_connector_jars(
     assert sorted(int(row.value) for row in rows.select(rows.value.cast("string").alias("value")).collect()) == list(
         range(10)
     )
-
-
-def test_the_tracking_server_answers(tracking_server: str) -> None:
-    with urllib.request.urlopen(f"{tracking_server}/version", timeout=10) as reply:
-        assert reply.read().decode().startswith("3.")

@@ -6,6 +6,7 @@ import os
 import shutil
 import socket
 import time
+import urllib.request
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -363,3 +364,8 @@ def test_a_selector_is_pointed_at_a_version_and_back(team: Team, kind: SelectorK
     if kind == "alias":
         with pytest.raises(ModelNotFoundError, match="not in the registry"):
             pointer.point(selector, ModelKey(team.model, 9), None)
+
+
+def test_the_tracking_server_that_tests_share_is_mlflow_3(tracking_server: str) -> None:
+    with urllib.request.urlopen(f"{tracking_server}/version", timeout=10) as reply:
+        assert reply.read().decode().startswith("3.")
