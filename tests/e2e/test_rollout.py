@@ -80,6 +80,7 @@ def job(broker: str, make_topic: MakeTopic, tracking_server: str, spark: SparkSe
 
 
 @pytest.mark.long
+@pytest.mark.timeout(1_200)
 def test_a_rollout_under_load_survives_the_loss_of_its_driver_and_ends_with_the_candidate_as_champion(
     job: Job, tmp_path: Path
 ) -> None:
