@@ -5,8 +5,8 @@ from __future__ import annotations
 from xdist.scheduler import LoadScopeScheduling
 
 _LEVELS = {"tests/spark/": "spark", "tests/broker/": "broker", "tests/e2e/": "processes"}
-_MOVED = {"tests/e2e/test_batch.py": "spark", "tests/e2e/test_chaos.py": "broker"}
-"""These could run on any worker; here they give the three about as much to do."""
+_MOVED = {"tests/e2e/test_batch.py": "spark", "tests/e2e/test_chaos.py": "chaos"}
+"""These could run on any worker; the three have about as much to do so, and the first that is free takes chaos."""
 
 
 class ByLevel(LoadScopeScheduling):  # type: ignore[misc]  # pytest-xdist has no types
