@@ -5,7 +5,13 @@ from __future__ import annotations
 from xdist.scheduler import LoadScopeScheduling
 
 _LEVELS = {"tests/spark/": "spark", "tests/broker/": "broker", "tests/e2e/": "processes"}
-_MOVED = {"tests/e2e/test_batch.py": "spark", "tests/e2e/test_chaos.py": "chaos"}
+_BROKER_ALONE = ("dlq", "kafka_lease", "local_services", "quality", "writer")
+"""Broker tests that need no session."""
+_MOVED = {
+    "tests/e2e/test_batch.py": "spark",
+    "tests/e2e/test_chaos.py": "chaos",
+    **{f"tests/broker/test_{name}.py": "processes" for name in _BROKER_ALONE},
+}
 """These could run on any worker; the three have about as much to do so, and the first that is free takes chaos."""
 
 
