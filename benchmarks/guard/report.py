@@ -31,7 +31,7 @@ class Bar:
 
     @property
     def passed(self) -> bool:
-        """Whether the bound is kept."""
+        """True where the bound is kept."""
         return self.figure >= self.bound if self.least else self.figure <= self.bound
 
 

@@ -27,7 +27,7 @@ class QualityWindowReport:
 
     @property
     def mature(self) -> bool:
-        """Whether all labels were due."""
+        """True where all labels were due."""
         return self.why is None
 
 

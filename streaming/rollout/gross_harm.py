@@ -18,7 +18,7 @@ from streaming.statistics.arrays import Floats
 from streaming.statistics.sequential import one_sided_width
 
 BLOCK_DEVIATIONS = 3.0
-"""Of the differences between days, as many standard deviations are taken for the day that it happens to be."""
+"""The margin covers so many standard deviations between days, as nobody knows which day it happens to be."""
 
 
 @dataclass(frozen=True)

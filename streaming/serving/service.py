@@ -24,7 +24,7 @@ _NO_MODEL = "no model version is loaded yet"
 
 @dataclass
 class Readiness:
-    """Whether requests should come; set by the process's main thread."""
+    """Says whether requests should come; set by the process's main thread."""
 
     slot: Slot
     draining: bool = False

@@ -24,7 +24,7 @@ class QualitySettings(Section):
     most_slices: Positive = 20
     """The largest slices are told apart, the rest together."""
     positive: str | None = None
-    """Of two classes the one that AUC, precision and recall are about; ``None``: the second."""
+    """The class that AUC, precision and recall are about, if there are two; ``None``: the second."""
     poll_seconds: Seconds = 60.0
     """With ``--follow``: the time between two looks for windows that have become mature."""
     metrics_host: str = "127.0.0.1"

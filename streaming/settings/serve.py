@@ -17,7 +17,7 @@ class ServeSettings(Section):
     port: Port = 8090
     """0 takes a free port and logs it."""
     open: bool = False
-    """Whether everyone who reaches a host that is not loopback may score; without it, such a host needs keys."""
+    """Lets everyone who reaches a host that is not loopback score; without it, such a host needs keys."""
     api_key: SecretStr | None = None
     """A key that callers send as a bearer token or as ``X-API-Key``; usually ``${VARIABLE}``."""
     api_keys_file: Path | None = None

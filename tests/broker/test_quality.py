@@ -71,8 +71,8 @@ class Stream:
         fixed = headers.constant(stamp, 0, self.application)
         events: list[Row] = []
         predictions: list[Row] = []
-        for place, score in enumerate(scores):
-            number, when = first + place, day + timedelta(minutes=place)
+        for minute, score in enumerate(scores):
+            number, when = first + minute, day + timedelta(minutes=minute)
             event = {"event_id": f"e{number}", "event_time": isoformat(when)}
             own = headers.varying(f"id{number}", number, isoformat(when), None)
             made = {"prediction_id": f"id{number}", "prediction": float(score > 0.5), "probability": [1 - score, score]}
@@ -144,7 +144,7 @@ def test_late_repeated_corrected_and_withdrawn_labels_give_scikit_learns_metrics
 
     rows = np.array([number for number in range(EVENTS) if number not in (2, 3)])
     truth, score = TRUTH[rows], SCORES[rows]
-    wanted = {
+    expected = {
         "accuracy": reference.accuracy_score(truth, score > 0.5),
         "precision": reference.precision_score(truth, score > 0.5),
         "recall": reference.recall_score(truth, score > 0.5),
@@ -154,7 +154,7 @@ def test_late_repeated_corrected_and_withdrawn_labels_give_scikit_learns_metrics
         "log_loss": reference.log_loss(truth, score),
         "brier": reference.brier_score_loss(truth, score),
     }
-    assert {name: made.figure(name).value for name in wanted} == pytest.approx(wanted, rel=1e-9, abs=1e-9)  # type: ignore[union-attr]
+    assert {name: made.figure(name).value for name in expected} == pytest.approx(expected, rel=1e-9, abs=1e-9)  # type: ignore[union-attr]
     counts = made.labels
     assert (made.events, made.labelled) == (EVENTS, len(rows))
     # Twelve were said otherwise at first, and e6 before; e2 and e3 were changed last.
@@ -227,9 +227,9 @@ def test_a_follower_publishes_what_is_mature_until_it_is_stopped(stream: Stream)
             eventually(lambda: len(stream.published()) == 1, timeout=60.0)
         finally:
             follower.terminate()
-            _, told = follower.communicate(timeout=60)
-    assert follower.returncode == 0, told
-    assert "quality_window" in told
+            _, printed = follower.communicate(timeout=60)
+    assert follower.returncode == 0, printed
+    assert "quality_window" in printed
 
 
 @pytest.mark.parametrize(

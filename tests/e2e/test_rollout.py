@@ -120,12 +120,12 @@ def test_a_rollout_under_load_survives_the_loss_of_its_driver_and_ends_with_the_
         RECORD.validate(record)
     numbers = [record["number"] for record in transitions if record["kind"] == "transition"]
     assert numbers == list(range(1, len(numbers) + 1)), "each once"
-    told = [
+    announced = [
         json.loads(message.value()) for message in committed({"bootstrap.servers": job.servers}, f"{job.topic}.models")
     ]
-    for record in told:
+    for record in announced:
         MODEL_EVENT.validate(record)
-    assert [e["reason"] for e in told if e["type"] == "rollout_state"][-1] == "PROMOTED"
+    assert [e["reason"] for e in announced if e["type"] == "rollout_state"][-1] == "PROMOTED"
 
 
 def everything_is_answered(topics: Topics, sent: int) -> bool:

@@ -39,10 +39,10 @@ def predicted(
 
 
 def label(
-    number: int, text: str | None, offset: int = 0, known: datetime = DAY + timedelta(hours=30)
+    number: int, text: str | None, offset: int = 0, known_at: datetime = DAY + timedelta(hours=30)
 ) -> dict[str, Any]:
     """A label of event ``number``."""
-    return {"identity": by_id(f"e{number}"), "label": text, "known": known, "offset": offset}
+    return {"identity": by_id(f"e{number}"), "label": text, "known": known_at, "offset": offset}
 
 
 def table(rows: Iterable[dict[str, Any]], schema: pa.Schema = PREDICTIONS) -> pa.Table:

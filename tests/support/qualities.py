@@ -29,12 +29,12 @@ def a_quality_report(
         for number in range(events):
             version = 2 if day > 3 and number % 3 == 0 else 1
             when = window.start + timedelta(minutes=5 * number)
-            said = [1 - score[number], score[number]]
+            probabilities = [1 - score[number], score[number]]
             made = {"event_time": when, "version": version, "slice": carriers[number % len(carriers)]}
-            rows.append(predicted(number, float(score[number] > 0.5), said, **made))
+            rows.append(predicted(number, float(score[number] > 0.5), probabilities, **made))
             if random.random() < 0.95:
-                known = when + timedelta(hours=float(random.exponential(5)))
-                labels.append(label(number, str(int(happened[number])), number, known))
+                known_at = when + timedelta(hours=float(random.exponential(5)))
+                labels.append(label(number, str(int(happened[number])), number, known_at))
         is_early = day >= days - 2
         before = window.end + timedelta(hours=2) if is_early else window.due
         attached = attach(table(rows), [table(labels, LABELS)], before)

@@ -36,13 +36,13 @@ def only(versions: tuple[VersionQuality, ...]) -> VersionQuality:
     return version
 
 
-def assert_equal(made: VersionQuality, wanted: dict[str, float | None]) -> None:
+def assert_equal(made: VersionQuality, references: dict[str, float | None]) -> None:
     """To 1e-9, and undefined in the same places, each with a reason."""
-    assert list(values(made.metrics)) == list(wanted)
+    assert list(values(made.metrics)) == list(references)
     for figure in made.metrics:
-        assert (figure.value is None) == (wanted[figure.name] is None) == bool(figure.reason), figure
+        assert (figure.value is None) == (references[figure.name] is None) == bool(figure.reason), figure
         if figure.value is not None:
-            assert figure.value == pytest.approx(wanted[figure.name], rel=EXACT, abs=EXACT), figure
+            assert figure.value == pytest.approx(references[figure.name], rel=EXACT, abs=EXACT), figure
 
 
 def reference_calibration(true: Any, score: Floats) -> float:
@@ -59,7 +59,7 @@ def reference_calibration(true: Any, score: Floats) -> float:
 @example([(False, 0.2)])
 def test_two_classes(rows: list[tuple[bool, float]]) -> None:
     truth, score = np.array([row[0] for row in rows]), np.array([row[1] for row in rows])
-    said = score > 0.5
+    predictions = score > 0.5
     made = only(
         of_day(
             [predicted(n, float(s > 0.5), [1 - s, s]) for n, (_, s) in enumerate(rows)],
@@ -69,11 +69,11 @@ def test_two_classes(rows: list[tuple[bool, float]]) -> None:
     one_class = len(set(truth.tolist())) == 1
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        wanted: dict[str, float | None] = {
-            "accuracy": reference.accuracy_score(truth, said),
-            "precision": reference.precision_score(truth, said) if said.any() else None,
-            "recall": reference.recall_score(truth, said) if truth.any() else None,
-            "f1": reference.f1_score(truth, said) if truth.any() or said.any() else None,
+        references: dict[str, float | None] = {
+            "accuracy": reference.accuracy_score(truth, predictions),
+            "precision": reference.precision_score(truth, predictions) if predictions.any() else None,
+            "recall": reference.recall_score(truth, predictions) if truth.any() else None,
+            "f1": reference.f1_score(truth, predictions) if truth.any() or predictions.any() else None,
             "auc": None if one_class else reference.roc_auc_score(truth, score),
             "average_precision": reference.average_precision_score(truth, score) if truth.any() else None,
             "log_loss": reference.log_loss(truth, score, labels=[False, True]),
@@ -81,7 +81,7 @@ def test_two_classes(rows: list[tuple[bool, float]]) -> None:
             "calibration_error": reference_calibration(truth, score),
         }
     assert made.kind == "two classes"
-    assert_equal(made, wanted)
+    assert_equal(made, references)
 
 
 @unhurried
@@ -89,45 +89,45 @@ def test_two_classes(rows: list[tuple[bool, float]]) -> None:
 def test_several_classes(rows: list[tuple[int, list[float]]]) -> None:
     truth = np.array([row[0] for row in rows])
     probability = np.array([np.array(row[1]) / sum(row[1]) for row in rows])
-    said = probability.argmax(1)
+    predictions = probability.argmax(1)
     made = only(
         of_day(
-            [predicted(n, float(said[n]), probability[n].tolist()) for n in range(len(rows))],
+            [predicted(n, float(predictions[n]), probability[n].tolist()) for n in range(len(rows))],
             [label(n, str(t)) for n, t in enumerate(truth)],
         )
     )
     present = sorted(set(truth.tolist()))
-    wanted: dict[str, float | None] = {
-        "accuracy": reference.accuracy_score(truth, said),
-        "macro_recall": reference.recall_score(truth, said, labels=present, average="macro", zero_division=0),
-        "macro_f1": reference.f1_score(truth, said, average="macro"),
+    references: dict[str, float | None] = {
+        "accuracy": reference.accuracy_score(truth, predictions),
+        "macro_recall": reference.recall_score(truth, predictions, labels=present, average="macro", zero_division=0),
+        "macro_f1": reference.f1_score(truth, predictions, average="macro"),
         "log_loss": reference.log_loss(truth, probability, labels=[0, 1, 2]),
-        "calibration_error": reference_calibration(truth == said, probability.max(1)),
+        "calibration_error": reference_calibration(truth == predictions, probability.max(1)),
     }
-    assert_equal(made, wanted)
+    assert_equal(made, references)
 
 
 @unhurried
 @given(PAIRS)
 def test_numbers(rows: list[tuple[float, float]]) -> None:
-    truth, said = np.array([row[0] for row in rows]), np.array([row[1] for row in rows])
+    truth, predictions = np.array([row[0] for row in rows]), np.array([row[1] for row in rows])
     # A number that cannot be a class's, whatever was drawn.
-    truth, said = np.append(truth, 2.25), np.append(said, -1.5)
+    truth, predictions = np.append(truth, 2.25), np.append(predictions, -1.5)
     made = only(
         of_day(
-            [predicted(n, s) for n, s in enumerate(said.tolist())],
+            [predicted(n, s) for n, s in enumerate(predictions.tolist())],
             [label(n, repr(t)) for n, t in enumerate(truth.tolist())],
         )
     )
     scatter = float(np.sum((truth - truth.mean()) ** 2))
-    wanted: dict[str, float | None] = {
-        "mae": reference.mean_absolute_error(truth, said),
-        "rmse": reference.root_mean_squared_error(truth, said),
-        "r2": reference.r2_score(truth, said) if scatter else None,
-        "bias": float(np.mean(said - truth)),
+    references: dict[str, float | None] = {
+        "mae": reference.mean_absolute_error(truth, predictions),
+        "rmse": reference.root_mean_squared_error(truth, predictions),
+        "r2": reference.r2_score(truth, predictions) if scatter else None,
+        "bias": float(np.mean(predictions - truth)),
     }
     assert made.kind == "numbers"
-    assert_equal(made, wanted)
+    assert_equal(made, references)
 
 
 @pytest.mark.parametrize(
@@ -237,8 +237,8 @@ def test_coverage_is_told_at_ages_that_all_events_have_reached() -> None:
     from tests.support.labels import DAY
 
     events = [predicted(n, 1.0, [0.2, 0.8]) for n in range(4)]
-    known = [label(n, "1", 0, DAY + timedelta(minutes=n, hours=hours)) for n, hours in ((0, 1), (1, 5), (2, 23))]
-    made = only(measured(labelled(events, known), MeasuringRules(), timedelta(hours=6)))
+    labels = [label(n, "1", 0, DAY + timedelta(minutes=n, hours=hours)) for n, hours in ((0, 1), (1, 5), (2, 23))]
+    made = only(measured(labelled(events, labels), MeasuringRules(), timedelta(hours=6)))
     assert [(each.seconds, each.share) for each in made.coverage] == [
         (3_600, 0.25),
         (21_600, 0.5),
@@ -253,10 +253,10 @@ def test_the_estimate_is_right_where_the_probabilities_are_and_shows_its_error_w
     random = np.random.default_rng(4)
     score = random.random(20_000)
     happened = random.random(20_000) < score
-    said = expected(score, score > 0.5)
-    assert said["accuracy"] == pytest.approx(reference.accuracy_score(happened, score > 0.5), abs=0.01)
-    assert said["log_loss"] == pytest.approx(reference.log_loss(happened, score), abs=0.01)
-    assert said["brier"] == pytest.approx(reference.brier_score_loss(happened, score), abs=0.01)
+    estimates = expected(score, score > 0.5)
+    assert estimates["accuracy"] == pytest.approx(reference.accuracy_score(happened, score > 0.5), abs=0.01)
+    assert estimates["log_loss"] == pytest.approx(reference.log_loss(happened, score), abs=0.01)
+    assert estimates["brier"] == pytest.approx(reference.brier_score_loss(happened, score), abs=0.01)
     # The model is sure and always wrong: on the events without labels it is estimated at 0.9.
     events = [predicted(n, 1.0, [0.1, 0.9]) for n in range(4)]
     made = only(of_day(events, [label(n, "0") for n in range(2)]))

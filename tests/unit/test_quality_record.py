@@ -32,8 +32,8 @@ def kinds() -> list[VersionQuality]:
     two = [predicted(n, float(n % 2), [0.4, 0.6], slice="UA") for n in range(4)]
     three = [predicted(n, 2.0, [0.2, 0.3, 0.5]) for n in range(2)]
     numbers = [predicted(n, 2.5) for n in range(2)]
-    known = [label(0, "1"), label(1, "1")]
-    return [of_day(events, known, slice_column="carrier")[0] for events in (two, three, numbers)]
+    labels = [label(0, "1"), label(1, "1")]
+    return [of_day(events, labels, slice_column="carrier")[0] for events in (two, three, numbers)]
 
 
 def test_a_record_of_every_kind_keeps_its_contract_and_is_read_back_as_it_was() -> None:

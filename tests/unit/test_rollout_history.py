@@ -121,7 +121,7 @@ def test_the_declaration_is_the_first_state_and_orders_wait_for_the_job() -> Non
 def test_a_transition_says_which_orders_it_takes_account_of() -> None:
     orders = [ordered(order) for order in (RolloutOrder.START, RolloutOrder.PAUSE, RolloutOrder.ABORT)]
     rollout = current(after(EMPTY, DECLARED.to_dict(), *orders, moved(1, orders=2)))
-    assert [given.order for given in rollout.pending] == [RolloutOrder.ABORT]
+    assert [unread.order for unread in rollout.pending] == [RolloutOrder.ABORT]
 
 
 def test_an_order_without_a_meaning_is_passed_over() -> None:

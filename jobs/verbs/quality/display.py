@@ -22,7 +22,7 @@ from streaming.quality.words import (
 )
 
 _SHOWN = ("accuracy", "auc", "log_loss", "macro_f1", "mae", "rmse", "r2", "bias")
-"""Of the metrics, those that have room on a terminal; the page and the JSON have all."""
+"""The metrics that have room on a terminal; the page and the JSON have all."""
 
 
 def show_quality(report: QualityReport, console: Console | None = None) -> None:

@@ -26,6 +26,6 @@ def give(config: Path | None, overrides: Sequence[str], word: str) -> dict[str, 
         # What others have ordered counts, although the job has not read it yet.
         order(rollout.after_orders(now), rollout.declaration.plan, RolloutOrder(word), now)
         declaration = rollout.declaration
-        given = OrderGiven(declaration.name, declaration.application, RolloutOrder(word), isoformat(now.clock))
-        desk.append(given.to_dict())
+        order_given = OrderGiven(declaration.name, declaration.application, RolloutOrder(word), isoformat(now.clock))
+        desk.append(order_given.to_dict())
         return status_of(desk)

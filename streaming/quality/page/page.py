@@ -103,7 +103,7 @@ def _facts(report: QualityReport, mature: list[QualityWindowReport]) -> Element:
 
 def _plots(report: QualityReport, kind: str) -> Element:
     names = series_names(report.windows)
-    keys = [tag("span", f"{name} ", class_=f"key version-{place % COLOURS}") for place, name in enumerate(names)]
+    keys = [tag("span", f"{name} ", class_=f"key version-{number % COLOURS}") for number, name in enumerate(names)]
     lead = tag("p", keys, "A hollow mark is an early window, and a bar is a 95% interval of that window's events.")
     plots = [metric_plot(metric, report.windows) for metric in metrics_of(kind)]
     return section("Over the windows", lead, tag("div", plots, class_="figures"))

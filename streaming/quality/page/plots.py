@@ -40,7 +40,7 @@ def metric_plot(metric: Metric, windows: Sequence[QualityWindowReport]) -> Eleme
     if not shown:
         return None
     frame = Frame(_across(windows), _up(metric.title, shown))
-    marks = [mark for place, points in enumerate(lines.values()) for mark in _marks(frame, points, place % COLOURS)]
+    marks = [mark for number, points in enumerate(lines.values()) for mark in _marks(frame, points, number % COLOURS)]
     meaning = metric.meaning.format(positive=_positive(windows))
     return figure(
         metric.title, f"{meaning[0].upper()}{meaning[1:]}.", frame.drawn(f"{metric.title} in each window", marks)
@@ -88,13 +88,13 @@ def _tick(value: float) -> str:
 
 
 def _marks(frame: Frame, points: Sequence[MetricPoint], colour: int) -> Iterator[Element]:
-    places = [(float(point.slot), float(point.figure.value or 0.0)) for point in points]
-    for point, (slot, _) in zip(points, places, strict=True):
+    corners = [(float(point.slot), float(point.figure.value or 0.0)) for point in points]
+    for point, (slot, _) in zip(points, corners, strict=True):
         if point.figure.low is not None and point.figure.high is not None:
             x = frame.x(slot)
             ends = {"y1": frame.y(point.figure.low), "y2": frame.y(point.figure.high)}
             yield tag("line", x1=x, x2=x, **ends, class_=f"whisker version-{colour}")
-    yield frame.line(places, f"version-{colour}")
-    for point, (slot, value) in zip(points, places, strict=True):
+    yield frame.line(corners, f"version-{colour}")
+    for point, (slot, value) in zip(points, corners, strict=True):
         class_ = f"dot version-{colour}{' early' if point.early else ''}"
         yield tag("circle", cx=frame.x(slot), cy=frame.y(value), r=3.5, class_=class_)
