@@ -10,11 +10,11 @@ from jobs.process.stopping import StopRequest, children_ignore_signals
 from jobs.wiring.drift import checkpoint_of, drift_query, prepare_topics
 from jobs.wiring.following import registry
 from jobs.wiring.jars import jars
+from jobs.wiring.metrics_port import serve_metrics
 from jobs.wiring.session import require_log, session
 from streaming.adapters.kafka.admin import KafkaAdmin
-from streaming.errors import ConfigurationError
 from streaming.operations.drift_metrics import DriftMetrics
-from streaming.settings import DriftSettings, Settings
+from streaming.settings import Settings
 
 HOME = Path(".penstock")
 SPARK_LOG = HOME / "drift-spark.log"
@@ -38,7 +38,7 @@ def watch_drift(settings: Settings, stopping: StopRequest, *, once: bool) -> Non
 def _watch(settings: Settings, stopping: StopRequest, stack: ExitStack, *, once: bool) -> None:
     metrics = DriftMetrics()
     if not once:
-        _serve(metrics, settings.drift)
+        serve_metrics(metrics, settings.drift.metrics_host, settings.drift.metrics_port, "drift.metrics_port")
     started = session(settings, f"{settings.application}-drift", SPARK_LOG, lambda: jars(HOME).connector_jars())
     with children_ignore_signals():
         spark = stack.enter_context(started)
@@ -49,15 +49,3 @@ def _watch(settings: Settings, stopping: StopRequest, stack: ExitStack, *, once:
         query.run_once()
     else:
         query.run(stopping.asked)
-
-
-def _serve(metrics: DriftMetrics, drift: DriftSettings) -> None:
-    if drift.metrics_port is None:
-        return
-    try:
-        metrics.serve(drift.metrics_host, drift.metrics_port)
-    except OSError as problem:
-        raise ConfigurationError(
-            f"{drift.metrics_host}:{drift.metrics_port} cannot be listened on ({problem}); set drift.metrics_port to"
-            " another port, or to null for no endpoint"
-        ) from problem

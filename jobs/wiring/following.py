@@ -33,12 +33,17 @@ from streaming.spark.hadoop_files import HadoopFileStore
 
 def registry(model: ModelSettings) -> MlflowRegistry:
     """Return the registry; raises ``ConfigurationError`` where none is named."""
+    return MlflowRegistry(registry_uri(model), model.timeout_seconds, model.tracking_uri)
+
+
+def registry_uri(model: ModelSettings) -> str:
+    """Return where the registry is; raises ``ConfigurationError`` where none is named."""
     uri = model.registry_uri or model.tracking_uri
     if uri is None:
         raise ConfigurationError(
             "no model registry: set model.tracking_uri, or the variable MLFLOW_TRACKING_URI, to the MLflow server"
         )
-    return MlflowRegistry(uri, model.timeout_seconds, model.tracking_uri)
+    return uri
 
 
 def last_good_file(settings: Settings) -> LastGoodFile:

@@ -8,6 +8,7 @@ from datetime import timedelta
 
 import structlog
 
+from jobs.wiring.metrics_port import serve_metrics
 from streaming.adapters.kafka.admin import KafkaAdmin
 from streaming.adapters.kafka.cohorts import CohortTopics, KafkaCohorts
 from streaming.adapters.kafka.output_topics import output_topic
@@ -70,14 +71,7 @@ def served_metrics(quality: QualitySettings) -> QualityMetrics:
         ConfigurationError: the port is taken.
     """
     metrics = QualityMetrics()
-    if quality.metrics_port is not None:
-        try:
-            metrics.serve(quality.metrics_host, quality.metrics_port)
-        except OSError as problem:
-            raise ConfigurationError(
-                f"{quality.metrics_host}:{quality.metrics_port} cannot be listened on ({problem}); set"
-                " quality.metrics_port to another port, or to null for no endpoint"
-            ) from problem
+    serve_metrics(metrics, quality.metrics_host, quality.metrics_port, "quality.metrics_port")
     return metrics
 
 

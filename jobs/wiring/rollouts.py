@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from jobs.wiring.following import registry
+from jobs.wiring.following import registry, registry_uri
 from jobs.wiring.starting import RolloutParts
 from streaming.adapters.mlflow.pointing import MlflowPointer
 from streaming.clock import system_clock
-from streaming.errors import ConfigurationError
 from streaming.models.announcer import Announcer, ModelEventSink
 from streaming.models.candidate import Preparation
 from streaming.models.follower import Follower
@@ -17,7 +16,7 @@ from streaming.models.rollout_versions import RegistryVersions
 from streaming.models.served import ServedModel
 from streaming.operations.observer import JobObserver
 from streaming.rollout.records import Transition
-from streaming.settings import ModelSettings, Settings
+from streaming.settings import Settings
 
 
 @dataclass(frozen=True)
@@ -45,7 +44,7 @@ def rollout_parts(
     selector = ModelSelector.from_settings(settings.model)
     versions = RegistryVersions(
         registry=registry(settings.model),
-        pointer=_pointer(settings.model),
+        pointer=MlflowPointer(registry_uri(settings.model), settings.model.tracking_uri),
         selector=selector,
         preparation=checks,
         wake=follower.wake,
@@ -53,10 +52,3 @@ def rollout_parts(
     )
     announcer = Announcer(settings.application, selector, system_clock, observer.metrics, [sink])
     return RolloutParts(versions, RolloutNews(observer, announcer))
-
-
-def _pointer(model: ModelSettings) -> MlflowPointer:
-    uri = model.registry_uri or model.tracking_uri
-    if uri is None:
-        raise ConfigurationError("no model registry: set model.tracking_uri to the MLflow server")
-    return MlflowPointer(uri, model.tracking_uri)

@@ -16,15 +16,14 @@ from streaming.engines.arms import ArmOffer, CandidateArms
 from streaming.engines.rollout_ports import RolloutPorts
 from streaming.engines.tries import Tries
 from streaming.errors import FencedError, PenstockError
-from streaming.ledger.arm_counts import ArmCounts, observed
+from streaming.ledger.arm_counts import ArmCounts, observed, weights_of
 from streaming.models.ref import ModelKey
-from streaming.outputs.weights import WeightEpoch
 from streaming.rollout.assignment import ArmAssignment
 from streaming.rollout.evidence import Observed
 from streaming.rollout.following import JobFacts, advanced, weights_after
 from streaming.rollout.history import Rollout, RolloutHistory
 from streaming.rollout.records import Transition
-from streaming.rollout.states import FINISHED, RolloutPhase, RolloutState
+from streaming.rollout.states import TAKING_BACK, RolloutPhase, RolloutState
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
@@ -32,7 +31,6 @@ _LOOK_SECONDS = 0.5
 _REFRESH = timedelta(days=1)
 """The ledger forgets after its retention, so a rollout that waits for weeks is written again."""
 _TWO_ARMS = (RolloutPhase.STEP, RolloutPhase.PROMOTING)
-_TAKING_BACK = (RolloutPhase.ROLLING_BACK, RolloutPhase.ABORTING)
 
 
 class RolloutFollower:
@@ -108,11 +106,11 @@ class RolloutFollower:
     def _moves(self) -> bool:
         """Do what the state asks for; return whether that led to another state."""
         rollout = self._history.current
-        if rollout is None or (rollout.state.phase in FINISHED and not rollout.pending):
+        if rollout is None or rollout.has_ended:
             self._withdraw()
             return False
         facts = self._facts(rollout, self._acted(rollout))
-        seen = observed(rollout, self._counts.of(_weights(rollout)), self._ports.clock(), facts.problems)
+        seen = observed(rollout, self._counts.of(rollout), self._ports.clock(), facts.problems)
         state = advanced(rollout, seen, facts)
         if state.share(rollout.declaration.plan) == 0:
             self._withdraw()
@@ -123,7 +121,7 @@ class RolloutFollower:
 
     def _facts(self, rollout: Rollout, problems: tuple[str, ...]) -> JobFacts:
         key = rollout.declaration.candidate
-        is_held = key in self._ports.slot.held and rollout.state.phase not in _TAKING_BACK
+        is_held = key in self._ports.slot.held and rollout.state.phase not in TAKING_BACK
         # Withdrawing the arms forgets their failure, and the record of it may not be written yet.
         self._failure = self._failure or self._arms.failure
         return JobFacts(self._serves(key), f"{key} is on hold" if is_held else self._failure, problems)
@@ -141,9 +139,9 @@ class RolloutFollower:
         if phase is RolloutPhase.PROMOTING and not serves and not problem:
             problem = self._tries(("name", number), lambda: versions.name_champion(key))
         if phase is RolloutPhase.PROBATION or (phase is RolloutPhase.STEP and serves):
-            self._offer(ArmOffer(key, weights=_weights(rollout)))
+            self._offer(ArmOffer(key, weights=weights_of(rollout)))
             problem = "" if serves else f"another version serves in place of {key}; abort the rollout"
-        if phase in _TAKING_BACK and serves:
+        if phase in TAKING_BACK and serves:
             problem = self._tries(("take back", number), lambda: self._taken_back(rollout))
         return (problem,) if problem else ()
 
@@ -152,7 +150,7 @@ class RolloutFollower:
         is_loaded = offered.key == declaration.candidate and offered.candidate is not None
         candidate = offered.candidate if is_loaded else self._ports.versions.candidate(declaration.candidate)
         assignment = ArmAssignment(declaration.salt, rollout.latest.weights.intervals)
-        self._offer(ArmOffer(declaration.candidate, candidate, assignment, _weights(rollout)))
+        self._offer(ArmOffer(declaration.candidate, candidate, assignment, weights_of(rollout)))
         return ""
 
     def _taken_back(self, rollout: Rollout) -> str:
@@ -197,7 +195,3 @@ class RolloutFollower:
         self._history = self._history.after(record)
         self._failure = ""
         self._ports.observer.rollout_moved(transition, serving)
-
-
-def _weights(rollout: Rollout) -> WeightEpoch:
-    return WeightEpoch(rollout.declaration.name, rollout.latest.weights.epoch)

@@ -79,6 +79,11 @@ def observed(rollout: Rollout, counts: StepCounts, clock: datetime, problems: tu
     )
 
 
+def weights_of(rollout: Rollout) -> WeightEpoch:
+    """Return what plans and outputs name of a rollout's present step."""
+    return WeightEpoch(rollout.declaration.name, rollout.latest.weights.epoch)
+
+
 class ArmCounts:
     """Adds up the batches of one application's rollouts; the ledger's records are given in their order."""
 
@@ -94,9 +99,9 @@ class ArmCounts:
             before = self._steps.get(weights, StepCounts())
             self._steps[weights] = before.plus(_arms(record["partitions"].values()), instant(record["at"]))
 
-    def of(self, weights: WeightEpoch) -> StepCounts:
-        """Return a step's counts."""
-        return self._steps.get(weights, StepCounts())
+    def of(self, rollout: Rollout) -> StepCounts:
+        """Return the counts of a rollout's present step."""
+        return self._steps.get(weights_of(rollout), StepCounts())
 
 
 def _arms(partitions: Any) -> dict[str, ArmOutcome]:

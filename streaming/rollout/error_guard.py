@@ -1,8 +1,8 @@
-"""Whether a candidate errs more often than the champion, by a key's first error: exact however often one looks.
+"""The guard on errors: does a candidate err more often than the champion, by a key's first error?
 
-The arms have different keys, so errors and dead letters are counted and not compared event by event. A key counts once:
-one key whose events all fail would pass for many errors. With bursts of 20 errors a key, a test of single errors at
-0.01 called equal arms different in more than half of all runs.
+It is exact, however often one looks. The arms have different keys, so errors and dead letters are counted and not
+compared event by event. A key counts once: one key whose events all fail would pass for many errors. With bursts of 20
+errors a key, a test of single errors at 0.01 called equal arms different in more than half of all runs.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 from streaming.errors import ConfigurationError
 from streaming.rollout.judge import HarmFinding
 from streaming.statistics.arrays import Floats
-from streaming.statistics.eprocess import RATIOS, log_mean_evidence, log_ratio_terms
+from streaming.statistics.eprocess import RATIOS, is_enough, log_mean_evidence, log_ratio_terms
 
 
 @dataclass
@@ -88,7 +88,7 @@ def judge_errors(sums: ErrorSums, alpha: float = 0.002) -> ErrorVerdict:
     """
     evidence = log_mean_evidence(sums.log_evidence)
     counts = f"{sums.candidate:,} of {sums.candidate + sums.champion:,} keys that erred are the candidate's"
-    if evidence >= -math.log(alpha):
+    if is_enough(evidence, alpha):
         sentence = f"harm: {counts}, more than its share explains (evidence {math.exp(min(evidence, 700)):.3g} to 1)"
         return ErrorVerdict(HarmFinding.HARM, evidence, sentence)
     needed = f"evidence {math.exp(evidence):.3g} to 1 of {1 / alpha:,.0f} to 1"

@@ -12,13 +12,12 @@ from streaming.rollout.history import Rollout
 from streaming.rollout.intervals import CANDIDATE
 from streaming.rollout.machine import done, failed, observe, taken_over
 from streaming.rollout.records import Weights
-from streaming.rollout.states import RolloutPhase, RolloutState, RolloutTime
+from streaming.rollout.states import TAKING_BACK, RolloutPhase, RolloutState, RolloutTime
 
 JUDGE_EVIDENCE = frozenset({"labelled events", "labelled days"})
 """What only a judge of labels counts. A step that asks for none of it is decided without one."""
 JOB_EVIDENCE = frozenset({"candidate events", "champion events"})
 """What the job counts itself: events that an arm has answered."""
-_TAKING_BACK = (RolloutPhase.ROLLING_BACK, RolloutPhase.ABORTING)
 
 
 @dataclass(frozen=True)
@@ -62,5 +61,5 @@ def weights_after(rollout: Rollout, state: RolloutState) -> Weights:
 
 def _done(state: RolloutState, facts: JobFacts, now: RolloutTime) -> RolloutState | None:
     is_promoted = state.phase is RolloutPhase.PROMOTING and facts.serves
-    is_taken_back = state.phase in _TAKING_BACK and not facts.serves
+    is_taken_back = state.phase in TAKING_BACK and not facts.serves
     return done(state, now) if (is_promoted or is_taken_back) and not facts.problems else None

@@ -42,17 +42,22 @@ class Rollout:
     def after_orders(self, now: RolloutTime) -> RolloutState:
         """Return the state that the pending orders make of it; those that have no meaning in it are passed over."""
         state = self.state
-        for given in self.pending:
+        for unread in self.pending:
             try:
-                state = order(state, self.declaration.plan, given.order, now)
+                state = order(state, self.declaration.plan, unread.order, now)
             except ConfigurationError:
                 # Two people may order at the same time, and the second order may have lost its meaning.
                 continue
         return state
 
     @property
+    def has_ended(self) -> bool:
+        """True once its last state is recorded and nothing was ordered since."""
+        return self.state.phase in FINISHED and not self.pending
+
+    @property
     def is_finished(self) -> bool:
-        """Whether another rollout may be declared: it has ended, or will once the job has read its orders."""
+        """True where another rollout may be declared: it has ended, or will once the job has read its orders."""
         return self.after_orders(self.state.since).phase in FINISHED
 
     def ordered(self, given: OrderGiven) -> Rollout:

@@ -13,7 +13,7 @@ from streaming.errors import ConfigurationError
 from streaming.rollout.evidence import Observed, duration, lacking
 from streaming.rollout.judge import HarmFinding
 from streaming.rollout.plan import OnNotTold, RolloutPlan, RolloutStep
-from streaming.rollout.states import FINISHED, JUDGED, RolloutPhase, RolloutState, RolloutTime
+from streaming.rollout.states import FINISHED, JUDGED, TAKING_BACK, RolloutPhase, RolloutState, RolloutTime
 
 
 class RolloutOrder(str, Enum):
@@ -130,7 +130,7 @@ def _promoted(state: RolloutState, now: RolloutTime, why: str = "promoted by ord
 
 def _aborted(state: RolloutState, now: RolloutTime, why: str = "aborted by order") -> RolloutState:
     """Abort; a rollback that is under way goes on, and one that never started has nothing to take back."""
-    if state.phase in (RolloutPhase.ROLLING_BACK, RolloutPhase.ABORTING):
+    if state.phase in TAKING_BACK:
         return state
     phase = RolloutPhase.ABORTED if state.phase is RolloutPhase.PLANNED else RolloutPhase.ABORTING
     return RolloutState(phase, state.step, now, why)

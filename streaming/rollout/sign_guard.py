@@ -1,4 +1,4 @@
-"""Whether a candidate is wrong more often than the champion on the same events: an exact sign test in sequence.
+"""An exact sign test in sequence: is a candidate wrong more often than the champion on the same events?
 
 Only events on which one of the two is right and the other wrong, or one fails and the other does not, say something.
 The test takes them as independent; events of a day are alike, so it is for errors in shadow, and not for quality.
@@ -6,11 +6,10 @@ The test takes them as independent; events of a day are alike, so it is for erro
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 from streaming.rollout.judge import HarmFinding
-from streaming.statistics.eprocess import log_sign_evidence
+from streaming.statistics.eprocess import is_enough, log_sign_evidence
 
 
 @dataclass(frozen=True)
@@ -44,7 +43,7 @@ def judge_disagreements(counts: DisagreementCounts, alpha: float = 0.002) -> Sig
         alpha: the chance that a candidate that is wrong as often as the champion is ever found harmful.
     """
     evidence = log_sign_evidence(counts.candidate_wrong, counts.champion_wrong)
-    finding = HarmFinding.HARM if evidence >= -math.log(alpha) else HarmFinding.NOT_TOLD
+    finding = HarmFinding.HARM if is_enough(evidence, alpha) else HarmFinding.NOT_TOLD
     sentence = (
         f"{finding.value}: the candidate alone was wrong on {counts.candidate_wrong:,} events, the champion alone on"
         f" {counts.champion_wrong:,}"

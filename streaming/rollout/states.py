@@ -27,6 +27,8 @@ class RolloutPhase(str, Enum):
 FINISHED = {RolloutPhase.PROMOTED, RolloutPhase.ROLLED_BACK, RolloutPhase.ABORTED}
 JUDGED = {RolloutPhase.STEP, RolloutPhase.PROMOTING, RolloutPhase.PROBATION}
 """The phases in which the candidate scores events, so that it can do harm."""
+TAKING_BACK = {RolloutPhase.ROLLING_BACK, RolloutPhase.ABORTING}
+"""The phases in which the candidate has no keys any more, and the job gives back what it has changed."""
 _ALL_KEYS = {RolloutPhase.PROMOTING, RolloutPhase.PROBATION, RolloutPhase.PROMOTED}
 
 

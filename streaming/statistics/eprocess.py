@@ -31,6 +31,11 @@ def log_ratio_terms(share: float) -> tuple[Floats, Floats]:
     return np.log(RATIOS / whole), -np.log(whole)
 
 
+def is_enough(log_evidence: float, alpha: float) -> bool:
+    """Return whether evidence, given its logarithm, reaches 1/alpha, which it does with chance alpha at most."""
+    return log_evidence >= -math.log(alpha)
+
+
 def log_mean_evidence(log_sums: Floats) -> float:
     """Return the logarithm of the mean of several alternatives' evidence, given their logarithms."""
     return float(special.logsumexp(log_sums) - math.log(len(log_sums)))

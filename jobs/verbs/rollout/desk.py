@@ -14,7 +14,6 @@ from streaming.clock import Clock, system_clock
 from streaming.engines.rollout_ports import RolloutRecords
 from streaming.errors import ConfigurationError
 from streaming.ledger.arm_counts import ArmCounts, StepCounts
-from streaming.outputs.weights import WeightEpoch
 from streaming.rollout.history import Rollout, RolloutHistory
 from streaming.settings import Settings
 
@@ -48,7 +47,7 @@ class RolloutDesk:
 
     def counts(self, rollout: Rollout) -> StepCounts:
         """Return what was counted in a rollout's present step."""
-        return self._counts.of(WeightEpoch(rollout.declaration.name, rollout.latest.weights.epoch))
+        return self._counts.of(rollout)
 
     def append(self, record: dict[str, Any]) -> None:
         """Write a record and read it back; raises ``BrokerUnavailableError``."""

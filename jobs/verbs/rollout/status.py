@@ -13,7 +13,7 @@ from streaming.ledger.arm_counts import StepCounts, observed
 from streaming.rollout.evidence import Observed
 from streaming.rollout.following import JobFacts, advanced
 from streaming.rollout.history import Rollout
-from streaming.rollout.states import FINISHED, RolloutPhase
+from streaming.rollout.states import RolloutPhase
 
 Status = dict[str, Any]
 _LOOK_SECONDS = 1.0
@@ -54,11 +54,11 @@ def status_of(desk: RolloutDesk) -> Status:
     return {
         **rollout.latest.summary(),
         "why": _why(rollout, seen),
-        "pending": [given.order.value for given in rollout.pending],
+        "pending": [unread.order.value for unread in rollout.pending],
         "next": _next(rollout),
         "answered": _answered(counts),
         "salt": rollout.declaration.salt,
-        "finished": rollout.state.phase in FINISHED and not rollout.pending,
+        "finished": rollout.has_ended,
     }
 
 

@@ -21,7 +21,7 @@ from streaming.rollout.states import FINISHED
 
 _AT_ONCE = 500
 _CLOCK_SKEW = timedelta(minutes=5)
-"""Of two drivers, or a driver and the broker."""
+"""How far the clocks of two drivers, or of a driver and the broker, may differ."""
 _WRITE_SECONDS = 30.0
 _ROLLOUT, _PLANNED, _OUTCOME = b'"type":"rollout"', b'"weight_epoch":', b'"type":"outcome"'
 
@@ -69,7 +69,10 @@ class LedgerTail:
         with KafkaScan(self._kafka, self._application) as scan:
             self._next = beginning = scan.offset_at(self._topic, 0, _milliseconds(since))
             rollout = reduce(RolloutHistory.after, self._read(), RolloutHistory(self._application)).current
-            if rollout is None or rollout.state.phase in FINISHED:
+            # Without a rollout there is nothing that would have to be read once more.
+            if rollout is None:
+                return self._next
+            if rollout.state.phase in FINISHED:
                 return beginning
             began = scan.offset_at(self._topic, 0, _milliseconds(rollout.state.since.clock - _CLOCK_SKEW))
         return min(beginning, began)
