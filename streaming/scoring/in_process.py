@@ -25,7 +25,8 @@ from streaming.models.served import ScorerChoice, ServedModel
 from streaming.models.signature import Signature
 from streaming.models.topic_schema import NoEvents
 from streaming.refusal_codes import RefusalCode
-from streaming.scoring.compiled.scorer import load_scorer
+from streaming.scoring.compiled.row_program import row_program
+from streaming.scoring.compiled.scorer import CompiledScorer, load_scorer
 from streaming.scoring.flavours.loader import saved_model
 from streaming.scoring.flavours.scorer import NativeScorer, reading_report
 from streaming.scoring.layout import check_stages
@@ -82,7 +83,14 @@ class InProcessLoader:
         decoder = JsonDecoder(signature, self.envelope, self.max_value_bytes, event, guards)
         proving = Proving(self._valid_features, NoEvents())
         served = proving(package, decoder, InProcessScorer(scorer, signature))
-        row_pass = JsonRowPass(package, self.envelope, self.max_value_bytes, guards, scorer)
+        row_pass = JsonRowPass(
+            package=package,
+            envelope=self.envelope,
+            max_value_bytes=self.max_value_bytes,
+            guards=guards,
+            scorer=scorer,
+            program=row_program(scorer) if isinstance(scorer, CompiledScorer) else None,
+        )
         return replace(served, row_pass=row_pass, choice=choice)
 
     def _pipeline(self, package: ModelPackage) -> tuple[ArrowScorer, tuple[Guard, ...], ScorerChoice]:

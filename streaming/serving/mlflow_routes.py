@@ -11,9 +11,9 @@ from starlette.responses import Response
 from schemas.dead_letter import Reason, Rejection
 from streaming.models.package import SPARK_FLAVOR
 from streaming.models.served import ServedModel
+from streaming.scoring.compiled.row_program import ModelAnswer
 from streaming.serving.intake import JSON, media_type_of
 from streaming.serving.mlflow_payloads import FORM, SCHEMA, csv_events, json_events, wrong
-from streaming.serving.passes import ModelAnswer
 from streaming.serving.problems import sentence
 from streaming.serving.service import ScoringService, model_headers
 from streaming.version import __version__

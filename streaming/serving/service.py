@@ -12,10 +12,10 @@ from streaming.models.served import ServedModel
 from streaming.models.slot import Slot
 from streaming.operations.admin import Access
 from streaming.operations.health import HealthVerdict
+from streaming.scoring.compiled.row_program import ModelAnswer
 from streaming.serving.intake import Intake
 from streaming.serving.keys import ApiKeys
 from streaming.serving.lanes import Lane, no_model
-from streaming.serving.passes import ModelAnswer
 from streaming.serving.server_metrics import ServerMetrics
 from streaming.settings import EventSettings
 

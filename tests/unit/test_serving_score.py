@@ -87,14 +87,19 @@ def test_what_an_envelope_does_not_name_is_the_requests_own(tmp_path: Path) -> N
     assert first["event_time"] == first["scored_at"] == "2013-01-01T00:00:00.000Z"
 
 
-def test_every_malformed_value_is_answered_as_the_stream_judges_it(tmp_path: Path) -> None:
+@pytest.mark.parametrize("together", [100, 25], ids=["in a pass over a batch", "one by one"])
+def test_every_malformed_value_is_answered_as_the_stream_judges_it(tmp_path: Path, together: int) -> None:
     """Each value is a whole body. A list is no event: it has events of its own."""
     model = loaded(replace(flight_package(tmp_path, golden=None, stages=DISTANCE), signature=MALFORMED_COLUMNS))
     values = [value for value in CASES.values() if value is not None and not value.lstrip().startswith(b"[")]
     assert len(values) > 100
     requests: list[Request] = [("POST", "/v1/score", {"content": value, "headers": JSON}) for value in values]
     with a_bench(model) as bench:
-        answers = [answer for at in range(0, len(values), 100) for answer in bench.ask_at_once(requests[at : at + 100])]
+        answers = [
+            answer
+            for at in range(0, len(values), together)
+            for answer in bench.ask_at_once(requests[at : at + together])
+        ]
     expected = from_the_stream(model, values)
     assert 20 < sum(isinstance(verdict, Rejection) for verdict in expected) < len(values) - 20
     for answer, verdict in zip(answers, expected, strict=True):
