@@ -43,6 +43,7 @@ MAY_IMPORT = {
     "training": {"settings", "scoring", "events", "models", "schemas", "spark", "statistics"},
     "backtest": {"page", "schemas", "statistics"},
     "quality": {"backtest", "page", "schemas", "statistics"},
+    "judging": {"quality", "backtest", "ledger", "rollout", "outputs", "models", "schemas", "statistics"},
     "engines": {*MIDDLE, "models", "schemas", "spark"},
     "drift": {"engines", "events", "models", "page", "schemas", "statistics"},
     "batch": {"settings", "engines", *MIDDLE, "models", "schemas", "spark"},
@@ -57,6 +58,7 @@ MAY_IMPORT = {
         "replay",
         "backtest",
         "quality",
+        "judging",
         "training",
         "models",
         "schemas",
@@ -80,7 +82,15 @@ JOBS_MAY_IMPORT = {
 """Room of ``jobs`` to the rooms it may import beside itself; a verb may not import another verb."""
 VERB_PARTS = {"options", "run", "display"}
 """The modules of a verb's folder by which the command line enters it: what is asked, the work, how it is shown."""
-SECOND_VERBS = {"dlq/replay", "drift/baseline", "drift/report", "rollout/plan", "rollout/order", "rollout/status"}
+SECOND_VERBS = {
+    "dlq/replay",
+    "drift/baseline",
+    "drift/report",
+    "rollout/plan",
+    "rollout/order",
+    "rollout/status",
+    "rollout/judge",
+}
 """Verbs that share a folder with another one, each with its work in a module of its own name."""
 SHOWING = ("rich.table", "rich.text", "rich.progress")
 MAX_MAIN_LINES = 20

@@ -12,6 +12,9 @@ from rich.text import Text
 
 from jobs.verbs.rollout.options import RolloutSizeOptions
 from jobs.verbs.rollout.run import Comparison
+from streaming.rollout.checks import ALPHA, RolloutCheck
+
+_WENT_BACK = {"rolling back", "rolled back", "aborting", "aborted"}
 
 
 def show_sizes(comparisons: Sequence[Comparison], options: RolloutSizeOptions) -> None:
@@ -55,6 +58,11 @@ def show_status(status: Mapping[str, Any]) -> None:
     Console().print(_status(status), soft_wrap=True)
 
 
+def show_verdict(verdict: Mapping[str, Any]) -> None:
+    """Print what the judge found."""
+    Console().print(_grid(_judged(verdict)), soft_wrap=True)
+
+
 def watch_status(statuses: Iterable[Mapping[str, Any]]) -> None:
     """Show each status in the place of the one before."""
     with Live(console=Console(), auto_refresh=False) as live:
@@ -63,8 +71,12 @@ def watch_status(statuses: Iterable[Mapping[str, Any]]) -> None:
 
 
 def _status(status: Mapping[str, Any]) -> Table:
+    return _grid(_facts(status))
+
+
+def _grid(facts: Iterable[tuple[str, str]]) -> Table:
     table = Table.grid(padding=(0, 2))
-    for name, text in _facts(status):
+    for name, text in facts:
         table.add_row(Text(name, style="dim"), Text(text, overflow="fold"))
     return table
 
@@ -77,5 +89,18 @@ def _facts(status: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
     yield "share", f"{status['share']:g} of the keys, weight epoch {status['weight_epoch']}"
     for role, counts in status["answered"].items():
         yield role, f"{counts['events']:,} events in this step, of which {counts['dead_letters']:,} are dead letters"
+    if status["judge"]:
+        yield from _judged(status["judge"])
+    if status["phase"] in _WENT_BACK:
+        for part in status["ranges"]:
+            offsets = f"offsets {part['start']:,} to {part['end'] - 1:,}"
+            yield "answered", f"{offsets} of partition {part['partition']}, weight epoch {part['weight_epoch']}"
     if status["next"]:
         yield "next", status["next"]
+
+
+def _judged(judge: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
+    yield "judge", f"{judge['finding']} at {judge['at']}: {judge['why']}"
+    for name, check in judge["checks"].items():
+        alpha = f"alpha {ALPHA[RolloutCheck(name)]:g}"
+        yield f"  {name}", f"{check['sentence']} ({alpha}{', dry run' if check['dry_run'] else ''})"
