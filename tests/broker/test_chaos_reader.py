@@ -8,6 +8,7 @@ from pathlib import Path
 from confluent_kafka import Producer
 
 from schemas import prediction
+from streaming.accounting.batch_arms import Answerer
 from streaming.accounting.records import ReadResult
 from streaming.local.broker import start_broker
 from streaming.local.jars import ensure_jars
@@ -30,6 +31,7 @@ def test_aborted_predictions_are_counted_and_not_read(tmp_path: Path) -> None:
             producer.flush(30)
             producer.commit_transaction(30) if keep else producer.abort_transaction(30)
         read = Reader(broker.address).results(topic)
-        assert read == [ReadResult((1, 0), (1, 0), "k", 3, {}), ReadResult((1, 3), (1, 6), "k", 3, {})]
+        by = Answerer(3)
+        assert read == [ReadResult((1, 0), (1, 0), "k", by, {}), ReadResult((1, 3), (1, 6), "k", by, {})]
         assert aborted(tmp_path / "data", [topic]) == 2
         assert aborted(tmp_path / "data", ["other"]) == 0
