@@ -17,12 +17,11 @@ from streaming.clock import Clock, Stopwatch, isoformat
 from streaming.delivery.marks import error_named
 from streaming.delivery.outcome import Outcome
 from streaming.delivery.write_order import WritePlan
-from streaming.engines.task import WriteTarget, run_batch
+from streaming.engines.task import WriteTarget, run_batch, stamps_of
 from streaming.errors import InvariantError
 from streaming.hadoop_paths import to_write
 from streaming.models.served import ServedModel
 from streaming.offsets import OffsetRange
-from streaming.outputs.envelope import Stamp
 from streaming.replay.chunks import Chunk
 from streaming.replay.rows import result_rows
 
@@ -38,7 +37,7 @@ class ReplayCounts:
     dead_letters: int = 0
     earlier: int = 0
     versions: dict[str, int] = field(default_factory=dict)
-    """Events by version, of this run and earlier ones alike."""
+    """Events by version, of this run and earlier ones alike, but for what an earlier one wrote by several arms."""
 
     def __add__(self, other: ReplayCounts) -> ReplayCounts:
         """Add up."""
@@ -84,15 +83,19 @@ class ParquetSink:
         hidden = self.folder / f".{self._place(chunk).name}"
         # A killed run may have left half of the chunk.
         shutil.rmtree(hidden, ignore_errors=True)
-        stamp = Stamp(self.source_topic, chunk.by.version, chunk.by.role, isoformat(self.clock()))
+        stamps = stamps_of(chunk.by, self.source_topic, isoformat(self.clock()))
         came, went = Observation(), Observation()
         counted = records.observe(came, F.count(F.lit(1)).alias("rows"))
-        rows = result_rows(model.score(counted), stamp)
-        measured = rows.observe(went, F.count(F.lit(1)).alias("rows"), F.count("reason").alias("dead_letters"))
+        rows = result_rows(model.score(counted), stamps)
+        answered = [F.count_if(F.col("role") == arm.role).alias(arm.role) for arm in chunk.by.arms]
+        measured = rows.observe(
+            went, F.count(F.lit(1)).alias("rows"), F.count("reason").alias("dead_letters"), *answered
+        )
         measured.write.parquet(to_write(hidden.resolve()), compression="zstd")
         total, dead = int(went.get["rows"]), int(went.get["dead_letters"])
         _check(int(came.get["rows"]), total)
-        counts = ReplayCounts(total - dead, dead, versions={str(chunk.by.version): total})
+        versions = {str(arm.version): int(went.get[arm.role]) for arm in chunk.by.arms}
+        counts = ReplayCounts(total - dead, dead, versions=versions)
         (hidden / _COUNTS).write_text(json.dumps(asdict(counts)), "utf-8")
         # The counts are in the folder before the rename, so a chunk that is there has them.
         hidden.rename(self._place(chunk))
@@ -140,11 +143,11 @@ class TopicSink:
                 self.pass_over(partition, part, order.plan)
             self.reached[partition] = part.end
         dead = sum(total.dead_letters.values())
-        return ReplayCounts(total.predictions, dead, total.skipped, {str(chunk.by.version): total.rows})
+        return ReplayCounts(total.predictions, dead, total.skipped, _by_version(chunk, total))
 
     def _order(self, chunk: Chunk) -> WritePlan:
         target = self.target
-        stamp = Stamp(self.source_topic, chunk.by.version, chunk.by.role, isoformat(self.clock()))
+        stamp, *others = stamps_of(chunk.by, self.source_topic, isoformat(self.clock()))
         return WritePlan(
             client=target.client,
             writer=target.writer,
@@ -154,7 +157,15 @@ class TopicSink:
             targets=target.targets,
             limits=target.limits,
             failpoints=target.failpoints,
+            others=tuple(others),
         )
+
+
+def _by_version(chunk: Chunk, total: Outcome) -> dict[str, int]:
+    """Count events by version; of what an earlier run wrote by several arms, nobody knows which answered."""
+    if len(chunk.by.arms) == 1:
+        return {str(chunk.by.champion.version): total.rows}
+    return {str(arm.version): total.arms[arm.role].events for arm in chunk.by.arms if arm.role in total.arms}
 
 
 def _check(rows_in: int, rows_out: int) -> None:

@@ -14,11 +14,12 @@ from streaming.adapters.kafka.admin import KafkaAdmin
 from streaming.adapters.kafka.ledger_reader import KafkaLedgerReader
 from streaming.adapters.kafka.scan import KafkaScan
 from streaming.delivery.marks import Mark
+from streaming.ledger.arms import PlannedArms
 from streaming.ledger.lineage import Record
 from streaming.models.ref import ModelSelector, ModelVersion
 from streaming.models.served import ServedModel
 from streaming.models.topic_schema import EventSample, NoEvents
-from streaming.replay.chunks import Assignment, Segments, assigned
+from streaming.replay.chunks import Segments, assigned
 from streaming.replay.run import Versions
 from streaming.replay.served import ServingHistory, as_served
 from streaming.replay.source import ReplaySource, known_topic_id
@@ -42,7 +43,8 @@ def segments_of(options: VersionOptions, settings: Settings, source: ReplaySourc
     kind, value = ("alias", options.alias) if options.alias is not None else ("version", str(options.version))
     selector = ModelSelector(settings.model.name, kind, value or "")  # type: ignore[arg-type]
     resolved = registry(settings.model).resolve(selector)
-    return assigned(source.ranges(), Assignment(ModelVersion(resolved.name, resolved.version, resolved.run_id), ROLE))
+    version = ModelVersion(resolved.name, resolved.version, resolved.run_id)
+    return assigned(source.ranges(), PlannedArms.only(version, ROLE))
 
 
 def _books(settings: Settings, source: ReplaySource, scan: KafkaScan) -> ServingHistory:
