@@ -80,7 +80,12 @@ JOBS_MAY_IMPORT = {
 """Room of ``jobs`` to the rooms it may import beside itself; a verb may not import another verb."""
 VERB_PARTS = {"options", "run", "display"}
 """The modules of a verb's folder by which the command line enters it: what is asked, the work, how it is shown."""
-SECOND_VERBS = {"dlq/replay", "drift/baseline", "drift/report", "rollout/plan", "rollout/order", "rollout/status"}
+SECOND_VERBS = {
+    "dlq/replay",
+    "drift/baseline",
+    "drift/report",
+    *(f"rollout/{verb}" for verb in ("plan", "order", "status", "repair")),
+}
 """Verbs that share a folder with another one, each with its work in a module of its own name."""
 SHOWING = ("rich.table", "rich.text", "rich.progress")
 MAX_MAIN_LINES = 20

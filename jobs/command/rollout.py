@@ -120,6 +120,35 @@ def abort(config: Config = None, set_: Set = [], json: Json = None) -> None:
 
 @app.command(
     epilog=examples(
+        "penstock rollout repair -c penstock.yaml --dry-run", "penstock rollout repair flights-8 -c penstock.yaml"
+    )
+)
+def repair(
+    rollout: Annotated[
+        str | None,
+        typer.Argument(metavar="ROLLOUT", help="Repair this rollout, by its name. The default is the latest."),
+    ] = None,
+    config: Config = None,
+    set_: Set = [],
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show how many events of which offsets are meant, and write nothing.")
+    ] = False,
+    json: Json = None,
+) -> None:
+    """Score again what a candidate answered before it was taken back, and publish corrections, each once."""
+    from jobs.verbs.rollout.display import show_repair
+    from jobs.verbs.rollout.options import RolloutRepairOptions
+    from jobs.verbs.rollout.repair import repaired
+
+    output = JsonOutput(json)
+    result = repaired(config, set_, RolloutRepairOptions(rollout, dry_run))
+    output.write(result)
+    if not output.replaces_text:
+        show_repair(result)
+
+
+@app.command(
+    epilog=examples(
         "penstock rollout status -c penstock.yaml --watch", "penstock rollout status -c penstock.yaml --json -"
     )
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from kafka import KafkaConsumer, TopicPartition
@@ -69,6 +69,11 @@ class Subscriber:
     def close(self) -> None:
         """Let go of the broker."""
         self._consumer.close()
+
+
+def results_of(records: Iterable[Any]) -> list[ReadResult]:
+    """Return what a job answered; corrections of answers, which somebody published later, are left out."""
+    return [result_of(record) for record in records if prediction.CORRECTS not in dict(record.headers)]
 
 
 def result_of(record: Any) -> ReadResult:

@@ -31,7 +31,8 @@ TIME_FORMAT = "yyyy-MM-dd'T'HH:mm:ss.SSS'Z'"
 class Stamp:
     """What every prediction of one batch and version has in common. ``scored_at`` is RFC 3339 in UTC.
 
-    ``weights`` name the step of the rollout that the batch is part of.
+    ``weights`` name the step of the rollout that the batch is part of. ``corrects`` is the role in which the answers
+    were given that these replace; empty where they replace none.
     """
 
     source_topic: str
@@ -39,11 +40,17 @@ class Stamp:
     role: str
     scored_at: str
     weights: WeightEpoch | None = None
+    corrects: str = ""
 
     @property
     def id_prefix(self) -> str:
         """What the batch's prediction ids begin with."""
         return contract.id_prefix(self.version.name, self.role, self.source_topic)
+
+    @property
+    def corrected_prefix(self) -> str | None:
+        """What the ids begin with of the answers that these replace, ``None`` where they replace none."""
+        return contract.id_prefix(self.version.name, self.corrects, self.source_topic) if self.corrects else None
 
 
 def envelop(

@@ -49,6 +49,11 @@ def ends(segments: Segments) -> dict[int, int]:
     return {partition: parts[-1].part.end for partition, parts in segments.items() if parts}
 
 
+def offsets_of(segments: Segments) -> int:
+    """Return how many offsets there are in all."""
+    return sum(segment.part.end - segment.part.start for parts in segments.values() for segment in parts)
+
+
 def remaining(segments: Segments, done: Mapping[int, int]) -> dict[int, list[Segment]]:
     """Return what is left when each partition is replayed up to the offset in ``done``."""
     left_over = {}

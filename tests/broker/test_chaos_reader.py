@@ -18,15 +18,16 @@ from tests.conftest import HOME
 from tests.support.kafka import topic_maker
 
 
-def test_aborted_predictions_are_counted_and_not_read(tmp_path: Path) -> None:
+def test_aborted_predictions_are_counted_and_they_and_corrections_are_not_read(tmp_path: Path) -> None:
     with start_broker(tmp_path, ensure_jars(HOME, os.environ).broker, free_port(), os.environ) as broker:
         broker.wait_ready()
         topic = topic_maker(broker.address)("out", partitions=2)
         producer = Producer({"bootstrap.servers": broker.address, "transactional.id": "any"})
         producer.init_transactions(30)
-        for offset, keep in enumerate([True, False, False, True]):
+        correction = {prediction.CORRECTS: "m:candidate:in:1:0"}
+        for offset, keep, more in ((0, True, {}), (1, False, {}), (2, False, {}), (3, True, {}), (0, True, correction)):
             producer.begin_transaction()
-            headers = {prediction.SOURCE_PARTITION: "1", prediction.SOURCE_OFFSET: f"{offset}"}
+            headers = {prediction.SOURCE_PARTITION: "1", prediction.SOURCE_OFFSET: f"{offset}", **more}
             producer.produce(topic, b"{}", b"k", partition=1, headers={**headers, prediction.MODEL_VERSION: "3"})
             producer.flush(30)
             producer.commit_transaction(30) if keep else producer.abort_transaction(30)

@@ -8,25 +8,32 @@ from typing import Any
 
 import pytest
 import yaml
+from jsonschema import Draft202012Validator
 from pyspark.sql import SparkSession
 
+from jobs.verbs.rollout.desk import rollout_desk
 from jobs.verbs.rollout.order import give
 from jobs.verbs.rollout.status import statuses
+from jobs.wiring.repairing import correct, find_repair
 from streaming.accounting.load import Publisher
 from streaming.adapters.kafka.ledger_tail import append_record
+from streaming.adapters.kafka.scan import KafkaScan
 from streaming.clock import isoformat, system_clock
 from streaming.errors import ConfigurationError
 from streaming.models.ref import ModelKey
 from streaming.models.served import ServedModel
+from streaming.replay.run import Versions
 from streaming.rollout.assignment import ArmAssignment
 from streaming.rollout.intervals import CANDIDATE, CHAMPION
 from streaming.rollout.plan import OnNotTold, RolloutPlan, RolloutStep
 from streaming.rollout.records import Declaration
 from tests.support.arms import Topics, assert_shares
+from tests.support.commands import ROOT
 from tests.support.engine import Bench, event
 from tests.support.models import fit_pipeline, load, package
 
 KEYS = 2_000
+HEADERS = Draft202012Validator(json.loads((ROOT / "schemas" / "contracts" / "prediction_headers.json").read_text()))
 NOW = timedelta(0)
 
 
@@ -128,6 +135,56 @@ def assignment_of(topics: Topics, epoch: int) -> ArmAssignment:
     (assignment,) = {planned.assignment for planned in arms}
     assert assignment is not None
     return assignment
+
+
+def test_a_repair_corrects_each_event_that_the_candidate_answered_once(
+    bench: Bench, candidate: ServedModel, model: ServedModel
+) -> None:
+    bench.planned = {candidate.key: candidate}
+    bench.rows_per_batch = 100
+    operator = Operator(bench)
+    bench.run()
+    operator.declares(0.5)
+    operator.orders("start")
+    scored_until_planned(bench)
+    for value in (b"broken", event(1, carrier=7)):
+        bench.send([value], key=b"N1")
+    bench.send([event(9_000 + number) for number in range(20)], partition=1)
+    scored(bench, range(100, 180))
+    operator.orders("abort")
+    scored(bench, range(220, 240))
+    served = Topics(bench.read)
+    assert served.check()[CANDIDATE] > 20
+    champions = Versions(lambda _: model, lambda _: None)
+    with KafkaScan(bench.kafka, "test") as scan, rollout_desk(bench.settings) as desk:
+        work = find_repair(bench.settings, scan, desk.current(), model.version)
+        runs = [correct(work.repair, bench.settings, bench.home, bench.spark, champions) for _ in range(2)]
+        again = find_repair(bench.settings, scan, desk.current(), model.version)
+    answered = {o.source[1:]: o for o in served.outputs if served.expected(o.source[1:])[0] == CANDIDATE}
+    assert sum(work.events.values()) == len(answered)
+    assert again == work, "corrections are on no input"
+    corrections = {}
+    for message in bench.read(".out"):
+        headers = {name: value.decode(errors="replace") for name, value in message.headers()}
+        if "penstock-corrects" in headers:
+            place = int(headers["penstock-source-partition"]), int(headers["penstock-source-offset"])
+            assert place not in corrections, "published twice"
+            corrections[place] = headers, json.loads(message.value()), (message.key(), message.timestamp()[1])
+    predicted = {place: output for place, output in answered.items() if output.kind == "prediction"}
+    assert corrections.keys() == predicted.keys()
+    assert [run.counts.predictions for run in runs] == [len(predicted), 0]
+    originals = {(m.partition(), m.offset()): m for m in bench.read(".out")}
+    for place, (headers, value, of_record) in corrections.items():
+        before = json.loads(predicted[place].record.value or b"")
+        assert headers["penstock-corrects"] == before["prediction_id"] != value["prediction_id"]
+        assert (value["role"], value["model_version"]) == ("correction", 1)
+        assert (value["event_id"], value["prediction"]) == (before["event_id"], 1.0 - before["prediction"])
+        assert headers["penstock-weight-epoch"] == "1"
+        stored_at = predicted[place].record
+        original = originals[stored_at.partition, stored_at.offset]
+        assert of_record == (original.key(), original.timestamp()[1])
+        HEADERS.validate(headers)
+    assert len(bench.read(".dlq")) == len([o for o in served.outputs if o.kind == "dead letter"])
 
 
 @pytest.mark.long

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
@@ -79,3 +79,34 @@ def _facts(status: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
         yield role, f"{counts['events']:,} events in this step, of which {counts['dead_letters']:,} are dead letters"
     if status["next"]:
         yield "next", status["next"]
+
+
+def show_repair(result: Mapping[str, Any]) -> None:
+    """Print what was corrected, and what is gone."""
+    console = Console()
+    for sentence in repair_sentences(result):
+        console.print(Text(sentence), soft_wrap=True)
+
+
+def repair_sentences(result: Mapping[str, Any]) -> Iterator[str]:
+    """Yield a repair's result in sentences, ranges of offsets with their ends left out."""
+    topic, events = result["topic"], result["events"]
+    answered = f"{events:,} events of {topic} that {result['rollout']}'s candidate answered"
+    if result["dry_run"]:
+        yield f"{answered} would be scored again by {result['champion']}."
+    elif events and not result["offsets"]:
+        yield f"{answered} were corrected by an earlier run; nothing was written."
+    else:
+        made = f"{result['predictions']:,} predictions and {result['dead_letters']:,} dead letters"
+        yield f"{answered} were scored again by {result['champion']} in {result['seconds']} s: {made}."
+    yield from _lines(result["ranges"])
+    if result["removed"]:
+        yield f"{topic} has these offsets no more, and what was answered there stays as it is:"
+        yield from _lines(result["removed"])
+
+
+def _lines(ranges: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    for each in ranges:
+        events = f"{each['events']:,} events, " if "events" in each else ""
+        step = f"weight epoch {each['weight_epoch']}"
+        yield f"  partition {each['partition']}, offsets {each['start']} to {each['end']}: {events}{step}"

@@ -14,3 +14,11 @@ class RolloutSizeOptions:
     question: Question
     events_per_day: float | None = None
     day_deviation: float = 0.0
+
+
+@dataclass(frozen=True)
+class RolloutRepairOptions:
+    """``rollout`` is its name, the latest by default; with ``dry_run`` nothing is written."""
+
+    rollout: str | None = None
+    dry_run: bool = False
