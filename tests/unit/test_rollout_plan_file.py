@@ -9,6 +9,7 @@ import pytest
 
 from jobs.verbs.rollout.plan_file import read_plan
 from streaming.errors import ConfigurationError
+from streaming.rollout.checks import JudgeRules, RolloutCheck
 from streaming.rollout.plan import OnNotTold, RolloutPlan, RolloutStep
 
 GOOD = """\
@@ -25,6 +26,11 @@ steps:
 probation:
   evidence: {labelled days: 10}
   least: 10d
+checks:
+  gross harm: {dry_run: true}
+  days: {dry_run: false}
+day_deviation: 0.02
+tolerated: 0.01
 """
 
 
@@ -46,7 +52,8 @@ def test_a_file_declares_candidate_steps_and_probation(tmp_path: Path) -> None:
     quarter = RolloutStep(0.25, {"labelled events": 200, "champion events": 9}, manual=True)
     probation = RolloutStep(1.0, {"labelled days": 10}, least=timedelta(days=10))
     assert (plan.version, plan.salt) == (8, None)
-    assert plan.plan == RolloutPlan((five, quarter), probation=probation)
+    rules = JudgeRules(frozenset({RolloutCheck.GROSS_HARM}), day_deviation=0.02, tolerated=0.01)
+    assert plan.plan == RolloutPlan((five, quarter), probation=probation, rules=rules)
 
 
 @pytest.mark.parametrize(
@@ -67,6 +74,13 @@ def test_a_file_declares_candidate_steps_and_probation(tmp_path: Path) -> None:
         pytest.param(
             "{labelled days: 10}", "{}", "line 12: probation.evidence: dictionary should have", id="no evidence"
         ),
+        pytest.param(
+            "gross harm", "harm", "line 15: checks.harm: input should be 'errors', 'dead letters'", id="no check"
+        ),
+        pytest.param(
+            "gross harm: {dry_run", "gross harm: {alpha", "checks.gross harm.alpha: unknown key", id="not of a check"
+        ),
+        pytest.param("day_deviation: 0.02", "day_deviation: -1", "line 17: day_deviation: input", id="below zero"),
         pytest.param("probation:", "steps:", "the key steps is written twice, in lines 2 and 11", id="a key twice"),
         pytest.param(GOOD, "", "line 1: the file: input should be a valid dictionary", id="nothing"),
     ],

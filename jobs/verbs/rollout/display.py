@@ -12,6 +12,9 @@ from rich.text import Text
 
 from jobs.verbs.rollout.options import RolloutSizeOptions
 from jobs.verbs.rollout.run import Comparison
+from streaming.rollout.checks import ALPHA, RolloutCheck
+
+_WENT_BACK = {"rolling back", "rolled back", "aborting", "aborted"}
 
 
 def show_sizes(comparisons: Sequence[Comparison], options: RolloutSizeOptions) -> None:
@@ -77,8 +80,21 @@ def _facts(status: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
     yield "share", f"{status['share']:g} of the keys, weight epoch {status['weight_epoch']}"
     for role, counts in status["answered"].items():
         yield role, f"{counts['events']:,} events in this step, of which {counts['dead_letters']:,} are dead letters"
+    if status["judge"]:
+        yield from _judged(status["judge"])
+    if status["phase"] in _WENT_BACK:
+        for part in status["ranges"]:
+            offsets = f"offsets {part['start']:,} to {part['end'] - 1:,}"
+            yield "answered", f"{offsets} of partition {part['partition']}, weight epoch {part['weight_epoch']}"
     if status["next"]:
         yield "next", status["next"]
+
+
+def _judged(judge: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
+    yield "judge", f"{judge['finding']} at {judge['at']}: {judge['why']}"
+    for name, check in judge["checks"].items():
+        alpha = f"alpha {ALPHA[RolloutCheck(name)]:g}"
+        yield f"  {name}", f"{check['sentence']} ({alpha}{', dry run' if check['dry_run'] else ''})"
 
 
 def show_repair(result: Mapping[str, Any]) -> None:

@@ -15,6 +15,7 @@ from pydantic_core import ErrorDetails
 
 from jobs.configuration.load import STANDARD_INPUT
 from streaming.errors import ConfigurationError
+from streaming.rollout.checks import JudgeRules, RolloutCheck
 from streaming.rollout.following import JOB_EVIDENCE, JUDGE_EVIDENCE
 from streaming.rollout.plan import OnNotTold, RolloutPlan, RolloutStep
 from streaming.settings.base import Positive, Section
@@ -77,13 +78,28 @@ class StepInFile(ProbationInFile):
     share: Annotated[float, Field(gt=0, le=1)]
 
 
+class CheckInFile(Section):
+    """What may be said of one check of the judge."""
+
+    dry_run: bool = False
+
+
 class PlanInFile(Section):
-    """The whole file."""
+    """The whole file. ``day_deviation`` and ``tolerated`` are in units of the loss."""
 
     version: Positive
     salt: Annotated[str, Field(min_length=1, pattern=r"^[^\x00]+$")] | None = None
     steps: Annotated[tuple[StepInFile, ...], Field(min_length=1)]
     probation: ProbationInFile
+    checks: dict[RolloutCheck, CheckInFile] = Field(default_factory=dict)
+    day_deviation: Annotated[float, Field(ge=0)] = 0.0
+    tolerated: Annotated[float, Field(ge=0)] = 0.0
+
+    @property
+    def rules(self) -> JudgeRules:
+        """How the candidate is judged."""
+        dry_run = frozenset(check for check, rules in self.checks.items() if rules.dry_run)
+        return JudgeRules(dry_run, day_deviation=self.day_deviation, tolerated=self.tolerated)
 
 
 @dataclass(frozen=True)
@@ -116,7 +132,8 @@ def read_plan(path: Path) -> WrittenPlan:
         raise ConfigurationError(f"the plan {name} is not valid:{lines}") from None
     try:
         steps = tuple(step.step(step.share) for step in plan.steps)
-        return WrittenPlan(plan.version, plan.salt, RolloutPlan(steps, probation=plan.probation.step(1.0)))
+        probation = plan.probation.step(1.0)
+        return WrittenPlan(plan.version, plan.salt, RolloutPlan(steps, probation=probation, rules=plan.rules))
     except ConfigurationError as problem:
         raise ConfigurationError(f"the plan {name}, line {line_of(text, ('steps',))}: {problem}") from None
 
@@ -132,5 +149,9 @@ def _explained(detail: ErrorDetails, text: bytes) -> str:
 
 
 def _keys(path: Sequence[str | int]) -> list[str]:
-    sections: dict[str | int, type[BaseModel]] = {"steps": StepInFile, "probation": ProbationInFile}
+    sections: dict[str | int, type[BaseModel]] = {
+        "steps": StepInFile,
+        "probation": ProbationInFile,
+        "checks": CheckInFile,
+    }
     return list(sections.get(path[0] if path else "", PlanInFile).model_fields)
