@@ -43,6 +43,7 @@ MAY_IMPORT = {
     "training": {"settings", "scoring", "events", "models", "schemas", "spark", "statistics"},
     "backtest": {"page", "schemas", "statistics"},
     "quality": {"backtest", "page", "schemas", "statistics"},
+    "rollout_report": {"backtest", "models", "page", "quality", "rollout", "schemas", "statistics"},
     "engines": {*MIDDLE, "models", "schemas", "spark"},
     "drift": {"engines", "events", "models", "page", "schemas", "statistics"},
     "batch": {"settings", "engines", *MIDDLE, "models", "schemas", "spark"},
@@ -57,6 +58,7 @@ MAY_IMPORT = {
         "replay",
         "backtest",
         "quality",
+        "rollout_report",
         "training",
         "models",
         "schemas",
@@ -84,7 +86,7 @@ SECOND_VERBS = {
     "dlq/replay",
     "drift/baseline",
     "drift/report",
-    *(f"rollout/{verb}" for verb in ("plan", "order", "status", "repair")),
+    *(f"rollout/{verb}" for verb in ("plan", "order", "status", "repair", "report")),
 }
 """Verbs that share a folder with another one, each with its work in a module of its own name."""
 SHOWING = ("rich.table", "rich.text", "rich.progress")

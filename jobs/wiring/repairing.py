@@ -52,6 +52,7 @@ def find_repair(settings: Settings, scan: KafkaScan, rollout: Rollout, champion:
     ledger = KafkaLedgerReader(scan, settings.output.ledger, settings.application)
     with progress_bar("reading the ledger") as progress:
         answered = answered_ranges(ledger.records(progress), declaration.name, declaration.candidate)
+    # Before anything is counted: what is planned and not written yet would be answered after its correction.
     _require_written(settings, info, answered)
     firsts = {partition: scan.extent(info.name, partition)[0] for partition in range(info.partitions)}
     there, removed = remains(answered, info.id, firsts)

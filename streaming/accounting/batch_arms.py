@@ -47,6 +47,7 @@ class BatchArms:
             for arm in plan["arms"]
             for start, _ in arm["points"]
         }
+        # An arm has several parts once shares have changed.
         starts = tuple(sorted(parts))
         return cls(plan["salt"], starts, tuple(parts[start] for start in starts))
 

@@ -53,6 +53,7 @@ def remains(answered: Iterable[AnsweredRange], topic_id: str, firsts: Mapping[in
     for each in answered:
         part = each.offsets
         first = firsts.get(each.partition, part.end) if each.topic_id == topic_id else part.end
+        # All of a range may be gone, or none of it.
         cut = min(max(first, part.start), part.end)
         if part.start < cut:
             removed.append(replace(each, offsets=OffsetRange(part.start, cut)))
@@ -130,6 +131,7 @@ def _is_of(each: AnsweredRange) -> Column:
     within = (F.col(c.PARTITION) == each.partition) & (offset >= each.offsets.start) & (offset < each.offsets.end)
     if each.assignment is None:
         return within
+    # The first is whose a row is that has neither key nor id, and that is the champion.
     arms = list(dict.fromkeys((CHAMPION, *each.assignment.intervals.arms)))
     number = arm_number(each.assignment, arms, F.col(c.KEY), F.col(c.EVENT_ID))
     return within & (number == arms.index(each.role))

@@ -12,10 +12,14 @@ from jsonschema import Draft202012Validator
 from pyspark.sql import SparkSession
 
 from jobs.verbs.rollout.desk import rollout_desk
+from jobs.verbs.rollout.options import RolloutReportOptions
 from jobs.verbs.rollout.order import give
+from jobs.verbs.rollout.report import reported
 from jobs.verbs.rollout.status import statuses
 from jobs.wiring.repairing import correct, find_repair
+from schemas.shadow_prediction import PairedAnswer, ShadowPrediction, ShadowRole
 from streaming.accounting.load import Publisher
+from streaming.adapters.kafka.admin import KafkaAdmin
 from streaming.adapters.kafka.ledger_tail import append_record
 from streaming.adapters.kafka.scan import KafkaScan
 from streaming.clock import isoformat, system_clock
@@ -30,6 +34,7 @@ from streaming.rollout.records import Declaration
 from tests.support.arms import Topics, assert_shares
 from tests.support.commands import ROOT
 from tests.support.engine import Bench, event
+from tests.support.kafka import MakeTopic
 from tests.support.models import fit_pipeline, load, package
 
 KEYS = 2_000
@@ -44,8 +49,8 @@ def candidate(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> 
     return load(spark, made)
 
 
-def step(share: float) -> RolloutStep:
-    return RolloutStep(share, {"candidate events": 20}, most=NOW, on_not_told=OnNotTold.PROMOTE)
+def step(share: float, events: int = 20) -> RolloutStep:
+    return RolloutStep(share, {"candidate events": events}, most=NOW, on_not_told=OnNotTold.PROMOTE)
 
 
 class Operator:
@@ -57,8 +62,9 @@ class Operator:
         bench.home.mkdir(exist_ok=True)
         self.config.write_text(yaml.safe_dump(bench.settings.model_dump(mode="json", exclude_unset=True)))
 
-    def declares(self, *shares: float) -> None:
-        settings, plan = self.bench.settings, RolloutPlan(tuple(map(step, shares)), probation=step(1.0))
+    def declares(self, *shares: float, events: int = 20) -> None:
+        steps = tuple(step(share, events) for share in shares)
+        settings, plan = self.bench.settings, RolloutPlan(steps, probation=step(1.0))
         declared = Declaration(
             name="tiny-2",
             application=settings.application,
@@ -96,7 +102,7 @@ def scored_until_planned(bench: Bench) -> None:
 
 
 def test_a_rollout_goes_its_steps_from_driver_to_driver_and_the_topics_tell_all_of_it(
-    bench: Bench, candidate: ServedModel
+    bench: Bench, candidate: ServedModel, make_topic: MakeTopic
 ) -> None:
     bench.planned = {candidate.key: candidate}
     scored(bench, range(100))
@@ -109,6 +115,8 @@ def test_a_rollout_goes_its_steps_from_driver_to_driver_and_the_topics_tell_all_
     assert "no running job has read it yet" in operator.orders("start")["why"]
     scored_until_planned(bench)
     for batch in range(4):
+        if batch == 3:
+            bench.send([event(0, event_id="later", event_time="2013-01-02T00:00:00Z")])
         scored(bench, range(batch * KEYS, (batch + 1) * KEYS))
     topics = Topics(bench.read)
     by_role = topics.check()
@@ -127,6 +135,53 @@ def test_a_rollout_goes_its_steps_from_driver_to_driver_and_the_topics_tell_all_
     assert [t.state.phase.value for t in bench.seen.rollouts] == ["step", "step", "promoting", "probation", "promoted"]
     with pytest.raises(ConfigurationError, match="cannot abort"):
         operator.orders("abort")
+    the_report_is_read_from_the_topics(operator, topics, make_topic("labels"))
+
+
+def the_report_is_read_from_the_topics(operator: Operator, topics: Topics, labels: str) -> None:
+    """Say that all events are late, let a shadow differ on one, and see both comparisons in the report."""
+    bench = operator.bench
+    KafkaAdmin(bench.kafka, "test").ensure_topic(f"{bench.topic}.out.shadow", 1, {})
+    publisher, shadow = Publisher(bench.servers, labels), Publisher(bench.servers, f"{bench.topic}.out.shadow")
+    for event_id in {prediction["event_id"] for prediction in bench.predictions()} - {"later"}:
+        publisher.send(json.dumps({"event_id": event_id, "label": 1}).encode())
+    for application in (bench.application, "another"):
+        shadow.send(in_the_shadow(application).to_json(), b"N1")
+    publisher.finish(30)
+    shadow.finish(30)
+    report = reported(operator.config, [f"quality.labels={labels}"], RolloutReportOptions())
+    errors: dict[int, list[bool]] = {1: [], 2: []}
+    for output in topics.outputs:
+        value = json.loads(output.record.value or b"")
+        if dict(output.record.headers).get("penstock-rollout") and value["event_id"] != "later":
+            errors[value["model_version"]].append(value["prediction"] != 1.0)
+    counts = [(arm.version, arm.role, arm.events) for arm in report.arms]
+    assert counts == [(1, CHAMPION, len(errors[1])), (2, CANDIDATE, len(errors[2]))]
+    rates = {version: sum(wrong) / len(wrong) for version, wrong in errors.items()}
+    assert (report.loss, [day.own for day in report.unpaired.days]) == ("error rate", [rates[2] - rates[1]])
+    assert report.paired is not None
+    assert [(day.events, day.own) for day in report.paired.days] == [(1, -1.0)]
+    assert [step.phase for step in report.steps] == ["step", "step", "promoting", "probation", "promoted"]
+    assert report.steps[0].first_event == "2013-01-01T05:15:00.000Z"
+
+
+def in_the_shadow(application: str) -> ShadowPrediction:
+    """An event of which the champion says that it is not late, and the candidate that it is."""
+    return ShadowPrediction(
+        prediction_id="tiny:champion:features:0:1",
+        event_id="e1",
+        event_time="2013-01-01T05:15:00.000Z",
+        source_topic="features",
+        source_partition=0,
+        source_offset=1,
+        application=application,
+        rollout="tiny-2",
+        weight_epoch=1,
+        role=ShadowRole.SHADOW,
+        scored_at="2013-01-01T05:15:00.000Z",
+        served=PairedAnswer("tiny", 1, 0.0),
+        shadow=PairedAnswer("tiny", 2, 1.0),
+    )
 
 
 def assignment_of(topics: Topics, epoch: int) -> ArmAssignment:
@@ -144,11 +199,10 @@ def test_a_repair_corrects_each_event_that_the_candidate_answered_once(
     bench.rows_per_batch = 100
     operator = Operator(bench)
     bench.run()
-    operator.declares(0.5)
+    operator.declares(0.5, events=10_000)
     operator.orders("start")
     scored_until_planned(bench)
-    for value in (b"broken", event(1, carrier=7)):
-        bench.send([value], key=b"N1")
+    bench.send([event(1, carrier=7) for _ in range(5)], key=b"N4")
     bench.send([event(9_000 + number) for number in range(20)], partition=1)
     scored(bench, range(100, 180))
     operator.orders("abort")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from streaming.rollout.size import Question
 
@@ -22,3 +23,11 @@ class RolloutRepairOptions:
 
     rollout: str | None = None
     dry_run: bool = False
+
+
+@dataclass(frozen=True)
+class RolloutReportOptions:
+    """``rollout`` is its name, the latest by default; ``html`` a path for the page."""
+
+    rollout: str | None = None
+    html: Path | None = None

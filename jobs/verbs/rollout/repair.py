@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from jobs.process.logs import configure_logging
-from jobs.verbs.rollout.desk import RolloutDesk, rollout_desk, rollout_settings
+from jobs.verbs.rollout.desk import rollout_desk, rollout_settings
 from jobs.verbs.rollout.options import RolloutRepairOptions
 from jobs.wiring.following import registry
 from jobs.wiring.jars import jars
@@ -41,7 +41,7 @@ def repaired(config: Path | None, overrides: Sequence[str], options: RolloutRepa
         require_log(SPARK_LOG)
     began = time.monotonic()
     with rollout_desk(settings) as desk:
-        rollout = _chosen(desk, options.rollout)
+        rollout = _taken_back(desk.chosen(options.rollout))
     with KafkaScan(settings.kafka, settings.application) as scan:
         found = find_repair(settings, scan, rollout, _champion(settings, rollout))
     corrected = Corrected()
@@ -62,12 +62,7 @@ def repaired(config: Path | None, overrides: Sequence[str], options: RolloutRepa
     }
 
 
-def _chosen(desk: RolloutDesk, name: str | None) -> Rollout:
-    named = [each for each in desk.history.rollouts if each.declaration.name == name]
-    if name is not None and not named:
-        names = ", ".join(each.declaration.name for each in desk.history.rollouts) or "none"
-        raise ConfigurationError(f"the ledger has no rollout {name}; it has {names}")
-    rollout = named[0] if named else desk.current()
+def _taken_back(rollout: Rollout) -> Rollout:
     phase = rollout.state.phase
     if phase not in _TAKEN_BACK:
         raise ConfigurationError(
