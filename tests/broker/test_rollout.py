@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from datetime import timedelta
 from typing import Any
 
@@ -26,6 +27,7 @@ from streaming.clock import isoformat, system_clock
 from streaming.errors import ConfigurationError
 from streaming.models.ref import ModelKey
 from streaming.models.served import ServedModel
+from streaming.outputs.read_back import Output
 from streaming.replay.run import Versions
 from streaming.rollout.assignment import ArmAssignment
 from streaming.rollout.intervals import CANDIDATE, CHAMPION
@@ -217,28 +219,28 @@ def test_a_repair_corrects_each_event_that_the_candidate_answered_once(
     answered = {o.source[1:]: o for o in served.outputs if served.expected(o.source[1:])[0] == CANDIDATE}
     assert sum(work.events.values()) == len(answered)
     assert again == work, "corrections are on no input"
-    corrections = {}
-    for message in bench.read(".out"):
-        headers = {name: value.decode(errors="replace") for name, value in message.headers()}
-        if "penstock-corrects" in headers:
-            place = int(headers["penstock-source-partition"]), int(headers["penstock-source-offset"])
-            assert place not in corrections, "published twice"
-            corrections[place] = headers, json.loads(message.value()), (message.key(), message.timestamp()[1])
     predicted = {place: output for place, output in answered.items() if output.kind == "prediction"}
-    assert corrections.keys() == predicted.keys()
     assert [run.counts.predictions for run in runs] == [len(predicted), 0]
-    originals = {(m.partition(), m.offset()): m for m in bench.read(".out")}
-    for place, (headers, value, of_record) in corrections.items():
-        before = json.loads(predicted[place].record.value or b"")
-        assert headers["penstock-corrects"] == before["prediction_id"] != value["prediction_id"]
-        assert (value["role"], value["model_version"]) == ("correction", 1)
-        assert (value["event_id"], value["prediction"]) == (before["event_id"], 1.0 - before["prediction"])
-        assert headers["penstock-weight-epoch"] == "1"
-        stored_at = predicted[place].record
-        original = originals[stored_at.partition, stored_at.offset]
-        assert of_record == (original.key(), original.timestamp()[1])
+    after = Topics(bench.read)
+    after.check()
+    assert_corrected(predicted, after.corrections)
+    messages = {(m.partition(), m.offset()): m for m in bench.read(".out")}
+    for correction in after.corrections:
+        both = (messages[o.record.partition, o.record.offset] for o in (correction, predicted[correction.source[1:]]))
+        kept = [(message.partition(), message.key(), message.timestamp()[1]) for message in both]
+        assert kept[0] == kept[1]
+
+
+def assert_corrected(predicted: dict[tuple[int, int], Output], corrections: list[Output]) -> None:
+    """See that each prediction has one correction, by the version that says the opposite."""
+    assert Counter(each.source[1:] for each in corrections) == Counter(predicted.keys())
+    for each in corrections:
+        headers = {name: (value or b"").decode(errors="replace") for name, value in each.record.headers}
         HEADERS.validate(headers)
-    assert len(bench.read(".dlq")) == len([o for o in served.outputs if o.kind == "dead letter"])
+        value, before = (json.loads(o.record.value or b"") for o in (each, predicted[each.source[1:]]))
+        assert headers["penstock-corrects"] == before["prediction_id"] != value["prediction_id"]
+        assert (value["role"], value["model_version"], headers["penstock-weight-epoch"]) == ("correction", 1, "1")
+        assert (value["event_id"], value["prediction"]) == (before["event_id"], 1.0 - before["prediction"])
 
 
 @pytest.mark.long
