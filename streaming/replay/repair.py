@@ -64,9 +64,9 @@ def remains(answered: Iterable[AnsweredRange], topic_id: str, firsts: Mapping[in
 
 @dataclass(frozen=True)
 class RepairPlan(ReplayPlan):
-    """A plan that is not kept: the ledger has it. Of what it was asked its marks know it again.
+    """A plan that is not kept, because the ledger has it. Its marks are recognised by the rollout and the topic alone.
 
-    What retention has taken since the first run does not make it another repair.
+    So what retention has taken since the first run does not make it another repair.
     """
 
     @property
@@ -106,7 +106,8 @@ class Repair:
 class AnsweredFrames:
     """A :class:`streaming.replay.frames.Frames` of the events of a version's arm that ``decode`` does not reject.
 
-    What the champion rejects it has no answer to, and a dead letter is there already, or the champion has none better.
+    To what the champion rejects it has no answer that could replace the one that is there, which nearly always is a dead
+    letter already.
     """
 
     frames: Frames

@@ -21,6 +21,7 @@ from jobs.wiring.repairing import correct, find_repair
 from schemas.shadow_prediction import PairedAnswer, ShadowPrediction, ShadowRole
 from streaming.accounting.load import Publisher
 from streaming.adapters.kafka.admin import KafkaAdmin
+from streaming.adapters.kafka.cohorts import prediction_row
 from streaming.adapters.kafka.ledger_tail import append_record
 from streaming.adapters.kafka.scan import KafkaScan
 from streaming.clock import isoformat, system_clock
@@ -229,6 +230,9 @@ def test_a_repair_corrects_each_event_that_the_candidate_answered_once(
         both = (messages[o.record.partition, o.record.offset] for o in (correction, predicted[correction.source[1:]]))
         kept = [(message.partition(), message.key(), message.timestamp()[1]) for message in both]
         assert kept[0] == kept[1]
+        # Quality, drift and the ledger's questions look at what the application itself says.
+        assert prediction_row(correction.record, None, (bench.application, "tiny")) is None
+        assert correction.application == f"{bench.application}.repair.tiny-2"
 
 
 def assert_corrected(predicted: dict[tuple[int, int], Output], corrections: list[Output]) -> None:
