@@ -106,8 +106,8 @@ class Repair:
 class AnsweredFrames:
     """A :class:`streaming.replay.frames.Frames` of the events of a version's arm that ``decode`` does not reject.
 
-    To what the champion rejects it has no answer that could replace the one that is there, which nearly always is a dead
-    letter already.
+    To what the champion rejects it has no answer that could replace the one that is there, which nearly always is a
+    dead letter already.
     """
 
     frames: Frames
