@@ -21,12 +21,12 @@ _log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 @contextmanager
 def judge_rounds(settings: Settings, clock: Clock) -> Iterator[JudgeRounds]:
     """Yield what judges the application's rollout. Nothing is asked of the broker yet."""
-    quality, output = settings.quality, settings.output
+    quality = settings.quality
     horizon, lateness = (timedelta(seconds=s) for s in (quality.horizon_seconds, quality.lateness_seconds))
     subject = JudgeSubject(settings.application, BookRules(horizon, lateness))
     names = JudgedTopics(
-        ledger=output.ledger,
-        shadow=output.shadow,
+        ledger=settings.output.ledger,
+        shadow=settings.shadow_topic,
         dead_letters=settings.dead_letter_topic,
         labels=quality.labels,
     )

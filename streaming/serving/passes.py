@@ -22,6 +22,7 @@ from streaming.outputs.arrow_times import written_time, written_times
 from streaming.outputs.arrow_values import ValueWriter, prediction_values
 from streaming.outputs.envelope import Stamp
 from streaming.scoring.compiled.row_program import ModelAnswer
+from streaming.scoring.in_process import own_row_pass
 from streaming.scoring.recorded import NO_ENVELOPE
 from streaming.scoring.row_pass import JsonRowPass, SingleAnswer
 
@@ -56,7 +57,7 @@ class EventPasses:
 
         It raises ``ScoringError`` where the model throws on one of the events.
         """
-        row_pass = replace(_own_pass(model), unread=self.unread)
+        row_pass = replace(own_row_pass(model), unread=self.unread)
 
         def score(values: Sequence[bytes]) -> list[bytes | Rejection]:
             now = self.clock()
@@ -77,7 +78,7 @@ class EventPasses:
 
 def feature_pass(model: ServedModel) -> Callable[[Sequence[bytes]], list[ModelAnswer | Rejection]]:
     """Return the pass of a version over events that have the signature's columns alone, without an envelope."""
-    row_pass = replace(_own_pass(model), envelope=NO_ENVELOPE)
+    row_pass = replace(own_row_pass(model), envelope=NO_ENVELOPE)
 
     def score(values: Sequence[bytes]) -> list[ModelAnswer | Rejection]:
         answers, rest = _singly(row_pass, values, lambda _, single: single.answer)
@@ -125,14 +126,6 @@ def _single_writer(writer: ValueWriter, micros: int) -> Callable[[int, SingleAns
         return writer.value((0, number, event_id, event_time, prediction, label, probability, confidence))
 
     return write
-
-
-def _own_pass(model: ServedModel) -> JsonRowPass:
-    """Return a copy of the version's row pass: its decoder learns, and so belongs to one thread."""
-    if not isinstance(model.row_pass, JsonRowPass):
-        raise TypeError(f"{model.version} was loaded without a row pass")
-    # Without its profile: no answer has bins, and to find them takes a quarter of the time.
-    return replace(model.row_pass, package=replace(model.package, profile=None))
 
 
 def records_of(values: Sequence[bytes], micros: int, numbers: Positions) -> pa.RecordBatch:
