@@ -61,7 +61,7 @@ class Intake:
                 message = await request.receive()
                 body += _chunk(message)
                 if len(body) > self.max_body_bytes:
-                    raise _too_large(f"the body has more than {self.max_body_bytes} bytes (serve.max_body_bytes)")
+                    raise too_large(f"the body has more than {self.max_body_bytes} bytes (serve.max_body_bytes)")
                 if not message.get("more_body"):
                     return bytes(body)
                 self.arriving += len(body) - counted
@@ -80,7 +80,7 @@ class Intake:
     def check_rows(self, rows: int) -> None:
         """Raise ``ProblemError``, 413, for too many events."""
         if rows > self.max_rows:
-            raise _too_large(f"it has {rows} events, more than serve.max_rows, which is {self.max_rows}; send fewer")
+            raise too_large(f"it has {rows} events, more than serve.max_rows, which is {self.max_rows}; send fewer")
 
 
 def _chunk(message: Message) -> bytes:
@@ -126,6 +126,7 @@ def too_busy(detail: str) -> ProblemError:
     return ProblemError(429, "too-busy", f"{detail}; try again later", headers={"Retry-After": "1"})
 
 
-def _too_large(detail: str) -> ProblemError:
+def too_large(detail: str) -> ProblemError:
+    """Return the problem of a request that is too large."""
     # What is left of the body is not read, so the connection cannot be used again.
     return ProblemError(413, "too-large", detail, headers={"Connection": "close"})
