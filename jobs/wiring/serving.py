@@ -73,7 +73,8 @@ def scoring_server(settings: Settings, stopping: StopRequest) -> Iterator[Scorin
     """
     serve, own = settings.serve, _own(settings)
     require_no_spark(settings, "serve")
-    require_keys(serve, api_keys(serve))
+    keys = api_keys(serve)
+    require_keys(serve, keys)
     require_writable(settings.model.cache_dir, "model.cache_dir")
     registry(settings.model)
     metrics = ServerMetrics(system_clock)
@@ -86,8 +87,8 @@ def scoring_server(settings: Settings, stopping: StopRequest) -> Iterator[Scorin
             stack.callback(hook.close)
         follower = follow(own, slot, in_process_preparation(settings), metrics, hooks)
         stack.callback(follower.stop)
-        thread = stack.enter_context(ThreadPoolExecutor(max_workers=1, thread_name_prefix="large-requests"))
-        service = _service(settings, slot, metrics, follower, thread)
+        service = _service(settings, keys, slot, metrics, follower)
+        stack.callback(service.thread.shutdown)
         listening = Listening("serve", round(serve.timeout_seconds) + 1, _certificate(serve))
         # The follower reads and checks models in a thread of its own, beside which requests shall not wait for 5 ms.
         sys.setswitchinterval(_SWITCH_SECONDS)
@@ -118,18 +119,18 @@ def _own(settings: Settings) -> Settings:
 
 
 def _service(
-    settings: Settings, slot: Slot, metrics: ServerMetrics, follower: Follower, thread: ThreadPoolExecutor
+    settings: Settings, keys: ApiKeys, slot: Slot, metrics: ServerMetrics, follower: Follower
 ) -> ScoringService:
-    serve = settings.serve
+    serve, thread = settings.serve, ThreadPoolExecutor(max_workers=1, thread_name_prefix="large-requests")
     token = settings.http.admin_token.get_secret_value() if settings.http.admin_token else None
     passes = EventPasses(f"http-{uuid4().hex[:8]}", system_clock)
     return ScoringService(
         slot=slot,
         readiness=Readiness(slot),
         metrics=metrics,
-        intake=Intake(serve.max_body_bytes, serve.max_in_flight_bytes, serve.max_rows),
-        keys=api_keys(serve),
-        max_in_flight=serve.max_in_flight,
+        intake=Intake(serve.max_body_bytes, serve.max_in_flight_bytes, serve.max_rows, serve.max_in_flight),
+        keys=keys,
+        thread=thread,
         events=Lane(slot, passes, thread, serve.timeout_seconds),
         features=Lane(slot, feature_pass, thread, serve.timeout_seconds),
         envelope=settings.event,

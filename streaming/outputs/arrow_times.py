@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 _FIRST, _AFTER = -62_135_596_800_000, 253_402_300_800_000
 """The first millisecond of year 1 and of year 10000."""
+_FIRST_MOMENT = datetime.min  # noqa: DTZ901 - UTC, which the text names
 FEW = 8
 """Moments that are written one by one."""
 _CYCLE_YEARS, _CYCLE_MS = 400, 146_097 * 86_400_000
@@ -53,6 +56,8 @@ def _usual(millis: pa.Int64Array) -> pa.BooleanArray:
 
 def written_time(millis: int) -> str:
     """Return one moment, of any year, as :func:`written_times` does; ``millis`` are since 1970."""
+    if _FIRST <= millis < _AFTER:
+        return (_FIRST_MOMENT + timedelta(milliseconds=millis - _FIRST)).isoformat(timespec="milliseconds") + "Z"
     cycles, rest = divmod(millis - _FIRST, _CYCLE_MS)
     text = np.datetime_as_string(np.datetime64(rest + _FIRST, "ms"))
     year = int(text[:4]) + cycles * _CYCLE_YEARS

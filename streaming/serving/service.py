@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import lru_cache
 from urllib.parse import quote
 
 from schemas import prediction
 from schemas.dead_letter import Rejection
+from streaming.models.ref import ModelVersion
 from streaming.models.served import ServedModel
 from streaming.models.slot import Slot
 from streaming.operations.admin import Access
@@ -40,6 +43,7 @@ class ScoringService:
     """One server.
 
     Attributes:
+        thread: scores what is too much for the event loop; its owner shuts it down.
         events: scores events as a topic would carry them, to predictions as a topic would carry them.
         features: scores events that have the model's columns alone.
         envelope: names an event's fields beside the model's.
@@ -51,7 +55,7 @@ class ScoringService:
     metrics: ServerMetrics
     intake: Intake
     keys: ApiKeys
-    max_in_flight: int
+    thread: ThreadPoolExecutor
     events: Lane[bytes]
     features: Lane[ModelAnswer]
     envelope: EventSettings
@@ -76,9 +80,13 @@ class ScoringService:
         self.metrics.events_scored(predictions)
 
 
-def model_headers(model: ServedModel) -> dict[str, str]:
+def model_headers(model: ServedModel) -> Mapping[str, str]:
     """Return the headers that name the version, by the names that predictions on a topic have them."""
-    version = model.version
+    return _headers_of(model.version)
+
+
+@lru_cache(maxsize=8)
+def _headers_of(version: ModelVersion) -> Mapping[str, str]:
     return {
         # A name may have any letter, and a header only some.
         prediction.MODEL_NAME: quote(version.name, safe=" !#$&'()*+,/:;=?@[]"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Iterator
 from dataclasses import replace
@@ -223,6 +224,48 @@ def test_the_bytes_in_flight_are_bounded_and_given_back(model: ServedModel) -> N
         answers = bench.ask_at_once([("POST", "/v1/score", {"content": VALID, "headers": JSON})] * 5)
         assert sorted(answer.status_code for answer in answers) == [200] * 3 + [429] * 2
         assert bench.service.intake.held == 0
+
+
+async def asked(bench: ServerBench, body: bytes, pause: asyncio.Event | None = None) -> int:
+    """The status of a request; with ``pause`` its end comes after that."""
+    statuses: list[int] = []
+    waiting = [body] if pause is None else [b"", body]
+
+    async def receive() -> dict[str, Any]:
+        if len(waiting) == 1 and pause is not None:
+            await pause.wait()
+        return {"type": "http.request", "body": waiting.pop(), "more_body": bool(waiting)}
+
+    async def send(message: Any) -> None:
+        statuses.extend([message["status"]] if message["type"] == "http.response.start" else [])
+
+    headers = [(name.encode(), value.encode()) for name, value in JSON.items()]
+    scope = {"type": "http", "method": "POST", "path": "/v1/score", "headers": headers, "query_string": b""}
+    await bench.app(scope, receive, send)
+    return statuses[0]
+
+
+def test_callers_that_send_slowly_keep_nobody_from_being_answered(model: ServedModel) -> None:
+    limits = ServeSettings(max_in_flight=2, max_in_flight_bytes=6 * len(VALID))
+
+    async def ask(bench: ServerBench) -> tuple[list[int], int, list[int]]:
+        pause = asyncio.Event()
+        slow = [asyncio.create_task(asked(bench, VALID[:-1], pause)) for _ in range(5)]
+        await asyncio.sleep(0)
+        while not any(task.done() for task in slow):
+            await asyncio.sleep(0)
+        early = [task.result() for task in slow if task.done()]
+        status = await asked(bench, VALID)
+        pause.set()
+        return early, status, await asyncio.gather(*slow)
+
+    with a_bench(model, settings=limits) as bench:
+        early, status, answers = asyncio.run(ask(bench))
+        assert status == 200
+        # Three of them have as many bytes as half of all, and the fourth is too much.
+        assert set(early) == {429}
+        assert sorted(set(answers)) == [422, 429]
+        assert (bench.service.intake.held, bench.service.intake.arriving, bench.service.intake.in_flight) == (0, 0, 0)
 
 
 @pytest.mark.parametrize("events", [1, 300], ids=["on the loop", "in the thread"])
