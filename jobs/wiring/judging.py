@@ -26,7 +26,7 @@ def judge_rounds(settings: Settings, clock: Clock) -> Iterator[JudgeRounds]:
     subject = JudgeSubject(settings.application, BookRules(horizon, lateness))
     names = JudgedTopics(
         ledger=output.ledger,
-        shadow=output.shadow,
+        shadow=settings.shadow_topic,
         dead_letters=settings.dead_letter_topic,
         labels=quality.labels,
     )

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from importlib.metadata import version as installed
 from pathlib import Path
 from uuid import uuid4
 
@@ -19,21 +18,14 @@ from jobs.configuration.paths import require_writable
 from jobs.process import collector
 from jobs.process.stopping import StopRequest
 from jobs.wiring.following import follow, last_good_file, registry
+from jobs.wiring.in_process import in_process_preparation, require_no_spark
 from streaming.adapters.hooks import hooks_from
 from streaming.clock import system_clock
 from streaming.errors import ConfigurationError
-from streaming.models.cache import ModelCache
-from streaming.models.candidate import Preparation
 from streaming.models.follower import Follower
-from streaming.models.package import SPARK_FLAVOR
-from streaming.models.reader import PackageReader
 from streaming.models.slot import Slot
-from streaming.models.stager import LocalFileStore, Stager
-from streaming.models.topic_schema import NoEvents, TopicCheck
 from streaming.operations.admin import Access, is_loopback
 from streaming.operations.http import HttpServer, Listening
-from streaming.scoring.flavours.table import FLAVOURS
-from streaming.scoring.in_process import InProcessLoader
 from streaming.serving.app import serving_app
 from streaming.serving.intake import Intake
 from streaming.serving.keys import ApiKeys, hashed, read_keys
@@ -80,7 +72,7 @@ def scoring_server(settings: Settings, stopping: StopRequest) -> Iterator[Scorin
         ConfigurationError: the settings are wrong, a port is taken, or no registry is named.
     """
     serve, own = settings.serve, _own(settings)
-    require_scorer(settings)
+    require_no_spark(settings, "serve")
     require_keys(serve, api_keys(serve))
     require_writable(settings.model.cache_dir, "model.cache_dir")
     registry(settings.model)
@@ -103,28 +95,6 @@ def scoring_server(settings: Settings, stopping: StopRequest) -> Iterator[Scorin
         stack.callback(http.stop)
         http.start()
         yield ScoringServer(follower, service.readiness, stopping, serve.drain_seconds)
-
-
-def in_process_preparation(settings: Settings) -> Preparation:
-    """Return the checks that every candidate goes through, none of which needs Spark or a broker."""
-    model = settings.model
-    loader = InProcessLoader(settings.event, settings.input.max_value_bytes, model.extra_stages)
-    return Preparation(
-        cache=ModelCache(model.cache_dir, model.cache_keep, model.cache_max_bytes),
-        reader=PackageReader(model, installed("pyspark")),
-        topic=TopicCheck(NoEvents(), settings.event),
-        stager=Stager(LocalFileStore(), None),
-        loaders=dict.fromkeys((SPARK_FLAVOR, *FLAVOURS), loader),
-    )
-
-
-def require_scorer(settings: Settings) -> None:
-    """Raise ``ConfigurationError`` if versions shall be scored by Spark, which a server has not."""
-    if settings.model.scorer == "spark":
-        raise ConfigurationError(
-            "model.scorer is spark, and penstock serve scores without Spark; set it to auto or compiled, or score by"
-            " penstock score or batch"
-        )
 
 
 def require_keys(serve: ServeSettings, keys: ApiKeys) -> None:

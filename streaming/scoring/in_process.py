@@ -1,4 +1,4 @@
-"""Versions that score in this process alone, for a server: no Spark beside them, and no code of a model's runs.
+"""Versions that score in this process alone, for a server or a shadow: no Spark, and no code of a model's runs.
 
 A pipeline of Spark's is read from its files and compiled, another library's model is evaluated by that library. Golden
 rows, input example and guards are the stream's own. What only Spark could say is left out: whether the compiled form
@@ -95,7 +95,7 @@ class InProcessLoader:
         except StageNotCompiledError as problem:
             raise CandidateRefusedError(
                 RefusalCode.NOT_COMPILED,
-                f"a server has no Spark, and {problem.stage} ({problem.kind}) has no compiled form: {problem.detail}."
+                f"here is no Spark, and {problem.stage} ({problem.kind}) has no compiled form: {problem.detail}."
                 " Train the model with stages that docs/compiled.md lists, or score it by penstock score or batch",
             ) from problem
         return scorer, guards, ScorerChoice("compiled", _by_golden_rows(package))
@@ -106,9 +106,17 @@ class InProcessLoader:
         return valid_events_of(package, decoder.envelope, self.max_value_bytes, values)
 
 
+def own_row_pass(model: ServedModel) -> JsonRowPass:
+    """Return a copy of the version's row pass: its decoder learns, and so belongs to one thread."""
+    if not isinstance(model.row_pass, JsonRowPass):
+        raise TypeError(f"{model.version} was loaded without a row pass")
+    # Without its profile: no answer has bins, and to find them takes a quarter of the time.
+    return replace(model.row_pass, package=replace(model.package, profile=None))
+
+
 def _by_golden_rows(package: ModelPackage) -> str:
     if package.golden is None or not package.golden.rows:
-        return "a server has nothing else, and the version has no golden rows that its answers were compared with"
+        return "nothing else is here, and the version has no golden rows that its answers were compared with"
     return f"its answers are those of {len(package.golden.rows)} golden rows, within {package.golden.tolerance:.1e}"
 
 

@@ -17,8 +17,8 @@ from streaming.models.served import ServedModel
 from streaming.outputs.arrow_times import written_times
 from streaming.outputs.arrow_values import prediction_values
 from streaming.outputs.envelope import Stamp
+from streaming.scoring.in_process import own_row_pass
 from streaming.scoring.recorded import NO_ENVELOPE
-from streaming.scoring.row_pass import JsonRowPass
 
 ROLE = "champion"
 _HEADERS = pa.list_(pa.struct([("key", pa.string()), ("value", pa.binary())]))
@@ -55,7 +55,7 @@ class EventPasses:
 
         It raises ``ScoringError`` where the model throws on one of the events.
         """
-        row_pass = _own_pass(model)
+        row_pass = own_row_pass(model)
 
         def score(values: Sequence[bytes]) -> list[bytes | Rejection]:
             now = self.clock()
@@ -69,20 +69,12 @@ class EventPasses:
 
 def feature_pass(model: ServedModel) -> Callable[[Sequence[bytes]], list[ModelAnswer | Rejection]]:
     """Return the pass of a version over events that have the signature's columns alone, without an envelope."""
-    row_pass = replace(_own_pass(model), envelope=NO_ENVELOPE)
+    row_pass = replace(own_row_pass(model), envelope=NO_ENVELOPE)
 
     def score(values: Sequence[bytes]) -> list[ModelAnswer | Rejection]:
         return list(_model_answers(row_pass.score(records_of(values, 0, itertools.count()))))
 
     return score
-
-
-def _own_pass(model: ServedModel) -> JsonRowPass:
-    """Return a copy of the version's row pass: its decoder learns, and so belongs to one thread."""
-    if not isinstance(model.row_pass, JsonRowPass):
-        raise TypeError(f"{model.version} was loaded without a row pass")
-    # Without its profile: no answer has bins, and to find them takes a quarter of the time.
-    return replace(model.row_pass, package=replace(model.package, profile=None))
 
 
 def records_of(values: Sequence[bytes], micros: int, numbers: Positions) -> pa.RecordBatch:

@@ -20,6 +20,7 @@ from streaming.settings.output import OutputSettings
 from streaming.settings.quality import QualitySettings
 from streaming.settings.root import Settings
 from streaming.settings.serve import ServeSettings
+from streaming.settings.shadow import ShadowSettings
 from streaming.settings.spark import SparkSettings
 from streaming.settings.train import TrainSettings
 
@@ -38,6 +39,7 @@ __all__ = [
     "QualitySettings",
     "ServeSettings",
     "Settings",
+    "ShadowSettings",
     "SparkSettings",
     "TrainSettings",
     "WantedScorer",

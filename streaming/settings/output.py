@@ -9,10 +9,10 @@ class OutputSettings(Section):
     """The topics that Penstock writes."""
 
     predictions: Topic = "predictions"
-    shadow: Topic = "predictions.shadow"
-    """Events that both versions of a rollout have answered."""
     dead_letters: Topic | None = None
     """``None``: the input topic's name with ``.dlq``."""
+    shadow: Topic | None = None
+    """``None``: the predictions topic's name with ``.shadow``."""
     model_events: Topic = "model-events"
     drift: Topic = "drift"
     quality: Topic = "quality"

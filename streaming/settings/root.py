@@ -20,6 +20,7 @@ from streaming.settings.model import ModelSettings
 from streaming.settings.output import OutputSettings
 from streaming.settings.quality import QualitySettings
 from streaming.settings.serve import ServeSettings
+from streaming.settings.shadow import ShadowSettings
 from streaming.settings.spark import SparkSettings
 from streaming.settings.train import TrainSettings
 
@@ -44,6 +45,7 @@ class Settings(Section):
     batch: BatchSettings = BatchSettings()
     drift: DriftSettings = DriftSettings()
     quality: QualitySettings = QualitySettings()
+    shadow: ShadowSettings = ShadowSettings()
 
     @model_validator(mode="after")
     def _has_brokers(self) -> Settings:
@@ -61,6 +63,11 @@ class Settings(Section):
     def dead_letter_topic(self) -> str:
         """The dead letters' topic, by default named after the input."""
         return self.output.dead_letters or f"{self.input.topic}.dlq"
+
+    @property
+    def shadow_topic(self) -> str:
+        """The shadow's topic, by default named after the predictions'."""
+        return self.output.shadow or f"{self.output.predictions}.shadow"
 
     @property
     def checkpoint(self) -> str:

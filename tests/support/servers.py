@@ -74,7 +74,18 @@ def flight_package(
     )
 
 
-def version_tree(folder: Path, *, turned: bool = False) -> Path:
+BOUNDED: list[Stage] = [
+    *STAGES[:3],
+    (
+        "feature.Bucketizer",
+        {"handleInvalid": "error", "inputCol": "filled", "outputCol": "bucket", "splits": [-100.0, 0.0, 100.0]},
+    ),
+    *STAGES[3:],
+]
+"""The pipeline throws on temperatures from above 100 on, in a stage whose input no guard looks at."""
+
+
+def version_tree(folder: Path, *, turned: bool = False, stages: list[Stage] = STAGES) -> Path:
     """Write a version as MLflow logs it; ``turned``, it says of each flight the opposite."""
     head = FITTED["classification.LogisticRegressionModel"]
     sign = -1.0 if turned else 1.0
@@ -86,7 +97,7 @@ def version_tree(folder: Path, *, turned: bool = False) -> Path:
             "coefficientMatrix": {**MATRIX, "values": [sign * value for value in WEIGHTS], "isTransposed": False},
         },
     }
-    save_pipeline(folder / "sparkml", STAGES, fitted)
+    save_pipeline(folder / "sparkml", stages, fitted)
     columns = [{"name": c.name, "type": c.type, "required": c.required} for c in SIGNATURE.columns]
     flavor = {"model_data": "sparkml", "pyspark_version": "4.2.0", "code": None}
     description = {"flavors": {"spark": flavor}, "signature": {"inputs": json.dumps(columns)}}

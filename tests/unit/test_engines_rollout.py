@@ -284,6 +284,47 @@ def test_nothing_is_inferred_from_absence(plan: RolloutPlan) -> None:
     assert {transition["phase"] for transition in job.transitions} == {"step"}
 
 
+LABELS = {"labelled days": 10}
+
+
+def in_shadow_step(job: Job | None = None) -> Job:
+    return (job or Job()).declare(RolloutPlan((RolloutStep(0, LABELS), STEP), probation=PROBATION)).ordered(START)
+
+
+def test_in_a_shadow_step_the_champion_answers_everything_and_the_plans_name_the_step() -> None:
+    # A candidate that cannot be loaded does not matter: the job does not load it.
+    job = in_shadow_step(Job(failing=RegistryUnavailableError("no answer")))
+    for planned in (job.planned(), job.batch().planned()):
+        assert str(planned) == "flights v1"
+        assert planned.weights is not None
+        assert (planned.weights.rollout, planned.weights.epoch) == ("flights-2", 1)
+    assert (job.phase, job.transitions[-1]["problems"]) == (("step", 0), [])
+    job.restart()
+    assert job.looked().planned() == planned, "another driver goes on with it"
+    for _ in range(30):
+        job.waited(timedelta(days=1))
+    assert job.phase == ("step", 0), "nothing is inferred from a judge that is silent"
+
+
+@pytest.mark.parametrize("ending", ["abort", "hold"])
+def test_a_shadow_step_that_ends_leaves_plans_without_a_rollout(ending: str) -> None:
+    job = in_shadow_step()
+    if ending == "hold":
+        job.slot.hold(flights(2))
+        assert job.planned().weights is None, "before anything is written"
+        job.looked()
+    else:
+        job.ordered(ABORT)
+    assert job.phase[0] == {"abort": "aborted", "hold": "rolled back"}[ending]
+    assert (str(job.planned()), job.planned().weights) == ("flights v1", None)
+    assert job.named == [], "the registry was never changed"
+
+
+def test_a_candidate_that_is_promoted_out_of_its_shadow_is_loaded_then() -> None:
+    job = in_shadow_step().ordered(PROMOTE)
+    assert (job.phase, job.named, str(job.planned())) == (("probation", 0), [2], "flights v2")
+
+
 def test_after_an_abort_the_next_batch_is_the_champions_alone() -> None:
     job = in_first_step().ordered(ABORT)
     assert str(job.planned()) == "flights v1"

@@ -60,7 +60,13 @@ def test_a_file_declares_candidate_steps_and_probation(tmp_path: Path) -> None:
     ("before", "after", "message"),
     [
         pytest.param("version: 8", "version: eight", "line 1: version: input should be a valid integer", id="a word"),
-        pytest.param("share: 0.05", "share: 0", "line 3: steps.0.share: input should be greater than 0", id="shadow"),
+        pytest.param(
+            "share: 0.05",
+            "share: 0",
+            "line 3: steps.0.share: must be above 0 where candidate events are asked for",
+            id="events that a shadow has not",
+        ),
+        pytest.param("share: 0.05", "share: -1", "line 3: steps.0.share: input should be greater than", id="below 0"),
         pytest.param("share: 0.25", "share: 0.01", "line 2: the shares of a rollout's steps", id="shares fall"),
         pytest.param("least: 10m", "least: 10", "line 5: steps.0.least: must be a length of time", id="no unit"),
         pytest.param("most: 1d", "most: 1m", "line 3: steps.0: most must not be below least", id="most below least"),
@@ -90,6 +96,12 @@ def test_a_mistake_is_named_with_its_line(tmp_path: Path, before: str, after: st
     with pytest.raises(ConfigurationError) as refused:
         read_plan(written(tmp_path, GOOD.replace(before, after)))
     assert message in str(refused.value)
+
+
+def test_a_first_step_may_be_the_shadow_alone(tmp_path: Path) -> None:
+    shadow = "- share: 0\n  evidence: {labelled days: 10}\n- share: 0.05"
+    plan = read_plan(written(tmp_path, GOOD.replace("- share: 0.05", shadow)))
+    assert [step.share for step in plan.plan.steps] == [0.0, 0.05, 0.25]
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:

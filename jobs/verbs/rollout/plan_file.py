@@ -10,7 +10,15 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from pydantic_core import ErrorDetails
 
 from jobs.configuration.load import STANDARD_INPUT
@@ -73,9 +81,19 @@ class ProbationInFile(Section):
 
 
 class StepInFile(ProbationInFile):
-    """One step. A share of 0, the shadow, is not run yet."""
+    """One step. With a share of 0 the candidate is in the shadow alone."""
 
-    share: Annotated[float, Field(gt=0, le=1)]
+    share: Annotated[float, Field(ge=0, le=1)]
+
+    @field_validator("share")
+    @classmethod
+    def _has_its_events(cls, share: float, info: ValidationInfo) -> float:
+        if share == 0 and "candidate events" in info.data.get("evidence", ()):
+            raise ValueError(
+                "must be above 0 where candidate events are asked for: in the shadow the candidate answers none. Ask"
+                " for labelled events or labelled days"
+            )
+        return share
 
 
 class CheckInFile(Section):
