@@ -43,7 +43,8 @@ MAY_IMPORT = {
     "training": {"settings", "scoring", "events", "models", "schemas", "spark", "statistics"},
     "backtest": {"page", "schemas", "statistics"},
     "quality": {"backtest", "page", "schemas", "statistics"},
-    "rollout_report": {"backtest", "models", "page", "quality", "rollout", "schemas", "statistics"},
+    "rollout_report": {"backtest", "judging", "models", "page", "quality", "rollout", "schemas", "statistics"},
+    "judging": {"quality", "backtest", "ledger", "rollout", "outputs", "models", "schemas", "statistics"},
     "engines": {*MIDDLE, "models", "schemas", "spark"},
     "drift": {"engines", "events", "models", "page", "schemas", "statistics"},
     "batch": {"settings", "engines", *MIDDLE, "models", "schemas", "spark"},
@@ -59,6 +60,7 @@ MAY_IMPORT = {
         "backtest",
         "quality",
         "rollout_report",
+        "judging",
         "training",
         "models",
         "schemas",
@@ -86,7 +88,7 @@ SECOND_VERBS = {
     "dlq/replay",
     "drift/baseline",
     "drift/report",
-    *(f"rollout/{verb}" for verb in ("plan", "order", "status", "repair", "report")),
+    *(f"rollout/{verb}" for verb in ("plan", "order", "status", "judge", "repair", "report")),
 }
 """Verbs that share a folder with another one, each with its work in a module of its own name."""
 SHOWING = ("rich.table", "rich.text", "rich.progress")

@@ -202,6 +202,39 @@ def status(
             _show(now(), output)
 
 
+@app.command(
+    epilog=examples(
+        "penstock rollout judge -c penstock.yaml", "penstock rollout judge -c penstock.yaml --once --json -"
+    )
+)
+def judge(
+    config: Config = None,
+    set_: Set = [],
+    once: Annotated[
+        bool, typer.Option("--once", help="Look once, write the verdict if it says something new, and end.")
+    ] = False,
+    json: Json = None,
+) -> None:
+    """Judge the running rollout by labels, errors and dead letters, until stopped; the job goes by the verdicts.
+
+    With --once the exit code is 1 if there was nothing new to say.
+    """
+    from jobs.verbs.rollout.judge import judge_once, judge_until_stopped
+
+    output = JsonOutput(json)
+    if not once:
+        judge_until_stopped(config, set_)
+        return
+    verdict = judge_once(config, set_)
+    if verdict is None:
+        raise typer.Exit(1)
+    output.write(verdict.to_dict())
+    if not output.replaces_text:
+        from jobs.verbs.rollout.display import show_verdict
+
+        show_verdict(verdict.to_dict())
+
+
 def _order(order: str, config: Path | None, overrides: list[str], json: str | None) -> None:
     from jobs.verbs.rollout.order import give
 

@@ -15,6 +15,7 @@ from streaming.models.ref import ModelKey
 from streaming.offsets import OffsetRange
 from streaming.outputs.weights import WeightEpoch
 from streaming.rollout.assignment import ArmAssignment
+from streaming.rollout.history import Rollout
 
 
 @dataclass(frozen=True)
@@ -117,6 +118,28 @@ class AnsweredOffsets:
         # Batches come in order, so that most of them lie above all ranges.
         if ranges and part.start < max(each.offsets.end for each in ranges[-2:]):
             ranges[:] = [remaining for each in ranges for remaining in _outside(each, part)]
+
+
+class LatestAnswered:
+    """The offsets of the latest rollout's candidate, whichever that is; takes an application's records in order."""
+
+    def __init__(self) -> None:
+        self._name = ""
+        self._offsets: AnsweredOffsets | None = None
+
+    def add(self, record: Mapping[str, Any], latest: Rollout | None) -> None:
+        """Take the next record, and the latest rollout after it."""
+        if latest is None:
+            return
+        declaration = latest.declaration
+        if self._offsets is None or self._name != declaration.name:
+            self._name = declaration.name
+            self._offsets = AnsweredOffsets(declaration.name, declaration.candidate)
+        self._offsets.add(record)
+
+    def ranges(self) -> tuple[AnsweredRange, ...]:
+        """Return the ranges, none without a rollout."""
+        return self._offsets.ranges() if self._offsets else ()
 
 
 def answered_ranges(records: Iterable[Mapping[str, Any]], rollout: str, version: ModelKey) -> tuple[AnsweredRange, ...]:

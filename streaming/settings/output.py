@@ -9,6 +9,8 @@ class OutputSettings(Section):
     """The topics that Penstock writes."""
 
     predictions: Topic = "predictions"
+    shadow: Topic = "predictions.shadow"
+    """Events that both versions of a rollout have answered."""
     dead_letters: Topic | None = None
     """``None``: the input topic's name with ``.dlq``."""
     model_events: Topic = "model-events"

@@ -40,8 +40,17 @@ def champions(number: int, *parts: tuple[int, int], topic: str = "id") -> Record
 
 def _plan(number: int, arms: PlannedArms, parts: tuple[tuple[int, int], ...], topic: str) -> Record:
     ranges = {partition: OffsetRange(*part) for partition, part in enumerate(parts)}
-    where = {"topic": "features", "topic_id": topic, "checkpoint": "c", "batch": number}
-    return Plan(id=f"1.{number}", application="app", ranges=ranges, arms=arms, at=AT, **where).to_dict()
+    return Plan(
+        id=f"1.{number}",
+        application="app",
+        topic="features",
+        topic_id=topic,
+        checkpoint="c",
+        batch=number,
+        ranges=ranges,
+        arms=arms,
+        at=AT,
+    ).to_dict()
 
 
 def outcome(plan: int, *segments: tuple[int, int, int], partition: int = 0) -> Record:

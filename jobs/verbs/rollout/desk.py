@@ -13,7 +13,7 @@ from streaming.adapters.kafka.ledger_tail import LedgerTail, append_record
 from streaming.clock import Clock, system_clock
 from streaming.engines.rollout_ports import RolloutRecords
 from streaming.errors import ConfigurationError
-from streaming.ledger.answered import AnsweredOffsets, AnsweredRange
+from streaming.ledger.answered import AnsweredRange, LatestAnswered
 from streaming.ledger.arm_counts import ArmCounts, StepCounts
 from streaming.rollout.history import Rollout, RolloutHistory
 from streaming.settings import Settings
@@ -28,7 +28,7 @@ class RolloutDesk:
         self.clock: Clock = system_clock
         self.history = RolloutHistory(settings.application)
         self._counts = ArmCounts()
-        self._answered: dict[str, AnsweredOffsets] = {}
+        self._answered = LatestAnswered()
         self._records = records
 
     def read(self) -> None:
@@ -36,8 +36,7 @@ class RolloutDesk:
         for record in self._records.to_end():
             self.history = self.history.after(record)
             self._counts.add(record)
-            if (rollout := self.history.current) is not None:
-                self._answered_of(rollout).add(record)
+            self._answered.add(record, self.history.current)
 
     def current(self) -> Rollout:
         """Return the latest rollout; raises ``ConfigurationError`` if there is none."""
@@ -63,13 +62,9 @@ class RolloutDesk:
         """Return what was counted in a rollout's present step."""
         return self._counts.of(rollout)
 
-    def answered(self, rollout: Rollout) -> tuple[AnsweredRange, ...]:
-        """Return the offsets of which a rollout's candidate answered those of its arm."""
-        return self._answered_of(rollout).ranges()
-
-    def _answered_of(self, rollout: Rollout) -> AnsweredOffsets:
-        name, candidate = rollout.declaration.name, rollout.declaration.candidate
-        return self._answered.setdefault(name, AnsweredOffsets(name, candidate))
+    def answered(self) -> tuple[AnsweredRange, ...]:
+        """Return the offsets of which the latest rollout's candidate answered those of its arm."""
+        return self._answered.ranges()
 
     def append(self, record: dict[str, Any]) -> None:
         """Write a record and read it back; raises ``BrokerUnavailableError``."""

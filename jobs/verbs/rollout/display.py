@@ -62,6 +62,11 @@ def show_status(status: Mapping[str, Any]) -> None:
     Console().print(_status(status), soft_wrap=True)
 
 
+def show_verdict(verdict: Mapping[str, Any]) -> None:
+    """Print what the judge found."""
+    Console().print(_grid(_judged(verdict)), soft_wrap=True)
+
+
 def watch_status(statuses: Iterable[Mapping[str, Any]]) -> None:
     """Show each status in the place of the one before."""
     with Live(console=Console(), auto_refresh=False) as live:
@@ -70,8 +75,12 @@ def watch_status(statuses: Iterable[Mapping[str, Any]]) -> None:
 
 
 def _status(status: Mapping[str, Any]) -> Table:
+    return _grid(_facts(status))
+
+
+def _grid(facts: Iterable[tuple[str, str]]) -> Table:
     table = Table.grid(padding=(0, 2))
-    for name, text in _facts(status):
+    for name, text in facts:
         table.add_row(Text(name, style="dim"), Text(text, overflow="fold"))
     return table
 

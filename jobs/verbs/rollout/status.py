@@ -59,7 +59,7 @@ def status_of(desk: RolloutDesk) -> Status:
         "next": _next(rollout),
         "answered": _answered(counts),
         "judge": _judge(rollout),
-        "ranges": [_range(part) for part in desk.answered(rollout)],
+        "ranges": [_range(part) for part in desk.answered()],
         "salt": rollout.declaration.salt,
         "finished": rollout.has_ended,
     }

@@ -11,14 +11,14 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from schemas.label import label_text, read_label
+from schemas.label import label_text
 from streaming.adapters.kafka.recording import KafkaStretch, Span
 from streaming.adapters.kafka.scan import KafkaScan
 from streaming.clock import instant, moment
 from streaming.offsets import OffsetRange
 from streaming.outputs.read_back import Stored, read_output
 from streaming.quality.rounds import QualitySubject
-from streaming.quality.tables import LABELS, PREDICTIONS, by_id, by_time, tables
+from streaming.quality.tables import LABELS, PREDICTIONS, label_row, tables
 from streaming.quality.windows import QualityWindow
 from streaming.replay.recording import RecordedEvent
 
@@ -84,7 +84,10 @@ class KafkaCohorts:
     def labels(self, window: QualityWindow, until: datetime) -> Iterator[pa.Table]:
         """See :class:`streaming.quality.rounds.CohortSource`."""
         span = self._around(window.start, until)
-        rows = (_label(record) for _, record in self._records(self.topics.labels, span))
+        rows = (
+            label_row(record.value, record.key, record.timestamp, record.offset)
+            for _, record in self._records(self.topics.labels, span)
+        )
         return tables((row for row in rows if row is not None), LABELS)
 
     def _around(self, since: datetime, until: datetime) -> Span:
@@ -146,20 +149,6 @@ def prediction_row(stored: Stored, key: bytes | None, whose: tuple[str, str]) ->
 
 def _existing(stretch: KafkaStretch, partition: int, part: OffsetRange) -> Iterable[RecordedEvent]:
     return stretch.records(partition, part) if part.start < part.end else ()
-
-
-def _label(record: RecordedEvent) -> Row | None:
-    label = read_label(record.value)
-    if label is None:
-        return None
-    if label.event_id is not None:
-        identity = by_id(label.event_id)
-    elif label.event_time is not None and record.key is not None:
-        identity = by_time(record.key, label.event_time)
-    else:
-        return None
-    known_at = label.known_at or moment(record.timestamp / 1000)
-    return {"identity": identity, "label": label.label, "known": known_at, "offset": record.offset}
 
 
 def _slice(value: bytes | None, name: str) -> str | None:
