@@ -49,8 +49,8 @@ check: setup  ## Lint, format, types and the architecture test
 field: setup  ## Run the small inputs on which Penstock once failed its users, a line each (FIELD="csv drift")
 	@$(VENV)/python -m tests.field $(FIELD)
 
-chaos: setup  ## Kill, freeze and starve the real job, and count every event (SEEDS=20, FIRST=1)
-	$(VENV)/python -m tests.chaos --seeds $(SEEDS) --first $(FIRST)
+chaos: setup  ## Kill, freeze and starve the real job, and count every event (SEEDS=20, FIRST=1, ROLLOUT=1)
+	$(VENV)/python -m tests.chaos --seeds $(SEEDS) --first $(FIRST) $(if $(ROLLOUT),--rollout)
 
 bench-exact: setup  ## Measure the exact engine beside Spark's own Kafka sink
 	$(VENV)/python -m benchmarks.exact

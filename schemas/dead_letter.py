@@ -37,6 +37,9 @@ VALUE_OMITTED = "penstock-value-omitted"
 """``true`` where the value was too large for the dead letters' topic; the source position still finds it. The event's
 headers and then its key are left out, too, where that is not enough."""
 
+CORRECTS = "penstock-corrects"
+"""The id of the prediction that this dead letter takes back; only a repair's have it."""
+
 REPLAYS = "penstock-replays"
 """How often ``penstock dlq replay`` has sent this event: on the event itself, and so on its next dead letter."""
 ORIGINAL_TIMESTAMP = "penstock-original-timestamp"

@@ -43,6 +43,7 @@ MAY_IMPORT = {
     "training": {"settings", "scoring", "events", "models", "schemas", "spark", "statistics"},
     "backtest": {"page", "schemas", "statistics"},
     "quality": {"backtest", "page", "schemas", "statistics"},
+    "rollout_report": {"backtest", "judging", "models", "page", "quality", "rollout", "schemas", "statistics"},
     "judging": {"quality", "backtest", "ledger", "rollout", "outputs", "models", "schemas", "statistics"},
     "shadow": {"events", "models", "outputs", "rollout", "schemas", "scoring"},
     "engines": {*MIDDLE, "models", "schemas", "spark"},
@@ -59,6 +60,7 @@ MAY_IMPORT = {
         "replay",
         "backtest",
         "quality",
+        "rollout_report",
         "judging",
         "shadow",
         "training",
@@ -88,10 +90,7 @@ SECOND_VERBS = {
     "dlq/replay",
     "drift/baseline",
     "drift/report",
-    "rollout/plan",
-    "rollout/order",
-    "rollout/status",
-    "rollout/judge",
+    *(f"rollout/{verb}" for verb in ("plan", "order", "status", "judge", "repair", "report")),
 }
 """Verbs that share a folder with another one, each with its work in a module of its own name."""
 SHOWING = ("rich.table", "rich.text", "rich.progress")

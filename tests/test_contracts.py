@@ -77,6 +77,7 @@ def test_the_prediction_headers_are_those_that_have_a_constant() -> None:
         "ROLE",
         "ROLLOUT",
         "WEIGHT_",
+        "CORRECTS",
         "SOURCE_",
         "BINS",
         "TRACE",
@@ -89,8 +90,20 @@ def test_the_prediction_headers_are_those_that_have_a_constant() -> None:
 
 def test_the_dead_letter_headers_are_those_that_have_a_constant() -> None:
     described = set(CONTRACTS["dead_letter_headers"]["properties"])
-    kinds = ("ERROR_", "REASON", "FIELD", "MODEL_", "REJECTED_AT", "VALUE_OMITTED", "ORIGINAL_TIMESTAMP", *TIMES)
-    kinds += ("ROLE", "ROLLOUT", "WEIGHT_")
+    kinds = (
+        "ERROR_",
+        "REASON",
+        "FIELD",
+        "MODEL_",
+        "REJECTED_AT",
+        "VALUE_OMITTED",
+        "CORRECTS",
+        "ROLE",
+        "ROLLOUT",
+        "WEIGHT_",
+        "ORIGINAL_TIMESTAMP",
+        *TIMES,
+    )
     assert described == names(dead_letter, *kinds)
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from jobs.command.options import Config, Json, Set, examples
+from jobs.command.options import Config, Html, Json, Set, examples
 from jobs.terminal.json_output import JsonOutput
 
 app = typer.Typer(
@@ -116,6 +116,65 @@ def promote(config: Config = None, set_: Set = [], json: Json = None) -> None:
 def abort(config: Config = None, set_: Set = [], json: Json = None) -> None:
     """Give all keys back to the champion from the next batch on, and end the rollout."""
     _order("abort", config, set_, json)
+
+
+@app.command(
+    epilog=examples(
+        "penstock rollout repair -c penstock.yaml --dry-run", "penstock rollout repair flights-8 -c penstock.yaml"
+    )
+)
+def repair(
+    rollout: Annotated[
+        str | None,
+        typer.Argument(metavar="ROLLOUT", help="Repair this rollout, by its name. The default is the latest."),
+    ] = None,
+    config: Config = None,
+    set_: Set = [],
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show how many events of which offsets are meant, and write nothing.")
+    ] = False,
+    json: Json = None,
+) -> None:
+    """Score again what a candidate answered before it was taken back, and publish corrections, each once."""
+    from jobs.verbs.rollout.display import show_repair
+    from jobs.verbs.rollout.options import RolloutRepairOptions
+    from jobs.verbs.rollout.repair import repaired
+
+    output = JsonOutput(json)
+    result = repaired(config, set_, RolloutRepairOptions(rollout, dry_run))
+    output.write(result)
+    if not output.replaces_text:
+        show_repair(result)
+
+
+@app.command(
+    epilog=examples(
+        "penstock rollout report -c penstock.yaml --html rollout.html",
+        "penstock rollout report flights-8 -c penstock.yaml --json -",
+    )
+)
+def report(
+    rollout: Annotated[
+        str | None,
+        typer.Argument(metavar="ROLLOUT", help="Report on this rollout, by its name. The default is the latest."),
+    ] = None,
+    config: Config = None,
+    set_: Set = [],
+    html: Html = None,
+    json: Json = None,
+) -> None:
+    """Show how both versions compare on labelled events, day by day, and what was done when and why."""
+    from jobs.verbs.rollout.display import show_report
+    from jobs.verbs.rollout.options import RolloutReportOptions
+    from jobs.verbs.rollout.report import reported
+
+    output = JsonOutput(json)
+    made = reported(config, set_, RolloutReportOptions(rollout, html))
+    if not output.replaces_text:
+        show_report(made)
+    output.write(made.as_json())
+    if html is not None:
+        typer.echo(f"Wrote {html}.", err=output.replaces_text)
 
 
 @app.command(

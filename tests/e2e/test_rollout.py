@@ -179,6 +179,36 @@ def test_a_rollout_under_load_survives_the_loss_of_its_driver_and_ends_with_the_
     assert [e["reason"] for e in announced if e["type"] == "rollout_state"][-1] == "PROMOTED"
 
 
+@pytest.mark.long
+@pytest.mark.timeout(1_200)
+def test_what_an_aborted_candidate_answered_is_corrected_once_beside_the_running_job(job: Job, tmp_path: Path) -> None:
+    file = tmp_path / "rollout.yaml"
+    file.write_text(yaml.safe_dump({**PLAN, "steps": [{"share": 0.25, "evidence": {"labelled days": 10}}]}))
+    load, operator = SteadyLoad[Sent](job.servers, job.topic, RATE), Operator(job)
+    job.start()
+    load.start(keyed())
+    operator("plan", "--in", str(file))
+    operator("start")
+    eventually(lambda: operator("status")["answered"].get(CANDIDATE, {}).get("events", 0) > 500, timeout=PATIENCE)
+    assert "corrected once it is rolled back" in operator("repair", exit_code=2)["problem"]
+    operator("abort")
+    operator.waits_for("aborted", 1)
+    # The last batch with two arms may be on its way.
+    promised = eventually(lambda: operator("repair", "--dry-run"), timeout=PATIENCE, every=1.0)
+    first, second = operator("repair"), operator("repair")
+    load.stop()
+    topics = Topics(lambda suffix: committed({"bootstrap.servers": job.servers}, job.topic + suffix))
+    eventually(partial(everything_is_answered, topics, load.sent), timeout=PATIENCE, every=1.0)
+    assert job.stop() == 0
+    topics.check()
+    answered = {o.source[1:] for o in topics.outputs if topics.expected(o.source[1:])[0] == CANDIDATE}
+    assert len(answered) > 500
+    assert sorted(each.source[1:] for each in topics.corrections) == sorted(answered)
+    assert [each["events"] for each in (promised, first, second)] == [len(answered)] * 3
+    assert [each["predictions"] for each in (promised, first, second)] == [0, len(answered), 0]
+    assert promised["ranges"] == first["ranges"] == second["ranges"]
+
+
 def everything_is_answered(topics: Topics, sent: int) -> bool:
     """Count anew: what is cached of the topics is of the moment at which it was read."""
     fresh = Topics(topics.read)

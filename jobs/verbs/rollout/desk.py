@@ -48,6 +48,16 @@ class RolloutDesk:
             )
         return rollout
 
+    def chosen(self, name: str | None) -> Rollout:
+        """Return a rollout by its name, the latest without one; raises ``ConfigurationError`` if there is none."""
+        if name is None:
+            return self.current()
+        rollouts = {rollout.declaration.name: rollout for rollout in self.history.rollouts}
+        if name not in rollouts:
+            names = ", ".join(rollouts) or "none"
+            raise ConfigurationError(f"{self.settings.output.ledger} has no rollout {name}; it has {names}")
+        return rollouts[name]
+
     def counts(self, rollout: Rollout) -> StepCounts:
         """Return what was counted in a rollout's present step."""
         return self._counts.of(rollout)

@@ -100,23 +100,9 @@ class KafkaCohorts:
                 yield partition, record
 
     def _prediction(self, partition: int, record: RecordedEvent) -> Row | None:
-        """Return a prediction of ours as a row; ``None`` for anything else on the topic."""
         headers = record.headers or ()
-        output = read_output(Stored(self.topics.predictions, partition, record.offset, headers, record.value))
-        ours = self.subject.application, self.subject.model
-        if output is None or output.kind != "prediction" or (output.application, output.model) != ours:
-            return None
-        fields = json.loads(record.value or b"{}")
-        names = ("prediction_id", "event_id", "prediction", "label", "probability", "role")
-        _, source_partition, source_offset = output.source
-        return {
-            **{name: fields.get(name) for name in names},
-            "key": record.key,
-            "event_time": instant(fields["event_time"]),
-            "version": output.version,
-            "partition": source_partition,
-            "offset": source_offset,
-        }
+        stored = Stored(self.topics.predictions, partition, record.offset, headers, record.value)
+        return prediction_row(stored, record.key, (self.subject.application, self.subject.model))
 
     def _with_slices(self, predictions: pa.Table) -> pa.Table:
         """Look up each prediction's event on the input topic, and in it the slice's value."""
@@ -135,6 +121,30 @@ class KafkaCohorts:
                     texts[row] = _slice(record.value, self.subject.rules.slice_column or "")
         column = PREDICTIONS.get_field_index("slice")
         return predictions.set_column(column, "slice", pa.array(texts, pa.string()))
+
+
+def prediction_row(stored: Stored, key: bytes | None, whose: tuple[str, str]) -> Row | None:
+    """Return a prediction as a row of :data:`streaming.quality.tables.PREDICTIONS`; ``None`` for anything else.
+
+    Args:
+        stored: a record of the predictions' topic.
+        key: its key.
+        whose: application and model; what is of others is none of ours.
+    """
+    output = read_output(stored)
+    if output is None or output.kind != "prediction" or (output.application, output.model) != whose:
+        return None
+    fields = json.loads(stored.value or b"{}")
+    names = ("prediction_id", "event_id", "prediction", "label", "probability", "role")
+    _, source_partition, source_offset = output.source
+    return {
+        **{name: fields.get(name) for name in names},
+        "key": key,
+        "event_time": instant(fields["event_time"]),
+        "version": output.version,
+        "partition": source_partition,
+        "offset": source_offset,
+    }
 
 
 def _existing(stretch: KafkaStretch, partition: int, part: OffsetRange) -> Iterable[RecordedEvent]:
