@@ -49,7 +49,7 @@ class ShadowPrediction:
     """One event and both versions' answers; times are RFC 3339 in UTC with milliseconds.
 
     Attributes:
-        prediction_id: of the served prediction.
+        prediction_id: of the served prediction; of a dead letter, the id that its prediction would have.
         event_id: the event's own.
         event_time: the event's own.
         source_topic: with partition and offset, where the event is.

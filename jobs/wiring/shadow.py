@@ -35,7 +35,7 @@ from streaming.shadow.versions import ShadowVersions
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 _MOST = 2_000
-"""Predictions of a round; they and their events are in memory together."""
+"""Answers of a round; they and their events are in memory together."""
 _LOOK_SECONDS = 0.5
 _TELL_SECONDS = 60.0
 
@@ -80,8 +80,7 @@ class ShadowRun:
 
     def once(self, stopping: Event) -> None:
         """Pair what is on the topics now, unless asked to stop before; raises as :meth:`until`."""
-        ends = ends_of(self.settings.kafka, self.settings.output.predictions)
-        reader = ServedReader(self.settings.application)
+        ends, reader = ends_of(self.settings.kafka, answered_on(self.settings)), self._reader()
         while not (stopping.is_set() or self.kafka.has_reached(ends)):
             self._round(reader)
 
@@ -92,7 +91,7 @@ class ShadowRun:
             FencedError: another shadow of this application has begun.
             UpstreamError: the broker or the registry does not answer.
         """
-        reader = ServedReader(self.settings.application)
+        reader = self._reader()
         while not stopping.is_set():
             self._round(reader)
 
@@ -100,6 +99,9 @@ class ShadowRun:
         """Return what was done, for people and scripts."""
         refused = {str(key): why for key, why in self.rounds.versions.refused.items()}
         return {"application": self.settings.application, **self.news.summary(), "refused": refused}
+
+    def _reader(self) -> ServedReader:
+        return ServedReader(self.settings.application, self.settings.event.id)
 
     def _round(self, reader: ServedReader) -> None:
         chunk = self.kafka.read(reader, _MOST, _LOOK_SECONDS)
@@ -124,7 +126,7 @@ def shadow_run(settings: Settings, models: ModelRegistry, clock: Clock) -> Itera
     tail = LedgerTail(settings.kafka, settings.output.ledger, application)
     events = KafkaEvents(settings.kafka, settings.input.topic, f"{application}.shadow-events")
     try:
-        with kafka_shadow(settings.kafka, application, settings.output.predictions, to) as kafka:
+        with kafka_shadow(settings.kafka, application, answered_on(settings), to) as kafka:
             rounds = ShadowRounds(
                 application=application,
                 topic=settings.input.topic,
@@ -143,6 +145,11 @@ def shadow_run(settings: Settings, models: ModelRegistry, clock: Clock) -> Itera
         versions.close()
 
 
+def answered_on(settings: Settings) -> tuple[str, str]:
+    """Return the topics on which the job's answers are."""
+    return settings.output.predictions, settings.dead_letter_topic
+
+
 def pairing_rules(settings: Settings) -> PairingRules:
     """Return what bounds the cost."""
     seconds = settings.shadow.max_lag_seconds
@@ -158,7 +165,8 @@ def shadow_target(settings: Settings) -> Target:
     """
     output, admin = settings.output, KafkaAdmin(settings.kafka, settings.application)
     source = admin.required_topic(settings.input.topic)
-    for name, setting in ((output.predictions, "output.predictions"), (output.ledger, "output.ledger")):
+    needed = {"output.predictions": output.predictions, "output.ledger": output.ledger}
+    for setting, name in {**needed, "output.dead_letters": settings.dead_letter_topic}.items():
         if admin.topic(name) is None:
             raise ConfigurationError(f"there is no topic {name!r}; start the job, which makes it, or correct {setting}")
     retention = {"retention.ms": str(output.retention_ms)}

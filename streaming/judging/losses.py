@@ -107,10 +107,14 @@ def _of_version(
     champion, candidate = (answered.answers.only(usable) for answered in both)
     has_scores = all(answers.recorded.probability is not None for answers in (champion, candidate))
     epoch = np.asarray(part["epoch"].to_numpy(), np.int64)[usable]
-    return PairLosses(_losses(champion, has_scores), _losses(candidate, has_scores), epoch)
+    return PairLosses(losses_of(champion, has_scores), losses_of(candidate, has_scores), epoch)
 
 
-def _losses(answers: Answers, has_scores: bool) -> Floats:
+def losses_of(answers: Answers, has_scores: bool) -> Floats:
+    """Return the loss of each event, all of which have a label: the absolute error of numbers, the log loss of classes.
+
+    Without probabilities, or where those of other versions are not there, the loss of classes is the error.
+    """
     side = answers.recorded
     if answers.kind is AnswerKind.NUMBERS:
         return np.asarray(np.abs(side.number - answers.truth), np.float64)

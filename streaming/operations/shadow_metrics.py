@@ -14,7 +14,7 @@ class ShadowMetrics:
 
     Attributes:
         pairs: pairs by version and role of the shadow, as ``8 shadow``.
-        passed_over: predictions of rollouts without a shadow, by reason.
+        passed_over: answers of rollouts without a shadow, by reason.
     """
 
     def __init__(self) -> None:
@@ -25,9 +25,9 @@ class ShadowMetrics:
         who = ("model", "version", "role")
         self._events = self._counter("events", "Events that the version has scored in the shadow", *who)
         self._errors = self._counter("errors", "Of these, such as it rejects or throws on", *who, "reason")
-        self._skipped = self._counter("skipped", "Predictions of rollouts that have no shadow", "reason")
+        self._skipped = self._counter("skipped", "Answers of rollouts that have no shadow", "reason")
         self._lag = Gauge(
-            "penstock_shadow_lag_seconds", "Age of the latest prediction when it was paired", registry=self.registry
+            "penstock_shadow_lag_seconds", "Age of the latest answer when it was paired", registry=self.registry
         )
 
     def serve(self, host: str, port: int) -> None:
@@ -44,12 +44,12 @@ class ShadowMetrics:
             self._errors.labels(*who, shadow.reason).inc()
 
     def skipped(self, reason: str, count: int) -> None:
-        """Note predictions without a shadow."""
+        """Note answers without a shadow."""
         self.passed_over[reason] += count
         self._skipped.labels(reason).inc(count)
 
     def lag(self, seconds: float) -> None:
-        """Note how old the latest prediction is."""
+        """Note how old the latest answer is."""
         self._lag.set(seconds)
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:

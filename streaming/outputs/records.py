@@ -111,6 +111,7 @@ class _Maker:
         # As bytes, made once: the client would encode a text for every record.
         self._constant = h.encoded(h.constant(stamp, partition, plan.application))
         self._of_rollout = h.encoded(h.of_rollout(stamp))
+        self._rejected_of_rollout = h.encoded(h.rejected_of_rollout(stamp))
         corrected = stamp.corrected_prefix
         self._corrected_prefix = None if corrected is None else f"{corrected}{partition}:"
         targets = plan.targets
@@ -145,7 +146,7 @@ class _Maker:
         position = (self._stamp.source_topic, self._partition, offset)
         own = [(header["key"], header["value"]) for header in original or ()]
         made = h.rejected(own, rejection, position, self._plan.application, self._stamp)
-        made += h.times(event_time, stream_time)
+        made += [*h.times(event_time, stream_time), *self._rejected_of_rollout]
         made = h.hinted(made, rejection, value)
         if self._corrected_prefix is not None:
             made.append((dead_letter.CORRECTS, f"{self._corrected_prefix}{offset}"))

@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 
 from streaming.backtest.answers import AnswerKind
 from streaming.clock import moment
+from streaming.judging.losses import losses_of
 from streaming.quality.answers import VersionAnswers, classes_of, names_of, version_answers
 from streaming.quality.labels import LabelledPredictions, attach
 from streaming.quality.tables import PREDICTIONS
@@ -26,8 +27,6 @@ from streaming.quality.windows import QualityWindow, WindowShape
 from streaming.statistics.arrays import Floats, Ints
 
 DAY = timedelta(days=1)
-SMALLEST = 0.01
-"""Probabilities are clipped to it and to one less it, as the judge does, so that no event decides by itself."""
 ANSWERS = PREDICTIONS.append(pa.field("weight_epoch", pa.int64()))
 """Predictions of a rollout; ``role`` is the arm: ``candidate`` wherever its version answered, else ``champion``."""
 
@@ -98,7 +97,9 @@ def event_losses(labelled: LabelledPredictions) -> EventLosses:
         kind = LossKind.LOG_LOSS if is_scored else LossKind.ERRORS
     values = np.full(len(labelled.truth), np.nan)
     for rows, by in answered:
-        values[rows] = _losses(by, kind)
+        of_version = np.full(len(by.labelled), np.nan)
+        of_version[by.labelled] = losses_of(by.answers.only(by.labelled), kind is LossKind.LOG_LOSS)
+        values[rows] = of_version
     return EventLosses(kind, values)
 
 
@@ -112,17 +113,3 @@ def _answered(labelled: LabelledPredictions) -> Iterator[tuple[npt.NDArray[np.bo
     names = names_of(classes, truths)
     for version, part in parts.items():
         yield masks[version], version_answers(part, names.get(version), None)
-
-
-def _losses(by: VersionAnswers, kind: LossKind) -> Floats:
-    side, usable = by.answers.recorded, by.labelled
-    losses = np.full(len(usable), np.nan)
-    truth = by.answers.truth[usable]
-    if kind is LossKind.ABSOLUTE_ERROR:
-        losses[usable] = np.abs(side.number[usable] - truth)
-    elif kind is LossKind.ERRORS or side.probability is None:
-        losses[usable] = side.predicted[usable] != truth
-    else:
-        chance = side.probability[usable][np.arange(len(truth)), truth.astype(np.int64)]
-        losses[usable] = -np.log(np.clip(chance, SMALLEST, 1 - SMALLEST))
-    return losses

@@ -1,4 +1,4 @@
-"""Which version scores an event that another one has answered: a function of the prediction and the ledger alone."""
+"""Which version scores an event that another one has answered: a function of the answer and the ledger alone."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from streaming.clock import instant
 from streaming.models.ref import ModelKey
 from streaming.rollout.assignment import point_of
 from streaming.rollout.intervals import POINTS
-from streaming.shadow.served import Coordinates, ServedPrediction
+from streaming.shadow.served import Coordinates, ServedAnswer
 from streaming.shadow.steps import StepVersions
 
 
 class SkipReason(str, Enum):
-    """Why a prediction of a rollout has no shadow."""
+    """Why an answer of a rollout has no shadow."""
 
     SHARE = "outside the share"
     LAG = "too old"
@@ -30,7 +30,7 @@ class SkipReason(str, Enum):
 class ShadowTask:
     """An event that a version is to score beside the one that answered it."""
 
-    served: ServedPrediction
+    served: ServedAnswer
     version: ModelKey
     role: ShadowRole
 
@@ -43,16 +43,16 @@ class ShadowTask:
 
 @dataclass(frozen=True)
 class PairingRules:
-    """What bounds the cost: the share of the champion's keys, from 0 to 1, and the age of a prediction."""
+    """What bounds the cost: the share of the champion's keys, from 0 to 1, and the age of an answer."""
 
     share: float = 1.0
     max_lag: timedelta | None = None
 
-    def task(self, served: ServedPrediction, versions: StepVersions | None, now: datetime) -> ShadowTask | SkipReason:
-        """Return what is to be scored for a prediction, or why nothing is.
+    def task(self, served: ServedAnswer, versions: StepVersions | None, now: datetime) -> ShadowTask | SkipReason:
+        """Return what is to be scored for an answer, or why nothing is.
 
         Args:
-            served: the prediction.
+            served: the answer.
             versions: those of its step, as far as the ledger tells.
             now: the time against which its age counts.
         """
@@ -66,7 +66,7 @@ class PairingRules:
             return ShadowTask(served, version, ShadowRole.SHADOW) if is_chosen else SkipReason.SHARE
         return ShadowTask(served, version, ShadowRole.REVERSE_SHADOW)
 
-    def _is_in_share(self, served: ServedPrediction, salt: str) -> bool:
+    def _is_in_share(self, served: ServedAnswer, salt: str) -> bool:
         if self.share >= 1:
             return True
         # Another salt than the arms': with the same one, the candidate's own keys could be just the chosen ones.

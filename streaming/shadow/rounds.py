@@ -1,6 +1,6 @@
-"""Predictions to pairs, round after round: read some, read their events, score these, write, and remember how far.
+"""Answers to pairs, round after round: read some, read their events, score these, write, and remember how far.
 
-A round is one transaction. What was not committed is read again, so each prediction has its shadow once.
+A round is one transaction. What was not committed is read again, so each answer has its shadow once.
 """
 
 from __future__ import annotations
@@ -17,21 +17,24 @@ from streaming.outputs.weights import WeightEpoch
 from streaming.rollout.records import Fields
 from streaming.shadow.pairing import PairingRules, ShadowTask, SkipReason
 from streaming.shadow.scoring import InputEvent, ShadowScorer
-from streaming.shadow.served import Coordinates, ServedPrediction
+from streaming.shadow.served import Coordinates, ServedAnswer
 from streaming.shadow.steps import RolloutSteps
 from streaming.shadow.versions import ShadowVersions
 
+OutputPartition = tuple[str, int]
+"""A topic and a partition, of predictions or dead letters."""
+Positions = Mapping[OutputPartition, int]
+
 
 @dataclass(frozen=True)
-class PredictionChunk:
-    """Some of the predictions of rollouts, in the order of each partition.
+class ServedChunk:
+    """Some answers of rollouts, in the order of each partition.
 
-    ``positions`` are the offsets from which to go on, by partition of the predictions' topic: also what was passed over
-    is behind them.
+    ``positions`` are the offsets from which to go on: also what was passed over is behind them.
     """
 
-    predictions: Sequence[ServedPrediction]
-    positions: Mapping[int, int]
+    answers: Sequence[ServedAnswer]
+    positions: Positions
 
 
 @dataclass(frozen=True)
@@ -58,7 +61,7 @@ class EventSource(Protocol):
 class ShadowSink(Protocol):
     """The shadow topic."""
 
-    def write(self, records: Sequence[PairedRecord], positions: Mapping[int, int]) -> Sequence[PairedRecord]:
+    def write(self, records: Sequence[PairedRecord], positions: Positions) -> Sequence[PairedRecord]:
         """Write the records and the positions together; return the records without those too large for the topic.
 
         Raises:
@@ -76,17 +79,17 @@ class ShadowObserver(Protocol):
         ...
 
     def skipped(self, reason: SkipReason, count: int) -> None:
-        """Note predictions without a shadow."""
+        """Note answers without a shadow."""
         ...
 
     def lag(self, seconds: float) -> None:
-        """Note how old the latest prediction is."""
+        """Note how old the latest answer is."""
         ...
 
 
 @dataclass
 class ShadowRounds:
-    """Takes chunks of predictions.
+    """Takes chunks of answers.
 
     Attributes:
         application: whose rollouts are followed.
@@ -115,40 +118,40 @@ class ShadowRounds:
         """Know no step yet."""
         self._steps = RolloutSteps(self.application)
 
-    def take(self, chunk: PredictionChunk) -> int:
-        """Pair a chunk's predictions, write them, and return how many pairs that were.
+    def take(self, chunk: ServedChunk) -> int:
+        """Pair a chunk's answers, write them, and return how many pairs that were.
 
         Raises:
             UpstreamError: the registry or the broker does not answer; the chunk is to be read again.
             FencedError: another shadow of this application has begun.
         """
         now = self.clock()
-        self._read_ledger(chunk.predictions)
-        records = self._paired(self._tasks(chunk.predictions, now), isoformat(now))
+        self._read_ledger(chunk.answers)
+        records = self._paired(self._tasks(chunk.answers, now), isoformat(now))
         written = self.sink.write(records, chunk.positions)
         self._skipped(SkipReason.TOO_LARGE, len(records) - len(written))
         for record in written:
             self.observer.paired(record.pair)
-        if chunk.predictions:
-            self.observer.lag((now - instant(chunk.predictions[-1].fields.scored_at)).total_seconds())
+        if chunk.answers:
+            self.observer.lag((now - instant(chunk.answers[-1].fields.scored_at)).total_seconds())
         return len(written)
 
-    def _read_ledger(self, predictions: Sequence[ServedPrediction]) -> None:
+    def _read_ledger(self, answers: Sequence[ServedAnswer]) -> None:
         """Read on if a step is not known; its transition was written before the job planned by it."""
-        unknown = {each.step for each in predictions if self._steps.of(each.step) is None} - self._asked
+        unknown = {each.step for each in answers if self._steps.of(each.step) is None} - self._asked
         if unknown:
             for record in self.ledger():
                 self._steps.add(record)
             self._asked |= unknown
 
-    def _tasks(self, predictions: Sequence[ServedPrediction], now: datetime) -> list[ShadowTask]:
-        decided = [self.rules.task(served, self._steps.of(served.step), now) for served in predictions]
+    def _tasks(self, answers: Sequence[ServedAnswer], now: datetime) -> list[ShadowTask]:
+        decided = [self.rules.task(served, self._steps.of(served.step), now) for served in answers]
         for reason in SkipReason:
             self._skipped(reason, decided.count(reason))
         return [task for task in decided if isinstance(task, ShadowTask)]
 
     def _paired(self, tasks: Sequence[ShadowTask], scored_at: str) -> list[PairedRecord]:
-        """Return the pairs in the order of the predictions."""
+        """Return the pairs in the order of the answers."""
         scorers = self._scorers(tasks)
         scored = [task for task in tasks if task.version in scorers]
         self._skipped(SkipReason.VERSION_REFUSED, len(tasks) - len(scored))

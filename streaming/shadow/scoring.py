@@ -12,6 +12,7 @@ from schemas.shadow_prediction import PairedAnswer
 from streaming.errors import PenstockError, ScoringError
 from streaming.events import columns as c
 from streaming.models.served import ServedModel
+from streaming.outputs.arrow_values import python_cells
 from streaming.scoring.in_process import own_row_pass
 from streaming.scoring.searched import searched
 from streaming.shadow.served import finite_numbers, finite_or_none
@@ -50,7 +51,7 @@ class ShadowScorer:
         # A library may throw anything, and the version's failure must not become the process's.
         except Exception as problem:
             raise ScoringError(f"{type(problem).__name__}: {problem}") from problem
-        return list(map(self._answer, zip(*(rows.column(name).to_pylist() for name in _COLUMNS), strict=True)))
+        return list(map(self._answer, zip(*(python_cells(rows.column(name)) for name in _COLUMNS), strict=True)))
 
     def _answer(self, row: tuple[Any, ...]) -> PairedAnswer:
         """Return the answer of one row of :data:`_COLUMNS`."""

@@ -1,42 +1,50 @@
-"""Predictions of a rollout as they stand on their topic: the answer, who gave it, and where the event is."""
+"""What a rollout has answered, by predictions and dead letters: the answer, who gave it, and where the event is."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import msgspec
 
-from schemas import prediction as contract
+from schemas import dead_letter, prediction
 from schemas.shadow_prediction import PairedAnswer
 from streaming.models.ref import ModelKey
+from streaming.outputs.dead_letters import DeadLetter, Place
 from streaming.outputs.weights import WeightEpoch
 
 EventPosition = tuple[str, int, int]
 """Topic, partition and offset."""
 Coordinates = tuple[int, int]
 """Partition and offset on the input topic."""
+_OF_A_VERSION = ("VALIDATION", "TRANSFORMATION")
+"""The stages whose reasons depend on the version: what is no JSON, or no event, is rejected by all alike."""
 
 
 class ServedFields(msgspec.Struct):
-    """What of a prediction's value is read; ``schemas/contracts/prediction.json`` describes it."""
+    """What of a prediction's value is read; ``schemas/contracts/prediction.json`` describes it.
+
+    A dead letter has a reason in place of a prediction. Its id is the one that its prediction would have.
+    """
 
     prediction_id: str
     event_id: str
     event_time: str
-    prediction: float
+    prediction: float | None
     label: str | None
     probability: tuple[float | str | None, ...] | None
     confidence: float | str | None
     scored_at: str
     model_name: str
     model_version: int
+    reason: str | None = None
+    field: str | None = None
 
 
 @dataclass(frozen=True)
-class ServedPrediction:
-    """One prediction of a rollout; ``key`` is the event's own."""
+class ServedAnswer:
+    """One prediction or dead letter of a rollout; ``key`` is the event's own."""
 
     key: bytes | None
     position: EventPosition
@@ -59,31 +67,86 @@ class ServedPrediction:
             label=fields.label,
             probability=None if fields.probability is None else finite_numbers(fields.probability),
             confidence=finite_or_none(fields.confidence),
+            reason=fields.reason,
+            field=fields.field,
         )
 
 
+@dataclass
 class ServedReader:
-    """Reads the predictions of one application's rollouts."""
+    """Reads what one application's rollouts have answered.
 
-    def __init__(self, application: str) -> None:
-        self._source = f"/penstock/{application}/".encode()
+    Attributes:
+        application: whose they are.
+        id_field: of the events' own ids, which a dead letter has where the event had it; ``None``: their position.
+    """
+
+    application: str
+    id_field: str | None = "event_id"
+
+    def __post_init__(self) -> None:
+        """Make what all records share."""
+        self._source = f"/penstock/{self.application}/".encode()
         self._decode = msgspec.json.Decoder(ServedFields).decode
 
     def read(
         self, key: bytes | None, headers: Sequence[tuple[str, bytes | None]], value: bytes | None
-    ) -> ServedPrediction | None:
-        """Read a record of the predictions' topic; ``None`` for what is no prediction of a rollout of ours."""
+    ) -> ServedAnswer | None:
+        """Read a record; ``None`` for what is no answer of a rollout of ours, or rejects what no version can read."""
         by_name = {name: content or b"" for name, content in headers}
-        # Before anything is decoded: most of what stands on the topic is part of no rollout.
-        if contract.ROLLOUT not in by_name or not by_name.get(contract.CE_SOURCE, b"").startswith(self._source):
+        # Before anything is decoded: most of what stands on the topics is part of no rollout.
+        if prediction.ROLLOUT not in by_name:
             return None
         try:
-            step = WeightEpoch(by_name[contract.ROLLOUT].decode(), int(by_name[contract.WEIGHT_EPOCH]))
-            partition, offset = int(by_name[contract.SOURCE_PARTITION]), int(by_name[contract.SOURCE_OFFSET])
-            position = by_name[contract.SOURCE_TOPIC].decode(), partition, offset
-            return ServedPrediction(key, position, step, self._decode(value or b""))
-        except (KeyError, ValueError):
+            if dead_letter.REASON in by_name:
+                return self._rejected(DeadLetter(Place(0, 0), 0, key, value, tuple(headers)))
+            return self._predicted(key, by_name, value)
+        except (KeyError, ValueError, msgspec.DecodeError):
             return None
+
+    def _predicted(self, key: bytes | None, by_name: Mapping[str, bytes], value: bytes | None) -> ServedAnswer | None:
+        if not by_name[prediction.CE_SOURCE].startswith(self._source):
+            return None
+        step = WeightEpoch(by_name[prediction.ROLLOUT].decode(), int(by_name[prediction.WEIGHT_EPOCH]))
+        partition, offset = int(by_name[prediction.SOURCE_PARTITION]), int(by_name[prediction.SOURCE_OFFSET])
+        position = by_name[prediction.SOURCE_TOPIC].decode(), partition, offset
+        fields = self._decode(value or b"")
+        return None if fields.prediction is None else ServedAnswer(key, position, step, fields)
+
+    def _rejected(self, letter: DeadLetter) -> ServedAnswer | None:
+        """Read a dead letter whose reason depends on the version, of an event whose id and time can be read."""
+        added, reason, source = letter.added, dead_letter.Reason(letter.reason), letter.source
+        is_ours = added[dead_letter.ERROR_CONNECTOR] == self.application
+        if not is_ours or source is None or dead_letter.STAGE[reason] not in _OF_A_VERSION:
+            return None
+        event_id = self._event_id(letter.value, source)
+        if event_id is None:
+            return None
+        topic, model = added[dead_letter.ERROR_TOPIC], added[dead_letter.MODEL_NAME]
+        prefix = prediction.id_prefix(model, added[dead_letter.ROLE], topic)
+        fields = ServedFields(
+            prediction_id=f"{prefix}{source.partition}:{source.offset}",
+            event_id=event_id,
+            event_time=added[dead_letter.EVENT_TIME],
+            prediction=None,
+            label=None,
+            probability=None,
+            confidence=None,
+            scored_at=added[dead_letter.REJECTED_AT],
+            model_name=model,
+            model_version=int(added[dead_letter.MODEL_VERSION]),
+            reason=reason.value,
+            field=added.get(dead_letter.FIELD),
+        )
+        step = WeightEpoch(added[dead_letter.ROLLOUT], int(added[dead_letter.WEIGHT_EPOCH]))
+        return ServedAnswer(letter.key, (topic, source.partition, source.offset), step, fields)
+
+    def _event_id(self, value: bytes | None, source: Place) -> str | None:
+        if self.id_field is None:
+            return f"{source.partition}-{source.offset}"
+        event = msgspec.json.decode(value or b"")
+        named = event.get(self.id_field) if isinstance(event, dict) else None
+        return named if isinstance(named, str) else None
 
 
 def finite_numbers(numbers: Sequence[float | str | None]) -> tuple[float | None, ...]:

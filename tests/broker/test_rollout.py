@@ -152,7 +152,8 @@ def the_report_is_read_from_the_topics(operator: Operator, topics: Topics, label
         shadow.send(in_the_shadow(application).to_json(), b"N1")
     publisher.finish(30)
     shadow.finish(30)
-    report = reported(operator.config, [f"quality.labels={labels}"], RolloutReportOptions())
+    topics_of_report = [f"quality.labels={labels}", f"output.shadow={bench.topic}.out.shadow"]
+    report = reported(operator.config, topics_of_report, RolloutReportOptions())
     errors: dict[int, list[bool]] = {1: [], 2: []}
     for output in topics.outputs:
         value = json.loads(output.record.value or b"")

@@ -36,12 +36,11 @@ from tests.support.kafka import MakeTopic
 from tests.unit.test_judging import flown
 from tests.unit.test_ledger_answered import outcome, planned
 
-Row = tuple[bytes | None, bytes, int, Any]
-"""Key, value, partition and headers of a record."""
-
 CONTRACT = json.loads(
     (Path(__file__).resolve().parents[2] / "schemas" / "contracts" / "rollout_record.json").read_text()
 )
+TopicRow = tuple[bytes | None, bytes, int, Any]
+"""Key, value, partition and headers."""
 PLAN = RolloutPlan((RolloutStep(0.25, {"labelled events": 200}),), probation=RolloutStep(1.0, {"labelled days": 10}))
 
 
@@ -71,7 +70,7 @@ class Stage:
         path.write_text(yaml.safe_dump(settings))
         return path
 
-    def write(self, topic: str, rows: Iterable[Row]) -> None:
+    def write(self, topic: str, rows: Iterable[TopicRow]) -> None:
         producer = Producer({"bootstrap.servers": self.broker})
         for key, value, partition, added in rows:
             producer.produce(topic, value, key, partition, headers=added)
@@ -108,14 +107,14 @@ class Stage:
         self.append(planned(1, 1, (0, 300)), done)
 
     def answer(self, records: Iterable[Keyed]) -> None:
-        rows: list[Row] = []
+        rows: list[TopicRow] = []
         for key, record in records:
             fields = {**json.loads(record.to_json()), "application": self.application}
             rows.append((key, json.dumps(fields).encode(), record.source_partition, []))
         self.write(self.shadow, rows)
 
     def label(self, labels: pa.Table) -> None:
-        rows: list[Row] = []
+        rows: list[TopicRow] = []
         for row in labels.to_pylist():
             fields = {
                 "event_id": row["identity"][1:].decode(),

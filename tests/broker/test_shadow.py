@@ -17,6 +17,7 @@ from jsonschema import Draft202012Validator
 
 from jobs.wiring.shadow import ShadowRun, shadow_run
 from schemas.shadow_prediction import ShadowPrediction, ShadowRole, read_shadow
+from streaming.adapters.kafka.config import client_config
 from streaming.adapters.kafka.ledger_tail import append_record
 from streaming.clock import system_clock
 from streaming.errors import FencedError
@@ -29,9 +30,8 @@ from tests.support.kafka import MakeTopic
 from tests.support.servers import BOUNDED, event, version_tree
 from tests.support.shadows import NAME, Answered, transitions
 
-CONTRACT = json.loads(
-    (Path(__file__).resolve().parents[2] / "schemas" / "contracts" / "shadow_prediction.json").read_text()
-)
+CONTRACTS = Path(__file__).resolve().parents[2] / "schemas" / "contracts"
+VALID = Draft202012Validator(json.loads((CONTRACTS / "shadow_prediction.json").read_text()))
 PARTITIONS, EVENTS = 2, 150
 THROWN = 20
 """Events on which the candidate throws."""
@@ -45,14 +45,18 @@ class Stream:
     """An application's topics, filled with what its writer would have written, and the registry of its versions."""
 
     def __init__(self, broker: str, make_topic: MakeTopic, folder: Path) -> None:
-        topics = {name: make_topic(name, PARTITIONS, retention_ms=-1) for name in ("features", "predictions")}
+        topics = {name: make_topic(name, PARTITIONS, retention_ms=-1) for name in ("features", "predictions", "dlq")}
         self.kafka = {"bootstrap.servers": broker}
         self.settings = Settings.model_validate(
             {
                 "application": f"app-{topics['features']}",
                 "kafka": self.kafka,
                 "input": {"topic": topics["features"]},
-                "output": {"predictions": topics["predictions"], "ledger": make_topic("ledger", 1)},
+                "output": {
+                    "predictions": topics["predictions"],
+                    "dead_letters": topics["dlq"],
+                    "ledger": make_topic("ledger", 1),
+                },
                 "model": {"name": NAME, "cache_dir": str(folder / "cache")},
             }
         )
@@ -60,21 +64,24 @@ class Stream:
         self.models.register(version_tree(folder / "1"))
         self.models.register(version_tree(folder / "2", turned=True, stages=BOUNDED))
         self.answered: list[Answered] = []
+        self.ends: Counter[int] = Counter()
+        """Of the input's partitions."""
 
     def declare(self) -> None:
         for record in transitions(self.settings.application):
             append_record(self.kafka, self.settings.output.ledger, self.settings.application, record)
 
-    def answer(self, epoch: int | None, version: int, many: int, temp: float = 5.0) -> None:
-        """Send so many events, and the predictions of a version for them."""
-        producer, topic = Producer(self.kafka), self.settings.input.topic
-        counts = Counter(each.partition for each in self.answered)
+    def answer(self, epoch: int | None, version: int, many: int, *, throws: bool = False, reason: str = "") -> None:
+        """Send events, on which version 2 ``throws``, and a version's predictions for them, or dead letters."""
+        producer, topic = Producer(client_config(self.kafka)), self.settings.input.topic
+        to = self.settings.output.predictions if not reason else self.settings.dead_letter_topic
+        temp = 200.0 if throws else 5.0
         for number in range(many):
             partition = number % PARTITIONS
-            offset = counts[partition]
-            counts[partition] += 1
-            value = json.dumps(event(event_id=f"e{partition}-{offset}", hour=number % 24, temp=temp))
-            producer.produce(topic, value, b"k%d" % number, partition)
+            offset = self.ends[partition]
+            self.ends[partition] += 1
+            sent = json.dumps(event(event_id=f"e{partition}-{offset}", hour=number % 24, temp=temp))
+            producer.produce(topic, sent, b"k%d" % number, partition)
             answered = Answered(
                 partition=partition,
                 offset=offset,
@@ -84,15 +91,24 @@ class Stream:
                 key=b"k%d" % number,
                 application=self.settings.application,
                 topic=topic,
+                reason=reason,
             )
             self.answered.append(answered)
-            key, made, prediction = answered.stored()
-            producer.produce(self.settings.output.predictions, prediction, key, partition, headers=list(made))
+            key, made, value = answered.stored()
+            producer.produce(to, value, key, partition, headers=list(made))
         assert producer.flush(30) == 0
+
+    def leave_unanswered(self, many: int) -> None:
+        """Send events to one partition that nobody has answered yet."""
+        producer = Producer(client_config(self.kafka))
+        for _ in range(many):
+            producer.produce(self.settings.input.topic, b"{}", b"k", 0)
+        assert producer.flush(30) == 0
+        self.ends[0] += many
 
     def abort_something(self) -> None:
         """Leave records on the predictions' topic that were never committed."""
-        producer = Producer({**self.kafka, "transactional.id": f"{self.settings.application}.x"})
+        producer = Producer({**client_config(self.kafka), "transactional.id": f"{self.settings.application}.x"})
         producer.init_transactions(30)
         producer.begin_transaction()
         key, made, prediction = replace(self.answered[-1], offset=10**6).stored()
@@ -102,9 +118,10 @@ class Stream:
 
     def delete_all_but(self, many: int) -> int:
         """Delete the events of partition 0 but for the last; return how many of the last answer that were."""
-        end = sum(each.partition == 0 for each in self.answered)
         admin = AdminClient({**self.kafka})
-        for future in admin.delete_records([TopicPartition(self.settings.input.topic, 0, end - many)]).values():
+        for future in admin.delete_records(
+            [TopicPartition(self.settings.input.topic, 0, self.ends[0] - many)]
+        ).values():
             future.result(30)
         return EVENTS // PARTITIONS - many
 
@@ -114,7 +131,7 @@ class Stream:
     def pairs(self) -> list[ShadowPrediction]:
         pairs, keys = [], {(each.partition, each.offset): each.key for each in self.answered}
         for message in committed(self.kafka, self.settings.shadow_topic):
-            Draft202012Validator(CONTRACT).validate(json.loads(message.value()))
+            VALID.validate(json.loads(message.value()))
             pair = read_shadow(message.value())
             assert pair is not None
             assert message.partition() == pair.source_partition
@@ -142,11 +159,12 @@ def test_a_whole_rollout_is_paired_once_through_gaps_deletions_and_a_second_shad
     stream.answer(None, 1, EVENTS)  # before the rollout
     stream.declare()
     stream.answer(1, 1, EVENTS)
-    stream.answer(1, 1, THROWN, temp=200.0)
+    stream.answer(1, 1, THROWN, throws=True)
     stream.abort_something()
-    stream.answer(None, 1, 2 * PARTITIONS * FAR)  # as if the arms were away for a while: a jump in the input
+    stream.leave_unanswered(FAR + 1)  # a jump in the input
     stream.answer(2, 2, EVENTS)
     stream.answer(2, 1, EVENTS)
+    stream.answer(2, 2, THROWN, throws=True, reason="SCORING_FAILED")
     with pytest.raises(FencedError), stream.shadow() as first:
         while some(first, stream, 60) == 0:
             continue
@@ -163,14 +181,15 @@ def test_a_whole_rollout_is_paired_once_through_gaps_deletions_and_a_second_shad
         assert third.summary()["pairs"] == {"1 reverse shadow": EVENTS - gone}
         assert third.summary()["skipped"] == {"event gone": gone}
     pairs = stream.pairs()
-    ours = Counter(each.served().fields.prediction_id for each in stream.answered[:-EVENTS] if each.epoch)
+    ours = Counter(each.prediction_id for each in stream.answered[:-EVENTS] if each.epoch)
     assert Counter(pair.prediction_id for pair in pairs if pair.weight_epoch < 4) == ours
     assert len({pair.shadow_id for pair in pairs}) == len(pairs)
     assert Counter((pair.weight_epoch, pair.role, pair.shadow.version) for pair in pairs) == {
         (1, ShadowRole.SHADOW, 2): EVENTS + THROWN,
         (2, ShadowRole.SHADOW, 2): EVENTS,
-        (2, ShadowRole.REVERSE_SHADOW, 1): EVENTS,
+        (2, ShadowRole.REVERSE_SHADOW, 1): EVENTS + THROWN,
         (4, ShadowRole.REVERSE_SHADOW, 1): EVENTS - gone,
     }
-    reasons = Counter((pair.weight_epoch, pair.shadow.reason) for pair in pairs if pair.shadow.reason)
-    assert reasons == {(1, "SCORING_FAILED"): THROWN}
+    reasons = Counter((pair.weight_epoch, pair.served.reason, pair.shadow.reason) for pair in pairs)
+    assert reasons[1, None, "SCORING_FAILED"] == reasons[2, "SCORING_FAILED", None] == THROWN
+    assert sum(number for (_, *why), number in reasons.items() if why == [None, None]) == len(pairs) - 2 * THROWN

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Any
 
+from schemas.dead_letter import Rejection
 from schemas.shadow_prediction import ShadowPrediction
 from streaming.clock import isoformat
 from streaming.models.ref import ModelKey, ModelVersion
@@ -18,9 +19,9 @@ from streaming.rollout.plan import RolloutPlan, RolloutStep
 from streaming.rollout.records import Declaration, Transition, Weights
 from streaming.rollout.states import RolloutPhase, RolloutState, RolloutTime
 from streaming.shadow.pairing import SkipReason
-from streaming.shadow.rounds import PairedRecord
+from streaming.shadow.rounds import OutputPartition, PairedRecord, Positions
 from streaming.shadow.scoring import InputEvent
-from streaming.shadow.served import Coordinates, ServedPrediction, ServedReader
+from streaming.shadow.served import Coordinates, ServedAnswer, ServedReader
 
 APPLICATION, TOPIC, NAME = "app", "features", "late"
 NOW = datetime(2026, 7, 1, tzinfo=timezone.utc)
@@ -75,6 +76,13 @@ class Answered:
     scored_at: datetime = NOW
     topic: str = TOPIC
     fields: Mapping[str, Any] = field(default_factory=dict)
+    reason: str = ""
+    """Makes it a dead letter."""
+
+    @property
+    def prediction_id(self) -> str:
+        """The id of its prediction, or the one that this would have."""
+        return f"{self.stamp.id_prefix}{self.partition}:{self.offset}"
 
     @property
     def stamp(self) -> Stamp:
@@ -84,8 +92,10 @@ class Answered:
         return Stamp(self.topic, version, self.role, isoformat(self.scored_at), weights)
 
     def stored(self) -> Stored:
-        """The prediction as it stands on its topic."""
-        stamp, name = self.stamp, f"{self.stamp.id_prefix}{self.partition}:{self.offset}"
+        """The prediction, or the dead letter, as it stands on its topic."""
+        if self.reason:
+            return self._rejected()
+        stamp, name = self.stamp, self.prediction_id
         value = {
             "prediction_id": name,
             "event_id": f"e{self.partition}-{self.offset}",
@@ -103,14 +113,25 @@ class Answered:
         }
         own = headers.varying(name, self.offset, isoformat(NOW), None)
         made = [*headers.constant(stamp, self.partition, self.application), *own, *headers.of_rollout(stamp)]
-        encoded = [(each, word if isinstance(word, bytes) else (word or "").encode()) for each, word in made]
-        return self.key, encoded, json.dumps(value).encode()
+        return self.key, in_bytes(made), json.dumps(value).encode()
 
-    def served(self) -> ServedPrediction:
+    def _rejected(self) -> Stored:
+        position, stamp = (self.topic, self.partition, self.offset), self.stamp
+        made = headers.rejected([("own", b"1")], Rejection(self.reason, "carrier"), position, self.application, stamp)
+        made += [*headers.times(isoformat(NOW), None), *headers.rejected_of_rollout(stamp)]
+        event = {"event_id": f"e{self.partition}-{self.offset}", **self.fields}
+        return self.key, in_bytes(made), json.dumps(event).encode()
+
+    def served(self) -> ServedAnswer:
         """The prediction as a shadow reads it; fails where it would pass it over."""
         read = ServedReader(self.application).read(*self.stored())
         assert read is not None
         return read
+
+
+def in_bytes(made: headers.Headers) -> list[tuple[str, bytes | None]]:
+    """Return headers as a consumer hands them over."""
+    return [(name, word if isinstance(word, bytes) else (word or "").encode()) for name, word in made]
 
 
 @dataclass
@@ -119,7 +140,7 @@ class Memory:
 
     events_there: dict[Coordinates, InputEvent] = field(default_factory=dict)
     pairs: list[ShadowPrediction] = field(default_factory=list)
-    positions: dict[int, int] = field(default_factory=dict)
+    positions: dict[OutputPartition, int] = field(default_factory=dict)
     fails: bool = False
     skips: dict[SkipReason, int] = field(default_factory=dict)
     lags: list[float] = field(default_factory=list)
@@ -130,7 +151,7 @@ class Memory:
         positions = [(partition, offset) for partition, offsets in asked.items() for offset in offsets]
         return {position: self.events_there[position] for position in positions if position in self.events_there}
 
-    def write(self, records: Sequence[PairedRecord], positions: Mapping[int, int]) -> Sequence[PairedRecord]:
+    def write(self, records: Sequence[PairedRecord], positions: Positions) -> Sequence[PairedRecord]:
         if self.fails:
             raise ConnectionError("killed before the commit")
         self.pairs += [record.pair for record in records]

@@ -40,7 +40,7 @@ STEP = RolloutStep(0.05, {"candidate events": 100}, most=HOUR, on_not_told=OnNot
 QUARTER = RolloutStep(0.25, STEP.evidence, most=HOUR, on_not_told=OnNotTold.PROMOTE)
 PROBATION = RolloutStep(1.0, STEP.evidence, most=HOUR, on_not_told=OnNotTold.PROMOTE)
 PLAN = RolloutPlan((STEP, QUARTER), probation=PROBATION)
-LABELS = RolloutPlan((RolloutStep(0.05, {"labelled events": 200}), QUARTER), probation=PROBATION)
+BY_LABELS = RolloutPlan((RolloutStep(0.05, {"labelled events": 200}), QUARTER), probation=PROBATION)
 START, ABORT, PROMOTE = RolloutOrder.START, RolloutOrder.ABORT, RolloutOrder.PROMOTE
 
 
@@ -464,7 +464,7 @@ def test_a_rollout_that_waits_for_weeks_is_written_again_before_the_ledger_forge
     assert job.looked().share() == pytest.approx(0.05)
 
 
-@pytest.mark.parametrize("plan", [PLAN, LABELS], ids=["a step without labels", "a step that waits for labels"])
+@pytest.mark.parametrize("plan", [PLAN, BY_LABELS], ids=["a step without labels", "a step that waits for labels"])
 def test_harm_that_the_judge_wrote_rolls_back_with_the_next_batch(plan: RolloutPlan) -> None:
     job = in_first_step(plan).batch(candidate=9).judged(HarmFinding.HARM, why="gross harm: on 150 labelled events")
     assert str(job.planned()) == "flights v1"
@@ -473,7 +473,7 @@ def test_harm_that_the_judge_wrote_rolls_back_with_the_next_batch(plan: RolloutP
 
 
 def test_labels_and_a_judge_that_found_no_harm_end_a_step() -> None:
-    job = in_first_step(LABELS).batch(candidate=9).judged(HarmFinding.NO_WORSE, labelled=199)
+    job = in_first_step(BY_LABELS).batch(candidate=9).judged(HarmFinding.NO_WORSE, labelled=199)
     assert job.phase == ("step", 0), "one label is missing"
     job.judged(HarmFinding.NO_WORSE, labelled=200)
     assert job.phase == ("step", 1)
@@ -482,14 +482,14 @@ def test_labels_and_a_judge_that_found_no_harm_end_a_step() -> None:
 
 @pytest.mark.parametrize("finding", HarmFinding)
 def test_a_verdict_on_an_earlier_step_decides_nothing(finding: HarmFinding) -> None:
-    job = in_first_step(LABELS).batch(candidate=9).judged(HarmFinding.NO_WORSE, labelled=200)
+    job = in_first_step(BY_LABELS).batch(candidate=9).judged(HarmFinding.NO_WORSE, labelled=200)
     epoch = job.transitions[-1]["weight_epoch"]
     job.batch(candidate=1_000).judged(finding, epoch=epoch - 1, labelled=200)
     assert job.phase == ("step", 1)
 
 
 def test_a_judge_that_has_gone_silent_holds_a_step_that_waits_for_labels() -> None:
-    job = in_first_step(LABELS).batch(candidate=9).judged(HarmFinding.NO_WORSE, labelled=199)
+    job = in_first_step(BY_LABELS).batch(candidate=9).judged(HarmFinding.NO_WORSE, labelled=199)
     job.waited(SILENT_AFTER * 2)
     job.books.records[-1]["evidence"]["labelled events"]["count"] = 200
     job.restart()

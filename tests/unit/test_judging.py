@@ -46,7 +46,7 @@ from tests.support.judging import (
     letter,
     shadow_record,
 )
-from tests.unit.test_engines_rollout import LABELS, PROBATION, Job, in_first_step
+from tests.unit.test_engines_rollout import BY_LABELS, PROBATION, Job, in_first_step
 
 CANDIDATE = ModelKey("flights", 2)
 NO_SHRINKING = (Phase.explicit, Phase.reuse, Phase.generate)
@@ -351,7 +351,7 @@ def test_a_judge_without_a_rollout_writes_nothing() -> None:
 
 
 def test_gross_harm_goes_from_labels_to_a_rollback_by_the_ledger_alone() -> None:
-    job, topics = in_first_step(LABELS).batch(candidate=200), MadeUpTopics()
+    job, topics = in_first_step(BY_LABELS).batch(candidate=200), MadeUpTopics()
     judge = told(job, topics)
     records, labels = flown(4, lambda chance: 1 - chance)
     topics.pairs += records
@@ -371,7 +371,7 @@ def test_gross_harm_goes_from_labels_to_a_rollback_by_the_ledger_alone() -> None
 
 
 def test_harm_on_dry_run_is_written_and_does_nothing() -> None:
-    plan = RolloutPlan(LABELS.steps, probation=PROBATION, rules=JudgeRules(frozenset({GROSS})))
+    plan = RolloutPlan(BY_LABELS.steps, probation=PROBATION, rules=JudgeRules(frozenset({GROSS})))
     job, topics = in_first_step(plan).batch(candidate=200), MadeUpTopics()
     topics.pairs, labels = flown(4, lambda chance: 1 - chance)
     topics.tables.append(labels)
@@ -383,7 +383,7 @@ def test_harm_on_dry_run_is_written_and_does_nothing() -> None:
 
 
 def test_labels_that_the_judge_counts_are_what_a_step_waits_for() -> None:
-    job, topics = in_first_step(LABELS).batch(candidate=200), MadeUpTopics()
+    job, topics = in_first_step(BY_LABELS).batch(candidate=200), MadeUpTopics()
     judge = told(job, topics)
     topics.pairs = [shadow_record(n, 0.3, 0.3) for n in range(60)]
     topics.tables.append(label_table(*(labelled(n, "late") for n in range(38))))
@@ -398,7 +398,7 @@ def test_labels_that_the_judge_counts_are_what_a_step_waits_for() -> None:
 
 
 def test_evidence_is_counted_from_the_steps_beginning_and_harm_from_the_rollouts() -> None:
-    job, topics = in_first_step(LABELS).batch(candidate=200), MadeUpTopics()
+    job, topics = in_first_step(BY_LABELS).batch(candidate=200), MadeUpTopics()
     judge = told(job, topics)
     records, labels = flown(4, lambda chance: 1 - chance)
     topics.pairs = [(key, record) for key, record in records[:80]]
@@ -428,7 +428,7 @@ def test_evidence_is_counted_from_the_steps_beginning_and_harm_from_the_rollouts
 def test_a_verdict_is_written_when_it_says_something_new_and_now_and_then(
     seconds: float, more: int, expected: int
 ) -> None:
-    job, topics = in_first_step(LABELS).batch(candidate=200), MadeUpTopics()
+    job, topics = in_first_step(BY_LABELS).batch(candidate=200), MadeUpTopics()
     topics.pairs = [shadow_record(n, 0.3, 0.3) for n in range(300)]
     topics.tables = [label_table(*(labelled(n, "late") for n in range(20)))]
     judge = told(job, topics)
@@ -442,7 +442,7 @@ def test_a_verdict_is_written_when_it_says_something_new_and_now_and_then(
 @settings(max_examples=15, phases=NO_SHRINKING)
 @given(looks=st.integers(1, 4), seed=st.integers(0, 20))
 def test_a_judge_that_was_restarted_says_what_one_that_looked_all_along_says(looks: int, seed: int) -> None:
-    job, topics = in_first_step(LABELS).batch(candidate=200), MadeUpTopics()
+    job, topics = in_first_step(BY_LABELS).batch(candidate=200), MadeUpTopics()
     judge = told(job, topics)
     records, labels = flown(3, lambda chance: min(chance + 0.1, 0.99), seed, a_day=20)
     for part in range(looks):
@@ -466,7 +466,7 @@ def assert_same(first: RolloutVerdict, second: RolloutVerdict) -> None:
 
 
 def test_a_verdict_names_the_moment_of_the_look() -> None:
-    job = in_first_step(LABELS).batch(candidate=9)
+    job = in_first_step(BY_LABELS).batch(candidate=9)
     assert job.follower._history.current is not None
     rollout = job.follower._history.current
     job.clock.advance(30)

@@ -1,4 +1,4 @@
-"""Each prediction of a step with two versions is paired once, wherever a shadow is killed."""
+"""Each answer of a step with two versions is paired once, wherever a shadow is killed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from streaming.models.ref import ModelKey
 from streaming.models.served import ServedModel
 from streaming.refusal_codes import RefusalCode
 from streaming.shadow.pairing import PairingRules, SkipReason
-from streaming.shadow.rounds import PredictionChunk, ShadowRounds
+from streaming.shadow.rounds import ServedChunk, ShadowRounds
 from streaming.shadow.scoring import InputEvent, ShadowScorer
 from streaming.shadow.served import ServedReader
 from streaming.shadow.steps import RolloutSteps
@@ -29,6 +29,7 @@ from tests.support.servers import BOUNDED, event, flight_package, loaded
 from tests.support.shadows import APPLICATION, NAME, NOW, TOPIC, Answered, Memory, Stored, transitions
 
 ONE, TWO = ModelKey(NAME, 1), ModelKey(NAME, 2)
+OUT = ("predictions", 0)
 Models = dict[ModelKey, ServedModel]
 
 
@@ -61,11 +62,12 @@ def rounds(memory: Memory, models: Models, rules: PairingRules | None = None) ->
     )
 
 
-def chunk(*answered: Answered) -> PredictionChunk:
-    return PredictionChunk([each.served() for each in answered], {0: len(answered)})
+def chunk(*answered: Answered) -> ServedChunk:
+    return ServedChunk([each.served() for each in answered], {OUT: len(answered)})
 
 
 DEAD: Stored = (b"k", [("penstock-reason", b"UNSEEN_CATEGORY")], b"{")
+"""Of no rollout, as are all dead letters without."""
 STRANGE: Stored = (None, [("penstock-rollout", b"late-2"), ("ce_source", b"/penstock/app/late")], b"\xff")
 """Names a rollout and nothing else."""
 outputs = st.one_of(
@@ -77,6 +79,7 @@ outputs = st.one_of(
         epoch=st.sampled_from([None, 1, 2, 3, 4]),
         role=st.sampled_from(["champion", "candidate"]),
         application=st.sampled_from([APPLICATION, APPLICATION, "another"]),
+        reason=st.sampled_from(["", "", "UNSEEN_CATEGORY", "SCORING_FAILED"]),
     ),
     st.sampled_from([DEAD, STRANGE]),
 )
@@ -87,7 +90,7 @@ outputs = st.one_of(
     drawn=st.lists(st.tuples(outputs, st.integers(1, 3)), max_size=25),
     cuts=st.lists(st.tuples(st.integers(1, 6), st.sampled_from(["committed", "killed", "restarted"])), min_size=1),
 )
-def test_every_prediction_of_a_rollout_is_paired_once(
+def test_every_answer_of_a_rollout_is_paired_once(
     models: Models, drawn: list[tuple[Answered | Stored, int]], cuts: list[tuple[int, str]]
 ) -> None:
     memory, log, offset = Memory(), [], 0
@@ -98,14 +101,14 @@ def test_every_prediction_of_a_rollout_is_paired_once(
             memory.events_there[answered.partition, offset] = there(answered.partition, offset)
         log.append(answered)
     reader, shadow, turn = ServedReader(APPLICATION), rounds(memory, models), 0
-    while memory.positions.get(0, 0) < len(log):
+    while memory.positions.get(OUT, 0) < len(log):
         length, fate = cuts[turn % len(cuts)] if turn < 40 else (9, "committed")
-        start = memory.positions.get(0, 0)
+        start = memory.positions.get(OUT, 0)
         stored = [each.stored() if isinstance(each, Answered) else each for each in log[start : start + length]]
         read = [served for served in (reader.read(*each) for each in stored) if served]
         memory.fails, turn = fate == "killed", turn + 1
         try:
-            shadow.take(PredictionChunk(read, {0: start + len(stored)}))
+            shadow.take(ServedChunk(read, {OUT: start + len(stored)}))
         except ConnectionError:
             fate = "restarted"
         if fate == "restarted":
@@ -115,7 +118,7 @@ def test_every_prediction_of_a_rollout_is_paired_once(
         for each in log
         if isinstance(each, Answered) and each.epoch is not None and each.application == APPLICATION
     ]
-    assert [pair.prediction_id for pair in memory.pairs] == [each.served().fields.prediction_id for each in ours]
+    assert [pair.prediction_id for pair in memory.pairs] == [each.prediction_id for each in ours]
     assert len({pair.shadow_id for pair in memory.pairs}) == len(ours)
     for pair in memory.pairs:
         assert {pair.served.version, pair.shadow.version} == {1, 2}
@@ -160,6 +163,51 @@ def test_what_a_library_throws_is_an_answer_too(models: Models) -> None:
     assert memory.pairs[0].shadow.error == "MemoryError: too much"
 
 
+def test_a_dead_letter_of_the_version_that_serves_is_paired_too(models: Models) -> None:
+    memory = Memory({(0, 0): there(0, 0), (0, 1): there(0, 1)})
+    letters = (
+        Answered(0, 0, 2, 2, "candidate", reason="SCORING_FAILED"),
+        Answered(0, 1, 1, 2, reason="UNSEEN_CATEGORY"),
+    )
+    rounds(memory, models).take(chunk(*letters))
+    reverse, shadow = memory.pairs
+    assert (reverse.prediction_id, reverse.role) == ("late:candidate:features:0:0", ShadowRole.REVERSE_SHADOW)
+    assert (reverse.served.reason, reverse.served.prediction, reverse.shadow.reason) == ("SCORING_FAILED", None, None)
+    assert (shadow.served.reason, shadow.served.field, shadow.event_id) == ("UNSEEN_CATEGORY", "carrier", "e0-1")
+    assert shadow.shadow.prediction is not None
+
+
+LETTER = Answered(0, 0, 1, 2, reason="UNSEEN_CATEGORY")
+
+
+@pytest.mark.parametrize(
+    "letter",
+    [
+        pytest.param(replace(LETTER, reason="MALFORMED_JSON"), id="no version can read it"),
+        pytest.param(replace(LETTER, reason="NO_KEY"), id="the topic does not take it"),
+        pytest.param(replace(LETTER, epoch=None), id="of no rollout"),
+        pytest.param(replace(LETTER, application="another"), id="of another application"),
+        pytest.param(replace(LETTER, fields={"event_id": 7}), id="its id is no text"),
+    ],
+)
+def test_a_dead_letter_that_says_nothing_of_a_version_is_passed_over(letter: Answered) -> None:
+    assert ServedReader(APPLICATION).read(*letter.stored()) is None
+
+
+@pytest.mark.parametrize("value", [b"", b"[]", b"{", b"\xff", b'{"event_id":"e"}'])
+@pytest.mark.parametrize("answered", [Answered(0, 0, epoch=1), LETTER], ids=["prediction", "dead letter"])
+def test_a_value_that_is_not_what_it_should_be_is_passed_over(answered: Answered, value: bytes) -> None:
+    key, made, _ = answered.stored()
+    read = ServedReader(APPLICATION).read(key, made, value)
+    assert (read is not None) is (answered is LETTER and b"event_id" in value)
+
+
+def test_events_without_an_id_have_their_position() -> None:
+    read = ServedReader(APPLICATION, None).read(*replace(LETTER, offset=7).stored())
+    assert read is not None
+    assert read.fields.event_id == "0-7"
+
+
 OLD = Answered(0, 0, epoch=1, scored_at=NOW - timedelta(minutes=10))
 SKIPS = [
     pytest.param(Memory(), OLD, PairingRules(max_lag=timedelta(minutes=5)), SkipReason.LAG, id="too old"),
@@ -185,7 +233,7 @@ def test_a_prediction_that_has_no_pair_is_counted_and_passed(
         memory.events_there = {(0, 0): there(0, 0)}
     shadow = rounds(memory, models, rules)
     assert shadow.take(chunk(answered)) == 0
-    assert (memory.pairs, memory.skips, memory.positions) == ([], {reason: 1}, {0: 1})
+    assert (memory.pairs, memory.skips, memory.positions) == ([], {reason: 1}, {OUT: 1})
 
 
 def test_a_step_that_is_not_known_is_looked_for_once(models: Models) -> None:

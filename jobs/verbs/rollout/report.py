@@ -51,7 +51,7 @@ def reported(
             subject,
             story.transitions,
             source.answers(settings.output.predictions),
-            source.pairs(f"{settings.output.predictions}.shadow"),
+            source.pairs(settings.shadow_topic),
             cohorts.labels,
         )
     if options.html is not None:

@@ -13,7 +13,7 @@ from schemas.shadow_prediction import PairedAnswer, ShadowPrediction, read_shado
 from streaming.adapters.kafka.cohorts import prediction_row
 from streaming.adapters.kafka.scan import KafkaScan, stored
 from streaming.clock import instant
-from streaming.models.ref import ModelKey
+from streaming.judging.pairs import Pair, pair_of
 from streaming.quality.tables import distinct, tables
 from streaming.rollout.intervals import CANDIDATE, CHAMPION
 from streaming.rollout.records import Declaration
@@ -53,11 +53,10 @@ class KafkaRolloutAnswers:
         for partition in range(self.scan.partitions(topic)):
             for message in self.scan.messages(topic, partition, *self.scan.extent(topic, partition)):
                 record = read_shadow(message.value())
-                both = None if record is None else self._both(record)
-                if record is not None and both is not None:
-                    champion, candidate = both
-                    champions.append(_side(record, champion, CHAMPION, message.key()))
-                    candidates.append(_side(record, candidate, CANDIDATE, message.key()))
+                pair = None if record is None else pair_of(record, message.key(), self.declaration.candidate)
+                if pair is not None and self._is_ours(pair.record) and not any(pair.failed):
+                    champions.append(_side(pair, pair.champion, CHAMPION))
+                    candidates.append(_side(pair, pair.candidate, CANDIDATE))
         if not champions:
             return None
         # A record that is written twice is so on both sides, so that rows stay beside each other.
@@ -89,24 +88,16 @@ class KafkaRolloutAnswers:
         epoch = int(headers[prediction.WEIGHT_EPOCH])
         return {**row, "role": CANDIDATE if is_candidate else CHAMPION, "weight_epoch": epoch}
 
-    def _both(self, record: ShadowPrediction) -> tuple[PairedAnswer, PairedAnswer] | None:
-        """Return the champion's answer and the candidate's, if both have one."""
-        mine = self.declaration.application, self.declaration.name
-        answers = record.served, record.shadow
-        if (record.application, record.rollout) != mine or any(each.prediction is None for each in answers):
-            return None
-        is_candidate = [ModelKey(each.model, each.version) == self.declaration.candidate for each in answers]
-        if is_candidate == [True, False]:
-            return record.shadow, record.served
-        return answers if is_candidate == [False, True] else None
+    def _is_ours(self, record: ShadowPrediction) -> bool:
+        return (record.application, record.rollout) == (self.declaration.application, self.declaration.name)
 
 
-def _side(record: ShadowPrediction, answer: PairedAnswer, arm: str, key: bytes | None) -> Row:
-    probability = answer.probability
+def _side(pair: Pair, answer: PairedAnswer, arm: str) -> Row:
+    record, probability = pair.record, answer.probability
     return {
         "prediction_id": record.prediction_id,
         "event_id": record.event_id,
-        "key": key,
+        "key": pair.key,
         "event_time": instant(record.event_time),
         "prediction": answer.prediction,
         "label": answer.label,

@@ -1,4 +1,4 @@
-"""A shadow's own place on Kafka: the predictions from where it left off, and pairs written with that position.
+"""A shadow's own place on Kafka: what was answered from where it left off, and pairs written with that position.
 
 Pairs and position are one transaction of the producer ``<application>.shadow``, whose start fences an earlier shadow
 and settles what that had under way. So a shadow that was killed anywhere goes on without a pair twice or missing.
@@ -7,7 +7,7 @@ and settles what that had under way. So a shadow that was killed anywhere goes o
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -22,7 +22,7 @@ from streaming.delivery.refusals import Rights
 from streaming.errors import BrokerUnavailableError
 from streaming.outputs.records import RECORD_OVERHEAD
 from streaming.outputs.targets import Target
-from streaming.shadow.rounds import PairedRecord, PredictionChunk
+from streaming.shadow.rounds import OutputPartition, PairedRecord, Positions, ServedChunk
 from streaming.shadow.served import ServedReader
 
 _TIMEOUT = 30.0
@@ -41,37 +41,36 @@ _READER = {
 
 
 class KafkaShadow:
-    """Reads predictions, and implements :class:`streaming.shadow.rounds.ShadowSink`; made by :func:`kafka_shadow`."""
+    """Reads outputs, and implements :class:`streaming.shadow.rounds.ShadowSink`; made by :func:`kafka_shadow`."""
 
-    def __init__(self, consumer: Consumer, producer: Producer, predictions: str, to: Target) -> None:
+    def __init__(self, consumer: Consumer, producer: Producer, topics: Sequence[str], to: Target) -> None:
         self._consumer = consumer
         self._producer = producer
-        self._predictions = predictions
+        self._topics = topics
         self._to = to
-        self._positions: dict[int, int] = {}
+        self._positions: dict[OutputPartition, int] = {}
         self._passed_over = 0
         self._heard = time.monotonic()
 
-    def begin(self, partitions: Sequence[int]) -> None:
+    def begin(self, partitions: Iterable[OutputPartition]) -> None:
         """Take over from an earlier shadow, and begin where it was."""
         self._producer.init_transactions(_TIMEOUT)
-        asked = [TopicPartition(self._predictions, partition) for partition in partitions]
+        asked = [TopicPartition(*partition) for partition in partitions]
         # Only now is it known how far the one before has come.
         committed = settled(lambda: self._consumer.committed(asked, timeout=_TIMEOUT))
         for part in committed:
             if part.error is not None:
                 raise KafkaException(part.error)
-        self._positions = {part.partition: part.offset for part in committed if part.offset >= 0}
-        starts = [TopicPartition(self._predictions, p, self._positions.get(p, 0)) for p in partitions]
-        self._consumer.assign(starts)
+        self._positions = {(part.topic, part.partition): part.offset for part in committed if part.offset >= 0}
+        self._consumer.assign([TopicPartition(part.topic, part.partition, max(part.offset, 0)) for part in committed])
 
-    def read(self, reader: ServedReader, most: int, seconds: float) -> PredictionChunk | None:
+    def read(self, reader: ServedReader, most: int, seconds: float) -> ServedChunk | None:
         """Return up to ``most`` records, after up to ``seconds`` if there are none; ``None`` if none is a rollout's."""
         first = self._consumer.poll(seconds)
         if first is None:
             return None
         taken = [self._passed(message) for message in (first, *self._consumer.consume(most - 1, 0.0))]
-        predictions = [
+        answers = [
             served
             for message in taken
             if message is not None
@@ -79,21 +78,21 @@ class KafkaShadow:
         ]
         self._heard = time.monotonic()
         self._passed_over += len(taken)
-        is_due = bool(predictions) or self._passed_over >= _SELDOM
-        return PredictionChunk(predictions, dict(self._positions)) if is_due else None
+        is_due = bool(answers) or self._passed_over >= _SELDOM
+        return ServedChunk(answers, dict(self._positions)) if is_due else None
 
-    def has_reached(self, ends: Mapping[int, int]) -> bool:
+    def has_reached(self, ends: Positions) -> bool:
         """Return whether everything below these ends has been read; raises ``BrokerUnavailableError`` if it stalls."""
         if all(self._positions.get(partition, 0) >= end for partition, end in ends.items()):
             return True
         if time.monotonic() - self._heard > _PATIENCE:
             raise BrokerUnavailableError(
-                f"topic {self._predictions!r} cannot be read to its end: the broker has been silent, or a transaction"
+                f"{' and '.join(self._topics)} cannot be read to the end: the broker has been silent, or a transaction"
                 f" open, for {_PATIENCE:.0f} s"
             )
         return False
 
-    def write(self, records: Sequence[PairedRecord], positions: Mapping[int, int]) -> Sequence[PairedRecord]:
+    def write(self, records: Sequence[PairedRecord], positions: Positions) -> Sequence[PairedRecord]:
         """See :class:`streaming.shadow.rounds.ShadowSink`."""
         sent, written = Deliveries(), []
         self._producer.begin_transaction()
@@ -102,7 +101,7 @@ class KafkaShadow:
             if len(value) + len(record.key or b"") + RECORD_OVERHEAD <= self._to.max_record_bytes:
                 self._produce(record, value, sent)
                 written.append(record)
-        moved = [TopicPartition(self._predictions, partition, at) for partition, at in positions.items()]
+        moved = [TopicPartition(*partition, at) for partition, at in positions.items()]
         group = self._consumer.consumer_group_metadata()
         patiently(lambda: self._producer.send_offsets_to_transaction(moved, group, _TIMEOUT))
         with sent.explained():
@@ -123,7 +122,8 @@ class KafkaShadow:
 
     def _passed(self, message: Message) -> Any:
         """Note how far a partition is read; return the message unless it only tells that."""
-        error, partition, offset = message.error(), message.partition() or 0, message.offset() or 0
+        error, offset = message.error(), message.offset() or 0
+        partition = message.topic() or "", message.partition() or 0
         if error is not None and error.code() != KafkaError._PARTITION_EOF:
             raise KafkaException(error)
         self._positions[partition] = offset if error is not None else offset + 1
@@ -131,8 +131,16 @@ class KafkaShadow:
 
 
 @contextmanager
-def kafka_shadow(kafka: Mapping[str, str], application: str, predictions: str, to: Target) -> Iterator[KafkaShadow]:
+def kafka_shadow(
+    kafka: Mapping[str, str], application: str, topics: Sequence[str], to: Target
+) -> Iterator[KafkaShadow]:
     """Yield the shadow's place, which begins where an earlier shadow of this application has committed.
+
+    Args:
+        kafka: Kafka's settings.
+        application: whose shadow it is.
+        topics: those of predictions and dead letters.
+        to: the shadow topic.
 
     Raises:
         FencedError: another shadow of this application has begun.
@@ -142,7 +150,7 @@ def kafka_shadow(kafka: Mapping[str, str], application: str, predictions: str, t
     name = f"{application}.shadow"
     config, complaints = client_config(kafka), Complaints(kafka)
     rights = Rights(
-        topic=f"READ on topic {predictions} and WRITE on topic {to.topic}",
+        topic=f"READ on the topics {' and '.join(topics)}, and WRITE on topic {to.topic}",
         group=f"READ on group {name}",
         transactional_id=f"WRITE and DESCRIBE on transactional id {name}",
     )
@@ -150,8 +158,8 @@ def kafka_shadow(kafka: Mapping[str, str], application: str, predictions: str, t
     consumer = opened(Consumer, complaints.settings({**config, **_READER, "group.id": name}))
     try:
         with sending(kafka, rights, "penstock shadow run"):
-            shadow = KafkaShadow(consumer, producer, predictions, to)
-            shadow.begin(sorted(KafkaLog(config, predictions).bounds()))
+            shadow = KafkaShadow(consumer, producer, topics, to)
+            shadow.begin(ends_of(kafka, topics))
             yield shadow
     except BaseException:
         # Without this every reader of committed records would wait for the time-out.
@@ -162,6 +170,7 @@ def kafka_shadow(kafka: Mapping[str, str], application: str, predictions: str, t
         consumer.close()
 
 
-def ends_of(kafka: Mapping[str, str], topic: str) -> dict[int, int]:
+def ends_of(kafka: Mapping[str, str], topics: Sequence[str]) -> dict[OutputPartition, int]:
     """Return the present end of each partition, counting what is not committed yet."""
-    return {partition: end for partition, (_, end) in KafkaLog(client_config(kafka), topic).bounds().items()}
+    bounds = {topic: KafkaLog(client_config(kafka), topic).bounds() for topic in topics}
+    return {(topic, partition): end for topic in topics for partition, (_, end) in bounds[topic].items()}
