@@ -66,6 +66,7 @@ def test_every_event_is_answered_once_by_its_arm(either_bench: Bench, candidate:
     assert {version for version, _ in answers} == {1, 2}
 
 
+@pytest.mark.long
 def test_a_replay_as_served_gives_each_event_to_its_arm_again(
     bench: Bench, candidate: ServedModel, model: ServedModel
 ) -> None:
