@@ -90,8 +90,7 @@ def test_the_prediction_headers_are_those_that_have_a_constant() -> None:
 def test_the_dead_letter_headers_are_those_that_have_a_constant() -> None:
     described = set(CONTRACTS["dead_letter_headers"]["properties"])
     kinds = ("ERROR_", "REASON", "FIELD", "MODEL_", "REJECTED_AT", "VALUE_OMITTED", "ORIGINAL_TIMESTAMP", *TIMES)
-    kinds += ("ROLE", "ROLLOUT", "WEIGHT_")
-    assert described == names(dead_letter, *kinds)
+    assert described == names(dead_letter, *kinds, "ROLE", "ROLLOUT", "WEIGHT_")
 
 
 def test_the_dead_letter_reasons_and_stages_are_the_enumerations() -> None:
