@@ -154,7 +154,9 @@ def kafka_shadow(
         group=f"READ on group {name}",
         transactional_id=f"WRITE and DESCRIBE on transactional id {name}",
     )
-    producer = opened(Producer, complaints.settings({**_SENDER, **config, "transactional.id": name}))
+    # By default the client refuses what is a little smaller than the topic takes.
+    own = {"transactional.id": name, "message.max.bytes": str(min(to.max_record_bytes, 1_000_000_000))}
+    producer = opened(Producer, complaints.settings({**_SENDER, **config, **own}))
     consumer = opened(Consumer, complaints.settings({**config, **_READER, "group.id": name}))
     try:
         with sending(kafka, rights, "penstock shadow run"):
