@@ -19,7 +19,7 @@ from streaming.settings.model import ModelSettings, WantedScorer
 from streaming.settings.output import OutputSettings
 from streaming.settings.quality import QualitySettings
 from streaming.settings.root import Settings
-from streaming.settings.serve import ServeSettings
+from streaming.settings.serve import JwtSettings, ServeSettings
 from streaming.settings.shadow import ShadowSettings
 from streaming.settings.spark import SparkSettings
 from streaming.settings.train import TrainSettings
@@ -33,6 +33,7 @@ __all__ = [
     "HookSettings",
     "HttpSettings",
     "InputSettings",
+    "JwtSettings",
     "LogSettings",
     "ModelSettings",
     "OutputSettings",

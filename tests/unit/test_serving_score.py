@@ -315,7 +315,7 @@ def test_a_server_that_stops_answers_and_lets_connections_go(bench: ServerBench)
 def test_keys_are_read_from_a_file_with_names_and_comments(tmp_path: Path) -> None:
     path = tmp_path / "keys"
     path.write_text(f"# callers\n{hashed('a key')}  the shop\n\n{hashed('b').upper()} # retired soon\n")
-    assert read_keys(path) == (hashed("a key"), hashed("b"))
+    assert [*read_keys(path)] == [hashed("a key"), hashed("b")]
 
 
 @pytest.mark.parametrize(("sent", "same"), [("order-17:b", True), ("", False), ("x" * 129, False), ("a\tb", False)])
