@@ -46,3 +46,8 @@ def test_json_has_one_object_for_each_way(capsys: pytest.CaptureFixture[str]) ->
 def test_numbers_that_contradict_each_other_end_with_a_sentence(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("--error-rate", "0.22", "--worse-by", "0.01", "--disagree", "0.5") == 2
     assert "disagree on a share of at least 0.01 and at most 0.45" in capsys.readouterr().err
+
+
+def test_a_deviation_of_days_without_events_a_day_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(*QUESTION, "--day-deviation", "0.1") == 2
+    assert "with --events-per-day" in capsys.readouterr().err
