@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import structlog
 
 from schemas.label import label_text, read_label
 from streaming.adapters.kafka.recording import KafkaStretch, Span
@@ -23,6 +24,7 @@ from streaming.quality.windows import QualityWindow
 from streaming.replay.recording import RecordedEvent
 
 Row = dict[str, Any]
+_log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True)
@@ -84,8 +86,7 @@ class KafkaCohorts:
     def labels(self, window: QualityWindow, until: datetime) -> Iterator[pa.Table]:
         """See :class:`streaming.quality.rounds.CohortSource`."""
         span = self._around(window.start, until)
-        rows = (_label(record) for _, record in self._records(self.topics.labels, span))
-        return tables((row for row in rows if row is not None), LABELS)
+        return tables(read_labels(self.topics.labels, self._records(self.topics.labels, span)), LABELS)
 
     def _around(self, since: datetime, until: datetime) -> Span:
         return Span(max(since - self.subject.lateness, moment(0)), until + self.subject.lateness)
@@ -132,6 +133,23 @@ class KafkaCohorts:
                     texts[row] = _slice(record.value, self.subject.rules.slice_column or "")
         column = PREDICTIONS.get_field_index("slice")
         return predictions.set_column(column, "slice", pa.array(texts, pa.string()))
+
+
+def read_labels(topic: str, records: Iterable[tuple[int, RecordedEvent]]) -> Iterator[Row]:
+    """Yield each label among a topic's records, by partition, as a row; log how many others have a value, and where.
+
+    Whoever writes labels in another form would else wonder why no prediction has one.
+    """
+    others, first = 0, ""
+    for partition, record in records:
+        row = _label(record)
+        if row is not None:
+            yield row
+        elif record.value is not None:
+            others += 1
+            first = first or f"partition {partition}, offset {record.offset}"
+    if others:
+        _log.warning("records are no labels (docs/quality.md)", topic=topic, records=others, first=first)
 
 
 def _existing(stretch: KafkaStretch, partition: int, part: OffsetRange) -> Iterable[RecordedEvent]:
