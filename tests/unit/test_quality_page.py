@@ -83,11 +83,11 @@ def test_the_terminal_has_a_line_for_each_window_and_version_and_fits_80_columns
 def test_what_has_no_room_on_the_terminal_is_broken_between_words_and_never_cut_off() -> None:
     events = [predicted(number, 1.0, (0.1, 0.9), role="candidate", version=12) for number in range(60)]
     window = WindowShape(timedelta(hours=1), timedelta(hours=1)).at(DAY + timedelta(hours=5, minutes=30))
-    versions = of_day(events, [])
+    versions = of_day(events, [label(number, str(number % 2)) for number in range(60)])
     text = shown(quality_report(("penstock", "flights"), None, [MatureCohort(window, versions)]))
     assert all(len(line) <= 80 for line in text.splitlines())
     assert "…" not in text
-    assert {"2013-06-01", "05:00", "v12", "(candidate)", "60", "mature"} <= set(text.split())
+    assert {"2013-06-01", "05:00", "v12", "(candidate)", "60", "0.5000", "mature"} <= set(text.split())
 
 
 def test_the_terminal_says_why_labels_that_came_do_not_count() -> None:

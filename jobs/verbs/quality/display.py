@@ -62,8 +62,11 @@ def _table(kind: str, rows: list[tuple[QualityWindowReport, VersionQuality]]) ->
     metrics = [metric for metric in metrics_of(kind) if metric.name in _SHOWN]
     numbers = [Column(metric.title, justify="right") for metric in metrics]
     interval = Column("95%", justify="right")
-    table = Table("window", "version", Column("labelled", justify="right"), *numbers, interval, "state", box=None)
+    columns = "window", "version", Column("labelled", justify="right"), *numbers, interval, "state"
+    table = Table(*columns, box=None, collapse_padding=True)
     # Where there is no room, texts are broken between words. Numbers are not, and nothing is cut off.
+    for column, least in zip(table.columns, (len("2013-06-12"), len("(candidate)"), len("labelled")), strict=False):
+        column.min_width = least
     for column in table.columns[3:]:
         column.no_wrap = True
     for window, version in rows:
