@@ -92,13 +92,13 @@ def sizes(variance: float, question: Question) -> Sizes:
         question: what is to be found.
 
     Raises:
-        ConfigurationError: the difference is so small that no number of events finds it.
+        OverflowError: the difference is so small that no number of events finds it.
     """
     kappa = variance / question.worse_by**2
     reach = normal_critical(2 * (1 - question.power))
     once = kappa * (normal_critical(2 * question.alpha) + reach) ** 2
     always = units_needed(lambda units: kappa * (one_sided_width(units, question.alpha, units) + reach) ** 2)
-    return Sizes(math.ceil(once), _whole(always, question, "events"))
+    return Sizes(math.ceil(once), math.ceil(always))
 
 
 def days_needed(variance: float, question: Question, events_per_day: float, deviation: float) -> int:
@@ -111,12 +111,12 @@ def days_needed(variance: float, question: Question, events_per_day: float, devi
         deviation: the standard deviation between the days' true differences, which a backtest measures.
 
     Raises:
-        ConfigurationError: no events come, the deviation is below 0, or no number of days finds the difference.
+        ConfigurationError: no events come, or the deviation is below 0 or infinite.
+        OverflowError: no number of days finds the difference.
     """
     if not (events_per_day > 0 and 0 <= deviation < math.inf):
         raise ConfigurationError(
-            f"days need events, and a finite deviation of at least 0: {events_per_day:g} a day and {deviation:g} were"
-            " given"
+            f"days need events, and a deviation of at least 0: {events_per_day:g} a day and {deviation:g} were given"
         )
     kappa = (variance / events_per_day + deviation**2) / question.worse_by**2
     reach = normal_critical(2 * (1 - question.power))
@@ -125,11 +125,4 @@ def days_needed(variance: float, question: Question, events_per_day: float, devi
         width = few_units_width(one_sided_width(days, question.alpha, days), math.floor(days))
         return float(kappa * (width + reach) ** 2)
 
-    return _whole(units_needed(needed, FEWEST_DAYS), question, "days")
-
-
-def _whole(units: float, question: Question, name: str) -> int:
-    if math.isinf(units):
-        difference = f"a difference of {question.worse_by:g}"
-        raise ConfigurationError(f"no number of {name} finds {difference}; ask for a larger one")
-    return math.ceil(units)
+    return math.ceil(units_needed(needed, FEWEST_DAYS))

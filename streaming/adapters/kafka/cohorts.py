@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import structlog
 
 from schemas.label import label_text, read_label
+from streaming.adapters.kafka.label_records import read_labels
 from streaming.adapters.kafka.recording import KafkaStretch, Span
 from streaming.adapters.kafka.scan import KafkaScan
 from streaming.clock import instant, moment
@@ -24,7 +24,6 @@ from streaming.quality.windows import QualityWindow
 from streaming.replay.recording import RecordedEvent
 
 Row = dict[str, Any]
-_log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True)
@@ -86,7 +85,8 @@ class KafkaCohorts:
     def labels(self, window: QualityWindow, until: datetime) -> Iterator[pa.Table]:
         """See :class:`streaming.quality.rounds.CohortSource`."""
         span = self._around(window.start, until)
-        return tables(read_labels(self.topics.labels, self._records(self.topics.labels, span)), LABELS)
+        rows = read_labels(self.topics.labels, self._records(self.topics.labels, span), _label)
+        return tables(rows, LABELS)
 
     def _around(self, since: datetime, until: datetime) -> Span:
         return Span(max(since - self.subject.lateness, moment(0)), until + self.subject.lateness)
@@ -133,23 +133,6 @@ class KafkaCohorts:
                     texts[row] = _slice(record.value, self.subject.rules.slice_column or "")
         column = PREDICTIONS.get_field_index("slice")
         return predictions.set_column(column, "slice", pa.array(texts, pa.string()))
-
-
-def read_labels(topic: str, records: Iterable[tuple[int, RecordedEvent]]) -> Iterator[Row]:
-    """Yield each label among a topic's records, by partition, as a row; log how many others have a value, and where.
-
-    Whoever writes labels in another form would else wonder why no prediction has one.
-    """
-    others, first = 0, ""
-    for partition, record in records:
-        row = _label(record)
-        if row is not None:
-            yield row
-        elif record.value is not None:
-            others += 1
-            first = first or f"partition {partition}, offset {record.offset}"
-    if others:
-        _log.warning("records are no labels (docs/quality.md)", topic=topic, records=others, first=first)
 
 
 def _existing(stretch: KafkaStretch, partition: int, part: OffsetRange) -> Iterable[RecordedEvent]:
