@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 import threading
 import time
@@ -36,6 +37,10 @@ _BACKLOG = 128
 """Connections that wait to be taken."""
 _READ = ["GET", "HEAD"]
 """Load balancers and monitors probe with either."""
+_PORT_PROBLEMS = {
+    errno.EADDRINUSE: "port to another port, or to 0 for a free one",
+    errno.EACCES: "port to one that this user may take, above 1023",
+}
 
 
 @dataclass(frozen=True)
@@ -203,7 +208,8 @@ def reserved(host: str, port: int, listening: Listening) -> socket.socket:
 
 def _bound(host: str, port: int, listening: Listening, *, listens: bool = True) -> socket.socket:
     family = socket.AF_UNIX if listening.unix_socket else socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
+    # With the protocol named, asyncio turns Nagle's algorithm off; else each answer on a kept connection takes 40 ms.
+    listener = socket.socket(family, socket.SOCK_STREAM, 0 if listening.unix_socket else socket.IPPROTO_TCP)
     try:
         if listening.unix_socket:
             # A process that was killed has left its own behind.
@@ -219,9 +225,10 @@ def _bound(host: str, port: int, listening: Listening, *, listens: bool = True) 
             listener.listen(_BACKLOG)
     except OSError as problem:
         listener.close()
+        remedy = _PORT_PROBLEMS.get(problem.errno or 0, "host to an address of this machine")
         raise SetupError(
             f"{listening.unix_socket or f'{host}:{port}'} cannot be taken for the HTTP endpoint"
-            f" ({problem.strerror or problem}); set {listening.section}.port to another port, or to 0 for a free one"
+            f" ({problem.strerror or problem}); set {listening.section}.{remedy}"
         ) from problem
     return listener
 
