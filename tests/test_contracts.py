@@ -88,7 +88,17 @@ def test_the_prediction_headers_are_those_that_have_a_constant() -> None:
 
 def test_the_dead_letter_headers_are_those_that_have_a_constant() -> None:
     described = set(CONTRACTS["dead_letter_headers"]["properties"])
-    kinds = ("ERROR_", "REASON", "FIELD", "MODEL_VERSION", "REJECTED_AT", "VALUE_OMITTED", "ORIGINAL_TIMESTAMP", *TIMES)
+    kinds = (
+        "ERROR_",
+        "REASON",
+        "FIELD",
+        "MODEL_VERSION",
+        "MODEL_NAME",
+        "REJECTED_AT",
+        "VALUE_OMITTED",
+        "ORIGINAL_TIMESTAMP",
+        *TIMES,
+    )
     assert described == names(dead_letter, *kinds)
 
 

@@ -162,6 +162,11 @@ def _joined(spans: list[tuple[int, int, Plan]]) -> list[Segment]:
                 f"offsets {start} to {end - 1} were scored by several arms, {plan.arms} in plan {plan.id}, and a replay"
                 " through the versions that served has one for all offsets of a plan; choose a version"
             )
+        if plan.arms.is_table:
+            raise DataError(
+                f"offsets {start} to {end - 1} were scored by many models, {plan.arms}, and a replay through the"
+                " versions that served has one for all offsets of a plan; choose a version"
+            )
         by = Assignment(plan.version, plan.arms.champion.role)
         if joined and joined[-1].by == by and joined[-1].part.end == start:
             joined[-1] = Segment(OffsetRange(joined[-1].part.start, end), by)

@@ -1,4 +1,4 @@
-"""Versions that score in this process alone, for a server: no Spark beside them, and no code of a model's runs.
+"""Versions that score in this process alone, for a server or among many models: without Spark, and none of their code.
 
 A pipeline of Spark's is read from its files and compiled, another library's model is evaluated by that library. Golden
 rows, input example and guards are the stream's own. What only Spark could say is left out: whether the compiled form
@@ -95,8 +95,9 @@ class InProcessLoader:
         except StageNotCompiledError as problem:
             raise CandidateRefusedError(
                 RefusalCode.NOT_COMPILED,
-                f"a server has no Spark, and {problem.stage} ({problem.kind}) has no compiled form: {problem.detail}."
-                " Train the model with stages that docs/compiled.md lists, or score it by penstock score or batch",
+                f"Spark scores nothing here, and {problem.stage} ({problem.kind}) has no compiled form:"
+                f" {problem.detail}. Train the model with stages that docs/compiled.md lists, or score it by penstock"
+                " score or batch",
             ) from problem
         return scorer, guards, ScorerChoice("compiled", _by_golden_rows(package))
 
@@ -108,7 +109,7 @@ class InProcessLoader:
 
 def _by_golden_rows(package: ModelPackage) -> str:
     if package.golden is None or not package.golden.rows:
-        return "a server has nothing else, and the version has no golden rows that its answers were compared with"
+        return "Spark scores nothing here, and the version has no golden rows that its answers were compared with"
     return f"its answers are those of {len(package.golden.rows)} golden rows, within {package.golden.tolerance:.1e}"
 
 

@@ -16,6 +16,7 @@ from streaming.settings.http import HttpSettings
 from streaming.settings.input import InputSettings
 from streaming.settings.log import LogSettings
 from streaming.settings.model import ModelSettings, WantedScorer
+from streaming.settings.models import ModelsSettings
 from streaming.settings.output import OutputSettings
 from streaming.settings.quality import QualitySettings
 from streaming.settings.root import Settings
@@ -34,6 +35,7 @@ __all__ = [
     "InputSettings",
     "LogSettings",
     "ModelSettings",
+    "ModelsSettings",
     "OutputSettings",
     "QualitySettings",
     "ServeSettings",
