@@ -30,10 +30,12 @@ from streaming.models.table_versions import Attempt, TableVersions
 _log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 _FIRST_TRIES_EVERY = 1.0
+_TABLES = 4
+"""Tables whose rows are kept, so that a batch which is just being planned can write them down."""
 _LOOK_SECONDS = 0.2
 """While versions are being loaded, what has become of them is looked at so often."""
 _TABLE_SECONDS = 1.0
-"""Tables follow each other no sooner; a swap is one of all that is loaded by then."""
+"""While versions are being loaded, tables follow each other no sooner."""
 
 
 class ManyFollower:
@@ -53,6 +55,7 @@ class ManyFollower:
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
         self._silent_polls = 0
+        self._swapped = 0.0
 
     def load_first(self, stopping: threading.Event | None = None) -> ServedModel | None:
         """Load what the registry names, those with most events in the last run first, and make the first table.
@@ -111,7 +114,8 @@ class ManyFollower:
     def settle(self) -> bool:
         """Put what has been loaded into a new table; returns whether more is being loaded."""
         self._collect()
-        self._swap()
+        if not self._loading or time.monotonic() - self._swapped >= _TABLE_SECONDS:
+            self._swap()
         return bool(self._loading)
 
     def answered(self, outcomes: Mapping[str, tuple[int, int]]) -> None:
@@ -236,18 +240,21 @@ class ManyFollower:
 
     def _swap(self) -> ServedModel | None:
         """Serve a new table if a row has changed; returns what serves."""
-        current = self._ports.slot.current()
-        number = max(int(self._ports.clock().timestamp() * 1_000), current.version.version + 1 if current else 0)
-        table = ModelTable.of(self._following.rule, number, self._versions.rows)
-        if not table.rows or (current is not None and current.package.digest == table.digest):
-            return current
-        served = self._made(table)
+        # A takeover may put versions on hold while the follower's own thread swaps.
         with self._guard:
+            current = self._ports.slot.current()
+            least = current.version.version + 1 if current else 0
+            number = max(int(self._ports.clock().timestamp() * 1_000), least)
+            table = ModelTable.of(self._following.rule, number, self._versions.rows)
+            if not table.rows or (current is not None and current.package.digest == table.digest):
+                return current
+            served = self._made(table)
             self._tables[table.version.key] = table
-        self._ports.slot.swap(served)
+            self._ports.slot.swap(served)
+            self._swapped = time.monotonic()
+            self._forget_tables()
+            self._save()
         self._ports.seen(served, table)
-        self._forget_tables()
-        self._save()
         return served
 
     def _made(self, table: ModelTable) -> ServedModel:
@@ -255,9 +262,8 @@ class ManyFollower:
 
     def _forget_tables(self) -> None:
         """Keep the rows of what the slot may still plan with."""
-        with self._guard:
-            for key in sorted(self._tables, key=lambda key: key.version)[:-4]:
-                del self._tables[key]
+        for key in sorted(self._tables, key=lambda key: key.version)[:-_TABLES]:
+            del self._tables[key]
 
     def _save(self) -> None:
         with self._guard:
