@@ -126,14 +126,14 @@ class Ages:
     def add(self, batch: FinishedBatch) -> None:
         """Count a batch's events."""
         self.rows += batch.rows_in
-        self.counts = [one + other for one, other in zip(self.counts, batch.outcome.ages, strict=True)]
+        self.counts = [before + more for before, more in zip(self.counts, batch.outcome.ages, strict=True)]
 
     def quantile(self, share: float) -> float:
         """Return the upper bound in seconds of the bucket that has the quantile; infinite beyond the last."""
-        wanted, seen = share * sum(self.counts), 0
+        least, seen = share * sum(self.counts), 0
         for bound, count in zip((*AGE_BOUNDS, float("inf")), self.counts, strict=True):
             seen += count
-            if seen >= wanted:
+            if seen >= least:
                 return bound
         return float("inf")
 

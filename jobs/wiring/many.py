@@ -63,10 +63,10 @@ def follow_many(
     """
     rule, model = RoutingRule.from_settings(settings.models), settings.model
     metrics = ManyMetrics(outlets.observer.metrics)
-    kept = settings.model_copy(update={"model": model.model_copy(update={"cache_keep": _KEEP_ALL})})
+    unbounded = settings.model_copy(update={"model": model.model_copy(update={"cache_keep": _KEEP_ALL})})
     files = TableFiles(
         program_home(settings, is_local(spark)),
-        in_process_preparation(kept),
+        in_process_preparation(unbounded),
         settings.event,
         settings.input.max_value_bytes,
     )

@@ -70,9 +70,9 @@ class ResidentPrograms:
             OSError: the file cannot be read.
             Exception: what unpickling says of a file that is damaged.
         """
-        kept = self._programs.get(path)
-        if kept is not None:
-            return kept[0]
+        resident = self._programs.get(path)
+        if resident is not None:
+            return resident[0]
         data = Path(path).read_bytes()
         program: ModelProgram = pickle.loads(data)  # noqa: S301 - written by the driver
         if len(data) <= self._programs.maxsize:

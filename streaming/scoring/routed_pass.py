@@ -93,8 +93,8 @@ class RoutedPass:
         answers = pa.RecordBatch.from_arrays(list(made.values()), list(made))
         made[c.VERDICT] = with_invalid_predictions(verdicts, answers)
         made[c.ARM] = pa.array(events.numbers, pa.int32())
-        kept = [name for name in rows.schema.names if name != c.VERDICT]
-        return pa.RecordBatch.from_arrays([*rows.select(kept).columns, *made.values()], [*kept, *made])
+        shared = [name for name in rows.schema.names if name != c.VERDICT]
+        return pa.RecordBatch.from_arrays([*rows.select(shared).columns, *made.values()], [*shared, *made])
 
     def over(self, records: DataFrame) -> DataFrame:
         """Do the same with a frame of records; see :meth:`streaming.models.seams.RowPass.over`."""
