@@ -24,7 +24,8 @@ FIELD = "penstock-field"
 MODEL_VERSION = "penstock-model-version"
 MODEL_NAME, ROLE = "penstock-model-name", "penstock-role"
 ROLLOUT, WEIGHT_EPOCH = "penstock-rollout", "penstock-weight-epoch"
-"""As a prediction has them; of the dead letters, only a rollout's do."""
+"""As a prediction has them; of the dead letters, only a rollout's do. A job with many models gives the name, too, but
+where the event is for none of them: there the version is the number of the table of models."""
 REJECTED_AT = "penstock-rejected-at"
 """The time at which the batch was scored, RFC 3339 in UTC; the record's own timestamp is the event's."""
 EVENT_TIME = "penstock-event-time"
@@ -65,6 +66,8 @@ class Reason(str, Enum):
     INVALID_PREDICTION = "INVALID_PREDICTION"
     PREDICTION_TOO_LARGE = "PREDICTION_TOO_LARGE"
     NO_KEY = "NO_KEY"
+    NO_MODEL = "NO_MODEL"
+    MODEL_NOT_LOADED = "MODEL_NOT_LOADED"
 
 
 class Rejection(NamedTuple):
@@ -98,6 +101,8 @@ STAGE = {
     Reason.INVALID_PREDICTION: "TRANSFORMATION",
     Reason.PREDICTION_TOO_LARGE: "TASK_PUT",
     Reason.NO_KEY: "TASK_PUT",
+    Reason.NO_MODEL: "TRANSFORMATION",
+    Reason.MODEL_NOT_LOADED: "TRANSFORMATION",
 }
 """Where in the path it happened, in Kafka Connect's words where it has one."""
 
@@ -119,6 +124,8 @@ _SENTENCE = {
     Reason.INVALID_PREDICTION: "the prediction is null, NaN or infinite",
     Reason.PREDICTION_TOO_LARGE: "the prediction exceeds the topic's max.message.bytes",
     Reason.NO_KEY: "the record has no key, and the predictions' topic is compacted, which takes none without one",
+    Reason.NO_MODEL: "no model is for this value, and models.route names none for such events",
+    Reason.MODEL_NOT_LOADED: "no version of the model for this value could be loaded",
 }
 
 

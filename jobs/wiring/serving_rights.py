@@ -14,7 +14,7 @@ from streaming.errors import ConfigurationError
 from streaming.operations.admin import is_loopback
 from streaming.serving.admission import Admission, Tokens
 from streaming.serving.keys import ApiKeys, hashed, read_keys
-from streaming.serving.rates import Rates
+from streaming.serving.rates import CallerRates
 from streaming.settings import JwtSettings, ServeSettings, Settings
 
 _JWKS_SECONDS = 5.0
@@ -27,7 +27,7 @@ def admission(settings: Settings, keys: ApiKeys, stack: ExitStack) -> Admission:
         ConfigurationError: those keys cannot be read, or the library for them is not installed.
     """
     serve = settings.serve
-    rates = Rates(serve.rate_per_second, serve.rate_burst) if serve.rate_per_second else None
+    rates = CallerRates(serve.rate_per_second, serve.rate_burst) if serve.rate_per_second else None
     return Admission(keys, _tokens(serve.jwt, settings.model.name, stack) if serve.jwt else None, rates)
 
 

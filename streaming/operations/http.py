@@ -91,6 +91,8 @@ def create_app(operations: Operations) -> FastAPI:
 def describe(served: ServedModel, slot: Slot) -> dict[str, object]:
     """Return what ``/v1/model`` says."""
     version, package, good = served.version, served.package, slot.last_good()
+    others = served.row_pass.others if served.row_pass else ()
+    models = [{"name": other.name, "version": other.version, "run_id": other.run_id} for other in others]
     return {
         "name": version.name,
         "version": version.version,
@@ -102,6 +104,7 @@ def describe(served: ServedModel, slot: Slot) -> dict[str, object]:
         "golden_rows": len(package.golden.rows) if package.golden else 0,
         "last_good_version": good.version.version if good else None,
         "held_versions": sorted(key.version for key in slot.held if key.name == version.name),
+        **({"models": models} if models else {}),
     }
 
 

@@ -1,4 +1,4 @@
-"""Versions that score in this process alone, for a server or a shadow: no Spark, and no code of a model's runs.
+"""Versions that score in this process alone, for a server, a shadow or among many models: no Spark, none of their code.
 
 A pipeline of Spark's is read from its files and compiled, another library's model is evaluated by that library. Golden
 rows, input example and guards are the stream's own. What only Spark could say is left out: whether the compiled form
@@ -103,8 +103,9 @@ class InProcessLoader:
         except StageNotCompiledError as problem:
             raise CandidateRefusedError(
                 RefusalCode.NOT_COMPILED,
-                f"here is no Spark, and {problem.stage} ({problem.kind}) has no compiled form: {problem.detail}."
-                " Train the model with stages that docs/compiled.md lists, or score it by penstock score or batch",
+                f"Spark scores nothing here, and {problem.stage} ({problem.kind}) has no compiled form:"
+                f" {problem.detail}. Train the model with stages that docs/compiled.md lists, or score it by penstock"
+                " score or batch",
             ) from problem
         return scorer, guards, ScorerChoice("compiled", _by_golden_rows(package))
 
@@ -124,7 +125,7 @@ def own_row_pass(model: ServedModel) -> JsonRowPass:
 
 def _by_golden_rows(package: ModelPackage) -> str:
     if package.golden is None or not package.golden.rows:
-        return "nothing else is here, and the version has no golden rows that its answers were compared with"
+        return "Spark scores nothing here, and the version has no golden rows that its answers were compared with"
     return f"its answers are those of {len(package.golden.rows)} golden rows, within {package.golden.tolerance:.1e}"
 
 

@@ -23,6 +23,7 @@ from streaming.formats.json.tiers.decoder import TieredRowDecoder
 from streaming.formats.json.tiers.single import SingleEvent
 from streaming.models.arrow_types import feature_schema
 from streaming.models.package import ModelPackage
+from streaming.models.ref import ModelVersion
 from streaming.models.seams import ArrowScorer, Guard
 from streaming.scoring.arrow_bins import arrow_bins
 from streaming.scoring.arrow_frames import ArrowFrames
@@ -32,7 +33,7 @@ from streaming.settings import EventSettings
 
 _HEADER = pa.struct([("key", pa.string()), ("value", pa.binary())])
 _MOMENT = pa.timestamp("us", tz="UTC")
-_BEFORE = (
+BEFORE = (
     (c.KEY, pa.binary()),
     (c.VALUE, pa.binary()),
     (c.HEADERS, pa.list_(_HEADER)),
@@ -77,6 +78,11 @@ class JsonRowPass:
     def __getstate__(self) -> dict[str, object]:
         """Return the fields alone: what a process has made of them is its own, and a parser cannot be pickled."""
         return {field.name: getattr(self, field.name) for field in fields(self)}
+
+    @property
+    def others(self) -> tuple[ModelVersion, ...]:
+        """None: one version scores every row."""
+        return ()
 
     def score(self, records: pa.RecordBatch) -> pa.RecordBatch:
         """Decode, guard, score, judge and bin; see :meth:`streaming.models.seams.RowPass.score`."""
@@ -126,7 +132,7 @@ class JsonRowPass:
     def _schema(self) -> pa.Schema:
         """The columns of what is scored, in the order of :class:`streaming.models.seams.FrameScorer`."""
         after = [(c.VERDICT, VERDICT_STRUCT), (c.BINS, pa.binary())]
-        return pa.schema([*_BEFORE, *feature_schema(self.package.signature), *RESULTS, *after])
+        return pa.schema([*BEFORE, *feature_schema(self.package.signature), *RESULTS, *after])
 
     @cached_property
     def _decoder(self) -> TieredRowDecoder:

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from streaming.serving.keys import ApiKeys
 from streaming.serving.problems import ProblemError
-from streaming.serving.rates import Rates
+from streaming.serving.rates import CallerRates
 
 _HINT = "send a key as Authorization: Bearer or X-API-Key; the server's operator gives them out"
 
@@ -32,7 +32,7 @@ class Admission:
 
     keys: ApiKeys = field(default_factory=ApiKeys)
     tokens: Tokens | None = None
-    rates: Rates | None = None
+    rates: CallerRates | None = None
 
     @property
     def asks(self) -> bool:

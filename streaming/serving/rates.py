@@ -12,7 +12,7 @@ _MOST_CALLERS = 10_000
 
 
 @dataclass
-class Rates:
+class CallerRates:
     """Counts the requests of callers.
 
     Attributes:

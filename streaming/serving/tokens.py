@@ -85,6 +85,7 @@ def public_keys(document: bytes) -> dict[str, jwt.PyJWK]:
     """
     try:
         entries = json.loads(document)["keys"]
+        # A shared secret would let everyone who can verify tokens sign them, too.
         usable = [entry for entry in entries if entry.get("kty") != "oct" and entry.get("use", "sig") == "sig"]
         keys = [jwt.PyJWK(entry) for entry in usable]
     except (jwt.PyJWTError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as problem:
@@ -146,6 +147,7 @@ class SignedTokens:
 
     def _key(self, key_id: Any) -> jwt.PyJWK:
         by_id = self.keys.by_id
+        # A provider that has one key need not name it in its tokens.
         key = next(iter(by_id.values())) if key_id is None and len(by_id) == 1 else by_id.get(str(key_id))
         if key is None:
             self.keys.look_soon()

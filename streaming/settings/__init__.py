@@ -16,6 +16,7 @@ from streaming.settings.http import HttpSettings
 from streaming.settings.input import InputSettings
 from streaming.settings.log import LogSettings
 from streaming.settings.model import ModelSettings, WantedScorer
+from streaming.settings.models import ModelsSettings
 from streaming.settings.output import OutputSettings
 from streaming.settings.quality import QualitySettings
 from streaming.settings.root import Settings
@@ -36,6 +37,7 @@ __all__ = [
     "JwtSettings",
     "LogSettings",
     "ModelSettings",
+    "ModelsSettings",
     "OutputSettings",
     "QualitySettings",
     "ServeSettings",

@@ -41,7 +41,7 @@ THREW = (
 )
 
 
-class Stream:
+class ShadowStream:
     """An application's topics, filled with what its writer would have written, and the registry of its versions."""
 
     def __init__(self, broker: str, make_topic: MakeTopic, folder: Path) -> None:
@@ -141,11 +141,11 @@ class Stream:
 
 
 @pytest.fixture
-def stream(broker: str, make_topic: MakeTopic, tmp_path: Path) -> Stream:
-    return Stream(broker, make_topic, tmp_path)
+def stream(broker: str, make_topic: MakeTopic, tmp_path: Path) -> ShadowStream:
+    return ShadowStream(broker, make_topic, tmp_path)
 
 
-def some(run: ShadowRun, stream: Stream, most: int) -> int:
+def some(run: ShadowRun, stream: ShadowStream, most: int) -> int:
     """Take one chunk, and return how many pairs it gave."""
     reader = ServedReader(stream.settings.application)
     for _ in range(60):
@@ -155,7 +155,7 @@ def some(run: ShadowRun, stream: Stream, most: int) -> int:
     raise AssertionError("no prediction has come")
 
 
-def test_a_whole_rollout_is_paired_once_through_gaps_deletions_and_a_second_shadow(stream: Stream) -> None:
+def test_a_whole_rollout_is_paired_once_through_gaps_deletions_and_a_second_shadow(stream: ShadowStream) -> None:
     stream.answer(None, 1, EVENTS)  # before the rollout
     stream.declare()
     stream.answer(1, 1, EVENTS)

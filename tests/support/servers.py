@@ -29,7 +29,7 @@ from streaming.serving.intake import Intake
 from streaming.serving.keys import ApiKeys
 from streaming.serving.lanes import Lane
 from streaming.serving.passes import EventPasses, feature_pass
-from streaming.serving.rates import Rates
+from streaming.serving.rates import CallerRates
 from streaming.serving.server_metrics import ServerMetrics
 from streaming.serving.service import Readiness, ScoringService
 from streaming.settings import EventSettings, ServeSettings
@@ -123,7 +123,7 @@ class ServerBench:
     settings: ServeSettings = field(default_factory=ServeSettings)
     keys: ApiKeys = field(default_factory=ApiKeys)
     tokens: Tokens | None = None
-    rates: Rates | None = None
+    rates: CallerRates | None = None
     access: Access = field(default_factory=lambda: Access("127.0.0.1"))
     clock: ManualClock = field(default_factory=ManualClock)
     woken: list[bool] = field(default_factory=list)

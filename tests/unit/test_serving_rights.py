@@ -21,7 +21,7 @@ from streaming.errors import ConfigurationError
 from streaming.models.served import ServedModel
 from streaming.serving.keys import ApiKeys, hashed
 from streaming.serving.problems import ProblemError
-from streaming.serving.rates import Rates
+from streaming.serving.rates import CallerRates
 from streaming.serving.tokens import PublicKeys, SignedTokens, public_keys
 from streaming.settings import JwtSettings, ModelSettings, ServeSettings, Settings
 from tests.support.eventually import eventually
@@ -212,13 +212,13 @@ def test_no_bytes_are_keys_or_a_fault(content: bytes) -> None:
         public_keys(content)
 
 
-def clocked(per_second: float, burst: float) -> tuple[Rates, Callable[[float], None]]:
+def clocked(per_second: float, burst: float) -> tuple[CallerRates, Callable[[float], None]]:
     now = [0.0]
 
     def later(seconds: float) -> None:
         now[0] += seconds
 
-    return Rates(per_second, burst, lambda: now[0]), later
+    return CallerRates(per_second, burst, lambda: now[0]), later
 
 
 def test_a_caller_may_ask_at_a_rate_and_after_a_pause_at_once() -> None:

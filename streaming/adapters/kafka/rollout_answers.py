@@ -13,7 +13,7 @@ from schemas.shadow_prediction import PairedAnswer, ShadowPrediction, read_shado
 from streaming.adapters.kafka.cohorts import prediction_row
 from streaming.adapters.kafka.scan import KafkaScan, stored
 from streaming.clock import instant
-from streaming.judging.pairs import Pair, pair_of
+from streaming.judging.pairs import JudgedPair, pair_of
 from streaming.quality.tables import distinct, tables
 from streaming.rollout.intervals import CANDIDATE, CHAMPION
 from streaming.rollout.records import Declaration
@@ -92,7 +92,7 @@ class KafkaRolloutAnswers:
         return (record.application, record.rollout) == (self.declaration.application, self.declaration.name)
 
 
-def _side(pair: Pair, answer: PairedAnswer, arm: str) -> Row:
+def _side(pair: JudgedPair, answer: PairedAnswer, arm: str) -> Row:
     record, probability = pair.record, answer.probability
     return {
         "prediction_id": record.prediction_id,
