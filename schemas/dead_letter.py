@@ -22,9 +22,10 @@ ERROR_MESSAGE = "__connect.errors.exception.message"
 REASON = "penstock-reason"
 FIELD = "penstock-field"
 MODEL_VERSION = "penstock-model-version"
-MODEL_NAME = "penstock-model-name"
-"""The model whose version it is, in a job with many models; not of an event that is for none of them, whose version is
-the number of the table of models."""
+MODEL_NAME, ROLE = "penstock-model-name", "penstock-role"
+ROLLOUT, WEIGHT_EPOCH = "penstock-rollout", "penstock-weight-epoch"
+"""As a prediction has them; of the dead letters, only a rollout's do. Those of a job with many models have the model's
+name, unless the event is for none of them; then the version is the number of the table of models."""
 REJECTED_AT = "penstock-rejected-at"
 """The time at which the batch was scored, RFC 3339 in UTC; the record's own timestamp is the event's."""
 EVENT_TIME = "penstock-event-time"
@@ -36,6 +37,9 @@ Not where no event beside it was scored, nor from the live engine, which knows o
 VALUE_OMITTED = "penstock-value-omitted"
 """``true`` where the value was too large for the dead letters' topic; the source position still finds it. The event's
 headers and then its key are left out, too, where that is not enough."""
+
+CORRECTS = "penstock-corrects"
+"""The id of the prediction that this dead letter takes back; only a repair's have it."""
 
 REPLAYS = "penstock-replays"
 """How often ``penstock dlq replay`` has sent this event: on the event itself, and so on its next dead letter."""

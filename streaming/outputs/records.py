@@ -122,6 +122,9 @@ class _Maker:
         self._constant = h.encoded(h.constant(stamp, partition, plan.application))
         self._of_rollout = h.encoded(h.of_rollout(stamp))
         self._naming: h.Headers = [(dead_letter.MODEL_NAME, stamp.version.name)] if plan.by_model and arm else []
+        self._rejected_of_rollout = h.encoded(h.rejected_of_rollout(stamp))
+        corrected = stamp.corrected_prefix
+        self._corrected_prefix = None if corrected is None else f"{corrected}{partition}:"
         targets = plan.targets
         self._to = targets.predictions.topic, partition % targets.predictions.partitions
         self._dead = targets.dead_letters.topic, partition % targets.dead_letters.partitions
@@ -140,6 +143,8 @@ class _Maker:
             headers.append((prediction.ORIGINAL_TIMESTAMP, str(timestamp)))
             timestamp = self._now
         headers += self._of_rollout
+        if self._corrected_prefix is not None:
+            headers.append((prediction.CORRECTS, f"{self._corrected_prefix}{offset}"))
         # Last, where the drift query looks first.
         if bins is not None:
             headers.append((prediction.BINS, bins))
@@ -152,9 +157,10 @@ class _Maker:
         position = (self._stamp.source_topic, self._partition, offset)
         own = [(header["key"], header["value"]) for header in original or ()]
         made = h.rejected(own, rejection, position, self._plan.application, self._stamp)
-        made += h.times(event_time, stream_time)
-        made += self._naming
+        made += [*h.times(event_time, stream_time), *self._rejected_of_rollout, *self._naming]
         made = h.hinted(made, rejection, value)
+        if self._corrected_prefix is not None:
+            made.append((dead_letter.CORRECTS, f"{self._corrected_prefix}{offset}"))
         if not self._first_dead <= timestamp <= self._last_dead:
             made.append((dead_letter.ORIGINAL_TIMESTAMP, str(timestamp)))
             timestamp = self._now

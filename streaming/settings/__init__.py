@@ -20,7 +20,8 @@ from streaming.settings.models import ModelsSettings
 from streaming.settings.output import OutputSettings
 from streaming.settings.quality import QualitySettings
 from streaming.settings.root import Settings
-from streaming.settings.serve import ServeSettings
+from streaming.settings.serve import JwtSettings, ServeSettings
+from streaming.settings.shadow import ShadowSettings
 from streaming.settings.spark import SparkSettings
 from streaming.settings.train import TrainSettings
 
@@ -33,6 +34,7 @@ __all__ = [
     "HookSettings",
     "HttpSettings",
     "InputSettings",
+    "JwtSettings",
     "LogSettings",
     "ModelSettings",
     "ModelsSettings",
@@ -40,6 +42,7 @@ __all__ = [
     "QualitySettings",
     "ServeSettings",
     "Settings",
+    "ShadowSettings",
     "SparkSettings",
     "TrainSettings",
     "WantedScorer",

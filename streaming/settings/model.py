@@ -29,7 +29,7 @@ class ModelSettings(Section):
     stage: str | None = None
     tag: str | None = None
     """``key=value``: the highest version that carries the tag."""
-    version: int | None = None
+    version: Positive | None = None
     poll_seconds: Seconds = 10.0
     timeout_seconds: Seconds = 5.0
     """The timeout of one call to the registry. A call is not retried; the next poll is the retry."""

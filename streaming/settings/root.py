@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from pydantic import Field, model_validator
@@ -21,8 +22,11 @@ from streaming.settings.models import ModelsSettings
 from streaming.settings.output import OutputSettings
 from streaming.settings.quality import QualitySettings
 from streaming.settings.serve import ServeSettings
+from streaming.settings.shadow import ShadowSettings
 from streaming.settings.spark import SparkSettings
 from streaming.settings.train import TrainSettings
+
+_HOST_AND_PORT = re.compile(r"\S+:\d{1,5}")
 
 
 class Settings(Section):
@@ -46,11 +50,32 @@ class Settings(Section):
     batch: BatchSettings = BatchSettings()
     drift: DriftSettings = DriftSettings()
     quality: QualitySettings = QualitySettings()
+    shadow: ShadowSettings = ShadowSettings()
 
     @model_validator(mode="after")
     def _has_brokers(self) -> Settings:
-        if not self.kafka.get("bootstrap.servers"):
+        servers = self.kafka.get("bootstrap.servers")
+        if not servers:
             raise ValueError("kafka.bootstrap.servers is missing; set it to host:port of a broker")
+        # Kafka's own clients differ: one would take 9092, the other ends in the middle of the start.
+        for server in servers.split(","):
+            if not _HOST_AND_PORT.fullmatch(server.strip()):
+                raise ValueError(f"kafka.bootstrap.servers: {server.strip()!r} is not host:port; write it so")
+        return self
+
+    @model_validator(mode="after")
+    def _has_a_topic_for_each(self) -> Settings:
+        names = {f"output.{key}": value for key, value in self.output if isinstance(value, str)}
+        names |= {"output.dead_letters": self.dead_letter_topic, "quality.labels": self.quality.labels or ""}
+        names["input.topic"] = self.input.topic
+        settings: dict[str, str] = {}
+        for setting, topic in names.items():
+            other = settings.setdefault(topic, setting)
+            if other != setting and topic:
+                raise ValueError(
+                    f"{other} and {setting} are both {topic!r}; name a topic of its own for each, or the job would read"
+                    " what it has written as something else"
+                )
         return self
 
     @model_validator(mode="after")
@@ -81,6 +106,11 @@ class Settings(Section):
     def dead_letter_topic(self) -> str:
         """The dead letters' topic, by default named after the input."""
         return self.output.dead_letters or f"{self.input.topic}.dlq"
+
+    @property
+    def shadow_topic(self) -> str:
+        """The shadow's topic, by default named after the predictions'."""
+        return self.output.shadow or f"{self.output.predictions}.shadow"
 
     @property
     def checkpoint(self) -> str:

@@ -121,6 +121,8 @@ def _rollout(record: Record) -> str:
         return f"{name}: {record['model']} v{record['version']} is to have shares of {shares}"
     if record["kind"] == "order":
         return f"{name}: {record['order']} ordered"
+    if record["kind"] == "verdict":
+        return f"{name}: the judge says {record['finding']}, {record['why']}"
     step = f" {record['step'] + 1}" if record["phase"] == "step" else ""
     return f"{name}: {record['phase']}{step}, {record['why']}"
 
