@@ -25,8 +25,6 @@ _ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 OPEN_PATHS = frozenset({"/health", "/ready", "/metrics", "/ping", "/version", "/v2/health/live", "/v2/health/ready"})
 """Probes and monitors bring no key."""
 
-_WITHOUT_KEY = OPEN_PATHS | {RELOAD}
-
 
 @dataclass
 class Front:
@@ -57,10 +55,11 @@ class Front:
         exchange = _Exchange(send, _request_id(headers.get(REQUEST_ID, "")), self.readiness.draining)
         began = time.perf_counter()
         self.metrics.request_began()
-        needs_admission, caller = scope["path"] not in _WITHOUT_KEY, ""
+        is_probe, caller = scope["path"] in OPEN_PATHS, ""
         try:
             app = self.direct.get((scope["method"], scope["path"]), self.app)
-            if needs_admission:
+            # To look at the registry takes another right, which its route asks for.
+            if not is_probe and scope["path"] != RELOAD:
                 caller = self.admission.admit(headers, _address(scope))
             await app(scope, receive, exchange.send_on)
         except ProblemError as refusal:
@@ -72,7 +71,7 @@ class Front:
             # By patterns alone: whoever asks for paths at random must not make a series of each.
             route = self.patterns.get(scope.get("endpoint"), "other")
             self.metrics.request_ended(route, exchange.status, time.perf_counter() - began)
-            if self.audits and needs_admission:
+            if self.audits and not is_probe:
                 _audit(scope, exchange, caller or _address(scope), route)
 
 

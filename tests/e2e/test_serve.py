@@ -189,6 +189,31 @@ def test_several_processes_are_one_server_and_one_that_dies_is_started_again(
         assert psutil.wait_procs(workers, timeout=5)[1] == []
 
 
+@pytest.mark.long
+def test_processes_that_cannot_serve_end_the_server_with_their_code(tracking_server: str, tmp_path: Path) -> None:
+    settings = {
+        "model.name": "nobody",
+        "model.alias": "champion",
+        "model.tracking_uri": tracking_server,
+        "model.cache_dir": str(tmp_path / "models"),
+        "serve.port": "0",
+        "serve.processes": "2",
+        "log.format": "json",
+    }
+    options = [part for name, value in settings.items() for part in ("--set", f"{name}={value}")]
+    ended = subprocess.run(
+        command("serve", *options),
+        check=False,
+        cwd=ROOT,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+    )
+    assert ended.returncode == 1, ended.stderr[-5_000:]
+    assert "nobody@champion is not in the registry" in ended.stderr
+
+
 def is_worker(process: psutil.Process) -> bool:
     """Not the process by which Python counts what its processes share."""
     return any("spawn_main" in part for part in process.cmdline())

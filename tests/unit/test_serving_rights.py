@@ -274,8 +274,10 @@ def test_each_request_is_logged_with_its_caller_where_the_settings_say_so(model:
         bench.score(event(hour=None), **{"x-api-key": "two"})
         bench.score(event(), **{"x-api-key": "three"})
         bench.ask("GET", "/health")
+        bench.ask("POST", "/model/reload", headers={"origin": "http://evil.example"})
     lines = [(line["caller"], line["route"], line["status"]) for line in logs if line["event"] == "request"]
+    reload = ("127.0.0.1", "/model/reload", 403)
     name = f"key-{hashed('two')[:8]}"
-    assert lines == [("the shop", "/v1/score", 200), (name, "/v1/score", 422), ("127.0.0.1", "other", 401)]
+    assert lines == [("the shop", "/v1/score", 200), (name, "/v1/score", 422), ("127.0.0.1", "other", 401), reload]
     assert logs[0]["request_id"] == "r1"
     assert "one" not in str(logs[1:])
