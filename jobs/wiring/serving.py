@@ -179,6 +179,6 @@ def _certificate(serve: ServeSettings) -> tuple[Path, Path] | None:
     except (OSError, ssl.SSLError) as problem:
         raise ConfigurationError(
             f"serve.tls_cert_file {serve.tls_cert_file} and serve.tls_key_file {serve.tls_key_file} cannot be used:"
-            f" {problem}; give a certificate chain and its key without a passphrase, both as PEM"
+            f" {problem}"
         ) from None
     return serve.tls_cert_file, serve.tls_key_file
