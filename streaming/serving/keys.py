@@ -44,7 +44,10 @@ def read_keys(path: Path) -> dict[str, str]:
     try:
         lines = path.read_text("utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as problem:
-        raise ConfigurationError(f"serve.api_keys_file {path} cannot be read: {problem}") from None
+        why = getattr(problem, "strerror", None) or "it is not UTF-8"
+        raise ConfigurationError(
+            f"serve.api_keys_file {path} cannot be read: {why}. Correct the path or its permissions, or leave it out"
+        ) from None
     entries = {number: line.split("#")[0].split() for number, line in enumerate(lines, 1)}
     for number, parts in entries.items():
         # Whatever the line has may be a key that was written there in error, so it is not repeated.

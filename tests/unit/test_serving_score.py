@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 from schemas.dead_letter import Rejection
+from streaming.errors import ConfigurationError
 from streaming.models.served import ServedModel
 from streaming.outputs.arrow_rows import enveloped_rows
 from streaming.outputs.envelope import Stamp
@@ -316,6 +317,19 @@ def test_keys_are_read_from_a_file_with_names_and_comments(tmp_path: Path) -> No
     path = tmp_path / "keys"
     path.write_text(f"# callers\n{hashed('a key')}  the shop\n\n{hashed('b').upper()} # retired soon\n")
     assert [*read_keys(path)] == [hashed("a key"), hashed("b")]
+
+
+@pytest.mark.parametrize(
+    ("content", "why"), [(None, "No such file or directory"), (b"\xff", "it is not UTF-8")], ids=["absent", "bytes"]
+)
+def test_a_file_of_keys_that_cannot_be_read_is_said_with_what_to_do(
+    content: bytes | None, why: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "keys"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(ConfigurationError, match=rf"{path} cannot be read: {why}\. Correct the path"):
+        read_keys(path)
 
 
 @pytest.mark.parametrize(("sent", "same"), [("order-17:b", True), ("", False), ("x" * 129, False), ("a\tb", False)])
