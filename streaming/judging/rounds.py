@@ -103,7 +103,7 @@ class JudgeRounds:
         self._read_ledger(self._topics.fresh_ledger() if self._has_read else self._topics.whole_ledger())
         self._has_read = True
         rollout = self._history.current
-        if rollout is None or rollout.state.phase not in JUDGED or rollout.has_ended:
+        if rollout is None or not _is_judged(rollout):
             self._judge = None
             return None
         judge = self._judge_of(rollout)
@@ -132,7 +132,7 @@ class JudgeRounds:
 
     def _told(self, judge: RolloutJudge) -> RolloutVerdict | None:
         rollout = self._history.current
-        if rollout is None or rollout.declaration.name != judge.declaration.name:
+        if rollout is None or not _is_judged(rollout) or rollout.declaration.name != judge.declaration.name:
             return None
         verdict = judge.verdict(rollout, self._clock(), self._answered.ranges())
         if not is_news(rollout, self._written, verdict):
@@ -140,6 +140,10 @@ class JudgeRounds:
         self._topics.write(verdict.to_dict())
         self._written = verdict
         return verdict
+
+
+def _is_judged(rollout: Rollout) -> bool:
+    return rollout.state.phase in JUDGED
 
 
 def is_news(rollout: Rollout, before: RolloutVerdict | None, verdict: RolloutVerdict) -> bool:
