@@ -34,7 +34,7 @@ class Judgement:
     values: dict[str, Any] = field(default_factory=dict)
     """By the name of the field; of one that both the envelope and the signature name, what the column is."""
     envelope: dict[str, Any] = field(default_factory=dict)
-    """By the name of the column, as :mod:`streaming.events.columns` has it."""
+    """By the name of the column, as :mod:`streaming.events.columns` has it; of a rejected event what could be read."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class JsonRowDecoder:
     def row(self, judgement: Judgement) -> dict[str, Any]:
         """Return the columns that are not null."""
         if judgement.problems:
-            return {c.VERDICT: judgement.problems[0]._asdict()}
+            return {c.VERDICT: judgement.problems[0]._asdict(), c.EVENT_TIME: judgement.envelope.get(c.EVENT_TIME)}
         return {**judgement.envelope, **{name: judgement.values[name] for name in self.signature.names}}
 
     def _fields(self, event: Mapping[str, Any]) -> Judgement:
@@ -85,7 +85,7 @@ class JsonRowDecoder:
             values[name] = value
             if column is not None:
                 envelope[column] = value
-        return Judgement(tuple(self._in_order(reasons))) if reasons else Judgement((), values, envelope)
+        return Judgement(tuple(self._in_order(reasons)), {} if reasons else values, envelope)
 
     def _in_order(self, reasons: Mapping[str, Reason]) -> Iterator[Rejection]:
         """Yield the problems as the decoder in the JVM ranks them."""
