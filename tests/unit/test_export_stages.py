@@ -119,6 +119,16 @@ CASES = {
         outputs=1,
         StringIndexerModel={"labelsArray": [["true", "false"]]},
     ),
+    "labels of categories": Case(
+        [
+            indexed("word", "keep"),
+            ("feature.IndexToString", {"inputCol": "i", "outputCol": "back", "labels": []}),
+            ("feature.StringIndexerModel", {"handleInvalid": "error", "inputCols": ["back"], "outputCols": ["j"]}),
+            assembled("j", into="out"),
+        ],
+        {"feature.StringIndexerModel": {"labelsArray": [["x", "y", "__unknown"]]}},
+        1,
+    ),
     "all categories": stage(
         indexed("word", "keep"),
         encoded("error", drop=False),
@@ -196,6 +206,7 @@ CASES = {
     "the largest norm": changed("Normalizer", {"p": "Inf"}),
     "weights": changed("ElementwiseProduct", {"scalingVec": dense(2.0, -0.3)}),
     "elements": changed("VectorSlicer", {"indices": [1, 0, 1]}, outputs=3),
+    "elements by name": changed("VectorSlicer", {"indices": [1], "names": ["a"]}),
     "components": changed("PCAModel", {}, {"pc": by_row([[0.6, 0.8], [-0.8, 0.6]])}),
     "logistic": model(LOGISTIC_KIND, LOGISTIC, threshold=0.3),
     "logistic with two thresholds": model(LOGISTIC_KIND, LOGISTIC, thresholds=[0.4, 0.6]),

@@ -79,6 +79,11 @@ class Kind:
     """True where Spark's vectors are sparse exactly if that is shorter (``Vector.compressed``)."""
     sparse: bool = False
     """True where the column is :class:`SparseRows`."""
+    labels: tuple[str, ...] = ()
+    """What Spark's column metadata call the categories of a number, in order; empty where they are not known."""
+    names: tuple[str, ...] | None = ()
+    """What Spark's column metadata call a vector's elements; empty where it has no names, ``None`` where they are not
+    known."""
 
     @property
     def is_numeric(self) -> bool:
