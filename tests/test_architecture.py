@@ -323,7 +323,7 @@ def test_statistics_need_numbers_alone() -> None:
 
 def test_compiled_scoring_needs_no_spark() -> None:
     """A worker evaluates a compiled pipeline with numpy and pyarrow alone."""
-    own = ("streaming.errors", "streaming.events.columns", "streaming.scoring.compiled")
+    own = ("streaming.errors", "streaming.events.columns", "streaming.models.arrow_types", "streaming.scoring.compiled")
     wrong = [
         f"{module.path}:{line} imports {name}"
         for module in MODULES

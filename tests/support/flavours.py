@@ -23,7 +23,7 @@ from streaming.models.digest import tree_digest
 from streaming.models.package import SPARK_FLAVOR, ModelPackage
 from streaming.models.reader import PackageReader
 from streaming.models.ref import ModelVersion
-from streaming.models.signature import Signature
+from streaming.models.signature import UNNAMED, Column, Signature
 from streaming.scoring.flavours.loader import saved_model
 from streaming.scoring.flavours.scorer import NativeScorer
 from streaming.scoring.flavours.table import FLAVOURS
@@ -66,12 +66,23 @@ def saved(flavor: str, model: Any, root: Path, signature: Signature = SIGNATURE,
     specs: list[ColSpec | TensorSpec] = [
         ColSpec(column.type, column.name, required=column.required) for column in signature.columns
     ]
+    if any(column.is_list for column in signature.columns):
+        specs = [_tensor(column) for column in signature.columns]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # MLflow's, of itself
         module = import_module(f"mlflow.{flavor}")
         signature_of = ModelSignature(inputs=Schema(specs))
         module.save_model(model, str(root), signature=signature_of, pip_requirements=[], **options)
     return root
+
+
+_DTYPES = {"double": "float64", "float": "float32", "long": "int64", "integer": "int32"}
+
+
+def _tensor(column: Column) -> TensorSpec:
+    shape = (-1, column.length) if column.length else (-1,)
+    name = None if column.name == UNNAMED else column.name
+    return TensorSpec(np.dtype(_DTYPES[column.type]), shape, name)
 
 
 def described(root: Path, version: int = 1) -> ModelPackage:
@@ -99,3 +110,8 @@ def event_of(row: Iterable[Any], number: int) -> bytes:
     """Return a row of :func:`features` as a record of the stream."""
     values = {name: None if value != value else value for name, value in zip(SIGNATURE.names, row, strict=True)}
     return json.dumps({"event_id": f"e{number}", "event_time": "2013-01-01T05:15:00Z", **values}).encode()
+
+
+def tensor_event(numbers: list[float], number: int) -> bytes:
+    """Return a row of a matrix as a record of the stream."""
+    return json.dumps({"event_id": f"e{number}", "event_time": "2013-01-01T05:15:00Z", UNNAMED: numbers}).encode()

@@ -17,7 +17,7 @@ from schemas.dead_letter import Reason, Rejection
 from streaming.events import columns as c
 from streaming.formats.json.strict import NotJsonError, strict_json
 from streaming.formats.json.values import Feature, FieldError, epoch_time, identity, iso_time
-from streaming.models.arrow_types import ARROW_TYPES
+from streaming.models.arrow_types import arrow_type
 from streaming.models.signature import Signature
 from streaming.settings import EventSettings
 
@@ -129,7 +129,7 @@ class JsonRowDecoder:
     def schema(self) -> pa.Schema:
         """The columns of what is read."""
         envelope = [(c.EVENT_ID, pa.string()), (c.EVENT_TIME, _MOMENT), (c.SUBJECT, pa.string()), (c.VERDICT, _VERDICT)]
-        return pa.schema(envelope + [(column.name, ARROW_TYPES[column.type]) for column in self.signature.columns])
+        return pa.schema(envelope + [(column.name, arrow_type(column)) for column in self.signature.columns])
 
 
 def _only(reason: Reason) -> Judgement:
