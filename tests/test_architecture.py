@@ -102,7 +102,7 @@ WRITER_MODULES = ("streaming/delivery/writer.py", "streaming/delivery/producers.
 VENDORS = {
     "confluent_kafka": ("streaming/adapters/kafka/", "streaming/accounting/load.py", *WRITER_MODULES),
     "kafka": ("streaming/accounting/subscriber.py",),
-    "mlflow": ("streaming/adapters/mlflow/",),
+    "mlflow": ("streaming/adapters/mlflow/", "streaming/scoring/code/child.py"),
 }
 """A vendor's client to the folders and modules that may import it."""
 SPARK_MODULES = {

@@ -17,7 +17,7 @@ from streaming.models.cache import CachedModel
 from streaming.models.examples import list_lengths, read_examples
 from streaming.models.golden import GoldenRows
 from streaming.models.own_files import malformed, own_file
-from streaming.models.package import SPARK_FLAVOR, ModelPackage
+from streaming.models.package import ALLOW_CODE, CODE_FLAVOR, SPARK_FLAVOR, ModelPackage
 from streaming.models.profile import ReferenceProfile
 from streaming.models.reads import unread
 from streaming.models.ref import ModelVersion
@@ -157,17 +157,20 @@ def _flavor(description: Mapping[str, object], served: tuple[str, ...]) -> tuple
     sections = {name: flavors[name] for name in served if isinstance(flavors.get(name), Mapping)}
     if not sections:
         logged = ", ".join(sorted(map(str, flavors))) or "none"
+        hint = f". {ALLOW_CODE}" if CODE_FLAVOR in flavors else ""
         raise CandidateRefusedError(
             RefusalCode.FLAVOR_UNSUPPORTED,
             f"the version has no flavor that this job serves (it has: {logged}; served: {', '.join(served)}); log it"
-            " in one of these, as docs/flavours.md says",
+            f" in one of these, as docs/flavours.md says{hint}",
         )
     for name, flavor in flavors.items():
         if isinstance(flavor, Mapping) and flavor.get("code"):
+            if CODE_FLAVOR in sections and SPARK_FLAVOR not in flavors:
+                return CODE_FLAVOR, sections[CODE_FLAVOR]
             raise CandidateRefusedError(
                 RefusalCode.NEEDS_CODE,
                 f"its {name} flavor brings Python code ({flavor['code']}), which executors would not get and which"
-                " stays in the driver after a swap; log it without code_paths",
+                f" stays in the driver after a swap; log it without code_paths. {ALLOW_CODE}",
             )
     return next(iter(sections.items()))
 

@@ -26,7 +26,7 @@ from streaming.models.ref import ModelVersion
 from streaming.models.signature import UNNAMED, Column, Signature
 from streaming.scoring.flavours.loader import saved_model
 from streaming.scoring.flavours.scorer import NativeScorer
-from streaming.scoring.flavours.table import FLAVOURS
+from streaming.scoring.flavours.table import FLAVOURS, WITH_CODE
 from streaming.settings import ModelSettings
 from tests.support.versions import SPARK
 
@@ -76,6 +76,18 @@ def saved(flavor: str, model: Any, root: Path, signature: Signature = SIGNATURE,
     return root
 
 
+def saved_code(root: Path, code: str) -> Path:
+    """Save a model that is a script, which reads the column ``distance``."""
+    script = root.parent / f"{root.name}.py"
+    script.write_text(code)
+    signature = ModelSignature(inputs=Schema([ColSpec("double", "distance")]))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # MLflow's, of itself
+        module = import_module("mlflow.pyfunc")
+        module.save_model(str(root), python_model=str(script), signature=signature, pip_requirements=[])
+    return root
+
+
 _DTYPES = {"double": "float64", "float": "float32", "long": "int64", "integer": "int32"}
 
 
@@ -85,10 +97,10 @@ def _tensor(column: Column) -> TensorSpec:
     return TensorSpec(np.dtype(_DTYPES[column.type]), shape, name)
 
 
-def described(root: Path, version: int = 1) -> ModelPackage:
-    """Read a saved version as a job does, which serves each flavor."""
+def described(root: Path, version: int = 1, *, code: bool = False) -> ModelPackage:
+    """Read a saved version as a job does, which serves each flavor, and with ``code`` what is code alone."""
     cached = CachedModel(root, ModelVersion("tiny", version, f"run{version}"), tree_digest(root))
-    return PackageReader(ModelSettings(), SPARK).read(cached, [SPARK_FLAVOR, *FLAVOURS])
+    return PackageReader(ModelSettings(), SPARK).read(cached, [SPARK_FLAVOR, *(WITH_CODE if code else FLAVOURS)])
 
 
 def scorer_of(root: Path) -> NativeScorer:
