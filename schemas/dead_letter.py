@@ -58,6 +58,7 @@ class Reason(str, Enum):
     NOT_AN_OBJECT = "NOT_AN_OBJECT"
     MISSING_FIELD = "MISSING_FIELD"
     WRONG_TYPE = "WRONG_TYPE"
+    WRONG_SHAPE = "WRONG_SHAPE"
     NON_FINITE = "NON_FINITE"
     BAD_EVENT_TIME = "BAD_EVENT_TIME"
     UNSEEN_CATEGORY = "UNSEEN_CATEGORY"
@@ -93,6 +94,7 @@ STAGE = {
     Reason.NOT_AN_OBJECT: "VALUE_CONVERTER",
     Reason.MISSING_FIELD: "VALIDATION",
     Reason.WRONG_TYPE: "VALIDATION",
+    Reason.WRONG_SHAPE: "VALIDATION",
     Reason.NON_FINITE: "VALIDATION",
     Reason.BAD_EVENT_TIME: "VALIDATION",
     Reason.UNSEEN_CATEGORY: "VALIDATION",
@@ -116,6 +118,7 @@ _SENTENCE = {
     Reason.NOT_AN_OBJECT: "the value is JSON but not an object",
     Reason.MISSING_FIELD: "a required field is absent or null",
     Reason.WRONG_TYPE: "a field has another JSON type than the model's signature says",
+    Reason.WRONG_SHAPE: "a list has more or fewer numbers than the model's signature says, or a null among them",
     Reason.NON_FINITE: "a number is too large for the column's type",
     Reason.BAD_EVENT_TIME: "the event time is not an RFC 3339 date and time in the years 1 to 9999",
     Reason.UNSEEN_CATEGORY: "the pipeline was not fitted for this category or range and would throw",

@@ -100,7 +100,7 @@ class RowDecoder(Protocol):
             One row per value: ``event_id``, ``event_time`` and ``subject`` by the names of
             :mod:`streaming.events.columns`, null where the envelope names no field for them; ``verdict``, a struct of
             reason and field, null for a valid event; and the features by their names in the signature. Of a rejected
-            event everything but the verdict is null.
+            event all is null but the verdict and, where it could be read, the time.
         """
         ...
 

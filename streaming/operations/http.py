@@ -99,7 +99,7 @@ def describe(served: ServedModel, slot: Slot) -> dict[str, object]:
         "run_id": version.run_id,
         "digest": package.digest,
         "pyspark_version": package.pyspark_version,
-        "columns": [{"name": c.name, "type": c.type, "required": c.required} for c in package.signature.columns],
+        "columns": [{"name": c.name, "type": c.kind, "required": c.required} for c in package.signature.columns],
         "scorer": {"kind": served.choice.kind, "why": served.choice.why},
         "golden_rows": len(package.golden.rows) if package.golden else 0,
         "last_good_version": good.version.version if good else None,

@@ -24,7 +24,6 @@ from streaming.events.arrow_guards import failing, guarded
 from streaming.events.arrow_records import decoded_rows
 from streaming.events.arrow_verdicts import VERDICT_STRUCT, with_verdicts
 from streaming.events.columns import RESULTS
-from streaming.formats.json.rejected_times import RejectedTimes
 from streaming.models.ref import ModelVersion
 from streaming.models.signature import Signature
 from streaming.models.table import ModelTable
@@ -83,8 +82,7 @@ class RoutedPass:
             n rows in the same order: the source columns, the envelope, the answers, bins, and ``columns.ARM``.
         """
         events = self._decoder.read(records.column("value"))
-        times = RejectedTimes(self.envelope, self.max_value_bytes)
-        rows = decoded_rows(records, events.envelope, self.envelope, times)
+        rows = decoded_rows(records, events.envelope, self.envelope)
         parts = [self._part(part, number) for part, number in events.parts()]
         order = np.concatenate([part.rows for part in parts]) if parts else np.empty(0, np.int64)
         columns = _joined(parts)

@@ -18,7 +18,6 @@ from streaming.events.arrow_records import decoded_rows
 from streaming.events.arrow_verdicts import VERDICT_STRUCT
 from streaming.events.columns import RESULTS
 from streaming.events.single_guards import SingleTest, single_test
-from streaming.formats.json.rejected_times import RejectedTimes
 from streaming.formats.json.tiers.decoder import TieredRowDecoder
 from streaming.formats.json.tiers.single import SingleEvent
 from streaming.models.arrow_types import feature_schema
@@ -87,8 +86,7 @@ class JsonRowPass:
     def score(self, records: pa.RecordBatch) -> pa.RecordBatch:
         """Decode, guard, score, judge and bin; see :meth:`streaming.models.seams.RowPass.score`."""
         read = self._decoder.read(records.column("value"))
-        times = RejectedTimes(self.envelope, self.max_value_bytes)
-        decoded = _with_column(decoded_rows(records, read, self.envelope, times), c.VERDICT, guarded(read, self.guards))
+        decoded = _with_column(decoded_rows(records, read, self.envelope), c.VERDICT, guarded(read, self.guards))
         scored = self._answered(decoded)
         scored = _with_column(scored, c.VERDICT, with_invalid_predictions(scored.column(c.VERDICT), scored))
         return _with_column(scored, c.BINS, arrow_bins(scored, self.package.profile)).select(self._schema.names)

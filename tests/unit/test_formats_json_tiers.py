@@ -28,11 +28,13 @@ from tests.support.malformed import (
     EPOCHS,
     GOOD,
     HEAD,
+    LISTS,
     SIGNATURE,
     TIMES,
     TOKENS,
     with_envelope,
     with_fields,
+    with_lists,
     with_value,
 )
 from tests.support.mutants import mutants
@@ -106,6 +108,27 @@ def test_other_envelopes_and_signatures_are_read_alike(make: MakeDecoder, contra
         b'{"a":1}',
     ]
     assert contract.disagreements(make, values) == []
+
+
+@of_each_decoder
+def test_lists_of_numbers_are_read_alike(make: MakeDecoder) -> None:
+    contract = Contract(LISTS)
+    values = [*with_lists().values()]
+    assert contract.disagreements(make, values) == []
+    # Each by itself, as one that is doubtful must not hide another.
+    assert [text for value in values[::7] for text in contract.disagreements(make, [value])] == []
+
+
+_NUMBERS = st.one_of(st.integers(-(2**64), 2**64).map(str), st.floats(width=32).map(json.dumps), st.just("null"))
+
+
+@of_each_decoder
+@given(st.lists(st.one_of(_NUMBERS, st.floats().map(json.dumps), st.sampled_from(["true", '"1"', "[1]"])), max_size=4))
+def test_any_list_is_read_alike(make: MakeDecoder, numbers: list[str]) -> None:
+    names = ("point", "single", "number", "seats")
+    values = [with_envelope()[:-1] + f',"point":[1,2],"{name}":[{",".join(numbers)}]}}'.encode() for name in names[1:]]
+    values.append(with_envelope()[:-1] + f',"point":[{",".join(numbers)}]}}'.encode())
+    assert Contract(LISTS).disagreements(make, values) == []
 
 
 NAMES = [
