@@ -66,6 +66,15 @@ def serve(socket: Connection, answer: Answer) -> None:
         socket.send_bytes(reply)
 
 
+def missing_module(problem: BaseException | None) -> str | None:
+    """Return the module that could not be imported, also where an error of a library's hides it."""
+    while problem is not None:
+        if isinstance(problem, ModuleNotFoundError):
+            return str(problem.name)
+        problem = problem.__cause__ or problem.__context__
+    return None
+
+
 def main(descriptor: int, folder: str, kind: str) -> None:
     """Load the model, say whether that went well, and serve.
 
@@ -80,11 +89,10 @@ def main(descriptor: int, folder: str, kind: str) -> None:
     socket = Connection(descriptor)
     try:
         answer = load(folder, kind)
-    except ModuleNotFoundError as problem:
-        socket.send_bytes(MISSING + str(problem.name).encode())
-        return
     except Exception as problem:  # as above
-        socket.send_bytes(FAILED + f"{type(problem).__name__}: {problem}".encode())
+        missing = missing_module(problem)
+        failure = f"{type(problem).__name__}: {problem}"
+        socket.send_bytes(FAILED + failure.encode() if missing is None else MISSING + missing.encode())
         return
     socket.send_bytes(READY)
     serve(socket, answer)
