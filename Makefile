@@ -16,7 +16,7 @@ UV_VERSION := 0.13.8
 UV_FLAGS := --universal --python-version 3.10 --quiet --generate-hashes --no-emit-index-url --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-long fuzz check chaos soak bench-exact bench-throughput bench-batch bench-decoding bench-serve bench-drift bench-guard bench bench-live bench-peers bundle bundle-env docs lock clean
+.PHONY: help setup demo test test-long fuzz check chaos soak bench-exact bench-throughput bench-batch bench-decoding bench-serve bench-many bench-drift bench-guard bench-shadow bench bench-live bench-peers bundle bundle-env docs lock clean
 
 help:  ## Show this list
 	@echo "Penstock: score a Kafka stream with a registry model, and swap it while the stream runs."
@@ -49,14 +49,17 @@ check: setup  ## Lint, format, types and the architecture test
 field: setup  ## Run the small inputs on which Penstock once failed its users, a line each (FIELD="csv drift")
 	@$(VENV)/python -m tests.field $(FIELD)
 
-chaos: setup  ## Kill, freeze and starve the real job, and count every event (SEEDS=20, FIRST=1)
-	$(VENV)/python -m tests.chaos --seeds $(SEEDS) --first $(FIRST)
+chaos: setup  ## Kill, freeze and starve the real job, and count every event (SEEDS=20, FIRST=1, ROLLOUT=1)
+	$(VENV)/python -m tests.chaos --seeds $(SEEDS) --first $(FIRST) $(if $(ROLLOUT),--rollout)
 
 bench-exact: setup  ## Measure the exact engine beside Spark's own Kafka sink
 	$(VENV)/python -m benchmarks.exact
 
 bench-throughput: setup  ## Measure events per second: both scorers, Spark, copies and the peers that are installed
 	$(VENV)/python -m benchmarks.throughput $(BENCH)
+
+bench-many: setup  ## Measure one job with 1, 10, 100 and 1,000 models
+	$(VENV)/python -m benchmarks.many $(BENCH)
 
 bench-batch: setup  ## Measure batch scoring beside PipelineModel.transform and mlflow's spark_udf
 	$(VENV)/python -m benchmarks.batch
@@ -73,6 +76,9 @@ bench-drift: setup  ## Simulate drift detection beside other rules, then measure
 
 bench-guard: setup  ## Simulate a rollout's guards: false rollbacks, and what they need to find a bad version
 	$(VENV)/python -m benchmarks.guard
+
+bench-shadow: setup  ## Measure the exact engine's latency with a shadow beside it, and without
+	$(VENV)/python -m benchmarks.shadow $(BENCH)
 
 bench: setup  ## Measure our engines, Spark's micro-batch and the peers in some 15 minutes (BENCH="--runs 3" for more)
 	-$(VENV)/python -m benchmarks.peers.install $(UV_VERSION)

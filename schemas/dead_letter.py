@@ -22,6 +22,10 @@ ERROR_MESSAGE = "__connect.errors.exception.message"
 REASON = "penstock-reason"
 FIELD = "penstock-field"
 MODEL_VERSION = "penstock-model-version"
+MODEL_NAME, ROLE = "penstock-model-name", "penstock-role"
+ROLLOUT, WEIGHT_EPOCH = "penstock-rollout", "penstock-weight-epoch"
+"""As a prediction has them; of the dead letters, only a rollout's do. A job with many models gives the name, too, but
+where the event is for none of them: there the version is the number of the table of models."""
 REJECTED_AT = "penstock-rejected-at"
 """The time at which the batch was scored, RFC 3339 in UTC; the record's own timestamp is the event's."""
 EVENT_TIME = "penstock-event-time"
@@ -33,6 +37,9 @@ Not where no event beside it was scored, nor from the live engine, which knows o
 VALUE_OMITTED = "penstock-value-omitted"
 """``true`` where the value was too large for the dead letters' topic; the source position still finds it. The event's
 headers and then its key are left out, too, where that is not enough."""
+
+CORRECTS = "penstock-corrects"
+"""The id of the prediction that this dead letter takes back; only a repair's have it."""
 
 REPLAYS = "penstock-replays"
 """How often ``penstock dlq replay`` has sent this event: on the event itself, and so on its next dead letter."""
@@ -59,6 +66,8 @@ class Reason(str, Enum):
     INVALID_PREDICTION = "INVALID_PREDICTION"
     PREDICTION_TOO_LARGE = "PREDICTION_TOO_LARGE"
     NO_KEY = "NO_KEY"
+    NO_MODEL = "NO_MODEL"
+    MODEL_NOT_LOADED = "MODEL_NOT_LOADED"
 
 
 class Rejection(NamedTuple):
@@ -92,6 +101,8 @@ STAGE = {
     Reason.INVALID_PREDICTION: "TRANSFORMATION",
     Reason.PREDICTION_TOO_LARGE: "TASK_PUT",
     Reason.NO_KEY: "TASK_PUT",
+    Reason.NO_MODEL: "TRANSFORMATION",
+    Reason.MODEL_NOT_LOADED: "TRANSFORMATION",
 }
 """Where in the path it happened, in Kafka Connect's words where it has one."""
 
@@ -113,6 +124,8 @@ _SENTENCE = {
     Reason.INVALID_PREDICTION: "the prediction is null, NaN or infinite",
     Reason.PREDICTION_TOO_LARGE: "the prediction exceeds the topic's max.message.bytes",
     Reason.NO_KEY: "the record has no key, and the predictions' topic is compacted, which takes none without one",
+    Reason.NO_MODEL: "no model is for this value, and models.route names none for such events",
+    Reason.MODEL_NOT_LOADED: "no version of the model for this value could be loaded",
 }
 
 

@@ -41,6 +41,8 @@ SOURCE_TOPIC, SOURCE_PARTITION, SOURCE_OFFSET = (
     "penstock-source-partition",
     "penstock-source-offset",
 )
+CORRECTS = "penstock-corrects"
+"""The id of the answer that this one replaces; only a repair's corrections have it."""
 BINS = "penstock-bins"
 ORIGINAL_TIMESTAMP = "penstock-original-timestamp"
 """Milliseconds: the event's timestamp, where the predictions' topic does not take it and the record has the time of

@@ -43,6 +43,9 @@ MAY_IMPORT = {
     "training": {"settings", "scoring", "events", "models", "schemas", "spark", "statistics"},
     "backtest": {"page", "schemas", "statistics"},
     "quality": {"backtest", "page", "schemas", "statistics"},
+    "rollout_report": {"backtest", "judging", "models", "page", "quality", "rollout", "schemas", "statistics"},
+    "judging": {"quality", "backtest", "ledger", "rollout", "outputs", "models", "schemas", "statistics"},
+    "shadow": {"events", "models", "outputs", "rollout", "schemas", "scoring"},
     "engines": {*MIDDLE, "models", "schemas", "spark"},
     "drift": {"engines", "events", "models", "page", "schemas", "statistics"},
     "batch": {"settings", "engines", *MIDDLE, "models", "schemas", "spark"},
@@ -57,6 +60,9 @@ MAY_IMPORT = {
         "replay",
         "backtest",
         "quality",
+        "rollout_report",
+        "judging",
+        "shadow",
         "training",
         "models",
         "schemas",
@@ -80,7 +86,12 @@ JOBS_MAY_IMPORT = {
 """Room of ``jobs`` to the rooms it may import beside itself; a verb may not import another verb."""
 VERB_PARTS = {"options", "run", "display"}
 """The modules of a verb's folder by which the command line enters it: what is asked, the work, how it is shown."""
-SECOND_VERBS = {"dlq/replay", "drift/baseline", "drift/report", "rollout/plan", "rollout/order", "rollout/status"}
+SECOND_VERBS = {
+    "dlq/replay",
+    "drift/baseline",
+    "drift/report",
+    *(f"rollout/{verb}" for verb in ("plan", "order", "status", "judge", "repair", "report")),
+}
 """Verbs that share a folder with another one, each with its work in a module of its own name."""
 SHOWING = ("rich.table", "rich.text", "rich.progress")
 MAX_MAIN_LINES = 20
@@ -275,7 +286,7 @@ def test_each_verbs_folder_has_the_same_parts() -> None:
 def test_a_main_is_a_door_and_nothing_else() -> None:
     mains = [module for module in MODULES if module.package == "jobs" and module.path.count("/") == 1]
     assert [f"{main.path}: {main.lines} lines" for main in mains if main.lines > MAX_MAIN_LINES] == []
-    doors = ("score", "drift", "batch", "train", "replay", "quality")
+    doors = ("score", "drift", "batch", "train", "replay", "quality", "shadow")
     assert {f"jobs/{door}.py" for door in doors} <= {main.path for main in mains}
 
 

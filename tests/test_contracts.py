@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from streaming.models.profile import ReferenceProfile
 from streaming.models.ref import ModelVersion
 from streaming.outputs import headers
 from streaming.outputs.envelope import Stamp
+from streaming.outputs.weights import WeightEpoch
 from tests.support.drifts import categorical, numeric, window
 
 FOLDER = Path(__file__).resolve().parents[1] / "schemas" / "contracts"
@@ -76,6 +77,7 @@ def test_the_prediction_headers_are_those_that_have_a_constant() -> None:
         "ROLE",
         "ROLLOUT",
         "WEIGHT_",
+        "CORRECTS",
         "SOURCE_",
         "BINS",
         "TRACE",
@@ -88,7 +90,20 @@ def test_the_prediction_headers_are_those_that_have_a_constant() -> None:
 
 def test_the_dead_letter_headers_are_those_that_have_a_constant() -> None:
     described = set(CONTRACTS["dead_letter_headers"]["properties"])
-    kinds = ("ERROR_", "REASON", "FIELD", "MODEL_VERSION", "REJECTED_AT", "VALUE_OMITTED", "ORIGINAL_TIMESTAMP", *TIMES)
+    kinds = (
+        "ERROR_",
+        "REASON",
+        "FIELD",
+        "MODEL_",
+        "REJECTED_AT",
+        "VALUE_OMITTED",
+        "CORRECTS",
+        "ROLE",
+        "ROLLOUT",
+        "WEIGHT_",
+        "ORIGINAL_TIMESTAMP",
+        *TIMES,
+    )
     assert described == names(dead_letter, *kinds)
 
 
@@ -111,6 +126,7 @@ def test_the_headers_of_a_prediction_keep_their_contract(subject: str | None) ->
 def test_the_headers_of_every_dead_letter_keep_their_contract(reason: Reason, field: str | None) -> None:
     made = headers.rejected([("mine", b"1")], Rejection(reason.value, field), POSITION, "penstock", STAMP)
     made += headers.times(STAMP.scored_at, STAMP.scored_at)
+    made += headers.rejected_of_rollout(replace(STAMP, weights=WeightEpoch("flights-8", 2)))
     Draft202012Validator(CONTRACTS["dead_letter_headers"]).validate(as_text(made))
     assert as_text(made)["mine"] == "1"
 

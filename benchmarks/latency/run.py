@@ -65,8 +65,8 @@ def run(bench: Bench, system: System, plan: Plan, number: int) -> Result:
 
 def _measure(bench: Bench, system: System, plan: Plan, result: Result) -> None:
     with trial(bench, system, f"{system.name}-{result.number}-{time.time_ns() // 10**6}") as running:
-        done: list[tuple[Load | None, Numbers]] = [(None, _start(running, plan.backlog))]
-        done += [(load, _follow(running, load)) for load in plan.loads]
+        done: list[tuple[Load | None, Numbers]] = [(None, start_on_backlog(running, plan.backlog))]
+        done += [(load, follow(running, load)) for load in plan.loads]
         done += [(None, _burst(running, plan.burst))] if plan.burst else []
         done += find(running) if plan.search else []
         arrivals = running.arrivals()
@@ -82,7 +82,7 @@ def _measure(bench: Bench, system: System, plan: Plan, result: Result) -> None:
         result.problems += problems(stage, scores=scores)
 
 
-def _start(running: Trial, backlog: int) -> Numbers:
+def start_on_backlog(running: Trial, backlog: int) -> Numbers:
     """Start the system on events that are there already, and wait until it has worked them off."""
     with running.feeding(backlog, 0):
         pass
@@ -99,7 +99,7 @@ def _burst(running: Trial, events: int) -> Numbers:
     return {"kind": "drain"}
 
 
-def _follow(running: Trial, load: Load) -> Numbers:
+def follow(running: Trial, load: Load) -> Numbers:
     """Send the load; return what the system has taken of the machine from the end of the warm-up on."""
     process = running.process
     if process is None:

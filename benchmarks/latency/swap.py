@@ -27,7 +27,7 @@ def measure(bench: Bench, boundary_seconds: float = INTERVAL_SECONDS) -> dict[st
     """Serve live at 1,000 events a second, swap the model in the middle, and watch until it is over."""
     served = json.loads((bench.model / "registry.json").read_text())
     client = MlflowClient(served["tracking_uri"], served["tracking_uri"])
-    younger = _registered_again(client, served)
+    younger = registered_again(bench.model)
 
     def swap() -> None:
         client.set_registered_model_alias(served["name"], served["alias"], younger)
@@ -52,8 +52,10 @@ def measure(bench: Bench, boundary_seconds: float = INTERVAL_SECONDS) -> dict[st
     }
 
 
-def _registered_again(client: MlflowClient, served: dict[str, Any]) -> str:
-    """Register the same files as another version, so that its answers can be held against the same expectations."""
+def registered_again(model: Path) -> str:
+    """Register a model's files as another version, so that its answers can be held against the same expectations."""
+    served = json.loads((model / "registry.json").read_text())
+    client = MlflowClient(served["tracking_uri"], served["tracking_uri"])
     version = client.get_model_version(served["name"], str(served["version"]))
     made = client.create_model_version(served["name"], str(version.source), version.run_id, tags=dict(version.tags))
     return str(made.version)

@@ -27,6 +27,7 @@ from jobs.command.quality import app as quality_app
 from jobs.command.replay import app as replay_app
 from jobs.command.rollout import app as rollout_app
 from jobs.command.serve import app as serve_app
+from jobs.command.shadow import app as shadow_app
 from jobs.command.spellings import current
 from jobs.process.ending import ending
 from jobs.process.stopping import ending_in_order
@@ -37,7 +38,7 @@ from streaming.version import __version__
 VERBS = (
     "train", "score", "serve", "batch", "export", "stop", "resume", "hold",
     "topics", "config", "ledger", "dlq", "drift", "quality",
-    "record", "replay", "rollout",
+    "record", "replay", "rollout", "shadow",
     "demo", "setup", "up", "down",
 )  # fmt: skip
 """The verbs in the order of ``penstock --help``, group by group; others follow."""
@@ -75,6 +76,7 @@ app.add_typer(drift_app, name="drift", rich_help_panel=LOOK)
 app.add_typer(quality_app, name="quality", rich_help_panel=LOOK)
 app.add_typer(ledger_app, name="ledger", rich_help_panel=LOOK)
 app.add_typer(rollout_app, name="rollout", rich_help_panel=PROVE)
+app.add_typer(shadow_app, name="shadow", rich_help_panel=PROVE)
 
 HOME = Path(".penstock")
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from jobs.command.options import Config, Json, Set, examples
+from jobs.command.options import Config, Html, Json, Set, examples
 from jobs.terminal.json_output import JsonOutput
 
 app = typer.Typer(
@@ -120,6 +120,65 @@ def abort(config: Config = None, set_: Set = [], json: Json = None) -> None:
 
 @app.command(
     epilog=examples(
+        "penstock rollout repair -c penstock.yaml --dry-run", "penstock rollout repair flights-8 -c penstock.yaml"
+    )
+)
+def repair(
+    rollout: Annotated[
+        str | None,
+        typer.Argument(metavar="ROLLOUT", help="Repair this rollout, by its name. The default is the latest."),
+    ] = None,
+    config: Config = None,
+    set_: Set = [],
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show how many events of which offsets are meant, and write nothing.")
+    ] = False,
+    json: Json = None,
+) -> None:
+    """Score again what a candidate answered before it was taken back, and publish corrections, each once."""
+    from jobs.verbs.rollout.display import show_repair
+    from jobs.verbs.rollout.options import RolloutRepairOptions
+    from jobs.verbs.rollout.repair import repaired
+
+    output = JsonOutput(json)
+    result = repaired(config, set_, RolloutRepairOptions(rollout, dry_run))
+    output.write(result)
+    if not output.replaces_text:
+        show_repair(result)
+
+
+@app.command(
+    epilog=examples(
+        "penstock rollout report -c penstock.yaml --html rollout.html",
+        "penstock rollout report flights-8 -c penstock.yaml --json -",
+    )
+)
+def report(
+    rollout: Annotated[
+        str | None,
+        typer.Argument(metavar="ROLLOUT", help="Report on this rollout, by its name. The default is the latest."),
+    ] = None,
+    config: Config = None,
+    set_: Set = [],
+    html: Html = None,
+    json: Json = None,
+) -> None:
+    """Show how both versions compare on labelled events, day by day, and what was done when and why."""
+    from jobs.verbs.rollout.display import show_report
+    from jobs.verbs.rollout.options import RolloutReportOptions
+    from jobs.verbs.rollout.report import reported
+
+    output = JsonOutput(json)
+    made = reported(config, set_, RolloutReportOptions(rollout, html))
+    if not output.replaces_text:
+        show_report(made)
+    output.write(made.as_json())
+    if html is not None:
+        typer.echo(f"Wrote {html}.", err=output.replaces_text)
+
+
+@app.command(
+    epilog=examples(
         "penstock rollout status -c penstock.yaml --watch", "penstock rollout status -c penstock.yaml --json -"
     )
 )
@@ -141,6 +200,39 @@ def status(
             watch_status(until_finished(now))
         else:
             _show(now(), output)
+
+
+@app.command(
+    epilog=examples(
+        "penstock rollout judge -c penstock.yaml", "penstock rollout judge -c penstock.yaml --once --json -"
+    )
+)
+def judge(
+    config: Config = None,
+    set_: Set = [],
+    once: Annotated[
+        bool, typer.Option("--once", help="Look once, write the verdict if it says something new, and end.")
+    ] = False,
+    json: Json = None,
+) -> None:
+    """Judge the running rollout by labels, errors and dead letters, until stopped; the job goes by the verdicts.
+
+    With --once the exit code is 1 if there was nothing new to say.
+    """
+    from jobs.verbs.rollout.judge import judge_once, judge_until_stopped
+
+    output = JsonOutput(json)
+    if not once:
+        judge_until_stopped(config, set_)
+        return
+    verdict = judge_once(config, set_)
+    if verdict is None:
+        raise typer.Exit(1)
+    output.write(verdict.to_dict())
+    if not output.replaces_text:
+        from jobs.verbs.rollout.display import show_verdict
+
+        show_verdict(verdict.to_dict())
 
 
 def _order(order: str, config: Path | None, overrides: list[str], json: str | None) -> None:

@@ -1,14 +1,23 @@
-"""A replay's ends on Kafka put together from the settings."""
+"""A replay's ends on Kafka, and its versions, put together from the settings."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+from pyspark.sql import SparkSession
+
+from jobs.wiring.following import preparation, registry, wanted_scorer
 from jobs.wiring.stretch import Stretch
 from streaming.adapters.kafka.admin import KafkaAdmin, TopicInfo
 from streaming.adapters.kafka.replay_destination import TopicDestination
 from streaming.adapters.kafka.replay_source import TopicSource
 from streaming.adapters.kafka.scan import KafkaScan
+from streaming.models.ref import ModelVersion
+from streaming.models.served import ServedModel
+from streaming.models.topic_schema import EventSample, NoEvents
+from streaming.replay.run import Versions
 from streaming.settings import Settings
 
 
@@ -50,3 +59,30 @@ def _taken(settings: Settings) -> dict[str, str]:
         output.progress: "where the live job keeps its marks",
         output.replays: "where it is kept which dead letters were sent again",
     }
+
+
+@contextmanager
+def loaded_versions(settings: Settings, spark: SparkSession, sample: EventSample | None) -> Iterator[Versions]:
+    """Yield a loader of versions. Each one passes every check that a version passes before it serves.
+
+    Args:
+        settings: say how events are read and where the registry is. The live job's cache of versions is left alone.
+        spark: loads them.
+        sample: events that a version must fit; ``None`` for versions that have served them.
+    """
+    cache = settings.model.cache_dir
+    # The live job evicts from its cache by what it serves, and would evict the replay's versions.
+    own = settings.model.model_copy(update={"cache_dir": cache.with_name(f"{cache.name}-replay")})
+    prepared = preparation(
+        settings.model_copy(update={"model": own}), spark, sample or NoEvents(), wanted_scorer(settings)
+    )
+    own_registry = registry(own)
+
+    def load(version: ModelVersion) -> ServedModel:
+        return prepared.prepare(own_registry.get(version.name, version.version), own_registry.download)
+
+    versions = Versions(load, prepared.release)
+    try:
+        yield versions
+    finally:
+        versions.close()

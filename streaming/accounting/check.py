@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from streaming.accounting.account import balance
+from streaming.accounting.batch_arms import Answerer, BatchArms
 from streaming.accounting.records import Place, ReadResult, Sent
 
 _EXAMPLES = 5
@@ -21,13 +22,13 @@ class LedgerHistory:
     """The ledger as an outsider reads it, from its records in order."""
 
     def __init__(self, records: Iterable[Mapping[str, Any]]) -> None:
-        self.versions: dict[str, int] = {}
+        self._arms: dict[str, BatchArms] = {}
         self.plans: list[Part] = []
         self.segments: list[Part] = []
         self.skipped: dict[int, list[range]] = defaultdict(list)
         for record in records:
             if record["type"] == "plan":
-                self.versions[record["plan"]] = record["version"]
+                self._arms[record["plan"]] = BatchArms.of(record)
                 self.plans += [(record["plan"], int(p), *part) for p, part in record["ranges"].items()]
             elif record["type"] == "outcome":
                 self.segments += [
@@ -39,22 +40,27 @@ class LedgerHistory:
                 for p, gap in record["gaps"].items():
                     self.skipped[int(p)].append(range(*gap))
 
-    def recorded(self, partition: int, offsets: Iterable[int]) -> dict[int, set[int]]:
-        """Return the versions that the outcomes name for each offset."""
+    def recorded(self, partition: int, offsets: Iterable[int]) -> dict[int, set[str]]:
+        """Return the plans that the outcomes name for each offset."""
         return self._covering(self.segments, partition, offsets)
 
-    def planned(self, partition: int, offsets: Iterable[int]) -> dict[int, set[int]]:
-        """Return the versions of all plans for each offset."""
+    def planned(self, partition: int, offsets: Iterable[int]) -> dict[int, set[str]]:
+        """Return all plans of each offset."""
         return self._covering(self.plans, partition, offsets)
 
-    def _covering(self, parts: Sequence[Part], partition: int, offsets: Iterable[int]) -> dict[int, set[int]]:
-        versions_at: dict[int, set[int]] = {offset: set() for offset in offsets}
+    def answerers(self, plans: Iterable[str], event: Sent) -> set[Answerer]:
+        """Return who was to answer an event by these plans: by its arm, where a plan has several."""
+        identity = (event.key or event.id).encode()
+        return {self._arms[plan].answerer(identity) for plan in plans}
+
+    def _covering(self, parts: Sequence[Part], partition: int, offsets: Iterable[int]) -> dict[int, set[str]]:
+        plans_at: dict[int, set[str]] = {offset: set() for offset in offsets}
         for plan, p, start, end in parts:
             if p == partition:
                 for offset in range(start, end):
-                    if offset in versions_at:
-                        versions_at[offset].add(self.versions[plan])
-        return versions_at
+                    if offset in plans_at:
+                        plans_at[offset].add(plan)
+        return plans_at
 
 
 @dataclass
@@ -136,23 +142,30 @@ def _complete(evidence: ReadBack, findings: Findings) -> None:
 
 
 def _recorded(evidence: ReadBack, findings: Findings) -> None:
-    """Hold each result's version against the ledger's outcomes, and where one is missing against the plans."""
-    if evidence.ledger is None:
+    """Hold each result's version, role and step against the ledger's outcomes, and where one is missing the plans."""
+    if (ledger := evidence.ledger) is None:
         return
     offsets = defaultdict(set)
     for result in evidence.results:
         offsets[result.place[0]].add(result.place[1])
-    recorded = {p: evidence.ledger.recorded(p, numbers) for p, numbers in offsets.items()}
-    planned = {p: evidence.ledger.planned(p, numbers) for p, numbers in offsets.items()}
+    recorded = {p: ledger.recorded(p, numbers) for p, numbers in offsets.items()}
+    planned = {p: ledger.planned(p, numbers) for p, numbers in offsets.items()}
     for result in evidence.results:
-        if result.place not in evidence.sent:
+        if (sent := evidence.sent.get(result.place)) is None:
             continue
         partition, offset = result.place
-        outcome, plans = recorded[partition][offset], planned[partition][offset]
+        outcome, plans = (
+            _comparable(ledger.answerers(by, sent), result)
+            for by in (recorded[partition][offset], planned[partition][offset])
+        )
         findings.unrecorded += not outcome
-        if outcome != {result.version} and (outcome or result.version not in plans):
-            ledger = f"outcome {sorted(outcome)}, plans {sorted(plans)}"
-            findings.add(MIXED, f"{result.place} scored by {result.version}, ledger: {ledger}")
+        if outcome != {result.by} and (outcome or result.by not in plans):
+            findings.add(MIXED, f"{result.place} answered by {result.by}, ledger: outcome {outcome}, plans {plans}")
+
+
+def _comparable(answerers: set[Answerer], result: ReadResult) -> set[Answerer]:
+    """A dead letter says whose signature it was checked against, and no more."""
+    return answerers if result.value is not None else {answerer.by_version for answerer in answerers}
 
 
 def _own_result(result: ReadResult, sent: Sent, predicts: Callable[[Sent, int], float], findings: Findings) -> None:
@@ -164,8 +177,9 @@ def _own_result(result: ReadResult, sent: Sent, predicts: Callable[[Sent, int], 
         return
     if result.value["event_id"] != sent.id:
         findings.add(STRANGE, f"{result.place} is {sent.id} and came out as {result.value['event_id']}")
-    own = predicts(sent, result.version)
-    if result.value["model_version"] != result.version or result.value["prediction"] != own:
+    claims = {name: result.value[name] for name in ("model_version", "role", "prediction")}
+    own = {"model_version": result.version, "role": result.by.role, "prediction": predicts(sent, result.version)}
+    if claims != own:
         findings.add(MIXED, f"{result.place} by version {result.version}: {dict(result.value)}, which would say {own}")
 
 

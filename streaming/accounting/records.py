@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
+from streaming.accounting.batch_arms import Answerer
+
 Place = tuple[int, int]
 """A record's partition and offset."""
 ANY_PARTITION = -1
@@ -47,7 +49,12 @@ class ReadResult:
     at: Place
     """Partition and offset of the result on its own topic."""
     key: str
-    version: int
+    by: Answerer
     value: Mapping[str, Any] | None
     reason: str = field(default="", compare=False)
     """Why it is a dead letter."""
+
+    @property
+    def version(self) -> int:
+        """The version that answered."""
+        return self.by.version

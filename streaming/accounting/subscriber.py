@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from kafka import KafkaConsumer, TopicPartition
 
 from schemas import dead_letter, prediction
+from streaming.accounting.batch_arms import Answerer
 from streaming.accounting.records import Place, ReadResult
 
 
@@ -70,6 +71,11 @@ class Subscriber:
         self._consumer.close()
 
 
+def results_of(records: Iterable[Any]) -> list[ReadResult]:
+    """Return what a job answered; corrections of answers, which somebody published later, are left out."""
+    return [result_of(record) for record in records if prediction.CORRECTS not in dict(record.headers)]
+
+
 def result_of(record: Any) -> ReadResult:
     """Return what a prediction or a dead letter says, by its own headers."""
     headers = dict(record.headers)
@@ -77,12 +83,17 @@ def result_of(record: Any) -> ReadResult:
     # A dead letter also has the headers of its event, which may be somebody's prediction.
     if dead_letter.ERROR_PARTITION in headers:
         source = _place(headers, dead_letter.ERROR_PARTITION, dead_letter.ERROR_OFFSET)
-        version, reason = int(headers[dead_letter.MODEL_VERSION]), headers.get(dead_letter.REASON, b"").decode()
-        return ReadResult(place=source, at=at, key=key, version=version, value=None, reason=reason)
+        rejecter = Answerer(int(headers[dead_letter.MODEL_VERSION]))
+        reason = headers.get(dead_letter.REASON, b"").decode()
+        return ReadResult(place=source, at=at, key=key, by=rejecter, value=None, reason=reason)
     source = _place(headers, prediction.SOURCE_PARTITION, prediction.SOURCE_OFFSET)
-    return ReadResult(
-        place=source, at=at, key=key, version=int(headers[prediction.MODEL_VERSION]), value=json.loads(record.value)
-    )
+    return ReadResult(place=source, at=at, key=key, by=_answerer(headers), value=json.loads(record.value))
+
+
+def _answerer(headers: Mapping[str, bytes]) -> Answerer:
+    role, rollout = (headers.get(name, b"").decode() for name in (prediction.ROLE, prediction.ROLLOUT))
+    epoch = headers.get(prediction.WEIGHT_EPOCH)
+    return Answerer(int(headers[prediction.MODEL_VERSION]), role, rollout, None if epoch is None else int(epoch))
 
 
 def _place(headers: Mapping[str, bytes], partition: str, offset: str) -> Place:

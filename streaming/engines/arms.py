@@ -41,13 +41,15 @@ class ArmOffer:
     """A candidate, and which keys it is to have.
 
     ``weights`` name the rollout's step, if it is a rollout's. Without ``candidate``, the loaded version, the key's
-    version answers only where it is the champion itself, and the plans name the step all the same.
+    version answers only where it is the champion itself, and the plans name the step all the same. ``in_shadow`` it has
+    no keys and the plans name the step, so that another process knows which predictions to pair.
     """
 
     key: ModelKey | None = None
     candidate: ServedModel | None = None
     assignment: ArmAssignment | None = None
     weights: WeightEpoch | None = None
+    in_shadow: bool = False
 
 
 class CandidateArms:
@@ -91,7 +93,7 @@ class CandidateArms:
             self._release(model)
         if is_given_up or offer.key in held:
             return PlannedArms.only(champion)
-        if offer.key == champion.key:
+        if offer.in_shadow or offer.key == champion.key:
             return PlannedArms((PlannedArm(champion),), weights=offer.weights)
         if offer.candidate is None:
             return PlannedArms.only(champion)

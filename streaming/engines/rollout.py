@@ -23,7 +23,7 @@ from streaming.rollout.evidence import Observed
 from streaming.rollout.following import JobFacts, advanced, weights_after
 from streaming.rollout.history import Rollout, RolloutHistory
 from streaming.rollout.records import Transition
-from streaming.rollout.states import TAKING_BACK, RolloutPhase, RolloutState
+from streaming.rollout.states import JUDGED, TAKING_BACK, RolloutPhase, RolloutState
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
@@ -112,7 +112,7 @@ class RolloutFollower:
         facts = self._facts(rollout, self._acted(rollout))
         seen = observed(rollout, self._counts.of(rollout), self._ports.clock(), facts.problems)
         state = advanced(rollout, seen, facts)
-        if state.share(rollout.declaration.plan) == 0:
+        if state.share(rollout.declaration.plan) == 0 and state.phase not in JUDGED:
             self._withdraw()
         if not self._is_news(rollout, state, facts.problems):
             return False
@@ -147,6 +147,10 @@ class RolloutFollower:
 
     def _offered(self, rollout: Rollout) -> str:
         offered, declaration = self._arms.offered, rollout.declaration
+        if rollout.state.share(declaration.plan) == 0:
+            # Nothing is loaded for a shadow step: the candidate scores in a process of its own.
+            self._offer(ArmOffer(declaration.candidate, weights=weights_of(rollout), in_shadow=True))
+            return ""
         is_loaded = offered.key == declaration.candidate and offered.candidate is not None
         candidate = offered.candidate if is_loaded else self._ports.versions.candidate(declaration.candidate)
         assignment = ArmAssignment(declaration.salt, rollout.latest.weights.intervals)

@@ -15,6 +15,7 @@ from streaming.delivery.write_order import Limits, WritePlan
 from streaming.delivery.writer import write_partition
 from streaming.engines.rows import Batches, RowMaker, output_rows
 from streaming.failpoints import OFF, Failpoints
+from streaming.ledger.arms import PlannedArms
 from streaming.ledger.plan import Plan
 from streaming.models.served import ServedModel
 from streaming.outputs.envelope import Stamp
@@ -33,8 +34,7 @@ class WriteTarget:
 
     def stamps(self, plan: Plan, scored_at: str) -> tuple[Stamp, ...]:
         """Return what the predictions of each arm have in common, the champion's first."""
-        topic, arms = self.writer.topic, plan.arms
-        return tuple(Stamp(topic, arm.version, arm.role, scored_at, weights=arms.weights) for arm in arms.arms)
+        return stamps_of(plan.arms, self.writer.topic, scored_at)
 
     def order(self, plan: Plan, scored_at: str) -> WritePlan:
         """Return the orders for the tasks of one planned batch."""
@@ -50,6 +50,11 @@ class WriteTarget:
             failpoints=self.failpoints,
             others=tuple(others),
         )
+
+
+def stamps_of(arms: PlannedArms, source_topic: str, scored_at: str) -> tuple[Stamp, ...]:
+    """Return what the predictions of each arm have in common, the champion's first."""
+    return tuple(Stamp(source_topic, arm.version, arm.role, scored_at, weights=arms.weights) for arm in arms.arms)
 
 
 def run_batch(
@@ -76,6 +81,7 @@ def _writer(order: WritePlan, made: RowMaker) -> Callable[[Batches], Batches]:
     """Close over these and nothing else: what a closure holds is pickled for every task."""
 
     def write(batches: Batches) -> Batches:
-        return write_partition(order, made(batches, order))
+        own = made.order(order)
+        return write_partition(own, made.rows(batches, own))
 
     return write

@@ -10,12 +10,13 @@ from typing import Any
 from streaming.clock import instant
 from streaming.delivery.outcome import ArmOutcome
 from streaming.outputs.weights import WeightEpoch
-from streaming.rollout.evidence import Gathered, Judged, Observed
+from streaming.rollout.evidence import SILENT_AFTER, Gathered, Judged, Observed
 from streaming.rollout.following import JUDGE_EVIDENCE
 from streaming.rollout.history import Rollout
 from streaming.rollout.intervals import CANDIDATE, CHAMPION
 from streaming.rollout.judge import HarmFinding
 from streaming.rollout.states import RolloutPhase, RolloutTime
+from streaming.rollout.verdict import RolloutVerdict
 
 
 @dataclass(frozen=True)
@@ -55,8 +56,9 @@ class StepCounts:
 def observed(rollout: Rollout, counts: StepCounts, clock: datetime, problems: tuple[str, ...] = ()) -> Observed:
     """Return what the ledger alone tells of a rollout's present step.
 
-    Where the step asks for nothing that takes labels, the job is its own judge: it has looked once it has counted a
-    batch, and it cannot tell whether the candidate is any worse.
+    What the judge has written of the present step counts. Without it, where the step asks for nothing that takes
+    labels, the job is its own judge: it has looked once it has counted a batch, and it cannot tell whether the
+    candidate is any worse.
 
     Args:
         rollout: the rollout.
@@ -64,19 +66,33 @@ def observed(rollout: Rollout, counts: StepCounts, clock: datetime, problems: tu
         clock: the present time.
         problems: why the job cannot do what the state asks of it.
     """
-    state, plan = rollout.state, rollout.declaration.plan
+    state = rollout.state
     hours = (clock - state.since.clock).total_seconds() / 3_600
     # In probation the candidate is the champion.
     candidate = CHAMPION if state.phase is RolloutPhase.PROBATION else CANDIDATE
     events = {"candidate events": counts.events(candidate), "champion events": counts.events(CHAMPION)}
-    step = state.asks(plan)
-    is_own_judge = step is not None and not JUDGE_EVIDENCE & step.evidence.keys()
+    verdict = rollout.present_verdict
     return Observed(
         now=RolloutTime(clock, state.since.event_time + counts.passed),
-        evidence={name: Gathered(count, count / hours if hours > 0 else None) for name, count in events.items()},
-        judged=Judged(HarmFinding.NOT_TOLD, counts.counted) if is_own_judge and counts.counted else None,
+        evidence={
+            **(verdict.evidence if verdict else {}),
+            **{name: Gathered(count, count / hours if hours > 0 else None) for name, count in events.items()},
+        },
+        judged=_judged(rollout, verdict, counts, clock),
         unhealthy=problems,
     )
+
+
+def _judged(rollout: Rollout, verdict: RolloutVerdict | None, counts: StepCounts, clock: datetime) -> Judged | None:
+    """Return the judge's verdict; the job's own where that is absent or old and the step can do without."""
+    judged = None if verdict is None else Judged(verdict.finding, instant(verdict.at), verdict.why)
+    step = rollout.state.asks(rollout.declaration.plan)
+    needs_labels = step is None or JUDGE_EVIDENCE & step.evidence.keys()
+    if needs_labels or not counts.counted:
+        return judged
+    if judged and (judged.finding is HarmFinding.HARM or clock - judged.at <= SILENT_AFTER):
+        return judged
+    return Judged(HarmFinding.NOT_TOLD, clock)
 
 
 def weights_of(rollout: Rollout) -> WeightEpoch:

@@ -50,17 +50,7 @@ class RegistryVersions:
             CandidateRefusedError: it failed a check.
             UpstreamError: the registry or the broker does not answer.
         """
-        try:
-            version = self.registry.get(key.name, key.version)
-            if version.status != "READY":
-                raise CandidateRefusedError(RefusalCode.DOWNLOAD_FAILED, f"{version} is not registered completely")
-            return self.preparation.prepare(version, self.registry.download)
-        except RegistryUnavailableError:
-            # It was in the cache only if it was checked before, so a restart goes on without the registry.
-            model = self.preparation.recall(key)
-            if model is None:
-                raise
-            return model
+        return checked_version(self.registry, self.preparation, key)
 
     def name_champion(self, key: ModelKey, in_place_of: ModelKey | None = None) -> str:
         """Point the selector at a version; return why that cannot be, empty if the registry names it now."""
@@ -81,3 +71,24 @@ class RegistryVersions:
     def take_back(self, key: ModelKey, reason: str) -> None:
         """Serve the version before ``key`` from the next batch on, if one is loaded, and put ``key`` on hold."""
         self.roll_back(key, reason)
+
+
+def checked_version(registry: ModelRegistry, preparation: Preparation, key: ModelKey) -> ServedModel:
+    """Return a version that has passed every check, or, while the registry is silent, the cached one.
+
+    Raises:
+        ModelNotFoundError: the registry has no such version.
+        CandidateRefusedError: it failed a check.
+        UpstreamError: the registry or the broker does not answer.
+    """
+    try:
+        version = registry.get(key.name, key.version)
+        if version.status != "READY":
+            raise CandidateRefusedError(RefusalCode.DOWNLOAD_FAILED, f"{version} is not registered completely")
+        return preparation.prepare(version, registry.download)
+    except RegistryUnavailableError:
+        # It was in the cache only if it was checked before, so a restart goes on without the registry.
+        model = preparation.recall(key)
+        if model is None:
+            raise
+        return model

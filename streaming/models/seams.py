@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 from schemas.dead_letter import Reason
+from streaming.models.ref import ModelVersion
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -144,6 +145,11 @@ class RowPass(Protocol):
 
     It is pickled for the tasks that run it.
     """
+
+    @property
+    def others(self) -> tuple[ModelVersion, ...]:
+        """Where rows are scored by many versions: those with the numbers 1 and up in the rows' column of arms."""
+        ...
 
     def score(self, records: pa.RecordBatch) -> pa.RecordBatch:
         """Return what a :class:`FrameScorer` makes of decoded records.

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import asyncio
 
-import h11
 from fastapi import HTTPException, Request
 from starlette.requests import ClientDisconnect
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 REQUEST_SECONDS = 15.0
 """The time that a connection or a request may take to its last byte; then the connection is closed."""
@@ -15,10 +14,18 @@ BODY_SECONDS = 10.0
 """The time from a request's headers to the end of its body; then the answer is 408."""
 
 
-class BoundedProtocol(H11Protocol):
-    """Uvicorn's own protocol, which waits for ever for the rest of a request, with a bound to that."""
+MOST_HEAD_BYTES = 65_536
+"""The length of a request's first line and headers; a longer head is answered with 400."""
+
+
+class BoundedProtocol(HttpToolsProtocol):
+    """Uvicorn's own protocol, which waits for ever for the rest of a request of any length, with bounds to that."""
 
     _patience: asyncio.TimerHandle | None = None
+    _is_in_head = False
+    _head_bytes = 0
+    _is_incomplete = False
+    _has_ended = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
         """Begin to wait for the first request."""
@@ -32,11 +39,32 @@ class BoundedProtocol(H11Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Wait for the rest of a request, not longer for each of its parts; what comes after it is another one."""
+        self._has_ended = False
         super().data_received(data)
-        if self.conn.their_state in (h11.IDLE, h11.SEND_BODY):
+        if self._is_in_head:
+            self._head_bytes += len(data)
+            if self._head_bytes > MOST_HEAD_BYTES and not self.transport.is_closing():
+                self.send_400_response("The request's headers are too long.")
+        # Blank lines before a request are no part of it, and may go on for ever, too.
+        if self._is_incomplete or not self._has_ended:
             self._wait()
-        else:
-            self._wait_no_more()
+
+    def on_message_begin(self) -> None:
+        """Note that a request begins."""
+        super().on_message_begin()
+        self._is_incomplete = self._is_in_head = True
+        self._head_bytes = 0
+
+    def on_headers_complete(self) -> None:
+        """Note that a request's body begins."""
+        self._is_in_head = False
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """Note that a request is whole."""
+        super().on_message_complete()
+        self._is_incomplete, self._has_ended = False, True
+        self._wait_no_more()
 
     def _wait(self) -> None:
         if self._patience is None:

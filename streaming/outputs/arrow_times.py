@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 _FIRST, _AFTER = -62_135_596_800_000, 253_402_300_800_000
 """The first millisecond of year 1 and of year 10000."""
+_FIRST_MOMENT = datetime.min  # noqa: DTZ901 - UTC, which the text names
 FEW = 8
 """Moments that are written one by one."""
 _CYCLE_YEARS, _CYCLE_MS = 400, 146_097 * 86_400_000
@@ -35,22 +38,26 @@ def written_times(moments: pa.TimestampArray) -> pa.StringArray:
     millis = milliseconds(moments)
     # Of a few, such as a server's single event, writing each takes less than the arithmetic of a batch.
     if len(millis) <= FEW:
-        return pa.array([None if number is None else _written(number) for number in millis.to_pylist()], pa.string())
+        return pa.array(
+            [None if number is None else written_time(number) for number in millis.to_pylist()], pa.string()
+        )
     usual = _usual(millis)
     texts = pc.if_else(usual, millis, pa.scalar(None, pa.int64())).cast(pa.timestamp("ms")).cast(pa.string())
     texts = pc.binary_join_element_wise(pc.replace_substring(texts, " ", "T"), "Z", "")
     if pc.all(usual).as_py() in (True, None):
         return texts
     pairs = zip(millis.to_pylist(), texts.to_pylist(), strict=True)
-    return pa.array([_written(number) if number is not None and text is None else text for number, text in pairs])
+    return pa.array([written_time(number) if number is not None and text is None else text for number, text in pairs])
 
 
 def _usual(millis: pa.Int64Array) -> pa.BooleanArray:
     return pc.and_(pc.greater_equal(millis, _FIRST), pc.less(millis, _AFTER))
 
 
-def _written(millis: int) -> str:
-    """Return one moment, of any year."""
+def written_time(millis: int) -> str:
+    """Return one moment, of any year, as :func:`written_times` does; ``millis`` are since 1970."""
+    if _FIRST <= millis < _AFTER:
+        return (_FIRST_MOMENT + timedelta(milliseconds=millis - _FIRST)).isoformat(timespec="milliseconds") + "Z"
     cycles, rest = divmod(millis - _FIRST, _CYCLE_MS)
     text = np.datetime_as_string(np.datetime64(rest + _FIRST, "ms"))
     year = int(text[:4]) + cycles * _CYCLE_YEARS

@@ -65,15 +65,17 @@ def prediction_values(scored: pa.RecordBatch, stamps: Sequence[Stamp]) -> list[b
 
     With several stamps ``columns.ARM`` has the number of each row's.
     """
-    writers = [ValueWriter(stamp) for stamp in stamps]
-    rows: Iterable[tuple[Any, ...]] = zip(*(_cells(scored.column(name)) for name in _COLUMNS), strict=True)
-    if len(writers) == 1:
-        return [writers[0].value(row) for row in rows]
+    rows: Iterable[tuple[Any, ...]] = zip(*(python_cells(scored.column(name)) for name in _COLUMNS), strict=True)
+    if len(stamps) == 1:
+        writer = ValueWriter(stamps[0])
+        return [writer.value(row) for row in rows]
     arms = scored.column(c.ARM).to_pylist()
+    # Of many models, a batch may touch few.
+    writers = {arm: ValueWriter(stamps[arm]) for arm in set(arms)}
     return [writers[arm].value(row) for arm, row in zip(arms, rows, strict=True)]
 
 
-def _cells(column: pa.Array) -> list[Any]:
+def python_cells(column: pa.Array) -> list[Any]:
     """Return a column's values as Python's, by way of numpy where that is possible, which is several times as fast."""
     if column.null_count == len(column):
         return [None] * len(column)

@@ -31,7 +31,8 @@ TIME_FORMAT = "yyyy-MM-dd'T'HH:mm:ss.SSS'Z'"
 class Stamp:
     """What every prediction of one batch and version has in common. ``scored_at`` is RFC 3339 in UTC.
 
-    ``weights`` name the step of the rollout that the batch is part of.
+    ``weights`` name the step of the rollout that the batch is part of. ``corrects`` is the role in which the answers
+    were given that these replace; empty where they replace none.
     """
 
     source_topic: str
@@ -39,11 +40,17 @@ class Stamp:
     role: str
     scored_at: str
     weights: WeightEpoch | None = None
+    corrects: str = ""
 
     @property
     def id_prefix(self) -> str:
         """What the batch's prediction ids begin with."""
         return contract.id_prefix(self.version.name, self.role, self.source_topic)
+
+    @property
+    def corrected_prefix(self) -> str | None:
+        """What the ids begin with of the answers that these replace, ``None`` where they replace none."""
+        return contract.id_prefix(self.version.name, self.corrects, self.source_topic) if self.corrects else None
 
 
 def envelop(
@@ -100,7 +107,7 @@ def prediction_columns(stamp: Stamp, others: Sequence[Stamp] = ()) -> dict[str, 
         stamp: what the batch has in common.
         others: the stamps of further arms, as :func:`envelop` takes them.
     """
-    prefix = _of_arm((stamp, *others), lambda of: F.lit(of.id_prefix))
+    prefix = of_arm((stamp, *others), lambda of: F.lit(of.id_prefix))
     return {
         "prediction_id": F.concat(prefix, F.col(c.PARTITION), F.lit(":"), F.col(c.OFFSET)),
         "event_id": F.col(c.EVENT_ID),
@@ -130,17 +137,17 @@ def _value(stamps: Sequence[Stamp], scored_at: Column) -> Column:
     fields = {
         **prediction_columns(stamps[0], stamps[1:]),
         "scored_at": scored_at,
-        "model_name": _of_arm(stamps, lambda of: F.lit(of.version.name)),
-        "model_version": _of_arm(stamps, lambda of: F.lit(of.version.version).cast("long")),
-        "run_id": _of_arm(stamps, lambda of: F.lit(of.version.run_id)),
-        "role": _of_arm(stamps, lambda of: F.lit(of.role)),
+        "model_name": of_arm(stamps, lambda of: F.lit(of.version.name)),
+        "model_version": of_arm(stamps, lambda of: F.lit(of.version.version).cast("long")),
+        "run_id": of_arm(stamps, lambda of: F.lit(of.version.run_id)),
+        "role": of_arm(stamps, lambda of: F.lit(of.role)),
     }
     ordered = [fields[name].alias(name) for name in contract.VALUE.fieldNames()]
     # A null field that silently vanished would read as an older contract.
     return F.to_json(F.struct(*ordered), {"ignoreNullFields": "false"})
 
 
-def _of_arm(stamps: Sequence[Stamp], constant: Callable[[Stamp], Column]) -> Column:
+def of_arm(stamps: Sequence[Stamp], constant: Callable[[Stamp], Column]) -> Column:
     """Return a constant, or with several arms the one of the row's arm."""
     constants = [constant(stamp) for stamp in stamps]
     return constants[0] if len(constants) == 1 else F.get(F.array(*constants), F.col(c.ARM).cast("int"))

@@ -40,6 +40,13 @@ def of_rollout(stamp: Stamp) -> Headers:
     return [(prediction.ROLLOUT, stamp.weights.rollout), (prediction.WEIGHT_EPOCH, str(stamp.weights.epoch))]
 
 
+def rejected_of_rollout(stamp: Stamp) -> Headers:
+    """Return what a rollout's dead letter says of it beside the version; none of a batch that is part of no rollout."""
+    if stamp.weights is None:
+        return []
+    return [(dead_letter.MODEL_NAME, stamp.version.name), (dead_letter.ROLE, stamp.role), *of_rollout(stamp)]
+
+
 def encoded(headers: Headers) -> Headers:
     """Return the same headers with their text as the bytes that the producer writes."""
     return [(name, word.encode() if isinstance(word, str) else word) for name, word in headers]

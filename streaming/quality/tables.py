@@ -10,6 +10,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from schemas.label import read_label
+from streaming.clock import moment
+
 TIME = pa.timestamp("ms", "UTC")
 PREDICTIONS = pa.schema(
     [
@@ -48,6 +51,28 @@ def tables(rows: Iterable[dict[str, Any]], schema: pa.Schema) -> Iterator[pa.Tab
     remaining = iter(rows)
     while block := list(islice(remaining, _BLOCK)):
         yield pa.Table.from_pylist(block, schema)
+
+
+def label_row(value: bytes | None, key: bytes | None, timestamp: int, offset: int) -> dict[str, Any] | None:
+    """Return a record of the labels' topic as a row of :data:`LABELS`; ``None`` for what is no label of an event.
+
+    Args:
+        value: the record's.
+        key: the record's.
+        timestamp: the record's, in milliseconds since 1970.
+        offset: the record's.
+    """
+    label = read_label(value)
+    if label is None:
+        return None
+    if label.event_id is not None:
+        identity = by_id(label.event_id)
+    elif label.event_time is not None and key is not None:
+        identity = by_time(key, label.event_time)
+    else:
+        return None
+    known_at = label.known_at or moment(timestamp / 1000)
+    return {"identity": identity, "label": label.label, "known": known_at, "offset": offset}
 
 
 def by_id(event_id: str) -> bytes:

@@ -1,4 +1,4 @@
-"""Cutting what is to be replayed into chunks: each of one version, bounded in rows, each partition in its order."""
+"""Cutting what is to be replayed into chunks: each of the same arms, bounded in rows, each partition in its order."""
 
 from __future__ import annotations
 
@@ -6,24 +6,16 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from streaming.models.ref import ModelVersion
+from streaming.ledger.arms import PlannedArms
 from streaming.offsets import OffsetRange, Ranges
 
 
 @dataclass(frozen=True)
-class Assignment:
-    """Which version scores, and in which role its predictions stand."""
-
-    version: ModelVersion
-    role: str
-
-
-@dataclass(frozen=True)
 class Segment:
-    """Offsets of one partition that one version scores."""
+    """Offsets of one partition that the same arms score: one version, or several by the events' keys."""
 
     part: OffsetRange
-    by: Assignment
+    by: PlannedArms
 
 
 Segments = Mapping[int, Sequence[Segment]]
@@ -38,7 +30,7 @@ class Chunk:
     """What one Spark job replays."""
 
     number: int
-    by: Assignment
+    by: PlannedArms
     ranges: Ranges
 
     @property
@@ -47,14 +39,19 @@ class Chunk:
         return sum(part.end - part.start for part in self.ranges.values())
 
 
-def assigned(ranges: Ranges, by: Assignment) -> dict[int, list[Segment]]:
-    """Let one version score everything."""
+def assigned(ranges: Ranges, by: PlannedArms) -> dict[int, list[Segment]]:
+    """Let the same arms score everything."""
     return {partition: [Segment(part, by)] if part.end > part.start else [] for partition, part in ranges.items()}
 
 
 def ends(segments: Segments) -> dict[int, int]:
     """Return where each partition's last segment ends."""
     return {partition: parts[-1].part.end for partition, parts in segments.items() if parts}
+
+
+def offsets_of(segments: Segments) -> int:
+    """Return how many offsets there are in all."""
+    return sum(segment.part.end - segment.part.start for parts in segments.values() for segment in parts)
 
 
 def remaining(segments: Segments, done: Mapping[int, int]) -> dict[int, list[Segment]]:
@@ -77,13 +74,13 @@ def cut(segments: Segments, most: int, turns: Iterable[Upto]) -> Iterator[Chunk]
         turns: how far each partition may go by then; taken one by one, each when everything before it is yielded.
     """
     remaining = {partition: deque(parts) for partition, parts in sorted(segments.items())}
-    by: Assignment | None = None
+    by: PlannedArms | None = None
     number = 0
     for upto in turns:
         while ready := {
             p: parts[0] for p, parts in remaining.items() if parts and parts[0].part.start < upto.get(p, 0)
         }:
-            # The version stays as long as it has work: loading another one takes seconds.
+            # The versions stay as long as they have work: loading another one takes seconds.
             if by not in [segment.by for segment in ready.values()]:
                 by = next(iter(ready.values())).by
             # At least one offset a partition, or a chunk could be empty and nothing would move.

@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from streaming.errors import ConfigurationError
+from streaming.ledger.arms import PlannedArms
 from streaming.models.ref import ModelVersion
 from streaming.offsets import OffsetRange
-from streaming.replay.chunks import Assignment, Segment, Segments
+from streaming.replay.chunks import Segment, Segments
 
 Words = Mapping[str, str]
 
@@ -67,10 +68,16 @@ def settled(path: Path, asked: Words, decide: Callable[[], Segments]) -> ReplayP
 
 
 def _words(segment: Segment) -> list[Any]:
-    version = segment.by.version
-    return [segment.part.start, segment.part.end, version.name, version.version, version.run_id, segment.by.role]
+    part, by = segment.part, segment.by
+    if by.assignment is not None or by.weights is not None:
+        return [part.start, part.end, by.to_dict()]
+    version = by.champion.version
+    return [part.start, part.end, version.name, version.version, version.run_id, by.champion.role]
 
 
 def _segment(start: int, end: int, *by: Any) -> Segment:
+    part = OffsetRange(start, end)
+    if len(by) == 1:
+        return Segment(part, PlannedArms.from_dict(by[0]))
     name, version, run_id, role = by
-    return Segment(OffsetRange(start, end), Assignment(ModelVersion(name, version, run_id), role))
+    return Segment(part, PlannedArms.only(ModelVersion(name, version, run_id), role))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from streaming.events import columns as c
-from streaming.outputs.envelope import Stamp, prediction_columns
+from streaming.outputs.envelope import Stamp, of_arm, prediction_columns
 
 COLUMNS = (
     "topic",
@@ -28,22 +30,22 @@ COLUMNS = (
 )
 
 
-def result_rows(scored: DataFrame, stamp: Stamp) -> DataFrame:
-    """Turn ``score``'s frame into rows of :data:`COLUMNS`.
+def result_rows(scored: DataFrame, stamps: Sequence[Stamp]) -> DataFrame:
+    """Turn ``score``'s frame into rows of :data:`COLUMNS`; with several stamps, ``columns.ARM`` says whose a row is.
 
     ``reason`` is null for a prediction. Where it is not, the event would be a dead letter: the columns from
     ``prediction_id`` to ``confidence`` are null, and ``model_version`` is whose signature it was checked against.
     """
     good = F.col(c.VERDICT).isNull()
     columns: dict[str, Column] = {
-        "topic": F.lit(stamp.source_topic),
+        "topic": F.lit(stamps[0].source_topic),
         "partition": F.col(c.PARTITION),
         "offset": F.col(c.OFFSET),
         "key": F.col(c.KEY),
-        **{name: F.when(good, value) for name, value in prediction_columns(stamp).items()},
-        "model_name": F.lit(stamp.version.name),
-        "model_version": F.lit(stamp.version.version).cast("long"),
-        "role": F.lit(stamp.role),
+        **{name: F.when(good, value) for name, value in prediction_columns(stamps[0], stamps[1:]).items()},
+        "model_name": of_arm(stamps, lambda of: F.lit(of.version.name)),
+        "model_version": of_arm(stamps, lambda of: F.lit(of.version.version).cast("long")),
+        "role": of_arm(stamps, lambda of: F.lit(of.role)),
         "reason": F.col(c.VERDICT)["reason"],
         "field": F.col(c.VERDICT)["field"],
     }

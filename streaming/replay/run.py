@@ -1,12 +1,14 @@
-"""The loop of a replay: chunk by chunk, read, score by its version, write."""
+"""The loop of a replay: chunk by chunk, read, score by its versions, write."""
 
 from __future__ import annotations
 
 import gc
-from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections import OrderedDict, defaultdict
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
+from streaming.engines.arms import CombinedArms
 from streaming.engines.attempt import attempt
 from streaming.engines.isolate import isolate
 from streaming.engines.known_good import KnownGoodRows
@@ -29,19 +31,23 @@ class Versions:
         self._release = release
         self._loaded: OrderedDict[ModelVersion, ServedModel] = OrderedDict()
 
-    def get(self, version: ModelVersion) -> ServedModel:
-        """Return a version, loaded; it stays so until two others were asked for.
+    def get(self, versions: Sequence[ModelVersion]) -> list[ServedModel]:
+        """Return versions, loaded; each stays so until others were asked for that take its room.
 
         Raises:
             CandidateRefusedError: it does not pass the checks that every version passes before it serves.
             RegistryUnavailableError: the registry did not answer.
         """
-        if version not in self._loaded:
-            while len(self._loaded) >= _LOADED:
-                self._release(self._loaded.popitem(last=False)[1])
-            self._loaded[version] = self._load(version)
-        self._loaded.move_to_end(version)
-        return self._loaded[version]
+        room = max(_LOADED, len(versions))
+        for version in versions:
+            if version in self._loaded:
+                self._loaded.move_to_end(version)
+        for version in versions:
+            if version not in self._loaded:
+                while len(self._loaded) >= room:
+                    self._release(self._loaded.popitem(last=False)[1])
+                self._loaded[version] = self._load(version)
+        return [self._loaded[version] for version in versions]
 
     def close(self) -> None:
         """Let go of all."""
@@ -52,7 +58,7 @@ class Versions:
 
 @dataclass(frozen=True)
 class Replay:
-    """A replay put together. ``poison_rows`` is how many rows of a chunk a version may throw on.
+    """A replay put together. ``poison_rows`` is how many rows of a chunk its versions may throw on.
 
     ``report`` is called with each chunk when it is done.
     """
@@ -62,7 +68,9 @@ class Replay:
     sink: ReplaySink
     poison_rows: int
     report: Callable[[Chunk, ReplayCounts], None]
-    known_good: KnownGoodRows = field(default_factory=KnownGoodRows)
+    known_good: defaultdict[str, KnownGoodRows] = field(default_factory=lambda: defaultdict(KnownGoodRows))
+    """By role, for versions that were loaded without a row on which they do not throw."""
+    combined: CombinedArms = field(default_factory=CombinedArms)
 
     def run(self, chunks: Iterable[Chunk]) -> ReplayCounts:
         """Replay chunks and count.
@@ -78,15 +86,20 @@ class Replay:
         return total
 
     def _write(self, chunk: Chunk) -> ReplayCounts:
-        loaded = self.versions.get(chunk.by.version)
+        arms = chunk.by.arms
+        loaded = self.versions.get([arm.version for arm in arms])
         records = self.frames.read(chunk.ranges)
-        model = self.known_good(loaded, lambda: loaded.decoder(records))
+        proven = [
+            self.known_good[arm.role](served, partial(served.decoder, records))
+            for arm, served in zip(arms, loaded, strict=True)
+        ]
+        model = self.combined(proven, chunk.by)
 
         def find() -> Poison:
             return isolate(records, model, chunk.ranges, self.poison_rows)
 
         # The same search for poison rows as in the live job, or a replay could end where the job went on.
-        counts = attempt(lambda safe: self.sink.write(chunk, records, safe), model, find)
+        counts = attempt(lambda safe: self.sink.write(chunk, records, safe), model, find, chunk.by)
         # py4j's proxies refer to themselves; until they are collected, they keep the chunk's plans in the JVM.
         gc.collect()
         return counts

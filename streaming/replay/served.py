@@ -16,7 +16,7 @@ from streaming.errors import DataError
 from streaming.ledger.lineage import Fate, OffsetLookup, Position, Record
 from streaming.ledger.plan import Plan
 from streaming.offsets import OffsetRange, Ranges
-from streaming.replay.chunks import Assignment, Segment
+from streaming.replay.chunks import Segment
 
 _Span = tuple[int, int, str]
 """Start, end, and the plan that wrote it."""
@@ -33,10 +33,10 @@ class ServingHistory:
 
 
 def as_served(books: ServingHistory, topic: str, topic_id: str, ranges: Ranges) -> dict[int, list[Segment]]:
-    """Return what was scored of ``ranges``, and by which version; offsets that were never to be scored are left out.
+    """Return what was scored of ``ranges``, and by which arms; offsets that were never to be scored are left out.
 
     Raises:
-        DataError: the ledger has forgotten who scored some of them, they are not scored yet, or several arms did.
+        DataError: the ledger has forgotten who scored some of them, or they are not scored yet.
     """
     outcomes = _Outcomes(topic, topic_id, ranges)
     for record in books.records():
@@ -157,14 +157,13 @@ def _edges(record: Record, partition: str) -> Iterator[int]:
 def _joined(spans: list[tuple[int, int, Plan]]) -> list[Segment]:
     joined: list[Segment] = []
     for start, end, plan in spans:
-        if len(plan.arms.arms) > 1:
+        if plan.arms.is_table:
             raise DataError(
-                f"offsets {start} to {end - 1} were scored by several arms, {plan.arms} in plan {plan.id}, and a replay"
-                " through the versions that served has one for all offsets of a plan; choose a version"
+                f"offsets {start} to {end - 1} were scored by many models, {plan.arms}, and a replay through the"
+                " versions that served has one for all offsets of a plan; choose a version"
             )
-        by = Assignment(plan.version, plan.arms.champion.role)
-        if joined and joined[-1].by == by and joined[-1].part.end == start:
-            joined[-1] = Segment(OffsetRange(joined[-1].part.start, end), by)
+        if joined and joined[-1].by == plan.arms and joined[-1].part.end == start:
+            joined[-1] = Segment(OffsetRange(joined[-1].part.start, end), plan.arms)
         else:
-            joined.append(Segment(OffsetRange(start, end), by))
+            joined.append(Segment(OffsetRange(start, end), plan.arms))
     return joined

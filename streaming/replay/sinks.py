@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import shutil
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -17,12 +17,12 @@ from streaming.clock import Clock, Stopwatch, isoformat
 from streaming.delivery.marks import error_named
 from streaming.delivery.outcome import Outcome
 from streaming.delivery.write_order import WritePlan
-from streaming.engines.task import WriteTarget, run_batch
+from streaming.engines.task import WriteTarget, run_batch, stamps_of
 from streaming.errors import InvariantError
 from streaming.hadoop_paths import to_write
 from streaming.models.served import ServedModel
 from streaming.offsets import OffsetRange
-from streaming.outputs.envelope import Stamp
+from streaming.outputs.weights import WeightEpoch
 from streaming.replay.chunks import Chunk
 from streaming.replay.rows import result_rows
 
@@ -38,7 +38,7 @@ class ReplayCounts:
     dead_letters: int = 0
     earlier: int = 0
     versions: dict[str, int] = field(default_factory=dict)
-    """Events by version, of this run and earlier ones alike."""
+    """Events by version, of this run and earlier ones alike, but for what an earlier one wrote by several arms."""
 
     def __add__(self, other: ReplayCounts) -> ReplayCounts:
         """Add up."""
@@ -84,15 +84,19 @@ class ParquetSink:
         hidden = self.folder / f".{self._place(chunk).name}"
         # A killed run may have left half of the chunk.
         shutil.rmtree(hidden, ignore_errors=True)
-        stamp = Stamp(self.source_topic, chunk.by.version, chunk.by.role, isoformat(self.clock()))
+        stamps = stamps_of(chunk.by, self.source_topic, isoformat(self.clock()))
         came, went = Observation(), Observation()
         counted = records.observe(came, F.count(F.lit(1)).alias("rows"))
-        rows = result_rows(model.score(counted), stamp)
-        measured = rows.observe(went, F.count(F.lit(1)).alias("rows"), F.count("reason").alias("dead_letters"))
+        rows = result_rows(model.score(counted), stamps)
+        answered = [F.count_if(F.col("role") == arm.role).alias(arm.role) for arm in chunk.by.arms]
+        measured = rows.observe(
+            went, F.count(F.lit(1)).alias("rows"), F.count("reason").alias("dead_letters"), *answered
+        )
         measured.write.parquet(to_write(hidden.resolve()), compression="zstd")
         total, dead = int(went.get["rows"]), int(went.get["dead_letters"])
         _check(int(came.get["rows"]), total)
-        counts = ReplayCounts(total - dead, dead, versions={str(chunk.by.version): total})
+        versions = {str(arm.version): int(went.get[arm.role]) for arm in chunk.by.arms}
+        counts = ReplayCounts(total - dead, dead, versions=versions)
         (hidden / _COUNTS).write_text(json.dumps(asdict(counts)), "utf-8")
         # The counts are in the folder before the rename, so a chunk that is there has them.
         hidden.rename(self._place(chunk))
@@ -109,6 +113,7 @@ class TopicSink:
     The marks stand on the sink's own partitions under the replay's own application, so that the live job's are not
     touched. ``target.writer`` is the sink's topic. ``identity`` names the replay in them. ``pass_over`` moves a
     partition's mark over offsets that hold no record or are left out. ``reached`` is where each mark stands.
+    ``corrects`` are the roles whose answers are replaced, by the step of the rollout in which they were given.
     """
 
     target: WriteTarget
@@ -117,6 +122,7 @@ class TopicSink:
     pass_over: Callable[[int, OffsetRange, str], None]
     reached: dict[int, int]
     clock: Clock
+    corrects: Mapping[WeightEpoch, str] = field(default_factory=dict)
 
     def written(self, _: Chunk, /) -> ReplayCounts | None:
         """See :class:`ReplaySink`; the writer itself passes over what lies below a mark."""
@@ -140,11 +146,13 @@ class TopicSink:
                 self.pass_over(partition, part, order.plan)
             self.reached[partition] = part.end
         dead = sum(total.dead_letters.values())
-        return ReplayCounts(total.predictions, dead, total.skipped, {str(chunk.by.version): total.rows})
+        return ReplayCounts(total.predictions, dead, total.skipped, _by_version(chunk, total))
 
     def _order(self, chunk: Chunk) -> WritePlan:
         target = self.target
-        stamp = Stamp(self.source_topic, chunk.by.version, chunk.by.role, isoformat(self.clock()))
+        corrects = self.corrects.get(chunk.by.weights, "") if chunk.by.weights else ""
+        stamps = stamps_of(chunk.by, self.source_topic, isoformat(self.clock()))
+        stamp, *others = (replace(stamp, corrects=corrects) for stamp in stamps)
         return WritePlan(
             client=target.client,
             writer=target.writer,
@@ -154,7 +162,15 @@ class TopicSink:
             targets=target.targets,
             limits=target.limits,
             failpoints=target.failpoints,
+            others=tuple(others),
         )
+
+
+def _by_version(chunk: Chunk, total: Outcome) -> dict[str, int]:
+    """Count events by version; of what an earlier run wrote by several arms, nobody knows which answered."""
+    if len(chunk.by.arms) == 1:
+        return {str(chunk.by.champion.version): total.rows}
+    return {str(arm.version): total.arms[arm.role].events for arm in chunk.by.arms if arm.role in total.arms}
 
 
 def _check(rows_in: int, rows_out: int) -> None:

@@ -13,7 +13,8 @@ from streaming.errors import DataError
 from streaming.statistics.arrays import Floats, Ints
 
 _MICROSECONDS = 86_400_000_000
-_SMALLEST = 0.01
+SMALLEST_PROBABILITY = 0.01
+"""Probabilities are clipped to it and to one less it, so that no event decides by itself."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ def log_loss_differences(happened: Floats, champion: Floats, candidate: Floats) 
 
 
 def _log_loss(happened: Floats, probability: Floats) -> Floats:
-    clipped = np.clip(probability, _SMALLEST, 1 - _SMALLEST)
+    clipped = np.clip(probability, SMALLEST_PROBABILITY, 1 - SMALLEST_PROBABILITY)
     return np.asarray(-np.log(np.where(happened > 0, clipped, 1 - clipped)), np.float64)
 
 

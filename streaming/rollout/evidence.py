@@ -10,6 +10,8 @@ from streaming.rollout.judge import HarmFinding
 from streaming.rollout.plan import RolloutStep
 from streaming.rollout.states import RolloutTime
 
+SILENT_AFTER = timedelta(minutes=5)
+"""A judge writes at least every minute, so one that has not looked for so long is down or cut off."""
 _UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 
 
@@ -23,10 +25,11 @@ class Gathered:
 
 @dataclass(frozen=True)
 class Judged:
-    """What the judge found, and when it looked."""
+    """What the judge found, when it looked, and why it finds so, empty if it does not say."""
 
     finding: HarmFinding
     at: datetime
+    why: str = ""
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,8 @@ def lacking(step: RolloutStep, since: RolloutTime, observed: Observed) -> Iterat
         yield f"{duration(step.least - passed)} of {duration(step.least)} are left, by the clock or in event time"
     if observed.judged is None or observed.judged.at < since.clock:
         yield "the judge has not looked since the step began"
+    elif (silent := observed.now.clock - observed.judged.at) > SILENT_AFTER:
+        yield f"the judge last looked {duration(silent)} ago"
 
 
 def duration(length: timedelta) -> str:

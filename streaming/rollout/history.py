@@ -17,15 +17,21 @@ from streaming.rollout.records import (
     Weights,
 )
 from streaming.rollout.states import FINISHED, RolloutState, RolloutTime, planned
+from streaming.rollout.verdict import RolloutVerdict
 
 
 @dataclass(frozen=True)
 class Rollout:
-    """One rollout as far as it is recorded. ``latest`` is its last transition, ``pending`` the orders since that."""
+    """One rollout as far as it is recorded.
+
+    ``latest`` is its last transition, ``pending`` the orders since that, ``verdict`` the judge's latest, of whatever
+    step.
+    """
 
     declaration: Declaration
     latest: Transition
     pending: tuple[OrderGiven, ...] = ()
+    verdict: RolloutVerdict | None = None
 
     @classmethod
     def declared(cls, declaration: Declaration) -> Rollout:
@@ -60,6 +66,12 @@ class Rollout:
         """True where another rollout may be declared: it has ended, or will once the job has read its orders."""
         return self.after_orders(self.state.since).phase in FINISHED
 
+    @property
+    def present_verdict(self) -> RolloutVerdict | None:
+        """The verdict if it is of the present step; that of an earlier one decides nothing."""
+        verdict = self.verdict
+        return verdict if verdict and verdict.weight_epoch == self.latest.weights.epoch else None
+
     def ordered(self, given: OrderGiven) -> Rollout:
         """Return it with one more pending order."""
         return replace(self, pending=(*self.pending, given))
@@ -86,8 +98,8 @@ class RolloutHistory:
     def after(self, record: Fields) -> RolloutHistory:
         """Return the history after a record of the ledger; those of other applications or types are passed over.
 
-        Of two declarations at the same time the first counts. Orders and transitions count for the latest rollout
-        alone. A transition of a rollout whose declaration has expired brings the declaration with it.
+        Of two declarations at the same time the first counts. Orders, transitions and verdicts count for the latest
+        rollout alone. A transition of a rollout whose declaration has expired brings the declaration with it.
         """
         if (record.get("type"), record.get("application")) != (ROLLOUT_RECORD, self.application):
             return self
@@ -101,6 +113,8 @@ class RolloutHistory:
             return self
         if kind == RecordKind.ORDER:
             return self._now(current.ordered(OrderGiven.from_dict(record)))
+        if kind == RecordKind.VERDICT:
+            return self._now(replace(current, verdict=RolloutVerdict.from_dict(record)))
         return self._now(current.moved(Transition.from_dict(record))) if kind == RecordKind.TRANSITION else self
 
     def salt_of(self, model: str) -> str | None:

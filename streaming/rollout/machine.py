@@ -38,7 +38,7 @@ def observe(state: RolloutState, plan: RolloutPlan, observed: Observed) -> Rollo
     """Return the state after an observation. Harm rolls back, also while paused; everything else may only hold."""
     judged = observed.judged
     if judged is not None and judged.finding is HarmFinding.HARM and state.phase in JUDGED:
-        return failed(state, observed.now, "the judge found harm")
+        return failed(state, observed.now, "the judge found harm" + (f": {judged.why}" if judged.why else ""))
     step = state.asks(plan)
     if step is None or state.paused:
         return state

@@ -9,6 +9,7 @@ from enum import Enum
 from itertools import pairwise
 
 from streaming.errors import ConfigurationError
+from streaming.rollout.checks import JudgeRules
 
 
 class OnNotTold(str, Enum):
@@ -59,7 +60,7 @@ class RolloutStep:
 
 @dataclass(frozen=True)
 class RolloutPlan:
-    """The steps in their order, and the probation that follows when the candidate has all keys.
+    """The steps in their order, the probation that follows when the candidate has all keys, and how it is judged.
 
     Raises:
         ConfigurationError: there is no step, shares fall, or the probation's share is not 1.
@@ -67,6 +68,7 @@ class RolloutPlan:
 
     steps: tuple[RolloutStep, ...]
     probation: RolloutStep = field(kw_only=True)
+    rules: JudgeRules = field(default=JudgeRules(), kw_only=True)
 
     def __post_init__(self) -> None:
         """Refuse steps that would move keys back."""

@@ -1,7 +1,8 @@
 """A rollout as records of the ledger: what was declared, what was ordered, and which states the job went through.
 
 Records are JSON with ``type`` ``rollout`` and a ``kind``; ``schemas/contracts/rollout_record.json`` is the contract.
-Anybody may declare and order. Only the driver that holds the lease writes transitions.
+Anybody may declare and order. Only the driver that holds the lease writes transitions. What the judge writes is in
+:mod:`streaming.rollout.verdict`.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Any
 
 from streaming.clock import instant, isoformat
 from streaming.models.ref import ModelKey
+from streaming.rollout.checks import JudgeRules, RolloutCheck
 from streaming.rollout.intervals import ALL_CHAMPION, ArmIntervals
 from streaming.rollout.machine import RolloutOrder
 from streaming.rollout.plan import OnNotTold, RolloutPlan, RolloutStep
@@ -30,6 +32,7 @@ class RecordKind(str, Enum):
     DECLARATION = "declaration"
     ORDER = "order"
     TRANSITION = "transition"
+    VERDICT = "verdict"
 
 
 @dataclass(frozen=True)
@@ -46,12 +49,13 @@ class Declaration:
     def to_dict(self) -> dict[str, Any]:
         """Return the record."""
         return {
-            **_head(RecordKind.DECLARATION, self.application, self.name),
+            **head(RecordKind.DECLARATION, self.application, self.name),
             "model": self.candidate.name,
             "version": self.candidate.version,
             "salt": self.salt,
             "steps": [_step_fields(step) for step in self.plan.steps],
             "probation": _step_fields(self.plan.probation),
+            "judge": _rules_fields(self.plan.rules),
             "at": self.at,
         }
 
@@ -63,7 +67,11 @@ class Declaration:
             application=record["application"],
             candidate=ModelKey(record["model"], record["version"]),
             salt=record["salt"],
-            plan=RolloutPlan(tuple(map(_step, record["steps"])), probation=_step(record["probation"])),
+            plan=RolloutPlan(
+                tuple(map(_step, record["steps"])),
+                probation=_step(record["probation"]),
+                rules=_rules(record.get("judge", {})),
+            ),
             at=record["at"],
         )
 
@@ -79,7 +87,7 @@ class OrderGiven:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the record."""
-        return {**_head(RecordKind.ORDER, self.application, self.rollout), "order": self.order.value, "at": self.at}
+        return {**head(RecordKind.ORDER, self.application, self.rollout), "order": self.order.value, "at": self.at}
 
     @classmethod
     def from_dict(cls, record: Fields) -> OrderGiven:
@@ -176,7 +184,8 @@ class Transition:
         )
 
 
-def _head(kind: RecordKind, application: str, rollout: str) -> dict[str, Any]:
+def head(kind: RecordKind, application: str, rollout: str) -> dict[str, Any]:
+    """Return the fields with which every record of a rollout begins."""
     return {"type": ROLLOUT_RECORD, "kind": kind.value, "application": application, "rollout": rollout}
 
 
@@ -200,6 +209,20 @@ def _step(fields: Fields) -> RolloutStep:
         most=None if most is None else timedelta(seconds=most),
         on_not_told=OnNotTold(fields["on_not_told"]),
         manual=fields["manual"],
+    )
+
+
+def _rules_fields(rules: JudgeRules) -> dict[str, Any]:
+    dry_run = sorted(check.value for check in rules.dry_run)
+    return {"dry_run": dry_run, "day_deviation": rules.day_deviation, "tolerated": rules.tolerated}
+
+
+def _rules(fields: Fields) -> JudgeRules:
+    """Read the judge's rules; a record from before there was one has none."""
+    return JudgeRules(
+        dry_run=frozenset(map(RolloutCheck, fields.get("dry_run", ()))),
+        day_deviation=fields.get("day_deviation", 0.0),
+        tolerated=fields.get("tolerated", 0.0),
     )
 
 

@@ -118,11 +118,24 @@ def days_needed(variance: float, question: Question, events_per_day: float, devi
         raise ConfigurationError(
             f"days need events, and a deviation of at least 0: {events_per_day:g} a day and {deviation:g} were given"
         )
-    kappa = (variance / events_per_day + deviation**2) / question.worse_by**2
-    reach = normal_critical(2 * (1 - question.power))
+    spread = math.sqrt(variance / events_per_day + deviation**2)
+    return days_to_find(question.worse_by, spread, question.alpha, question.power)
+
+
+def days_to_find(worse_by: float, deviation: float, alpha: float, power: float) -> int:
+    """Return after how many days a judge that looks at each day's mean finds a difference.
+
+    Args:
+        worse_by: the difference, above 0, in units of the loss.
+        deviation: the standard deviation of a day's difference, whatever it comes from.
+        alpha: the chance that an equal candidate is called worse.
+        power: the chance that one which is worse by ``worse_by`` is called so.
+    """
+    kappa = (deviation / worse_by) ** 2
+    reach = normal_critical(2 * (1 - power))
 
     def needed(days: float) -> float:
-        width = few_units_width(one_sided_width(days, question.alpha, days), math.floor(days))
+        width = few_units_width(one_sided_width(days, alpha, days), math.floor(days))
         return float(kappa * (width + reach) ** 2)
 
     return math.ceil(units_needed(needed, FEWEST_DAYS))

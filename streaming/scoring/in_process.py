@@ -1,4 +1,4 @@
-"""Versions that score in this process alone, for a server: no Spark beside them, and no code of a model's runs.
+"""Versions that score in this process alone, for a server, a shadow or among many models: no Spark, none of their code.
 
 A pipeline of Spark's is read from its files and compiled, another library's model is evaluated by that library. Golden
 rows, input example and guards are the stream's own. What only Spark could say is left out: whether the compiled form
@@ -25,7 +25,8 @@ from streaming.models.served import ScorerChoice, ServedModel
 from streaming.models.signature import Signature
 from streaming.models.topic_schema import NoEvents
 from streaming.refusal_codes import RefusalCode
-from streaming.scoring.compiled.scorer import load_scorer
+from streaming.scoring.compiled.row_program import row_program
+from streaming.scoring.compiled.scorer import CompiledScorer, load_scorer
 from streaming.scoring.flavours.loader import saved_model
 from streaming.scoring.flavours.scorer import NativeScorer, reading_report
 from streaming.scoring.layout import check_stages
@@ -82,7 +83,14 @@ class InProcessLoader:
         decoder = JsonDecoder(signature, self.envelope, self.max_value_bytes, event, guards)
         proving = Proving(self._valid_features, NoEvents())
         served = proving(package, decoder, InProcessScorer(scorer, signature))
-        row_pass = JsonRowPass(package, self.envelope, self.max_value_bytes, guards, scorer)
+        row_pass = JsonRowPass(
+            package=package,
+            envelope=self.envelope,
+            max_value_bytes=self.max_value_bytes,
+            guards=guards,
+            scorer=scorer,
+            program=row_program(scorer) if isinstance(scorer, CompiledScorer) else None,
+        )
         return replace(served, row_pass=row_pass, choice=choice)
 
     def _pipeline(self, package: ModelPackage) -> tuple[ArrowScorer, tuple[Guard, ...], ScorerChoice]:
@@ -95,8 +103,9 @@ class InProcessLoader:
         except StageNotCompiledError as problem:
             raise CandidateRefusedError(
                 RefusalCode.NOT_COMPILED,
-                f"a server has no Spark, and {problem.stage} ({problem.kind}) has no compiled form: {problem.detail}."
-                " Train the model with stages that docs/compiled.md lists, or score it by penstock score or batch",
+                f"Spark scores nothing here, and {problem.stage} ({problem.kind}) has no compiled form:"
+                f" {problem.detail}. Train the model with stages that docs/compiled.md lists, or score it by penstock"
+                " score or batch",
             ) from problem
         return scorer, guards, ScorerChoice("compiled", _by_golden_rows(package))
 
@@ -106,9 +115,17 @@ class InProcessLoader:
         return valid_events_of(package, decoder.envelope, self.max_value_bytes, values)
 
 
+def own_row_pass(model: ServedModel) -> JsonRowPass:
+    """Return a copy of the version's row pass: its decoder learns, and so belongs to one thread."""
+    if not isinstance(model.row_pass, JsonRowPass):
+        raise TypeError(f"{model.version} was loaded without a row pass")
+    # Without its profile: no answer has bins, and to find them takes a quarter of the time.
+    return replace(model.row_pass, package=replace(model.package, profile=None))
+
+
 def _by_golden_rows(package: ModelPackage) -> str:
     if package.golden is None or not package.golden.rows:
-        return "a server has nothing else, and the version has no golden rows that its answers were compared with"
+        return "Spark scores nothing here, and the version has no golden rows that its answers were compared with"
     return f"its answers are those of {len(package.golden.rows)} golden rows, within {package.golden.tolerance:.1e}"
 
 

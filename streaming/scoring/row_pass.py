@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from functools import cached_property, partial
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -16,19 +17,23 @@ from streaming.events.arrow_guards import guarded
 from streaming.events.arrow_records import decoded_rows
 from streaming.events.arrow_verdicts import VERDICT_STRUCT
 from streaming.events.columns import RESULTS
+from streaming.events.single_guards import SingleTest, single_test
 from streaming.formats.json.rejected_times import RejectedTimes
 from streaming.formats.json.tiers.decoder import TieredRowDecoder
+from streaming.formats.json.tiers.single import SingleEvent
 from streaming.models.arrow_types import feature_schema
 from streaming.models.package import ModelPackage
-from streaming.models.seams import ArrowScorer, Guard, RowDecoder
+from streaming.models.ref import ModelVersion
+from streaming.models.seams import ArrowScorer, Guard
 from streaming.scoring.arrow_bins import arrow_bins
 from streaming.scoring.arrow_frames import ArrowFrames
 from streaming.scoring.arrow_results import with_invalid_predictions
+from streaming.scoring.compiled.row_program import ModelAnswer, RowProgram
 from streaming.settings import EventSettings
 
 _HEADER = pa.struct([("key", pa.string()), ("value", pa.binary())])
 _MOMENT = pa.timestamp("us", tz="UTC")
-_BEFORE = (
+BEFORE = (
     (c.KEY, pa.binary()),
     (c.VALUE, pa.binary()),
     (c.HEADERS, pa.list_(_HEADER)),
@@ -42,6 +47,13 @@ _BEFORE = (
 """The source columns and the envelope without its verdict."""
 
 
+class SingleAnswer(NamedTuple):
+    """One valid event: its columns, and what the model says of it."""
+
+    event: SingleEvent
+    answer: ModelAnswer
+
+
 @dataclass(frozen=True)
 class JsonRowPass:
     """A :class:`streaming.models.seams.RowPass` over JSON.
@@ -51,6 +63,8 @@ class JsonRowPass:
         envelope: how the job's events are read; ``max_value_bytes`` bounds them.
         guards: what must hold of a feature for the scorer not to throw on it.
         scorer: scores valid events.
+        program: scores single ones; ``None`` in tasks of Spark, which have batches, and where there is no such form.
+        unread: fields of the events that nobody reads, as another pass has learnt them.
     """
 
     package: ModelPackage
@@ -58,10 +72,17 @@ class JsonRowPass:
     max_value_bytes: int
     guards: tuple[Guard, ...]
     scorer: ArrowScorer
+    program: RowProgram | None = None
+    unread: tuple[str, ...] = ()
 
     def __getstate__(self) -> dict[str, object]:
         """Return the fields alone: what a process has made of them is its own, and a parser cannot be pickled."""
         return {field.name: getattr(self, field.name) for field in fields(self)}
+
+    @property
+    def others(self) -> tuple[ModelVersion, ...]:
+        """None: one version scores every row."""
+        return ()
 
     def score(self, records: pa.RecordBatch) -> pa.RecordBatch:
         """Decode, guard, score, judge and bin; see :meth:`streaming.models.seams.RowPass.score`."""
@@ -71,6 +92,24 @@ class JsonRowPass:
         scored = self._answered(decoded)
         scored = _with_column(scored, c.VERDICT, with_invalid_predictions(scored.column(c.VERDICT), scored))
         return _with_column(scored, c.BINS, arrow_bins(scored, self.package.profile)).select(self._schema.names)
+
+    def single(self, value: bytes) -> SingleAnswer | None:
+        """Do the same with one event, without Arrow.
+
+        Returns:
+            ``None`` where only :meth:`score` can say what becomes of it, such as of every event that is rejected.
+        """
+        if self.program is None:
+            return None
+        event = self._decoder.read_single(value)
+        if event is None or not all(test(event[column]) for column, test in self._tests):
+            return None
+        answer = self.program.answer(event)
+        return None if answer is None else SingleAnswer(event, answer)
+
+    def learnt(self) -> tuple[str, ...]:
+        """Return the fields that the events have and nobody reads."""
+        return self._decoder.unread
 
     def over(self, records: DataFrame) -> DataFrame:
         """Do the same with a frame of records; see :meth:`streaming.models.seams.RowPass.over`."""
@@ -93,12 +132,16 @@ class JsonRowPass:
     def _schema(self) -> pa.Schema:
         """The columns of what is scored, in the order of :class:`streaming.models.seams.FrameScorer`."""
         after = [(c.VERDICT, VERDICT_STRUCT), (c.BINS, pa.binary())]
-        return pa.schema([*_BEFORE, *feature_schema(self.package.signature), *RESULTS, *after])
+        return pa.schema([*BEFORE, *feature_schema(self.package.signature), *RESULTS, *after])
 
     @cached_property
-    def _decoder(self) -> RowDecoder:
+    def _decoder(self) -> TieredRowDecoder:
         """The decoder of this process. It learns which fields of the events nobody reads."""
-        return TieredRowDecoder(self.package.signature, self.envelope, self.max_value_bytes)
+        return TieredRowDecoder(self.package.signature, self.envelope, self.max_value_bytes, self.unread)
+
+    @cached_property
+    def _tests(self) -> list[tuple[str, SingleTest]]:
+        return [(guard.column, single_test(guard)) for guard in self.guards]
 
     def _answered(self, decoded: pa.RecordBatch) -> pa.RecordBatch:
         """Append the answers to the valid events; of the others they are null."""

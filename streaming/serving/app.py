@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -12,7 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
-from starlette.types import ExceptionHandler
+from starlette.types import ExceptionHandler, Receive, Scope, Send
 
 from streaming.serving.front import Front
 from streaming.serving.intake import JSON
@@ -20,6 +21,8 @@ from streaming.serving.openapi import openapi
 from streaming.serving.problems import ProblemError, on_failure, on_http_exception, on_problem
 from streaming.serving.routes import ROUTES, ServedRoute
 from streaming.serving.service import ScoringService
+
+Endpoint = Callable[[Request], Awaitable[Response]]
 
 
 async def document(service: ScoringService, request: Request) -> Response:  # noqa: ARG001 - as every route
@@ -46,21 +49,40 @@ DOCUMENT = ServedRoute(
 
 def serving_app(service: ScoringService) -> Front:
     """Return the application, not yet served."""
+    served = [(route, _endpoint(service, route)) for route in (*ROUTES, DOCUMENT)]
     routes = [
-        Route(route.path, _endpoint(service, route), methods=[route.method], include_in_schema=False)
-        for route in (*ROUTES, DOCUMENT)
+        Route(route.path, endpoint, methods=[route.method], include_in_schema=False) for route, endpoint in served
     ]
-    app = Starlette(routes=routes, exception_handlers=HANDLERS)
     return Front(
-        app=app,
-        keys=service.keys,
+        app=Starlette(routes=routes, exception_handlers=HANDLERS),
+        direct={(route.method, route.path): _Direct(endpoint) for route, endpoint in served if "{" not in route.path},
+        admission=service.admission,
         metrics=service.metrics,
-        max_in_flight=service.max_in_flight,
         readiness=service.readiness,
-        patterns={route.endpoint: route.path for route in routes},
+        audits=service.audits,
+        patterns={endpoint: route.path for route, endpoint in served},
     )
 
 
-def _endpoint(service: ScoringService, route: ServedRoute) -> Callable[[Request], Awaitable[Response]]:
-    endpoint: Callable[[Request], Awaitable[Response]] = partial(route.handler, service)
+@dataclass(frozen=True)
+class _Direct:
+    """A route without the search for it, and without Starlette's layers around it, which take longer than an event."""
+
+    endpoint: Endpoint
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope["endpoint"] = self.endpoint
+        request = Request(scope, receive)
+        try:
+            response = await self.endpoint(request)
+        except ProblemError as problem:
+            response = problem.response()
+        except Exception as problem:
+            await on_failure(request, problem)(scope, receive, send)
+            raise
+        await response(scope, receive, send)
+
+
+def _endpoint(service: ScoringService, route: ServedRoute) -> Endpoint:
+    endpoint: Endpoint = partial(route.handler, service)
     return endpoint

@@ -1,4 +1,4 @@
-"""What every request passes: its id, the callers' keys, the bound on requests in flight, and the numbers about it."""
+"""What every request passes: its id, who may ask, and the numbers about it."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ import structlog
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from streaming.serving.intake import too_busy
-from streaming.serving.keys import ApiKeys
+from streaming.serving.admission import Admission
 from streaming.serving.problems import ProblemError
 from streaming.serving.server_metrics import ServerMetrics
 from streaming.serving.service import Readiness
@@ -29,15 +28,23 @@ OPEN_PATHS = frozenset({"/health", "/ready", "/metrics", "/ping", "/version", "/
 
 @dataclass
 class Front:
-    """ASGI middleware around the routes; ``patterns`` has the path of each endpoint, for the metrics."""
+    """ASGI middleware around the routes.
+
+    Attributes:
+        app: all routes, and the answers to what is none.
+        direct: what answers a method and path without the way through ``app``.
+        admission: says who may ask.
+        patterns: the path of each endpoint, for the metrics.
+        audits: each request is logged with its caller, but those of probes.
+    """
 
     app: ASGIApp
-    keys: ApiKeys
+    direct: Mapping[tuple[str, str], ASGIApp]
+    admission: Admission
     metrics: ServerMetrics
-    max_in_flight: int
     patterns: Mapping[object, str]
     readiness: Readiness
-    in_flight: int = 0
+    audits: bool = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
@@ -47,29 +54,41 @@ class Front:
         headers = Headers(scope=scope)
         exchange = _Exchange(send, _request_id(headers.get(REQUEST_ID, "")), self.readiness.draining)
         began = time.perf_counter()
-        self.in_flight += 1
         self.metrics.request_began()
+        is_probe, caller = scope["path"] in OPEN_PATHS, ""
         try:
-            refusal = self._refusal(scope, headers)
-            await (self.app if refusal is None else refusal.response())(scope, receive, exchange.send_on)
+            app = self.direct.get((scope["method"], scope["path"]), self.app)
+            # To look at the registry takes another right, which its route asks for.
+            if not is_probe and scope["path"] != RELOAD:
+                caller = self.admission.admit(headers, _address(scope))
+            await app(scope, receive, exchange.send_on)
+        except ProblemError as refusal:
+            await refusal.response()(scope, receive, exchange.send_on)
         except Exception:
             # The caller has the answer of :func:`streaming.serving.problems.on_failure`, and its request id.
             _log.exception("request failed unexpectedly", request_id=exchange.request_id, path=scope["path"])
         finally:
-            self.in_flight -= 1
             # By patterns alone: whoever asks for paths at random must not make a series of each.
             route = self.patterns.get(scope.get("endpoint"), "other")
             self.metrics.request_ended(route, exchange.status, time.perf_counter() - began)
+            if self.audits and not is_probe:
+                _audit(scope, exchange, caller or _address(scope), route)
 
-    def _refusal(self, scope: Scope, headers: Headers) -> ProblemError | None:
-        path, is_post = scope["path"], scope["method"] == "POST"
-        if path not in (*OPEN_PATHS, RELOAD) and not self.keys.admits(headers):
-            challenge = {"WWW-Authenticate": "Bearer"}
-            detail = "send a key as Authorization: Bearer or X-API-Key; the server's operator gives them out"
-            return ProblemError(401, "unauthorized", detail, headers=challenge)
-        if is_post and path != RELOAD and self.in_flight > self.max_in_flight:
-            return too_busy(f"{self.max_in_flight} requests are in flight (serve.max_in_flight)")
-        return None
+
+def _address(scope: Scope) -> str:
+    client = scope.get("client")
+    return client[0] if client else "unknown"
+
+
+def _audit(scope: Scope, exchange: _Exchange, caller: str, route: str) -> None:
+    _log.info(
+        "request",
+        caller=caller,
+        method=scope["method"],
+        route=route,
+        status=exchange.status,
+        request_id=exchange.request_id,
+    )
 
 
 @dataclass

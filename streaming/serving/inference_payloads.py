@@ -9,8 +9,8 @@ import msgspec
 
 from schemas.dead_letter import Rejection
 from streaming.models.signature import Column, Signature
+from streaming.scoring.compiled.row_program import ModelAnswer
 from streaming.serving.cell_events import column_events
-from streaming.serving.passes import ModelAnswer
 from streaming.serving.problems import ProblemError, sentence
 
 _WHOLE = frozenset({"INT8", "INT16", "INT32", "INT64", "UINT8", "UINT16", "UINT32", "UINT64"})

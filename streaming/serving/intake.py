@@ -7,7 +7,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import msgspec
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
+from starlette.types import Message
 
 from streaming.serving.problems import ProblemError
 
@@ -18,13 +19,22 @@ _RAW_LIST = msgspec.json.Decoder(list[msgspec.Raw])
 
 @dataclass
 class Intake:
-    """Reads bodies of up to ``max_body_bytes``, and of ``max_in_flight_bytes`` at a time."""
+    """Reads bodies.
+
+    A caller that sends slowly holds no request's place: only bodies that are whole count among ``max_in_flight``, and
+    those that are not may have half of ``max_in_flight_bytes``.
+    """
 
     max_body_bytes: int
     max_in_flight_bytes: int
     max_rows: int
+    max_in_flight: int
     held: int = 0
     """Bytes of the bodies that are being answered."""
+    arriving: int = 0
+    """Bytes of those that are not whole."""
+    in_flight: int = 0
+    """Requests with a whole body that are being answered."""
 
     @asynccontextmanager
     async def body(self, request: Request, types: Collection[str] = (JSON,)) -> AsyncIterator[bytes]:
@@ -34,28 +44,50 @@ class Intake:
             ProblemError: 413, 415 or 429; 400 if it breaks off.
         """
         require_type(request, types)
-        body = bytearray()
+        body = await self._whole(request)
+        self.held += len(body)
+        self.in_flight += 1
         try:
-            async for chunk in request.stream():
-                body += chunk
-                self.held += len(chunk)
-                self._check(len(body))
-            yield bytes(body)
-        except ClientDisconnect:
-            raise ProblemError(400, "bad-request", "the body broke off; send it whole") from None
+            self._check_in_flight()
+            yield body
         finally:
             self.held -= len(body)
+            self.in_flight -= 1
 
-    def _check(self, size: int) -> None:
-        if size > self.max_body_bytes:
-            raise _too_large(f"the body has more than {self.max_body_bytes} bytes (serve.max_body_bytes)")
-        if self.held > self.max_in_flight_bytes:
+    async def _whole(self, request: Request) -> bytes:
+        body, counted = bytearray(), 0
+        try:
+            while True:
+                message = await request.receive()
+                body += _chunk(message)
+                if len(body) > self.max_body_bytes:
+                    raise too_large(f"the body has more than {self.max_body_bytes} bytes (serve.max_body_bytes)")
+                if not message.get("more_body"):
+                    return bytes(body)
+                self.arriving += len(body) - counted
+                counted = len(body)
+                if self.arriving > self.max_in_flight_bytes // 2:
+                    raise too_busy("the bodies that are not whole have more than half of serve.max_in_flight_bytes")
+        finally:
+            self.arriving -= counted
+
+    def _check_in_flight(self) -> None:
+        if self.in_flight > self.max_in_flight:
+            raise too_busy(f"{self.max_in_flight} requests are in flight (serve.max_in_flight)")
+        if self.held + self.arriving > self.max_in_flight_bytes:
             raise too_busy("the bodies of the requests in flight are larger than serve.max_in_flight_bytes")
 
     def check_rows(self, rows: int) -> None:
         """Raise ``ProblemError``, 413, for too many events."""
         if rows > self.max_rows:
-            raise _too_large(f"it has {rows} events, more than serve.max_rows, which is {self.max_rows}; send fewer")
+            raise too_large(f"it has {rows} events, more than serve.max_rows, which is {self.max_rows}; send fewer")
+
+
+def _chunk(message: Message) -> bytes:
+    if message["type"] == "http.disconnect":
+        raise ProblemError(400, "bad-request", "the body broke off; send it whole")
+    chunk: bytes = message.get("body", b"")
+    return chunk
 
 
 def require_type(request: Request, types: Collection[str]) -> None:
@@ -94,6 +126,7 @@ def too_busy(detail: str) -> ProblemError:
     return ProblemError(429, "too-busy", f"{detail}; try again later", headers={"Retry-After": "1"})
 
 
-def _too_large(detail: str) -> ProblemError:
+def too_large(detail: str) -> ProblemError:
+    """Return the problem of a request that is too large."""
     # What is left of the body is not read, so the connection cannot be used again.
     return ProblemError(413, "too-large", detail, headers={"Connection": "close"})

@@ -12,12 +12,14 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Generic, TypeVar
 
 from schemas.dead_letter import Reason, Rejection
 from streaming.errors import ModelNotFoundError, ScoringError
 from streaming.models.served import ServedModel
 from streaming.models.slot import Slot
+from streaming.scoring.searched import searched
 from streaming.serving.problems import ProblemError
 
 MOST_ON_THE_LOOP = 256
@@ -69,13 +71,9 @@ class _Own(Generic[T]):
                 raise
             return [THROWN]
 
-    def halved(self, model: ServedModel, values: Sequence[bytes]) -> list[T | Rejection]:
+    def every(self, model: ServedModel, values: Sequence[bytes]) -> list[T | Rejection]:
         """Score, and reject each event on which the model throws."""
-        try:
-            return self.alone(model, values)
-        except ScoringError:
-            middle = len(values) // 2
-            return [*self.halved(model, values[:middle]), *self.halved(model, values[middle:])]
+        return searched(partial(self, model), values, lambda _: THROWN)
 
 
 @dataclass
@@ -164,7 +162,7 @@ class Lane(Generic[T]):
 
     def _searched(self, values: Sequence[bytes]) -> Scored[T]:
         with self._leased() as model:
-            return Scored(model, self._in_the_thread.halved(model, values))
+            return Scored(model, self._in_the_thread.every(model, values))
 
     @contextmanager
     def _leased(self) -> Iterator[ServedModel]:

@@ -11,22 +11,22 @@ from starlette.responses import Response
 from schemas.dead_letter import Reason, Rejection
 from streaming.models.package import SPARK_FLAVOR
 from streaming.models.served import ServedModel
+from streaming.scoring.compiled.row_program import ModelAnswer
 from streaming.serving.intake import JSON, media_type_of
 from streaming.serving.mlflow_payloads import FORM, SCHEMA, csv_events, json_events, wrong
-from streaming.serving.passes import ModelAnswer
+from streaming.serving.parquet_payloads import PARQUET, parquet_events
 from streaming.serving.problems import sentence
 from streaming.serving.service import ScoringService, model_headers
 from streaming.version import __version__
 
 CSV = "text/csv"
-TYPES = (JSON, CSV)
+TYPES = (JSON, CSV, PARQUET)
 
 
 async def invocations(service: ScoringService, request: Request) -> Response:
     """Answer rows with the model's predictions; one row that is rejected fails the request, as with MLflow."""
     async with service.intake.body(request, TYPES) as body:
-        read = csv_events if media_type_of(request) == CSV else json_events
-        events = read(body, service.current().package.signature)
+        events = _events(service, body, media_type_of(request))
         service.intake.check_rows(len(events))
         if not events:
             raise wrong("the body has no rows", SCHEMA)
@@ -36,6 +36,13 @@ async def invocations(service: ScoringService, request: Request) -> Response:
     return Response(
         msgspec.json.encode({"predictions": predictions}), headers=model_headers(scored.model), media_type=JSON
     )
+
+
+def _events(service: ScoringService, body: bytes, media_type: str) -> list[bytes]:
+    signature = service.current().package.signature
+    if media_type == PARQUET:
+        return parquet_events(body, service.intake)
+    return csv_events(body, signature) if media_type == CSV else json_events(body, signature)
 
 
 def _predictions(model: ServedModel, answers: Sequence[ModelAnswer | Rejection]) -> list[float | str]:

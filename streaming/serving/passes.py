@@ -1,11 +1,15 @@
-"""Events to answers in one pass, by the version's own row pass and, for predictions, the stream's own serialiser."""
+"""Events to answers, by the version's own row pass and, for predictions, the stream's own serialiser.
+
+A few events are scored one by one without Arrow, whose calls take a hundred times as long as a single event's
+arithmetic. What has no answer that way, as each event that is rejected, goes through a pass over a batch.
+"""
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -14,13 +18,17 @@ from schemas.dead_letter import Rejection
 from streaming.clock import Clock, isoformat
 from streaming.events import columns as c
 from streaming.models.served import ServedModel
-from streaming.outputs.arrow_times import written_times
-from streaming.outputs.arrow_values import prediction_values
+from streaming.outputs.arrow_times import written_time, written_times
+from streaming.outputs.arrow_values import ValueWriter, prediction_values
 from streaming.outputs.envelope import Stamp
+from streaming.scoring.compiled.row_program import ModelAnswer
+from streaming.scoring.in_process import own_row_pass
 from streaming.scoring.recorded import NO_ENVELOPE
-from streaming.scoring.row_pass import JsonRowPass
+from streaming.scoring.row_pass import JsonRowPass, SingleAnswer
 
 ROLE = "champion"
+MOST_SINGLY = 32
+"""Events that are scored one by one; a pass over more takes less time than that."""
 _HEADERS = pa.list_(pa.struct([("key", pa.string()), ("value", pa.binary())]))
 _MOMENT = pa.timestamp("us", tz="UTC")
 
@@ -28,15 +36,7 @@ T = TypeVar("T")
 Positions = Iterator[int]
 
 
-class ModelAnswer(NamedTuple):
-    """What a model says of an event; ``label`` and ``probability`` are ``None`` where it gives none."""
-
-    prediction: float
-    label: str | None
-    probability: list[float] | None
-
-
-@dataclass(frozen=True)
+@dataclass
 class EventPasses:
     """Makes what turns events, as a topic would carry them, into predictions, as a topic would carry them.
 
@@ -44,45 +44,88 @@ class EventPasses:
         source: stands where the stream has a topic's name; the process's own, so that ids do not meet.
         clock: gives the time of scoring, which is also the time of an event whose envelope names none.
         numbers: stand where the stream has offsets.
+        unread: the events' fields that nobody reads, as the versions before have learnt them.
     """
 
     source: str
     clock: Clock
     numbers: Positions = field(default_factory=itertools.count)
+    unread: tuple[str, ...] = ()
 
     def __call__(self, model: ServedModel) -> Callable[[Sequence[bytes]], list[bytes | Rejection]]:
         """Return the pass of a version: each event's JSON value, or why the stream would make a dead letter of it.
 
         It raises ``ScoringError`` where the model throws on one of the events.
         """
-        row_pass = _own_pass(model)
+        row_pass = replace(own_row_pass(model), unread=self.unread)
 
         def score(values: Sequence[bytes]) -> list[bytes | Rejection]:
             now = self.clock()
+            moment = int(now.timestamp() * 1_000_000)
             stamp = Stamp(self.source, model.version, ROLE, isoformat(now))
             # One iterator for all threads: its next number is taken in one step of the interpreter.
-            records = records_of(values, int(now.timestamp() * 1_000_000), self.numbers)
-            return list(_predictions(row_pass.score(records), stamp))
+            numbers = [next(self.numbers) for _ in values]
+            write = _single_writer(ValueWriter(stamp), moment)
+            answers, rest = _singly(row_pass, values, lambda at, single: write(numbers[at], single))
+            if rest:
+                records = records_of([values[at] for at in rest], moment, iter([numbers[at] for at in rest]))
+                answers |= zip(rest, _predictions(row_pass.score(records), stamp), strict=True)
+                self.unread = row_pass.learnt()
+            return [answers[at] for at in range(len(values))]
 
         return score
 
 
 def feature_pass(model: ServedModel) -> Callable[[Sequence[bytes]], list[ModelAnswer | Rejection]]:
     """Return the pass of a version over events that have the signature's columns alone, without an envelope."""
-    row_pass = replace(_own_pass(model), envelope=NO_ENVELOPE)
+    row_pass = replace(own_row_pass(model), envelope=NO_ENVELOPE)
 
     def score(values: Sequence[bytes]) -> list[ModelAnswer | Rejection]:
-        return list(_model_answers(row_pass.score(records_of(values, 0, itertools.count()))))
+        answers, rest = _singly(row_pass, values, lambda _, single: single.answer)
+        if rest:
+            records = records_of([values[at] for at in rest], 0, itertools.count())
+            answers |= zip(rest, _model_answers(row_pass.score(records)), strict=True)
+        return [answers[at] for at in range(len(values))]
 
     return score
 
 
-def _own_pass(model: ServedModel) -> JsonRowPass:
-    """Return a copy of the version's row pass: its decoder learns, and so belongs to one thread."""
-    if not isinstance(model.row_pass, JsonRowPass):
-        raise TypeError(f"{model.version} was loaded without a row pass")
-    # Without its profile: no answer has bins, and to find them takes a quarter of the time.
-    return replace(model.row_pass, package=replace(model.package, profile=None))
+def _singly(
+    row_pass: JsonRowPass, values: Sequence[bytes], made: Callable[[int, SingleAnswer], T]
+) -> tuple[dict[int, T | Rejection], Sequence[int]]:
+    """Score a few events one by one.
+
+    Args:
+        row_pass: the version's.
+        values: the events.
+        made: an event's position and its answer to what is wanted of it.
+
+    Returns:
+        What was made, by position, and the positions that a batch has to answer.
+    """
+    if len(values) > MOST_SINGLY:
+        return {}, range(len(values))
+    singles = {at: row_pass.single(value) for at, value in enumerate(values)}
+    answers: dict[int, T | Rejection] = {at: made(at, single) for at, single in singles.items() if single is not None}
+    return answers, [at for at, single in singles.items() if single is None]
+
+
+def _single_writer(writer: ValueWriter, micros: int) -> Callable[[int, SingleAnswer], bytes]:
+    """Return what writes a prediction as :func:`_predictions` does, from its number and the answer.
+
+    Args:
+        writer: of the stamp's predictions.
+        micros: the moment of an event that names none, in microseconds since 1970.
+    """
+
+    def write(number: int, single: SingleAnswer) -> bytes:
+        event, (prediction, label, probability) = single
+        event_time = written_time(event.get(c.EVENT_TIME, micros) // 1_000)
+        confidence = None if probability is None else max(probability)
+        event_id = event.get(c.EVENT_ID, f"0-{number}")
+        return writer.value((0, number, event_id, event_time, prediction, label, probability, confidence))
+
+    return write
 
 
 def records_of(values: Sequence[bytes], micros: int, numbers: Positions) -> pa.RecordBatch:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 from prometheus_client import Histogram
 
 from streaming.clock import Clock
@@ -29,6 +31,10 @@ class ServerMetrics(VersionMetrics):
         self._rejected = self._counter("rejected_events", "Rejected events of requests by reason.", "reason")
         for outcome in ("prediction", "rejected"):
             self._events.labels(outcome)
+        # To look a series up by its labels takes longer than to count.
+        self._requests_of = cache(self._requests.labels)
+        self._seconds_of = cache(self._seconds.labels)
+        self._predictions = self._events.labels("prediction")
 
     def request_began(self) -> None:
         """Count a request in."""
@@ -37,12 +43,12 @@ class ServerMetrics(VersionMetrics):
     def request_ended(self, route: str, status: int, seconds: float) -> None:
         """Count a request that was answered; ``route`` is the pattern of its path, of which there are few."""
         self._in_flight.dec()
-        self._requests.labels(route, str(status)).inc()
-        self._seconds.labels(route).observe(seconds)
+        self._requests_of(route, str(status)).inc()
+        self._seconds_of(route).observe(seconds)
 
     def events_scored(self, predictions: int) -> None:
         """Count the events that got a prediction."""
-        self._events.labels("prediction").inc(predictions)
+        self._predictions.inc(predictions)
 
     def event_rejected(self, reason: str) -> None:
         """Count an event that got none."""

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import lru_cache
 from urllib.parse import quote
 
 from schemas import prediction
 from schemas.dead_letter import Rejection
+from streaming.models.ref import ModelVersion
 from streaming.models.served import ServedModel
 from streaming.models.slot import Slot
 from streaming.operations.admin import Access
 from streaming.operations.health import HealthVerdict
+from streaming.scoring.compiled.row_program import ModelAnswer
+from streaming.serving.admission import Admission
 from streaming.serving.intake import Intake
-from streaming.serving.keys import ApiKeys
 from streaming.serving.lanes import Lane, no_model
-from streaming.serving.passes import ModelAnswer
+from streaming.serving.peers import Peers
 from streaming.serving.server_metrics import ServerMetrics
 from streaming.settings import EventSettings
 
@@ -40,23 +44,27 @@ class ScoringService:
     """One server.
 
     Attributes:
+        thread: scores what is too much for the event loop; its owner shuts it down.
         events: scores events as a topic would carry them, to predictions as a topic would carry them.
         features: scores events that have the model's columns alone.
         envelope: names an event's fields beside the model's.
         wake: lets the follower ask the registry now; ``access`` says for whom.
+        peers: the other processes of the server; ``None`` where it has one.
     """
 
     slot: Slot
     readiness: Readiness
     metrics: ServerMetrics
     intake: Intake
-    keys: ApiKeys
-    max_in_flight: int
+    admission: Admission
+    thread: ThreadPoolExecutor
     events: Lane[bytes]
     features: Lane[ModelAnswer]
     envelope: EventSettings
     wake: Callable[[], None]
     access: Access
+    peers: Peers | None = None
+    audits: bool = False
 
     def current(self) -> ServedModel:
         """Return the version that serves; raises ``ProblemError``, 503, if there is none."""
@@ -76,9 +84,13 @@ class ScoringService:
         self.metrics.events_scored(predictions)
 
 
-def model_headers(model: ServedModel) -> dict[str, str]:
+def model_headers(model: ServedModel) -> Mapping[str, str]:
     """Return the headers that name the version, by the names that predictions on a topic have them."""
-    version = model.version
+    return _headers_of(model.version)
+
+
+@lru_cache(maxsize=8)
+def _headers_of(version: ModelVersion) -> Mapping[str, str]:
     return {
         # A name may have any letter, and a header only some.
         prediction.MODEL_NAME: quote(version.name, safe=" !#$&'()*+,/:;=?@[]"),

@@ -11,6 +11,8 @@ class OutputSettings(Section):
     predictions: Topic = "predictions"
     dead_letters: Topic | None = None
     """``None``: the input topic's name with ``.dlq``."""
+    shadow: Topic | None = None
+    """Events that both versions of a rollout have answered; ``None``: the predictions topic's name with ``.shadow``."""
     model_events: Topic = "model-events"
     drift: Topic = "drift"
     quality: Topic = "quality"

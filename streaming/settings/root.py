@@ -18,9 +18,11 @@ from streaming.settings.http import HttpSettings
 from streaming.settings.input import InputSettings
 from streaming.settings.log import LogSettings
 from streaming.settings.model import ModelSettings
+from streaming.settings.models import ModelsSettings
 from streaming.settings.output import OutputSettings
 from streaming.settings.quality import QualitySettings
 from streaming.settings.serve import ServeSettings
+from streaming.settings.shadow import ShadowSettings
 from streaming.settings.spark import SparkSettings
 from streaming.settings.train import TrainSettings
 
@@ -37,6 +39,7 @@ class Settings(Section):
     event: EventSettings = EventSettings()
     output: OutputSettings = OutputSettings()
     model: ModelSettings = ModelSettings()
+    models: ModelsSettings = ModelsSettings()
     engine: EngineSettings = EngineSettings()
     http: HttpSettings = HttpSettings()
     hooks: HookSettings = HookSettings()
@@ -47,6 +50,7 @@ class Settings(Section):
     batch: BatchSettings = BatchSettings()
     drift: DriftSettings = DriftSettings()
     quality: QualitySettings = QualitySettings()
+    shadow: ShadowSettings = ShadowSettings()
 
     @model_validator(mode="after")
     def _has_brokers(self) -> Settings:
@@ -80,10 +84,33 @@ class Settings(Section):
             raise ValueError("model.arm needs engine.kind exact: the live engine has one version a query; leave it out")
         return self
 
+    @model_validator(mode="after")
+    def _has_what_many_models_need(self) -> Settings:
+        if self.models.route is None:
+            return self
+        model = self.model
+        for name, wrong, what in (
+            ("engine.kind", self.engine.kind != "exact", "the live engine has one model a query; set it to exact"),
+            ("model.stage", model.stage is not None, "versions are followed by alias; set model.alias"),
+            ("model.tag", model.tag is not None, "versions are followed by alias; set model.alias"),
+            ("model.version", model.version is not None, "versions are followed by alias; set model.alias"),
+            ("model.arm", model.arm is not None, "a job with many models has no second arm; leave it out"),
+            ("model.scorer", model.scorer == "spark", "many models are scored by compiled forms; leave it out"),
+            ("model.recheck_one_in", model.recheck_one_in is not None, "Spark loads none of many models; leave it out"),
+        ):
+            if wrong:
+                raise ValueError(f"{name} does not go with models.route: {what}")
+        return self
+
     @property
     def dead_letter_topic(self) -> str:
         """The dead letters' topic, by default named after the input."""
         return self.output.dead_letters or f"{self.input.topic}.dlq"
+
+    @property
+    def shadow_topic(self) -> str:
+        """The shadow's topic, by default named after the predictions'."""
+        return self.output.shadow or f"{self.output.predictions}.shadow"
 
     @property
     def checkpoint(self) -> str:

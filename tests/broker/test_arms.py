@@ -6,6 +6,7 @@ Which arm that is, is recomputed from the topics alone: the input, and the plans
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from pyspark.errors import StreamingQueryException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from streaming.adapters.kafka.scan import KafkaScan
 from streaming.engines import exact
 from streaming.failpoints import HIT
 from streaming.models.served import ServedModel
@@ -24,6 +26,7 @@ from streaming.scoring.pipeline import SparkPipeline
 from tests.support.arms import Topics
 from tests.support.engine import Bench, event
 from tests.support.models import fit_pipeline, load, package, retyped
+from tests.support.replays import Theatre, by_place, parquet_rows, topic_rows
 
 HALF = {"version": 2, "share": 0.5, "salt": "flights-2"}
 """The setting ``model.arm``."""
@@ -61,6 +64,27 @@ def test_every_event_is_answered_once_by_its_arm(either_bench: Bench, candidate:
     assert len(topics.plans) > 1
     answers = {(o.version, json.loads(o.record.value or b"")["prediction"]) for o in topics.outputs if o.model}
     assert {version for version, _ in answers} == {1, 2}
+
+
+@pytest.mark.long
+def test_a_replay_as_served_gives_each_event_to_its_arm_again(
+    bench: Bench, candidate: ServedModel, model: ServedModel
+) -> None:
+    bench.arm, bench.planned = HALF, {candidate.key: candidate}
+    for partition, numbers in enumerate((range(50), range(50, 90))):
+        send(bench, numbers, partition)
+    bench.run()
+    theatre = Theatre(bench, {1: model, 2: candidate})
+    live = by_place(theatre.live())
+    by_version = Counter(f"tiny v{row['model_version']}" for row in live.values())
+    with KafkaScan(bench.kafka, "test") as scan:
+        source = theatre.topic(scan)
+        segments = theatre.as_served(source)
+        for place in (theatre.folder("again"), theatre.to_topic(".again")):
+            assert theatre.run(source, segments, place, 60).versions == by_version
+    assert min(by_version.values()) > 20
+    assert by_place(parquet_rows(bench.home / "again")) == live
+    assert by_place(topic_rows(bench, ".again", ".again.dlq")) == live
 
 
 def in_a_transaction(armed: Path, patch: pytest.MonkeyPatch) -> None:

@@ -19,7 +19,7 @@ from streaming.accounting.check import STRANGE
 from tests.chaos import summary
 from tests.chaos.drivers import can_bound_a_disk
 from tests.chaos.rig import Rig, rig
-from tests.chaos.schedule import HANDS, Kind, schedule
+from tests.chaos.schedule import HANDS, Kind, Schedule, schedule
 from tests.chaos.trial import Verdict, run
 from tests.support.commands import ROOT
 
@@ -30,21 +30,23 @@ def main(
     seeds: Annotated[int, typer.Option(help="How many seeds.")] = HANDS,
     first: Annotated[int, typer.Option(help="The first of them.")] = 1,
     only: Annotated[list[int], typer.Option(help="Run this seed instead; may be repeated.")] = [],  # noqa: B006
+    rollout: Annotated[bool, typer.Option("--rollout", help="Give each seed a rollout, not every fourth.")] = False,
     build: Annotated[Path, typer.Option(help="Where the results go.")] = BUILD,
 ) -> None:
     """Run the seeds; exit code 1 if anything was lost, doubled, mixed or out of order, or if the run does not count."""
     console = Console(highlight=False, soft_wrap=True)
     build, chosen = build.resolve(), only or list(range(first, first + seeds))
     os.environ["PYSPARK_PYTHON"] = sys.executable
-    if any(schedule(seed).has(Kind.DISK_FULL) for seed in chosen) and not can_bound_a_disk():
+    plans = [schedule(seed, with_rollout=rollout or None) for seed in chosen]
+    if any(plan.has(Kind.DISK_FULL) for plan in plans) and not can_bound_a_disk():
         console.print("A full disk cannot be made here: `unshare -Urm` may not mount. See docs/chaos.md.")
         raise typer.Exit(1)
     verdicts: list[Verdict] = []
     fresh_folder(build)
     # The clients' complaints about a broker that is being killed; what counts is on standard output.
     with interrupted_once(console.print), stderr_to(build / "noise.log"), rig(build, console.print) as shared:
-        for seed in chosen:
-            verdicts.append(_shown(shared, seed, chosen, console))
+        for plan in plans:
+            verdicts.append(_shown(shared, plan, plans, console))
             summary.append(build / "seeds.jsonl", verdicts[-1])
             summary.write(build / "summary.json", verdicts)
     sys.exit(_report(verdicts, build, console))
@@ -56,14 +58,17 @@ def fresh_folder(build: Path) -> None:
     build.mkdir(parents=True)
 
 
-def _shown(shared: Rig, seed: int, of: list[int], console: Console) -> Verdict:
+def _shown(shared: Rig, plan: Schedule, of: list[Schedule], console: Console) -> Verdict:
+    seed = plan.seed
     columns = (SpinnerColumn(), TextColumn("seed {task.fields[seed]}: {task.description}"), BarColumn())
     with Progress(*columns, TimeElapsedColumn(), console=console, transient=True) as progress:
-        task = progress.add_task("", total=len(of), completed=of.index(seed), seed=seed)
-        verdict = run(shared, seed, lambda text: progress.update(task, description=text))
+        task = progress.add_task("", total=len(of), completed=of.index(plan), seed=seed)
+        verdict = run(shared, plan, lambda text: progress.update(task, description=text))
     told = summary.line(verdict)
     colour = "green" if verdict.clean else "red"
-    counts = ", ".join(f"{told[what]} {what}" for what in ("kills", "events", "skipped", "fenced", "aborted"))
+    counts = ", ".join(
+        f"{told[what]} {what}" for what in ("kills", "events", "candidates", "skipped", "fenced", "aborted")
+    )
     wrong = ", ".join(f"{told[what]} {what}" for what in (*summary.WRONG, STRANGE) if told[what]) or "exact"
     console.print(f"[{colour}]seed {seed:3}[/] {verdict.seconds:4.0f} s  {escape(verdict.failure) or wrong}  {counts}")
     console.print(f"          {verdict.story}", style="dim")
@@ -78,11 +83,15 @@ def _report(verdicts: list[Verdict], build: Path, console: Console) -> int:
             console.print(f"[red]seed {verdict.seed} broke a promise[/]; its logs: {build / str(verdict.seed)}")
             for what, examples in verdict.findings.examples.items():
                 console.print(f"  {what}: {'; '.join(examples)}", markup=False)
-            console.print(f"  again: make chaos FIRST={verdict.seed} SEEDS=1")
+            console.print(f"  again: make chaos FIRST={verdict.seed} SEEDS=1{_with_rollout(verdict)}")
     for lack in summary.shortcomings(verdicts):
         console.print(f"[red]the run does not count:[/] {lack}")
     console.print(f"The numbers are in {build / 'summary.json'}.")
     return int(not all(verdict.clean for verdict in verdicts) or bool(summary.shortcomings(verdicts)))
+
+
+def _with_rollout(verdict: Verdict) -> str:
+    return " ROLLOUT=1" if verdict.tally.kinds[Kind.ROLLOUT_BEGINS] else ""
 
 
 if __name__ == "__main__":

@@ -13,8 +13,9 @@ from confluent_kafka import TopicPartition
 
 from tests.chaos.drivers import Driver
 from tests.chaos.reader import Reader
+from tests.chaos.rollouts import begin, end, widen
 from tests.chaos.scene import FENCED_EXIT, PARTITIONS, TRANSACTION_SECONDS, Scene, StalledError
-from tests.chaos.schedule import Kind, Return, Step
+from tests.chaos.schedule import PLANNED, Kind, Return, Step
 from tests.support.eventually import eventually
 
 _SETTLE_SECONDS = 30.0
@@ -24,7 +25,7 @@ _UNREAD = 300
 def strike(scene: Scene, step: Step) -> None:
     """Let ``step`` happen, and wait until the job has got over it."""
     _FAULTS[step.kind](scene, step)
-    if step.kind is not Kind.SWAP:  # the next fault is to fall into it
+    if step.kind not in PLANNED:  # the next fault is to fall into it
         scene.await_progress()
 
 
@@ -170,6 +171,9 @@ def freeze_driver(scene: Scene, step: Step) -> None:
 
 _FAULTS: dict[Kind, Callable[[Scene, Step], None]] = {
     Kind.SWAP: swap,
+    Kind.ROLLOUT_BEGINS: begin,
+    Kind.ROLLOUT_WIDENS: widen,
+    Kind.ROLLOUT_ENDS: end,
     Kind.WRITER_FAILPOINT: writer_failpoint,
     Kind.DRIVER_FAILPOINT: driver_failpoint,
     Kind.KILL_DRIVER: kill_driver,

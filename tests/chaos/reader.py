@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from streaming.accounting.records import Place, ReadResult, Sent
-from streaming.accounting.subscriber import Subscriber, result_of
+from streaming.accounting.subscriber import Subscriber, results_of
 from tests.support.eventually import eventually
 from tests.support.traffic import described
 
@@ -34,7 +34,7 @@ class Reader:
 
     def results(self, topic: str) -> list[ReadResult]:
         """Return the predictions, or the dead letters, that a subscriber sees."""
-        return [result_of(record) for record in self._records(topic)]
+        return results_of(self._records(topic))
 
     def ledger(self, topic: str) -> list[dict[str, Any]]:
         """Return the ledger's records."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 
 import psutil
@@ -73,13 +74,27 @@ def _mentions(process: psutil.Process, text: str) -> bool:
 
 @dataclass(frozen=True)
 class Rig:
-    """The services. ``data`` is the broker's, ``folder`` has a folder for each seed."""
+    """The services. ``data`` is the broker's, ``folder`` has a folder for each seed.
+
+    ``saved`` are the pipelines of the versions with odd and with even numbers.
+    """
 
     folder: Path
     broker: Mortal
     registry: Mortal
     team: Team
     data: Path
+    saved: Mapping[bool, Path]
+    candidates: Iterator[int] = field(default_factory=lambda: count(VERSIONS + 1))
+
+    def publish_candidate(self) -> int:
+        """Register one more version, which no swap will name; return its number."""
+        number = next(self.candidates)
+        self.team.saved = self.saved[number % 2 == 1]
+        registered = self.team.publish(champion=False)
+        if registered != number:
+            raise AssertionError(f"the registry numbered version {number} as {registered}")
+        return registered
 
 
 @contextmanager
@@ -101,7 +116,7 @@ def rig(folder: Path, say: Callable[[str], None]) -> Iterator[Rig]:
             team.saved = saved[number % 2 == 1]
             team.publish(champion=number == 1)
         broker.wait_ready()
-        yield Rig(folder, broker, registry, team, kafka / "data")
+        yield Rig(folder, broker, registry, team, data=kafka / "data", saved=saved)
 
 
 def _pipelines(folder: Path) -> dict[bool, Path]:

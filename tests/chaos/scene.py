@@ -77,6 +77,8 @@ class Scene:
         self.removed: dict[int, list[range]] = defaultdict(list)
         self.tally = Tally(kinds=plan.kinds())
         self.version = 1
+        self.candidate: int | None = None
+        """The version of the rollout, if there was one."""
         self.drivers: list[Driver] = []
         self._every: list[Driver] = []
         # Any group member but a subscribed one: it only asks for offsets.
@@ -102,6 +104,11 @@ class Scene:
     def checkpoint(self) -> Path:
         """The checkpoint that all drivers of the application share."""
         return self.home / "checkpoint"
+
+    @property
+    def config(self) -> Path:
+        """The settings of the application, as somebody at the command line has them."""
+        return self._every[0].config
 
     def start_driver(self, *arguments: str) -> Driver:
         """Start another driver, and return without waiting for it."""
@@ -205,7 +212,7 @@ class Scene:
         Raises:
             StalledError: one of these does not happen.
         """
-        self.wait_for(lambda: self._serving() == self.version, f"version {self.version} to serve")
+        self.await_swap()
         self.await_progress()
         self.load.stop()
         ends = {p: self.bounds(p)[1] for p in range(PARTITIONS)}
@@ -216,7 +223,12 @@ class Scene:
         logs = [*self.home.glob("*/log"), *self.home.glob("cluster/**/stderr")]
         self.tally.fenced = sum(log.read_text(errors="replace").count(_FENCED) for log in logs)
 
-    def _serving(self) -> int | None:
+    def await_swap(self) -> None:
+        """Wait until the version that the alias names serves; raises ``StalledError`` if it does not."""
+        self.wait_for(lambda: self.serving() == self.version, f"version {self.version} to serve")
+
+    def serving(self) -> int | None:
+        """Return the champion of the driver that scores now; ``None`` if there is none at the moment."""
         leader = next((d for d in self.living() if d.running and d.unready() == []), None)
         return leader.serving() if leader else None
 

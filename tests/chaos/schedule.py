@@ -24,9 +24,12 @@ _DEALER = 2026
 
 
 class Kind(str, Enum):
-    """What can go wrong, and the swap, which should go right all the while."""
+    """What can go wrong, and swaps and rollouts, which should go right all the while."""
 
     SWAP = "swap"
+    ROLLOUT_BEGINS = "rollout begins"
+    ROLLOUT_WIDENS = "rollout widens"
+    ROLLOUT_ENDS = "rollout ends"
     WRITER_FAILPOINT = "writer failpoint"
     DRIVER_FAILPOINT = "driver failpoint"
     KILL_DRIVER = "kill driver"
@@ -51,6 +54,18 @@ class Return(str, Enum):
     GAP = "restart after retention removed unread events"
 
 
+class Ending(str, Enum):
+    """How a rollout ends."""
+
+    PROMOTED = "promoted"
+    ABORTED = "aborted"
+    ABORTED_IN_PROBATION = "aborted in probation"
+
+
+ROLLOUT = (Kind.ROLLOUT_BEGINS, Kind.ROLLOUT_WIDENS, Kind.ROLLOUT_ENDS)
+PLANNED = frozenset({Kind.SWAP, *ROLLOUT})
+"""What somebody does on purpose."""
+_ROLLOUT_EVERY = 4
 DEATHS = frozenset({Kind.DRIVER_FAILPOINT, Kind.KILL_DRIVER, Kind.FREEZE_DRIVER})
 ZOMBIE_POINTS = ("writer.offsets_sent", "writer.produced")
 """Inside a transaction: where a worker that wakes up late has something to be fenced from."""
@@ -58,16 +73,20 @@ ZOMBIE_POINTS = ("writer.offsets_sent", "writer.produced")
 
 @dataclass(frozen=True)
 class Step:
-    """One fault: at ``point`` where it is a failpoint's, with ``back`` where it ends the driver."""
+    """One fault: at ``point`` where it is a failpoint's, with ``back`` where it ends the driver.
+
+    Of a rollout's end, ``ending`` says how.
+    """
 
     kind: Kind
     point: str = ""
     back: Return | None = None
+    ending: Ending | None = None
 
     def __str__(self) -> str:
         """Return it for people."""
         words = [self.point if self.kind in (Kind.WRITER_FAILPOINT, Kind.DRIVER_FAILPOINT) else self.kind.value]
-        return " > ".join([*words, *([self.back.value] if self.back else [])])
+        return " > ".join([*words, *(more.value for more in (self.back, self.ending) if more)])
 
 
 @dataclass(frozen=True)
@@ -97,14 +116,25 @@ class Schedule:
         return +found
 
 
-def schedule(seed: int) -> Schedule:
-    """Return what happens to ``seed``."""
+def schedule(seed: int, *, with_rollout: bool | None = None) -> Schedule:
+    """Return what happens to ``seed``. Every fourth seed has a rollout, unless it is said which have."""
     hand, skewed = _deal()[(seed - 1) % HANDS]
     chance = Random(seed)
     steps = chance.sample(hand, len(hand))
     for _ in range(SWAPS):
         steps.insert(chance.randrange(len(steps)), Step(Kind.SWAP))
-    return Schedule(seed, tuple(steps), skewed, chance.random() < 0.5)
+    small = chance.random() < 0.5
+    if with_rollout or (with_rollout is None and seed % _ROLLOUT_EVERY == _ROLLOUT_EVERY - 1):
+        steps = _with_rollout(steps, seed)
+    return Schedule(seed, tuple(steps), skewed, small)
+
+
+def _with_rollout(steps: list[Step], seed: int) -> list[Step]:
+    """Put a rollout's steps between the others, of which there is one at least in each of its steps."""
+    widens, ends = sorted(Random(f"rollout {seed}").sample(range(1, len(steps) + 1), 2))
+    begin, widen = Step(Kind.ROLLOUT_BEGINS), Step(Kind.ROLLOUT_WIDENS)
+    end = Step(Kind.ROLLOUT_ENDS, ending=list(Ending)[seed % len(Ending)])
+    return [begin, *steps[:widens], widen, *steps[widens:ends], end, *steps[ends:]]
 
 
 @cache

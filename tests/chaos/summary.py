@@ -26,6 +26,7 @@ def line(verdict: Verdict) -> dict[str, Any]:
         "story": verdict.story,
         "events": verdict.events,
         "skipped": verdict.skipped,
+        "candidates": verdict.candidates,
         "kills": tally.kills,
         "failpoints": dict(tally.hits),
         "fenced": tally.fenced,
@@ -51,6 +52,7 @@ def total(verdicts: Sequence[Verdict]) -> dict[str, Any]:
         "kills": sum(tally.kills for tally in tallies),
         "events": sum(verdict.events for verdict in verdicts),
         "skipped": sum(verdict.skipped for verdict in verdicts),
+        "candidates": sum(verdict.candidates for verdict in verdicts),
         "failpoints": {name: hits[name] for name in NAMES},
         "fenced": sum(tally.fenced for tally in tallies),
         "aborted": sum(verdict.aborted for verdict in verdicts),
@@ -65,8 +67,9 @@ def total(verdicts: Sequence[Verdict]) -> dict[str, Any]:
 
 def shortcomings(verdicts: Sequence[Verdict]) -> list[str]:
     """Say why a run over all hands does not count: what it claims to try, it must have tried often enough."""
-    if len(verdicts) < HANDS:
-        return []
+    alone = [v.seed for v in verdicts if v.tally.kinds[Kind.ROLLOUT_BEGINS] and not v.candidates and not v.failure]
+    if alone or len(verdicts) < HANDS:
+        return [f"seed {seed}: the candidate of its rollout answered nothing" for seed in alone]
     kinds = sum((verdict.tally.kinds for verdict in verdicts), Counter[Kind]())
     hits = sum((verdict.tally.hits for verdict in verdicts), Counter[str]())
     sums = {"fenced": sum(v.tally.fenced for v in verdicts), "aborted": sum(v.aborted for v in verdicts)}

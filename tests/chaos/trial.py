@@ -7,11 +7,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from streaming.accounting.check import Findings, LedgerHistory, ReadBack, check, skipped
+from streaming.rollout.intervals import CANDIDATE
 from tests.chaos.faults import strike
 from tests.chaos.reader import Reader, aborted
 from tests.chaos.rig import Rig
 from tests.chaos.scene import Scene, Tally
-from tests.chaos.schedule import schedule
+from tests.chaos.schedule import Schedule
 from tests.support.traffic import predicts
 
 
@@ -26,6 +27,8 @@ class Verdict:
     events: int = 0
     skipped: int = 0
     aborted: int = 0
+    candidates: int = 0
+    """Predictions that the candidate of a rollout made."""
     findings: Findings = field(default_factory=Findings)
     failure: str = ""
 
@@ -35,9 +38,9 @@ class Verdict:
         return not self.failure and not self.findings.counts.total()
 
 
-def run(rig: Rig, seed: int, say: Callable[[str], None]) -> Verdict:
+def run(rig: Rig, plan: Schedule, say: Callable[[str], None]) -> Verdict:
     """Run one seed: start, strike, drain, read back, check."""
-    plan, since = schedule(seed), time.monotonic()
+    seed, since = plan.seed, time.monotonic()
     scene = Scene(rig, plan)
     story = "; ".join(map(str, plan.steps)) + ("; clock skew" if plan.skewed else "")
     try:
@@ -49,9 +52,17 @@ def run(rig: Rig, seed: int, say: Callable[[str], None]) -> Verdict:
     say("reading back")
     evidence = _evidence(scene)
     ended = aborted(rig.data, [f"{scene.topic}.out", f"{scene.topic}.dlq"])
-    seconds = time.monotonic() - since
-    left_out = len(skipped(evidence))
-    return Verdict(seed, story, seconds, scene.tally, len(evidence.sent), left_out, ended, check(evidence))
+    return Verdict(
+        seed,
+        story,
+        time.monotonic() - since,
+        scene.tally,
+        events=len(evidence.sent),
+        skipped=len(skipped(evidence)),
+        aborted=ended,
+        candidates=sum(result.by.role == CANDIDATE for result in evidence.predictions),
+        findings=check(evidence),
+    )
 
 
 def _live(scene: Scene, say: Callable[[str], None]) -> None:

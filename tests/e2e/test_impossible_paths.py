@@ -31,6 +31,7 @@ SETTINGS = {
     "replay": ("model.cache_dir",),
     "drift baseline": ("model.cache_dir",),
     "export": ("model.cache_dir",),
+    "shadow run": ("model.cache_dir",),
 }
 """Paths in the configuration, by the verbs that write there."""
 IN_THE_WORKING_FOLDER = {
@@ -46,6 +47,7 @@ IN_THE_WORKING_FOLDER = {
     "replay": ["--out", "out", "--model-version", "1"],
     "record": ["--out", "out"],
     "export": ["--out", "out"],
+    "shadow run": [],
 }
 """Verbs that write where one stands, with what they need for it."""
 WRITE_NOTHING = {

@@ -1,8 +1,12 @@
-"""A rollout as a team runs it: declared, started and promoted by the command line, under load, with a driver lost."""
+"""A rollout as a team runs it: by the command line, under load, with a driver lost, and with a shadow beside it."""
 
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+from collections import Counter
 from collections.abc import Iterator
 from functools import partial
 from itertools import count
@@ -14,11 +18,13 @@ import yaml
 from jsonschema import Draft202012Validator
 from pyspark.sql import SparkSession
 
+from schemas import prediction
+from schemas.shadow_prediction import ShadowPrediction, read_shadow
 from streaming.accounting.load import SteadyLoad
 from streaming.accounting.records import Outgoing, Sent
 from streaming.rollout.intervals import CANDIDATE
 from tests.support.arms import Topics, assert_shares
-from tests.support.commands import ROOT, penstock
+from tests.support.commands import ROOT, command, environment, penstock
 from tests.support.engine import committed, event
 from tests.support.eventually import eventually
 from tests.support.job import PATIENCE, Job
@@ -36,6 +42,16 @@ PLAN = {
     ],
     "probation": {"evidence": {"labelled days": 10}},
 }
+
+SHADOWED = {
+    "version": 2,
+    "steps": [
+        {"share": 0, "evidence": {"champion events": 400}, "most": "1s", "on_not_told": "promote"},
+        {"share": 0.25, "evidence": {"candidate events": 200}, "most": "1s", "on_not_told": "promote", "manual": True},
+    ],
+    "probation": {"evidence": {"labelled days": 10}},
+}
+"""The first step is the shadow's alone."""
 
 
 def keyed() -> Iterator[Outgoing[Sent]]:
@@ -63,6 +79,41 @@ class Operator:
             return (status["phase"], status["step"]) == (phase, step) and why in status["why"]
 
         eventually(is_there, timeout=PATIENCE, every=1.0)
+
+
+class ShadowProcess:
+    """``penstock shadow run`` in a process of its own, with the job's settings."""
+
+    def __init__(self, job: Job) -> None:
+        self.job = job
+        self.log = (job.home / "shadow.log").open("ab")
+        self.start()
+
+    def start(self) -> None:
+        self.process = subprocess.Popen(
+            command("shadow", "run", "--config", str(self.job.config), "--set", f"model.cache_dir={self.job.home}/own"),
+            cwd=ROOT,
+            env=environment(),
+            stdout=self.log,
+            stderr=self.log,
+            start_new_session=True,
+        )
+
+    def kill(self) -> None:
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait(30)
+
+    def stop(self) -> int:
+        self.process.terminate()
+        return self.process.wait(60)
+
+    def pairs(self) -> list[ShadowPrediction]:
+        assert self.process.poll() is None, (self.job.home / "shadow.log").read_text()[-5_000:]
+        return [pair for value in self._values() if (pair := read_shadow(value))]
+
+    def _values(self) -> list[bytes]:
+        listed = committed({"bootstrap.servers": self.job.servers}, f"{self.job.topic}.out.shadow")
+        return [message.value() for message in listed]
 
 
 @pytest.fixture
@@ -128,7 +179,90 @@ def test_a_rollout_under_load_survives_the_loss_of_its_driver_and_ends_with_the_
     assert [e["reason"] for e in announced if e["type"] == "rollout_state"][-1] == "PROMOTED"
 
 
+@pytest.mark.long
+@pytest.mark.timeout(1_200)
+def test_what_an_aborted_candidate_answered_is_corrected_once_beside_the_running_job(job: Job, tmp_path: Path) -> None:
+    file = tmp_path / "rollout.yaml"
+    file.write_text(yaml.safe_dump({**PLAN, "steps": [{"share": 0.25, "evidence": {"labelled days": 10}}]}))
+    load, operator = SteadyLoad[Sent](job.servers, job.topic, RATE), Operator(job)
+    job.start()
+    load.start(keyed())
+    operator("plan", "--in", str(file))
+    operator("start")
+    eventually(lambda: operator("status")["answered"].get(CANDIDATE, {}).get("events", 0) > 500, timeout=PATIENCE)
+    assert "corrected once it is rolled back" in operator("repair", exit_code=2)["problem"]
+    operator("abort")
+    operator.waits_for("aborted", 1)
+    # The last batch with two arms may be on its way.
+    promised = eventually(lambda: operator("repair", "--dry-run"), timeout=PATIENCE, every=1.0)
+    first, second = operator("repair"), operator("repair")
+    load.stop()
+    topics = Topics(lambda suffix: committed({"bootstrap.servers": job.servers}, job.topic + suffix))
+    eventually(partial(everything_is_answered, topics, load.sent), timeout=PATIENCE, every=1.0)
+    assert job.stop() == 0
+    topics.check()
+    answered = {o.source[1:] for o in topics.outputs if topics.expected(o.source[1:])[0] == CANDIDATE}
+    assert len(answered) > 500
+    assert sorted(each.source[1:] for each in topics.corrections) == sorted(answered)
+    assert [each["events"] for each in (promised, first, second)] == [len(answered)] * 3
+    assert [each["predictions"] for each in (promised, first, second)] == [0, len(answered), 0]
+    assert promised["ranges"] == first["ranges"] == second["ranges"]
+
+
 def everything_is_answered(topics: Topics, sent: int) -> bool:
     """Count anew: what is cached of the topics is of the moment at which it was read."""
     fresh = Topics(topics.read)
     return len(fresh.outputs) == sent
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1_200)
+def test_a_shadow_that_is_killed_costs_no_prediction_and_pairs_each_once(job: Job, tmp_path: Path) -> None:
+    file = tmp_path / "rollout.yaml"
+    file.write_text(yaml.safe_dump(SHADOWED))
+    load, operator = SteadyLoad[Sent](job.servers, job.topic, RATE), Operator(job)
+    job.start()
+    shadow = ShadowProcess(job)
+    load.start(keyed())
+    operator("plan", "--in", str(file))
+    operator("start")
+    operator.waits_for("step", 2, "waits for resume")
+    eventually(lambda: len(shadow.pairs()) > 0, timeout=PATIENCE, every=1.0)
+    shadow.kill()
+    answered = operator("status")["answered"]["candidate"]["events"]
+    eventually(lambda: operator("status")["answered"]["candidate"]["events"] > answered, timeout=PATIENCE, every=1.0)
+    shadow.start()
+    operator("resume")
+    operator.waits_for("probation", 2, "nobody reports labelled days")
+    operator("promote")
+    operator.waits_for("promoted", 2)
+    load.stop()
+    topics = Topics(lambda suffix: committed({"bootstrap.servers": job.servers}, job.topic + suffix))
+    eventually(partial(everything_is_answered, topics, load.sent), timeout=PATIENCE, every=1.0)
+    assert job.stop() == 0
+    topics.check()
+    ours = rollout_predictions(job)
+    eventually(lambda: len(shadow.pairs()) >= len(ours), timeout=PATIENCE, every=1.0)
+    pairs = shadow.pairs()
+    assert shadow.stop() == 0
+    assert Counter(pair.prediction_id for pair in pairs) == Counter(ours.keys())
+    assert len({pair.shadow_id for pair in pairs}) == len(pairs)
+    for pair in pairs:
+        served = ours[pair.prediction_id]
+        assert (pair.served.version, pair.served.prediction) == (served["model_version"], served["prediction"])
+        # The versions say the opposite of each other.
+        assert (pair.shadow.version, pair.shadow.prediction) == (3 - pair.served.version, 1.0 - served["prediction"])
+    roles = {(pair.weight_epoch, pair.role.value) for pair in pairs}
+    assert {(1, "shadow"), (2, "shadow"), (2, "reverse shadow"), (4, "reverse shadow")} <= roles
+    once = penstock("shadow", "run", "--once", "--config", str(job.config), "--json", "-")
+    assert once.returncode == 0, once.stderr
+    assert json.loads(once.stdout)["pairs"] == {}, "nothing is left to pair"
+
+
+def rollout_predictions(job: Job) -> dict[str, dict[str, Any]]:
+    """Return the predictions that name a rollout, by their ids; fails where an id comes twice."""
+    listed = committed({"bootstrap.servers": job.servers}, f"{job.topic}.out")
+    values = [json.loads(message.value()) for message in listed if prediction.ROLLOUT in dict(message.headers())]
+    by_id = {value["prediction_id"]: value for value in values}
+    assert len(by_id) == len(values)
+    return by_id

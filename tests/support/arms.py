@@ -11,6 +11,7 @@ from typing import Any
 
 from scipy.stats import binom
 
+from schemas import prediction
 from streaming.adapters.kafka.scan import stored
 from streaming.ledger.plan import Plan
 from streaming.models.ref import ModelVersion
@@ -41,6 +42,16 @@ class Topics:
 
     @cached_property
     def outputs(self) -> list[Output]:
+        """What the job answered."""
+        return [output for output in self._written if prediction.CORRECTS not in dict(output.record.headers)]
+
+    @cached_property
+    def corrections(self) -> list[Output]:
+        """What a repair has published."""
+        return [output for output in self._written if prediction.CORRECTS in dict(output.record.headers)]
+
+    @cached_property
+    def _written(self) -> list[Output]:
         messages = [*self.read(".out"), *self.read(".dlq")]
         return [output for message in messages if (output := read_output(stored(message))) is not None]
 

@@ -19,7 +19,7 @@ import yaml
 from streaming.accounting.check import LedgerHistory, ReadBack, check
 from streaming.accounting.load import SteadyLoad
 from streaming.accounting.records import Place, ReadResult, Sent
-from streaming.accounting.subscriber import Subscriber, result_of
+from streaming.accounting.subscriber import Subscriber, result_of, results_of
 from streaming.local.processes import free_port
 from tests.support.commands import ROOT, command, environment
 from tests.support.eventually import eventually
@@ -65,7 +65,7 @@ class Outputs:
     def places(self) -> list[Place]:
         """Return which event each output so far answers, repeated ones too."""
         self.count()
-        return [result_of(record).place for record in (*self.predictions.records, *self.dead_letters.records)]
+        return [result.place for result in results_of([*self.predictions.records, *self.dead_letters.records])]
 
     def account(self, sent: Mapping[Place, Sent]) -> list[ReadResult]:
         """Assert that every event came out once, as the right kind, in order, and by the version that the ledger says,
@@ -73,9 +73,7 @@ class Outputs:
         """
         for topic in (self.predictions, self.dead_letters):
             topic.records += topic.to_the_end()
-        predictions, dead_letters = (
-            [result_of(record) for record in topic.records] for topic in (self.predictions, self.dead_letters)
-        )
+        predictions, dead_letters = (results_of(topic.records) for topic in (self.predictions, self.dead_letters))
         ledger = LedgerHistory(json.loads(record.value) for record in self._ledger.to_the_end())
         findings = check(ReadBack(sent, predictions, dead_letters, predicts, ledger))
         assert findings.counts == {}, findings.examples

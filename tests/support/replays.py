@@ -21,10 +21,11 @@ from streaming.adapters.kafka.replay_destination import TopicDestination
 from streaming.adapters.kafka.replay_source import TopicSource
 from streaming.adapters.kafka.scan import KafkaScan, stored
 from streaming.clock import isoformat, system_clock
+from streaming.ledger.arms import PlannedArms
 from streaming.models.ref import ModelVersion
 from streaming.models.served import ServedModel
 from streaming.outputs.read_back import read_output
-from streaming.replay.chunks import Assignment, Chunk, Segments, assigned, cut, ends
+from streaming.replay.chunks import Chunk, Segments, assigned, cut, ends
 from streaming.replay.destinations import Destination, FolderDestination
 from streaming.replay.plan import settled
 from streaming.replay.recording import Recording, open_recording, recording_to
@@ -70,7 +71,7 @@ class Theatre:
             return segments_of(VersionOptions(as_served=True), self.bench.settings, source, scan)
 
     def chosen(self, source: ReplaySource, version: int) -> Segments:
-        return assigned(source.ranges(), Assignment(self.models[version].version, "replay"))
+        return assigned(source.ranges(), PlannedArms.only(self.models[version].version, "replay"))
 
     def folder(self, name: str) -> FolderDestination:
         return FolderDestination(self.bench.home / name)

@@ -22,12 +22,14 @@ from streaming.models.signature import Column, Signature
 from streaming.models.slot import Slot
 from streaming.operations.admin import Access
 from streaming.scoring.in_process import InProcessLoader
+from streaming.serving.admission import Admission, Tokens
 from streaming.serving.app import serving_app
 from streaming.serving.front import Front
 from streaming.serving.intake import Intake
 from streaming.serving.keys import ApiKeys
 from streaming.serving.lanes import Lane
 from streaming.serving.passes import EventPasses, feature_pass
+from streaming.serving.rates import CallerRates
 from streaming.serving.server_metrics import ServerMetrics
 from streaming.serving.service import Readiness, ScoringService
 from streaming.settings import EventSettings, ServeSettings
@@ -74,7 +76,18 @@ def flight_package(
     )
 
 
-def version_tree(folder: Path, *, turned: bool = False) -> Path:
+BOUNDED: list[Stage] = [
+    *STAGES[:3],
+    (
+        "feature.Bucketizer",
+        {"handleInvalid": "error", "inputCol": "filled", "outputCol": "bucket", "splits": [-100.0, 0.0, 100.0]},
+    ),
+    *STAGES[3:],
+]
+"""The pipeline throws on temperatures from above 100 on, in a stage whose input no guard looks at."""
+
+
+def version_tree(folder: Path, *, turned: bool = False, stages: list[Stage] = STAGES) -> Path:
     """Write a version as MLflow logs it; ``turned``, it says of each flight the opposite."""
     head = FITTED["classification.LogisticRegressionModel"]
     sign = -1.0 if turned else 1.0
@@ -86,7 +99,7 @@ def version_tree(folder: Path, *, turned: bool = False) -> Path:
             "coefficientMatrix": {**MATRIX, "values": [sign * value for value in WEIGHTS], "isTransposed": False},
         },
     }
-    save_pipeline(folder / "sparkml", STAGES, fitted)
+    save_pipeline(folder / "sparkml", stages, fitted)
     columns = [{"name": c.name, "type": c.type, "required": c.required} for c in SIGNATURE.columns]
     flavor = {"model_data": "sparkml", "pyspark_version": "4.2.0", "code": None}
     description = {"flavors": {"spark": flavor}, "signature": {"inputs": json.dumps(columns)}}
@@ -109,6 +122,8 @@ class ServerBench:
     thread: ThreadPoolExecutor
     settings: ServeSettings = field(default_factory=ServeSettings)
     keys: ApiKeys = field(default_factory=ApiKeys)
+    tokens: Tokens | None = None
+    rates: CallerRates | None = None
     access: Access = field(default_factory=lambda: Access("127.0.0.1"))
     clock: ManualClock = field(default_factory=ManualClock)
     woken: list[bool] = field(default_factory=list)
@@ -122,14 +137,15 @@ class ServerBench:
             slot=self.slot,
             readiness=self.readiness,
             metrics=self.metrics,
-            intake=Intake(serve.max_body_bytes, serve.max_in_flight_bytes, serve.max_rows),
-            keys=self.keys,
-            max_in_flight=serve.max_in_flight,
+            intake=Intake(serve.max_body_bytes, serve.max_in_flight_bytes, serve.max_rows, serve.max_in_flight),
+            admission=Admission(self.keys, self.tokens, self.rates),
+            thread=self.thread,
             events=Lane(self.slot, EventPasses("http-test", self.clock), self.thread, serve.timeout_seconds),
             features=Lane(self.slot, feature_pass, self.thread, serve.timeout_seconds),
             envelope=EventSettings(),
             wake=lambda: self.woken.append(True),
             access=self.access,
+            audits=serve.audit,
         )
         self.app: Front = serving_app(self.service)
 

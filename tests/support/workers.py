@@ -5,7 +5,7 @@ from __future__ import annotations
 from xdist.scheduler import LoadScopeScheduling
 
 _LEVELS = {"tests/spark/": "spark", "tests/broker/": "broker", "tests/e2e/": "processes"}
-_BROKER_ALONE = ("dlq", "kafka_lease", "local_services", "quality", "writer")
+_BROKER_ALONE = ("dlq", "kafka_lease", "local_services", "quality", "shadow", "writer")
 """Broker tests that need no session."""
 _MOVED = {
     "tests/e2e/test_batch.py": "spark",

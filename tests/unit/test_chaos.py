@@ -8,10 +8,16 @@ from typing import Any
 
 import pytest
 
+from streaming.accounting.batch_arms import Answerer
 from streaming.accounting.check import Findings, LedgerHistory, ReadBack, check
 from streaming.accounting.records import ReadResult, Sent
 from streaming.failpoints import NAMES
-from tests.chaos.schedule import HANDS, Kind, Return, Step, schedule, unmet
+from streaming.ledger.arms import PlannedArm, PlannedArms
+from streaming.models.ref import ModelVersion
+from streaming.outputs.weights import WeightEpoch
+from streaming.rollout.assignment import ArmAssignment
+from streaming.rollout.intervals import ALL_CHAMPION, CANDIDATE, CHAMPION
+from tests.chaos.schedule import HANDS, PLANNED, ROLLOUT, Ending, Kind, Return, Step, schedule, unmet
 from tests.support.traffic import predicts
 
 KEYS = ("a", "b")
@@ -19,7 +25,8 @@ SKIPPED = range(4, 6)
 
 
 def plan(name: str, version: int, start: int, end: int) -> dict[str, Any]:
-    return {"type": "plan", "plan": name, "version": version, "ranges": {"0": [start, end]}}
+    ranges = {"0": [start, end]}
+    return {"type": "plan", "plan": name, "version": version, "role": CHAMPION, "ranges": ranges}
 
 
 def outcome(*segments: tuple[str, int, int]) -> dict[str, Any]:
@@ -42,9 +49,16 @@ def event(offset: int) -> Sent:
 
 
 def answer(offset: int, at: int) -> ReadResult:
-    sent, version = event(offset), 1 if offset < 6 else 2
-    value = {"event_id": sent.id, "model_version": version, "prediction": float(sent.late == (version == 1))}
-    return ReadResult((0, offset), (0, at), sent.key, version, None if sent.late is None else value)
+    return answered(offset, at, Answerer(1 if offset < 6 else 2, CHAMPION))
+
+
+def answered(offset: int, at: int, by: Answerer) -> ReadResult:
+    """Return what the answerer says of an event, as it says it."""
+    sent = event(offset)
+    if sent.late is None:
+        return ReadResult((0, offset), (0, at), sent.key, by.by_version, None)
+    own = {"model_version": by.version, "role": by.role, "prediction": predicts(sent, by.version)}
+    return ReadResult((0, offset), (0, at), sent.key, by, {"event_id": sent.id, **own})
 
 
 def evidence() -> ReadBack:
@@ -82,9 +96,15 @@ def test_nothing_is_said_against_a_run_that_is_right() -> None:
         pytest.param(replace(evidence(), dead_letters=[]), {"lost": 1}, id="a broken event without a dead letter"),
         pytest.param(predicting(*RIGHT, replace(RIGHT[2], at=(0, 99))), {"duplicated": 1, "order_violations": 1},
                      id="an event that came out twice, the second time late"),
-        pytest.param(replace(evidence(), dead_letters=[*evidence().dead_letters, replace(RIGHT[0], value=None)]),
+        pytest.param(replace(evidence(), dead_letters=[*evidence().dead_letters,
+                                                       replace(RIGHT[0], by=Answerer(1), value=None)]),
                      {"duplicated": 1, "unexpected": 1}, id="a prediction that is a dead letter too"),
-        pytest.param(predicting(*changed(1, version=2)), {"mixed_versions": 2}, id="a version that the ledger denies"),
+        pytest.param(predicting(*changed(1, by=Answerer(2, CHAMPION))), {"mixed_versions": 2},
+                     id="a version that the ledger denies"),
+        pytest.param(predicting(*changed(1, by=Answerer(1, CANDIDATE), value={"role": CANDIDATE})),
+                     {"mixed_versions": 1}, id="a role that the ledger denies"),
+        pytest.param(predicting(*changed(1, value={"role": CANDIDATE})), {"mixed_versions": 1},
+                     id="header and value of different roles"),
         pytest.param(predicting(*changed(1, value={"model_version": 2})), {"mixed_versions": 1},
                      id="header and value of different versions"),
         pytest.param(predicting(*changed(1, value={"prediction": 1.0})), {"mixed_versions": 1},
@@ -117,6 +137,47 @@ def test_an_outcome_of_several_plans_is_held_against_each_ones_part() -> None:
     assert found(check(replace(evidence(), ledger=LedgerHistory(again)))) == {"mixed_versions": 2}
 
 
+ASSIGNMENT = ArmAssignment("m-7", ALL_CHAMPION.changed_to({CANDIDATE: 0.5}))
+ARM = {key: ASSIGNMENT.arm_of(key.encode(), "") for key in KEYS}
+BY_ARM = {CHAMPION: Answerer(1, CHAMPION, "m-2", 3), CANDIDATE: Answerer(2, CANDIDATE, "m-2", 3)}
+TWO_ARMS = PlannedArms(
+    (PlannedArm(ModelVersion("m", 1, "r1")), PlannedArm(ModelVersion("m", 2, "r2"), CANDIDATE)),
+    ASSIGNMENT,
+    WeightEpoch("m-2", 3),
+)
+
+
+def in_two_arms(answerers: dict[str, Answerer]) -> ReadBack:
+    """Every event answered by this one for its arm; the broken one, the last, is of key b."""
+    answers = [answered(offset, offset, answerers[ARM[event(offset).key]]) for offset in range(10)]
+    ledger = [{"type": "plan", "plan": "3.1", "ranges": {"0": [0, 10]}, **TWO_ARMS.to_dict()}, outcome(("3.1", 0, 10))]
+    history = LedgerHistory(ledger)
+    return replace(evidence(), predictions=answers[:-1], dead_letters=answers[-1:], ledger=history, removed={})
+
+
+def test_a_plan_of_two_arms_gives_each_event_to_the_arm_of_its_key() -> None:
+    assert set(ARM.values()) == {CHAMPION, CANDIDATE}
+    assert found(check(in_two_arms(BY_ARM))) == {}
+
+
+CANDIDATES = Answerer(2, CANDIDATE, "m-2", 3)
+
+
+@pytest.mark.parametrize(
+    ("instead", "mixed"),
+    [
+        pytest.param(Answerer(1, CHAMPION, "m-2", 3), 5, id="the other arm, also for the dead letter"),
+        pytest.param(replace(CANDIDATES, weight_epoch=4), 4, id="another epoch"),
+        pytest.param(replace(CANDIDATES, rollout="m-3"), 4, id="another rollout"),
+        pytest.param(replace(CANDIDATES, role=CHAMPION), 4, id="another role"),
+        pytest.param(Answerer(2, CANDIDATE), 4, id="no rollout at all"),
+    ],
+)
+def test_an_answer_of_another_arm_or_step_than_the_plan_says_is_mixed(instead: Answerer, mixed: int) -> None:
+    assert ARM["b"] == CANDIDATE
+    assert found(check(in_two_arms({**BY_ARM, CANDIDATE: instead}))) == {"mixed_versions": mixed}
+
+
 SCHEDULES = [schedule(seed) for seed in range(1, HANDS + 1)]
 
 
@@ -142,5 +203,18 @@ def test_a_driver_dies_once_in_every_seed_and_only_a_replaced_one_wakes_up(seed:
     deaths = [step for step in schedule(seed).steps if step.back]
     assert len(deaths) == 1
     assert deaths[0].kind is not Kind.FREEZE_DRIVER or deaths[0].back is Return.STANDBY
-    assert 3 <= len([step for step in schedule(seed).steps if step.kind is not Kind.SWAP]) <= 5
+    assert 3 <= len([step for step in schedule(seed).steps if step.kind not in PLANNED]) <= 5
     assert Step(Kind.SWAP) in schedule(seed).steps
+
+
+def test_a_rollout_adds_its_steps_in_order_and_changes_nothing_else_of_a_seed() -> None:
+    for seed in range(1, HANDS + 1):
+        alone, beside = schedule(seed, with_rollout=False), schedule(seed, with_rollout=True)
+        added = [step.kind for step in beside.steps if step.kind in ROLLOUT]
+        assert added == [Kind.ROLLOUT_BEGINS, Kind.ROLLOUT_WIDENS, Kind.ROLLOUT_ENDS]
+        assert tuple(step for step in beside.steps if step.kind not in ROLLOUT) == alone.steps
+        assert (beside.skewed, beside.small) == (alone.skewed, alone.small)
+
+
+def test_twenty_seeds_end_rollouts_in_every_way() -> None:
+    assert {step.ending for each in SCHEDULES for step in each.steps} >= set(Ending)

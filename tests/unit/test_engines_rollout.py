@@ -20,13 +20,17 @@ from streaming.ledger.plan import Plan
 from streaming.models.ref import ModelKey
 from streaming.models.served import ServedModel
 from streaming.models.slot import Slot
+from streaming.offsets import OffsetRange
 from streaming.refusal_codes import RefusalCode
+from streaming.rollout.evidence import SILENT_AFTER, Gathered
 from streaming.rollout.history import RolloutHistory
 from streaming.rollout.intervals import CANDIDATE
+from streaming.rollout.judge import HarmFinding
 from streaming.rollout.machine import RolloutOrder
 from streaming.rollout.plan import OnNotTold, RolloutPlan, RolloutStep
 from streaming.rollout.records import Declaration, OrderGiven, Transition
 from streaming.rollout.states import RolloutPhase
+from streaming.rollout.verdict import CheckFinding, RolloutVerdict
 from streaming.testing import ManualClock
 from tests.support.versions import flights
 from tests.unit.test_models_slot import prove, releases, served
@@ -36,6 +40,7 @@ STEP = RolloutStep(0.05, {"candidate events": 100}, most=HOUR, on_not_told=OnNot
 QUARTER = RolloutStep(0.25, STEP.evidence, most=HOUR, on_not_told=OnNotTold.PROMOTE)
 PROBATION = RolloutStep(1.0, STEP.evidence, most=HOUR, on_not_told=OnNotTold.PROMOTE)
 PLAN = RolloutPlan((STEP, QUARTER), probation=PROBATION)
+BY_LABELS = RolloutPlan((RolloutStep(0.05, {"labelled events": 200}), QUARTER), probation=PROBATION)
 START, ABORT, PROMOTE = RolloutOrder.START, RolloutOrder.ABORT, RolloutOrder.PROMOTE
 
 
@@ -76,6 +81,7 @@ class Job:
     named: list[int] = field(default_factory=list)
     failing: PenstockError | None = None
     batches: int = 0
+    offset: int = 0
 
     def __post_init__(self) -> None:
         self.slot.swap(served(1))
@@ -143,7 +149,9 @@ class Job:
     def batch(self, candidate: int = 0, champion: int = 1_000, letters: int = 0) -> Job:
         """A batch by the arms as they are planned, with so many events answered; then a look."""
         self.batches += 1
-        arms = self.planned()
+        arms, size = self.planned(), champion + candidate + letters
+        part = OffsetRange(self.offset, self.offset + size)
+        self.offset = part.end
         plan = Plan(
             id=f"1.{self.batches}",
             application="app",
@@ -151,7 +159,7 @@ class Job:
             topic_id="id",
             checkpoint="c",
             batch=self.batches,
-            ranges={},
+            ranges={0: part},
             arms=arms,
             at=isoformat(self.clock()),
         )
@@ -161,10 +169,31 @@ class Job:
             "champion": {"predictions": champion, "dead_letters": {}, "newest": isoformat(self.clock())},
             "candidate": {"predictions": candidate, "dead_letters": dead, "newest": ""},
         }
-        part = {"predictions": champion + candidate, "dead_letters": dead, "skipped": 0}
-        partitions = {"0": {**part, "arms": by_arm} if len(arms.arms) > 1 else part}
+        segments = [[plan.id, part.start, part.end]]
+        counts = {
+            "predictions": champion + candidate,
+            "dead_letters": dead,
+            "skipped": 0,
+            "segments": segments,
+        }
+        partitions = {"0": {**counts, "arms": by_arm} if len(arms.arms) > 1 else counts}
         at = isoformat(self.clock())
         self.books.write({"type": "outcome", "plan": plan.id, "application": "app", "partitions": partitions, "at": at})
+        return self.looked()
+
+    def judged(self, finding: HarmFinding, epoch: int = 1, labelled: int = 0, why: str = "so the labels say") -> Job:
+        """The judge writes, and the job looks."""
+        verdict = RolloutVerdict(
+            rollout="flights-2",
+            application="app",
+            weight_epoch=epoch,
+            finding=finding,
+            why=why,
+            checks={"gross harm": CheckFinding(finding, labelled, {}, f"{finding.value}: {why}")},
+            evidence={"labelled events": Gathered(labelled, 81.0)},
+            at=isoformat(self.clock()),
+        )
+        self.books.write(verdict.to_dict())
         return self.looked()
 
     def waited(self, length: timedelta) -> Job:
@@ -253,6 +282,51 @@ def test_nothing_is_inferred_from_absence(plan: RolloutPlan) -> None:
     for _ in range(30):
         job.waited(timedelta(hours=23))
     assert {transition["phase"] for transition in job.transitions} == {"step"}
+
+
+DAYS_WITH_LABELS = {"labelled days": 10}
+
+
+def in_shadow_step(job: Job | None = None) -> Job:
+    return (
+        (job or Job())
+        .declare(RolloutPlan((RolloutStep(0, DAYS_WITH_LABELS), STEP), probation=PROBATION))
+        .ordered(START)
+    )
+
+
+def test_in_a_shadow_step_the_champion_answers_everything_and_the_plans_name_the_step() -> None:
+    # A candidate that cannot be loaded does not matter: the job does not load it.
+    job = in_shadow_step(Job(failing=RegistryUnavailableError("no answer")))
+    for planned in (job.planned(), job.batch().planned()):
+        assert str(planned) == "flights v1"
+        assert planned.weights is not None
+        assert (planned.weights.rollout, planned.weights.epoch) == ("flights-2", 1)
+    assert (job.phase, job.transitions[-1]["problems"]) == (("step", 0), [])
+    job.restart()
+    assert job.looked().planned() == planned, "another driver goes on with it"
+    for _ in range(30):
+        job.waited(timedelta(days=1))
+    assert job.phase == ("step", 0), "nothing is inferred from a judge that is silent"
+
+
+@pytest.mark.parametrize("ending", ["abort", "hold"])
+def test_a_shadow_step_that_ends_leaves_plans_without_a_rollout(ending: str) -> None:
+    job = in_shadow_step()
+    if ending == "hold":
+        job.slot.hold(flights(2))
+        assert job.planned().weights is None, "before anything is written"
+        job.looked()
+    else:
+        job.ordered(ABORT)
+    assert job.phase[0] == {"abort": "aborted", "hold": "rolled back"}[ending]
+    assert (str(job.planned()), job.planned().weights) == ("flights v1", None)
+    assert job.named == [], "the registry was never changed"
+
+
+def test_a_candidate_that_is_promoted_out_of_its_shadow_is_loaded_then() -> None:
+    job = in_shadow_step().ordered(PROMOTE)
+    assert (job.phase, job.named, str(job.planned())) == (("probation", 0), [2], "flights v2")
 
 
 def test_after_an_abort_the_next_batch_is_the_champions_alone() -> None:
@@ -388,3 +462,40 @@ def test_a_rollout_that_waits_for_weeks_is_written_again_before_the_ledger_forge
     job.books.records = [last]
     job.restart()
     assert job.looked().share() == pytest.approx(0.05)
+
+
+@pytest.mark.parametrize("plan", [PLAN, BY_LABELS], ids=["a step without labels", "a step that waits for labels"])
+def test_harm_that_the_judge_wrote_rolls_back_with_the_next_batch(plan: RolloutPlan) -> None:
+    job = in_first_step(plan).batch(candidate=9).judged(HarmFinding.HARM, why="gross harm: on 150 labelled events")
+    assert str(job.planned()) == "flights v1"
+    assert job.phase == ("rolled back", 0)
+    assert job.transitions[-2]["why"] == "the judge found harm: gross harm: on 150 labelled events"
+
+
+def test_labels_and_a_judge_that_found_no_harm_end_a_step() -> None:
+    job = in_first_step(BY_LABELS).batch(candidate=9).judged(HarmFinding.NO_WORSE, labelled=199)
+    assert job.phase == ("step", 0), "one label is missing"
+    job.judged(HarmFinding.NO_WORSE, labelled=200)
+    assert job.phase == ("step", 1)
+    assert job.transitions[-1]["evidence"]["labelled events"] == 200
+
+
+@pytest.mark.parametrize("finding", HarmFinding)
+def test_a_verdict_on_an_earlier_step_decides_nothing(finding: HarmFinding) -> None:
+    job = in_first_step(BY_LABELS).batch(candidate=9).judged(HarmFinding.NO_WORSE, labelled=200)
+    epoch = job.transitions[-1]["weight_epoch"]
+    job.batch(candidate=1_000).judged(finding, epoch=epoch - 1, labelled=200)
+    assert job.phase == ("step", 1)
+
+
+def test_a_judge_that_has_gone_silent_holds_a_step_that_waits_for_labels() -> None:
+    job = in_first_step(BY_LABELS).batch(candidate=9).judged(HarmFinding.NO_WORSE, labelled=199)
+    job.waited(SILENT_AFTER * 2)
+    job.books.records[-1]["evidence"]["labelled events"]["count"] = 200
+    job.restart()
+    assert job.looked().phase == ("step", 0)
+
+
+def test_a_step_without_labels_does_not_wait_for_a_judge_that_has_gone_silent() -> None:
+    job = in_first_step().judged(HarmFinding.NOT_TOLD).waited(2 * HOUR).batch(candidate=100)
+    assert job.phase == ("step", 1)

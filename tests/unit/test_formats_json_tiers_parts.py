@@ -140,7 +140,7 @@ def test_names_that_never_come_again_are_not_learnt_and_learning_ends() -> None:
 
 
 def test_events_with_unread_fields_are_proven_by_the_first_tier_once_they_are_learnt() -> None:
-    tiers = SwiftTiers(FIELDS, SCHEMA)
+    tiers = SwiftTiers(FIELDS, SCHEMA, 50_000)
     batch = documents(*[with_fields(f'{EVERY},"tail":"N1","wind":null,"rain":0.5')] * 64)
     by_tier = [[len(portion.rows) for portion in tiers.read(batch)] for _ in range(2)]
     assert by_tier == [[0, 64], [64]]

@@ -21,6 +21,7 @@ from streaming.ledger.serving_at import Moment
 from streaming.models.ref import ModelVersion
 from streaming.offsets import OffsetRange
 from streaming.outputs.read_back import Output, Stored
+from streaming.replay.chunks import Segment
 from streaming.replay.served import ServingHistory, as_served
 from streaming.rollout.assignment import ArmAssignment
 from streaming.rollout.intervals import ALL_CHAMPION, ArmIntervals
@@ -172,8 +173,7 @@ def test_a_plan_of_two_arms_in_a_line() -> None:
     assert line == "3.1: flights v1 (champion), flights v2 (new) score batch 4, 0: 5 to 8"
 
 
-def test_a_replay_as_served_says_that_it_cannot_follow_several_arms() -> None:
+def test_a_replay_as_served_gives_each_event_to_its_arm_of_the_recorded_plan() -> None:
     outcome = {"type": "outcome", "plan": "3.1", "at": AT, "partitions": {"0": {"segments": [["3.1", 5, 9]]}}}
     books = ServingHistory(lambda: [plan(TWO).to_dict(), outcome], {}, complete=True)
-    with pytest.raises(DataError, match=r"offsets 5 to 8 were scored by several arms, flights v1 \(champion\)"):
-        as_served(books, "features", "id", {0: OffsetRange(5, 9)})
+    assert as_served(books, "features", "id", {0: OffsetRange(5, 9)}) == {0: [Segment(OffsetRange(5, 9), TWO)]}

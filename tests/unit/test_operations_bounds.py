@@ -34,7 +34,7 @@ BOUND = 0.5
 def server() -> Iterator[HttpServer]:
     clock, slot = ManualClock(), Slot()
     controls = Controls("flights", lambda: None, lambda: True, lambda key, reason: "", lambda: True)
-    receiver = WebhookReceiver(SECRET, "flights", lambda: None, clock)
+    receiver = WebhookReceiver(SECRET, "flights".__eq__, lambda: None, clock)
     operations = Operations(
         Metrics(clock, (1.0,)), Health(slot, clock), slot, receiver, (controls, Access("127.0.0.1"))
     )
@@ -109,6 +109,8 @@ def slowly(server: HttpServer, start: bytes, rest: bytes) -> bytes:
             b"GET /livez HTTP/1.1\r\nhost: x\r\ncontent-length: 9999\r\n\r\n", b"x", b"200", id="a body nobody reads"
         ),
         pytest.param(b"GET /livez HTTP/1.1\r\nhost: x\r\n\r\nGET /li", b"v", b"200", id="a second request"),
+        pytest.param(b"GET /livez HTTP/1.1\r\nhost: x\r\n\r\n", b"\r\n", b"200", id="blank lines after a request"),
+        pytest.param(b"GET /livez HTTP/1.1\r\n", b"x: " + b"y" * 9_999 + b"\r\n", b"400", id="headers without bound"),
     ],
 )
 def test_a_request_that_never_ends_is_ended(
@@ -116,6 +118,18 @@ def test_a_request_that_never_ends_is_ended(
 ) -> None:
     said = slowly(server, start, rest)
     assert said.partition(b"\r\n")[0].startswith(b"HTTP/1.1 " + answer if answer else b"")
+
+
+def test_a_request_may_come_byte_by_byte_and_two_at_once(server: HttpServer) -> None:
+    request = b"POST /v1/resume HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n\r\n{}"
+    with closing(socket.create_connection(("127.0.0.1", server.port), timeout=5)) as line:
+        line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for position in range(len(request)):
+            line.sendall(request[position : position + 1])
+        line.sendall(request * 2)
+        line.sendall(request.replace(b"host: x", b"connection: close"))
+        answers = b"".join(iter(lambda: line.recv(65_536), b""))
+    assert answers.count(b"HTTP/1.1 200") == answers.count(b'{"detail":"resumed"}') == 4
 
 
 def test_a_connection_that_is_used_for_longer_than_a_request_may_take_stays(server: HttpServer, quick: None) -> None:

@@ -42,7 +42,7 @@ class Job:
         self.health = Health(self.slot, self.clock, stale_seconds=60)
         self.observer = JobObserver(self.metrics, self.health)
         self.woken = 0
-        receiver = WebhookReceiver(SECRET, "flights", self._wake, self.clock) if webhook else None
+        receiver = WebhookReceiver(SECRET, "flights".__eq__, self._wake, self.clock) if webhook else None
         app = create_app(Operations(self.metrics, self.health, self.slot, receiver, rollout=self.observer.rollout))
         self.server = HttpServer(app, "127.0.0.1", 0)
         self.server.start()

@@ -68,6 +68,33 @@ def test_only_a_rollouts_predictions_name_it_and_its_epoch() -> None:
         assert {name: value for name, value in headers.items() if name not in names} == plain
 
 
+def test_only_a_rollouts_dead_letters_name_it_with_model_and_role() -> None:
+    rows, weights = (
+        batch_of_arms([1, 0], row(7, reason="MISSING_FIELD"), row(8, reason="OVERSIZE")),
+        WeightEpoch("f", 3),
+    )
+    first, second = (replace(stamp, weights=weights) for stamp in TWO_ARMS.stamps)
+    names = (dead_letter.ROLLOUT, dead_letter.WEIGHT_EPOCH, dead_letter.MODEL_NAME, dead_letter.ROLE)
+    of_rollout = of_arm(replace(TWO_ARMS, stamp=first, others=(second,)), rows)
+    assert [[letter[name] for name in names] for letter in of_rollout] == [
+        [b"f", b"3", b"flights", b"candidate"],
+        [b"f", b"3", b"flights", b"champion"],
+    ]
+    for letter, plain in zip(of_rollout, of_arm(TWO_ARMS, rows), strict=True):
+        assert {name: value for name, value in letter.items() if name not in names} == plain
+
+
+def test_only_corrections_name_what_they_replace_and_have_ids_of_their_own() -> None:
+    correction = replace(CHAMPION, role="correction", corrects="candidate")
+    rows = batch(row(7), row(8, reason="SCORING_FAILED"))
+    answer, letter = of_arm(replace(ONE_ARM, stamp=correction), rows)
+    assert answer[prediction.CE_ID] == "flights:correction:features:3:7"
+    assert answer[prediction.CORRECTS] == "flights:candidate:features:3:7"
+    assert letter[dead_letter.CORRECTS] == "flights:candidate:features:3:8"
+    for plain in of_arm(ONE_ARM, rows):
+        assert not {prediction.CORRECTS, dead_letter.CORRECTS} & plain.keys()
+
+
 @given(rows_in_arms)
 def test_the_arms_counts_are_those_of_the_records_that_were_sent(rows: list[tuple[int, str | None]]) -> None:
     made = batch_of_arms(

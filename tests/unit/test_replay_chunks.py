@@ -11,14 +11,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from streaming.ledger.arms import PlannedArms
 from streaming.models.ref import ModelVersion
 from streaming.offsets import OffsetRange
-from streaming.replay.chunks import Assignment, Chunk, Segment, Segments, Upto, apart, assigned, cut, ends, remaining
+from streaming.replay.chunks import Chunk, Segment, Segments, Upto, apart, assigned, cut, ends, remaining
 from streaming.replay.pace import ArrayTimeline, Pace, paced
 
 
-def by(version: int) -> Assignment:
-    return Assignment(ModelVersion("m", version), "champion")
+def by(version: int) -> PlannedArms:
+    return PlannedArms.only(ModelVersion("m", version))
 
 
 @st.composite
@@ -104,7 +105,7 @@ def test_a_version_stays_while_it_has_work() -> None:
         1: [Segment(OffsetRange(0, 9), by(1))],
     }
     chunks = list(cut(found, 4, [ends(found)]))
-    assert [chunk.by.version.version for chunk in chunks] == [1, 1, 1, 2, 2]
+    assert [chunk.by.champion.version.version for chunk in chunks] == [1, 1, 1, 2, 2]
     assert chunks[0].ranges == {0: OffsetRange(0, 2), 1: OffsetRange(0, 2)}
 
 

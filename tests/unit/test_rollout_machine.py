@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streaming.errors import ConfigurationError
-from streaming.rollout.evidence import Gathered, Judged, Observed
+from streaming.rollout.evidence import SILENT_AFTER, Gathered, Judged, Observed
 from streaming.rollout.judge import HarmFinding
 from streaming.rollout.machine import RolloutOrder, done, observe, order
 from streaming.rollout.plan import OnNotTold, RolloutPlan, RolloutStep
@@ -130,6 +130,7 @@ def test_an_observation_goes_on_only_by_all_the_evidence(
         assert not step.manual or then.phase is RolloutPhase.ABORTING
         assert seen.evidence[LABELS].count >= 200
         assert seen.judged.at >= state.since.clock
+        assert at(passed).clock - seen.judged.at <= SILENT_AFTER
         assert at(passed).passed_since(state.since) >= step.least
         assert seen.judged.finding is HarmFinding.NO_WORSE or step.on_not_told is not OnNotTold.HOLD
 
@@ -190,17 +191,17 @@ def test_a_candidate_that_is_no_worse_goes_through_all_steps_and_the_probation()
     ("observed", "why"),
     [
         pytest.param(
-            Observed(at(DAY), {LABELS: Gathered(38, 81.0)}, Judged(HarmFinding.NO_WORSE, NOON)),
+            Observed(at(DAY), {LABELS: Gathered(38, 81.0)}, Judged(HarmFinding.NO_WORSE, NOON + DAY)),
             "held: 38 of 200 labelled events, about 2 h at this rate",
             id="too few labels",
         ),
         pytest.param(
-            Observed(at(DAY), {LABELS: Gathered(38, 0.0)}, Judged(HarmFinding.NO_WORSE, NOON)),
+            Observed(at(DAY), {LABELS: Gathered(38, 0.0)}, Judged(HarmFinding.NO_WORSE, NOON + DAY)),
             "held: 38 of 200 labelled events, and none are coming",
             id="labels that stopped",
         ),
         pytest.param(
-            Observed(at(DAY), {}, Judged(HarmFinding.NO_WORSE, NOON)),
+            Observed(at(DAY), {}, Judged(HarmFinding.NO_WORSE, NOON + DAY)),
             "held: nobody reports labelled events, of which 200 are needed",
             id="no count",
         ),
@@ -213,6 +214,11 @@ def test_a_candidate_that_is_no_worse_goes_through_all_steps_and_the_probation()
             replace(all_that_is_asked(HarmFinding.NO_WORSE), judged=Judged(HarmFinding.NO_WORSE, NOON - HOUR)),
             "held: the judge has not looked since the step began",
             id="a judge that looked before",
+        ),
+        pytest.param(
+            replace(all_that_is_asked(HarmFinding.NO_WORSE), judged=Judged(HarmFinding.NO_WORSE, NOON + DAY)),
+            "held: the judge last looked 10 d ago",
+            id="a judge that has gone silent",
         ),
         pytest.param(
             all_that_is_asked(HarmFinding.NO_WORSE, HOUR / 4),

@@ -9,6 +9,7 @@ import pytest
 
 from jobs.verbs.rollout.plan_file import read_plan
 from streaming.errors import ConfigurationError
+from streaming.rollout.checks import JudgeRules, RolloutCheck
 from streaming.rollout.plan import OnNotTold, RolloutPlan, RolloutStep
 
 GOOD = """\
@@ -25,6 +26,11 @@ steps:
 probation:
   evidence: {labelled days: 10}
   least: 10d
+checks:
+  gross harm: {dry_run: true}
+  days: {dry_run: false}
+day_deviation: 0.02
+tolerated: 0.01
 """
 
 
@@ -46,14 +52,21 @@ def test_a_file_declares_candidate_steps_and_probation(tmp_path: Path) -> None:
     quarter = RolloutStep(0.25, {"labelled events": 200, "champion events": 9}, manual=True)
     probation = RolloutStep(1.0, {"labelled days": 10}, least=timedelta(days=10))
     assert (plan.version, plan.salt) == (8, None)
-    assert plan.plan == RolloutPlan((five, quarter), probation=probation)
+    rules = JudgeRules(frozenset({RolloutCheck.GROSS_HARM}), day_deviation=0.02, tolerated=0.01)
+    assert plan.plan == RolloutPlan((five, quarter), probation=probation, rules=rules)
 
 
 @pytest.mark.parametrize(
     ("before", "after", "message"),
     [
         pytest.param("version: 8", "version: eight", "line 1: version: input should be a valid integer", id="a word"),
-        pytest.param("share: 0.05", "share: 0", "line 3: steps.0.share: input should be greater than 0", id="shadow"),
+        pytest.param(
+            "share: 0.05",
+            "share: 0",
+            "line 3: steps.0.share: must be above 0 where candidate events are asked for",
+            id="events that a shadow has not",
+        ),
+        pytest.param("share: 0.05", "share: -1", "line 3: steps.0.share: input should be greater than", id="below 0"),
         pytest.param("share: 0.25", "share: 0.01", "line 2: the shares of a rollout's steps", id="shares fall"),
         pytest.param("least: 10m", "least: 10", "line 5: steps.0.least: must be a length of time", id="no unit"),
         pytest.param("most: 1d", "most: 1m", "line 3: steps.0: most must not be below least", id="most below least"),
@@ -67,6 +80,13 @@ def test_a_file_declares_candidate_steps_and_probation(tmp_path: Path) -> None:
         pytest.param(
             "{labelled days: 10}", "{}", "line 12: probation.evidence: dictionary should have", id="no evidence"
         ),
+        pytest.param(
+            "gross harm", "harm", "line 15: checks.harm: input should be 'errors', 'dead letters'", id="no check"
+        ),
+        pytest.param(
+            "gross harm: {dry_run", "gross harm: {alpha", "checks.gross harm.alpha: unknown key", id="not of a check"
+        ),
+        pytest.param("day_deviation: 0.02", "day_deviation: -1", "line 17: day_deviation: input", id="below zero"),
         pytest.param("probation:", "steps:", "the key steps is written twice, in lines 2 and 11", id="a key twice"),
         pytest.param(GOOD, "", "line 1: the file: input should be a valid dictionary", id="nothing"),
     ],
@@ -76,6 +96,12 @@ def test_a_mistake_is_named_with_its_line(tmp_path: Path, before: str, after: st
     with pytest.raises(ConfigurationError) as refused:
         read_plan(written(tmp_path, GOOD.replace(before, after)))
     assert message in str(refused.value)
+
+
+def test_a_first_step_may_be_the_shadow_alone(tmp_path: Path) -> None:
+    shadow = "- share: 0\n  evidence: {labelled days: 10}\n- share: 0.05"
+    plan = read_plan(written(tmp_path, GOOD.replace("- share: 0.05", shadow)))
+    assert [step.share for step in plan.plan.steps] == [0.0, 0.05, 0.25]
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from jobs.verbs.rollout.display import show_status
 from jobs.verbs.rollout.status import status_of
 from streaming.clock import isoformat
 from streaming.errors import ConfigurationError, RegistryUnavailableError
+from streaming.rollout.judge import HarmFinding
 from streaming.rollout.machine import RolloutOrder
 from streaming.rollout.plan import RolloutPlan, RolloutStep
 from streaming.rollout.records import OrderGiven
@@ -72,6 +73,20 @@ def with_an_order_unread(job: Job) -> Job:
             id="no labels",
         ),
         pytest.param(
+            in_first_step(LABELS).batch(candidate=100).judged(HarmFinding.NOT_TOLD, labelled=38),
+            "step",
+            "held: 38 of 200 labelled events, about 2 h at this rate",
+            "promotion",
+            id="too few labels",
+        ),
+        pytest.param(
+            in_first_step(LABELS).judged(HarmFinding.NOT_TOLD, labelled=38).waited(TEN_MINUTES),
+            "step",
+            "about 2 h at this rate; the judge last looked 10 min ago",
+            "promotion",
+            id="a silent judge",
+        ),
+        pytest.param(
             paused(in_first_step()), "step", "held: paused by order", "step 2 with a share of 0.25", id="paused"
         ),
         pytest.param(
@@ -101,6 +116,20 @@ def test_what_each_arm_answered_is_counted(capsys: pytest.CaptureFixture[str]) -
     assert "flights-2, of flights v2" in shown
     assert "40 events in this step, of which 2 are dead letters" in shown
     assert "step 1 of 2" in shown
+
+
+def test_a_rolled_back_rollout_says_what_the_judge_found_and_which_offsets_the_candidate_answered(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    job = in_first_step().batch(candidate=50, champion=950).batch(candidate=40, champion=960)
+    result = status(job.judged(HarmFinding.HARM, labelled=150).batch())
+    assert result["phase"] == "rolled back"
+    assert result["ranges"] == [{"topic": "features", "partition": 0, "start": 0, "end": 2_000, "weight_epoch": 1}]
+    assert result["judge"]["checks"]["gross harm"]["count"] == 150
+    show_status(result)
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "offsets 0 to 1,999 of partition 0, weight epoch 1" in shown
+    assert "gross harm harm: so the labels say (alpha 0.002)" in shown
 
 
 def test_without_a_rollout_the_status_says_how_to_declare_one() -> None:

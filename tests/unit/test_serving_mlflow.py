@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -23,7 +27,9 @@ from streaming.refusal_codes import RefusalCode
 from streaming.scoring.flavours.sklearn_skops import TRUSTED
 from streaming.serving.mlflow_payloads import csv_events, json_events
 from streaming.serving.problems import ProblemError
+from streaming.settings import ServeSettings
 from tests.support.flavours import SIGNATURE, described, features, flights, saved
+from tests.support.laws import examples
 from tests.support.mlflow_serving import MlflowServing
 from tests.support.servers import ServerBench, a_bench, event, flight_package, loaded
 
@@ -31,7 +37,7 @@ ROW: dict[str, Any] = {"distance": 100.0, "gust": 3.5, "hour": 4, "night": True}
 FAR: dict[str, Any] = {"distance": 2000.0, "gust": None, "hour": 22, "night": False}
 NAMES = list(ROW)
 HEADER = "distance,gust,hour,night\n"
-JSON, CSV = "application/json", "text/csv"
+JSON, CSV, PARQUET = "application/json", "text/csv", "application/vnd.apache.parquet"
 
 
 @dataclass
@@ -67,6 +73,13 @@ def columns(*rows: dict[str, Any]) -> dict[str, list[Any]]:
     return {name: [row[name] for row in rows] for name in NAMES}
 
 
+def parquet(*rows: dict[str, Any], **more: pa.Array) -> bytes:
+    table = pa.table({**{name: [row.get(name) for row in rows] for name in rows[0]}, **more})
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink)
+    return bytes(sink.getvalue())
+
+
 SPLIT = {"columns": NAMES, "data": [list(ROW.values()), list(FAR.values())]}
 ANSWERED = [
     pytest.param({"dataframe_records": [ROW, FAR]}, JSON, id="records"),
@@ -83,6 +96,9 @@ ANSWERED = [
     pytest.param(f"{HEADER}100.0,3.5,4,True\n2000,,22,False\n".encode(), CSV, id="CSV"),
     pytest.param(b"night,hour,gust,distance,x\ntrue,4,1.5,1e2,q\n", CSV, id="CSV in another order, with a column more"),
     pytest.param(f"{HEADER}100.0,3.5,4,True\n".encode(), "text/csv; charset=utf-8", id="CSV that says UTF-8"),
+    pytest.param(parquet(ROW, FAR), PARQUET, id="Parquet"),
+    pytest.param(parquet({**ROW, "gust": math.nan}), PARQUET, id="Parquet with a NaN for null"),
+    pytest.param(parquet({"x": "q", **ROW}, day=[date(2013, 1, 1)]), PARQUET, id="Parquet with columns more"),
 ]
 
 
@@ -122,6 +138,11 @@ REFUSED = [
     pytest.param(b"", CSV, id="CSV without a header"),
     pytest.param(b"\xff\xfe,", CSV, id="CSV that is not UTF-8"),
     pytest.param(b"distance\n1\n", CSV, id="CSV without a column"),
+    pytest.param(b"PAR1" + b"\0" * 40 + b"PAR1", PARQUET, id="Parquet that is damaged"),
+    pytest.param(b"", PARQUET, id="Parquet of no bytes"),
+    pytest.param(parquet({**ROW, "distance": "far"}), PARQUET, id="Parquet with a word for a number"),
+    pytest.param(parquet({"distance": 1.0}), PARQUET, id="Parquet without a column"),
+    pytest.param(parquet({**ROW, "distance": [1.0]}), PARQUET, id="Parquet with a list for a number"),
     pytest.param({"inputs": [ROW]}, "text/plain", id="another type"),
     pytest.param({"inputs": [ROW]}, "application/json; charset=latin-1", id="another charset"),
     pytest.param({"inputs": [ROW]}, "application/json; a=b", id="another parameter"),
@@ -133,7 +154,12 @@ def error_code(answer: Any) -> str | None:
     return None if answer.status_code == 415 else answer.json()["error_code"]
 
 
-LOOSELY_CODED = {"no whole number", "CSV with a short row"}
+LOOSELY_CODED = {
+    "no whole number",
+    "CSV with a short row",
+    "Parquet with a word for a number",
+    "Parquet with a list for a number",
+}
 """MLflow finds these while it casts, and we when we read."""
 
 
@@ -170,6 +196,41 @@ def test_what_mlflow_guesses_is_refused(both: Both, body: Any, words: str) -> No
     ours = invoke(both.ours, body)
     assert ours.status_code == 400
     assert words.lower() in ours.json()["message"].lower()
+
+
+SMALL = ServeSettings(max_body_bytes=100_000, max_rows=1_000)
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        pytest.param(parquet(*[ROW] * 1_001), "serve.max_rows", id="rows"),
+        # Five kilobytes that would become five megabytes.
+        pytest.param(parquet(*[{"x": "y" * 5_000}] * 1_000), "four times", id="one text, over and over"),
+        pytest.param(
+            parquet(*[ROW] * 1_000, x=pa.array([b"y" * 5_000] * 1_000, pa.large_binary())), "four times", id="bytes"
+        ),
+        pytest.param(
+            parquet(*[ROW] * 1_000, x=pa.array([b"y" * 5_000] * 1_000, pa.binary(5_000))), "four times", id="long bytes"
+        ),
+    ],
+)
+def test_a_file_that_would_become_too_large_is_refused_before_it_does(both: Both, body: bytes, words: str) -> None:
+    assert len(body) < SMALL.max_body_bytes
+    with a_bench(both.ours.slot.current(), settings=SMALL) as bench:
+        answer = invoke(bench, body, PARQUET)
+    assert answer.status_code == 413
+    assert words in answer.json()["detail"]
+
+
+@given(st.data())
+@examples(60)
+def test_a_damaged_file_is_a_problem_and_no_fault(both: Both, data: st.DataObject) -> None:
+    body = bytearray(parquet(ROW, FAR, ROW))
+    for _ in range(data.draw(st.integers(1, 4))):
+        at = data.draw(st.integers(0, len(body) - 1))
+        body[at] ^= 1 << data.draw(st.integers(0, 7))
+    assert invoke(both.ours, bytes(body), PARQUET).status_code in (200, 400, 413)
 
 
 def test_a_missing_optional_column_is_null_and_not_an_error(both: Both) -> None:

@@ -62,7 +62,14 @@ def _table(kind: str, rows: list[tuple[QualityWindowReport, VersionQuality]]) ->
     metrics = [metric for metric in metrics_of(kind) if metric.name in _SHOWN]
     numbers = [Column(metric.title, justify="right") for metric in metrics]
     interval = Column("95%", justify="right")
-    columns: list[Column | str] = ["window", "version", Column("labelled", justify="right"), *numbers, interval, "state"]
+    columns: tuple[Column | str, ...] = (
+        "window",
+        "version",
+        Column("labelled", justify="right"),
+        *numbers,
+        interval,
+        "state",
+    )
     table = Table(*columns, box=None, collapse_padding=True)
     # Where there is no room, texts are broken between words. Numbers are not, and nothing is cut off.
     for column, least in zip(table.columns, (len("2013-06-12"), len("(candidate)"), len("labelled")), strict=False):

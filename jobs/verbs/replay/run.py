@@ -14,8 +14,9 @@ from jobs.process.logs import configure_logging
 from jobs.terminal.progress import progress_bar
 from jobs.verbs.replay.compare import Recorded, compare_with_recorded
 from jobs.verbs.replay.options import HOME, SPARK_LOG, ReplayOptions
-from jobs.verbs.replay.versions import loaded_versions, segments_of
+from jobs.verbs.replay.versions import segments_of
 from jobs.wiring.jars import jars
+from jobs.wiring.replaying import loaded_versions
 from jobs.wiring.session import session
 from streaming.adapters.kafka.scan import KafkaScan
 from streaming.backtest.comparison import Comparison
@@ -23,7 +24,7 @@ from streaming.clock import system_clock
 from streaming.errors import ConfigurationError
 from streaming.models.locks import FileLock
 from streaming.offsets import Progress
-from streaming.replay.chunks import Chunk, Segments, Upto, apart, cut, ends
+from streaming.replay.chunks import Chunk, Segments, Upto, apart, cut, ends, offsets_of
 from streaming.replay.destinations import Destination
 from streaming.replay.pace import paced
 from streaming.replay.plan import ReplayPlan, settled
@@ -143,16 +144,12 @@ class _Report:
 
     def __init__(self, progress: Progress, planned: Segments, remaining: Segments) -> None:
         self._progress = progress
-        self._total = _offsets(planned)
-        self._done = self._total - _offsets(remaining)
+        self._total = offsets_of(planned)
+        self._done = self._total - offsets_of(remaining)
 
     def __call__(self, chunk: Chunk, _: ReplayCounts) -> None:
         self._done += chunk.offsets
         self._progress(self._done, self._total)
-
-
-def _offsets(segments: Segments) -> int:
-    return sum(segment.part.end - segment.part.start for parts in segments.values() for segment in parts)
 
 
 def _summary(counts: ReplayCounts, plan: ReplayPlan, seconds: float) -> dict[str, Any]:
@@ -161,6 +158,6 @@ def _summary(counts: ReplayCounts, plan: ReplayPlan, seconds: float) -> dict[str
         "dead_letters": counts.dead_letters,
         "written_before": counts.earlier,
         "versions": counts.versions,
-        "offsets": _offsets(plan.segments),
+        "offsets": offsets_of(plan.segments),
         "seconds": round(seconds, 1),
     }

@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
-
-from pyspark.sql import SparkSession
 
 from jobs.terminal.progress import progress_bar
 from jobs.verbs.replay.options import VersionOptions
-from jobs.wiring.following import preparation, registry, wanted_scorer
+from jobs.wiring.following import registry
 from streaming.adapters.kafka.admin import KafkaAdmin
 from streaming.adapters.kafka.ledger_reader import KafkaLedgerReader
 from streaming.adapters.kafka.scan import KafkaScan
 from streaming.delivery.marks import Mark
+from streaming.ledger.arms import PlannedArms
 from streaming.ledger.lineage import Record
 from streaming.models.ref import ModelSelector, ModelVersion
-from streaming.models.served import ServedModel
-from streaming.models.topic_schema import EventSample, NoEvents
-from streaming.replay.chunks import Assignment, Segments, assigned
-from streaming.replay.run import Versions
+from streaming.replay.chunks import Segments, assigned
 from streaming.replay.served import ServingHistory, as_served
 from streaming.replay.source import ReplaySource, known_topic_id
 from streaming.settings import Settings
@@ -42,7 +37,8 @@ def segments_of(options: VersionOptions, settings: Settings, source: ReplaySourc
     kind, value = ("alias", options.alias) if options.alias is not None else ("version", str(options.version))
     selector = ModelSelector(settings.model.name, kind, value or "")  # type: ignore[arg-type]
     resolved = registry(settings.model).resolve(selector)
-    return assigned(source.ranges(), Assignment(ModelVersion(resolved.name, resolved.version, resolved.run_id), ROLE))
+    version = ModelVersion(resolved.name, resolved.version, resolved.run_id)
+    return assigned(source.ranges(), PlannedArms.only(version, ROLE))
 
 
 def _books(settings: Settings, source: ReplaySource, scan: KafkaScan) -> ServingHistory:
@@ -58,30 +54,3 @@ def _books(settings: Settings, source: ReplaySource, scan: KafkaScan) -> Serving
             yield from ledger.records(progress)
 
     return ServingHistory(records, marks, ledger.complete())
-
-
-@contextmanager
-def loaded_versions(settings: Settings, spark: SparkSession, sample: EventSample | None) -> Iterator[Versions]:
-    """Yield a loader of versions. Each one passes every check that a version passes before it serves.
-
-    Args:
-        settings: say how events are read and where the registry is. The live job's cache of versions is left alone.
-        spark: loads them.
-        sample: events that a version must fit; ``None`` for versions that have served them.
-    """
-    cache = settings.model.cache_dir
-    # The live job evicts from its cache by what it serves, and would evict the replay's versions.
-    own = settings.model.model_copy(update={"cache_dir": cache.with_name(f"{cache.name}-replay")})
-    prepared = preparation(
-        settings.model_copy(update={"model": own}), spark, sample or NoEvents(), wanted_scorer(settings)
-    )
-    own_registry = registry(own)
-
-    def load(version: ModelVersion) -> ServedModel:
-        return prepared.prepare(own_registry.get(version.name, version.version), own_registry.download)
-
-    versions = Versions(load, prepared.release)
-    try:
-        yield versions
-    finally:
-        versions.close()

@@ -13,6 +13,7 @@ from streaming.adapters.kafka.ledger_tail import LedgerTail, append_record
 from streaming.clock import Clock, system_clock
 from streaming.engines.rollout_ports import RolloutRecords
 from streaming.errors import ConfigurationError
+from streaming.ledger.answered import AnsweredRange, LatestAnswered
 from streaming.ledger.arm_counts import ArmCounts, StepCounts
 from streaming.rollout.history import Rollout, RolloutHistory
 from streaming.settings import Settings
@@ -27,6 +28,7 @@ class RolloutDesk:
         self.clock: Clock = system_clock
         self.history = RolloutHistory(settings.application)
         self._counts = ArmCounts()
+        self._answered = LatestAnswered()
         self._records = records
 
     def read(self) -> None:
@@ -34,6 +36,7 @@ class RolloutDesk:
         for record in self._records.to_end():
             self.history = self.history.after(record)
             self._counts.add(record)
+            self._answered.add(record, self.history.current)
 
     def current(self) -> Rollout:
         """Return the latest rollout; raises ``ConfigurationError`` if there is none."""
@@ -45,9 +48,23 @@ class RolloutDesk:
             )
         return rollout
 
+    def chosen(self, name: str | None) -> Rollout:
+        """Return a rollout by its name, the latest without one; raises ``ConfigurationError`` if there is none."""
+        if name is None:
+            return self.current()
+        rollouts = {rollout.declaration.name: rollout for rollout in self.history.rollouts}
+        if name not in rollouts:
+            names = ", ".join(rollouts) or "none"
+            raise ConfigurationError(f"{self.settings.output.ledger} has no rollout {name}; it has {names}")
+        return rollouts[name]
+
     def counts(self, rollout: Rollout) -> StepCounts:
         """Return what was counted in a rollout's present step."""
         return self._counts.of(rollout)
+
+    def answered(self) -> tuple[AnsweredRange, ...]:
+        """Return the offsets of which the latest rollout's candidate answered those of its arm."""
+        return self._answered.ranges()
 
     def append(self, record: dict[str, Any]) -> None:
         """Write a record and read it back; raises ``BrokerUnavailableError``."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
@@ -12,6 +12,13 @@ from rich.text import Text
 
 from jobs.verbs.rollout.options import RolloutSizeOptions
 from jobs.verbs.rollout.run import Comparison
+from streaming.quality.words import figure_text, labelled_text, metrics_of, who
+from streaming.rollout.checks import ALPHA, RolloutCheck
+from streaming.rollout_report.report import RolloutReport
+from streaming.rollout_report.words import cautions, decisive, difference_text, step_text, time_text, way
+from streaming.words import plural
+
+_WENT_BACK = {"rolling back", "rolled back", "aborting", "aborted"}
 
 
 def show_sizes(comparisons: Sequence[Comparison], options: RolloutSizeOptions) -> None:
@@ -55,6 +62,11 @@ def show_status(status: Mapping[str, Any]) -> None:
     Console().print(_status(status), soft_wrap=True)
 
 
+def show_verdict(verdict: Mapping[str, Any]) -> None:
+    """Print what the judge found."""
+    Console().print(_grid(_judged(verdict)), soft_wrap=True)
+
+
 def watch_status(statuses: Iterable[Mapping[str, Any]]) -> None:
     """Show each status in the place of the one before."""
     with Live(console=Console(), auto_refresh=False) as live:
@@ -63,8 +75,12 @@ def watch_status(statuses: Iterable[Mapping[str, Any]]) -> None:
 
 
 def _status(status: Mapping[str, Any]) -> Table:
+    return _grid(_facts(status))
+
+
+def _grid(facts: Iterable[tuple[str, str]]) -> Table:
     table = Table.grid(padding=(0, 2))
-    for name, text in _facts(status):
+    for name, text in facts:
         table.add_row(Text(name, style="dim"), Text(text, overflow="fold"))
     return table
 
@@ -77,5 +93,87 @@ def _facts(status: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
     yield "share", f"{status['share']:g} of the keys, weight epoch {status['weight_epoch']}"
     for role, counts in status["answered"].items():
         yield role, f"{counts['events']:,} events in this step, of which {counts['dead_letters']:,} are dead letters"
+    if status["judge"]:
+        yield from _judged(status["judge"])
+    if status["phase"] in _WENT_BACK:
+        for part in status["ranges"]:
+            offsets = f"offsets {part['start']:,} to {part['end'] - 1:,}"
+            yield "answered", f"{offsets} of partition {part['partition']}, weight epoch {part['weight_epoch']}"
     if status["next"]:
         yield "next", status["next"]
+
+
+def _judged(judge: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
+    yield "judge", f"{judge['finding']} at {judge['at']}: {judge['why']}"
+    for name, check in judge["checks"].items():
+        alpha = f"alpha {ALPHA[RolloutCheck(name)]:g}"
+        yield f"  {name}", f"{check['sentence']} ({alpha}{', dry run' if check['dry_run'] else ''})"
+
+
+def show_repair(result: Mapping[str, Any]) -> None:
+    """Print what was corrected, and what is gone."""
+    console = Console()
+    for sentence in repair_sentences(result):
+        console.print(Text(sentence), soft_wrap=True)
+
+
+def repair_sentences(result: Mapping[str, Any]) -> Iterator[str]:
+    """Yield a repair's result in sentences, ranges of offsets with their ends left out."""
+    topic, events = result["topic"], result["events"]
+    answered = f"{events:,} events of {topic} that {result['rollout']}'s candidate answered"
+    if result["dry_run"]:
+        yield f"{answered} would be scored again by {result['champion']}."
+    elif events and not result["offsets"]:
+        yield f"{answered} were corrected by an earlier run; nothing was written."
+    else:
+        made = f"{result['predictions']:,} predictions and {result['dead_letters']:,} dead letters"
+        yield f"{answered} were scored again by {result['champion']} in {result['seconds']} s: {made}."
+    yield from _lines(result["ranges"])
+    if result["removed"]:
+        yield f"{topic} has these offsets no more, and what was answered there stays as it is:"
+        yield from _lines(result["removed"])
+
+
+def _lines(ranges: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    for each in ranges:
+        events = f"{each['events']:,} events, " if "events" in each else ""
+        step = f"weight epoch {each['weight_epoch']}"
+        yield f"  partition {each['partition']}, offsets {each['start']} to {each['end']}: {events}{step}"
+
+
+def show_report(report: RolloutReport, console: Console | None = None) -> None:
+    """Print what the labels say, both ways to compare, the arms, and the steps with their reasons."""
+    console = console or Console()
+    comparison = decisive(report)
+    console.rule(Text(f"{report.rollout}: v{report.candidate} against the champion, by {report.loss}"))
+    console.print(Text(f"{way(comparison)}: {comparison.sentence}"), soft_wrap=True)
+    for each in (report.paired, report.unpaired):
+        if each is not None:
+            counts = f"{plural(each.events, 'labelled event')} on {plural(len(each.days), 'day')}"
+            line = f"{way(each)}: {difference_text(each)}; {counts}; {time_text(each, report.margin)}"
+            console.print(Text(line), soft_wrap=True)
+    for caution in cautions(report):
+        console.print(Text(caution, style="dim"), soft_wrap=True)
+    if report.arms:
+        console.print(_arms(report))
+    console.print(_steps(report))
+
+
+def _arms(report: RolloutReport) -> Table:
+    metrics = [metric for metric in metrics_of(report.arms[0].kind) if metric.name in _ARM_METRICS]
+    numbers = (Column(metric.title, justify="right") for metric in metrics)
+    table = Table("version", Column("labelled", justify="right"), *numbers, box=None)
+    for arm in report.arms:
+        table.add_row(who(arm), labelled_text(arm), *(figure_text(arm.figure(metric.name)) for metric in metrics))
+    return table
+
+
+def _steps(report: RolloutReport) -> Table:
+    table = Table("at (UTC)", "came to", "because", box=None)
+    for step in report.steps:
+        table.add_row(step.at[:19].replace("T", " "), step_text(step), Text(step.why, overflow="fold"))
+    return table
+
+
+_ARM_METRICS = ("accuracy", "auc", "log_loss", "macro_f1", "mae", "rmse", "bias")
+"""The metrics that have room on a terminal."""

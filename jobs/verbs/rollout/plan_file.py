@@ -10,11 +10,20 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from pydantic_core import ErrorDetails
 
 from jobs.configuration.load import STANDARD_INPUT
 from streaming.errors import ConfigurationError
+from streaming.rollout.checks import JudgeRules, RolloutCheck
 from streaming.rollout.following import JOB_EVIDENCE, JUDGE_EVIDENCE
 from streaming.rollout.plan import OnNotTold, RolloutPlan, RolloutStep
 from streaming.settings.base import Positive, Section
@@ -72,18 +81,43 @@ class ProbationInFile(Section):
 
 
 class StepInFile(ProbationInFile):
-    """One step. A share of 0, the shadow, is not run yet."""
+    """One step. With a share of 0 the candidate is in the shadow alone."""
 
-    share: Annotated[float, Field(gt=0, le=1)]
+    share: Annotated[float, Field(ge=0, le=1)]
+
+    @field_validator("share")
+    @classmethod
+    def _has_its_events(cls, share: float, info: ValidationInfo) -> float:
+        if share == 0 and "candidate events" in info.data.get("evidence", ()):
+            raise ValueError(
+                "must be above 0 where candidate events are asked for: in the shadow the candidate answers none. Ask"
+                " for labelled events or labelled days"
+            )
+        return share
+
+
+class CheckInFile(Section):
+    """What may be said of one check of the judge."""
+
+    dry_run: bool = False
 
 
 class PlanInFile(Section):
-    """The whole file."""
+    """The whole file. ``day_deviation`` and ``tolerated`` are in units of the loss."""
 
     version: Positive
     salt: Annotated[str, Field(min_length=1, pattern=r"^[^\x00]+$")] | None = None
     steps: Annotated[tuple[StepInFile, ...], Field(min_length=1)]
     probation: ProbationInFile
+    checks: dict[RolloutCheck, CheckInFile] = Field(default_factory=dict)
+    day_deviation: Annotated[float, Field(ge=0)] = 0.0
+    tolerated: Annotated[float, Field(ge=0)] = 0.0
+
+    @property
+    def rules(self) -> JudgeRules:
+        """How the candidate is judged."""
+        dry_run = frozenset(check for check, rules in self.checks.items() if rules.dry_run)
+        return JudgeRules(dry_run, day_deviation=self.day_deviation, tolerated=self.tolerated)
 
 
 @dataclass(frozen=True)
@@ -116,7 +150,8 @@ def read_plan(path: Path) -> WrittenPlan:
         raise ConfigurationError(f"the plan {name} is not valid:{lines}") from None
     try:
         steps = tuple(step.step(step.share) for step in plan.steps)
-        return WrittenPlan(plan.version, plan.salt, RolloutPlan(steps, probation=plan.probation.step(1.0)))
+        probation = plan.probation.step(1.0)
+        return WrittenPlan(plan.version, plan.salt, RolloutPlan(steps, probation=probation, rules=plan.rules))
     except ConfigurationError as problem:
         raise ConfigurationError(f"the plan {name}, line {line_of(text, ('steps',))}: {problem}") from None
 
@@ -132,5 +167,9 @@ def _explained(detail: ErrorDetails, text: bytes) -> str:
 
 
 def _keys(path: Sequence[str | int]) -> list[str]:
-    sections: dict[str | int, type[BaseModel]] = {"steps": StepInFile, "probation": ProbationInFile}
+    sections: dict[str | int, type[BaseModel]] = {
+        "steps": StepInFile,
+        "probation": ProbationInFile,
+        "checks": CheckInFile,
+    }
     return list(sections.get(path[0] if path else "", PlanInFile).model_fields)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from jobs.verbs.rollout.desk import RolloutDesk, rollout_desk, rollout_settings
+from streaming.ledger.answered import AnsweredRange
 from streaming.ledger.arm_counts import StepCounts, observed
 from streaming.rollout.evidence import Observed
 from streaming.rollout.following import JobFacts, advanced
@@ -57,6 +58,8 @@ def status_of(desk: RolloutDesk) -> Status:
         "pending": [unread.order.value for unread in rollout.pending],
         "next": _next(rollout),
         "answered": _answered(counts),
+        "judge": _judge(rollout),
+        "ranges": [_range(part) for part in desk.answered()],
         "salt": rollout.declaration.salt,
         "finished": rollout.has_ended,
     }
@@ -71,6 +74,25 @@ def _why(rollout: Rollout, seen: Observed) -> str:
     problems = "; ".join(seen.unhealthy)
     # Where no evidence is asked for, the state does not name what is in the way.
     return f"held: {problems}" if problems and problems not in state.why else state.why
+
+
+def _judge(rollout: Rollout) -> dict[str, Any] | None:
+    """Return what the judge wrote last, whichever step it was of; ``None`` if it never did."""
+    verdict = rollout.verdict
+    if verdict is None:
+        return None
+    fields = verdict.to_dict()
+    return {name: fields[name] for name in ("finding", "why", "weight_epoch", "evidence", "checks", "at")}
+
+
+def _range(part: AnsweredRange) -> dict[str, Any]:
+    return {
+        "topic": part.topic,
+        "partition": part.partition,
+        "start": part.offsets.start,
+        "end": part.offsets.end,
+        "weight_epoch": part.weights.epoch,
+    }
 
 
 def _next(rollout: Rollout) -> str:

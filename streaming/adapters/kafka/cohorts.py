@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from schemas.label import label_text, read_label
+from schemas.label import label_text
 from streaming.adapters.kafka.label_records import read_labels
 from streaming.adapters.kafka.recording import KafkaStretch, Span
 from streaming.adapters.kafka.scan import KafkaScan
@@ -19,7 +19,7 @@ from streaming.clock import instant, moment
 from streaming.offsets import OffsetRange
 from streaming.outputs.read_back import Stored, read_output
 from streaming.quality.rounds import QualitySubject
-from streaming.quality.tables import LABELS, PREDICTIONS, by_id, by_time, tables
+from streaming.quality.tables import LABELS, PREDICTIONS, label_row, tables
 from streaming.quality.windows import QualityWindow
 from streaming.replay.recording import RecordedEvent
 
@@ -98,23 +98,9 @@ class KafkaCohorts:
                 yield partition, record
 
     def _prediction(self, partition: int, record: RecordedEvent) -> Row | None:
-        """Return a prediction of ours as a row; ``None`` for anything else on the topic."""
         headers = record.headers or ()
-        output = read_output(Stored(self.topics.predictions, partition, record.offset, headers, record.value))
-        ours = self.subject.application, self.subject.model
-        if output is None or output.kind != "prediction" or (output.application, output.model) != ours:
-            return None
-        fields = json.loads(record.value or b"{}")
-        names = ("prediction_id", "event_id", "prediction", "label", "probability", "role")
-        _, source_partition, source_offset = output.source
-        return {
-            **{name: fields.get(name) for name in names},
-            "key": record.key,
-            "event_time": instant(fields["event_time"]),
-            "version": output.version,
-            "partition": source_partition,
-            "offset": source_offset,
-        }
+        stored = Stored(self.topics.predictions, partition, record.offset, headers, record.value)
+        return prediction_row(stored, record.key, (self.subject.application, self.subject.model))
 
     def _with_slices(self, predictions: pa.Table) -> pa.Table:
         """Look up each prediction's event on the input topic, and in it the slice's value."""
@@ -135,22 +121,36 @@ class KafkaCohorts:
         return predictions.set_column(column, "slice", pa.array(texts, pa.string()))
 
 
+def prediction_row(stored: Stored, key: bytes | None, whose: tuple[str, str]) -> Row | None:
+    """Return a prediction as a row of :data:`streaming.quality.tables.PREDICTIONS`; ``None`` for anything else.
+
+    Args:
+        stored: a record of the predictions' topic.
+        key: its key.
+        whose: application and model; what is of others is none of ours.
+    """
+    output = read_output(stored)
+    if output is None or output.kind != "prediction" or (output.application, output.model) != whose:
+        return None
+    fields = json.loads(stored.value or b"{}")
+    names = ("prediction_id", "event_id", "prediction", "label", "probability", "role")
+    _, source_partition, source_offset = output.source
+    return {
+        **{name: fields.get(name) for name in names},
+        "key": key,
+        "event_time": instant(fields["event_time"]),
+        "version": output.version,
+        "partition": source_partition,
+        "offset": source_offset,
+    }
+
+
 def _existing(stretch: KafkaStretch, partition: int, part: OffsetRange) -> Iterable[RecordedEvent]:
     return stretch.records(partition, part) if part.start < part.end else ()
 
 
 def _label(record: RecordedEvent) -> Row | None:
-    label = read_label(record.value)
-    if label is None:
-        return None
-    if label.event_id is not None:
-        identity = by_id(label.event_id)
-    elif label.event_time is not None and record.key is not None:
-        identity = by_time(record.key, label.event_time)
-    else:
-        return None
-    known_at = label.known_at or moment(record.timestamp / 1000)
-    return {"identity": identity, "label": label.label, "known": known_at, "offset": record.offset}
+    return label_row(record.value, record.key, record.timestamp, record.offset)
 
 
 def _slice(value: bytes | None, name: str) -> str | None:

@@ -20,6 +20,7 @@ from streaming.engines.task import WriteTarget
 from streaming.errors import ConfigurationError
 from streaming.failpoints import Failpoints
 from streaming.outputs.targets import Targets
+from streaming.outputs.weights import WeightEpoch
 from streaming.replay.chunks import Segments, remaining
 from streaming.replay.plan import ReplayPlan
 from streaming.replay.sinks import ReplaySink, TopicSink
@@ -32,7 +33,9 @@ _NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,100}"
 class TopicDestination:
     """A topic to replay into, under another name than the live job's application ``live``.
 
-    ``taken`` is topic to what it is of the live job's. What was decided is kept below ``home``.
+    ``taken`` is topic to what it is of the live job's. What was decided is kept below ``home``. ``kind`` tells replays
+    from repairs, which write to the live job's own topics (``letters`` are its dead letters) and replace answers:
+    ``corrects`` are the roles in which those were given, by the step of the rollout.
     """
 
     kafka: Mapping[str, str] = field(repr=False)
@@ -43,6 +46,9 @@ class TopicDestination:
     home: Path
     topic: str
     name: str
+    kind: str = "replay"
+    letters: str = ""
+    corrects: Mapping[WeightEpoch, str] = field(default_factory=dict)
 
     def __str__(self) -> str:
         """See :class:`streaming.replay.destinations.Destination`."""
@@ -56,7 +62,7 @@ class TopicDestination:
     @property
     def application(self) -> str:
         """Names the group of the marks and the transactional ids."""
-        return f"{self.live}.replay.{self.name}"
+        return f"{self.live}.{self.kind}.{self.name}"
 
     def check(self, source: str, /) -> None:
         """Raise ``ConfigurationError`` for a topic that the live job reads or writes, and for an invalid name."""
@@ -72,7 +78,7 @@ class TopicDestination:
     @property
     def dead_letters(self) -> str:
         """The topic of the replay's dead letters."""
-        return f"{self.topic}.dlq"
+        return self.letters or f"{self.topic}.dlq"
 
     def open(self, plan: ReplayPlan, source: str, clock: Clock) -> tuple[ReplaySink, Segments]:
         """See :class:`streaming.replay.destinations.Destination`.
@@ -104,6 +110,7 @@ class TopicDestination:
             pass_over=replay_marks.pass_over,
             reached=reached,
             clock=clock,
+            corrects=self.corrects,
         )
         return made, remaining(plan.segments, reached)
 

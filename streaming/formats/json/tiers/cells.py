@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from streaming.models.arrow_types import ARROW_TYPES
 
-_SMALLEST_NORMAL, _LARGEST = float(np.finfo(np.float32).tiny), float(np.finfo(np.float32).max)
-_BELOW_FLOAT, _HALF = 0x1FFFFFFF, 0x10000000
+SMALLEST_NORMAL, LARGEST = float(np.finfo(np.float32).tiny), float(np.finfo(np.float32).max)
+"""Of floats."""
+BELOW_FLOAT, HALF_STEP = 0x1FFFFFFF, 0x10000000
 """The bits that a double has beyond a float, and the pattern of them that is half a step of a float."""
 
 
@@ -63,8 +64,8 @@ def floats(values: Sequence[float | None]) -> Cells:
     array = pa.array(values, pa.float64())
     numbers = array.to_numpy(zero_copy_only=False)
     size = np.abs(numbers)
-    doubtful = (numbers.view(np.int64) & _BELOW_FLOAT) == _HALF
-    doubtful |= ((size < _SMALLEST_NORMAL) & (size != 0)) | (size >= _LARGEST)
+    doubtful = (numbers.view(np.int64) & BELOW_FLOAT) == HALF_STEP
+    doubtful |= ((size < SMALLEST_NORMAL) & (size != 0)) | (size >= LARGEST)
     with np.errstate(over="ignore", under="ignore"):
         singles = numbers.astype(np.float32)
     mask = array.is_null().to_numpy(zero_copy_only=False) if array.null_count else None

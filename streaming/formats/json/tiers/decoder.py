@@ -13,6 +13,7 @@ from streaming.formats.json.tiers.fields import Field, fields_of
 from streaming.formats.json.tiers.general import GeneralReader
 from streaming.formats.json.tiers.rejected import judged
 from streaming.formats.json.tiers.shape import Portion
+from streaming.formats.json.tiers.single import SingleEvent, SingleReader
 from streaming.formats.json.tiers.typed import TypedReader
 from streaming.formats.json.tiers.unread import UnreadFields
 from streaming.models.signature import Signature
@@ -33,12 +34,21 @@ class TieredRowDecoder:
     reads, so an instance belongs to one thread.
     """
 
-    def __init__(self, signature: Signature, envelope: EventSettings, max_value_bytes: int) -> None:
-        """Declare the fields; a signature that cannot be declared is read by the reference alone."""
+    def __init__(
+        self, signature: Signature, envelope: EventSettings, max_value_bytes: int, unread: tuple[str, ...] = ()
+    ) -> None:
+        """Declare the fields; a signature that cannot be declared is read by the reference alone.
+
+        Args:
+            signature: the features.
+            envelope: names the fields beside them.
+            max_value_bytes: a longer event is rejected.
+            unread: what another decoder has learnt of the same events (:attr:`unread`).
+        """
         self._reference = JsonRowDecoder(signature, envelope, max_value_bytes)
         self._longest = min(max_value_bytes, _LONGEST)
         fields = fields_of(signature, envelope)
-        self._swift = None if fields is None else SwiftTiers(fields, self._reference.schema)
+        self._swift = None if fields is None else SwiftTiers(fields, self._reference.schema, self._longest, unread)
 
     def read(self, values: pa.BinaryArray) -> pa.RecordBatch:
         """Read the values of records; see :meth:`streaming.models.seams.RowDecoder.read`."""
@@ -57,6 +67,15 @@ class TieredRowDecoder:
             portions += judged(self._reference, rest.to_pylist(), np.flatnonzero(undecided))
         return _in_order(portions)
 
+    def read_single(self, value: bytes) -> SingleEvent | None:
+        """Return the columns of one valid event; ``None`` where :meth:`read` has to say what it is."""
+        return None if self._swift is None else self._swift.single.read(value)
+
+    @property
+    def unread(self) -> tuple[str, ...]:
+        """The fields that the events have and nobody reads."""
+        return () if self._swift is None else self._swift.unread
+
     def _readable(self, values: pa.BinaryArray) -> NDArray[np.bool_]:
         """Return which values are UTF-8 of a length to be looked at."""
         lengths = pc.fill_null(pc.binary_length(values), 0).to_numpy(zero_copy_only=False)
@@ -70,16 +89,28 @@ class TieredRowDecoder:
 
 
 class SwiftTiers:
-    """The tiers before the reference."""
+    """The tiers before the reference; ``single`` reads events that come one by one."""
 
-    def __init__(self, fields: tuple[Field, ...], schema: pa.Schema) -> None:
-        """Declare the fields that are read."""
+    def __init__(
+        self, fields: tuple[Field, ...], schema: pa.Schema, longest: int, unread: tuple[str, ...] = ()
+    ) -> None:
+        """Declare the fields that are read of events of up to ``longest`` bytes, and those that are not."""
         self.piece = max(_PIECE, len(fields) * _PIECE_FOR_A_FIELD)
         self._schema = schema
         self._fields = fields
-        self._unread = UnreadFields([field.name for field in fields])
+        self._longest = longest
+        self._unread = UnreadFields([field.name for field in fields], unread)
         self._general = GeneralReader(fields, schema, self._unread.observe)
-        self._typed = TypedReader(fields, schema)
+        self._declare()
+
+    def _declare(self) -> None:
+        self._typed = TypedReader((*self._fields, *self._unread.learnt), self._schema)
+        self.single = SingleReader(self._typed.shape, self._longest)
+
+    @property
+    def unread(self) -> tuple[str, ...]:
+        """The fields that the events have and nobody reads."""
+        return tuple(field.name for field in self._unread.learnt)
 
     def read(self, documents: Documents) -> list[Portion]:
         """Return what is proven to be valid."""
@@ -87,9 +118,8 @@ class SwiftTiers:
         if not len(look.unproven.rows):
             return [look.valid]
         general = self._general.read(look.unproven)
-        fields = (*self._fields, *self._unread.learnt)
-        if len(fields) > self._typed.declared:
-            self._typed = TypedReader(fields, self._schema)
+        if len(self._fields) + len(self._unread.learnt) > self._typed.declared:
+            self._declare()
         return [look.valid, general]
 
 

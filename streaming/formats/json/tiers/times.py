@@ -31,7 +31,7 @@ def iso_times(values: Sequence[str]) -> Cells:
     doubtful = np.zeros(len(values), np.bool_)
     for row in np.flatnonzero(unread):
         try:
-            micros[row] = _microseconds(iso_time(values[row]))
+            micros[row] = microseconds(iso_time(values[row]))
         except FieldError:
             doubtful[row] = True
     return Cells(pa.array(micros).cast(MOMENT), doubtful if doubtful.any() else None)
@@ -61,7 +61,8 @@ def _usual(values: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]
     return micros, unread
 
 
-def _microseconds(moment: datetime) -> int:
+def microseconds(moment: datetime) -> int:
+    """Return the microseconds from 1970 to a moment in UTC, which has no zone."""
     apart = moment.replace(tzinfo=timezone.utc) - _EPOCH
     return apart.days * _DAY + apart.seconds * 1_000_000 + apart.microseconds
 

@@ -39,8 +39,8 @@ class TypedReader:
     def __init__(self, fields: tuple[Field, ...], schema: pa.Schema) -> None:
         """Declare the fields, also those that are not read."""
         self.declared = len(fields)
-        self._shape = Shape(fields, schema, is_closed=True)
-        self._decode = msgspec.json.Decoder(self._shape.struct).decode
+        self.shape = Shape(fields, schema, is_closed=True)
+        self._decode = msgspec.json.Decoder(self.shape.struct).decode
 
     def read(self, documents: Documents) -> FirstLook:
         """Tell those that are proven to be valid from the others."""
@@ -57,7 +57,7 @@ class TypedReader:
             # Malformed. Only the reference rejects an event, so that the reason is always its own.
             except ValueError:
                 continue
-        assembled = self._shape.assemble(events)
+        assembled = self.shape.assemble(events)
         open_question = documents.may_escape_quotes() | documents.may_have_long_numbers()
         proven = (documents.quotes()[decoded] == assembled.quotes) & ~(open_question[decoded] | assembled.doubtful)
         is_unproven[decoded] = ~proven

@@ -17,10 +17,10 @@ _MOST = 100
 class UnreadFields:
     """Which unread fields are worth declaring: plain values that half of the events have."""
 
-    def __init__(self, read: Collection[str]) -> None:
-        """Start with the fields that are read, and none that is not."""
-        self._declared = set(read)
-        self._learnt: list[Field] = []
+    def __init__(self, read: Collection[str], learnt: Collection[str] = ()) -> None:
+        """Start with the fields that are read, and those that were learnt before."""
+        self._learnt = [Field(name) for name in learnt if name not in read]
+        self._declared = {*read, *learnt}
         self._counts: Counter[str] = Counter()
         self._events = 0
 

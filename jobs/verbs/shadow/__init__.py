@@ -1,0 +1,1 @@
+"""``penstock shadow``: the other version of a rollout scores the same events."""

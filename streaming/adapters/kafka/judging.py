@@ -1,0 +1,97 @@
+"""The topics of a rollout's judge; it joins no group and commits nothing, and writes to the ledger alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import pyarrow as pa
+
+from schemas.shadow_prediction import ShadowPrediction, read_shadow
+from streaming.adapters.kafka.ledger_tail import LedgerTail, append_record
+from streaming.adapters.kafka.scan import KafkaScan, stored
+from streaming.adapters.kafka.topic_tail import TopicTail
+from streaming.clock import moment
+from streaming.judging.rounds import JudgeSubject
+from streaming.outputs.read_back import Output, read_output
+from streaming.quality.tables import LABELS, label_row, tables
+
+
+@dataclass(frozen=True)
+class JudgedTopics:
+    """The names of the topics; without one of labels only errors are judged."""
+
+    ledger: str
+    shadow: str
+    dead_letters: str
+    labels: str | None
+
+
+class KafkaJudgeTopics:
+    """Implements :class:`streaming.judging.rounds.JudgeTopics`."""
+
+    def __init__(self, kafka: Mapping[str, str], names: JudgedTopics, subject: JudgeSubject) -> None:
+        self._kafka = dict(kafka)
+        self._names = names
+        self._subject = subject
+        self._ledger = LedgerTail(kafka, names.ledger, subject.application)
+        self._tails: dict[str, TopicTail] = {}
+
+    def begin(self) -> None:
+        """See :class:`streaming.judging.rounds.JudgeTopics`."""
+        for tail in self._tails.values():
+            tail.close()
+        self._tails = {name: TopicTail(self._kafka, name) for name in (self._names.shadow, self._names.dead_letters)}
+
+    def close(self) -> None:
+        """Let go of the broker."""
+        self._ledger.close()
+        for tail in self._tails.values():
+            tail.close()
+
+    def whole_ledger(self) -> Iterator[Mapping[str, Any]]:
+        """See :class:`streaming.judging.rounds.JudgeTopics`."""
+        return self._ledger.to_end()
+
+    def fresh_ledger(self) -> Iterator[Mapping[str, Any]]:
+        """See :class:`streaming.judging.rounds.JudgeTopics`."""
+        return self._ledger.fresh(0.0)
+
+    def shadow(self) -> Iterator[tuple[bytes | None, ShadowPrediction]]:
+        """See :class:`streaming.judging.rounds.JudgeTopics`."""
+        for message in self._tails[self._names.shadow].fresh():
+            record = read_shadow(message.value())
+            if record is not None:
+                yield message.key(), record
+
+    def labels(self, since: datetime) -> Iterator[pa.Table]:
+        """See :class:`streaming.judging.rounds.JudgeTopics`."""
+        topic = self._names.labels
+        if topic is None:
+            return
+        if topic not in self._tails:
+            self._tails[topic] = TopicTail(self._kafka, topic, lambda: self._written_since(topic, since))
+        rows = (
+            label_row(message.value(), message.key(), max(0, message.timestamp()[1]), message.offset() or 0)
+            for message in self._tails[topic].fresh()
+        )
+        yield from tables((row for row in rows if row is not None), LABELS)
+
+    def letters(self) -> Iterator[tuple[bytes | None, Output]]:
+        """See :class:`streaming.judging.rounds.JudgeTopics`."""
+        for message in self._tails[self._names.dead_letters].fresh():
+            output = read_output(stored(message))
+            if output is not None and (output.kind, output.application) == ("dead letter", self._subject.application):
+                yield message.key(), output
+
+    def write(self, record: Mapping[str, Any]) -> None:
+        """See :class:`streaming.judging.rounds.JudgeTopics`."""
+        append_record(self._kafka, self._names.ledger, self._subject.application, record)
+
+    def _written_since(self, topic: str, since: datetime) -> dict[int, int]:
+        earliest = max(since - self._subject.rules.lateness, moment(0))
+        milliseconds = int(earliest.timestamp() * 1_000)
+        with KafkaScan(self._kafka, self._subject.application) as scan:
+            return {p: scan.offset_at(topic, p, milliseconds) for p in range(scan.partitions(topic))}

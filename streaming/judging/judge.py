@@ -1,0 +1,166 @@
+"""One rollout's judge: it takes what is on the topics, and says what all checks make of it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+
+import pyarrow as pa
+
+from schemas.shadow_prediction import ShadowPrediction
+from streaming.clock import isoformat
+from streaming.judging.book import BookRules, BookSums, PairBook
+from streaming.judging.errors import ErrorBook
+from streaming.judging.pairs import JudgedPair, pair_of, pair_tables
+from streaming.ledger.answered import AnsweredRange
+from streaming.outputs.read_back import Output
+from streaming.rollout.checks import ALPHA, JudgeRules, RolloutCheck
+from streaming.rollout.error_guard import judge_errors
+from streaming.rollout.evidence import Gathered
+from streaming.rollout.gross_harm import GrossRules, judge_gross
+from streaming.rollout.history import Rollout
+from streaming.rollout.judge import HarmFinding, HarmRules, judge
+from streaming.rollout.records import Declaration
+from streaming.rollout.sign_guard import judge_disagreements
+from streaming.rollout.verdict import CheckFinding, JudgedRange, RolloutVerdict, taken_together
+
+_MOST_EXPONENT = 700.0
+"""Of evidence as it is written: the largest power of e that a number holds."""
+
+
+class RolloutJudge:
+    """Takes the records of one rollout, each topic's in their order, and forgets no key that has erred."""
+
+    def __init__(self, declaration: Declaration, rules: BookRules) -> None:
+        """Begin with nothing."""
+        self.declaration = declaration
+        self._book = PairBook(rules)
+        self._errors = ErrorBook(declaration.candidate)
+
+    def add_shadow(self, records: Iterable[tuple[bytes | None, ShadowPrediction]]) -> datetime | None:
+        """Take shadow records with their keys; return the earliest event time of those that are of this rollout."""
+        mine = self.declaration.application, self.declaration.name
+        pairs: list[JudgedPair] = []
+        for key, record in records:
+            pair = pair_of(record, key, self.declaration.candidate)
+            # Applications may share a shadow topic, and a rollout may follow another one on it.
+            if pair is not None and (record.application, record.rollout) == mine:
+                self._errors.add_pair(pair)
+                pairs.append(pair)
+        earliest = None
+        for table in pair_tables(pairs):
+            self._book.add_pairs(table)
+            first = min(table["event_time"].to_pylist())
+            earliest = min(earliest or first, first)
+        return earliest
+
+    def add_labels(self, labels: Iterable[pa.Table]) -> None:
+        """Take labels."""
+        for table in labels:
+            self._book.add_labels(table)
+
+    def add_letters(self, letters: Iterable[tuple[bytes | None, Output]], answered: Sequence[AnsweredRange]) -> None:
+        """Take dead letters with their keys; ``answered`` are the candidate's offsets, theirs among them."""
+        for key, letter in letters:
+            self._errors.add_letter(letter, key, answered)
+
+    def verdict(self, rollout: Rollout, now: datetime, answered: Sequence[AnsweredRange] = ()) -> RolloutVerdict:
+        """Return what all that was taken says of the rollout's present step; if it is harm, with what was answered."""
+        sums, epoch = self._book.sums(), rollout.latest.weights.epoch
+        checks = findings(self._errors, sums, rollout.declaration.plan.rules)
+        finding, why = taken_together(checks)
+        # A step that begins just now has no rate yet.
+        hours = (now - rollout.state.since.clock).total_seconds() / 3_600
+        counts = {"labelled events": sums.labelled_events[epoch], "labelled days": sums.labelled_days[epoch]}
+        return RolloutVerdict(
+            rollout=self.declaration.name,
+            application=self.declaration.application,
+            weight_epoch=epoch,
+            finding=finding,
+            why=why if self._book.one_in == 1 else f"{why} (one of {self._book.one_in} events was looked at)",
+            checks={check.value: each for check, each in checks.items()},
+            evidence={name: Gathered(count, count / hours if hours > 0 else None) for name, count in counts.items()},
+            answered=tuple(map(_judged_range, answered)) if finding is HarmFinding.HARM else (),
+            at=isoformat(now),
+        )
+
+
+def _judged_range(part: AnsweredRange) -> JudgedRange:
+    return JudgedRange(
+        topic=part.topic,
+        partition=part.partition,
+        start=part.offsets.start,
+        end=part.offsets.end,
+        weight_epoch=part.weights.epoch,
+    )
+
+
+def findings(errors: ErrorBook, sums: BookSums, rules: JudgeRules) -> dict[RolloutCheck, CheckFinding]:
+    """Return what each check says."""
+    return {
+        RolloutCheck.ERRORS: _errors(errors, rules),
+        RolloutCheck.DEAD_LETTERS: _dead_letters(errors, rules),
+        RolloutCheck.GROSS_HARM: _gross_harm(sums, rules),
+        RolloutCheck.DAYS: _days(sums, rules),
+    }
+
+
+def _errors(errors: ErrorBook, rules: JudgeRules) -> CheckFinding:
+    check, counts = RolloutCheck.ERRORS, errors.disagreements
+    verdict = judge_disagreements(counts, ALPHA[check])
+    return CheckFinding(
+        finding=verdict.finding,
+        count=counts.champion_wrong + counts.candidate_wrong,
+        numbers=_evidence(verdict.log_evidence, check),
+        sentence=verdict.sentence,
+        dry_run=check in rules.dry_run,
+    )
+
+
+def _dead_letters(errors: ErrorBook, rules: JudgeRules) -> CheckFinding:
+    check, sums = RolloutCheck.DEAD_LETTERS, errors.letters
+    verdict = judge_errors(sums, ALPHA[check])
+    return CheckFinding(
+        finding=verdict.finding,
+        count=sums.champion + sums.candidate,
+        numbers=_evidence(verdict.log_evidence, check),
+        sentence=verdict.sentence,
+        dry_run=check in rules.dry_run,
+    )
+
+
+def _gross_harm(sums: BookSums, rules: JudgeRules) -> CheckFinding:
+    check = RolloutCheck.GROSS_HARM
+    verdict = judge_gross(sums.losses, GrossRules(alpha=ALPHA[check], block_deviation=rules.day_deviation))
+    numbers = {"difference": verdict.difference, "low": verdict.low, "margin": verdict.margin}
+    return CheckFinding(
+        finding=verdict.finding,
+        count=verdict.events,
+        numbers=_finite(numbers),
+        sentence=verdict.sentence,
+        dry_run=check in rules.dry_run,
+    )
+
+
+def _days(sums: BookSums, rules: JudgeRules) -> CheckFinding:
+    check = RolloutCheck.DAYS
+    verdict = judge(sums.days, HarmRules(alpha=ALPHA[check], tolerated=rules.tolerated, deviation=rules.day_deviation))
+    numbers = {"difference": verdict.difference, "low": verdict.low, "high": verdict.high}
+    return CheckFinding(
+        finding=verdict.finding,
+        count=verdict.days,
+        numbers=_finite({**numbers, "tolerated": rules.tolerated}),
+        sentence=verdict.sentence,
+        dry_run=check in rules.dry_run,
+    )
+
+
+def _evidence(log_evidence: float, check: RolloutCheck) -> dict[str, float | None]:
+    evidence = math.exp(min(log_evidence, _MOST_EXPONENT))
+    return {"evidence": evidence, "needed": 1 / ALPHA[check]}
+
+
+def _finite(numbers: Mapping[str, float]) -> dict[str, float | None]:
+    """Return the numbers with ``None`` for what is not defined, which JSON does not have."""
+    return {name: number if math.isfinite(number) else None for name, number in numbers.items()}

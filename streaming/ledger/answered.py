@@ -1,0 +1,158 @@
+"""Which offsets a rollout's candidate has answered, by plans and outcomes: what has to be looked at if it was bad.
+
+A plan says what its batch was to answer. Where an outcome names another plan for offsets of it, that one wrote them. An
+outcome that a crash took leaves the plan alone, so the ranges are never too small.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from streaming.ledger.plan import Plan
+from streaming.models.ref import ModelKey
+from streaming.offsets import OffsetRange
+from streaming.outputs.weights import WeightEpoch
+from streaming.rollout.assignment import ArmAssignment
+from streaming.rollout.history import Rollout
+
+
+@dataclass(frozen=True)
+class AnsweredRange:
+    """Offsets of which a version answered those of its arm.
+
+    Attributes:
+        topic: the input topic's name.
+        topic_id: its id; a topic that was made anew has another.
+        partition: of the input topic.
+        offsets: the offsets.
+        weights: the step of the rollout.
+        role: the version's arm.
+        assignment: which events are of that arm; ``None`` where it had all of them.
+    """
+
+    topic: str
+    topic_id: str
+    partition: int
+    offsets: OffsetRange
+    weights: WeightEpoch
+    role: str
+    assignment: ArmAssignment | None = None
+
+    def joined(self, following: AnsweredRange) -> AnsweredRange | None:
+        """Return both as one range, ``None`` where something lies between them or tells them apart."""
+        if self.offsets.end != following.offsets.start or replace(following, offsets=self.offsets) != self:
+            return None
+        return replace(self, offsets=OffsetRange(self.offsets.start, following.offsets.end))
+
+
+class AnsweredOffsets:
+    """Takes one application's records of the ledger, oldest first, for one version in one rollout."""
+
+    def __init__(self, rollout: str, version: ModelKey) -> None:
+        """Begin with nothing.
+
+        Args:
+            rollout: its name.
+            version: whose answers are asked for: the candidate's.
+        """
+        self._rollout = rollout
+        self._version = version
+        self._plans: set[str] = set()
+        self._topic = "", ""
+        self._ranges: dict[tuple[str, str, int], list[AnsweredRange]] = {}
+
+    def add(self, record: Mapping[str, Any]) -> None:
+        """Take the next record; what is of no batch is passed over."""
+        if record["type"] == "plan":
+            # An outcome does not name its topic; it is that of the plans around it.
+            self._topic = record["topic"], record["topic_id"]
+            if record.get("rollout") == self._rollout:
+                self._planned(Plan.from_dict(record))
+        if record["type"] == "outcome" and self._ranges:
+            self._settled(record["partitions"])
+
+    def ranges(self) -> tuple[AnsweredRange, ...]:
+        """Return the ranges by topic, partition and offset; neighbours of one step are one range."""
+        return tuple(each for name in sorted(self._ranges) for each in self._ranges[name])
+
+    def _planned(self, plan: Plan) -> None:
+        arm = next((arm for arm in plan.arms.arms if arm.version.key == self._version), None)
+        assignment = plan.arms.assignment
+        if arm is None or plan.arms.weights is None or (assignment and not assignment.intervals.points(arm.role)):
+            return
+        self._plans.add(plan.id)
+        for partition, part in plan.ranges.items():
+            # A batch that is tried again is planned again.
+            self._take_away(partition, part)
+            if part.start < part.end:
+                answered = AnsweredRange(
+                    topic=plan.topic,
+                    topic_id=plan.topic_id,
+                    partition=partition,
+                    offsets=part,
+                    weights=plan.arms.weights,
+                    role=arm.role,
+                    assignment=assignment,
+                )
+                self._append(answered)
+
+    def _append(self, answered: AnsweredRange) -> None:
+        ranges = self._ranges.setdefault((answered.topic, answered.topic_id, answered.partition), [])
+        both = ranges[-1].joined(answered) if ranges else None
+        if both is None:
+            ranges.append(answered)
+        else:
+            ranges[-1] = both
+
+    def _settled(self, partitions: Mapping[str, Any]) -> None:
+        for partition, outcome in partitions.items():
+            for plan, start, end in outcome["segments"]:
+                if plan not in self._plans:
+                    self._take_away(int(partition), OffsetRange(start, end))
+
+    def _take_away(self, partition: int, part: OffsetRange) -> None:
+        """Take offsets away that somebody else has written, or that are planned once more."""
+        ranges = self._ranges.get((*self._topic, partition), [])
+        # Batches come in order, so that most of them lie above all ranges.
+        if ranges and part.start < max(each.offsets.end for each in ranges[-2:]):
+            ranges[:] = [remaining for each in ranges for remaining in _outside(each, part)]
+
+
+class LatestAnswered:
+    """The offsets of the latest rollout's candidate, whichever that is; takes an application's records in order."""
+
+    def __init__(self) -> None:
+        self._name = ""
+        self._offsets: AnsweredOffsets | None = None
+
+    def add(self, record: Mapping[str, Any], latest: Rollout | None) -> None:
+        """Take the next record, and the latest rollout after it."""
+        if latest is None:
+            return
+        declaration = latest.declaration
+        if self._offsets is None or self._name != declaration.name:
+            self._name = declaration.name
+            self._offsets = AnsweredOffsets(declaration.name, declaration.candidate)
+        self._offsets.add(record)
+
+    def ranges(self) -> tuple[AnsweredRange, ...]:
+        """Return the ranges, none without a rollout."""
+        return self._offsets.ranges() if self._offsets else ()
+
+
+def answered_ranges(records: Iterable[Mapping[str, Any]], rollout: str, version: ModelKey) -> tuple[AnsweredRange, ...]:
+    """Return the offsets that a version answered in a rollout, by the ledger's records in their order."""
+    answered = AnsweredOffsets(rollout, version)
+    for record in records:
+        answered.add(record)
+    return answered.ranges()
+
+
+def _outside(each: AnsweredRange, part: OffsetRange) -> Iterator[AnsweredRange]:
+    below = each.offsets.start, min(each.offsets.end, part.start)
+    above = max(each.offsets.start, part.end), each.offsets.end
+    for start, end in (below, above):
+        if start < end:
+            yield replace(each, offsets=OffsetRange(start, end))

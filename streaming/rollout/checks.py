@@ -1,0 +1,58 @@
+"""What a rollout's judge looks at, and which share of the chance of a false alarm each check has."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+
+from streaming.errors import ConfigurationError
+
+
+class RolloutCheck(str, Enum):
+    """One check of the judge."""
+
+    ERRORS = "errors"
+    """Events that both versions were given and one alone could not score, once a key."""
+    DEAD_LETTERS = "dead letters"
+    """Dead letters of either arm's keys, once a key."""
+    GROSS_HARM = "gross harm"
+    """The losses on labelled events that both versions scored, with a margin."""
+    DAYS = "days"
+    """The losses of whole days whose labels are all due."""
+
+
+ALPHA: Mapping[RolloutCheck, float] = {
+    RolloutCheck.ERRORS: 0.002,
+    RolloutCheck.DEAD_LETTERS: 0.002,
+    RolloutCheck.GROSS_HARM: 0.002,
+    RolloutCheck.DAYS: 0.004,
+}
+"""The chance that a check ever rolls back a candidate which is as good as the champion: 0.01 in all, a rollout."""
+
+
+@dataclass(frozen=True)
+class JudgeRules:
+    """How a rollout is judged.
+
+    Attributes:
+        dry_run: checks whose findings are recorded and shown, and do nothing.
+        day_deviation: the standard deviation between days of the mean difference of the losses, as a backtest measured
+            it; 0 where it is not known.
+        tolerated: the difference of the losses below which a candidate is no worse.
+
+    Raises:
+        ConfigurationError: a number is negative.
+    """
+
+    dry_run: frozenset[RolloutCheck] = frozenset()
+    day_deviation: float = 0.0
+    tolerated: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Refuse numbers for which there is no test."""
+        if not (self.day_deviation >= 0 and self.tolerated >= 0):
+            raise ConfigurationError(
+                f"a rollout's judge needs a day_deviation and a tolerated difference of at least 0, not"
+                f" {self.day_deviation} and {self.tolerated}"
+            )

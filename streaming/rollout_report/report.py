@@ -1,0 +1,195 @@
+"""The report on one rollout: data of the table, the page and the JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from schemas.quality import VersionQuality
+from streaming.clock import isoformat, moment
+from streaming.quality.cohort import MeasuringRules, measured
+from streaming.quality.labels import LabelledPredictions
+from streaming.quality.tables import distinct
+from streaming.rollout.checks import ALPHA, RolloutCheck
+from streaming.rollout.days import DaySums, day_sums
+from streaming.rollout.gross_harm import GrossRules, LossSums
+from streaming.rollout.intervals import CANDIDATE
+from streaming.rollout.judge import HarmRules
+from streaming.rollout.records import Declaration, Transition
+from streaming.rollout_report.answers import (
+    DAY,
+    LabelSource,
+    PairedSides,
+    days_of,
+    event_losses,
+    joined,
+    with_labels,
+)
+from streaming.rollout_report.differences import ArmsComparison, compared, unpaired_days
+from streaming.statistics.arrays import Floats, Ints
+from streaming.version import __version__
+
+FORMAT = "penstock.rollout.report.v1"
+
+
+@dataclass(frozen=True)
+class ReportSubject:
+    """Whose answers are reported, how long labels are waited for, and the class that is called positive."""
+
+    declaration: Declaration
+    horizon: timedelta
+    now: datetime
+    positive: str | None = None
+
+
+@dataclass(frozen=True)
+class StepTaken:
+    """A transition: what came, when and why; ``first_event`` is the time of the first event that it decided about."""
+
+    at: str
+    phase: str
+    step: int
+    share: float
+    weight_epoch: int
+    why: str
+    paused: bool
+    first_event: str | None
+
+
+@dataclass(frozen=True)
+class RolloutReport:
+    """Everything that is shown.
+
+    Attributes:
+        rollout: its name.
+        application: whose it is.
+        model: the model's name.
+        candidate: the candidate's version.
+        loss: by which the versions are compared.
+        alpha: the chance that an equal candidate is ever called harmful.
+        tolerated: the difference below which a candidate is no worse.
+        margin: the difference from which harm is gross, and which the days that are needed find; ``None`` if unknown.
+        arms: each version in its arm, over the days whose labels are all due.
+        early: labelled events of days whose labels are still due, which decide nothing.
+        unpaired: the versions on events of their own.
+        paired: the versions on the same events; ``None`` without records of a shadow.
+        steps: the transitions in order.
+    """
+
+    rollout: str
+    application: str
+    model: str
+    candidate: int
+    loss: str
+    alpha: float
+    tolerated: float
+    margin: float | None
+    arms: tuple[VersionQuality, ...]
+    early: int
+    unpaired: ArmsComparison
+    paired: ArmsComparison | None
+    steps: tuple[StepTaken, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return everything the report says."""
+        return {"format": FORMAT, "made_by": f"penstock {__version__}", **asdict(self)}
+
+
+def rollout_report(
+    subject: ReportSubject,
+    transitions: Sequence[Transition],
+    answers: pa.Table,
+    sides: PairedSides | None,
+    labels: LabelSource,
+) -> RolloutReport:
+    """Return the report.
+
+    Args:
+        subject: whose it is.
+        transitions: the rollout's, in order.
+        answers: of :data:`streaming.rollout_report.answers.ANSWERS`.
+        sides: the events that both versions answered; ``None`` where nothing scored in the shadow.
+        labels: where labels are.
+    """
+    declaration, rules = subject.declaration, subject.declaration.plan.rules
+    harm = HarmRules(alpha=ALPHA[RolloutCheck.DAYS], tolerated=rules.tolerated, deviation=rules.day_deviation)
+    own = with_labels(distinct(answers), labels, subject.horizon, subject.now)
+    pairs = None if sides is None else [with_labels(side, labels, subject.horizon, subject.now) for side in sides]
+    # Together, so that a class that only one of the tables shows has its name in all of them.
+    losses = event_losses(joined([own, *(pairs or ())]))
+    own_losses, *pair_losses = np.split(losses.values, _ends(own, pairs))
+    due = _first_day_due(subject, own)
+    is_due = days_of(own.predictions) < due
+    is_candidate = _is_candidate(own)
+    margin = _margin(own_losses[is_due & ~is_candidate], rules.day_deviation)
+    unpaired = unpaired_days(days_of(own.predictions), is_candidate, own_losses).before(due)
+    paired = _paired(pairs[0], pair_losses).before(due) if pairs else None
+    return RolloutReport(
+        rollout=declaration.name,
+        application=declaration.application,
+        model=declaration.candidate.name,
+        candidate=declaration.candidate.version,
+        loss=losses.kind.value,
+        alpha=harm.alpha,
+        tolerated=harm.tolerated,
+        margin=margin,
+        arms=measured(own.only(is_due), MeasuringRules(subject.positive), subject.horizon) if is_due.any() else (),
+        early=int(np.count_nonzero(np.isfinite(own_losses[~is_due]))),
+        unpaired=compared(unpaired, harm, margin or 0.0, paired=False),
+        paired=None if paired is None else compared(paired, harm, margin or 0.0, paired=True),
+        steps=tuple(_step(each, own.predictions) for each in transitions),
+    )
+
+
+def _ends(own: LabelledPredictions, pairs: Sequence[LabelledPredictions] | None) -> Ints:
+    sizes = [len(part.truth) for part in (own, *(pairs or ()))]
+    return np.cumsum(sizes)[:-1]
+
+
+def _first_day_due(subject: ReportSubject, own: LabelledPredictions) -> int:
+    """Return the first day that may not decide yet: not over by the stream or the clock, or with labels still due."""
+    days = days_of(own.predictions)
+    # The stream has not passed the last day that it has events of, even if the clock has.
+    by_clock = int((subject.now - subject.horizon - moment(0)) / DAY)
+    return min(by_clock, int(days.max())) if len(days) else 0
+
+
+def _is_candidate(own: LabelledPredictions) -> Any:
+    roles = own.predictions["role"].cast(pa.string())
+    return np.asarray(pc.equal(roles, CANDIDATE).to_numpy(), np.bool_)
+
+
+def _margin(champions: Floats, day_deviation: float) -> float | None:
+    labelled = champions[np.isfinite(champions)]
+    if not len(labelled):
+        return None
+    return GrossRules(block_deviation=day_deviation).margin(LossSums.of(labelled, labelled))
+
+
+def _paired(side: LabelledPredictions, losses: Sequence[Floats]) -> DaySums:
+    champion, candidate = losses
+    both = np.isfinite(champion) & np.isfinite(candidate)
+    times = np.asarray(side.predictions["event_time"].cast(pa.int64()).to_numpy(), np.int64)[both] * 1000
+    return day_sums(times, (candidate - champion)[both])
+
+
+def _step(transition: Transition, answers: pa.Table) -> StepTaken:
+    state, epoch = transition.state, transition.weights.epoch
+    times = answers.filter(pc.equal(answers["weight_epoch"], epoch))["event_time"]
+    first = pc.min(times).as_py() if len(times) else None
+    return StepTaken(
+        at=transition.at,
+        phase=state.phase.value,
+        step=state.step + 1,
+        share=state.share(transition.declaration.plan),
+        weight_epoch=epoch,
+        why=state.why,
+        paused=state.paused,
+        first_event=None if first is None else isoformat(first),
+    )

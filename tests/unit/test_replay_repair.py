@@ -1,0 +1,139 @@
+"""What a repair of a rollout scores again, and how its corrections name what they replace."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from jobs.verbs.rollout.display import repair_sentences
+from streaming.ledger.answered import AnsweredRange
+from streaming.models.ref import ModelVersion
+from streaming.offsets import OffsetRange
+from streaming.outputs.weights import WeightEpoch
+from streaming.replay.repair import CORRECTION, Repair, answered_by, remains
+from streaming.rollout.assignment import ArmAssignment
+from streaming.rollout.intervals import ALL_CHAMPION, CANDIDATE, CHAMPION
+
+CHAMPIONS = ModelVersion("m", 1, "run1")
+HALF = ArmAssignment("flights-7", ALL_CHAMPION.changed_to({CANDIDATE: 0.5}))
+
+
+def answered(start: int, end: int, partition: int = 0, topic_id: str = "now") -> AnsweredRange:
+    return AnsweredRange(
+        topic="features",
+        topic_id=topic_id,
+        partition=partition,
+        offsets=OffsetRange(start, end),
+        weights=WeightEpoch("m-2", 1),
+        role=CANDIDATE,
+        assignment=HALF,
+    )
+
+
+@pytest.mark.parametrize(
+    ("each", "there", "removed"),
+    [
+        pytest.param(answered(5, 9), (answered(5, 9),), (), id="all of it"),
+        pytest.param(answered(0, 9), (answered(3, 9),), (answered(0, 3),), id="its end alone"),
+        pytest.param(answered(0, 3), (), (answered(0, 3),), id="nothing"),
+        pytest.param(answered(5, 9, partition=1), (answered(5, 9, partition=1),), (), id="another partition"),
+        pytest.param(answered(5, 9, topic_id="old"), (), (answered(5, 9, topic_id="old"),), id="an earlier topic"),
+        pytest.param(answered(5, 9, partition=7), (), (answered(5, 9, partition=7),), id="no such partition"),
+    ],
+)
+def test_what_the_input_topic_still_has_is_scored_again_and_the_rest_is_named(
+    each: AnsweredRange, there: tuple[AnsweredRange, ...], removed: tuple[AnsweredRange, ...]
+) -> None:
+    assert remains([each], "now", {0: 3, 1: 0}) == (there, removed)
+
+
+def test_a_repair_is_known_again_when_retention_has_taken_more_of_its_input() -> None:
+    first, later = (Repair("m-2", CHAMPIONS, (answered(start, 9),)) for start in (0, 3))
+    assert first.plan.identity == later.plan.identity
+    assert first.plan.identity != Repair("m-3", CHAMPIONS, first.ranges).plan.identity
+
+
+def test_each_range_is_scored_by_the_champion_under_a_role_of_its_own() -> None:
+    step, probation = answered(0, 4), replace(answered(4, 9), weights=WeightEpoch("m-2", 4), role=CHAMPION)
+    repair = Repair("m-2", CHAMPIONS, (step, probation))
+    by = [segment.by for segment in repair.plan.segments[0]]
+    assert [(str(arms), arms.champion.role, arms.weights) for arms in by] == [
+        ("m v1", CORRECTION, step.weights),
+        ("m v1", CORRECTION, probation.weights),
+    ]
+    assert repair.corrects == {step.weights: CANDIDATE, probation.weights: CHAMPION}
+
+
+@pytest.mark.parametrize(
+    ("key", "event_id", "of_candidate"),
+    [
+        pytest.param(b"a", None, True, id="a key of the candidate's"),
+        pytest.param(b"b", "any", False, id="a key of the champion's"),
+        pytest.param(None, "a", True, id="no key, and an id of the candidate's"),
+        pytest.param(None, None, False, id="neither key nor id"),
+    ],
+)
+def test_only_events_of_the_candidates_arm_are_meant(
+    key: bytes | None, event_id: str | None, of_candidate: bool
+) -> None:
+    each = answered(0, 9)
+    assert answered_by(each, key, event_id) is of_candidate
+    assert answered_by(replace(each, role=CHAMPION), key, event_id) is not of_candidate
+    assert answered_by(replace(each, assignment=None), key, event_id)
+
+
+RESULT: dict[str, Any] = {
+    "rollout": "m-2",
+    "champion": "m v1",
+    "topic": "features",
+    "dry_run": False,
+    "events": 3,
+    "ranges": [{"partition": 0, "start": 5, "end": 9, "role": "candidate", "weight_epoch": 1, "events": 3}],
+    "removed": [],
+    "predictions": 3,
+    "dead_letters": 0,
+    "offsets": 4,
+    "seconds": 1.5,
+}
+REMOVED = [{"partition": 1, "start": 0, "end": 2, "role": "candidate", "weight_epoch": 1}]
+ANSWERED = "3 events of features that m-2's candidate answered"
+RANGE = "  partition 0, offsets 5 to 9: 3 events, weight epoch 1"
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        pytest.param(
+            {},
+            [
+                f"{ANSWERED} were scored again by m v1 in 1.5 s: 3 predictions and 0 dead letters.",
+                RANGE,
+            ],
+            id="done",
+        ),
+        pytest.param(
+            {"dry_run": True, "offsets": 0},
+            [f"{ANSWERED} would be scored again by m v1.", RANGE],
+            id="a dry run",
+        ),
+        pytest.param(
+            {"offsets": 0, "predictions": 0},
+            [f"{ANSWERED} were corrected by an earlier run; nothing was written.", RANGE],
+            id="done before",
+        ),
+        pytest.param(
+            {"dry_run": True, "removed": REMOVED},
+            [
+                f"{ANSWERED} would be scored again by m v1.",
+                RANGE,
+                "features has these offsets no more, and what was answered there stays as it is:",
+                "  partition 1, offsets 0 to 2: weight epoch 1",
+            ],
+            id="retention has taken some",
+        ),
+    ],
+)  # fmt: skip
+def test_a_repair_says_what_it_has_done_and_what_is_gone(changes: dict[str, Any], expected: list[str]) -> None:
+    assert list(repair_sentences({**RESULT, **changes})) == expected
