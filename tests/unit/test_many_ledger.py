@@ -117,7 +117,7 @@ def test_at_a_moment_the_table_served_whichever_model_was_swapped_last() -> None
 
 
 @dataclass
-class Books:
+class TableBooks:
     """The ledger's records of tables, and what asks for tables that are not in the slot."""
 
     tables: dict[ModelKey, ModelTable] = field(default_factory=dict)
@@ -154,13 +154,13 @@ def clock() -> ManualClock:
 
 
 @pytest.fixture
-def books() -> Books:
+def books() -> TableBooks:
     first, second = table(1, a=1), table(2, a=2)
-    return Books({of.version.key: of for of in (first, second)})
+    return TableBooks({of.version.key: of for of in (first, second)})
 
 
 @pytest.fixture
-def arms(books: Books, clock: ManualClock) -> TableArms:
+def arms(books: TableBooks, clock: ManualClock) -> TableArms:
     def release(model: ServedModel) -> None:
         books.released.append(model.key.version)
 
@@ -168,7 +168,7 @@ def arms(books: Books, clock: ManualClock) -> TableArms:
 
 
 def test_a_tables_rows_are_written_before_its_first_plan_and_again_after_a_day(
-    arms: TableArms, books: Books, clock: ManualClock
+    arms: TableArms, books: TableBooks, clock: ManualClock
 ) -> None:
     first, second = (of.version for of in books.tables.values())
     for version in (first, first, second, second):
@@ -181,7 +181,7 @@ def test_a_tables_rows_are_written_before_its_first_plan_and_again_after_a_day(
 
 
 def test_a_batch_that_is_tried_again_has_its_table_loaded_once_and_released_when_the_next_is_planned(
-    arms: TableArms, books: Books
+    arms: TableArms, books: TableBooks
 ) -> None:
     first, second = (of.version for of in books.tables.values())
     arms.planned(first, frozenset())
