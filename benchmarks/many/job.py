@@ -100,7 +100,7 @@ def settings_of(setting: ManySetting, models: int) -> Settings:
 
 
 @dataclass
-class ManyMemory:
+class PeakMemory:
     """The largest resident size of this process and all below it, as seen four times a second."""
 
     peak: int = 0
@@ -113,7 +113,7 @@ class ManyMemory:
 
 
 @dataclass
-class Ages:
+class CommitAges:
     """How old events were when they were committed, from the moment of :meth:`begin` on."""
 
     counts: list[int] = field(default_factory=lambda: [0] * (len(AGE_BOUNDS) + 1))
@@ -142,7 +142,7 @@ def measure(setting: ManySetting, models: int) -> dict[str, Any]:
     """Run the job over the waiting events, then under a steady load, and return what was measured."""
     settings = settings_of(setting, models)
     prepare_mlflow()
-    meter, ages, result = Meter(), Ages(), dict[str, Any]()
+    meter, ages, result = Meter(), CommitAges(), dict[str, Any]()
     began = time.monotonic()
     with scoring_job(settings, StopRequest(None), submitted=False) as job, watched() as memory:
         result["load_seconds"] = round(time.monotonic() - began, 2)
@@ -150,6 +150,7 @@ def measure(setting: ManySetting, models: int) -> dict[str, Any]:
         SparkSession.builder.getOrCreate().streams.addListener(meter)
 
         def phases() -> None:
+            # Whatever goes wrong here, the job must end, or the benchmark would never.
             try:
                 _wait(lambda: ages.rows >= setting.events)
                 result["eps"] = round(meter.rate(settings.application))
@@ -168,9 +169,9 @@ def measure(setting: ManySetting, models: int) -> dict[str, Any]:
 
 
 @contextmanager
-def watched() -> Iterator[ManyMemory]:
+def watched() -> Iterator[PeakMemory]:
     """Watch the memory while the block lasts."""
-    memory = ManyMemory()
+    memory = PeakMemory()
     thread = threading.Thread(target=memory.watch, daemon=True)
     thread.start()
     yield memory

@@ -94,6 +94,7 @@ def output_rows(
 
 
 def _together(batches: Batches) -> Batches:
+    # Bounded by bytes and not by rows, since a task holds these records and their answers at once.
     waiting: list[pa.RecordBatch] = []
     for batch in batches:
         waiting.append(batch)

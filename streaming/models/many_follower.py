@@ -220,12 +220,14 @@ class ManyFollower:
         if self._silent_polls:
             announcer.registry_up(serving)
         self._silent_polls = 0
+        # The search is by a prefix alone, so that it may give names that the rule does not lead to.
         own = {name: number for name, number in named.items() if rule.claims(name)}
         announcer.metrics.selector_resolved(resolved=bool(own))
         self._versions.name(own)
         return None
 
     def _submit(self) -> None:
+        # After a restart, the models with most events come first: the job may begin before the last is loaded.
         order = {key.name: number for number, key in enumerate(self._memory.versions)}
         due = [name for name in self._versions.due() if name not in self._loading]
         for name in sorted(due, key=lambda name: order.get(name, len(order))):

@@ -165,6 +165,7 @@ class TableVersions:
                 self._refused.pop(attempt.name, None)
                 if before is not None and before.is_loaded:
                     self._earlier[attempt.name] = [*self._earlier.get(attempt.name, [])[-1:], before]
+            # Refused, and no version before: its events are rejected instead of going to the default model.
             elif before is None:
                 self._rows[attempt.name] = TableRow(attempt.version)
         return before
@@ -198,6 +199,7 @@ class TableVersions:
         row = self.row(version.name)
         if row is not None and row.is_loaded and (row.version.key, row.digest) == (version.key, digest):
             return row
+        # It had no program then, and a batch that is tried again must come out the same.
         if not digest:
             return TableRow(version)
         try:

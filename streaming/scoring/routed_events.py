@@ -105,6 +105,7 @@ class RoutedDecoder:
             alone = _decoder(Signature((Column(field, "string", False),)), _ALONE, self._bytes)
             own = alone.read(values.filter(rejected)).column(field)
             routes = pc.replace_with_mask(routes, rejected, own)
+        # The rule is asked once for each value, not for each event.
         encoded = pc.dictionary_encode(routes, null_encoding="encode")
         by_value = np.array([self._number(value) for value in encoded.dictionary.to_pylist()] or [0])
         numbers: Numbers = by_value[encoded.indices.to_numpy(zero_copy_only=False)]

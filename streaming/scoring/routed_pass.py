@@ -86,6 +86,7 @@ class RoutedPass:
         parts = [self._part(part, number) for part, number in events.parts()]
         order = np.concatenate([part.rows for part in parts]) if parts else np.empty(0, np.int64)
         columns = _joined(parts)
+        # Predictions are judged once for all: what makes one invalid does not depend on the model.
         verdicts = spread(columns.pop(c.VERDICT), order)
         made = {name: spread(column, order) for name, column in columns.items()}
         answers = pa.RecordBatch.from_arrays(list(made.values()), list(made))

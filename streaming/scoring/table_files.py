@@ -100,6 +100,7 @@ class TableFiles:
         """Return a table as what the slot holds, its file written; releasing it removes what no other table needs."""
         path = self._folder / f"{table.number}-{table.digest[:12]}.table"
         write_file(path, table)
+        # Counted before the table can be swapped in: the one before may be released at once.
         with self._guard:
             self._used.update(row.program for row in table.rows if row.is_loaded)
         loaded = [row for row in table.rows if row.is_loaded]
