@@ -20,7 +20,7 @@ from schemas.shadow_prediction import ShadowPrediction, ShadowRole, read_shadow
 from streaming.adapters.kafka.config import client_config
 from streaming.adapters.kafka.ledger_tail import append_record
 from streaming.clock import system_clock
-from streaming.errors import FencedError
+from streaming.errors import ConfigurationError, FencedError
 from streaming.settings import Settings
 from streaming.shadow.event_lane import FAR
 from streaming.shadow.served import ServedReader
@@ -193,3 +193,13 @@ def test_a_whole_rollout_is_paired_once_through_gaps_deletions_and_a_second_shad
     reasons = Counter((pair.weight_epoch, pair.served.reason, pair.shadow.reason) for pair in pairs)
     assert reasons[1, None, "SCORING_FAILED"] == reasons[2, "SCORING_FAILED", None] == THROWN
     assert sum(number for (_, *why), number in reasons.items() if why == [None, None]) == len(pairs) - 2 * THROWN
+
+
+@pytest.mark.parametrize("name", ["predictions", "dead_letters", "ledger"])
+def test_a_shadow_says_which_topic_of_the_jobs_is_not_there(stream: Stream, name: str) -> None:
+    output = stream.settings.output.model_copy(update={name: "nowhere"})
+    with (
+        pytest.raises(ConfigurationError, match=f"'nowhere'; start the job, which makes it, or correct output.{name}"),
+        shadow_run(stream.settings.model_copy(update={"output": output}), stream.models, system_clock),
+    ):
+        pass
