@@ -27,6 +27,7 @@ def events(name: str) -> list[bytes]:
 
 
 @pytest.mark.long
+@pytest.mark.timeout(1_800)
 @pytest.mark.parametrize("name", LIBRARIES)
 def test_every_verb_takes_the_model(
     name: str, broker: str, make_topic: MakeTopic, tracking_server: str, tmp_path: Path

@@ -227,7 +227,7 @@ STAGES = {
             VectorSlicer(
                 inputCol="v",
                 outputCol="some",
-                indices=[3],
+                indices=[0],
                 names=[
                     *(f"inner_w_{name}" for name in ("z", "x", "__unknown", "invalidValues")),
                     *("inner_a", "inner_m_v_2", "inner_m_v_invalidValues"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import mlflow.spark
@@ -10,11 +11,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from mlflow.models import infer_signature
-from pyspark.ml import Pipeline
+from pyspark.ml import Pipeline, PipelineModel
 from pyspark.ml.classification import LogisticRegression
 from pyspark.ml.feature import MinMaxScaler, VectorAssembler
 from pyspark.ml.linalg import Vectors
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from streaming.errors import ConfigurationError
@@ -22,37 +23,43 @@ from streaming.events import columns as c
 from streaming.events.table import TableDecoder
 from streaming.models.cache import CachedModel
 from streaming.models.digest import tree_digest
-from streaming.models.package import ModelPackage
 from streaming.models.reader import PackageReader
 from streaming.models.ref import ModelVersion
 from streaming.models.signature import Column, Signature
 from streaming.settings import EventSettings, ModelSettings
-from tests.support.models import load
+from tests.support.models import load, package
 from tests.support.records import records_frame, verdict_text
 from tests.support.versions import SPARK
 
 POINTS = np.random.default_rng(2).normal(size=(60, 3))
 
 
-@pytest.fixture(scope="module")
-def package(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> ModelPackage:
-    """A pipeline that reads a vector, logged as MLflow logs one, with an example that says how long it is."""
+SIGNATURE = Signature((Column(name="point", type="double", length=3, is_vector=True), Column("gust", "double")))
+
+
+def fitted(spark: SparkSession) -> tuple[PipelineModel, DataFrame]:
+    """Return a pipeline that reads a vector, and what it reads."""
     rows = [(Vectors.dense(point.tolist()), float(i % 5), float(point[0] > 0)) for i, point in enumerate(POINTS)]
-    frame = spark.createDataFrame(rows, ["point", "gust", "late"])
+    frame = spark.createDataFrame(rows, ["point", "gust", "late"]).coalesce(1)
     stages: list[Any] = [
         MinMaxScaler(inputCol="point", outputCol="scaled"),
         VectorAssembler(inputCols=["scaled", "gust", "point"], outputCol="features"),
         LogisticRegression(labelCol="late", maxIter=4),
     ]
-    model, read = Pipeline(stages=stages).fit(frame), frame.select("point", "gust")
-    root = tmp_path_factory.mktemp("vectors") / "model"
+    return Pipeline(stages=stages).fit(frame), frame.select("point", "gust")
+
+
+@pytest.mark.long
+def test_the_signature_that_mlflow_infers_of_a_vector_is_read(spark: SparkSession, tmp_path: Path) -> None:
+    model, read = fitted(spark)
     # As lists, because MLflow writes no vectors as an example.
     example = pd.DataFrame({"point": POINTS[:3].tolist(), "gust": [0.0, 1.0, 2.0]})
+    root = tmp_path / "model"
     mlflow.spark.save_model(
         model, str(root), signature=infer_signature(read), input_example=example, pip_requirements=[]
     )
     cached = CachedModel(root, ModelVersion("points", 1, "run1"), tree_digest(root))
-    return PackageReader(ModelSettings(), SPARK).read(cached, ["spark"])
+    assert PackageReader(ModelSettings(), SPARK).read(cached, ["spark"]).signature == SIGNATURE
 
 
 def event(point: Any, gust: Any = 1.0) -> bytes:
@@ -60,10 +67,10 @@ def event(point: Any, gust: Any = 1.0) -> bytes:
 
 
 def test_a_pipeline_that_reads_a_vector_is_given_the_lists_of_events_in_both_forms(
-    spark: SparkSession, package: ModelPackage
+    spark: SparkSession, tmp_path: Path
 ) -> None:
-    assert package.signature.columns[0] == Column(name="point", type="double", length=3, is_vector=True)
-    served = load(spark, package, scorer="auto")
+    made = package(fitted(spark)[0], tmp_path / "model", signature=SIGNATURE)
+    served = load(spark, made, scorer="auto")
     assert served.choice.kind == "compiled", served.choice.why
     good = [event(point.tolist(), i / 7) for i, point in enumerate(POINTS)]
     bad = [event([1.0, 2.0]), event([1.0, None, 2.0]), event([1.0, "2", 3.0]), event(None), event([1.0] * 3, None)]
