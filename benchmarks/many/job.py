@@ -72,7 +72,7 @@ def settings_of(setting: ManySetting, models: int) -> Settings:
     """Return the job's settings; of no models, those of a job with one and without a rule."""
     name = f"many-{models}"
     home = Path(setting.folder) / name
-    route = {"route": {"field": "tenant", "model": "churn-{tenant}"}} if models else {}
+    route: dict[str, Any] = {"route": {"field": "tenant", "model": "churn-{tenant}"}} if models else {}
     if 0 < models < 1_000:
         # Else each job would load every model that is registered.
         listed = [{"value": f"{number:04d}", "model": model_name(number)} for number in range(models)]

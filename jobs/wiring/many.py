@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from pyspark.sql import SparkSession
 
 from jobs.wiring.following import registry_uri
-from jobs.wiring.serving import in_process_preparation
+from jobs.wiring.in_process import in_process_preparation
 from jobs.wiring.starting import EngineParts, Footing
 from schemas.dead_letter import Reason
 from streaming.adapters.mlflow.many import MlflowModels

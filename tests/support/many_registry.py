@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from jobs.wiring.serving import in_process_preparation
+from jobs.wiring.in_process import in_process_preparation
 from streaming.errors import ModelNotFoundError, RegistryUnavailableError
 from streaming.models.announcer import Announcer
 from streaming.models.digest import DIGEST_TAG, tree_digest
