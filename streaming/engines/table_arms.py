@@ -20,6 +20,10 @@ _WRITTEN_AGAIN = timedelta(days=1)
 class TableSource(Protocol):
     """Has the tables of models; ``models/many_follower.py`` implements it."""
 
+    def begin_above(self, number: int, /) -> None:
+        """Let the slot's table, and all that follow, have higher numbers than this."""
+        ...
+
     def record(self, key: ModelKey, /) -> Mapping[str, Any]:
         """Return what the ledger keeps of a table that the slot had a moment ago."""
         ...
@@ -35,7 +39,7 @@ class TableArms:
     def __init__(
         self, ledger: Ledger, tables: TableSource, release: Callable[[ServedModel], None], clock: Clock
     ) -> None:
-        """Take where tables come from, where their rows are written, and what releases a table that was recalled."""
+        """Take where tables come from and their rows are written, and what releases one; the lease must be ours."""
         self._ledger = ledger
         self._tables = tables
         self._release = release
@@ -43,6 +47,8 @@ class TableArms:
         self._written: ModelKey | None = None
         self._write_again = clock()
         self._recalled: ServedModel | None = None
+        # Two tables of one number would be one version to whoever asks who scored an offset.
+        tables.begin_above(max((p.version.version for p in ledger.recent() if p.arms.is_table), default=0))
 
     def planned(self, champion: ModelVersion, held: frozenset[ModelKey]) -> PlannedArms:  # noqa: ARG002 - of rows
         """Return the table's arm; its rows are in the ledger when this returns."""

@@ -56,6 +56,7 @@ class ManyFollower:
         self._thread: threading.Thread | None = None
         self._silent_polls = 0
         self._swapped = 0.0
+        self._above = 0
 
     def load_first(self, stopping: threading.Event | None = None) -> ServedModel | None:
         """Load what the registry names, those with most events in the last run first, and make the first table.
@@ -158,6 +159,12 @@ class ManyFollower:
             self._versions.hold(key)
         self._swap()
 
+    def begin_above(self, number: int) -> None:
+        """Let tables have higher numbers than any that an earlier driver has planned with, whatever its clock said."""
+        with self._guard:
+            self._above = number
+            self._swap()
+
     def record(self, key: ModelKey) -> Mapping[str, Any]:
         """Return what the ledger keeps of a table."""
         with self._guard:
@@ -245,10 +252,11 @@ class ManyFollower:
         # A takeover may put versions on hold while the follower's own thread swaps.
         with self._guard:
             current = self._ports.slot.current()
-            least = current.version.version + 1 if current else 0
-            number = max(int(self._ports.clock().timestamp() * 1_000), least)
+            before = current.version.version if current else 0
+            number = max(int(self._ports.clock().timestamp() * 1_000), before + 1, self._above + 1)
             table = ModelTable.of(self._following.rule, number, self._versions.rows)
-            if not table.rows or (current is not None and current.package.digest == table.digest):
+            is_same = current is not None and current.package.digest == table.digest and before > self._above
+            if not table.rows or is_same:
                 return current
             served = self._made(table)
             self._tables[table.version.key] = table

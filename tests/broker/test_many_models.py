@@ -12,6 +12,7 @@ from pyspark.errors import StreamingQueryException
 
 from jobs.verbs.ledger.options import LedgerAtOptions
 from jobs.verbs.ledger.run import answers
+from streaming.failpoints import HIT
 from tests.support.engine import Bench
 from tests.support.many import many_event
 from tests.support.many_registry import ManyHouse, ShelfRegistry
@@ -95,7 +96,7 @@ def test_each_event_is_answered_once_by_its_own_model_also_where_a_batch_is_trie
 
     # The driver dies with its batch planned; then model b moves, and another process takes the batch up.
     bench.failpoints = bench.home / "armed"
-    bench.failpoints.mkdir()
+    (bench.failpoints / HIT).mkdir(parents=True)
     (bench.failpoints / "engine.planned").write_text("raise")
     bench.send([many_event(5, "a"), many_event(6, "b")])
     with pytest.raises(StreamingQueryException):

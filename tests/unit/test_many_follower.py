@@ -69,6 +69,15 @@ def test_only_the_model_that_moved_is_loaded_again_and_the_table_is_swapped(
     assert house.tables[-1].number > house.tables[-2].number
 
 
+def test_a_table_gets_a_higher_number_than_those_of_earlier_drivers_whose_clock_was_ahead(house: ManyHouse) -> None:
+    house.follower.load_first()
+    ahead = house.tables[-1].number + 1_000
+    house.follower.begin_above(ahead)
+    assert (house.tables[-1].number, house.tables[-1].digest) == (ahead + 1, house.tables[0].digest)
+    settle(house)
+    assert len(house.tables) == 2, "the same rows, and above all others: no news"
+
+
 def test_a_poll_without_news_makes_no_table(house: ManyHouse) -> None:
     house.follower.load_first()
     settle(house)

@@ -124,6 +124,14 @@ class TableBooks:
     written: list[int] = field(default_factory=list)
     recalls: list[int] = field(default_factory=list)
     released: list[int] = field(default_factory=list)
+    plans: list[Plan] = field(default_factory=list)
+    above: int = 0
+
+    def recent(self) -> list[Plan]:
+        return self.plans
+
+    def begin_above(self, number: int) -> None:
+        self.above = number
 
     def record_models(self, record: Mapping[str, Any]) -> None:
         self.written.append(record["table"])
@@ -189,6 +197,12 @@ def test_a_batch_that_is_tried_again_has_its_table_loaded_once_and_released_when
     assert (books.recalls, books.released) == ([1], [])
     arms.planned(second, frozenset())
     assert books.released == [1]
+
+
+def test_tables_begin_above_the_number_of_any_that_was_planned(books: TableBooks, clock: ManualClock) -> None:
+    books.plans = [Plan.from_dict(records(table(number, a=1))[2]) for number in (7, 12, 9)]
+    TableArms(cast(Ledger, books), books, lambda _: None, clock)
+    assert books.above == 12
 
 
 def test_a_table_that_the_ledger_has_forgotten_stops_the_job(arms: TableArms) -> None:
