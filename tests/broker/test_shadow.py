@@ -196,7 +196,7 @@ def test_a_whole_rollout_is_paired_once_through_gaps_deletions_and_a_second_shad
 
 
 @pytest.mark.parametrize("name", ["predictions", "dead_letters", "ledger"])
-def test_a_shadow_says_which_topic_of_the_jobs_is_not_there(stream: Stream, name: str) -> None:
+def test_a_shadow_says_which_topic_of_the_jobs_is_not_there(stream: ShadowStream, name: str) -> None:
     output = stream.settings.output.model_copy(update={name: "nowhere"})
     with (
         pytest.raises(ConfigurationError, match=f"'nowhere'; start the job, which makes it, or correct output.{name}"),
