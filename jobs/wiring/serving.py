@@ -43,7 +43,7 @@ _SWITCH_SECONDS = 0.0005
 
 
 @dataclass(frozen=True)
-class ProcessPlace:
+class ServingMember:
     """One of several processes behind a port: its number from 0, and the folder of everyone's own socket."""
 
     number: int
@@ -85,14 +85,14 @@ class ScoringServer:
 
 @contextmanager
 def scoring_server(
-    settings: Settings, stopping: StopRequest, place: ProcessPlace | None = None
+    settings: Settings, stopping: StopRequest, member: ServingMember | None = None
 ) -> Iterator[ScoringServer]:
     """Open a server, and close everything it opened at the end; what is in flight is answered first.
 
     Args:
         settings: all of them.
         stopping: says when to end.
-        place: among several processes. The kernel gives each some of the connections, so such a process listens only
+        member: among several processes. The kernel gives each some of the connections, so such a process listens only
             once it has a version; a server of one process listens at once, and says that it is not ready.
 
     Raises:
@@ -105,27 +105,27 @@ def scoring_server(
     slot = Slot(frozenset(held))
     with ExitStack() as stack:
         # Whoever is told of a swap is told once, and not by each process.
-        hooks = hooks_from(settings.hooks, system_clock) if place is None or place.number == 0 else []
+        hooks = hooks_from(settings.hooks, system_clock) if member is None or member.number == 0 else []
         for hook in hooks:
             stack.callback(hook.close)
         follower = follow(own, slot, in_process_preparation(settings), metrics, hooks)
         stack.callback(follower.stop)
         service = _service(settings, admission(settings, keys, stack), slot, metrics, follower)
         stack.callback(service.thread.shutdown)
-        listening = Listening("serve", round(serve.timeout_seconds) + 1, certificate(serve), shared=place is not None)
+        listening = Listening("serve", round(serve.timeout_seconds) + 1, certificate(serve), shared=member is not None)
         # The follower reads and checks models in a thread of its own, beside which requests shall not wait for 5 ms.
         sys.setswitchinterval(_SWITCH_SECONDS)
-        if place is not None:
-            service = replace(service, peers=Peers(place.folder, place.number))
+        if member is not None:
+            service = replace(service, peers=Peers(member.folder, member.number))
         answers = partial(_listen, stack, service, serve, listening)
-        if place is None:
+        if member is None:
             answers()
         yield ScoringServer(
             follower=follower,
             readiness=service.readiness,
             stopping=stopping,
             drain_seconds=serve.drain_seconds,
-            listen=answers if place is not None else _already,
+            listen=answers if member is not None else _already,
         )
 
 

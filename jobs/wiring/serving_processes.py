@@ -21,7 +21,7 @@ from jobs.process.ending import ending
 from jobs.process.logs import configure_logging
 from jobs.process.stopping import StopRequest, unless_asked
 from jobs.wiring.mlflow_client import prepare_mlflow
-from jobs.wiring.serving import ProcessPlace, require_servable, scoring_server
+from jobs.wiring.serving import ServingMember, require_servable, scoring_server
 from jobs.wiring.serving_rights import certificate
 from streaming.errors import ConfigurationError
 from streaming.operations.http import Listening, reserved
@@ -40,7 +40,7 @@ _SPAWN = get_context("spawn")
 class _Member:
     """One process, and what came of those that had its number before."""
 
-    place: ProcessPlace
+    member: ServingMember
     settings: Settings
     serves: Event = field(default_factory=_SPAWN.Event)
     process: SpawnProcess | None = None
@@ -50,8 +50,8 @@ class _Member:
 
     def start(self) -> None:
         self.serves.clear()
-        name = f"penstock-serve-{self.place.number}"
-        self.process = _SPAWN.Process(target=_serve_one, args=(self.settings, self.place, self.serves), name=name)
+        name = f"penstock-serve-{self.member.number}"
+        self.process = _SPAWN.Process(target=_serve_one, args=(self.settings, self.member, self.serves), name=name)
         self.process.start()
 
     def look(self, now: float) -> None:
@@ -64,7 +64,7 @@ class _Member:
         if self.process is not None:
             if not self.has_served:
                 raise SystemExit(code)
-            _log.error("a process of the server died; it is started again", number=self.place.number, exit_code=code)
+            _log.error("a process of the server died; it is started again", number=self.member.number, exit_code=code)
             self.process, self.next_start = None, now + self.pause
             self.pause = min(2 * self.pause, _LONGEST_PAUSE)
         if now >= self.next_start:
@@ -90,8 +90,8 @@ def serve_in_processes(settings: Settings, stopping: StopRequest) -> None:
     certificate(settings.serve)
     with _shared_port(settings.serve) as port, tempfile.TemporaryDirectory(prefix="penstock-") as folder:
         shared = settings.model_copy(update={"serve": settings.serve.model_copy(update={"port": port})})
-        places = [ProcessPlace(number, Path(folder)) for number in range(settings.serve.processes)]
-        _keep([_Member(place, shared) for place in places], stopping)
+        members = [ServingMember(number, Path(folder)) for number in range(settings.serve.processes)]
+        _keep([_Member(member, shared) for member in members], stopping)
 
 
 def _keep(members: list[_Member], stopping: StopRequest) -> None:
@@ -120,7 +120,7 @@ def _shared_port(serve: ServeSettings) -> Iterator[int]:
         yield holder.getsockname()[1]
 
 
-def _serve_one(settings: Settings, place: ProcessPlace, serves: Event) -> None:
+def _serve_one(settings: Settings, member: ServingMember, serves: Event) -> None:
     """Serve as one of several; the process's main function."""
     configure_logging(settings.log)
     stopping = StopRequest(settings.engine.stop_seconds)
@@ -130,11 +130,11 @@ def _serve_one(settings: Settings, place: ProcessPlace, serves: Event) -> None:
     threading.Thread(target=_stop_with_the_parent, args=(stopping,), daemon=True).start()
     prepare_mlflow()
     try:
-        with unless_asked(stopping), scoring_server(settings, stopping, place) as server:
+        with unless_asked(stopping), scoring_server(settings, stopping, member) as server:
             server.run(serves.set)
     except Exception as problem:
         message, code = ending(problem)
-        _log.error("a process of the server ends", number=place.number, problem=message)
+        _log.error("a process of the server ends", number=member.number, problem=message)
         raise SystemExit(code) from None
 
 

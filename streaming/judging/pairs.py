@@ -48,7 +48,7 @@ class JudgedPair:
 
     @property
     def failed(self) -> tuple[bool, bool]:
-        """Whether the champion could not score the event, and whether the candidate could not."""
+        """The failures: of the champion to score the event, and of the candidate."""
         return self.champion.prediction is None, self.candidate.prediction is None
 
 

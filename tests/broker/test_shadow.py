@@ -65,7 +65,7 @@ class ShadowStream:
         self.models.register(version_tree(folder / "2", turned=True, stages=BOUNDED))
         self.answered: list[Answered] = []
         self.ends: Counter[int] = Counter()
-        """Of the input's partitions."""
+        """The number of the input's partitions."""
 
     def declare(self) -> None:
         for record in transitions(self.settings.application):
