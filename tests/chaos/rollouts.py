@@ -107,5 +107,5 @@ def _asked(call: Callable[[], dict[str, Any]]) -> dict[str, Any]:
 
 
 def _is_wide(status: dict[str, Any]) -> bool:
-    answered = status["answered"].get(CANDIDATE, {}).get("events", 0)
-    return bool(status["step"] == len(SHARES) and answered >= _EVENTS)
+    answered: int = status["answered"].get(CANDIDATE, {}).get("events", 0)
+    return answered >= _EVENTS and bool(status["step"] == len(SHARES))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from datetime import datetime
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 
@@ -22,6 +23,16 @@ from streaming.rollout_report.answers import ANSWERS, PairedSides
 Row = dict[str, Any]
 
 
+class RolloutAnswers(NamedTuple):
+    """What was answered, of :data:`streaming.rollout_report.answers.ANSWERS`.
+
+    ``reached`` is the latest event time of the application's predictions since the rollout began, of it or not.
+    """
+
+    table: pa.Table
+    reached: datetime | None
+
+
 @dataclass(frozen=True)
 class KafkaRolloutAnswers:
     """Reads one rollout's answers. ``firsts`` has the first offset that it planned of each partition of ``source``."""
@@ -31,14 +42,30 @@ class KafkaRolloutAnswers:
     source: str
     firsts: Mapping[int, int]
 
-    def answers(self, topic: str) -> pa.Table:
-        """Return what either arm answered to subscribers, of :data:`streaming.rollout_report.answers.ANSWERS`.
+    def answers(self, topic: str) -> RolloutAnswers:
+        """Return what either arm answered to subscribers.
 
         Raises:
             BrokerUnavailableError: Kafka does not answer.
         """
-        rows = (row for message in self._messages(topic) if (row := self._answer(message)) is not None)
-        return pa.concat_tables([ANSWERS.empty_table(), *tables(rows, ANSWERS)]).unify_dictionaries()
+        newest = ""
+
+        def rows() -> Iterator[Row]:
+            nonlocal newest
+            for message in self._messages(topic):
+                headers = dict(message.headers() or ())
+                if headers.get(prediction.CE_SOURCE) == self._source:
+                    # RFC 3339 with a fixed number of digits sorts as text does.
+                    newest = max(newest, headers.get(prediction.CE_TIME, b"").decode())
+                if (row := self._answer(message, headers)) is not None:
+                    yield row
+
+        table = pa.concat_tables([ANSWERS.empty_table(), *tables(rows(), ANSWERS)]).unify_dictionaries()
+        return RolloutAnswers(table, instant(newest) if newest else None)
+
+    @property
+    def _source(self) -> bytes:
+        return f"/penstock/{self.declaration.application}/{self.declaration.candidate.name}".encode()
 
     def pairs(self, topic: str) -> PairedSides | None:
         """Return the events that both versions answered; ``None`` where the topic has none of this rollout's.
@@ -76,8 +103,7 @@ class KafkaRolloutAnswers:
                 start = self.scan.offset_at(topic, partition, min(time for time in times if time is not None))
             yield from self.scan.messages(topic, partition, start, end)
 
-    def _answer(self, message: Any) -> Row | None:
-        headers = dict(message.headers() or ())
+    def _answer(self, message: Any, headers: Mapping[str, bytes]) -> Row | None:
         if headers.get(prediction.ROLLOUT) != self.declaration.name.encode():
             return None
         whose = self.declaration.application, self.declaration.candidate.name
