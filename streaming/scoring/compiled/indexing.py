@@ -96,8 +96,8 @@ def one_hot_encoder(scope: Scope) -> Apply:
     sizes = [count + keep - drop for count in counts]
     if min(sizes, default=0) < 0:
         raise scope.stage.unreadable("a number of categories is negative")
-    for (source, target), size in zip(pairs, sizes, strict=True):
-        names = _encoded_names(scope.number(source), size)
+    for (source, target), count, size in zip(pairs, counts, sizes, strict=True):
+        names = _encoded_names(scope.number(source), count, size)
         scope.put(target, Kind("vector", pa.float64(), size=size, names=names))
 
     def apply(columns: Columns) -> None:
@@ -113,12 +113,12 @@ def one_hot_encoder(scope: Scope) -> Apply:
     return apply
 
 
-def _encoded_names(source: Kind, size: int) -> tuple[str, ...] | None:
+def _encoded_names(source: Kind, count: int, size: int) -> tuple[str, ...] | None:
     """Return what ``OneHotEncoderCommon`` of Spark calls the elements: the categories' labels, else their numbers."""
     # Spark gives an element of an empty label another name.
     if (source.nominal and not source.labels) or "" in source.labels:
         return None
-    named = source.labels or tuple(map(str, range(size)))
+    named = source.labels or tuple(map(str, range(count)))
     return (*named, _INVALID)[:size]
 
 
