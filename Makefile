@@ -32,10 +32,10 @@ demo: setup  ## Train, stream a season of flights, swap the model on the way, an
 	@$(VENV)/penstock demo
 
 test: setup  ## Run the tests; the long ones have a short seed among them
-	$(VENV)/python -m pytest --numprocesses 3 --dist loadscope -m "not long"
+	$(VENV)/python -m pytest --numprocesses 3 --dist loadscope --no-loadscope-reorder -m "not long"
 
 test-long: setup  ## Run the long tests: the other ways to die, of which make test has one each
-	$(VENV)/python -m pytest --numprocesses 3 --dist loadscope -m long
+	$(VENV)/python -m pytest --numprocesses 3 --dist loadscope --no-loadscope-reorder -m long
 
 fuzz: setup  ## Try the laws among the tests with thousands of random examples
 	$(VENV)/python -m pytest --numprocesses 2 --dist loadscope -m hypothesis --hypothesis-profile fuzz --timeout 3600

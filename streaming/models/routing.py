@@ -35,7 +35,7 @@ class RoutingRule:
     def from_settings(cls, settings: ModelsSettings) -> RoutingRule:
         """Return the rule of the section ``models``.
 
-        >>> route = {"field": "tenant", "model": "churn-{tenant}", "default": "churn"}
+        >>> route = {"field": "tenant", "model": "churn-{tenant}"}
         >>> str(RoutingRule.from_settings(ModelsSettings.model_validate({"route": route})))
         'churn-{tenant}'
         """

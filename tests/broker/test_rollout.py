@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from datetime import timedelta
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
@@ -41,6 +41,7 @@ from tests.support.kafka import MakeTopic
 from tests.support.models import fit_pipeline, load, package
 
 KEYS = 2_000
+LABELLED_AT = datetime(2013, 1, 1, 8, tzinfo=timezone.utc)
 HEADERS = Draft202012Validator(json.loads((ROOT / "schemas" / "contracts" / "prediction_headers.json").read_text()))
 NOW = timedelta(0)
 
@@ -138,7 +139,7 @@ def test_a_rollout_goes_its_steps_from_driver_to_driver_and_the_topics_tell_all_
     assert [t.state.phase.value for t in bench.seen.rollouts] == ["step", "step", "promoting", "probation", "promoted"]
     with pytest.raises(ConfigurationError, match="cannot abort"):
         operator.orders("abort")
-    the_report_is_read_from_the_topics(operator, topics, make_topic("labels"))
+    the_report_is_read_from_the_topics(operator, topics, make_topic("labels", retention_ms=-1))
 
 
 def the_report_is_read_from_the_topics(operator: Operator, topics: Topics, labels: str) -> None:
@@ -147,7 +148,8 @@ def the_report_is_read_from_the_topics(operator: Operator, topics: Topics, label
     KafkaAdmin(bench.kafka, "test").ensure_topic(f"{bench.topic}.out.shadow", 1, {})
     publisher, shadow = Publisher(bench.servers, labels), Publisher(bench.servers, f"{bench.topic}.out.shadow")
     for event_id in {prediction["event_id"] for prediction in bench.predictions()} - {"later"}:
-        publisher.send(json.dumps({"event_id": event_id, "label": 1}).encode())
+        label = {"event_id": event_id, "label": 1, "known_at": isoformat(LABELLED_AT)}
+        publisher.send(json.dumps(label).encode(), timestamp=int(LABELLED_AT.timestamp() * 1_000))
     for application in (bench.application, "another"):
         shadow.send(in_the_shadow(application).to_json(), b"N1")
     publisher.finish(30)
