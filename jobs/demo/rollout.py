@@ -71,6 +71,7 @@ steps:
   evidence: {{labelled events: 300}}
 probation:
   evidence: {{labelled days: 2}}
+tolerated: 0.03
 """
 BAD = """\
 version: {version}
