@@ -16,7 +16,7 @@ UV_VERSION := 0.13.8
 UV_FLAGS := --universal --python-version 3.10 --quiet --generate-hashes --no-emit-index-url --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-rollout test test-long fuzz check chaos soak bench-exact bench-throughput bench-batch bench-decoding bench-serve bench-drift bench-guard bench-shadow bench bench-live bench-peers bundle bundle-env docs lock clean
+.PHONY: help setup demo demo-rollout test test-long fuzz check chaos soak bench-exact bench-throughput bench-batch bench-decoding bench-serve bench-many bench-drift bench-guard bench-shadow bench bench-live bench-peers bundle bundle-env docs lock clean
 
 help:  ## Show this list
 	@echo "Penstock: score a Kafka stream with a registry model, and swap it while the stream runs."
@@ -60,6 +60,9 @@ bench-exact: setup  ## Measure the exact engine beside Spark's own Kafka sink
 
 bench-throughput: setup  ## Measure events per second: both scorers, Spark, copies and the peers that are installed
 	$(VENV)/python -m benchmarks.throughput $(BENCH)
+
+bench-many: setup  ## Measure one job with 1, 10, 100 and 1,000 models
+	$(VENV)/python -m benchmarks.many $(BENCH)
 
 bench-batch: setup  ## Measure batch scoring beside PipelineModel.transform and mlflow's spark_udf
 	$(VENV)/python -m benchmarks.batch

@@ -24,7 +24,8 @@ FIELD = "penstock-field"
 MODEL_VERSION = "penstock-model-version"
 MODEL_NAME, ROLE = "penstock-model-name", "penstock-role"
 ROLLOUT, WEIGHT_EPOCH = "penstock-rollout", "penstock-weight-epoch"
-"""As a prediction has them; of the dead letters, only a rollout's do."""
+"""As a prediction has them; of the dead letters, only a rollout's do. A job with many models gives the name, too, but
+where the event is for none of them: there the version is the number of the table of models."""
 REJECTED_AT = "penstock-rejected-at"
 """The time at which the batch was scored, RFC 3339 in UTC; the record's own timestamp is the event's."""
 EVENT_TIME = "penstock-event-time"
@@ -57,6 +58,7 @@ class Reason(str, Enum):
     NOT_AN_OBJECT = "NOT_AN_OBJECT"
     MISSING_FIELD = "MISSING_FIELD"
     WRONG_TYPE = "WRONG_TYPE"
+    WRONG_SHAPE = "WRONG_SHAPE"
     NON_FINITE = "NON_FINITE"
     BAD_EVENT_TIME = "BAD_EVENT_TIME"
     UNSEEN_CATEGORY = "UNSEEN_CATEGORY"
@@ -65,6 +67,8 @@ class Reason(str, Enum):
     INVALID_PREDICTION = "INVALID_PREDICTION"
     PREDICTION_TOO_LARGE = "PREDICTION_TOO_LARGE"
     NO_KEY = "NO_KEY"
+    NO_MODEL = "NO_MODEL"
+    MODEL_NOT_LOADED = "MODEL_NOT_LOADED"
 
 
 class Rejection(NamedTuple):
@@ -90,6 +94,7 @@ STAGE = {
     Reason.NOT_AN_OBJECT: "VALUE_CONVERTER",
     Reason.MISSING_FIELD: "VALIDATION",
     Reason.WRONG_TYPE: "VALIDATION",
+    Reason.WRONG_SHAPE: "VALIDATION",
     Reason.NON_FINITE: "VALIDATION",
     Reason.BAD_EVENT_TIME: "VALIDATION",
     Reason.UNSEEN_CATEGORY: "VALIDATION",
@@ -98,6 +103,8 @@ STAGE = {
     Reason.INVALID_PREDICTION: "TRANSFORMATION",
     Reason.PREDICTION_TOO_LARGE: "TASK_PUT",
     Reason.NO_KEY: "TASK_PUT",
+    Reason.NO_MODEL: "TRANSFORMATION",
+    Reason.MODEL_NOT_LOADED: "TRANSFORMATION",
 }
 """Where in the path it happened, in Kafka Connect's words where it has one."""
 
@@ -111,6 +118,7 @@ _SENTENCE = {
     Reason.NOT_AN_OBJECT: "the value is JSON but not an object",
     Reason.MISSING_FIELD: "a required field is absent or null",
     Reason.WRONG_TYPE: "a field has another JSON type than the model's signature says",
+    Reason.WRONG_SHAPE: "a list has more or fewer numbers than the model's signature says, or a null among them",
     Reason.NON_FINITE: "a number is too large for the column's type",
     Reason.BAD_EVENT_TIME: "the event time is not an RFC 3339 date and time in the years 1 to 9999",
     Reason.UNSEEN_CATEGORY: "the pipeline was not fitted for this category or range and would throw",
@@ -119,6 +127,8 @@ _SENTENCE = {
     Reason.INVALID_PREDICTION: "the prediction is null, NaN or infinite",
     Reason.PREDICTION_TOO_LARGE: "the prediction exceeds the topic's max.message.bytes",
     Reason.NO_KEY: "the record has no key, and the predictions' topic is compacted, which takes none without one",
+    Reason.NO_MODEL: "no model is for this value, and models.route names none for such events",
+    Reason.MODEL_NOT_LOADED: "no version of the model for this value could be loaded",
 }
 
 

@@ -46,8 +46,8 @@ class ModelEvent:
 
     ``from_version`` served before, ``to_version`` is the one that took over or was refused, or a rollout's candidate.
     ``reason`` is a stable code, ``detail`` a sentence for people. ``seconds`` is how long the candidate took from
-    resolving to serving. ``scorer`` is what scores the version that took over, ``spark``, ``compiled`` or ``native``,
-    and ``scorer_detail`` says why.
+    resolving to serving. ``scorer`` is what scores the version that took over, ``spark``, ``compiled``, ``native``
+    or ``pyfunc``, and ``scorer_detail`` says why.
     """
 
     type: EventType

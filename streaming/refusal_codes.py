@@ -30,7 +30,10 @@ class RefusalCode(Enum):
     MISSING_SIGNATURE = "neither signature nor `model.features`", _FINAL
     NEEDS_CODE = "logged with `code_paths`, or as a Python object", _FINAL
     NOT_COMPILED = (
-        "under `model.scorer: compiled`, or in `penstock serve`, a stage does not compile, or answers are not Spark's",
+        (
+            "under `model.scorer: compiled`, `models.route` or `penstock serve`, a stage does not compile, or answers"
+            " are not Spark's"
+        ),
         _FINAL,
     )
     NOT_LIVE = (

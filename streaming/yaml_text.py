@@ -14,8 +14,10 @@ import yaml
 from yaml.constructor import ConstructorError
 
 _MERGE = "tag:yaml.org,2002:merge"
-_QUOTED = re.compile(r"""'(?!<)[^']{2,}'|"[^"]{2,}\"""")
-"""What PyYAML quotes of the text: an alias, a tag. ``'<stream end>'`` is its own, and one character tells nothing."""
+_QUOTED = re.compile(r"""'[^']*'|"[^"]*\"""")
+_TELLS_NOTHING = re.compile(r"""'<.*'|.\\?.?.""", re.DOTALL)
+"""Of what PyYAML quotes: ``'<stream end>'`` is its own, and one character tells nothing. An alias or a tag may."""
+_TAB = r"'\t'"
 _NEEDS_QUOTES = ("alias", "anchor", "tag", "cannot start any token")
 
 
@@ -117,6 +119,9 @@ def _explain(error: yaml.MarkedYAMLError) -> str:
     where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
     problem = ", ".join(filter(None, (error.context, error.problem)))
     hint = ""
-    if any(word in problem for word in _NEEDS_QUOTES):
+    if _TAB in problem:
+        hint = "; indent by blanks, not by a tab"
+    elif any(word in problem for word in _NEEDS_QUOTES):
         hint = "; a value that begins with one of & * ! % @ ` must stand in quotes"
-    return f"{where}{_QUOTED.sub('***', problem)}{hint}"
+    shown = _QUOTED.sub(lambda quoted: quoted[0] if _TELLS_NOTHING.fullmatch(quoted[0]) else "***", problem)
+    return f"{where}{shown}{hint}"

@@ -49,29 +49,37 @@ def main(rate: float = 2_000.0, seconds: float = 20.0, mlflow: bool = True) -> N
 
 def measure_penstock(shown: Exhibit, rate: float, seconds: float) -> LoadFigures:
     """Return what came of the load, in the middle of which the alias moved."""
-    with penstock_server(shown) as port:
-        order = LoadOrder(port, "/v1/score", str(shown.events()), rate, seconds)
+    with penstock_server(shown) as server:
+        order = LoadOrder(server.port, "/v1/score", str(shown.events()), rate, seconds)
         end_load(begin_load(replace(order, rate=_WARM_RATE, seconds=_WARM_SECONDS), shown.folder))
+        before = server.cpu_seconds()
         load = begin_load(order, shown.folder)
         shown.swap()
-        httpx.post(f"http://127.0.0.1:{port}/model/reload", trust_env=False, timeout=30).raise_for_status()
-        return end_load(load)
+        httpx.post(f"http://127.0.0.1:{server.port}/model/reload", trust_env=False, timeout=30).raise_for_status()
+        return with_cpu(end_load(load), server.cpu_seconds() - before)
 
 
 def measure_mlflow(shown: Exhibit, console: Console) -> list[tuple[float, LoadFigures]]:
     """Return what came of each rate, up to the first that it does not sustain."""
     tried: list[tuple[float, LoadFigures]] = []
-    with mlflow_server(shown) as port:
-        order = LoadOrder(port, "/invocations", str(shown.records()), 2.0, 10.0)
+    with mlflow_server(shown) as server:
+        order = LoadOrder(server.port, "/invocations", str(shown.records()), 2.0, 10.0)
         end_load(begin_load(order, shown.folder))
         for rate in RATES:
             console.print(f"mlflow models serve at {rate:,.0f} requests/s")
-            measured = end_load(begin_load(replace(order, rate=rate), shown.folder))
+            before = server.cpu_seconds()
+            load = begin_load(replace(order, rate=rate), shown.folder)
+            measured = with_cpu(end_load(load), server.cpu_seconds() - before)
             console.print(asdict(measured))
             tried.append((rate, measured))
             if not sustained(measured):
                 break
     return tried
+
+
+def with_cpu(measured: LoadFigures, seconds: float) -> LoadFigures:
+    """Return the figures with the processor time that the server took for all requests."""
+    return replace(measured, cpu_us=round(seconds / measured.requests * 1e6, 1))
 
 
 def figures(measured: LoadFigures) -> dict[str, Any]:

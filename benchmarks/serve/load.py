@@ -46,7 +46,10 @@ class LoadOrder:
 
 @dataclass(frozen=True)
 class LoadFigures:
-    """What came of it: times in milliseconds, and how many answers named each version of the model."""
+    """What came of it: times in milliseconds, and how many answers named each version of the model.
+
+    ``cpu_us`` is the server's processor time for a request, which others on the machine change little.
+    """
 
     requests: int
     rps: float
@@ -55,6 +58,7 @@ class LoadFigures:
     max_ms: float
     errors: int
     versions: dict[str, int] = field(default_factory=dict)
+    cpu_us: float | None = None
 
 
 def sustained(measured: LoadFigures) -> bool:

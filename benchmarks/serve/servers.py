@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import httpx
+import psutil
 
 from benchmarks.latency.model import ALIAS, train_apart
 from benchmarks.latency.workloads import WORKLOADS
@@ -80,9 +81,22 @@ def exhibit(folder: Path) -> Iterator[Exhibit]:
         yield Exhibit(folder, server.address, origin["name"])
 
 
+@dataclass(frozen=True)
+class MeasuredServer:
+    """A server that runs: its port, and the process that holds it."""
+
+    port: int
+    pid: int
+
+    def cpu_seconds(self) -> float:
+        """Return the processor time that its processes have taken so far."""
+        times = [process.cpu_times() for process in psutil.Process(self.pid).children(recursive=True)]
+        return sum(time.user + time.system for time in times)
+
+
 @contextmanager
-def penstock_server(shown: Exhibit) -> Iterator[int]:
-    """Yield the port of ``penstock serve``, which follows the alias when it is asked to."""
+def penstock_server(shown: Exhibit) -> Iterator[MeasuredServer]:
+    """Yield ``penstock serve``, which follows the alias when it is asked to."""
     port = free_port()
     settings = {
         "model.name": shown.name,
@@ -95,22 +109,22 @@ def penstock_server(shown: Exhibit) -> Iterator[int]:
     }
     options = [part for key, value in settings.items() for part in ("--set", f"{key}={value}")]
     command = [sys.executable, "-m", "penstock", "serve", *options]
-    with _running("penstock serve", command, shown.folder, f"http://{LOOPBACK}:{port}/ready"):
-        yield port
+    with _running("penstock serve", command, shown.folder, f"http://{LOOPBACK}:{port}/ready") as pid:
+        yield MeasuredServer(port, pid)
 
 
 @contextmanager
-def mlflow_server(shown: Exhibit) -> Iterator[int]:
-    """Yield the port of ``mlflow models serve``."""
+def mlflow_server(shown: Exhibit) -> Iterator[MeasuredServer]:
+    """Yield ``mlflow models serve``."""
     port = free_port()
     command = [sys.executable, "-m", "mlflow", "models", "serve", "-m", str(shown.tree), "-p", str(port)]
     command += ["-h", LOOPBACK, "--env-manager", "local"]
-    with _running("mlflow models serve", command, shown.folder, f"http://{LOOPBACK}:{port}/ping"):
-        yield port
+    with _running("mlflow models serve", command, shown.folder, f"http://{LOOPBACK}:{port}/ping") as pid:
+        yield MeasuredServer(port, pid)
 
 
 @contextmanager
-def _running(name: str, command: list[str], folder: Path, probe: str) -> Iterator[None]:
+def _running(name: str, command: list[str], folder: Path, probe: str) -> Iterator[int]:
     # A core for the server, so that the load beside it takes none of its time.
     own_core = ["taskset", "-c", "0"] if shutil.which("taskset") and (os.cpu_count() or 1) > 1 else []
     path = f"{Path(sys.executable).parent}:{os.environ.get('PATH', '')}"
@@ -119,7 +133,7 @@ def _running(name: str, command: list[str], folder: Path, probe: str) -> Iterato
     process = ManagedProcess(name, [*own_core, *command], log=log, environment=environment, grace=20.0)
     try:
         process.wait_ready(lambda: _answers(probe), _READY_SECONDS)
-        yield
+        yield process.pid
     finally:
         process.stop()
 

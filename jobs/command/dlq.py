@@ -19,7 +19,7 @@ Since = Annotated[
 ]
 Until = Annotated[str | None, typer.Option("--to", metavar="TIME", help="Take events rejected before then, ISO 8601.")]
 Partitions = Annotated[
-    list[int], typer.Option("--partition", metavar="N", help="Take only this partition. It may be repeated.")
+    list[int], typer.Option("--partition", min=0, metavar="N", help="Take only this partition. It may be repeated.")
 ]
 
 

@@ -217,7 +217,8 @@ def topics(
     set_: Set = [],
     create: Annotated[bool, typer.Option("--create", help="Create the topics that are missing.")] = False,
     partitions: Annotated[
-        int, typer.Option(metavar="N", help="Create the input topic, if it is missing, with this many partitions.")
+        int,
+        typer.Option(min=1, metavar="N", help="Create the input topic, if it is missing, with this many partitions."),
     ] = 4,
 ) -> None:
     """Show the topics that the job reads and writes, and which of them are missing."""

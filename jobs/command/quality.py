@@ -9,7 +9,7 @@ import typer
 from jobs.command.options import Config, Html, Json, Set, examples
 from jobs.terminal.json_output import JsonOutput
 
-app = typer.Typer(help="Judge predictions by the labels that come later, window by window.", no_args_is_help=True)
+app = typer.Typer(help="Measure predictions by the labels that come later, window by window.", no_args_is_help=True)
 
 
 @app.command(

@@ -32,14 +32,21 @@ def explain(detail: ErrorDetails, sources: Mapping[str, Tree]) -> str:
         return f"{where}: unknown key; {hint}"
     message = _message(detail)
     value = redact_tree(detail["input"], keys[-1] if keys else "")
-    shown = "" if value == MASK or isinstance(value, dict | list | BaseModel) else f", not {value!r}"
+    shown = "" if value == MASK or isinstance(value, dict | list | BaseModel) else f", not {_written(value)}"
     return f"{where}: {message[:1].lower()}{message[1:]}{shown}"
+
+
+def _written(value: object) -> str:
+    """Return a value as a YAML file has it, where Python's way would be strange to its writer."""
+    return "null" if value is None else repr(value)
 
 
 def _message(detail: ErrorDetails) -> str:
     """Return what is wrong, in our words where pydantic shows a pattern, and without its parser's remarks."""
     if detail["type"] == "string_pattern_mismatch":
         return PATTERNS.get(detail["ctx"]["pattern"], detail["msg"])
+    if detail["type"] in ("model_type", "model_attributes_type"):
+        return "must be a section, with `key: value` lines below it"
     return detail["msg"].removeprefix("Value error, ").partition(", unable to parse")[0]
 
 

@@ -27,6 +27,7 @@ PARTITIONS = 2
 _SCORERS = {
     "compiled": "its compiled form, without Spark",
     "native": "its own library",
+    "pyfunc": "its own code",
     "spark": "Spark's pipeline",
 }
 WINDOW_SECONDS = 7 * 86_400

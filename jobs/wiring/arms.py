@@ -34,7 +34,7 @@ def followed_arms(on: Footing, parts: EngineParts, stack: ExitStack) -> Candidat
     """
     settings = on.settings
     arms = arms_of(settings.model, parts.fallback, stack)
-    if settings.model.arm is None:
+    if settings.model.arm is None and parts.rollout is not None:
         plans = on.ledger.recent()
         # The driver before had an unfinished rollout written again each day, so its last two days tell of it.
         since = instant(plans[-1].at) - _TWO_DAYS if plans else None

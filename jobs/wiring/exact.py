@@ -9,6 +9,7 @@ from random import SystemRandom
 from pyspark.sql import DataFrame
 
 from jobs.wiring.arms import followed_arms
+from jobs.wiring.many import has_many, table_arms
 from jobs.wiring.planning import program_of
 from jobs.wiring.starting import EngineParts, Footing, batch_bound, fresh_query_starter, query_starter
 from streaming.adapters.kafka.config import client_config, spark_options
@@ -42,7 +43,8 @@ def run_exact(on: Footing, parts: EngineParts) -> None:
         start=start, restarts=restarts, observer=on.observer, breaker=parts.breaker, stopping=parts.stopping
     )
     with ExitStack() as stack:
-        supervisor.run(exact_engine(on, parts, ramp, followed_arms(on, parts, stack), stack))
+        arms = table_arms(on, parts, stack) if has_many(on.settings) else followed_arms(on, parts, stack)
+        supervisor.run(exact_engine(on, parts, ramp, arms, stack))
 
 
 def exact_engine(on: Footing, parts: EngineParts, ramp: Ramp, arms: ArmSource, stack: ExitStack) -> ExactEngine:

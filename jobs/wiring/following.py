@@ -17,7 +17,7 @@ from streaming.models.cache import ModelCache
 from streaming.models.candidate import Candidates, Preparation
 from streaming.models.follower import Follower, Following
 from streaming.models.last_good import LastGoodFile
-from streaming.models.package import SPARK_FLAVOR
+from streaming.models.package import CODE_FLAVOR, SPARK_FLAVOR
 from streaming.models.reader import PackageReader
 from streaming.models.ref import ModelSelector
 from streaming.models.served import PipelineLoader, ServedModel
@@ -106,8 +106,12 @@ def loaders(
         admit=admit,
         sample=sample,
         scorer=scorer,
+        code_seconds=settings.model.code_seconds if settings.model.allow_code else None,
     )
-    return {SPARK_FLAVOR: pipelines, **dict.fromkeys(FLAVOURS, others)}
+    code: dict[str, PipelineLoader] = {CODE_FLAVOR: others} if settings.model.allow_code else {}
+    if settings.model.scorer == "pyfunc":
+        return code
+    return {SPARK_FLAVOR: pipelines, **dict.fromkeys(FLAVOURS, others), **code}
 
 
 def _admit_any(_: ServedModel) -> None:

@@ -7,7 +7,7 @@ from importlib.metadata import version as installed
 from streaming.errors import ConfigurationError
 from streaming.models.cache import ModelCache
 from streaming.models.candidate import Preparation
-from streaming.models.package import SPARK_FLAVOR
+from streaming.models.package import CODE_FLAVOR, SPARK_FLAVOR
 from streaming.models.reader import PackageReader
 from streaming.models.stager import LocalFileStore, Stager
 from streaming.models.topic_schema import NoEvents, TopicCheck
@@ -19,13 +19,15 @@ from streaming.settings import Settings
 def in_process_preparation(settings: Settings) -> Preparation:
     """Return the checks that every candidate goes through, none of which needs Spark or a broker."""
     model = settings.model
-    loader = InProcessLoader(settings.event, settings.input.max_value_bytes, model.extra_stages)
+    code_seconds = model.code_seconds if model.allow_code else None
+    loader = InProcessLoader(settings.event, settings.input.max_value_bytes, model.extra_stages, code_seconds)
+    flavors = (SPARK_FLAVOR, *FLAVOURS, *([CODE_FLAVOR] if model.allow_code else []))
     return Preparation(
         cache=ModelCache(model.cache_dir, model.cache_keep, model.cache_max_bytes),
         reader=PackageReader(model, installed("pyspark")),
         topic=TopicCheck(NoEvents(), settings.event),
         stager=Stager(LocalFileStore(), None),
-        loaders=dict.fromkeys((SPARK_FLAVOR, *FLAVOURS), loader),
+        loaders=dict.fromkeys([CODE_FLAVOR] if model.scorer == "pyfunc" else flavors, loader),
     )
 
 

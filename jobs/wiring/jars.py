@@ -9,7 +9,7 @@ from rich.console import Console
 
 from streaming.local.jars import JarSets, ensure_jars, jars_in
 
-SHARED = (Path(".penstock"), Path(__file__).resolve().parents[1] / ".penstock")
+SHARED = (Path(".penstock"), Path(__file__).resolve().parents[2] / ".penstock")
 """Where jars are looked for beside ``--home``: in the working folder, and in the checkout."""
 
 

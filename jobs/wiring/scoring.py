@@ -16,6 +16,7 @@ from jobs.process.stopping import StopRequest, children_ignore_signals
 from jobs.wiring.following import follow, make_slot, preparation, registry, wanted_scorer
 from jobs.wiring.jars import jars
 from jobs.wiring.live import check_slots, local_master
+from jobs.wiring.many import ManyOutlets, follow_many, has_many, model_selector
 from jobs.wiring.planning import Planning, listener_for, planning_for
 from jobs.wiring.rollouts import rollout_parts
 from jobs.wiring.running import breaker_for, run_engine, taken_over
@@ -38,7 +39,9 @@ from streaming.models.candidate import Preparation
 from streaming.models.follower import Follower
 from streaming.models.gate import Gate
 from streaming.models.heritage import Heritage
+from streaming.models.many_follower import ManyFollower
 from streaming.models.ref import ModelSelector
+from streaming.models.routing import RoutingRule
 from streaming.models.slot import Slot
 from streaming.operations.admin import Access, Controls
 from streaming.operations.health import Health
@@ -76,10 +79,10 @@ class ScoringJob:
     shared: _Shared
     spark: SparkSession
     planning: Planning
-    follower: Follower
+    follower: Follower | ManyFollower
     breaker: Breaker
     gate: Gate
-    rollout: RolloutParts
+    rollout: RolloutParts | None
 
     def run(self) -> None:
         """Stand by until the lease is ours, then score until asked to stop.
@@ -132,6 +135,8 @@ class ScoringJob:
     def _heritage(self) -> Heritage:
         settings = self.shared.settings
         events = read_model_events(settings.kafka, settings.output.model_events)
+        if has_many(settings):
+            return Heritage.of_models(events, settings.application, lambda name: str(model_selector(settings, name)))
         return Heritage.of(events, settings.application, str(ModelSelector.from_settings(settings.model)))
 
     def _parts(self) -> EngineParts:
@@ -143,6 +148,7 @@ class ScoringJob:
             stopping=shared.stopping.asked,
             planning=self.planning,
             rollout=self.rollout,
+            tables=self.follower if isinstance(self.follower, ManyFollower) else None,
         )
 
 
@@ -178,10 +184,8 @@ def scoring_job(settings: Settings, stopping: StopRequest, *, submitted: bool) -
         planning = planning_for(settings.engine, lambda: moved(spark, NEEDED_BY_KEPT), observer.health)
         spark.streams.addListener(listener_for(planning, settings.application, observer))
         gate = Gate(_listeners(shared))
-        checks = _checks(shared, spark)
-        follower = follow(settings, slot, checks, metrics, [gate])
+        follower, rollout = _followed(shared, spark, gate)
         breaker = breaker_for(settings.engine, [observer, follower])
-        rollout = rollout_parts(settings, checks, follower, observer, gate)
         job = ScoringJob(
             shared=shared,
             spark=spark,
@@ -197,6 +201,17 @@ def scoring_job(settings: Settings, stopping: StopRequest, *, submitted: bool) -
         follower.start()
         stack.callback(follower.stop)
         yield job
+
+
+def _followed(shared: _Shared, spark: SparkSession, gate: Gate) -> tuple[Follower | ManyFollower, RolloutParts | None]:
+    """Return what follows the registry, and what rollouts need of a job with one model."""
+    settings = shared.settings
+    if has_many(settings):
+        outlets = ManyOutlets(shared.observer, gate)
+        return follow_many(settings, shared.slot, spark, outlets, shared.stack), None
+    checks = _checks(shared, spark)
+    follower = follow(settings, shared.slot, checks, shared.observer.metrics, [gate])
+    return follower, rollout_parts(settings, checks, follower, shared.observer, gate)
 
 
 def _require_resources(settings: Settings) -> None:
@@ -247,8 +262,9 @@ def _serve(job: ScoringJob) -> None:
     if not http.enabled:
         return
     secret = http.webhook_secret.get_secret_value() if http.webhook_secret else None
-    model = shared.settings.model.name
-    webhook = WebhookReceiver(secret, model, job.follower.wake, system_clock) if secret else None
+    model = "" if has_many(shared.settings) else shared.settings.model.name
+    is_ours = RoutingRule.from_settings(shared.settings.models).claims if not model else model.__eq__
+    webhook = WebhookReceiver(secret, is_ours, job.follower.wake, system_clock) if secret else None
     token = http.admin_token.get_secret_value() if http.admin_token else None
     controls = Controls(
         model=model,

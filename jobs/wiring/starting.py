@@ -32,6 +32,7 @@ from streaming.engines.rest import Rest
 from streaming.engines.rollout_ports import RolloutObserver, RolloutVersions
 from streaming.engines.source import read_stream
 from streaming.engines.supervisor import BatchFunction, StartQuery
+from streaming.engines.table_arms import TableSource
 from streaming.ledger.plan import Ledger
 from streaming.models.slot import Slot
 from streaming.operations.lookout import Lookout
@@ -76,6 +77,7 @@ class RolloutParts:
 class EngineParts:
     """What a job has before it holds the lease, and its engine works with.
 
+    ``rollout`` is what rollouts need, ``tables`` has the tables of a job with many models, which has no rollouts.
     ``uptime`` gives seconds from any moment on: batches grow with the time for which a query has run.
     """
 
@@ -84,7 +86,8 @@ class EngineParts:
     breaker: Breaker
     stopping: threading.Event
     planning: Planning
-    rollout: RolloutParts
+    rollout: RolloutParts | None
+    tables: TableSource | None = None
     uptime: Callable[[], float] = time.monotonic
 
 

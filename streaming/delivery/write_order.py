@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from streaming.delivery.marks import Writer
 from streaming.failpoints import OFF, Failpoints
@@ -51,11 +52,18 @@ class WritePlan:
     limits: Limits
     failpoints: Failpoints = OFF
     others: tuple[Stamp, ...] = ()
+    by_model: bool = False
+    """True if the stamps are those of many models, not of one model's arms."""
 
-    @property
+    @cached_property
     def stamps(self) -> tuple[Stamp, ...]:
         """Every arm's, in the order of the numbers in the rows' column ``arm``."""
         return (self.stamp, *self.others)
+
+    @property
+    def counted_as(self) -> tuple[str, ...]:
+        """The names under which the rows of each stamp are counted: the arm's role, or the model's version."""
+        return tuple(str(stamp.version.key) if self.by_model else stamp.role for stamp in self.stamps)
 
     @property
     def application(self) -> str:

@@ -207,8 +207,7 @@ class _Transaction:
                 letters[reason] = letters.get(reason, 0) + 1
             _produce(producer, record)
         producer.poll(0)
-        roles = [stamp.role for stamp in self._plan.stamps]
-        arms = count_arms(batch, mark, roles) if len(roles) > 1 else {}
+        arms = count_arms(batch, mark, self._plan.counted_as) if self._plan.others else {}
         return Outcome(number - sum(letters.values()), letters, arms=arms)
 
     def _is_fenced(self, producer: Producer, error: KafkaError) -> bool:

@@ -98,8 +98,8 @@ class ExactEngine:
                 seconds=seconds,
             )
         )
-        # With several arms the reference scores.
-        if len(plan.arms.arms) == 1:
+        # With several arms the reference scores, and many models have none.
+        if len(plan.arms.arms) == 1 and not plan.arms.is_table:
             self._ports.recheck(plan.version.key, ranges)
         self._ports.breaker.batch_finished(total)
         limit = self._ports.ramp.after(sum(part.end - part.start for part in ranges.values()), seconds)
@@ -189,6 +189,9 @@ class ExactEngine:
 
     def _attempt(self, records: DataFrame, plan: Plan, served: list[ServedModel], watch: Stopwatch) -> BatchResult:
         scored_at = isoformat(self._ports.clock())
+        if plan.arms.is_table:
+            # What a model throws is its own events' matter, in the task. Whatever else fails is no model's fault.
+            return self._ports.program.run(records, BatchOrder(served[0], plan, scored_at, watch))
         proven = [
             self._known_good[arm.role](loaded, partial(loaded.decoder, records))
             for arm, loaded in zip(plan.arms.arms, served, strict=True)
@@ -241,8 +244,18 @@ class ExactEngine:
         moved = {p: part for p, part in plan.ranges.items() if part.end > part.start}
         empty = {p: part for p, part in moved.items() if p not in outcomes}
         idle = {p: Mark.at(part.end, self._writer, plan.id, part.start) for p, part in empty.items()}
+        # The counts of many models would be far more than the rest of the record; they go to the metrics alone.
+        is_table = plan.arms.is_table
         results = {
-            p: PartitionOutcome(part.start, part.end, o.predictions, o.dead_letters, o.skipped, _segments(o), o.arms)
+            p: PartitionOutcome(
+                part.start,
+                part.end,
+                o.predictions,
+                o.dead_letters,
+                o.skipped,
+                _segments(o),
+                {} if is_table else o.arms,
+            )
             for p, part in moved.items()
             for o in (outcomes.get(p, Outcome(segments={plan.id: (part.start, part.end)})),)
         }

@@ -103,7 +103,7 @@ def _writer(target: WriteTarget, made: RowMaker) -> Callable[[Batches], Batches]
         order = json.loads(context.getLocalProperty(_ORDER) or "null")
         plan = Plan.from_dict(order["plan"])
         partitions = dict(enumerate(order["partitions"]))
-        write_plan = target.order(plan, order["scored_at"])
-        return write_partition(write_plan, made(batches, write_plan), partitions.get(context.partitionId()))
+        write_plan = made.order(target.order(plan, order["scored_at"]))
+        return write_partition(write_plan, made.rows(batches, write_plan), partitions.get(context.partitionId()))
 
     return write

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from functools import lru_cache, partial
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Protocol
 
 import pyarrow as pa
 from pyspark import cloudpickle
@@ -16,13 +18,61 @@ from streaming.models.served import ServedModel
 from streaming.outputs.arrow_rows import enveloped_rows
 from streaming.outputs.envelope import Stamp, envelop
 from streaming.outputs.targets import Target
+from streaming.rollout.intervals import CHAMPION
 
 Batches = Iterator[pa.RecordBatch]
-RowMaker = Callable[[Batches, WritePlan], Batches]
-"""What a task makes of the batches that come to it, before they are written."""
 
 _RESIDENT = 4
 """Versions that a worker keeps: the one that serves, the one before, and room for a second query."""
+_TOGETHER = 64 * 1024 * 1024
+"""Bytes of records that many models score at once: each has some cost by itself, however few of its events come."""
+
+
+class RowMaker(Protocol):
+    """What a task makes of the batches that come to it, before they are written; it is pickled for the tasks."""
+
+    def order(self, order: WritePlan) -> WritePlan:
+        """Return the orders as the rows need them."""
+        ...
+
+    def rows(self, batches: Batches, order: WritePlan) -> Batches:
+        """Yield output rows, by the orders that :meth:`order` returned."""
+        ...
+
+
+@dataclass(frozen=True)
+class FrameRows:
+    """The rows of a frame, as they are."""
+
+    def order(self, order: WritePlan) -> WritePlan:
+        """Change nothing."""
+        return order
+
+    def rows(self, batches: Batches, order: WritePlan) -> Batches:  # noqa: ARG002 - the frame has gone by them
+        """Change nothing."""
+        return batches
+
+
+@dataclass(frozen=True)
+class PassRows:
+    """The rows of a pass, which has been pickled."""
+
+    pickled: bytes
+
+    def order(self, order: WritePlan) -> WritePlan:
+        """Stamp each row by its own version, where the pass has several."""
+        versions = _unpickled(self.pickled).others
+        if not versions:
+            return order
+        stamps = (replace(order.stamp, version=version, role=CHAMPION) for version in versions)
+        return replace(order, others=tuple(stamps), by_model=True)
+
+    def rows(self, batches: Batches, order: WritePlan) -> Batches:
+        """Score the batches."""
+        row_pass = _unpickled(self.pickled)
+        for batch in _together(batches) if row_pass.others else batches:
+            if batch.num_rows:
+                yield enveloped_rows(row_pass.score(batch), order.stamps, order.targets.predictions)
 
 
 def output_rows(
@@ -39,19 +89,24 @@ def output_rows(
     """
     if model.row_pass is None:
         stamp, *others = stamps
-        return envelop(model.score(records), stamp, to, scored_at, others), _as_they_are
-    return records.select(*c.RECORD), partial(_passed, _pickled(model.row_pass))
+        return envelop(model.score(records), stamp, to, scored_at, others), FrameRows()
+    return records.select(*c.RECORD), PassRows(_pickled(model.row_pass))
 
 
-def _as_they_are(batches: Batches, _: WritePlan) -> Batches:
-    return batches
-
-
-def _passed(pickled: bytes, batches: Batches, order: WritePlan) -> Batches:
-    row_pass = _unpickled(pickled)
+def _together(batches: Batches) -> Batches:
+    # Bounded by bytes and not by rows, since a task holds these records and their answers at once.
+    waiting: list[pa.RecordBatch] = []
     for batch in batches:
-        if batch.num_rows:
-            yield enveloped_rows(row_pass.score(batch), order.stamps, order.targets.predictions)
+        waiting.append(batch)
+        if sum(part.nbytes for part in waiting) >= _TOGETHER:
+            yield _joined(waiting)
+            waiting = []
+    if waiting:
+        yield _joined(waiting)
+
+
+def _joined(batches: list[pa.RecordBatch]) -> pa.RecordBatch:
+    return batches[0] if len(batches) == 1 else pa.concat_batches(batches)
 
 
 def _pickled(row_pass: RowPass) -> bytes:

@@ -81,6 +81,7 @@ def _writer(order: WritePlan, made: RowMaker) -> Callable[[Batches], Batches]:
     """Close over these and nothing else: what a closure holds is pickled for every task."""
 
     def write(batches: Batches) -> Batches:
-        return write_partition(order, made(batches, order))
+        own = made.order(order)
+        return write_partition(own, made.rows(batches, own))
 
     return write

@@ -2,24 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from streaming.events import columns as c
 from streaming.settings import EventSettings
 
-ReadTimes = Callable[[pa.BinaryArray], pa.TimestampArray]
-"""Values of rejected events to their times, null where none can be read."""
-
 _MOMENT = pa.timestamp("us", tz="UTC")
 
 
-def decoded_rows(
-    records: pa.RecordBatch, read: pa.RecordBatch, envelope: EventSettings, rejected_times: ReadTimes
-) -> pa.RecordBatch:
+def decoded_rows(records: pa.RecordBatch, read: pa.RecordBatch, envelope: EventSettings) -> pa.RecordBatch:
     """Put together what :meth:`streaming.events.decode.JsonDecoder.__call__` returns.
 
     Args:
@@ -27,7 +19,6 @@ def decoded_rows(
         read: what a :class:`streaming.formats.decoder.RowDecoder` made of the values.
         envelope: names the fields of id, key and time. Without an id the event's is its position, without a key the
             subject is the record's own where that is UTF-8, and without a time it is the record's.
-        rejected_times: asked where events have a field for the time.
 
     Returns:
         The source columns, the envelope with its verdict, and the features; features of a rejected event are null, and
@@ -35,7 +26,7 @@ def decoded_rows(
     """
     columns = {name: records.column(name.removeprefix(c.PREFIX)) for name in c.SOURCE}
     columns[c.EVENT_ID] = read.column(c.EVENT_ID) if envelope.id else _positions(records)
-    columns[c.EVENT_TIME] = _times(records, read, rejected_times) if envelope.time else _moments(records)
+    columns[c.EVENT_TIME] = read.column(c.EVENT_TIME) if envelope.time else _moments(records)
     columns[c.SUBJECT] = read.column(c.SUBJECT) if envelope.key else _texts(records.column("key"))
     columns[c.VERDICT] = read.column(c.VERDICT)
     columns |= {name: read.column(name) for name in read.schema.names if name not in c.ENVELOPE}
@@ -49,15 +40,6 @@ def _positions(records: pa.RecordBatch) -> pa.StringArray:
 
 def _moments(records: pa.RecordBatch) -> pa.TimestampArray:
     return records.column("timestamp").cast(_MOMENT)
-
-
-def _times(records: pa.RecordBatch, read: pa.RecordBatch, rejected_times: ReadTimes) -> pa.TimestampArray:
-    times, rejected = read.column(c.EVENT_TIME), read.column(c.VERDICT).is_valid()
-    if not rejected.true_count:
-        return times
-    mask = rejected.to_numpy(zero_copy_only=False)
-    own = rejected_times(records.column("value").filter(rejected))
-    return pc.if_else(rejected, own.take(pa.array(np.cumsum(mask) - 1, mask=~mask)), times)
 
 
 def _texts(keys: pa.BinaryArray) -> pa.StringArray:

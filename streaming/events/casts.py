@@ -9,9 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from pyspark.ml.functions import vector_to_array
+from pyspark.ml.linalg import VectorUDT
 from pyspark.sql import Column as Expr
 from pyspark.sql import functions as F
 from pyspark.sql.types import (
+    ArrayType,
     BinaryType,
     BooleanType,
     ByteType,
@@ -26,7 +29,7 @@ from pyspark.sql.types import (
 )
 
 from streaming.events.rules import SQL_TYPES
-from streaming.models.signature import ColumnType
+from streaming.models.signature import Column, ColumnType
 
 WHOLE = (ByteType, ShortType, IntegerType, LongType)
 _FRACTIONS = (FloatType, DoubleType)
@@ -53,6 +56,33 @@ def cast_to(target: ColumnType, source: DataType) -> Cast | None:
     if target == "boolean":
         return _unchanged if isinstance(source, BooleanType) else _truth if isinstance(source, StringType) else None
     return _fraction(target, source) if target in ("double", "float") else _whole(target, source)
+
+
+def cast_for(column: Column, source: DataType) -> Cast | None:
+    """Return how a table's column is read as the model's; see :func:`cast_to`.
+
+    A list may come as an array, of whose numbers every value fits, or as a vector of Spark's.
+    """
+    if not column.is_list:
+        return cast_to(column.type, source)
+    element = _element(source)
+    if element is None or not _always_fits(column.type, element):
+        return None
+    kind = f"array<{SQL_TYPES[column.type]}>"
+    if isinstance(source, VectorUDT):
+        return lambda given: F.when(given.isNotNull(), vector_to_array(given)).cast(kind)
+    return lambda given: given.cast(kind)
+
+
+def _element(source: DataType) -> DataType | None:
+    if isinstance(source, VectorUDT):
+        return DoubleType()
+    return source.elementType if isinstance(source, ArrayType) else None
+
+
+def _always_fits(target: ColumnType, element: DataType) -> bool:
+    is_number = isinstance(element, (*WHOLE, *_FRACTIONS, DecimalType))
+    return is_number and never_fails(target, element)
 
 
 def whole_number(source: DataType) -> Cast | None:

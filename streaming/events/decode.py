@@ -27,7 +27,6 @@ from schemas.dead_letter import Reason, Rejection
 from streaming.events import columns as c
 from streaming.events.nesting import is_shallow
 from streaming.events.rules import (
-    SQL_TYPES,
     Rule,
     check_names,
     first_of,
@@ -37,6 +36,7 @@ from streaming.events.rules import (
     quoted,
     raw,
     raw_name,
+    sql_type,
     time_of_millis,
     time_of_text,
     time_rule,
@@ -118,7 +118,7 @@ class JsonDecoder:
         if self.envelope.time:
             fields[self.envelope.time] = "VARIANT" if self.envelope.time_format == "iso8601" else "BIGINT"
         for column in self.signature.columns:
-            fields[column.name] = "VARIANT" if column.type == "string" else SQL_TYPES[column.type]
+            fields[column.name] = "VARIANT" if column.type == "string" else sql_type(column)
         inner = ", ".join(f"{quoted(name)}: {kind}" for name, kind in fields.items())
         return f"r STRUCT<{inner}>, {_CORRUPT} STRING"
 

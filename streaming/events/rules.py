@@ -28,6 +28,12 @@ SQL_TYPES = {
 }
 """MLflow's names of types to Spark's."""
 
+
+def sql_type(column: Column) -> str:
+    """Return Spark's type of a column's values."""
+    return f"ARRAY<{SQL_TYPES[column.type]}>" if column.is_list else SQL_TYPES[column.type]
+
+
 _ISO_TIME = r"\A\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d{1,9})?(Z|[+-]\d\d(:?\d\d)?)?)?\z"
 """RFC 3339, where seconds and zone (UTC then) may be missing. Spark's cast alone also takes ``2013`` and ``EST``."""
 _ISO_DAY = r"\A\d{4}-\d\d-\d\d\z"
@@ -97,12 +103,25 @@ def time_rule(name: str, unread: Expr) -> Rule:
 def value_rules(column: Column, unread: Expr) -> list[Rule]:
     """Return the rules for a value of a column; ``unread`` rows have another fault, for which it is null."""
     value = raw(column.name)
-    rules: list[Rule] = []
+    rules: list[Rule] = list_rules(column, value) if column.is_list else []
     if column.is_floating:
         # NaN is greater than every number in Spark, so one comparison finds it and infinity both.
         rules.append((F.abs(value) >= float("inf"), Rejection(Reason.NON_FINITE.value, column.name)))
     if column.required:
         rules.append((value.isNull() & ~unread, Rejection(Reason.MISSING_FIELD.value, column.name)))
+    return rules
+
+
+def list_rules(column: Column, value: Expr) -> list[Rule]:
+    """Return the rules for a list of numbers; of a null they say nothing."""
+    has_null = F.exists(value, lambda number: number.isNull())
+    rules: list[Rule] = [
+        ((F.array_size(value) != column.length) | has_null, Rejection(Reason.WRONG_SHAPE.value, column.name))
+    ]
+    # Of whole numbers the smallest has no absolute value, and none is infinite.
+    if column.type in ("double", "float"):
+        is_infinite = F.exists(value, lambda number: F.abs(number) >= float("inf"))
+        rules.append((is_infinite, Rejection(Reason.NON_FINITE.value, column.name)))
     return rules
 
 
@@ -132,7 +151,7 @@ def masked_features(signature: Signature, safe_row: Features) -> list[Expr]:
     valid = F.col(c.VERDICT).isNull()
     out = []
     for column in signature.columns:
-        safe = F.lit(safe_row[column.name]).cast(SQL_TYPES[column.type])
+        safe = F.lit(safe_row[column.name]).cast(sql_type(column))
         out.append(F.when(valid, raw(column.name)).otherwise(safe).alias(column.name))
     return out
 

@@ -27,9 +27,8 @@ from pyspark.sql.types import (
 from schemas.dead_letter import Reason, Rejection
 from streaming.errors import ConfigurationError
 from streaming.events import columns as c
-from streaming.events.casts import WHOLE, Cast, cast_to, never_fails, text_of, whole_number
+from streaming.events.casts import WHOLE, Cast, cast_for, never_fails, text_of, whole_number
 from streaming.events.rules import (
-    SQL_TYPES,
     Rule,
     check_names,
     first_of,
@@ -39,6 +38,7 @@ from streaming.events.rules import (
     quoted,
     raw,
     raw_name,
+    sql_type,
     time_of_day,
     time_of_millis,
     time_of_text,
@@ -114,9 +114,9 @@ class TableDecoder:
         for column in self.signature.columns:
             kind = self._type(column.name)
             if kind is None and column.required:
-                yield f"it has no column {column.name}{self._near(column.name)}, which the model needs as {column.type}"
-            elif kind is not None and cast_to(column.type, kind) is None:
-                yield f"{column.name} is {kind.simpleString()} and the model reads {column.type}"
+                yield f"it has no column {column.name}{self._near(column.name)}, which the model needs as {column.kind}"
+            elif kind is not None and cast_for(column, kind) is None:
+                yield f"{column.name} is {kind.simpleString()} and the model reads {column.kind}"
         for role, name in (("id", self.envelope.id), ("key", self.envelope.key)):
             yield from self._unmet_role(role, name, (*_TEXT, *WHOLE))
         epoch = self.envelope.time_format == "epoch_ms"
@@ -196,16 +196,17 @@ class TableDecoder:
         out = []
         for column in self.signature.columns:
             kind = self._type(column.name)
-            cast = cast_to(column.type, kind) if kind else None
+            cast = cast_for(column, kind) if kind else None
             field = F.col(quoted(column.name))
-            out.append((cast(field) if cast else _nothing(SQL_TYPES[column.type])).alias(raw_name(column.name)))
+            out.append((cast(field) if cast else _nothing(sql_type(column))).alias(raw_name(column.name)))
             if self._may_fail(column):
                 out.append(field.isNotNull().alias(_given_name(column.name)))
         return out
 
     def _may_fail(self, column: Column) -> bool:
         kind = self._type(column.name)
-        return kind is not None and not never_fails(column.type, kind)
+        # A list that could fail was refused with its column.
+        return kind is not None and not column.is_list and not never_fails(column.type, kind)
 
     def _event_time(self) -> Expr:
         if self.envelope.time is None:

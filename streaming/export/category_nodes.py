@@ -7,6 +7,7 @@ import pyarrow as pa
 
 from streaming.export.context import StageContext
 from streaming.export.graph import ML
+from streaming.scoring.compiled.indexing import index_labels
 
 
 def string_indexer(context: StageContext) -> None:
@@ -72,7 +73,7 @@ def one_hot_encoder(context: StageContext) -> None:
 
 def index_to_string(context: StageContext) -> None:
     """``IndexToString``: a position among the labels to its label."""
-    graph, labels = context.graph, context.stage.texts("labels")
+    graph, labels = context.graph, index_labels(context.scope)
     values = context.not_null(context.stage.text("inputCol"))
     index = graph.to_whole(graph.add("Where", graph.add("IsNaN", values), 0.0, values))
     inside = graph.add(

@@ -11,6 +11,7 @@ import onnx
 import pyarrow as pa
 from onnx import TensorProto, helper
 
+from streaming.errors import ExportRefusedError
 from streaming.export import (
     category_nodes,
     distance_nodes,
@@ -137,6 +138,10 @@ def onnx_form(scorer: CompiledScorer, real: type[np.float64] | type[np.float32])
 
 
 def _input(graph: Graph, field: pa.Field) -> NumberTensor | str:
+    if pa.types.is_list(field.type):
+        raise ExportRefusedError(
+            f"the model reads {field.name}, a list of numbers, and a column is exported as one value"
+        )
     if pa.types.is_string(field.type):
         return str(field.name)
     # A float of an event is read as the float next to it, and not as the double.

@@ -9,7 +9,7 @@ import numpy as np
 from streaming.export.context import StageContext
 from streaming.scoring.compiled.fitted import matrix, vector
 from streaming.scoring.compiled.values import Floats
-from streaming.scoring.compiled.vectors import inverse
+from streaming.scoring.compiled.vectors import inverse, sliced_elements
 
 
 def _read(context: StageContext) -> str:
@@ -86,9 +86,9 @@ def elementwise_product(context: StageContext) -> None:
 
 
 def vector_slicer(context: StageContext) -> None:
-    """``VectorSlicer``: some of the elements, in the order in which they are named."""
-    indices = np.array([int(value) for value in context.stage.numbers("indices")], np.int64)
-    _write(context, context.graph.add("Gather", _read(context), indices, axis=1))
+    """``VectorSlicer``: some of the elements."""
+    elements = np.array(sliced_elements(context.scope), np.int64)
+    _write(context, context.graph.add("Gather", _read(context), elements, axis=1))
 
 
 def principal_components(context: StageContext) -> None:

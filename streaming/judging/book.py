@@ -91,7 +91,7 @@ class PairBook:
         self._newest: dict[int, datetime] = {}
         self._newest_label: datetime | None = None
         self.one_in = 1
-        """Of so many events one is looked at."""
+        """How many events there are for each that is looked at."""
 
     def add_pairs(self, pairs: pa.Table) -> None:
         """Take pairs of :data:`PAIRS`; those of days that are settled come too late."""

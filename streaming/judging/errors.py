@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from streaming.judging.pairs import Pair
+from streaming.judging.pairs import JudgedPair
 from streaming.ledger.answered import AnsweredRange
 from streaming.models.ref import ModelKey
 from streaming.outputs.read_back import Output
@@ -24,7 +24,7 @@ class ErrorBook:
     _disagreed: FirstErrors = field(default_factory=FirstErrors)
     _died: FirstErrors = field(default_factory=FirstErrors)
 
-    def add_pair(self, pair: Pair) -> None:
+    def add_pair(self, pair: JudgedPair) -> None:
         """Take an event that both versions were given; it says something if one alone failed on it."""
         champion, candidate = pair.failed
         if champion != candidate and self._disagreed.is_first(pair.identity):

@@ -12,7 +12,7 @@ from schemas.shadow_prediction import ShadowPrediction
 from streaming.clock import isoformat
 from streaming.judging.book import BookRules, BookSums, PairBook
 from streaming.judging.errors import ErrorBook
-from streaming.judging.pairs import Pair, pair_of, pair_tables
+from streaming.judging.pairs import JudgedPair, pair_of, pair_tables
 from streaming.ledger.answered import AnsweredRange
 from streaming.outputs.read_back import Output
 from streaming.rollout.checks import ALPHA, JudgeRules, RolloutCheck
@@ -41,9 +41,10 @@ class RolloutJudge:
     def add_shadow(self, records: Iterable[tuple[bytes | None, ShadowPrediction]]) -> datetime | None:
         """Take shadow records with their keys; return the earliest event time of those that are of this rollout."""
         mine = self.declaration.application, self.declaration.name
-        pairs: list[Pair] = []
+        pairs: list[JudgedPair] = []
         for key, record in records:
             pair = pair_of(record, key, self.declaration.candidate)
+            # Applications may share a shadow topic, and a rollout may follow another one on it.
             if pair is not None and (record.application, record.rollout) == mine:
                 self._errors.add_pair(pair)
                 pairs.append(pair)
@@ -69,6 +70,7 @@ class RolloutJudge:
         sums, epoch = self._book.sums(), rollout.latest.weights.epoch
         checks = findings(self._errors, sums, rollout.declaration.plan.rules)
         finding, why = taken_together(checks)
+        # A step that begins just now has no rate yet.
         hours = (now - rollout.state.since.clock).total_seconds() / 3_600
         counts = {"labelled events": sums.labelled_events[epoch], "labelled days": sums.labelled_days[epoch]}
         return RolloutVerdict(

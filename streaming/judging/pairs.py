@@ -33,7 +33,7 @@ PAIRS = pa.schema(
 
 
 @dataclass(frozen=True)
-class Pair:
+class JudgedPair:
     """One event with both answers; ``key`` is its Kafka key."""
 
     record: ShadowPrediction
@@ -48,21 +48,21 @@ class Pair:
 
     @property
     def failed(self) -> tuple[bool, bool]:
-        """Whether the champion could not score the event, and whether the candidate could not."""
+        """The failures: of the champion to score the event, and of the candidate."""
         return self.champion.prediction is None, self.candidate.prediction is None
 
 
-def pair_of(record: ShadowPrediction, key: bytes | None, candidate: ModelKey) -> Pair | None:
+def pair_of(record: ShadowPrediction, key: bytes | None, candidate: ModelKey) -> JudgedPair | None:
     """Tell the candidate's answer from the champion's; ``None`` where the candidate has not exactly one of both."""
     served, shadow = record.served, record.shadow
     is_served, is_shadow = (ModelKey(each.model, each.version) == candidate for each in (served, shadow))
     if is_served == is_shadow:
         return None
     champion, answer = (shadow, served) if is_served else (served, shadow)
-    return Pair(record, key, champion, answer)
+    return JudgedPair(record, key, champion, answer)
 
 
-def pair_tables(pairs: Iterable[Pair]) -> Iterator[pa.Table]:
+def pair_tables(pairs: Iterable[JudgedPair]) -> Iterator[pa.Table]:
     """Yield tables of :data:`PAIRS`, of the events that both versions have answered."""
     return tables((_row(pair) for pair in pairs if not any(pair.failed)), PAIRS)
 
@@ -73,7 +73,7 @@ def side_of(pairs: pa.Table, side: str) -> pa.Table:
     return pa.table({**columns, **{name: pairs[f"{side}_{name}"] for name in _ANSWER}})
 
 
-def _row(pair: Pair) -> dict[str, Any]:
+def _row(pair: JudgedPair) -> dict[str, Any]:
     record = pair.record
     row: dict[str, Any] = {
         "prediction_id": record.prediction_id,

@@ -91,7 +91,7 @@ def _written(facts: Facts, where: str) -> tuple[bool, str, str]:
     if output is None and facts.exists is False:
         return False, "no_event", f"{where} holds no event: it is a transaction's marker, or was compacted away."
     if output is None:
-        scorer = plan.version if len(plan.arms.arms) == 1 else f"one of {plan.arms}"
+        scorer = f"one of {plan.arms}" if len(plan.arms.arms) > 1 or plan.arms.is_table else plan.version
         return True, "written", f"{where} was scored by {scorer}; the output itself is not on its topic any more."
     arm = plan.arms.maker(output)
     if arm is None or not _agrees(plan, output):
@@ -103,6 +103,8 @@ def _written(facts: Facts, where: str) -> tuple[bool, str, str]:
 
 
 def _agrees(plan: Plan, output: Output) -> bool:
+    if plan.arms.is_table:
+        return plan.arms.maker(output) is not None
     return any(output.may_be_of(arm.version.key) for arm in plan.arms.arms)
 
 
@@ -140,6 +142,8 @@ def _plan(plan: Plan, output: Output | None = None) -> Answer:
     answer: Answer = {"plan": {**made, **where}}
     if len(plan.arms.arms) > 1:
         answer["arms"] = [{"role": arm.role, **_version(arm.version)} for arm in plan.arms.arms]
+    if plan.arms.is_table:
+        answer["models"] = {"rule": plan.version.name, "table": plan.version.version}
     arm = plan.arms.maker(output)
     return answer if arm is None else {**_version(arm.version), **answer}
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from streaming.errors import DataError
@@ -15,6 +15,8 @@ from streaming.rollout.intervals import CHAMPION, ArmIntervals, ArmSpan
 
 RECORD_VERSION = 2
 """The version of a plan's record with several arms. A record with one arm has no version, and version 1's fields."""
+MODELS = "models"
+"""The role of an arm that is no version but a table of them; the ledger has the table's rows in a record of its own."""
 MOST_ARMS = 127
 """A batch's rows name their arm by a byte, which has a sign in Spark."""
 
@@ -41,6 +43,8 @@ class PlannedArms:
     arms: tuple[PlannedArm, ...]
     assignment: ArmAssignment | None = None
     weights: WeightEpoch | None = None
+    models: tuple[ModelVersion, ...] = field(default=(), compare=False)
+    """The rows of a table, where whoever reads the plan back has found them in the ledger."""
 
     def __post_init__(self) -> None:
         """Refuse arms among which an event would have none, or more than one."""
@@ -66,14 +70,37 @@ class PlannedArms:
         """The arm that has what no other has."""
         return self.arms[0]
 
+    @property
+    def is_table(self) -> bool:
+        """True if each event is for one of many models, by the table that stands in the champion's place."""
+        return self.champion.role == MODELS
+
+    def with_models(self, record: Mapping[str, Any] | None) -> PlannedArms:
+        """Return the arm of a table with the rows that the ledger's record of it has."""
+        if record is None or record["table"] != self.champion.version.version:
+            return self
+        return replace(self, models=tuple(ModelVersion(*row[:3]) for row in record["rows"]))
+
     def maker(self, output: Output | None) -> PlannedArm | None:
         """Return the arm that made an output; ``None`` if there are several and the output does not tell."""
+        if self.is_table:
+            return None if output is None else self._row_of(output)
         if len(self.arms) == 1:
             return self.champion
         return next((arm for arm in self.arms if output and output.may_be_of(arm.version.key)), None)
 
+    def _row_of(self, output: Output) -> PlannedArm | None:
+        """Return the model that made an output; the table itself for a dead letter that is for no model."""
+        if output.may_be_of(self.champion.version.key):
+            return self.champion
+        if not self.models and output.model:
+            return PlannedArm(ModelVersion(output.model, output.version, output.run_id))
+        return next((PlannedArm(version) for version in self.models if output.may_be_of(version.key)), None)
+
     def __str__(self) -> str:
-        """Return ``flights v3``, or ``flights v3 (champion), flights v4 (candidate)``."""
+        """Return ``flights v3``, or ``flights v3 (champion), flights v4 (candidate)``; a table by its number."""
+        if self.is_table:
+            return f"table {self.champion.version.version} of the models {self.champion.version.name}"
         if len(self.arms) == 1:
             return str(self.champion.version)
         return ", ".join(f"{arm.version} ({arm.role})" for arm in self.arms)

@@ -14,7 +14,7 @@ from enum import Enum
 from typing import Any
 
 from streaming.delivery.marks import Mark
-from streaming.ledger.plan import Plan
+from streaming.ledger.plan import MODELS_RECORD, Plan
 from streaming.offsets import OffsetRange
 
 Record = Mapping[str, Any]
@@ -90,6 +90,7 @@ class OffsetLookup:
         self._takes_latest = not position.topic_id
         self._since = ""
         self._epoch = 0
+        self._table: Record | None = None
         self._forget()
 
     def _forget(self) -> None:
@@ -107,6 +108,8 @@ class OffsetLookup:
         kind = record["type"]
         if kind == "lease":
             self._epoch = int(record["epoch"])
+        elif kind == MODELS_RECORD:
+            self._table = record
         elif kind == "plan":
             self._add_plan(record)
         elif kind == "outcome":
@@ -131,7 +134,9 @@ class OffsetLookup:
         if end <= self._position.offset:
             self._reached = True  # what was planned before this cannot have written the offset
         elif start <= self._position.offset:
-            self._plans[record["plan"]] = Plan.from_dict(record)
+            plan = Plan.from_dict(record)
+            # A plan's table is the latest that was written, unless a batch is tried again long after it.
+            self._plans[record["plan"]] = replace(plan, arms=plan.arms.with_models(self._table))
         else:
             self._passed = True
 

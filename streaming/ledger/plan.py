@@ -17,7 +17,9 @@ from streaming.models.ref import ModelVersion
 from streaming.offsets import OffsetRange, Ranges, covers
 from streaming.rollout.records import ROLLOUT_RECORD
 
-RECORD_TYPES = ("lease", "start", "plan", "outcome", "set_aside", "skip", ROLLOUT_RECORD)
+MODELS_RECORD = "models"
+"""The type of a record that has the rows of a table of models."""
+RECORD_TYPES = ("lease", "start", "plan", "outcome", "set_aside", "skip", ROLLOUT_RECORD, MODELS_RECORD)
 """What a driver writes, and what somebody declares or orders; the application's model events stand beside them."""
 
 
@@ -134,6 +136,14 @@ class Ledger(Protocol):
 
     def record_rollout(self, record: Mapping[str, Any]) -> None:
         """Write a state of a rollout; unlike the others, from any thread."""
+        ...
+
+    def record_models(self, record: Mapping[str, Any]) -> None:
+        """Write the rows of a table of models, which plans then name by its number."""
+        ...
+
+    def models(self, table: int) -> Mapping[str, Any] | None:
+        """Return the record of a table of models, if the ledger still has it."""
         ...
 
     def recent(self) -> Sequence[Plan]:

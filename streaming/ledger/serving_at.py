@@ -51,6 +51,9 @@ class Moment:
     @property
     def version(self) -> ModelKey | None:
         """The version that served, ``None`` if the ledger does not go back that far."""
+        # Of many models each is swapped by itself, and what served is the table of all.
+        if self.before is not None and self.before.arms.is_table:
+            return self.before.version.key
         if self.serving is not None:
             return ModelKey(self.serving["model"], int(self.serving["to_version"]))
         return self.before.version.key if self.before else None

@@ -10,7 +10,7 @@ import structlog
 
 from schemas.model_event import Actor, EventType, ModelEvent
 from streaming.clock import Clock, isoformat
-from streaming.models.candidate import Promoted, Refused
+from streaming.models.candidate import Promoted, Refused, Versioned
 from streaming.models.ref import ModelKey, ModelSelector
 from streaming.models.served import ServedModel
 from streaming.refusal_codes import RefusalCode
@@ -70,7 +70,7 @@ class Announcer:
             replace(event, from_version=_number(outcome.replaced), reason=reason, detail=detail, seconds=seconds)
         )
 
-    def refused(self, outcome: Refused, serving: ServedModel | None) -> None:
+    def refused(self, outcome: Refused, serving: Versioned | None) -> None:
         """A candidate may not serve; only news is announced."""
         if not outcome.news:
             return
@@ -85,35 +85,35 @@ class Announcer:
         event = _about(self._blank(EventType.ROLLBACK, Actor.ENGINE), good)
         self._send(replace(event, from_version=failed.version, reason="BATCH_FAILED", detail=detail))
 
-    def held(self, key: ModelKey, serving: ServedModel | None, detail: str) -> None:
+    def held(self, key: ModelKey, serving: Versioned | None, detail: str) -> None:
         """An operator put a version on hold."""
         event = replace(self._blank(EventType.HOLD, Actor.OPERATOR), from_version=_number(serving))
         self._send(replace(event, to_version=key.version, reason=RefusalCode.HELD.name, detail=detail))
 
-    def registry_down(self, serving: ServedModel | None, detail: str) -> None:
+    def registry_down(self, serving: Versioned | None, detail: str) -> None:
         """The registry stopped answering."""
         event = replace(self._blank(EventType.REGISTRY_DOWN), from_version=_number(serving))
         self._send(replace(event, reason="REGISTRY_UNAVAILABLE", detail=detail))
 
-    def registry_up(self, serving: ServedModel | None) -> None:
+    def registry_up(self, serving: Versioned | None) -> None:
         """The registry answers again."""
         self._send(replace(self._blank(EventType.REGISTRY_UP), from_version=_number(serving)))
 
-    def selector_lost(self, serving: ServedModel | None, detail: str) -> None:
+    def selector_lost(self, serving: Versioned | None, detail: str) -> None:
         """The selector names no version any more."""
         event = replace(self._blank(EventType.SELECTOR_LOST), from_version=_number(serving))
         self._send(replace(event, reason="MODEL_NOT_FOUND", detail=detail))
 
-    def paused(self, serving: ServedModel | None, detail: str) -> None:
+    def paused(self, serving: Versioned | None, detail: str) -> None:
         """The circuit breaker holds the job."""
         event = replace(self._blank(EventType.PAUSE, Actor.ENGINE), from_version=_number(serving))
         self._send(replace(event, reason="TOO_MANY_DEAD_LETTERS", detail=detail))
 
-    def resumed(self, serving: ServedModel | None) -> None:
+    def resumed(self, serving: Versioned | None) -> None:
         """An operator let the job go on."""
         self._send(replace(self._blank(EventType.RESUME, Actor.OPERATOR), from_version=_number(serving)))
 
-    def rollout_moved(self, candidate: ModelKey, phase: str, why: str, serving: ServedModel | None) -> None:
+    def rollout_moved(self, candidate: ModelKey, phase: str, why: str, serving: Versioned | None) -> None:
         """A rollout came to another state."""
         event = replace(self._blank(EventType.ROLLOUT_STATE, Actor.ENGINE), from_version=_number(serving))
         reason = phase.upper().replace(" ", "_")
@@ -154,5 +154,5 @@ def _about(event: ModelEvent, model: ServedModel) -> ModelEvent:
     )
 
 
-def _number(model: ServedModel | None) -> int | None:
+def _number(model: Versioned | None) -> int | None:
     return model.version.version if model else None

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import pyarrow as pa
 
 from streaming.models.seams import Features
-from streaming.models.signature import Signature
+from streaming.models.signature import Column, Signature
 
 ARROW_TYPES: dict[str, pa.DataType] = {
     "double": pa.float64(),
@@ -20,9 +20,30 @@ ARROW_TYPES: dict[str, pa.DataType] = {
 """MLflow's name of a column's type to Arrow's type of its values."""
 
 
+_VECTOR_SIZE = b"vector_size"
+"""In the metadata of a field that Spark's stages read as a vector."""
+
+
+def arrow_type(column: Column) -> pa.DataType:
+    """Return the type of a column's values."""
+    element = ARROW_TYPES[column.type]
+    return pa.list_(element) if column.is_list else element
+
+
 def feature_schema(signature: Signature) -> pa.Schema:
     """Return the signature's columns, in their order."""
-    return pa.schema([(column.name, ARROW_TYPES[column.type]) for column in signature.columns])
+    return pa.schema([_field(column) for column in signature.columns])
+
+
+def vector_size(field: pa.Field) -> int | None:
+    """Return how many elements a column of vectors has; ``None`` of any other column."""
+    size = (field.metadata or {}).get(_VECTOR_SIZE)
+    return None if size is None else int(size)
+
+
+def _field(column: Column) -> pa.Field:
+    size = {_VECTOR_SIZE: str(column.length)} if column.is_vector else None
+    return pa.field(column.name, arrow_type(column), metadata=size)
 
 
 def feature_batch(signature: Signature, events: Iterable[Features]) -> pa.RecordBatch:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import structlog
 
@@ -25,12 +26,21 @@ from streaming.refusal_codes import RefusalCode
 _log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 
+class Versioned(Protocol):
+    """Something that has a registered version."""
+
+    @property
+    def version(self) -> ModelVersion:
+        """The registered version."""
+        ...
+
+
 @dataclass(frozen=True)
 class Promoted:
     """The candidate serves from the next batch on; ``replaced`` served before."""
 
     model: ServedModel
-    replaced: ServedModel | None
+    replaced: Versioned | None
     seconds: float
 
 

@@ -18,7 +18,7 @@ class Gate:
         self._sinks = sinks
         self._guard = threading.Lock()
         self._open = False
-        self._serving: ModelEvent | None = None
+        self._serving: dict[str, ModelEvent] = {}
 
     @property
     def is_open(self) -> bool:
@@ -26,16 +26,17 @@ class Gate:
         return self._open
 
     def send(self, event: ModelEvent) -> None:
-        """Pass an event on; while the gate is shut, only remember which version serves."""
+        """Pass an event on; while the gate is shut, only remember which version of each model serves."""
         with self._guard:
             if self._open:
                 deliver(event, self._sinks)
             elif event.type is EventType.SWAP:
-                self._serving = replace(event, from_version=None)
+                self._serving[event.model] = replace(event, from_version=None)
 
     def open(self) -> None:
-        """Announce the version that serves, and pass everything on from now."""
+        """Announce the versions that serve, and pass everything on from now."""
         with self._guard:
             self._open = True
-            if self._serving is not None:
-                deliver(self._serving, self._sinks)
+            for event in self._serving.values():
+                deliver(event, self._sinks)
+            self._serving.clear()

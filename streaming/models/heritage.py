@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,10 +20,17 @@ class Heritage:
     @classmethod
     def of(cls, events: Iterable[Mapping[str, Any]], application: str, selector: str) -> Heritage:
         """Return what the events say, oldest first. A hold belongs to a selector: pinning a version overrules it."""
+        return cls.of_models(events, application, lambda _: selector)
+
+    @classmethod
+    def of_models(
+        cls, events: Iterable[Mapping[str, Any]], application: str, selector: Callable[[str], str]
+    ) -> Heritage:
+        """Do the same of many models, ``selector`` giving that of each by its name; ``served`` is the last of any."""
         held: set[ModelKey] = set()
         served = None
         for event in events:
-            if (event.get("application"), event.get("selector")) != (application, selector):
+            if event.get("application") != application or event.get("selector") != selector(event.get("model", "")):
                 continue
             kind, model = event["type"], event["model"]
             if kind == EventType.HOLD:

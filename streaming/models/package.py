@@ -16,6 +16,14 @@ SPARK_FLAVOR = "spark"
 """MLflow's name of the flavor in which a pipeline of Spark ML is logged."""
 
 
+CODE_FLAVOR = "python_function"
+"""MLflow's name of the flavor that every model has, which runs whatever code the version names."""
+
+
+ALLOW_CODE = "Or set model.allow_code to true, which runs the version's own code in a process that may die"
+"""What else can be done about a version that is refused for its code."""
+
+
 @dataclass(frozen=True)
 class ModelPackage:
     """What a version consists of. ``root`` holds the MLmodel file, ``pipeline_dir`` what its loader reads."""

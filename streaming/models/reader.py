@@ -14,10 +14,10 @@ from streaming.errors import CandidateRefusedError
 from streaming.models import golden, profile
 from streaming.models.arrival import MLMODEL
 from streaming.models.cache import CachedModel
-from streaming.models.examples import read_examples
+from streaming.models.examples import list_lengths, read_examples
 from streaming.models.golden import GoldenRows
 from streaming.models.own_files import malformed, own_file
-from streaming.models.package import SPARK_FLAVOR, ModelPackage
+from streaming.models.package import ALLOW_CODE, CODE_FLAVOR, SPARK_FLAVOR, ModelPackage
 from streaming.models.profile import ReferenceProfile
 from streaming.models.reads import unread
 from streaming.models.ref import ModelVersion
@@ -55,17 +55,23 @@ class PackageReader:
         self._check_spark(saved_with)
         pipeline_dir = _pipeline_dir(cached.root, section) if flavor == SPARK_FLAVOR else None
         reference = _optional(cached.root / profile.PATH, ReferenceProfile.from_json)
+        golden_rows = _optional(cached.root / golden.PATH, GoldenRows.from_json)
+        examples = read_examples(cached.root, description)
+        lengths = list_lengths([*(row.features for row in (golden_rows.rows if golden_rows else ())), *examples])
         profiled = {column.name for column in reference.columns} if reference else set()
+        unread = _Unread(pipeline_dir, frozenset(profiled), lengths)
+        signature = self._signature(cached.version, description, unread)
+        _check_profile(reference, signature)
         return ModelPackage(
             version=cached.version,
             root=cached.root,
             pipeline_dir=pipeline_dir or cached.root,
             digest=cached.digest,
-            signature=self._signature(cached.version, description, _Unread(pipeline_dir, frozenset(profiled))),
-            golden=_optional(cached.root / golden.PATH, GoldenRows.from_json),
+            signature=signature,
+            golden=golden_rows,
             profile=reference,
             pyspark_version=str(saved_with) if saved_with else None,
-            examples=read_examples(cached.root, description),
+            examples=examples,
             flavor=flavor,
             section=section,
         )
@@ -109,17 +115,29 @@ class PackageReader:
 class _Unread:
     """Leaves columns out of a signature that no stage reads; what drift counts stays.
 
-    Of a model without stages, ``pipeline_dir`` is ``None`` and every column is read.
+    Of a model without stages, ``pipeline_dir`` is ``None`` and every column is read. ``lengths`` are those of lists.
     """
 
     pipeline_dir: Path | None
     profiled: frozenset[str]
+    lengths: Mapping[str, int]
 
     def parse(self, inputs: str) -> tuple[Signature, list[str]]:
         names = [entry["name"] for entry in json.loads(inputs) if isinstance(entry.get("name"), str)]
         idle = unread(self.pipeline_dir, names) if self.pipeline_dir else frozenset()
         left_out = idle - self.profiled
-        return Signature.from_mlflow(inputs, left_out), sorted(left_out)
+        return Signature.from_mlflow(inputs, left_out, self.lengths), sorted(left_out)
+
+
+def _check_profile(reference: ReferenceProfile | None, signature: Signature) -> None:
+    """Refuse a profile of lists: drift counts the bins of single values."""
+    lists = {column.name.lower() for column in signature.columns if column.is_list}
+    strange = [column.name for column in reference.columns if column.name.lower() in lists] if reference else []
+    if strange:
+        raise malformed(
+            f"{profile.PATH} has bins of {', '.join(strange)}, a list of numbers, which drift does not count; make the"
+            " profile by penstock drift baseline, which leaves lists out"
+        )
 
 
 def _mlmodel(root: Path) -> Mapping[str, object]:
@@ -139,17 +157,20 @@ def _flavor(description: Mapping[str, object], served: tuple[str, ...]) -> tuple
     sections = {name: flavors[name] for name in served if isinstance(flavors.get(name), Mapping)}
     if not sections:
         logged = ", ".join(sorted(map(str, flavors))) or "none"
+        hint = f". {ALLOW_CODE}" if CODE_FLAVOR in flavors else ""
         raise CandidateRefusedError(
             RefusalCode.FLAVOR_UNSUPPORTED,
             f"the version has no flavor that this job serves (it has: {logged}; served: {', '.join(served)}); log it"
-            " in one of these, as docs/flavours.md says",
+            f" in one of these, as docs/flavours.md says{hint}",
         )
     for name, flavor in flavors.items():
         if isinstance(flavor, Mapping) and flavor.get("code"):
+            if CODE_FLAVOR in sections and SPARK_FLAVOR not in flavors:
+                return CODE_FLAVOR, sections[CODE_FLAVOR]
             raise CandidateRefusedError(
                 RefusalCode.NEEDS_CODE,
                 f"its {name} flavor brings Python code ({flavor['code']}), which executors would not get and which"
-                " stays in the driver after a swap; log it without code_paths",
+                f" stays in the driver after a swap; log it without code_paths. {ALLOW_CODE}",
             )
     return next(iter(sections.items()))
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 from schemas.dead_letter import Reason
+from streaming.models.ref import ModelVersion
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -99,7 +100,7 @@ class RowDecoder(Protocol):
             One row per value: ``event_id``, ``event_time`` and ``subject`` by the names of
             :mod:`streaming.events.columns`, null where the envelope names no field for them; ``verdict``, a struct of
             reason and field, null for a valid event; and the features by their names in the signature. Of a rejected
-            event everything but the verdict is null.
+            event all is null but the verdict and, where it could be read, the time.
         """
         ...
 
@@ -144,6 +145,11 @@ class RowPass(Protocol):
 
     It is pickled for the tasks that run it.
     """
+
+    @property
+    def others(self) -> tuple[ModelVersion, ...]:
+        """Where rows are scored by many versions: those with the numbers 1 and up in the rows' column of arms."""
+        ...
 
     def score(self, records: pa.RecordBatch) -> pa.RecordBatch:
         """Return what a :class:`FrameScorer` makes of decoded records.

@@ -29,8 +29,8 @@ class PipelineLoader(Protocol):
         ...
 
 
-ScorerKind = Literal["spark", "compiled", "native"]
-"""``native``: the library of the flavor in which the version was logged."""
+ScorerKind = Literal["spark", "compiled", "native", "pyfunc"]
+"""``native``: the library of the flavor in which the version was logged; ``pyfunc``: the version's own code."""
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from streaming.errors import CandidateRefusedError
@@ -95,12 +95,19 @@ def _complaint(column: Column, events: Sequence[Mapping[str, object]]) -> str | 
     wrong = sum(not _fits(event.get(column.name), column) for event in events)
     if 2 * (absent + wrong) <= len(events):
         return None
-    return f"{column.name} is absent in {absent} and not {column.type} in {wrong} of {len(events)}"
+    return f"{column.name} is absent in {absent} and not {column.kind} in {wrong} of {len(events)}"
 
 
 def _fits(value: object, column: Column) -> bool:
     if value is None:
         return True
+    if column.is_list:
+        element = replace(column, length=None)
+        return (
+            isinstance(value, list)
+            and len(value) == column.length
+            and all(number is not None and _fits(number, element) for number in value)
+        )
     if column.type == "string":
         return isinstance(value, str)
     # Python counts True as a number.

@@ -32,11 +32,13 @@ class Hold(BaseModel):
 
     version: int = Field(gt=0, le=_LARGEST_VERSION)
     reason: str = Field(min_length=1, max_length=1_000)
+    model: str | None = None
+    """Needed where the job has many models."""
 
 
 @dataclass(frozen=True)
 class Controls:
-    """What the routes do; ``model`` is the one whose versions ``hold`` is asked for.
+    """What the routes do; ``model`` is the one whose versions ``hold`` is asked for, empty where a job has many.
 
     ``resume`` says whether anything was paused, ``active`` whether this driver has the lease. ``hold`` returns what the
     operator should know beside, and raises ``ModelNotFoundError`` for a version that is not there.
@@ -111,11 +113,14 @@ async def _hold(request: Request, controls: Controls) -> JSONResponse:
         asked = Hold.model_validate_json(body)
     except ValidationError:
         return JSONResponse({"detail": 'the body must be {"version": 7, "reason": "why"}'}, 422)
+    model = asked.model or controls.model
+    if not model or controls.model not in ("", model):
+        return JSONResponse({"detail": f"model must be {controls.model or 'that whose version is meant'}"}, 422)
     if not controls.active():
         return JSONResponse({"detail": "this driver stands by; ask the one that holds the lease"}, 409)
     try:
         # The registry is asked for the version, which must not block the probes.
-        beside = await run_in_threadpool(controls.hold, ModelKey(controls.model, asked.version), asked.reason)
+        beside = await run_in_threadpool(controls.hold, ModelKey(model, asked.version), asked.reason)
     except ModelNotFoundError as problem:
         return JSONResponse({"detail": f"nothing is on hold: {problem}"}, 422)
     return JSONResponse({"detail": "; ".join(filter(None, [f"version {asked.version} is on hold", beside]))})

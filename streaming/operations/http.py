@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 import threading
 import time
@@ -32,8 +33,14 @@ _log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _START_SECONDS = 10.0
+_BACKLOG = 128
+"""Connections that wait to be taken."""
 _READ = ["GET", "HEAD"]
 """Load balancers and monitors probe with either."""
+_PORT_PROBLEMS = {
+    errno.EADDRINUSE: "port to another port, or to 0 for a free one",
+    errno.EACCES: "port to one that this user may take, above 1023",
+}
 
 
 @dataclass(frozen=True)
@@ -84,17 +91,20 @@ def create_app(operations: Operations) -> FastAPI:
 def describe(served: ServedModel, slot: Slot) -> dict[str, object]:
     """Return what ``/v1/model`` says."""
     version, package, good = served.version, served.package, slot.last_good()
+    others = served.row_pass.others if served.row_pass else ()
+    models = [{"name": other.name, "version": other.version, "run_id": other.run_id} for other in others]
     return {
         "name": version.name,
         "version": version.version,
         "run_id": version.run_id,
         "digest": package.digest,
         "pyspark_version": package.pyspark_version,
-        "columns": [{"name": c.name, "type": c.type, "required": c.required} for c in package.signature.columns],
+        "columns": [{"name": c.name, "type": c.kind, "required": c.required} for c in package.signature.columns],
         "scorer": {"kind": served.choice.kind, "why": served.choice.why},
         "golden_rows": len(package.golden.rows) if package.golden else 0,
         "last_good_version": good.version.version if good else None,
         "held_versions": sorted(key.version for key in slot.held if key.name == version.name),
+        **({"models": models} if models else {}),
     }
 
 
@@ -118,11 +128,15 @@ class Listening:
         section: the section of the settings that has host and port.
         graceful_seconds: for what is being answered when the server stops.
         certificate: the files of a certificate chain and its key, PEM; with them the server speaks TLS alone.
+        shared: other processes of the same user may listen there, too, and each gets some of the connections.
+        unix_socket: where to listen in the place of host and port.
     """
 
     section: str = "http"
     graceful_seconds: int = 2
     certificate: tuple[Path, Path] | None = None
+    shared: bool = False
+    unix_socket: Path | None = None
 
 
 class HttpServer:
@@ -134,12 +148,12 @@ class HttpServer:
         Raises:
             SetupError: the address cannot be taken.
         """
-        self._socket = _listen(host, port, listening.section)
-        self.port: int = self._socket.getsockname()[1]
+        self._socket = _bound(host, port, listening)
+        self.port: int = port if listening.unix_socket else self._socket.getsockname()[1]
         self._seconds = listening.graceful_seconds
-        self.url = (
-            f"{'https' if listening.certificate else 'http'}://{f'[{host}]' if ':' in host else host}:{self.port}"
-        )
+        scheme = "https" if listening.certificate else "http"
+        address = f"{scheme}://{f'[{host}]' if ':' in host else host}:{self.port}"
+        self.url = f"unix:{listening.unix_socket}" if listening.unix_socket else address
         config = uvicorn.Config(
             app,
             http=BoundedProtocol,
@@ -179,26 +193,45 @@ class HttpServer:
 
 def require_free(host: str, port: int) -> None:
     """Raise ``SetupError`` if the address cannot be taken; to be asked before what takes long is started."""
-    _listen(host, port, "http").close()
+    _bound(host, port, Listening()).close()
 
 
 def _files(certificate: tuple[Path, Path] | None) -> dict[str, Any]:
     return {} if certificate is None else dict(zip(("ssl_certfile", "ssl_keyfile"), certificate, strict=True))
 
 
-def _listen(host: str, port: int, section: str) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    # Without it a restart would have to wait for the old connections to time out.
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+def reserved(host: str, port: int, listening: Listening) -> socket.socket:
+    """Return a socket that has an address and does not listen there, as long as others that share it do.
+
+    Raises:
+        SetupError: the address cannot be taken.
+    """
+    return _bound(host, port, listening, listens=False)
+
+
+def _bound(host: str, port: int, listening: Listening, *, listens: bool = True) -> socket.socket:
+    family = socket.AF_UNIX if listening.unix_socket else socket.AF_INET6 if ":" in host else socket.AF_INET
+    # With the protocol named, asyncio turns Nagle's algorithm off; else each answer on a kept connection takes 40 ms.
+    listener = socket.socket(family, socket.SOCK_STREAM, 0 if listening.unix_socket else socket.IPPROTO_TCP)
     try:
-        listener.bind((host, port))
-        listener.listen(128)
+        if listening.unix_socket:
+            # A process that was killed has left its own behind.
+            listening.unix_socket.unlink(missing_ok=True)
+            listener.bind(str(listening.unix_socket))
+        else:
+            # Without it a restart would have to wait for the old connections to time out.
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if listening.shared:
+                listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            listener.bind((host, port))
+        if listens:
+            listener.listen(_BACKLOG)
     except OSError as problem:
         listener.close()
+        remedy = _PORT_PROBLEMS.get(problem.errno or 0, "host to an address of this machine")
         raise SetupError(
-            f"{host}:{port} cannot be taken for the HTTP endpoint ({problem.strerror or problem});"
-            f" set {section}.port to another port, or to 0 for a free one"
+            f"{listening.unix_socket or f'{host}:{port}'} cannot be taken for the HTTP endpoint"
+            f" ({problem.strerror or problem}); set {listening.section}.{remedy}"
         ) from problem
     return listener
 

@@ -17,6 +17,18 @@ from streaming.operations.version_metrics import VersionMetrics
 _BATCH_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 
 
+class PartCounts(Protocol):
+    """What became of the rows of one arm, or of one of many models."""
+
+    @property
+    def predictions(self) -> int:
+        """Rows scored and written."""
+
+    @property
+    def dead_letters(self) -> Mapping[str, int]:
+        """Rows refused, by reason code."""
+
+
 class OutcomeCounts(Protocol):
     """What became of a batch's rows; the engine's outcome has this shape."""
 
@@ -43,6 +55,10 @@ class OutcomeCounts(Protocol):
     @property
     def ages(self) -> Sequence[int]:
         """Rows by the time from the record's timestamp to the commit, per bucket."""
+
+    @property
+    def arms(self) -> Mapping[str, PartCounts]:
+        """The counts of each arm by its role, or of each of many models by the text of its version's key."""
 
     @property
     def age_sum(self) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -37,6 +37,8 @@ class JobObserver:
     metrics: Metrics
     health: Health
     rollout: RolloutView = field(default_factory=RolloutView)
+    also: list[Callable[[FinishedBatch], None]] = field(default_factory=list)
+    """Who else hears of finished batches."""
 
     def rollout_at(self, summary: Mapping[str, Any]) -> None:
         """This is where the latest rollout stands."""
@@ -47,6 +49,8 @@ class JobObserver:
         """A batch is written and recorded."""
         self.metrics.batch_finished(report)
         self.health.query_progressed()
+        for listener in self.also:
+            listener(report)
         outcome = report.outcome
         _log.info(
             "batch finished",

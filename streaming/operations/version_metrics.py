@@ -47,9 +47,17 @@ class VersionMetrics:
 
     def model_swapped(self, model: ServedModel, seconds: float) -> None:
         """See :class:`streaming.models.announcer.ModelMetrics`."""
-        self._serves(model)
+        self.serves(model)
+        self.version_loaded(seconds)
+
+    def version_loaded(self, seconds: float) -> None:
+        """Count a version that took over, ``seconds`` after it was resolved."""
         self._swaps.labels("promoted").inc()
         self._load.observe(seconds)
+
+    def version_taken_back(self) -> None:
+        """Count a version that had to give way to the one before."""
+        self._swaps.labels("rolled_back").inc()
 
     def model_refused(self, reason: str) -> None:
         """See :class:`streaming.models.announcer.ModelMetrics`."""
@@ -58,8 +66,8 @@ class VersionMetrics:
 
     def model_rolled_back(self, model: ServedModel) -> None:
         """See :class:`streaming.models.announcer.ModelMetrics`."""
-        self._serves(model)
-        self._swaps.labels("rolled_back").inc()
+        self.serves(model)
+        self.version_taken_back()
 
     def registry_answered(self, *, up: bool) -> None:
         """See :class:`streaming.models.announcer.ModelMetrics`."""
@@ -73,7 +81,8 @@ class VersionMetrics:
         """Return everything in Prometheus' text format."""
         return generate_latest(self.registry)
 
-    def _serves(self, model: ServedModel) -> None:
+    def serves(self, model: ServedModel) -> None:
+        """Set the version that serves."""
         self._version = version = model.version
         # Otherwise the series of the version before would stay at 1.
         self._info.clear()

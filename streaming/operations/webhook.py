@@ -39,18 +39,18 @@ class Reply:
 
 
 class WebhookReceiver:
-    """Takes deliveries for one model; safe from every thread."""
+    """Takes deliveries about the models of one job; safe from every thread."""
 
-    def __init__(self, secret: str, model: str, wake: Callable[[], None], clock: Clock) -> None:
+    def __init__(self, secret: str, is_ours: Callable[[str], bool], wake: Callable[[], None], clock: Clock) -> None:
         self._secret = secret
-        self._model = model
+        self._is_ours = is_ours
         self._wake = wake
         self._clock = clock
         self._seen: OrderedDict[str, None] = OrderedDict()
         self._guard = threading.Lock()
 
     def receive(self, headers: Mapping[str, str], body: bytes) -> Reply:
-        """Check one delivery and wake the follower if it is about our model.
+        """Check one delivery and wake the follower if it is about one of our models.
 
         Args:
             headers: By lower-case name.
@@ -91,7 +91,7 @@ class WebhookReceiver:
             entity, name = event["entity"], event["data"]["name"]
         except (ValueError, KeyError, TypeError, RecursionError):
             return Reply(200, "ignored: not a registry event")
-        if entity not in _OF_INTEREST or name != self._model:
+        if entity not in _OF_INTEREST or not isinstance(name, str) or not self._is_ours(name):
             return Reply(200, "ignored: about something else")
         self._wake()
         return Reply(200, "the registry is asked now")

@@ -65,11 +65,13 @@ def prediction_values(scored: pa.RecordBatch, stamps: Sequence[Stamp]) -> list[b
 
     With several stamps ``columns.ARM`` has the number of each row's.
     """
-    writers = [ValueWriter(stamp) for stamp in stamps]
     rows: Iterable[tuple[Any, ...]] = zip(*(python_cells(scored.column(name)) for name in _COLUMNS), strict=True)
-    if len(writers) == 1:
-        return [writers[0].value(row) for row in rows]
+    if len(stamps) == 1:
+        writer = ValueWriter(stamps[0])
+        return [writer.value(row) for row in rows]
     arms = scored.column(c.ARM).to_pylist()
+    # Of many models, a batch may touch few.
+    writers = {arm: ValueWriter(stamps[arm]) for arm in set(arms)}
     return [writers[arm].value(row) for arm, row in zip(arms, rows, strict=True)]
 
 

@@ -26,7 +26,10 @@ class Stored:
 
 @dataclass(frozen=True)
 class Output:
-    """A prediction or a dead letter. ``reason`` is a dead letter's alone, ``model`` and ``run_id`` a prediction's."""
+    """A prediction or a dead letter.
+
+    ``reason`` is a dead letter's alone, ``run_id`` a prediction's. A dead letter has ``model`` where its job has many.
+    """
 
     kind: Kind
     record: Stored
@@ -68,7 +71,8 @@ def _dead_letter(record: Stored, words: Mapping[str, str]) -> Output:
     names = dead_letter.ERROR_TOPIC, dead_letter.ERROR_PARTITION, dead_letter.ERROR_OFFSET
     application, version = words[dead_letter.ERROR_CONNECTOR], int(words[dead_letter.MODEL_VERSION])
     place = _place(*(words[name] for name in names))
-    return Output("dead letter", record, place, application, version, reason=words[dead_letter.REASON])
+    name = words.get(dead_letter.MODEL_NAME, "")
+    return Output("dead letter", record, place, application, version, name, reason=words[dead_letter.REASON])
 
 
 def _prediction(record: Stored, words: Mapping[str, str]) -> Output:

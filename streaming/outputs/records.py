@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import repeat
 from typing import Any, Protocol
 
@@ -39,6 +39,11 @@ class RecordPlan(Protocol):
         ...
 
     @property
+    def by_model(self) -> bool:
+        """True if the stamps are those of many models."""
+        ...
+
+    @property
     def targets(self) -> Targets:
         """The output topics."""
         ...
@@ -49,18 +54,22 @@ def records(batch: pa.RecordBatch, mark: int, plan: RecordPlan, partition: int, 
 
     A record whose timestamp its topic does not take has ``now_ms`` instead, and its own timestamp in a header.
     """
-    makers = [_Maker(plan, stamp, partition, now_ms) for stamp in plan.stamps]
     rows = zip(*(_cells(batch.column(name)) for name in _COLUMNS), strict=True)
-    for row, stream_time, maker in zip(rows, _stream_times(batch), _of_arms(makers, batch), strict=False):
+
+    def maker_of(arm: int) -> _Maker:
+        return _Maker(plan, arm, partition, now_ms)
+
+    makers = _of_arms(maker_of, batch) if len(plan.stamps) > 1 else repeat(maker_of(0))
+    for row, stream_time, maker in zip(rows, _stream_times(batch), makers, strict=False):
         if row[0] >= mark:
             yield maker.predicted(row) if row[4] is None else maker.rejected(row, stream_time)
 
 
-def _of_arms(makers: Sequence[_Maker], batch: pa.RecordBatch) -> Iterable[_Maker]:
-    """Return the maker of each row's arm."""
-    if len(makers) == 1:
-        return repeat(makers[0])
-    return map(makers.__getitem__, batch.column("arm").to_pylist())
+def _of_arms(make: Callable[[int], _Maker], batch: pa.RecordBatch) -> Iterable[_Maker]:
+    """Return the maker of each row's arm; of many models, a batch may touch few."""
+    arms = batch.column("arm").to_pylist()
+    makers = {arm: make(arm) for arm in set(arms)}
+    return map(makers.__getitem__, arms)
 
 
 def _cells(column: pa.Array) -> list[Any]:
@@ -103,7 +112,8 @@ def _taken(target: Target, now_ms: int) -> tuple[int, int]:
 class _Maker:
     """Makes the records of one arm."""
 
-    def __init__(self, plan: RecordPlan, stamp: Stamp, partition: int, now_ms: int) -> None:
+    def __init__(self, plan: RecordPlan, arm: int, partition: int, now_ms: int) -> None:
+        stamp = plan.stamps[arm]
         self._plan = plan
         self._stamp = stamp
         self._partition = partition
@@ -114,6 +124,7 @@ class _Maker:
         self._rejected_of_rollout = h.encoded(h.rejected_of_rollout(stamp))
         corrected = stamp.corrected_prefix
         self._corrected_prefix = None if corrected is None else f"{corrected}{partition}:"
+        self._naming: h.Headers = [(dead_letter.MODEL_NAME, stamp.version.name)] if plan.by_model and arm else []
         targets = plan.targets
         self._to = targets.predictions.topic, partition % targets.predictions.partitions
         self._dead = targets.dead_letters.topic, partition % targets.dead_letters.partitions
@@ -146,7 +157,7 @@ class _Maker:
         position = (self._stamp.source_topic, self._partition, offset)
         own = [(header["key"], header["value"]) for header in original or ()]
         made = h.rejected(own, rejection, position, self._plan.application, self._stamp)
-        made += [*h.times(event_time, stream_time), *self._rejected_of_rollout]
+        made += [*h.times(event_time, stream_time), *self._rejected_of_rollout, *self._naming]
         made = h.hinted(made, rejection, value)
         if self._corrected_prefix is not None:
             made.append((dead_letter.CORRECTS, f"{self._corrected_prefix}{offset}"))

@@ -99,6 +99,9 @@ def _matched(predictions: pa.Table, labels: Iterable[pa.Table]) -> pa.Table:
                 yield block.join(index, "identity", join_type="inner").select(names)
 
     nothing = LABELS.empty_table().append_column("row", pa.array([], pa.int64())).select(names)
+    # Of a window without predictions no label has to be read.
+    if not predictions.num_rows:
+        return nothing
     return pa.concat_tables([nothing, *joined()])
 
 

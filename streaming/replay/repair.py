@@ -35,7 +35,7 @@ CORRECTION = "correction"
 
 
 class Remains(NamedTuple):
-    """Of what was answered: the ranges whose events are still on the input topic, and those whose events are gone."""
+    """The answered ranges: those whose events are still on the input topic, and those whose events are gone."""
 
     there: tuple[AnsweredRange, ...]
     removed: tuple[AnsweredRange, ...]

@@ -157,6 +157,11 @@ def _edges(record: Record, partition: str) -> Iterator[int]:
 def _joined(spans: list[tuple[int, int, Plan]]) -> list[Segment]:
     joined: list[Segment] = []
     for start, end, plan in spans:
+        if plan.arms.is_table:
+            raise DataError(
+                f"offsets {start} to {end - 1} were scored by many models, {plan.arms}, and a replay through the"
+                " versions that served has one for all offsets of a plan; choose a version"
+            )
         if joined and joined[-1].by == plan.arms and joined[-1].part.end == start:
             joined[-1] = Segment(OffsetRange(joined[-1].part.start, end), plan.arms)
         else:

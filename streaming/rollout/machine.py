@@ -68,7 +68,8 @@ def order(state: RolloutState, plan: RolloutPlan, command: RolloutOrder, now: Ro
         if command is RolloutOrder.PROMOTE:
             return _promoted(state, now)
     raise ConfigurationError(
-        f"a rollout that is {state.phase.value} ({state.why}) cannot {command.value}; `status` says what it waits for"
+        f"a rollout in the state {state.phase.value} ({state.why}) cannot {command.value}; `status` says what it waits"
+        " for"
     )
 
 

@@ -90,6 +90,9 @@ def sizes(variance: float, question: Question) -> Sizes:
     Args:
         variance: of the difference, for one event.
         question: what is to be found.
+
+    Raises:
+        OverflowError: the difference is so small that no number of events finds it.
     """
     kappa = variance / question.worse_by**2
     reach = normal_critical(2 * (1 - question.power))
@@ -108,9 +111,10 @@ def days_needed(variance: float, question: Question, events_per_day: float, devi
         deviation: the standard deviation between the days' true differences, which a backtest measures.
 
     Raises:
-        ConfigurationError: no events come, or the deviation is below 0.
+        ConfigurationError: no events come, or the deviation is below 0 or infinite.
+        OverflowError: no number of days finds the difference.
     """
-    if not (events_per_day > 0 and deviation >= 0):
+    if not (events_per_day > 0 and 0 <= deviation < math.inf):
         raise ConfigurationError(
             f"days need events, and a deviation of at least 0: {events_per_day:g} a day and {deviation:g} were given"
         )

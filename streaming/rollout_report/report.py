@@ -40,12 +40,17 @@ FORMAT = "penstock.rollout.report.v1"
 
 @dataclass(frozen=True)
 class ReportSubject:
-    """Whose answers are reported, how long labels are waited for, and the class that is called positive."""
+    """Whose answers are reported, how long labels are waited for, and the class that is called positive.
+
+    ``reached`` is how far the application's events have come by their own time, also after the rollout; ``None``: as
+    far as the rollout's.
+    """
 
     declaration: Declaration
     horizon: timedelta
     now: datetime
     positive: str | None = None
+    reached: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -155,9 +160,10 @@ def _ends(own: LabelledPredictions, pairs: Sequence[LabelledPredictions] | None)
 def _first_day_due(subject: ReportSubject, own: LabelledPredictions) -> int:
     """Return the first day that may not decide yet: not over by the stream or the clock, or with labels still due."""
     days = days_of(own.predictions)
-    # The stream has not passed the last day that it has events of, even if the clock has.
     by_clock = int((subject.now - subject.horizon - moment(0)) / DAY)
-    return min(by_clock, int(days.max())) if len(days) else 0
+    # The stream has not passed the last day that it has events of, even if the clock has.
+    reached = 0 if subject.reached is None else int((subject.reached - moment(0)) / DAY)
+    return min(by_clock, max(reached, int(days.max()))) if len(days) else 0
 
 
 def _is_candidate(own: LabelledPredictions) -> Any:

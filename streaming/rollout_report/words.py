@@ -41,10 +41,10 @@ def time_text(comparison: ArmsComparison, margin: float | None) -> str:
     """Return how many more days harm as large as the margin takes."""
     if comparison.missing is None or margin is None:
         return "how many days are needed cannot be told yet"
-    found = f"harm of {number(margin)} is found with a chance of {POWER:g}"
+    harm = f"harm of {number(margin)} is found with a chance of {POWER:g}"
     if not comparison.missing:
-        return f"{found} in {plural(comparison.needed or 0, 'day')}, which are there"
-    return f"{found} in {plural(comparison.needed or 0, 'day')}: {comparison.missing:,} more"
+        return f"{harm} in {plural(comparison.needed or 0, 'day')}, which are there"
+    return f"{harm} in {plural(comparison.needed or 0, 'day')}: {comparison.missing:,} more"
 
 
 def step_text(step: StepTaken) -> str:

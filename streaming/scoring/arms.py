@@ -14,7 +14,7 @@ from pyspark.sql import functions as F
 
 from schemas.dead_letter import Reason
 from streaming.events import columns as c
-from streaming.events.rules import SQL_TYPES, quoted
+from streaming.events.rules import quoted, sql_type
 from streaming.models.seams import Features
 from streaming.models.served import ServedModel
 
@@ -114,7 +114,7 @@ def _masked(events: DataFrame, champion: ServedModel) -> DataFrame:
     """Put the safe row's features in the place of those of other arms' rows."""
     features = []
     for column in champion.package.signature.columns:
-        safe = F.lit(champion.decoder.safe_row[column.name]).cast(SQL_TYPES[column.type])
+        safe = F.lit(champion.decoder.safe_row[column.name]).cast(sql_type(column))
         features.append(F.when(_is_of(0), F.col(quoted(column.name))).otherwise(safe).alias(column.name))
     return events.select(*c.SOURCE, *c.ENVELOPE, *features)
 

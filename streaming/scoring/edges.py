@@ -6,6 +6,7 @@ import itertools
 import math
 import random
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -92,6 +93,21 @@ def _thresholds(stage: SavedStage) -> Iterator[float]:
 
 
 def _values(column: Column, numbers: Sequence[float], texts: Sequence[str]) -> Iterator[Any]:
+    if column.length is None:
+        yield from _single_values(column, numbers, texts)
+        return
+    if not column.required:
+        yield None
+    element = replace(column, required=True, length=None)
+    singles = _evenly(list(_single_values(element, numbers, texts)), _MOST_MARKS)
+    # Each number in all places, and each place with some number of its own.
+    yield from ([number] * column.length for number in singles)
+    yield from (
+        [singles[(start + place) % len(singles)] for place in range(column.length)] for start in range(len(singles))
+    )
+
+
+def _single_values(column: Column, numbers: Sequence[float], texts: Sequence[str]) -> Iterator[Any]:
     if not column.required:
         yield None
     if column.type == "boolean":
@@ -108,7 +124,7 @@ def _values(column: Column, numbers: Sequence[float], texts: Sequence[str]) -> I
 
 
 def _typed(column: Column, usual: Sequence[float | str]) -> Iterator[Any]:
-    """Yield the values of a profile that are of the column's type."""
+    """Yield the values of a profile that are of the column's type; a list has none."""
     for value in _evenly(usual, _MOST_MARKS):
         if column.type == "string":
             yield from (value,) if isinstance(value, str) else ()

@@ -67,7 +67,11 @@ class StageFacts(Protocol):
 
 def guards_of(stages: Iterable[StageFacts], signature: Signature) -> tuple[Guard, ...]:
     """Return what must hold of the raw columns for the stages not to throw on a row."""
-    elements: Elements = {name.lower(): [name] for name in signature.names}
+    elements: Elements = {
+        # The elements of a list have no columns of their own.
+        column.name.lower(): [] if column.is_list else [column.name]
+        for column in signature.columns
+    }
     rules: list[Guard] = []
     for stage in stages:
         rules += [*_stage_guards(stage, elements), *_vector_guards(stage, elements)]

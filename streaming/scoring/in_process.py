@@ -1,4 +1,4 @@
-"""Versions that score in this process alone, for a server or a shadow: no Spark, and no code of a model's runs.
+"""Versions that score in this process alone, for a server, a shadow or among many models: no Spark, none of their code.
 
 A pipeline of Spark's is read from its files and compiled, another library's model is evaluated by that library. Golden
 rows, input example and guards are the stream's own. What only Spark could say is left out: whether the compiled form
@@ -27,7 +27,7 @@ from streaming.models.topic_schema import NoEvents
 from streaming.refusal_codes import RefusalCode
 from streaming.scoring.compiled.row_program import row_program
 from streaming.scoring.compiled.scorer import CompiledScorer, load_scorer
-from streaming.scoring.flavours.loader import saved_model
+from streaming.scoring.flavours.loader import read_scorer
 from streaming.scoring.flavours.scorer import NativeScorer, reading_report
 from streaming.scoring.layout import check_stages
 from streaming.scoring.made_up import made_up_event
@@ -74,10 +74,11 @@ class InProcessLoader:
     envelope: EventSettings
     max_value_bytes: int
     extra_stages: tuple[str, ...] = ()
+    code_seconds: float | None = None
 
     def load(self, package: ModelPackage, uri: str) -> ServedModel:  # noqa: ARG002 - nobody else reads the files
         """Read the model and prove it; see :meth:`streaming.models.served.PipelineLoader.load`."""
-        scorer, guards, choice = self._pipeline(package) if package.flavor == SPARK_FLAVOR else _native(package)
+        scorer, guards, choice = self._pipeline(package) if package.flavor == SPARK_FLAVOR else self._native(package)
         signature = package.signature
         event = made_up_event(signature, guards)
         decoder = JsonDecoder(signature, self.envelope, self.max_value_bytes, event, guards)
@@ -103,10 +104,15 @@ class InProcessLoader:
         except StageNotCompiledError as problem:
             raise CandidateRefusedError(
                 RefusalCode.NOT_COMPILED,
-                f"here is no Spark, and {problem.stage} ({problem.kind}) has no compiled form: {problem.detail}."
-                " Train the model with stages that docs/compiled.md lists, or score it by penstock score or batch",
+                f"Spark scores nothing here, and {problem.stage} ({problem.kind}) has no compiled form:"
+                f" {problem.detail}. Train the model with stages that docs/compiled.md lists, or score it by penstock"
+                " score or batch",
             ) from problem
         return scorer, guards, ScorerChoice("compiled", _by_golden_rows(package))
+
+    def _native(self, package: ModelPackage) -> tuple[ArrowScorer, tuple[Guard, ...], ScorerChoice]:
+        scorer, choice = read_scorer(package, self.code_seconds, _tried_in_a_child)
+        return scorer, (), choice
 
     def _valid_features(
         self, package: ModelPackage, decoder: JsonDecoder, values: Sequence[bytes]
@@ -124,13 +130,8 @@ def own_row_pass(model: ServedModel) -> JsonRowPass:
 
 def _by_golden_rows(package: ModelPackage) -> str:
     if package.golden is None or not package.golden.rows:
-        return "nothing else is here, and the version has no golden rows that its answers were compared with"
+        return "Spark scores nothing here, and the version has no golden rows that its answers were compared with"
     return f"its answers are those of {len(package.golden.rows)} golden rows, within {package.golden.tolerance:.1e}"
-
-
-def _native(package: ModelPackage) -> tuple[ArrowScorer, tuple[Guard, ...], ScorerChoice]:
-    scorer = NativeScorer(saved_model(package))
-    return scorer, (), ScorerChoice("native", f"{_tried_in_a_child(scorer)} evaluates it")
 
 
 def _tried_in_a_child(scorer: NativeScorer) -> str:

@@ -22,6 +22,8 @@ def made_up_event(signature: Signature, guards: Iterable[Guard]) -> dict[str, An
 
 def _value(column: Column, rules: list[Guard]) -> Any:
     zero = _ZERO[column.type]
+    if column.length is not None:
+        return [zero] * column.length
     for example in (*(example for rule in rules for example in rule.examples()), zero):
         value = _typed(column, example)
         if value is not None and all(rule.allows(value) for rule in rules):

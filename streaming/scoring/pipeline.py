@@ -10,14 +10,17 @@ from typing import Any
 import pyarrow as pa
 from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException
+from pyspark.ml.functions import array_to_vector
 from pyspark.sql import Column, DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
 
 from streaming.errors import CandidateRefusedError, ScoringError
 from streaming.events import columns as c
+from streaming.events.rules import quoted
 from streaming.models.arrow_types import feature_batch
 from streaming.models.profile import ReferenceProfile
 from streaming.models.seams import Features, FrameScorer
+from streaming.models.signature import Column as SignatureColumn
 from streaming.models.signature import Signature
 from streaming.refusal_codes import RefusalCode
 from streaming.scoring.layout import python_stage_refused
@@ -52,7 +55,14 @@ class SparkPipeline:
 
     def transform(self, frame: DataFrame) -> DataFrame:
         """Append the pipeline's columns; lazy, one output row per input row."""
-        return transformed(frame, self.stages, self.sizes)
+        return transformed(self._with_vectors(frame), self.stages, self.sizes)
+
+    def _with_vectors(self, frame: DataFrame) -> DataFrame:
+        """Make vectors of the lists that the stages read as such."""
+        vectors = {column.name: column for column in self.signature.columns if column.is_vector}
+        if not vectors:
+            return frame
+        return frame.withColumns({name: _vector(column) for name, column in vectors.items()})
 
     @cached_property
     def as_read(self) -> list[Column]:
@@ -66,7 +76,8 @@ class SparkPipeline:
 
     @cached_property
     def _overwritten(self) -> frozenset[str]:
-        return overwritten(self.stages, self.signature)
+        vectors = {column.name for column in self.signature.columns if column.is_vector}
+        return overwritten(self.stages, self.signature) | vectors
 
     def tried(self, features: Features) -> SparkPipeline:
         """Return the pipeline as proven by an event; see :meth:`streaming.models.seams.FrameScorer.tried`."""
@@ -81,7 +92,7 @@ class SparkPipeline:
         """
         try:
             frame = _feature_frame(self.session, self.signature, events)
-            proven = replace(self, sizes=measured(self.stages, frame), is_proven=True)
+            proven = replace(self, sizes=measured(self.stages, self._with_vectors(frame)), is_proven=True)
             check_plan(proven.transform(frame))
         except (PySparkException, Py4JJavaError) as problem:
             raise ScoringError(_cause_of(problem)) from problem
@@ -90,6 +101,13 @@ class SparkPipeline:
     def release(self) -> None:
         """Drop the JVM's references, so that the model's broadcasts can be collected."""
         detach(self.session, self.stages)
+
+
+def _vector(feature: SignatureColumn) -> Column:
+    """Return the vector of a list; its size is in the metadata, as a VectorAssembler would look for it in a row."""
+    listed = F.col(quoted(feature.name))
+    vector = F.when(listed.isNotNull(), array_to_vector(listed))
+    return vector.alias(feature.name, metadata={"ml_attr": {"num_attrs": feature.length}})
 
 
 def answers(session: SparkSession, signature: Signature, scorer: FrameScorer, events: Sequence[Features]) -> list[Row]:

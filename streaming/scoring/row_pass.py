@@ -18,11 +18,11 @@ from streaming.events.arrow_records import decoded_rows
 from streaming.events.arrow_verdicts import VERDICT_STRUCT
 from streaming.events.columns import RESULTS
 from streaming.events.single_guards import SingleTest, single_test
-from streaming.formats.json.rejected_times import RejectedTimes
 from streaming.formats.json.tiers.decoder import TieredRowDecoder
 from streaming.formats.json.tiers.single import SingleEvent
 from streaming.models.arrow_types import feature_schema
 from streaming.models.package import ModelPackage
+from streaming.models.ref import ModelVersion
 from streaming.models.seams import ArrowScorer, Guard
 from streaming.scoring.arrow_bins import arrow_bins
 from streaming.scoring.arrow_frames import ArrowFrames
@@ -32,7 +32,7 @@ from streaming.settings import EventSettings
 
 _HEADER = pa.struct([("key", pa.string()), ("value", pa.binary())])
 _MOMENT = pa.timestamp("us", tz="UTC")
-_BEFORE = (
+BEFORE = (
     (c.KEY, pa.binary()),
     (c.VALUE, pa.binary()),
     (c.HEADERS, pa.list_(_HEADER)),
@@ -78,11 +78,15 @@ class JsonRowPass:
         """Return the fields alone: what a process has made of them is its own, and a parser cannot be pickled."""
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
+    @property
+    def others(self) -> tuple[ModelVersion, ...]:
+        """None: one version scores every row."""
+        return ()
+
     def score(self, records: pa.RecordBatch) -> pa.RecordBatch:
         """Decode, guard, score, judge and bin; see :meth:`streaming.models.seams.RowPass.score`."""
         read = self._decoder.read(records.column("value"))
-        times = RejectedTimes(self.envelope, self.max_value_bytes)
-        decoded = _with_column(decoded_rows(records, read, self.envelope, times), c.VERDICT, guarded(read, self.guards))
+        decoded = _with_column(decoded_rows(records, read, self.envelope), c.VERDICT, guarded(read, self.guards))
         scored = self._answered(decoded)
         scored = _with_column(scored, c.VERDICT, with_invalid_predictions(scored.column(c.VERDICT), scored))
         return _with_column(scored, c.BINS, arrow_bins(scored, self.package.profile)).select(self._schema.names)
@@ -126,7 +130,7 @@ class JsonRowPass:
     def _schema(self) -> pa.Schema:
         """The columns of what is scored, in the order of :class:`streaming.models.seams.FrameScorer`."""
         after = [(c.VERDICT, VERDICT_STRUCT), (c.BINS, pa.binary())]
-        return pa.schema([*_BEFORE, *feature_schema(self.package.signature), *RESULTS, *after])
+        return pa.schema([*BEFORE, *feature_schema(self.package.signature), *RESULTS, *after])
 
     @cached_property
     def _decoder(self) -> TieredRowDecoder:

@@ -56,9 +56,10 @@ def serving_app(service: ScoringService) -> Front:
     return Front(
         app=Starlette(routes=routes, exception_handlers=HANDLERS),
         direct={(route.method, route.path): _Direct(endpoint) for route, endpoint in served if "{" not in route.path},
-        keys=service.keys,
+        admission=service.admission,
         metrics=service.metrics,
         readiness=service.readiness,
+        audits=service.audits,
         patterns={endpoint: route.path for route, endpoint in served},
     )
 

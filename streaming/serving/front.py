@@ -1,4 +1,4 @@
-"""What every request passes: its id, the callers' keys, and the numbers about it."""
+"""What every request passes: its id, who may ask, and the numbers about it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import structlog
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from streaming.serving.keys import ApiKeys
+from streaming.serving.admission import Admission
 from streaming.serving.problems import ProblemError
 from streaming.serving.server_metrics import ServerMetrics
 from streaming.serving.service import Readiness
@@ -25,8 +25,6 @@ _ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 OPEN_PATHS = frozenset({"/health", "/ready", "/metrics", "/ping", "/version", "/v2/health/live", "/v2/health/ready"})
 """Probes and monitors bring no key."""
 
-_WITHOUT_KEY = OPEN_PATHS | {RELOAD}
-
 
 @dataclass
 class Front:
@@ -35,15 +33,18 @@ class Front:
     Attributes:
         app: all routes, and the answers to what is none.
         direct: what answers a method and path without the way through ``app``.
+        admission: says who may ask.
         patterns: the path of each endpoint, for the metrics.
+        audits: each request is logged with its caller, but those of probes.
     """
 
     app: ASGIApp
     direct: Mapping[tuple[str, str], ASGIApp]
-    keys: ApiKeys
+    admission: Admission
     metrics: ServerMetrics
     patterns: Mapping[object, str]
     readiness: Readiness
+    audits: bool = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
@@ -54,10 +55,15 @@ class Front:
         exchange = _Exchange(send, _request_id(headers.get(REQUEST_ID, "")), self.readiness.draining)
         began = time.perf_counter()
         self.metrics.request_began()
+        is_probe, caller = scope["path"] in OPEN_PATHS, ""
         try:
-            refusal = self._refusal(scope, headers)
             app = self.direct.get((scope["method"], scope["path"]), self.app)
-            await (app if refusal is None else refusal.response())(scope, receive, exchange.send_on)
+            # To look at the registry takes another right, which its route asks for.
+            if not is_probe and scope["path"] != RELOAD:
+                caller = self.admission.admit(headers, _address(scope))
+            await app(scope, receive, exchange.send_on)
+        except ProblemError as refusal:
+            await refusal.response()(scope, receive, exchange.send_on)
         except Exception:
             # The caller has the answer of :func:`streaming.serving.problems.on_failure`, and its request id.
             _log.exception("request failed unexpectedly", request_id=exchange.request_id, path=scope["path"])
@@ -65,13 +71,24 @@ class Front:
             # By patterns alone: whoever asks for paths at random must not make a series of each.
             route = self.patterns.get(scope.get("endpoint"), "other")
             self.metrics.request_ended(route, exchange.status, time.perf_counter() - began)
+            if self.audits and not is_probe:
+                _audit(scope, exchange, caller or _address(scope), route)
 
-    def _refusal(self, scope: Scope, headers: Headers) -> ProblemError | None:
-        if self.keys.hashes and scope["path"] not in _WITHOUT_KEY and not self.keys.admits(headers):
-            challenge = {"WWW-Authenticate": "Bearer"}
-            detail = "send a key as Authorization: Bearer or X-API-Key; the server's operator gives them out"
-            return ProblemError(401, "unauthorized", detail, headers=challenge)
-        return None
+
+def _address(scope: Scope) -> str:
+    client = scope.get("client")
+    return client[0] if client else "unknown"
+
+
+def _audit(scope: Scope, exchange: _Exchange, caller: str, route: str) -> None:
+    _log.info(
+        "request",
+        caller=caller,
+        method=scope["method"],
+        route=route,
+        status=exchange.status,
+        request_id=exchange.request_id,
+    )
 
 
 @dataclass

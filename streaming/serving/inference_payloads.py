@@ -91,12 +91,23 @@ def _values(tensor: Tensor, column: Column) -> list[bytes]:
         taken = ", ".join(sorted(_TAKEN[column.type]))
         raise unfit(f"the input {tensor.name} is {tensor.datatype}, and the model reads {taken}")
     values = list(map(bytes, tensor.data))
+    if column.length is not None:
+        return _list_values(tensor, values, column.length)
     if len(tensor.shape) == 2 and values and values[0].startswith(b"["):
         values = [_single(tensor.name, value) for value in values]
     if tensor.shape not in ([len(values)], [len(values), 1]):
         raise unfit(
             f"the input {tensor.name} has {len(values)} values and the shape {tensor.shape}; send [n] or [n, 1]"
         )
+    return values
+
+
+def _list_values(tensor: Tensor, values: list[bytes], length: int) -> list[bytes]:
+    """Return a list for each row of a tensor of [n, length], which comes as rows or as one run of numbers."""
+    if values and not values[0].startswith(b"[") and len(values) % length == 0:
+        values = [b"[%b]" % b",".join(values[at : at + length]) for at in range(0, len(values), length)]
+    if tensor.shape != [len(values), length]:
+        raise unfit(f"the input {tensor.name} has {len(values)} rows and the shape {tensor.shape}; send [n, {length}]")
     return values
 
 

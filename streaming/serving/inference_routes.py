@@ -42,7 +42,9 @@ async def model_metadata(service: ScoringService, request: Request) -> Response:
     """Describe the tensors of the version that serves."""
     model = _asked_for(service, request)
     version, columns = model.version, model.package.signature.columns
-    inputs = [{"name": c.name, "datatype": DATATYPES[c.type], "shape": [-1]} for c in columns]
+    inputs = [
+        {"name": c.name, "datatype": DATATYPES[c.type], "shape": [-1, c.length] if c.is_list else [-1]} for c in columns
+    ]
     described: dict[str, Any] = {
         "name": version.name,
         "versions": [str(version.version)],

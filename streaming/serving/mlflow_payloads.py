@@ -129,8 +129,19 @@ def _cell(text: str, column: Column | None) -> bytes:
         return msgspec.json.encode(text)
     if column.type == "boolean":
         return _FLAGS.get(text.lower()) or msgspec.json.encode(text)
+    # A list is written in its cell as in JSON; the decoder judges it.
+    if column.is_list and text.startswith("[") and _is_json(text):
+        return text.encode()
     # What is no number of JSON goes on as text, and the decoder says that it is of the wrong type.
     return text.encode() if _NUMBER.fullmatch(text) else msgspec.json.encode(text)
+
+
+def _is_json(text: str) -> bool:
+    try:
+        msgspec.json.decode(text, type=list[msgspec.Raw])
+    except (msgspec.DecodeError, RecursionError, UnicodeError):
+        return False
+    return True
 
 
 def _decoded(raw: bytes | msgspec.Raw, kind: Any, otherwise: str) -> Any:

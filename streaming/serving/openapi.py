@@ -94,6 +94,8 @@ def event_schema(signature: Signature | None, envelope: EventSettings) -> Schema
     required = [*fields]
     for column in signature.columns if signature else ():
         kind = _TYPES[column.type]
+        if column.is_list:
+            kind = {"type": "array", "items": kind, "minItems": column.length, "maxItems": column.length}
         fields[column.name] = kind if column.required else {"anyOf": [kind, {"type": "null"}]}
         required += [column.name] * column.required
     return {"type": "object", "required": list(dict.fromkeys(required)), "properties": fields}

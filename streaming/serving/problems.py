@@ -24,6 +24,7 @@ TITLES = {
     "method": "The method is not allowed here",
     "no-model": "No model version is loaded",
     "not-found": "There is no such resource",
+    "rate-limited": "The caller has sent too many requests",
     "timeout": "The request was not answered in time",
     "too-busy": "The server is busy",
     "too-large": "The request is too large",

@@ -16,9 +16,10 @@ from streaming.models.slot import Slot
 from streaming.operations.admin import Access
 from streaming.operations.health import HealthVerdict
 from streaming.scoring.compiled.row_program import ModelAnswer
+from streaming.serving.admission import Admission
 from streaming.serving.intake import Intake
-from streaming.serving.keys import ApiKeys
 from streaming.serving.lanes import Lane, no_model
+from streaming.serving.peers import Peers
 from streaming.serving.server_metrics import ServerMetrics
 from streaming.settings import EventSettings
 
@@ -48,19 +49,22 @@ class ScoringService:
         features: scores events that have the model's columns alone.
         envelope: names an event's fields beside the model's.
         wake: lets the follower ask the registry now; ``access`` says for whom.
+        peers: the other processes of the server; ``None`` where it has one.
     """
 
     slot: Slot
     readiness: Readiness
     metrics: ServerMetrics
     intake: Intake
-    keys: ApiKeys
+    admission: Admission
     thread: ThreadPoolExecutor
     events: Lane[bytes]
     features: Lane[ModelAnswer]
     envelope: EventSettings
     wake: Callable[[], None]
     access: Access
+    peers: Peers | None = None
+    audits: bool = False
 
     def current(self) -> ServedModel:
         """Return the version that serves; raises ``ProblemError``, 503, if there is none."""

@@ -10,6 +10,7 @@ from starlette.responses import JSONResponse, Response
 from streaming.operations.health import HealthVerdict
 from streaming.operations.http import METRICS_TYPE, describe
 from streaming.redaction import redact_tree
+from streaming.serving.peer_routes import RELOAD, all_metrics, all_versions
 from streaming.serving.problems import ProblemError
 from streaming.serving.service import ScoringService, model_headers
 
@@ -29,12 +30,15 @@ async def model(service: ScoringService, request: Request) -> Response:  # noqa:
     """Describe the version that serves."""
     served = service.current()
     described = redact_tree(describe(served, service.slot))
+    if service.peers is not None:
+        described["processes"] = await all_versions(service, service.peers)
     return Response(json.dumps(described), headers=model_headers(served), media_type="application/json")
 
 
 async def metrics(service: ScoringService, request: Request) -> Response:  # noqa: ARG001 - as every route
     """Return all numbers in Prometheus' text format."""
-    return Response(service.metrics.text(), media_type=METRICS_TYPE)
+    text = service.metrics.text() if service.peers is None else await all_metrics(service, service.peers)
+    return Response(text, media_type=METRICS_TYPE)
 
 
 async def reload(service: ScoringService, request: Request) -> Response:
@@ -48,4 +52,6 @@ async def reload(service: ScoringService, request: Request) -> Response:
         challenge = {"WWW-Authenticate": "Bearer"} if kind == "unauthorized" else None
         raise ProblemError(refused.status_code, kind, detail, headers=challenge)
     service.wake()
+    if service.peers is not None:
+        await service.peers.ask("POST", RELOAD)
     return JSONResponse({"detail": "the registry is asked now; /v1/model says what serves"}, 202)

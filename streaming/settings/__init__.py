@@ -16,10 +16,11 @@ from streaming.settings.http import HttpSettings
 from streaming.settings.input import InputSettings
 from streaming.settings.log import LogSettings
 from streaming.settings.model import ModelSettings, WantedScorer
+from streaming.settings.models import ModelsSettings
 from streaming.settings.output import OutputSettings
 from streaming.settings.quality import QualitySettings
 from streaming.settings.root import Settings
-from streaming.settings.serve import ServeSettings
+from streaming.settings.serve import JwtSettings, ServeSettings
 from streaming.settings.shadow import ShadowSettings
 from streaming.settings.spark import SparkSettings
 from streaming.settings.train import TrainSettings
@@ -33,8 +34,10 @@ __all__ = [
     "HookSettings",
     "HttpSettings",
     "InputSettings",
+    "JwtSettings",
     "LogSettings",
     "ModelSettings",
+    "ModelsSettings",
     "OutputSettings",
     "QualitySettings",
     "ServeSettings",

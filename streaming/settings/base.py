@@ -32,4 +32,4 @@ TextMap = Annotated[dict[str, str], BeforeValidator(_text_values)]
 class Section(BaseModel):
     """A frozen part of the settings that refuses unknown keys."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, allow_inf_nan=False)

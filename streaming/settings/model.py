@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 
 from streaming.settings.base import Positive, Seconds, Section
 
-WantedScorer = Literal["auto", "compiled", "spark"]
+WantedScorer = Literal["auto", "compiled", "spark", "pyfunc"]
 
 
 class ArmSettings(Section):
@@ -29,7 +29,7 @@ class ModelSettings(Section):
     stage: str | None = None
     tag: str | None = None
     """``key=value``: the highest version that carries the tag."""
-    version: int | None = None
+    version: Positive | None = None
     poll_seconds: Seconds = 10.0
     timeout_seconds: Seconds = 5.0
     """The timeout of one call to the registry. A call is not retried; the next poll is the retry."""
@@ -50,7 +50,13 @@ class ModelSettings(Section):
     scorer: WantedScorer = "auto"
     """Exact: ``compiled`` evaluates the pipeline without Spark, several times as fast; ``auto`` does so where its
     answers are Spark's on the version's own, the topic's and made-up events, and else scores by Spark. Versions of
-    other flavors than Spark's are scored by their own library; for them it says who decodes, Spark or one pass."""
+    other flavors than Spark's are scored by their own library; for them it says who decodes, Spark or one pass.
+    ``pyfunc`` scores every version by its own code, which ``allow_code`` must allow."""
+    allow_code: bool = False
+    """Run a version's own code, such as a pickle or a custom ``python_function``, where nothing else can score it, in a
+    process of its own that may die. Whoever may write to the registry then runs code with the job's rights."""
+    code_seconds: Seconds = 30.0
+    """The longest that such code may take for a batch; then its process is ended, and the events are dead letters."""
     recheck_one_in: Positive | None = None
     """Exact: one event in so many is scored once more beside the stream, compiled and by Spark, and a difference is in
     the log, the metrics and at ``/readyz``."""
@@ -64,4 +70,10 @@ class ModelSettings(Section):
             raise ValueError(f"model.{chosen[0]} and model.{chosen[1]} are both set; keep one of them")
         if self.tag is not None and "=" not in self.tag:
             raise ValueError("model.tag must read key=value")
+        return self
+
+    @model_validator(mode="after")
+    def _code_is_allowed(self) -> ModelSettings:
+        if self.scorer == "pyfunc" and not self.allow_code:
+            raise ValueError("model.scorer is pyfunc, which runs a version's own code; set model.allow_code to true")
         return self

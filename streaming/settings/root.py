@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from pydantic import Field, model_validator
@@ -17,12 +18,15 @@ from streaming.settings.http import HttpSettings
 from streaming.settings.input import InputSettings
 from streaming.settings.log import LogSettings
 from streaming.settings.model import ModelSettings
+from streaming.settings.models import ModelsSettings
 from streaming.settings.output import OutputSettings
 from streaming.settings.quality import QualitySettings
 from streaming.settings.serve import ServeSettings
 from streaming.settings.shadow import ShadowSettings
 from streaming.settings.spark import SparkSettings
 from streaming.settings.train import TrainSettings
+
+_HOST_AND_PORT = re.compile(r"\S+:\d{1,5}")
 
 
 class Settings(Section):
@@ -35,6 +39,7 @@ class Settings(Section):
     event: EventSettings = EventSettings()
     output: OutputSettings = OutputSettings()
     model: ModelSettings = ModelSettings()
+    models: ModelsSettings = ModelsSettings()
     engine: EngineSettings = EngineSettings()
     http: HttpSettings = HttpSettings()
     hooks: HookSettings = HookSettings()
@@ -49,14 +54,52 @@ class Settings(Section):
 
     @model_validator(mode="after")
     def _has_brokers(self) -> Settings:
-        if not self.kafka.get("bootstrap.servers"):
+        servers = self.kafka.get("bootstrap.servers")
+        if not servers:
             raise ValueError("kafka.bootstrap.servers is missing; set it to host:port of a broker")
+        # Kafka's own clients differ: one would take 9092, the other ends in the middle of the start.
+        for server in servers.split(","):
+            if not _HOST_AND_PORT.fullmatch(server.strip()):
+                raise ValueError(f"kafka.bootstrap.servers: {server.strip()!r} is not host:port; write it so")
+        return self
+
+    @model_validator(mode="after")
+    def _has_a_topic_for_each(self) -> Settings:
+        names = {f"output.{key}": value for key, value in self.output if isinstance(value, str)}
+        names |= {"output.dead_letters": self.dead_letter_topic, "quality.labels": self.quality.labels or ""}
+        names["input.topic"] = self.input.topic
+        settings: dict[str, str] = {}
+        for setting, topic in names.items():
+            other = settings.setdefault(topic, setting)
+            if other != setting and topic:
+                raise ValueError(
+                    f"{other} and {setting} are both {topic!r}; name a topic of its own for each, or the job would read"
+                    " what it has written as something else"
+                )
         return self
 
     @model_validator(mode="after")
     def _has_an_engine_for_arms(self) -> Settings:
         if self.model.arm is not None and self.engine.kind != "exact":
             raise ValueError("model.arm needs engine.kind exact: the live engine has one version a query; leave it out")
+        return self
+
+    @model_validator(mode="after")
+    def _has_what_many_models_need(self) -> Settings:
+        if self.models.route is None:
+            return self
+        model = self.model
+        for name, wrong, what in (
+            ("engine.kind", self.engine.kind != "exact", "the live engine has one model a query; set it to exact"),
+            ("model.stage", model.stage is not None, "versions are followed by alias; set model.alias"),
+            ("model.tag", model.tag is not None, "versions are followed by alias; set model.alias"),
+            ("model.version", model.version is not None, "versions are followed by alias; set model.alias"),
+            ("model.arm", model.arm is not None, "a job with many models has no second arm; leave it out"),
+            ("model.scorer", model.scorer == "spark", "many models are scored by compiled forms; leave it out"),
+            ("model.recheck_one_in", model.recheck_one_in is not None, "Spark loads none of many models; leave it out"),
+        ):
+            if wrong:
+                raise ValueError(f"{name} does not go with models.route: {what}")
         return self
 
     @property

@@ -10,18 +10,55 @@ from pydantic import Field, SecretStr, model_validator
 from streaming.settings.base import Port, Positive, Seconds, Section
 
 
+class JwtSettings(Section):
+    """Tokens that an identity provider signs; needs the extra ``jwt``."""
+
+    jwks_file: Path | None = None
+    """The provider's public keys (RFC 7517)."""
+    jwks_url: str | None = None
+    """Where they are, in the place of a file; ``https``, or on this machine."""
+    issuer: str
+    """What the claim ``iss`` must be."""
+    audience: str
+    """What the claim ``aud`` must have."""
+    scope: str = "penstock:score"
+    """What the claim ``scope`` or ``scp`` must have."""
+    models_claim: str = "models"
+    """The claim that lists the models that the caller may ask, ``*`` for all; a token without it may ask any."""
+    refresh_seconds: Seconds = 300.0
+    """From one look at the keys to the next; a token with an unknown key makes it sooner."""
+
+    @model_validator(mode="after")
+    def _has_one_source(self) -> JwtSettings:
+        if (self.jwks_file is None) == (self.jwks_url is None):
+            raise ValueError("set one of serve.jwt.jwks_file and serve.jwt.jwks_url")
+        if self.jwks_url and not self.jwks_url.startswith(("https://", "http://127.0.0.1", "http://localhost")):
+            raise ValueError("serve.jwt.jwks_url must begin with https://, or be on this machine")
+        return self
+
+
 class ServeSettings(Section):
     """What ``penstock serve`` listens on, whom it answers, and how much it takes."""
 
     host: str = "127.0.0.1"
     port: Port = 8090
     """0 takes a free port and logs it."""
+    processes: Annotated[int, Field(ge=1, le=256)] = 1
+    """How many share the port; each uses one core, follows the registry and has limits of its own."""
     open: bool = False
     """Lets everyone who reaches a host that is not loopback score; without it, such a host needs keys."""
     api_key: SecretStr | None = None
     """A key that callers send as a bearer token or as ``X-API-Key``; usually ``${VARIABLE}``."""
     api_keys_file: Path | None = None
     """Further keys, by their SHA-256 in hex, one a line; a name may follow. ``#`` begins a comment."""
+    jwt: JwtSettings | None = None
+    """Tokens are taken beside keys."""
+    rate_per_second: Annotated[float, Field(gt=0)] | None = None
+    """Requests of one caller; ``null`` sets no limit."""
+    rate_burst: Annotated[float, Field(ge=1)] = 100.0
+    """Requests of one caller at once, after a pause."""
+    audit: bool = False
+    """Logs each request but those of probes, with its caller."""
     tls_cert_file: Path | None = None
     """The certificate chain, PEM; with ``tls_key_file`` the server speaks HTTPS alone."""
     tls_key_file: Path | None = None

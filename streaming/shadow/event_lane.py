@@ -29,7 +29,7 @@ class EventLane:
 
     @property
     def is_open(self) -> bool:
-        """Whether events that are asked for may still come."""
+        """True while events that are asked for may still come."""
         return self.position <= self._last
 
     def ask(self, offsets: Sequence[int]) -> bool:

@@ -155,6 +155,7 @@ class ShadowRounds:
         scorers = self._scorers(tasks)
         scored = [task for task in tasks if task.version in scorers]
         self._skipped(SkipReason.VERSION_REFUSED, len(tasks) - len(scored))
+        # Only what has a scorer is read: a refused version would else cost as much as one that serves.
         events = self._events_of(scored)
         there = [task for task in scored if task.coordinates in events]
         self._skipped(SkipReason.EVENT_GONE, len(scored) - len(there))
@@ -173,6 +174,7 @@ class ShadowRounds:
         asked: dict[int, set[int]] = {}
         for task in tasks:
             topic, partition, offset = task.served.position
+            # What the job read before its input topic was changed cannot be read here.
             if topic == self.topic:
                 asked.setdefault(partition, set()).add(offset)
         return self.events.events({partition: sorted(offsets) for partition, offsets in asked.items()})

@@ -55,9 +55,14 @@ def units_needed(needed: Callable[[float], float], least: float = 1.0) -> float:
     Args:
         needed: units that are needed, by the number for which the bounds are made; grows more slowly than that.
         least: is returned where it is enough.
+
+    Raises:
+        OverflowError: 1e15 units are not enough.
     """
     if needed(least) <= least:
         return least
+    if not needed(_MOST_UNITS) <= _MOST_UNITS:
+        raise OverflowError(f"{_MOST_UNITS:g} units are not enough")
     return float(optimize.brentq(lambda units: needed(units) - units, least, _MOST_UNITS, rtol=1e-9))
 
 

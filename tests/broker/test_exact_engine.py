@@ -335,6 +335,8 @@ def test_a_compiled_form_that_fails_where_spark_does_not_costs_three_searches_an
 ) -> None:
     # Here, so that it is pickled whole: workers do not import this module.
     class Failing:
+        others = ()
+
         def score(self, _: pa.RecordBatch) -> pa.RecordBatch:
             raise ScoringError("only the compiled form throws this")
 

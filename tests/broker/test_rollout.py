@@ -113,7 +113,7 @@ def test_a_rollout_goes_its_steps_from_driver_to_driver_and_the_topics_tell_all_
     with pytest.raises(ConfigurationError, match="has no rollout"):
         operator.status()
     operator.declares(0.05, 0.25)
-    with pytest.raises(ConfigurationError, match=r"that is planned .* cannot pause"):
+    with pytest.raises(ConfigurationError, match=r"in the state planned .* cannot pause"):
         operator.orders("pause")
     assert "no running job has read it yet" in operator.orders("start")["why"]
     scored_until_planned(bench)

@@ -20,7 +20,7 @@ from schemas.shadow_prediction import ShadowPrediction, ShadowRole, read_shadow
 from streaming.adapters.kafka.config import client_config
 from streaming.adapters.kafka.ledger_tail import append_record
 from streaming.clock import system_clock
-from streaming.errors import FencedError
+from streaming.errors import ConfigurationError, FencedError
 from streaming.settings import Settings
 from streaming.shadow.event_lane import FAR
 from streaming.shadow.served import ServedReader
@@ -41,7 +41,7 @@ THREW = (
 )
 
 
-class Stream:
+class ShadowStream:
     """An application's topics, filled with what its writer would have written, and the registry of its versions."""
 
     def __init__(self, broker: str, make_topic: MakeTopic, folder: Path) -> None:
@@ -65,7 +65,7 @@ class Stream:
         self.models.register(version_tree(folder / "2", turned=True, stages=BOUNDED))
         self.answered: list[Answered] = []
         self.ends: Counter[int] = Counter()
-        """Of the input's partitions."""
+        """The number of the input's partitions."""
 
     def declare(self) -> None:
         for record in transitions(self.settings.application):
@@ -141,11 +141,11 @@ class Stream:
 
 
 @pytest.fixture
-def stream(broker: str, make_topic: MakeTopic, tmp_path: Path) -> Stream:
-    return Stream(broker, make_topic, tmp_path)
+def stream(broker: str, make_topic: MakeTopic, tmp_path: Path) -> ShadowStream:
+    return ShadowStream(broker, make_topic, tmp_path)
 
 
-def some(run: ShadowRun, stream: Stream, most: int) -> int:
+def some(run: ShadowRun, stream: ShadowStream, most: int) -> int:
     """Take one chunk, and return how many pairs it gave."""
     reader = ServedReader(stream.settings.application)
     for _ in range(60):
@@ -155,7 +155,7 @@ def some(run: ShadowRun, stream: Stream, most: int) -> int:
     raise AssertionError("no prediction has come")
 
 
-def test_a_whole_rollout_is_paired_once_through_gaps_deletions_and_a_second_shadow(stream: Stream) -> None:
+def test_a_whole_rollout_is_paired_once_through_gaps_deletions_and_a_second_shadow(stream: ShadowStream) -> None:
     stream.answer(None, 1, EVENTS)  # before the rollout
     stream.declare()
     stream.answer(1, 1, EVENTS)
@@ -193,3 +193,13 @@ def test_a_whole_rollout_is_paired_once_through_gaps_deletions_and_a_second_shad
     reasons = Counter((pair.weight_epoch, pair.served.reason, pair.shadow.reason) for pair in pairs)
     assert reasons[1, None, "SCORING_FAILED"] == reasons[2, "SCORING_FAILED", None] == THROWN
     assert sum(number for (_, *why), number in reasons.items() if why == [None, None]) == len(pairs) - 2 * THROWN
+
+
+@pytest.mark.parametrize("name", ["predictions", "dead_letters", "ledger"])
+def test_a_shadow_says_which_topic_of_the_jobs_is_not_there(stream: ShadowStream, name: str) -> None:
+    output = stream.settings.output.model_copy(update={name: "nowhere"})
+    with (
+        pytest.raises(ConfigurationError, match=f"'nowhere'; start the job, which makes it, or correct output.{name}"),
+        shadow_run(stream.settings.model_copy(update={"output": output}), stream.models, system_clock),
+    ):
+        pass

@@ -46,8 +46,7 @@ def widen(scene: Scene, _: Step) -> None:
 
 def end(scene: Scene, step: Step) -> None:
     """Promote or abort it, once the second step has answered events; it is over when this returns."""
-    answered = ("answered", CANDIDATE, "events")
-    _stands(scene, lambda status: status["step"] == len(SHARES) and _within(status, answered) >= _EVENTS, "to be wide")
+    _stands(scene, _is_wide, "to be wide")
     scene.await_swap()
     if step.ending is not Ending.ABORTED:
         _asked(lambda: give(scene.config, [], "promote"))
@@ -107,8 +106,6 @@ def _asked(call: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         raise StalledError(f"an order was refused: {refused}") from refused
 
 
-def _within(status: dict[str, Any], names: tuple[str, ...]) -> int:
-    value: Any = status
-    for name in names:
-        value = value.get(name, {})
-    return value or 0
+def _is_wide(status: dict[str, Any]) -> bool:
+    answered: int = status["answered"].get(CANDIDATE, {}).get("events", 0)
+    return answered >= _EVENTS and bool(status["step"] == len(SHARES))

@@ -307,7 +307,7 @@ def test_a_webhook_from_the_server_wakes_the_follower(team: Team, spark: SparkSe
     job = house(team, spark, poll=3600)
     job.follower.load_first()
     job.follower.start()
-    receiver = WebhookReceiver("a shared secret", team.model, job.follower.wake, system_clock)
+    receiver = WebhookReceiver("a shared secret", team.model.__eq__, job.follower.wake, system_clock)
     operations = Operations(Metrics(system_clock, (1.0,)), Health(job.slot, system_clock), job.slot, receiver)
     door = HttpServer(create_app(operations), "127.0.0.1", 0)
     door.start()

@@ -31,7 +31,7 @@ from tests.support.job import PATIENCE, Job
 from tests.support.kafka import MakeTopic
 from tests.support.team import Team, save_pipeline
 
-KEYS, RATE = 4_000, 400
+KEYS, RATE, SHADOWED_RATE = 4_000, 400, 100
 RECORD = Draft202012Validator(json.loads((ROOT / "schemas" / "contracts" / "rollout_record.json").read_text()))
 MODEL_EVENT = Draft202012Validator(json.loads((ROOT / "schemas" / "contracts" / "model_event.json").read_text()))
 PLAN = {
@@ -46,8 +46,8 @@ PLAN = {
 SHADOWED = {
     "version": 2,
     "steps": [
-        {"share": 0, "evidence": {"champion events": 400}, "most": "1s", "on_not_told": "promote"},
-        {"share": 0.25, "evidence": {"candidate events": 200}, "most": "1s", "on_not_told": "promote", "manual": True},
+        {"share": 0, "evidence": {"champion events": 100}, "most": "1s", "on_not_told": "promote"},
+        {"share": 0.25, "evidence": {"candidate events": 50}, "most": "1s", "on_not_told": "promote", "manual": True},
     ],
     "probation": {"evidence": {"labelled days": 10}},
 }
@@ -87,7 +87,7 @@ class ShadowProcess:
     def __init__(self, job: Job) -> None:
         self.job = job
         self.log = (job.home / "shadow.log").open("ab")
-        self.start()
+        self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         self.process = subprocess.Popen(
@@ -99,21 +99,40 @@ class ShadowProcess:
             start_new_session=True,
         )
 
+    @property
+    def running(self) -> subprocess.Popen[bytes]:
+        assert self.process is not None
+        assert self.process.poll() is None, (self.job.home / "shadow.log").read_text()[-5_000:]
+        return self.process
+
     def kill(self) -> None:
-        os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait(30)
+        process = self.running
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait(30)
 
     def stop(self) -> int:
-        self.process.terminate()
-        return self.process.wait(60)
+        process = self.running
+        process.terminate()
+        return process.wait(60)
 
     def pairs(self) -> list[ShadowPrediction]:
-        assert self.process.poll() is None, (self.job.home / "shadow.log").read_text()[-5_000:]
-        return [pair for value in self._values() if (pair := read_shadow(value))]
-
-    def _values(self) -> list[bytes]:
+        """Return what it has written by now, if it still runs."""
+        assert self.running
         listed = committed({"bootstrap.servers": self.job.servers}, f"{self.job.topic}.out.shadow")
-        return [message.value() for message in listed]
+        return [pair for message in listed if (pair := read_shadow(message.value()))]
+
+    def close(self) -> None:
+        if self.process is not None and self.process.poll() is None:
+            self.kill()
+        self.log.close()
+
+
+@pytest.fixture
+def shadow(job: Job) -> Iterator[ShadowProcess]:
+    """A shadow that is not started yet."""
+    made = ShadowProcess(job)
+    yield made
+    made.close()
 
 
 @pytest.fixture
@@ -217,12 +236,14 @@ def everything_is_answered(topics: Topics, sent: int) -> bool:
 
 @pytest.mark.long
 @pytest.mark.timeout(1_200)
-def test_a_shadow_that_is_killed_costs_no_prediction_and_pairs_each_once(job: Job, tmp_path: Path) -> None:
+def test_a_shadow_that_is_killed_costs_no_prediction_and_pairs_each_once(
+    job: Job, shadow: ShadowProcess, tmp_path: Path
+) -> None:
     file = tmp_path / "rollout.yaml"
     file.write_text(yaml.safe_dump(SHADOWED))
-    load, operator = SteadyLoad[Sent](job.servers, job.topic, RATE), Operator(job)
+    load, operator = SteadyLoad[Sent](job.servers, job.topic, SHADOWED_RATE), Operator(job)
     job.start()
-    shadow = ShadowProcess(job)
+    shadow.start()
     load.start(keyed())
     operator("plan", "--in", str(file))
     operator("start")

@@ -8,11 +8,13 @@ import signal
 import subprocess
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 import pytest
 import yaml
 
@@ -80,6 +82,12 @@ class Scene:
 
 @pytest.fixture
 def scene(tracking_server: str, tmp_path: Path) -> Iterator[Scene]:
+    with opened(tracking_server, tmp_path) as made:
+        yield made
+
+
+@contextmanager
+def opened(tracking_server: str, tmp_path: Path, **serve: Any) -> Iterator[Scene]:
     (tmp_path / "scratch").mkdir()
     team = Team(tracking_server, version_tree(tmp_path / "up"), tmp_path / "scratch")
     assert team.publish() == 1
@@ -92,7 +100,7 @@ def scene(tracking_server: str, tmp_path: Path) -> Iterator[Scene]:
             "cache_dir": str(tmp_path / "models"),
             "poll_seconds": 3600,
         },
-        "serve": {"port": int(url.rpartition(":")[2]), "drain_seconds": 1},
+        "serve": {"port": int(url.rpartition(":")[2]), "drain_seconds": 1, **serve},
         "log": {"format": "json"},
     }
     config, log = tmp_path / "penstock.yaml", tmp_path / "log"
@@ -105,8 +113,12 @@ def scene(tracking_server: str, tmp_path: Path) -> Iterator[Scene]:
         eventually(lambda: (made.ready() or {}).get("ok"), timeout=PATIENCE)
         yield made
     finally:
+        others = psutil.Process(process.pid).children(recursive=True) if process.poll() is None else []
         process.kill()
         process.wait(30)
+        for other in others:
+            with suppress(psutil.NoSuchProcess):
+                other.kill()
 
 
 def test_the_model_is_swapped_between_two_requests_and_a_signal_lets_all_be_answered(
@@ -135,6 +147,76 @@ def test_the_model_is_swapped_between_two_requests_and_a_signal_lets_all_be_answ
     first, last = ([item["prediction"] for item in caller.answers[at].json()] for at in (0, -1))
     assert [1.0 - prediction for prediction in first] == last
     assert scene.process.wait(30) == 0, scene.log.read_text()[-5_000:]
+
+
+@pytest.mark.long
+def test_several_processes_are_one_server_and_one_that_dies_is_started_again(
+    tracking_server: str, tmp_path: Path
+) -> None:
+    with opened(tracking_server, tmp_path, processes=2) as scene:
+
+        def versions() -> list[int | None]:
+            # Each request has a connection of its own, and the kernel chooses who gets it.
+            answer: dict[str, int | None] = httpx.get(f"{scene.url}/v1/model", trust_env=False).json()["processes"]
+            return [answer.get(number) for number in ("0", "1")]
+
+        eventually(lambda: versions() == [1, 1], timeout=PATIENCE)
+        caller = Caller(scene.url)
+        calling = threading.Thread(target=caller.run)
+        calling.start()
+        try:
+            scene.team.saved = version_tree(tmp_path / "down", turned=True)
+            better = scene.team.publish()
+            assert httpx.post(f"{scene.url}/model/reload", trust_env=False).status_code == 202
+            eventually(lambda: versions() == [better, better], timeout=PATIENCE)
+            eventually(lambda: caller.versions()[-1:] == [better])
+        finally:
+            caller.done.set()
+            calling.join(60)
+        assert caller.failures == []
+        text = httpx.get(f"{scene.url}/metrics", trust_env=False).text
+        assert all(
+            f'penstock_model_swaps_total{{process="{number}",result="promoted"}} 2.0' in text for number in (0, 1)
+        )
+        first, second = (worker for worker in psutil.Process(scene.process.pid).children() if is_worker(worker))
+        first.kill()
+        eventually(lambda: None in versions(), every=0.02)
+        eventually(lambda: versions() == [better, better], timeout=PATIENCE)
+        assert second.is_running()
+        workers = [worker for worker in psutil.Process(scene.process.pid).children() if is_worker(worker)]
+        scene.process.send_signal(signal.SIGTERM)
+        assert scene.process.wait(30) == 0, scene.log.read_text()[-5_000:]
+        assert psutil.wait_procs(workers, timeout=5)[1] == []
+
+
+@pytest.mark.long
+def test_processes_that_cannot_serve_end_the_server_with_their_code(tracking_server: str, tmp_path: Path) -> None:
+    settings = {
+        "model.name": "nobody",
+        "model.alias": "champion",
+        "model.tracking_uri": tracking_server,
+        "model.cache_dir": str(tmp_path / "models"),
+        "serve.port": "0",
+        "serve.processes": "2",
+        "log.format": "json",
+    }
+    options = [part for name, value in settings.items() for part in ("--set", f"{name}={value}")]
+    ended = subprocess.run(
+        command("serve", *options),
+        check=False,
+        cwd=ROOT,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+    )
+    assert ended.returncode == 1, ended.stderr[-5_000:]
+    assert "nobody@champion is not in the registry" in ended.stderr
+
+
+def is_worker(process: psutil.Process) -> bool:
+    """Not the process by which Python counts what its processes share."""
+    return any("spawn_main" in part for part in process.cmdline())
 
 
 HASH = hashlib.sha256(b"a key").hexdigest()

@@ -217,6 +217,31 @@ STAGES = {
     "normalizes by the largest": changed(lambda: Normalizer(p=INFINITY, **BOTH)),
     "weighs elements": changed(lambda: ElementwiseProduct(scalingVec=Vectors.dense([2.0, 0.3, 0.0, -1.5]), **BOTH)),
     "takes elements": changed(lambda: VectorSlicer(indices=[3, 0], **BOTH)),
+    "takes elements by name": Case(
+        lambda: [
+            *mixed()[:1],
+            OneHotEncoder(inputCols=["word_i", "m"], outputCols=["w", "m_v"], dropLast=False, handleInvalid="keep"),
+            Normalizer(inputCol="w", outputCol="plain"),
+            vector("w", "a", "m_v", "plain", "word_i", into="inner", invalid="keep"),
+            vector("inner", "b"),
+            VectorSlicer(
+                inputCol="v",
+                outputCol="some",
+                indices=[0],
+                names=[
+                    *(f"inner_w_{name}" for name in ("z", "x", "__unknown", "invalidValues")),
+                    *("inner_a", "inner_m_v_2", "inner_m_v_invalidValues"),
+                    *("inner_plain_1", "inner_word_i", "b"),
+                ],
+            ),
+            VectorSlicer(inputCol="some", outputCol="out", names=["b", "inner_w_x"]),
+        ],
+        ("some", "out"),
+        dirty=True,
+    ),
+    "names categories": Case(
+        lambda: [*mixed()[:1], IndexToString(inputCol="word_i", outputCol="out")], ("out",), dirty=True
+    ),
     "expands to the second degree": changed(lambda: PolynomialExpansion(**BOTH)),
     "expands to the third degree": changed(lambda: PolynomialExpansion(degree=3, **BOTH)),
     "projects to components": changed(lambda: PCA(k=2, **BOTH), ulps=ADDED),
@@ -385,6 +410,8 @@ CASES = {**STAGES, **MODELS, **GENERALIZED}
 SEEDS = {
     "indexes text, keeping",
     "encodes all but the last",
+    "takes elements by name",
+    "names categories",
     "fills holes in place",
     "logistic",
     "multinomial with thresholds",

@@ -24,6 +24,7 @@ from streaming.clock import system_clock
 from streaming.delivery.outcome import AGE_BOUNDS
 from streaming.engines.breaker import Bounds, Breaker
 from streaming.engines.report import BatchReport
+from streaming.models.many_follower import ManyFollower
 from streaming.models.ref import ModelKey, ModelVersion
 from streaming.models.served import ServedModel
 from streaming.models.slot import Slot
@@ -119,6 +120,9 @@ class Bench:
     planned: dict[ModelKey, ServedModel] = field(default_factory=dict)
     arm: dict[str, Any] | None = None
     """The setting ``model.arm``."""
+    models: dict[str, Any] = field(default_factory=dict)
+    """The section ``models``; ``many`` then follows them."""
+    many: ManyFollower | None = None
     recheck_one_in: int | None = None
     """The setting ``model.recheck_one_in``."""
     failpoints: Path | None = None
@@ -144,6 +148,7 @@ class Bench:
                     "arm": self.arm,
                     "recheck_one_in": self.recheck_one_in,
                 },
+                "models": self.models,
                 "engine": {
                     "kind": self.kind,
                     "plan": self.planning,
@@ -189,7 +194,8 @@ class Bench:
         # Every query lives long, so that how batches grow does not depend on the machine.
         return EngineParts(
             slot=self.slot,
-            fallback=self,
+            fallback=self.many or self,
+            tables=self.many,
             breaker=breaker,
             stopping=stopping,
             planning=self.planning,

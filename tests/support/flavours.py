@@ -23,10 +23,10 @@ from streaming.models.digest import tree_digest
 from streaming.models.package import SPARK_FLAVOR, ModelPackage
 from streaming.models.reader import PackageReader
 from streaming.models.ref import ModelVersion
-from streaming.models.signature import Signature
+from streaming.models.signature import UNNAMED, Column, Signature
 from streaming.scoring.flavours.loader import saved_model
 from streaming.scoring.flavours.scorer import NativeScorer
-from streaming.scoring.flavours.table import FLAVOURS
+from streaming.scoring.flavours.table import FLAVOURS, WITH_CODE
 from streaming.settings import ModelSettings
 from tests.support.versions import SPARK
 
@@ -66,6 +66,8 @@ def saved(flavor: str, model: Any, root: Path, signature: Signature = SIGNATURE,
     specs: list[ColSpec | TensorSpec] = [
         ColSpec(column.type, column.name, required=column.required) for column in signature.columns
     ]
+    if any(column.is_list for column in signature.columns):
+        specs = [_tensor(column) for column in signature.columns]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # MLflow's, of itself
         module = import_module(f"mlflow.{flavor}")
@@ -74,10 +76,31 @@ def saved(flavor: str, model: Any, root: Path, signature: Signature = SIGNATURE,
     return root
 
 
-def described(root: Path, version: int = 1) -> ModelPackage:
-    """Read a saved version as a job does, which serves each flavor."""
+def saved_code(root: Path, code: str) -> Path:
+    """Save a model that is a script, which reads the column ``distance``."""
+    script = root.parent / f"{root.name}.py"
+    script.write_text(code)
+    signature = ModelSignature(inputs=Schema([ColSpec("double", "distance")]))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # MLflow's, of itself
+        module = import_module("mlflow.pyfunc")
+        module.save_model(str(root), python_model=str(script), signature=signature, pip_requirements=[])
+    return root
+
+
+_DTYPES = {"double": "float64", "float": "float32", "long": "int64", "integer": "int32"}
+
+
+def _tensor(column: Column) -> TensorSpec:
+    shape = (-1, column.length) if column.length else (-1,)
+    name = None if column.name == UNNAMED else column.name
+    return TensorSpec(np.dtype(_DTYPES[column.type]), shape, name)
+
+
+def described(root: Path, version: int = 1, *, code: bool = False) -> ModelPackage:
+    """Read a saved version as a job does, which serves each flavor, and with ``code`` what is code alone."""
     cached = CachedModel(root, ModelVersion("tiny", version, f"run{version}"), tree_digest(root))
-    return PackageReader(ModelSettings(), SPARK).read(cached, [SPARK_FLAVOR, *FLAVOURS])
+    return PackageReader(ModelSettings(), SPARK).read(cached, [SPARK_FLAVOR, *(WITH_CODE if code else FLAVOURS)])
 
 
 def scorer_of(root: Path) -> NativeScorer:
@@ -99,3 +122,8 @@ def event_of(row: Iterable[Any], number: int) -> bytes:
     """Return a row of :func:`features` as a record of the stream."""
     values = {name: None if value != value else value for name, value in zip(SIGNATURE.names, row, strict=True)}
     return json.dumps({"event_id": f"e{number}", "event_time": "2013-01-01T05:15:00Z", **values}).encode()
+
+
+def tensor_event(numbers: list[float], number: int) -> bytes:
+    """Return a row of a matrix as a record of the stream."""
+    return json.dumps({"event_id": f"e{number}", "event_time": "2013-01-01T05:15:00Z", UNNAMED: numbers}).encode()

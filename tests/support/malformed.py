@@ -31,6 +31,44 @@ GOOD = (
 """Valid, with every type, escapes, characters of two and four bytes, nesting and white space."""
 
 
+LISTS = Signature(
+    (
+        Column(name="point", type="double", length=2),
+        Column(name="single", type="float", required=False, length=3),
+        Column(name="number", type="long", required=False, length=1),
+        Column(name="seats", type="integer", required=False, length=2),
+        Column(name="dest", type="string", required=False),
+        Column(name="gust", type="double", required=False),
+    )
+)
+"""Columns that are lists of numbers, and others between them."""
+LIST_TOKENS = (
+    "null", "[]", "[1]", "[1,2]", "[1,2,3]", "[1,2,3,4]", "[null]", "[1,null]", "[null,null]", "[1,null,2]",
+    "[1,[2]]", "[[1,2]]", "[[],[]]", "[1,{}]", '[1,{"point":[7,8],"gust":1}]', '[1,{"gust":[1,2]},2]', "[1,true]",
+    '[1,"2"]', '["",1]',
+    '["NaN",1]', "[1e400,1]", "[1,-1e400]", "[1e400]", "[1e400,null]", '[1e400,"x"]', "[null,true]", "[-0.0,-0]",
+    "[3.4028235e38,1e-45,1.00000017881393421514957253748434595763683319091796875001]", "[1e39,1,1]",
+    "[16777217,1,2]", "[9223372036854775807]", "[9223372036854775808]", "[2147483647,-2147483648]",
+    "[2147483648,1]", "[1.0,2]", "[1e0]", "[1,2", "[1,]", "[,1]", "[1 2]", "[01,2]", "[NaN,1]", "{}", '{"0":1,"1":2}',
+    "1", '"[1,2]"', "true", "[ 1 ,\t2\n]", f"[{'1' * 1_001},2]", f"[{'1' * 1_000},2]", f"[{'[' * 99}{']' * 99}]",
+    f"[1,{'[' * 97}{']' * 97}]", f"[1,{'[' * 98}{']' * 98}]", f"[1,{'[' * 99}{']' * 99}]",
+)  # fmt: skip
+"""What may stand, or must not stand, where a list of numbers is."""
+
+
+def with_lists() -> dict[str, bytes]:
+    """Events in which a column of ``LISTS`` has a token, beside good columns and beside bad ones, by what they are."""
+    good = {"point": "[1,2.5]", "gust": "1", "dest": '"SEA"'}
+    bad = {"gust": '"x"', "seats": "[1]", "dest": "1"}
+    events = {}
+    for column in (*LISTS.names, "stranger"):
+        for token in LIST_TOKENS:
+            for name, others in (("alone", good), ("beside others", {**good, **bad})):
+                fields = ",".join(f'"{key}":{value}' for key, value in {**others, column: token}.items())
+                events[f"{column}: {token[:40]} {len(token)} {name}"] = f"{{{HEAD},{fields}}}".encode()
+    return events
+
+
 def with_fields(text: str) -> bytes:
     """An event that has what it must have and then ``text``, as it stands."""
     return f'{{{HEAD},"carrier":"UA","distance":1,{text}}}'.encode()

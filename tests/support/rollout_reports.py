@@ -38,6 +38,7 @@ class MadeUpRollout:
     shadow: bool = True
     unlabelled: float = 0.05
     now: datetime | None = None
+    reached: datetime | None = None
     rules: JudgeRules = field(default_factory=JudgeRules)
     answers: list[dict[str, Any]] = field(default_factory=list)
     sides: dict[str, list[dict[str, Any]]] = field(default_factory=lambda: {CHAMPION: [], CANDIDATE: []})
@@ -135,5 +136,5 @@ class MadeUpRollout:
     def report(self) -> RolloutReport:
         now = self.now or START + timedelta(days=self.days) + HORIZON + timedelta(days=5)
         sides = PairedSides(*(self.table(rows) for rows in self.sides.values())) if self.shadow else None
-        subject = ReportSubject(self.declaration, HORIZON, now)
+        subject = ReportSubject(self.declaration, HORIZON, now, reached=self.reached)
         return rollout_report(subject, self.transitions, self.table(self.answers), sides, self.label_source())

@@ -22,12 +22,14 @@ from streaming.models.signature import Column, Signature
 from streaming.models.slot import Slot
 from streaming.operations.admin import Access
 from streaming.scoring.in_process import InProcessLoader
+from streaming.serving.admission import Admission, Tokens
 from streaming.serving.app import serving_app
 from streaming.serving.front import Front
 from streaming.serving.intake import Intake
 from streaming.serving.keys import ApiKeys
 from streaming.serving.lanes import Lane
 from streaming.serving.passes import EventPasses, feature_pass
+from streaming.serving.rates import CallerRates
 from streaming.serving.server_metrics import ServerMetrics
 from streaming.serving.service import Readiness, ScoringService
 from streaming.settings import EventSettings, ServeSettings
@@ -120,6 +122,8 @@ class ServerBench:
     thread: ThreadPoolExecutor
     settings: ServeSettings = field(default_factory=ServeSettings)
     keys: ApiKeys = field(default_factory=ApiKeys)
+    tokens: Tokens | None = None
+    rates: CallerRates | None = None
     access: Access = field(default_factory=lambda: Access("127.0.0.1"))
     clock: ManualClock = field(default_factory=ManualClock)
     woken: list[bool] = field(default_factory=list)
@@ -134,13 +138,14 @@ class ServerBench:
             readiness=self.readiness,
             metrics=self.metrics,
             intake=Intake(serve.max_body_bytes, serve.max_in_flight_bytes, serve.max_rows, serve.max_in_flight),
-            keys=self.keys,
+            admission=Admission(self.keys, self.tokens, self.rates),
             thread=self.thread,
             events=Lane(self.slot, EventPasses("http-test", self.clock), self.thread, serve.timeout_seconds),
             features=Lane(self.slot, feature_pass, self.thread, serve.timeout_seconds),
             envelope=EventSettings(),
             wake=lambda: self.woken.append(True),
             access=self.access,
+            audits=serve.audit,
         )
         self.app: Front = serving_app(self.service)
 

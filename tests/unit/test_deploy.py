@@ -8,10 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import uvicorn
 import yaml
 from jsonschema import Draft202012Validator, FormatChecker
 
 from jobs.configuration.load import load_settings
+from jobs.wiring.serving_rights import api_keys, require_keys
+from streaming.serving.front import OPEN_PATHS
+from streaming.serving.routes import ROUTES
+from streaming.serving.server_metrics import ServerMetrics
+from streaming.settings import ServeSettings
+from streaming.testing import ManualClock
 from tests.support.kafka import IMAGE
 
 
@@ -49,6 +56,90 @@ def test_the_tracking_server_accepts_the_name_that_the_scorer_calls_it_by(
     assert "--serve-artifacts" in command
 
 
+def test_the_servers_variables_are_settings_and_meet_the_balancer(
+    root: Path, services: dict[str, dict[str, Any]]
+) -> None:
+    environment = environment_of(services["server"])
+    settings = load_settings(None, [], environment)
+    trained = load_settings(None, [], environment_of(services["scorer"])).model
+    assert (settings.model.name, settings.model.alias) == (trained.name, trained.alias)
+    assert settings.model.tracking_uri == trained.tracking_uri
+    assert settings.serve.host == "0.0.0.0"
+    assert "ports" not in services["server"], "several of them cannot have one port of this machine"
+    assert f"127.0.0.1:{settings.serve.port}/ready" in services["server"]["healthcheck"]["test"]
+    balancer = (root / "deploy" / "nginx.conf").read_text()
+    assert re.findall(r"server (\S+) max_fails", balancer) == [f"server:{settings.serve.port}"]
+    (listens,) = re.findall(r"listen (\d+);", balancer)
+    assert services["balancer"]["ports"] == [f"127.0.0.1:{settings.serve.port}:{listens}"]
+    (size,) = re.findall(r"client_max_body_size (\d+)m;", balancer)
+    assert int(size) * 1024 * 1024 == settings.serve.max_body_bytes
+    (patience,) = re.findall(r"proxy_read_timeout (\d+)s;", balancer)
+    assert int(patience) > settings.serve.timeout_seconds
+    (idle,) = re.findall(r" keepalive_timeout (\d+)s;", balancer)
+    assert int(idle) < uvicorn.Config("x").timeout_keep_alive
+    assert set(re.findall(r"location = (\S+) ", balancer)) <= {route.path for route in ROUTES}
+    grace = int(services["server"]["stop_grace_period"].removesuffix("s"))
+    assert grace > settings.serve.drain_seconds + settings.serve.timeout_seconds
+
+
+@pytest.fixture(scope="module")
+def manifests(root: Path) -> dict[str, Any]:
+    """Kubernetes' objects for a server, by their kinds."""
+    files = sorted((root / "deploy" / "kubernetes").glob("*.yaml"))
+    objects = [made for file in files for made in yaml.safe_load_all(file.read_text())]
+    by_kind = {made["kind"]: made for made in objects}
+    assert len(by_kind) == len(objects) == 6
+    return by_kind
+
+
+def test_the_settings_of_servers_on_kubernetes_are_settings(manifests: dict[str, Any], tmp_path: Path) -> None:
+    (name, text), *others = manifests["ConfigMap"]["data"].items()
+    assert others == []
+    (tmp_path / name).write_text(text)
+    pod = manifests["Deployment"]["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    variables = {variable["name"]: variable.get("value", "a key") for variable in container["env"]}
+    settings = load_settings(tmp_path / name, [], variables)
+    require_keys(settings.serve, api_keys(settings.serve))
+    assert settings.serve.api_key is not None
+    mounts = {mount["mountPath"]: mount for mount in container["volumeMounts"]}
+    assert container["args"][:3] == ["penstock", "serve", "--config"]
+    assert container["args"][3].rpartition("/") == ("/etc/penstock", "/", name)
+    assert "/etc/penstock" in mounts
+    assert settings.model.cache_dir.parts[:2] == ("/", "data")
+    assert "/data" in mounts
+    assert {volume["name"] for volume in pod["volumes"]} == {mount["name"] for mount in mounts.values()}
+    (port,) = container["ports"]
+    assert port["containerPort"] == settings.serve.port
+    grace = pod["terminationGracePeriodSeconds"]
+    assert grace > settings.serve.drain_seconds + settings.serve.timeout_seconds + 5
+    paths = {kind: container[f"{kind}Probe"]["httpGet"]["path"] for kind in ("startup", "readiness", "liveness")}
+    assert paths == {"startup": "/ready", "readiness": "/ready", "liveness": "/health"}
+    assert set(paths.values()) <= OPEN_PATHS
+    # A load balancer has seen that a server stops before it does.
+    assert settings.serve.drain_seconds > 2 * container["readinessProbe"]["periodSeconds"]
+
+
+def test_objects_on_kubernetes_meet_each_other(manifests: dict[str, Any]) -> None:
+    deployment = manifests["Deployment"]
+    labels = deployment["spec"]["template"]["metadata"]["labels"]
+    name = deployment["metadata"]["name"]
+    assert deployment["spec"]["selector"]["matchLabels"] == labels
+    assert manifests["Service"]["spec"]["selector"] == labels
+    assert manifests["PodDisruptionBudget"]["spec"]["selector"]["matchLabels"] == labels
+    scaled = manifests["HorizontalPodAutoscaler"]["spec"]
+    assert scaled["scaleTargetRef"] == {"apiVersion": deployment["apiVersion"], "kind": "Deployment", "name": name}
+    requested = manifests["ScaledObject"]["spec"]
+    assert requested["scaleTargetRef"] == {"name": name}
+    replicas = deployment["spec"]["replicas"]
+    assert replicas == scaled["minReplicas"] == requested["minReplicaCount"]
+    assert manifests["PodDisruptionBudget"]["spec"]["minAvailable"] < replicas
+    (trigger,) = requested["triggers"]
+    (metric,) = re.findall(r"penstock_\w+", trigger["metadata"]["query"])
+    assert f"# TYPE {metric} gauge" in ServerMetrics(ManualClock()).text().decode()
+    assert float(trigger["metadata"]["threshold"]) < ServeSettings().max_in_flight
+
+
 def test_every_port_is_published_on_the_loopback_address_only(services: dict[str, dict[str, Any]]) -> None:
     ports = [port for service in services.values() for port in service.get("ports", [])]
     assert ports
@@ -58,7 +149,9 @@ def test_every_port_is_published_on_the_loopback_address_only(services: dict[str
 def test_a_named_volume_is_declared_and_a_dependency_exists(root: Path, services: dict[str, dict[str, Any]]) -> None:
     declared = set(yaml.safe_load((root / "docker-compose.yml").read_text())["volumes"])
     used = {volume.split(":")[0] for service in services.values() for volume in service.get("volumes", [])}
-    assert used == declared
+    files = {volume for volume in used if volume.startswith("./")}
+    assert used - files == declared
+    assert all((root / file).is_file() for file in files)
     needed = {name for service in services.values() for name in service.get("depends_on", {})}
     assert needed <= set(services)
 

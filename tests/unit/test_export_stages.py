@@ -10,9 +10,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
-from streaming.errors import ExportRefusedError
+from streaming.errors import ExportRefusedError, ScoringError
+from streaming.export.form import onnx_form
+from streaming.models.arrow_types import feature_batch, feature_schema
+from streaming.models.signature import Column, Signature
+from streaming.scoring.compiled.scorer import load_scorer
 from tests.support.exports import agreement_of, assembled, by_row, dense
 from tests.support.saved import Stage, save_pipeline, write_metadata, write_rows
 
@@ -119,6 +124,16 @@ CASES = {
         outputs=1,
         StringIndexerModel={"labelsArray": [["true", "false"]]},
     ),
+    "labels of categories": Case(
+        [
+            indexed("word", "keep"),
+            ("feature.IndexToString", {"inputCol": "i", "outputCol": "back", "labels": []}),
+            ("feature.StringIndexerModel", {"handleInvalid": "error", "inputCols": ["back"], "outputCols": ["j"]}),
+            assembled("j", into="out"),
+        ],
+        {"feature.StringIndexerModel": {"labelsArray": [["x", "y", "__unknown"]]}},
+        1,
+    ),
     "all categories": stage(
         indexed("word", "keep"),
         encoded("error", drop=False),
@@ -196,6 +211,7 @@ CASES = {
     "the largest norm": changed("Normalizer", {"p": "Inf"}),
     "weights": changed("ElementwiseProduct", {"scalingVec": dense(2.0, -0.3)}),
     "elements": changed("VectorSlicer", {"indices": [1, 0, 1]}, outputs=3),
+    "elements by name": changed("VectorSlicer", {"indices": [1], "names": ["a"]}),
     "components": changed("PCAModel", {}, {"pc": by_row([[0.6, 0.8], [-0.8, 0.6]])}),
     "logistic": model(LOGISTIC_KIND, LOGISTIC, threshold=0.3),
     "logistic with two thresholds": model(LOGISTIC_KIND, LOGISTIC, thresholds=[0.4, 0.6]),
@@ -360,6 +376,20 @@ def test_labels_of_real_numbers_have_no_onnx_form(tmp_path: Path) -> None:
     case = Case([indexed("a", "keep"), assembled("i", into="out")], fitted, outputs=1)
     with pytest.raises(ExportRefusedError, match="has no ONNX form: it indexes a, which holds real numbers"):
         agreement_of(save_pipeline(tmp_path / "model", *with_prediction(case)))
+
+
+def test_a_vector_of_the_events_compiles_and_has_no_onnx_form(tmp_path: Path) -> None:
+    signature = Signature((Column(name="v", type="double", length=2, is_vector=True),))
+    line: Stage = ("regression.LinearRegressionModel", {"featuresCol": "v", "predictionCol": "p"})
+    root = save_pipeline(tmp_path / "model", [line], {line[0]: LINE})
+    scorer = load_scorer(root, feature_schema(signature))
+    events = feature_batch(signature, [{"v": [1.0, 4.0]}, {"v": [0.0, 0.0]}])
+    assert scorer.score(events).column(0).to_pylist() == [2.0, 1.0]
+    assert scorer.score(events.slice(0, 0)).num_rows == 0
+    with pytest.raises(ScoringError, match="a vector of the batch is null, or has not 2 elements"):
+        scorer.score(feature_batch(signature, [{"v": [1.0]}]))
+    with pytest.raises(ExportRefusedError, match="the model reads v, a list of numbers"):
+        onnx_form(scorer, np.float64)
 
 
 def test_words_have_no_onnx_form(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from streaming.formats.json.rows import JsonRowDecoder, Judgement
 from streaming.formats.json.strict import NotJsonError, Number, strict_json
 from streaming.models.signature import Column, ColumnType, Signature
 from streaming.settings import EventSettings
-from tests.support.malformed import CASES, GOOD, SIGNATURE
+from tests.support.malformed import CASES, GOOD, SIGNATURE, with_envelope
 from tests.support.records import bits
 
 DECODER = JsonRowDecoder(SIGNATURE, EventSettings(), 1 << 20)
@@ -52,6 +52,13 @@ def test_a_batch_has_a_row_for_each_value_and_a_column_for_each_field() -> None:
     assert good[c.EVENT_TIME].tzinfo is not None
     assert good[c.SUBJECT] is None, "the envelope names no field for it"
     assert {value for row in rejected for name, value in row.items() if name != c.VERDICT} == {None}
+
+
+def test_a_rejected_event_keeps_the_time_that_could_be_read() -> None:
+    (row,) = DECODER.read(pa.array([with_envelope(event_id="null")], pa.binary())).to_pylist()
+    assert row.pop(c.EVENT_TIME).isoformat() == "2013-01-01T05:15:00+00:00"
+    assert row.pop(c.VERDICT) == {"reason": "MISSING_FIELD", "field": "event_id"}
+    assert {*row.values()} == {None}
 
 
 def test_a_field_that_both_the_envelope_and_the_signature_name_fills_both_columns() -> None:

@@ -22,7 +22,7 @@ from streaming.formats.json.tiers.typed import TypedReader
 from streaming.formats.json.tiers.unread import UnreadFields
 from streaming.models.signature import Column, Signature
 from streaming.settings import EventSettings
-from tests.support.malformed import CASES, SIGNATURE, with_fields
+from tests.support.malformed import CASES, HEAD, SIGNATURE, with_fields
 from tests.support.malformed import TIMES as MALFORMED_TIMES
 
 FIELDS = fields_of(SIGNATURE, EventSettings()) or ()
@@ -169,6 +169,17 @@ def test_wide_events_of_numbers_are_not_taken_for_long_numbers() -> None:
     texts = [",".join(f'"p{column:03}":{random.random():.4f}' for column in range(800)) for _ in range(50)]
     wide = documents(*[f"{{{text}}}".encode() for text in texts], b" " * 50, b"9" * 1_001)
     assert wide.may_have_long_numbers().tolist() == [False] * 51 + [True]
+
+
+def test_lists_of_numbers_are_proven_by_the_first_tier() -> None:
+    random = Random(0)
+    signature = Signature((Column(name="x", type="double", length=200), Column(name="y", type="long", length=3)))
+    fields = fields_of(signature, EventSettings()) or ()
+    schema = JsonRowDecoder(signature, EventSettings(), 1 << 20).schema
+    texts = [json.dumps([random.random() for _ in range(200)]) for _ in range(50)]
+    values = [f'{{{HEAD},"x":{text},"y":[1,2,3]}}'.encode() for text in texts]
+    look = TypedReader(fields, schema).read(documents(*values))
+    assert look.valid.rows.tolist() == list(range(50))
 
 
 def test_positions_in_a_slice_are_those_of_its_own_values() -> None:

@@ -133,3 +133,17 @@ def test_a_logged_traceback_does_not_show_local_variables(capsys: pytest.Capture
     shown = capsys.readouterr().err
     assert "ValueError" in shown
     assert password not in shown
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        pytest.param(["topics", "--create", "--partitions", "-3"], id="topics"),
+        pytest.param(["dlq", "list", "--partition", "-1"], id="dlq"),
+    ],
+)
+def test_a_number_that_cannot_be_is_refused_before_anything_is_asked(
+    arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(monkeypatch, *arguments) == 2
+    assert f"Invalid value for '{arguments[-2]}'" in capsys.readouterr().err

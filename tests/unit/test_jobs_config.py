@@ -101,7 +101,13 @@ def test_null_unsets_what_the_file_has(tmp_path: Path) -> None:
         (["modle.alias=x"], {}, ["modle", "did you mean model?"]),
         (["input.max_rows_per_batch=-1"], {}, ["input.max_rows_per_batch", "greater than 0", "'-1'"]),
         (["model.alias=a", "model.stage=b"], {}, ["model.alias and model.stage are both set; keep one"]),
-        (["model=3"], {}, ["model (--set model)", "dictionary"]),
+        (["model=3"], {}, ["model (--set model)", "must be a section, with `key: value` lines below it, not '3'"]),
+        (["model.version=0"], {}, ["model.version", "greater than 0", "'0'"]),
+        (["serve.timeout_seconds=inf"], {}, ["serve.timeout_seconds", "finite number", "'inf'"]),
+        (["output.predictions=features"], {}, ["output.predictions and input.topic are both 'features'"]),
+        (["output.quality=features.dlq"], {}, ["output.quality and output.dead_letters are both 'features.dlq'"]),
+        (["quality.labels=drift"], {}, ["output.drift and quality.labels are both 'drift'"]),
+        (["kafka.bootstrap.servers=a:9092,b"], {}, ["kafka.bootstrap.servers", "'b' is not host:port"]),
         (["input.topic=my topic"], {}, ["input.topic", "1 to 249 letters, digits, dots", "not 'my topic'"]),
         (["application=-x"], {}, ["application", "begin with a letter or digit, not '-x'"]),
         (["engine.lease_seconds=soon"], {}, ["should be a valid integer, not 'soon'"]),
@@ -130,8 +136,9 @@ def test_a_mistake_is_named_with_its_source_and_remedy(
         ("model: {name: a}\nlog: {}\nmodel: {alias: b}\n", "the key model is written twice, in lines 1 and 3"),
         ("- a\n", "must hold `key: value`"),
         ("nope: 1", "unknown key"),
+        ("model:\n", "model .*must be a section, with `key: value` lines below it, not null"),
     ],
-    ids=["absent", "broken", "a section twice", "a list", "unknown key"],
+    ids=["absent", "broken", "a section twice", "a list", "unknown key", "a section without keys"],
 )
 def test_a_file_that_cannot_be_used_is_named(tmp_path: Path, content: str | None, part: str) -> None:
     file = tmp_path / "penstock.yaml"

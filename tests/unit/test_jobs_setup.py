@@ -22,6 +22,9 @@ def with_jars(home: Path) -> Path:
     return home
 
 
+WORKING_FOLDER, CHECKOUT = setup.SHARED
+
+
 @pytest.fixture
 def _offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(setup, "SHARED", (tmp_path / "work", tmp_path / "checkout"))
@@ -35,6 +38,11 @@ def test_another_home_takes_the_jars_that_are_there(shared: str, tmp_path: Path)
     jars = with_jars(tmp_path / shared)
     assert setup.jars(tmp_path / "home").broker == jars / "jars" / "broker"
     assert not (tmp_path / "home").exists()
+
+
+def test_the_checkout_whose_jars_are_taken_is_that_of_the_command_line() -> None:
+    assert (CHECKOUT.parent / "penstock.py").is_file()
+    assert WORKING_FOLDER.absolute().parent == Path.cwd()
 
 
 @pytest.mark.usefixtures("_offline")

@@ -16,6 +16,7 @@ from streaming.models.package import ModelPackage
 from streaming.models.profile import ColumnProfile, ReferenceProfile
 from streaming.models.reader import PackageReader
 from streaming.models.ref import ModelVersion
+from streaming.models.signature import Column
 from streaming.settings import ModelSettings
 from tests.support.versions import SPARK, version_files
 
@@ -52,6 +53,68 @@ def test_a_model_without_signature_serves_with_columns_from_the_settings(tmp_pat
     assert read(root, ModelSettings(features={"gust": "double?"})).signature.names == ("gust",)
 
 
+def tensor(shape: list[int], dtype: str, **more: Any) -> dict[str, Any]:
+    """A tensor of a signature, as MLflow writes it."""
+    return {"type": "tensor", "tensor-spec": {"dtype": dtype, "shape": shape}, **more}
+
+
+@pytest.mark.parametrize(
+    ("entries", "columns"),
+    [
+        pytest.param(
+            [tensor([-1, 4], "float32")],
+            [Column(name="inputs", type="float", length=4)],
+            id="a tensor without a name",
+        ),
+        pytest.param(
+            [tensor([-1, 2], "int64", name="x"), tensor([-1], "float64", name="y")],
+            [Column(name="x", type="long", length=2), Column("y", "double")],
+            id="tensors with names",
+        ),
+        pytest.param(
+            [
+                {"type": "sparkml_vector", "name": "v", "required": True},
+                {"type": "array", "items": {"type": "float"}, "name": "a", "required": False},
+                {"type": "string", "name": "s", "required": True},
+            ],
+            [
+                Column(name="v", type="double", length=3, is_vector=True),
+                Column(name="a", type="float", required=False, length=2),
+                Column("s", "string"),
+            ],
+            id="a vector and an array, which the input example measures",
+        ),
+    ],
+)
+def test_lists_of_numbers_are_columns_of_a_length(
+    tmp_path: Path, entries: list[dict[str, Any]], columns: list[Column]
+) -> None:
+    example = {"columns": ["v", "a", "s"], "data": [[[1, 2, 3], [1, 2], "x"], [[1.0, 2.0, 3.0], None, "y"]]}
+    changes: dict[str, Any] = {"saved_input_example_info": {"artifact_path": "example.json"}}
+    root = version_files(tmp_path / "model", signature={"inputs": json.dumps(entries)}, **changes)
+    (root / "example.json").write_text(json.dumps(example))
+    assert read(root).signature.columns == tuple(columns)
+
+
+def test_lists_of_other_lengths_in_the_golden_rows_and_the_example_measure_nothing(tmp_path: Path) -> None:
+    entries = [{"type": "sparkml_vector", "name": "v", "required": True}]
+    root = version_files(tmp_path / "model", signature={"inputs": json.dumps(entries)})
+    (root / "penstock").mkdir()
+    golden = GoldenRows((GoldenRow({"v": [1.0]}, 1.0), GoldenRow({"v": [1.0, 2.0]}, 1.0)))
+    (root / "penstock" / "golden.json").write_text(golden.to_json())
+    with pytest.raises(CandidateRefusedError, match="does not say how many numbers the column 'v' has"):
+        read(root)
+
+
+def test_a_profile_of_lists_is_refused(tmp_path: Path) -> None:
+    root = version_files(tmp_path / "model", signature={"inputs": json.dumps([tensor([-1, 2], "float64", name="x")])})
+    (root / "penstock").mkdir()
+    columns = (ColumnProfile("x", "numeric", {0: 3}), ColumnProfile("prediction", "numeric", {0: 3}))
+    (root / "penstock" / "profile.json").write_text(ReferenceProfile(columns, 3).to_json())
+    with pytest.raises(CandidateRefusedError, match=r"MALFORMED: .* has bins of x, a list of numbers"):
+        read(root)
+
+
 def spark_flavor(**changes: Any) -> dict[str, Any]:
     return {"spark": {"model_data": "sparkml", "pyspark_version": SPARK, **changes}}
 
@@ -66,20 +129,34 @@ def spark_flavor(**changes: Any) -> dict[str, Any]:
         pytest.param(
             {"signature": {"inputs": json.dumps([{"type": "tensor", "tensor-spec": {}}])}},
             "SIGNATURE_UNSUPPORTED",
-            "named columns",
-            id="tensor signature",
+            "'inputs' has the shape None and the type None; an event can carry numbers",
+            id="a tensor without a shape",
+        ),
+        *(
+            pytest.param(
+                {"signature": {"inputs": json.dumps([tensor(shape, dtype)])}},
+                "SIGNATURE_UNSUPPORTED",
+                says,
+                id=f"a tensor of {dtype}, {shape}",
+            )
+            for shape, dtype, says in [
+                ([-1, 28, 28], "float32", "has the shape [-1, 28, 28] and the type float32"),
+                ([-1, 3], "bool", "has the shape [-1, 3] and the type bool"),
+                ([3], "float64", "has the shape [3] and the type float64"),
+                ([-1, -1], "float64", "has -1 numbers; an event can carry 1 to 100000"),
+            ]
         ),
         pytest.param(
             {"signature": {"inputs": json.dumps([{"type": "sparkml_vector", "name": "features", "required": True}])}},
             "SIGNATURE_UNSUPPORTED",
-            "'features' has type vector; a column of an event is one value",
-            id="vector signature",
+            "does not say how many numbers the column 'features' has; log the version with an input_example",
+            id="a vector of unknown length",
         ),
         pytest.param(
             {"signature": {"inputs": json.dumps([{"type": "array", "items": {"type": "string"}, "name": "words"}])}},
             "SIGNATURE_UNSUPPORTED",
-            "together with compiled scoring. Until then log the whole pipeline, with the VectorAssembler or Tokenizer",
-            id="array signature",
+            "'words' is an array of string; an event can carry arrays of double, float, long, integer",
+            id="an array of text",
         ),
         pytest.param(
             {"flavors": {"sklearn": {}}}, "FLAVOR_UNSUPPORTED", "it has: sklearn; served: spark", id="another flavor"

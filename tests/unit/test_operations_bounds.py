@@ -34,7 +34,7 @@ BOUND = 0.5
 def server() -> Iterator[HttpServer]:
     clock, slot = ManualClock(), Slot()
     controls = Controls("flights", lambda: None, lambda: True, lambda key, reason: "", lambda: True)
-    receiver = WebhookReceiver(SECRET, "flights", lambda: None, clock)
+    receiver = WebhookReceiver(SECRET, "flights".__eq__, lambda: None, clock)
     operations = Operations(
         Metrics(clock, (1.0,)), Health(slot, clock), slot, receiver, (controls, Access("127.0.0.1"))
     )

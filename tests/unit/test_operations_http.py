@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import ssl
 import subprocess
@@ -10,11 +11,13 @@ from pathlib import Path
 
 import httpx
 import pytest
+from fastapi import FastAPI
 from structlog.testing import capture_logs
 
 from streaming.errors import SetupError
 from streaming.models.ref import ModelVersion
 from streaming.models.slot import Slot
+from streaming.operations.bounds import BoundedProtocol
 from streaming.operations.health import Health
 from streaming.operations.http import HttpServer, Listening, Operations, create_app
 from streaming.operations.metrics import Metrics
@@ -39,7 +42,7 @@ class Job:
         self.health = Health(self.slot, self.clock, stale_seconds=60)
         self.observer = JobObserver(self.metrics, self.health)
         self.woken = 0
-        receiver = WebhookReceiver(SECRET, "flights", self._wake, self.clock) if webhook else None
+        receiver = WebhookReceiver(SECRET, "flights".__eq__, self._wake, self.clock) if webhook else None
         app = create_app(Operations(self.metrics, self.health, self.slot, receiver, rollout=self.observer.rollout))
         self.server = HttpServer(app, "127.0.0.1", 0)
         self.server.start()
@@ -266,6 +269,33 @@ def test_a_port_in_use_is_said_with_the_remedy() -> None:
         job = create_app(Operations(Metrics(ManualClock(), (1.0,)), Health(Slot(), ManualClock()), Slot()))
         with pytest.raises(SetupError, match=rf"127\.0\.0\.1:{port} cannot be taken.*set http\.port"):
             HttpServer(job, "127.0.0.1", port)
+
+
+@pytest.mark.parametrize("host", ["no-such-host.invalid", "203.0.113.1"])
+def test_a_host_that_is_not_here_is_said_with_the_remedy(host: str) -> None:
+    with pytest.raises(SetupError, match=r"cannot be taken.*set serve\.host to an address of this machine"):
+        HttpServer(FastAPI(), host, 0, Listening("serve"))
+
+
+def test_an_answer_on_a_kept_connection_does_not_wait_for_the_clients_acknowledgement(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seen: list[int] = []
+
+    class Watched(BoundedProtocol):
+        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
+            connection = transport.get_extra_info("socket")
+            seen.append(connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+            super().connection_made(transport)
+
+    monkeypatch.setattr("streaming.operations.http.BoundedProtocol", Watched)
+    job = Job()
+    try:
+        assert job.client.get("/livez").status_code == 200
+    finally:
+        job.close()
+    assert seen
+    assert all(seen)
 
 
 def test_stopping_gives_the_port_back(job: Job) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from streaming.delivery.outcome import ArmOutcome
 from streaming.models.ref import ModelVersion
 from streaming.models.served import ScorerChoice
 from streaming.models.slot import Slot
@@ -30,6 +31,7 @@ class Rows:
     fenced: int = 0
     ages: Sequence[int] = (0, 0, 0)
     age_sum: float = 0.0
+    arms: Mapping[str, ArmOutcome] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

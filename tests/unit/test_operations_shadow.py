@@ -6,10 +6,14 @@ import pytest
 from structlog.testing import capture_logs
 
 from jobs.verbs.shadow.display import show_shadow
-from jobs.wiring.shadow import ShadowNews
+from jobs.wiring.shadow import ShadowNews, shadow_run
 from schemas.shadow_prediction import PairedAnswer, ShadowPrediction, ShadowRole
+from streaming.clock import system_clock
+from streaming.errors import ConfigurationError
 from streaming.operations.shadow_metrics import ShadowMetrics
+from streaming.settings import Settings
 from streaming.shadow.pairing import SkipReason
+from streaming.testing import FakeRegistry
 
 TIME = "2013-07-01T05:15:00.000Z"
 
@@ -48,6 +52,15 @@ def test_pairs_errors_and_what_is_passed_over_are_counted_and_the_first_of_a_kin
     # What is outside the share was asked for, and so is no news.
     assert [(log["event"], log["reason"]) for log in logs] == [("shadow_skips", "too old")]
     assert news.summary() == {"pairs": {"8 shadow": 3}, "skipped": {"too old": 4, "outside the share": 2}}
+
+
+def test_a_shadow_that_shall_score_by_spark_does_not_start() -> None:
+    settings = Settings.model_validate({"model": {"scorer": "spark"}})
+    with (
+        pytest.raises(ConfigurationError, match="penstock shadow run scores without Spark"),
+        shadow_run(settings, FakeRegistry(), system_clock),
+    ):
+        pass
 
 
 def test_people_see_who_scored_what_and_who_was_refused(capsys: pytest.CaptureFixture[str]) -> None:

@@ -26,7 +26,7 @@ class Door:
     def __init__(self) -> None:
         self.clock = ManualClock()
         self.woken = 0
-        self.receiver = WebhookReceiver(SECRET, "flights", self._wake, self.clock)
+        self.receiver = WebhookReceiver(SECRET, "flights".__eq__, self._wake, self.clock)
 
     def _wake(self) -> None:
         self.woken += 1

@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 from streaming.events import columns as c
 from streaming.events.arrow_records import decoded_rows
 from streaming.events.arrow_verdicts import VERDICT_STRUCT
-from streaming.formats.json.rejected_times import RejectedTimes
 from streaming.formats.json.rows import JsonRowDecoder
 from streaming.models.ref import ModelVersion
 from streaming.outputs.arrow_rows import enveloped_rows, first_header
@@ -51,7 +50,7 @@ def records(*values: bytes | None, **columns: list[Any]) -> pa.RecordBatch:
 
 def decoded(batch: pa.RecordBatch, envelope: EventSettings) -> pa.RecordBatch:
     read = JsonRowDecoder(SIGNATURE, envelope, 1_000).read(batch.column("value"))
-    return decoded_rows(batch, read, envelope, RejectedTimes(envelope, 1_000))
+    return decoded_rows(batch, read, envelope)
 
 
 def scored(*values: bytes | None, arms: list[int] | None = None, **columns: list[Any]) -> pa.RecordBatch:
@@ -101,9 +100,10 @@ def test_a_rejected_event_has_its_time_where_that_can_be_read(value: bytes | Non
 
 
 def test_milliseconds_of_a_rejected_event_are_read() -> None:
-    times = RejectedTimes(EventSettings(time_format="epoch_ms"), 1_000)
-    values = pa.array([with_envelope(event_time=token) for token in ("7", "7.0", "1e3", '"7"', "9" * 18)])
-    assert times(values).cast(pa.int64()).to_pylist() == [7_000, None, None, None, None]
+    tokens = ("7", "7.0", "1e3", '"7"', "9" * 18)
+    rejected = [with_envelope(event_id="null", event_time=token) for token in tokens]
+    batch = decoded(records(*rejected), EventSettings(time_format="epoch_ms"))
+    assert batch.column(c.EVENT_TIME).cast(pa.int64()).to_pylist() == [7_000, None, None, None, None]
 
 
 def test_a_prediction_is_the_contracts_json_and_a_dead_letter_the_events_own_value() -> None:

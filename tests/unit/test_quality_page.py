@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from datetime import timedelta
 from html.parser import HTMLParser
 
 import pytest
@@ -12,9 +13,11 @@ from rich.console import Console
 from jobs.verbs.quality.display import show_quality
 from jobs.verbs.quality.options import QualityOptions
 from streaming.errors import ConfigurationError
+from streaming.quality.cohort import MatureCohort
 from streaming.quality.page.page import quality_page
 from streaming.quality.report import QualityReport, quality_report
-from tests.support.labels import label, of_day, predicted
+from streaming.quality.windows import WindowShape
+from tests.support.labels import DAY, DUE, label, of_day, predicted
 from tests.support.qualities import SHAPE, a_quality_report
 
 REPORT = a_quality_report()
@@ -73,7 +76,27 @@ def test_the_terminal_has_a_line_for_each_window_and_version_and_fits_80_columns
     assert all(len(line) <= 80 for line in text.splitlines())
     assert "…" not in text
     assert "Nothing may be decided" in text.replace("\n", " ")
-    assert "no predictions" in shown(quality_report(("penstock", "flights"), None, []))
+    nothing = " ".join(shown(quality_report(("penstock", "flights"), None, [])).split())
+    assert "no predictions in that time that were written within quality.lateness_seconds" in nothing
+
+
+def test_what_has_no_room_on_the_terminal_is_broken_between_words_and_never_cut_off() -> None:
+    events = [predicted(number, 1.0, (0.1, 0.9), role="candidate", version=12) for number in range(60)]
+    window = WindowShape(timedelta(hours=1), timedelta(hours=1)).at(DAY + timedelta(hours=5, minutes=30))
+    versions = of_day(events, [label(number, str(number % 2)) for number in range(60)])
+    text = shown(quality_report(("penstock", "flights"), None, [MatureCohort(window, versions)]))
+    assert all(len(line) <= 80 for line in text.splitlines())
+    assert "…" not in text
+    assert {"2013-06-01", "05:00", "v12", "(candidate)", "60", "0.5000", "mature"} <= set(text.split())
+
+
+def test_the_terminal_says_why_labels_that_came_do_not_count() -> None:
+    events = [predicted(number, number % 2, (0.5, 0.5)) for number in range(4)]
+    labels = [label(0, "1"), label(1, "maybe"), label(2, "1", known_at=DUE), label(3, "0", known_at=DUE)]
+    cohort = MatureCohort(SHAPE.at(DAY), of_day(events, labels))
+    text = " ".join(shown(quality_report(("penstock", "flights"), None, [cohort])).split())
+    assert "Not counted, as it came after the horizon (quality.horizon_seconds): 2 labels." in text
+    assert "Not counted, as it is no class of the model or no number: 1 label." in text
 
 
 def test_the_json_has_every_number_and_is_strict() -> None:

@@ -46,3 +46,22 @@ def test_json_has_one_object_for_each_way(capsys: pytest.CaptureFixture[str]) ->
 def test_numbers_that_contradict_each_other_end_with_a_sentence(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("--error-rate", "0.22", "--worse-by", "0.01", "--disagree", "0.5") == 2
     assert "disagree on a share of at least 0.01 and at most 0.45" in capsys.readouterr().err
+
+
+def test_a_deviation_of_days_without_events_a_day_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(*QUESTION, "--day-deviation", "0.1") == 2
+    assert "with --events-per-day" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        pytest.param(("--worse-by", "1e-9"), id="events"),
+        pytest.param(("--worse-by", "0.01", "--events-per-day", "900", "--day-deviation", "1e9"), id="days"),
+    ],
+)
+def test_a_difference_that_nothing_finds_ends_with_a_sentence(
+    arguments: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("--error-rate", "0.22", "--disagree", "0.05", *arguments) == 2
+    assert "is not found by any number of events or days" in capsys.readouterr().err

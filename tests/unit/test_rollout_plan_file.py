@@ -98,6 +98,14 @@ def test_a_mistake_is_named_with_its_line(tmp_path: Path, before: str, after: st
     assert message in str(refused.value)
 
 
+def test_a_mistake_in_the_only_step_is_said_once(tmp_path: Path) -> None:
+    step, probation = "- share: 5%\n  evidence: {candidate events: 9}", "probation: {evidence: {labelled days: 9}}"
+    text = f"version: 8\nsteps:\n{step}\n{probation}\n"
+    with pytest.raises(ConfigurationError) as refused:
+        read_plan(written(tmp_path, text))
+    assert str(refused.value).splitlines()[1:] == ["  line 3: steps.0.share: input should be a valid number"]
+
+
 def test_a_first_step_may_be_the_shadow_alone(tmp_path: Path) -> None:
     shadow = "- share: 0\n  evidence: {labelled days: 10}\n- share: 0.05"
     plan = read_plan(written(tmp_path, GOOD.replace("- share: 0.05", shadow)))

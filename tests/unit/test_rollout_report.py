@@ -78,6 +78,12 @@ def test_while_labels_are_due_no_day_counts() -> None:
     assert "how many days are needed cannot be told yet" in shown(early)
 
 
+def test_the_last_day_counts_once_the_stream_has_passed_it_whoever_answers_then() -> None:
+    days = [len(MadeUpRollout(days=3, reached=reached).report().unpaired.days) for reached in (None, START)]
+    assert days == [2, 2]
+    assert len(MadeUpRollout(days=3, reached=START + timedelta(days=3)).report().unpaired.days) == 3
+
+
 def test_the_steps_have_their_reasons_and_their_first_events() -> None:
     assert [(step.share, step.why, step.first_event) for step in WORSE.steps[:2]] == [
         (0.05, "started by order", "2013-06-01T00:00:00.000Z"),

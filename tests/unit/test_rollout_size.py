@@ -108,6 +108,14 @@ def test_numbers_that_contradict_each_other_are_refused(changes: dict[str, float
         Question(**numbers)
 
 
-def test_days_without_events_are_refused() -> None:
-    with pytest.raises(ConfigurationError, match="0 a day"):
-        days_needed(1.0, FLIGHTS, 0, 0.0)
+@pytest.mark.parametrize(
+    ("events", "deviation", "message"),
+    [
+        pytest.param(0, 0.0, "0 a day", id="no events"),
+        pytest.param(900, -0.1, "a deviation of at least 0", id="below 0"),
+        pytest.param(900, math.inf, "a deviation of at least 0", id="infinite"),
+    ],
+)
+def test_days_that_cannot_be_are_refused(events: float, deviation: float, message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
+        days_needed(1.0, FLIGHTS, events, deviation)

@@ -20,6 +20,7 @@ from streaming.events import columns as c
 from streaming.events.arrow_guards import failing
 from streaming.events.guards import InCategories, InRange, InVocabulary, NotNull
 from streaming.events.single_guards import single_test
+from streaming.formats.json.tiers.decoder import TieredRowDecoder
 from streaming.models.seams import Guard
 from streaming.models.served import ServedModel
 from streaming.scoring.compiled.row_program import ROW_BUILDERS, ModelAnswer, row_program
@@ -30,7 +31,7 @@ from streaming.training.flights import departures, events
 from tests.support import damage
 from tests.support.exports import EVENTS, edge_batch
 from tests.support.laws import examples
-from tests.support.malformed import CASES
+from tests.support.malformed import CASES, LISTS, with_lists
 from tests.support.malformed import SIGNATURE as MALFORMED_COLUMNS
 from tests.support.saved import Stage, save_pipeline
 from tests.support.servers import flight_package, loaded
@@ -222,6 +223,13 @@ def test_what_a_test_of_a_single_value_allows_the_guard_allows_in_a_batch(guard:
         assert not (test(value) and fails), value
         allowed += test(value)
     assert bool(allowed) == (guard != InVocabulary("x", ()))
+
+
+def test_an_event_with_a_list_is_the_batchs_to_read() -> None:
+    decoder = TieredRowDecoder(LISTS, EventSettings(), 1_000_000)
+    values = pa.array(list(with_lists().values()), pa.binary())
+    assert decoder.read(values).column(c.VERDICT).null_count > 0
+    assert {decoder.read_single(value.as_py()) for value in values} == {None}
 
 
 def test_what_is_no_guard_has_no_test() -> None:

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from streaming.models.signature import Signature
 from streaming.serving.inference_payloads import inference_request, tensor_events
 from streaming.serving.problems import ProblemError
 from tests.support.servers import SIGNATURE, ServerBench, a_bench, event, flight_package, loaded
@@ -128,6 +129,23 @@ def test_an_output_that_the_model_does_not_give_is_refused(bench: ServerBench) -
 def test_another_version_is_not_asked_in_its_place(bench: ServerBench) -> None:
     assert infer(bench, CARRIER, HOUR, TEMP, path="/v2/models/late/versions/2").status_code == 404
     assert infer(bench, CARRIER, HOUR, TEMP, path="/v2/models/late/versions/3").status_code == 200
+
+
+POINTS = Signature.from_config({"point": "float[2]"})
+POINT = {"name": "point", "shape": [2, 2], "datatype": "FP32", "data": [1, 2.5, 3, 4]}
+
+
+@pytest.mark.parametrize("data", [[1, 2.5, 3, 4], [[1, 2.5], [3, 4]]])
+def test_a_column_of_lists_is_a_tensor_of_two_dimensions(data: list[Any]) -> None:
+    request = inference_request(json.dumps({"inputs": [{**POINT, "data": data}]}).encode())
+    assert [json.loads(made) for made in tensor_events(request, POINTS)] == [{"point": [1, 2.5]}, {"point": [3, 4]}]
+
+
+@pytest.mark.parametrize("change", [{"shape": [4]}, {"shape": [1, 2]}, {"data": [1, 2, 3]}, {"data": [[1, 2]]}])
+def test_a_tensor_of_another_shape_is_refused(change: dict[str, Any]) -> None:
+    request = inference_request(json.dumps({"inputs": [{**POINT, **change}]}).encode())
+    with pytest.raises(ProblemError, match=r"send \[n, 2\]"):
+        tensor_events(request, POINTS)
 
 
 TENSORS = st.fixed_dictionaries(

@@ -268,6 +268,24 @@ def test_values_are_those_of_a_models_only_column(form: str) -> None:
     assert json_events(body, ONE) == [b'{"word":"a"}', b'{"word":null}']
 
 
+TENSOR = Signature.from_config({"inputs": "double[2]"})
+
+
+@pytest.mark.parametrize(
+    ("body", "events"),
+    [
+        pytest.param({"inputs": [[1, 2.50], [3, None]]}, [b'{"inputs":[1,2.5]}', b'{"inputs":[3,null]}'], id="rows"),
+        pytest.param({"instances": [[1, 2]]}, [b'{"inputs":[1,2]}'], id="instances"),
+        pytest.param(b'inputs\n"[1, 2.50]"\n[1\n', [b'{"inputs":[1, 2.50]}', b'{"inputs":"[1"}'], id="CSV"),
+    ],
+)
+def test_the_rows_of_a_tensor_are_lists(body: Any, events: list[bytes]) -> None:
+    read = csv_events if isinstance(body, bytes) else json_events
+    assert [event.replace(b", ", b",") for event in read(encoded(body), TENSOR)] == [
+        event.replace(b", ", b",") for event in events
+    ]
+
+
 @given(st.lists(st.text(min_size=1).filter(lambda text: "\0" not in text), min_size=1))
 def test_a_text_in_csv_is_the_events_text(texts: list[str]) -> None:
     quoted = [text.replace('"', '""') for text in texts]

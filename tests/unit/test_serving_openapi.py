@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,8 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
+from streaming.formats.json.rows import JsonRowDecoder
+from streaming.models.signature import Signature
 from streaming.serving.app import DOCUMENT
 from streaming.serving.openapi import event_schema
 from streaming.serving.routes import ROUTES
@@ -74,6 +77,17 @@ def test_an_event_is_described_as_the_decoder_judges_it(
     schema = event_schema(SIGNATURE, EventSettings())
     assert Draft202012Validator(schema).is_valid(event(**change)) is valid
     assert (bench.score(event(**change)).status_code == 200) is valid
+
+
+@pytest.mark.parametrize(
+    ("value", "valid"),
+    [([1, 2.5], True), ([1], False), ([1, None], False), ([1, "2"], False), (None, False), (1, False)],
+)
+def test_a_list_of_numbers_is_described_as_the_decoder_judges_it(value: Any, valid: bool) -> None:
+    signature, envelope = Signature.from_config({"point": "double[2]"}), EventSettings(id=None, time=None)
+    judged = JsonRowDecoder(signature, envelope, 100).judge(json.dumps({"point": value}).encode())
+    assert (not judged.problems) is valid
+    assert Draft202012Validator(event_schema(signature, envelope)).is_valid({"point": value}) is valid
 
 
 def test_before_the_first_version_an_event_has_its_envelope_alone() -> None:

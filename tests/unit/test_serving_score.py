@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import httpx
 import msgspec
 import pytest
 from hypothesis import given
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 from schemas.dead_letter import Rejection
+from streaming.errors import ConfigurationError
 from streaming.models.served import ServedModel
 from streaming.outputs.arrow_rows import enveloped_rows
 from streaming.outputs.envelope import Stamp
@@ -58,6 +60,10 @@ def fields(value: bytes) -> dict[str, bytes]:
     return {name: bytes(raw) for name, raw in msgspec.json.decode(value, type=dict[str, msgspec.Raw]).items()}
 
 
+def listed(answer: httpx.Response) -> list[dict[str, bytes]]:
+    return [fields(bytes(raw)) for raw in msgspec.json.decode(answer.content, type=list[msgspec.Raw])]
+
+
 def without_own(answer: dict[str, bytes] | Rejection) -> list[tuple[str, bytes]] | Rejection:
     return answer if isinstance(answer, Rejection) else [(n, v) for n, v in answer.items() if n not in OWN]
 
@@ -68,11 +74,14 @@ def test_predictions_of_real_flights_are_the_streams_to_the_byte(tmp_path: Path)
     values = [departure.value for departure in events(departures().head(5_000))]
     with a_bench(model) as bench:
         answer = bench.score(b"[" + b",".join(values) + b"]")
+        # Few enough to be scored one by one.
+        parts = [bench.score(b"[" + b",".join(values[at : at + 25]) + b"]") for at in range(0, 2_000, 25)]
         alone = bench.score(values[17])
     assert answer.status_code == 200
-    items = [fields(bytes(raw)) for raw in msgspec.json.decode(answer.content, type=list[msgspec.Raw])]
+    items, few = listed(answer), [item for part in parts for item in listed(part)]
     expected = from_the_stream(model, values)
     assert [*map(without_own, items)] == [*map(without_own, expected)]
+    assert [*map(without_own, few)] == [*map(without_own, expected[:2_000])]
     assert without_own(fields(alone.content)) == without_own(expected[17])
     assert len({item["prediction_id"] for item in items}) == len(items)
     assert answer.headers["penstock-model-version"] == "1"
@@ -315,7 +324,20 @@ def test_a_server_that_stops_answers_and_lets_connections_go(bench: ServerBench)
 def test_keys_are_read_from_a_file_with_names_and_comments(tmp_path: Path) -> None:
     path = tmp_path / "keys"
     path.write_text(f"# callers\n{hashed('a key')}  the shop\n\n{hashed('b').upper()} # retired soon\n")
-    assert read_keys(path) == (hashed("a key"), hashed("b"))
+    assert [*read_keys(path)] == [hashed("a key"), hashed("b")]
+
+
+@pytest.mark.parametrize(
+    ("content", "why"), [(None, "No such file or directory"), (b"\xff", "it is not UTF-8")], ids=["absent", "bytes"]
+)
+def test_a_file_of_keys_that_cannot_be_read_is_said_with_what_to_do(
+    content: bytes | None, why: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "keys"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(ConfigurationError, match=rf"{path} cannot be read: {why}\. Correct the path"):
+        read_keys(path)
 
 
 @pytest.mark.parametrize(("sent", "same"), [("order-17:b", True), ("", False), ("x" * 129, False), ("a\tb", False)])

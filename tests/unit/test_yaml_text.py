@@ -65,6 +65,8 @@ def test_a_merge_may_be_overridden_and_used_again() -> None:
         pytest.param("password: !hunter2 x\n", ["line 1", "quotes"], id="a tag by mistake"),
         pytest.param("password: @hunter2\n", ["line 1", "'@'", "quotes"], id="a reserved character"),
         pytest.param('password: "hunter2\n', ["line 2"], id="a quote never closed"),
+        pytest.param("a: [hunter2\n", ["line 2", "expected ',' or ']', but got '<"], id="a list never closed"),
+        pytest.param("a:\n\tpassword: hunter2\n", ["line 2", "a tab"], id="a tab"),
         pytest.param("password: !!int hunter2\n", ["line 1"], id="no number"),
         pytest.param("a: 2026-02-31\n", ["line 1", "date"], id="no date"),
         pytest.param("a: &x {b: *x}\n", ["line 1", "contains itself"], id="a loop"),

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import structlog
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from rich.console import Console
@@ -42,6 +43,8 @@ from streaming.models.topic_schema import NoEvents
 from streaming.settings import Settings
 from streaming.training.profile import Timing, build_profile
 from streaming.training.record import Promotion
+
+_log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 SPARK_LOG = Path(".penstock/baseline-spark.log")
 BASELINE_OF = "penstock.baseline_of"
@@ -106,7 +109,11 @@ def _built(settings: Settings, served: ServedModel, scored: DataFrame) -> Refere
     timed = named.withColumn(c.EVENT_TIME, F.col(c.EVENT_TIME).cast("timestamp"))
     has_times = timed.where(F.col(c.EVENT_TIME).isNotNull()).limit(1).count() > 0
     timing = Timing(c.EVENT_TIME, settings.drift.window_seconds) if has_times else None
-    return build_profile(timed, served.package.signature, _classes(timed), timing)
+    signature = served.package.signature
+    lists = [column.name for column in signature.columns if column.is_list]
+    if lists:
+        _log.warning("a list of numbers is in no bin, so drift leaves these columns out", columns=lists)
+    return build_profile(timed, signature.single, _classes(timed), timing)
 
 
 def _classes(scored: DataFrame) -> int | None:

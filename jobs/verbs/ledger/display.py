@@ -59,13 +59,19 @@ def _arms(arms: Sequence[Record]) -> str:
 
 def _plan(answer: Record, name: str, *, named: bool = False) -> Iterator[tuple[str, str]]:
     plan = answer["plan"]
-    versions = _arms(answer["arms"]) if "arms" in answer else f"{answer['model']} v{answer['version']}"
+    versions = _arms(answer["arms"]) if "arms" in answer else _version(answer)
     version = f" ({versions})" if named else ""
     yield name, f"{plan['id']}{version}, {plan['at']}, lease epoch {plan['epoch']}"
     if not named:
         yield "batch", f"{plan['batch']} of checkpoint {plan['checkpoint']}"
     if plan["reason"]:
         yield "because", plan["reason"]
+
+
+def _version(answer: Record) -> str:
+    if "model" in answer:
+        return f"{answer['model']} v{answer['version']}"
+    return f"table {answer['models']['table']} of {answer['models']['rule']}"
 
 
 def _others(others: Sequence[Record]) -> str:
@@ -101,6 +107,8 @@ def describe(record: Record) -> str:
         return f"{record['plan']}: {scores} batch {record['batch']}, {ranges}{reason}"
     if kind == "outcome":
         return f"{record['plan']}: {_counts(record['partitions'].values())}"
+    if kind == "models":
+        return f"table {record['table']} of {record['models']}: {len(record['rows']):,} models"
     if kind == "skip":
         return f"{_spans(record['gaps'])}: {record['reason']} ({record['actor']})"
     return _rollout(record) if kind == "rollout" else _event(record)

@@ -146,7 +146,7 @@ def read_plan(path: Path) -> WrittenPlan:
     try:
         plan = PlanInFile.model_validate(tree)
     except ValidationError as problem:
-        lines = "".join(f"\n  {_explained(detail, text)}" for detail in problem.errors(include_url=False))
+        lines = "".join(f"\n  {_explained(detail, text)}" for detail in _mistakes(problem))
         raise ConfigurationError(f"the plan {name} is not valid:{lines}") from None
     try:
         steps = tuple(step.step(step.share) for step in plan.steps)
@@ -156,13 +156,20 @@ def read_plan(path: Path) -> WrittenPlan:
         raise ConfigurationError(f"the plan {name}, line {line_of(text, ('steps',))}: {problem}") from None
 
 
+def _mistakes(problem: ValidationError) -> list[ErrorDetails]:
+    """Return what is wrong, without lists that pydantic calls too short because it left out what is wrong in them."""
+    details = problem.errors(include_url=False)
+    above = {detail["loc"][:depth] for detail in details for depth in range(len(detail["loc"]))}
+    return [detail for detail in details if detail["type"] != "too_short" or detail["loc"] not in above]
+
+
 def _explained(detail: ErrorDetails, text: bytes) -> str:
     path = [part for part in detail["loc"] if part != "[key]"]
     location = ".".join(map(str, path)) or "the file"
     where = f"line {line_of(text, path)}: {location}"
     if detail["type"] == "extra_forbidden":
         return f"{where}: unknown key; known here: {', '.join(_keys(path[:-1]))}"
-    message = detail["msg"].removeprefix("Value error, ")
+    message = detail["msg"].removeprefix("Value error, ").partition(", unable to parse")[0]
     return f"{where}: {message[:1].lower()}{message[1:]}"
 
 

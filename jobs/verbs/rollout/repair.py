@@ -56,18 +56,18 @@ def repaired_in(
     with rollout_desk(settings) as desk:
         rollout = _taken_back(desk.chosen(options.rollout))
     with KafkaScan(settings.kafka, settings.application) as scan:
-        found = find_repair(settings, scan, rollout, _champion(settings, rollout))
+        planned = find_repair(settings, scan, rollout, _champion(settings, rollout))
     corrected = Corrected()
-    if found.repair.ranges and not options.dry_run:
-        corrected = _run(settings, found.repair, opened)
+    if planned.repair.ranges and not options.dry_run:
+        corrected = _run(settings, planned.repair, opened)
     return {
-        "rollout": found.repair.rollout,
-        "champion": str(found.repair.champion),
+        "rollout": planned.repair.rollout,
+        "champion": str(planned.repair.champion),
         "topic": settings.input.topic,
         "dry_run": options.dry_run,
-        "events": sum(found.events.values()),
-        "ranges": list(listed(found.events)),
-        "removed": list(listed(found.removed)),
+        "events": sum(planned.events.values()),
+        "ranges": list(listed(planned.events)),
+        "removed": list(listed(planned.removed)),
         "predictions": corrected.counts.predictions,
         "dead_letters": corrected.counts.dead_letters,
         "offsets": corrected.offsets,

@@ -46,11 +46,12 @@ def reported(
             story = RolloutStory.of(declaration.name, ledger.records(progress))
         source = KafkaRolloutAnswers(scan, declaration, settings.input.topic, story.firsts)
         horizon = cohorts.subject.shape.horizon
-        subject = ReportSubject(declaration, horizon, clock(), settings.quality.positive)
+        answers = source.answers(settings.output.predictions)
+        subject = ReportSubject(declaration, horizon, clock(), settings.quality.positive, reached=answers.reached)
         report = rollout_report(
             subject,
             story.transitions,
-            source.answers(settings.output.predictions),
+            answers.table,
             source.pairs(settings.shadow_topic),
             cohorts.labels,
         )

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from jobs.verbs.rollout.options import RolloutSizeOptions
+from streaming.errors import ConfigurationError
 from streaming.rollout.size import Sizes, days_needed, sizes
 
 
@@ -27,13 +28,21 @@ def sizes_of(options: RolloutSizeOptions) -> tuple[Comparison, Comparison]:
     """Return both ways.
 
     Raises:
-        ConfigurationError: the numbers contradict each other.
+        ConfigurationError: the numbers contradict each other, or no number of events or days is large enough.
     """
     question = options.question
-    return (
-        _comparison(options, "same", question.paired_variance),
-        _comparison(options, "own", question.unpaired_variance),
-    )
+    if options.day_deviation and options.events_per_day is None:
+        raise ConfigurationError("--day-deviation is about days; say how many labels one has with --events-per-day")
+    try:
+        return (
+            _comparison(options, "same", question.paired_variance),
+            _comparison(options, "own", question.unpaired_variance),
+        )
+    except OverflowError as problem:
+        raise ConfigurationError(
+            f"a difference of {question.worse_by:g} is not found by any number of events or days ({problem}); ask for a"
+            " larger one, or for days that differ less"
+        ) from None
 
 
 def _comparison(options: RolloutSizeOptions, events: Literal["same", "own"], variance: float) -> Comparison:

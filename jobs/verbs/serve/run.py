@@ -25,6 +25,10 @@ def serve(config: Path | None, overrides: Sequence[str]) -> None:
     stopping.listen()
     prepare_mlflow()
     from jobs.wiring.serving import scoring_server  # after listening: it takes seconds to import
+    from jobs.wiring.serving_processes import serve_in_processes
 
+    if settings.serve.processes > 1:
+        serve_in_processes(settings, stopping)
+        return
     with unless_asked(stopping), scoring_server(settings, stopping) as server:
         server.run()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -25,6 +26,7 @@ from streaming.local.services import Services, services
 
 STOP_SECONDS = 45.0
 START_SECONDS = 180.0
+_DEFAULT_HOME = Path(".penstock")
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,7 @@ def start_detached(home: Path, kafka_port: int, mlflow_port: int) -> None:
                 raise SetupError(f"The services did not start. Their log ({log}):\n{log.read_text()[-3000:]}")
             time.sleep(0.1)
     _print_addresses(console, running.bootstrap_servers, running.tracking_uri)
-    console.print("Stop them with `penstock down`.")
+    console.print(f"Stop them with `{down_command(home)}`.", soft_wrap=True)
 
 
 def stop(home: Path) -> None:
@@ -118,6 +120,15 @@ def find(home: Path) -> Running | None:
     return running if alive else None
 
 
+def down_command(home: Path) -> str:
+    """Return the command that stops what runs below ``home``.
+
+    >>> down_command(Path(".penstock")), down_command(Path("my services"))
+    ('penstock down', "penstock down --home 'my services'")
+    """
+    return "penstock down" if home == _DEFAULT_HOME else f"penstock down --home {shlex.quote(str(home))}"
+
+
 def _state_file(home: Path) -> Path:
     return home / "up.json"
 
@@ -134,7 +145,7 @@ def _check(home: Path, kafka_port: int, mlflow_port: int) -> None:
     if running is not None:
         raise SetupError(
             f"The services run already (process {running.pid}): Kafka at {running.bootstrap_servers}, MLflow at "
-            f"{running.tracking_uri}. Stop them with `penstock down`."
+            f"{running.tracking_uri}. Stop them with `{down_command(home)}`."
         )
     require_free_port(kafka_port, "Kafka", "--kafka-port")
     require_free_port(mlflow_port, "MLflow", "--mlflow-port")

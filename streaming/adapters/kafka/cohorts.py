@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from schemas.label import label_text
+from streaming.adapters.kafka.label_records import read_labels
 from streaming.adapters.kafka.recording import KafkaStretch, Span
 from streaming.adapters.kafka.scan import KafkaScan
 from streaming.clock import instant, moment
@@ -84,11 +85,8 @@ class KafkaCohorts:
     def labels(self, window: QualityWindow, until: datetime) -> Iterator[pa.Table]:
         """See :class:`streaming.quality.rounds.CohortSource`."""
         span = self._around(window.start, until)
-        rows = (
-            label_row(record.value, record.key, record.timestamp, record.offset)
-            for _, record in self._records(self.topics.labels, span)
-        )
-        return tables((row for row in rows if row is not None), LABELS)
+        rows = read_labels(self.topics.labels, self._records(self.topics.labels, span), _label)
+        return tables(rows, LABELS)
 
     def _around(self, since: datetime, until: datetime) -> Span:
         return Span(max(since - self.subject.lateness, moment(0)), until + self.subject.lateness)
@@ -149,6 +147,10 @@ def prediction_row(stored: Stored, key: bytes | None, whose: tuple[str, str]) ->
 
 def _existing(stretch: KafkaStretch, partition: int, part: OffsetRange) -> Iterable[RecordedEvent]:
     return stretch.records(partition, part) if part.start < part.end else ()
+
+
+def _label(record: RecordedEvent) -> Row | None:
+    return label_row(record.value, record.key, record.timestamp, record.offset)
 
 
 def _slice(value: bytes | None, name: str) -> str | None:

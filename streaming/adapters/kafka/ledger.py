@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from cachetools import LRUCache
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 
 from streaming.adapters.kafka.admin import KafkaAdmin
@@ -26,7 +27,7 @@ from streaming.delivery.marks import Mark
 from streaming.delivery.progress import progress_record
 from streaming.delivery.refusals import Rights, refusal
 from streaming.errors import FencedError
-from streaming.ledger.plan import PartitionOutcome, Plan
+from streaming.ledger.plan import MODELS_RECORD, PartitionOutcome, Plan
 from streaming.offsets import Ranges
 from streaming.outputs.targets import Target
 from streaming.redaction import redact
@@ -35,6 +36,7 @@ _TIMEOUT = 30.0
 _TAIL = 20_000
 """Records read first at opening; an application whose last record is older is looked for from the beginning."""
 _REMEMBERED = 100
+_REMEMBERED_TABLES = 8
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,8 @@ class KafkaLedger:
         self._epoch = 0
         self._plans: deque[Plan] = deque(maxlen=_REMEMBERED)
         self._planned: set[int] = set()
+        # A batch that is tried again names a recent table; older ones are read again if somebody asks for them.
+        self._tables: LRUCache[int, Mapping[str, Any]] = LRUCache(_REMEMBERED_TABLES)
         self._producer: Producer | None = None
         self._appending = threading.Lock()
         self._group = Consumer({**self._config, "group.id": application, "enable.auto.commit": "false"})
@@ -128,6 +132,18 @@ class KafkaLedger:
     def record_rollout(self, record: Mapping[str, Any]) -> None:
         """Write a state of a rollout, from any thread; raises ``FencedError`` when a younger driver has the lease."""
         self._append(dict(record))
+
+    def record_models(self, record: Mapping[str, Any]) -> None:
+        """Write the rows of a table of models; raises ``FencedError`` when a younger driver has the lease."""
+        self._append({"type": MODELS_RECORD, "application": self._application, **record})
+        self._tables[record["table"]] = record
+
+    def models(self, table: int) -> Mapping[str, Any] | None:
+        """Return the record of a table of models; reads the whole ledger before it says that there is none."""
+        if table not in self._tables:
+            for record in self._read(0):
+                self._learn(record, remember=False)
+        return self._tables.get(table)
 
     def close(self) -> None:
         """Let go of the broker; the lease stays ours until another driver opens the ledger."""
@@ -211,6 +227,8 @@ class KafkaLedger:
     def _learn(self, record: dict[str, Any], remember: bool) -> int:
         if record["type"] == "lease":
             return int(record["epoch"])
+        if record["type"] == MODELS_RECORD:
+            self._tables[record["table"]] = record
         if record["type"] == "plan":
             self._note(Plan.from_dict(record), remember)
             return int(record["plan"].partition(".")[0])

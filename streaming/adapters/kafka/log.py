@@ -103,4 +103,8 @@ class KafkaLog:
         except KafkaException as problem:
             consumer.poll(0)  # lets the client tell what it knows
             self._complaints.check()
-            raise trouble(problem, self._client, self._rights, f"topic {self._topic!r}") from problem
+            failed = (
+                f"topic {self._topic!r} of Kafka at {self._client.get('bootstrap.servers')} cannot be read; check"
+                " kafka.bootstrap.servers and that the broker runs"
+            )
+            raise trouble(problem, self._client, self._rights, failed) from problem

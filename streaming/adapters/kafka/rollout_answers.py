@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from datetime import datetime
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 
@@ -13,13 +14,23 @@ from schemas.shadow_prediction import PairedAnswer, ShadowPrediction, read_shado
 from streaming.adapters.kafka.cohorts import prediction_row
 from streaming.adapters.kafka.scan import KafkaScan, stored
 from streaming.clock import instant
-from streaming.judging.pairs import Pair, pair_of
+from streaming.judging.pairs import JudgedPair, pair_of
 from streaming.quality.tables import distinct, tables
 from streaming.rollout.intervals import CANDIDATE, CHAMPION
 from streaming.rollout.records import Declaration
 from streaming.rollout_report.answers import ANSWERS, PairedSides
 
 Row = dict[str, Any]
+
+
+class RolloutAnswers(NamedTuple):
+    """What was answered, of :data:`streaming.rollout_report.answers.ANSWERS`.
+
+    ``reached`` is the latest event time of the application's predictions since the rollout began, of it or not.
+    """
+
+    table: pa.Table
+    reached: datetime | None
 
 
 @dataclass(frozen=True)
@@ -31,14 +42,30 @@ class KafkaRolloutAnswers:
     source: str
     firsts: Mapping[int, int]
 
-    def answers(self, topic: str) -> pa.Table:
-        """Return what either arm answered to subscribers, of :data:`streaming.rollout_report.answers.ANSWERS`.
+    def answers(self, topic: str) -> RolloutAnswers:
+        """Return what either arm answered to subscribers.
 
         Raises:
             BrokerUnavailableError: Kafka does not answer.
         """
-        rows = (row for message in self._messages(topic) if (row := self._answer(message)) is not None)
-        return pa.concat_tables([ANSWERS.empty_table(), *tables(rows, ANSWERS)]).unify_dictionaries()
+        newest = ""
+
+        def rows() -> Iterator[Row]:
+            nonlocal newest
+            for message in self._messages(topic):
+                headers = dict(message.headers() or ())
+                if headers.get(prediction.CE_SOURCE) == self._source:
+                    # RFC 3339 with a fixed number of digits sorts as text does.
+                    newest = max(newest, headers.get(prediction.CE_TIME, b"").decode())
+                if (row := self._answer(message, headers)) is not None:
+                    yield row
+
+        table = pa.concat_tables([ANSWERS.empty_table(), *tables(rows(), ANSWERS)]).unify_dictionaries()
+        return RolloutAnswers(table, instant(newest) if newest else None)
+
+    @property
+    def _source(self) -> bytes:
+        return f"/penstock/{self.declaration.application}/{self.declaration.candidate.name}".encode()
 
     def pairs(self, topic: str) -> PairedSides | None:
         """Return the events that both versions answered; ``None`` where the topic has none of this rollout's.
@@ -76,8 +103,7 @@ class KafkaRolloutAnswers:
                 start = self.scan.offset_at(topic, partition, min(time for time in times if time is not None))
             yield from self.scan.messages(topic, partition, start, end)
 
-    def _answer(self, message: Any) -> Row | None:
-        headers = dict(message.headers() or ())
+    def _answer(self, message: Any, headers: Mapping[str, bytes]) -> Row | None:
         if headers.get(prediction.ROLLOUT) != self.declaration.name.encode():
             return None
         whose = self.declaration.application, self.declaration.candidate.name
@@ -92,7 +118,7 @@ class KafkaRolloutAnswers:
         return (record.application, record.rollout) == (self.declaration.application, self.declaration.name)
 
 
-def _side(pair: Pair, answer: PairedAnswer, arm: str) -> Row:
+def _side(pair: JudgedPair, answer: PairedAnswer, arm: str) -> Row:
     record, probability = pair.record, answer.probability
     return {
         "prediction_id": record.prediction_id,

@@ -120,7 +120,10 @@ class KafkaScan:
             return settled(call)
         except KafkaException as problem:
             self._hear()
-            failed = f"Kafka does not answer{self._complaints.reason}"
+            failed = (
+                f"topic {topic!r} of Kafka at {self._kafka.get('bootstrap.servers')} cannot be read; check"
+                f" kafka.bootstrap.servers and that the broker runs{self._complaints.reason}"
+            )
             raise trouble(problem, self._kafka, self._rights(topic), failed) from problem
 
     def _rights(self, topic: str) -> Rights:

@@ -17,7 +17,7 @@ from schemas.dead_letter import Reason, Rejection
 from streaming.events import columns as c
 from streaming.formats.json.strict import NotJsonError, strict_json
 from streaming.formats.json.values import Feature, FieldError, epoch_time, identity, iso_time
-from streaming.models.arrow_types import ARROW_TYPES
+from streaming.models.arrow_types import arrow_type
 from streaming.models.signature import Signature
 from streaming.settings import EventSettings
 
@@ -34,7 +34,7 @@ class Judgement:
     values: dict[str, Any] = field(default_factory=dict)
     """By the name of the field; of one that both the envelope and the signature name, what the column is."""
     envelope: dict[str, Any] = field(default_factory=dict)
-    """By the name of the column, as :mod:`streaming.events.columns` has it."""
+    """By the name of the column, as :mod:`streaming.events.columns` has it; of a rejected event what could be read."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class JsonRowDecoder:
     def row(self, judgement: Judgement) -> dict[str, Any]:
         """Return the columns that are not null."""
         if judgement.problems:
-            return {c.VERDICT: judgement.problems[0]._asdict()}
+            return {c.VERDICT: judgement.problems[0]._asdict(), c.EVENT_TIME: judgement.envelope.get(c.EVENT_TIME)}
         return {**judgement.envelope, **{name: judgement.values[name] for name in self.signature.names}}
 
     def _fields(self, event: Mapping[str, Any]) -> Judgement:
@@ -85,7 +85,7 @@ class JsonRowDecoder:
             values[name] = value
             if column is not None:
                 envelope[column] = value
-        return Judgement(tuple(self._in_order(reasons))) if reasons else Judgement((), values, envelope)
+        return Judgement(tuple(self._in_order(reasons)), {} if reasons else values, envelope)
 
     def _in_order(self, reasons: Mapping[str, Reason]) -> Iterator[Rejection]:
         """Yield the problems as the decoder in the JVM ranks them."""
@@ -129,7 +129,7 @@ class JsonRowDecoder:
     def schema(self) -> pa.Schema:
         """The columns of what is read."""
         envelope = [(c.EVENT_ID, pa.string()), (c.EVENT_TIME, _MOMENT), (c.SUBJECT, pa.string()), (c.VERDICT, _VERDICT)]
-        return pa.schema(envelope + [(column.name, ARROW_TYPES[column.type]) for column in self.signature.columns])
+        return pa.schema(envelope + [(column.name, arrow_type(column)) for column in self.signature.columns])
 
 
 def _only(reason: Reason) -> Judgement:

@@ -78,13 +78,31 @@ class Feature:
         """Return the value; ``None`` where an optional column has none.
 
         Raises:
-            FieldError: the value is missing, of another type, or not finite.
+            FieldError: the value is missing, of another type or shape, or not finite.
         """
         if value is not None:
-            return _FEATURES[self.column.type](value)
+            return self._list(value) if self.column.is_list else _FEATURES[self.column.type](value)
         if self.column.required:
             raise FieldError(Reason.MISSING_FIELD)
         return None
+
+    def _list(self, value: Any) -> list[Any]:
+        """Read each number; the types of all count before their number, and that before what one of them is."""
+        if not isinstance(value, list):
+            raise FieldError(Reason.WRONG_TYPE)
+        read, reasons = [], set()
+        for element in value:
+            try:
+                read.append(None if element is None else _FEATURES[self.column.type](element))
+            except FieldError as problem:
+                reasons.add(problem.reason)
+        if Reason.WRONG_TYPE in reasons:
+            raise FieldError(Reason.WRONG_TYPE)
+        if len(value) != self.column.length or None in value:
+            raise FieldError(Reason.WRONG_SHAPE)
+        if reasons:
+            raise FieldError(Reason.NON_FINITE)
+        return read
 
 
 def _whole(value: Any, kind: str) -> int:

@@ -15,6 +15,11 @@ from streaming.scoring.compiled.java_text import is_javas_spelling
 from streaming.scoring.compiled.scope import Apply, Columns, Scope, reject
 from streaming.scoring.compiled.values import Floats, Kind, Numbers, is_sparse
 
+_UNSEEN = "__unknown"
+"""Spark's name of the category that ``StringIndexerModel`` keeps for all that it has not seen."""
+_INVALID = "invalidValues"
+"""Spark's name of the element that ``OneHotEncoderModel`` keeps for what is no category."""
+
 
 def string_indexer(scope: Scope) -> Apply:
     """``StringIndexerModel``: a category's position among the labels; with ``keep`` all others share the next one."""
@@ -24,8 +29,8 @@ def string_indexer(scope: Scope) -> Apply:
     if not _is_texts(labels) or len(labels) != len(pairs):
         raise scope.stage.unreadable("its labels are not a list of texts for each column")
     kinds = [_indexed_kind(scope, source) for source, _ in pairs]
-    for _, target in pairs:
-        scope.put_number(target, nominal=True)
+    for (_, target), texts in zip(pairs, labels, strict=True):
+        scope.put_number(target, nominal=True, labels=(*texts, *([_UNSEEN] if keep else [])))
     vocabularies = [pa.array(texts, pa.string()) for texts in labels]
 
     def apply(columns: Columns) -> None:
@@ -91,9 +96,9 @@ def one_hot_encoder(scope: Scope) -> Apply:
     sizes = [count + keep - drop for count in counts]
     if min(sizes, default=0) < 0:
         raise scope.stage.unreadable("a number of categories is negative")
-    for (source, target), size in zip(pairs, sizes, strict=True):
-        scope.number(source)
-        scope.put(target, Kind("vector", pa.float64(), size=size))
+    for (source, target), count, size in zip(pairs, counts, sizes, strict=True):
+        names = _encoded_names(scope.number(source), count, size)
+        scope.put(target, Kind("vector", pa.float64(), size=size, names=names))
 
     def apply(columns: Columns) -> None:
         for (source, target), size, count in zip(pairs, sizes, counts, strict=True):
@@ -108,6 +113,15 @@ def one_hot_encoder(scope: Scope) -> Apply:
     return apply
 
 
+def _encoded_names(source: Kind, count: int, size: int) -> tuple[str, ...] | None:
+    """Return what ``OneHotEncoderCommon`` of Spark calls the elements: the categories' labels, else their numbers."""
+    # Spark gives an element of an empty label another name.
+    if (source.nominal and not source.labels) or "" in source.labels:
+        return None
+    named = source.labels or tuple(map(str, range(count)))
+    return (*named, _INVALID)[:size]
+
+
 def vector_indexer(scope: Scope) -> Apply:
     """``VectorIndexerModel``: elements of few values to the values' positions; the others stay."""
     keep = scope.handling("error", "keep") == "keep"
@@ -119,7 +133,7 @@ def vector_indexer(scope: Scope) -> Apply:
     if skips_zeros and not kind.compressed:
         raise scope.refused("it has categories without zero, and which of its vectors are sparse is not known")
     target = scope.stage.text("outputCol")
-    scope.put(target, replace(kind, nominal=kind.nominal or bool(maps), compressed=False))
+    scope.put(target, replace(kind, nominal=kind.nominal or bool(maps), compressed=False, names=None))
 
     def apply(columns: Columns) -> None:
         rows = columns.vector(source)
@@ -148,13 +162,24 @@ def _category_maps(scope: Scope, saved: Any, size: int) -> dict[int, tuple[Float
     return split
 
 
+def index_labels(scope: Scope) -> list[str]:
+    """Return the labels of an ``IndexToString``: its own, or those of the ``StringIndexerModel`` that made its column.
+
+    Raises:
+        StageNotCompiledError: it has none of its own, and no such stage made the column.
+    """
+    own = scope.stage.texts("labels") if scope.stage.has("labels") else []
+    labels = own or list(scope.number(scope.stage.text("inputCol")).labels)
+    if not labels:
+        raise scope.refused("it has no labels of its own, and its column is not that of a StringIndexer")
+    return labels
+
+
 def index_to_string(scope: Scope) -> Apply:
     """``IndexToString``: a position among the labels to its label."""
     source, target = scope.stage.text("inputCol"), scope.stage.text("outputCol")
     scope.number(source)
-    if not scope.stage.has("labels") or not scope.stage.texts("labels"):
-        raise scope.refused("it has no labels of its own and takes them from the column's metadata")
-    labels = pa.array(scope.stage.texts("labels"), pa.string())
+    labels = pa.array(index_labels(scope), pa.string())
     scope.put(target, Kind("text", pa.string()))
 
     def apply(columns: Columns) -> None:

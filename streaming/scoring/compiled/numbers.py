@@ -97,6 +97,19 @@ def binarizer(scope: Scope) -> Apply:
     return apply
 
 
+def _assembled_names(sources: list[str], kinds: list[Kind]) -> tuple[str, ...] | None:
+    """Return what Spark calls the elements: a number by its column, an element of a vector by both names."""
+    names: list[str] = []
+    for source, kind in zip(sources, kinds, strict=True):
+        if kind.family == "number":
+            names.append(source)
+        elif kind.names is None:
+            return None
+        else:
+            names += [f"{source}_{name}" for name in kind.names or range(kind.size)]
+    return tuple(names)
+
+
 def vector_assembler(scope: Scope) -> Apply:
     """``VectorAssembler``: numbers and vectors, one behind the other; ``keep`` makes NaN of a null."""
     keep, sources = scope.handling("error", "keep") == "keep", scope.stage.texts("inputCols")
@@ -106,7 +119,8 @@ def vector_assembler(scope: Scope) -> Apply:
             raise scope.refused(f"it assembles the column {source}, which holds text")
     target, size = scope.stage.text("outputCol"), sum(kind.size for kind in kinds)
     nominal, sparse = any(kind.nominal for kind in kinds), any(kind.sparse for kind in kinds)
-    scope.put(target, Kind("vector", pa.float64(), size, nominal=nominal, compressed=True, sparse=sparse))
+    names = None if sparse else _assembled_names(sources, kinds)
+    scope.put(target, Kind("vector", pa.float64(), size, nominal=nominal, compressed=True, sparse=sparse, names=names))
 
     def apply_sparse(columns: Columns) -> None:
         parts = [

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from streaming.errors import ScoringError, StageNotCompiledError
+from streaming.models.arrow_types import vector_size
 from streaming.scoring.compiled import (
     bayes,
     clusters,
@@ -96,7 +97,8 @@ class Program:
         Raises:
             ScoringError: a stage throws on a row, or a column is missing or of another type.
         """
-        columns = Columns({field.name: read_column(_column(events, field)) for field in self.schema}, events.num_rows)
+        read = {field.name: read_column(_column(events, field), vector_size(field)) for field in self.schema}
+        columns = Columns(read, events.num_rows)
         # An overflow or a NaN is a value of its own, in Java as here; what may not pass is found out by its value.
         with np.errstate(all="ignore"):
             for step in self.steps:
@@ -112,7 +114,7 @@ def _column(events: pa.RecordBatch, field: pa.Field) -> pa.Array:
 
 
 def compile_pipeline(folder: Path, schema: pa.Schema) -> Program:
-    """Return a saved pipeline as a program over events of ``schema``: strings, booleans, int32, int64 and floats.
+    """Return a saved pipeline as a program over events of ``schema``: strings, booleans, int32, int64, floats, lists.
 
     Raises:
         StageNotCompiledError: a stage has no compiled form; the first such is named.
@@ -125,9 +127,14 @@ def compile_pipeline(folder: Path, schema: pa.Schema) -> Program:
 
 def event_kinds(schema: pa.Schema) -> dict[str, Kind]:
     """Return what is known of the events' columns, by their names in lower case."""
-    return {
-        field.name.lower(): Kind("text" if pa.types.is_string(field.type) else "number", field.type) for field in schema
-    }
+    return {field.name.lower(): _event_kind(field) for field in schema}
+
+
+def _event_kind(field: pa.Field) -> Kind:
+    if pa.types.is_list(field.type):
+        size = vector_size(field)
+        return Kind("array", field.type) if size is None else Kind("vector", pa.float64(), size)
+    return Kind("text" if pa.types.is_string(field.type) else "number", field.type)
 
 
 def built(stage: SavedStage, kinds: dict[str, Kind]) -> Apply:

@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from streaming.scoring.compiled.fitted import entry, scalar
+from streaming.scoring.compiled.indexing import index_labels
 from streaming.scoring.compiled.row_values import Row, RowStep, RowUnfitError
 from streaming.scoring.compiled.scope import Scope
 from streaming.scoring.compiled.values import Kind
@@ -133,7 +134,7 @@ def vector_assembler(scope: Scope) -> RowStep | None:
 def index_to_string(scope: Scope) -> RowStep:
     """``IndexToString``."""
     source, target = scope.stage.text("inputCol").lower(), scope.stage.text("outputCol").lower()
-    labels = scope.stage.texts("labels")
+    labels = index_labels(scope)
 
     def apply(row: Row) -> None:
         value = row[source]

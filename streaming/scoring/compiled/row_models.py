@@ -148,6 +148,7 @@ def _two_classes(scope: Scope, margin: Margin, limit: float, factor: float = 0.0
 
     def apply(row: Row) -> None:
         second = margin(row[source])
+        # Spark takes the exponential of the first class's negative margin, and rounding tells.
         raw, probability = [-second, second], None
         if factor:
             first = 1.0 / (1.0 + float(np.exp(-factor * -second)))

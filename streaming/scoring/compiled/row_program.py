@@ -80,6 +80,7 @@ class RowProgram:
             value = features[name]
             row[lower] = value if is_text or value is None else float(value)
         try:
+            # Numpy would warn where Spark gives an infinity or NaN without a word.
             with np.errstate(all="ignore"):
                 for step in self.steps:
                     step(row)

@@ -105,9 +105,9 @@ class Scope:
         """Set what is known of a column that the stage writes."""
         self.kinds[name.lower()] = kind
 
-    def put_number(self, name: str, *, nominal: bool = False) -> None:
+    def put_number(self, name: str, *, nominal: bool = False, labels: tuple[str, ...] = ()) -> None:
         """Say that the stage writes doubles into a column."""
-        self.put(name, Kind("number", pa.float64(), nominal=nominal))
+        self.put(name, Kind("number", pa.float64(), nominal=nominal, labels=labels))
 
     def refused(self, detail: str) -> StageNotCompiledError:
         """Return the error that says why this stage has no compiled form."""

@@ -13,6 +13,9 @@ from typing import Literal, TypeAlias
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
+
+from streaming.errors import ScoringError
 
 Floats = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
@@ -69,7 +72,7 @@ MOST_DENSE = 1_024
 class Kind:
     """What is known of a column before a row comes."""
 
-    family: Literal["text", "number", "vector", "tokens"]
+    family: Literal["text", "number", "vector", "tokens", "array"]
     arrow: pa.DataType
     """The type of its numbers: an Imputer's result is cast to it."""
     size: int = 1
@@ -79,6 +82,11 @@ class Kind:
     """True where Spark's vectors are sparse exactly if that is shorter (``Vector.compressed``)."""
     sparse: bool = False
     """True where the column is :class:`SparseRows`."""
+    labels: tuple[str, ...] = ()
+    """What Spark's column metadata call the categories of a number, in order; empty where they are not known."""
+    names: tuple[str, ...] | None = ()
+    """What Spark's column metadata call a vector's elements; empty where it has no names, ``None`` where they are not
+    known."""
 
     @property
     def is_numeric(self) -> bool:
@@ -149,9 +157,19 @@ def is_sparse(rows: Floats) -> Mask:
     return np.asarray(1.5 * (np.count_nonzero(rows, axis=1) + 1.0) < rows.shape[1])
 
 
-def read_column(array: pa.Array) -> Value:
-    """Return a column of an Arrow batch: text as it is, numbers and booleans as doubles."""
-    if pa.types.is_string(array.type) or pa.types.is_large_string(array.type):
+def read_column(array: pa.Array, size: int | None = None) -> Value:
+    """Return a column of an Arrow batch: text as it is, numbers and booleans as doubles, vectors as a matrix.
+
+    Args:
+        array: the column.
+        size: how many elements its vectors have; ``None`` where it holds no vectors.
+
+    Raises:
+        ScoringError: a vector is null or of another size.
+    """
+    if size is not None:
+        return _read_vectors(array, size)
+    if pa.types.is_list(array.type) or pa.types.is_string(array.type) or pa.types.is_large_string(array.type):
         return array
     # Most columns have no null, and to fill what is not there takes as long as to read it.
     if not array.null_count:
@@ -159,3 +177,10 @@ def read_column(array: pa.Array) -> Value:
     nulls = np.asarray(array.is_null().to_numpy(zero_copy_only=False), np.bool_)
     filled = array.fill_null(False if pa.types.is_boolean(array.type) else 0)
     return Numbers(filled.to_numpy(zero_copy_only=False).astype(np.float64), nulls)
+
+
+def _read_vectors(array: pa.ListArray, size: int) -> Floats:
+    if array.null_count or (pc.list_value_length(array).to_numpy(zero_copy_only=False) != size).any():
+        raise ScoringError(f"a vector of the batch is null, or has not {size} elements")
+    numbers: Floats = array.flatten().to_numpy(zero_copy_only=False).astype(np.float64)
+    return numbers.reshape(len(array), size)

@@ -28,8 +28,12 @@ _MAX_EXPANDED = 100_000
 
 def _mapped(scope: Scope, size: int, change: Callable[[Floats], Floats], *, compressed: bool = False) -> Apply:
     """Return a stage of one input and one output column of vectors, of which the output has ``size`` elements."""
+    scope.put(scope.stage.text("outputCol"), Kind("vector", pa.float64(), size, compressed=compressed))
+    return _changed(scope, change)
+
+
+def _changed(scope: Scope, change: Callable[[Floats], Floats]) -> Apply:
     source, target = scope.stage.text("inputCol"), scope.stage.text("outputCol")
-    scope.put(target, Kind("vector", pa.float64(), size, compressed=compressed))
 
     def apply(columns: Columns) -> None:
         columns.put(target, change(columns.vector(source)))
@@ -140,13 +144,32 @@ def elementwise_product(scope: Scope) -> Apply:
 
 
 def vector_slicer(scope: Scope) -> Apply:
-    """``VectorSlicer``: some of the elements, in the order in which they are named."""
-    if scope.stage.has("names") and scope.stage.texts("names"):
-        raise scope.refused("it names elements, and the names are in the column's metadata")
-    kind, indices = _input(scope), [int(value) for value in scope.stage.numbers("indices")]
-    if not all(0 <= index < kind.size for index in indices):
-        raise scope.stage.unreadable(f"an index is not among {kind.size} elements")
-    return _mapped(scope, len(indices), lambda rows: rows[:, indices])
+    """``VectorSlicer``: some of the elements, those that it numbers before those that it names."""
+    kind, chosen = _input(scope), sliced_elements(scope)
+    names = tuple(kind.names[element] for element in chosen) if kind.names else kind.names
+    scope.put(scope.stage.text("outputCol"), Kind("vector", pa.float64(), len(chosen), names=names))
+    return _changed(scope, lambda rows: rows[:, chosen])
+
+
+def sliced_elements(scope: Scope) -> list[int]:
+    """Return the positions of the elements that a ``VectorSlicer`` takes.
+
+    Raises:
+        StageNotCompiledError: it names elements, and what Spark calls them is not known.
+        StageUnreadableError: there is no element of a number.
+    """
+    stage, kind = scope.stage, _input(scope)
+    elements = [int(value) for value in stage.numbers("indices")]
+    names = stage.texts("names") if stage.has("names") else []
+    if names and not kind.names:
+        raise scope.refused("it names elements, and only those of VectorAssembler and OneHotEncoder have known names")
+    # Of equal names Spark takes the last.
+    positions = {name: position for position, name in enumerate(kind.names or ())}
+    if not all(0 <= element < kind.size for element in elements):
+        raise stage.unreadable(f"an index is not among {kind.size} elements")
+    if not {*names} <= positions.keys():
+        raise scope.refused(f"no element is known by one of the names {', '.join(names)}")
+    return elements + [positions[name] for name in names]
 
 
 def principal_components(scope: Scope) -> Apply:
@@ -194,7 +217,7 @@ def interaction(scope: Scope) -> Apply:
     size = math.prod(kind.size for kind in kinds)
     if size > _MAX_EXPANDED:
         raise scope.refused(f"it expands to {size} elements")
-    scope.put(target, Kind("vector", pa.float64(), size, compressed=True))
+    scope.put(target, Kind("vector", pa.float64(), size, compressed=True, names=None))
 
     def apply(columns: Columns) -> None:
         rows = np.ones((columns.rows, 1))

@@ -20,7 +20,8 @@ class SavedModel:
         kind: what the flavor's section says that the file holds; one of a list of ours.
         signature: the columns that the model is given, in their order.
         digest: of the version's files; two with the same digest are the same model.
-        content: the file's bytes.
+        content: the file's bytes; of a model that is code, those of the version's whole folder.
+        seconds: the longest that a model that is code may take for a batch.
     """
 
     flavor: str
@@ -28,6 +29,7 @@ class SavedModel:
     signature: Signature
     digest: str
     content: bytes = field(repr=False, compare=False)
+    seconds: float = 0.0
 
 
 class NativeModel(Protocol):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -16,9 +17,29 @@ Doubles = NDArray[np.float64]
 
 
 def matrix(events: pa.RecordBatch) -> Doubles:
-    """Return n events of k columns as n rows of k doubles; null becomes NaN, false and true 0 and 1."""
-    doubles = [column.cast(pa.float64(), safe=False) for column in events.columns]
-    return np.column_stack([column.to_numpy(zero_copy_only=False) for column in doubles])
+    """Return n events as n rows of k doubles, of which a list has one for each of its numbers.
+
+    Null becomes NaN, false and true 0 and 1.
+
+    Raises:
+        ValueError: a list is null, or lists of a column are not equally long.
+    """
+    return np.column_stack([_doubles(column) for column in events.columns])
+
+
+def _doubles(column: pa.Array) -> Doubles:
+    if pa.types.is_list(column.type):
+        return lists(column).astype(np.float64)
+    doubles: Doubles = column.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
+    return doubles
+
+
+def lists(column: pa.ListArray) -> NDArray[Any]:
+    """Return n lists of k numbers as n rows, in the numbers' own type; raises as :func:`matrix`."""
+    if column.null_count:
+        raise ValueError("a list is null, and the model has no value for that")
+    numbers: NDArray[Any] = column.flatten().to_numpy(zero_copy_only=False).reshape(len(column), -1)
+    return numbers
 
 
 def check_numbers(signature: Signature, names: Sequence[str]) -> None:
@@ -45,11 +66,19 @@ def check_names(signature: Signature, names: Sequence[str]) -> None:
     Raises:
         CandidateRefusedError: ``SIGNATURE_UNSUPPORTED``; there are more or fewer, or they are in another order.
     """
-    if len(names) != len(signature.names):
-        raise unfit(f"the signature has {len(signature.names)} columns and the model {len(names)} features")
+    count = width_of(signature)
+    if len(names) != count:
+        raise unfit(f"the signature has {count} columns and the model {len(names)} features")
+    if any(column.is_list for column in signature.columns):
+        return  # its numbers have no names
     # Libraries rename features with odd names, so different names prove nothing.
     if tuple(names) != signature.names and set(names) == set(signature.names):
         raise unfit("the signature has the model's features in another order, and they are matched by position")
+
+
+def width_of(signature: Signature) -> int:
+    """Return how many numbers an event's features are."""
+    return sum(column.length or 1 for column in signature.columns)
 
 
 def unfit(why: str) -> CandidateRefusedError:

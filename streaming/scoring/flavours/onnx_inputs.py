@@ -11,7 +11,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from streaming.models.signature import Column, Signature
-from streaming.scoring.flavours.matrix import check_numbers, matrix, unfit
+from streaming.scoring.flavours.matrix import check_numbers, lists, matrix, unfit, width_of
 
 Feed = Callable[[pa.RecordBatch], dict[str, NDArray[Any]]]
 """Makes a graph's inputs, by their names, of events."""
@@ -34,22 +34,25 @@ def feed_for(inputs: Sequence[Any], signature: Signature) -> Feed:
     first = inputs[0]
     if len(inputs) == 1 and first.type in _FLOATS:
         width = first.shape[-1] if len(first.shape) == 2 else None
-        names = [""] * width if isinstance(width, int) else signature.names
-        check_numbers(signature, names)
+        check_numbers(signature, [""] * (width if isinstance(width, int) else width_of(signature)))
         return partial(_as_matrix, first.name, _FLOATS[first.type])
-    types = {node.name: node.type for node in inputs}
+    by_name = {node.name: node for node in inputs}
+    types = {name: node.type for name, node in by_name.items()}
     if set(types) != set(signature.names):
         raise unfit(f"the model's inputs are {', '.join(types)}, and the signature's columns are others")
-    for column in signature.columns:
-        _check(column, types[column.name])
+    for column, node in zip(signature.columns, (by_name[name] for name in signature.names), strict=True):
+        _check(column, node)
     return partial(_as_columns, types)
 
 
-def _check(column: Column, kind: str) -> None:
+def _check(column: Column, node: Any) -> None:
+    kind, width = node.type, node.shape[-1] if len(node.shape) == 2 else None
     whole = column.type in ("long", "integer", "boolean")
+    if column.is_list and isinstance(width, int) and width != column.length:
+        raise unfit(f"the column {column.name} is {column.kind}, and the model's input of that name has {width}")
     fits = kind == _TEXT if column.type == "string" else kind in _FLOATS or (kind in _EXACT and whole)
     if not fits:
-        raise unfit(f"the column {column.name} is {column.type}, and the model's input of that name is {kind}")
+        raise unfit(f"the column {column.name} is {column.kind}, and the model's input of that name is {kind}")
 
 
 def _as_matrix(name: str, kind: Any, events: pa.RecordBatch) -> dict[str, NDArray[Any]]:
@@ -57,10 +60,12 @@ def _as_matrix(name: str, kind: Any, events: pa.RecordBatch) -> dict[str, NDArra
 
 
 def _as_columns(types: dict[str, str], events: pa.RecordBatch) -> dict[str, NDArray[Any]]:
-    return {name: _array(name, events.column(name), kind).reshape(-1, 1) for name, kind in types.items()}
+    return {name: _array(name, events.column(name), kind).reshape(events.num_rows, -1) for name, kind in types.items()}
 
 
 def _array(name: str, column: pa.Array, kind: str) -> NDArray[Any]:
+    if pa.types.is_list(column.type):
+        return lists(column).astype(_FLOATS[kind] if kind in _FLOATS else _EXACT[kind].to_pandas_dtype())
     if kind in _FLOATS:
         floats: NDArray[Any] = column.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
         return floats.astype(_FLOATS[kind])

@@ -16,7 +16,7 @@ from streaming.errors import CandidateRefusedError, ScoringError
 from streaming.events.columns import RESULTS
 from streaming.refusal_codes import RefusalCode
 from streaming.scoring.flavours.flavour import NativeModel, SavedModel
-from streaming.scoring.flavours.table import FLAVOURS
+from streaming.scoring.flavours.table import WITH_CODE
 
 _RESIDENT = 4
 """Models that a process keeps: the one that serves, the one before, a candidate, and room for a second arm."""
@@ -64,7 +64,7 @@ class NativeScorer:
 @lru_cache(maxsize=_RESIDENT)
 def _read(saved: SavedModel) -> NativeModel:
     """Return this process's own model; read once, however many tasks bring it."""
-    return FLAVOURS[saved.flavor].read(saved)
+    return WITH_CODE[saved.flavor].read(saved)
 
 
 def _report(saved: SavedModel, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -75,7 +75,7 @@ def _report(saved: SavedModel, batches: Iterator[pa.RecordBatch]) -> Iterator[pa
 
 def reading_report(saved: SavedModel) -> tuple[str | None, str]:
     """Read a model here, and return the code of its refusal with a sentence, or no code with library and version."""
-    library = FLAVOURS[saved.flavor].library
+    library = WITH_CODE[saved.flavor].library
     try:
         version = f"{library} {importlib.import_module(library).__version__}"
         _read(saved)

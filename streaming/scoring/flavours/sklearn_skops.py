@@ -10,10 +10,11 @@ import numpy as np
 import pyarrow as pa
 
 from streaming.errors import CandidateRefusedError
+from streaming.models.signature import Signature
 from streaming.refusal_codes import RefusalCode
 from streaming.scoring.flavours.classes import named, values
 from streaming.scoring.flavours.flavour import Flavour, ModelFile, SavedModel
-from streaming.scoring.flavours.matrix import check_names
+from streaming.scoring.flavours.matrix import check_names, matrix, width_of
 
 TRUSTED = (
     "numpy.dtype",
@@ -38,8 +39,7 @@ def _file(section: Mapping[str, object]) -> ModelFile:
     return ModelFile(section.get("pickled_model"), "skops")
 
 
-def _read(saved: SavedModel) -> SkopsModel:
-    from sklearn.base import is_classifier
+def _read(saved: SavedModel) -> Estimator:
     from skops.io import get_untrusted_types, loads
 
     strange = sorted(set(get_untrusted_types(data=saved.content)) - set(TRUSTED))
@@ -49,25 +49,32 @@ def _read(saved: SavedModel) -> SkopsModel:
             f"the model has objects that are not on Penstock's list: {', '.join(strange)}; leave them out, or export"
             " the model to ONNX",
         )
-    model = loads(saved.content, trusted=list(TRUSTED))
+    model = estimator_of(loads(saved.content, trusted=list(TRUSTED)))
+    model.check(saved.signature)
+    return model
+
+
+def estimator_of(model: Any) -> Estimator:
+    """Return an estimator that was loaded.
+
+    Raises:
+        CandidateRefusedError: ``NO_PREDICTION``; it gives none, or several.
+    """
+    from sklearn.base import is_classifier
+
     if not hasattr(model, "predict"):
         raise CandidateRefusedError(RefusalCode.NO_PREDICTION, f"a {type(model).__name__} has no predict")
     classes = np.asarray(model.classes_) if is_classifier(model) else None
     if classes is not None and classes.ndim != 1:
         raise CandidateRefusedError(RefusalCode.NO_PREDICTION, "the model gives several classes for an event, not one")
-    has_names = hasattr(model, "feature_names_in_")
-    names = (
-        model.feature_names_in_ if has_names else [""] * getattr(model, "n_features_in_", len(saved.signature.names))
-    )
-    check_names(saved.signature, [str(name) for name in names])
     # A worker is one of several on its machine.
     parallel = [name for name in model.get_params() if name.rpartition("__")[2] == "n_jobs"]
     model.set_params(**dict.fromkeys(parallel))
-    return SkopsModel(model, classes, has_names)
+    return Estimator(model, classes, hasattr(model, "feature_names_in_"))
 
 
 @dataclass(frozen=True)
-class SkopsModel:
+class Estimator:
     """Answers by the estimator's own ``predict``, and ``predict_proba`` where it has one.
 
     Attributes:
@@ -79,17 +86,28 @@ class SkopsModel:
     classes: Any
     has_names: bool
 
+    def check(self, signature: Signature) -> None:
+        """Compare the estimator's features with the columns; raises ``CandidateRefusedError`` where they differ."""
+        count = getattr(self.model, "n_features_in_", width_of(signature))
+        names = self.model.feature_names_in_ if self.has_names else [""] * count
+        check_names(signature, [str(name) for name in names])
+
     def answer(self, events: pa.RecordBatch) -> pa.RecordBatch:
         """See :class:`streaming.scoring.flavours.flavour.NativeModel`."""
-        frame = events.to_pandas()
-        data = frame if self.has_names else frame.to_numpy()
+        data = self._data(events)
         predicted = np.asarray(self.model.predict(data))
-        if predicted.shape not in ((len(frame),), (len(frame), 1)):
+        if predicted.shape not in ((len(data),), (len(data), 1)):
             raise ValueError("the model gives several numbers for an event, not one")
         if self.classes is None:
             return values(predicted.ravel())
         probabilities = self.model.predict_proba(data) if hasattr(self.model, "predict_proba") else None
         return named(self.classes, predicted, probabilities)
+
+    def _data(self, events: pa.RecordBatch) -> Any:
+        if any(pa.types.is_list(column.type) for column in events.columns):
+            return matrix(events)
+        frame = events.to_pandas()
+        return frame if self.has_names else frame.to_numpy()
 
 
 SKLEARN = Flavour("sklearn", _file, _read)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from streaming.models.package import CODE_FLAVOR
+from streaming.scoring.code.flavour import CODE
 from streaming.scoring.flavours.catboost_cbm import CATBOOST
 from streaming.scoring.flavours.flavour import Flavour
 from streaming.scoring.flavours.lightgbm_text import LIGHTGBM
@@ -17,3 +19,5 @@ FLAVOURS: dict[str, Flavour] = {
     "catboost": CATBOOST,
 }
 """By MLflow's names, which are also those of the extras that install the libraries; the preferred one first."""
+WITH_CODE: dict[str, Flavour] = {**FLAVOURS, CODE_FLAVOR: CODE}
+"""Beside these what runs a version's own code, for jobs that allow it."""

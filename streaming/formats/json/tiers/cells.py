@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from streaming.models.arrow_types import ARROW_TYPES
@@ -50,7 +51,7 @@ def identities(values: Sequence[str | int]) -> Cells:
 
 def doubles(values: Sequence[float | None]) -> Cells:
     """Take finite doubles as they are; infinity is doubtful."""
-    array = pa.array(values, pa.float64())
+    array = _array(values, pa.float64())
     infinite = np.isinf(array.to_numpy(zero_copy_only=False))
     return Cells(array, infinite if infinite.any() else None)
 
@@ -61,7 +62,7 @@ def floats(values: Sequence[float | None]) -> Cells:
     A double that does not lie half-way between two floats lies on the same side of every half-way point as the text's
     number, so both round to the same float. The doubtful rest is half-way, beyond the normal floats, or beside them.
     """
-    array = pa.array(values, pa.float64())
+    array = _array(values, pa.float64())
     numbers = array.to_numpy(zero_copy_only=False)
     size = np.abs(numbers)
     doubtful = (numbers.view(np.int64) & BELOW_FLOAT) == HALF_STEP
@@ -72,9 +73,31 @@ def floats(values: Sequence[float | None]) -> Cells:
     return Cells(pa.array(singles, pa.float32(), mask=mask), doubtful if doubtful.any() else None)
 
 
+def lists(kind: str, length: int) -> Reader:
+    """Return the reader of lists of so many numbers of a type; a list of another length is doubtful."""
+    of_numbers = pa.list_(ARROW_TYPES[kind] if kind in ("integer", "long") else pa.float64())
+
+    def read(values: Sequence[Sequence[Any] | None]) -> Cells:
+        rows = pa.array(values, of_numbers)
+        sizes = pc.fill_null(pc.list_value_length(rows), length).to_numpy(zero_copy_only=False)
+        doubtful: NDArray[np.bool_] = sizes != length
+        cells = FEATURES[kind](rows.flatten())
+        if cells.doubtful is not None:
+            doubtful[pc.list_parent_indices(rows).to_numpy()[cells.doubtful]] = True
+        array = pa.ListArray.from_arrays(rows.offsets, cells.array, mask=rows.is_null() if rows.null_count else None)
+        return Cells(array, doubtful if doubtful.any() else None)
+
+    return read
+
+
 def exactly(kind: str) -> Reader:
     """Return the reader of values that a column of this type takes as they are."""
-    return lambda values: Cells(pa.array(values, ARROW_TYPES[kind]))
+    return lambda values: Cells(_array(values, ARROW_TYPES[kind]))
+
+
+def _array(values: Sequence[Any] | pa.Array, kind: pa.DataType) -> pa.Array:
+    # Arrow would take its own array for a sequence of objects, slowly.
+    return values if isinstance(values, pa.Array) else pa.array(values, kind)
 
 
 FEATURES: dict[str, Reader] = {

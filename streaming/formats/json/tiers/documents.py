@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from streaming.formats.json.strict import MAX_DIGITS
 
 _QUOTE, _BACKSLASH = ord('"'), ord("\\")
+_LONG_NUMBER = re.compile(rb"[0-9.]{%d}" % (MAX_DIGITS + 1))
 _STRIDE = 25
 _SAMPLES = MAX_DIGITS // _STRIDE
 _IS_OF_NUMBER = np.isin(np.arange(256), np.frombuffer(b"0123456789.", np.uint8))
@@ -77,8 +79,8 @@ class Documents:
     def may_have_long_numbers(self) -> NDArray[np.bool_]:
         """Return whether there may be more than 1,000 digits in a row, a point among them or not, for each.
 
-        A run of 1,001 characters covers at least forty of the positions that are multiples of 25. That forty in a row
-        are digits or points by chance is rare, also in events that hold little but numbers.
+        A run of 1,001 characters covers at least forty of the positions that are multiples of 25. Only where forty in a
+        row are digits or points, as they may be by chance in lists of numbers, is the text itself looked at.
         """
         long = np.zeros(len(self.rows), np.bool_)
         if np.diff(self.bounds).max() <= MAX_DIGITS:
@@ -86,7 +88,8 @@ class Documents:
         sampled = np.cumsum(np.append(0, _IS_OF_NUMBER[self.data[::_STRIDE]]))
         starts = np.flatnonzero(sampled[_SAMPLES:] - sampled[:-_SAMPLES] == _SAMPLES)
         positions = (starts[:, None] + np.arange(_SAMPLES)) * _STRIDE
-        long[self._rows_at(positions.ravel())] = True
+        for row in np.unique(self._rows_at(positions.ravel())):
+            long[row] = _LONG_NUMBER.search(self.texts[row]) is not None
         return long
 
     def _rows_at(self, positions: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from types import UnionType
+from types import GenericAlias, UnionType
 from typing import Annotated, Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from msgspec import UNSET, Meta, UnsetType
 from numpy.typing import NDArray
 
 from streaming.events import columns as c
-from streaming.formats.json.tiers.cells import FEATURES, Cells, Reader, identities
+from streaming.formats.json.tiers.cells import FEATURES, Cells, Reader, identities, lists
 from streaming.formats.json.tiers.times import epoch_times, iso_times
 from streaming.models.signature import Signature
 from streaming.settings import EventSettings
@@ -48,6 +48,8 @@ class Role:
     column: str
     kind: str
     required: bool
+    length: int | None = None
+    """How many values of the kind there are in a list; ``None`` for a single one."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,8 @@ class Field:
     def kind(self) -> str | None:
         """The type that suits all readers; ``None`` if no type does, or the field is not read."""
         kinds = {role.kind for role in self.roles}
+        if len({role.length for role in self.roles}) > 1:
+            return None
         if len(kinds) > 1:
             return "string" if kinds <= _MAY_BE_TEXT else None
         return next(iter(kinds), None)
@@ -82,6 +86,8 @@ class Field:
     def type(self) -> UnionType | Any:
         """What msgspec must take for it."""
         own = _ANY_VALUE if self.kind is None else _TYPES[self.kind]
+        if self.roles and self.roles[0].length is not None:
+            own = GenericAlias(list, (own,))
         return own if self.required else own | None | UnsetType
 
     def read(self, values: Sequence[Any]) -> Values:
@@ -100,7 +106,11 @@ class Field:
         return Values(columns, 4 if is_text else _quotes(values))
 
     def _columns(self, values: Sequence[Any]) -> dict[str, Cells]:
-        return {role.column: _READERS[role.kind](values) for role in self.roles}
+        return {role.column: _reader(role)(values) for role in self.roles}
+
+
+def _reader(role: Role) -> Reader:
+    return _READERS[role.kind] if role.length is None else lists(role.kind, role.length)
 
 
 def _quotes(values: Sequence[Any]) -> NDArray[np.int64] | int:
@@ -138,4 +148,4 @@ def _roles(signature: Signature, envelope: EventSettings) -> Iterator[tuple[str,
     if envelope.time:
         yield envelope.time, Role(c.EVENT_TIME, envelope.time_format, required=True)
     for feature in signature.columns:
-        yield feature.name, Role(feature.name, feature.type, feature.required)
+        yield feature.name, Role(feature.name, feature.type, feature.required, feature.length)

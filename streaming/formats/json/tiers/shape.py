@@ -61,7 +61,7 @@ class Shape:
             rename={name: field.name for name, field in names.items()},
             forbid_unknown_fields=self.is_closed,
             kw_only=True,
-            # They hold only text and numbers, so none can be part of a circle.
+            # They hold only text, numbers and lists of numbers, so none can be part of a circle.
             gc=False,
         )
 

@@ -38,6 +38,7 @@ class SingleReader:
     def __init__(self, shape: Shape, longest: int) -> None:
         """Find out what is read of an event."""
         self._longest = longest
+        self._has_lists = any(role.length is not None for field in shape.fields for role in field.roles)
         self._decode = msgspec.json.Decoder(shape.struct).decode
         self._reads = [
             (position, role.column, _READS[role.kind])
@@ -46,8 +47,8 @@ class SingleReader:
         ]
 
     def read(self, text: bytes) -> SingleEvent | None:
-        """Return the columns of an event that is proven to be valid, and ``None`` for any other."""
-        if not 0 < len(text) <= self._longest or b'\\"' in text:
+        """Return the columns of an event that is proven to be valid; ``None`` for others, and where one is a list."""
+        if self._has_lists or not 0 < len(text) <= self._longest or b'\\"' in text:
             return None
         if len(text) > MAX_DIGITS and _TOO_MANY_DIGITS in text.translate(_DIGITS):
             return None

@@ -6,9 +6,11 @@ if msgspec takes it for the declared fields alone, has two quotes for each field
 values that is text, and at least two more for each name that comes again, however it is spelt. If the numbers are
 equal, no name comes again.
 
-What remains are the limits of docs/events.md. There is one level, because no declared field holds an object or an
-array, and msgspec refuses a field that is not declared before it reads the value, however deep. The names are declared
-and short. The length bounds the texts, and :meth:`Documents.may_have_long_numbers` the digits.
+A declared field that is a list of numbers has no quotes in its value.
+
+What remains are the limits of docs/events.md. There are at most two levels, as no declared field holds an object or
+an array of anything but numbers. msgspec refuses a field that is not declared before it reads the value, however deep.
+The names are declared and short. The length bounds the texts, and :meth:`Documents.may_have_long_numbers` the digits.
 """
 
 from __future__ import annotations

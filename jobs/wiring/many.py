@@ -1,0 +1,133 @@
+"""Many models put together: where their files are, the follower of all, and who hears of them."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from pyspark.sql import SparkSession
+
+from jobs.wiring.following import registry_uri
+from jobs.wiring.in_process import in_process_preparation
+from jobs.wiring.starting import EngineParts, Footing
+from schemas.dead_letter import Reason
+from streaming.adapters.mlflow.many import MlflowModels
+from streaming.adapters.session import is_local
+from streaming.clock import system_clock
+from streaming.engines.table_arms import TableArms
+from streaming.errors import ConfigurationError
+from streaming.models.announcer import Announcer, ModelEventSink
+from streaming.models.many_follower import ManyFollower
+from streaming.models.many_ports import ManyFollowing, ManyPorts
+from streaming.models.ref import DEFAULT_ALIAS, ModelSelector
+from streaming.models.routing import RoutingRule
+from streaming.models.slot import Slot
+from streaming.models.table_memory import TableMemoryFile
+from streaming.operations.many_metrics import ManyMetrics
+from streaming.operations.metrics import FinishedBatch
+from streaming.operations.observer import JobObserver
+from streaming.scoring.table_files import TableFiles
+from streaming.settings import Settings
+
+_KEEP_ALL = 1_000_000
+"""The cache of versions is bounded by ``model.cache_max_bytes`` alone: how many models there are is not known."""
+
+
+def has_many(settings: Settings) -> bool:
+    """Return whether the job has many models."""
+    return settings.models.route is not None
+
+
+def model_selector(settings: Settings, name: str) -> ModelSelector:
+    """Return the selector of one of the models, or that of all by the rule's text."""
+    return ModelSelector(name, "alias", settings.model.alias or DEFAULT_ALIAS)
+
+
+@dataclass(frozen=True)
+class ManyOutlets:
+    """Who hears of many models: the job's observer, and the sinks of model events."""
+
+    observer: JobObserver
+    sink: ModelEventSink
+
+
+def follow_many(
+    settings: Settings, slot: Slot, spark: SparkSession, outlets: ManyOutlets, stack: ExitStack
+) -> ManyFollower:
+    """Return the follower, not yet started; its files are removed when ``stack`` ends.
+
+    Raises:
+        ConfigurationError: workers cannot read what this machine writes, or no registry is named.
+    """
+    rule, model = RoutingRule.from_settings(settings.models), settings.model
+    metrics = ManyMetrics(outlets.observer.metrics)
+    unbounded = settings.model_copy(update={"model": model.model_copy(update={"cache_keep": _KEEP_ALL})})
+    files = TableFiles(
+        program_home(settings, is_local(spark)),
+        in_process_preparation(unbounded),
+        settings.event,
+        settings.input.max_value_bytes,
+    )
+    stack.callback(files.close)
+
+    def announcer(name: str) -> Announcer:
+        selector = model_selector(settings, name)
+        return Announcer(settings.application, selector, system_clock, metrics, [outlets.sink])
+
+    alias = model.alias or DEFAULT_ALIAS
+    ports = ManyPorts(
+        registry=MlflowModels(registry_uri(model), model.timeout_seconds, model.tracking_uri),
+        maker=files,
+        slot=slot,
+        announcer=announcer,
+        seen=metrics.table_served,
+        memory=TableMemoryFile(model.cache_dir / f"{settings.application}.models.json", f"{rule}@{alias}"),
+        clock=system_clock,
+    )
+    following = ManyFollowing(
+        rule=rule,
+        alias=alias,
+        poll_seconds=model.poll_seconds,
+        first_seconds=settings.models.first_seconds,
+        threads=settings.models.load_threads,
+        resident_bytes=settings.models.resident_bytes,
+    )
+    follower = ManyFollower(ports, following)
+    outlets.observer.also.extend((metrics.batch_finished, lambda batch: follower.answered(_answered(batch))))
+    return follower
+
+
+def program_home(settings: Settings, local: bool) -> Path:
+    """Return where programs and tables are written; the caller knows whether workers run on this machine alone.
+
+    Raises:
+        ConfigurationError: they do not, and no folder that all machines share is named.
+    """
+    parts = urlsplit(settings.model.staging_uri or "")
+    if settings.model.staging_uri is not None and parts.scheme in ("", "file"):
+        return Path(parts.path)
+    if not local:
+        raise ConfigurationError(
+            "with models.route, executors read compiled models from a folder; set model.staging_uri to one that driver"
+            " and executors share, such as file:///mnt/models"
+        )
+    return settings.model.cache_dir.resolve()
+
+
+def table_arms(on: Footing, parts: EngineParts, stack: ExitStack) -> TableArms:
+    """Return what plans a job's table of models; a table that was recalled is released when ``stack`` ends."""
+    if parts.tables is None:
+        raise AssertionError("a job with many models has their tables")
+    arms = TableArms(on.ledger, parts.tables, parts.fallback.release, system_clock)
+    stack.callback(arms.close)
+    return arms
+
+
+def _answered(batch: FinishedBatch) -> dict[str, tuple[int, int]]:
+    failed = Reason.SCORING_FAILED.value
+    return {
+        key: (counts.predictions + sum(counts.dead_letters.values()), counts.dead_letters.get(failed, 0))
+        for key, counts in batch.outcome.arms.items()
+    }

@@ -1,0 +1,60 @@
+"""What a follower of many models is connected to, and how it follows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from streaming.clock import Clock
+from streaming.models.announcer import Announcer
+from streaming.models.cache import Download
+from streaming.models.many_registry import ManyModels
+from streaming.models.ref import ModelKey, ModelVersion
+from streaming.models.routing import RoutingRule
+from streaming.models.served import ServedModel
+from streaming.models.slot import Slot
+from streaming.models.table import ModelTable, TableRow
+from streaming.models.table_memory import TableMemoryFile
+
+
+class TableMaker(Protocol):
+    """Makes versions and tables ready for workers; ``scoring/table_files.py`` does."""
+
+    def prepare(self, version: ModelVersion, download: Download, /) -> tuple[ServedModel, TableRow]:
+        """Check a version, and make it ready for a table."""
+        ...
+
+    def recall(self, key: ModelKey, digest: str, /) -> tuple[ServedModel, TableRow] | None:
+        """Do the same from the cache alone; ``None`` if the version is not there."""
+        ...
+
+    def served(self, table: ModelTable, resident_bytes: int, /) -> ServedModel:
+        """Return a table as what the slot holds."""
+        ...
+
+
+@dataclass(frozen=True)
+class ManyFollowing:
+    """What to follow and how: the rule, the alias, how often in seconds, and what is spent on it."""
+
+    rule: RoutingRule
+    alias: str
+    poll_seconds: float = 10.0
+    startup_seconds: float = 60.0
+    first_seconds: float = 600.0
+    threads: int = 2
+    resident_bytes: int = 512 * 1024**2
+
+
+@dataclass(frozen=True)
+class ManyPorts:
+    """What the follower is connected to; ``announcer`` gives that of each model, ``seen`` is told of each table."""
+
+    registry: ManyModels
+    maker: TableMaker
+    slot: Slot
+    announcer: Callable[[str], Announcer]
+    seen: Callable[[ServedModel, ModelTable], None]
+    memory: TableMemoryFile
+    clock: Clock
