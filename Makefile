@@ -16,7 +16,7 @@ UV_VERSION := 0.13.8
 UV_FLAGS := --universal --python-version 3.10 --quiet --generate-hashes --no-emit-index-url --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-long fuzz check chaos soak bench-exact bench-throughput bench-batch bench-decoding bench-serve bench-many bench-drift bench-guard bench-shadow bench bench-live bench-peers bundle bundle-env docs lock clean
+.PHONY: help setup demo demo-rollout test test-long fuzz check chaos soak bench-exact bench-throughput bench-batch bench-decoding bench-serve bench-many bench-drift bench-guard bench-shadow bench bench-live bench-peers bundle bundle-env docs lock clean
 
 help:  ## Show this list
 	@echo "Penstock: score a Kafka stream with a registry model, and swap it while the stream runs."
@@ -30,6 +30,9 @@ setup:  ## Make .venv from the lock file and fetch the jars; nothing if both are
 
 demo: setup  ## Train, stream a season of flights, swap the model on the way, and report
 	@$(VENV)/penstock demo
+
+demo-rollout: setup  ## Roll out a better version and a bad one over recorded flights, and repair what the bad one answered
+	@$(VENV)/penstock demo-rollout
 
 test: setup  ## Run the tests; the long ones have a short seed among them
 	$(VENV)/python -m pytest --numprocesses 3 --dist loadscope --no-loadscope-reorder -m "not long"

@@ -39,7 +39,7 @@ VERBS = (
     "train", "score", "serve", "batch", "export", "stop", "resume", "hold",
     "topics", "config", "ledger", "dlq", "drift", "quality",
     "record", "replay", "rollout", "shadow",
-    "demo", "setup", "up", "down",
+    "demo", "demo-rollout", "setup", "up", "down",
 )  # fmt: skip
 """The verbs in the order of ``penstock --help``, group by group; others follow."""
 
@@ -231,6 +231,14 @@ def topics(
 def demo(home: Home = HOME) -> None:
     """Train on flights, score a season of them, swap the model on the way, and report."""
     from jobs.demo.run import demo as run
+
+    run(home)
+
+
+@app.command("demo-rollout", rich_help_panel=LOCAL, epilog=examples("penstock demo-rollout"))
+def demo_rollout(home: Home = HOME) -> None:
+    """Roll out a better version and a bad one over recorded flights, and repair what the bad one answered."""
+    from jobs.demo.rollout import demo_rollout as run
 
     run(home)
 

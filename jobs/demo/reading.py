@@ -8,11 +8,18 @@ from collections import Counter
 from contextlib import closing
 
 from jobs.demo.results import Seen
+from schemas.prediction import CORRECTS
 from streaming.accounting.records import Place, ReadResult
 from streaming.accounting.subscriber import Subscriber, result_of
 
 _POLL_SECONDS = 0.1
 _IDLE_POLLS = 15
+
+
+def corrected_places(bootstrap_servers: str, predictions: str) -> set[Place]:
+    """Return the places of the events that a repair has published a correction of."""
+    with closing(Subscriber(bootstrap_servers, predictions)) as subscriber:
+        return {result_of(record).place for record in subscriber.to_the_end() if CORRECTS in dict(record.headers)}
 
 
 class OutputReader:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
+
+from pyspark.sql import SparkSession
 
 from jobs.process.logs import configure_logging
 from jobs.verbs.rollout.desk import rollout_desk, rollout_settings
@@ -39,6 +42,16 @@ def repaired(config: Path | None, overrides: Sequence[str], options: RolloutRepa
     configure_logging(settings.log)
     if not options.dry_run:
         require_log(SPARK_LOG)
+    name = f"{settings.application}-repair"
+    return repaired_in(
+        settings, options, lambda: session(settings, name, SPARK_LOG, lambda: jars(HOME).connector_jars())
+    )
+
+
+def repaired_in(
+    settings: Settings, options: RolloutRepairOptions, opened: Callable[[], AbstractContextManager[SparkSession]]
+) -> dict[str, Any]:
+    """Do the same in a Spark session that ``opened`` gives, if one is needed; raises as :func:`repaired`."""
     began = time.monotonic()
     with rollout_desk(settings) as desk:
         rollout = _taken_back(desk.chosen(options.rollout))
@@ -46,7 +59,7 @@ def repaired(config: Path | None, overrides: Sequence[str], options: RolloutRepa
         planned = find_repair(settings, scan, rollout, _champion(settings, rollout))
     corrected = Corrected()
     if planned.repair.ranges and not options.dry_run:
-        corrected = _run(settings, planned.repair)
+        corrected = _run(settings, planned.repair, opened)
     return {
         "rollout": planned.repair.rollout,
         "champion": str(planned.repair.champion),
@@ -81,9 +94,7 @@ def _champion(settings: Settings, rollout: Rollout) -> ModelVersion:
     return ModelVersion(registered.name, registered.version, registered.run_id)
 
 
-def _run(settings: Settings, repair: Repair) -> Corrected:
-    name = f"{settings.application}-repair"
-    started = session(settings, name, SPARK_LOG, lambda: jars(HOME).connector_jars())
+def _run(settings: Settings, repair: Repair, opened: Callable[[], AbstractContextManager[SparkSession]]) -> Corrected:
     # The champion has served this topic and needs no check against a sample of it.
-    with started as spark, loaded_versions(settings, spark, None) as versions:
+    with opened() as spark, loaded_versions(settings, spark, None) as versions:
         return correct(repair, settings, HOME, spark, versions)

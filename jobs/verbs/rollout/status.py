@@ -55,6 +55,7 @@ def status_of(desk: RolloutDesk) -> Status:
     return {
         **rollout.latest.summary(),
         "why": _why(rollout, seen),
+        "because": rollout.state.why,
         "pending": [unread.order.value for unread in rollout.pending],
         "next": _next(rollout),
         "answered": _answered(counts),
