@@ -38,6 +38,7 @@ IN_THE_WORKING_FOLDER = {
     "up": [],
     "setup": [],
     "demo": [],
+    "demo-rollout": [],
     "train": [],
     "score": [],
     "serve": [],
