@@ -198,6 +198,7 @@ def assignment_of(topics: Topics, epoch: int) -> ArmAssignment:
     return assignment
 
 
+@pytest.mark.long
 def test_a_repair_corrects_each_event_that_the_candidate_answered_once(
     bench: Bench, candidate: ServedModel, model: ServedModel
 ) -> None:
