@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable
 from contextlib import closing
 
 from jobs.demo.results import Seen
@@ -14,6 +15,7 @@ from streaming.accounting.subscriber import Subscriber, result_of
 
 _POLL_SECONDS = 0.1
 _IDLE_POLLS = 15
+_SILENCE_SECONDS = 60.0
 
 
 def corrected_places(bootstrap_servers: str, predictions: str) -> set[Place]:
@@ -55,6 +57,17 @@ class OutputReader:
                 for record in fetched:
                     self._take(result_of(record), now)
                 idle = idle + 1 if self.stop.is_set() and not fetched else 0
+
+    def wait_for(self, records: int, look: Callable[[], None]) -> None:
+        """Wait until so many records are read, or nothing has come for a minute.
+
+        ``look`` is called meanwhile; it takes a moment, and raises what has gone wrong.
+        """
+        count, changed = -1, time.monotonic()
+        while self.count < records and time.monotonic() - changed < _SILENCE_SECONDS:
+            if self.count != count:
+                count, changed = self.count, time.monotonic()
+            look()
 
     def _take(self, result: ReadResult, now: float) -> None:
         value = result.value

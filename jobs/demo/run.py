@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import threading
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -14,35 +10,20 @@ from pyspark.sql import SparkSession
 from rich.console import Console
 
 from jobs.configuration.load import load_settings
-from jobs.configuration.paths import require_writable
 from jobs.demo.display import Display
 from jobs.demo.drift import find_drift, show_drift
 from jobs.demo.report import show, write_summary
 from jobs.demo.results import Results
-from jobs.demo.rig import ALIAS, MODEL, Rig, fresh_folder, interrupted_once, make_rig, scoring_job
+from jobs.demo.rig import ALIAS, MODEL, Rig, scoring_job
+from jobs.demo.stage import demo_stage
 from jobs.demo.stream import RATE, Streaming
-from jobs.process.logs import configure_logging
 from jobs.verbs.train.run import train_version
-from jobs.wiring.jars import jars
-from jobs.wiring.mlflow_client import prepare_mlflow
-from jobs.wiring.session import session
 from streaming.drift.report.output import write_page
 from streaming.errors import InvariantError
-from streaming.local.services import services
-from streaming.settings import LogSettings, Settings, SparkSettings
 from streaming.training import flights
 from streaming.training.record import TrainedVersion
 
 SUMMARY, PAGE = Path("build/demo/summary.json"), Path("build/demo/drift.html")
-TRAINING = Settings(
-    spark=SparkSettings(
-        conf={
-            # Seconds of work on a shared machine: the optimising compiler would take more than it gives back.
-            "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1",
-            "spark.sql.adaptive.enabled": "false",
-        }
-    )
-)
 SINCE, UNTIL = datetime(2013, 4, 1, tzinfo=timezone.utc), datetime(2013, 8, 1, tzinfo=timezone.utc)
 
 
@@ -55,22 +36,10 @@ def demo(home: Path, until: datetime = UNTIL) -> None:
         InvariantError: an event was lost or came out twice.
         PenstockError: a service or the job failed; the message has the end of its log.
     """
-    require_writable(home, "--home")
-    require_writable(SUMMARY.parent, "the folder of the report")
     console = Console()
-    configure_logging(LogSettings(level="error"))
-    prepare_mlflow()
-    sets = jars(home)
-    folder = fresh_folder(home)
-    threading.Thread(target=flights.departures, daemon=True).start()  # read while the services start
-    with Display(console) as display, interrupted_once(display.say), ExitStack() as stack:
-        display.say("starting Apache Kafka, an MLflow server and a Spark session")
-        with ThreadPoolExecutor(1) as pool:
-            opening = session(TRAINING, "penstock-train", folder / "train.log", sets.connector_jars)
-            session_coming = pool.submit(stack.enter_context, opening)
-            running = stack.enter_context(services(folder, sets.broker, os.environ))
-        display.say(f"Kafka at {running.bootstrap_servers}, MLflow at {running.tracking_uri}")
-        rig, spark = make_rig(folder, running), session_coming.result()
+    with demo_stage(home, SUMMARY.parent, console) as stage:
+        rig, spark, display = stage.rig, stage.spark, stage.display
+        display.say(f"Kafka at {rig.services.bootstrap_servers}, MLflow at {rig.services.tracking_uri}")
         results = _perform(rig, spark, display, flights.between(SINCE, until))
         display.say("comparing the stream with what the models learnt from, week by week: penstock drift run --once")
         drift = find_drift(rig, spark)
@@ -84,7 +53,7 @@ def demo(home: Path, until: datetime = UNTIL) -> None:
         account = results.account
         raise InvariantError(
             f"{account.missing} events are missing, {account.duplicates} came twice and {account.unexpected} were never"
-            f" published; look at {folder / 'score.log'}"
+            f" published; look at {rig.folder / 'score.log'}"
         )
 
 

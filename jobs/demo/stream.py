@@ -40,7 +40,6 @@ TRAINED_BY, SWAPPED_BY = 0.60, 0.78
 On a slow or busy machine the stream would otherwise end before both versions had their part.
 """
 SWAP_SECONDS = 120.0
-SILENCE_SECONDS = 60.0
 
 
 @dataclass
@@ -80,7 +79,7 @@ class Streaming:
                 self._threads = [publishing, reading]
                 training, swap = self._swap(pool)
                 self._wait(publishing.done)
-                self._wait_for_the_rest()
+                self._reading.wait_for(self._load.sent, self._look)
                 self.job.stop()
                 self._reading.stop.set()
                 reading.result()
@@ -121,14 +120,6 @@ class Streaming:
         self._trained.set()
         if held in self._gates:
             self._wait(lambda: self._load.sent >= held + 2 * RATE)
-
-    def _wait_for_the_rest(self) -> None:
-        """Wait until as many results are read as events were published, or nothing has come for a minute."""
-        count, changed = -1, time.monotonic()
-        while self._reading.count < self._load.sent and time.monotonic() - changed < SILENCE_SECONDS:
-            if self._reading.count != count:
-                count, changed = self._reading.count, time.monotonic()
-            self._look()
 
     def _wait(self, done: Callable[[], bool], seconds: float | None = None) -> None:
         deadline = None if seconds is None else time.monotonic() + seconds

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 import pyarrow as pa
@@ -16,17 +17,17 @@ from streaming.judging.pairs import JudgedPair, pair_of, pair_tables
 from streaming.ledger.answered import AnsweredRange
 from streaming.outputs.read_back import Output
 from streaming.rollout.checks import ALPHA, JudgeRules, RolloutCheck
-from streaming.rollout.error_guard import judge_errors
+from streaming.rollout.error_guard import ErrorVerdict, judge_errors
 from streaming.rollout.evidence import Gathered
 from streaming.rollout.gross_harm import GrossRules, judge_gross
 from streaming.rollout.history import Rollout
 from streaming.rollout.judge import HarmFinding, HarmRules, judge
 from streaming.rollout.records import Declaration
-from streaming.rollout.sign_guard import judge_disagreements
+from streaming.rollout.sign_guard import SignVerdict, judge_disagreements
 from streaming.rollout.verdict import CheckFinding, JudgedRange, RolloutVerdict, taken_together
 
 _MOST_EXPONENT = 700.0
-"""Of evidence as it is written: the largest power of e that a number holds."""
+"""The largest power of e that a number holds, as a bound of evidence that is written."""
 
 
 class RolloutJudge:
@@ -98,67 +99,42 @@ def _judged_range(part: AnsweredRange) -> JudgedRange:
 
 def findings(errors: ErrorBook, sums: BookSums, rules: JudgeRules) -> dict[RolloutCheck, CheckFinding]:
     """Return what each check says."""
-    return {
-        RolloutCheck.ERRORS: _errors(errors, rules),
-        RolloutCheck.DEAD_LETTERS: _dead_letters(errors, rules),
+    checks = {
+        RolloutCheck.ERRORS: _errors(errors),
+        RolloutCheck.DEAD_LETTERS: _dead_letters(errors),
         RolloutCheck.GROSS_HARM: _gross_harm(sums, rules),
         RolloutCheck.DAYS: _days(sums, rules),
     }
+    return {check: replace(finding, dry_run=check in rules.dry_run) for check, finding in checks.items()}
 
 
-def _errors(errors: ErrorBook, rules: JudgeRules) -> CheckFinding:
-    check, counts = RolloutCheck.ERRORS, errors.disagreements
-    verdict = judge_disagreements(counts, ALPHA[check])
-    return CheckFinding(
-        finding=verdict.finding,
-        count=counts.champion_wrong + counts.candidate_wrong,
-        numbers=_evidence(verdict.log_evidence, check),
-        sentence=verdict.sentence,
-        dry_run=check in rules.dry_run,
-    )
+def _errors(errors: ErrorBook) -> CheckFinding:
+    counts, alpha = errors.disagreements, ALPHA[RolloutCheck.ERRORS]
+    return _by_evidence(judge_disagreements(counts, alpha), counts.champion_wrong + counts.candidate_wrong, alpha)
 
 
-def _dead_letters(errors: ErrorBook, rules: JudgeRules) -> CheckFinding:
-    check, sums = RolloutCheck.DEAD_LETTERS, errors.letters
-    verdict = judge_errors(sums, ALPHA[check])
-    return CheckFinding(
-        finding=verdict.finding,
-        count=sums.champion + sums.candidate,
-        numbers=_evidence(verdict.log_evidence, check),
-        sentence=verdict.sentence,
-        dry_run=check in rules.dry_run,
-    )
+def _dead_letters(errors: ErrorBook) -> CheckFinding:
+    sums, alpha = errors.letters, ALPHA[RolloutCheck.DEAD_LETTERS]
+    return _by_evidence(judge_errors(sums, alpha), sums.champion + sums.candidate, alpha)
+
+
+def _by_evidence(verdict: SignVerdict | ErrorVerdict, count: int, alpha: float) -> CheckFinding:
+    evidence = math.exp(min(verdict.log_evidence, _MOST_EXPONENT))
+    return CheckFinding(verdict.finding, count, {"evidence": evidence, "needed": 1 / alpha}, verdict.sentence)
 
 
 def _gross_harm(sums: BookSums, rules: JudgeRules) -> CheckFinding:
-    check = RolloutCheck.GROSS_HARM
-    verdict = judge_gross(sums.losses, GrossRules(alpha=ALPHA[check], block_deviation=rules.day_deviation))
+    alpha = ALPHA[RolloutCheck.GROSS_HARM]
+    verdict = judge_gross(sums.losses, GrossRules(alpha=alpha, block_deviation=rules.day_deviation))
     numbers = {"difference": verdict.difference, "low": verdict.low, "margin": verdict.margin}
-    return CheckFinding(
-        finding=verdict.finding,
-        count=verdict.events,
-        numbers=_finite(numbers),
-        sentence=verdict.sentence,
-        dry_run=check in rules.dry_run,
-    )
+    return CheckFinding(verdict.finding, verdict.events, _finite(numbers), verdict.sentence)
 
 
 def _days(sums: BookSums, rules: JudgeRules) -> CheckFinding:
-    check = RolloutCheck.DAYS
-    verdict = judge(sums.days, HarmRules(alpha=ALPHA[check], tolerated=rules.tolerated, deviation=rules.day_deviation))
-    numbers = {"difference": verdict.difference, "low": verdict.low, "high": verdict.high}
-    return CheckFinding(
-        finding=verdict.finding,
-        count=verdict.days,
-        numbers=_finite({**numbers, "tolerated": rules.tolerated}),
-        sentence=verdict.sentence,
-        dry_run=check in rules.dry_run,
-    )
-
-
-def _evidence(log_evidence: float, check: RolloutCheck) -> dict[str, float | None]:
-    evidence = math.exp(min(log_evidence, _MOST_EXPONENT))
-    return {"evidence": evidence, "needed": 1 / ALPHA[check]}
+    harm = HarmRules(alpha=ALPHA[RolloutCheck.DAYS], tolerated=rules.tolerated, deviation=rules.day_deviation)
+    verdict = judge(sums.days, harm)
+    numbers = {"difference": verdict.difference, "low": verdict.low, "high": verdict.high, "tolerated": rules.tolerated}
+    return CheckFinding(verdict.finding, verdict.days, _finite(numbers), verdict.sentence)
 
 
 def _finite(numbers: Mapping[str, float]) -> dict[str, float | None]:

@@ -25,6 +25,7 @@ from streaming.models.candidate import Candidates, Outcome, Promoted, Refused
 from streaming.models.fallback import recalled, serves_still
 from streaming.models.heritage import Heritage
 from streaming.models.last_good import LastGoodFile
+from streaming.models.polling import PollingThread
 from streaming.models.ref import ModelKey, ModelSelector
 from streaming.models.registry import ModelRegistry
 from streaming.models.served import ServedModel
@@ -62,10 +63,8 @@ class Follower:
         self._slot.release_with(candidates.preparation.release)
         self._announcer = announcer
         self._last_good = last_good
-        self._wake = threading.Event()
-        self._stopping = threading.Event()
+        self._turns = PollingThread(lambda: following.poll_seconds, lambda _: self.poll(), "poll failed unexpectedly")
         self._polling = threading.Lock()
-        self._thread: threading.Thread | None = None
         self._silent_polls = 0
         self._lost = False
 
@@ -89,24 +88,21 @@ class Follower:
                 return serving
             if isinstance(problem, ModelError) or time.monotonic() >= deadline:
                 raise problem
-            if (stopping or self._stopping).wait(_FIRST_TRIES_EVERY):
+            if (stopping or self._turns.stopping).wait(_FIRST_TRIES_EVERY):
                 return None
 
     def start(self) -> None:
         """Begin to poll."""
-        self._thread = threading.Thread(target=self._run, name="model-follower", daemon=True)
-        self._thread.start()
+        self._turns.start()
 
     def stop(self, timeout: float = 10.0) -> None:
         """End polling; waits up to ``timeout`` seconds for a candidate that is just being tried."""
-        self._stopping.set()
-        self._wake.set()
-        if self._thread is not None:
-            self._thread.join(timeout)
+        self._turns.end()
+        self._turns.join(timeout)
 
     def wake(self) -> None:
         """Poll now instead of at the next turn; returns at once, and any number of calls make one poll."""
-        self._wake.set()
+        self._turns.wake()
 
     def poll(self) -> Outcome | None:
         """Look once, and try what is new; ``None`` if the registry did not answer or the selector names nothing."""
@@ -206,17 +202,6 @@ class Follower:
     def release(self, model: ServedModel) -> None:
         """Give back what :meth:`recall` loaded."""
         self._candidates.preparation.release(model)
-
-    def _run(self) -> None:
-        while not self._stopping.is_set():
-            self._wake.wait(self._following.poll_seconds)
-            self._wake.clear()
-            if self._stopping.is_set():
-                return
-            try:
-                self.poll()
-            except Exception:  # the thread must outlive every surprise, or the job would silently stop following
-                _log.exception("poll failed unexpectedly")
 
     def _try_first(self) -> ServedModel | PenstockError:
         """Poll once; returns what serves now, or why nothing does."""

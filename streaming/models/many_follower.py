@@ -22,6 +22,7 @@ from streaming.errors import (
 )
 from streaming.models.heritage import Heritage
 from streaming.models.many_ports import ManyFollowing, ManyPorts
+from streaming.models.polling import PollingThread
 from streaming.models.ref import ModelKey, ModelVersion
 from streaming.models.served import ServedModel
 from streaming.models.table import ModelTable
@@ -51,9 +52,8 @@ class ManyFollower:
         self._guard = threading.RLock()
         self._tables: dict[ModelKey, ModelTable] = {}
         self._events: Counter[str] = Counter()
-        self._wake = threading.Event()
-        self._stopping = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._turns = PollingThread(self._pause, self._turn, "following the registry failed")
+        self._due = 0.0
         self._silent_polls = 0
         self._swapped = 0.0
         self._above = 0
@@ -68,7 +68,7 @@ class ManyFollower:
             ModelNotFoundError: no model of the rule has a version that can be loaded.
             RegistryUnavailableError: the registry stayed silent, and nothing that served before is in the cache.
         """
-        stop = stopping or self._stopping
+        stop = stopping or self._turns.stopping
         deadline = time.monotonic() + self._following.startup_seconds
         while (problem := self._ask()) and time.monotonic() < deadline:
             if stop.wait(_FIRST_TRIES_EVERY):
@@ -91,21 +91,19 @@ class ManyFollower:
 
     def start(self) -> None:
         """Begin to poll."""
-        self._thread = threading.Thread(target=self._run, name="model-follower", daemon=True)
-        self._thread.start()
+        self._due = time.monotonic() + self._following.poll_seconds
+        self._turns.start()
 
     def stop(self, timeout: float = 10.0) -> None:
         """End polling; what is being loaded is not waited for."""
-        self._stopping.set()
-        self._wake.set()
+        self._turns.end()
         self._pool.shutdown(wait=False, cancel_futures=True)
-        if self._thread is not None:
-            self._thread.join(timeout)
+        self._turns.join(timeout)
         self._save()
 
     def wake(self) -> None:
         """Poll now instead of at the next turn; returns at once."""
-        self._wake.set()
+        self._turns.wake()
 
     def poll(self) -> None:
         """Ask the registry, and begin to load what is new; the next :meth:`settle` has what is ready by then."""
@@ -195,21 +193,14 @@ class ManyFollower:
         """Announce that an operator let the job go on."""
         self._ports.announcer(str(self._following.rule)).resumed(self._ports.slot.current())
 
-    def _run(self) -> None:
-        due = time.monotonic() + self._following.poll_seconds
-        while not self._stopping.is_set():
-            pause = _LOOK_SECONDS if self._loading else max(due - time.monotonic(), 0)
-            woken = self._wake.wait(pause)
-            self._wake.clear()
-            if self._stopping.is_set():
-                return
-            try:
-                if woken or time.monotonic() >= due:
-                    due = time.monotonic() + self._following.poll_seconds
-                    self.poll()
-                self.settle()
-            except Exception:  # the thread must outlive every surprise, or the job would silently stop following
-                _log.exception("following the registry failed")
+    def _pause(self) -> float:
+        return _LOOK_SECONDS if self._loading else max(self._due - time.monotonic(), 0)
+
+    def _turn(self, woken: bool) -> None:
+        if woken or time.monotonic() >= self._due:
+            self._due = time.monotonic() + self._following.poll_seconds
+            self.poll()
+        self.settle()
 
     def _ask(self) -> RegistryUnavailableError | ConfigurationError | None:
         """Learn what the registry names; return why it is not known."""

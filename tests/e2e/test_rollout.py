@@ -80,6 +80,11 @@ class Operator:
 
         eventually(is_there, timeout=PATIENCE, every=1.0)
 
+    def sees_more_answers_than(self, status: dict[str, Any]) -> None:
+        """Wait until the candidate has answered more events than by then."""
+        answered = status["answered"][CANDIDATE]["events"]
+        eventually(lambda: self("status")["answered"][CANDIDATE]["events"] > answered, timeout=PATIENCE, every=1.0)
+
 
 class ShadowProcess:
     """``penstock shadow run`` in a process of its own, with the job's settings."""
@@ -149,6 +154,22 @@ def job(broker: str, make_topic: MakeTopic, tracking_server: str, spark: SparkSe
     made.close()
 
 
+def everything_is_answered(topics: Topics, sent: int) -> bool:
+    """Count anew: what is cached of the topics is of the moment at which it was read."""
+    fresh = Topics(topics.read)
+    return len(fresh.outputs) == sent
+
+
+def checked_to_the_end(job: Job, load: SteadyLoad[Sent]) -> Topics:
+    """End the load and the job, and return the topics once every event is answered by the arm that its plan says."""
+    load.stop()
+    topics = Topics(lambda suffix: committed({"bootstrap.servers": job.servers}, job.topic + suffix))
+    eventually(partial(everything_is_answered, topics, load.sent), timeout=PATIENCE, every=1.0)
+    assert job.stop() == 0
+    topics.check()
+    return topics
+
+
 @pytest.mark.long
 @pytest.mark.timeout(1_200)
 def test_a_rollout_under_load_survives_the_loss_of_its_driver_and_ends_with_the_candidate_as_champion(
@@ -167,19 +188,14 @@ def test_a_rollout_under_load_survives_the_loss_of_its_driver_and_ends_with_the_
     job.start()
     status = operator("status")
     assert (status["phase"], status["step"], status["weight_epoch"]) == ("step", 2, 2)
-    answered = status["answered"]["candidate"]["events"]
-    eventually(lambda: operator("status")["answered"]["candidate"]["events"] > answered, timeout=PATIENCE, every=1.0)
+    operator.sees_more_answers_than(status)
     operator("resume")
     operator.waits_for("probation", 2)
     assert job.team.client.get_model_version_by_alias(job.team.model, "champion").version == "2"
     operator.waits_for("probation", 2, "nobody reports labelled days")
     operator("promote")
     operator.waits_for("promoted", 2)
-    load.stop()
-    topics = Topics(lambda suffix: committed({"bootstrap.servers": job.servers}, job.topic + suffix))
-    eventually(partial(everything_is_answered, topics, load.sent), timeout=PATIENCE, every=1.0)
-    assert job.stop() == 0
-    topics.check()
+    topics = checked_to_the_end(job, load)
     epochs = topics.keys_by_epoch()
     assert_shares(epochs[1], 0.05)
     assert_shares(epochs[2], 0.25)
@@ -215,23 +231,13 @@ def test_what_an_aborted_candidate_answered_is_corrected_once_beside_the_running
     # The last batch with two arms may be on its way.
     promised = eventually(lambda: operator("repair", "--dry-run"), timeout=PATIENCE, every=1.0)
     first, second = operator("repair"), operator("repair")
-    load.stop()
-    topics = Topics(lambda suffix: committed({"bootstrap.servers": job.servers}, job.topic + suffix))
-    eventually(partial(everything_is_answered, topics, load.sent), timeout=PATIENCE, every=1.0)
-    assert job.stop() == 0
-    topics.check()
+    topics = checked_to_the_end(job, load)
     answered = {o.source[1:] for o in topics.outputs if topics.expected(o.source[1:])[0] == CANDIDATE}
     assert len(answered) > 500
     assert sorted(each.source[1:] for each in topics.corrections) == sorted(answered)
     assert [each["events"] for each in (promised, first, second)] == [len(answered)] * 3
     assert [each["predictions"] for each in (promised, first, second)] == [0, len(answered), 0]
     assert promised["ranges"] == first["ranges"] == second["ranges"]
-
-
-def everything_is_answered(topics: Topics, sent: int) -> bool:
-    """Count anew: what is cached of the topics is of the moment at which it was read."""
-    fresh = Topics(topics.read)
-    return len(fresh.outputs) == sent
 
 
 @pytest.mark.long
@@ -250,18 +256,13 @@ def test_a_shadow_that_is_killed_costs_no_prediction_and_pairs_each_once(
     operator.waits_for("step", 2, "waits for resume")
     eventually(lambda: len(shadow.pairs()) > 0, timeout=PATIENCE, every=1.0)
     shadow.kill()
-    answered = operator("status")["answered"]["candidate"]["events"]
-    eventually(lambda: operator("status")["answered"]["candidate"]["events"] > answered, timeout=PATIENCE, every=1.0)
+    operator.sees_more_answers_than(operator("status"))
     shadow.start()
     operator("resume")
     operator.waits_for("probation", 2, "nobody reports labelled days")
     operator("promote")
     operator.waits_for("promoted", 2)
-    load.stop()
-    topics = Topics(lambda suffix: committed({"bootstrap.servers": job.servers}, job.topic + suffix))
-    eventually(partial(everything_is_answered, topics, load.sent), timeout=PATIENCE, every=1.0)
-    assert job.stop() == 0
-    topics.check()
+    checked_to_the_end(job, load)
     ours = rollout_predictions(job)
     eventually(lambda: len(shadow.pairs()) >= len(ours), timeout=PATIENCE, every=1.0)
     pairs = shadow.pairs()
