@@ -16,7 +16,8 @@ from yaml.constructor import ConstructorError
 _MERGE = "tag:yaml.org,2002:merge"
 _QUOTED = re.compile(r"""'[^']*'|"[^"]*\"""")
 _TELLS_NOTHING = re.compile(r"""'<.*'|.\\?.?.""", re.DOTALL)
-"""Of what PyYAML quotes: ``'<stream end>'`` is its own, and one character tells nothing. An alias or a tag may."""
+"""What PyYAML quotes and nobody needs: ``'<stream end>'`` is its own, and one character says little. An alias or a tag
+may say more."""
 _TAB = r"'\t'"
 _NEEDS_QUOTES = ("alias", "anchor", "tag", "cannot start any token")
 

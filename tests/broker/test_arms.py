@@ -80,8 +80,8 @@ def test_a_replay_as_served_gives_each_event_to_its_arm_again(
     with KafkaScan(bench.kafka, "test") as scan:
         source = theatre.topic(scan)
         segments = theatre.as_served(source)
-        for place in (theatre.folder("again"), theatre.to_topic(".again")):
-            assert theatre.run(source, segments, place, 60).versions == by_version
+        for destination in (theatre.folder("again"), theatre.to_topic(".again")):
+            assert theatre.run(source, segments, destination, 60).versions == by_version
     assert min(by_version.values()) > 20
     assert by_place(parquet_rows(bench.home / "again")) == live
     assert by_place(topic_rows(bench, ".again", ".again.dlq")) == live

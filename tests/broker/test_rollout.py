@@ -232,8 +232,8 @@ def test_a_repair_corrects_each_event_that_the_candidate_answered_once(
     messages = {(m.partition(), m.offset()): m for m in bench.read(".out")}
     for correction in after.corrections:
         both = (messages[o.record.partition, o.record.offset] for o in (correction, predicted[correction.source[1:]]))
-        kept = [(message.partition(), message.key(), message.timestamp()[1]) for message in both]
-        assert kept[0] == kept[1]
+        positions = [(message.partition(), message.key(), message.timestamp()[1]) for message in both]
+        assert positions[0] == positions[1]
         # Quality, drift and the ledger's questions look at what the application itself says.
         assert prediction_row(correction.record, None, (bench.application, "tiny")) is None
         assert correction.application == f"{bench.application}.repair.tiny-2"

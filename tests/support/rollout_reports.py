@@ -74,8 +74,8 @@ class MadeUpRollout:
                 for name, answer in both.items():
                     self.sides[name].append(answer)
             if random.random() >= self.unlabelled:
-                known = when + timedelta(hours=float(random.exponential(4)))
-                label = {"identity": by_id(f"e{number}"), "label": str(int(happened[event])), "known": known}
+                known_at = when + timedelta(hours=float(random.exponential(4)))
+                label = {"identity": by_id(f"e{number}"), "label": str(int(happened[event])), "known": known_at}
                 self.labels.append({**label, "offset": number})
 
     def _answer(self, number: int, key: bytes, when: datetime, arm: str, log_odds: float) -> dict[str, Any]:

@@ -28,7 +28,7 @@ NOW = datetime(2026, 7, 1, tzinfo=timezone.utc)
 LABELS = {"labelled days": 10}
 PLAN = RolloutPlan((RolloutStep(0, LABELS), RolloutStep(0.25, LABELS)), probation=RolloutStep(1, LABELS))
 PHASES = {1: RolloutPhase.STEP, 2: RolloutPhase.STEP, 3: RolloutPhase.PROMOTING, 4: RolloutPhase.PROBATION}
-"""Of the weight epochs of a rollout that goes well."""
+"""The phase of each weight epoch, in a rollout that goes well."""
 
 Stored = tuple[bytes | None, Sequence[tuple[str, bytes | None]], bytes]
 """Key, headers and value."""

@@ -67,7 +67,7 @@ def test_people_see_who_scored_what_and_who_was_refused(capsys: pytest.CaptureFi
     refused = {"flights/8": "Foo_1 (Foo) has no compiled form"}
     show_shadow({"pairs": {"7 reverse shadow": 1200}, "skipped": {"too old": 3}, "refused": refused})
     shown = capsys.readouterr().out
-    for words in ("paired by version 7 reverse shadow", "1,200", "not paired: too old", "flights/8 was refused: Foo_1"):
-        assert words in shown
+    for text in ("paired by version 7 reverse shadow", "1,200", "not paired: too old", "flights/8 was refused: Foo_1"):
+        assert text in shown
     show_shadow({"pairs": {}, "skipped": {}, "refused": {}})
     assert "No prediction of a rollout" in capsys.readouterr().out

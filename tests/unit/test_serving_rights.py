@@ -164,11 +164,11 @@ def test_a_key_that_the_provider_withdraws_is_forgotten_and_one_that_is_lost_is_
 
 def test_a_new_key_is_looked_for_when_a_token_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("streaming.serving.tokens._SOONEST_SECONDS", 0.01)
-    known = [KEYS[0]]
-    keys = PublicKeys(lambda: document(*known), 3_600.0)
+    published = [KEYS[0]]
+    keys = PublicKeys(lambda: document(*published), 3_600.0)
     tokens = SignedTokens(JwtSettings(jwks_file=Path("x"), **RULES), "late", keys)
     try:
-        known.append(KEYS[1])
+        published.append(KEYS[1])
         with pytest.raises(ProblemError, match="not known"):
             tokens.caller(token())
         eventually(lambda: "curve" in keys.by_id)

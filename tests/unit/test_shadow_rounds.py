@@ -67,7 +67,7 @@ def chunk(*answered: Answered) -> ServedChunk:
 
 
 DEAD: Stored = (b"k", [("penstock-reason", b"UNSEEN_CATEGORY")], b"{")
-"""Of no rollout, as are all dead letters without."""
+"""A dead letter of no rollout: it has no header that names one."""
 STRANGE: Stored = (None, [("penstock-rollout", b"late-2"), ("ce_source", b"/penstock/app/late")], b"\xff")
 """Names a rollout and nothing else."""
 outputs = st.one_of(

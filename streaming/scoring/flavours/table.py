@@ -20,4 +20,4 @@ FLAVOURS: dict[str, Flavour] = {
 }
 """By MLflow's names, which are also those of the extras that install the libraries; the preferred one first."""
 WITH_CODE: dict[str, Flavour] = {**FLAVOURS, CODE_FLAVOR: CODE}
-"""Beside these what runs a version's own code, for jobs that allow it."""
+"""The same and what runs a version's own code, for jobs that allow it."""

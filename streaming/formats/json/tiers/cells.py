@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from streaming.models.arrow_types import ARROW_TYPES
 
 SMALLEST_NORMAL, LARGEST = float(np.finfo(np.float32).tiny), float(np.finfo(np.float32).max)
-"""Of floats."""
+"""The smallest normal and the largest finite float, of 32 bits."""
 BELOW_FLOAT, HALF_STEP = 0x1FFFFFFF, 0x10000000
 """The bits that a double has beyond a float, and the pattern of them that is half a step of a float."""
 
