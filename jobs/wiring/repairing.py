@@ -109,7 +109,7 @@ def _destination(repair: Repair, settings: Settings, home: Path) -> TopicDestina
         name=repair.rollout,
         kind="repair",
         letters=settings.dead_letter_topic,
-        corrects=repair.corrects,
+        corrects=True,
     )
 
 

@@ -23,15 +23,11 @@ from streaming.ledger.answered import AnsweredRange
 from streaming.ledger.arms import PlannedArm, PlannedArms
 from streaming.models.ref import ModelVersion
 from streaming.offsets import OffsetRange, Ranges
-from streaming.outputs.weights import WeightEpoch
 from streaming.replay.chunks import Segment, Segments
 from streaming.replay.frames import Frames
 from streaming.replay.plan import ReplayPlan
 from streaming.rollout.frames import arm_number
 from streaming.rollout.intervals import CHAMPION
-
-CORRECTION = "correction"
-"""The role of a correction."""
 
 
 class Remains(NamedTuple):
@@ -89,15 +85,11 @@ class Repair:
         topic_id = self.ranges[0].topic_id if self.ranges else ""
         return RepairPlan({"repair": self.rollout, "topic": topic_id}, self._segments())
 
-    @property
-    def corrects(self) -> Mapping[WeightEpoch, str]:
-        """The role in which the answers of each step were given."""
-        return {each.weights: each.role for each in self.ranges}
-
     def _segments(self) -> Segments:
         segments: dict[int, list[Segment]] = {}
         for each in self.ranges:
-            by = PlannedArms((PlannedArm(self.champion, CORRECTION),), weights=each.weights)
+            # In one step the candidate may have answered in either role: as an arm, and as the champion that it became.
+            by = PlannedArms((PlannedArm(self.champion, each.role),), weights=each.weights)
             segments.setdefault(each.partition, []).append(Segment(each.offsets, by))
         return segments
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
@@ -22,10 +22,11 @@ from streaming.errors import InvariantError
 from streaming.hadoop_paths import to_write
 from streaming.models.served import ServedModel
 from streaming.offsets import OffsetRange
-from streaming.outputs.weights import WeightEpoch
 from streaming.replay.chunks import Chunk
 from streaming.replay.rows import result_rows
 
+CORRECTION = "correction"
+"""The role of a correction."""
 _COUNTS = "_counts.json"
 """Readers of Parquet leave out files whose names begin with an underscore."""
 
@@ -113,7 +114,7 @@ class TopicSink:
     The marks stand on the sink's own partitions under the replay's own application, so that the live job's are not
     touched. ``target.writer`` is the sink's topic. ``identity`` names the replay in them. ``pass_over`` moves a
     partition's mark over offsets that hold no record or are left out. ``reached`` is where each mark stands.
-    ``corrects`` are the roles whose answers are replaced, by the step of the rollout in which they were given.
+    With ``corrects``, what is written are corrections of what was answered in the role of each chunk's arm.
     """
 
     target: WriteTarget
@@ -122,7 +123,7 @@ class TopicSink:
     pass_over: Callable[[int, OffsetRange, str], None]
     reached: dict[int, int]
     clock: Clock
-    corrects: Mapping[WeightEpoch, str] = field(default_factory=dict)
+    corrects: bool = False
 
     def written(self, _: Chunk, /) -> ReplayCounts | None:
         """See :class:`ReplaySink`; the writer itself passes over what lies below a mark."""
@@ -150,9 +151,9 @@ class TopicSink:
 
     def _order(self, chunk: Chunk) -> WritePlan:
         target = self.target
-        corrects = self.corrects.get(chunk.by.weights, "") if chunk.by.weights else ""
-        stamps = stamps_of(chunk.by, self.source_topic, isoformat(self.clock()))
-        stamp, *others = (replace(stamp, corrects=corrects) for stamp in stamps)
+        stamp, *others = stamps_of(chunk.by, self.source_topic, isoformat(self.clock()))
+        if self.corrects:
+            stamp = replace(stamp, role=CORRECTION, corrects=stamp.role)
         return WritePlan(
             client=target.client,
             writer=target.writer,

@@ -12,7 +12,7 @@ from streaming.ledger.answered import AnsweredRange
 from streaming.models.ref import ModelVersion
 from streaming.offsets import OffsetRange
 from streaming.outputs.weights import WeightEpoch
-from streaming.replay.repair import CORRECTION, Repair, answered_by, remains
+from streaming.replay.repair import Repair, answered_by, remains
 from streaming.rollout.assignment import ArmAssignment
 from streaming.rollout.intervals import ALL_CHAMPION, CANDIDATE, CHAMPION
 
@@ -55,15 +55,17 @@ def test_a_repair_is_known_again_when_retention_has_taken_more_of_its_input() ->
     assert first.plan.identity != Repair("m-3", CHAMPIONS, first.ranges).plan.identity
 
 
-def test_each_range_is_scored_by_the_champion_under_a_role_of_its_own() -> None:
-    step, probation = answered(0, 4), replace(answered(4, 9), weights=WeightEpoch("m-2", 4), role=CHAMPION)
-    repair = Repair("m-2", CHAMPIONS, (step, probation))
+def test_each_range_is_scored_by_the_champion_in_the_role_of_its_answers_also_within_one_step() -> None:
+    promoting = answered(0, 4)
+    promoted = replace(answered(4, 6), role=CHAMPION, assignment=None)
+    probation = replace(promoted, offsets=OffsetRange(6, 9), weights=WeightEpoch("m-2", 4))
+    repair = Repair("m-2", CHAMPIONS, (promoting, promoted, probation))
     by = [segment.by for segment in repair.plan.segments[0]]
     assert [(str(arms), arms.champion.role, arms.weights) for arms in by] == [
-        ("m v1", CORRECTION, step.weights),
-        ("m v1", CORRECTION, probation.weights),
+        ("m v1", CANDIDATE, promoting.weights),
+        ("m v1", CHAMPION, promoting.weights),
+        ("m v1", CHAMPION, probation.weights),
     ]
-    assert repair.corrects == {step.weights: CANDIDATE, probation.weights: CHAMPION}
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,6 @@ from streaming.engines.task import WriteTarget
 from streaming.errors import ConfigurationError
 from streaming.failpoints import Failpoints
 from streaming.outputs.targets import Targets
-from streaming.outputs.weights import WeightEpoch
 from streaming.replay.chunks import Segments, remaining
 from streaming.replay.plan import ReplayPlan
 from streaming.replay.sinks import ReplaySink, TopicSink
@@ -34,8 +33,8 @@ class TopicDestination:
     """A topic to replay into, under another name than the live job's application ``live``.
 
     ``taken`` is topic to what it is of the live job's. What was decided is kept below ``home``. ``kind`` tells replays
-    from repairs, which write to the live job's own topics (``letters`` are its dead letters) and replace answers:
-    ``corrects`` are the roles in which those were given, by the step of the rollout.
+    from repairs, which write to the live job's own topics (``letters`` are its dead letters) and with
+    ``corrects`` replace answers.
     """
 
     kafka: Mapping[str, str] = field(repr=False)
@@ -48,7 +47,7 @@ class TopicDestination:
     name: str
     kind: str = "replay"
     letters: str = ""
-    corrects: Mapping[WeightEpoch, str] = field(default_factory=dict)
+    corrects: bool = False
 
     def __str__(self) -> str:
         """See :class:`streaming.replay.destinations.Destination`."""
