@@ -109,7 +109,7 @@ class Lane(Generic[T]):
         if not values:
             with self._leased() as model:
                 return Scored(model, [])
-        if len(values) > MOST_ON_THE_LOOP:
+        if len(values) > MOST_ON_THE_LOOP or self._runs_code():
             return await self._apart(values)
         loop = asyncio.get_running_loop()
         waiting = _Waiting(values, self.clock() + self.seconds, loop.create_future())
@@ -118,6 +118,11 @@ class Lane(Generic[T]):
             loop.call_soon(self._run)
         self._waiting.append(waiting)
         return await waiting.scored
+
+    def _runs_code(self) -> bool:
+        """Return whether a version's own code answers now, which may take its time."""
+        model = self.slot.current()
+        return model is not None and model.choice.kind == "pyfunc"
 
     async def _apart(self, values: Sequence[bytes]) -> Scored[T]:
         job = asyncio.get_running_loop().run_in_executor(self.thread, self._searched, values)
