@@ -24,8 +24,7 @@ class BoundedProtocol(HttpToolsProtocol):
     _patience: asyncio.TimerHandle | None = None
     _is_in_head = False
     _head_bytes = 0
-    _is_incomplete = False
-    _has_ended = False
+    _is_incomplete = True
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
         """Begin to wait for the first request."""
@@ -39,14 +38,16 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Wait for the rest of a request, not longer for each of its parts; what comes after it is another one."""
-        self._has_ended = False
+        # Whatever comes before a request is whole, such as blank lines, may go on for ever, too.
+        self._is_incomplete = True
+        goes_on = self._is_in_head
         super().data_received(data)
-        if self._is_in_head:
+        # Of data in which a head begins, what is before it belongs to another request.
+        if self._is_in_head and goes_on:
             self._head_bytes += len(data)
             if self._head_bytes > MOST_HEAD_BYTES and not self.transport.is_closing():
                 self.send_400_response("The request's headers are too long.")
-        # Blank lines before a request are no part of it, and may go on for ever, too.
-        if self._is_incomplete or not self._has_ended:
+        if self._is_incomplete:
             self._wait()
 
     def on_message_begin(self) -> None:
@@ -63,7 +64,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         """Note that a request is whole."""
         super().on_message_complete()
-        self._is_incomplete, self._has_ended = False, True
+        self._is_incomplete = False
         self._wait_no_more()
 
     def _wait(self) -> None:
