@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,10 +13,16 @@ from numpy.typing import NDArray
 from streaming.formats.json.strict import MAX_DIGITS
 
 _QUOTE, _BACKSLASH = ord('"'), ord("\\")
-_LONG_NUMBER = re.compile(rb"[0-9.]{%d}" % (MAX_DIGITS + 1))
+_DIGITS = bytes(ord("0") if sign in b"0123456789." else ord(" ") for sign in range(256))
+_TOO_MANY_DIGITS = b"0" * (MAX_DIGITS + 1)
 _STRIDE = 25
 _SAMPLES = MAX_DIGITS // _STRIDE
 _IS_OF_NUMBER = np.isin(np.arange(256), np.frombuffer(b"0123456789.", np.uint8))
+
+
+def has_long_number(text: bytes) -> bool:
+    """Return whether there are more than 1,000 digits in a row, a point among them or not."""
+    return len(text) > MAX_DIGITS and _TOO_MANY_DIGITS in text.translate(_DIGITS)
 
 
 @dataclass(frozen=True)
@@ -89,7 +94,7 @@ class Documents:
         starts = np.flatnonzero(sampled[_SAMPLES:] - sampled[:-_SAMPLES] == _SAMPLES)
         positions = (starts[:, None] + np.arange(_SAMPLES)) * _STRIDE
         for row in np.unique(self._rows_at(positions.ravel())):
-            long[row] = _LONG_NUMBER.search(self.texts[row]) is not None
+            long[row] = has_long_number(self.texts[row])
         return long
 
     def _rows_at(self, positions: NDArray[np.int64]) -> NDArray[np.int64]:

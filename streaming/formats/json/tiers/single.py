@@ -14,8 +14,8 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from streaming.formats.json.strict import MAX_DIGITS
 from streaming.formats.json.tiers.cells import BELOW_FLOAT, HALF_STEP, LARGEST, SMALLEST_NORMAL
+from streaming.formats.json.tiers.documents import has_long_number
 from streaming.formats.json.tiers.shape import Shape
 from streaming.formats.json.tiers.times import microseconds
 from streaming.formats.json.values import FieldError, iso_time
@@ -24,8 +24,6 @@ SingleEvent = Mapping[str, Any]
 """The columns of a valid event by name, ``None`` for null; a time is in microseconds since 1970."""
 
 _DOUBLE, _BITS, _FLOAT = struct.Struct("<d"), struct.Struct("<q"), struct.Struct("<f")
-_DIGITS = bytes(ord("0") if sign in b"0123456789." else ord(" ") for sign in range(256))
-_TOO_MANY_DIGITS = b"0" * (MAX_DIGITS + 1)
 
 
 class _DoubtfulError(Exception):
@@ -50,7 +48,7 @@ class SingleReader:
         """Return the columns of an event that is proven to be valid; ``None`` for others, and where one is a list."""
         if self._has_lists or not 0 < len(text) <= self._longest or b'\\"' in text:
             return None
-        if len(text) > MAX_DIGITS and _TOO_MANY_DIGITS in text.translate(_DIGITS):
+        if has_long_number(text):
             return None
         try:
             # UTF-8 is looked at as a whole, as the tiers do.
