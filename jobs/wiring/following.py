@@ -7,6 +7,7 @@ from functools import partial
 
 from pyspark.sql import SparkSession
 
+from jobs.wiring.flavors import code_seconds, served_flavors
 from streaming.adapters.mlflow.registry import MlflowRegistry
 from streaming.adapters.session import is_local
 from streaming.clock import system_clock
@@ -17,7 +18,7 @@ from streaming.models.cache import ModelCache
 from streaming.models.candidate import Candidates, Preparation
 from streaming.models.follower import Follower, Following
 from streaming.models.last_good import LastGoodFile
-from streaming.models.package import CODE_FLAVOR, SPARK_FLAVOR
+from streaming.models.package import SPARK_FLAVOR
 from streaming.models.reader import PackageReader
 from streaming.models.ref import ModelSelector
 from streaming.models.served import PipelineLoader, ServedModel
@@ -25,7 +26,6 @@ from streaming.models.slot import Slot
 from streaming.models.stager import Stager
 from streaming.models.topic_schema import EventSample, TopicCheck
 from streaming.scoring.flavours.loader import NativeLoader
-from streaming.scoring.flavours.table import FLAVOURS
 from streaming.scoring.loader import SparkPipelineLoader
 from streaming.settings import ModelSettings, Settings, WantedScorer
 from streaming.spark.hadoop_files import HadoopFileStore
@@ -106,12 +106,9 @@ def loaders(
         admit=admit,
         sample=sample,
         scorer=scorer,
-        code_seconds=settings.model.code_seconds if settings.model.allow_code else None,
+        code_seconds=code_seconds(settings.model),
     )
-    code: dict[str, PipelineLoader] = {CODE_FLAVOR: others} if settings.model.allow_code else {}
-    if settings.model.scorer == "pyfunc":
-        return code
-    return {SPARK_FLAVOR: pipelines, **dict.fromkeys(FLAVOURS, others), **code}
+    return {name: pipelines if name == SPARK_FLAVOR else others for name in served_flavors(settings.model)}
 
 
 def _admit_any(_: ServedModel) -> None:

@@ -4,30 +4,36 @@ from __future__ import annotations
 
 from importlib.metadata import version as installed
 
+from jobs.wiring.flavors import code_seconds, served_flavors
 from streaming.errors import ConfigurationError
 from streaming.models.cache import ModelCache
 from streaming.models.candidate import Preparation
-from streaming.models.package import CODE_FLAVOR, SPARK_FLAVOR
 from streaming.models.reader import PackageReader
 from streaming.models.stager import LocalFileStore, Stager
 from streaming.models.topic_schema import NoEvents, TopicCheck
-from streaming.scoring.flavours.table import FLAVOURS
 from streaming.scoring.in_process import InProcessLoader
 from streaming.settings import Settings
 
 
-def in_process_preparation(settings: Settings) -> Preparation:
-    """Return the checks that every candidate goes through, none of which needs Spark or a broker."""
+def in_process_preparation(settings: Settings, *, singly: bool = False) -> Preparation:
+    """Return the checks that every candidate goes through, none of which needs Spark or a broker.
+
+    ``singly`` is for who scores single events.
+    """
     model = settings.model
-    code_seconds = model.code_seconds if model.allow_code else None
-    loader = InProcessLoader(settings.event, settings.input.max_value_bytes, model.extra_stages, code_seconds)
-    flavors = (SPARK_FLAVOR, *FLAVOURS, *([CODE_FLAVOR] if model.allow_code else []))
+    loader = InProcessLoader(
+        envelope=settings.event,
+        max_value_bytes=settings.input.max_value_bytes,
+        extra_stages=model.extra_stages,
+        code_seconds=code_seconds(model),
+        singly=singly,
+    )
     return Preparation(
         cache=ModelCache(model.cache_dir, model.cache_keep, model.cache_max_bytes),
         reader=PackageReader(model, installed("pyspark")),
         topic=TopicCheck(NoEvents(), settings.event),
         stager=Stager(LocalFileStore(), None),
-        loaders=dict.fromkeys([CODE_FLAVOR] if model.scorer == "pyfunc" else flavors, loader),
+        loaders=dict.fromkeys(served_flavors(model), loader),
     )
 
 

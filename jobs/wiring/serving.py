@@ -108,7 +108,7 @@ def scoring_server(
         hooks = hooks_from(settings.hooks, system_clock) if member is None or member.number == 0 else []
         for hook in hooks:
             stack.callback(hook.close)
-        follower = follow(own, slot, in_process_preparation(settings), metrics, hooks)
+        follower = follow(own, slot, in_process_preparation(settings, singly=True), metrics, hooks)
         stack.callback(follower.stop)
         service = _service(settings, admission(settings, keys, stack), slot, metrics, follower)
         stack.callback(service.thread.shutdown)

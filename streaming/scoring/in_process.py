@@ -19,7 +19,7 @@ from pyspark.sql import DataFrame
 from streaming.errors import CandidateRefusedError, ScoringError, StageNotCompiledError, StageUnreadableError
 from streaming.events.decode import JsonDecoder
 from streaming.models.arrow_types import feature_batch, feature_schema
-from streaming.models.package import SPARK_FLAVOR, ModelPackage
+from streaming.models.package import CODE_FLAVOR, SPARK_FLAVOR, ModelPackage
 from streaming.models.seams import ArrowScorer, Features, Guard
 from streaming.models.served import ScorerChoice, ServedModel
 from streaming.models.signature import Signature
@@ -27,6 +27,7 @@ from streaming.models.topic_schema import NoEvents
 from streaming.refusal_codes import RefusalCode
 from streaming.scoring.compiled.row_program import row_program
 from streaming.scoring.compiled.scorer import CompiledScorer, load_scorer
+from streaming.scoring.flavours.flavour import SavedModel
 from streaming.scoring.flavours.loader import read_scorer
 from streaming.scoring.flavours.scorer import NativeScorer, reading_report
 from streaming.scoring.layout import check_stages
@@ -69,12 +70,16 @@ class InProcessScorer:
 
 @dataclass(frozen=True)
 class InProcessLoader:
-    """A :class:`streaming.models.served.PipelineLoader` of every flavor; its fields are those of the other loaders."""
+    """A :class:`streaming.models.served.PipelineLoader` of every flavor; its fields are those of the other loaders.
+
+    With ``singly``, versions also score single events without Arrow; who has batches alone saves the time for that.
+    """
 
     envelope: EventSettings
     max_value_bytes: int
     extra_stages: tuple[str, ...] = ()
     code_seconds: float | None = None
+    singly: bool = False
 
     def load(self, package: ModelPackage, uri: str) -> ServedModel:  # noqa: ARG002 - nobody else reads the files
         """Read the model and prove it; see :meth:`streaming.models.served.PipelineLoader.load`."""
@@ -90,7 +95,7 @@ class InProcessLoader:
             max_value_bytes=self.max_value_bytes,
             guards=guards,
             scorer=scorer,
-            program=row_program(scorer) if isinstance(scorer, CompiledScorer) else None,
+            program=row_program(scorer) if self.singly and isinstance(scorer, CompiledScorer) else None,
         )
         return replace(served, row_pass=row_pass, choice=choice)
 
@@ -111,7 +116,7 @@ class InProcessLoader:
         return scorer, guards, ScorerChoice("compiled", _by_golden_rows(package))
 
     def _native(self, package: ModelPackage) -> tuple[ArrowScorer, tuple[Guard, ...], ScorerChoice]:
-        scorer, choice = read_scorer(package, self.code_seconds, _tried_in_a_child)
+        scorer, choice = read_scorer(package, self.code_seconds, _tried)
         return scorer, (), choice
 
     def _valid_features(
@@ -134,8 +139,8 @@ def _by_golden_rows(package: ModelPackage) -> str:
     return f"its answers are those of {len(package.golden.rows)} golden rows, within {package.golden.tolerance:.1e}"
 
 
-def _tried_in_a_child(scorer: NativeScorer) -> str:
-    """Read the model in another process, which a damaged file may crash without harm to the server.
+def _tried(scorer: NativeScorer) -> str:
+    """Read the model in another process, which a damaged file may crash without harm to this one.
 
     Returns:
         The library and its version.
@@ -143,15 +148,20 @@ def _tried_in_a_child(scorer: NativeScorer) -> str:
     Raises:
         CandidateRefusedError: what the flavour refuses, or ``CORRUPT_FILES``; the process died of it.
     """
-    # Forked from a server with threads, the child could wait for ever for a lock that nobody holds there.
-    with ProcessPoolExecutor(max_workers=1, mp_context=get_context("spawn")) as pool:
-        try:
-            code, text = pool.submit(reading_report, scorer.saved).result()
-        except BrokenProcessPool as problem:
-            raise CandidateRefusedError(
-                RefusalCode.CORRUPT_FILES,
-                f"the process that read the {scorer.saved.flavor} model died of it; log the model again",
-            ) from problem
+    # Code has a process of its own wherever it is loaded.
+    code, text = (reading_report if scorer.saved.flavor == CODE_FLAVOR else _report_of_a_child)(scorer.saved)
     if code:
         raise CandidateRefusedError(RefusalCode[code], text)
     return text
+
+
+def _report_of_a_child(saved: SavedModel) -> tuple[str | None, str]:
+    # Forked from a server with threads, the child could wait for ever for a lock that nobody holds there.
+    with ProcessPoolExecutor(max_workers=1, mp_context=get_context("spawn")) as pool:
+        try:
+            return pool.submit(reading_report, saved).result()
+        except BrokenProcessPool as problem:
+            raise CandidateRefusedError(
+                RefusalCode.CORRUPT_FILES,
+                f"the process that read the {saved.flavor} model died of it; log the model again",
+            ) from problem

@@ -111,7 +111,7 @@ def version_tree(folder: Path, *, turned: bool = False, stages: list[Stage] = ST
 
 def loaded(package: ModelPackage, envelope: EventSettings | None = None) -> ServedModel:
     """The version as a server loads it."""
-    return InProcessLoader(envelope or EventSettings(), 1 << 20).load(package, "")
+    return InProcessLoader(envelope or EventSettings(), 1 << 20, singly=True).load(package, "")
 
 
 @dataclass
