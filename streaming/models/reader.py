@@ -167,10 +167,12 @@ def _flavor(description: Mapping[str, object], served: tuple[str, ...]) -> tuple
         if isinstance(flavor, Mapping) and flavor.get("code"):
             if CODE_FLAVOR in sections and SPARK_FLAVOR not in flavors:
                 return CODE_FLAVOR, sections[CODE_FLAVOR]
+            # A pipeline of Spark's runs in the JVM, and no setting takes its code there.
+            hint = "" if SPARK_FLAVOR in flavors else f". {ALLOW_CODE}"
             raise CandidateRefusedError(
                 RefusalCode.NEEDS_CODE,
                 f"its {name} flavor brings Python code ({flavor['code']}), which executors would not get and which"
-                f" stays in the driver after a swap; log it without code_paths. {ALLOW_CODE}",
+                f" stays in the driver after a swap; log it without code_paths{hint}",
             )
     return next(iter(sections.items()))
 

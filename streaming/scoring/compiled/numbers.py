@@ -26,12 +26,13 @@ def imputer(scope: Scope) -> Apply:
             # NaN equals NaN in Spark's comparison.
             hole = np.isnan(numbers.values) if np.isnan(missing) else numbers.values == missing
             filled = np.where(numbers.nulls | hole, surrogate, numbers.values)
-            columns.put_numbers(target, _cast(filled, kind.arrow))
+            columns.put_numbers(target, cast_numbers(filled, kind.arrow))
 
     return apply
 
 
-def _cast(values: Floats, kind: pa.DataType) -> Floats:
+def cast_numbers(values: Floats, kind: pa.DataType) -> Floats:
+    """Return numbers as a column of ``kind`` holds them: floats rounded, whole numbers cut towards zero."""
     if pa.types.is_float32(kind):
         return values.astype(np.float32).astype(np.float64)
     return np.trunc(values) if pa.types.is_integer(kind) else values

@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from streaming.scoring.compiled.fitted import entry, scalar
 from streaming.scoring.compiled.indexing import index_labels
+from streaming.scoring.compiled.numbers import cast_numbers
 from streaming.scoring.compiled.row_values import Row, RowStep, RowUnfitError
 from streaming.scoring.compiled.scope import Scope
 from streaming.scoring.compiled.values import Kind
@@ -84,11 +85,7 @@ def imputer(scope: Scope) -> RowStep | None:
     work = []
     for source, target in scope.pairs():
         kind, surrogate = scope.number(source).arrow, np.array([scalar(scope.stage, fitted, source)])
-        if pa.types.is_float32(kind):
-            surrogate = surrogate.astype(np.float32).astype(np.float64)
-        elif pa.types.is_integer(kind):
-            surrogate = np.trunc(surrogate)
-        work.append((source.lower(), target.lower(), float(surrogate[0])))
+        work.append((source.lower(), target.lower(), float(cast_numbers(surrogate, kind)[0])))
 
     def apply(row: Row) -> None:
         # All columns are read before one is written, so a column may be filled in place.

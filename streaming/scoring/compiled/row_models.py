@@ -94,11 +94,7 @@ def _is_sparse(scope: Scope) -> bool:
 
 
 def _decides_by_raw(scope: Scope) -> bool:
-    return bool(named(scope, "rawPredictionCol")) and not _has_several_thresholds(scope)
-
-
-def _has_several_thresholds(scope: Scope) -> bool:
-    return bool(thresholds_of(scope))
+    return bool(named(scope, "rawPredictionCol")) and not thresholds_of(scope)
 
 
 def _fitted(scope: Scope) -> Margin:
