@@ -65,7 +65,7 @@ def _texts(file: pq.ParquetFile) -> list[str]:
     columns = [file.schema.column(position) for position in range(len(file.schema))]
     nested = [column.path for column in columns if column.max_repetition_level or column.path != column.name]
     if nested:
-        raise wrong(f"the file has nested columns, lists among them, which are taken as JSON alone: {', '.join(nested)}")
+        raise wrong(f"the file has nested columns or lists, which are taken as JSON alone: {', '.join(nested)}")
     return [column.name for column in columns if column.physical_type == "BYTE_ARRAY"]
 
 
