@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from streaming.operations.http import METRICS_TYPE, describe
+from streaming.operations.http import METRICS_TYPE
 from streaming.serving.peers import Peers, merged_metrics
 from streaming.serving.service import ScoringService
 
@@ -24,7 +23,7 @@ def peer_app(service: ScoringService) -> Starlette:
         return Response(service.metrics.text(), media_type=METRICS_TYPE)
 
     async def model(_: Request) -> Response:
-        return JSONResponse(own_model(service))
+        return JSONResponse(own_version(service))
 
     async def reload(_: Request) -> Response:
         service.wake()
@@ -35,17 +34,17 @@ def peer_app(service: ScoringService) -> Starlette:
     )
 
 
-def own_model(service: ScoringService) -> dict[str, object] | None:
-    """Return what this process serves, as ``/v1/model`` has it; ``None`` before the first version."""
+def own_version(service: ScoringService) -> int | None:
+    """Return the version that this process serves; ``None`` before the first."""
     served = service.slot.current()
-    return None if served is None else describe(served, service.slot)
+    return None if served is None else served.version.version
 
 
 async def all_versions(service: ScoringService, peers: Peers) -> dict[str, int | None]:
     """Return the version that each process serves, by the process's number."""
-    described: dict[int, Any] = {peers.number: own_model(service)}
-    described |= {number: json.loads(answer) for number, answer in (await peers.ask("GET", MODEL)).items()}
-    return {str(number): (model or {}).get("version") for number, model in sorted(described.items())}
+    versions: dict[int, int | None] = {peers.number: own_version(service)}
+    versions |= {number: json.loads(answer) for number, answer in (await peers.ask("GET", MODEL)).items()}
+    return {str(number): version for number, version in sorted(versions.items())}
 
 
 async def all_metrics(service: ScoringService, peers: Peers) -> bytes:
