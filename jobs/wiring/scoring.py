@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import structlog
@@ -13,6 +13,7 @@ from pyspark.sql import SparkSession
 from jobs.configuration.paths import require_writable, require_writable_uri
 from jobs.process import collector
 from jobs.process.stopping import StopRequest, children_ignore_signals
+from jobs.wiring.class_archive import class_archive
 from jobs.wiring.following import follow, make_slot, preparation, registry, wanted_scorer
 from jobs.wiring.jars import jars
 from jobs.wiring.live import check_slots, local_master
@@ -225,10 +226,9 @@ def _require_resources(settings: Settings) -> None:
 def _spark(shared: _Shared, submitted: bool, partitions: int) -> SparkSession:
     settings = shared.settings
     master = local_master(settings, partitions)
-    connector = () if submitted else tuple(Path(jar) for jar in jars(HOME).connector_jars())
-    plan = SessionPlan(
-        application=settings.application, submitted=submitted, master=master, conf=settings.spark.conf, jars=connector
-    )
+    plan = SessionPlan(application=settings.application, submitted=submitted, master=master, conf=settings.spark.conf)
+    if not submitted:
+        plan = replace(plan, archive=class_archive(), jars=tuple(map(Path, jars(HOME).connector_jars())))
     # The JVM must outlive a signal to the whole group: the batch in progress still needs it.
     with children_ignore_signals():
         spark = start_session(plan)

@@ -13,8 +13,8 @@ from pyspark.sql import SparkSession
 
 from jobs.configuration.paths import require_writable
 from jobs.process.quiet import stderr_to
+from jobs.wiring.class_archive import class_archive
 from streaming.adapters.session import SessionPlan, start_session
-from streaming.local.java import find_java
 from streaming.settings import Settings
 
 
@@ -55,8 +55,7 @@ def session(
     if plan.submitted:
         spark = start_session(plan)
     else:
-        find_java(os.environ)
-        own = replace(plan, jars=tuple(map(Path, jars())))
+        own = replace(plan, archive=class_archive(), jars=tuple(map(Path, jars())))
         with stderr_to(log):
             spark = start_session(own)
     try:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from pyspark.sql import SparkSession
 
+from streaming.local.class_archive import using
 from streaming.secret_keys import KEY_PATTERN
 from streaming.spark.codegen_stages import FLAG
 
@@ -98,6 +99,7 @@ class SessionPlan:
     ``master``: ``None`` means ``local[N,4]``, where the 4 lets a failed task be tried again.
     ``jars``: the Kafka connector's, for a session started here; under spark-submit they come by ``--jars`` or
     ``--packages``, because one added now would be too late for the driver's class path.
+    ``archive``: of Spark's classes, with which a session that is started here takes half the processor time to start.
     """
 
     application: str
@@ -105,6 +107,7 @@ class SessionPlan:
     master: str | None = None
     conf: Mapping[str, str] = field(default_factory=dict)
     jars: tuple[Path, ...] = ()
+    archive: Path | None = None
 
 
 def start_session(plan: SessionPlan) -> SparkSession:
@@ -115,7 +118,10 @@ def start_session(plan: SessionPlan) -> SparkSession:
         master = plan.master or f"local[{os.cpu_count() or 2},4]"
         builder = builder.master(master)
         loopback = LOOPBACK if master.startswith("local") else {}
-        settings = {**STARTUP, **loopback, "spark.jars": ",".join(str(jar) for jar in plan.jars), **settings}
+        # Spark puts these before spark.driver.extraJavaOptions, which the user may have set.
+        archived = {"spark.driver.defaultJavaOptions": using(plan.archive)} if plan.archive else {}
+        jars = {"spark.jars": ",".join(str(jar) for jar in plan.jars)}
+        settings = {**STARTUP, **loopback, **archived, **jars, **settings}
     for key, value in settings.items():
         builder = builder.config(key, value)
     started = builder.getOrCreate()
