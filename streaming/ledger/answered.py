@@ -6,7 +6,7 @@ outcome that a crash took leaves the plan alone, so the ranges are never too sma
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,6 +16,7 @@ from streaming.offsets import OffsetRange
 from streaming.outputs.weights import WeightEpoch
 from streaming.rollout.assignment import ArmAssignment
 from streaming.rollout.history import Rollout
+from streaming.rollout.verdict import JudgedRange
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,16 @@ class AnsweredRange:
         if self.offsets.end != following.offsets.start or replace(following, offsets=self.offsets) != self:
             return None
         return replace(self, offsets=OffsetRange(self.offsets.start, following.offsets.end))
+
+    def judged(self) -> JudgedRange:
+        """Return it as verdicts and the status have it."""
+        return JudgedRange(
+            topic=self.topic,
+            partition=self.partition,
+            start=self.offsets.start,
+            end=self.offsets.end,
+            weight_epoch=self.weights.epoch,
+        )
 
 
 class AnsweredOffsets:
@@ -140,14 +151,6 @@ class LatestAnswered:
     def ranges(self) -> tuple[AnsweredRange, ...]:
         """Return the ranges, none without a rollout."""
         return self._offsets.ranges() if self._offsets else ()
-
-
-def answered_ranges(records: Iterable[Mapping[str, Any]], rollout: str, version: ModelKey) -> tuple[AnsweredRange, ...]:
-    """Return the offsets that a version answered in a rollout, by the ledger's records in their order."""
-    answered = AnsweredOffsets(rollout, version)
-    for record in records:
-        answered.add(record)
-    return answered.ranges()
 
 
 def _outside(each: AnsweredRange, part: OffsetRange) -> Iterator[AnsweredRange]:

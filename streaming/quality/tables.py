@@ -7,11 +7,13 @@ from datetime import datetime
 from itertools import islice
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from schemas.label import read_label
 from streaming.clock import moment
+from streaming.statistics.arrays import Ints
 
 TIME = pa.timestamp("ms", "UTC")
 PREDICTIONS = pa.schema(
@@ -42,6 +44,7 @@ LABELS = pa.schema(
 )
 """A record of the labels' topic. ``identity`` names its event, by id or by key and time; a null label withdraws."""
 
+_DAY_MILLISECONDS = 86_400_000
 _BLOCK = 50_000
 """Rows that are kept as Python objects at a time; an Arrow row takes a tenth of their memory."""
 
@@ -95,6 +98,12 @@ def time_identities(predictions: pa.Table) -> pa.ChunkedArray:
     times = predictions["event_time"].cast(pa.int64()).cast(pa.string()).cast(pa.binary())
     starts = pc.binary_join_element_wise(b"t", times, b"")
     return pc.binary_join_element_wise(starts, predictions["key"], b"\0")
+
+
+def days_of(predictions: pa.Table) -> Ints:
+    """Return the UTC day of each prediction's event, counted from 1970-01-01."""
+    times = np.asarray(predictions["event_time"].cast(pa.int64()).to_numpy(), np.int64)
+    return times // _DAY_MILLISECONDS
 
 
 def distinct(predictions: pa.Table) -> pa.Table:

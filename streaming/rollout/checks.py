@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from streaming.errors import ConfigurationError
+from streaming.rollout.judge import HarmRules
 
 
 class RolloutCheck(str, Enum):
@@ -56,3 +57,8 @@ class JudgeRules:
                 f"a rollout's judge needs a day_deviation and a tolerated difference of at least 0, not"
                 f" {self.day_deviation} and {self.tolerated}"
             )
+
+    @property
+    def days(self) -> HarmRules:
+        """How whole days are judged."""
+        return HarmRules(alpha=ALPHA[RolloutCheck.DAYS], tolerated=self.tolerated, deviation=self.day_deviation)

@@ -102,6 +102,14 @@ def test_order_and_blocks_change_nothing(records: list[tuple[int, str | None, in
     assert made.truth.to_pylist() == [expected.get(number) for number in range(len(EVENTS))]
 
 
+def test_each_prediction_may_have_a_time_of_its_own_before_which_labels_count() -> None:
+    rows = [label(number, "a", number, NOON) for number in range(3)] + [label(3, "b", 3, EVENING)]
+    times = [int(time.timestamp() * 1_000) for time in (NOON, EVENING, DUE, EVENING)]
+    made = attach(table(EVENTS), [table(rows, LABELS)], np.array(times))
+    assert made.truth.to_pylist() == [None, "a", "a", None]
+    assert made.late.tolist() == [1, 0, 0, 1]
+
+
 def test_rows_become_tables_whatever_their_number() -> None:
     assert [made.num_rows for made in tables((predicted(n, 1.0) for n in range(50_001)), LABELS)] == [50_000, 1]
 
