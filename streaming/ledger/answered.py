@@ -16,6 +16,7 @@ from streaming.offsets import OffsetRange
 from streaming.outputs.weights import WeightEpoch
 from streaming.rollout.assignment import ArmAssignment
 from streaming.rollout.history import Rollout
+from streaming.rollout.verdict import JudgedRange
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,16 @@ class AnsweredRange:
         if self.offsets.end != following.offsets.start or replace(following, offsets=self.offsets) != self:
             return None
         return replace(self, offsets=OffsetRange(self.offsets.start, following.offsets.end))
+
+    def judged(self) -> JudgedRange:
+        """Return it as verdicts and the status have it."""
+        return JudgedRange(
+            topic=self.topic,
+            partition=self.partition,
+            start=self.offsets.start,
+            end=self.offsets.end,
+            weight_epoch=self.weights.epoch,
+        )
 
 
 class AnsweredOffsets:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from jobs.verbs.rollout.desk import RolloutDesk, rollout_desk, rollout_settings
-from streaming.ledger.answered import AnsweredRange
 from streaming.ledger.arm_counts import StepCounts, observed
 from streaming.rollout.evidence import Observed
 from streaming.rollout.following import JobFacts, advanced
@@ -60,7 +59,7 @@ def status_of(desk: RolloutDesk) -> Status:
         "next": _next(rollout),
         "answered": _answered(counts),
         "judge": _judge(rollout),
-        "ranges": [_range(part) for part in desk.answered()],
+        "ranges": [part.judged().to_dict() for part in desk.answered()],
         "salt": rollout.declaration.salt,
         "finished": rollout.has_ended,
     }
@@ -84,16 +83,6 @@ def _judge(rollout: Rollout) -> dict[str, Any] | None:
         return None
     fields = verdict.to_dict()
     return {name: fields[name] for name in ("finding", "why", "weight_epoch", "evidence", "checks", "at")}
-
-
-def _range(part: AnsweredRange) -> dict[str, Any]:
-    return {
-        "topic": part.topic,
-        "partition": part.partition,
-        "start": part.offsets.start,
-        "end": part.offsets.end,
-        "weight_epoch": part.weights.epoch,
-    }
 
 
 def _next(rollout: Rollout) -> str:

@@ -54,6 +54,20 @@ class TopicTail:
                 yield self._taken(message)
         self._complaints.check()
 
+    def lag(self) -> int:
+        """Return how many offsets lie between what was yielded and the end, as far as the client has heard of it.
+
+        The mark of a transaction takes an offset, so it may be one for each partition where nothing is to come.
+        """
+        if self._consumer is None:
+            return 0
+        lag = 0
+        for part in self._consumer.assignment():
+            _, end = self._consumer.get_watermark_offsets(part, cached=True)
+            # Before the first answer of the broker the client has no end, and says -1001.
+            lag += max(0, end - (self._next or {}).get(part.partition, 0)) if end >= 0 else 0
+        return lag
+
     def close(self) -> None:
         """Let go of the broker; reading may go on."""
         if self._consumer is not None:
