@@ -1,4 +1,4 @@
-"""Scores on real flights, whole days drawn anew: how often an unchanged candidate is called shifted, or a broken one."""
+"""Scores on real flights, whole days drawn anew: how often unchanged ones are called shifted, how soon broken ones."""
 
 from __future__ import annotations
 

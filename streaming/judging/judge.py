@@ -15,7 +15,7 @@ from streaming.clock import isoformat
 from streaming.judging.book import BookRules, BookSums, PairBook
 from streaming.judging.errors import ErrorBook
 from streaming.judging.pairs import JudgedPair, pair_of, pair_tables
-from streaming.judging.shifts import ShiftsByHour, ShiftBook
+from streaming.judging.shifts import ShiftBook, ShiftsByHour
 from streaming.ledger.answered import AnsweredRange
 from streaming.outputs.read_back import Output
 from streaming.rollout.checks import ALPHA, JudgeRules, RolloutCheck

@@ -27,15 +27,15 @@ HOUR = timedelta(hours=1)
 FEWEST_EVENTS = 10
 """An hour with fewer events says nothing: its mean is the noise of single events."""
 FEWEST_HOURS = 72
-"""From fewer hours without a share nothing is learnt: those of one day do not show how hours differ. On recorded flights
-a margin that was learnt from a day was too narrow in one of a hundred rollouts, and one from three days in none."""
+"""From fewer hours without a share nothing is learnt: those of one day do not show how hours differ. On recorded
+flights a margin that was learnt from a day was too narrow in one of a hundred rollouts, from three days in none."""
 DEVIATIONS = 3.0
 """The margin covers so many standard deviations of an hour's mean."""
 
 
 @dataclass(frozen=True)
 class HourShifts:
-    """Hours with enough events: the number of these, their mean shift, and its variance among them; arrays of a length."""
+    """Hours with enough events: the number of these, their mean shift, and its variance among them, as arrays."""
 
     events: Ints
     mean: Floats

@@ -96,18 +96,14 @@ def test_the_noise_of_an_hour_is_the_variance_among_its_events() -> None:
 
 @settings(max_examples=30)
 @given(
-    events=st.lists(
-        st.tuples(st.integers(0, 2), st.booleans(), st.floats(-0.2, 0.7)), min_size=60, max_size=90
-    ),
+    events=st.lists(st.tuples(st.integers(0, 2), st.booleans(), st.floats(-0.2, 0.7)), min_size=60, max_size=90),
     seed=st.integers(0, 99),
     cuts=st.integers(1, 4),
 )
 def test_the_hours_are_the_same_in_any_order_and_partitioning(
     events: list[tuple[int, bool, float]], seed: int, cuts: int
 ) -> None:
-    rows = [
-        event(n, hour, 1 + answered, shift, answered=answered) for n, (hour, answered, shift) in enumerate(events)
-    ]
+    rows = [event(n, hour, 1 + answered, shift, answered=answered) for n, (hour, answered, shift) in enumerate(events)]
     whole, parts, shuffled = booked(*rows), ShiftBook(PLAN), random.Random(seed).sample(rows, len(rows))
     for part in range(cuts):
         parts.add(pairs_table(*shuffled[part::cuts]))

@@ -7,10 +7,10 @@ import math
 import numpy as np
 import pytest
 
+from streaming.errors import ConfigurationError
 from streaming.rollout.checks import JudgeRules
 from streaming.rollout.judge import HarmFinding
 from streaming.rollout.score_shift import DEVIATIONS, FEWEST_HOURS, HourShifts, ShiftRules, judge_shift
-from streaming.errors import ConfigurationError
 
 RULES = ShiftRules(alpha=0.001)
 
