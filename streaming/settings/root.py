@@ -16,6 +16,7 @@ from streaming.settings.event import EventSettings
 from streaming.settings.hooks import HookSettings
 from streaming.settings.http import HttpSettings
 from streaming.settings.input import InputSettings
+from streaming.settings.judge import JudgeSettings
 from streaming.settings.log import LogSettings
 from streaming.settings.model import ModelSettings
 from streaming.settings.models import ModelsSettings
@@ -51,6 +52,7 @@ class Settings(Section):
     drift: DriftSettings = DriftSettings()
     quality: QualitySettings = QualitySettings()
     shadow: ShadowSettings = ShadowSettings()
+    judge: JudgeSettings = JudgeSettings()
 
     @model_validator(mode="after")
     def _has_brokers(self) -> Settings:

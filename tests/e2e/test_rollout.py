@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-import subprocess
 from collections import Counter
 from collections.abc import Iterator
 from functools import partial
@@ -19,17 +16,17 @@ from jsonschema import Draft202012Validator
 from pyspark.sql import SparkSession
 
 from schemas import prediction
-from schemas.shadow_prediction import ShadowPrediction, read_shadow
 from streaming.accounting.load import SteadyLoad
 from streaming.accounting.records import Outgoing, Sent
 from streaming.models.rollout_versions import RESUME_TAG
 from streaming.rollout.intervals import CANDIDATE
 from tests.support.arms import Topics, assert_shares
-from tests.support.commands import ROOT, command, environment, penstock
+from tests.support.commands import ROOT, penstock
 from tests.support.engine import committed, event
 from tests.support.eventually import eventually
 from tests.support.job import PATIENCE, Job
 from tests.support.kafka import MakeTopic
+from tests.support.rollouts import Operator, ShadowProcess
 from tests.support.runs import KillableRun
 from tests.support.team import Team, save_pipeline
 
@@ -61,77 +58,6 @@ def keyed() -> Iterator[Outgoing[Sent]]:
     for number in count():
         key = f"N{number % KEYS}"
         yield Outgoing(event(number), Sent(key, number, False), key, partition=number % 2)
-
-
-class Operator:
-    """Somebody at the command line."""
-
-    def __init__(self, job: Job) -> None:
-        self.config = str(job.config)
-
-    def __call__(self, verb: str, *arguments: str, exit_code: int = 0) -> dict[str, Any]:
-        done = penstock("rollout", verb, *arguments, "--config", self.config, "--json", "-")
-        assert done.returncode == exit_code, done.stderr
-        status: dict[str, Any] = json.loads(done.stdout) if exit_code == 0 else {"problem": done.stderr}
-        return status
-
-    def waits_for(self, phase: str, step: int, why: str = "") -> None:
-        def is_there() -> bool:
-            status = self("status")
-            return (status["phase"], status["step"]) == (phase, step) and why in status["why"]
-
-        eventually(is_there, timeout=PATIENCE, every=1.0)
-
-    def sees_more_answers_than(self, status: dict[str, Any]) -> None:
-        """Wait until the candidate has answered more events than by then."""
-        answered = status["answered"][CANDIDATE]["events"]
-        eventually(lambda: self("status")["answered"][CANDIDATE]["events"] > answered, timeout=PATIENCE, every=1.0)
-
-
-class ShadowProcess:
-    """``penstock shadow run`` in a process of its own, with the job's settings."""
-
-    def __init__(self, job: Job) -> None:
-        self.job = job
-        self.log = (job.home / "shadow.log").open("ab")
-        self.process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        self.process = subprocess.Popen(
-            command("shadow", "run", "--config", str(self.job.config), "--set", f"model.cache_dir={self.job.home}/own"),
-            cwd=ROOT,
-            env=environment(),
-            stdout=self.log,
-            stderr=self.log,
-            start_new_session=True,
-        )
-
-    @property
-    def running(self) -> subprocess.Popen[bytes]:
-        assert self.process is not None
-        assert self.process.poll() is None, (self.job.home / "shadow.log").read_text()[-5_000:]
-        return self.process
-
-    def kill(self) -> None:
-        process = self.running
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait(30)
-
-    def stop(self) -> int:
-        process = self.running
-        process.terminate()
-        return process.wait(60)
-
-    def pairs(self) -> list[ShadowPrediction]:
-        """Return what it has written by now, if it still runs."""
-        assert self.running
-        listed = committed({"bootstrap.servers": self.job.servers}, f"{self.job.topic}.out.shadow")
-        return [pair for message in listed if (pair := read_shadow(message.value()))]
-
-    def close(self) -> None:
-        if self.process is not None and self.process.poll() is None:
-            self.kill()
-        self.log.close()
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
 
@@ -51,6 +51,14 @@ class GrowingTopic:
                 self.close()
                 raise self._failed(error)
         return messages
+
+    def ends(self) -> Iterator[tuple[int, int]]:
+        """Yield each partition and its end, as far as the client has heard of it by itself."""
+        for part in [] if self._consumer is None else self._consumer.assignment():
+            _, end = self._consumer.get_watermark_offsets(part, cached=True)
+            # Before the first answer of the broker the client has no end, and says -1001.
+            if end >= 0:
+                yield part.partition, end
 
     def close(self) -> None:
         """Let go of the broker."""

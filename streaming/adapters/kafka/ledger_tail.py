@@ -21,7 +21,7 @@ from streaming.rollout.history import RolloutHistory
 from streaming.rollout.states import FINISHED
 
 _AT_ONCE = 500
-_CLOCK_SKEW = timedelta(minutes=5)
+CLOCK_SKEW = timedelta(minutes=5)
 """How far the clocks of two drivers, or of a driver and the broker, may differ."""
 _WRITE_SECONDS = 30.0
 _ROLLOUT, _IN_A_STEP, _BATCHES = b'"type":"rollout"', b'"weight_epoch":', (b'"type":"plan"', b'"type":"outcome"')
@@ -74,7 +74,7 @@ class LedgerTail:
                 return self._next
             if rollout.state.phase in FINISHED:
                 return beginning
-            began = scan.offset_at(self._topic, 0, _milliseconds(rollout.state.since.clock - _CLOCK_SKEW))
+            began = scan.offset_at(self._topic, 0, _milliseconds(rollout.state.since.clock - CLOCK_SKEW))
         return min(beginning, began)
 
     def fresh(self, seconds: float) -> Iterator[dict[str, Any]]:

@@ -43,6 +43,14 @@ class TopicTail:
             for message in messages:
                 yield self._taken(message)
 
+    def lag(self) -> int:
+        """Return how many offsets lie between what was yielded and the end, as far as the client has heard of it.
+
+        The mark of a transaction takes an offset, so it may be one for each partition where nothing is to come.
+        """
+        position = self._next or {}
+        return sum(max(0, end - position.get(partition, 0)) for partition, end in self._growing.ends())
+
     def close(self) -> None:
         """Let go of the broker; reading may go on."""
         self._growing.close()
