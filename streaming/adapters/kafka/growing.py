@@ -54,7 +54,9 @@ class GrowingTopic:
 
     def ends(self) -> Iterator[tuple[int, int]]:
         """Yield each partition and its end, as far as the client has heard of it by itself."""
-        for part in [] if self._consumer is None else self._consumer.assignment():
+        if self._consumer is None:
+            return
+        for part in self._consumer.assignment():
             _, end = self._consumer.get_watermark_offsets(part, cached=True)
             # Before the first answer of the broker the client has no end, and says -1001.
             if end >= 0:
