@@ -9,8 +9,8 @@ from typing import Protocol
 from streaming.clock import Clock
 from streaming.models.announcer import Announcer
 from streaming.models.cache import Download
-from streaming.models.many_registry import ManyModels
 from streaming.models.ref import ModelKey, ModelVersion
+from streaming.models.registry import ManyModels
 from streaming.models.routing import RoutingRule
 from streaming.models.served import ServedModel
 from streaming.models.slot import Slot

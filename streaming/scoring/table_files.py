@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import shutil
-import tempfile
 import threading
 from collections import Counter
 from collections.abc import Callable
@@ -18,7 +16,7 @@ from streaming.errors import CandidateRefusedError, ScoringError
 from streaming.events.decode import JsonDecoder
 from streaming.models.cache import Download
 from streaming.models.candidate import Preparation
-from streaming.models.locks import FileLock
+from streaming.models.locks import FileLock, OwnFolder, sweep
 from streaming.models.package import ModelPackage
 from streaming.models.ref import ModelKey, ModelVersion, safe_folder
 from streaming.models.seams import Features
@@ -73,11 +71,10 @@ class TableFiles:
         self._bytes = max_value_bytes
         folders = home / _FOLDER
         folders.mkdir(parents=True, exist_ok=True)
-        guard = FileLock.exclusive(folders / "lock")
-        _sweep(folders)
-        self._folder = Path(tempfile.mkdtemp(dir=folders))
-        self._lock = FileLock.exclusive(self._folder / "lock")
-        guard.close()
+        with FileLock.exclusive(folders / "lock"):
+            sweep(folders)
+            self._own = OwnFolder.within(folders)
+        self._folder = self._own.path
         self._guard = threading.Lock()
         self._numbers = itertools.count()
         self._used: Counter[str] = Counter()
@@ -116,8 +113,7 @@ class TableFiles:
 
     def close(self) -> None:
         """Remove everything."""
-        shutil.rmtree(self._folder, ignore_errors=True)
-        self._lock.close()
+        self._own.remove()
 
     def _written(self, served: ServedModel) -> tuple[ServedModel, TableRow]:
         package, row_pass = served.package, served.row_pass
@@ -142,10 +138,3 @@ class TableFiles:
             for program in unused:
                 del self._used[program]
                 (self._folder / program).unlink(missing_ok=True)
-
-
-def _sweep(folders: Path) -> None:
-    for folder in (path for path in folders.iterdir() if path.is_dir()):
-        if lock := FileLock.try_exclusive(folder / "lock"):
-            lock.close()
-            shutil.rmtree(folder, ignore_errors=True)
