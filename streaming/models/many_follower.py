@@ -77,12 +77,8 @@ class ManyFollower:
                 raise problem
             if stop.wait(_FIRST_TRIES_EVERY):
                 return None
-        self._submit()
-        deadline = time.monotonic() + self._following.first_seconds
-        while self._loading and time.monotonic() < deadline:
-            if stop.wait(_LOOK_SECONDS):
-                return None
-            self._collect()
+        if not self._load_named(stop):
+            return None
         served = self._swap()
         if not any(row.is_loaded for row in self._versions.rows):
             raise problem or ModelNotFoundError(
@@ -217,6 +213,16 @@ class ManyFollower:
         self._ports.announcer(str(rule)).metrics.selector_resolved(resolved=bool(own))
         self._versions.name(own)
         return None
+
+    def _load_named(self, stop: threading.Event) -> bool:
+        """Load what is named, as far as that can be done in time; returns whether nobody stopped it."""
+        self._submit()
+        deadline = time.monotonic() + self._following.first_seconds
+        while self._loading and time.monotonic() < deadline:
+            if stop.wait(_LOOK_SECONDS):
+                return False
+            self._collect()
+        return True
 
     def _submit(self) -> None:
         # After a restart, the models with most events come first: the job may begin before the last is loaded.

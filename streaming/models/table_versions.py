@@ -13,11 +13,10 @@ from streaming.clock import Clock
 from streaming.errors import CandidateRefusedError, ModelNotFoundError
 from streaming.models.announcer import Announcer
 from streaming.models.candidate import Promoted
-from streaming.models.many_ports import TableMaker
+from streaming.models.many_ports import MadeVersion, TableMaker
 from streaming.models.ref import ModelKey, ModelVersion
 from streaming.models.refusals import Refusals, Refused
 from streaming.models.registry import ManyModels
-from streaming.models.served import ServedModel
 from streaming.models.table import TableRow
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
@@ -29,16 +28,14 @@ _FAILING_SHARE = 0.5
 
 @dataclass(frozen=True)
 class Attempt:
-    """A version was tried: ``row`` and ``served`` are there if it passed, and ``refusal`` if it was refused.
+    """A version was tried: ``made`` is there if it passed, ``refusal`` if it was refused.
 
-    A version that is still being registered is neither. ``failed`` is the version in whose place it comes back, if that
-    is why it was loaded.
+    A version that is still being registered has neither. ``failed`` is the version in whose place it comes back, if
+    that is why it was loaded.
     """
 
-    name: str
     version: ModelVersion
-    row: TableRow | None = None
-    served: ServedModel | None = None
+    made: MadeVersion | None = None
     refusal: Refused | None = None
     failed: ModelKey | None = None
     seconds: float = 0.0
@@ -47,10 +44,10 @@ class Attempt:
         """Tell of it; ``before`` served until now."""
         if self.refusal is not None:
             announcer.refused(self.refusal, before)
-        elif self.served is not None and self.failed is not None:
-            announcer.rolled_back(self.failed, self.served, f"{self.failed} throws on its events")
-        elif self.served is not None:
-            announcer.promoted(Promoted(self.served, before, self.seconds))
+        elif self.made is not None and self.failed is not None:
+            announcer.rolled_back(self.failed, self.made.served, f"{self.failed} throws on its events")
+        elif self.made is not None:
+            announcer.promoted(Promoted(self.made.served, before, self.seconds))
 
 
 class TableVersions:
@@ -130,40 +127,34 @@ class TableVersions:
         failed = row.version.key if row is not None and row.version.key in self._held else None
         version, began = ModelVersion(name, key.version), time.monotonic()
         try:
-            made = self._recall(key)
+            digest = self._digests.get(key)
+            made = self._maker.recall(key, digest) if digest else None
             if made is None:
                 version = self._registry.get(key.name, key.version)
                 if version.status == "PENDING":
-                    return Attempt(name, version)
+                    return Attempt(version)
                 made = self._maker.prepare(version, self._registry.download)
         except Exception as problem:  # whatever a candidate throws, the other models go on
-            return self._refuse(version, problem)
-        served, loaded = made
-        return Attempt(name, loaded.version, loaded, served, failed=failed, seconds=time.monotonic() - began)
-
-    def _recall(self, key: ModelKey) -> tuple[ServedModel, TableRow] | None:
-        digest = self._digests.get(key)
-        return self._maker.recall(key, digest) if digest else None
-
-    def _refuse(self, version: ModelVersion, problem: Exception) -> Attempt:
-        with self._guard:
-            self._refused[version.name] = version
-            return Attempt(version.name, version, refusal=self._refusals.refuse(version, problem, self._clock()))
+            with self._guard:
+                self._refused[name] = version
+                return Attempt(version, refusal=self._refusals.refuse(version, problem, self._clock()))
+        return Attempt(made.row.version, made, failed=failed, seconds=time.monotonic() - began)
 
     def take(self, attempt: Attempt) -> TableRow | None:
         """Let a version that passed serve; a model that has none takes part without. Returns the row before."""
         with self._guard:
-            before = self._rows.get(attempt.name)
-            if attempt.row is not None and attempt.row.version.key not in self._held:
-                self._rows[attempt.name] = attempt.row
-                self._digests[attempt.row.version.key] = attempt.row.digest
-                if refused := self._refused.pop(attempt.name, None):
+            name, made = attempt.version.name, attempt.made
+            before = self._rows.get(name)
+            if made is not None and made.row.version.key not in self._held:
+                self._rows[name] = made.row
+                self._digests[made.row.version.key] = made.row.digest
+                if refused := self._refused.pop(name, None):
                     self._refusals.forget(refused)
                 if before is not None and before.is_loaded:
-                    self._earlier[attempt.name] = [*self._earlier.get(attempt.name, [])[-1:], before]
+                    self._earlier[name] = [*self._earlier.get(name, [])[-1:], before]
             # Refused, and no version before: its events are rejected instead of going to the default model.
-            elif before is None and (attempt.refusal is not None or attempt.row is not None):
-                self._rows[attempt.name] = TableRow(attempt.version)
+            elif before is None and (attempt.refusal or made):
+                self._rows[name] = TableRow(attempt.version)
         return before
 
     def hold(self, key: ModelKey) -> None:
@@ -203,7 +194,7 @@ class TableVersions:
             if made is None:
                 registered = self._registry.get(version.name, version.version)
                 made = self._maker.prepare(registered, self._registry.download)
-            return made[1]
         except (CandidateRefusedError, ModelNotFoundError) as problem:
             _log.warning("a version cannot be loaded any more", model=str(version), problem=str(problem))
             return TableRow(version)
+        return made.row

@@ -17,6 +17,7 @@ from streaming.events.decode import JsonDecoder
 from streaming.models.cache import Download
 from streaming.models.candidate import Preparation
 from streaming.models.locks import FileLock, OwnFolder, sweep
+from streaming.models.many_ports import MadeVersion
 from streaming.models.package import ModelPackage
 from streaming.models.ref import ModelKey, ModelVersion, safe_folder
 from streaming.models.seams import Features
@@ -79,7 +80,7 @@ class TableFiles:
         self._numbers = itertools.count()
         self._used: Counter[str] = Counter()
 
-    def prepare(self, version: ModelVersion, download: Download) -> tuple[ServedModel, TableRow]:
+    def prepare(self, version: ModelVersion, download: Download) -> MadeVersion:
         """Check a version and write its program; the row may be put into a table.
 
         Raises:
@@ -88,7 +89,7 @@ class TableFiles:
         """
         return self._written(self._preparation.prepare(version, download))
 
-    def recall(self, key: ModelKey, digest: str) -> tuple[ServedModel, TableRow] | None:
+    def recall(self, key: ModelKey, digest: str) -> MadeVersion | None:
         """Do the same from the cache alone; ``None`` if the version is not there."""
         served = self._preparation.recall(key, digest)
         return self._written(served) if served else None
@@ -115,7 +116,7 @@ class TableFiles:
         """Remove everything."""
         self._own.remove()
 
-    def _written(self, served: ServedModel) -> tuple[ServedModel, TableRow]:
+    def _written(self, served: ServedModel) -> MadeVersion:
         package, row_pass = served.package, served.row_pass
         # The program has all that scores; the version's own files may go when the cache wants their place.
         self._preparation.cache.release(package.root)
@@ -127,7 +128,7 @@ class TableFiles:
         # Each has a name of its own: an older one of the same version may just be on its way out.
         name = f"{safe_folder(package.version.name)}-{package.version.version}-{next(self._numbers)}.program"
         write_file(self._folder / name, ModelProgram(row_pass.guards, row_pass.scorer, package.profile))
-        return served, TableRow(package.version, package.digest, name, package.signature)
+        return MadeVersion(served, TableRow(package.version, package.digest, name, package.signature))
 
     def _forget(self, path: Path, table: ModelTable) -> None:
         path.unlink(missing_ok=True)
