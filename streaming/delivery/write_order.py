@@ -62,7 +62,7 @@ class WritePlan:
         """Every arm's, in the order of the numbers in the rows' column ``arm``."""
         return (self.stamp, *self.others)
 
-    @property
+    @cached_property
     def counted_as(self) -> tuple[str, ...]:
         """The names under which the rows of each stamp are counted: the arm's role, or the model's version."""
         return tuple(str(stamp.version.key) if self.by_model else stamp.role for stamp in self.stamps)

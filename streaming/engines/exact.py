@@ -98,8 +98,8 @@ class ExactEngine:
                 seconds=seconds,
             )
         )
-        # With several arms the reference scores, and many models have none.
-        if len(plan.arms.arms) == 1 and not plan.arms.is_table:
+        # With several arms the reference scores already.
+        if len(plan.arms.arms) == 1:
             self._ports.recheck(plan.version.key, ranges)
         self._ports.breaker.batch_finished(total)
         limit = self._ports.ramp.after(sum(part.end - part.start for part in ranges.values()), seconds)

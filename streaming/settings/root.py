@@ -68,8 +68,9 @@ class Settings(Section):
     @model_validator(mode="after")
     def _has_a_topic_for_each(self) -> Settings:
         names = {f"output.{key}": value for key, value in self.output if isinstance(value, str)}
-        names |= {"output.dead_letters": self.dead_letter_topic, "quality.labels": self.quality.labels or ""}
-        names["input.topic"] = self.input.topic
+        # With the names that are made where none is set.
+        names |= {"output.dead_letters": self.dead_letter_topic, "output.shadow": self.shadow_topic}
+        names |= {"input.topic": self.input.topic, "quality.labels": self.quality.labels or ""}
         settings: dict[str, str] = {}
         for setting, topic in names.items():
             other = settings.setdefault(topic, setting)

@@ -386,8 +386,10 @@ def test_a_vector_of_the_events_compiles_and_has_no_onnx_form(tmp_path: Path) ->
     events = feature_batch(signature, [{"v": [1.0, 4.0]}, {"v": [0.0, 0.0]}])
     assert scorer.score(events).column(0).to_pylist() == [2.0, 1.0]
     assert scorer.score(events.slice(0, 0)).num_rows == 0
-    with pytest.raises(ScoringError, match="a vector of the batch is null, or has not 2 elements"):
-        scorer.score(feature_batch(signature, [{"v": [1.0]}]))
+    # The numbers of the last would fit into two rows of two.
+    for vectors in ([[1.0]], [None], [[1.0], [1.0, 2.0, 3.0]]):
+        with pytest.raises(ScoringError, match=r"a column of vectors cannot be read|vectors have 1 elements"):
+            scorer.score(feature_batch(signature, [{"v": vector} for vector in vectors]))
     with pytest.raises(ExportRefusedError, match="the model reads v, a list of numbers"):
         onnx_form(scorer, np.float64)
 
