@@ -20,7 +20,7 @@ from streaming.adapters.kafka.replay_destination import TopicDestination
 from streaming.adapters.kafka.scan import KafkaScan
 from streaming.clock import system_clock
 from streaming.errors import ConfigurationError
-from streaming.ledger.answered import AnsweredRange, answered_ranges
+from streaming.ledger.answered import AnsweredOffsets, AnsweredRange
 from streaming.models.ref import ModelVersion
 from streaming.replay.chunks import Chunk, cut, ends, offsets_of
 from streaming.replay.frames import KafkaFrames
@@ -44,14 +44,24 @@ def find_repair(settings: Settings, scan: KafkaScan, rollout: Rollout, champion:
     """Return what has to be scored again.
 
     Raises:
-        ConfigurationError: the input topic is missing, or the job has not written yet what it has planned.
+        ConfigurationError: the input topic is missing, the job has not written yet what it has planned, or the live
+            engine has answered.
         BrokerUnavailableError: Kafka does not answer.
     """
     info = KafkaAdmin(settings.kafka, settings.application).required_topic(settings.input.topic)
     declaration = rollout.declaration
     ledger = KafkaLedgerReader(scan, settings.output.ledger, settings.application)
     with progress_bar("reading the ledger") as progress:
-        answered = answered_ranges(ledger.records(progress), declaration.name, declaration.candidate)
+        offsets = AnsweredOffsets(declaration.name, declaration.candidate)
+        for record in ledger.records(progress):
+            offsets.add(record)
+    if offsets.is_live:
+        raise ConfigurationError(
+            f"the live engine has answered in the rollout {declaration.name}: around each handover both versions did,"
+            " and the ledger does not tell for which events, so that they cannot be corrected one by one. Score the"
+            " offsets of `penstock rollout status` again by `penstock replay`, to a topic of their own"
+        )
+    answered = offsets.ranges()
     # Before anything is counted: what is planned and not written yet would be answered after its correction.
     _require_written(settings, info, answered)
     firsts = {partition: scan.extent(info.name, partition)[0] for partition in range(info.partitions)}
