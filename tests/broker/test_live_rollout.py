@@ -9,7 +9,11 @@ from uuid import uuid4
 import pytest
 from pyspark.sql import SparkSession
 
+from jobs.verbs.rollout.desk import rollout_desk
+from jobs.wiring.repairing import find_repair
 from schemas import prediction
+from streaming.adapters.kafka.scan import KafkaScan
+from streaming.errors import ConfigurationError
 from streaming.models.served import ServedModel
 from streaming.outputs.read_back import Output
 from streaming.rollout.assignment import ArmAssignment
@@ -75,7 +79,9 @@ def roles_lately(bench: LiveBench) -> set[str]:
 
 
 @pytest.mark.long
-def test_a_candidate_gets_its_keys_and_loses_them_by_order(bench: LiveBench, candidate: ServedModel) -> None:
+def test_a_candidate_gets_its_keys_and_loses_them_by_order(
+    bench: LiveBench, candidate: ServedModel, model: ServedModel
+) -> None:
     bench.planned = {candidate.key: candidate}
     operator = Operator(bench)
     with bench.live(), Trickle(bench, (0, 1)) as trickle:
@@ -94,6 +100,9 @@ def test_a_candidate_gets_its_keys_and_loses_them_by_order(bench: LiveBench, can
     outcomes = [record["arms"] for record in counted if record["type"] == "outcome" and "arms" in record]
     evidence = sum(arms[CANDIDATE]["predictions"] for arms in outcomes if arms)
     assert 0 < evidence <= answers[1, CANDIDATE, 2]
+    refused = pytest.raises(ConfigurationError, match="the live engine has answered in the rollout tiny-2")
+    with KafkaScan(bench.kafka, "test") as scan, rollout_desk(bench.settings) as desk, refused:
+        find_repair(bench.settings, scan, desk.current(), model.version)
 
 
 @pytest.mark.long
