@@ -22,6 +22,7 @@ from streaming.adapters.kafka.admin import KafkaAdmin, TopicSample
 from streaming.adapters.kafka.config import spark_options
 from streaming.adapters.session import SessionPlan, start_session
 from streaming.clock import isoformat, system_clock
+from streaming.engines.real_time import to_send
 from streaming.engines.source import read_stream
 from streaming.events.rules import SQL_TYPES
 from streaming.models.ref import ModelSelector
@@ -50,7 +51,7 @@ def run_native(setting: Setting, name: str, meter: Meter) -> None:
         stamp = Stamp(setting.topic, served.version, "champion", isoformat(system_clock()))
         rows = envelop(served.score(stream(setting, settings, spark)), stamp)
         targets = prepare_topics(settings, KafkaAdmin(settings.kafka, name)).targets
-        drain(setting, settings, native_records(rows, stamp, name, targets).drop("reason"), spark, meter)
+        drain(setting, settings, to_send(native_records(rows, [stamp], name, targets)), spark, meter)
 
 
 def run_plain(setting: Setting, name: str, meter: Meter) -> None:
@@ -102,7 +103,7 @@ def run_copy_with_headers(setting: Setting, name: str, meter: Meter) -> None:
             F.unhex(F.lit("00" * 18)).alias("bins"),
             *(F.lit(None).cast(kind).alias(column) for column, kind in nothing.items()),
         )
-        drain(setting, settings, native_records(rows, stamp, name, targets).drop("reason"), spark, meter)
+        drain(setting, settings, to_send(native_records(rows, [stamp], name, targets)), spark, meter)
 
 
 RUN: dict[str, Run] = {

@@ -47,10 +47,17 @@ def find_repair(settings: Settings, scan: KafkaScan, story: RolloutStory, champi
     """Return what has to be scored again of what a rollout's candidate has answered.
 
     Raises:
-        ConfigurationError: the input topic is missing, or the job has not written yet what it has planned.
+        ConfigurationError: the input topic is missing, the job has not written yet what it has planned, or the live
+            engine has answered.
         BrokerUnavailableError: Kafka does not answer.
     """
     info = KafkaAdmin(settings.kafka, settings.application).required_topic(settings.input.topic)
+    if story.answered_live:
+        raise ConfigurationError(
+            f"the live engine has answered in the rollout {story.declaration.name}: around each handover both versions"
+            " did, and the ledger does not tell for which events, so that they cannot be corrected one by one. Score"
+            " the offsets of `penstock rollout status` again by `penstock replay`, to a topic of their own"
+        )
     answered = story.answered
     # Before anything is counted: what is planned and not written yet would be answered after its correction.
     _require_written(settings, info, answered)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Protocol
 
 from pyspark.sql import functions as F
 
+from streaming.errors import ModelNotFoundError
 from streaming.events import columns as c
 from streaming.ledger.arms import PlannedArm, PlannedArms
 from streaming.models.ref import ModelKey, ModelVersion
@@ -56,7 +59,7 @@ class CandidateArms:
     """The slot's version and, while one is offered, a candidate beside it.
 
     Offers come from any thread. The batch thread plans, and it alone releases a candidate that is not offered any more:
-    until it plans the next batch, the last one may be using it.
+    until it plans the next batch, the last one may be using it. A real-time query uses one for longer, and leases it.
     """
 
     def __init__(self, release: Callable[[ServedModel], None]) -> None:
@@ -66,6 +69,7 @@ class CandidateArms:
         self._offer = ArmOffer()
         self._failure = ""
         self._retired: list[ServedModel] = []
+        self._leases: Counter[int] = Counter()
 
     def offer(self, offer: ArmOffer) -> None:
         """Plan with this from the next batch on; the candidate is ours to release."""
@@ -86,11 +90,9 @@ class CandidateArms:
 
     def planned(self, champion: ModelVersion, held: frozenset[ModelKey]) -> PlannedArms:
         """Return the arms; one if the candidate is on hold, was given up, or has become the champion."""
+        self._release_retired()
         with self._guard:
-            retired, self._retired = self._retired, []
             offer, is_given_up = self._offer, bool(self._failure)
-        for model in retired:
-            self._release(model)
         if is_given_up or offer.key in held:
             return PlannedArms.only(champion)
         if offer.in_shadow or offer.key == champion.key:
@@ -106,6 +108,22 @@ class CandidateArms:
             models = (self._offer.candidate, *self._retired)
         return next((model for model in models if model is not None and model.key == key), None)
 
+    @contextmanager
+    def lease(self, key: ModelKey) -> Iterator[ServedModel]:
+        """Use a candidate that was planned with until the block ends; it is not released before.
+
+        Raises:
+            ModelNotFoundError: it is not held any more.
+        """
+        model = self.loaded(key)
+        if model is None:
+            raise ModelNotFoundError(f"{key} was planned with and is not loaded any more")
+        self._leases[id(model)] += 1
+        try:
+            yield model
+        finally:
+            self._leases[id(model)] -= 1
+
     def give_up(self, reason: str) -> None:
         """Plan the champion alone until another offer is made."""
         with self._guard:
@@ -115,9 +133,14 @@ class CandidateArms:
     def close(self) -> None:
         """Release what is held; no batch may be going on."""
         self.offer(ArmOffer())
-        for model in self._retired:
+        self._release_retired()
+
+    def _release_retired(self) -> None:
+        with self._guard:
+            free = [model for model in self._retired if not self._leases[id(model)]]
+            self._retired = [model for model in self._retired if self._leases[id(model)]]
+        for model in free:
             self._release(model)
-        self._retired = []
 
 
 class CombinedArms:

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from streaming.clock import moment
 from streaming.judging.losses import ClassMeanings, PairLosses, pair_losses
 from streaming.judging.pairs import PAIRS
-from streaming.quality.tables import LABELS, TIME, days_of, distinct
+from streaming.quality.tables import LABELS, ONE_EVENT, TIME, days_of, distinct
 from streaming.quality.windows import WindowShape
 from streaming.rollout.days import DaySums
 from streaming.rollout.gross_harm import LossSums
@@ -157,7 +157,7 @@ class PairBook:
         waiting = self._waiting[day]
         if waiting.losses is None:
             due = self._shape.at(moment(day * 86_400)).due
-            waiting.pairs = distinct(waiting.pairs.combine_chunks())
+            waiting.pairs = distinct(waiting.pairs.combine_chunks(), ONE_EVENT)
             waiting.losses = pair_losses(waiting.pairs, [self._labels], due, self._meanings)
         return waiting.losses
 

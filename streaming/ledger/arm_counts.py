@@ -114,17 +114,22 @@ class ArmCounts:
             step = self._planned[record["plan"]] = WeightEpoch(record["rollout"], record["weight_epoch"])
             self._steps[step] = replace(self._steps.get(step, StepCounts()), is_planned=True)
         if record["type"] == "outcome" and (weights := self._planned.pop(record["plan"], None)):
-            before = self._steps.get(weights, StepCounts())
-            self._steps[weights] = before.plus(_arms(record["partitions"].values()), instant(record["at"]))
+            before, arms = self._steps.get(weights, StepCounts()), _arms(record)
+            # A real-time query's answers that another one has given, too, are left out.
+            if arms:
+                self._steps[weights] = before.plus(arms, instant(record["at"]))
 
     def of(self, rollout: Rollout) -> StepCounts:
         """Return the counts of a rollout's present step."""
         return self._steps.get(weights_of(rollout), StepCounts())
 
 
-def _arms(partitions: Any) -> dict[str, ArmOutcome]:
+def _arms(outcome: Mapping[str, Any]) -> dict[str, ArmOutcome]:
+    """Return the counts of an outcome's record; a real-time query counts its partitions together."""
+    if "arms" in outcome:
+        return {role: ArmOutcome(**fields) for role, fields in outcome["arms"].items()}
     total: dict[str, ArmOutcome] = {}
-    for part in partitions:
+    for part in outcome["partitions"].values():
         # A single arm is the champion's, and its counts are the partition's own.
         counts = part.get("arms") or {CHAMPION: {name: part[name] for name in ("predictions", "dead_letters")}}
         for role, fields in counts.items():

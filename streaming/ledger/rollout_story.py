@@ -46,3 +46,8 @@ class RolloutStory:
     def answered(self) -> tuple[AnsweredRange, ...]:
         """The offsets of which the candidate answered those of its arm."""
         return self._answered.ranges()
+
+    @property
+    def answered_live(self) -> bool:
+        """Whether real-time queries have answered, whose ranges may be too small."""
+        return self._answered.is_live

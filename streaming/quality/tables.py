@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from itertools import islice
 from typing import Any
@@ -106,8 +106,19 @@ def days_of(predictions: pa.Table) -> Ints:
     return times // _DAY_MILLISECONDS
 
 
-def distinct(predictions: pa.Table) -> pa.Table:
-    """Return each prediction once: the live engine may write one twice, with the same id."""
-    numbered = pa.table({"id": predictions["prediction_id"], "row": pa.array(range(predictions.num_rows), pa.int64())})
-    first = numbered.group_by("id").aggregate([("row", "min")])["row_min"]
+ONE_PREDICTION = ("prediction_id",)
+ONE_EVENT = ("partition", "offset")
+
+
+def distinct(predictions: pa.Table, by: Sequence[str] = ONE_PREDICTION) -> pa.Table:
+    """Return each prediction once: the live engine may write one twice, with the same id.
+
+    Args:
+        predictions: with the columns ``by``.
+        by: what tells them apart. Where both versions of a rollout have answered an event, their ids differ, and
+            :data:`ONE_EVENT` returns the first.
+    """
+    rows = pa.array(range(predictions.num_rows), pa.int64())
+    numbered = predictions.select(list(by)).append_column("row", rows)
+    first = numbered.group_by(list(by)).aggregate([("row", "min")])["row_min"]
     return predictions if len(first) == predictions.num_rows else predictions.take(first.take(pc.sort_indices(first)))

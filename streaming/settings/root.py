@@ -82,12 +82,6 @@ class Settings(Section):
         return self
 
     @model_validator(mode="after")
-    def _has_an_engine_for_arms(self) -> Settings:
-        if self.model.arm is not None and self.engine.kind != "exact":
-            raise ValueError("model.arm needs engine.kind exact: the live engine has one version a query; leave it out")
-        return self
-
-    @model_validator(mode="after")
     def _has_what_many_models_need(self) -> Settings:
         if self.models.route is None:
             return self

@@ -153,8 +153,11 @@ class Job:
         assert serving is not None
         return self.arms.planned(serving.version, self.slot.held)
 
-    def batch(self, candidate: int = 0, champion: int = 1_000, letters: int = 0) -> Job:
-        """A batch by the arms as they are planned, with so many events answered; then a look."""
+    def batch(self, candidate: int = 0, champion: int = 1_000, letters: int = 0, boundary: str | None = None) -> Job:
+        """A batch by the arms as they are planned, with so many events answered; then a look.
+
+        ``boundary`` is that of a real-time query: ``counted``, or ``repeated`` where another one has answered, too.
+        """
         self.batches += 1
         arms, size = self.planned(), champion + candidate + letters
         part = OffsetRange(self.offset, self.offset + size)
@@ -185,7 +188,11 @@ class Job:
         }
         partitions = {"0": {**counts, "arms": by_arm} if len(arms.arms) > 1 else counts}
         at = isoformat(self.clock())
-        self.books.write({"type": "outcome", "plan": plan.id, "application": "app", "partitions": partitions, "at": at})
+        record = {"type": "outcome", "plan": plan.id, "application": "app", "partitions": partitions, "at": at}
+        if boundary is not None:
+            # The live engine does not count its partitions, but all of them together.
+            record |= {"partitions": {"0": {"segments": segments}}, "arms": by_arm if boundary == "counted" else {}}
+        self.books.write(record)
         return self.looked()
 
     def judged(self, finding: HarmFinding, epoch: int = 1, labelled: int = 0, why: str = "so the labels say") -> Job:
@@ -257,6 +264,13 @@ def test_steps_follow_evidence_and_time_and_no_key_comes_back() -> None:
     assert all(after.intervals.arm_at(p) == CANDIDATE for p in points if before.intervals.arm_at(p) == CANDIDATE)
     assert job.transitions[-1]["evidence"]["candidate events"] == 100
     assert "not told within 1 h" in job.transitions[-1]["why"]
+
+
+def test_boundaries_of_the_live_engine_count_as_batches_do_and_what_they_repeat_does_not() -> None:
+    job = in_first_step().batch(candidate=90, boundary="counted").batch(candidate=90, boundary="repeated")
+    job.waited(timedelta(hours=3))
+    assert job.phase == ("step", 0)
+    assert job.batch(candidate=10, boundary="counted").phase == ("step", 1)
 
 
 def test_a_whole_rollout_ends_with_the_candidate_as_champion() -> None:

@@ -6,13 +6,14 @@ from datetime import timedelta
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from streaming.clock import instant
 from streaming.quality.labels import attach
-from streaming.quality.tables import LABELS, by_time, distinct, tables
+from streaming.quality.tables import LABELS, ONE_EVENT, by_time, distinct, tables
 from streaming.quality.windows import WindowShape
 from tests.support.labels import DAY, DUE, label, labelled, predicted, table
 from tests.support.laws import examples
@@ -79,6 +80,12 @@ def test_the_age_is_that_of_the_first_label_and_of_none_that_was_withdrawn() -> 
 def test_a_prediction_that_the_live_engine_wrote_twice_counts_once() -> None:
     twice = table([EVENTS[0], EVENTS[1], EVENTS[0], EVENTS[2]])
     assert distinct(twice)["event_id"].to_pylist() == ["e0", "e1", "e2"]
+
+
+def test_an_event_that_both_versions_of_a_rollout_answered_counts_once() -> None:
+    places = {"partition": [0, 0, 1, 0], "offset": [7, 8, 7, 7]}
+    both = pa.table({"prediction_id": ["champion:7", "champion:8", "other:7", "candidate:7"], **places})
+    assert distinct(both, ONE_EVENT)["prediction_id"].to_pylist() == ["champion:7", "champion:8", "other:7"]
 
 
 RECORDS = st.lists(
