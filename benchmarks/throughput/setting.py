@@ -85,8 +85,11 @@ class Setting:
     rows_per_batch: int
     partitions: int
 
-    def settings(self, name: str, scorer: str = "auto") -> Settings:
-        """Return those of a job of this name, which writes topics of its own."""
+    def settings(self, name: str, scorer: str = "auto", *, share: float | None = None) -> Settings:
+        """Return those of a job of this name, which writes topics of its own.
+
+        With a ``share`` it has a second arm, which is the candidate.
+        """
         return Settings.model_validate(
             {
                 "application": name,
@@ -97,6 +100,7 @@ class Setting:
                     "tracking_uri": self.services.tracking_uri,
                     "cache_dir": str(self.folder / "models"),
                     "scorer": scorer,
+                    "arm": None if share is None else {"version": 2, "share": share, "salt": "bench"},
                 },
                 "engine": {"checkpoint": str(self.folder / "checkpoints" / name)},
                 "http": {"enabled": False},
@@ -126,9 +130,12 @@ def fill(setting: Setting) -> None:
 
 @contextmanager
 def stage(
-    events: int, rows_per_batch: int, partitions: int, console: Console
+    events: int, rows_per_batch: int, partitions: int, console: Console, *, candidate: bool = False
 ) -> Iterator[tuple[Setting, ModelVersion]]:
-    """Start the services, train a version, fill the topic; yield where that is, and the version."""
+    """Start the services, train a version, fill the topic; yield where that is, and the version.
+
+    With ``candidate`` a second version is trained, for systems with two arms.
+    """
     prepare_mlflow()
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     with (
@@ -145,8 +152,14 @@ def stage(
         )
         trained = setting.settings("bench")
         with session(trained, "penstock-train", SPARK_LOG) as spark:
-            train = trained.train.model_copy(update={"to_time": "2013-04-01", "alias": "champion"})
-            version = train_version(trained.model_copy(update={"train": train}), spark, console.print).version
+
+            def made(**changes: str) -> ModelVersion:
+                train = trained.train.model_copy(update={"to_time": "2013-04-01", **changes})
+                return train_version(trained.model_copy(update={"train": train}), spark, console.print).version
+
+            version = made(alias="champion")
+            if candidate:
+                made(alias="candidate")
         admin = KafkaAdmin(trained.kafka, "bench")
         admin.ensure_topic("features", partitions, {"retention.ms": "-1"})
         fill(setting)
