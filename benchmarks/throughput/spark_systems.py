@@ -31,13 +31,16 @@ from streaming.outputs.envelope import Stamp, envelop
 from streaming.outputs.spark_rows import native_records
 from streaming.settings import Settings
 
+CANDIDATE_SHARE = 0.25
 Run = Callable[[Setting, str, Meter], None]
 """Scores the topic's events into topics of the name's own, and tells the meter."""
 
 
-def run_exact(setting: Setting, name: str, meter: Meter, scorer: str = "compiled") -> None:
-    """Run the engine as a job does."""
-    with scoring_job(setting.settings(name, scorer), StopRequest(None), submitted=False) as job:
+def run_exact(
+    setting: Setting, name: str, meter: Meter, *, scorer: str = "compiled", share: float | None = None
+) -> None:
+    """Run the engine as a job does; with a ``share``, a second version has so much of the events."""
+    with scoring_job(setting.settings(name, scorer, share=share), StopRequest(None), submitted=False) as job:
         SparkSession.builder.getOrCreate().streams.addListener(meter)
         threading.Thread(target=stop_when_done, args=(lambda: meter.rows(name), setting.events, job.stop)).start()
         job.run()
@@ -108,7 +111,9 @@ def run_copy_with_headers(setting: Setting, name: str, meter: Meter) -> None:
 
 RUN: dict[str, Run] = {
     "compiled": run_exact,
+    "compiled_arms": partial(run_exact, share=CANDIDATE_SHARE),
     "spark": partial(run_exact, scorer="spark"),
+    "spark_arms": partial(run_exact, scorer="spark", share=CANDIDATE_SHARE),
     "native": run_native,
     "plain": run_plain,
     "copy_with_headers": run_copy_with_headers,

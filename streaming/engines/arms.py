@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Protocol
 
 from pyspark.sql import functions as F
@@ -20,7 +21,9 @@ from streaming.outputs.weights import WeightEpoch
 from streaming.rollout.assignment import ArmAssignment
 from streaming.rollout.frames import arm_number
 from streaming.rollout.intervals import CANDIDATE
+from streaming.scoring.arm_pass import ArmPass
 from streaming.scoring.arms import ArmScorer
+from streaming.scoring.row_pass import JsonRowPass
 
 
 class ArmSource(Protocol):
@@ -150,17 +153,28 @@ class CombinedArms:
         self._last: tuple[PlannedArms, Sequence[ServedModel], ServedModel] | None = None
 
     def __call__(self, models: Sequence[ServedModel], arms: PlannedArms) -> ServedModel:
-        """Return the one version, or what scores each row by its arm's, read by the champion's decoder."""
+        """Return the one version, or what scores each row by its arm's.
+
+        It has a row pass if each version has one, and frames in which the champion's decoder reads.
+        """
         if arms.assignment is None:
             return models[0]
         # A kept plan is one object's: a new one for each batch would be planned for each batch.
         if self._last is None or self._last[0] != arms or not _are(self._last[1], models):
-            roles = [arm.role for arm in arms.arms]
-            number = arm_number(arms.assignment, roles, F.col(c.KEY), F.col(c.EVENT_ID))
-            # Two arms are scored by the reference alone (decision 16).
-            references = tuple(model.reference for model in models)
-            self._last = arms, models, replace(references[0], scorer=ArmScorer(references, number))
+            self._last = arms, models, _combined(models, [arm.role for arm in arms.arms], arms.assignment)
         return self._last[2]
+
+
+def _combined(models: Sequence[ServedModel], roles: Sequence[str], assignment: ArmAssignment) -> ServedModel:
+    references = tuple(model.reference for model in models)
+    number = arm_number(assignment, roles, F.col(c.KEY), F.col(c.EVENT_ID))
+    passes = tuple(model.row_pass for model in models if isinstance(model.row_pass, JsonRowPass))
+    numbers_of = partial(assignment.numbers_of, roles)
+    return replace(
+        references[0],
+        scorer=ArmScorer(references, number),
+        row_pass=ArmPass(passes, numbers_of) if len(passes) == len(models) else None,
+    )
 
 
 def _are(these: Sequence[ServedModel], those: Sequence[ServedModel]) -> bool:
