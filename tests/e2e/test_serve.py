@@ -222,6 +222,9 @@ def is_worker(process: psutil.Process) -> bool:
 HASH = hashlib.sha256(b"a key").hexdigest()
 WRONG = [
     pytest.param({"model.scorer": "spark"}, "", "model.scorer is spark", id="a scorer that needs Spark"),
+    pytest.param(
+        {"serve.rollout": "true", "event.id": "null"}, "", "event.key or event.id", id="a rollout without identities"
+    ),
     pytest.param({"serve.host": "0.0.0.0"}, "", "no key is asked for", id="open to others without a key"),
     pytest.param({}, "a key in plain text", "does not begin with a SHA-256", id="a key that is not hashed"),
     pytest.param({}, "# nobody yet\n", "has no key", id="a file without keys"),
