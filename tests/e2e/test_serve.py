@@ -17,8 +17,6 @@ import httpx
 import psutil
 import pytest
 import yaml
-from pyspark.ml.classification import LogisticRegression
-from pyspark.ml.feature import DCT
 from pyspark.sql import SparkSession
 
 from jobs.configuration.load import load_settings
@@ -33,7 +31,7 @@ from streaming.local.processes import free_port
 from tests.support.commands import ROOT, command, environment
 from tests.support.eventually import eventually
 from tests.support.kafka import MakeTopic
-from tests.support.models import SIGNATURE, assembler, fit_stages
+from tests.support.models import SIGNATURE, with_a_cosine_transform
 from tests.support.servers import event, version_tree
 from tests.support.shadows import transitions
 from tests.support.team import Team
@@ -284,9 +282,8 @@ def test_a_server_follows_a_rollout_and_writes_what_it_answers(
 def test_a_version_without_a_compiled_form_is_served_by_a_session_of_the_servers_own(
     spark: SparkSession, tracking_server: str, tmp_path: Path
 ) -> None:
-    stages = assembler(), DCT(inputCol="features", outputCol="cosine"), LogisticRegression(labelCol="label")
     with MlflowTracker(f"sqlite:///{tmp_path}/unused.db").run("saved", "saved") as run:
-        run.save(fit_stages(spark, *stages), SIGNATURE, tmp_path / "saved")
+        run.save(with_a_cosine_transform(spark), SIGNATURE, tmp_path / "saved")
     flight = {"event_id": "e1", "event_time": "2013-01-01T05:15:00Z", "carrier": "UA", "distance": 99.0}
     with opened(tracking_server, tmp_path, spark=True, timeout_seconds=20) as scene:
         scene.team.saved = tmp_path / "saved"

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
-from pyspark.ml.classification import LogisticRegression
-from pyspark.ml.feature import DCT
 from pyspark.sql import SparkSession
 
 from streaming.errors import CandidateRefusedError
@@ -20,7 +17,7 @@ from streaming.scoring.in_process import InProcessLoader
 from streaming.scoring.in_session import SessionLoader
 from streaming.scoring.loader import SparkPipelineLoader
 from streaming.settings import EventSettings, WantedScorer
-from tests.support.models import Shelf, assembler, fit_pipeline, fit_stages, package
+from tests.support.models import Shelf, fit_pipeline, with_a_cosine_transform
 from tests.support.records import records_frame
 from tests.support.servers import Request, ServerBench, a_bench
 
@@ -35,10 +32,8 @@ def session_loader(spark: SparkSession, wanted: WantedScorer = "auto") -> Sessio
 
 
 @pytest.fixture(scope="module")
-def model(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> ServedModel:
-    cosine = DCT(inputCol="features", outputCol="cosine")
-    fitted = fit_stages(spark, assembler(), cosine, LogisticRegression(featuresCol="cosine", labelCol="label"))
-    made = package(fitted, tmp_path_factory.mktemp("model"))
+def model(spark: SparkSession, shelf: Shelf) -> ServedModel:
+    made = shelf.package(with_a_cosine_transform)
     return session_loader(spark).load(made, f"file://{made.pipeline_dir}")
 
 
@@ -102,10 +97,7 @@ def test_a_version_that_compiles_is_sparks_only_where_that_is_asked_for(
     assert session_loader(spark, wanted).load(made, f"file://{made.pipeline_dir}").choice.kind == kind
 
 
-def test_a_version_that_has_to_be_compiled_is_refused_where_it_is_not(spark: SparkSession, tmp_path: Path) -> None:
-    fitted = fit_stages(
-        spark, assembler(), DCT(inputCol="features", outputCol="cosine"), LogisticRegression(labelCol="label")
-    )
-    made = package(fitted, tmp_path)
+def test_a_version_that_has_to_be_compiled_is_refused_where_it_is_not(spark: SparkSession, shelf: Shelf) -> None:
+    made = shelf.package(with_a_cosine_transform)
     with pytest.raises(CandidateRefusedError, match="NOT_COMPILED"):
         session_loader(spark, "compiled").load(made, f"file://{made.pipeline_dir}")
