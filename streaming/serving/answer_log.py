@@ -132,6 +132,8 @@ class AnswerLog:
     def stop(self, seconds: float) -> None:
         """Write what waits, for up to ``seconds``, and end; what is left over counts as dropped."""
         self._stopping.set()
+        # Wakes the thread.
+        self._waiting.put(AnsweredRequest((), (), 0))
         deadline = time.monotonic() + seconds
         self._thread.join(seconds)
         self._drop_waiting()
