@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
@@ -28,12 +29,15 @@ from streaming.adapters.kafka.drift import KafkaDriftSink, read_summaries
 from streaming.adapters.kafka.ledger_tail import LedgerTail, append_record
 from streaming.adapters.kafka.log import KafkaLog
 from streaming.adapters.kafka.scan import stored
-from streaming.adapters.kafka.served import KafkaAnswers, served_targets
+from streaming.adapters.kafka.served import _SENDER, KafkaAnswers, served_targets
 from streaming.clock import instant, isoformat, system_clock
 from streaming.drift.monitor import Monitor, MonitoredModel
 from streaming.drift.query import DriftPorts, DriftQuery
 from streaming.engines.failures import Restarts
 from streaming.errors import ConfigurationError
+from streaming.local.broker import start_broker
+from streaming.local.jars import ensure_jars
+from streaming.local.processes import free_port
 from streaming.models.rollout_versions import checked_version
 from streaming.models.served import ServedModel
 from streaming.operations.drift_metrics import DriftMetrics
@@ -247,6 +251,34 @@ def test_each_request_is_answered_by_the_arm_that_the_ledger_gives_it(
         finally:
             arms.stop()
             tail.close()
+
+
+@pytest.mark.long
+def test_a_broker_that_goes_away_costs_no_caller_its_answer_and_writing_goes_on_when_it_is_back(
+    model: ServedModel, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(_SENDER, "message.timeout.ms", "2000")
+    port, jars = free_port(), ensure_jars(root / ".penstock", os.environ).broker
+    own = {"application": "app-away-serve", "kafka": {"bootstrap.servers": f"127.0.0.1:{port}"}}
+    logged = Logged(Settings.model_validate({**own, "model": {"name": NAME}}))
+    with ExitStack() as stack:
+        with start_broker(tmp_path / "broker", jars, port, os.environ) as broker:
+            broker.wait_ready()
+            bench = stack.enter_context(logged.server(model))
+            assert bench.score(event(event_id="before")).status_code == 200
+            eventually(lambda: bench.metrics.logged()["written"] == 1)
+        assert {bench.score(event(event_id=f"away{number}")).status_code for number in range(3)} == {200}
+        eventually(lambda: bench.metrics.logged()["failed"] == 3, timeout=60)
+        eventually(lambda: "take no answers" in str(bench.ask("GET", "/health").json()["log"]["problem"]))
+        with start_broker(tmp_path / "broker", jars, port, os.environ) as broker:
+            broker.wait_ready()
+            eventually(
+                lambda: bench.score(event()).status_code == 200 and bench.metrics.logged()["written"] > 1, timeout=60
+            )
+            eventually(lambda: bench.ask("GET", "/health").json()["log"]["problem"] is None)
+            written = {json.loads(message.value() or b"")["event_id"] for message in logged.read()}
+            stack.close()
+    assert written == {"before", "e1"}
 
 
 @pytest.mark.long
