@@ -7,7 +7,7 @@ and no caller waits.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import msgspec
@@ -20,6 +20,7 @@ from streaming.events.arrow_verdicts import VERDICT_STRUCT
 from streaming.outputs.arrow_rows import enveloped_rows
 from streaming.outputs.envelope import Stamp
 from streaming.outputs.targets import Target
+from streaming.scoring.in_process import own_row_pass
 from streaming.scoring.row_pass import JsonRowPass
 from streaming.serving.answer_log import AnsweredRequest
 from streaming.serving.arms import EventAnswer, ServedArm
@@ -77,7 +78,7 @@ class AnswerRows:
                 read = None if isinstance(answer.value, Rejection) else _READ(answer.value)
                 by_arm.setdefault(answer.arm, []).append(_Answered(event, answer, request.micros, read))
         # Only the arms that answer now are kept, not the versions of last week.
-        self._passes = {arm: self._passes.get(arm) or _own_pass(arm) for arm in by_arm}
+        self._passes = {arm: self._passes.get(arm) or own_row_pass(arm.model, binned=True) for arm in by_arm}
         for arm, answers in by_arm.items():
             stamp = stamp_of(arm, self.source, isoformat(moment(answers[-1].micros / 1_000_000)))
             yield StampedRows(self._rows(self._passes[arm], answers, stamp), stamp)
@@ -91,14 +92,6 @@ class AnswerRows:
         rows = _with(rows, c.KEY, rows.column(c.SUBJECT).cast(pa.binary()))
         values = [None if each.read is None else each.answer.value for each in answered]
         return enveloped_rows(rows, [stamp], self.to, pa.array(values, pa.binary()))
-
-
-def _own_pass(arm: ServedArm) -> JsonRowPass:
-    row_pass = arm.model.row_pass
-    if not isinstance(row_pass, JsonRowPass):
-        raise TypeError(f"{arm.model.version} was loaded without a row pass")
-    # Its decoder learns, and so belongs to one thread.
-    return replace(row_pass)
 
 
 def _columns(answered: Sequence[_Answered]) -> pa.RecordBatch:
