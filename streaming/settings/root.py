@@ -110,6 +110,11 @@ class Settings(Section):
         return self.output.shadow or f"{self.output.predictions}.shadow"
 
     @property
+    def served_topic(self) -> str:
+        """The topic of a server's answers, by default named after the predictions'."""
+        return self.output.served or f"{self.output.predictions}.served"
+
+    @property
     def checkpoint(self) -> str:
         """The location of the query's checkpoint."""
         return self.engine.checkpoint or f".penstock/checkpoints/{self.application}"

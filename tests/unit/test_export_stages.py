@@ -392,7 +392,7 @@ def test_a_vector_of_the_events_is_a_tensor_of_rows(tmp_path: Path) -> None:
     for vectors in ([[1.0]], [None], [[1.0], [1.0, 2.0, 3.0]]):
         with pytest.raises(
             ScoringError,
-            match=r"a column of vectors cannot be read|vectors have 1 elements|a vector of the batch is null",
+            match="a column of vectors|vectors have 1|a vector of the batch",
         ):
             scorer.score(feature_batch(signature, [{"v": vector} for vector in vectors]))
     answers = OnnxSession(onnx_form(scorer, np.float64)).answers(
