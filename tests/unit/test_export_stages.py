@@ -390,10 +390,7 @@ def test_a_vector_of_the_events_is_a_tensor_of_rows(tmp_path: Path) -> None:
     assert scorer.score(events.slice(0, 0)).num_rows == 0
     # The numbers of the last would fit into two rows of two.
     for vectors in ([[1.0]], [None], [[1.0], [1.0, 2.0, 3.0]]):
-        with pytest.raises(
-            ScoringError,
-            match="a column of vectors|vectors have 1|a vector of the batch",
-        ):
+        with pytest.raises(ScoringError, match=r"a column of vectors|vectors have 1|a vector of the batch"):
             scorer.score(feature_batch(signature, [{"v": vector} for vector in vectors]))
     answers = OnnxSession(onnx_form(scorer, np.float64)).answers(
         feature_batch(signature, [{"v": [1.0, 4.0]}, {"v": None}, {"v": [0.0, 0.0]}])
