@@ -128,8 +128,8 @@ SPARK_IN_ANNOTATIONS = {"streaming/models/seams.py", "streaming/models/served.py
 """What a version carries is typed by frames of Spark; at run time, nothing of it is imported here."""
 SERVICE_FIXTURES = {"spark", "broker", "make_topic", "tracking_server"}
 OUTSIDE_WORLD = {("os", "environ"), ("os", "getenv"), ("sys", "argv")}
-OWN_ENTRY_POINTS = {"penstock.py", "streaming/local/leash.py"}
-"""Programs by themselves: the command's door, and the process that holds other processes."""
+OWN_ENTRY_POINTS = {"penstock.py", "streaming/local/leash.py", "streaming/spark/rehearsal.py"}
+"""Programs by themselves: the command's door, the process that holds others, and a run that an archive is made of."""
 
 MAX_MODULE_LINES = 300
 MAX_PARAMETERS = 5

@@ -10,25 +10,26 @@ from rich.console import Console
 from jobs.wiring.jars import SHARED
 from streaming.adapters.session import STARTUP
 from streaming.errors import SetupError
-from streaming.local.class_archive import find_archive, make_archive
+from streaming.local.class_archive import find_archive, make_archive, using
 from streaming.local.java import find_java
 
 
-def class_archive(home: Path = SHARED[0]) -> Path | None:
-    """Return the archive for this machine's Java, below ``home`` or in a shared folder; ``None`` if there is none.
+def archive_options() -> str:
+    """Return the JVM's options for the archive of this machine's Java, none if there is no such archive.
 
     Raises:
         SetupError: No Java.
     """
-    return find_archive((home, *SHARED), find_java(os.environ))
+    archive = find_archive(SHARED, find_java(os.environ))
+    return using(archive) if archive else ""
 
 
 def prepare_archive(home: Path) -> None:
-    """Make the archive below ``home`` unless there is one. A Java that cannot starts Spark as it always did."""
-    if class_archive(home) is not None:
+    """Make the archive below ``home`` unless there is one. With a Java that cannot, Spark starts without."""
+    java = find_java(os.environ)
+    if find_archive((home, *SHARED), java) is not None:
         return
     console = Console(stderr=True)
-    java = find_java(os.environ)
     with console.status("Preparing an archive of Spark's classes, once, with which Spark starts twice as fast"):
         try:
             made = make_archive(home, java, STARTUP["spark.driver.extraJavaOptions"], os.environ)

@@ -13,7 +13,7 @@ from pyspark.sql import SparkSession
 from jobs.configuration.paths import require_writable, require_writable_uri
 from jobs.process import collector
 from jobs.process.stopping import StopRequest, children_ignore_signals
-from jobs.wiring.class_archive import class_archive
+from jobs.wiring.class_archive import archive_options
 from jobs.wiring.following import follow, make_slot, preparation, registry, wanted_scorer
 from jobs.wiring.jars import jars
 from jobs.wiring.live import check_slots, local_master
@@ -228,7 +228,7 @@ def _spark(shared: _Shared, submitted: bool, partitions: int) -> SparkSession:
     master = local_master(settings, partitions)
     plan = SessionPlan(application=settings.application, submitted=submitted, master=master, conf=settings.spark.conf)
     if not submitted:
-        plan = replace(plan, archive=class_archive(), jars=tuple(map(Path, jars(HOME).connector_jars())))
+        plan = replace(plan, java_options=archive_options(), jars=tuple(map(Path, jars(HOME).connector_jars())))
     # The JVM must outlive a signal to the whole group: the batch in progress still needs it.
     with children_ignore_signals():
         spark = start_session(plan)

@@ -13,7 +13,7 @@ from pyspark.sql import SparkSession
 
 from jobs.configuration.paths import require_writable
 from jobs.process.quiet import stderr_to
-from jobs.wiring.class_archive import class_archive
+from jobs.wiring.class_archive import archive_options
 from streaming.adapters.session import SessionPlan, start_session
 from streaming.settings import Settings
 
@@ -55,7 +55,7 @@ def session(
     if plan.submitted:
         spark = start_session(plan)
     else:
-        own = replace(plan, archive=class_archive(), jars=tuple(map(Path, jars())))
+        own = replace(plan, java_options=archive_options(), jars=tuple(map(Path, jars())))
         with stderr_to(log):
             spark = start_session(own)
     try:

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from streaming.errors import SetupError
 
-REHEARSAL = Path(__file__).with_name("rehearsal.py")
+REHEARSAL = Path(__file__).parents[1] / "spark" / "rehearsal.py"
 MAKING_SECONDS = 600
 
 

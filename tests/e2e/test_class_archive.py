@@ -1,0 +1,36 @@
+"""A session of Penstock's own starts with the archive of classes that set-up has made."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.conftest import ROOT
+from tests.support.commands import environment
+
+SCRIPT = """\
+from pathlib import Path
+
+from jobs.wiring.session import session
+from streaming.settings import Settings
+
+with session(Settings(), "archived", Path("spark.log")) as spark:
+    jvm = spark.sparkContext._jvm.java.lang.ProcessHandle.current().pid()
+    print(".jsa" in Path(f"/proc/{jvm}/maps").read_text().replace("classes.jsa", ""))
+    print(spark.range(3).count())
+"""
+
+
+def test_a_session_maps_the_archive_and_answers(tmp_path: Path) -> None:
+    (tmp_path / ".penstock").symlink_to(ROOT / ".penstock")
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT],
+        cwd=tmp_path,
+        env={**environment(), "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=180,
+        check=False,
+    )
+    assert done.stdout.split() == ["True", "3"], done.stderr
