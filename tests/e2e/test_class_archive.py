@@ -6,6 +6,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+from jobs.wiring.class_archive import prepare_archive
 from tests.conftest import ROOT
 from tests.support.commands import environment
 
@@ -22,6 +25,13 @@ with session(Settings(), "archived", Path("spark.log")) as spark:
 """
 
 
+@pytest.fixture(scope="module")
+def archived() -> None:
+    """`make test` has made the archive before; who calls pytest alone waits for it once."""
+    prepare_archive(ROOT / ".penstock")
+
+
+@pytest.mark.usefixtures("archived")
 def test_a_session_maps_the_archive_and_answers(tmp_path: Path) -> None:
     (tmp_path / ".penstock").symlink_to(ROOT / ".penstock")
     done = subprocess.run(
