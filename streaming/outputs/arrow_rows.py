@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from schemas import prediction as contract
 from schemas.dead_letter import Reason, Rejection
 from streaming.events import columns as c
-from streaming.events.arrow_verdicts import ArrowRule, with_verdicts
+from streaming.events.arrow_verdicts import ArrowRule, rows_of, with_verdicts
 from streaming.outputs.arrow_times import in_four_digits, milliseconds, written_times
 from streaming.outputs.arrow_values import prediction_values
 from streaming.outputs.envelope import HEADERS_BYTES, Stamp
@@ -82,8 +82,7 @@ def _values(scored: pa.RecordBatch, stamps: Sequence[Stamp]) -> pa.BinaryArray:
     if valid.true_count == len(valid):
         return pa.array(prediction_values(scored, stamps), pa.binary())
     made = pa.array(prediction_values(scored.filter(valid), stamps), pa.binary())
-    mask = valid.to_numpy(zero_copy_only=False)
-    return made.take(pa.array(np.cumsum(mask) - 1, mask=~mask))
+    return made.take(rows_of(valid.to_numpy(zero_copy_only=False)))
 
 
 def first_header(headers: pa.ListArray, name: str) -> pa.BinaryArray:

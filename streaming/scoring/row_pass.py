@@ -7,7 +7,6 @@ from dataclasses import dataclass, fields
 from functools import cached_property, partial
 from typing import NamedTuple
 
-import numpy as np
 import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql.pandas.types import from_arrow_schema
@@ -15,7 +14,7 @@ from pyspark.sql.pandas.types import from_arrow_schema
 from streaming.events import columns as c
 from streaming.events.arrow_guards import guarded
 from streaming.events.arrow_records import decoded_rows
-from streaming.events.arrow_verdicts import VERDICT_STRUCT
+from streaming.events.arrow_verdicts import VERDICT_STRUCT, rows_of
 from streaming.events.columns import RESULTS
 from streaming.events.single_guards import SingleTest, single_test
 from streaming.formats.json.tiers.decoder import TieredRowDecoder
@@ -175,9 +174,7 @@ class JsonRowPass:
             answers = self.scorer.score(decoded.select(names))
             return _with_columns(decoded, answers.schema.names, answers.columns)
         answers = self.scorer.score(decoded.filter(valid).select(names))
-        mask = valid.to_numpy(zero_copy_only=False)
-        # The k-th valid event has the k-th answer; `take` gives null where the index is null.
-        rows = pa.array(np.cumsum(mask) - 1, mask=~mask)
+        rows = rows_of(valid.to_numpy(zero_copy_only=False))
         return _with_columns(decoded, answers.schema.names, [column.take(rows) for column in answers.columns])
 
 

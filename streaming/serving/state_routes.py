@@ -8,7 +8,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from streaming.operations.health import HealthVerdict
-from streaming.operations.http import METRICS_TYPE, describe
+from streaming.operations.http import describe
+from streaming.operations.probes import METRICS_TYPE
 from streaming.redaction import redact_tree
 from streaming.serving.arms import model_headers
 from streaming.serving.peer_routes import RELOAD, all_metrics, all_versions

@@ -10,11 +10,14 @@ Port = Annotated[int, Field(ge=0, le=65535)]
 Positive = Annotated[int, Field(gt=0)]
 Seconds = Annotated[float, Field(gt=0)]
 _NAME, _TOPIC = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,100}$", r"^[A-Za-z0-9._-]{1,249}$"
+_MODEL = r"^[^/:{}\x00]+$"
 Name = Annotated[str, Field(pattern=_NAME)]
 Topic = Annotated[str, Field(pattern=_TOPIC)]
+ModelName = Annotated[str, Field(pattern=_MODEL)]
 PATTERNS = {
     _NAME: "must have 1 to 101 letters, digits, dots, dashes and underscores, and begin with a letter or digit",
     _TOPIC: "must have 1 to 249 letters, digits, dots, dashes and underscores",
+    _MODEL: "must be a registered model's name, which is not empty and has no slash, colon or brace",
 }
 """What a value has to be like, for people, where a pattern says it to the machine."""
 

@@ -118,6 +118,12 @@ def test_null_unsets_what_the_file_has(tmp_path: Path) -> None:
         (["output.predictions=features"], {}, ["output.predictions and input.topic are both 'features'"]),
         (["output.quality=features.dlq"], {}, ["output.quality and output.dead_letters are both 'features.dlq'"]),
         (["quality.labels=drift"], {}, ["output.drift and quality.labels are both 'drift'"]),
+        (["input.topic=predictions.shadow"], {}, ["output.shadow and input.topic are both 'predictions.shadow'"]),
+        (
+            ["models.route={field: t, model: '{t}', unknown: default, default: a/b}"],
+            {},
+            ["models.route.default", "must be a registered model's name", "no slash, colon or brace, not 'a/b'"],
+        ),
         (["kafka.bootstrap.servers=a:9092,b"], {}, ["kafka.bootstrap.servers", "'b' is not host:port"]),
         (["input.topic=my topic"], {}, ["input.topic", "1 to 249 letters, digits, dots", "not 'my topic'"]),
         (["application=-x"], {}, ["application", "begin with a letter or digit, not '-x'"]),

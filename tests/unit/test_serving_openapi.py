@@ -47,7 +47,7 @@ def test_every_route_is_described_and_every_description_is_a_route(bench: Server
 
 
 def test_a_caller_who_is_refused_is_described_on_each_route_that_asks_who_comes(tmp_path: Path) -> None:
-    with a_bench(loaded(flight_package(tmp_path)), keys=ApiKeys((hashed("a key"),))) as bench:
+    with a_bench(loaded(flight_package(tmp_path)), keys=ApiKeys({hashed("a key"): ""})) as bench:
         document = bench.ask("GET", "/openapi.json", headers={"x-api-key": "a key"}).json()
         for route in (*ROUTES, DOCUMENT):
             described = operation(document, route.method, route.path)["responses"]

@@ -162,7 +162,7 @@ def test_requests_at_the_same_moment_share_a_pass_and_get_their_own_answers(benc
         assert [item["event_id"] for item in answer.json()] == [f"{number}-{k}" for k in range(number % 3)]
 
 
-KEYS = ApiKeys((hashed("a key"),))
+KEYS = ApiKeys({hashed("a key"): ""})
 SMALL = ServeSettings(max_body_bytes=200, max_rows=2)
 VALID = json.dumps(event()).encode()
 OTHER_KEY = {**JSON, "x-api-key": "another"}
@@ -230,7 +230,7 @@ def test_a_coded_body_is_answered_with_what_is_taken_in_its_place(bench: ServerB
     ],
 )
 def test_a_caller_with_a_key_is_answered(model: ServedModel, headers: dict[str, str | bytes]) -> None:
-    with a_bench(model, keys=ApiKeys((hashed("another"), hashed("a key"), hashed("schlüssel")))) as bench:
+    with a_bench(model, keys=ApiKeys(dict.fromkeys(map(hashed, ("another", "a key", "schlüssel")), ""))) as bench:
         assert bench.score(event(), **headers).status_code == 200
         assert bench.ask("GET", "/v1/model").status_code == 401
         assert bench.ask("GET", "/ready").status_code == 200

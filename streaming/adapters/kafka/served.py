@@ -7,7 +7,7 @@ broker has it, or for :data:`_SECONDS`, and never twice.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
@@ -17,6 +17,7 @@ from streaming.adapters.kafka.output_topics import output_topic, require_all_kep
 from streaming.adapters.kafka.refusals import Complaints, opened, trouble
 from streaming.clock import Clock, system_clock
 from streaming.delivery.refusals import Rights
+from streaming.offsets import Offsets
 from streaming.outputs.envelope import Stamp
 from streaming.outputs.records import Record, records
 from streaming.outputs.targets import Targets
@@ -49,6 +50,7 @@ class ServedPlan:
     targets: Targets
     stamp: Stamp
     by_model: bool = False
+    lettered: Offsets = field(default_factory=dict)
 
     @property
     def stamps(self) -> Sequence[Stamp]:
