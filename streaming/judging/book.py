@@ -17,14 +17,12 @@ import pyarrow.compute as pc
 from streaming.clock import moment
 from streaming.judging.losses import ClassMeanings, PairLosses, pair_losses
 from streaming.judging.pairs import PAIRS
-from streaming.quality.tables import LABELS, TIME, distinct
+from streaming.quality.tables import LABELS, ONE_EVENT, TIME, days_of, distinct
 from streaming.quality.windows import WindowShape
 from streaming.rollout.days import DaySums
 from streaming.rollout.gross_harm import LossSums
-from streaming.statistics.arrays import Ints
 
 _DAY = timedelta(days=1)
-_MILLISECONDS = 86_400_000
 NO_DAYS = DaySums(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0))
 
 
@@ -101,7 +99,7 @@ class PairBook:
         for row in newest:
             before = self._newest.get(row["partition"], row["event_time_max"])
             self._newest[row["partition"]] = max(before, row["event_time_max"])
-        days = _days(pairs)
+        days = days_of(pairs)
         for day in np.unique(days[days > self._settled_to]).tolist():
             before_it = self._waiting.get(day, _WaitingDay(PAIRS.empty_table())).pairs
             chosen = self._thinned(pairs.filter(pa.array(days == day)))
@@ -159,7 +157,7 @@ class PairBook:
         waiting = self._waiting[day]
         if waiting.losses is None:
             due = self._shape.at(moment(day * 86_400)).due
-            waiting.pairs = distinct(waiting.pairs.combine_chunks())
+            waiting.pairs = distinct(waiting.pairs.combine_chunks(), ONE_EVENT)
             waiting.losses = pair_losses(waiting.pairs, [self._labels], due, self._meanings)
         return waiting.losses
 
@@ -185,8 +183,3 @@ class PairBook:
             return pairs
         offsets = np.asarray(pairs["offset"].to_numpy(), np.int64)
         return pairs.filter(pa.array(offsets % self.one_in == 0))
-
-
-def _days(pairs: pa.Table) -> Ints:
-    times = np.asarray(pairs["event_time"].cast(pa.int64()).to_numpy(), np.int64)
-    return times // _MILLISECONDS

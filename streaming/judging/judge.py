@@ -23,14 +23,12 @@ from streaming.rollout.error_guard import ErrorVerdict, judge_errors
 from streaming.rollout.evidence import Gathered
 from streaming.rollout.gross_harm import GrossRules, judge_gross
 from streaming.rollout.history import Rollout
-from streaming.rollout.judge import HarmFinding, HarmRules, judge
+from streaming.rollout.judge import HarmFinding, judge
 from streaming.rollout.records import Declaration
 from streaming.rollout.score_shift import ShiftRules, judge_shift
 from streaming.rollout.sign_guard import SignVerdict, judge_disagreements
 from streaming.rollout.verdict import CheckFinding, RolloutVerdict, taken_together
-
-_MOST_EXPONENT = 700.0
-"""The largest power of e that a number holds, as a bound of evidence that is written."""
+from streaming.statistics.eprocess import evidence_of
 
 
 class RolloutJudge:
@@ -79,8 +77,7 @@ class RolloutJudge:
         evidence = JudgedEvidence(self._errors, sums, self._shifts.shifts(self._book.passed))
         checks = findings(evidence, rollout.declaration.plan.rules)
         finding, why = taken_together(checks)
-        # A step that begins just now has no rate yet.
-        hours = (now - rollout.state.since.clock).total_seconds() / 3_600
+        passed = now - rollout.state.since.clock
         counts = {"labelled events": sums.labelled_events[epoch], "labelled days": sums.labelled_days[epoch]}
         return RolloutVerdict(
             rollout=self.declaration.name,
@@ -89,7 +86,7 @@ class RolloutJudge:
             finding=finding,
             why=why if self._book.one_in == 1 else f"{why} (one of {self._book.one_in} events was looked at)",
             checks={check.value: each for check, each in checks.items()},
-            evidence={name: Gathered(count, count / hours if hours > 0 else None) for name, count in counts.items()},
+            evidence={name: Gathered.over(passed, count) for name, count in counts.items()},
             answered=tuple(part.judged() for part in answered) if finding is HarmFinding.HARM else (),
             at=isoformat(now),
         )
@@ -131,7 +128,7 @@ def _by_evidence(verdict: SignVerdict | ErrorVerdict, count: int, alpha: float) 
 
 
 def _evidence(log_evidence: float, alpha: float) -> dict[str, float | None]:
-    return {"evidence": math.exp(min(log_evidence, _MOST_EXPONENT)), "needed": 1 / alpha}
+    return {"evidence": evidence_of(log_evidence), "needed": 1 / alpha}
 
 
 def _gross_harm(sums: BookSums, rules: JudgeRules) -> CheckFinding:
@@ -142,8 +139,7 @@ def _gross_harm(sums: BookSums, rules: JudgeRules) -> CheckFinding:
 
 
 def _days(sums: BookSums, rules: JudgeRules) -> CheckFinding:
-    harm = HarmRules(alpha=ALPHA[RolloutCheck.DAYS], tolerated=rules.tolerated, deviation=rules.day_deviation)
-    verdict = judge(sums.days, harm)
+    verdict = judge(sums.days, rules.days)
     numbers = {"difference": verdict.difference, "low": verdict.low, "high": verdict.high, "tolerated": rules.tolerated}
     return CheckFinding(verdict.finding, verdict.days, _finite(numbers), verdict.sentence)
 

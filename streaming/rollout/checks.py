@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from streaming.errors import ConfigurationError
+from streaming.rollout.judge import HarmRules
 
 
 class RolloutCheck(str, Enum):
@@ -71,3 +72,8 @@ class JudgeRules:
                 f"a rollout that expects a shift of {self.expected_shift} needs a tolerated_shift above 0, as no shift"
                 " is exactly what is expected"
             )
+
+    @property
+    def days(self) -> HarmRules:
+        """How whole days are judged."""
+        return HarmRules(alpha=ALPHA[RolloutCheck.DAYS], tolerated=self.tolerated, deviation=self.day_deviation)

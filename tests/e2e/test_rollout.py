@@ -18,6 +18,7 @@ from pyspark.sql import SparkSession
 from schemas import prediction
 from streaming.accounting.load import SteadyLoad
 from streaming.accounting.records import Outgoing, Sent
+from streaming.models.rollout_versions import RESUME_TAG
 from streaming.rollout.intervals import CANDIDATE
 from tests.support.arms import Topics, assert_shares
 from tests.support.commands import ROOT, penstock
@@ -26,6 +27,7 @@ from tests.support.eventually import eventually
 from tests.support.job import PATIENCE, Job
 from tests.support.kafka import MakeTopic
 from tests.support.rollouts import Operator, ShadowProcess
+from tests.support.runs import KillableRun
 from tests.support.team import Team, save_pipeline
 
 KEYS, RATE, SHADOWED_RATE = 4_000, 400, 100
@@ -80,6 +82,19 @@ def job(broker: str, make_topic: MakeTopic, tracking_server: str, spark: SparkSe
     made.close()
 
 
+def answered_and_aborted(job: Job, operator: Operator, load: SteadyLoad[Sent], file: Path) -> None:
+    """Roll out to a quarter of the keys under load, and abort once the candidate has answered hundreds of events."""
+    file.write_text(yaml.safe_dump({**PLAN, "steps": [{"share": 0.25, "evidence": {"labelled days": 10}}]}))
+    job.start()
+    load.start(keyed())
+    operator("plan", "--in", str(file))
+    operator("start")
+    eventually(lambda: operator("status")["answered"].get(CANDIDATE, {}).get("events", 0) > 500, timeout=PATIENCE)
+    assert "corrected once it is rolled back" in operator("repair", exit_code=2)["problem"]
+    operator("abort")
+    operator.waits_for("aborted", 1)
+
+
 def everything_is_answered(topics: Topics, sent: int) -> bool:
     """Count anew: what is cached of the topics is of the moment at which it was read."""
     fresh = Topics(topics.read)
@@ -106,6 +121,7 @@ def test_a_rollout_under_load_survives_the_loss_of_its_driver_and_ends_with_the_
     load, operator = SteadyLoad[Sent](job.servers, job.topic, RATE), Operator(job)
     job.start()
     load.start(keyed())
+    tags_are_left_over(job, operator, file)
     operator("plan", "--in", str(file))
     assert "abort it before another begins" in operator("plan", "--in", str(file), exit_code=2)["problem"]
     operator("start")
@@ -140,20 +156,23 @@ def test_a_rollout_under_load_survives_the_loss_of_its_driver_and_ends_with_the_
     assert [e["reason"] for e in announced if e["type"] == "rollout_state"][-1] == "PROMOTED"
 
 
+def tag(job: Job, gate: str) -> None:
+    """Pass a gate of the rollout of v2 in MLflow, as somebody may on its pages."""
+    job.team.client.set_model_version_tag(job.team.model, "2", RESUME_TAG, gate)
+
+
+def tags_are_left_over(job: Job, operator: Operator, file: Path) -> None:
+    """See that a tag of an earlier rollout is refused, and take it away."""
+    tag(job, f"{job.team.model}-2/2")
+    assert "take the tag away, then plan" in operator("plan", "--in", str(file), exit_code=2)["problem"]
+    job.team.client.delete_model_version_tag(job.team.model, "2", RESUME_TAG)
+
+
 @pytest.mark.long
 @pytest.mark.timeout(1_200)
 def test_what_an_aborted_candidate_answered_is_corrected_once_beside_the_running_job(job: Job, tmp_path: Path) -> None:
-    file = tmp_path / "rollout.yaml"
-    file.write_text(yaml.safe_dump({**PLAN, "steps": [{"share": 0.25, "evidence": {"labelled days": 10}}]}))
     load, operator = SteadyLoad[Sent](job.servers, job.topic, RATE), Operator(job)
-    job.start()
-    load.start(keyed())
-    operator("plan", "--in", str(file))
-    operator("start")
-    eventually(lambda: operator("status")["answered"].get(CANDIDATE, {}).get("events", 0) > 500, timeout=PATIENCE)
-    assert "corrected once it is rolled back" in operator("repair", exit_code=2)["problem"]
-    operator("abort")
-    operator.waits_for("aborted", 1)
+    answered_and_aborted(job, operator, load, tmp_path / "rollout.yaml")
     # The last batch with two arms may be on its way.
     promised = eventually(lambda: operator("repair", "--dry-run"), timeout=PATIENCE, every=1.0)
     first, second = operator("repair"), operator("repair")
@@ -164,6 +183,30 @@ def test_what_an_aborted_candidate_answered_is_corrected_once_beside_the_running
     assert [each["events"] for each in (promised, first, second)] == [len(answered)] * 3
     assert [each["predictions"] for each in (promised, first, second)] == [0, len(answered), 0]
     assert promised["ranges"] == first["ranges"] == second["ranges"]
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1_200)
+def test_a_repair_that_is_killed_is_finished_by_the_next_one_and_writes_each_correction_once(
+    job: Job, tmp_path: Path
+) -> None:
+    load, operator = SteadyLoad[Sent](job.servers, job.topic, RATE), Operator(job)
+    answered_and_aborted(job, operator, load, tmp_path / "rollout.yaml")
+    topics = checked_to_the_end(job, load)
+    answered = {o.source[1:] for o in topics.outputs if topics.expected(o.source[1:])[0] == CANDIDATE}
+    # Small chunks, so that there is a middle in which it can be killed.
+    small = ["--set", "input.max_rows_per_batch=40"]
+    repair = KillableRun(["rollout", "repair", "--config", str(job.config), *small], tmp_path / "repair.log")
+    repair.start()
+    repair.kill_when(lambda: len(Topics(topics.read).corrections) > 0)
+    written = len(Topics(topics.read).corrections)
+    assert 0 < written < len(answered), "it was killed in the middle"
+    finished, again = operator("repair"), operator("repair")
+    corrections = Topics(topics.read).corrections
+    assert sorted(each.source[1:] for each in corrections) == sorted(answered)
+    # A commit may have been under way when it was killed.
+    assert 0 < finished["predictions"] <= len(answered) - written
+    assert (finished["events"], again["predictions"]) == (len(answered), 0)
 
 
 @pytest.mark.long
@@ -184,7 +227,7 @@ def test_a_shadow_that_is_killed_costs_no_prediction_and_pairs_each_once(
     shadow.kill()
     operator.sees_more_answers_than(operator("status"))
     shadow.start()
-    operator("resume")
+    tag(job, f"{operator('status')['rollout']}/2")
     operator.waits_for("probation", 2, "nobody reports labelled days")
     operator("promote")
     operator.waits_for("promoted", 2)

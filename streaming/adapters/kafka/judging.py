@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from schemas.shadow_prediction import ShadowPrediction, read_shadow
 from streaming.adapters.kafka.ledger_tail import CLOCK_SKEW, LedgerTail, append_record
+from streaming.adapters.kafka.recording import KafkaStretch, Span
 from streaming.adapters.kafka.scan import KafkaScan, stored
 from streaming.adapters.kafka.topic_tail import TopicTail
 from streaming.clock import moment
@@ -102,6 +103,6 @@ class KafkaJudgeTopics:
         append_record(self._kafka, self._names.ledger, self._subject.application, record)
 
     def _written_since(self, topic: str, since: datetime) -> dict[int, int]:
-        milliseconds = int(max(since, moment(0)).timestamp() * 1_000)
         with KafkaScan(self._kafka, self._subject.application) as scan:
-            return {p: scan.offset_at(topic, p, milliseconds) for p in range(scan.partitions(topic))}
+            ranges = KafkaStretch(scan, topic).ranges(Span(since=max(since, moment(0))))
+            return {partition: part.start for partition, part in ranges.items()}
