@@ -33,7 +33,7 @@ class GuardEffort:
     errors: int = 1_000
     days: int = 1_000
     gross: int = 500
-    shift: int = 1_000
+    shift: int = 300
 
 
 QUICK = GuardEffort(null=200, stopping=40, errors=100, days=100, gross=50, shift=50)
