@@ -33,14 +33,13 @@ def text_positions(values: pa.Array, texts: Sequence[str]) -> pa.Int64Array:
     Returns:
         As many positions; null where the value is null or its text is not among ``texts``.
     """
-    keys: dict[str | int, int] = {}
-    for position, text in enumerate(texts):
-        key = _bits(text, values.type) if pa.types.is_floating(values.type) else text
-        if key is not None:
-            keys.setdefault(key, position)
+    is_real = pa.types.is_floating(values.type)
+    spelled = [_bits(text, values.type) for text in texts] if is_real else texts
+    keys: dict[str | int | None, int] = {key: at for at, key in reversed(list(enumerate(spelled)))}
+    keys.pop(None, None)
     if not keys:
         return pa.nulls(len(values), pa.int64())
-    looked_up = _bit_column(values) if pa.types.is_floating(values.type) else values.cast(pa.string())
+    looked_up = _bit_column(values) if is_real else values.cast(pa.string())
     indices = pc.index_in(looked_up, value_set=pa.array(list(keys), looked_up.type))
     return pa.array(list(keys.values()), pa.int64()).take(indices)
 

@@ -31,8 +31,13 @@ def arrow_bins(scored: pa.RecordBatch, profile: ReferenceProfile | None) -> pa.B
         return pa.nulls(scored.num_rows, pa.binary())
     width = len(profile.columns)
     ids = np.empty((scored.num_rows, width), np.uint8)
+    # Spark does not tell cases apart; of equal names the first counts.
+    places = {name.lower(): place for place, name in reversed(list(enumerate(scored.schema.names)))}
     for position, column in enumerate(profile.columns):
-        ids[:, position] = bin_ids(_column(scored, column.name), column)
+        place = places.get(_ANSWERS.get(column.name, column.name).lower())
+        if place is None:
+            raise ScoringError(f"the reference profile has the column {column.name}, which scored events have not")
+        ids[:, position] = bin_ids(scored.column(place), column)
     offsets = np.arange(scored.num_rows + 1, dtype=np.int32) * np.int32(width)
     buffers = [None, pa.py_buffer(offsets), pa.py_buffer(ids)]
     return pa.BinaryArray.from_buffers(pa.binary(), scored.num_rows, buffers)
@@ -50,20 +55,12 @@ def bin_ids(values: pa.Array, profile: ColumnProfile) -> Bytes:
     return ids
 
 
-def _column(scored: pa.RecordBatch, name: str) -> pa.Array:
-    # Spark does not tell cases apart.
-    lower = [field.lower() for field in scored.schema.names]
-    spelling = _ANSWERS.get(name, name).lower()
-    if spelling not in lower:
-        raise ScoringError(f"the reference profile has the column {name}, which a batch of scored events has not")
-    return scored.column(lower.index(spelling))
-
-
 def _numeric(values: pa.Array, profile: ColumnProfile) -> Bytes:
     if pa.types.is_string(values.type):
         raise ScoringError(f"the reference profile has numeric bins of {profile.name}, which is a column of text")
-    filled = values.fill_null(False if pa.types.is_boolean(values.type) else 0)
-    numbers = filled.to_numpy(zero_copy_only=False).astype(np.float64)
+    numeric = values.cast(pa.int8()) if pa.types.is_boolean(values.type) else values
+    # A null is NaN here, which is quicker than to fill it with a number.
+    numbers = numeric.to_numpy(zero_copy_only=False).astype(np.float64)
     # The bin is the number of edges that are not above the value.
     ids: Bytes = np.searchsorted(np.asarray(profile.edges, np.float64), numbers, side="right").astype(np.uint8)
     ids[~np.isfinite(numbers)] = NON_FINITE_BIN
@@ -71,10 +68,11 @@ def _numeric(values: pa.Array, profile: ColumnProfile) -> Bytes:
 
 
 def _category(values: pa.Array, profile: ColumnProfile) -> Bytes:
-    ids: Bytes = np.full(len(values), OTHER_BIN, np.uint8)
-    if profile.rare:
-        ids[text_positions(values, profile.rare).is_valid().to_numpy(zero_copy_only=False)] = RARE_BIN
-    positions = text_positions(values, profile.categories)
-    frequent = positions.is_valid().to_numpy(zero_copy_only=False)
-    ids[frequent] = positions.drop_null().to_numpy()
+    texts = (*profile.categories, *profile.rare)
+    positions = text_positions(values, texts).fill_null(len(texts)).to_numpy()
+    # One look-up for all: a bin for each category, then that of the rare, then that of all others.
+    bins: Bytes = np.full(len(texts) + 1, RARE_BIN, np.uint8)
+    bins[: len(profile.categories)] = np.arange(len(profile.categories))
+    bins[-1] = OTHER_BIN
+    ids: Bytes = bins[positions]
     return ids
