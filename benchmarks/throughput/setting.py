@@ -87,8 +87,11 @@ class Setting:
     rows_per_batch: int
     partitions: int
 
-    def settings(self, name: str, scorer: str = "auto") -> Settings:
-        """Return those of a job of this name, which writes topics of its own."""
+    def settings(self, name: str, scorer: str = "auto", *, share: float | None = None) -> Settings:
+        """Return those of a job of this name, which writes topics of its own.
+
+        With a ``share`` it has a second arm, which is the candidate.
+        """
         return Settings.model_validate(
             {
                 "application": name,
@@ -99,6 +102,7 @@ class Setting:
                     "tracking_uri": self.services.tracking_uri,
                     "cache_dir": str(self.folder / "models"),
                     "scorer": scorer,
+                    "arm": None if share is None else {"version": 2, "share": share, "salt": "bench"},
                 },
                 "engine": {"checkpoint": str(self.folder / "checkpoints" / name)},
                 "http": {"enabled": False},
@@ -147,8 +151,11 @@ class Trained:
 
 
 @contextmanager
-def trained(name: str, console: Console) -> Iterator[Trained]:
-    """Start the services and train a version; ``name`` is the benchmark's, for its folder."""
+def trained(name: str, console: Console, *, candidate: bool = False) -> Iterator[Trained]:
+    """Start the services and train a version; ``name`` is the benchmark's, for its folder.
+
+    With ``candidate`` a second one is trained and gets that alias.
+    """
     prepare_mlflow()
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     with scratch_folder(name) as folder, services(folder, jars(HOME).broker, os.environ) as running:
@@ -161,15 +168,21 @@ def trained(name: str, console: Console) -> Iterator[Trained]:
         )
         with session(settings, "penstock-train", SPARK_LOG) as spark:
             version = train_version(settings, spark, console.print).version
+            if candidate:
+                second = settings.train.model_copy(update={"alias": "candidate"})
+                train_version(settings.model_copy(update={"train": second}), spark, console.print)
         yield Trained(running, folder, version)
 
 
 @contextmanager
 def stage(
-    events: int, rows_per_batch: int, partitions: int, console: Console
+    events: int, rows_per_batch: int, partitions: int, console: Console, *, candidate: bool = False
 ) -> Iterator[tuple[Setting, ModelVersion]]:
-    """Start the services, train a version, fill the topic; yield where that is, and the version."""
-    with trained("exact", console) as made:
+    """Start the services, train a version, fill the topic; yield where that is, and the version.
+
+    With ``candidate`` a second version is trained, for systems with two arms.
+    """
+    with trained("exact", console, candidate=candidate) as made:
         setting = Setting(
             services=made.services,
             folder=made.folder,

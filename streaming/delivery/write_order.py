@@ -7,7 +7,7 @@ from functools import cached_property
 
 from streaming.delivery.marks import Writer
 from streaming.failpoints import OFF, Failpoints
-from streaming.offsets import Ranges
+from streaming.offsets import Offsets, Ranges
 from streaming.outputs.envelope import Stamp
 from streaming.outputs.targets import LARGEST_BATCH, Targets
 
@@ -54,6 +54,8 @@ class WritePlan:
     others: tuple[Stamp, ...] = ()
     by_model: bool = False
     """True if the stamps are those of many models, not of one model's arms."""
+    lettered: Offsets = field(default_factory=dict)
+    """Input offsets of events that are dead letters already: a second letter of one is not written."""
 
     @cached_property
     def stamps(self) -> tuple[Stamp, ...]:

@@ -19,7 +19,9 @@ from streaming.outputs.envelope import HEADERS_BYTES, Stamp
 from streaming.outputs.targets import Target
 
 
-def enveloped_rows(scored: pa.RecordBatch, stamps: Sequence[Stamp], to: Target | None = None) -> pa.RecordBatch:
+def enveloped_rows(
+    scored: pa.RecordBatch, stamps: Sequence[Stamp], to: Target | None = None, values: pa.BinaryArray | None = None
+) -> pa.RecordBatch:
     """Turn a scored batch into output rows.
 
     Args:
@@ -27,6 +29,7 @@ def enveloped_rows(scored: pa.RecordBatch, stamps: Sequence[Stamp], to: Target |
             row has of them beside source, verdict and event time says nothing.
         stamps: what the rows of each arm have in common. With several ``columns.ARM`` has the number of each row's.
         to: the predictions' topic; what it does not take becomes a dead letter. ``None`` takes everything.
+        values: the JSON of the rows that are predictions, where it has been written before.
 
     Returns:
         The columns that :func:`streaming.outputs.envelope.envelop` returns. The values of predictions are equal, though
@@ -37,7 +40,8 @@ def enveloped_rows(scored: pa.RecordBatch, stamps: Sequence[Stamp], to: Target |
     scored = scored.set_column(
         scored.schema.get_field_index(c.EVENT_TIME), c.EVENT_TIME, _event_times(scored, verdicts)
     )
-    values = _values(scored, stamps)
+    if values is None:
+        values = _values(scored, stamps)
     traces = {
         name: first_header(scored.column(c.HEADERS), name) for name in (contract.TRACEPARENT, contract.TRACESTATE)
     }

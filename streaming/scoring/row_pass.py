@@ -96,13 +96,38 @@ class JsonRowPass:
         Returns:
             ``None`` where only :meth:`score` can say what becomes of it, such as of every event that is rejected.
         """
-        if self.program is None:
-            return None
-        event = self._decoder.read_single(value)
-        if event is None or not all(test(event[column]) for column, test in self._tests):
+        event = self.single_event(value)
+        return None if event is None else self.single_answer(event)
+
+    def single_event(self, value: bytes) -> SingleEvent | None:
+        """Read one event without Arrow; ``None`` as :meth:`single`."""
+        return None if self.program is None else self._decoder.read_single(value)
+
+    def single_answer(self, event: SingleEvent) -> SingleAnswer | None:
+        """Score what :meth:`single_event` has read; ``None`` as :meth:`single`."""
+        if self.program is None or not all(test(event[column]) for column, test in self._tests):
             return None
         answer = self.program.answer(event)
         return None if answer is None else SingleAnswer(event, answer)
+
+    def decoded(self, records: pa.RecordBatch) -> pa.RecordBatch:
+        """Return records as they are read, before guards and model: source columns, envelope with verdict, features."""
+        return decoded_rows(records, self._decoder.read(records.column("value")), self.envelope)
+
+    def answered(self, records: pa.RecordBatch, answers: pa.RecordBatch) -> pa.RecordBatch:
+        """Return what :meth:`score` returned of records that it has answered before, without asking the model again.
+
+        Args:
+            records: as for :meth:`score`.
+            answers: ``columns.VERDICT``, ``PREDICTION`` and ``CONFIDENCE`` of the same rows.
+
+        Returns:
+            The decoded rows with these columns, and their bins; labels and probabilities are left out.
+        """
+        rows = self.decoded(records)
+        for name in answers.schema.names:
+            rows = _with_column(rows, name, answers.column(name))
+        return _with_column(rows, c.BINS, arrow_bins(rows, self.package.profile))
 
     def learnt(self) -> tuple[str, ...]:
         """Return the fields that the events have and nobody reads."""

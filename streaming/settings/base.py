@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
 
 Port = Annotated[int, Field(ge=0, le=65535)]
 Positive = Annotated[int, Field(gt=0)]
@@ -30,6 +30,16 @@ def _text_values(value: Any) -> Any:
 
 
 TextMap = Annotated[dict[str, str], BeforeValidator(_text_values)]
+
+
+def _filled(secret: SecretStr) -> SecretStr:
+    """Refuse an empty secret: whoever set a variable to nothing would believe that something is asked for."""
+    if not secret.get_secret_value().strip():
+        raise ValueError("is empty; set it to the secret, or to null for none")
+    return secret
+
+
+Secret = Annotated[SecretStr, AfterValidator(_filled)]
 
 
 class Section(BaseModel):

@@ -16,6 +16,7 @@ from streaming.settings.event import EventSettings
 from streaming.settings.hooks import HookSettings
 from streaming.settings.http import HttpSettings
 from streaming.settings.input import InputSettings
+from streaming.settings.judge import JudgeSettings
 from streaming.settings.log import LogSettings
 from streaming.settings.model import ModelSettings
 from streaming.settings.models import ModelsSettings
@@ -51,6 +52,7 @@ class Settings(Section):
     drift: DriftSettings = DriftSettings()
     quality: QualitySettings = QualitySettings()
     shadow: ShadowSettings = ShadowSettings()
+    judge: JudgeSettings = JudgeSettings()
 
     @model_validator(mode="after")
     def _has_brokers(self) -> Settings:
@@ -80,12 +82,6 @@ class Settings(Section):
         return self
 
     @model_validator(mode="after")
-    def _has_an_engine_for_arms(self) -> Settings:
-        if self.model.arm is not None and self.engine.kind != "exact":
-            raise ValueError("model.arm needs engine.kind exact: the live engine has one version a query; leave it out")
-        return self
-
-    @model_validator(mode="after")
     def _has_what_many_models_need(self) -> Settings:
         if self.models.route is None:
             return self
@@ -112,6 +108,11 @@ class Settings(Section):
     def shadow_topic(self) -> str:
         """The shadow's topic, by default named after the predictions'."""
         return self.output.shadow or f"{self.output.predictions}.shadow"
+
+    @property
+    def served_topic(self) -> str:
+        """The topic of a server's answers, by default named after the predictions'."""
+        return self.output.served or f"{self.output.predictions}.served"
 
     @property
     def checkpoint(self) -> str:

@@ -9,6 +9,7 @@ import pytest
 from jobs.configuration.load import load_settings
 from streaming.errors import ConfigurationError
 from streaming.redaction import MASK, redact
+from streaming.settings import Settings
 
 
 def test_the_command_line_beats_the_environment_beats_the_file_beats_the_defaults(tmp_path: Path) -> None:
@@ -50,6 +51,16 @@ def test_a_secret_of_digits_keeps_its_leading_zero() -> None:
     settings = load_settings(None, [], {"PENSTOCK_HTTP__WEBHOOK_SECRET": "0123"})
     assert settings.http.webhook_secret is not None
     assert settings.http.webhook_secret.get_secret_value() == "0123"
+
+
+@pytest.mark.parametrize(
+    "setting", ["serve.api_key", "http.admin_token", "http.webhook_secret", "hooks.webhook_secret"]
+)
+@pytest.mark.parametrize("value", ["", " ", "${KEY}"], ids=["nothing", "a blank", "a variable of nothing"])
+def test_an_empty_secret_is_none_only_if_the_settings_say_so(setting: str, value: str) -> None:
+    with pytest.raises(ConfigurationError, match=rf"{setting} .*: is empty; set it to the secret, or to null for none"):
+        load_settings(None, [f"{setting}={value}"], {"KEY": ""})
+    assert load_settings(None, [f"{setting}=null"], {}) == Settings()
 
 
 @pytest.mark.parametrize(
