@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
@@ -15,6 +16,7 @@ _NOT_FINITE = {"NaN": "nan", "Infinity": "inf", "-Infinity": "-inf"}
 _DIGITS = {pa.float64(): 19, pa.float32(): 10}
 """The most digits that Java writes: releases before 19 write some whole numbers as the long or the int that they are,
 such as 2**60 as ``1.15292150460684698E18``."""
+_BITS = {pa.float64(): pa.int64(), pa.float32(): pa.int32()}
 _PLAIN_FROM, _PLAIN_BELOW = 1e-3, 1e7
 """Java writes numbers of this size without an exponent, and zero."""
 
@@ -33,16 +35,35 @@ def text_positions(values: pa.Array, texts: Sequence[str]) -> pa.Int64Array:
     Returns:
         As many positions; null where the value is null or its text is not among ``texts``.
     """
-    keys: dict[str | int, int] = {}
-    for position, text in enumerate(texts):
-        key = _bits(text, values.type) if pa.types.is_floating(values.type) else text
-        if key is not None:
-            keys.setdefault(key, position)
-    if not keys:
-        return pa.nulls(len(values), pa.int64())
-    looked_up = _bit_column(values) if pa.types.is_floating(values.type) else values.cast(pa.string())
-    indices = pc.index_in(looked_up, value_set=pa.array(list(keys), looked_up.type))
-    return pa.array(list(keys.values()), pa.int64()).take(indices)
+    return TextLookup.of(texts, values.type).positions(values)
+
+
+@dataclass(frozen=True)
+class TextLookup:
+    """Texts made ready once for values of one type to be found among; see :func:`text_positions`."""
+
+    keys: pa.Array
+    """What the values are compared with, each once: texts, or the bits of real numbers."""
+    numbers: pa.Int64Array
+    """The position of each of them in the texts."""
+    is_real: bool
+
+    @classmethod
+    def of(cls, texts: Sequence[str], kind: pa.DataType) -> TextLookup:
+        """Return the lookup of ``texts`` for values of type ``kind``."""
+        is_real = pa.types.is_floating(kind)
+        spelled = [_bits(text, kind) for text in texts] if is_real else texts
+        first: dict[str | int | None, int] = {key: at for at, key in reversed(list(enumerate(spelled)))}
+        first.pop(None, None)
+        keys = pa.array(list(first), _BITS[kind] if is_real else pa.string())
+        return cls(keys, pa.array(list(first.values()), pa.int64()), is_real)
+
+    def positions(self, values: pa.Array) -> pa.Int64Array:
+        """Return the position of each value's text, null where it has none."""
+        if not len(self.keys):
+            return pa.nulls(len(values), pa.int64())
+        looked_up = _bit_column(values) if self.is_real else values.cast(pa.string())
+        return self.numbers.take(pc.index_in(looked_up, value_set=self.keys))
 
 
 def _bits(text: str, kind: pa.DataType) -> int | None:

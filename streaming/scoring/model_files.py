@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pickle
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 from cachetools import LRUCache
@@ -13,6 +13,7 @@ from pyspark import cloudpickle
 from streaming.models.profile import ReferenceProfile
 from streaming.models.seams import ArrowScorer, Guard
 from streaming.models.table import ModelTable
+from streaming.scoring.arrow_bins import ProfileBins
 from streaming.whole_file import write_whole
 
 _TABLES = 4
@@ -26,6 +27,11 @@ class ModelProgram:
     guards: tuple[Guard, ...]
     scorer: ArrowScorer
     profile: ReferenceProfile | None = None
+
+    @cached_property
+    def bins(self) -> ProfileBins | None:
+        """The profile, made ready in this process."""
+        return None if self.profile is None else ProfileBins(self.profile)
 
 
 def write_file(path: Path, content: object) -> None:

@@ -27,7 +27,6 @@ from streaming.events.columns import RESULTS
 from streaming.models.ref import ModelVersion
 from streaming.models.signature import Signature
 from streaming.models.table import ModelTable
-from streaming.scoring.arrow_bins import arrow_bins
 from streaming.scoring.arrow_results import with_invalid_predictions
 from streaming.scoring.model_files import ModelProgram, ResidentPrograms, read_table, resident_programs
 from streaming.scoring.routed_events import RoutedDecoder, RoutedEvents, spread
@@ -208,11 +207,11 @@ def _tried(program: ModelProgram, events: pa.RecordBatch, throwing: NDArray[np.b
 
 def _columns(program: ModelProgram, events: pa.RecordBatch) -> list[pa.Array]:
     answers = program.scorer.score(events)
-    if program.profile is None:
+    if program.bins is None:
         bins = pa.nulls(events.num_rows, pa.binary())
     else:
         both = [*events.schema.names, *answers.schema.names]
-        bins = arrow_bins(pa.RecordBatch.from_arrays([*events.columns, *answers.columns], both), program.profile)
+        bins = program.bins.of(pa.RecordBatch.from_arrays([*events.columns, *answers.columns], both))
     return [*answers.columns, bins]
 
 

@@ -19,12 +19,14 @@ def answer_batch(
         probability: n rows of k classes; ``None`` where the model gives none.
         label: n texts; ``None`` where classes have no names.
     """
-    nothing = {field.name: pa.nulls(len(prediction), field.type) for field in RESULTS}
-    probabilities, labels, confidence = (nothing[name] for name in RESULTS.names[1:])
-    if probability is not None:
-        # As Spark's ``array_max``, for which NaN is greater than every number.
-        probabilities, confidence = _lists(probability), pa.array(probability.max(axis=1))
-    return pa.record_batch([prediction, probabilities, labels if label is None else label, confidence], RESULTS)
+    # As Spark's ``array_max``, for which NaN is greater than every number.
+    confidence = None if probability is None else pa.array(probability.max(axis=1))
+    columns = (prediction, None if probability is None else _lists(probability), label, confidence)
+    given = (
+        pa.nulls(len(prediction), field.type) if column is None else column
+        for column, field in zip(columns, RESULTS, strict=True)
+    )
+    return pa.record_batch(list(given), RESULTS)
 
 
 def _lists(rows: Floats) -> pa.ListArray:

@@ -175,8 +175,10 @@ def read_column(array: pa.Array, size: int | None = None) -> Value:
     if not array.null_count:
         return Numbers(array.to_numpy(zero_copy_only=False).astype(np.float64), np.zeros(len(array), np.bool_))
     nulls = np.asarray(array.is_null().to_numpy(zero_copy_only=False), np.bool_)
-    filled = array.fill_null(False if pa.types.is_boolean(array.type) else 0)
-    return Numbers(filled.to_numpy(zero_copy_only=False).astype(np.float64), nulls)
+    numeric = array.cast(pa.int8()) if pa.types.is_boolean(array.type) else array
+    numbers: Floats = numeric.to_numpy(zero_copy_only=False).astype(np.float64)
+    numbers[nulls] = 0.0
+    return Numbers(numbers, nulls)
 
 
 def _read_vectors(array: pa.ListArray, size: int) -> Floats:
