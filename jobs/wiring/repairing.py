@@ -1,4 +1,4 @@
-"""What a repair of a rollout has to do, found in the ledger and on the input topic; and where its corrections go."""
+"""What a repair has to do, found in the ledger and on the input topic; and where its corrections go."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from streaming.adapters.kafka.replay_destination import TopicDestination
 from streaming.adapters.kafka.scan import KafkaScan
 from streaming.clock import system_clock
 from streaming.errors import ConfigurationError
-from streaming.ledger.answered import AnsweredRange, answered_ranges
+from streaming.ledger.answered import AnsweredRange, Answers, answered_ranges, of_candidate, of_chain
 from streaming.models.ref import ModelVersion
 from streaming.replay.chunks import Chunk, cut, ends, offsets_of
 from streaming.replay.frames import KafkaFrames
-from streaming.replay.repair import AnsweredFrames, Repair, answered_by, remains
+from streaming.replay.repair import AnsweredFrames, Remains, Repair, answered_by, remains
 from streaming.replay.run import Replay, Versions
 from streaming.replay.sinks import ReplayCounts
 from streaming.rollout.history import Rollout
@@ -33,7 +33,7 @@ from streaming.settings import EventSettings, Settings
 
 @dataclass(frozen=True)
 class FoundRepair:
-    """``events`` counts the events of the candidate in each range, ``removed`` are ranges that retention has taken."""
+    """``events`` counts the answered events in each range, ``removed`` are ranges that retention has taken."""
 
     repair: Repair
     events: dict[AnsweredRange, int] = field(default_factory=dict)
@@ -41,28 +41,39 @@ class FoundRepair:
 
 
 def find_repair(settings: Settings, scan: KafkaScan, rollout: Rollout, champion: ModelVersion) -> FoundRepair:
-    """Return what has to be scored again.
+    """Return what has to be scored again of a rollout; raises as :func:`find_degraded`."""
+    declaration = rollout.declaration
+    there, removed = _answered(settings, scan, of_candidate(declaration.name, declaration.candidate))
+    with progress_bar("counting its events") as progress:
+        total = sum(each.offsets.end - each.offsets.start for each in there)
+        events: dict[AnsweredRange, int] = {}
+        for each in there:
+            events[each] = _count(each, KafkaStretch(scan, settings.input.topic), settings.event)
+            progress(sum(done.offsets.end - done.offsets.start for done in events), total)
+    return FoundRepair(Repair(declaration.name, champion, there), events, removed)
+
+
+def find_degraded(settings: Settings, scan: KafkaScan, champion: ModelVersion) -> FoundRepair:
+    """Return what the fallback chain has answered; its rows are known, so that no event is read to count them.
 
     Raises:
         ConfigurationError: the input topic is missing, or the job has not written yet what it has planned.
         BrokerUnavailableError: Kafka does not answer.
     """
+    there, removed = _answered(settings, scan, of_chain)
+    events = {each: each.offsets.end - each.offsets.start for each in there}
+    return FoundRepair(Repair("chain", champion, there, "fallback"), events, removed)
+
+
+def _answered(settings: Settings, scan: KafkaScan, answers: Answers) -> Remains:
     info = KafkaAdmin(settings.kafka, settings.application).required_topic(settings.input.topic)
-    declaration = rollout.declaration
     ledger = KafkaLedgerReader(scan, settings.output.ledger, settings.application)
     with progress_bar("reading the ledger") as progress:
-        answered = answered_ranges(ledger.records(progress), declaration.name, declaration.candidate)
+        answered = answered_ranges(ledger.records(progress), answers)
     # Before anything is counted: what is planned and not written yet would be answered after its correction.
     _require_written(settings, info, answered)
     firsts = {partition: scan.extent(info.name, partition)[0] for partition in range(info.partitions)}
-    there, removed = remains(answered, info.id, firsts)
-    with progress_bar("counting its events") as progress:
-        total = sum(each.offsets.end - each.offsets.start for each in there)
-        events: dict[AnsweredRange, int] = {}
-        for each in there:
-            events[each] = _count(each, KafkaStretch(scan, info.name), settings.event)
-            progress(sum(done.offsets.end - done.offsets.start for done in events), total)
-    return FoundRepair(Repair(declaration.name, champion, there), events, removed)
+    return remains(answered, info.id, firsts)
 
 
 @dataclass(frozen=True)
@@ -92,7 +103,15 @@ def correct(repair: Repair, settings: Settings, home: Path, spark: SparkSession,
             progress(done, total)
 
         poison_rows = settings.engine.max_poison_rows
-        loop = Replay(frames=frames, versions=versions, sink=sink, poison_rows=poison_rows, report=report)
+        loop = Replay(
+            frames=frames,
+            versions=versions,
+            sink=sink,
+            poison_rows=poison_rows,
+            report=report,
+            # An event on which the champion still throws keeps the answer that the chain has given.
+            leaves_throwing=repair.kind == "fallback",
+        )
         return Corrected(loop.run(cut(undone, settings.input.max_rows_per_batch, [ends(undone)])), total)
 
 
@@ -106,8 +125,8 @@ def _destination(repair: Repair, settings: Settings, home: Path) -> TopicDestina
         engine=settings.engine,
         home=home,
         topic=settings.output.predictions,
-        name=repair.rollout,
-        kind="repair",
+        name=repair.name,
+        kind=repair.kind,
         letters=settings.dead_letter_topic,
         corrects=True,
     )
@@ -152,6 +171,6 @@ def listed(ranges: dict[AnsweredRange, int] | tuple[AnsweredRange, ...]) -> Iter
             "start": each.offsets.start,
             "end": each.offsets.end,
             "role": each.role,
-            "weight_epoch": each.weights.epoch,
+            **({"weight_epoch": each.weight_epoch} if each.weights else {}),
             **events,
         }

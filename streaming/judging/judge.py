@@ -93,7 +93,7 @@ def _judged_range(part: AnsweredRange) -> JudgedRange:
         partition=part.partition,
         start=part.offsets.start,
         end=part.offsets.end,
-        weight_epoch=part.weights.epoch,
+        weight_epoch=part.weight_epoch,
     )
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streaming.ledger.answered import answered_ranges
+from streaming.ledger.answered import answered_ranges, of_candidate
 from streaming.ledger.arms import PlannedArm, PlannedArms
 from streaming.ledger.plan import Plan
 from streaming.models.ref import ModelKey, ModelVersion
@@ -61,8 +61,8 @@ def outcome(plan: int, *segments: tuple[int, int, int], partition: int = 0) -> R
 
 def ranges(*records: Record) -> list[tuple[int, int, int, int]]:
     """Partition, offsets and weight epoch of each range."""
-    answered = answered_ranges(records, "flights-2", ModelKey("flights", 2))
-    return [(each.partition, each.offsets.start, each.offsets.end, each.weights.epoch) for each in answered]
+    answered = answered_ranges(records, of_candidate("flights-2", ModelKey("flights", 2)))
+    return [(each.partition, each.offsets.start, each.offsets.end, each.weight_epoch) for each in answered]
 
 
 @pytest.mark.parametrize(

@@ -92,7 +92,7 @@ def _range(part: AnsweredRange) -> dict[str, Any]:
         "partition": part.partition,
         "start": part.offsets.start,
         "end": part.offsets.end,
-        "weight_epoch": part.weights.epoch,
+        "weight_epoch": part.weight_epoch,
     }
 
 
