@@ -146,6 +146,8 @@ class FallbackChain(NoChain):
 
     def for_rows(self, plan: Plan, rows: Poison) -> tuple[DegradedPart, ...]:
         """See :meth:`NoChain.for_rows`. A few rows are their own fault, so no circuit counts them."""
+        if not rows:
+            return plan.degraded
         base, champion = whole(plan.degraded), _champion_of(plan)
         answering = {row: part.version for part in plan.degraded for row in part.rows}
         for row in rows:

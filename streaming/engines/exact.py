@@ -237,15 +237,15 @@ class ExactEngine:
                 poison = program.throwing_rows(records, order, self._tolerance.poison_rows)
                 if not poison:
                     self._distrust(model)
-                parts = self._ports.chain.for_rows(plan, poison)
-                if parts != plan.degraded:
-                    raise RowsThrewError(parts)
                 return poison
             finally:
                 watch.lap("isolate")
                 self._ports.observer.rows_searched(time.monotonic() - began)
 
         def run(safe: ServedModel) -> BatchResult:
+            parts = self._ports.chain.for_rows(plan, safe.decoder.poison)
+            if parts != plan.degraded:
+                raise RowsThrewError(parts)
             with deadline(records.sparkSession.sparkContext, self._ports.chain.bound(plan)):
                 return program.run(records, replace(order, model=safe))
 
