@@ -24,7 +24,6 @@ from functools import partial
 import structlog
 from pyspark.sql import DataFrame
 
-from schemas.prediction import DegradedReason
 from streaming.clock import Stopwatch, isoformat
 from streaming.delivery.marks import Mark, Writer, error_named
 from streaming.delivery.outcome import Outcome
@@ -32,6 +31,7 @@ from streaming.engines.arms import CombinedArms
 from streaming.engines.attempt import attempt
 from streaming.engines.chain import RowsThrewError
 from streaming.engines.deadline import deadline
+from streaming.engines.decisions import PlanDecisions
 from streaming.engines.degraded_rows import with_degraded_rows
 from streaming.engines.exact_ports import ExactPorts, Tolerance
 from streaming.engines.known_good import KnownGoodRows
@@ -40,13 +40,11 @@ from streaming.engines.program import BatchOrder, BatchResult
 from streaming.engines.report import BatchReport
 from streaming.engines.task import WriteTarget
 from streaming.errors import InvariantError, ModelNotFoundError, ScoringError, TooManyThrowingRowsError, TooSlowError
-from streaming.ledger.arms import PlannedArms
 from streaming.ledger.degraded import DegradedPart, whole
 from streaming.ledger.plan import PartitionOutcome, Plan
 from streaming.models.ref import ModelKey
 from streaming.models.seams import Poison
 from streaming.models.served import ServedModel
-from streaming.offsets import Ranges
 from streaming.spark.query_run import limit_next
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
@@ -63,7 +61,7 @@ class ExactEngine:
         self._ports = ports
         self._target = target
         self._tolerance = tolerance
-        self._planner = Planner(target.writer, ports.clock)
+        self._decisions = PlanDecisions(ports, Planner(target.writer, ports.clock))
         self._known_good: defaultdict[str, KnownGoodRows] = defaultdict(KnownGoodRows)
         self._together = CombinedArms()
         self._unexplained: Counter[ModelKey] = Counter()
@@ -74,7 +72,7 @@ class ExactEngine:
         ranges = self._ports.checkpoint.ranges(batch, self._added)
         self._reached("ranges_read")
         watch.lap("ranges")
-        plan = self._decide(batch, ranges)
+        plan = self._decisions.decide(batch, ranges)
         self._reached("planned")
         watch.lap("plan")
         plan, result = self._attempts(records, plan, watch)
@@ -130,27 +128,6 @@ class ExactEngine:
     def _writer(self) -> Writer:
         return self._target.writer
 
-    def _decide(self, batch: int, ranges: Ranges) -> Plan:
-        earlier = self._ports.ledger.find(self._ports.checkpoint.id(), ranges)
-        if earlier is not None:
-            return earlier
-        served = self._ports.slot.current()
-        part = self._ports.chain.at_plan(None if served is None else served.version)
-        if part is not None:
-            return self._recorded(self._plan(batch, ranges, PlannedArms.only(part.version)), (part,))
-        if served is None:
-            raise ModelNotFoundError("no model version is loaded yet; the job must not start its query before one is")
-        arms = self._ports.arms.planned(served.version, self._ports.slot.held)
-        return self._recorded(self._plan(batch, ranges, arms))
-
-    def _plan(self, batch: int, ranges: Ranges, arms: PlannedArms, reason: str = "") -> Plan:
-        return self._planner.plan(self._ports.checkpoint.id(), batch, ranges, arms, reason)
-
-    def _recorded(self, plan: Plan, degraded: tuple[DegradedPart, ...] = ()) -> Plan:
-        plan = replace(plan, degraded=degraded)
-        self._ports.ledger.record_plan(plan)
-        return plan
-
     def _attempts(self, records: DataFrame, plan: Plan, watch: Stopwatch) -> tuple[Plan, BatchResult]:
         """Try as planned, then with the champion alone, then with what the chain has, or the last good version."""
         failures, chain = 0, self._ports.chain
@@ -159,7 +136,7 @@ class ExactEngine:
                 with self._versions(plan) as served:
                     result = self._attempt(records, plan, served, watch)
             except RowsThrewError as rows:
-                plan = self._recorded(self._plan(plan.batch, plan.ranges, plan.arms, str(rows)), rows.parts)
+                plan = self._decisions.with_rows(plan, rows)
                 self._reached("planned_again")
             except ScoringError as problem:
                 failures += 1
@@ -168,31 +145,11 @@ class ExactEngine:
                 # Another search would find the same rows, another try would take as long, and a trial is one.
                 is_over = isinstance(problem, _NOT_AGAIN) or chain.is_on_trial(plan.version)
                 if is_over or failures >= self._tolerance.failures:
-                    plan, failures = self._replanned(plan, problem, failures), 0
+                    plan, failures = self._decisions.after(plan, problem, failures), 0
                     self._reached("planned_again")
             else:
                 chain.answered(plan.version)
                 return plan, result
-
-    def _replanned(self, plan: Plan, problem: ScoringError, failures: int) -> Plan:
-        reason = f"{plan.arms} failed {failures} {'time' if failures == 1 else 'times'}: {problem}"
-        if len(plan.arms.arms) > 1:
-            self._ports.arms.give_up(reason)
-            return self._recorded(self._plan(plan.batch, plan.ranges, PlannedArms.only(plan.version), reason))
-        is_slow = isinstance(problem, TooSlowError)
-        part = self._ports.chain.after(plan, DegradedReason.TOO_SLOW if is_slow else DegradedReason.THREW)
-        if part is not None:
-            again = self._plan(plan.batch, plan.ranges, PlannedArms.only(part.version), reason)
-            return self._recorded(again, (part,))
-        rolls_back = self._ports.chain.rolls_back
-        serving = self._ports.fallback.roll_back(plan.version.key, reason) if rolls_back else None
-        if serving is None or serving.key == plan.version.key:
-            raise ScoringError(
-                f"{plan.version} cannot score batch {plan.batch} and no good version is left: {problem}. Nothing of the"
-                " batch is lost: name a version that can score it, or let more rows become dead letters"
-                " (engine.max_poison_rows), and start again."
-            )
-        return self._recorded(self._plan(plan.batch, plan.ranges, PlannedArms.only(serving.version), reason))
 
     @contextmanager
     def _versions(self, plan: Plan) -> Iterator[list[ServedModel]]:
