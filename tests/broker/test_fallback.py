@@ -147,13 +147,13 @@ class Dawdles(SparkPipeline):
 def test_a_batch_that_takes_too_long_is_given_up_and_taken_by_the_next_of_the_chain(
     bench: Bench, model: ServedModel
 ) -> None:
-    chained(bench, retyped(model, Dawdles), model, batch_seconds=5.0, open_after=1)
+    chained(bench, retyped(model, Dawdles), model, batch_seconds=20.0, open_after=1)
     bench.rows_per_batch = 20
     bench.send(event(number) for number in range(40))
     bench.run()
     assert set(marked(bench).values()) == {(2, "TOO_SLOW")}
     assert counted(bench) == {"TOO_SLOW": 40.0}
-    assert bench.seen.failures == ["tiny v1: the batch took more than 5 s (fallback.batch_seconds)"]
+    assert bench.seen.failures == ["tiny v1: the batch took more than 20 s (fallback.batch_seconds)"]
 
 
 @pytest.mark.long

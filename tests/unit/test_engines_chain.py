@@ -128,7 +128,7 @@ def test_without_a_champion_the_first_of_the_chain_answers() -> None:
     assert chain(Links(version=None, default=None), ManualClock()).at_plan(None) is None
 
 
-rows = st.sets(st.tuples(st.integers(0, 2), st.integers(0, 20)), min_size=1)
+rows = st.sets(st.tuples(st.integers(0, 2), st.integers(0, 20)), min_size=1, max_size=12)
 
 
 @given(rows, st.data(), st.booleans(), st.booleans())
