@@ -227,7 +227,8 @@ def test_a_repair_has_the_champion_correct_each_degraded_answer_once(bench: Benc
     chained(bench, retyped(model, FailsFar), model)
     bench.rows_per_batch = 20
     # A batch without far events, two with a few, and one of far events alone.
-    distances = [float(n) for n in range(20)] + [2_000.0 if n % 7 == 0 else 1.0 for n in range(40)] + [3_000.0] * 20
+    few = [2_000.0 if n % 7 == 0 else 1.0 for n in range(40)]
+    distances = [float(n) for n in range(20)] + few + [2_000.0] * 14 + [3_000.0] * 6
     bench.send(event(number, distance=distance) for number, distance in enumerate(distances))
     bench.run()
     degraded = {offset for offset, (_, mark) in marked(bench).items() if mark}
@@ -235,7 +236,7 @@ def test_a_repair_has_the_champion_correct_each_degraded_answer_once(bench: Benc
     # The champion is well again, but for the farthest events.
     champions = Versions(lambda _: retyped(model, FailsFarther), lambda _: None)
     runs = [repaired(bench, model, champions) for _ in range(2)]
-    assert [run.counts.predictions for run in runs] == [6, 0]
+    assert [run.counts.predictions for run in runs] == [20, 0]
     bench.send(event(number, distance=2_000.0) for number in range(80, 85))
     bench.run()
     assert repaired(bench, model, champions).counts.predictions == 5
