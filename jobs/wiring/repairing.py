@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -12,22 +11,27 @@ from typing import Any
 from pyspark.sql import SparkSession
 
 from jobs.terminal.progress import progress_bar
+from jobs.wiring.replaying import ReplayProgress
 from streaming.adapters.kafka.admin import KafkaAdmin, TopicInfo
 from streaming.adapters.kafka.config import spark_options
+from streaming.adapters.kafka.dead_letters import KafkaDeadLetters
 from streaming.adapters.kafka.ledger_reader import KafkaLedgerReader
 from streaming.adapters.kafka.recording import KafkaStretch
 from streaming.adapters.kafka.replay_destination import TopicDestination
 from streaming.adapters.kafka.scan import KafkaScan
 from streaming.clock import system_clock
 from streaming.errors import ConfigurationError
-from streaming.ledger.answered import AnsweredRange, Answers, answered_ranges, of_candidate, of_chain
+from streaming.events.identity import event_id_of
+from streaming.ledger.answered import AnsweredRange, answered_ranges, of_chain
+from streaming.ledger.rollout_story import RolloutStory
 from streaming.models.ref import ModelVersion
-from streaming.replay.chunks import Chunk, cut, ends, offsets_of
+from streaming.offsets import Offsets
+from streaming.outputs.dead_letters import Selection
+from streaming.replay.chunks import cut, ends, offsets_of
 from streaming.replay.frames import KafkaFrames
-from streaming.replay.repair import AnsweredFrames, Remains, Repair, answered_by, remains
+from streaming.replay.repair import AnsweredFrames, Remains, Repair, answered_by, lettered_offsets, remains
 from streaming.replay.run import Replay, Versions
 from streaming.replay.sinks import ReplayCounts
-from streaming.rollout.history import Rollout
 from streaming.settings import EventSettings, Settings
 
 
@@ -40,17 +44,29 @@ class FoundRepair:
     removed: tuple[AnsweredRange, ...] = ()
 
 
-def find_repair(settings: Settings, scan: KafkaScan, rollout: Rollout, champion: ModelVersion) -> FoundRepair:
-    """Return what has to be scored again of a rollout; raises as :func:`find_degraded`."""
-    declaration = rollout.declaration
-    there, removed = _answered(settings, scan, of_candidate(declaration.name, declaration.candidate))
+def find_repair(settings: Settings, scan: KafkaScan, story: RolloutStory, champion: ModelVersion) -> FoundRepair:
+    """Return what has to be scored again of what a rollout's candidate has answered.
+
+    Raises:
+        ConfigurationError: the input topic is missing, the job has not written yet what it has planned, or the live
+            engine has answered.
+        BrokerUnavailableError: Kafka does not answer.
+    """
+    if story.answered_live:
+        raise ConfigurationError(
+            f"the live engine has answered in the rollout {story.declaration.name}: around each handover both versions"
+            " did, and the ledger does not tell for which events, so that they cannot be corrected one by one. Score"
+            " the offsets of `penstock rollout status` again by `penstock replay`, to a topic of their own"
+        )
+    there, removed = _remaining(settings, scan, story.answered)
     with progress_bar("counting its events") as progress:
         total = sum(each.offsets.end - each.offsets.start for each in there)
         events: dict[AnsweredRange, int] = {}
         for each in there:
             events[each] = _count(each, KafkaStretch(scan, settings.input.topic), settings.event)
             progress(sum(done.offsets.end - done.offsets.start for done in events), total)
-    return FoundRepair(Repair(declaration.name, champion, there), events, removed)
+    lettered = _lettered(settings, story, there)
+    return FoundRepair(Repair(story.declaration.name, champion, there, lettered), events, removed)
 
 
 def find_degraded(settings: Settings, scan: KafkaScan, champion: ModelVersion) -> FoundRepair:
@@ -60,20 +76,30 @@ def find_degraded(settings: Settings, scan: KafkaScan, champion: ModelVersion) -
         ConfigurationError: the input topic is missing, or the job has not written yet what it has planned.
         BrokerUnavailableError: Kafka does not answer.
     """
-    there, removed = _answered(settings, scan, of_chain)
-    events = {each: each.offsets.end - each.offsets.start for each in there}
-    return FoundRepair(Repair("chain", champion, there, "fallback"), events, removed)
-
-
-def _answered(settings: Settings, scan: KafkaScan, answers: Answers) -> Remains:
-    info = KafkaAdmin(settings.kafka, settings.application).required_topic(settings.input.topic)
     ledger = KafkaLedgerReader(scan, settings.output.ledger, settings.application)
     with progress_bar("reading the ledger") as progress:
-        answered = answered_ranges(ledger.records(progress), answers)
+        answered = answered_ranges(ledger.records(progress), of_chain)
+    there, removed = _remaining(settings, scan, answered)
+    events = {each: each.offsets.end - each.offsets.start for each in there}
+    return FoundRepair(Repair("chain", champion, there, kind="fallback"), events, removed)
+
+
+def _remaining(settings: Settings, scan: KafkaScan, answered: tuple[AnsweredRange, ...]) -> Remains:
+    info = KafkaAdmin(settings.kafka, settings.application).required_topic(settings.input.topic)
     # Before anything is counted: what is planned and not written yet would be answered after its correction.
     _require_written(settings, info, answered)
     firsts = {partition: scan.extent(info.name, partition)[0] for partition in range(info.partitions)}
     return remains(answered, info.id, firsts)
+
+
+def _lettered(settings: Settings, story: RolloutStory, there: tuple[AnsweredRange, ...]) -> Offsets:
+    """Return which events of the ranges the candidate has made dead letters of."""
+    topic = KafkaAdmin(settings.kafka, settings.application).topic(settings.dead_letter_topic)
+    # A letter does not say of which topic with the input's name it is. A second letter is better than none at all.
+    if topic is None or len({each.topic_id for each in story.answered}) > 1:
+        return {}
+    letters = KafkaDeadLetters(settings.kafka, settings.application, topic).read(Selection())
+    return lettered_offsets(letters, story.declaration, there)
 
 
 @dataclass(frozen=True)
@@ -95,14 +121,7 @@ def correct(repair: Repair, settings: Settings, home: Path, spark: SparkSession,
     topic = KafkaFrames(spark, spark_options(settings.kafka), settings.input.topic)
     frames = AnsweredFrames(topic, repair.ranges, versions.get([repair.champion])[0].decoder)
     with progress_bar("correcting") as progress:
-        done, total = 0, offsets_of(undone)
-
-        def report(chunk: Chunk, _: ReplayCounts) -> None:
-            nonlocal done
-            done += chunk.offsets
-            progress(done, total)
-
-        poison_rows = settings.engine.max_poison_rows
+        report, poison_rows = ReplayProgress(progress, repair.plan.segments, undone), settings.engine.max_poison_rows
         loop = Replay(
             frames=frames,
             versions=versions,
@@ -112,7 +131,8 @@ def correct(repair: Repair, settings: Settings, home: Path, spark: SparkSession,
             # An event on which the champion still throws keeps the answer that the chain has given.
             leaves_throwing=repair.kind == "fallback",
         )
-        return Corrected(loop.run(cut(undone, settings.input.max_rows_per_batch, [ends(undone)])), total)
+        counts = loop.run(cut(undone, settings.input.max_rows_per_batch, [ends(undone)]))
+        return Corrected(counts, offsets_of(undone))
 
 
 def _destination(repair: Repair, settings: Settings, home: Path) -> TopicDestination:
@@ -129,6 +149,7 @@ def _destination(repair: Repair, settings: Settings, home: Path) -> TopicDestina
         kind=repair.kind,
         letters=settings.dead_letter_topic,
         corrects=True,
+        lettered=repair.lettered,
     )
 
 
@@ -147,30 +168,19 @@ def _require_written(settings: Settings, info: TopicInfo, answered: tuple[Answer
 def _count(each: AnsweredRange, stretch: KafkaStretch, envelope: EventSettings) -> int:
     of_arm: Counter[bool] = Counter()
     for record in stretch.records(each.partition, each.offsets):
-        event_id = None if record.key is not None else _event_id(record.value, envelope, each.partition, record.offset)
+        event_id = None
+        # A key decides by itself, and most events have one.
+        if record.key is None:
+            event_id = event_id_of(record.value, envelope.id, each.partition, record.offset)
         of_arm[answered_by(each, record.key, event_id)] += 1
     return of_arm[True]
-
-
-def _event_id(value: bytes | None, envelope: EventSettings, partition: int, offset: int) -> str | None:
-    if envelope.id is None:
-        return f"{partition}-{offset}"
-    try:
-        event_id = json.loads(value or b"")[envelope.id]
-    except (ValueError, LookupError, TypeError, RecursionError):
-        return None
-    return event_id if isinstance(event_id, str) else None
 
 
 def listed(ranges: dict[AnsweredRange, int] | tuple[AnsweredRange, ...]) -> Iterator[dict[str, Any]]:
     """Yield ranges as JSON has them, with the number of events where it is there."""
     for each in ranges:
         events = {"events": ranges[each]} if isinstance(ranges, dict) else {}
-        yield {
-            "partition": each.partition,
-            "start": each.offsets.start,
-            "end": each.offsets.end,
-            "role": each.role,
-            **({"weight_epoch": each.weight_epoch} if each.weights else {}),
-            **events,
-        }
+        step = each.judged().to_dict()
+        if each.weights is None:
+            del step["weight_epoch"]
+        yield {**step, "role": each.role, **events}

@@ -40,6 +40,7 @@ from streaming.engines.program import BatchOrder, BatchResult
 from streaming.engines.report import BatchReport
 from streaming.engines.task import WriteTarget
 from streaming.errors import InvariantError, ModelNotFoundError, ScoringError, TooManyThrowingRowsError, TooSlowError
+from streaming.ledger.arms import PlannedArms
 from streaming.ledger.degraded import DegradedPart, whole
 from streaming.ledger.plan import PartitionOutcome, Plan
 from streaming.models.ref import ModelKey
@@ -64,7 +65,7 @@ class ExactEngine:
         self._decisions = PlanDecisions(ports, Planner(target.writer, ports.clock))
         self._known_good: defaultdict[str, KnownGoodRows] = defaultdict(KnownGoodRows)
         self._together = CombinedArms()
-        self._unexplained: Counter[ModelKey] = Counter()
+        self._unexplained: Counter[frozenset[ModelKey]] = Counter()
 
     def __call__(self, records: DataFrame, batch: int) -> None:
         """Score and write one batch; returns when it is committed and recorded."""
@@ -102,8 +103,8 @@ class ExactEngine:
                 seconds=seconds,
             )
         )
-        # With several arms the reference scores, many models have none, and the chain need not answer alike.
-        if len(plan.arms.arms) == 1 and not plan.arms.is_table and not plan.degraded:
+        # Many models have no reference, and the chain need not answer alike.
+        if not plan.arms.is_table and not plan.degraded:
             self._ports.recheck(plan.version.key, ranges)
         self._ports.breaker.batch_finished(total)
         limit = self._ports.ramp.after(sum(part.end - part.start for part in ranges.values()), seconds)
@@ -193,7 +194,7 @@ class ExactEngine:
             try:
                 poison = program.throwing_rows(records, order, self._tolerance.poison_rows)
                 if not poison:
-                    self._distrust(model)
+                    self._distrust(model, plan.arms)
                 return poison
             finally:
                 watch.lap("isolate")
@@ -219,18 +220,20 @@ class ExactEngine:
         of_arms = proven[: len(plan.arms.arms)]
         if rows:
             return with_degraded_rows(of_arms, plan.arms, rows, proven[len(of_arms) :])
-        return self._trusted(self._together(of_arms, plan.arms))
+        trusted = [self._trusted(own, frozenset({own.key})) for own in of_arms]
+        return self._trusted(self._together(trusted, plan.arms), plan.arms.keys)
 
-    def _trusted(self, model: ServedModel) -> ServedModel:
-        """Return the version as it is, or by the reference alone if its row pass has thrown where that does not."""
-        return model if self._unexplained[model.key] < _UNEXPLAINED else model.reference
+    def _trusted(self, model: ServedModel, versions: frozenset[ModelKey]) -> ServedModel:
+        """Return the versions as they are, or by the reference alone if their row pass threw where that does not."""
+        return model if self._unexplained[versions] < _UNEXPLAINED else model.reference
 
-    def _distrust(self, model: ServedModel) -> None:
+    def _distrust(self, model: ServedModel, arms: PlannedArms) -> None:
         """Note that a try failed, and that the reference throws on no row."""
         if model.row_pass is None:
             return
-        self._unexplained[model.key] += 1
-        _log.warning("the one pass failed on rows on which the reference does not", model=str(model.version))
+        # Of two versions it is not known which has failed, so together they are judged apart from either alone.
+        self._unexplained[arms.keys] += 1
+        _log.warning("the one pass failed on rows on which the reference does not", model=str(arms))
 
     def _checked(self, rows_in: int, outcomes: Mapping[int, Outcome]) -> Outcome:
         for outcome in outcomes.values():

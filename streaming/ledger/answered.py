@@ -1,7 +1,8 @@
 """Which offsets a rollout's candidate has answered, or the fallback chain, by plans and outcomes.
 
 A plan says what its batch was to answer. Where an outcome names another plan for offsets of it, that one wrote them. An
-outcome that a crash took leaves the plan alone, so the ranges are never too small.
+outcome that a crash took leaves the plan alone, so the ranges are never too small. Only those of the live engine may
+be: it plans what it has answered, and what it wrote after its last boundary is in no plan.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from streaming.outputs.weights import WeightEpoch
 from streaming.rollout.assignment import ArmAssignment
 from streaming.rollout.history import Rollout
 from streaming.rollout.intervals import CHAMPION
+from streaming.rollout.verdict import JudgedRange
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,16 @@ class AnsweredRange:
             return None
         return replace(self, offsets=OffsetRange(self.offsets.start, following.offsets.end))
 
+    def judged(self) -> JudgedRange:
+        """Return it as verdicts and the status have it."""
+        return JudgedRange(
+            topic=self.topic,
+            partition=self.partition,
+            start=self.offsets.start,
+            end=self.offsets.end,
+            weight_epoch=self.weight_epoch,
+        )
+
 
 Answers = Callable[[Mapping[str, Any]], Iterable[AnsweredRange]]
 """What is asked for of the answers that a plan's record tells of, in the order of partitions and offsets."""
@@ -65,6 +77,8 @@ class AnsweredOffsets:
         """Begin with nothing; ``answers`` says which offsets of a plan are asked for."""
         self._answers = answers
         self._plans: set[str] = set()
+        self.is_live = False
+        """True if real-time queries have answered, whose ranges may be too small."""
         self._topic = "", ""
         self._ranges: dict[tuple[str, str, int], list[AnsweredRange]] = {}
 
@@ -75,6 +89,8 @@ class AnsweredOffsets:
             self._topic = record["topic"], record["topic_id"]
             self._planned(record["plan"], record["ranges"], list(self._answers(record)))
         if record["type"] == "outcome" and self._ranges:
+            # Only they count their arms over all partitions.
+            self.is_live |= record["plan"] in self._plans and "arms" in record
             self._settled(record["partitions"])
 
     def ranges(self) -> tuple[AnsweredRange, ...]:
