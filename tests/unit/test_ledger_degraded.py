@@ -74,9 +74,9 @@ def test_what_the_chain_has_answered_is_read_from_plans_and_outcomes(
 
 
 def test_a_repair_reads_rows_near_each_other_in_one_stretch_and_is_known_again_as_the_chain_goes_on() -> None:
-    first = Repair("chain", CHAMPION, answered_ranges([planned(1, rows(7, 20))], of_chain), "fallback")
+    first = Repair("chain", CHAMPION, answered_ranges([planned(1, rows(7, 20))], of_chain), kind="fallback")
     later = [planned(1, rows(7, 20)), planned(2, ALL, start=90_000, end=90_010)]
-    second = Repair("chain", CHAMPION, answered_ranges(later, of_chain), "fallback")
+    second = Repair("chain", CHAMPION, answered_ranges(later, of_chain), kind="fallback")
     assert [segment.part for segment in first.plan.segments[0]] == [OffsetRange(7, 21)]
     assert [segment.part for segment in second.plan.segments[0]][1:] == [OffsetRange(90_000, 90_010)]
     assert first.plan.identity == second.plan.identity != Repair("chain", CHAMPION, first.ranges).plan.identity
