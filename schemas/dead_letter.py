@@ -38,6 +38,8 @@ VALUE_OMITTED = "penstock-value-omitted"
 """``true`` where the value was too large for the dead letters' topic; the source position still finds it. The event's
 headers and then its key are left out, too, where that is not enough."""
 
+DEGRADED = "penstock-degraded"
+"""Why the champion did not judge the event, as predictions have it; only a degraded batch's dead letters have it."""
 CORRECTS = "penstock-corrects"
 """The id of the prediction that this dead letter takes back; only a repair's have it."""
 

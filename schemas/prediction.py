@@ -5,6 +5,8 @@ The same contract for subscribers in any language: ``contracts/prediction.json``
 
 from __future__ import annotations
 
+from enum import Enum
+
 from pyspark.sql.types import ArrayType, DoubleType, LongType, StringType, StructField, StructType
 
 TYPE = "penstock.prediction.v1"
@@ -29,6 +31,19 @@ VALUE = StructType(
 """Times are RFC 3339 in UTC with milliseconds. ``label`` is the predicted category where the pipeline decodes one,
 ``confidence`` the largest probability; both and ``probability`` are null where the model gives none."""
 
+FIELD_OF_DEGRADED = "degraded"
+"""The one field that not every prediction has: why the champion did not answer, a :class:`DegradedReason`."""
+
+
+class DegradedReason(str, Enum):
+    """Why another version than the champion, or the default score, has answered."""
+
+    THREW = "THREW"
+    """It threw on the event, or on its whole batch."""
+    TOO_SLOW = "TOO_SLOW"
+    NOT_LOADED = "NOT_LOADED"
+
+
 CE_SPECVERSION, CE_ID, CE_SOURCE, CE_TYPE = "ce_specversion", "ce_id", "ce_source", "ce_type"
 CE_TIME, CE_SUBJECT, CE_DATASCHEMA = "ce_time", "ce_subject", "ce_dataschema"
 CONTENT_TYPE_HEADER = "content-type"
@@ -43,6 +58,8 @@ SOURCE_TOPIC, SOURCE_PARTITION, SOURCE_OFFSET = (
 )
 CORRECTS = "penstock-corrects"
 """The id of the answer that this one replaces; only a repair's corrections have it."""
+DEGRADED = "penstock-degraded"
+"""Why the champion did not answer, a :class:`DegradedReason`; its own answers have no such header."""
 BINS = "penstock-bins"
 ORIGINAL_TIMESTAMP = "penstock-original-timestamp"
 """Milliseconds: the event's timestamp, where the predictions' topic does not take it and the record has the time of

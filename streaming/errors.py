@@ -22,7 +22,8 @@
         ├── StageNotCompiledError              a stage cannot be evaluated without Spark
         │   └── StageUnreadableError               its files are damaged, or laid out in an unknown way
         └── ScoringError                       a version failed on a batch that it should have scored
-            └── TooManyThrowingRowsError       it throws on more rows of a batch than is allowed
+            ├── TooManyThrowingRowsError       it throws on more rows of a batch than is allowed
+            └── TooSlowError                   it takes longer for a batch than is allowed
 
 A message says what is wrong, where, and what to do about it.
 """
@@ -158,3 +159,7 @@ class ScoringError(ModelError):
 
 class TooManyThrowingRowsError(ScoringError):
     """A version throws on more rows of one batch than ``engine.max_poison_rows``; trying again finds the same rows."""
+
+
+class TooSlowError(ScoringError):
+    """A batch took longer than ``fallback.batch_seconds`` and was given up; another version may take it."""

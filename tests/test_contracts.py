@@ -54,7 +54,8 @@ def test_a_contract_is_a_json_schema_named_after_its_file(name: str) -> None:
 
 def test_a_predictions_fields_and_types_are_those_of_the_frame() -> None:
     contract = CONTRACTS["prediction"]
-    assert list(contract["properties"]) == prediction.VALUE.fieldNames() == contract["required"]
+    assert contract["required"] == prediction.VALUE.fieldNames()
+    assert list(contract["properties"]) == [*contract["required"], prediction.FIELD_OF_DEGRADED]
     assert contract["additionalProperties"] is False
     for field in prediction.VALUE:
         described = contract["properties"][field.name]
@@ -62,6 +63,12 @@ def test_a_predictions_fields_and_types_are_those_of_the_frame() -> None:
             found = described["type"] if isinstance(described["type"], list) else [described["type"]]
             assert found == [json_type(field.dataType)] + ["null"] * field.nullable, field.name
     assert isinstance(prediction.VALUE["probability"].dataType, ArrayType)
+
+
+@pytest.mark.parametrize("name", ["prediction", "prediction_headers", "dead_letter_headers"])
+def test_the_reasons_of_degraded_answers_are_the_enumeration(name: str) -> None:
+    field = prediction.FIELD_OF_DEGRADED if name == "prediction" else prediction.DEGRADED
+    assert CONTRACTS[name]["properties"][field]["enum"] == [reason.value for reason in prediction.DegradedReason]
 
 
 def test_a_prediction_names_its_contract() -> None:
@@ -78,6 +85,7 @@ def test_the_prediction_headers_are_those_that_have_a_constant() -> None:
         "ROLLOUT",
         "WEIGHT_",
         "CORRECTS",
+        "DEGRADED",
         "SOURCE_",
         "BINS",
         "TRACE",
@@ -98,6 +106,7 @@ def test_the_dead_letter_headers_are_those_that_have_a_constant() -> None:
         "REJECTED_AT",
         "VALUE_OMITTED",
         "CORRECTS",
+        "DEGRADED",
         "ROLE",
         "ROLLOUT",
         "WEIGHT_",

@@ -20,6 +20,7 @@ from jobs.command.batch import app as batch_app
 from jobs.command.dlq import app as dlq_app
 from jobs.command.drift import app as drift_app
 from jobs.command.export import app as export_app
+from jobs.command.fallback import app as fallback_app
 from jobs.command.job import app as job_app
 from jobs.command.ledger import app as ledger_app
 from jobs.command.options import LOCAL, LOOK, PROVE, RUN, Config, Home, Set, examples
@@ -38,7 +39,7 @@ from streaming.version import __version__
 VERBS = (
     "train", "score", "serve", "batch", "export", "stop", "resume", "hold",
     "topics", "config", "ledger", "dlq", "drift", "quality",
-    "record", "replay", "rollout", "shadow",
+    "record", "replay", "rollout", "shadow", "fallback",
     "demo", "demo-rollout", "setup", "up", "down",
 )  # fmt: skip
 """The verbs in the order of ``penstock --help``, group by group; others follow."""
@@ -76,6 +77,7 @@ app.add_typer(drift_app, name="drift", rich_help_panel=LOOK)
 app.add_typer(quality_app, name="quality", rich_help_panel=LOOK)
 app.add_typer(ledger_app, name="ledger", rich_help_panel=LOOK)
 app.add_typer(rollout_app, name="rollout", rich_help_panel=PROVE)
+app.add_typer(fallback_app, name="fallback", rich_help_panel=PROVE)
 app.add_typer(shadow_app, name="shadow", rich_help_panel=PROVE)
 
 HOME = Path(".penstock")

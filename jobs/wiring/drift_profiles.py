@@ -6,6 +6,7 @@ import structlog
 
 from jobs.wiring.following import registry
 from streaming.errors import CandidateRefusedError, FilesMissingError, ModelNotFoundError
+from streaming.ledger.degraded import DEFAULT_VERSION
 from streaming.models import profile
 from streaming.models.cache import ModelCache
 from streaming.models.profile import ReferenceProfile
@@ -25,11 +26,13 @@ class RegisteredProfiles:
         self._known: dict[ModelKey, ReferenceProfile | None] = {}
 
     def __call__(self, key: ModelKey) -> ReferenceProfile | None:
-        """Return the profile, None where the version has none that can be read.
+        """Return the profile, None where the version has none that can be read, and for the default score.
 
         Raises:
             RegistryUnavailableError: the registry does not answer.
         """
+        if key.version == DEFAULT_VERSION:
+            return None
         if key not in self._known:
             self._known[key] = self._fetch(key)
         return self._known[key]

@@ -9,6 +9,7 @@ from random import SystemRandom
 from pyspark.sql import DataFrame
 
 from jobs.wiring.arms import followed_arms
+from jobs.wiring.fallbacks import fallback_chain
 from jobs.wiring.many import table_arms
 from jobs.wiring.planning import program_of
 from jobs.wiring.starting import EngineParts, Footing, batch_bound, fresh_query_starter, query_starter
@@ -28,6 +29,7 @@ from streaming.failpoints import Failpoints
 from streaming.models.ref import ModelKey
 from streaming.models.slot import Slot
 from streaming.offsets import Ranges
+from streaming.scoring.default_score import DefaultScores
 
 
 def run_exact(on: Footing, parts: EngineParts) -> None:
@@ -78,7 +80,9 @@ def exact_engine(on: Footing, parts: EngineParts, ramp: Ramp, arms: ArmSource, s
         ramp=ramp,
         program=program_of(parts.planning, target),
         arms=arms,
+        default_scores=DefaultScores(settings.event, settings.input.max_value_bytes),
         recheck=recheck_of(on, parts.slot, stack),
+        chain=fallback_chain(on, parts, stack),
     )
     return ExactEngine(
         ports, target, Tolerance(settings.engine.max_poison_rows, settings.model.rollback_after_failures)

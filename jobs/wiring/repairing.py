@@ -1,4 +1,4 @@
-"""What a repair of a rollout has to do, found in the ledger and on the input topic; and where its corrections go."""
+"""What a repair has to do, found in the ledger and on the input topic; and where its corrections go."""
 
 from __future__ import annotations
 
@@ -15,20 +15,21 @@ from jobs.wiring.replaying import ReplayProgress
 from streaming.adapters.kafka.admin import KafkaAdmin, TopicInfo
 from streaming.adapters.kafka.config import spark_options
 from streaming.adapters.kafka.dead_letters import KafkaDeadLetters
+from streaming.adapters.kafka.ledger_reader import KafkaLedgerReader
 from streaming.adapters.kafka.recording import KafkaStretch
 from streaming.adapters.kafka.replay_destination import TopicDestination
 from streaming.adapters.kafka.scan import KafkaScan
 from streaming.clock import system_clock
 from streaming.errors import ConfigurationError
 from streaming.events.identity import event_id_of
-from streaming.ledger.answered import AnsweredRange
+from streaming.ledger.answered import AnsweredRange, answered_ranges, of_chain
 from streaming.ledger.rollout_story import RolloutStory
 from streaming.models.ref import ModelVersion
 from streaming.offsets import Offsets
 from streaming.outputs.dead_letters import Selection
 from streaming.replay.chunks import cut, ends, offsets_of
 from streaming.replay.frames import KafkaFrames
-from streaming.replay.repair import AnsweredFrames, Repair, answered_by, lettered_offsets, remains
+from streaming.replay.repair import AnsweredFrames, Remains, Repair, answered_by, lettered_offsets, remains
 from streaming.replay.run import Replay, Versions
 from streaming.replay.sinks import ReplayCounts
 from streaming.settings import EventSettings, Settings
@@ -36,7 +37,7 @@ from streaming.settings import EventSettings, Settings
 
 @dataclass(frozen=True)
 class FoundRepair:
-    """``events`` counts the events of the candidate in each range, ``removed`` are ranges that retention has taken."""
+    """``events`` counts the answered events in each range, ``removed`` are ranges that retention has taken."""
 
     repair: Repair
     events: dict[AnsweredRange, int] = field(default_factory=dict)
@@ -51,26 +52,44 @@ def find_repair(settings: Settings, scan: KafkaScan, story: RolloutStory, champi
             engine has answered.
         BrokerUnavailableError: Kafka does not answer.
     """
-    info = KafkaAdmin(settings.kafka, settings.application).required_topic(settings.input.topic)
     if story.answered_live:
         raise ConfigurationError(
             f"the live engine has answered in the rollout {story.declaration.name}: around each handover both versions"
             " did, and the ledger does not tell for which events, so that they cannot be corrected one by one. Score"
             " the offsets of `penstock rollout status` again by `penstock replay`, to a topic of their own"
         )
-    answered = story.answered
-    # Before anything is counted: what is planned and not written yet would be answered after its correction.
-    _require_written(settings, info, answered)
-    firsts = {partition: scan.extent(info.name, partition)[0] for partition in range(info.partitions)}
-    there, removed = remains(answered, info.id, firsts)
+    there, removed = _remaining(settings, scan, story.answered)
     with progress_bar("counting its events") as progress:
         total = sum(each.offsets.end - each.offsets.start for each in there)
         events: dict[AnsweredRange, int] = {}
         for each in there:
-            events[each] = _count(each, KafkaStretch(scan, info.name), settings.event)
+            events[each] = _count(each, KafkaStretch(scan, settings.input.topic), settings.event)
             progress(sum(done.offsets.end - done.offsets.start for done in events), total)
     lettered = _lettered(settings, story, there)
     return FoundRepair(Repair(story.declaration.name, champion, there, lettered), events, removed)
+
+
+def find_degraded(settings: Settings, scan: KafkaScan, champion: ModelVersion) -> FoundRepair:
+    """Return what the fallback chain has answered; its rows are known, so that no event is read to count them.
+
+    Raises:
+        ConfigurationError: the input topic is missing, or the job has not written yet what it has planned.
+        BrokerUnavailableError: Kafka does not answer.
+    """
+    ledger = KafkaLedgerReader(scan, settings.output.ledger, settings.application)
+    with progress_bar("reading the ledger") as progress:
+        answered = answered_ranges(ledger.records(progress), of_chain)
+    there, removed = _remaining(settings, scan, answered)
+    events = {each: each.offsets.end - each.offsets.start for each in there}
+    return FoundRepair(Repair("chain", champion, there, kind="fallback"), events, removed)
+
+
+def _remaining(settings: Settings, scan: KafkaScan, answered: tuple[AnsweredRange, ...]) -> Remains:
+    info = KafkaAdmin(settings.kafka, settings.application).required_topic(settings.input.topic)
+    # Before anything is counted: what is planned and not written yet would be answered after its correction.
+    _require_written(settings, info, answered)
+    firsts = {partition: scan.extent(info.name, partition)[0] for partition in range(info.partitions)}
+    return remains(answered, info.id, firsts)
 
 
 def _lettered(settings: Settings, story: RolloutStory, there: tuple[AnsweredRange, ...]) -> Offsets:
@@ -103,7 +122,15 @@ def correct(repair: Repair, settings: Settings, home: Path, spark: SparkSession,
     frames = AnsweredFrames(topic, repair.ranges, versions.get([repair.champion])[0].decoder)
     with progress_bar("correcting") as progress:
         report, poison_rows = ReplayProgress(progress, repair.plan.segments, undone), settings.engine.max_poison_rows
-        loop = Replay(frames=frames, versions=versions, sink=sink, poison_rows=poison_rows, report=report)
+        loop = Replay(
+            frames=frames,
+            versions=versions,
+            sink=sink,
+            poison_rows=poison_rows,
+            report=report,
+            # An event on which the champion still throws keeps the answer that the chain has given.
+            leaves_throwing=repair.kind == "fallback",
+        )
         counts = loop.run(cut(undone, settings.input.max_rows_per_batch, [ends(undone)]))
         return Corrected(counts, offsets_of(undone))
 
@@ -118,8 +145,8 @@ def _destination(repair: Repair, settings: Settings, home: Path) -> TopicDestina
         engine=settings.engine,
         home=home,
         topic=settings.output.predictions,
-        name=repair.rollout,
-        kind="repair",
+        name=repair.name,
+        kind=repair.kind,
         letters=settings.dead_letter_topic,
         corrects=True,
         lettered=repair.lettered,
@@ -153,4 +180,7 @@ def listed(ranges: dict[AnsweredRange, int] | tuple[AnsweredRange, ...]) -> Iter
     """Yield ranges as JSON has them, with the number of events where it is there."""
     for each in ranges:
         events = {"events": ranges[each]} if isinstance(ranges, dict) else {}
-        yield {**each.judged().to_dict(), "role": each.role, **events}
+        step = each.judged().to_dict()
+        if each.weights is None:
+            del step["weight_epoch"]
+        yield {**step, "role": each.role, **events}

@@ -14,6 +14,7 @@ from jobs.configuration.paths import require_writable, require_writable_uri
 from jobs.process import collector
 from jobs.process.stopping import StopRequest, children_ignore_signals
 from jobs.wiring.class_archive import archive_options
+from jobs.wiring.fallbacks import load_champion
 from jobs.wiring.following import follow, make_slot, preparation, registry, wanted_scorer
 from jobs.wiring.jars import jars
 from jobs.wiring.live import check_slots, local_master
@@ -198,7 +199,7 @@ def scoring_job(settings: Settings, stopping: StopRequest, *, submitted: bool) -
         )
         _serve(job)
         collector.freeze_startup_objects()
-        follower.load_first(stopping.asked)
+        load_champion(settings, follower, stopping.asked)
         follower.start()
         stack.callback(follower.stop)
         yield job

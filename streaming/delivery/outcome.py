@@ -41,7 +41,7 @@ class Outcome:
 
     ``arms`` are the counts of each arm by its role, where there are several. ``skipped`` rows were written by an
     earlier attempt, or are dead letters already. ``segments`` says which plan's transactions wrote which source
-    offsets, from and up to but not including.
+    offsets, from and up to but not including. ``degraded`` are the predictions of the fallback chain, by reason.
     ``ages`` counts rows by the time from the record's timestamp to the commit, per bound of :data:`AGE_BOUNDS`.
     """
 
@@ -57,6 +57,7 @@ class Outcome:
     error: str = ""
     detail: str = ""
     arms: dict[str, ArmOutcome] = field(default_factory=dict)
+    degraded: dict[str, int] = field(default_factory=dict)
 
     @property
     def rows(self) -> int:
@@ -86,6 +87,7 @@ class Outcome:
                 role: self.arms.get(role, ArmOutcome()) + other.arms.get(role, ArmOutcome())
                 for role in {**self.arms, **other.arms}
             },
+            _summed(self.degraded, other.degraded),
         )
 
     def to_arrow(self, partition: int) -> pa.RecordBatch:

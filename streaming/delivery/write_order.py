@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
 from streaming.delivery.marks import Writer
+from streaming.delivery.outcome import ArmOutcome
 from streaming.failpoints import OFF, Failpoints
 from streaming.offsets import Offsets, Ranges
 from streaming.outputs.envelope import Stamp
@@ -64,8 +66,20 @@ class WritePlan:
 
     @cached_property
     def counted_as(self) -> tuple[str, ...]:
-        """The names under which the rows of each stamp are counted: the arm's role, or the model's version."""
-        return tuple(str(stamp.version.key) if self.by_model else stamp.role for stamp in self.stamps)
+        """The names by which each stamp's rows are counted: the version of many models, why degraded, or the role."""
+        return tuple(str(stamp.version.key) if self.by_model else stamp.degraded or stamp.role for stamp in self.stamps)
+
+    def degraded(self, predictions: int, arms: Mapping[str, ArmOutcome]) -> dict[str, int]:
+        """Return how many predictions are the fallback chain's, by reason.
+
+        Args:
+            predictions: of all stamps.
+            arms: what each stamp's rows came to; empty where there is one stamp.
+        """
+        reasons = {stamp.degraded for stamp in self.stamps if stamp.degraded}
+        if not self.others:
+            return dict.fromkeys(reasons, predictions)
+        return {reason: arms[reason].predictions for reason in reasons & arms.keys()}
 
     @property
     def application(self) -> str:

@@ -208,7 +208,8 @@ class _Transaction:
             _produce(producer, record)
         producer.poll(0)
         arms = count_arms(batch, mark, self._plan.counted_as) if self._plan.others else {}
-        return Outcome(number - sum(letters.values()), letters, arms=arms)
+        predictions = number - sum(letters.values())
+        return Outcome(predictions, letters, arms=arms, degraded=self._plan.degraded(predictions, arms))
 
     def _is_fenced(self, producer: Producer, error: KafkaError) -> bool:
         """Abort where asked to, so that no reader waits for the time-out, and say whether we are fenced."""

@@ -29,22 +29,27 @@ from streaming.delivery.marks import Mark, Writer, error_named
 from streaming.delivery.outcome import Outcome
 from streaming.engines.arms import CombinedArms
 from streaming.engines.attempt import attempt
+from streaming.engines.chain import RowsThrewError
+from streaming.engines.deadline import deadline
+from streaming.engines.decisions import PlanDecisions
+from streaming.engines.degraded_rows import with_degraded_rows
 from streaming.engines.exact_ports import ExactPorts, Tolerance
 from streaming.engines.known_good import KnownGoodRows
 from streaming.engines.planner import Planner
 from streaming.engines.program import BatchOrder, BatchResult
 from streaming.engines.report import BatchReport
 from streaming.engines.task import WriteTarget
-from streaming.errors import InvariantError, ModelNotFoundError, ScoringError, TooManyThrowingRowsError
+from streaming.errors import InvariantError, ModelNotFoundError, ScoringError, TooManyThrowingRowsError, TooSlowError
 from streaming.ledger.arms import PlannedArms
+from streaming.ledger.degraded import DegradedPart, whole
 from streaming.ledger.plan import PartitionOutcome, Plan
 from streaming.models.ref import ModelKey
 from streaming.models.seams import Poison
 from streaming.models.served import ServedModel
-from streaming.offsets import Ranges
 from streaming.spark.query_run import limit_next
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
+_NOT_AGAIN = (TooManyThrowingRowsError, TooSlowError)
 _UNEXPLAINED = 3
 """Batches on which a version's row pass failed and its reference did not, after which the reference scores them all.
 """
@@ -57,7 +62,7 @@ class ExactEngine:
         self._ports = ports
         self._target = target
         self._tolerance = tolerance
-        self._planner = Planner(target.writer, ports.clock)
+        self._decisions = PlanDecisions(ports, Planner(target.writer, ports.clock))
         self._known_good: defaultdict[str, KnownGoodRows] = defaultdict(KnownGoodRows)
         self._together = CombinedArms()
         self._unexplained: Counter[frozenset[ModelKey]] = Counter()
@@ -68,7 +73,7 @@ class ExactEngine:
         ranges = self._ports.checkpoint.ranges(batch, self._added)
         self._reached("ranges_read")
         watch.lap("ranges")
-        plan = self._decide(batch, ranges)
+        plan = self._decisions.decide(batch, ranges)
         self._reached("planned")
         watch.lap("plan")
         plan, result = self._attempts(records, plan, watch)
@@ -98,8 +103,8 @@ class ExactEngine:
                 seconds=seconds,
             )
         )
-        # Many models have no reference.
-        if not plan.arms.is_table:
+        # Many models have no reference, and the chain need not answer alike.
+        if not plan.arms.is_table and not plan.degraded:
             self._ports.recheck(plan.version.key, ranges)
         self._ports.breaker.batch_finished(total)
         limit = self._ports.ramp.after(sum(part.end - part.start for part in ranges.values()), seconds)
@@ -124,64 +129,52 @@ class ExactEngine:
     def _writer(self) -> Writer:
         return self._target.writer
 
-    def _decide(self, batch: int, ranges: Ranges) -> Plan:
-        earlier = self._ports.ledger.find(self._ports.checkpoint.id(), ranges)
-        if earlier is not None:
-            return earlier
-        served = self._ports.slot.current()
-        if served is None:
-            raise ModelNotFoundError("no model version is loaded yet; the job must not start its query before one is")
-        return self._planned(batch, ranges, self._ports.arms.planned(served.version, self._ports.slot.held))
-
-    def _planned(self, batch: int, ranges: Ranges, arms: PlannedArms, reason: str = "") -> Plan:
-        plan = self._planner.plan(self._ports.checkpoint.id(), batch, ranges, arms, reason)
-        self._ports.ledger.record_plan(plan)
-        return plan
-
     def _attempts(self, records: DataFrame, plan: Plan, watch: Stopwatch) -> tuple[Plan, BatchResult]:
-        """Try as planned, then with the champion alone, then with the last good version.
-
-        Failing rows alone never get this far.
-        """
-        failures = 0
+        """Try as planned, then with the champion alone, then with what the chain has, or the last good version."""
+        failures, chain = 0, self._ports.chain
         while True:
             try:
                 with self._versions(plan) as served:
-                    return plan, self._attempt(records, plan, served, watch)
+                    result = self._attempt(records, plan, served, watch)
+            except RowsThrewError as rows:
+                plan = self._decisions.with_rows(plan, rows)
+                self._reached("planned_again")
             except ScoringError as problem:
                 failures += 1
                 for arm in plan.arms.arms:
                     self._ports.observer.batch_failed(arm.version, str(problem))
-                # Another search would find the same rows.
-                if failures >= self._tolerance.failures or isinstance(problem, TooManyThrowingRowsError):
-                    plan, failures = self._replanned(plan, problem, failures), 0
-
-    def _replanned(self, plan: Plan, problem: ScoringError, failures: int) -> Plan:
-        reason = f"{plan.arms} failed {failures} {'time' if failures == 1 else 'times'}: {problem}"
-        if len(plan.arms.arms) > 1:
-            self._ports.arms.give_up(reason)
-            return self._planned(plan.batch, plan.ranges, PlannedArms.only(plan.version), reason)
-        serving = self._ports.fallback.roll_back(plan.version.key, reason)
-        if serving is None or serving.key == plan.version.key:
-            raise ScoringError(
-                f"{plan.version} cannot score batch {plan.batch} and no good version is left: {problem}. Nothing of the"
-                " batch is lost: name a version that can score it, or let more rows become dead letters"
-                " (engine.max_poison_rows), and start again."
-            )
-        return self._planned(plan.batch, plan.ranges, PlannedArms.only(serving.version), reason)
+                # Another search would find the same rows, another try would take as long, and a trial is one.
+                is_over = isinstance(problem, _NOT_AGAIN) or chain.is_on_trial(plan.version)
+                if is_over or failures >= self._tolerance.failures:
+                    plan, failures = self._decisions.after(plan, problem, failures), 0
+                    self._reached("planned_again")
+            else:
+                chain.answered(plan.version)
+                return plan, result
 
     @contextmanager
     def _versions(self, plan: Plan) -> Iterator[list[ServedModel]]:
-        """Use the planned version of each arm."""
+        """Use the planned version of each arm, then those that answer single rows."""
+        base = whole(plan.degraded)
         with ExitStack() as stack:
-            yield [self._version(arm.version.key, stack) for arm in plan.arms.arms]
+            if base is not None:
+                models = [self._stand_in(base, stack)]
+            else:
+                models = [self._version(arm.version.key, stack) for arm in plan.arms.arms]
+            yield models + [self._stand_in(part, stack) for part in plan.degraded if part.rows]
+
+    def _stand_in(self, part: DegradedPart, stack: ExitStack) -> ServedModel:
+        """Use the version that answers a part, or its default score."""
+        if part.score is None:
+            return self._version(part.version.key, stack)
+        return self._ports.default_scores(part.version, part.score, self._ports.slot.current())
 
     def _version(self, key: ModelKey, stack: ExitStack) -> ServedModel:
         """Use the slot's version if it is still there, or the arms' own, else one loaded for this batch alone."""
         try:
             return stack.enter_context(self._ports.slot.lease(key))
         except ModelNotFoundError:
-            served = self._ports.arms.loaded(key)
+            served = self._ports.arms.loaded(key) or self._ports.chain.loaded(key)
         if served is None:
             served = self._ports.fallback.recall(key)
             stack.callback(self._ports.fallback.release, served)
@@ -192,12 +185,7 @@ class ExactEngine:
         if plan.arms.is_table:
             # What a model throws is its own events' matter, in the task. Whatever else fails is no model's fault.
             return self._ports.program.run(records, BatchOrder(served[0], plan, scored_at, watch))
-        proven = [
-            self._known_good[arm.role](loaded, partial(loaded.decoder, records))
-            for arm, loaded in zip(plan.arms.arms, served, strict=True)
-        ]
-        trusted = [self._trusted(own, frozenset({own.key})) for own in proven]
-        model = self._trusted(self._together(trusted, plan.arms), plan.arms.keys)
+        model = self._scoring(records, plan, served)
         order = BatchOrder(model, plan, scored_at, watch)
         program = self._ports.program
 
@@ -213,9 +201,27 @@ class ExactEngine:
                 self._ports.observer.rows_searched(time.monotonic() - began)
 
         def run(safe: ServedModel) -> BatchResult:
-            return program.run(records, replace(order, model=safe))
+            parts = self._ports.chain.for_rows(plan, safe.decoder.poison)
+            if parts != plan.degraded:
+                raise RowsThrewError(parts)
+            with deadline(records.sparkSession.sparkContext, self._ports.chain.bound(plan)):
+                return program.run(records, replace(order, model=safe))
 
         return attempt(run, model, find, plan.arms)
+
+    def _scoring(self, records: DataFrame, plan: Plan, served: list[ServedModel]) -> ServedModel:
+        """Return what scores the batch: the version of the arms, or of several, and of rows that the chain answers."""
+        rows = [part for part in plan.degraded if part.rows]
+        roles = [arm.role for arm in plan.arms.arms] + [str(part.version.key) for part in rows]
+        proven = [
+            self._known_good[role](loaded, partial(loaded.decoder, records))
+            for role, loaded in zip(roles, served, strict=True)
+        ]
+        of_arms = proven[: len(plan.arms.arms)]
+        if rows:
+            return with_degraded_rows(of_arms, plan.arms, rows, proven[len(of_arms) :])
+        trusted = [self._trusted(own, frozenset({own.key})) for own in of_arms]
+        return self._trusted(self._together(trusted, plan.arms), plan.arms.keys)
 
     def _trusted(self, model: ServedModel, versions: frozenset[ModelKey]) -> ServedModel:
         """Return the versions as they are, or by the reference alone if their row pass threw where that does not."""
@@ -246,23 +252,6 @@ class ExactEngine:
         moved = {p: part for p, part in plan.ranges.items() if part.end > part.start}
         empty = {p: part for p, part in moved.items() if p not in outcomes}
         idle = {p: Mark.at(part.end, self._writer, plan.id, part.start) for p, part in empty.items()}
-        # The counts of many models would be far more than the rest of the record; they go to the metrics alone.
-        is_table = plan.arms.is_table
-        results = {
-            p: PartitionOutcome(
-                part.start,
-                part.end,
-                o.predictions,
-                o.dead_letters,
-                o.skipped,
-                _segments(o),
-                {} if is_table else o.arms,
-            )
-            for p, part in moved.items()
-            for o in (outcomes.get(p, Outcome(segments={plan.id: (part.start, part.end)})),)
-        }
+        written = {p: outcomes.get(p, Outcome(segments={plan.id: (part.start, part.end)})) for p, part in moved.items()}
+        results = {p: PartitionOutcome.of(plan, moved[p], outcome) for p, outcome in written.items()}
         self._ports.ledger.record_outcome(plan, results, idle)
-
-
-def _segments(outcome: Outcome) -> tuple[tuple[str, int, int], ...]:
-    return tuple((plan, start, end) for plan, (start, end) in sorted(outcome.segments.items(), key=lambda s: s[1]))

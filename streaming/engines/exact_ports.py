@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from streaming.clock import Clock
 from streaming.delivery.marks import Mark
 from streaming.engines.arms import ArmSource
 from streaming.engines.breaker import Breaker
+from streaming.engines.chain import NoChain
 from streaming.engines.checkpoint import Checkpoint
 from streaming.engines.program import BatchProgram
 from streaming.engines.ramp import Ramp
@@ -19,6 +20,7 @@ from streaming.models.ref import ModelKey
 from streaming.models.served import ServedModel
 from streaming.models.slot import Slot
 from streaming.offsets import Ranges
+from streaming.scoring.default_score import DefaultScores
 
 
 class Fallback(Protocol):
@@ -32,6 +34,10 @@ class Fallback(Protocol):
         """Load a version that a batch was planned with and that is not in the slot any more."""
         ...
 
+    def earlier(self) -> ServedModel | None:
+        """Load the version that served before the slot's, as the last run remembers it; the caller releases it."""
+        ...
+
     def release(self, model: ServedModel) -> None:
         """Give a recalled version back."""
         ...
@@ -41,7 +47,8 @@ class Fallback(Protocol):
 class ExactPorts:
     """What the engine is connected to. ``first_offsets`` says where added partitions begin, ``marks`` what is done.
 
-    ``recheck`` is given every batch that one version scored, and returns at once.
+    ``recheck`` is given every batch that one version scored, and returns at once. ``chain`` is what answers
+    when the champion cannot, and ``default_scores`` make the default scores of plans.
     """
 
     slot: Slot
@@ -56,7 +63,9 @@ class ExactPorts:
     ramp: Ramp
     program: BatchProgram
     arms: ArmSource
+    default_scores: DefaultScores
     recheck: Callable[[ModelKey, Ranges], None] = lambda _key, _ranges: None
+    chain: NoChain = field(default_factory=NoChain)
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 
 from pyspark.sql import DataFrame, Observation
 from pyspark.sql import functions as F
@@ -15,6 +15,7 @@ from streaming.delivery.write_order import Limits, WritePlan
 from streaming.engines.rows import Batches, Write, output_rows
 from streaming.failpoints import OFF, Failpoints
 from streaming.ledger.arms import PlannedArms
+from streaming.ledger.degraded import DegradedPart, whole
 from streaming.ledger.plan import Plan
 from streaming.models.served import ServedModel
 from streaming.outputs.envelope import Stamp
@@ -33,7 +34,7 @@ class WriteTarget:
 
     def stamps(self, plan: Plan, scored_at: str) -> tuple[Stamp, ...]:
         """Return what the predictions of each arm have in common, the champion's first."""
-        return stamps_of(plan.arms, self.writer.topic, scored_at)
+        return degraded_stamps(stamps_of(plan.arms, self.writer.topic, scored_at), plan.degraded)
 
     def order(self, plan: Plan, scored_at: str) -> WritePlan:
         """Return the orders for the tasks of one planned batch."""
@@ -54,6 +55,20 @@ class WriteTarget:
 def stamps_of(arms: PlannedArms, source_topic: str, scored_at: str) -> tuple[Stamp, ...]:
     """Return what the predictions of each arm have in common, the champion's first."""
     return tuple(Stamp(source_topic, arm.version, arm.role, scored_at, weights=arms.weights) for arm in arms.arms)
+
+
+def degraded_stamps(stamps: tuple[Stamp, ...], parts: Sequence[DegradedPart]) -> tuple[Stamp, ...]:
+    """Return the arms' stamps with those of what the fallback chain answers: of the whole batch, or after the arms'."""
+
+    def stamped(part: DegradedPart) -> Stamp:
+        # Part of no rollout: nobody compares the arms by these answers.
+        return replace(
+            stamps[0], version=part.version, weights=None, degraded=part.reason, instead_of=part.instead_of.name
+        )
+
+    base = whole(parts)
+    first = stamps if base is None else (stamped(base),)
+    return (*first, *(stamped(part) for part in parts if part.rows))
 
 
 def run_batch(

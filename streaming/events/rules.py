@@ -6,6 +6,8 @@ A decoder leaves each field it has read in a column of its own, :func:`raw`, and
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import reduce
+from operator import or_
 
 from pyspark.sql import Column as Expr
 from pyspark.sql import functions as F
@@ -83,14 +85,17 @@ def verdict_of(rejection: Rejection) -> Expr:
 
 
 def poison_rules(poison: Poison) -> list[Rule]:
-    """Return one rule per partition: the row is at one of the poisoned offsets."""
+    """Return the rule that a row is at one of the poisoned offsets; none without any."""
+    return [(is_at(poison), Rejection(Reason.SCORING_FAILED.value))] if poison else []
+
+
+def is_at(positions: Iterable[tuple[int, int]], partition: str = c.PARTITION, offset: str = c.OFFSET) -> Expr:
+    """Return whether a row is at one of these partitions and offsets, by the names of the columns that have them."""
     by_partition: dict[int, list[int]] = {}
-    for partition, offset in poison:
-        by_partition.setdefault(partition, []).append(offset)
-    return [
-        ((F.col(c.PARTITION) == p) & F.col(c.OFFSET).isin(offsets), Rejection(Reason.SCORING_FAILED.value))
-        for p, offsets in by_partition.items()
-    ]
+    for number, position in positions:
+        by_partition.setdefault(number, []).append(position)
+    tests = ((F.col(partition) == number) & F.col(offset).isin(own) for number, own in by_partition.items())
+    return reduce(or_, tests, F.lit(False))
 
 
 def time_rule(name: str, unread: Expr) -> Rule:

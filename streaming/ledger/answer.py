@@ -93,7 +93,7 @@ def _written(facts: Facts, where: str) -> tuple[bool, str, str]:
     if output is None:
         scorer = f"one of {plan.arms}" if len(plan.arms.arms) > 1 or plan.arms.is_table else plan.version
         return True, "written", f"{where} was scored by {scorer}; the output itself is not on its topic any more."
-    arm = plan.arms.maker(output)
+    arm = plan.maker(output)
     if arm is None or not _agrees(plan, output):
         summary = f"{where}: the ledger says {plan.arms}, but its {output.kind} says version {output.version}."
         return False, "contradiction", summary
@@ -104,8 +104,9 @@ def _written(facts: Facts, where: str) -> tuple[bool, str, str]:
 
 def _agrees(plan: Plan, output: Output) -> bool:
     if plan.arms.is_table:
-        return plan.arms.maker(output) is not None
-    return any(output.may_be_of(arm.version.key) for arm in plan.arms.arms)
+        return plan.maker(output) is not None
+    versions = (*(arm.version for arm in plan.arms.arms), *(part.version for part in plan.degraded))
+    return any(output.may_be_of(version.key) for version in versions)
 
 
 def _forgotten(facts: Facts, where: str) -> tuple[bool, str, str]:
@@ -144,7 +145,9 @@ def _plan(plan: Plan, output: Output | None = None) -> Answer:
         answer["arms"] = [{"role": arm.role, **_version(arm.version)} for arm in plan.arms.arms]
     if plan.arms.is_table:
         answer["models"] = {"rule": plan.version.name, "table": plan.version.version}
-    arm = plan.arms.maker(output)
+    if plan.degraded:
+        answer["degraded"] = [part.to_dict() for part in plan.degraded]
+    arm = plan.maker(output)
     return answer if arm is None else {**_version(arm.version), **answer}
 
 

@@ -13,8 +13,12 @@ from streaming.outputs.weights import WeightEpoch
 from streaming.rollout.assignment import ArmAssignment
 from streaming.rollout.intervals import CHAMPION, ArmIntervals, ArmSpan
 
-RECORD_VERSION = 2
-"""The version of a plan's record with several arms. A record with one arm has no version, and version 1's fields."""
+RECORD_VERSION = 3
+"""The version of a plan's record of which the fallback chain answers something.
+
+One with several arms has version 2. One with one arm has no version, and version 1's fields.
+"""
+_SEVERAL_ARMS = 2
 MODELS = "models"
 """The role of an arm that is no version but a table of them; the ledger has the table's rows in a record of its own."""
 MOST_ARMS = 127
@@ -120,7 +124,7 @@ class PlannedArms:
             {**_named(arm.version), "role": arm.role, "points": [[s.start, s.end] for s in spans if s.arm == arm.role]}
             for arm in self.arms
         ]
-        return {"record_version": RECORD_VERSION, "salt": self.assignment.salt, "arms": arms, **weights}
+        return {"record_version": _SEVERAL_ARMS, "salt": self.assignment.salt, "arms": arms, **weights}
 
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> PlannedArms:
@@ -136,7 +140,7 @@ class PlannedArms:
                 " this one cannot follow; start that release"
             )
         weights = WeightEpoch(record["rollout"], record["weight_epoch"]) if "weight_epoch" in record else None
-        if version == 1:
+        if "arms" not in record:
             return cls((PlannedArm(_version(record), record["role"]),), weights=weights)
         arms = tuple(PlannedArm(_version(arm), arm["role"]) for arm in record["arms"])
         spans = sorted(ArmSpan(start, end, arm["role"]) for arm in record["arms"] for start, end in arm["points"])

@@ -11,10 +11,12 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
 from streaming.delivery.marks import Mark
-from streaming.delivery.outcome import ArmOutcome
-from streaming.ledger.arms import PlannedArms
+from streaming.delivery.outcome import ArmOutcome, Outcome
+from streaming.ledger.arms import RECORD_VERSION, PlannedArm, PlannedArms
+from streaming.ledger.degraded import DegradedPart
 from streaming.models.ref import ModelVersion
 from streaming.offsets import OffsetRange, Ranges, covers
+from streaming.outputs.read_back import Output
 from streaming.rollout.records import ROLLOUT_RECORD
 
 MODELS_RECORD = "models"
@@ -28,7 +30,8 @@ class Plan:
     """The decision that ``arms`` score ``ranges`` of a topic, in the checkpoint's batch ``batch``.
 
     ``id`` is ``<lease epoch>.<number>``; ``reason`` says why this is not simply the slot's version. With one arm the
-    record is what it was before there were arms (``docs/decisions/0014-arms-in-the-ledger.md``).
+    record is what it was before there were arms (``docs/decisions/0014-arms-in-the-ledger.md``). ``degraded`` is what
+    the fallback chain answers; if that is the whole batch, the one arm is the version that answers.
     """
 
     id: str
@@ -41,11 +44,19 @@ class Plan:
     arms: PlannedArms
     at: str
     reason: str = ""
+    degraded: tuple[DegradedPart, ...] = ()
 
     @property
     def version(self) -> ModelVersion:
         """The champion's version, which is the only one where there is one arm."""
         return self.arms.champion.version
+
+    def maker(self, output: Output | None) -> PlannedArm | None:
+        """Return who made an output, as :meth:`PlannedArms.maker` does, or which part of the chain."""
+        rows = {row: part.version for part in self.degraded for row in part.rows}
+        if output is not None and output.source[1:] in rows:
+            return PlannedArm(rows[output.source[1:]])
+        return self.arms.maker(output)
 
     def decides(self, checkpoint: str, ranges: Ranges) -> bool:
         """Return whether the plan covers ``ranges``. A batch id alone would not do: it restarts with a checkpoint."""
@@ -65,7 +76,14 @@ class Plan:
             **self.arms.to_dict(),
             "reason": self.reason,
             "at": self.at,
+            **self._degraded(),
         }
+
+    def _degraded(self) -> dict[str, Any]:
+        if not self.degraded:
+            return {}
+        # A release that knows nothing of the chain must not take the batch for the arms' own.
+        return {"record_version": RECORD_VERSION, "degraded": [part.to_dict() for part in self.degraded]}
 
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> Plan:
@@ -81,6 +99,7 @@ class Plan:
             arms=PlannedArms.from_dict(record),
             at=record["at"],
             reason=record["reason"],
+            degraded=tuple(DegradedPart.from_dict(part) for part in record.get("degraded", ())),
         )
 
 
@@ -100,6 +119,25 @@ class PartitionOutcome:
     skipped: int = 0
     segments: tuple[tuple[str, int, int], ...] = ()
     arms: Mapping[str, ArmOutcome] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, plan: Plan, part: OffsetRange, outcome: Outcome) -> PartitionOutcome:
+        """Return what a partition's outcome says of its range of a plan.
+
+        The counts of many models would be far more than the rest of the record; they go to the metrics alone. So do
+        those of the fallback chain, whose part the plan names.
+        """
+        return cls(
+            start=part.start,
+            end=part.end,
+            predictions=outcome.predictions,
+            dead_letters=outcome.dead_letters,
+            skipped=outcome.skipped,
+            segments=tuple((name, *ends) for name, ends in sorted(outcome.segments.items(), key=lambda each: each[1])),
+            arms={arm.role: outcome.arms[arm.role] for arm in plan.arms.arms if arm.role in outcome.arms}
+            if len(plan.arms.arms) > 1
+            else {},
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Return the partition's part of an outcome's record; there are no ``arms`` in it where there is one."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from streaming.ledger.answered import AnsweredOffsets, AnsweredRange
+from streaming.ledger.answered import AnsweredOffsets, AnsweredRange, of_candidate
 from streaming.rollout.records import ROLLOUT_RECORD, Declaration, RecordKind, Transition
 
 
@@ -22,7 +22,7 @@ class RolloutStory:
         self.declaration = declaration
         self.firsts: dict[int, int] = {}
         self._transitions: dict[int, Transition] = {}
-        self._answered = AnsweredOffsets(declaration.name, declaration.candidate)
+        self._answered = AnsweredOffsets(of_candidate(declaration.name, declaration.candidate))
 
     def add(self, record: Mapping[str, Any]) -> None:
         """Take the next record; what is not about the rollout is passed over."""

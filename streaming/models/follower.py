@@ -193,8 +193,14 @@ class Follower:
         model = preparation.recall(key, digest)
         return model or preparation.prepare(self._registry.get(key.name, key.version), self._registry.download)
 
+    def earlier(self) -> ServedModel | None:
+        """Load the version that served before the slot's, as the file remembers it; the caller releases it."""
+        serving = self._slot.current()
+        others = self._slot.held if serving is None else self._slot.held | {serving.key}
+        return next(recalled(self._candidates.preparation, self._last_good.load(), others), None)
+
     def release(self, model: ServedModel) -> None:
-        """Give back what :meth:`recall` loaded."""
+        """Give back what :meth:`recall` or :meth:`earlier` loaded."""
         self._candidates.preparation.release(model)
 
     def _try_first(self) -> ServedModel | PenstockError:

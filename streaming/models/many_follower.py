@@ -178,6 +178,10 @@ class ManyFollower:
         """Refuse: tables that are not in the slot come from the ledger's records."""
         raise ModelNotFoundError(f"the table of models {key} is not in the slot")
 
+    def earlier(self) -> ServedModel | None:
+        """Return nothing: a model that fails is taken out of the next table by itself."""
+        return None
+
     def release(self, model: ServedModel) -> None:
         """Give a table back."""
         model.scorer.release()

@@ -10,10 +10,12 @@ from prometheus_client import Histogram
 from prometheus_client.core import HistogramMetricFamily
 from prometheus_client.registry import Collector
 
+from schemas.prediction import DegradedReason
 from streaming.clock import Clock
 from streaming.models.ref import ModelVersion
 from streaming.operations.version_metrics import VersionMetrics
 
+_CIRCUIT_STATES = ("closed", "open", "half_open")
 _BATCH_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 
 
@@ -43,6 +45,10 @@ class OutcomeCounts(Protocol):
     @property
     def skipped(self) -> int:
         """Rows that an earlier attempt had written."""
+
+    @property
+    def degraded(self) -> Mapping[str, int]:
+        """Predictions of the fallback chain, by reason."""
 
     @property
     def transactions(self) -> int:
@@ -116,6 +122,8 @@ class Metrics(VersionMetrics):
             "records", "Rows by outcome; skipped ones were written by an earlier try.", "outcome"
         )
         self._dead_letters = self._counter("dead_letters", "Dead letters by reason.", "reason")
+        self._degraded = self._counter("degraded_predictions", "Predictions of the fallback chain by reason.", "reason")
+        self._circuit = self._gauge("circuit_state", "1 for the state of a version's circuit.", "version", "state")
         self._transactions = self._counter("transactions", "Kafka transactions by outcome.", "outcome")
         self._batch_failures = self._counter("batch_failures", "Tries of a batch that failed in the model.", "version")
         self._searching = self._counter("row_search_seconds", "Spent on finding the rows on which a model throws.")
@@ -146,6 +154,8 @@ class Metrics(VersionMetrics):
             self._records.labels(outcome)
         for result in ("equal", "different"):
             self._rechecked.labels(result)
+        for reason in DegradedReason:
+            self._degraded.labels(reason.value)
 
     def batch_finished(self, batch: FinishedBatch) -> None:
         """Count a finished batch."""
@@ -155,6 +165,8 @@ class Metrics(VersionMetrics):
         self._records.labels("skipped").inc(outcome.skipped)
         for reason, count in outcome.dead_letters.items():
             self._dead_letters.labels(reason).inc(count)
+        for reason, count in outcome.degraded.items():
+            self._degraded.labels(reason).inc(count)
         self._transactions.labels("committed").inc(outcome.transactions)
         self._transactions.labels("fenced").inc(outcome.fenced)
         for phase, seconds in (*batch.phases.items(), ("total", batch.seconds)):
@@ -165,6 +177,11 @@ class Metrics(VersionMetrics):
     def batch_failed(self, version: ModelVersion) -> None:
         """Count a try that failed in the model."""
         self._batch_failures.labels(str(version.version)).inc()
+
+    def circuit_moved(self, version: ModelVersion, state: str) -> None:
+        """Set the state of a version's circuit."""
+        for other in _CIRCUIT_STATES:
+            self._circuit.labels(str(version.key), other).set(1 if other == state else 0)
 
     def rows_searched(self, seconds: float) -> None:
         """Add to the time that was spent on finding the rows on which a model throws."""

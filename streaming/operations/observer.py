@@ -59,6 +59,7 @@ class JobObserver:
             rows=report.rows_in,
             predictions=outcome.predictions,
             dead_letters=dict(outcome.dead_letters),
+            degraded=dict(outcome.degraded),
             seconds=round(report.seconds, 3),
             phases={phase: round(seconds, 3) for phase, seconds in report.phases.items()},
         )
@@ -67,6 +68,12 @@ class JobObserver:
         """An attempt at a batch failed in the model."""
         self.metrics.batch_failed(version)
         _log.error("batch failed in the model", version=version.version, problem=problem)
+
+    def circuit_moved(self, version: ModelVersion, state: str, reason: str) -> None:
+        """A version of the fallback chain is asked no more, is tried again, or is asked again."""
+        self.metrics.circuit_moved(version, state)
+        say = _log.error if state == "open" else _log.warning
+        say("circuit moved", model=str(version), state=state, reason=reason)
 
     def rows_searched(self, seconds: float) -> None:
         """The rows on which the model throws were searched, found or not."""

@@ -10,6 +10,7 @@ import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from schemas import prediction as contract
 from streaming.events import columns as c
 from streaming.outputs.envelope import Stamp
 
@@ -49,7 +50,8 @@ class ValueWriter:
         common = _CommonFields(stamp.scored_at, version.name, version.version, version.run_id, stamp.role)
         self._encode = msgspec.json.Encoder().encode
         self._head = b'{"prediction_id":' + self._encode(stamp.id_prefix)[:-1]
-        self._tail = b"," + self._encode(common)[1:]
+        marked = {contract.FIELD_OF_DEGRADED: stamp.degraded} if stamp.degraded else {}
+        self._tail = b"," + self._encode({**msgspec.structs.asdict(common), **marked})[1:]
 
     def value(self, row: Sequence[Any]) -> bytes:
         """Return the value of a prediction; ``row`` has the columns that :func:`prediction_values` reads."""

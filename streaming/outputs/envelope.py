@@ -5,7 +5,7 @@ Serialising in the JVM keeps Python's work per record to one call. Constant head
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from pyspark.sql import Column, DataFrame
@@ -32,7 +32,8 @@ class Stamp:
     """What every prediction of one batch and version has in common. ``scored_at`` is RFC 3339 in UTC.
 
     ``weights`` name the step of the rollout that the batch is part of. ``corrects`` is the role in which the answers
-    were given that these replace; empty where they replace none.
+    were given that these replace; empty where they replace none. ``degraded`` says why the fallback chain answers, and
+    ``instead_of`` which model did not; both are empty where none was replaced.
     """
 
     source_topic: str
@@ -41,11 +42,13 @@ class Stamp:
     scored_at: str
     weights: WeightEpoch | None = None
     corrects: str = ""
+    degraded: str = ""
+    instead_of: str = ""
 
     @property
     def id_prefix(self) -> str:
-        """What the batch's prediction ids begin with."""
-        return contract.id_prefix(self.version.name, self.role, self.source_topic)
+        """What the batch's prediction ids begin with. An event has one id in a role, whoever answers it."""
+        return contract.id_prefix(self.instead_of or self.version.name, self.role, self.source_topic)
 
     @property
     def corrected_prefix(self) -> str | None:
@@ -134,6 +137,15 @@ def _size() -> Column:
 
 
 def _value(stamps: Sequence[Stamp], scored_at: Column) -> Column:
+    fields = _fields(stamps, scored_at)
+    if not any(stamp.degraded for stamp in stamps):
+        return _json(fields)
+    # The champion's own answers in a batch have no such field, as they had none before there was a fallback chain.
+    degraded = of_arm(stamps, lambda of: F.lit(of.degraded))
+    return F.when(degraded == "", _json(fields)).otherwise(_json({**fields, contract.FIELD_OF_DEGRADED: degraded}))
+
+
+def _fields(stamps: Sequence[Stamp], scored_at: Column) -> dict[str, Column]:
     fields = {
         **prediction_columns(stamps[0], stamps[1:]),
         "scored_at": scored_at,
@@ -142,7 +154,11 @@ def _value(stamps: Sequence[Stamp], scored_at: Column) -> Column:
         "run_id": of_arm(stamps, lambda of: F.lit(of.version.run_id)),
         "role": of_arm(stamps, lambda of: F.lit(of.role)),
     }
-    ordered = [fields[name].alias(name) for name in contract.VALUE.fieldNames()]
+    return {name: fields[name] for name in contract.VALUE.fieldNames()}
+
+
+def _json(fields: Mapping[str, Column]) -> Column:
+    ordered = [column.alias(name) for name, column in fields.items()]
     # A null field that silently vanished would read as an older contract.
     return F.to_json(F.struct(*ordered), {"ignoreNullFields": "false"})
 

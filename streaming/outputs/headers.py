@@ -40,6 +40,11 @@ def of_rollout(stamp: Stamp) -> Headers:
     return [(prediction.ROLLOUT, stamp.weights.rollout), (prediction.WEIGHT_EPOCH, str(stamp.weights.epoch))]
 
 
+def degraded(stamp: Stamp) -> Headers:
+    """Return the header of what the fallback chain answers; none of what the champion does."""
+    return [(prediction.DEGRADED, stamp.degraded)] if stamp.degraded else []
+
+
 def rejected_of_rollout(stamp: Stamp) -> Headers:
     """Return what a rollout's dead letter says of it beside the version; none of a batch that is part of no rollout."""
     if stamp.weights is None:

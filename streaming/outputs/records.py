@@ -132,8 +132,9 @@ class _Maker:
         self._id_prefix = f"{stamp.id_prefix}{partition}:"
         # As bytes, made once: the client would encode a text for every record.
         self._constant = h.encoded(h.constant(stamp, partition, plan.application))
-        self._of_rollout = h.encoded(h.of_rollout(stamp))
-        self._rejected_of_rollout = h.encoded(h.rejected_of_rollout(stamp))
+        degraded = h.encoded(h.degraded(stamp))
+        self._of_batch = [*h.encoded(h.of_rollout(stamp)), *degraded]
+        self._rejected_of_batch = [*h.encoded(h.rejected_of_rollout(stamp)), *degraded]
         corrected = stamp.corrected_prefix
         self._corrected_prefix = None if corrected is None else f"{corrected}{partition}:"
         self._naming: h.Headers = [(dead_letter.MODEL_NAME, stamp.version.name)] if plan.by_model and arm else []
@@ -154,7 +155,7 @@ class _Maker:
         if not self._first <= timestamp <= self._last:
             headers.append((prediction.ORIGINAL_TIMESTAMP, str(timestamp)))
             timestamp = self._now
-        headers += self._of_rollout
+        headers += self._of_batch
         if self._corrected_prefix is not None:
             headers.append((prediction.CORRECTS, f"{self._corrected_prefix}{offset}"))
         # Last, where the drift query looks first.
@@ -169,7 +170,7 @@ class _Maker:
         position = (self._stamp.source_topic, self._partition, offset)
         own = [(header["key"], header["value"]) for header in original or ()]
         made = h.rejected(own, rejection, position, self._plan.application, self._stamp)
-        made += [*h.times(event_time, stream_time), *self._rejected_of_rollout, *self._naming]
+        made += [*h.times(event_time, stream_time), *self._rejected_of_batch, *self._naming]
         made = h.hinted(made, rejection, value)
         if self._corrected_prefix is not None:
             made.append((dead_letter.CORRECTS, f"{self._corrected_prefix}{offset}"))

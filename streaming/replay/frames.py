@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import reduce
 from typing import Protocol
@@ -11,6 +11,7 @@ from typing import Protocol
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from streaming.events.rules import is_at
 from streaming.hadoop_paths import to_read
 from streaming.offsets import OffsetRange, Ranges
 from streaming.replay.recording import Recording
@@ -27,6 +28,11 @@ class Frames(Protocol):
     def read(self, ranges: Ranges) -> DataFrame:
         """Return the records of ``ranges``, which are not empty."""
         ...
+
+
+def without(records: DataFrame, positions: Iterable[tuple[int, int]]) -> DataFrame:
+    """Return records but those at these partitions and offsets."""
+    return records.where(~is_at(positions, "partition", "offset"))
 
 
 @dataclass(frozen=True)

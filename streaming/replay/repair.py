@@ -1,8 +1,8 @@
-"""Repairing a rollout that was taken back: the candidate's events are scored again, and the answers replaced.
+"""Repairing what a candidate that was taken back, or the fallback chain, answered: the champion scores it again.
 
 A correction is a prediction of its own, with the role ``correction`` in its id, and names the one that it replaces. A
-repair is a replay of the candidate's ranges into the live job's own topics. Its marks have the rollout's name, so that
-a second repair publishes nothing again, from whatever machine.
+repair is a replay of the answered ranges into the live job's own topics. Its marks have the rollout's name, or the
+chain's, so that a second repair publishes nothing again, from whatever machine.
 """
 
 from __future__ import annotations
@@ -13,13 +13,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import reduce
 from operator import or_
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from schemas import dead_letter
 from streaming.events import columns as c
+from streaming.events.rules import is_at
 from streaming.ledger.answered import AnsweredRange
 from streaming.ledger.arms import PlannedArm, PlannedArms
 from streaming.models.ref import ModelVersion
@@ -31,6 +32,9 @@ from streaming.replay.plan import ReplayPlan
 from streaming.rollout.frames import arm_number
 from streaming.rollout.intervals import CHAMPION
 from streaming.rollout.records import Declaration
+
+_NEAR = 10_000
+"""Offsets between two ranges that are read as one."""
 
 
 class Remains(NamedTuple):
@@ -63,9 +67,9 @@ def remains(answered: Iterable[AnsweredRange], topic_id: str, firsts: Mapping[in
 
 @dataclass(frozen=True)
 class RepairPlan(ReplayPlan):
-    """A plan that is not kept, because the ledger has it. Its marks are recognised by the rollout and the topic alone.
+    """A plan that is not kept, because the ledger has it. Its marks are recognised by its name and the topic alone.
 
-    So what retention has taken since the first run does not make it another repair.
+    So what retention has taken since the first run, or the chain has answered, does not make it another repair.
     """
 
     @property
@@ -76,29 +80,37 @@ class RepairPlan(ReplayPlan):
 
 @dataclass(frozen=True)
 class Repair:
-    """What is to be repaired: ``ranges`` were answered in ``rollout``, and ``champion`` scores them again.
+    """What is to be repaired: ``ranges`` were answered in ``name``, and ``champion`` scores them again.
 
     At the offsets in ``lettered`` are events of which the candidate made dead letters. Each has its one end already: if
     the champion fails on it, too, nothing is written.
+
+    ``name`` is a rollout's, or with the kind ``fallback`` no matter.
     """
 
-    rollout: str
+    name: str
     champion: ModelVersion
     ranges: tuple[AnsweredRange, ...]
     lettered: Offsets = field(default_factory=dict)
+    kind: Literal["repair", "fallback"] = "repair"
 
     @property
     def plan(self) -> RepairPlan:
         """The replay."""
         topic_id = self.ranges[0].topic_id if self.ranges else ""
-        return RepairPlan({"repair": self.rollout, "topic": topic_id}, self._segments())
+        return RepairPlan({self.kind: self.name, "topic": topic_id}, self._segments())
 
     def _segments(self) -> Segments:
         segments: dict[int, list[Segment]] = {}
         for each in self.ranges:
             # In one step the candidate may have answered in either role: as an arm, and as the champion that it became.
             by = PlannedArms((PlannedArm(self.champion, each.role),), weights=each.weights)
-            segments.setdefault(each.partition, []).append(Segment(each.offsets, by))
+            own = segments.setdefault(each.partition, [])
+            if own and own[-1].by == by and each.offsets.start - own[-1].part.end <= _NEAR:
+                # What lies between is read and left out: a job for each of many single rows would take far longer.
+                own[-1] = Segment(OffsetRange(own[-1].part.start, each.offsets.end), by)
+            else:
+                own.append(Segment(each.offsets, by))
         return segments
 
 
@@ -148,7 +160,9 @@ class AnsweredFrames:
     def read(self, ranges: Ranges) -> DataFrame:
         """See :class:`streaming.replay.frames.Frames`."""
         decoded = self.decode(self.frames.read(ranges))
-        of_arm = reduce(or_, (_is_of(each) for each in self.answered if _overlap(each, ranges)))
+        overlapping = [each for each in self.answered if _overlap(each, ranges)]
+        rows = [(each.partition, each.offsets.start) for each in overlapping if _is_row(each)]
+        of_arm = reduce(or_, (_is_of(each) for each in overlapping if not _is_row(each)), is_at(rows))
         own = decoded.where(F.col(c.VERDICT).isNull() & of_arm)
         return own.select(*(F.col(name).alias(name.removeprefix(c.PREFIX)) for name in c.SOURCE))
 
@@ -156,6 +170,11 @@ class AnsweredFrames:
 def _overlap(each: AnsweredRange, ranges: Ranges) -> bool:
     part = ranges.get(each.partition)
     return part is not None and part.start < each.offsets.end and each.offsets.start < part.end
+
+
+def _is_row(each: AnsweredRange) -> bool:
+    """Return whether a range is one row, of which there may be too many for a condition each."""
+    return each.assignment is None and each.offsets.end - each.offsets.start == 1
 
 
 def _is_of(each: AnsweredRange) -> Column:

@@ -16,7 +16,7 @@ from streaming.models.ref import ModelVersion
 from streaming.models.seams import Poison
 from streaming.models.served import ServedModel
 from streaming.replay.chunks import Chunk
-from streaming.replay.frames import Frames
+from streaming.replay.frames import Frames, without
 from streaming.replay.sinks import ReplayCounts, ReplaySink
 
 _LOADED = 2
@@ -71,6 +71,8 @@ class Replay:
     known_good: defaultdict[str, KnownGoodRows] = field(default_factory=lambda: defaultdict(KnownGoodRows))
     """By role, for versions that were loaded without a row on which they do not throw."""
     combined: CombinedArms = field(default_factory=CombinedArms)
+    leaves_throwing: bool = False
+    """Leave out the rows on which the versions throw, in place of making dead letters of them."""
 
     def run(self, chunks: Iterable[Chunk]) -> ReplayCounts:
         """Replay chunks and count.
@@ -98,8 +100,12 @@ class Replay:
         def find() -> Poison:
             return isolate(records, model, chunk.ranges, self.poison_rows)
 
+        def write(safe: ServedModel) -> ReplayCounts:
+            rows = without(records, safe.decoder.poison) if self.leaves_throwing else records
+            return self.sink.write(chunk, rows, safe)
+
         # The same search for poison rows as in the live job, or a replay could end where the job went on.
-        counts = attempt(lambda safe: self.sink.write(chunk, records, safe), model, find, chunk.by)
+        counts = attempt(write, model, find, chunk.by)
         # py4j's proxies refer to themselves; until they are collected, they keep the chunk's plans in the JVM.
         gc.collect()
         return counts

@@ -162,6 +162,12 @@ def _joined(spans: list[tuple[int, int, Plan]]) -> list[Segment]:
                 f"offsets {start} to {end - 1} were scored by many models, {plan.arms}, and a replay through the"
                 " versions that served has one for all offsets of a plan; choose a version"
             )
+        if any(part.rows or part.score for part in plan.degraded):
+            raise DataError(
+                f"of offsets {start} to {end - 1} the fallback chain has answered single rows, or all by the default"
+                f" score (plan {plan.id}), and a replay through the versions that served has one version for all"
+                " offsets of a plan; choose a version"
+            )
         if joined and joined[-1].by == plan.arms and joined[-1].part.end == start:
             joined[-1] = Segment(OffsetRange(joined[-1].part.start, end), plan.arms)
         else:

@@ -11,6 +11,7 @@ from streaming.settings.batch import BatchSettings
 from streaming.settings.drift import DriftColumn, DriftSettings
 from streaming.settings.engine import EngineSettings
 from streaming.settings.event import EventSettings
+from streaming.settings.fallback import DefaultScore, FallbackSettings
 from streaming.settings.hooks import HookSettings
 from streaming.settings.http import HttpSettings
 from streaming.settings.input import InputSettings
@@ -27,10 +28,12 @@ from streaming.settings.train import TrainSettings
 
 __all__ = [
     "BatchSettings",
+    "DefaultScore",
     "DriftColumn",
     "DriftSettings",
     "EngineSettings",
     "EventSettings",
+    "FallbackSettings",
     "HookSettings",
     "HttpSettings",
     "InputSettings",

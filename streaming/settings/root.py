@@ -13,6 +13,7 @@ from streaming.settings.batch import BatchSettings
 from streaming.settings.drift import DriftSettings
 from streaming.settings.engine import EngineSettings
 from streaming.settings.event import EventSettings
+from streaming.settings.fallback import FallbackSettings
 from streaming.settings.hooks import HookSettings
 from streaming.settings.http import HttpSettings
 from streaming.settings.input import InputSettings
@@ -41,6 +42,7 @@ class Settings(Section):
     output: OutputSettings = OutputSettings()
     model: ModelSettings = ModelSettings()
     models: ModelsSettings = ModelsSettings()
+    fallback: FallbackSettings = FallbackSettings()
     engine: EngineSettings = EngineSettings()
     http: HttpSettings = HttpSettings()
     hooks: HookSettings = HookSettings()
@@ -82,6 +84,12 @@ class Settings(Section):
         return self
 
     @model_validator(mode="after")
+    def _has_an_engine_for_the_chain(self) -> Settings:
+        if self.fallback.enabled and self.engine.kind != "exact":
+            raise ValueError("fallback needs engine.kind exact: the live engine plans no batches; leave fallback out")
+        return self
+
+    @model_validator(mode="after")
     def _has_what_many_models_need(self) -> Settings:
         if self.models.route is None:
             return self
@@ -93,6 +101,7 @@ class Settings(Section):
             ("model.version", model.version is not None, "versions are followed by alias; set model.alias"),
             ("model.arm", model.arm is not None, "a job with many models has no second arm; leave it out"),
             ("model.scorer", model.scorer == "spark", "many models are scored by compiled forms; leave it out"),
+            ("fallback.enabled", self.fallback.enabled, "the default of the route answers instead; leave it out"),
             ("model.recheck_one_in", model.recheck_one_in is not None, "Spark loads none of many models; leave it out"),
         ):
             if wrong:

@@ -53,7 +53,7 @@ IN_THE_WORKING_FOLDER = {
 """Verbs that write where one stands, with what they need for it."""
 WRITE_NOTHING = {
     "config", "down", "stop", "resume", "hold", "topics", "dlq", "ledger", "drift report", "bundle",
-    "rollout", "quality",
+    "rollout", "quality", "fallback",
 }  # fmt: skip
 """Verbs, and groups of verbs, that write nowhere unless they are told."""
 

@@ -123,6 +123,8 @@ class Bench:
     models: dict[str, Any] = field(default_factory=dict)
     """The section ``models``; ``many`` then follows them."""
     many: ManyFollower | None = None
+    fallback: dict[str, Any] = field(default_factory=dict)
+    """The section ``fallback``."""
     recheck_one_in: int | None = None
     """The setting ``model.recheck_one_in``."""
     failpoints: Path | None = None
@@ -149,6 +151,7 @@ class Bench:
                     "recheck_one_in": self.recheck_one_in,
                 },
                 "models": self.models,
+                "fallback": self.fallback,
                 "engine": {
                     "kind": self.kind,
                     "plan": self.planning,
@@ -212,6 +215,9 @@ class Bench:
 
     def recall(self, key: ModelKey) -> ServedModel:
         return self.planned[key]
+
+    def earlier(self) -> ServedModel | None:
+        return None
 
     def candidate(self, key: ModelKey) -> ServedModel:
         return self.planned[key]

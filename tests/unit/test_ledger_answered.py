@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streaming.ledger.answered import AnsweredOffsets
+from streaming.ledger.answered import AnsweredOffsets, of_candidate
 from streaming.ledger.arms import PlannedArm, PlannedArms
 from streaming.ledger.plan import Plan
 from streaming.models.ref import ModelKey, ModelVersion
@@ -62,11 +62,11 @@ def outcome(plan: int, *segments: tuple[int, int, int], partition: int = 0) -> R
 def ranges(*records: Record) -> list[tuple[int, int, int, int]]:
     """Partition, offsets and weight epoch of each range."""
     answered = offsets(*records).ranges()
-    return [(each.partition, each.offsets.start, each.offsets.end, each.weights.epoch) for each in answered]
+    return [(each.partition, each.offsets.start, each.offsets.end, each.weight_epoch) for each in answered]
 
 
 def offsets(*records: Record) -> AnsweredOffsets:
-    answered = AnsweredOffsets("flights-2", ModelKey("flights", 2))
+    answered = AnsweredOffsets(of_candidate("flights-2", ModelKey("flights", 2)))
     for record in records:
         answered.add(record)
     return answered

@@ -117,7 +117,7 @@ def with_a_gap(record: dict[str, Any]) -> None:
 
 
 def later(record: dict[str, Any]) -> None:
-    record["record_version"] = 3
+    record["record_version"] = 4
 
 
 @pytest.mark.parametrize(

@@ -583,3 +583,19 @@ class ReloadLaws(RuleBasedStateMachine):
 
 TestReloadLaws = ReloadLaws.TestCase
 TestReloadLaws.settings = settings(examples(40), stateful_step_count=25)
+
+
+def test_what_served_before_the_champion_can_be_loaded_also_after_a_restart(
+    house: House, registry: FakeRegistry, tmp_path: Path
+) -> None:
+    assert house.follower.earlier() is None
+    register(registry, tmp_path, "another pipeline")
+    house.follower.poll()
+    again = restarted(house)
+    again.follower.load_first()
+    assert again.serving == 2
+    earlier = again.follower.earlier()
+    assert earlier is not None
+    assert earlier.version.version == 1
+    again.follower.hold(earlier.key, "wrong in Denver")
+    assert again.follower.earlier() is None

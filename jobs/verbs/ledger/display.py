@@ -38,6 +38,8 @@ def _facts(answer: Record) -> Iterator[tuple[str, str]]:
     for name in ("before", "after"):
         if name in answer:
             yield from _plan(answer[name], f"plan {name}", named=True)
+    for sentence in _degraded(answer):
+        yield "degraded", sentence
     if "recorded" in answer:
         yield "recorded", f"{answer['recorded']['at']}, lease epoch {answer['recorded']['epoch']}"
     if "output" in answer:
@@ -74,6 +76,17 @@ def _version(answer: Record) -> str:
     return f"table {answer['models']['table']} of {answer['models']['rule']}"
 
 
+def _degraded(record: Record) -> Iterator[str]:
+    """Yield what the fallback chain answers of a plan."""
+    for part in record.get("degraded", ()):
+        (model, number, _), (_, before, _) = part["version"], part["instead_of"]
+        rows = sum(map(len, part.get("rows", {}).values()))
+        answers = f"{model} v{number}" if number else "the default score"
+        champion = f"v{before}" if before > 0 else "a champion that is not loaded"
+        what = f"{rows} events" if rows else "all events"
+        yield f"{answers} answers {what} in place of {champion} ({part['reason']})"
+
+
 def _others(others: Sequence[Record]) -> str:
     return "; it may have been " + ", ".join(f"{o['plan']} (v{o['version']})" for o in others) if others else ""
 
@@ -104,7 +117,8 @@ def describe(record: Record) -> str:
         ranges = _spans(record["ranges"])
         version = "" if "arms" in record else f"{record['model']} v{record['version']} scores"
         scores = version or f"{_arms(record['arms'])} score"
-        return f"{record['plan']}: {scores} batch {record['batch']}, {ranges}{reason}"
+        degraded = "".join(f"; {sentence}" for sentence in _degraded(record))
+        return f"{record['plan']}: {scores} batch {record['batch']}, {ranges}{degraded}{reason}"
     if kind == "outcome":
         return f"{record['plan']}: {_counts(record['partitions'].values())}"
     if kind == "models":

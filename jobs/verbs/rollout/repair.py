@@ -59,7 +59,7 @@ def repaired_in(
     if planned.repair.ranges and not options.dry_run:
         corrected = _run(settings, planned.repair, opened)
     return {
-        "rollout": planned.repair.rollout,
+        "rollout": planned.repair.name,
         "champion": str(planned.repair.champion),
         "topic": settings.input.topic,
         "dry_run": options.dry_run,

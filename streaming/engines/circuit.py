@@ -1,0 +1,61 @@
+"""The circuit of a version: it opens when batches keep failing, and lets one through now and then to try it again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import Enum
+
+from streaming.clock import Clock
+
+
+class CircuitState(str, Enum):
+    """Whether a version is asked."""
+
+    CLOSED = "closed"
+    OPEN = "open"
+    HALF_OPEN = "half_open"
+    """The next batch decides: it closes the circuit, or opens it again."""
+
+
+@dataclass(frozen=True)
+class CircuitPolicy:
+    """``open_after`` failed batches in a row open a circuit, and ``pause_seconds`` later one batch tries again.
+
+    A batch that takes longer than ``batch_seconds`` has failed.
+    """
+
+    open_after: int
+    pause_seconds: float
+    batch_seconds: float | None = None
+
+
+class Circuit:
+    """One version's; only the batch thread uses it."""
+
+    def __init__(self, policy: CircuitPolicy, clock: Clock) -> None:
+        self._policy = policy
+        self._clock = clock
+        self._failures = 0
+        self._opened: datetime | None = None
+        self.state = CircuitState.CLOSED
+        self.reason = ""
+        """Why the last batch failed, as a code."""
+
+    def admits(self) -> bool:
+        """Return whether the version may have the next batch; a pause that is over makes the circuit half-open."""
+        pause = timedelta(seconds=self._policy.pause_seconds)
+        if self._opened is not None and self._clock() - self._opened >= pause:
+            self._opened, self.state = None, CircuitState.HALF_OPEN
+        return self.state is not CircuitState.OPEN
+
+    def failed(self, reason: str) -> None:
+        """Count a batch that the version could not answer."""
+        self.reason = reason
+        self._failures += 1
+        if self.state is CircuitState.HALF_OPEN or self._failures >= self._policy.open_after:
+            self._opened, self.state = self._clock(), CircuitState.OPEN
+
+    def succeeded(self) -> None:
+        """Close: the version has answered a batch."""
+        self._failures, self._opened, self.state = 0, None, CircuitState.CLOSED
