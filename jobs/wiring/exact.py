@@ -9,6 +9,7 @@ from random import SystemRandom
 from pyspark.sql import DataFrame
 
 from jobs.wiring.arms import followed_arms
+from jobs.wiring.lookups import lookup_states
 from jobs.wiring.many import has_many, table_arms
 from jobs.wiring.planning import program_of
 from jobs.wiring.starting import EngineParts, Footing, batch_bound, fresh_query_starter, query_starter
@@ -79,6 +80,7 @@ def exact_engine(on: Footing, parts: EngineParts, ramp: Ramp, arms: ArmSource, s
         program=program_of(parts.planning, target),
         arms=arms,
         recheck=recheck_of(on, parts.slot, stack),
+        lookups=lookup_states(settings, on.observer, parts.stopping),
     )
     return ExactEngine(
         ports, target, Tolerance(settings.engine.max_poison_rows, settings.model.rollback_after_failures)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib.metadata import version as installed
 
 from jobs.wiring.flavors import code_seconds, served_flavors
+from jobs.wiring.lookups import require_no_lookup
 from streaming.errors import ConfigurationError
 from streaming.models.cache import ModelCache
 from streaming.models.candidate import Preparation
@@ -38,7 +39,8 @@ def in_process_preparation(settings: Settings, *, singly: bool = False) -> Prepa
 
 
 def require_no_spark(settings: Settings, verb: str) -> None:
-    """Raise ``ConfigurationError`` if versions shall be scored by Spark, which the ``verb``'s process has not."""
+    """Raise ``ConfigurationError`` for what the ``verb``'s process cannot do: score by Spark, and look columns up."""
+    require_no_lookup(settings, verb)
     if settings.model.scorer == "spark":
         raise ConfigurationError(
             f"model.scorer is spark, and penstock {verb} scores without Spark; set it to auto or compiled, or score by"

@@ -7,6 +7,7 @@ from functools import cached_property
 
 from streaming.delivery.marks import Writer
 from streaming.failpoints import OFF, Failpoints
+from streaming.lookup_state import LookupState
 from streaming.offsets import Ranges
 from streaming.outputs.envelope import Stamp
 from streaming.outputs.targets import LARGEST_BATCH, Targets
@@ -52,6 +53,8 @@ class WritePlan:
     limits: Limits
     failpoints: Failpoints = OFF
     others: tuple[Stamp, ...] = ()
+    lookup: LookupState | None = None
+    """The lookup table's state, where columns are looked up."""
     by_model: bool = False
     """True if the stamps are those of many models, not of one model's arms."""
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 import gc
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -35,7 +35,13 @@ from streaming.engines.planner import Planner
 from streaming.engines.program import BatchOrder, BatchResult
 from streaming.engines.report import BatchReport
 from streaming.engines.task import WriteTarget
-from streaming.errors import InvariantError, ModelNotFoundError, ScoringError, TooManyThrowingRowsError
+from streaming.errors import (
+    InvariantError,
+    LookupUnavailableError,
+    ModelNotFoundError,
+    ScoringError,
+    TooManyThrowingRowsError,
+)
 from streaming.ledger.arms import PlannedArms
 from streaming.ledger.plan import PartitionOutcome, Plan
 from streaming.models.ref import ModelKey
@@ -131,7 +137,8 @@ class ExactEngine:
         served = self._ports.slot.current()
         if served is None:
             raise ModelNotFoundError("no model version is loaded yet; the job must not start its query before one is")
-        return self._planned(batch, ranges, self._ports.arms.planned(served.version, self._ports.slot.held))
+        arms = self._ports.arms.planned(served.version, self._ports.slot.held)
+        return self._planned(batch, ranges, replace(arms, lookup=self._ports.lookups.planned()))
 
     def _planned(self, batch: int, ranges: Ranges, arms: PlannedArms, reason: str = "") -> Plan:
         plan = self._planner.plan(self._ports.checkpoint.id(), batch, ranges, arms, reason)
@@ -147,7 +154,13 @@ class ExactEngine:
         while True:
             try:
                 with self._versions(plan) as served:
-                    return plan, self._attempt(records, plan, served, watch)
+                    result = self._attempt(records, plan, served, watch)
+                    _require_lookups(result.outcomes.values())
+                    return plan, result
+            except LookupUnavailableError as problem:
+                self._ports.lookups.failed(str(problem))
+                arms = replace(plan.arms, lookup=self._ports.lookups.planned())
+                plan = self._planned(plan.batch, plan.ranges, arms, str(problem))
             except ScoringError as problem:
                 failures += 1
                 for arm in plan.arms.arms:
@@ -168,7 +181,8 @@ class ExactEngine:
                 " batch is lost: name a version that can score it, or let more rows become dead letters"
                 " (engine.max_poison_rows), and start again."
             )
-        return self._planned(plan.batch, plan.ranges, PlannedArms.only(serving.version), reason)
+        arms = replace(PlannedArms.only(serving.version), lookup=plan.arms.lookup)
+        return self._planned(plan.batch, plan.ranges, arms, reason)
 
     @contextmanager
     def _versions(self, plan: Plan) -> Iterator[list[ServedModel]]:
@@ -189,7 +203,7 @@ class ExactEngine:
 
     def _attempt(self, records: DataFrame, plan: Plan, served: list[ServedModel], watch: Stopwatch) -> BatchResult:
         scored_at = isoformat(self._ports.clock())
-        if plan.arms.is_table:
+        if plan.arms.is_table or plan.arms.lookup is not None:
             # What a model throws is its own events' matter, in the task. Whatever else fails is no model's fault.
             return self._ports.program.run(records, BatchOrder(served[0], plan, scored_at, watch))
         proven = [
@@ -260,6 +274,13 @@ class ExactEngine:
             for o in (outcomes.get(p, Outcome(segments={plan.id: (part.start, part.end)})),)
         }
         self._ports.ledger.record_outcome(plan, results, idle)
+
+
+def _require_lookups(outcomes: Iterable[Outcome]) -> None:
+    """Raise what a task said that could not read the planned state of the lookup table."""
+    for outcome in outcomes:
+        if outcome.error == LookupUnavailableError.__name__:
+            raise LookupUnavailableError(outcome.detail)
 
 
 def _segments(outcome: Outcome) -> tuple[tuple[str, int, int], ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from streaming.clock import Clock
@@ -11,6 +11,7 @@ from streaming.delivery.marks import Mark
 from streaming.engines.arms import ArmSource
 from streaming.engines.breaker import Breaker
 from streaming.engines.checkpoint import Checkpoint
+from streaming.engines.lookups import LookupStates, NoLookups
 from streaming.engines.program import BatchProgram
 from streaming.engines.ramp import Ramp
 from streaming.engines.report import BatchObserver
@@ -57,6 +58,7 @@ class ExactPorts:
     program: BatchProgram
     arms: ArmSource
     recheck: Callable[[ModelKey, Ranges], None] = lambda _key, _ranges: None
+    lookups: LookupStates = field(default_factory=NoLookups)
 
 
 @dataclass(frozen=True)

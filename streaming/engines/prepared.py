@@ -104,6 +104,7 @@ def _writer(target: WriteTarget, made: RowMaker) -> Callable[[Batches], Batches]
         plan = Plan.from_dict(order["plan"])
         partitions = dict(enumerate(order["partitions"]))
         write_plan = made.order(target.order(plan, order["scored_at"]))
-        return write_partition(write_plan, made.rows(batches, write_plan), partitions.get(context.partitionId()))
+        rows, partition = made.rows(batches, write_plan), partitions.get(context.partitionId())
+        return write_partition(write_plan, rows, partition, made.counts)
 
     return write

@@ -39,6 +39,10 @@ class RowMaker(Protocol):
         """Yield output rows, by the orders that :meth:`order` returned."""
         ...
 
+    def counts(self) -> dict[str, float]:
+        """Return what lookups have counted in this process since the last call."""
+        ...
+
 
 @dataclass(frozen=True)
 class FrameRows:
@@ -51,6 +55,10 @@ class FrameRows:
     def rows(self, batches: Batches, order: WritePlan) -> Batches:  # noqa: ARG002 - the frame has gone by them
         """Change nothing."""
         return batches
+
+    def counts(self) -> dict[str, float]:
+        """Return nothing: nothing was looked up."""
+        return {}
 
 
 @dataclass(frozen=True)
@@ -72,7 +80,12 @@ class PassRows:
         row_pass = _unpickled(self.pickled)
         for batch in _together(batches) if row_pass.others else batches:
             if batch.num_rows:
-                yield enveloped_rows(row_pass.score(batch), order.stamps, order.targets.predictions)
+                scored = row_pass.score(batch, order.lookup)
+                yield enveloped_rows(scored, order.stamps, order.targets.predictions)
+
+    def counts(self) -> dict[str, float]:
+        """Return what the pass has counted."""
+        return _unpickled(self.pickled).counts()
 
 
 def output_rows(

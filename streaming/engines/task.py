@@ -49,6 +49,7 @@ class WriteTarget:
             limits=self.limits,
             failpoints=self.failpoints,
             others=tuple(others),
+            lookup=plan.arms.lookup,
         )
 
 
@@ -82,6 +83,6 @@ def _writer(order: WritePlan, made: RowMaker) -> Callable[[Batches], Batches]:
 
     def write(batches: Batches) -> Batches:
         own = made.order(order)
-        return write_partition(own, made.rows(batches, own))
+        return write_partition(own, made.rows(batches, own), counts=made.counts)
 
     return write

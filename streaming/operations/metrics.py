@@ -61,6 +61,10 @@ class OutcomeCounts(Protocol):
         """The counts of each arm by its role, or of each of many models by the text of its version's key."""
 
     @property
+    def lookups(self) -> Mapping[str, float]:
+        """Events by what became of their lookup, and what the workers count of the table."""
+
+    @property
     def age_sum(self) -> float:
         """The rows' times from timestamp to commit, summed, in seconds."""
 

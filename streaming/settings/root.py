@@ -17,6 +17,7 @@ from streaming.settings.hooks import HookSettings
 from streaming.settings.http import HttpSettings
 from streaming.settings.input import InputSettings
 from streaming.settings.log import LogSettings
+from streaming.settings.lookup import LookupSettings
 from streaming.settings.model import ModelSettings
 from streaming.settings.models import ModelsSettings
 from streaming.settings.output import OutputSettings
@@ -40,6 +41,7 @@ class Settings(Section):
     output: OutputSettings = OutputSettings()
     model: ModelSettings = ModelSettings()
     models: ModelsSettings = ModelsSettings()
+    lookup: LookupSettings = LookupSettings()
     engine: EngineSettings = EngineSettings()
     http: HttpSettings = HttpSettings()
     hooks: HookSettings = HookSettings()
@@ -67,7 +69,7 @@ class Settings(Section):
     def _has_a_topic_for_each(self) -> Settings:
         names = {f"output.{key}": value for key, value in self.output if isinstance(value, str)}
         names |= {"output.dead_letters": self.dead_letter_topic, "quality.labels": self.quality.labels or ""}
-        names["input.topic"] = self.input.topic
+        names |= {"input.topic": self.input.topic, "lookup.topic": self.lookup.topic or ""}
         settings: dict[str, str] = {}
         for setting, topic in names.items():
             other = settings.setdefault(topic, setting)
@@ -100,6 +102,22 @@ class Settings(Section):
         ):
             if wrong:
                 raise ValueError(f"{name} does not go with models.route: {what}")
+        return self
+
+    @model_validator(mode="after")
+    def _has_what_lookups_need(self) -> Settings:
+        if self.lookup.topic is None:
+            return self
+        model = self.model
+        for name, wrong, what in (
+            ("engine.kind", self.engine.kind != "exact", "the live engine scores in the JVM alone; set it to exact"),
+            ("models.route", self.models.route is not None, "columns are looked up for one model; leave it out"),
+            ("model.arm", model.arm is not None, "two arms are scored by Spark, which looks nothing up; leave it out"),
+            ("model.scorer", model.scorer == "spark", "compiled forms look columns up, Spark does not; leave it out"),
+            ("model.recheck_one_in", model.recheck_one_in is not None, "Spark looks nothing up; leave it out"),
+        ):
+            if wrong:
+                raise ValueError(f"{name} does not go with lookup.topic: {what}")
         return self
 
     @property

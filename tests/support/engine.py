@@ -123,6 +123,8 @@ class Bench:
     models: dict[str, Any] = field(default_factory=dict)
     """The section ``models``; ``many`` then follows them."""
     many: ManyFollower | None = None
+    lookup: dict[str, Any] = field(default_factory=dict)
+    """The section ``lookup``."""
     recheck_one_in: int | None = None
     """The setting ``model.recheck_one_in``."""
     failpoints: Path | None = None
@@ -149,6 +151,7 @@ class Bench:
                     "recheck_one_in": self.recheck_one_in,
                 },
                 "models": self.models,
+                "lookup": self.lookup,
                 "engine": {
                     "kind": self.kind,
                     "plan": self.planning,

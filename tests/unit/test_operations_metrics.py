@@ -32,6 +32,7 @@ class Rows:
     ages: Sequence[int] = (0, 0, 0)
     age_sum: float = 0.0
     arms: Mapping[str, ArmOutcome] = field(default_factory=dict)
+    lookups: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -83,6 +83,10 @@ def rollout_settings(config: Path | None, overrides: Sequence[str]) -> Settings:
     configure_logging(settings.log)
     if settings.engine.kind != "exact":
         raise ConfigurationError("a rollout needs engine.kind exact: the live engine has one version a query")
+    if settings.lookup.topic is not None:
+        raise ConfigurationError(
+            "two arms are scored by Spark, which looks no columns up; no rollout is followed beside lookup.topic"
+        )
     if settings.model.arm is not None:
         raise ConfigurationError(
             "model.arm gives a version a fixed share, and no rollout is followed beside it; leave the setting out"

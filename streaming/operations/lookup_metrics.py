@@ -1,0 +1,80 @@
+"""What looking columns up does, brought to metrics, health and the log."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import structlog
+from prometheus_client import CollectorRegistry, Counter, Gauge
+
+from schemas.prediction import LookupStanding
+from streaming.operations.health import Health
+from streaming.operations.metrics import FinishedBatch
+
+_log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
+
+
+class LookupMetrics:
+    """The numbers about looked-up columns."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        """Add them, at zero."""
+        self._events = Counter(
+            "penstock_lookup_events", "Events by what became of their lookup.", ["standing"], registry=registry
+        )
+        self._keys = Counter(
+            "penstock_lookup_cache", "Keys asked for, by whether they were in a worker's memory.", ["result"],
+            registry=registry,
+        )  # fmt: skip
+        self._reading = Counter(
+            "penstock_lookup_catch_up_seconds", "Spent by tasks until their worker's table was as planned.",
+            registry=registry,
+        )  # fmt: skip
+        self._available = Gauge("penstock_lookup_available", "1 while the table can be read.", registry=registry)
+        self._open = Gauge(
+            "penstock_lookup_breaker_open",
+            "1 while batches go on without the table, or wait for it.",
+            registry=registry,
+        )
+        # From the start, at zero: rate() does not see an increase with which a series begins.
+        for standing in LookupStanding:
+            self._events.labels(standing.value)
+        for result in ("hit", "miss"):
+            self._keys.labels(result)
+
+    def add(self, counts: Mapping[str, float]) -> None:
+        """Count a batch's lookups."""
+        for standing in LookupStanding:
+            self._events.labels(standing.value).inc(counts.get(standing.value, 0))
+        self._keys.labels("hit").inc(counts.get("cache_hits", 0))
+        self._keys.labels("miss").inc(counts.get("cache_misses", 0))
+        self._reading.inc(counts.get("catch_up_seconds", 0))
+
+    def seen(self, *, available: bool, is_open: bool) -> None:
+        """Set whether the table can be read, and whether batches go on without it."""
+        self._available.set(1 if available else 0)
+        self._open.set(1 if is_open else 0)
+
+
+@dataclass(frozen=True)
+class LookupNews:
+    """Hears of finished batches, and is the table's :class:`streaming.engines.lookups.LookupObserver`."""
+
+    metrics: LookupMetrics
+    health: Health
+
+    def batch_finished(self, batch: FinishedBatch) -> None:
+        """Count a batch's lookups."""
+        self.metrics.add(batch.outcome.lookups)
+
+    def lookup_seen(self, problem: str, *, is_open: bool) -> None:
+        """The table was asked for; what changes is logged."""
+        self.metrics.seen(available=not problem, is_open=is_open)
+        if problem == self.health.lookup_problem():
+            return
+        self.health.lookup(problem)
+        if problem:
+            _log.error("the lookup table cannot be read", problem=problem, breaker="open" if is_open else "closed")
+        else:
+            _log.info("the lookup table can be read again")
