@@ -42,7 +42,7 @@ def fill_table(setting: Setting, others: int) -> int:
     for key, event in latest.items():
         publisher.send(json.dumps({"distance": event["distance"], "dest": event["dest"]}).encode(), key)
     for number in range(others):
-        publisher.send(b'{"distance": 500.0, "dest": "LAX"}', f"other-{number}")
+        publisher.send(b'{"distance": 500, "dest": "LAX"}', f"other-{number}")
     publisher.finish()
     return len(latest) + others
 
@@ -60,7 +60,7 @@ def rate(setting: Setting, name: str, lookup: LookupSettings) -> float:
 
 def measure(setting: Setting, rounds: int, console: Console) -> Iterator[dict[str, float]]:
     """Yield each round's rates in events per second."""
-    columns = {"distance": {"type": "double"}, "dest": {"type": "string"}}
+    columns = {"distance": {"type": "integer"}, "dest": {"type": "string"}}
     fields = {"topic": TABLE, "columns": columns, "folder": setting.folder / "tables"}
     with_lookup = LookupSettings.model_validate(fields)
     for number in range(1, rounds + 1):

@@ -15,13 +15,14 @@ from streaming.adapters.kafka.config import client_config
 from streaming.adapters.kafka.lookup_past import require_past
 from streaming.adapters.kafka.lookup_source import KafkaTableSource, KafkaTableState
 from streaming.adapters.session import is_local
-from streaming.clock import Stopwatch, system_clock
+from streaming.clock import Period, Stopwatch, system_clock
 from streaming.engines.lookups import FollowedTable, LookupPatience, LookupStates, NoLookups
-from streaming.errors import ConfigurationError, LookupUnavailableError
+from streaming.errors import ConfigurationError, DataError, LookupUnavailableError
 from streaming.ledger.arms import PlannedArms
+from streaming.lookup.as_of import PastLookup
 from streaming.lookup.join import TableLookup
 from streaming.models.served import PipelineLoader
-from streaming.operations.lookup_metrics import LookupNews
+from streaming.operations.lookup_news import LookupNews
 from streaming.operations.observer import JobObserver
 from streaming.replay.chunks import Segment, Segments
 from streaming.scoring.looked_up import LookupLoader
@@ -106,7 +107,7 @@ def lookup_states(settings: Settings, observer: JobObserver, stopping: threading
     lookup = settings.lookup
     if lookup.topic is None:
         return NoLookups()
-    news = LookupNews(observer.lookups, observer.health)
+    news = LookupNews(observer.metrics.lookups, observer.health)
     observer.also.append(news.batch_finished)
     patience = LookupPatience(timedelta(seconds=lookup.unavailable_after_seconds), lookup.unavailable == "hold")
     ask = KafkaTableState(settings.kafka, lookup.topic)
@@ -143,3 +144,32 @@ def require_states(settings: Settings, segments: Segments) -> None:
     oldest = min((state for state in states if state and not state.outage), key=lambda s: s.at_ms, default=None)
     if oldest is not None:
         require_past(settings.kafka, topic, oldest, round(system_clock().timestamp() * 1_000))
+
+
+def past_lookup(settings: Settings) -> PastLookup | None:
+    """Return what gives training rows the looked-up columns as of their times; ``None`` where none are looked up.
+
+    Raises:
+        ConfigurationError: no column is named that has the rows' key.
+        DataError: compaction has removed records that rows from ``train.from_time`` on may need.
+        LookupUnavailableError: the topic cannot be read.
+    """
+    lookup = lookup_of(settings)
+    if lookup is None:
+        return None
+    key, topic = settings.lookup.key or settings.train.key, f"{settings.lookup.topic}"
+    if key is None:
+        raise ConfigurationError("columns are looked up by a key; name the data's column that has it in train.key")
+    past = PastLookup(lookup, KafkaTableState(settings.kafka, topic)(), key)
+    since = Period.given(("train.from_time", "train.to_time"), settings.train.from_time, settings.train.to_time).since
+    lag = timedelta(
+        milliseconds=KafkaAdmin(settings.kafka, settings.application).required_topic(topic).compaction_lag_ms
+    )
+    # Within the lag, no record is removed because of one that was written since.
+    if past.history.has_gaps and (since is None or system_clock() - since > lag):
+        raise DataError(
+            f"offsets are missing in the lookup table's topic {topic!r}, so what rows would have been given in the past"
+            " cannot be told; set the topic's min.compaction.lag.ms to how far back training reaches, and"
+            " train.from_time to within that"
+        )
+    return past

@@ -32,7 +32,7 @@ _REASONS = {
 }
 
 
-class _Answer(NamedTuple):
+class LookupAnswer(NamedTuple):
     """What one key gets: the position of its standing, the record's age in milliseconds, and the columns' values."""
 
     standing: int
@@ -71,9 +71,14 @@ class TableLookup:
         """Append the columns; see :meth:`streaming.models.seams.ColumnLookup.joined`."""
         keys = self._keys(events, record_keys).dictionary_encode()
         # The last answer is that of events without a key.
-        answers = [*self._answers([_bytes(key) for key in keys.dictionary.to_pylist()], at), self._nothing(at)]
-        of_row = keys.indices.fill_null(len(answers) - 1)
-        standings = pa.array([answer.standing for answer in answers]).take(of_row).to_numpy()
+        answers = [*self._answers([in_bytes(key) for key in keys.dictionary.to_pylist()], at), self.answer(None, at)]
+        return self.beside(events, answers, keys.indices.fill_null(len(answers) - 1), signature)
+
+    def beside(
+        self, events: pa.RecordBatch, answers: Sequence[LookupAnswer], of_row: pa.Array, signature: Signature
+    ) -> pa.RecordBatch:
+        """Append the columns of the answers, of which ``of_row`` has the number of each event's."""
+        standings = pa.array([answer.standing for answer in answers], pa.int64()).take(of_row).to_numpy()
         is_valid = events.column(c.VERDICT).is_null()
         columns = dict(zip(events.schema.names, events.columns, strict=True))
         rules = self._rules(standings)
@@ -85,10 +90,22 @@ class TableLookup:
                 rules.append((nulls, Rejection(Reason.MISSING_LOOKUP.value, column.name)))
         columns[c.VERDICT] = with_verdicts(events.column(c.VERDICT), rules)
         names = pa.array([standing.value for standing in _STANDINGS])
-        masked = pa.array(standings, mask=~is_valid.to_numpy(zero_copy_only=False))
-        columns[c.LOOKUP] = names.take(masked)
+        columns[c.LOOKUP] = names.take(pa.array(standings, mask=~is_valid.to_numpy(zero_copy_only=False)))
         columns[c.LOOKUP_AGE] = pa.array([answer.age for answer in answers], pa.int64()).take(of_row)
         return pa.RecordBatch.from_arrays(list(columns.values()), list(columns))
+
+    def answer(self, entry: Entry | None, at: LookupState) -> LookupAnswer:
+        """Return what a key with this entry gets at a state's time."""
+        if entry is None:
+            return self._marked(LookupStanding.UNAVAILABLE if at.outage else LookupStanding.MISSING, None)
+        age = max(0, at.at_ms - entry.timestamp)
+        if entry.values is None:
+            return self._marked(LookupStanding.INVALID, age)
+        to_live = self.settings.time_to_live_seconds
+        if to_live is None or age <= to_live * 1_000:
+            return self._marked(LookupStanding.FRESH, age, entry.values)
+        values = entry.values if self.settings.stale == "mark" else self._defaults
+        return self._marked(LookupStanding.STALE, age, values)
 
     def warm(self, at: LookupState, seconds: float) -> None:
         """Read the table on this machine up to a state, so that the first batch need not.
@@ -122,30 +139,15 @@ class TableLookup:
         column = events.column(c.SUBJECT if key == self.envelope.key else key)
         return column if pa.types.is_string(column.type) else column.cast(pa.string())
 
-    def _answers(self, keys: Sequence[bytes], at: LookupState) -> list[_Answer]:
+    def _answers(self, keys: Sequence[bytes], at: LookupState) -> list[LookupAnswer]:
         if at.outage:
-            return [self._nothing(at)] * len(keys)
+            return [self.answer(None, at)] * len(keys)
         table = _open(self.settings, at.topic_id, self.source)
         table.move_to(at, self.settings.catch_up_seconds)
-        return [self._answer(entry, at) for entry in table.entries(keys)]
+        return [self.answer(entry, at) for entry in table.entries(keys)]
 
-    def _answer(self, entry: Entry | None, at: LookupState) -> _Answer:
-        if entry is None:
-            return self._nothing(at)
-        age = max(0, at.at_ms - entry.timestamp)
-        if entry.values is None:
-            return self._marked(LookupStanding.INVALID, age)
-        to_live = self.settings.time_to_live_seconds
-        if to_live is None or age <= to_live * 1_000:
-            return self._marked(LookupStanding.FRESH, age, entry.values)
-        values = entry.values if self.settings.stale == "mark" else self._defaults
-        return self._marked(LookupStanding.STALE, age, values)
-
-    def _nothing(self, at: LookupState) -> _Answer:
-        return self._marked(LookupStanding.UNAVAILABLE if at.outage else LookupStanding.MISSING, None)
-
-    def _marked(self, standing: LookupStanding, age: int | None, values: tuple[Any, ...] | None = None) -> _Answer:
-        return _Answer(_STANDINGS.index(standing), age, self._defaults if values is None else values)
+    def _marked(self, standing: LookupStanding, age: int | None, values: tuple[Any, ...] | None = None) -> LookupAnswer:
+        return LookupAnswer(_STANDINGS.index(standing), age, self._defaults if values is None else values)
 
     def _rules(self, standings: NDArray[np.int64]) -> list[ArrowRule]:
         """Return which rows are rejected by the settings."""
@@ -176,5 +178,6 @@ def _open(settings: LookupSettings, topic_id: str, source: TableSource) -> Looku
     return _tables[key]
 
 
-def _bytes(key: str | bytes) -> bytes:
+def in_bytes(key: str | bytes) -> bytes:
+    """Return a key as the table's records have it."""
     return key.encode() if isinstance(key, str) else key

@@ -116,4 +116,6 @@ class LookupTable:
 
 def table_path(folder: Path, topic: str, topic_id: str) -> Path:
     """Return the file of a table."""
-    return folder / f"{topic}.{topic_id}.sqlite"
+    # An id is base64, whose signs no path has.
+    safe_id = topic_id.replace("/", "_").replace("+", "-")
+    return folder / f"{topic}.{safe_id}.sqlite"

@@ -1,18 +1,12 @@
-"""What looking columns up does, brought to metrics, health and the log."""
+"""The numbers about looked-up columns."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
-import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from schemas.prediction import LookupStanding
-from streaming.operations.health import Health
-from streaming.operations.metrics import FinishedBatch
-
-_log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 
 class LookupMetrics:
@@ -55,26 +49,3 @@ class LookupMetrics:
         """Set whether the table can be read, and whether batches go on without it."""
         self._available.set(1 if available else 0)
         self._open.set(1 if is_open else 0)
-
-
-@dataclass(frozen=True)
-class LookupNews:
-    """Hears of finished batches, and is the table's :class:`streaming.engines.lookups.LookupObserver`."""
-
-    metrics: LookupMetrics
-    health: Health
-
-    def batch_finished(self, batch: FinishedBatch) -> None:
-        """Count a batch's lookups."""
-        self.metrics.add(batch.outcome.lookups)
-
-    def lookup_seen(self, problem: str, *, is_open: bool) -> None:
-        """The table was asked for; what changes is logged."""
-        self.metrics.seen(available=not problem, is_open=is_open)
-        if problem == self.health.lookup_problem():
-            return
-        self.health.lookup(problem)
-        if problem:
-            _log.error("the lookup table cannot be read", problem=problem, breaker="open" if is_open else "closed")
-        else:
-            _log.info("the lookup table can be read again")

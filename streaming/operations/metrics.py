@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
 from typing import Any, Protocol
 
 from prometheus_client import Histogram
@@ -12,6 +13,7 @@ from prometheus_client.registry import Collector
 
 from streaming.clock import Clock
 from streaming.models.ref import ModelVersion
+from streaming.operations.lookup_metrics import LookupMetrics
 from streaming.operations.version_metrics import VersionMetrics
 
 _BATCH_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
@@ -114,6 +116,11 @@ class Metrics(VersionMetrics):
         )
         self.registry.register(self._ages)
         self._make_batch_metrics()
+
+    @cached_property
+    def lookups(self) -> LookupMetrics:
+        """The numbers about looked-up columns, which are there from the first time that they are asked for."""
+        return LookupMetrics(self.registry)
 
     def _make_batch_metrics(self) -> None:
         self._records = self._counter(

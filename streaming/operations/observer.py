@@ -5,14 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any
 
 import structlog
 
 from streaming.models.ref import ModelVersion
 from streaming.operations.health import Health
-from streaming.operations.lookup_metrics import LookupMetrics
 from streaming.operations.metrics import FinishedBatch, Metrics
 from streaming.operations.rollout_view import RolloutView
 
@@ -41,11 +39,6 @@ class JobObserver:
     rollout: RolloutView = field(default_factory=RolloutView)
     also: list[Callable[[FinishedBatch], None]] = field(default_factory=list)
     """Who else hears of finished batches."""
-
-    @cached_property
-    def lookups(self) -> LookupMetrics:
-        """The numbers about looked-up columns, which the metrics have from the first call on."""
-        return LookupMetrics(self.metrics.registry)
 
     def rollout_at(self, summary: Mapping[str, Any]) -> None:
         """This is where the latest rollout stands."""

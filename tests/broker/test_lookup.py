@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 from confluent_kafka.admin import AdminClient
 from pyspark.errors import StreamingQueryException
+from pyspark.sql import SparkSession
 
-from jobs.wiring.lookups import lookup_of, require_states, require_table
+from jobs.wiring.lookups import lookup_of, past_lookup, require_states, require_table
 from jobs.wiring.planning import Planning
 from streaming.adapters.kafka.admin import KafkaAdmin
 from streaming.adapters.kafka.lookup_past import require_past
@@ -19,6 +20,8 @@ from streaming.adapters.kafka.lookup_source import KafkaTableState
 from streaming.adapters.kafka.scan import KafkaScan
 from streaming.errors import ConfigurationError, DataError
 from streaming.failpoints import HIT
+from streaming.settings import TrainSettings
+from streaming.training.dataset import load_dataset
 from tests.support.engine import Bench
 from tests.support.kafka import MakeTopic
 from tests.support.lookups import COLUMNS, bonus_model, lookup_event, put
@@ -31,8 +34,10 @@ def table(make_topic: MakeTopic) -> str:
 
 
 @pytest.fixture
-def looking(bench: Bench, table: str, tmp_path: Path) -> Bench:
+def looking(spark: SparkSession, broker: str, make_topic: MakeTopic, table: str, tmp_path: Path) -> Bench:
     """A bench whose version looks its column up by the record's key."""
+    topic = make_topic("features", partitions=2, retention_ms=-1)
+    bench = Bench(spark, broker, topic, tmp_path, f"app-{topic}")
     use(bench, topic=table, columns=COLUMNS, folder=str(tmp_path / "tables"))
     return bench
 
@@ -93,7 +98,7 @@ def test_events_get_the_tables_values_as_they_are_when_their_batch_is_planned(lo
     assert [sum(plan["lookup"]["ends"]) for plan in plans(looking)] == [2, 5]
 
 
-@pytest.mark.parametrize("planning", ["kept", "fresh"])
+@pytest.mark.parametrize("planning", ["kept", pytest.param("fresh", marks=pytest.mark.long)])
 def test_a_batch_that_is_tried_again_after_kills_reads_the_table_as_at_the_first_try_and_so_does_a_replay(
     looking: Bench, table: str, armed: Path, planning: Planning
 ) -> None:
@@ -137,7 +142,8 @@ def test_a_table_that_is_gone_leaves_the_last_state_for_a_while_and_then_marked_
     put(looking.servers, table, {"a": 10.0})
     looking.send([lookup_event(1)], key="a")
     looking.run()
-    AdminClient({**looking.kafka}).delete_topics([table])[table].result(30)
+    admin = AdminClient({**looking.kafka})
+    admin.delete_topics([table])[table].result(30)
     use(looking, unavailable_after_seconds=0.1)
     looking.send([lookup_event(2)], key="a")
     looking.run()
@@ -186,3 +192,23 @@ def test_a_topic_that_is_no_table_is_refused_before_anything_starts(looking: Ben
     looking.lookup |= {"topic": "nowhere-at-all"}
     with pytest.raises(ConfigurationError, match=r"no topic 'nowhere-at-all'.*lookup\.topic"):
         require_table(looking.settings, admin)
+
+
+def test_a_training_set_has_the_tables_values_as_of_each_rows_time(
+    looking: Bench, table: str, spark: SparkSession, tmp_path: Path
+) -> None:
+    day = 86_400_000
+    put(looking.servers, table, {"a": 1.0}, timestamp=day)
+    put(looking.servers, table, {"a": 2.0}, timestamp=3 * day)
+    put(looking.servers, table, {"a": None}, timestamp=5 * day)
+    rows = [("a", 0, 1.0), ("a", 1, 2.0), ("a", 2, 3.0), ("a", 4, 4.0), ("a", 6, 5.0), ("b", 4, 6.0), (None, 4, 7.0)]
+    frame = spark.createDataFrame(rows, "key string, day int, x double").selectExpr(
+        "key", "timestamp_seconds(day * 86400) AS event_time", "x", "x > 3 AS late"
+    )
+    frame.write.parquet(str(tmp_path / "rows"))
+    train = {"data": str(tmp_path / "rows"), "numeric": ("x", "bonus")}
+    settings = looking.settings.model_copy(update={"train": TrainSettings.model_validate(train)})
+    dataset = load_dataset(spark, settings.train, past_lookup(settings))
+    bonuses = {row.x: row.bonus for row in dataset.frame.select("x", "bonus").collect()}
+    assert bonuses == {1.0: -1.0, 2.0: 1.0, 3.0: 1.0, 4.0: 2.0, 5.0: -1.0, 6.0: -1.0, 7.0: -1.0}
+    assert [column.name for column in dataset.signature.columns] == ["x", "bonus"]
