@@ -15,7 +15,7 @@ from __future__ import annotations
 import gc
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -31,6 +31,7 @@ from streaming.engines.arms import CombinedArms
 from streaming.engines.attempt import attempt
 from streaming.engines.exact_ports import ExactPorts, Tolerance
 from streaming.engines.known_good import KnownGoodRows
+from streaming.engines.lookups import require_lookups
 from streaming.engines.planner import Planner
 from streaming.engines.program import BatchOrder, BatchResult
 from streaming.engines.report import BatchReport
@@ -133,12 +134,20 @@ class ExactEngine:
     def _decide(self, batch: int, ranges: Ranges) -> Plan:
         earlier = self._ports.ledger.find(self._ports.checkpoint.id(), ranges)
         if earlier is not None:
-            return earlier
+            return self._with_lookup(earlier)
         served = self._ports.slot.current()
         if served is None:
             raise ModelNotFoundError("no model version is loaded yet; the job must not start its query before one is")
         arms = self._ports.arms.planned(served.version, self._ports.slot.held)
         return self._planned(batch, ranges, replace(arms, lookup=self._ports.lookups.planned()))
+
+    def _with_lookup(self, earlier: Plan) -> Plan:
+        """Return a plan that is there already; one from before the job looked columns up is made anew with a state."""
+        state = None if earlier.arms.lookup else self._ports.lookups.planned()
+        if state is None:
+            return earlier
+        arms = replace(earlier.arms, lookup=state)
+        return self._planned(earlier.batch, earlier.ranges, arms, f"plan {earlier.id} has no state of the lookup table")
 
     def _planned(self, batch: int, ranges: Ranges, arms: PlannedArms, reason: str = "") -> Plan:
         plan = self._planner.plan(self._ports.checkpoint.id(), batch, ranges, arms, reason)
@@ -155,7 +164,7 @@ class ExactEngine:
             try:
                 with self._versions(plan) as served:
                     result = self._attempt(records, plan, served, watch)
-                    _require_lookups(result.outcomes.values())
+                    require_lookups(result.outcomes.values())
                     return plan, result
             except LookupUnavailableError as problem:
                 self._ports.lookups.failed(str(problem))
@@ -274,13 +283,6 @@ class ExactEngine:
             for o in (outcomes.get(p, Outcome(segments={plan.id: (part.start, part.end)})),)
         }
         self._ports.ledger.record_outcome(plan, results, idle)
-
-
-def _require_lookups(outcomes: Iterable[Outcome]) -> None:
-    """Raise what a task said that could not read the planned state of the lookup table."""
-    for outcome in outcomes:
-        if outcome.error == LookupUnavailableError.__name__:
-            raise LookupUnavailableError(outcome.detail)
 
 
 def _segments(outcome: Outcome) -> tuple[tuple[str, int, int], ...]:

@@ -8,12 +8,13 @@ waits for an answer that does not come.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Protocol
 
 from streaming.clock import Clock
+from streaming.delivery.outcome import Outcome
 from streaming.errors import LookupUnavailableError, PenstockError
 from streaming.lookup_state import LookupState
 
@@ -139,3 +140,10 @@ class FollowedTable:
 
     def _is_open(self, now: datetime) -> bool:
         return self._failing_since is not None and now - self._failing_since >= self._patience.after
+
+
+def require_lookups(outcomes: Iterable[Outcome]) -> None:
+    """Raise what a task said that could not read the planned state of the lookup table."""
+    for outcome in outcomes:
+        if outcome.error == LookupUnavailableError.__name__:
+            raise LookupUnavailableError(outcome.detail)
