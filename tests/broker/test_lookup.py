@@ -136,6 +136,22 @@ def test_a_batch_that_is_tried_again_after_kills_reads_the_table_as_at_the_first
     assert by_place(topic_rows(looking, ".again", ".again.dlq")) == live
 
 
+@pytest.mark.long
+def test_a_batch_that_was_planned_before_the_job_looked_anything_up_is_planned_again_with_a_state(
+    looking: Bench, table: str, armed: Path
+) -> None:
+    put(looking.servers, table, {"a": 10.0})
+    lookup, looking.lookup = looking.lookup, {}
+    (armed / "engine.planned").write_text("raise")
+    looking.send([lookup_event(1)], key="a")
+    with pytest.raises(StreamingQueryException):
+        looking.run()
+    looking.lookup = lookup
+    looking.run()
+    assert [row[:3] for row in answers(looking)] == [("e1", 1_011.0, "fresh")]
+    assert [plan.get("lookup", {}).get("ends") is not None for plan in plans(looking)] == [False, True]
+
+
 def test_a_table_that_is_gone_leaves_the_last_state_for_a_while_and_then_marked_defaults(
     looking: Bench, table: str
 ) -> None:
