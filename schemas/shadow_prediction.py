@@ -107,5 +107,6 @@ def read_shadow(value: bytes | str | None) -> ShadowPrediction | None:
     """Read a value; ``None`` for what is no shadow prediction. Fields that it does not know are passed over."""
     try:
         return _DECODE(value or b"")
-    except msgspec.DecodeError:
+    # Text that is no UTF-8 is an error of its own to msgspec, and so is what is nested too deeply.
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None

@@ -26,6 +26,9 @@ class OffsetRange:
 Ranges = Mapping[int, OffsetRange]
 """Partition to range."""
 
+Offsets = Mapping[int, frozenset[int]]
+"""Partition to single offsets."""
+
 Progress = Callable[[int, int], None]
 """Told, now and then, how many offsets of how many are read."""
 

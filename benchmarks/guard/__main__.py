@@ -11,12 +11,13 @@ import math
 import sys
 import time
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import typer
 from rich.console import Console
 
-from benchmarks.guard import arms, days, exchangeable
+from benchmarks.guard import arms, days, exchangeable, shift
 from benchmarks.guard.flights import GROSS, NO_WEATHER, FlightScores, flight_scores
 from benchmarks.guard.report import GuardResults, show, upper, write
 from streaming.rollout.gross_harm import GrossRules
@@ -32,9 +33,10 @@ class GuardEffort:
     errors: int = 1_000
     days: int = 1_000
     gross: int = 500
+    shift: int = 1_000
 
 
-QUICK = GuardEffort(null=200, stopping=40, errors=100, days=100, gross=50)
+QUICK = GuardEffort(null=200, stopping=40, errors=100, days=100, gross=50, shift=50)
 
 
 @dataclass
@@ -117,6 +119,29 @@ class GuardBench:
         )
         self.results.remarks.append(("events one by one, 30 real days", f"{_rate(by_events):.2f} false rollbacks"))
 
+    def shifts(self, scores: FlightScores) -> None:
+        """Scores on whole days of real flights: a candidate that stays as it is, and one that breaks as it serves."""
+        results, runs = self.results, self.effort.shift
+        unchanged: dict[str, float] = {}
+        later: dict[str, float] = {}
+        for name in scores.candidates:
+            if name not in GROSS:
+                days_of = shift.shift_days(scores, name)
+                null = partial(shift.hours_to_shift, draw=shift.NULL, rng=self.rng, runs=runs)
+                unchanged[name] = _rate(null(days_of.since, days_of.since))
+                later[name] = _rate(null(days_of.before, days_of.since))
+        results.figures["false_shift_rate_by_candidate"] = unchanged
+        results.figures["false_shift_rate_other_months_by_candidate"] = later
+        results.bar("false shifts, real days, 30 days, worst candidate", max(unchanged.values()), 0.01)
+        results.remarks.append(
+            ("shifts learnt in June and July, judged in August and September", f"{max(later.values()):.3f} false")
+        )
+        whole = shift.shift_days(scores, NO_WEATHER)
+        for name in GROSS:
+            broken = shift.shift_days(scores, name)
+            needed = shift.hours_to_shift(whole.before, broken.since, shift.FOUND, self.rng, runs)
+            results.stopped("hours_to_shift", name, needed)
+
     def _detected(self, worse: days.CandidateDays, scores: FlightScores) -> None:
         loss = worse.difference / float(np.concatenate(worse.champion).mean())
         needed = days.days_to_harm(worse, self.rng, self.effort.days, 120)
@@ -147,7 +172,7 @@ def main(quick: bool = False, seed: int = 5) -> None:
     console, began = Console(), time.monotonic()
     scores = flight_scores()
     bench = GuardBench(QUICK if quick else GuardEffort(), np.random.default_rng(seed), GuardResults())
-    for step in (bench.independent, bench.keys, lambda: bench.flights(scores)):
+    for step in (bench.independent, bench.keys, lambda: bench.flights(scores), lambda: bench.shifts(scores)):
         step()
     show(bench.results, console)
     seconds = round(time.monotonic() - began)

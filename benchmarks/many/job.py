@@ -7,10 +7,9 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
-from itertools import cycle, islice
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,18 +17,19 @@ from mlflow import MlflowClient
 from pyspark.sql import SparkSession
 
 from benchmarks.latency.tree import usage
-from benchmarks.scratch import HOME
-from benchmarks.throughput.setting import Meter
+from benchmarks.throughput.setting import Meter, departures, spark_conf
 from jobs.process.stopping import StopRequest
-from jobs.wiring.jars import jars
 from jobs.wiring.mlflow_client import prepare_mlflow
 from jobs.wiring.scoring import ScoringJob, scoring_job
-from streaming.accounting.load import Publisher
+from streaming.accounting.load import SteadyLoad
+from streaming.accounting.records import Outgoing
 from streaming.delivery.outcome import AGE_BOUNDS
 from streaming.models.many_follower import ManyFollower
 from streaming.operations.metrics import FinishedBatch
 from streaming.settings import Settings
 
+ALIAS = "serving"
+"""The alias that the jobs follow."""
 RATE = 1_000
 """Events per second of the steady load."""
 LOAD_SECONDS = 20
@@ -58,14 +58,15 @@ def model_name(number: int) -> str:
     return f"churn-{number:04d}"
 
 
-def alias_of() -> str:
-    """Return the alias that the jobs follow."""
-    return "serving"
-
-
 def topic_of(models: int) -> str:
     """Return the topic with the events of so many tenants."""
     return f"features-{models}"
+
+
+def of_tenant(record: Outgoing[int], setting: ManySetting, tenants: int) -> bytes:
+    """Return an event with its tenant, which does not go round with the partition: each partition has all tenants."""
+    tenant = record.note // setting.partitions % tenants
+    return b'%b,"tenant":"%04d"}' % ((record.value or b"")[:-1], tenant)
 
 
 def settings_of(setting: ManySetting, models: int) -> Settings:
@@ -85,7 +86,7 @@ def settings_of(setting: ManySetting, models: int) -> Settings:
             "output": {"predictions": f"{name}.out", "dead_letters": f"{name}.dlq"},
             "model": {
                 "name": model_name(0),
-                "alias": alias_of(),
+                "alias": ALIAS,
                 "tracking_uri": setting.tracking_uri,
                 "cache_dir": str(home / "models"),
                 "poll_seconds": 5,
@@ -94,7 +95,7 @@ def settings_of(setting: ManySetting, models: int) -> Settings:
             "models": route,
             "engine": {"checkpoint": str(home / "checkpoint")},
             "http": {"enabled": False},
-            "spark": {"conf": {"spark.driver.memory": "2g", "spark.jars": ",".join(jars(HOME).connector_jars())}},
+            "spark": {"conf": {**spark_conf(), "spark.driver.memory": "2g"}},
         }
     )
 
@@ -156,7 +157,7 @@ def measure(setting: ManySetting, models: int) -> dict[str, Any]:
                 result["eps"] = round(meter.rate(settings.application))
                 result["swap_seconds"] = _swap(setting, job) if models else None
                 ages.begin()
-                _load(setting, models)
+                _load(setting, max(models, 1))
                 _wait(lambda: sum(ages.counts) >= RATE * LOAD_SECONDS)
                 result["p50_seconds"], result["p99_seconds"] = ages.quantile(0.5), ages.quantile(0.99)
             finally:
@@ -185,35 +186,25 @@ def _swap(setting: ManySetting, job: ScoringJob) -> float:
     if not isinstance(follower, ManyFollower):
         raise AssertionError("this job follows many models")
     client = MlflowClient(setting.tracking_uri, setting.tracking_uri)
-    before = client.get_model_version_by_alias(model_name(0), alias_of())
-    source = str(before.source)
-    made = client.create_model_version(model_name(0), source, before.run_id, tags=dict(before.tags))
+    before = client.get_model_version_by_alias(model_name(0), ALIAS)
+    own = MlflowClient(setting.tracking_uri, f"sqlite:///{setting.folder}/mlflow/mlflow.db")
+    made = own.create_model_version(model_name(0), str(before.source), tags=dict(before.tags), await_creation_for=0)
     table = job.shared.slot.current()
     began = time.monotonic()
-    client.set_registered_model_alias(model_name(0), alias_of(), made.version)
+    client.set_registered_model_alias(model_name(0), ALIAS, made.version)
     follower.wake()
     _wait(lambda: job.shared.slot.current() is not table)
     return round(time.monotonic() - began, 3)
 
 
-def _load(setting: ManySetting, models: int) -> None:
+def _load(setting: ManySetting, tenants: int) -> None:
     """Send events at a steady rate, spread evenly over the tenants."""
-    publisher = Publisher(setting.servers, topic_of(max(models, 1)), **{"linger.ms": 5})
-    fields = {
-        "event_time": "2013-07-01T05:15:00Z", "carrier": "UA", "origin": "JFK", "dest": "LAX", "distance": 2475.0,
-    }  # fmt: skip
-    tenants = islice(cycle(range(max(models, 1))), RATE * LOAD_SECONDS)
-    began = time.monotonic()
-    for number, tenant in enumerate(tenants):
-        value = json.dumps({**fields, "event_id": f"l{number}", "tenant": f"{tenant:04d}"}).encode()
-        publisher.send(value, b"k", partition=number % setting.partitions)
-        pause = began + number / RATE - time.monotonic()
-        if pause > 0:
-            time.sleep(pause)
-    publisher.finish()
+    records = departures(RATE * LOAD_SECONDS, setting.partitions)
+    sent = (replace(record, value=of_tenant(record, setting, tenants)) for record in records)
+    SteadyLoad[int](setting.servers, topic_of(tenants), RATE).run(sent)
 
 
-def _wait(done: Any) -> None:
+def _wait(done: Callable[[], bool]) -> None:
     deadline = time.monotonic() + PATIENCE
     while not done():
         if time.monotonic() > deadline:

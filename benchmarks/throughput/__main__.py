@@ -4,12 +4,14 @@
 from the one that follows the warm-up; peers by the topic that they write, from a fifth of the events on. A burst is all
 of the events, the warm-up among them. ``plain`` is what a user would write with Spark alone: ``from_json``,
 ``transform``, ``to_json`` and Spark's sink, without headers and without strictness. Peers that are not installed are
-left out; ``make bench-peers`` installs them.
+left out; ``make bench-peers`` installs them. Those named ``arms`` have a second version, to which a quarter of the
+events goes, as in a rollout. ``--only compiled,compiled_arms`` runs those on Spark alone that it names, in that order.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
@@ -31,12 +33,14 @@ FIGURES = {"native": "native_sink_eps", "quix-eos": "quix_eps"}
 PEERS = ("quix-eos", "bytewax")
 
 
-def main(events: int = 500_000, rows_per_batch: int = 100_000, partitions: int = 2, parity: bool = True) -> None:
+def main(
+    events: int = 500_000, rows_per_batch: int = 100_000, partitions: int = 2, parity: bool = True, only: str = ""
+) -> None:
     """Measure, print and write build/bench/throughput.json."""
     console = Console()
-    with stage(events, rows_per_batch, partitions, console) as (setting, version):
-        rates = dict(_on_spark(setting, console))
-        peers = dict(_peers(setting, version, console))
+    with stage(events, rows_per_batch, partitions, console, candidate=True) as (setting, version):
+        rates = dict(_on_spark(setting, only.split(",") if only else list(RUN), console))
+        peers = {} if only else dict(_peers(setting, version, console))
         compared = {}
         if parity:
             with spark_session(setting.settings("parity")) as spark:
@@ -65,14 +69,14 @@ def show(rates: Mapping[str, Rates], console: Console) -> None:
     table = Table(title="Events per second")
     for heading in ("", "steady", "burst", "compiled to it"):
         table.add_column(heading, justify="left" if not heading else "right")
-    ours = rates["compiled"].steady
+    ours = rates["compiled"].steady if "compiled" in rates else math.nan
     for name, rate in rates.items():
         table.add_row(name, f"{rate.steady:,.0f}", f"{rate.burst:,.0f}", f"{ours / rate.steady:.2f}")
     console.print(table)
 
 
-def _on_spark(setting: Setting, console: Console) -> Iterator[tuple[str, Rates]]:
-    for kind in RUN:
+def _on_spark(setting: Setting, kinds: list[str], console: Console) -> Iterator[tuple[str, Rates]]:
+    for kind in kinds:
         rates = measured(setting, kind)
         _say(console, kind, rates)
         yield kind, rates

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
@@ -21,11 +21,13 @@ from jobs.wiring.jars import jars
 from jobs.wiring.mlflow_client import prepare_mlflow
 from jobs.wiring.session import session
 from streaming.accounting.load import Publisher
+from streaming.accounting.records import Outgoing
 from streaming.adapters.kafka.admin import KafkaAdmin
 from streaming.local.services import Services, services
 from streaming.models.ref import ModelVersion
 from streaming.settings import Settings
-from streaming.training.flights import between, events
+from streaming.training.flights import between
+from streaming.training.flights import events as flights
 
 WARM_UP_BATCHES = 2
 
@@ -85,8 +87,11 @@ class Setting:
     rows_per_batch: int
     partitions: int
 
-    def settings(self, name: str, scorer: str = "auto") -> Settings:
-        """Return those of a job of this name, which writes topics of its own."""
+    def settings(self, name: str, scorer: str = "auto", *, share: float | None = None) -> Settings:
+        """Return those of a job of this name, which writes topics of its own.
+
+        With a ``share`` it has a second arm, which is the candidate.
+        """
         return Settings.model_validate(
             {
                 "application": name,
@@ -97,13 +102,18 @@ class Setting:
                     "tracking_uri": self.services.tracking_uri,
                     "cache_dir": str(self.folder / "models"),
                     "scorer": scorer,
+                    "arm": None if share is None else {"version": 2, "share": share, "salt": "bench"},
                 },
                 "engine": {"checkpoint": str(self.folder / "checkpoints" / name)},
                 "http": {"enabled": False},
-                # From the first session on: a jar added to a running JVM does not reach the driver's class path.
-                "spark": {"conf": {"spark.driver.memory": "4g", "spark.jars": ",".join(jars(HOME).connector_jars())}},
+                "spark": {"conf": spark_conf()},
             }
         )
+
+
+def spark_conf() -> dict[str, str]:
+    """Return Spark's settings, from the first session on: a jar added to a running JVM is not on its class path."""
+    return {"spark.driver.memory": "4g", "spark.jars": ",".join(jars(HOME).connector_jars())}
 
 
 def stop_when_done(rows: Callable[[], int], wanted: int, stop: Callable[[], None]) -> None:
@@ -114,40 +124,72 @@ def stop_when_done(rows: Callable[[], int], wanted: int, stop: Callable[[], None
     stop()
 
 
-def fill(setting: Setting) -> None:
-    """Send departures from April on, over and over, spread evenly over the partitions."""
+def departures(events: int, partitions: int) -> Iterator[Outgoing[int]]:
+    """Yield departures from April on, over and over, spread evenly over the partitions; a note is a number from 0."""
     table = between(datetime(2013, 4, 1, tzinfo=timezone.utc), datetime(2013, 8, 1, tzinfo=timezone.utc))
-    values = [(departure.value, departure.key) for departure in events(table)]
-    filler = Publisher(setting.services.bootstrap_servers, setting.topic, **{"linger.ms": 50})
-    for number, (value, key) in enumerate(islice(cycle(values), setting.events)):
-        filler.send(value, key, partition=number % setting.partitions)
+    values = [(departure.value, departure.key) for departure in flights(table)]
+    for number, (value, key) in enumerate(islice(cycle(values), events)):
+        yield Outgoing(value, number, key, partition=number % partitions)
+
+
+def fill(servers: str, topic: str, partitions: int, records: Iterable[Outgoing[int]]) -> None:
+    """Make a topic that keeps what is sent, and send the records."""
+    KafkaAdmin({"bootstrap.servers": servers}, "bench").ensure_topic(topic, partitions, {"retention.ms": "-1"})
+    filler = Publisher(servers, topic, **{"linger.ms": 50})
+    for record in records:
+        filler.send(record.value, record.key, partition=record.partition)
     filler.finish()
+
+
+@dataclass(frozen=True)
+class Trained:
+    """Services that run, a folder for whatever a benchmark writes, and the version that was trained on three months."""
+
+    services: Services
+    folder: Path
+    version: ModelVersion
+
+
+@contextmanager
+def trained(name: str, console: Console, *, candidate: bool = False) -> Iterator[Trained]:
+    """Start the services and train a version; ``name`` is the benchmark's, for its folder.
+
+    With ``candidate`` a second one is trained and gets that alias.
+    """
+    prepare_mlflow()
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+    with scratch_folder(name) as folder, services(folder, jars(HOME).broker, os.environ) as running:
+        settings = Settings.model_validate(
+            {
+                "model": {"tracking_uri": running.tracking_uri, "cache_dir": str(folder / "models")},
+                "train": {"to_time": "2013-04-01", "alias": "champion"},
+                "spark": {"conf": spark_conf()},
+            }
+        )
+        with session(settings, "penstock-train", SPARK_LOG) as spark:
+            version = train_version(settings, spark, console.print).version
+            if candidate:
+                second = settings.train.model_copy(update={"alias": "candidate"})
+                train_version(settings.model_copy(update={"train": second}), spark, console.print)
+        yield Trained(running, folder, version)
 
 
 @contextmanager
 def stage(
-    events: int, rows_per_batch: int, partitions: int, console: Console
+    events: int, rows_per_batch: int, partitions: int, console: Console, *, candidate: bool = False
 ) -> Iterator[tuple[Setting, ModelVersion]]:
-    """Start the services, train a version, fill the topic; yield where that is, and the version."""
-    prepare_mlflow()
-    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
-    with (
-        scratch_folder("exact") as folder,
-        services(folder, jars(HOME).broker, os.environ) as running,
-    ):
+    """Start the services, train a version, fill the topic; yield where that is, and the version.
+
+    With ``candidate`` a second version is trained, for systems with two arms.
+    """
+    with trained("exact", console, candidate=candidate) as made:
         setting = Setting(
-            services=running,
-            folder=folder,
+            services=made.services,
+            folder=made.folder,
             topic="features",
             events=events,
             rows_per_batch=rows_per_batch,
             partitions=partitions,
         )
-        trained = setting.settings("bench")
-        with session(trained, "penstock-train", SPARK_LOG) as spark:
-            train = trained.train.model_copy(update={"to_time": "2013-04-01", "alias": "champion"})
-            version = train_version(trained.model_copy(update={"train": train}), spark, console.print).version
-        admin = KafkaAdmin(trained.kafka, "bench")
-        admin.ensure_topic("features", partitions, {"retention.ms": "-1"})
-        fill(setting)
-        yield setting, version
+        fill(made.services.bootstrap_servers, setting.topic, partitions, departures(events, partitions))
+        yield setting, made.version

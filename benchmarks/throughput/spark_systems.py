@@ -22,6 +22,7 @@ from streaming.adapters.kafka.admin import KafkaAdmin, TopicSample
 from streaming.adapters.kafka.config import spark_options
 from streaming.adapters.session import SessionPlan, start_session
 from streaming.clock import isoformat, system_clock
+from streaming.engines.real_time import to_send
 from streaming.engines.source import read_stream
 from streaming.events.rules import SQL_TYPES
 from streaming.models.ref import ModelSelector
@@ -30,13 +31,16 @@ from streaming.outputs.envelope import Stamp, envelop
 from streaming.outputs.spark_rows import native_records
 from streaming.settings import Settings
 
+CANDIDATE_SHARE = 0.25
 Run = Callable[[Setting, str, Meter], None]
 """Scores the topic's events into topics of the name's own, and tells the meter."""
 
 
-def run_exact(setting: Setting, name: str, meter: Meter, scorer: str = "compiled") -> None:
-    """Run the engine as a job does."""
-    with scoring_job(setting.settings(name, scorer), StopRequest(None), submitted=False) as job:
+def run_exact(
+    setting: Setting, name: str, meter: Meter, *, scorer: str = "compiled", share: float | None = None
+) -> None:
+    """Run the engine as a job does; with a ``share``, a second version has so much of the events."""
+    with scoring_job(setting.settings(name, scorer, share=share), StopRequest(None), submitted=False) as job:
         SparkSession.builder.getOrCreate().streams.addListener(meter)
         threading.Thread(target=stop_when_done, args=(lambda: meter.rows(name), setting.events, job.stop)).start()
         job.run()
@@ -50,7 +54,7 @@ def run_native(setting: Setting, name: str, meter: Meter) -> None:
         stamp = Stamp(setting.topic, served.version, "champion", isoformat(system_clock()))
         rows = envelop(served.score(stream(setting, settings, spark)), stamp)
         targets = prepare_topics(settings, KafkaAdmin(settings.kafka, name)).targets
-        drain(setting, settings, native_records(rows, stamp, name, targets).drop("reason"), spark, meter)
+        drain(setting, settings, to_send(native_records(rows, [stamp], name, targets)), spark, meter)
 
 
 def run_plain(setting: Setting, name: str, meter: Meter) -> None:
@@ -102,12 +106,14 @@ def run_copy_with_headers(setting: Setting, name: str, meter: Meter) -> None:
             F.unhex(F.lit("00" * 18)).alias("bins"),
             *(F.lit(None).cast(kind).alias(column) for column, kind in nothing.items()),
         )
-        drain(setting, settings, native_records(rows, stamp, name, targets).drop("reason"), spark, meter)
+        drain(setting, settings, to_send(native_records(rows, [stamp], name, targets)), spark, meter)
 
 
 RUN: dict[str, Run] = {
     "compiled": run_exact,
+    "compiled_arms": partial(run_exact, share=CANDIDATE_SHARE),
     "spark": partial(run_exact, scorer="spark"),
+    "spark_arms": partial(run_exact, scorer="spark", share=CANDIDATE_SHARE),
     "native": run_native,
     "plain": run_plain,
     "copy_with_headers": run_copy_with_headers,

@@ -23,10 +23,10 @@ def run(
     config: Config = None,
     set_: Set = [],
     since: Annotated[
-        str | None, typer.Option("--from", metavar="TIME", help="Take windows that end after this time, ISO 8601.")
+        str | None, typer.Option("--from", metavar="TIME", help="Take windows that begin then or later, ISO 8601.")
     ] = None,
     until: Annotated[
-        str | None, typer.Option("--to", metavar="TIME", help="Take windows that begin before this time, ISO 8601.")
+        str | None, typer.Option("--to", metavar="TIME", help="Take windows that end by then, ISO 8601.")
     ] = None,
     follow: Annotated[
         bool, typer.Option("--follow", help="Publish each window once its labels are all due, until stopped.")

@@ -33,10 +33,11 @@ from jobs.demo.rollout_rig import (
     train_champion,
 )
 from jobs.demo.rollout_stream import departing
-from jobs.demo.rollout_watch import QUIET, RolloutWatch, Status
+from jobs.demo.rollout_watch import QUIET, RolloutWatch
 from jobs.demo.stage import DemoStage, demo_stage
 from jobs.verbs.rollout.options import RolloutRepairOptions
 from jobs.verbs.rollout.repair import repaired_in
+from jobs.verbs.rollout.status import Status
 from streaming.accounting.account import Account
 from streaming.accounting.load import Publisher, SteadyLoad
 from streaming.errors import InvariantError

@@ -6,18 +6,14 @@ import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from jobs.configuration.load import load_settings
 from jobs.demo.display import Display
 from jobs.demo.rig import Rig
-from jobs.verbs.rollout.desk import RolloutDesk, rollout_desk
 from jobs.verbs.rollout.order import give
 from jobs.verbs.rollout.plan import declared
-from jobs.verbs.rollout.status import status_of
+from jobs.verbs.rollout.status import Status, statuses
 from streaming.errors import UpstreamError
 
-Status = dict[str, Any]
 QUIET = ["log.level=error"]
 _LOOK_SECONDS = 0.3
 
@@ -42,9 +38,9 @@ class RolloutWatch:
             UpstreamError: it ended in another way, or not in time; the message says where it stands.
         """
         deadline, shown = time.monotonic() + seconds, ("", 0)
-        with rollout_desk(load_settings(self.rig.config, QUIET)) as desk:
+        with statuses(self.rig.config, QUIET) as status_now:
             while True:
-                status = _status(desk)
+                status = status_now()
                 if (now := (status["phase"], status["step"])) != shown:
                     shown = now
                     self.display.say(_line(status))
@@ -58,11 +54,6 @@ class RolloutWatch:
                 self.display.detail(status["why"])
                 self.check()
                 time.sleep(_LOOK_SECONDS)
-
-
-def _status(desk: RolloutDesk) -> Status:
-    desk.read()
-    return status_of(desk)
 
 
 def _line(status: Status) -> str:

@@ -44,6 +44,7 @@ def configure_logging(settings: LogSettings, stream: TextIO | None = None) -> No
     )
     handler = logging.StreamHandler(stream)
     handler.setFormatter(formatter)
+    handler.addFilter(_is_no_interruption)
     root = logging.getLogger()
     # In place of all others: libraries that installed their own would print every line twice.
     root.handlers = [handler]
@@ -52,6 +53,11 @@ def configure_logging(settings: LogSettings, stream: TextIO | None = None) -> No
     for name in QUIET:
         quiet = settings.level != "debug" or name in SILENT
         logging.getLogger(name).setLevel(logging.WARNING if quiet else logging.NOTSET)
+
+
+def _is_no_interruption(record: logging.LogRecord) -> bool:
+    """Return false for the stack trace that py4j logs of a Ctrl-C while the JVM works: the interruption goes on."""
+    return record.exc_info is None or not isinstance(record.exc_info[1], KeyboardInterrupt)
 
 
 def _renderers(console: bool, stream: TextIO) -> list[Processor]:

@@ -10,7 +10,7 @@ from pyspark.sql import DataFrame
 
 from jobs.wiring.arms import followed_arms
 from jobs.wiring.lookups import lookup_states
-from jobs.wiring.many import has_many, table_arms
+from jobs.wiring.many import table_arms
 from jobs.wiring.planning import program_of
 from jobs.wiring.starting import EngineParts, Footing, batch_bound, fresh_query_starter, query_starter
 from streaming.adapters.kafka.config import client_config, spark_options
@@ -44,7 +44,7 @@ def run_exact(on: Footing, parts: EngineParts) -> None:
         start=start, restarts=restarts, observer=on.observer, breaker=parts.breaker, stopping=parts.stopping
     )
     with ExitStack() as stack:
-        arms = table_arms(on, parts, stack) if has_many(on.settings) else followed_arms(on, parts, stack)
+        arms = followed_arms(on, parts, stack) if parts.tables is None else table_arms(on, parts.tables, stack)
         supervisor.run(exact_engine(on, parts, ramp, arms, stack))
 
 

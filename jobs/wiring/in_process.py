@@ -4,22 +4,32 @@ from __future__ import annotations
 
 from importlib.metadata import version as installed
 
+from pyspark.sql import SparkSession
+
 from jobs.wiring.flavors import code_seconds, served_flavors
 from jobs.wiring.lookups import require_no_lookup
 from streaming.errors import ConfigurationError
 from streaming.models.cache import ModelCache
 from streaming.models.candidate import Preparation
+from streaming.models.package import SPARK_FLAVOR
 from streaming.models.reader import PackageReader
 from streaming.models.stager import LocalFileStore, Stager
 from streaming.models.topic_schema import NoEvents, TopicCheck
 from streaming.scoring.in_process import InProcessLoader
-from streaming.settings import Settings
+from streaming.scoring.in_session import SessionLoader
+from streaming.scoring.loader import SparkPipelineLoader
+from streaming.settings import ModelSettings, Settings
 
 
-def in_process_preparation(settings: Settings, *, singly: bool = False) -> Preparation:
-    """Return the checks that every candidate goes through, none of which needs Spark or a broker.
+def in_process_preparation(
+    settings: Settings, *, singly: bool = False, spark: SparkSession | None = None
+) -> Preparation:
+    """Return the checks that every candidate goes through, none of which needs a broker.
 
-    ``singly`` is for who scores single events.
+    Args:
+        settings: all of them.
+        singly: for who scores single events.
+        spark: scores pipelines that have no compiled form; without it they are refused.
     """
     model = settings.model
     loader = InProcessLoader(
@@ -34,8 +44,16 @@ def in_process_preparation(settings: Settings, *, singly: bool = False) -> Prepa
         reader=PackageReader(model, installed("pyspark")),
         topic=TopicCheck(NoEvents(), settings.event),
         stager=Stager(LocalFileStore(), None),
-        loaders=dict.fromkeys(served_flavors(model), loader),
+        loaders={
+            flavor: _by_session(loader, model, spark) if flavor == SPARK_FLAVOR and spark else loader
+            for flavor in served_flavors(model)
+        },
     )
+
+
+def _by_session(compiled: InProcessLoader, model: ModelSettings, spark: SparkSession) -> SessionLoader:
+    pipelines = SparkPipelineLoader(spark, compiled.envelope, compiled.max_value_bytes, compiled.extra_stages)
+    return SessionLoader(compiled, pipelines, model.scorer)
 
 
 def require_no_spark(settings: Settings, verb: str) -> None:

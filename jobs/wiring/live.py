@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from functools import cache
 
 import structlog
 from pyspark.sql import SparkSession
 
+from jobs.wiring.arms import followed_arms
 from jobs.wiring.starting import EngineParts, Footing, reconciled
 from streaming.adapters.kafka.arrivals import KafkaArrivals
 from streaming.adapters.kafka.config import spark_options
@@ -15,12 +17,13 @@ from streaming.engines.checkpoint import remove
 from streaming.engines.failures import Failures, Restarts
 from streaming.engines.generation import Generations
 from streaming.engines.live import LiveEngine
+from streaming.engines.live_arms import LiveVersions
 from streaming.engines.live_ports import LivePorts
 from streaming.engines.mend import BatchMend
 from streaming.engines.real_time import Route
 from streaming.errors import ConfigurationError
 from streaming.failpoints import Failpoints
-from streaming.models.ref import ModelVersion
+from streaming.ledger.arms import PlannedArms
 from streaming.settings import Settings
 from streaming.spark.jvm import task_slots
 
@@ -70,8 +73,17 @@ def _too_few(settings: Settings, slots: int, partitions: int) -> ConfigurationEr
     )
 
 
-def live_engine(on: Footing, parts: EngineParts) -> LiveEngine:
-    """Return the engine for a job that holds the lease."""
+def run_live(on: Footing, parts: EngineParts) -> None:
+    """Score until asked to stop; a query that fails is started again.
+
+    Raises:
+        PenstockError: see :meth:`streaming.engines.live.LiveEngine.run`.
+    """
+    with ExitStack() as stack:
+        _live_engine(on, parts, LiveVersions(parts.slot, followed_arms(on, parts, stack))).run()
+
+
+def _live_engine(on: Footing, parts: EngineParts, versions: LiveVersions) -> LiveEngine:
     settings = on.settings
     options = spark_options(settings.kafka)
     route = Route(
@@ -89,22 +101,22 @@ def live_engine(on: Footing, parts: EngineParts) -> LiveEngine:
     def warn(problem: str) -> None:  # once for all swaps
         _log.warning("outputs cannot be read, so each swap waits its longest", problem=problem)
 
-    def watch(version: ModelVersion) -> KafkaArrivals:
-        return KafkaArrivals(settings.kafka, topics, version.key, warn)
+    def watch(arms: PlannedArms) -> KafkaArrivals:
+        return KafkaArrivals(settings.kafka, topics, arms, warn)
 
     def ends() -> dict[int, int]:
         partitions = range(on.admin.required_topic(on.writer.topic).partitions)
         return on.admin.offsets(on.writer.topic, partitions, "stable")
 
     ports = LivePorts(
-        generations=Generations(on.spark, parts.slot, route, folder),
+        generations=Generations(on.spark, parts.slot, versions, route, folder),
+        versions=versions,
         roll_back=parts.fallback.roll_back,
         ledger=on.ledger,
         mend=BatchMend(on.spark, route, settings.engine.max_poison_rows),
         settle=lambda: reconciled(on),
         ends=ends,
         watch=watch,
-        current=parts.slot.current,
         observer=on.observer,
         breaker=parts.breaker,
         clock=system_clock,

@@ -9,14 +9,13 @@ from urllib.parse import urlsplit
 
 from pyspark.sql import SparkSession
 
-from jobs.wiring.following import registry_uri
+from jobs.wiring.following import registry
 from jobs.wiring.in_process import in_process_preparation
-from jobs.wiring.starting import EngineParts, Footing
+from jobs.wiring.starting import Footing
 from schemas.dead_letter import Reason
-from streaming.adapters.mlflow.many import MlflowModels
 from streaming.adapters.session import is_local
 from streaming.clock import system_clock
-from streaming.engines.table_arms import TableArms
+from streaming.engines.table_arms import TableArms, TableSource
 from streaming.errors import ConfigurationError
 from streaming.models.announcer import Announcer, ModelEventSink
 from streaming.models.many_follower import ManyFollower
@@ -78,12 +77,12 @@ def follow_many(
 
     alias = model.alias or DEFAULT_ALIAS
     ports = ManyPorts(
-        registry=MlflowModels(registry_uri(model), model.timeout_seconds, model.tracking_uri),
+        registry=registry(model),
         maker=files,
         slot=slot,
         announcer=announcer,
         seen=metrics.table_served,
-        memory=TableMemoryFile(model.cache_dir / f"{settings.application}.models.json", f"{rule}@{alias}"),
+        memory=TableMemoryFile(model.cache_dir, settings.application, f"{rule}@{alias}"),
         clock=system_clock,
     )
     following = ManyFollowing(
@@ -116,11 +115,9 @@ def program_home(settings: Settings, local: bool) -> Path:
     return settings.model.cache_dir.resolve()
 
 
-def table_arms(on: Footing, parts: EngineParts, stack: ExitStack) -> TableArms:
+def table_arms(on: Footing, tables: TableSource, stack: ExitStack) -> TableArms:
     """Return what plans a job's table of models; a table that was recalled is released when ``stack`` ends."""
-    if parts.tables is None:
-        raise AssertionError("a job with many models has their tables")
-    arms = TableArms(on.ledger, parts.tables, parts.fallback.release, system_clock)
+    arms = TableArms(on.ledger, tables, system_clock)
     stack.callback(arms.close)
     return arms
 

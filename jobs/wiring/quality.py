@@ -33,22 +33,32 @@ def quality_rounds(settings: Settings, clock: Clock) -> Iterator[QualityRounds]:
         ConfigurationError: a topic is missing, or no labels' topic is set.
         BrokerUnavailableError: Kafka does not answer.
     """
-    labels = settings.quality.labels
-    if labels is None:
-        raise ConfigurationError("quality.labels is not set: name the topic on which the labels are (docs/quality.md)")
     output, subject = settings.output, quality_subject(settings)
     admin = KafkaAdmin(settings.kafka, settings.application)
-    for name, setting in ((output.predictions, "output.predictions"), (labels, "quality.labels")):
-        if admin.topic(name) is None:
-            raise ConfigurationError(f"there is no topic {name!r}; create it, or correct {setting}")
+    topics = cohort_topics(settings, admin)
     output_topic(output, admin, output.quality, 1, {"retention.ms": str(output.retention_ms)})
     whose = settings.application, settings.model.name
-    topics = CohortTopics(output.predictions, labels, settings.input.topic)
     with (
         KafkaScan(settings.kafka, settings.application) as scan,
         quality_sink(settings.kafka, output.quality, whose) as sink,
     ):
         yield QualityRounds(subject, KafkaCohorts(scan, topics, subject), sink, clock)
+
+
+def cohort_topics(settings: Settings, admin: KafkaAdmin) -> CohortTopics:
+    """Return the topics of predictions, labels and events.
+
+    Raises:
+        ConfigurationError: no labels' topic is set, or one of the first two is missing.
+        BrokerUnavailableError: Kafka does not answer.
+    """
+    predictions, labels = settings.output.predictions, settings.quality.labels
+    if labels is None:
+        raise ConfigurationError("quality.labels is not set: name the topic on which the labels are (docs/quality.md)")
+    for name, setting in ((predictions, "output.predictions"), (labels, "quality.labels")):
+        if admin.topic(name) is None:
+            raise ConfigurationError(f"there is no topic {name!r}; create it, or correct {setting}")
+    return CohortTopics(predictions, labels, settings.input.topic)
 
 
 def quality_subject(settings: Settings) -> QualitySubject:

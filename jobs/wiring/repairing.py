@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -12,22 +11,26 @@ from typing import Any
 from pyspark.sql import SparkSession
 
 from jobs.terminal.progress import progress_bar
+from jobs.wiring.replaying import ReplayProgress
 from streaming.adapters.kafka.admin import KafkaAdmin, TopicInfo
 from streaming.adapters.kafka.config import spark_options
-from streaming.adapters.kafka.ledger_reader import KafkaLedgerReader
+from streaming.adapters.kafka.dead_letters import KafkaDeadLetters
 from streaming.adapters.kafka.recording import KafkaStretch
 from streaming.adapters.kafka.replay_destination import TopicDestination
 from streaming.adapters.kafka.scan import KafkaScan
 from streaming.clock import system_clock
 from streaming.errors import ConfigurationError
-from streaming.ledger.answered import AnsweredRange, answered_ranges
+from streaming.events.identity import event_id_of
+from streaming.ledger.answered import AnsweredRange
+from streaming.ledger.rollout_story import RolloutStory
 from streaming.models.ref import ModelVersion
-from streaming.replay.chunks import Chunk, cut, ends, offsets_of
+from streaming.offsets import Offsets
+from streaming.outputs.dead_letters import Selection
+from streaming.replay.chunks import cut, ends, offsets_of
 from streaming.replay.frames import KafkaFrames
-from streaming.replay.repair import AnsweredFrames, Repair, answered_by, remains
+from streaming.replay.repair import AnsweredFrames, Repair, answered_by, lettered_offsets, remains
 from streaming.replay.run import Replay, Versions
 from streaming.replay.sinks import ReplayCounts
-from streaming.rollout.history import Rollout
 from streaming.settings import EventSettings, Settings
 
 
@@ -40,18 +43,22 @@ class FoundRepair:
     removed: tuple[AnsweredRange, ...] = ()
 
 
-def find_repair(settings: Settings, scan: KafkaScan, rollout: Rollout, champion: ModelVersion) -> FoundRepair:
-    """Return what has to be scored again.
+def find_repair(settings: Settings, scan: KafkaScan, story: RolloutStory, champion: ModelVersion) -> FoundRepair:
+    """Return what has to be scored again of what a rollout's candidate has answered.
 
     Raises:
-        ConfigurationError: the input topic is missing, or the job has not written yet what it has planned.
+        ConfigurationError: the input topic is missing, the job has not written yet what it has planned, or the live
+            engine has answered.
         BrokerUnavailableError: Kafka does not answer.
     """
     info = KafkaAdmin(settings.kafka, settings.application).required_topic(settings.input.topic)
-    declaration = rollout.declaration
-    ledger = KafkaLedgerReader(scan, settings.output.ledger, settings.application)
-    with progress_bar("reading the ledger") as progress:
-        answered = answered_ranges(ledger.records(progress), declaration.name, declaration.candidate)
+    if story.answered_live:
+        raise ConfigurationError(
+            f"the live engine has answered in the rollout {story.declaration.name}: around each handover both versions"
+            " did, and the ledger does not tell for which events, so that they cannot be corrected one by one. Score"
+            " the offsets of `penstock rollout status` again by `penstock replay`, to a topic of their own"
+        )
+    answered = story.answered
     # Before anything is counted: what is planned and not written yet would be answered after its correction.
     _require_written(settings, info, answered)
     firsts = {partition: scan.extent(info.name, partition)[0] for partition in range(info.partitions)}
@@ -62,7 +69,18 @@ def find_repair(settings: Settings, scan: KafkaScan, rollout: Rollout, champion:
         for each in there:
             events[each] = _count(each, KafkaStretch(scan, info.name), settings.event)
             progress(sum(done.offsets.end - done.offsets.start for done in events), total)
-    return FoundRepair(Repair(declaration.name, champion, there), events, removed)
+    lettered = _lettered(settings, story, there)
+    return FoundRepair(Repair(story.declaration.name, champion, there, lettered), events, removed)
+
+
+def _lettered(settings: Settings, story: RolloutStory, there: tuple[AnsweredRange, ...]) -> Offsets:
+    """Return which events of the ranges the candidate has made dead letters of."""
+    topic = KafkaAdmin(settings.kafka, settings.application).topic(settings.dead_letter_topic)
+    # A letter does not say of which topic with the input's name it is. A second letter is better than none at all.
+    if topic is None or len({each.topic_id for each in story.answered}) > 1:
+        return {}
+    letters = KafkaDeadLetters(settings.kafka, settings.application, topic).read(Selection())
+    return lettered_offsets(letters, story.declaration, there)
 
 
 @dataclass(frozen=True)
@@ -84,16 +102,10 @@ def correct(repair: Repair, settings: Settings, home: Path, spark: SparkSession,
     topic = KafkaFrames(spark, spark_options(settings.kafka), settings.input.topic)
     frames = AnsweredFrames(topic, repair.ranges, versions.get([repair.champion])[0].decoder)
     with progress_bar("correcting") as progress:
-        done, total = 0, offsets_of(undone)
-
-        def report(chunk: Chunk, _: ReplayCounts) -> None:
-            nonlocal done
-            done += chunk.offsets
-            progress(done, total)
-
-        poison_rows = settings.engine.max_poison_rows
+        report, poison_rows = ReplayProgress(progress, repair.plan.segments, undone), settings.engine.max_poison_rows
         loop = Replay(frames=frames, versions=versions, sink=sink, poison_rows=poison_rows, report=report)
-        return Corrected(loop.run(cut(undone, settings.input.max_rows_per_batch, [ends(undone)])), total)
+        counts = loop.run(cut(undone, settings.input.max_rows_per_batch, [ends(undone)]))
+        return Corrected(counts, offsets_of(undone))
 
 
 def _destination(repair: Repair, settings: Settings, home: Path) -> TopicDestination:
@@ -110,6 +122,7 @@ def _destination(repair: Repair, settings: Settings, home: Path) -> TopicDestina
         kind="repair",
         letters=settings.dead_letter_topic,
         corrects=True,
+        lettered=repair.lettered,
     )
 
 
@@ -128,30 +141,16 @@ def _require_written(settings: Settings, info: TopicInfo, answered: tuple[Answer
 def _count(each: AnsweredRange, stretch: KafkaStretch, envelope: EventSettings) -> int:
     of_arm: Counter[bool] = Counter()
     for record in stretch.records(each.partition, each.offsets):
-        event_id = None if record.key is not None else _event_id(record.value, envelope, each.partition, record.offset)
+        event_id = None
+        # A key decides by itself, and most events have one.
+        if record.key is None:
+            event_id = event_id_of(record.value, envelope.id, each.partition, record.offset)
         of_arm[answered_by(each, record.key, event_id)] += 1
     return of_arm[True]
-
-
-def _event_id(value: bytes | None, envelope: EventSettings, partition: int, offset: int) -> str | None:
-    if envelope.id is None:
-        return f"{partition}-{offset}"
-    try:
-        event_id = json.loads(value or b"")[envelope.id]
-    except (ValueError, LookupError, TypeError, RecursionError):
-        return None
-    return event_id if isinstance(event_id, str) else None
 
 
 def listed(ranges: dict[AnsweredRange, int] | tuple[AnsweredRange, ...]) -> Iterator[dict[str, Any]]:
     """Yield ranges as JSON has them, with the number of events where it is there."""
     for each in ranges:
         events = {"events": ranges[each]} if isinstance(ranges, dict) else {}
-        yield {
-            "partition": each.partition,
-            "start": each.offsets.start,
-            "end": each.offsets.end,
-            "role": each.role,
-            "weight_epoch": each.weights.epoch,
-            **events,
-        }
+        yield {**each.judged().to_dict(), "role": each.role, **events}

@@ -19,7 +19,10 @@ from streaming.adapters.kafka.scan import KafkaScan
 from streaming.models.ref import ModelVersion
 from streaming.models.served import ServedModel
 from streaming.models.topic_schema import EventSample, NoEvents
+from streaming.offsets import Progress
+from streaming.replay.chunks import Chunk, Segments, offsets_of
 from streaming.replay.run import Versions
+from streaming.replay.sinks import ReplayCounts
 from streaming.settings import Settings
 
 
@@ -94,3 +97,17 @@ def loaded_versions(settings: Settings, spark: SparkSession, sample: EventSample
             yield versions
         finally:
             versions.close()
+
+
+class ReplayProgress:
+    """Tells after each chunk how many offsets of all that is planned are done, those of earlier runs included."""
+
+    def __init__(self, progress: Progress, planned: Segments, undone: Segments) -> None:
+        self._progress = progress
+        self._total = offsets_of(planned)
+        self._done = self._total - offsets_of(undone)
+
+    def __call__(self, chunk: Chunk, _: ReplayCounts) -> None:
+        """Count a chunk."""
+        self._done += chunk.offsets
+        self._progress(self._done, self._total)

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pyspark.sql import SparkSession
 
 from jobs.wiring.exact import run_exact
-from jobs.wiring.live import live_checkpoints, live_engine
+from jobs.wiring.live import live_checkpoints, run_live
 from jobs.wiring.starting import EngineParts, Footing, absolute, lookout
 from jobs.wiring.topics import prepare_topics, require_rights
 from streaming.adapters.kafka.admin import KafkaAdmin
@@ -73,6 +73,6 @@ def run_engine(on: Footing, parts: EngineParts) -> None:
     """
     with lookout(on):
         if on.settings.engine.kind == "live":
-            live_engine(on, parts).run()
+            run_live(on, parts)
         else:
             run_exact(on, parts)

@@ -8,37 +8,45 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from uuid import uuid4
 
 import structlog
+from pyspark.sql import SparkSession
 
 from jobs.configuration.paths import require_writable
 from jobs.process import collector
-from jobs.process.stopping import StopRequest
+from jobs.process.stopping import StopRequest, children_ignore_signals
 from jobs.wiring.following import follow, last_good_file, registry
 from jobs.wiring.in_process import in_process_preparation, require_no_spark
+from jobs.wiring.serving_log import answer_log
 from jobs.wiring.serving_rights import admission, api_keys, certificate, require_keys
+from jobs.wiring.serving_rollout import require_identity, rollout_arms
+from jobs.wiring.session import require_log, session
 from streaming.adapters.hooks import hooks_from
 from streaming.clock import system_clock
 from streaming.models.follower import Follower
+from streaming.models.served import ServedModel
 from streaming.models.slot import Slot
 from streaming.operations.admin import Access
 from streaming.operations.http import HttpServer, Listening
 from streaming.serving.admission import Admission
 from streaming.serving.app import serving_app
+from streaming.serving.feature_passes import feature_pass
 from streaming.serving.intake import Intake
 from streaming.serving.keys import ApiKeys
-from streaming.serving.lanes import Lane
-from streaming.serving.passes import EventPasses, feature_pass
+from streaming.serving.lanes import Lane, takes_its_time
+from streaming.serving.passes import EventPasses
 from streaming.serving.peer_routes import peer_app
 from streaming.serving.peers import Peers
+from streaming.serving.rollout_arms import RolloutArms
 from streaming.serving.server_metrics import ServerMetrics
 from streaming.serving.service import Readiness, ScoringService
 from streaming.settings import ServeSettings, Settings
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
+SPARK_LOG = Path(".penstock/serve-spark.log")
 _SWITCH_SECONDS = 0.0005
 
 
@@ -108,9 +116,12 @@ def scoring_server(
         hooks = hooks_from(settings.hooks, system_clock) if member is None or member.number == 0 else []
         for hook in hooks:
             stack.callback(hook.close)
-        follower = follow(own, slot, in_process_preparation(settings, singly=True), metrics, hooks)
+        checks = in_process_preparation(settings, singly=True, spark=_spark(settings, stopping, stack))
+        follower = follow(own, slot, checks, metrics, hooks)
         stack.callback(follower.stop)
-        service = _service(settings, admission(settings, keys, stack), slot, metrics, follower)
+        parts = _Parts(slot, metrics, follower, rollout_arms(settings, slot, checks, stack))
+        service = _service(settings, admission(settings, keys, stack), parts)
+        service = replace(service, log=answer_log(own, parts.passes, metrics, stack))
         stack.callback(service.thread.shutdown)
         listening = Listening("serve", round(serve.timeout_seconds) + 1, certificate(serve), shared=member is not None)
         # The follower reads and checks models in a thread of its own, beside which requests shall not wait for 5 ms.
@@ -148,7 +159,11 @@ def _already() -> None:
 
 def require_servable(settings: Settings) -> ApiKeys:
     """Return the callers' keys; raises ``ConfigurationError`` for settings by which no server can start."""
-    require_no_spark(settings, "serve")
+    if settings.serve.spark:
+        require_log(SPARK_LOG)
+    else:
+        require_no_spark(settings, "serve")
+    require_identity(settings)
     keys = api_keys(settings.serve)
     require_keys(settings.serve, keys)
     require_writable(settings.model.cache_dir, "model.cache_dir")
@@ -156,28 +171,61 @@ def require_servable(settings: Settings) -> ApiKeys:
     return keys
 
 
+def _spark(settings: Settings, stopping: StopRequest, stack: ExitStack) -> SparkSession | None:
+    """Return a session of this process's own that scores what has no compiled form, until ``stack`` ends."""
+    if not settings.serve.spark:
+        return None
+    # A frame of few events is not worth dividing.
+    spark = settings.spark.model_copy(update={"master": settings.spark.master or "local[1]"})
+    own = settings.model_copy(update={"spark": spark})
+    with children_ignore_signals():
+        started = stack.enter_context(session(own, f"{settings.application}-serve", SPARK_LOG))
+    # Spark's own handler for Ctrl-C took the place of ours.
+    stopping.listen()
+    return started
+
+
 def _own(settings: Settings) -> Settings:
     """Return the settings under a name of the server's own, so that it and the stream's job remember apart."""
     return settings.model_copy(update={"application": f"{settings.application}-serve"})
 
 
-def _service(
-    settings: Settings, rights: Admission, slot: Slot, metrics: ServerMetrics, follower: Follower
-) -> ScoringService:
-    serve, thread = settings.serve, ThreadPoolExecutor(max_workers=1, thread_name_prefix="large-requests")
+@dataclass(frozen=True)
+class _Parts:
+    """What a service is made of beside the settings."""
+
+    slot: Slot
+    metrics: ServerMetrics
+    follower: Follower
+    rollout: RolloutArms | None
+
+    @cached_property
+    def passes(self) -> EventPasses:
+        """Scores events, with ids that are this process's own."""
+        return EventPasses(f"http-{uuid4().hex[:8]}", system_clock, self.rollout)
+
+    def leaves_loop(self, model: ServedModel) -> bool:
+        """Return whether an arm's answers are not for the event loop to wait for."""
+        arms = None if self.rollout is None else self.rollout(model)
+        candidate = None if arms is None else arms.candidate
+        return takes_its_time(model) or (candidate is not None and takes_its_time(candidate.model))
+
+
+def _service(settings: Settings, rights: Admission, parts: _Parts) -> ScoringService:
+    serve, slot, thread = settings.serve, parts.slot, ThreadPoolExecutor(1, "large-requests")
     token = settings.http.admin_token.get_secret_value() if settings.http.admin_token else None
-    passes = EventPasses(f"http-{uuid4().hex[:8]}", system_clock)
     return ScoringService(
         slot=slot,
         readiness=Readiness(slot),
-        metrics=metrics,
+        metrics=parts.metrics,
         intake=Intake(serve.max_body_bytes, serve.max_in_flight_bytes, serve.max_rows, serve.max_in_flight),
         admission=rights,
         thread=thread,
-        events=Lane(slot, passes, thread, serve.timeout_seconds),
+        events=Lane(slot, parts.passes, thread, serve.timeout_seconds, leaves_loop=parts.leaves_loop),
         features=Lane(slot, feature_pass, thread, serve.timeout_seconds),
         envelope=settings.event,
-        wake=follower.wake,
+        wake=parts.follower.wake,
         access=Access(serve.host, token),
         audits=serve.audit,
+        rollout=parts.rollout,
     )

@@ -33,7 +33,7 @@ def admission(settings: Settings, keys: ApiKeys, stack: ExitStack) -> Admission:
 
 def require_keys(serve: ServeSettings, keys: ApiKeys) -> None:
     """Raise ``ConfigurationError`` if strangers could score, and nobody said that they may."""
-    if not (keys.hashes or serve.jwt or serve.open or is_loopback(serve.host)):
+    if not (keys.names or serve.jwt or serve.open or is_loopback(serve.host)):
         raise ConfigurationError(
             f"serve.host is {serve.host}, which others reach, and no key is asked for; set serve.api_key,"
             " serve.api_keys_file or serve.jwt, or serve.open: true to answer everyone"
@@ -42,9 +42,8 @@ def require_keys(serve: ServeSettings, keys: ApiKeys) -> None:
 
 def api_keys(serve: ServeSettings) -> ApiKeys:
     """Return the keys of the settings and of the file that they name; raises ``ConfigurationError`` for a bad file."""
-    own = (hashed(serve.api_key.get_secret_value()),) if serve.api_key else ()
-    names = read_keys(serve.api_keys_file) if serve.api_keys_file else {}
-    return ApiKeys((*own, *names), names)
+    own = {hashed(serve.api_key.get_secret_value()): ""} if serve.api_key else {}
+    return ApiKeys({**own, **(read_keys(serve.api_keys_file) if serve.api_keys_file else {})})
 
 
 def _tokens(rules: JwtSettings, model: str, stack: ExitStack) -> Tokens:

@@ -23,6 +23,7 @@ from streaming.batch.counts import BatchCounts
 from streaming.batch.plan import BatchPlan
 from streaming.errors import ConfigurationError
 from streaming.models.locks import FileLock
+from streaming.whole_file import write_whole
 
 SCORED, REJECTED = "scored", "rejected"
 _PLAN, _COUNTS, _RUN, _UNFINISHED = "plan.json", "counts.json", "run.json", "unfinished-"
@@ -68,7 +69,7 @@ class Staging:
 
     def begin(self, plan: BatchPlan) -> None:
         """Write down what the batch is."""
-        _write(self.folder / _PLAN, plan.to_json())
+        write_whole(self.folder / _PLAN, plan.to_json().encode())
 
     def counts(self, unit: int) -> BatchCounts | None:
         """Return what came of a finished unit; ``None`` if it is not finished."""
@@ -90,7 +91,7 @@ class Staging:
 
     def finish_unit(self, number: int, counts: BatchCounts) -> None:
         """Make the unit in progress a finished one, at once."""
-        _write(self.unfinished / _COUNTS, counts.to_json())
+        write_whole(self.unfinished / _COUNTS, counts.to_json().encode())
         # The rename makes the unit whole at once: a kill before it leaves an unfinished folder only.
         self.unfinished.rename(self.unit(number))
 
@@ -102,7 +103,7 @@ class Staging:
 
     def record(self, run_id: str) -> None:
         """Remember that the run has recorded the batch."""
-        _write(self.folder / _RUN, run_id)
+        write_whole(self.folder / _RUN, run_id.encode())
 
     def close(self) -> None:
         """Let go of the folder, which stays."""
@@ -130,10 +131,3 @@ def unfinished(target: Path) -> list[str]:
 
 def _prefix(target: Path) -> str:
     return f".{target.name}.penstock-"
-
-
-def _write(path: Path, text: str) -> None:
-    """Write a file that is whole or not there."""
-    unnamed = path.with_name(f".{path.name}")
-    unnamed.write_text(text, "utf-8")
-    unnamed.rename(path)

@@ -40,8 +40,8 @@ class Outcome:
     """Counts of one partition; outcomes of its chunks add up.
 
     ``arms`` are the counts of each arm by its role, where there are several. ``skipped`` rows were written by an
-    earlier attempt. ``segments`` says which plan's transactions wrote which source offsets, from and up to but not
-    including.
+    earlier attempt, or are dead letters already. ``segments`` says which plan's transactions wrote which source
+    offsets, from and up to but not including.
     ``ages`` counts rows by the time from the record's timestamp to the commit, per bound of :data:`AGE_BOUNDS`.
     """
 

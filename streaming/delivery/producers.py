@@ -19,6 +19,7 @@ from streaming.delivery.marks import Writer
 from streaming.delivery.write_order import Limits
 
 _READY_TIMEOUT = 10.0
+_QUEUE_FULL_SECONDS = 0.1
 CALL_TIMEOUT = 30.0
 """Seconds for each call of a transaction."""
 _CALL_ATTEMPTS = 5
@@ -112,3 +113,21 @@ def patiently(call: Callable[[], object]) -> None:
         else:
             return
     call()
+
+
+def enqueue(producer: Producer, produce: Callable[[], object]) -> None:
+    """Hand a record to the client by ``produce``, waiting while its queue is full, and hear what came of earlier ones.
+
+    The writer has a loop of its own: it sends many times as many records, and a call for each would be felt.
+
+    Raises:
+        KafkaException: the client does not take the record.
+    """
+    while True:
+        try:
+            produce()
+        except BufferError:
+            producer.poll(_QUEUE_FULL_SECONDS)
+        else:
+            producer.poll(0)
+            return

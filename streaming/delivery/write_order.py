@@ -8,7 +8,7 @@ from functools import cached_property
 from streaming.delivery.marks import Writer
 from streaming.failpoints import OFF, Failpoints
 from streaming.lookup_state import LookupState
-from streaming.offsets import Ranges
+from streaming.offsets import Offsets, Ranges
 from streaming.outputs.envelope import Stamp
 from streaming.outputs.targets import LARGEST_BATCH, Targets
 
@@ -57,13 +57,15 @@ class WritePlan:
     """The lookup table's state, where columns are looked up."""
     by_model: bool = False
     """True if the stamps are those of many models, not of one model's arms."""
+    lettered: Offsets = field(default_factory=dict)
+    """Input offsets of events that are dead letters already: a second letter of one is not written."""
 
     @cached_property
     def stamps(self) -> tuple[Stamp, ...]:
         """Every arm's, in the order of the numbers in the rows' column ``arm``."""
         return (self.stamp, *self.others)
 
-    @property
+    @cached_property
     def counted_as(self) -> tuple[str, ...]:
         """The names under which the rows of each stamp are counted: the arm's role, or the model's version."""
         return tuple(str(stamp.version.key) if self.by_model else stamp.role for stamp in self.stamps)

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Protocol
 
 from pyspark.sql import functions as F
 
+from streaming.errors import ModelNotFoundError
 from streaming.events import columns as c
 from streaming.ledger.arms import PlannedArm, PlannedArms
 from streaming.models.ref import ModelKey, ModelVersion
@@ -17,7 +21,9 @@ from streaming.outputs.weights import WeightEpoch
 from streaming.rollout.assignment import ArmAssignment
 from streaming.rollout.frames import arm_number
 from streaming.rollout.intervals import CANDIDATE
+from streaming.scoring.arm_pass import ArmPass
 from streaming.scoring.arms import ArmScorer
+from streaming.scoring.row_pass import JsonRowPass
 
 
 class ArmSource(Protocol):
@@ -56,7 +62,7 @@ class CandidateArms:
     """The slot's version and, while one is offered, a candidate beside it.
 
     Offers come from any thread. The batch thread plans, and it alone releases a candidate that is not offered any more:
-    until it plans the next batch, the last one may be using it.
+    until it plans the next batch, the last one may be using it. A real-time query uses one for longer, and leases it.
     """
 
     def __init__(self, release: Callable[[ServedModel], None]) -> None:
@@ -66,6 +72,7 @@ class CandidateArms:
         self._offer = ArmOffer()
         self._failure = ""
         self._retired: list[ServedModel] = []
+        self._leases: Counter[int] = Counter()
 
     def offer(self, offer: ArmOffer) -> None:
         """Plan with this from the next batch on; the candidate is ours to release."""
@@ -86,11 +93,9 @@ class CandidateArms:
 
     def planned(self, champion: ModelVersion, held: frozenset[ModelKey]) -> PlannedArms:
         """Return the arms; one if the candidate is on hold, was given up, or has become the champion."""
+        self._release_retired()
         with self._guard:
-            retired, self._retired = self._retired, []
             offer, is_given_up = self._offer, bool(self._failure)
-        for model in retired:
-            self._release(model)
         if is_given_up or offer.key in held:
             return PlannedArms.only(champion)
         if offer.in_shadow or offer.key == champion.key:
@@ -106,6 +111,22 @@ class CandidateArms:
             models = (self._offer.candidate, *self._retired)
         return next((model for model in models if model is not None and model.key == key), None)
 
+    @contextmanager
+    def lease(self, key: ModelKey) -> Iterator[ServedModel]:
+        """Use a candidate that was planned with until the block ends; it is not released before.
+
+        Raises:
+            ModelNotFoundError: it is not held any more.
+        """
+        model = self.loaded(key)
+        if model is None:
+            raise ModelNotFoundError(f"{key} was planned with and is not loaded any more")
+        self._leases[id(model)] += 1
+        try:
+            yield model
+        finally:
+            self._leases[id(model)] -= 1
+
     def give_up(self, reason: str) -> None:
         """Plan the champion alone until another offer is made."""
         with self._guard:
@@ -115,9 +136,14 @@ class CandidateArms:
     def close(self) -> None:
         """Release what is held; no batch may be going on."""
         self.offer(ArmOffer())
-        for model in self._retired:
+        self._release_retired()
+
+    def _release_retired(self) -> None:
+        with self._guard:
+            free = [model for model in self._retired if not self._leases[id(model)]]
+            self._retired = [model for model in self._retired if self._leases[id(model)]]
+        for model in free:
             self._release(model)
-        self._retired = []
 
 
 class CombinedArms:
@@ -127,17 +153,28 @@ class CombinedArms:
         self._last: tuple[PlannedArms, Sequence[ServedModel], ServedModel] | None = None
 
     def __call__(self, models: Sequence[ServedModel], arms: PlannedArms) -> ServedModel:
-        """Return the one version, or what scores each row by its arm's, read by the champion's decoder."""
+        """Return the one version, or what scores each row by its arm's.
+
+        It has a row pass if each version has one, and frames in which the champion's decoder reads.
+        """
         if arms.assignment is None:
             return models[0]
         # A kept plan is one object's: a new one for each batch would be planned for each batch.
         if self._last is None or self._last[0] != arms or not _are(self._last[1], models):
-            roles = [arm.role for arm in arms.arms]
-            number = arm_number(arms.assignment, roles, F.col(c.KEY), F.col(c.EVENT_ID))
-            # Two arms are scored by the reference alone (decision 16).
-            references = tuple(model.reference for model in models)
-            self._last = arms, models, replace(references[0], scorer=ArmScorer(references, number))
+            self._last = arms, models, _combined(models, [arm.role for arm in arms.arms], arms.assignment)
         return self._last[2]
+
+
+def _combined(models: Sequence[ServedModel], roles: Sequence[str], assignment: ArmAssignment) -> ServedModel:
+    references = tuple(model.reference for model in models)
+    number = arm_number(assignment, roles, F.col(c.KEY), F.col(c.EVENT_ID))
+    passes = tuple(model.row_pass for model in models if isinstance(model.row_pass, JsonRowPass))
+    numbers_of = partial(assignment.numbers_of, roles)
+    return replace(
+        references[0],
+        scorer=ArmScorer(references, number),
+        row_pass=ArmPass(passes, numbers_of) if len(passes) == len(models) else None,
+    )
 
 
 def _are(these: Sequence[ServedModel], those: Sequence[ServedModel]) -> bool:

@@ -67,7 +67,7 @@ class ExactEngine:
         self._planner = Planner(target.writer, ports.clock)
         self._known_good: defaultdict[str, KnownGoodRows] = defaultdict(KnownGoodRows)
         self._together = CombinedArms()
-        self._unexplained: Counter[ModelKey] = Counter()
+        self._unexplained: Counter[frozenset[ModelKey]] = Counter()
 
     def __call__(self, records: DataFrame, batch: int) -> None:
         """Score and write one batch; returns when it is committed and recorded."""
@@ -105,8 +105,8 @@ class ExactEngine:
                 seconds=seconds,
             )
         )
-        # With several arms the reference scores, and many models have none.
-        if len(plan.arms.arms) == 1 and not plan.arms.is_table:
+        # Many models have no reference.
+        if not plan.arms.is_table:
             self._ports.recheck(plan.version.key, ranges)
         self._ports.breaker.batch_finished(total)
         limit = self._ports.ramp.after(sum(part.end - part.start for part in ranges.values()), seconds)
@@ -219,7 +219,8 @@ class ExactEngine:
             self._known_good[arm.role](loaded, partial(loaded.decoder, records))
             for arm, loaded in zip(plan.arms.arms, served, strict=True)
         ]
-        model = self._trusted(self._together(proven, plan.arms))
+        trusted = [self._trusted(own, frozenset({own.key})) for own in proven]
+        model = self._trusted(self._together(trusted, plan.arms), plan.arms.keys)
         order = BatchOrder(model, plan, scored_at, watch)
         program = self._ports.program
 
@@ -228,7 +229,7 @@ class ExactEngine:
             try:
                 poison = program.throwing_rows(records, order, self._tolerance.poison_rows)
                 if not poison:
-                    self._distrust(model)
+                    self._distrust(model, plan.arms)
                 return poison
             finally:
                 watch.lap("isolate")
@@ -239,16 +240,17 @@ class ExactEngine:
 
         return attempt(run, model, find, plan.arms)
 
-    def _trusted(self, model: ServedModel) -> ServedModel:
-        """Return the version as it is, or by the reference alone if its row pass has thrown where that does not."""
-        return model if self._unexplained[model.key] < _UNEXPLAINED else model.reference
+    def _trusted(self, model: ServedModel, versions: frozenset[ModelKey]) -> ServedModel:
+        """Return the versions as they are, or by the reference alone if their row pass threw where that does not."""
+        return model if self._unexplained[versions] < _UNEXPLAINED else model.reference
 
-    def _distrust(self, model: ServedModel) -> None:
+    def _distrust(self, model: ServedModel, arms: PlannedArms) -> None:
         """Note that a try failed, and that the reference throws on no row."""
         if model.row_pass is None:
             return
-        self._unexplained[model.key] += 1
-        _log.warning("the one pass failed on rows on which the reference does not", model=str(model.version))
+        # Of two versions it is not known which has failed, so together they are judged apart from either alone.
+        self._unexplained[arms.keys] += 1
+        _log.warning("the one pass failed on rows on which the reference does not", model=str(arms))
 
     def _checked(self, rows_in: int, outcomes: Mapping[int, Outcome]) -> Outcome:
         for outcome in outcomes.values():

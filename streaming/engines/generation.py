@@ -1,4 +1,4 @@
-"""A generation: one real-time query with the version it scores with, from the offsets where it began."""
+"""A generation: one real-time query with the versions it scores with, from the offsets where it began."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from pyspark.sql import SparkSession
 from pyspark.sql.streaming.query import StreamingQuery
 
 from streaming.engines.checkpoint import remove
+from streaming.engines.live_arms import LiveArms, LiveVersions
 from streaming.engines.real_time import Boundary, Route, last_boundary, start_query
 from streaming.errors import ModelNotFoundError, UpstreamError
-from streaming.models.served import ServedModel
 from streaming.models.slot import Slot
 
 
 @dataclass
 class Generation:
-    """Closing it stops the query, then gives the version back."""
+    """Closing it stops the query, then gives the versions back."""
 
     name: str
-    served: ServedModel
+    scoring: LiveArms
     starting: Mapping[int, int]
     query: StreamingQuery
     route: Route
@@ -65,9 +65,9 @@ class Generation:
         return active >= len(self.starting)
 
     def prove(self) -> None:
-        """Note that the version has finished a batch, so that it may be rolled back to."""
+        """Note that the champion has finished a batch, so that it may be rolled back to."""
         # It may have left the slot already, where another version came before it had finished one.
-        with suppress(ModelNotFoundError), self.slot.lease(self.served.key):
+        with suppress(ModelNotFoundError), self.slot.lease(self.scoring.champion.key):
             pass
 
     def close(self) -> None:
@@ -78,30 +78,31 @@ class Generation:
 class Generations:
     """Starts them. Each has a checkpoint of its own, which nothing is read from: the marks say where to go on."""
 
-    def __init__(self, session: SparkSession, slot: Slot, route: Route, folder: str) -> None:
+    def __init__(self, session: SparkSession, slot: Slot, versions: LiveVersions, route: Route, folder: str) -> None:
         self._session = session
         self._slot = slot
+        self._versions = versions
         self._route = route
         self._folder = folder
         self._numbers = itertools.count(1)
 
     def start(self, starting: Mapping[int, int]) -> Generation:
-        """Start one with the version that serves now.
+        """Start one with the versions that serve now.
 
         Raises:
             ModelNotFoundError: none is loaded.
         """
         name = f"{self._route.application}.live.{next(self._numbers)}"
         with ExitStack() as stack:
-            served = stack.enter_context(self._slot.lease())
+            scoring = stack.enter_context(self._versions.leased())
             checkpoint = f"{self._folder}/{name}-{time.time_ns()}"
             stack.callback(remove, checkpoint)
-            query = start_query(self._session, served, self._route, (name, checkpoint), starting)
+            query = start_query(self._session, scoring, self._route, (name, checkpoint), starting)
             stack.callback(query.stop)
             resources = stack.pop_all()
         return Generation(
             name=name,
-            served=served,
+            scoring=scoring,
             starting=starting,
             query=query,
             route=self._route,

@@ -1,8 +1,9 @@
 """The live engine: every record is scored as it comes, by a real-time query, and written at least once.
 
-A model is fixed in a real-time query's plan, so another model is another query, a generation. The marks are the truth
-here as in the exact engine: at each boundary of a generation, which is Spark's word that everything up to there is
-written and acknowledged, the marks move there. A generation begins at the marks, after a crash and at a swap alike:
+A model is fixed in a real-time query's plan, so another model is another query, a generation. So are other arms of a
+rollout. The marks are the truth here as in the exact engine: at each boundary of a generation, which is Spark's word
+that everything up to there is written and acknowledged, the marks move there. A generation begins at the marks, after a
+crash, at a swap and at a rollout's next step alike:
 
 1. The younger one starts at the marks, once the older one is over a boundary and goes on.
 2. When the younger one has written what was on the topic as it began, the older one is stopped where it is.
@@ -22,19 +23,15 @@ from contextlib import ExitStack, closing
 from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException
 
-from streaming.delivery.marks import Mark, Writer
+from streaming.delivery.marks import Writer
 from streaming.engines.failures import Failures
 from streaming.engines.generation import Generation
+from streaming.engines.live_marks import LiveMarks
 from streaming.engines.live_ports import LivePorts
-from streaming.engines.planner import Planner
 from streaming.engines.real_time import Boundary
-from streaming.engines.report import BatchReport
 from streaming.errors import ScoringError, UpstreamError
 from streaming.ledger.arms import PlannedArms
-from streaming.ledger.plan import PartitionOutcome, Plan
 from streaming.models.ref import ModelVersion
-from streaming.models.served import ServedModel
-from streaming.offsets import OffsetRange
 from streaming.spark.causes import is_broker_trouble
 
 _PASSING = (PySparkException, Py4JJavaError, UpstreamError)
@@ -42,8 +39,6 @@ _PASSING = (PySparkException, Py4JJavaError, UpstreamError)
 _POLL_SECONDS = 0.1
 _GLANCE_SECONDS = 0.01
 _SLOTS_SECONDS = 60.0
-_STILL = 3
-"""Boundaries in a row that may pass without progress while records come."""
 _MENDED_AT_ONCE = 10_000
 """Offsets of a partition; what comes behind them is tried as a stream again."""
 _WARM_UP_SECONDS = 1.0
@@ -62,11 +57,8 @@ class LiveEngine:
         self._writer = writer
         self._failures = failures
         self._stopping = stopping
-        self._planner = Planner(writer, ports.clock)
-        self._marks: dict[int, int] = {}
-        self._stuck_at: dict[int, int] | None = None
-        self._ends: dict[int, int] = {}
-        self._still = 0
+        self._marks = LiveMarks(ports, writer)
+        self._stuck_at: Mapping[int, int] | None = None
 
     def run(self) -> None:
         """Serve until asked to stop.
@@ -88,8 +80,8 @@ class LiveEngine:
         self._ports.breaker.wait(self._stopping)
         if self._stopping.is_set():
             return
-        self._marks = dict(self._ports.settle())
-        generation = self._ports.generations.start(self._marks)
+        self._marks.settle()
+        generation = self._ports.generations.start(self._marks.offsets)
         self._ports.observer.query_started()
         try:
             while not self._stopping.is_set() and not self._ports.breaker.is_open:
@@ -101,8 +93,7 @@ class LiveEngine:
             generation.close()
 
     def _is_outdated(self, generation: Generation) -> bool:
-        serving = self._ports.current()
-        return serving is not None and serving is not generation.served
+        return self._ports.versions.differ_from(generation.scoring)
 
     def _await_boundary(self, generation: Generation) -> None:
         """Leave at a boundary, where nothing has to be written again; not longer than a batch may take."""
@@ -120,21 +111,21 @@ class LiveEngine:
 
     def _hand_over(self, older: Generation) -> Generation:
         """Return the generation that goes on: the younger one, or the older one if the younger fails."""
-        # First, as the slot may change meanwhile: what is refused must be what was started.
         self._await_resumed(older)
-        successor = self._ports.current()
+        # Before the start: what is refused must be what was started, and the slot may change meanwhile.
+        successor = self._ports.versions.wanted()
         began, heads = time.monotonic(), self._ports.ends()
         with ExitStack() as trying:
             try:
                 # A partition added since the older generation began has no mark, and begins at 0.
-                younger = self._ports.generations.start({**dict.fromkeys(heads, 0), **self._marks})
+                younger = self._ports.generations.start({**dict.fromkeys(heads, 0), **self._marks.offsets})
                 trying.callback(younger.close)
                 self._reached("younger_started")
                 waiting = self._run_both(older, younger, heads)
             except _PASSING as problem:
                 if not older.query.isActive:
                     raise
-                self._refuse(successor, problem)
+                self._refuse(successor, older.scoring.arms, problem)
                 return older
             if waiting is None:
                 return older
@@ -145,7 +136,9 @@ class LiveEngine:
         for boundary in waiting:
             self._record(younger, boundary)
         self._reached("handed_over")
-        self._ports.observer.handed_over(older.served.version, younger.served.version, time.monotonic() - began)
+        before, now = older.scoring.arms, younger.scoring.arms
+        seconds = time.monotonic() - began
+        self._ports.observer.handed_over(before.champion.version, now.champion.version, str(now), seconds)
         return younger
 
     def _await_resumed(self, generation: Generation) -> None:
@@ -170,7 +163,7 @@ class LiveEngine:
         waiting: list[Boundary] = []
         behind = {p: end for p, end in heads.items() if end > younger.starting.get(p, 0)}
         deadline = time.monotonic() + _SLOTS_SECONDS
-        with closing(self._ports.watch(younger.served.version)) as arrivals:
+        with closing(self._ports.watch(younger.scoring.arms)) as arrivals:
             while not self._stopping.is_set():
                 self._take(older)
                 waiting += filter(None, [younger.boundary(_GLANCE_SECONDS)])
@@ -181,14 +174,22 @@ class LiveEngine:
                     raise UpstreamError(f"no task slots came free for {younger.name} in {_SLOTS_SECONDS:.0f} s")
         return None
 
-    def _refuse(self, wanted: ServedModel | None, problem: Exception) -> None:
-        """Put a version on hold that failed as it took over; where Kafka failed, the next boundary tries again."""
+    def _refuse(self, wanted: PlannedArms | None, older: PlannedArms, problem: Exception) -> None:
+        """Do without what failed as it took over: the candidate, or else the version, which is put on hold.
+
+        Where Kafka failed, or the version is the older one's, the next boundary tries again.
+        """
         if wanted is None:
             return
-        self._ports.observer.batch_failed(wanted.version, str(problem))
-        if not is_broker_trouble(problem):
-            why = f"{wanted.version} failed as it took over: {problem}"
-            self._ports.roll_back(wanted.key, why)
+        for arm in wanted.arms:
+            self._ports.observer.batch_failed(arm.version, str(problem))
+        if is_broker_trouble(problem):
+            return
+        why = f"{wanted} failed as it took over: {problem}"
+        if len(wanted.arms) > 1:
+            self._ports.versions.give_up(why)
+        elif wanted.champion.version != older.champion.version:
+            self._ports.roll_back(wanted.champion.version.key, why)
 
     def _reached(self, step: str) -> None:
         self._ports.failpoints.reach(f"live.{step}")
@@ -196,85 +197,45 @@ class LiveEngine:
     def _record(self, generation: Generation, boundary: Boundary) -> None:
         generation.prove()
         self._ports.observer.lag_measured(self._writer.topic, boundary.lag)
-        self._advance(generation.served.version, generation.name, boundary)
+        self._advance(generation.scoring.arms, generation.name, boundary)
 
-    def _advance(self, version: ModelVersion, name: str, boundary: Boundary) -> None:
-        """Move the marks to a boundary, never back: an older generation may have got further before."""
+    def _advance(self, arms: PlannedArms, name: str, boundary: Boundary) -> None:
         self._failures.clear()
-        moved = {p: part for p, part in boundary.ranges.items() if part.end > part.start}
-        if not moved:
-            self._check_progress()
-            self._ports.observer.idle()
-            return
-        self._still = 0
-        plan = self._planner.plan(name, boundary.batch, moved, PlannedArms.only(version))
-        self._write_down(plan)
-        report = BatchReport(
-            batch=boundary.batch,
-            plan=plan.id,
-            version=plan.version,
-            ranges=boundary.ranges,
-            rows_in=boundary.rows,
-            outcome=boundary.outcome,
-            phases=boundary.phases,
-            seconds=boundary.seconds,
-        )
-        self._ports.observer.batch_finished(report)
-        self._ports.breaker.batch_finished(boundary.outcome)
-
-    def _check_progress(self) -> None:
-        """Fail when boundaries pass without progress: Spark may take tasks that fail one by one for an empty batch."""
-        ends = self._ports.ends()
-        grown = any(end > self._ends.get(p, end) for p, end in ends.items())
-        self._still = self._still + 1 if grown else 0
-        if self._still == 0:
-            self._ends = dict(ends)
-        if self._still >= _STILL:
-            self._still = 0
-            raise UpstreamError(f"{_STILL} boundaries passed and none of the records that came was answered")
-
-    def _write_down(self, plan: Plan) -> None:
-        self._ports.ledger.record_plan(plan)
-        self._reached("planned")
-        marks = {
-            p: Mark.at(part.end, self._writer, plan.id, part.start)
-            for p, part in plan.ranges.items()
-            if part.end > self._marks.get(p, -1)
-        }
-        outcomes = {
-            p: PartitionOutcome(part.start, part.end, segments=((plan.id, part.start, part.end),))
-            for p, part in plan.ranges.items()
-        }
-        self._ports.ledger.record_outcome(plan, outcomes, marks)
-        self._marks.update({p: mark.offset for p, mark in marks.items()})
+        self._marks.advance(arms, name, boundary)
 
     def _after_failure(self, problem: Exception) -> None:
         """Start again; if it fails again at the same place, find the rows it fails on, by small batches."""
-        again = self._stuck_at == self._marks
-        self._stuck_at = dict(self._marks)
-        serving = self._ports.current()
-        if serving is None or not again or is_broker_trouble(problem):
+        again = self._stuck_at == self._marks.offsets
+        self._stuck_at = self._marks.offsets
+        wanted = self._ports.versions.wanted()
+        if wanted is None or not again or is_broker_trouble(problem):
             self._failures.note(problem)
             return
         try:
-            unanswered = self._unanswered()
-            if any(part.end > part.start for part in unanswered.values()):
-                self._advance(serving.version, "mend", self._ports.mend(serving, unanswered))
-            else:
-                self._failures.note(problem)  # it fails without a record
+            self._mend(problem)
         except ScoringError as fault:
-            self._roll_back(serving.version, fault)
+            self._do_without(wanted, fault)
         except _PASSING as other:
             self._failures.note(other)
 
-    def _unanswered(self) -> dict[int, OffsetRange]:
-        """Return what lies behind the marks, some of it: of every partition, as a batch must name them all."""
-        ends = self._ports.ends()
-        most = {p: min(ends.get(p, start), start + _MENDED_AT_ONCE) for p, start in self._marks.items()}
-        return {p: OffsetRange(start, max(start, most[p])) for p, start in self._marks.items()}
+    def _mend(self, problem: Exception) -> None:
+        """Score a stretch behind the marks as a batch; without a record in it, ``problem`` is not a row's fault."""
+        unanswered = self._marks.unanswered(_MENDED_AT_ONCE)
+        if all(part.end == part.start for part in unanswered.values()):
+            raise problem
+        with self._ports.versions.leased() as scoring:
+            self._advance(scoring.arms, "mend", self._ports.mend(scoring, unanswered))
+
+    def _do_without(self, arms: PlannedArms, fault: ScoringError) -> None:
+        """Give the candidate up, or where there is none go back to the last good version."""
+        for arm in arms.arms:
+            self._ports.observer.batch_failed(arm.version, str(fault))
+        if len(arms.arms) > 1:
+            self._ports.versions.give_up(str(fault))
+        else:
+            self._roll_back(arms.champion.version, fault)
 
     def _roll_back(self, version: ModelVersion, fault: ScoringError) -> None:
-        self._ports.observer.batch_failed(version, str(fault))
         serving = self._ports.roll_back(version.key, str(fault))
         if serving is None or serving.key == version.key:
             raise fault

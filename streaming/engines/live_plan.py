@@ -10,6 +10,7 @@ from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from streaming.engines.live_arms import LiveArms
 from streaming.engines.real_time import Route, outputs
 from streaming.errors import CandidateRefusedError
 from streaming.models.package import SPARK_FLAVOR
@@ -50,7 +51,7 @@ def check_live(session: SparkSession, model: ServedModel) -> None:
         )
     _check_lazy(session, model)
     # Read from something that varies; of constants, the optimizer would leave no plan to look at.
-    scored = outputs(_records(session.range(1), "id"), model, _ROUTE)
+    scored = outputs(_records(session.range(1), "id"), LiveArms.only(model), _ROUTE)
     allowed = allowed_operators(session)
     for name in operators(scored):
         if name not in allowed:
@@ -67,7 +68,7 @@ def _check_lazy(session: SparkSession, model: ServedModel) -> None:
     """Plan over a stream that is never started, where a stage cannot look at rows; over a table it could."""
     stream = session.readStream.format("rate").load()
     try:
-        outputs(_records(stream, "value"), model, _ROUTE)
+        outputs(_records(stream, "value"), LiveArms.only(model), _ROUTE)
     except (PySparkException, Py4JJavaError) as problem:
         cause = next(iter(str(problem).splitlines()), "")
         raise CandidateRefusedError(

@@ -10,16 +10,18 @@ from streaming.clock import Clock
 from streaming.engines.breaker import Breaker
 from streaming.engines.failures import QueryObserver
 from streaming.engines.generation import Generations
+from streaming.engines.live_arms import LiveVersions
 from streaming.engines.mend import Mend
 from streaming.engines.report import BatchObserver
 from streaming.failpoints import OFF, Failpoints
+from streaming.ledger.arms import PlannedArms
 from streaming.ledger.plan import Ledger
 from streaming.models.ref import ModelKey, ModelVersion
 from streaming.models.served import ServedModel
 
 
 class Arrivals(Protocol):
-    """Watches the outputs for one version's; ``adapters/kafka/arrivals.py`` implements it."""
+    """Watches the outputs for those of some arms; ``adapters/kafka/arrivals.py`` implements it."""
 
     def reached(self, ends: Mapping[int, int]) -> bool:
         """Return whether outputs up to ``ends`` (exclusive) of each input partition have been seen."""
@@ -37,8 +39,8 @@ class LiveObserver(BatchObserver, QueryObserver, Protocol):
         """A boundary at which nothing had moved."""
         ...
 
-    def handed_over(self, before: ModelVersion, now: ModelVersion, seconds: float) -> None:
-        """Another generation has taken over, after both ran for ``seconds``."""
+    def handed_over(self, before: ModelVersion, now: ModelVersion, arms: str, seconds: float) -> None:
+        """Another generation has taken over, after both ran for ``seconds``; ``arms`` names its versions."""
         ...
 
     def lag_measured(self, topic: str, lag: Mapping[int, int]) -> None:
@@ -51,18 +53,18 @@ class LivePorts:
     """What the engine is connected to.
 
     ``roll_back`` puts a version on hold and serves the last good one, ``None`` where there is none. ``settle`` brings
-    the marks in order and returns them; ``ends`` are the topic's; ``watch`` opens :class:`Arrivals` for a version's
-    outputs from now on.
+    the marks in order and returns them; ``ends`` are the topic's; ``watch`` opens :class:`Arrivals` for the outputs of
+    a plan's arms from now on.
     """
 
     generations: Generations
+    versions: LiveVersions
     roll_back: Callable[[ModelKey, str], ServedModel | None]
     ledger: Ledger
     mend: Mend
     settle: Callable[[], Mapping[int, int]]
     ends: Callable[[], Mapping[int, int]]
-    watch: Callable[[ModelVersion], Arrivals]
-    current: Callable[[], ServedModel | None]
+    watch: Callable[[PlannedArms], Arrivals]
     observer: LiveObserver
     breaker: Breaker
     clock: Clock

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pyspark.sql import DataFrame, SparkSession
 
 from streaming.delivery.outcome import Outcome
 from streaming.engines.attempt import attempt
 from streaming.engines.isolate import isolate
-from streaming.engines.real_time import Boundary, Route, counts, outcome_of, outputs, sink_options
+from streaming.engines.live_arms import LiveArms
+from streaming.engines.real_time import Boundary, Route, counts, outcome_of, outputs, sink_options, to_send
 from streaming.engines.source import read_range
-from streaming.models.served import ServedModel
 from streaming.offsets import Ranges
 
-Mend = Callable[[ServedModel, Ranges], Boundary]
+Mend = Callable[[LiveArms, Ranges], Boundary]
 """Writes the outputs of a stretch, and returns its end, which is a boundary like a query's."""
 
 
@@ -28,7 +28,7 @@ class BatchMend:
     route: Route
     poison_rows: int
 
-    def __call__(self, served: ServedModel, ranges: Ranges) -> Boundary:
+    def __call__(self, scoring: LiveArms, ranges: Ranges) -> Boundary:
         """Score ``ranges``.
 
         Raises:
@@ -37,9 +37,10 @@ class BatchMend:
         began = time.monotonic()
         records = read_range(self.session, self.route.options, self.route.topic, ranges)
         outcome = attempt(
-            lambda safe: self._write(records, safe),
-            served,
-            lambda: isolate(records, served, ranges, self.poison_rows),
+            lambda safe: self._write(records, replace(scoring, model=safe)),
+            scoring.model,
+            lambda: isolate(records, scoring.model, ranges, self.poison_rows),
+            scoring.arms,
         )
         seconds = time.monotonic() - began
         return Boundary(
@@ -52,13 +53,13 @@ class BatchMend:
             lag={},
         )
 
-    def _write(self, records: DataFrame, model: ServedModel) -> Outcome:
-        frame = outputs(records, model, self.route).persist()
+    def _write(self, records: DataFrame, scoring: LiveArms) -> Outcome:
+        frame = outputs(records, scoring, self.route).persist()
         try:
             # An observation would do, but those of a batch that is written to Kafka never arrive. And so it throws
             # before anything is written.
-            (counted,) = frame.select(*counts()).collect()
-            frame.drop("reason").write.format("kafka").options(**sink_options(self.route.options)).save()
+            (counted,) = frame.select(*counts(scoring.arms)).collect()
+            to_send(frame).write.format("kafka").options(**sink_options(self.route.options)).save()
         finally:
             frame.unpersist()
         return outcome_of(counted.asDict())

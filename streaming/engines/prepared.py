@@ -13,10 +13,9 @@ from pyspark import TaskContext
 from pyspark.sql import DataFrame
 
 from streaming.delivery.outcome import SCHEMA, Outcome
-from streaming.delivery.writer import write_partition
 from streaming.engines.isolate import isolate
 from streaming.engines.program import BatchOrder, BatchResult
-from streaming.engines.rows import Batches, RowMaker, output_rows
+from streaming.engines.rows import Batches, Write, output_rows
 from streaming.engines.task import WriteTarget
 from streaming.ledger.plan import Plan
 from streaming.models.seams import Poison
@@ -63,8 +62,8 @@ class PreparedBatch:
         """Plan over ``records``, a batch of the query; of ``stamps`` the time is not used, each row has its own."""
 
         def written(counted: DataFrame) -> DataFrame:
-            rows, made = output_rows(counted, model, stamps, target.targets.predictions, now())
-            return rows.mapInArrow(_writer(target, made), SCHEMA)
+            rows, write = output_rows(counted, model, stamps, target.targets.predictions, now())
+            return rows.mapInArrow(_task(target, write), SCHEMA)
 
         self._made_for = model, stamps
         self._plan = KeptPlan(records, written)
@@ -97,14 +96,12 @@ class PreparedBatch:
         return BatchResult(rows_in, outcomes)
 
 
-def _writer(target: WriteTarget, made: RowMaker) -> Callable[[Batches], Batches]:
-    def write(batches: Batches) -> Batches:
+def _task(target: WriteTarget, write: Write) -> Callable[[Batches], Batches]:
+    def run(batches: Batches) -> Batches:
         context = cast(TaskContext, TaskContext.get())
         order = json.loads(context.getLocalProperty(_ORDER) or "null")
         plan = Plan.from_dict(order["plan"])
         partitions = dict(enumerate(order["partitions"]))
-        write_plan = made.order(target.order(plan, order["scored_at"]))
-        rows, partition = made.rows(batches, write_plan), partitions.get(context.partitionId())
-        return write_partition(write_plan, rows, partition, made.counts)
+        return write(target.order(plan, order["scored_at"]), batches, partitions.get(context.partitionId()))
 
-    return write
+    return run

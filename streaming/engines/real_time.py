@@ -7,7 +7,7 @@ for what was written to be acknowledged and notes how far it has come; a progres
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,19 +17,23 @@ from pyspark.sql.streaming.query import StreamingQuery
 from pyspark.sql.streaming.readwriter import DataStreamWriter
 
 from schemas.dead_letter import Reason
-from streaming.delivery.outcome import Outcome
+from streaming.delivery.outcome import ArmOutcome, Outcome
 from streaming.engines.checkpoint import written_plainly
+from streaming.engines.live_arms import LiveArms
 from streaming.engines.source import read_real_time
-from streaming.models.served import ServedModel
+from streaming.engines.task import stamps_of
+from streaming.ledger.arms import PlannedArms
 from streaming.offsets import OffsetRange, Ranges
-from streaming.outputs.envelope import Stamp, envelop
+from streaming.outputs.envelope import envelop
 from streaming.outputs.spark_rows import native_records, now
 from streaming.outputs.targets import Targets
 from streaming.spark.codegen_stages import allow_large
 from streaming.spark.reports import last_report
 
 _COUNTS = "penstock"
-_PREDICTIONS = "predictions"
+_PREDICTIONS, _NEWEST = "predictions", "newest"
+_FOR_COUNTING = ("reason", "event_time", "arm")
+"""Columns of :func:`outputs` that are no part of the records."""
 
 
 @dataclass(frozen=True)
@@ -56,13 +60,13 @@ class Boundary:
     lag: Mapping[int, int]
 
 
-def outputs(records: DataFrame, model: ServedModel, route: Route) -> DataFrame:
+def outputs(records: DataFrame, scoring: LiveArms, route: Route) -> DataFrame:
     """Return the records to write, predictions and dead letters in one frame; see :func:`native_records`."""
-    stamp = Stamp(route.topic, model.version, "champion", "")
+    model, stamps = scoring.model, stamps_of(scoring.arms, route.topic, "")
     decoded = _apart(model.decoder(records), "decoded")
     scored = _apart(model.scorer.score(decoded), "scored")
-    rows = envelop(scored, stamp, route.targets.predictions, now())
-    return native_records(_apart(rows, "enveloped"), stamp, route.application, route.targets)
+    rows = envelop(scored, stamps[0], route.targets.predictions, now(), stamps[1:])
+    return native_records(_apart(rows, "enveloped"), stamps, route.application, route.targets)
 
 
 def _apart(frame: DataFrame, name: str) -> DataFrame:
@@ -74,30 +78,51 @@ def _apart(frame: DataFrame, name: str) -> DataFrame:
     return frame.observe(f"{_COUNTS}_{name}", F.count(F.lit(1)))
 
 
-def counts() -> list[Column]:
-    """Return what is counted on the way: predictions, and dead letters by reason."""
+def counts(arms: PlannedArms) -> list[Column]:
+    """Return what is counted on the way of each arm: predictions, and dead letters by reason.
+
+    In a rollout, also the latest time of the events that have a prediction.
+    """
+    counted = []
+    for number, arm in enumerate(arms.arms):
+        own = F.col("arm") == number if len(arms.arms) > 1 else F.lit(True)
+        counted += [
+            column.alias(f"{arm.role}.{name}") for name, column in _counts_of(own, timed=arms.weights is not None)
+        ]
+    return counted
+
+
+def _counts_of(own: Column, *, timed: bool) -> Iterator[tuple[str, Column]]:
     reason = F.col("reason")
-    letters = [F.count_if(reason == code.value).alias(code.value) for code in Reason]
-    return [F.count_if(reason.isNull()).alias(_PREDICTIONS), *letters]
+    yield _PREDICTIONS, F.count_if(own & reason.isNull())
+    for code in Reason:
+        yield code.value, F.count_if(own & (reason == code.value))
+    if timed:
+        yield _NEWEST, F.max(F.when(own & reason.isNull(), F.col("event_time")))
+
+
+def to_send(frame: DataFrame) -> DataFrame:
+    """Return the records alone of what :func:`outputs` returned."""
+    return frame.drop(*_FOR_COUNTING)
 
 
 def start_query(
-    session: SparkSession, model: ServedModel, route: Route, place: tuple[str, str],
+    session: SparkSession, scoring: LiveArms, route: Route, place: tuple[str, str],
     starting: Mapping[int, int],
 ) -> StreamingQuery:  # fmt: skip
     """Start a real-time query.
 
     Args:
         session: where it runs.
-        model: the version that scores.
+        scoring: the version that scores, or those of its arms.
         route: what it reads and writes.
         place: the query's name and its checkpoint, which must be new.
         starting: the first offset of each partition.
     """
     name, checkpoint = place
     allow_large(session)
-    frame = outputs(read_real_time(session, route.options, route.topic, starting), model, route)
-    frame = frame.observe(_COUNTS, *counts()).drop("reason")
+    frame = outputs(read_real_time(session, route.options, route.topic, starting), scoring, route)
+    frame = to_send(frame.observe(_COUNTS, *counts(scoring.arms)))
     writing: DataStreamWriter = frame.writeStream.queryName(name).format("kafka").options(**sink_options(route.options))
     every = f"{route.checkpoint_seconds * 1000:.0f} milliseconds"
     writing = writing.option("checkpointLocation", checkpoint).outputMode("update")
@@ -117,8 +142,18 @@ def sink_options(options: Mapping[str, str]) -> dict[str, str]:
 
 def outcome_of(counted: Mapping[str, Any]) -> Outcome:
     """Return what :func:`counts` counted."""
-    letters = {name: int(count) for name, count in counted.items() if count and name != _PREDICTIONS}
-    return Outcome(int(counted.get(_PREDICTIONS) or 0), letters)
+    arms: dict[str, ArmOutcome] = {}
+    for name, count in counted.items():
+        role, _, what = name.partition(".")
+        arm = arms.setdefault(role, ArmOutcome())
+        if what == _NEWEST:
+            arm.newest = count or ""
+        elif what == _PREDICTIONS:
+            arm.predictions = int(count or 0)
+        elif count:
+            arm.dead_letters[what] = int(count)
+    total = sum(arms.values(), ArmOutcome())
+    return Outcome(total.predictions, total.dead_letters, arms=arms)
 
 
 def last_boundary(query: StreamingQuery, topic: str, starting: Mapping[int, int]) -> Boundary | None:

@@ -18,6 +18,7 @@ from streaming.engines.tries import Tries
 from streaming.errors import FencedError, PenstockError
 from streaming.ledger.arm_counts import ArmCounts, observed, weights_of
 from streaming.models.ref import ModelKey
+from streaming.models.rollout_versions import RESUME_TAG
 from streaming.rollout.assignment import ArmAssignment
 from streaming.rollout.evidence import Observed
 from streaming.rollout.following import JobFacts, advanced, weights_after
@@ -124,7 +125,17 @@ class RolloutFollower:
         is_held = key in self._ports.slot.held and rollout.state.phase not in TAKING_BACK
         # Withdrawing the arms forgets their failure, and the record of it may not be written yet.
         self._failure = self._failure or self._arms.failure
-        return JobFacts(self._serves(key), f"{key} is on hold" if is_held else self._failure, problems)
+        failure = f"{key} is on hold" if is_held else self._failure
+        return JobFacts(self._serves(key), failure, problems, self._resumed(rollout))
+
+    def _resumed(self, rollout: Rollout) -> str:
+        """Return who has passed the gate by a tag; a registry that is silent says nothing, and the gate stays shut."""
+        shut = not rollout.state.at_gate or self._tries(("gate", rollout.latest.number), lambda: self._shut(rollout))
+        return "" if shut else f"resumed by the tag {RESUME_TAG}={rollout.gate}"
+
+    def _shut(self, rollout: Rollout) -> str:
+        tag = self._ports.versions.resume_tag(rollout.declaration.candidate)
+        return "" if tag == rollout.gate else f"{RESUME_TAG} is not {rollout.gate}"
 
     def _serves(self, key: ModelKey) -> bool:
         serving = self._ports.slot.current()

@@ -39,6 +39,10 @@ class RolloutVersions(Protocol):
         """
         ...
 
+    def resume_tag(self, key: ModelKey) -> str:
+        """Return which gate a version's tag passes, by its name; empty without the tag."""
+        ...
+
     def take_back(self, key: ModelKey, reason: str) -> None:
         """Serve the version before this one from the next batch on, and put this one on hold."""
         ...

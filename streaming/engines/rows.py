@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from functools import lru_cache
-from typing import Protocol
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import lru_cache, partial
 
 import pyarrow as pa
 from pyspark import cloudpickle
 from pyspark.sql import Column, DataFrame
 
 from streaming.delivery.write_order import WritePlan
+from streaming.delivery.writer import write_partition
 from streaming.events import columns as c
 from streaming.models.seams import RowPass
 from streaming.models.served import ServedModel
@@ -28,70 +28,14 @@ _TOGETHER = 64 * 1024 * 1024
 """Bytes of records that many models score at once: each has some cost by itself, however few of its events come."""
 
 
-class RowMaker(Protocol):
-    """What a task makes of the batches that come to it, before they are written; it is pickled for the tasks."""
-
-    def order(self, order: WritePlan) -> WritePlan:
-        """Return the orders as the rows need them."""
-        ...
-
-    def rows(self, batches: Batches, order: WritePlan) -> Batches:
-        """Yield output rows, by the orders that :meth:`order` returned."""
-        ...
-
-    def counts(self) -> dict[str, float]:
-        """Return what lookups have counted in this process since the last call."""
-        ...
-
-
-@dataclass(frozen=True)
-class FrameRows:
-    """The rows of a frame, as they are."""
-
-    def order(self, order: WritePlan) -> WritePlan:
-        """Change nothing."""
-        return order
-
-    def rows(self, batches: Batches, order: WritePlan) -> Batches:  # noqa: ARG002 - the frame has gone by them
-        """Change nothing."""
-        return batches
-
-    def counts(self) -> dict[str, float]:
-        """Return nothing: nothing was looked up."""
-        return {}
-
-
-@dataclass(frozen=True)
-class PassRows:
-    """The rows of a pass, which has been pickled."""
-
-    pickled: bytes
-
-    def order(self, order: WritePlan) -> WritePlan:
-        """Stamp each row by its own version, where the pass has several."""
-        versions = _unpickled(self.pickled).others
-        if not versions:
-            return order
-        stamps = (replace(order.stamp, version=version, role=CHAMPION) for version in versions)
-        return replace(order, others=tuple(stamps), by_model=True)
-
-    def rows(self, batches: Batches, order: WritePlan) -> Batches:
-        """Score the batches."""
-        row_pass = _unpickled(self.pickled)
-        for batch in _together(batches) if row_pass.others else batches:
-            if batch.num_rows:
-                scored = row_pass.score(batch, order.lookup)
-                yield enveloped_rows(scored, order.stamps, order.targets.predictions)
-
-    def counts(self) -> dict[str, float]:
-        """Return what the pass has counted."""
-        return _unpickled(self.pickled).counts()
+Write = Callable[[WritePlan, Batches, int | None], Batches]
+"""Makes output rows of the batches that come to a task, and writes them; see :func:`write_partition`."""
 
 
 def output_rows(
     records: DataFrame, model: ServedModel, stamps: tuple[Stamp, ...], to: Target, scored_at: Column | None = None
-) -> tuple[DataFrame, RowMaker]:
-    """Return the frame that goes to the tasks that write, and what they make of its batches.
+) -> tuple[DataFrame, Write]:
+    """Return the frame that goes to the tasks that write, and how they do; the latter is pickled for them.
 
     Args:
         records: a batch of the query.
@@ -102,8 +46,20 @@ def output_rows(
     """
     if model.row_pass is None:
         stamp, *others = stamps
-        return envelop(model.score(records), stamp, to, scored_at, others), FrameRows()
-    return records.select(*c.RECORD), PassRows(_pickled(model.row_pass))
+        return envelop(model.score(records), stamp, to, scored_at, others), write_partition
+    return records.select(*c.RECORD), partial(_write_scored, _pickled(model.row_pass))
+
+
+def _write_scored(row_pass: bytes, order: WritePlan, records: Batches, partition: int | None) -> Batches:
+    """Score the records of a task by a pass, which has been pickled, and write the rows."""
+    by = _unpickled(row_pass)
+    if by.others:
+        # Each row is stamped by its own version.
+        stamps = (replace(order.stamp, version=version, role=CHAMPION) for version in by.others)
+        order, records = replace(order, others=tuple(stamps), by_model=True), _together(records)
+    scored = (by.score(batch, order.lookup) for batch in records if batch.num_rows)
+    rows = (enveloped_rows(batch, order.stamps, order.targets.predictions) for batch in scored)
+    return write_partition(order, rows, partition, by.counts)
 
 
 def _together(batches: Batches) -> Batches:

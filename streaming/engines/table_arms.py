@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any, Protocol
 
@@ -32,17 +32,18 @@ class TableSource(Protocol):
         """Load a table by the ledger's record of it; the caller releases it."""
         ...
 
+    def release(self, model: ServedModel, /) -> None:
+        """Give back what :meth:`recalled` loaded."""
+        ...
+
 
 class TableArms:
     """A :class:`streaming.engines.arms.ArmSource` of a table; only the batch thread uses it."""
 
-    def __init__(
-        self, ledger: Ledger, tables: TableSource, release: Callable[[ServedModel], None], clock: Clock
-    ) -> None:
-        """Take where tables come from and their rows are written, and what releases one; the lease must be ours."""
+    def __init__(self, ledger: Ledger, tables: TableSource, clock: Clock) -> None:
+        """Take where tables come from and where their rows are written; the lease must be ours."""
         self._ledger = ledger
         self._tables = tables
-        self._release = release
         self._clock = clock
         self._written: ModelKey | None = None
         self._write_again = clock()
@@ -82,4 +83,4 @@ class TableArms:
         """Release the table that was recalled for a batch."""
         recalled, self._recalled = self._recalled, None
         if recalled is not None:
-            self._release(recalled)
+            self._tables.release(recalled)

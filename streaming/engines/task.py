@@ -12,8 +12,7 @@ from streaming.clock import Stopwatch
 from streaming.delivery.marks import Writer
 from streaming.delivery.outcome import SCHEMA, Outcome
 from streaming.delivery.write_order import Limits, WritePlan
-from streaming.delivery.writer import write_partition
-from streaming.engines.rows import Batches, RowMaker, output_rows
+from streaming.engines.rows import Batches, Write, output_rows
 from streaming.failpoints import OFF, Failpoints
 from streaming.ledger.arms import PlannedArms
 from streaming.ledger.plan import Plan
@@ -69,8 +68,8 @@ def run_batch(
     counted = Observation()
     # Counted before anything is done to them, so that a row lost further on is noticed.
     observed = records.observe(counted, F.count(F.lit(1)).alias("rows"))
-    rows, made = output_rows(observed, model, order.stamps, order.targets.predictions)
-    written = rows.mapInArrow(_writer(order, made), SCHEMA)
+    rows, write = output_rows(observed, model, order.stamps, order.targets.predictions)
+    written = rows.mapInArrow(_task(order, write), SCHEMA)
     watch.lap("prepare")
     results = written.collect()
     watch.lap("write")
@@ -78,11 +77,10 @@ def run_batch(
     return rows_in, {row["partition"]: Outcome.from_json(row["outcome"]) for row in results}
 
 
-def _writer(order: WritePlan, made: RowMaker) -> Callable[[Batches], Batches]:
+def _task(order: WritePlan, write: Write) -> Callable[[Batches], Batches]:
     """Close over these and nothing else: what a closure holds is pickled for every task."""
 
-    def write(batches: Batches) -> Batches:
-        own = made.order(order)
-        return write_partition(own, made.rows(batches, own), counts=made.counts)
+    def run(batches: Batches) -> Batches:
+        return write(order, batches, None)
 
-    return write
+    return run

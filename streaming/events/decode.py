@@ -201,9 +201,13 @@ class JsonDecoder:
         # Of two times in one object, or one with something behind it, nobody knows which was meant.
         return F.when(F.col(_STRICT), moment)
 
+    def _event_id(self, name: str) -> Expr:
+        # A rejected event without a key is of the arm that its id names, so an id is what every decoder takes for one.
+        return F.when(F.col(_STRICT) & _kind(name).isin(*_ID_TYPES), raw(name))
+
     def _envelope_columns(self) -> list[Expr]:
         position = F.concat_ws("-", F.col(c.PARTITION), F.col(c.OFFSET))
-        event_id = raw(self.envelope.id) if self.envelope.id else position
+        event_id = self._event_id(self.envelope.id) if self.envelope.id else position
         subject = raw(self.envelope.key) if self.envelope.key else F.try_validate_utf8(F.col(c.KEY).cast("string"))
         return [event_id.alias(c.EVENT_ID), F.col(c.EVENT_TIME), subject.alias(c.SUBJECT)]
 

@@ -13,12 +13,13 @@ import pyarrow as pa
 
 from streaming.events import columns as c
 from streaming.export.form import OnnxForm
+from streaming.models.arrow_types import vector_size
 from streaming.models.seams import ArrowScorer
 from streaming.scoring.compiled.values import Floats, Mask
 from streaming.scoring.throwing import thrown_on
 
 Feeds = dict[str, npt.NDArray[Any]]
-"""A tensor (n) for each column of the events."""
+"""A tensor (n) for each column of the events, (n, length) for one of lists."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,18 @@ def _spread(values: npt.NDArray[Any], rejected: Mask, instead: object) -> Any:
 
 def feeds(events: pa.RecordBatch, missing_text: str) -> Feeds:
     """Return events as an ONNX model's inputs: text as it is, and numbers as doubles with NaN for null."""
-    return {field.name: _tensor(events.column(field.name), missing_text) for field in events.schema}
+    return {
+        field.name: _list_tensor(events.column(field.name), field)
+        if pa.types.is_list(field.type)
+        else _tensor(events.column(field.name), missing_text)
+        for field in events.schema
+    }
+
+
+def _list_tensor(column: pa.ListArray, field: pa.Field) -> npt.NDArray[np.float64]:
+    rows = np.full((len(column), vector_size(field) or 0), np.nan)
+    rows[column.is_valid().to_numpy(zero_copy_only=False)] = column.flatten().to_numpy().reshape(-1, rows.shape[1])
+    return rows
 
 
 def _tensor(column: pa.Array, missing_text: str) -> npt.NDArray[Any]:

@@ -13,7 +13,8 @@ events = [signature["example"]]
 tensors = {}
 for column in signature["inputs"]:
     values = [event.get(column["name"]) for event in events]
-    filled = [column["missing"] if value is None else value for value in values]
+    missing = [None] * column["length"] if column["length"] else column["missing"]
+    filled = [missing if value is None else value for value in values]
     tensors[column["name"]] = np.array(filled, column["dtype"])
 for output, answers in zip(signature["outputs"], model.run(list(signature["outputs"].values()), tensors), strict=True):
     print(output, answers.tolist())

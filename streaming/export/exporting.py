@@ -63,6 +63,7 @@ class Export:
                     "type": column.type,
                     "required": column.required,
                     "dtype": "object" if column.type == "string" else "float64",
+                    "length": column.length,
                     "missing": first.form.missing_text if column.type == "string" else None,
                 }
                 for column in self.package.signature.columns

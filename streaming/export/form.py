@@ -23,6 +23,7 @@ from streaming.export import (
 from streaming.export.class_nodes import largest
 from streaming.export.context import NumberTensor, StageContext, any_row
 from streaming.export.graph import IR_VERSION, ML, ML_OPSET, OPSET, Graph
+from streaming.models.arrow_types import vector_size
 from streaming.scoring.compiled.classes import named
 from streaming.scoring.compiled.one_vs_rest import RAW, class_models
 from streaming.scoring.compiled.program import built, event_kinds
@@ -105,7 +106,8 @@ class OnnxForm:
     """An ONNX model of a version.
 
     Attributes:
-        model: takes a tensor (n) of each column of the events: texts, or doubles with NaN for null.
+        model: takes a tensor (n) of each column of the events: texts, or doubles with NaN for null; a tensor
+            (n, length) of doubles of a column of lists.
         outputs: what the model answers to the name of its tensor: ``prediction`` (n) as a double, ``rejected`` (n) as a
             boolean, and where the pipeline has them ``probability`` (n, classes) as doubles and ``label`` (n) as text.
         missing_text: stands for a null in a column of text.
@@ -123,9 +125,9 @@ def onnx_form(scorer: CompiledScorer, real: type[np.float64] | type[np.float32])
         ExportRefusedError: a stage has no ONNX form; the first such is named.
     """
     program, graph = scorer.program, Graph(real)
-    tensors = {field.name.lower(): _input(graph, field) for field in program.schema}
-    kinds = event_kinds(program.schema)
     rejections: list[str] = []
+    tensors = {field.name.lower(): _input(graph, field, rejections) for field in program.schema}
+    kinds = event_kinds(program.schema)
     for stage in program.stages:
         context = StageContext(Scope(stage, kinds), graph, tensors, rejections)
         add_nodes(context)
@@ -137,11 +139,13 @@ def onnx_form(scorer: CompiledScorer, real: type[np.float64] | type[np.float32])
     return OnnxForm(_model(graph, outputs, scorer), outputs, _missing_text(scorer))
 
 
-def _input(graph: Graph, field: pa.Field) -> NumberTensor | str:
+def _input(graph: Graph, field: pa.Field, rejections: list[str]) -> NumberTensor | str:
+    if vector_size(field) is not None:
+        # No number of an event is NaN, so it stands for a list that is null, on which Spark's stages throw.
+        rejections.append(graph.any_of(graph.add("IsNaN", field.name)))
+        return graph.to_real(field.name)
     if pa.types.is_list(field.type):
-        raise ExportRefusedError(
-            f"the model reads {field.name}, a list of numbers, and a column is exported as one value"
-        )
+        raise ExportRefusedError(f"the model has the column {field.name}, a list that no stage reads as a vector")
     if pa.types.is_string(field.type):
         return str(field.name)
     # A float of an event is read as the float next to it, and not as the double.
@@ -171,12 +175,7 @@ _TYPES: dict[AnswerName, int] = {
 
 
 def _model(graph: Graph, outputs: Mapping[AnswerName, str], scorer: CompiledScorer) -> onnx.ModelProto:
-    inputs = [
-        helper.make_tensor_value_info(
-            field.name, TensorProto.STRING if pa.types.is_string(field.type) else TensorProto.DOUBLE, ["n"]
-        )
-        for field in scorer.program.schema
-    ]
+    inputs = [_input_info(field) for field in scorer.program.schema]
     classes = scorer.program.kinds[scorer.probability.lower()].size if scorer.probability else 0
     results = [
         helper.make_tensor_value_info(name, _TYPES[answer], ["n", classes] if answer == "probability" else ["n"])
@@ -187,6 +186,12 @@ def _model(graph: Graph, outputs: Mapping[AnswerName, str], scorer: CompiledScor
     model = helper.make_model(drawn, opset_imports=opsets, ir_version=IR_VERSION, producer_name="penstock")
     model.producer_version = __version__
     return model
+
+
+def _input_info(field: pa.Field) -> onnx.ValueInfoProto:
+    size = vector_size(field)
+    kind = TensorProto.STRING if pa.types.is_string(field.type) else TensorProto.DOUBLE
+    return helper.make_tensor_value_info(field.name, kind, ["n"] if size is None else ["n", size])
 
 
 def _free_name(name: str, taken: list[str]) -> str:

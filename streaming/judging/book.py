@@ -17,14 +17,12 @@ import pyarrow.compute as pc
 from streaming.clock import moment
 from streaming.judging.losses import ClassMeanings, PairLosses, pair_losses
 from streaming.judging.pairs import PAIRS
-from streaming.quality.tables import LABELS, TIME, distinct
+from streaming.quality.tables import LABELS, ONE_EVENT, TIME, days_of, distinct
 from streaming.quality.windows import WindowShape
 from streaming.rollout.days import DaySums
 from streaming.rollout.gross_harm import LossSums
-from streaming.statistics.arrays import Ints
 
 _DAY = timedelta(days=1)
-_MILLISECONDS = 86_400_000
 NO_DAYS = DaySums(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0))
 
 
@@ -86,6 +84,8 @@ class PairBook:
         self._meanings = ClassMeanings()
         self._waiting: dict[int, _WaitingDay] = {}
         self._labels = LABELS.empty_table()
+        self._new_labels: list[pa.Table] = []
+        self._labels_since: datetime | None = None
         self._settled = BookSums()
         self._settled_to = -1
         self._newest: dict[int, datetime] = {}
@@ -99,7 +99,7 @@ class PairBook:
         for row in newest:
             before = self._newest.get(row["partition"], row["event_time_max"])
             self._newest[row["partition"]] = max(before, row["event_time_max"])
-        days = _days(pairs)
+        days = days_of(pairs)
         for day in np.unique(days[days > self._settled_to]).tolist():
             before_it = self._waiting.get(day, _WaitingDay(PAIRS.empty_table())).pairs
             chosen = self._thinned(pairs.filter(pa.array(days == day)))
@@ -108,18 +108,22 @@ class PairBook:
             self.one_in *= 2
             self._waiting = {day: _WaitingDay(self._thinned(each.pairs)) for day, each in self._waiting.items()}
 
+    @property
+    def passed(self) -> datetime | None:
+        """Up to here in event time nothing is to come on any partition; ``None`` without a pair."""
+        return min(self._newest.values()) - self._rules.lateness if self._newest else None
+
     def add_labels(self, labels: pa.Table) -> None:
         """Take labels of :data:`LABELS`."""
         if not labels.num_rows:
             return
         newest = pc.max(labels["known"]).as_py()
         self._newest_label = max(self._newest_label or newest, newest)
-        self._labels = pa.concat_tables([self._labels, labels]).combine_chunks()
-        for waiting in self._waiting.values():
-            waiting.losses = None
+        self._new_labels.append(labels)
 
     def sums(self) -> BookSums:
         """Settle the days whose labels are all due, and return what is known so far."""
+        self._unite_labels()
         self._measure_all()
         for day in [day for day in sorted(self._waiting) if self._is_due(day)]:
             self._settled = self._settled.with_day(day, self._measure(day), is_due=True)
@@ -130,6 +134,14 @@ class PairBook:
         for day in sorted(self._waiting):
             sums = sums.with_day(day, self._measure(day), is_due=False)
         return sums
+
+    def _unite_labels(self) -> None:
+        # Once a look, as all of them are copied. Once a table would take longer with every table.
+        if self._new_labels:
+            self._labels = pa.concat_tables([self._labels, *self._new_labels]).combine_chunks()
+            self._new_labels = []
+            for waiting in self._waiting.values():
+                waiting.losses = None
 
     def _measure_all(self) -> None:
         before = self._meanings.size
@@ -145,7 +157,7 @@ class PairBook:
         waiting = self._waiting[day]
         if waiting.losses is None:
             due = self._shape.at(moment(day * 86_400)).due
-            waiting.pairs = distinct(waiting.pairs.combine_chunks())
+            waiting.pairs = distinct(waiting.pairs.combine_chunks(), ONE_EVENT)
             waiting.losses = pair_losses(waiting.pairs, [self._labels], due, self._meanings)
         return waiting.losses
 
@@ -154,7 +166,7 @@ class PairBook:
         window = self._shape.at(moment(day * 86_400))
         if self._newest_label is None or self._newest_label < window.due + self._rules.lateness:
             return False
-        return min(self._newest.values()) >= window.end + self._rules.lateness
+        return self.passed is not None and self.passed >= window.end
 
     def _forget_labels(self) -> None:
         """Let go of labels of events that are settled: a label is known after its event."""
@@ -162,15 +174,12 @@ class PairBook:
             return
         reached = int(min(self._newest.values()).timestamp()) // 86_400
         since = moment(min([reached, *self._waiting]) * 86_400) - self._rules.lateness
-        self._labels = self._labels.filter(pc.greater_equal(self._labels["known"], pa.scalar(since, TIME)))
+        if since != self._labels_since:
+            self._labels = self._labels.filter(pc.greater_equal(self._labels["known"], pa.scalar(since, TIME)))
+            self._labels_since = since
 
     def _thinned(self, pairs: pa.Table) -> pa.Table:
         if self.one_in == 1:
             return pairs
         offsets = np.asarray(pairs["offset"].to_numpy(), np.int64)
         return pairs.filter(pa.array(offsets % self.one_in == 0))
-
-
-def _days(pairs: pa.Table) -> Ints:
-    times = np.asarray(pairs["event_time"].cast(pa.int64()).to_numpy(), np.int64)
-    return times // _MILLISECONDS

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from schemas.shadow_prediction import ShadowPrediction
 from streaming.clock import isoformat
 from streaming.judging.book import BookRules, BookSums, PairBook
 from streaming.judging.errors import ErrorBook
 from streaming.judging.pairs import JudgedPair, pair_of, pair_tables
+from streaming.judging.shifts import ShiftBook, ShiftsByHour
 from streaming.ledger.answered import AnsweredRange
 from streaming.outputs.read_back import Output
 from streaming.rollout.checks import ALPHA, JudgeRules, RolloutCheck
@@ -21,13 +23,12 @@ from streaming.rollout.error_guard import ErrorVerdict, judge_errors
 from streaming.rollout.evidence import Gathered
 from streaming.rollout.gross_harm import GrossRules, judge_gross
 from streaming.rollout.history import Rollout
-from streaming.rollout.judge import HarmFinding, HarmRules, judge
+from streaming.rollout.judge import HarmFinding, judge
 from streaming.rollout.records import Declaration
+from streaming.rollout.score_shift import ShiftRules, judge_shift
 from streaming.rollout.sign_guard import SignVerdict, judge_disagreements
-from streaming.rollout.verdict import CheckFinding, JudgedRange, RolloutVerdict, taken_together
-
-_MOST_EXPONENT = 700.0
-"""The largest power of e that a number holds, as a bound of evidence that is written."""
+from streaming.rollout.verdict import CheckFinding, RolloutVerdict, taken_together
+from streaming.statistics.eprocess import evidence_of
 
 
 class RolloutJudge:
@@ -38,23 +39,27 @@ class RolloutJudge:
         self.declaration = declaration
         self._book = PairBook(rules)
         self._errors = ErrorBook(declaration.candidate)
+        self._shifts = ShiftBook(declaration.plan)
 
     def add_shadow(self, records: Iterable[tuple[bytes | None, ShadowPrediction]]) -> datetime | None:
         """Take shadow records with their keys; return the earliest event time of those that are of this rollout."""
+        earliest = None
+        for table in pair_tables(self._pairs(records)):
+            self._book.add_pairs(table)
+            self._shifts.add(table)
+            first = pc.min(table["event_time"]).as_py()
+            earliest = min(earliest or first, first)
+        return earliest
+
+    def _pairs(self, records: Iterable[tuple[bytes | None, ShadowPrediction]]) -> Iterator[JudgedPair]:
+        """Yield the rollout's own pairs, and count what failed on them."""
         mine = self.declaration.application, self.declaration.name
-        pairs: list[JudgedPair] = []
         for key, record in records:
             pair = pair_of(record, key, self.declaration.candidate)
             # Applications may share a shadow topic, and a rollout may follow another one on it.
             if pair is not None and (record.application, record.rollout) == mine:
                 self._errors.add_pair(pair)
-                pairs.append(pair)
-        earliest = None
-        for table in pair_tables(pairs):
-            self._book.add_pairs(table)
-            first = min(table["event_time"].to_pylist())
-            earliest = min(earliest or first, first)
-        return earliest
+                yield pair
 
     def add_labels(self, labels: Iterable[pa.Table]) -> None:
         """Take labels."""
@@ -69,10 +74,10 @@ class RolloutJudge:
     def verdict(self, rollout: Rollout, now: datetime, answered: Sequence[AnsweredRange] = ()) -> RolloutVerdict:
         """Return what all that was taken says of the rollout's present step; if it is harm, with what was answered."""
         sums, epoch = self._book.sums(), rollout.latest.weights.epoch
-        checks = findings(self._errors, sums, rollout.declaration.plan.rules)
+        evidence = JudgedEvidence(self._errors, sums, self._shifts.shifts(self._book.passed))
+        checks = findings(evidence, rollout.declaration.plan.rules)
         finding, why = taken_together(checks)
-        # A step that begins just now has no rate yet.
-        hours = (now - rollout.state.since.clock).total_seconds() / 3_600
+        passed = now - rollout.state.since.clock
         counts = {"labelled events": sums.labelled_events[epoch], "labelled days": sums.labelled_days[epoch]}
         return RolloutVerdict(
             rollout=self.declaration.name,
@@ -81,29 +86,29 @@ class RolloutJudge:
             finding=finding,
             why=why if self._book.one_in == 1 else f"{why} (one of {self._book.one_in} events was looked at)",
             checks={check.value: each for check, each in checks.items()},
-            evidence={name: Gathered(count, count / hours if hours > 0 else None) for name, count in counts.items()},
-            answered=tuple(map(_judged_range, answered)) if finding is HarmFinding.HARM else (),
+            evidence={name: Gathered.over(passed, count) for name, count in counts.items()},
+            answered=tuple(part.judged() for part in answered) if finding is HarmFinding.HARM else (),
             at=isoformat(now),
         )
 
 
-def _judged_range(part: AnsweredRange) -> JudgedRange:
-    return JudgedRange(
-        topic=part.topic,
-        partition=part.partition,
-        start=part.offsets.start,
-        end=part.offsets.end,
-        weight_epoch=part.weights.epoch,
-    )
+@dataclass(frozen=True)
+class JudgedEvidence:
+    """What the checks look at."""
+
+    errors: ErrorBook
+    sums: BookSums
+    shifts: ShiftsByHour
 
 
-def findings(errors: ErrorBook, sums: BookSums, rules: JudgeRules) -> dict[RolloutCheck, CheckFinding]:
+def findings(evidence: JudgedEvidence, rules: JudgeRules) -> dict[RolloutCheck, CheckFinding]:
     """Return what each check says."""
     checks = {
-        RolloutCheck.ERRORS: _errors(errors),
-        RolloutCheck.DEAD_LETTERS: _dead_letters(errors),
-        RolloutCheck.GROSS_HARM: _gross_harm(sums, rules),
-        RolloutCheck.DAYS: _days(sums, rules),
+        RolloutCheck.ERRORS: _errors(evidence.errors),
+        RolloutCheck.DEAD_LETTERS: _dead_letters(evidence.errors),
+        RolloutCheck.GROSS_HARM: _gross_harm(evidence.sums, rules),
+        RolloutCheck.DAYS: _days(evidence.sums, rules),
+        RolloutCheck.SCORE_SHIFT: _score_shift(evidence.shifts, rules),
     }
     return {check: replace(finding, dry_run=check in rules.dry_run) for check, finding in checks.items()}
 
@@ -119,8 +124,11 @@ def _dead_letters(errors: ErrorBook) -> CheckFinding:
 
 
 def _by_evidence(verdict: SignVerdict | ErrorVerdict, count: int, alpha: float) -> CheckFinding:
-    evidence = math.exp(min(verdict.log_evidence, _MOST_EXPONENT))
-    return CheckFinding(verdict.finding, count, {"evidence": evidence, "needed": 1 / alpha}, verdict.sentence)
+    return CheckFinding(verdict.finding, count, _evidence(verdict.log_evidence, alpha), verdict.sentence)
+
+
+def _evidence(log_evidence: float, alpha: float) -> dict[str, float | None]:
+    return {"evidence": evidence_of(log_evidence), "needed": 1 / alpha}
 
 
 def _gross_harm(sums: BookSums, rules: JudgeRules) -> CheckFinding:
@@ -131,10 +139,18 @@ def _gross_harm(sums: BookSums, rules: JudgeRules) -> CheckFinding:
 
 
 def _days(sums: BookSums, rules: JudgeRules) -> CheckFinding:
-    harm = HarmRules(alpha=ALPHA[RolloutCheck.DAYS], tolerated=rules.tolerated, deviation=rules.day_deviation)
-    verdict = judge(sums.days, harm)
+    verdict = judge(sums.days, rules.days)
     numbers = {"difference": verdict.difference, "low": verdict.low, "high": verdict.high, "tolerated": rules.tolerated}
     return CheckFinding(verdict.finding, verdict.days, _finite(numbers), verdict.sentence)
+
+
+def _score_shift(shifts: ShiftsByHour, rules: JudgeRules) -> CheckFinding:
+    alpha = ALPHA[RolloutCheck.SCORE_SHIFT]
+    expected = ShiftRules(alpha, expected=rules.expected_shift, tolerated=rules.tolerated_shift)
+    verdict = judge_shift(shifts.before, shifts.since, expected)
+    numbers = {"shift": verdict.shift, "expected": verdict.expected, "margin": verdict.margin}
+    evidence = {**_finite(numbers), "outside": verdict.outside, **_evidence(verdict.log_evidence, alpha)}
+    return CheckFinding(verdict.finding, verdict.hours, evidence, verdict.sentence)
 
 
 def _finite(numbers: Mapping[str, float]) -> dict[str, float | None]:

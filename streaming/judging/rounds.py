@@ -35,8 +35,8 @@ class JudgeTopics(Protocol):
     Each method yields what was not yielded before. Every one raises ``BrokerUnavailableError`` if there is no answer.
     """
 
-    def begin(self) -> None:
-        """Go back to the beginning of every topic but the ledger."""
+    def begin(self, declared: datetime) -> None:
+        """Go back to where a rollout that was declared then can have begun, on every topic but the ledger."""
         ...
 
     def whole_ledger(self) -> Iterable[Mapping[str, Any]]:
@@ -57,6 +57,10 @@ class JudgeTopics(Protocol):
 
     def letters(self) -> Iterable[tuple[bytes | None, Output]]:
         """Yield the application's dead letters with their keys."""
+        ...
+
+    def lag(self) -> Mapping[str, int]:
+        """Return how many offsets of ``shadow``, ``dead letters`` and ``labels`` are still to be read."""
         ...
 
     def write(self, record: Mapping[str, Any]) -> None:
@@ -85,6 +89,12 @@ class JudgeRounds:
         self._first: datetime | None = None
         self._written: RolloutVerdict | None = None
         self._has_read = False
+        self.latest: RolloutVerdict | None = None
+        """What the last look found, written or not; ``None`` if no rollout is to be judged."""
+
+    def lag(self) -> Mapping[str, int]:
+        """Return how many offsets of ``shadow``, ``dead letters`` and ``labels`` are still to be read."""
+        return self._topics.lag()
 
     def look(self) -> RolloutVerdict | None:
         """Read what has come; return the verdict if it was written, ``None`` if there is nothing new to say.
@@ -96,7 +106,7 @@ class JudgeRounds:
         try:
             return self._looked()
         except BaseException:
-            self._judge, self._has_read = None, False
+            self._judge, self._has_read, self.latest = None, False, None
             raise
 
     def _looked(self) -> RolloutVerdict | None:
@@ -104,7 +114,7 @@ class JudgeRounds:
         self._has_read = True
         rollout = self._history.current
         if rollout is None or not _is_judged(rollout):
-            self._judge = None
+            self._judge, self.latest = None, None
             return None
         judge = self._judge_of(rollout)
         letters = list(self._topics.letters())
@@ -127,14 +137,15 @@ class JudgeRounds:
         if self._judge is None or self._judge.declaration.name != rollout.declaration.name:
             self._judge = RolloutJudge(rollout.declaration, self._subject.rules)
             self._first, self._written = None, rollout.verdict
-            self._topics.begin()
+            self._topics.begin(instant(rollout.declaration.at))
         return self._judge
 
     def _told(self, judge: RolloutJudge) -> RolloutVerdict | None:
         rollout = self._history.current
         if rollout is None or not _is_judged(rollout) or rollout.declaration.name != judge.declaration.name:
+            self.latest = None
             return None
-        verdict = judge.verdict(rollout, self._clock(), self._answered.ranges())
+        self.latest = verdict = judge.verdict(rollout, self._clock(), self._answered.ranges())
         if not is_news(rollout, self._written, verdict):
             return None
         self._topics.write(verdict.to_dict())

@@ -1,12 +1,13 @@
 """Which offsets a rollout's candidate has answered, by plans and outcomes: what has to be looked at if it was bad.
 
 A plan says what its batch was to answer. Where an outcome names another plan for offsets of it, that one wrote them. An
-outcome that a crash took leaves the plan alone, so the ranges are never too small.
+outcome that a crash took leaves the plan alone, so the ranges are never too small. Only those of the live engine may
+be: it plans what it has answered, and what it wrote after its last boundary is in no plan.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,6 +17,7 @@ from streaming.offsets import OffsetRange
 from streaming.outputs.weights import WeightEpoch
 from streaming.rollout.assignment import ArmAssignment
 from streaming.rollout.history import Rollout
+from streaming.rollout.verdict import JudgedRange
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,16 @@ class AnsweredRange:
             return None
         return replace(self, offsets=OffsetRange(self.offsets.start, following.offsets.end))
 
+    def judged(self) -> JudgedRange:
+        """Return it as verdicts and the status have it."""
+        return JudgedRange(
+            topic=self.topic,
+            partition=self.partition,
+            start=self.offsets.start,
+            end=self.offsets.end,
+            weight_epoch=self.weights.epoch,
+        )
+
 
 class AnsweredOffsets:
     """Takes one application's records of the ledger, oldest first, for one version in one rollout."""
@@ -60,6 +72,8 @@ class AnsweredOffsets:
         self._rollout = rollout
         self._version = version
         self._plans: set[str] = set()
+        self.is_live = False
+        """True if real-time queries have answered, whose ranges may be too small."""
         self._topic = "", ""
         self._ranges: dict[tuple[str, str, int], list[AnsweredRange]] = {}
 
@@ -71,6 +85,8 @@ class AnsweredOffsets:
             if record.get("rollout") == self._rollout:
                 self._planned(Plan.from_dict(record))
         if record["type"] == "outcome" and self._ranges:
+            # Only they count their arms over all partitions.
+            self.is_live |= record["plan"] in self._plans and "arms" in record
             self._settled(record["partitions"])
 
     def ranges(self) -> tuple[AnsweredRange, ...]:
@@ -140,14 +156,6 @@ class LatestAnswered:
     def ranges(self) -> tuple[AnsweredRange, ...]:
         """Return the ranges, none without a rollout."""
         return self._offsets.ranges() if self._offsets else ()
-
-
-def answered_ranges(records: Iterable[Mapping[str, Any]], rollout: str, version: ModelKey) -> tuple[AnsweredRange, ...]:
-    """Return the offsets that a version answered in a rollout, by the ledger's records in their order."""
-    answered = AnsweredOffsets(rollout, version)
-    for record in records:
-        answered.add(record)
-    return answered.ranges()
 
 
 def _outside(each: AnsweredRange, part: OffsetRange) -> Iterator[AnsweredRange]:

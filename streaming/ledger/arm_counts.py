@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -23,6 +23,7 @@ from streaming.rollout.verdict import RolloutVerdict
 class StepCounts:
     """One step's counts by role.
 
+    ``is_planned`` tells whether a batch of the step is planned: the job plans none before it has loaded the candidate.
     ``first`` and ``last`` are how far the events' time had come after its first and its latest batch, ``counted`` is
     when the latest was recorded. The events that an attempt wrote before a crash are in no outcome, so that the counts
     may be too low, and are never too high.
@@ -32,6 +33,7 @@ class StepCounts:
     first: datetime | None = None
     last: datetime | None = None
     counted: datetime | None = None
+    is_planned: bool = False
 
     @property
     def passed(self) -> timedelta:
@@ -50,7 +52,7 @@ class StepCounts:
         newest = max((arm.newest for arm in arms.values()), default="")
         # A batch of one arm does not say how far its events' time has come; it counts by when it was done.
         time = instant(newest) if newest else at
-        return StepCounts(both, self.first or time, max(self.last or time, time), at)
+        return replace(self, arms=both, first=self.first or time, last=max(self.last or time, time), counted=at)
 
 
 def observed(rollout: Rollout, counts: StepCounts, clock: datetime, problems: tuple[str, ...] = ()) -> Observed:
@@ -67,7 +69,6 @@ def observed(rollout: Rollout, counts: StepCounts, clock: datetime, problems: tu
         problems: why the job cannot do what the state asks of it.
     """
     state = rollout.state
-    hours = (clock - state.since.clock).total_seconds() / 3_600
     # In probation the candidate is the champion.
     candidate = CHAMPION if state.phase is RolloutPhase.PROBATION else CANDIDATE
     events = {"candidate events": counts.events(candidate), "champion events": counts.events(CHAMPION)}
@@ -76,7 +77,7 @@ def observed(rollout: Rollout, counts: StepCounts, clock: datetime, problems: tu
         now=RolloutTime(clock, state.since.event_time + counts.passed),
         evidence={
             **(verdict.evidence if verdict else {}),
-            **{name: Gathered(count, count / hours if hours > 0 else None) for name, count in events.items()},
+            **{name: Gathered.over(clock - state.since.clock, count) for name, count in events.items()},
         },
         judged=_judged(rollout, verdict, counts, clock),
         unhealthy=problems,
@@ -110,19 +111,25 @@ class ArmCounts:
     def add(self, record: Mapping[str, Any]) -> None:
         """Take a record; what is not about a rollout's batches is passed over, and so is what is repeated."""
         if record["type"] == "plan" and "weight_epoch" in record:
-            self._planned[record["plan"]] = WeightEpoch(record["rollout"], record["weight_epoch"])
+            step = self._planned[record["plan"]] = WeightEpoch(record["rollout"], record["weight_epoch"])
+            self._steps[step] = replace(self._steps.get(step, StepCounts()), is_planned=True)
         if record["type"] == "outcome" and (weights := self._planned.pop(record["plan"], None)):
-            before = self._steps.get(weights, StepCounts())
-            self._steps[weights] = before.plus(_arms(record["partitions"].values()), instant(record["at"]))
+            before, arms = self._steps.get(weights, StepCounts()), _arms(record)
+            # A real-time query's answers that another one has given, too, are left out.
+            if arms:
+                self._steps[weights] = before.plus(arms, instant(record["at"]))
 
     def of(self, rollout: Rollout) -> StepCounts:
         """Return the counts of a rollout's present step."""
         return self._steps.get(weights_of(rollout), StepCounts())
 
 
-def _arms(partitions: Any) -> dict[str, ArmOutcome]:
+def _arms(outcome: Mapping[str, Any]) -> dict[str, ArmOutcome]:
+    """Return the counts of an outcome's record; a real-time query counts its partitions together."""
+    if "arms" in outcome:
+        return {role: ArmOutcome(**fields) for role, fields in outcome["arms"].items()}
     total: dict[str, ArmOutcome] = {}
-    for part in partitions:
+    for part in outcome["partitions"].values():
         # A single arm is the champion's, and its counts are the partition's own.
         counts = part.get("arms") or {CHAMPION: {name: part[name] for name in ("predictions", "dead_letters")}}
         for role, fields in counts.items():

@@ -8,7 +8,7 @@ from typing import Any
 
 from streaming.errors import DataError
 from streaming.lookup_state import LookupState
-from streaming.models.ref import ModelVersion
+from streaming.models.ref import ModelKey, ModelVersion
 from streaming.outputs.read_back import Output
 from streaming.outputs.weights import WeightEpoch
 from streaming.rollout.assignment import ArmAssignment
@@ -72,6 +72,11 @@ class PlannedArms:
     def champion(self) -> PlannedArm:
         """The arm that has what no other has."""
         return self.arms[0]
+
+    @property
+    def keys(self) -> frozenset[ModelKey]:
+        """The versions of all arms."""
+        return frozenset(arm.version.key for arm in self.arms)
 
     @property
     def is_table(self) -> bool:

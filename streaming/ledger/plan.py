@@ -126,8 +126,17 @@ class Ledger(Protocol):
         """Write where partitions start that have no mark yet, and the marks themselves, in one transaction."""
         ...
 
-    def record_outcome(self, plan: Plan, outcome: Mapping[int, PartitionOutcome], marks: Mapping[int, Mark]) -> None:
-        """Write what came of a plan and, in the same transaction, the marks of partitions that had no rows."""
+    def record_outcome(
+        self,
+        plan: Plan,
+        outcome: Mapping[int, PartitionOutcome],
+        marks: Mapping[int, Mark],
+        arms: Mapping[str, ArmOutcome] | None = None,
+    ) -> None:
+        """Write what came of a plan and, in the same transaction, the marks of partitions that had no rows.
+
+        ``arms`` are the counts of each arm by its role over all partitions, where the partitions' own do not tell.
+        """
         ...
 
     def record_set_aside(self, location: str, reason: str) -> None:

@@ -1,33 +1,53 @@
-"""One rollout as the ledger tells it afterwards: its transitions in order, and where its batches began."""
+"""One rollout as the ledger tells it: its transitions, where its batches began, and what its candidate answered."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any
 
-from streaming.rollout.records import ROLLOUT_RECORD, RecordKind, Transition
+from streaming.ledger.answered import AnsweredOffsets, AnsweredRange
+from streaming.rollout.records import ROLLOUT_RECORD, Declaration, RecordKind, Transition
 
 
-@dataclass(frozen=True)
 class RolloutStory:
-    """``firsts`` has the first offset of each input partition that a batch of the rollout was planned with."""
+    """Takes one application's records, oldest first.
 
-    transitions: tuple[Transition, ...]
-    firsts: Mapping[int, int]
+    Attributes:
+        declaration: of the rollout.
+        firsts: the first offset of each input partition that a batch of the rollout was planned with.
+    """
 
-    @classmethod
-    def of(cls, rollout: str, records: Iterable[Mapping[str, Any]]) -> RolloutStory:
-        """Read one application's records, oldest first. A transition that was written twice counts once."""
-        transitions: dict[int, Transition] = {}
-        firsts: dict[int, int] = {}
-        for record in records:
-            if record.get("rollout") != rollout:
-                continue
-            if record["type"] == "plan":
-                for partition, (start, _) in record["ranges"].items():
-                    firsts.setdefault(int(partition), start)
-            elif record["type"] == ROLLOUT_RECORD and record.get("kind") == RecordKind.TRANSITION:
-                move = Transition.from_dict(record)
-                transitions.setdefault(move.number, move)
-        return cls(tuple(transitions[number] for number in sorted(transitions)), firsts)
+    def __init__(self, declaration: Declaration) -> None:
+        """Begin with nothing."""
+        self.declaration = declaration
+        self.firsts: dict[int, int] = {}
+        self._transitions: dict[int, Transition] = {}
+        self._answered = AnsweredOffsets(declaration.name, declaration.candidate)
+
+    def add(self, record: Mapping[str, Any]) -> None:
+        """Take the next record; what is not about the rollout is passed over."""
+        self._answered.add(record)
+        if record.get("rollout") != self.declaration.name:
+            return
+        if record["type"] == "plan":
+            for partition, (start, _) in record["ranges"].items():
+                self.firsts.setdefault(int(partition), start)
+        elif record["type"] == ROLLOUT_RECORD and record.get("kind") == RecordKind.TRANSITION:
+            move = Transition.from_dict(record)
+            # One that was written twice counts once.
+            self._transitions.setdefault(move.number, move)
+
+    @property
+    def transitions(self) -> tuple[Transition, ...]:
+        """The rollout's transitions in order."""
+        return tuple(self._transitions[number] for number in sorted(self._transitions))
+
+    @property
+    def answered(self) -> tuple[AnsweredRange, ...]:
+        """The offsets of which the candidate answered those of its arm."""
+        return self._answered.ranges()
+
+    @property
+    def answered_live(self) -> bool:
+        """Whether real-time queries have answered, whose ranges may be too small."""
+        return self._answered.is_live

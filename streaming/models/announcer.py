@@ -10,8 +10,9 @@ import structlog
 
 from schemas.model_event import Actor, EventType, ModelEvent
 from streaming.clock import Clock, isoformat
-from streaming.models.candidate import Promoted, Refused, Versioned
+from streaming.models.candidate import Promoted, Versioned
 from streaming.models.ref import ModelKey, ModelSelector
+from streaming.models.refusals import Refused
 from streaming.models.served import ServedModel
 from streaming.refusal_codes import RefusalCode
 from streaming.sinks import deliver

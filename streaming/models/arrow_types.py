@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
+import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from streaming.models.seams import Features
 from streaming.models.signature import Column, Signature
@@ -39,6 +42,21 @@ def vector_size(field: pa.Field) -> int | None:
     """Return how many elements a column of vectors has; ``None`` of any other column."""
     size = (field.metadata or {}).get(_VECTOR_SIZE)
     return None if size is None else int(size)
+
+
+def list_rows(column: pa.ListArray) -> NDArray[Any]:
+    """Return n lists of k numbers as rows (n, k), in the numbers' own type.
+
+    Raises:
+        ValueError: a list is null, or they are not equally long.
+    """
+    if column.null_count:
+        raise ValueError("a list is null, and the model has no value for that")
+    lengths = np.diff(column.offsets.to_numpy())
+    if (lengths != lengths[:1]).any():
+        raise ValueError(f"lists have {lengths.min()} to {lengths.max()} elements, and the model needs one length")
+    numbers: NDArray[Any] = column.flatten().to_numpy(zero_copy_only=False)
+    return numbers.reshape(len(column), lengths[0] if len(lengths) else 0)
 
 
 def _field(column: Column) -> pa.Field:

@@ -16,8 +16,8 @@ import errno
 import shutil
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,9 +25,10 @@ from streaming.errors import CandidateRefusedError, FilesMissingError, SetupErro
 from streaming.models.arrival import missing
 from streaming.models.cache_entry import ENTRY_FILE, FILES, Entry, entries, read_entry, write_entry
 from streaming.models.digest import DIGEST_TAG, tree_digest
-from streaming.models.last_good import served_digests
-from streaming.models.locks import FileLock
+from streaming.models.last_good import last_good_digests
+from streaming.models.locks import FileLock, OwnFolder, sweep
 from streaming.models.ref import ModelKey, ModelVersion, safe_folder
+from streaming.models.table_memory import table_digests
 from streaming.refusal_codes import RefusalCode
 
 _PARTIAL = ".partial"
@@ -69,7 +70,8 @@ class ModelCache:
         try:
             self._partial.mkdir(parents=True, exist_ok=True)
             with self._exclusive():
-                self._sweep()
+                sweep(self._partial)
+                self._collect()
         except OSError as problem:
             raise SetupError(
                 f"the model cache {self._directory} cannot be used ({problem}); set model.cache_dir"
@@ -128,10 +130,6 @@ class ModelCache:
         with self._exclusive():
             self._collect()
 
-    def size(self) -> int:
-        """Return the bytes that complete versions take."""
-        return sum(entry.bytes for entry in entries(self._directory))
-
     def _entries(self, key: ModelKey) -> list[Entry]:
         named_alike = entries(self._directory, f"{safe_folder(key.name)}/{key.version}-*")
         return [entry for entry in named_alike if entry.version.key == key]
@@ -157,19 +155,19 @@ class ModelCache:
         return CachedModel(root, entry.version, entry.digest)
 
     def _download(self, version: ModelVersion, download: Download, expected: str | None) -> CachedModel:
-        partial, lock = self._begin()
+        with self._exclusive():
+            partial = OwnFolder.within(self._partial)
         try:
-            root = partial / FILES
+            root = partial.path / FILES
             root.mkdir()
             download(version, root)
             digest = tree_digest(root)
             if digest != expected:
                 _check_arrival(version, root, digest, expected)
-            write_entry(partial, version, digest)
-            path = self._publish(partial, version, digest)
+            write_entry(partial.path, version, digest)
+            path = self._publish(partial.path, version, digest)
         finally:
-            lock.close()
-            shutil.rmtree(partial, ignore_errors=True)
+            partial.remove()
         entry = read_entry(path)
         opened = self._open(entry) if entry else None
         if opened is None:
@@ -182,22 +180,17 @@ class ModelCache:
         return CachedModel(opened.root, version, opened.digest)
 
     def _make_room(self, newest: CachedModel) -> None:
-        self.collect()
-        size = self.size()
-        if size > self._max_bytes:
-            self.release(newest.root)
-            with self._exclusive():
-                self._remove(newest.root.parent)
-            raise CandidateRefusedError(
-                RefusalCode.CACHE_FULL,
-                f"with {newest.version} the model cache holds {size} bytes, of which none can be removed, and"
-                f" model.cache_max_bytes is {self._max_bytes}; raise it",
-            )
-
-    def _begin(self) -> tuple[Path, FileLock]:
         with self._exclusive():
-            partial = Path(tempfile.mkdtemp(dir=self._partial))
-            return partial, FileLock.exclusive(partial / "lock")
+            size = self._collect()
+            if size <= self._max_bytes:
+                return
+            self.release(newest.root)
+            self._remove(newest.root.parent)
+        raise CandidateRefusedError(
+            RefusalCode.CACHE_FULL,
+            f"with {newest.version} the model cache holds {size} bytes, of which none can be removed, and"
+            f" model.cache_max_bytes is {self._max_bytes}; raise it",
+        )
 
     def _publish(self, partial: Path, version: ModelVersion, digest: str) -> Path:
         target = self._directory / version.folder(digest)
@@ -207,28 +200,19 @@ class ModelCache:
                 partial.rename(target)
         return target
 
-    @contextmanager
-    def _exclusive(self) -> Iterator[None]:
-        lock = FileLock.exclusive(self._directory / ".lock")
-        try:
-            yield
-        finally:
-            lock.close()
+    def _exclusive(self) -> FileLock:
+        return FileLock.exclusive(self._directory / ".lock")
 
-    def _sweep(self) -> None:
-        for partial in self._partial.iterdir():
-            if lock := FileLock.try_exclusive(partial / "lock"):
-                lock.close()
-                shutil.rmtree(partial, ignore_errors=True)
-        self._collect()
-
-    def _collect(self) -> None:
+    def _collect(self) -> int:
+        """Remove what may go; returns the bytes of what stays. The caller holds the exclusive lock."""
         newest_first = entries(self._directory)
-        total, served = sum(entry.bytes for entry in newest_first), served_digests(self._directory)
+        total = sum(entry.bytes for entry in newest_first)
+        served = {*last_good_digests(self._directory), *table_digests(self._directory)}
         for position, entry in reversed(list(enumerate(newest_first))):
             removable = entry.digest not in served and (position >= self._keep or total > self._max_bytes)
             if removable and self._remove(entry.path):
                 total -= entry.bytes
+        return total
 
     def _remove(self, path: Path) -> bool:
         """Remove an entry unless it is in use; the caller holds the exclusive lock."""

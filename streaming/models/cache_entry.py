@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 
 from streaming.models.ref import ModelVersion
 
 ENTRY_FILE = "entry.json"
 FILES = "model"
+_MOST_DESCRIBED = 8_192
+"""Entries of which a process keeps what their files say: a cache of many models is listed at each download."""
 
 
 @dataclass(frozen=True)
@@ -32,13 +35,18 @@ def write_entry(path: Path, version: ModelVersion, digest: str) -> None:
 
 def read_entry(path: Path) -> Entry | None:
     """Return the entry at ``path``; ``None`` if it has gone or is not one of ours."""
-    file = path / ENTRY_FILE
     try:
-        data = json.loads(file.read_text("utf-8"))
-        version = ModelVersion(**{**data["version"], "aliases": tuple(data["version"]["aliases"])})
-        return Entry(path=path, version=version, digest=data["digest"], bytes=data["bytes"], used=file.stat().st_mtime)
+        status = (path / ENTRY_FILE).stat()
+        return replace(_described(path, status.st_ino), used=status.st_mtime)
     except (OSError, ValueError, KeyError, TypeError):
         return None
+
+
+@lru_cache(_MOST_DESCRIBED)
+def _described(path: Path, inode: int) -> Entry:  # noqa: ARG001 - another file of this name is another entry
+    data = json.loads((path / ENTRY_FILE).read_text("utf-8"))
+    version = ModelVersion(**{**data["version"], "aliases": tuple(data["version"]["aliases"])})
+    return Entry(path=path, version=version, digest=data["digest"], bytes=data["bytes"], used=0.0)
 
 
 def entries(directory: Path, pattern: str = "*/*-*") -> list[Entry]:

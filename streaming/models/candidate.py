@@ -7,23 +7,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-import structlog
-
 from streaming.clock import Clock
-from streaming.errors import BrokerUnavailableError, CandidateRefusedError, RegistryUnavailableError
+from streaming.errors import CandidateRefusedError
 from streaming.models.cache import CachedModel, Download, ModelCache
 from streaming.models.digest import DIGEST_TAG
 from streaming.models.package import ModelPackage
 from streaming.models.reader import PackageReader
 from streaming.models.ref import ModelKey, ModelVersion
-from streaming.models.refusals import Refusals
+from streaming.models.refusals import Refusals, Refused
 from streaming.models.served import PipelineLoader, ServedModel
 from streaming.models.slot import Slot
 from streaming.models.stager import Stager
 from streaming.models.topic_schema import TopicCheck
 from streaming.refusal_codes import RefusalCode
-
-_log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 
 class Versioned(Protocol):
@@ -42,16 +38,6 @@ class Promoted:
     model: ServedModel
     replaced: Versioned | None
     seconds: float
-
-
-@dataclass(frozen=True)
-class Refused:
-    """The candidate may not serve; ``news`` is false when the same refusal was returned before."""
-
-    version: ModelVersion
-    reason: RefusalCode
-    detail: str
-    news: bool
 
 
 @dataclass(frozen=True)
@@ -81,9 +67,13 @@ class Preparation:
         """Return the version, every check passed; give it back with :meth:`release`.
 
         Raises:
-            CandidateRefusedError: a check failed.
+            CandidateRefusedError: it failed to register, or a check failed.
             UpstreamError: the registry or the broker did not answer, so the checks could not be made.
         """
+        if version.status == "FAILED":
+            raise CandidateRefusedError(
+                RefusalCode.REGISTRATION_FAILED, f"{version} failed to register; register it again"
+            )
         cached = self.cache.fetch(version, download)
         return self._load(cached, new=True)
 
@@ -128,15 +118,8 @@ class Candidates:
         started = time.monotonic()
         try:
             replaced, model = self._swap(version, download)
-        except CandidateRefusedError as refusal:
-            return self._refuse(version, refusal.reason, refusal.detail)
-        except RegistryUnavailableError as problem:
-            return self._refuse(version, RefusalCode.DOWNLOAD_FAILED, str(problem))
-        except BrokerUnavailableError as problem:
-            return self._refuse(version, RefusalCode.TOPIC_UNREADABLE, str(problem))
         except Exception as problem:  # whatever a candidate throws, the version that serves goes on serving
-            _log.exception("candidate failed unexpectedly", model=version.name, version=version.version)
-            return self._refuse(version, RefusalCode.LOAD_FAILED, f"{type(problem).__name__}: {problem}")
+            return self.refusals.refuse(version, problem, self.clock())
         self.refusals.forget(version)
         return Promoted(model, replaced, time.monotonic() - started)
 
@@ -151,16 +134,9 @@ class Candidates:
         return not self.refusals.due(version, self.clock())
 
     def _swap(self, version: ModelVersion, download: Download) -> tuple[ServedModel | None, ServedModel]:
-        if version.status == "FAILED":
-            raise CandidateRefusedError(
-                RefusalCode.REGISTRATION_FAILED, f"{version} failed to register; register it again"
-            )
         model = self.preparation.prepare(version, download)
         try:
             return self.slot.swap(model), model
         except CandidateRefusedError:
             self.preparation.release(model)
             raise
-
-    def _refuse(self, version: ModelVersion, reason: RefusalCode, detail: str) -> Refused:
-        return Refused(version, reason, detail, self.refusals.record(version, reason, self.clock()))

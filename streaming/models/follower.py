@@ -21,12 +21,14 @@ from streaming.errors import (
     RegistryUnavailableError,
 )
 from streaming.models.announcer import Announcer
-from streaming.models.candidate import Candidates, Outcome, Promoted, Refused
+from streaming.models.candidate import Candidates, Outcome, Promoted
+from streaming.models.contact import RegistryContact, existence_doubt
 from streaming.models.fallback import recalled, serves_still
 from streaming.models.heritage import Heritage
 from streaming.models.last_good import LastGoodFile
 from streaming.models.polling import PollingThread
 from streaming.models.ref import ModelKey, ModelSelector
+from streaming.models.refusals import Refused
 from streaming.models.registry import ModelRegistry
 from streaming.models.served import ServedModel
 from streaming.refusal_codes import RefusalCode
@@ -65,7 +67,7 @@ class Follower:
         self._last_good = last_good
         self._turns = PollingThread(lambda: following.poll_seconds, lambda _: self.poll(), "poll failed unexpectedly")
         self._polling = threading.Lock()
-        self._silent_polls = 0
+        self._contact = RegistryContact(announcer, self._slot.current)
         self._lost = False
 
     def load_first(self, stopping: threading.Event | None = None) -> ServedModel | None:
@@ -110,13 +112,13 @@ class Follower:
             try:
                 version = self._registry.resolve(self._following.selector)
             except (RegistryUnavailableError, ConfigurationError) as problem:
-                self._unanswered(problem)  # a right that was taken away may be given back: what serves goes on
+                self._contact.unanswered(problem)  # a right that was taken away may be given back: what serves goes on
                 return None
             except ModelNotFoundError as problem:
-                self._answered()
+                self._contact.answered()
                 self._lose(problem)
                 return None
-            self._answered()
+            self._contact.answered()
             self._regain()
             outcome = self._candidates.consider(version, self._registry.download)
             self._tell(outcome)
@@ -141,7 +143,7 @@ class Follower:
         Raises:
             ModelNotFoundError: the registry has no such version.
         """
-        doubt = self._doubt(key)
+        doubt = existence_doubt(self._registry, key)
         self._slot.hold(key)
         serving = self._slot.current()
         if serving is not None:
@@ -151,14 +153,6 @@ class Follower:
                 _log.warning("version on hold serves on until the next swap", version=key.version)
         self._announcer.held(key, serving, detail)
         return doubt
-
-    def _doubt(self, key: ModelKey) -> str:
-        """Return why it is not known whether there is such a version; a hold must be possible while MLflow is down."""
-        try:
-            self._registry.get(key.name, key.version)
-        except RegistryUnavailableError:
-            return "the registry does not answer, so it is not known whether there is such a version"
-        return ""
 
     def inherit(self, heritage: Heritage) -> None:
         """Keep to what earlier drivers found out: their holds, and their version in place of one that is on hold."""
@@ -209,12 +203,12 @@ class Follower:
         try:
             version = self._registry.resolve(selector)
         except RegistryUnavailableError as problem:
-            self._unanswered(problem)
+            self._contact.unanswered(problem)
             return problem
         except ModelNotFoundError as problem:
             self._announcer.metrics.selector_resolved(resolved=False)
             return problem
-        self._answered()
+        self._contact.answered()
         self._regain()
         outcome = self._candidates.consider(version, self._registry.download)
         self._tell(outcome)
@@ -248,20 +242,6 @@ class Follower:
 
     def _save(self, model: ServedModel) -> None:
         self._last_good.save(model.key, model.package.digest, self._slot.held)
-
-    def _answered(self) -> None:
-        if self._silent_polls:
-            self._announcer.registry_up(self._slot.current())
-        self._silent_polls = 0
-        self._announcer.metrics.registry_answered(up=True)
-
-    def _unanswered(self, problem: RegistryUnavailableError | ConfigurationError) -> None:
-        self._silent_polls += 1
-        self._announcer.metrics.registry_answered(up=False)
-        if self._silent_polls == 1:
-            self._announcer.registry_down(self._slot.current(), str(problem))
-        elif self._silent_polls.bit_count() == 1:  # the 2nd, 4th, 8th ...: less and less often
-            _log.warning("registry still does not answer", polls=self._silent_polls, problem=str(problem))
 
     def _regain(self) -> None:
         self._lost = False

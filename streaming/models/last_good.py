@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,10 +12,12 @@ from typing import Any
 import structlog
 
 from streaming.models.ref import ModelKey, ModelSelector
+from streaming.whole_file import write_whole
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
-_UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError)
+UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError)
+"""What reading a file of this room's raises that is not there, or was written by something else."""
 _SUFFIX = ".last_good.json"
 _EARLIER = 2
 """Versions named in addition to the last one. A batch planned with one may still wait when two others have come."""
@@ -84,7 +86,7 @@ class LastGoodFile:
             saved = LastGood.from_dict(_read(self._path), self._model)
         except FileNotFoundError:
             return nothing
-        except _UNREADABLE as problem:
+        except UNREADABLE as problem:
             _log.warning("last good version cannot be read", path=str(self._path), problem=str(problem))
             return nothing
         return saved if saved.selector == self._selector else nothing
@@ -92,23 +94,18 @@ class LastGoodFile:
     def save(self, version: ModelKey, digest: str, held: frozenset[ModelKey]) -> None:
         """Replace what was saved, whole or not at all; a full disk is logged and stops nothing."""
         state = self.load().then(version, digest, held)
-        unfinished = self._path.with_suffix(f".{os.getpid()}")
         try:
-            unfinished.write_text(json.dumps(state.to_dict()), "utf-8")
-            unfinished.replace(self._path)
+            write_whole(self._path, json.dumps(state.to_dict()).encode())
         except OSError as problem:
             _log.warning("last good version was not saved", path=str(self._path), problem=str(problem))
 
 
-def served_digests(directory: Path) -> frozenset[str]:
-    """Return the digests of what served last, of every application and selector that keeps its file in a folder."""
-    digests: set[str] = set()
+def last_good_digests(directory: Path) -> Iterator[str]:
+    """Yield the digests of what served last, of every application and selector that keeps its file in a folder."""
     for path in directory.glob(f"*{_SUFFIX}"):
-        try:
-            digests.update(digest for _, digest in LastGood.from_dict(_read(path), "").served if digest)
-        except _UNREADABLE:
-            continue  # whoever owns it says so when it reads it
-    return frozenset(digests)
+        # Whoever owns a file that cannot be read says so when it reads it.
+        with suppress(*UNREADABLE):
+            yield from [digest for _, digest in LastGood.from_dict(_read(path), "").served if digest]
 
 
 def _read(path: Path) -> Mapping[str, Any]:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shutil
+import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 
 
@@ -42,8 +45,43 @@ class FileLock:
         fcntl.flock(descriptor, fcntl.LOCK_SH)
         return cls(descriptor)
 
+    def __enter__(self) -> FileLock:
+        """Hold the lock until the block ends."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Give the lock back."""
+        self.close()
+
     def close(self) -> None:
         """Give the lock back; once is enough."""
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
+
+
+@dataclass(frozen=True)
+class OwnFolder:
+    """A folder that is this process's alone until :meth:`remove`; :func:`sweep` removes those of killed processes."""
+
+    path: Path
+    lock: FileLock
+
+    @classmethod
+    def within(cls, parent: Path) -> OwnFolder:
+        """Make one; the caller sees to it that nobody sweeps ``parent`` meanwhile."""
+        path = Path(tempfile.mkdtemp(dir=parent))
+        return cls(path, FileLock.exclusive(path / "lock"))
+
+    def remove(self) -> None:
+        """Remove it, if it is still there."""
+        shutil.rmtree(self.path, ignore_errors=True)
+        self.lock.close()
+
+
+def sweep(parent: Path) -> None:
+    """Remove the folders below ``parent`` whose lock nobody holds."""
+    for path in (path for path in parent.iterdir() if path.is_dir()):
+        if lock := FileLock.try_exclusive(path / "lock"):
+            lock.close()
+            shutil.rmtree(path, ignore_errors=True)

@@ -15,17 +15,15 @@ from typing import Any
 
 import structlog
 
-from streaming.errors import (
-    ConfigurationError,
-    ModelNotFoundError,
-    RegistryUnavailableError,
-)
+from streaming.errors import ConfigurationError, ModelNotFoundError, RegistryUnavailableError
+from streaming.models.contact import RegistryContact, existence_doubt
 from streaming.models.heritage import Heritage
 from streaming.models.many_ports import ManyFollowing, ManyPorts
 from streaming.models.polling import PollingThread
 from streaming.models.ref import ModelKey, ModelVersion
 from streaming.models.served import ServedModel
 from streaming.models.table import ModelTable
+from streaming.models.table_memory import TableMemory
 from streaming.models.table_versions import Attempt, TableVersions
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
@@ -53,8 +51,8 @@ class ManyFollower:
         self._tables: dict[ModelKey, ModelTable] = {}
         self._events: Counter[str] = Counter()
         self._turns = PollingThread(self._pause, self._turn, "following the registry failed")
+        self._contact = RegistryContact(ports.announcer(str(following.rule)), ports.slot.current)
         self._due = 0.0
-        self._silent_polls = 0
         self._swapped = 0.0
         self._above = 0
 
@@ -67,20 +65,20 @@ class ManyFollower:
         Raises:
             ModelNotFoundError: no model of the rule has a version that can be loaded.
             RegistryUnavailableError: the registry stayed silent, and nothing that served before is in the cache.
+            ConfigurationError: it refuses this client; waiting would not mend that.
         """
         stop = stopping or self._turns.stopping
         deadline = time.monotonic() + self._following.startup_seconds
-        while (problem := self._ask()) and time.monotonic() < deadline:
+        while problem := self._ask():
+            if self._memory.versions:
+                self._versions.name({key.name: key.version for key in self._memory.versions}, self._memory.versions)
+                break
+            if time.monotonic() >= deadline:
+                raise problem
             if stop.wait(_FIRST_TRIES_EVERY):
                 return None
-        if problem:
-            self._versions.name({key.name: key.version for key in self._memory.versions}, self._memory.versions)
-        self._submit()
-        deadline = time.monotonic() + self._following.first_seconds
-        while self._loading and time.monotonic() < deadline:
-            if stop.wait(_LOOK_SECONDS):
-                return None
-            self._collect()
+        if not self._load_named(stop):
+            return None
         served = self._swap()
         if not any(row.is_loaded for row in self._versions.rows):
             raise problem or ModelNotFoundError(
@@ -107,7 +105,10 @@ class ManyFollower:
 
     def poll(self) -> None:
         """Ask the registry, and begin to load what is new; the next :meth:`settle` has what is ready by then."""
-        self._ask()
+        try:
+            self._ask()
+        except ConfigurationError as problem:
+            self._contact.unanswered(problem)  # a right that was taken away may be given back: what serves goes on
         self._submit()
 
     def settle(self) -> bool:
@@ -130,7 +131,7 @@ class ManyFollower:
             self.wake()
 
     def roll_back(self, failed: ModelKey, detail: str) -> ServedModel | None:
-        """Serve the table before; only for what fails in the job itself, as models fail by themselves."""
+        """Serve the table before, as the engine asks of any follower; what a model throws never comes to this."""
         _log.warning("table failed", table=failed.version, detail=detail)
         return self._ports.slot.roll_back(failed)
 
@@ -140,11 +141,7 @@ class ManyFollower:
         Raises:
             ModelNotFoundError: the registry has no such version.
         """
-        doubt = ""
-        try:
-            self._ports.registry.get(key.name, key.version)
-        except RegistryUnavailableError:
-            doubt = "the registry does not answer, so it is not known whether there is such a version"
+        doubt = existence_doubt(self._ports.registry, key)
         self._versions.hold(key)
         self._ports.announcer(key.name).held(key, self._versions.row(key.name), detail)
         self._save()
@@ -202,27 +199,30 @@ class ManyFollower:
             self.poll()
         self.settle()
 
-    def _ask(self) -> RegistryUnavailableError | ConfigurationError | None:
-        """Learn what the registry names; return why it is not known."""
+    def _ask(self) -> RegistryUnavailableError | None:
+        """Learn what the registry names; returns why that is not known, if it is silent."""
         rule = self._following.rule
-        announcer, serving = self._ports.announcer(str(rule)), self._ports.slot.current()
         try:
             named = self._ports.registry.aliased(rule.prefix, self._following.alias)
-        except (RegistryUnavailableError, ConfigurationError) as problem:
-            announcer.metrics.registry_answered(up=False)
-            self._silent_polls += 1
-            if self._silent_polls == 1:
-                announcer.registry_down(serving, str(problem))
+        except RegistryUnavailableError as problem:
+            self._contact.unanswered(problem)
             return problem
-        announcer.metrics.registry_answered(up=True)
-        if self._silent_polls:
-            announcer.registry_up(serving)
-        self._silent_polls = 0
+        self._contact.answered()
         # The search is by a prefix alone, so that it may give names that the rule does not lead to.
         own = {name: number for name, number in named.items() if rule.claims(name)}
-        announcer.metrics.selector_resolved(resolved=bool(own))
+        self._ports.announcer(str(rule)).metrics.selector_resolved(resolved=bool(own))
         self._versions.name(own)
         return None
+
+    def _load_named(self, stop: threading.Event) -> bool:
+        """Load what is named, as far as that can be done in time; returns whether nobody stopped it."""
+        self._submit()
+        deadline = time.monotonic() + self._following.first_seconds
+        while self._loading and time.monotonic() < deadline:
+            if stop.wait(_LOOK_SECONDS):
+                return False
+            self._collect()
+        return True
 
     def _submit(self) -> None:
         # After a restart, the models with most events come first: the job may begin before the last is loaded.
@@ -237,6 +237,9 @@ class ManyFollower:
             attempt = self._loading.pop(name).result()
             before = self._versions.take(attempt)
             attempt.announce(self._ports.announcer(name), before)
+        # Before the table serves: the download of another version may want the place of these in the cache.
+        if ready:
+            self._save()
 
     def _swap(self) -> ServedModel | None:
         """Serve a new table if a row has changed; returns what serves."""
@@ -268,4 +271,11 @@ class ManyFollower:
 
     def _save(self) -> None:
         with self._guard:
-            self._ports.memory.save(self._versions.rows, self._versions.held, dict(self._events))
+            held, unsettled = self._versions.held, self._versions.unsettled
+            loaded = [row for row in self._versions.rows if row.is_loaded]
+            loaded.sort(key=lambda row: -self._events[row.version.name])
+            versions = {row.version.key: row.digest for row in loaded}
+            # Until a model has come to a version in this run, that of the last run is what a restart would go back to.
+            earlier = self._memory.versions.items()
+            versions |= {key: digest for key, digest in earlier if key.name in unsettled and key not in held}
+            self._ports.memory.save(TableMemory(versions, held))

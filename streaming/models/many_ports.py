@@ -9,8 +9,8 @@ from typing import Protocol
 from streaming.clock import Clock
 from streaming.models.announcer import Announcer
 from streaming.models.cache import Download
-from streaming.models.many_registry import ManyModels
 from streaming.models.ref import ModelKey, ModelVersion
+from streaming.models.registry import ManyModels
 from streaming.models.routing import RoutingRule
 from streaming.models.served import ServedModel
 from streaming.models.slot import Slot
@@ -18,14 +18,22 @@ from streaming.models.table import ModelTable, TableRow
 from streaming.models.table_memory import TableMemoryFile
 
 
+@dataclass(frozen=True)
+class MadeVersion:
+    """A version that has passed its checks, and its row, whose program is there for workers."""
+
+    served: ServedModel
+    row: TableRow
+
+
 class TableMaker(Protocol):
     """Makes versions and tables ready for workers; ``scoring/table_files.py`` does."""
 
-    def prepare(self, version: ModelVersion, download: Download, /) -> tuple[ServedModel, TableRow]:
+    def prepare(self, version: ModelVersion, download: Download, /) -> MadeVersion:
         """Check a version, and make it ready for a table."""
         ...
 
-    def recall(self, key: ModelKey, digest: str, /) -> tuple[ServedModel, TableRow] | None:
+    def recall(self, key: ModelKey, digest: str, /) -> MadeVersion | None:
         """Do the same from the cache alone; ``None`` if the version is not there."""
         ...
 

@@ -13,6 +13,9 @@ from streaming.models.registry import ModelRegistry
 from streaming.models.served import ServedModel
 from streaming.refusal_codes import RefusalCode
 
+RESUME_TAG = "penstock.resume"
+"""The tag of a version that passes a gate of its rollout, whose name is the tag's value."""
+
 
 class SelectorPointer(Protocol):
     """Changes which version a selector names; ``adapters/mlflow/pointing.py`` implements it over MLflow."""
@@ -67,6 +70,15 @@ class RegistryVersions:
             )
         self.wake()
         return ""
+
+    def resume_tag(self, key: ModelKey) -> str:
+        """Return what a version's tag :data:`RESUME_TAG` says now, empty without one.
+
+        Raises:
+            ModelNotFoundError: the registry has no such version.
+            RegistryUnavailableError: it does not answer.
+        """
+        return self.registry.get(key.name, key.version).tags.get(RESUME_TAG, "")
 
     def take_back(self, key: ModelKey, reason: str) -> None:
         """Serve the version before ``key`` from the next batch on, if one is loaded, and put ``key`` on hold."""

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import structlog
 
+from streaming.models.last_good import UNREADABLE
 from streaming.models.ref import ModelKey
-from streaming.models.table import TableRow
+from streaming.whole_file import write_whole
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
-_UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError)
+_SUFFIX = ".models.json"
 
 
 @dataclass(frozen=True)
@@ -40,8 +41,8 @@ class TableMemory:
 class TableMemoryFile:
     """``<cache_dir>/<application>.models.json``: belongs to one application, one rule and one alias."""
 
-    def __init__(self, path: Path, rule: str) -> None:
-        self._path = path
+    def __init__(self, cache_dir: Path, application: str, rule: str) -> None:
+        self._path = cache_dir / f"{application}{_SUFFIX}"
         self._rule = rule
 
     def load(self) -> TableMemory:
@@ -51,17 +52,21 @@ class TableMemoryFile:
             return TableMemory.from_dict(data) if data["rule"] == self._rule else TableMemory()
         except FileNotFoundError:
             return TableMemory()
-        except _UNREADABLE as problem:
+        except UNREADABLE as problem:
             _log.warning("the models of before cannot be read", path=str(self._path), problem=str(problem))
             return TableMemory()
 
-    def save(self, rows: Iterable[TableRow], held: frozenset[ModelKey], events: Mapping[str, int]) -> None:
+    def save(self, memory: TableMemory) -> None:
         """Replace what was saved, whole or not at all; a full disk is logged and stops nothing."""
-        loaded = sorted((row for row in rows if row.is_loaded), key=lambda row: -events.get(row.version.name, 0))
-        memory = TableMemory({row.version.key: row.digest for row in loaded}, held)
-        unfinished = self._path.with_suffix(f".{os.getpid()}")
         try:
-            unfinished.write_text(json.dumps({"rule": self._rule, **memory.to_dict()}), "utf-8")
-            unfinished.replace(self._path)
+            write_whole(self._path, json.dumps({"rule": self._rule, **memory.to_dict()}).encode())
         except OSError as problem:
             _log.warning("the models were not saved", path=str(self._path), problem=str(problem))
+
+
+def table_digests(directory: Path) -> Iterator[str]:
+    """Yield the digests of what serves in tables, of every application that keeps its file in a folder."""
+    for path in directory.glob(f"*{_SUFFIX}"):
+        # Whoever owns a file that cannot be read says so when it reads it.
+        with suppress(*UNREADABLE):
+            yield from TableMemory.from_dict(json.loads(path.read_text("utf-8"))).versions.values()

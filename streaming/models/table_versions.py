@@ -10,16 +10,14 @@ from dataclasses import dataclass
 import structlog
 
 from streaming.clock import Clock
-from streaming.errors import BrokerUnavailableError, CandidateRefusedError, ModelNotFoundError, RegistryUnavailableError
+from streaming.errors import CandidateRefusedError, ModelNotFoundError
 from streaming.models.announcer import Announcer
-from streaming.models.candidate import Promoted, Refused
-from streaming.models.many_ports import TableMaker
-from streaming.models.many_registry import ManyModels
+from streaming.models.candidate import Promoted
+from streaming.models.many_ports import MadeVersion, TableMaker
 from streaming.models.ref import ModelKey, ModelVersion
-from streaming.models.refusals import Refusals
-from streaming.models.served import ServedModel
+from streaming.models.refusals import Refusals, Refused
+from streaming.models.registry import ManyModels
 from streaming.models.table import TableRow
-from streaming.refusal_codes import RefusalCode
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
@@ -30,15 +28,14 @@ _FAILING_SHARE = 0.5
 
 @dataclass(frozen=True)
 class Attempt:
-    """A version was tried: ``row`` and ``served`` are there if it passed, else ``refusal`` says why it did not.
+    """A version was tried: ``made`` is there if it passed, ``refusal`` if it was refused.
 
-    ``failed`` is the version in whose place it comes back, if that is why it was loaded.
+    A version that is still being registered has neither. ``failed`` is the version in whose place it comes back, if
+    that is why it was loaded.
     """
 
-    name: str
     version: ModelVersion
-    row: TableRow | None = None
-    served: ServedModel | None = None
+    made: MadeVersion | None = None
     refusal: Refused | None = None
     failed: ModelKey | None = None
     seconds: float = 0.0
@@ -47,10 +44,10 @@ class Attempt:
         """Tell of it; ``before`` served until now."""
         if self.refusal is not None:
             announcer.refused(self.refusal, before)
-        elif self.served is not None and self.failed is not None:
-            announcer.rolled_back(self.failed, self.served, f"{self.failed} throws on its events")
-        elif self.served is not None:
-            announcer.promoted(Promoted(self.served, before, self.seconds))
+        elif self.made is not None and self.failed is not None:
+            announcer.rolled_back(self.failed, self.made.served, f"{self.failed} throws on its events")
+        elif self.made is not None:
+            announcer.promoted(Promoted(self.made.served, before, self.seconds))
 
 
 class TableVersions:
@@ -68,7 +65,7 @@ class TableVersions:
         self._digests: dict[ModelKey, str] = {}
         self._rows: dict[str, TableRow] = {}
         self._earlier: dict[str, list[TableRow]] = {}
-        self._refusals: dict[str, Refusals] = {}
+        self._refusals = Refusals()
         self._refused: dict[str, ModelVersion] = {}
 
     @property
@@ -81,6 +78,12 @@ class TableVersions:
     def held(self) -> frozenset[ModelKey]:
         """The versions that may not serve."""
         return self._held
+
+    @property
+    def unsettled(self) -> frozenset[str]:
+        """The models that are named, and of which no version is loaded or refused yet."""
+        with self._guard:
+            return frozenset(self._named.keys() - self._rows.keys())
 
     def row(self, name: str) -> TableRow | None:
         """Return a model's row."""
@@ -106,9 +109,7 @@ class TableVersions:
         if key is None or (row is not None and row.is_loaded and row.version.key == key):
             return False
         refused = self._refused.get(name)
-        if refused is None or refused.key != key:
-            return True
-        return self._refusals[name].due(refused, self._clock())
+        return refused is None or refused.key != key or self._refusals.due(refused, self._clock())
 
     def _wanted(self, name: str) -> ModelKey | None:
         """Return the version that should serve: that of the registry, or if it is on hold the latest before it."""
@@ -126,48 +127,34 @@ class TableVersions:
         failed = row.version.key if row is not None and row.version.key in self._held else None
         version, began = ModelVersion(name, key.version), time.monotonic()
         try:
-            version, (served, loaded) = self._fetched(key)
-            return Attempt(name, version, loaded, served, failed=failed, seconds=time.monotonic() - began)
-        except CandidateRefusedError as refusal:
-            return self._refuse(version, refusal.reason, refusal.detail)
-        except (RegistryUnavailableError, ModelNotFoundError) as problem:
-            return self._refuse(version, RefusalCode.DOWNLOAD_FAILED, str(problem))
-        except BrokerUnavailableError as problem:
-            return self._refuse(version, RefusalCode.TOPIC_UNREADABLE, str(problem))
+            digest = self._digests.get(key)
+            made = self._maker.recall(key, digest) if digest else None
+            if made is None:
+                version = self._registry.get(key.name, key.version)
+                if version.status == "PENDING":
+                    return Attempt(version)
+                made = self._maker.prepare(version, self._registry.download)
         except Exception as problem:  # whatever a candidate throws, the other models go on
-            _log.exception("candidate failed unexpectedly", model=name, version=key.version)
-            return self._refuse(version, RefusalCode.LOAD_FAILED, f"{type(problem).__name__}: {problem}")
-
-    def _fetched(self, key: ModelKey) -> tuple[ModelVersion, tuple[ServedModel, TableRow]]:
-        digest = self._digests.get(key)
-        if digest and (cached := self._maker.recall(key, digest)):
-            return cached[0].version, cached
-        version = self._registry.get(key.name, key.version)
-        if version.status == "FAILED":
-            raise CandidateRefusedError(
-                RefusalCode.REGISTRATION_FAILED, f"{version} failed to register; register it again"
-            )
-        return version, self._maker.prepare(version, self._registry.download)
-
-    def _refuse(self, version: ModelVersion, reason: RefusalCode, detail: str) -> Attempt:
-        with self._guard:
-            news = self._refusals.setdefault(version.name, Refusals()).record(version, reason, self._clock())
-            self._refused[version.name] = version
-        return Attempt(version.name, version, refusal=Refused(version, reason, detail, news))
+            with self._guard:
+                self._refused[name] = version
+                return Attempt(version, refusal=self._refusals.refuse(version, problem, self._clock()))
+        return Attempt(made.row.version, made, failed=failed, seconds=time.monotonic() - began)
 
     def take(self, attempt: Attempt) -> TableRow | None:
         """Let a version that passed serve; a model that has none takes part without. Returns the row before."""
         with self._guard:
-            before = self._rows.get(attempt.name)
-            if attempt.row is not None and attempt.row.version.key not in self._held:
-                self._rows[attempt.name] = attempt.row
-                self._digests[attempt.row.version.key] = attempt.row.digest
-                self._refused.pop(attempt.name, None)
+            name, made = attempt.version.name, attempt.made
+            before = self._rows.get(name)
+            if made is not None and made.row.version.key not in self._held:
+                self._rows[name] = made.row
+                self._digests[made.row.version.key] = made.row.digest
+                if refused := self._refused.pop(name, None):
+                    self._refusals.forget(refused)
                 if before is not None and before.is_loaded:
-                    self._earlier[attempt.name] = [*self._earlier.get(attempt.name, [])[-1:], before]
+                    self._earlier[name] = [*self._earlier.get(name, [])[-1:], before]
             # Refused, and no version before: its events are rejected instead of going to the default model.
-            elif before is None:
-                self._rows[attempt.name] = TableRow(attempt.version)
+            elif before is None and (attempt.refusal or made):
+                self._rows[name] = TableRow(attempt.version)
         return before
 
     def hold(self, key: ModelKey) -> None:
@@ -203,8 +190,11 @@ class TableVersions:
         if not digest:
             return TableRow(version)
         try:
-            loaded = self._maker.recall(version.key, digest)
-            return (loaded or self._fetched(version.key)[1])[1]
+            made = self._maker.recall(version.key, digest)
+            if made is None:
+                registered = self._registry.get(version.name, version.version)
+                made = self._maker.prepare(registered, self._registry.download)
         except (CandidateRefusedError, ModelNotFoundError) as problem:
             _log.warning("a version cannot be loaded any more", model=str(version), problem=str(problem))
             return TableRow(version)
+        return made.row

@@ -1,4 +1,4 @@
-"""Liveness and readiness of the job, from what the query and the slot last reported.
+"""Liveness and readiness of the job, from what the query and the slot last reported; and of a process that looks.
 
 Silence on the topic is not death: an idle query reports that it is idle, and that counts like a batch.
 """
@@ -148,3 +148,43 @@ class Health:
         if silent <= self._stale:
             return ""
         return f"no batch and no word of idleness for {silent.total_seconds():.0f} s"
+
+
+class LookHealth:
+    """The health of a process that looks at its topics again and again: set by its thread, read by the server's."""
+
+    def __init__(self, clock: Clock, stale_seconds: float) -> None:
+        """Begin not ready.
+
+        Args:
+            clock: The present time.
+            stale_seconds: Without a finished look for this long, the process is not ready.
+        """
+        self._clock = clock
+        self._stale = timedelta(seconds=stale_seconds)
+        self._guard = threading.Lock()
+        self._looked_at: datetime | None = None
+        self._problem = "no look at the topics has ended yet"
+
+    def looked(self) -> None:
+        """A look ended well."""
+        with self._guard:
+            self._looked_at, self._problem = self._clock(), ""
+
+    def failed(self, why: str) -> None:
+        """A look failed; the next one may not."""
+        with self._guard:
+            self._problem = f"the last look failed: {why}"
+
+    def live(self) -> HealthVerdict:
+        """Answer ``/livez``: a process that cannot look tries again by itself, so a new one is no remedy."""
+        return HealthVerdict()
+
+    def ready(self) -> HealthVerdict:
+        """Answer ``/readyz``: the last look ended well, and not long ago."""
+        with self._guard:
+            problem, looked_at = self._problem, self._looked_at
+        age = None if looked_at is None else self._clock() - looked_at
+        if not problem and age is not None and age > self._stale:
+            problem = f"the last look ended {age.total_seconds():.0f} s ago"
+        return HealthVerdict((problem,) if problem else ())

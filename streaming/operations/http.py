@@ -13,7 +13,7 @@ from typing import Any
 
 import structlog
 import uvicorn
-from fastapi import FastAPI, Request, Response
+from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 from starlette.types import ASGIApp
 
@@ -22,21 +22,17 @@ from streaming.models.served import ServedModel
 from streaming.models.slot import Slot
 from streaming.operations.admin import Access, Controls, add_admin_routes
 from streaming.operations.bounds import BoundedProtocol, read_body
-from streaming.operations.health import Health, HealthVerdict
+from streaming.operations.health import Health
 from streaming.operations.metrics import Metrics
-from streaming.operations.redacted import RedactedAnswers
+from streaming.operations.probes import READ, probed_app
 from streaming.operations.rollout_view import RolloutView
 from streaming.operations.webhook import MAX_BODY_BYTES, WebhookReceiver
-from streaming.version import __version__
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
-METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _START_SECONDS = 10.0
 _BACKLOG = 128
 """Connections that wait to be taken."""
-_READ = ["GET", "HEAD"]
-"""Load balancers and monitors probe with either."""
 _PORT_PROBLEMS = {
     errno.EADDRINUSE: "port to another port, or to 0 for a free one",
     errno.EACCES: "port to one that this user may take, above 1023",
@@ -57,23 +53,9 @@ class Operations:
 
 def create_app(operations: Operations) -> FastAPI:
     """Return the application, not yet served."""
-    # No documentation pages: they load scripts from other hosts.
-    app = FastAPI(title="Penstock", version=__version__, docs_url=None, redoc_url=None, openapi_url=None)
-    app.add_middleware(RedactedAnswers)
+    app = probed_app(operations.metrics.text, operations.health)
 
-    @app.api_route("/metrics", methods=_READ)
-    def metrics() -> Response:
-        return Response(operations.metrics.text(), media_type=METRICS_TYPE)
-
-    @app.api_route("/livez", methods=_READ)
-    def livez() -> JSONResponse:
-        return _answer(operations.health.live())
-
-    @app.api_route("/readyz", methods=_READ)
-    def readyz() -> JSONResponse:
-        return _answer(operations.health.ready())
-
-    @app.api_route("/v1/model", methods=_READ)
+    @app.api_route("/v1/model", methods=READ)
     def model() -> JSONResponse:
         served = operations.slot.current()
         if served is None:
@@ -115,11 +97,6 @@ def _add_webhook(app: FastAPI, receiver: WebhookReceiver) -> None:
         return JSONResponse({"detail": reply.detail}, reply.status)
 
 
-def _answer(verdict: HealthVerdict) -> JSONResponse:
-    notes = {"notes": list(verdict.notes)} if verdict.notes else {}
-    return JSONResponse({"ok": verdict.ok, "reasons": list(verdict.reasons), **notes}, 200 if verdict.ok else 503)
-
-
 @dataclass(frozen=True)
 class Listening:
     """How a server listens beside its address.
@@ -130,6 +107,7 @@ class Listening:
         certificate: the files of a certificate chain and its key, PEM; with them the server speaks TLS alone.
         shared: other processes of the same user may listen there, too, and each gets some of the connections.
         unix_socket: where to listen in the place of host and port.
+        prefix: with which the names of host and port begin in that section.
     """
 
     section: str = "http"
@@ -137,6 +115,7 @@ class Listening:
     certificate: tuple[Path, Path] | None = None
     shared: bool = False
     unix_socket: Path | None = None
+    prefix: str = ""
 
 
 class HttpServer:
@@ -231,7 +210,7 @@ def _bound(host: str, port: int, listening: Listening, *, listens: bool = True) 
         remedy = _PORT_PROBLEMS.get(problem.errno or 0, "host to an address of this machine")
         raise SetupError(
             f"{listening.unix_socket or f'{host}:{port}'} cannot be taken for the HTTP endpoint"
-            f" ({problem.strerror or problem}); set {listening.section}.{remedy}"
+            f" ({problem.strerror or problem}); set {listening.section}.{listening.prefix}{remedy}"
         ) from problem
     return listener
 

@@ -166,9 +166,9 @@ class JobObserver:
         """At a boundary of a real-time query, so many records were on the topic and not yet read."""
         self.metrics.lag_measured(topic, lag)
 
-    def handed_over(self, before: ModelVersion, now: ModelVersion, seconds: float) -> None:
-        """Another generation serves, after both ran for ``seconds``."""
-        _log.info("handed over", before=before.version, version=now.version, seconds=round(seconds, 3))
+    def handed_over(self, before: ModelVersion, now: ModelVersion, arms: str, seconds: float) -> None:
+        """Another generation serves, after both ran for ``seconds``; ``arms`` names its versions."""
+        _log.info("handed over", before=before.version, version=now.version, arms=arms, seconds=round(seconds, 3))
 
     def idle(self) -> None:
         """A trigger found nothing to do."""

@@ -12,14 +12,16 @@ from numpy.typing import NDArray
 from schemas import prediction as contract
 from schemas.dead_letter import Reason, Rejection
 from streaming.events import columns as c
-from streaming.events.arrow_verdicts import ArrowRule, with_verdicts
+from streaming.events.arrow_verdicts import ArrowRule, rows_of, with_verdicts
 from streaming.outputs.arrow_times import in_four_digits, milliseconds, written_times
 from streaming.outputs.arrow_values import prediction_values
 from streaming.outputs.envelope import HEADERS_BYTES, Stamp
 from streaming.outputs.targets import Target
 
 
-def enveloped_rows(scored: pa.RecordBatch, stamps: Sequence[Stamp], to: Target | None = None) -> pa.RecordBatch:
+def enveloped_rows(
+    scored: pa.RecordBatch, stamps: Sequence[Stamp], to: Target | None = None, values: pa.BinaryArray | None = None
+) -> pa.RecordBatch:
     """Turn a scored batch into output rows.
 
     Args:
@@ -27,6 +29,7 @@ def enveloped_rows(scored: pa.RecordBatch, stamps: Sequence[Stamp], to: Target |
             row has of them beside source, verdict and event time says nothing.
         stamps: what the rows of each arm have in common. With several ``columns.ARM`` has the number of each row's.
         to: the predictions' topic; what it does not take becomes a dead letter. ``None`` takes everything.
+        values: the JSON of the rows that are predictions, where it has been written before.
 
     Returns:
         The columns that :func:`streaming.outputs.envelope.envelop` returns. The values of predictions are equal, though
@@ -37,7 +40,8 @@ def enveloped_rows(scored: pa.RecordBatch, stamps: Sequence[Stamp], to: Target |
     scored = scored.set_column(
         scored.schema.get_field_index(c.EVENT_TIME), c.EVENT_TIME, _event_times(scored, verdicts)
     )
-    values = _values(scored, stamps)
+    if values is None:
+        values = _values(scored, stamps)
     traces = {
         name: first_header(scored.column(c.HEADERS), name) for name in (contract.TRACEPARENT, contract.TRACESTATE)
     }
@@ -80,8 +84,7 @@ def _values(scored: pa.RecordBatch, stamps: Sequence[Stamp]) -> pa.BinaryArray:
     if valid.true_count == len(valid):
         return pa.array(prediction_values(scored, stamps), pa.binary())
     made = pa.array(prediction_values(scored.filter(valid), stamps), pa.binary())
-    mask = valid.to_numpy(zero_copy_only=False)
-    return made.take(pa.array(np.cumsum(mask) - 1, mask=~mask))
+    return made.take(rows_of(valid.to_numpy(zero_copy_only=False)))
 
 
 def first_header(headers: pa.ListArray, name: str) -> pa.BinaryArray:

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from schemas import dead_letter, prediction
+from streaming.offsets import Offsets
 from streaming.outputs import headers as h
 from streaming.outputs.envelope import Stamp
 from streaming.outputs.targets import Target, Targets
@@ -44,6 +45,11 @@ class RecordPlan(Protocol):
         ...
 
     @property
+    def lettered(self) -> Offsets:
+        """Input offsets of events that are dead letters already."""
+        ...
+
+    @property
     def targets(self) -> Targets:
         """The output topics."""
         ...
@@ -52,8 +58,10 @@ class RecordPlan(Protocol):
 def records(batch: pa.RecordBatch, mark: int, plan: RecordPlan, partition: int, now_ms: int) -> Iterator[Record]:
     """Yield the records of the rows at or above ``mark``, in offset order.
 
-    A record whose timestamp its topic does not take has ``now_ms`` instead, and its own timestamp in a header.
+    A record whose timestamp its topic does not take has ``now_ms`` instead, and its own timestamp in a header. What is
+    a dead letter already gets no second one.
     """
+    lettered = plan.lettered.get(partition, frozenset())
     rows = zip(*(_cells(batch.column(name)) for name in _COLUMNS), strict=True)
 
     def maker_of(arm: int) -> _Maker:
@@ -62,8 +70,12 @@ def records(batch: pa.RecordBatch, mark: int, plan: RecordPlan, partition: int, 
     makers = _of_arms(maker_of, batch) if len(plan.stamps) > 1 else repeat(maker_of(0))
     of_rows = zip(rows, _stream_times(batch), makers, _lookups(batch), strict=False)
     for row, stream_time, maker, looked_up in of_rows:
-        if row[0] >= mark:
-            yield maker.predicted(row, looked_up) if row[4] is None else maker.rejected(row, stream_time)
+        if row[0] < mark:
+            continue
+        if row[4] is None:
+            yield maker.predicted(row, looked_up)
+        elif row[0] not in lettered:
+            yield maker.rejected(row, stream_time)
 
 
 def _of_arms(make: Callable[[int], _Maker], batch: pa.RecordBatch) -> Iterable[_Maker]:

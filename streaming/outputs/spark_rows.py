@@ -7,6 +7,8 @@ order.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
@@ -23,21 +25,22 @@ _ANY_REJECTION = dead_letter.Rejection(dead_letter.Reason.TOMBSTONE.value)
 _FLAG_BYTES = len(dead_letter.VALUE_OMITTED) + len("true")
 
 
-def native_records(rows: DataFrame, stamp: Stamp, application: str, targets: Targets) -> DataFrame:
+def native_records(rows: DataFrame, stamps: Sequence[Stamp], application: str, targets: Targets) -> DataFrame:
     """Turn output rows into records.
 
     Args:
         rows: what :func:`streaming.outputs.envelope.envelop` returned.
-        stamp: what the predictions have in common; its time is not used, each row has its own.
+        stamps: what the predictions of each arm have in common; their time is not used, each row has its own.
         application: names the job.
         targets: where predictions and dead letters go, each to its input's partition number.
 
     Returns:
-        topic, partition, key, value, headers, and reason for whoever counts; the sink ignores what it does not know.
+        topic, partition, key, value and headers, and for whoever counts reason, event_time, and with several arms arm;
+        the sink ignores what it does not know.
     """
     to, dead = targets.predictions, targets.dead_letters
     rejected = F.col("reason").isNotNull()
-    made = F.when(rejected, _rejected(stamp, application)).otherwise(_predicted(stamp, application))
+    made = F.when(rejected, _rejected(stamps, application)).otherwise(_predicted(stamps, application))
     # A loop over headers is interpreted, so it is kept from predictions, which were measured before: they have no size.
     sizes, limit = _sizes(F.when(rejected, F.col(_MADE))), F.lit(dead.max_record_bytes - RECORD_OVERHEAD)
     flag = F.array(_header(dead_letter.VALUE_OMITTED, F.lit("true")))
@@ -55,6 +58,8 @@ def native_records(rows: DataFrame, stamp: Stamp, application: str, targets: Tar
         F.when(~omitted, F.col("value")).alias("value"),
         F.when(omitted, omitting).otherwise(F.col(_MADE)).alias("headers"),
         F.col("reason"),
+        F.col("event_time"),
+        *([F.col("arm")] if len(stamps) > 1 else []),
     )  # fmt: skip
 
 
@@ -63,10 +68,11 @@ def now() -> Column:
     return F.date_format(F.timestamp_millis(clock_millis()), TIME_FORMAT)
 
 
-def _predicted(stamp: Stamp, application: str) -> Column:
-    required = {name: F.lit(word) for name, word in h.constant(stamp, 0, application)}
+def _predicted(stamps: Sequence[Stamp], application: str) -> Column:
+    required = _of_arms(stamps, lambda stamp: h.constant(stamp, 0, application))
+    prefix = _of_arms(stamps, lambda stamp: [(prediction.CE_ID, stamp.id_prefix)])[prediction.CE_ID]
     required[prediction.SOURCE_PARTITION] = F.col("partition").cast("string")
-    required[prediction.CE_ID] = F.concat(F.lit(stamp.id_prefix), F.col("partition"), F.lit(":"), F.col("offset"))
+    required[prediction.CE_ID] = F.concat(prefix, F.col("partition"), F.lit(":"), F.col("offset"))
     required[prediction.CE_TIME] = F.col("event_time")
     required[prediction.SOURCE_OFFSET] = F.col("offset").cast("string")
     subject, parent, state, bins = (F.col(name) for name in ("subject", "traceparent", "tracestate", "bins"))
@@ -75,11 +81,12 @@ def _predicted(stamp: Stamp, application: str) -> Column:
         _optional(prediction.CE_SUBJECT, subject, F.coalesce(subject != "", F.lit(False))),
         _optional(prediction.TRACEPARENT, parent, parent.isNotNull()),
         _optional(prediction.TRACESTATE, state, parent.isNotNull() & state.isNotNull()),
+        *_appended(_of_arms(stamps, h.of_rollout)),
         _optional(prediction.BINS, bins, bins.isNotNull()),
     )
 
 
-def _rejected(stamp: Stamp, application: str) -> Column:
+def _rejected(stamps: Sequence[Stamp], application: str) -> Column:
     """Made over the writer's own list, which says what is constant and in which order."""
     reason, field = F.col("reason"), F.col("field")
     sentences = {known.value: dead_letter.describe(known) for known in dead_letter.Reason}
@@ -97,8 +104,10 @@ def _rejected(stamp: Stamp, application: str) -> Column:
         dead_letter.REASON: reason,
         dead_letter.REJECTED_AT: F.col(_TIME),
     }
-    pattern = h.rejected((), _ANY_REJECTION, (stamp.source_topic, 0, 0), application, stamp)
-    added = F.array(*(_header(name, own.get(name, F.lit(word))) for name, word in pattern))
+    pattern = _of_arms(
+        stamps, lambda stamp: h.rejected((), _ANY_REJECTION, (stamp.source_topic, 0, 0), application, stamp)
+    )
+    added = F.array(*(_header(name, own.get(name, word)) for name, word in pattern.items()))
     original = F.coalesce(F.col("headers"), F.array().cast(_HEADERS))
     time = F.col("event_time")
     return F.concat(
@@ -106,7 +115,27 @@ def _rejected(stamp: Stamp, application: str) -> Column:
         added,
         _optional(dead_letter.FIELD, field, field.isNotNull()),
         _optional(dead_letter.EVENT_TIME, time, time.isNotNull()),
+        *_appended(_of_arms(stamps, h.rejected_of_rollout)),
     )
+
+
+def _of_arms(stamps: Sequence[Stamp], made: Callable[[Stamp], h.Headers]) -> dict[str, Column]:
+    """Return constant headers in their order; where the arms' words differ, a row has that of its arm."""
+    words: dict[str, list[str | bytes | None]] = {}
+    for stamp in stamps:
+        for name, word in made(stamp):
+            words.setdefault(name, []).append(word)
+    return {name: _of_arm(of_each) for name, of_each in words.items()}
+
+
+def _of_arm(words: Sequence[str | bytes | None]) -> Column:
+    if len(set(words)) == 1:
+        return F.lit(words[0])
+    return F.get(F.array(*map(F.lit, words)), F.col("arm").cast("int"))
+
+
+def _appended(headers: dict[str, Column]) -> list[Column]:
+    return [F.array(*(_header(name, word) for name, word in headers.items()))] if headers else []
 
 
 def _hint(reason: Column) -> Column:

@@ -50,19 +50,20 @@ class LabelledPredictions:
         )
 
 
-def attach(predictions: pa.Table, labels: Iterable[pa.Table], before: datetime) -> LabelledPredictions:
+def attach(predictions: pa.Table, labels: Iterable[pa.Table], before: datetime | Ints) -> LabelledPredictions:
     """Give each prediction its label.
 
     Args:
         predictions: of :data:`streaming.quality.tables.PREDICTIONS`, each once.
         labels: of :data:`streaming.quality.tables.LABELS`; only those of these predictions are kept.
-        before: labels that became known then or later are counted as late and not used.
+        before: labels that became known then or later are counted as late and not used; one time, or one for each
+            prediction in milliseconds since 1970.
     """
     rows = predictions.num_rows
     matched = _matched(predictions, labels)
-    limit = pa.scalar(before, TIME)
-    late = _numbers(matched.filter(pc.greater_equal(matched["known"], limit))["row"])
-    in_time = matched.filter(pc.less(matched["known"], limit)).sort_by(
+    is_late = _is_late(matched, before)
+    late = _numbers(matched.filter(is_late)["row"])
+    in_time = matched.filter(pc.invert(is_late)).sort_by(
         [("row", "ascending"), ("known", "ascending"), ("offset", "ascending")]
     )
     row, text = _numbers(in_time["row"]), _codes(in_time["label"])
@@ -83,6 +84,13 @@ def attach(predictions: pa.Table, labels: Iterable[pa.Table], before: datetime) 
         withdrawn=np.bincount(row[last][text[last] < 0], minlength=rows),
         late=np.bincount(late, minlength=rows),
     )
+
+
+def _is_late(matched: pa.Table, before: datetime | Ints) -> pa.ChunkedArray | pa.Array:
+    """Return which label records became known too late for their prediction."""
+    if isinstance(before, datetime):
+        return pc.greater_equal(matched["known"], pa.scalar(before, TIME))
+    return pa.array(_numbers(matched["known"]) >= before[_numbers(matched["row"])])
 
 
 def _matched(predictions: pa.Table, labels: Iterable[pa.Table]) -> pa.Table:

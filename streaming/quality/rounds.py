@@ -80,18 +80,20 @@ class QualityRounds:
     _resume: datetime = field(default_factory=lambda: moment(0))
 
     def measured(self, since: datetime | None, until: datetime | None) -> Iterator[Cohort]:
-        """Measure every window with predictions that begins before ``until`` and ends after ``since``.
+        """Measure every window with predictions that begins at ``since`` or later and ends by ``until``.
 
-        A window that ends after ``until`` is early until a prediction of a later one is there.
+        Without ``until`` the windows go on to the present, and one is early until a prediction of a later one is there.
         """
         for window in self._windows(since or moment(0), until or self.clock()):
-            is_over = (until is not None and window.end <= until) or self._is_passed(window)
+            if until is not None and window.end > until:
+                return
+            is_over = until is not None or self._is_passed(window)
             cohort = self._measured(window, None if is_over else _NOT_PASSED)
             if cohort.versions:
                 yield cohort
 
     def closed(self, since: datetime | None) -> Iterator[Cohort]:
-        """Publish the windows that have become mature and were not published yet, and yield them.
+        """Publish the windows from ``since`` on that have become mature and were not published yet, and yield them.
 
         A window waits as well until a prediction of a later one is there: while the scoring job stands still, the clock
         alone says nothing. One that may lack records is yielded once, as an early one, and not published.
@@ -128,8 +130,12 @@ class QualityRounds:
         return window in self._done or self.sink.has(*_ends(window))
 
     def _windows(self, since: datetime, until: datetime) -> Iterator[QualityWindow]:
-        """Yield the windows that may have predictions, without a look at the years in which there are none."""
-        at = since
+        """Yield the windows that begin between these times and may have predictions.
+
+        There is no look at the years in which there are none.
+        """
+        first = self.subject.shape.at(since)
+        at = since if first.start == since else first.end
         while (written := self.source.following(at - self.subject.lateness)) is not None:
             # A prediction may be written before its event's time by as much as after.
             window = self.subject.shape.at(max(at, written - self.subject.lateness))

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from itertools import islice
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from schemas.label import read_label
 from streaming.clock import moment
+from streaming.statistics.arrays import Ints
 
 TIME = pa.timestamp("ms", "UTC")
 PREDICTIONS = pa.schema(
@@ -42,6 +44,7 @@ LABELS = pa.schema(
 )
 """A record of the labels' topic. ``identity`` names its event, by id or by key and time; a null label withdraws."""
 
+_DAY_MILLISECONDS = 86_400_000
 _BLOCK = 50_000
 """Rows that are kept as Python objects at a time; an Arrow row takes a tenth of their memory."""
 
@@ -97,8 +100,25 @@ def time_identities(predictions: pa.Table) -> pa.ChunkedArray:
     return pc.binary_join_element_wise(starts, predictions["key"], b"\0")
 
 
-def distinct(predictions: pa.Table) -> pa.Table:
-    """Return each prediction once: the live engine may write one twice, with the same id."""
-    numbered = pa.table({"id": predictions["prediction_id"], "row": pa.array(range(predictions.num_rows), pa.int64())})
-    first = numbered.group_by("id").aggregate([("row", "min")])["row_min"]
+def days_of(predictions: pa.Table) -> Ints:
+    """Return the UTC day of each prediction's event, counted from 1970-01-01."""
+    times = np.asarray(predictions["event_time"].cast(pa.int64()).to_numpy(), np.int64)
+    return times // _DAY_MILLISECONDS
+
+
+ONE_PREDICTION = ("prediction_id",)
+ONE_EVENT = ("partition", "offset")
+
+
+def distinct(predictions: pa.Table, by: Sequence[str] = ONE_PREDICTION) -> pa.Table:
+    """Return each prediction once: the live engine may write one twice, with the same id.
+
+    Args:
+        predictions: with the columns ``by``.
+        by: what tells them apart. Where both versions of a rollout have answered an event, their ids differ, and
+            :data:`ONE_EVENT` returns the first.
+    """
+    rows = pa.array(range(predictions.num_rows), pa.int64())
+    numbered = predictions.select(list(by)).append_column("row", rows)
+    first = numbered.group_by(list(by)).aggregate([("row", "min")])["row_min"]
     return predictions if len(first) == predictions.num_rows else predictions.take(first.take(pc.sort_indices(first)))

@@ -17,6 +17,7 @@ from streaming.ledger.arms import PlannedArms
 from streaming.models.ref import ModelVersion
 from streaming.offsets import OffsetRange
 from streaming.replay.chunks import Segment, Segments
+from streaming.whole_file import write_whole
 
 Words = Mapping[str, str]
 
@@ -53,9 +54,7 @@ def settled(path: Path, asked: Words, decide: Callable[[], Segments]) -> ReplayP
     """
     if not path.exists():
         plan = ReplayPlan(asked, decide())
-        partial = path.with_name(f".{path.name}.partial")
-        partial.write_text(json.dumps(plan.to_dict()), "utf-8")
-        partial.replace(path)
+        write_whole(path, json.dumps(plan.to_dict()).encode())
         return plan
     plan = ReplayPlan.from_dict(json.loads(path.read_text("utf-8")))
     changed = sorted(name for name in {*asked, *plan.asked} if asked.get(name) != plan.asked.get(name))

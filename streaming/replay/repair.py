@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import reduce
 from operator import or_
 from typing import NamedTuple
@@ -18,16 +18,19 @@ from typing import NamedTuple
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
+from schemas import dead_letter
 from streaming.events import columns as c
 from streaming.ledger.answered import AnsweredRange
 from streaming.ledger.arms import PlannedArm, PlannedArms
 from streaming.models.ref import ModelVersion
-from streaming.offsets import OffsetRange, Ranges
+from streaming.offsets import OffsetRange, Offsets, Ranges
+from streaming.outputs.dead_letters import DeadLetter, Place
 from streaming.replay.chunks import Segment, Segments
 from streaming.replay.frames import Frames
 from streaming.replay.plan import ReplayPlan
 from streaming.rollout.frames import arm_number
 from streaming.rollout.intervals import CHAMPION
+from streaming.rollout.records import Declaration
 
 
 class Remains(NamedTuple):
@@ -73,11 +76,16 @@ class RepairPlan(ReplayPlan):
 
 @dataclass(frozen=True)
 class Repair:
-    """What is to be repaired: ``ranges`` were answered in ``rollout``, and ``champion`` scores them again."""
+    """What is to be repaired: ``ranges`` were answered in ``rollout``, and ``champion`` scores them again.
+
+    At the offsets in ``lettered`` are events of which the candidate made dead letters. Each has its one end already: if
+    the champion fails on it, too, nothing is written.
+    """
 
     rollout: str
     champion: ModelVersion
     ranges: tuple[AnsweredRange, ...]
+    lettered: Offsets = field(default_factory=dict)
 
     @property
     def plan(self) -> RepairPlan:
@@ -92,6 +100,37 @@ class Repair:
             by = PlannedArms((PlannedArm(self.champion, each.role),), weights=each.weights)
             segments.setdefault(each.partition, []).append(Segment(each.offsets, by))
         return segments
+
+
+def lettered_offsets(
+    letters: Iterable[DeadLetter], rollout: Declaration, ranges: Iterable[AnsweredRange]
+) -> dict[int, frozenset[int]]:
+    """Return the offsets of which a rollout's candidate made dead letters, by partition.
+
+    Args:
+        letters: the dead letters' topic.
+        rollout: whose candidate is meant.
+        ranges: what it has answered of one input topic.
+    """
+    offsets: dict[int, set[int]] = {}
+    answered = list(ranges)
+    for letter in letters:
+        source = letter.source if _is_of_candidate(letter, rollout) else None
+        if source is not None and any(_holds(each, letter.source_topic, source) for each in answered):
+            offsets.setdefault(source.partition, set()).add(source.offset)
+    return {partition: frozenset(held) for partition, held in offsets.items()}
+
+
+def _is_of_candidate(letter: DeadLetter, rollout: Declaration) -> bool:
+    names = dead_letter.ERROR_CONNECTOR, dead_letter.ROLLOUT, dead_letter.MODEL_NAME, dead_letter.MODEL_VERSION
+    candidate = rollout.candidate
+    expected = rollout.application, rollout.name, candidate.name, str(candidate.version)
+    return tuple(letter.added.get(name) for name in names) == expected
+
+
+def _holds(each: AnsweredRange, topic: str | None, source: Place) -> bool:
+    is_there = (topic, source.partition) == (each.topic, each.partition)
+    return is_there and each.offsets.start <= source.offset < each.offsets.end
 
 
 @dataclass(frozen=True)

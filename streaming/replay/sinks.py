@@ -21,7 +21,7 @@ from streaming.engines.task import WriteTarget, run_batch, stamps_of
 from streaming.errors import InvariantError
 from streaming.hadoop_paths import to_write
 from streaming.models.served import ServedModel
-from streaming.offsets import OffsetRange
+from streaming.offsets import OffsetRange, Offsets
 from streaming.replay.chunks import Chunk
 from streaming.replay.rows import result_rows
 
@@ -114,7 +114,8 @@ class TopicSink:
     The marks stand on the sink's own partitions under the replay's own application, so that the live job's are not
     touched. ``target.writer`` is the sink's topic. ``identity`` names the replay in them. ``pass_over`` moves a
     partition's mark over offsets that hold no record or are left out. ``reached`` is where each mark stands.
-    With ``corrects``, what is written are corrections of what was answered in the role of each chunk's arm.
+    With ``corrects``, what is written are corrections of what was answered in the role of each chunk's arm. The events
+    at ``lettered`` offsets are dead letters already, and get no second one.
     """
 
     target: WriteTarget
@@ -124,6 +125,7 @@ class TopicSink:
     reached: dict[int, int]
     clock: Clock
     corrects: bool = False
+    lettered: Offsets = field(default_factory=dict)
 
     def written(self, _: Chunk, /) -> ReplayCounts | None:
         """See :class:`ReplaySink`; the writer itself passes over what lies below a mark."""
@@ -165,6 +167,7 @@ class TopicSink:
             failpoints=target.failpoints,
             others=tuple(others),
             lookup=chunk.by.lookup,
+            lettered=self.lettered,
         )
 
 

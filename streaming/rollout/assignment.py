@@ -9,6 +9,7 @@ that are independent of each other. ``schemas/contracts/rollout_assignment.json`
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,6 +21,7 @@ from streaming.errors import ConfigurationError, DataError
 from streaming.rollout.intervals import ArmIntervals
 
 Points = npt.NDArray[np.uint32]
+ArmNumbers = npt.NDArray[np.int8]
 _WORDS = hashlib.sha256().digest_size // 4
 
 
@@ -67,6 +69,21 @@ class ArmAssignment:
         names = list(dict.fromkeys(self.intervals.arms))
         arms = np.array([names.index(arm) for arm in self.intervals.arms], np.int32)
         return pa.DictionaryArray.from_arrays(pa.array(arms[which]), pa.array(names, pa.string()))
+
+    def numbers_of(self, arms: Sequence[str], keys: pa.Array, event_ids: pa.Array) -> ArmNumbers:
+        """Return the position in ``arms`` of each event's arm, as :func:`streaming.rollout.frames.arm_number` does.
+
+        Args:
+            arms: the arms' names, among them all that the assignment names.
+            keys: as :meth:`arms_of` takes them.
+            event_ids: likewise, but also null for an event without a key, which then is of the first arm.
+        """
+        nameless = pc.and_(keys.is_null(), event_ids.is_null())
+        named = self.arms_of(keys, pc.if_else(nameless, "", event_ids))
+        positions = np.array([arms.index(arm) for arm in named.dictionary.to_pylist()], np.int8)
+        numbers: ArmNumbers = positions[named.indices.to_numpy()]
+        numbers[nameless.to_numpy(zero_copy_only=False)] = 0
+        return numbers
 
 
 def point_of(salt: str, key: bytes | None, event_id: str) -> int:

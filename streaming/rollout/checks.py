@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from streaming.errors import ConfigurationError
+from streaming.rollout.judge import HarmRules
 
 
 class RolloutCheck(str, Enum):
@@ -20,13 +21,16 @@ class RolloutCheck(str, Enum):
     """The losses on labelled events that both versions scored, with a margin."""
     DAYS = "days"
     """The losses of whole days whose labels are all due."""
+    SCORE_SHIFT = "score shift"
+    """The candidate's scores against the champion's on the same events, and against what was expected of them."""
 
 
 ALPHA: Mapping[RolloutCheck, float] = {
-    RolloutCheck.ERRORS: 0.002,
-    RolloutCheck.DEAD_LETTERS: 0.002,
+    RolloutCheck.ERRORS: 0.0015,
+    RolloutCheck.DEAD_LETTERS: 0.0015,
     RolloutCheck.GROSS_HARM: 0.002,
     RolloutCheck.DAYS: 0.004,
+    RolloutCheck.SCORE_SHIFT: 0.001,
 }
 """The chance that a check ever rolls back a candidate which is as good as the champion: 0.01 in all, a rollout."""
 
@@ -40,14 +44,19 @@ class JudgeRules:
         day_deviation: the standard deviation between days of the mean difference of the losses, as a backtest measured
             it; 0 where it is not known.
         tolerated: the difference of the losses below which a candidate is no worse.
+        expected_shift: of the candidate's scores against the champion's; ``None`` to learn it from the steps without a
+            share.
+        tolerated_shift: the distance from the expected shift which is no harm.
 
     Raises:
-        ConfigurationError: a number is negative.
+        ConfigurationError: a number is negative, or a shift is expected exactly.
     """
 
     dry_run: frozenset[RolloutCheck] = frozenset()
     day_deviation: float = 0.0
     tolerated: float = 0.0
+    expected_shift: float | None = None
+    tolerated_shift: float = 0.0
 
     def __post_init__(self) -> None:
         """Refuse numbers for which there is no test."""
@@ -56,3 +65,15 @@ class JudgeRules:
                 f"a rollout's judge needs a day_deviation and a tolerated difference of at least 0, not"
                 f" {self.day_deviation} and {self.tolerated}"
             )
+        if not self.tolerated_shift >= 0:
+            raise ConfigurationError(f"a rollout's tolerated_shift is at least 0, not {self.tolerated_shift}")
+        if self.expected_shift is not None and self.tolerated_shift == 0:
+            raise ConfigurationError(
+                f"a rollout that expects a shift of {self.expected_shift} needs a tolerated_shift above 0, as no shift"
+                " is exactly what is expected"
+            )
+
+    @property
+    def days(self) -> HarmRules:
+        """How whole days are judged."""
+        return HarmRules(alpha=ALPHA[RolloutCheck.DAYS], tolerated=self.tolerated, deviation=self.day_deviation)

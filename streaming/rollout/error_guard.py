@@ -7,7 +7,6 @@ errors a key, a test of single errors at 0.01 called equal arms different in mor
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -16,7 +15,7 @@ import numpy as np
 from streaming.errors import ConfigurationError
 from streaming.rollout.judge import HarmFinding
 from streaming.statistics.arrays import Floats
-from streaming.statistics.eprocess import RATIOS, is_enough, log_mean_evidence, log_ratio_terms
+from streaming.statistics.eprocess import RATIOS, evidence_of, is_enough, log_mean_evidence, log_ratio_terms
 
 
 @dataclass
@@ -89,7 +88,7 @@ def judge_errors(sums: ErrorSums, alpha: float = 0.002) -> ErrorVerdict:
     evidence = log_mean_evidence(sums.log_evidence)
     counts = f"{sums.candidate:,} of {sums.candidate + sums.champion:,} keys that erred are the candidate's"
     if is_enough(evidence, alpha):
-        sentence = f"harm: {counts}, more than its share explains (evidence {math.exp(min(evidence, 700)):.3g} to 1)"
+        sentence = f"harm: {counts}, more than its share explains (evidence {evidence_of(evidence):.3g} to 1)"
         return ErrorVerdict(HarmFinding.HARM, evidence, sentence)
-    needed = f"evidence {math.exp(evidence):.3g} to 1 of {1 / alpha:,.0f} to 1"
+    needed = f"evidence {evidence_of(evidence):.3g} to 1 of {1 / alpha:,.0f} to 1"
     return ErrorVerdict(HarmFinding.NOT_TOLD, evidence, f"not told: {counts}, {needed}")

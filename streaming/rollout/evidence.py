@@ -22,6 +22,12 @@ class Gathered:
     count: int
     per_hour: float | None = None
 
+    @classmethod
+    def over(cls, length: timedelta, count: int) -> Gathered:
+        """Return what was counted in a length of time; one that has only begun gives no rate."""
+        hours = length.total_seconds() / 3_600
+        return cls(count, count / hours if hours > 0 else None)
+
 
 @dataclass(frozen=True)
 class Judged:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from streaming.rollout.evidence import Observed
 from streaming.rollout.history import Rollout
 from streaming.rollout.intervals import CANDIDATE
-from streaming.rollout.machine import done, failed, observe, taken_over
+from streaming.rollout.machine import done, failed, observe, resumed, taken_over
 from streaming.rollout.records import Weights
 from streaming.rollout.states import TAKING_BACK, RolloutPhase, RolloutState, RolloutTime
 
@@ -28,11 +28,13 @@ class JobFacts:
         serves: whether the candidate is the champion now.
         failure: why the candidate may not go on, empty if it may.
         problems: why the job cannot do what the state asks of it.
+        resumed: who has passed the gate at which the rollout waits, otherwise than by an order; empty if nobody has.
     """
 
     serves: bool = False
     failure: str = ""
     problems: tuple[str, ...] = field(default=())
+    resumed: str = ""
 
 
 def advanced(rollout: Rollout, observed: Observed, facts: JobFacts) -> RolloutState:
@@ -47,7 +49,9 @@ def advanced(rollout: Rollout, observed: Observed, facts: JobFacts) -> RolloutSt
         state = taken_over(state, now)
     if state.phase is not rollout.state.phase:
         return state
-    return _done(state, facts, now) or observe(state, rollout.declaration.plan, observed)
+    plan = rollout.declaration.plan
+    state = _done(state, facts, now) or observe(state, plan, observed)
+    return resumed(state, plan, now, facts.resumed) if facts.resumed else state
 
 
 def weights_after(rollout: Rollout, state: RolloutState) -> Weights:

@@ -16,7 +16,7 @@ from streaming.rollout.records import (
     Transition,
     Weights,
 )
-from streaming.rollout.states import FINISHED, RolloutState, RolloutTime, planned
+from streaming.rollout.states import FINISHED, RolloutPhase, RolloutState, RolloutTime, planned
 from streaming.rollout.verdict import RolloutVerdict
 
 
@@ -65,6 +65,12 @@ class Rollout:
     def is_finished(self) -> bool:
         """True where another rollout may be declared: it has ended, or will once the job has read its orders."""
         return self.after_orders(self.state.since).phase in FINISHED
+
+    @property
+    def gate(self) -> str:
+        """The name of the present step as a gate: ``flights-8/2``, or ``flights-8/probation``."""
+        step = "probation" if self.state.phase is RolloutPhase.PROBATION else self.state.step + 1
+        return f"{self.declaration.name}/{step}"
 
     @property
     def present_verdict(self) -> RolloutVerdict | None:

@@ -64,13 +64,18 @@ def order(state: RolloutState, plan: RolloutPlan, command: RolloutOrder, now: Ro
         if command is RolloutOrder.RESUME and state.paused:
             return replace(state, paused=False, why="held: resumed by order, and nothing observed since")
         if command is RolloutOrder.RESUME and state.at_gate:
-            return _next(state, plan, now, "resumed by order")
+            return resumed(state, plan, now, "resumed by order")
         if command is RolloutOrder.PROMOTE:
             return _promoted(state, now)
     raise ConfigurationError(
         f"a rollout in the state {state.phase.value} ({state.why}) cannot {command.value}; `status` says what it waits"
         " for"
     )
+
+
+def resumed(state: RolloutState, plan: RolloutPlan, now: RolloutTime, why: str) -> RolloutState:
+    """Return the state after somebody has passed the gate at which it waits; unchanged if it waits at none."""
+    return _next(state, plan, now, why) if state.at_gate else state
 
 
 def failed(state: RolloutState, now: RolloutTime, why: str) -> RolloutState:

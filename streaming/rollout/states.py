@@ -24,7 +24,8 @@ class RolloutPhase(str, Enum):
     ABORTED = "aborted"
 
 
-FINISHED = {RolloutPhase.PROMOTED, RolloutPhase.ROLLED_BACK, RolloutPhase.ABORTED}
+TAKEN_BACK = {RolloutPhase.ROLLED_BACK, RolloutPhase.ABORTED}
+FINISHED = {RolloutPhase.PROMOTED, *TAKEN_BACK}
 JUDGED = {RolloutPhase.STEP, RolloutPhase.PROMOTING, RolloutPhase.PROBATION}
 """The phases in which the candidate scores events, so that it can do harm."""
 TAKING_BACK = {RolloutPhase.ROLLING_BACK, RolloutPhase.ABORTING}

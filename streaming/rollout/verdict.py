@@ -22,7 +22,7 @@ class CheckFinding:
 
     Attributes:
         finding: harm, no worse, or not told.
-        count: of what it looked at: keys that erred, labelled events, or days.
+        count: of what it looked at: keys that erred, labelled events, days, or hours.
         numbers: what it decided by, such as ``low`` and ``margin``; ``None`` where one is not defined yet.
         sentence: the same for people.
         dry_run: whether it is only shown.
@@ -136,15 +136,16 @@ class RolloutVerdict:
 def taken_together(checks: Mapping[RolloutCheck, CheckFinding]) -> tuple[HarmFinding, str]:
     """Return what all checks say together, and why.
 
-    Harm by one check is harm. Only the days can show that a candidate is no worse. A check on dry run says nothing.
+    Harm by one check is harm. Only the days can show that a candidate is no worse: scores that are as expected may be
+    wrong all the same. A check on dry run says nothing.
     """
     acting = {check: finding for check, finding in checks.items() if not finding.dry_run}
     harmful = [check for check, finding in acting.items() if finding.finding is HarmFinding.HARM]
     if harmful:
         return HarmFinding.HARM, _reasons(acting, harmful)
-    no_worse = [check for check, finding in acting.items() if finding.finding is HarmFinding.NO_WORSE]
-    if no_worse:
-        return HarmFinding.NO_WORSE, _reasons(acting, no_worse)
+    days = acting.get(RolloutCheck.DAYS)
+    if days is not None and days.finding is HarmFinding.NO_WORSE:
+        return HarmFinding.NO_WORSE, _reasons(acting, [RolloutCheck.DAYS])
     return HarmFinding.NOT_TOLD, "no check has told the versions apart yet"
 
 

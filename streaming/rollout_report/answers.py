@@ -6,7 +6,7 @@ has both answers, and the losses of one event are subtracted.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum
@@ -18,13 +18,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from streaming.backtest.answers import AnswerKind
-from streaming.clock import moment
 from streaming.judging.losses import losses_of
 from streaming.quality.answers import VersionAnswers, classes_of, names_of, version_answers
 from streaming.quality.labels import LabelledPredictions, attach
-from streaming.quality.tables import PREDICTIONS
+from streaming.quality.tables import PREDICTIONS, days_of
 from streaming.quality.windows import QualityWindow, WindowShape
-from streaming.statistics.arrays import Floats, Ints
+from streaming.statistics.arrays import Floats
 
 DAY = timedelta(days=1)
 ANSWERS = PREDICTIONS.append(pa.field("weight_epoch", pa.int64()))
@@ -57,32 +56,25 @@ class EventLosses:
     values: Floats
 
 
-def days_of(answers: pa.Table) -> Ints:
-    """Return the UTC day of each event, counted from 1970-01-01."""
-    times = np.asarray(answers["event_time"].cast(pa.int64()).to_numpy(), np.int64)
-    return times // round(DAY.total_seconds() * 1000)
-
-
 def with_labels(answers: pa.Table, labels: LabelSource, horizon: timedelta, now: datetime) -> LabelledPredictions:
-    """Give each answer its label; a label that became known when those of its day were due is not used."""
-    days, parts = days_of(answers), []
-    for day in np.unique(days).tolist():
-        window = WindowShape(DAY, horizon).at(moment(day * DAY.total_seconds()))
-        before = min(now, window.due)
-        parts.append(attach(answers.filter(pa.array(days == day)), labels(window, before), before))
-    return joined(parts) if parts else attach(answers, [], now)
+    """Give each answer its label; a label that became known when those of its day were due is not used.
+
+    The labels' topic is read once for all days, however long labels are waited for: the days' own stretches of it
+    overlap, and with a horizon of a week each label would be read eight times.
+    """
+    if not answers.num_rows:
+        return attach(answers, [], now)
+    shape, times = WindowShape(DAY, horizon), answers["event_time"]
+    first, last = (shape.at(time) for time in (pc.min(times).as_py(), pc.max(times).as_py()))
+    whole = QualityWindow(first.start, last.end, horizon)
+    # The same for all events of a day: the end of the day and the horizon.
+    due = (days_of(answers) + 1) * _milliseconds(DAY) + _milliseconds(horizon)
+    before = np.minimum(due, int(now.timestamp() * 1000))
+    return attach(answers, labels(whole, min(now, whole.due)), before)
 
 
-def joined(parts: Sequence[LabelledPredictions]) -> LabelledPredictions:
-    """Return all of them in their order, of which there is one at least."""
-    return LabelledPredictions(
-        predictions=pa.concat_tables([part.predictions for part in parts]).unify_dictionaries(),
-        truth=pa.concat_arrays([part.truth for part in parts]),
-        **{name: np.concatenate([getattr(part, name) for part in parts]) for name in _COUNTS},
-    )
-
-
-_COUNTS = ("age", "records", "repeated", "corrected", "withdrawn", "late")
+def _milliseconds(length: timedelta) -> int:
+    return round(length.total_seconds() * 1000)
 
 
 def event_losses(labelled: LabelledPredictions) -> EventLosses:

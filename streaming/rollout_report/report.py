@@ -15,24 +15,14 @@ from schemas.quality import VersionQuality
 from streaming.clock import isoformat, moment
 from streaming.quality.cohort import MeasuringRules, measured
 from streaming.quality.labels import LabelledPredictions
-from streaming.quality.tables import distinct
-from streaming.rollout.checks import ALPHA, RolloutCheck
+from streaming.quality.tables import days_of, distinct
 from streaming.rollout.days import DaySums, day_sums
 from streaming.rollout.gross_harm import GrossRules, LossSums
 from streaming.rollout.intervals import CANDIDATE
-from streaming.rollout.judge import HarmRules
 from streaming.rollout.records import Declaration, Transition
-from streaming.rollout_report.answers import (
-    DAY,
-    LabelSource,
-    PairedSides,
-    days_of,
-    event_losses,
-    joined,
-    with_labels,
-)
+from streaming.rollout_report.answers import DAY, LabelSource, PairedSides, event_losses, with_labels
 from streaming.rollout_report.differences import ArmsComparison, compared, unpaired_days
-from streaming.statistics.arrays import Floats, Ints
+from streaming.statistics.arrays import Floats
 from streaming.version import __version__
 
 FORMAT = "penstock.rollout.report.v1"
@@ -123,18 +113,19 @@ def rollout_report(
         labels: where labels are.
     """
     declaration, rules = subject.declaration, subject.declaration.plan.rules
-    harm = HarmRules(alpha=ALPHA[RolloutCheck.DAYS], tolerated=rules.tolerated, deviation=rules.day_deviation)
-    own = with_labels(distinct(answers), labels, subject.horizon, subject.now)
-    pairs = None if sides is None else [with_labels(side, labels, subject.horizon, subject.now) for side in sides]
-    # Together, so that a class that only one of the tables shows has its name in all of them.
-    losses = event_losses(joined([own, *(pairs or ())]))
-    own_losses, *pair_losses = np.split(losses.values, _ends(own, pairs))
+    harm, parts = rules.days, [distinct(answers), *(sides or ())]
+    # Together, so that labels are read once, and a class that only one of the tables shows has its name in all of them.
+    whole = with_labels(pa.concat_tables(parts).unify_dictionaries(), labels, subject.horizon, subject.now)
+    losses = event_losses(whole)
+    part = np.repeat(np.arange(len(parts)), [each.num_rows for each in parts])
+    own = whole.only(part == 0)
+    own_losses, *pair_losses = (losses.values[part == number] for number in range(len(parts)))
     due = _first_day_due(subject, own)
     is_due = days_of(own.predictions) < due
     is_candidate = _is_candidate(own)
     margin = _margin(own_losses[is_due & ~is_candidate], rules.day_deviation)
     unpaired = unpaired_days(days_of(own.predictions), is_candidate, own_losses).before(due)
-    paired = _paired(pairs[0], pair_losses).before(due) if pairs else None
+    paired = None if sides is None else _paired(sides.champion["event_time"], pair_losses).before(due)
     return RolloutReport(
         rollout=declaration.name,
         application=declaration.application,
@@ -150,11 +141,6 @@ def rollout_report(
         paired=None if paired is None else compared(paired, harm, margin or 0.0, paired=True),
         steps=tuple(_step(each, own.predictions) for each in transitions),
     )
-
-
-def _ends(own: LabelledPredictions, pairs: Sequence[LabelledPredictions] | None) -> Ints:
-    sizes = [len(part.truth) for part in (own, *(pairs or ()))]
-    return np.cumsum(sizes)[:-1]
 
 
 def _first_day_due(subject: ReportSubject, own: LabelledPredictions) -> int:
@@ -178,10 +164,10 @@ def _margin(champions: Floats, day_deviation: float) -> float | None:
     return GrossRules(block_deviation=day_deviation).margin(LossSums.of(labelled, labelled))
 
 
-def _paired(side: LabelledPredictions, losses: Sequence[Floats]) -> DaySums:
+def _paired(event_times: pa.ChunkedArray, losses: Sequence[Floats]) -> DaySums:
     champion, candidate = losses
     both = np.isfinite(champion) & np.isfinite(candidate)
-    times = np.asarray(side.predictions["event_time"].cast(pa.int64()).to_numpy(), np.int64)[both] * 1000
+    times = np.asarray(event_times.cast(pa.int64()).to_numpy(), np.int64)[both] * 1000
     return day_sums(times, (candidate - champion)[both])
 
 

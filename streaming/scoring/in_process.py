@@ -125,12 +125,14 @@ class InProcessLoader:
         return valid_events_of(package, decoder.envelope, self.max_value_bytes, values)
 
 
-def own_row_pass(model: ServedModel) -> JsonRowPass:
-    """Return a copy of the version's row pass: its decoder learns, and so belongs to one thread."""
+def own_row_pass(model: ServedModel, *, binned: bool = False) -> JsonRowPass:
+    """Return a copy of the version's row pass: its decoder learns, and so belongs to one thread.
+
+    Without ``binned`` no row has bins: to find them takes a quarter of the time.
+    """
     if not isinstance(model.row_pass, JsonRowPass):
         raise TypeError(f"{model.version} was loaded without a row pass")
-    # Without its profile: no answer has bins, and to find them takes a quarter of the time.
-    return replace(model.row_pass, package=replace(model.package, profile=None))
+    return replace(model.row_pass, package=model.package if binned else replace(model.package, profile=None))
 
 
 def _by_golden_rows(package: ModelPackage) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import pickle
 from dataclasses import dataclass
 from functools import lru_cache
@@ -14,6 +13,7 @@ from pyspark import cloudpickle
 from streaming.models.profile import ReferenceProfile
 from streaming.models.seams import ArrowScorer, Guard
 from streaming.models.table import ModelTable
+from streaming.whole_file import write_whole
 
 _TABLES = 4
 """Tables that a worker keeps: the present one, the one before, and room for a second query."""
@@ -34,10 +34,7 @@ def write_file(path: Path, content: object) -> None:
     Raises:
         OSError: it cannot be written.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    unfinished.write_bytes(cloudpickle.dumps(content))  # type: ignore[no-untyped-call]
-    unfinished.replace(path)
+    write_whole(path, cloudpickle.dumps(content))  # type: ignore[no-untyped-call]
 
 
 @lru_cache(maxsize=_TABLES)

@@ -20,9 +20,9 @@ from pyspark.sql.pandas.types import from_arrow_schema
 from schemas.dead_letter import Reason, Rejection
 from streaming.errors import ScoringError
 from streaming.events import columns as c
-from streaming.events.arrow_guards import failing, guarded
+from streaming.events.arrow_guards import guarded
 from streaming.events.arrow_records import decoded_rows
-from streaming.events.arrow_verdicts import VERDICT_STRUCT, with_verdicts
+from streaming.events.arrow_verdicts import VERDICT_STRUCT, rows_of, with_verdicts
 from streaming.events.columns import RESULTS
 from streaming.lookup_state import LookupState
 from streaming.models.ref import ModelVersion
@@ -164,26 +164,19 @@ def _nothing(size: int) -> dict[str, pa.Array]:
 
 
 def _scored(events: RoutedEvents, program: ModelProgram, signature: Signature) -> _Part:
-    verdicts = _guarded(events.features, program)
+    verdicts = guarded(events.features, program.guards)
     chosen = events.features.select(list(signature.names))
     # Most models' events are all valid, and a model may have few in a batch: what is not needed is not done.
     all_valid = verdicts.null_count == len(verdicts)
     answers, throwing = _answers(program, chosen if all_valid else chosen.filter(verdicts.is_null()))
     if all_valid and not throwing.any():
         return _Part(events.rows, {c.VERDICT: verdicts, **answers})
-    mask = verdicts.is_null().to_numpy(zero_copy_only=False).copy()
+    mask = verdicts.is_null().to_numpy(zero_copy_only=False)
     thrown = np.zeros(len(verdicts), np.bool_)
     thrown[mask] = throwing
     verdicts = with_verdicts(verdicts, [(thrown, Rejection(Reason.SCORING_FAILED.value))])
-    mask &= ~thrown
-    rows = pa.array(np.cumsum(mask) - 1, mask=~mask)
+    rows = rows_of(mask & ~thrown)
     return _Part(events.rows, {c.VERDICT: verdicts, **{name: column.take(rows) for name, column in answers.items()}})
-
-
-def _guarded(features: pa.RecordBatch, program: ModelProgram) -> pa.StructArray:
-    if any(failing(guard, features.column(guard.column)).any() for guard in program.guards):
-        return guarded(features, program.guards)
-    return features.column(c.VERDICT)
 
 
 def _answers(program: ModelProgram, events: pa.RecordBatch) -> tuple[dict[str, pa.Array], NDArray[np.bool_]]:

@@ -7,7 +7,6 @@ from dataclasses import dataclass, fields
 from functools import cached_property, partial
 from typing import NamedTuple
 
-import numpy as np
 import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql.pandas.types import from_arrow_schema
@@ -17,7 +16,7 @@ from streaming.errors import ScoringError
 from streaming.events import columns as c
 from streaming.events.arrow_guards import guarded
 from streaming.events.arrow_records import decoded_rows
-from streaming.events.arrow_verdicts import VERDICT_STRUCT, with_verdicts
+from streaming.events.arrow_verdicts import VERDICT_STRUCT, rows_of, with_verdicts
 from streaming.events.columns import RESULTS
 from streaming.events.single_guards import SingleTest, single_test
 from streaming.formats.json.tiers.decoder import TieredRowDecoder
@@ -107,13 +106,38 @@ class JsonRowPass:
         Returns:
             ``None`` where only :meth:`score` can say what becomes of it, such as of every event that is rejected.
         """
-        if self.program is None or self.lookup is not None:
-            return None
-        event = self._decoder.read_single(value)
-        if event is None or not all(test(event[column]) for column, test in self._tests):
+        event = self.single_event(value)
+        return None if event is None else self.single_answer(event)
+
+    def single_event(self, value: bytes) -> SingleEvent | None:
+        """Read one event without Arrow; ``None`` as :meth:`single`."""
+        return None if self.program is None or self.lookup is not None else self._decoder.read_single(value)
+
+    def single_answer(self, event: SingleEvent) -> SingleAnswer | None:
+        """Score what :meth:`single_event` has read; ``None`` as :meth:`single`."""
+        if self.program is None or not all(test(event[column]) for column, test in self._tests):
             return None
         answer = self.program.answer(event)
         return None if answer is None else SingleAnswer(event, answer)
+
+    def decoded(self, records: pa.RecordBatch) -> pa.RecordBatch:
+        """Return records as they are read, before guards and model: source columns, envelope with verdict, features."""
+        return decoded_rows(records, self._decoder.read(records.column("value")), self.envelope)
+
+    def answered(self, records: pa.RecordBatch, answers: pa.RecordBatch) -> pa.RecordBatch:
+        """Return what :meth:`score` returned of records that it has answered before, without asking the model again.
+
+        Args:
+            records: as for :meth:`score`.
+            answers: ``columns.VERDICT``, ``PREDICTION`` and ``CONFIDENCE`` of the same rows.
+
+        Returns:
+            The decoded rows with these columns, and their bins; labels and probabilities are left out.
+        """
+        rows = self.decoded(records)
+        for name in answers.schema.names:
+            rows = _with_column(rows, name, answers.column(name))
+        return _with_column(rows, c.BINS, arrow_bins(rows, self.package.profile))
 
     def learnt(self) -> tuple[str, ...]:
         """Return the fields that the events have and nobody reads."""
@@ -174,8 +198,8 @@ class JsonRowPass:
     def _without_throwing(self, decoded: pa.RecordBatch) -> pa.RecordBatch:
         valid = decoded.column(c.VERDICT).is_null()
         events = decoded.filter(valid).select(list(self.package.signature.names))
-        throwing = np.zeros(decoded.num_rows, np.bool_)
-        throwing[valid.to_numpy(zero_copy_only=False)] = thrown_on(self.scorer, events)
+        throwing = valid.to_numpy(zero_copy_only=False).copy()
+        throwing[throwing] = thrown_on(self.scorer, events)
         rule = throwing, Rejection(Reason.SCORING_FAILED.value)
         return _with_column(decoded, c.VERDICT, with_verdicts(decoded.column(c.VERDICT), [rule]))
 
@@ -188,9 +212,7 @@ class JsonRowPass:
             answers = self.scorer.score(decoded.select(names))
             return _with_columns(decoded, answers.schema.names, answers.columns)
         answers = self.scorer.score(decoded.filter(valid).select(names))
-        mask = valid.to_numpy(zero_copy_only=False)
-        # The k-th valid event has the k-th answer; `take` gives null where the index is null.
-        rows = pa.array(np.cumsum(mask) - 1, mask=~mask)
+        rows = rows_of(valid.to_numpy(zero_copy_only=False))
         return _with_columns(decoded, answers.schema.names, [column.take(rows) for column in answers.columns])
 
 

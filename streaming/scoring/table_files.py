@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import shutil
-import tempfile
 import threading
 from collections import Counter
 from collections.abc import Callable
@@ -18,7 +16,8 @@ from streaming.errors import CandidateRefusedError, ScoringError
 from streaming.events.decode import JsonDecoder
 from streaming.models.cache import Download
 from streaming.models.candidate import Preparation
-from streaming.models.locks import FileLock
+from streaming.models.locks import FileLock, OwnFolder, sweep
+from streaming.models.many_ports import MadeVersion
 from streaming.models.package import ModelPackage
 from streaming.models.ref import ModelKey, ModelVersion, safe_folder
 from streaming.models.seams import Features
@@ -73,16 +72,15 @@ class TableFiles:
         self._bytes = max_value_bytes
         folders = home / _FOLDER
         folders.mkdir(parents=True, exist_ok=True)
-        guard = FileLock.exclusive(folders / "lock")
-        _sweep(folders)
-        self._folder = Path(tempfile.mkdtemp(dir=folders))
-        self._lock = FileLock.exclusive(self._folder / "lock")
-        guard.close()
+        with FileLock.exclusive(folders / "lock"):
+            sweep(folders)
+            self._own = OwnFolder.within(folders)
+        self._folder = self._own.path
         self._guard = threading.Lock()
         self._numbers = itertools.count()
         self._used: Counter[str] = Counter()
 
-    def prepare(self, version: ModelVersion, download: Download) -> tuple[ServedModel, TableRow]:
+    def prepare(self, version: ModelVersion, download: Download) -> MadeVersion:
         """Check a version and write its program; the row may be put into a table.
 
         Raises:
@@ -91,7 +89,7 @@ class TableFiles:
         """
         return self._written(self._preparation.prepare(version, download))
 
-    def recall(self, key: ModelKey, digest: str) -> tuple[ServedModel, TableRow] | None:
+    def recall(self, key: ModelKey, digest: str) -> MadeVersion | None:
         """Do the same from the cache alone; ``None`` if the version is not there."""
         served = self._preparation.recall(key, digest)
         return self._written(served) if served else None
@@ -116,10 +114,9 @@ class TableFiles:
 
     def close(self) -> None:
         """Remove everything."""
-        shutil.rmtree(self._folder, ignore_errors=True)
-        self._lock.close()
+        self._own.remove()
 
-    def _written(self, served: ServedModel) -> tuple[ServedModel, TableRow]:
+    def _written(self, served: ServedModel) -> MadeVersion:
         package, row_pass = served.package, served.row_pass
         # The program has all that scores; the version's own files may go when the cache wants their place.
         self._preparation.cache.release(package.root)
@@ -131,7 +128,7 @@ class TableFiles:
         # Each has a name of its own: an older one of the same version may just be on its way out.
         name = f"{safe_folder(package.version.name)}-{package.version.version}-{next(self._numbers)}.program"
         write_file(self._folder / name, ModelProgram(row_pass.guards, row_pass.scorer, package.profile))
-        return served, TableRow(package.version, package.digest, name, package.signature)
+        return MadeVersion(served, TableRow(package.version, package.digest, name, package.signature))
 
     def _forget(self, path: Path, table: ModelTable) -> None:
         path.unlink(missing_ok=True)
@@ -142,10 +139,3 @@ class TableFiles:
             for program in unused:
                 del self._used[program]
                 (self._folder / program).unlink(missing_ok=True)
-
-
-def _sweep(folders: Path) -> None:
-    for folder in (path for path in folders.iterdir() if path.is_dir()):
-        if lock := FileLock.try_exclusive(folder / "lock"):
-            lock.close()
-            shutil.rmtree(folder, ignore_errors=True)

@@ -37,7 +37,7 @@ class Admission:
     @property
     def asks(self) -> bool:
         """True if a caller has to bring something."""
-        return bool(self.keys.hashes) or self.tokens is not None
+        return bool(self.keys.names) or self.tokens is not None
 
     def admit(self, headers: Mapping[str, str], client: str) -> str:
         """Return the caller's name.

@@ -42,7 +42,7 @@ DOCUMENT = ServedRoute(
     path="/openapi.json",
     handler=document,
     summary="Describe everything that there is to ask for.",
-    problems=(401,),
+    problems=(401, 403, 429),
     answer={"type": "object"},
 )
 

@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from streaming.models.served import ServedModel
+from streaming.serving.arms import model_headers
 from streaming.serving.inference_payloads import (
     DATATYPES,
     inference_request,
@@ -18,7 +19,7 @@ from streaming.serving.inference_payloads import (
 )
 from streaming.serving.intake import JSON
 from streaming.serving.problems import ProblemError
-from streaming.serving.service import ScoringService, model_headers
+from streaming.serving.service import ScoringService
 from streaming.version import __version__
 
 

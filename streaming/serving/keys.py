@@ -16,9 +16,8 @@ _HASH = re.compile(r"[0-9a-fA-F]{64}")
 
 @dataclass(frozen=True)
 class ApiKeys:
-    """SHA-256 of the keys, in hex; ``names`` has the callers' names of some of them."""
+    """SHA-256 of each key, in hex, to its caller's name, which may be empty."""
 
-    hashes: tuple[str, ...] = ()
     names: Mapping[str, str] = field(default_factory=dict)
 
     def caller(self, key: str) -> str | None:
@@ -26,8 +25,8 @@ class ApiKeys:
         # A header's bytes come as Latin-1, whatever they are.
         own = hashlib.sha256(key.encode("latin-1")).hexdigest()
         # All are compared, so that the time does not tell which one it was.
-        matches = [hmac.compare_digest(own, digest) for digest in self.hashes]
-        return (self.names.get(own) or f"key-{own[:8]}") if any(matches) else None
+        matches = [hmac.compare_digest(own, digest) for digest in self.names]
+        return (self.names[own] or f"key-{own[:8]}") if any(matches) else None
 
 
 def hashed(key: str) -> str:

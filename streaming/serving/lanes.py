@@ -13,9 +13,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Generic, TypeVar
+from typing import Generic, NoReturn, TypeVar
 
-from schemas.dead_letter import Reason, Rejection
 from streaming.errors import ModelNotFoundError, ScoringError
 from streaming.models.served import ServedModel
 from streaming.models.slot import Slot
@@ -25,12 +24,12 @@ from streaming.serving.problems import ProblemError
 MOST_ON_THE_LOOP = 256
 """Rows that are scored where requests are read; more would keep other requests waiting."""
 
-THROWN = Rejection(Reason.SCORING_FAILED.value)
-"""The stream says this of an event on which Spark's pipeline throws, too."""
-
 T = TypeVar("T")
-Score = Callable[[Sequence[bytes]], list[T | Rejection]]
-"""Events to an answer each, in order; raises ``ScoringError`` if the model throws. It belongs to one thread."""
+Score = Callable[[Sequence[bytes]], list[T]]
+"""Events to an answer each, in order. It belongs to one thread.
+
+It raises ``ScoringError`` if the model throws on one of several; of one alone it says what becomes of it.
+"""
 MakeScore = Callable[[ServedModel], Score[T]]
 
 
@@ -39,7 +38,7 @@ class Scored(Generic[T]):
     """A request's answers, all by one version."""
 
     model: ServedModel
-    answers: Sequence[T | Rejection]
+    answers: Sequence[T]
 
 
 @dataclass(frozen=True)
@@ -57,23 +56,19 @@ class _Own(Generic[T]):
     model: ServedModel | None = None
     score: Score[T] | None = None
 
-    def __call__(self, model: ServedModel, values: Sequence[bytes]) -> list[T | Rejection]:
+    def __call__(self, model: ServedModel, values: Sequence[bytes]) -> list[T]:
         if self.score is None or self.model is not model:
             self.model, self.score = model, self.make(model)
         return self.score(values)
 
-    def alone(self, model: ServedModel, values: Sequence[bytes]) -> list[T | Rejection]:
-        """Score, and reject a single event on which the model throws; ``ScoringError`` says that there are several."""
-        try:
-            return self(model, values)
-        except ScoringError:
-            if len(values) != 1:
-                raise
-            return [THROWN]
+    def every(self, model: ServedModel, values: Sequence[bytes]) -> list[T]:
+        """Score, apart from the others, each event on which the model throws."""
+        return searched(partial(self, model), values, _again)
 
-    def every(self, model: ServedModel, values: Sequence[bytes]) -> list[T | Rejection]:
-        """Score, and reject each event on which the model throws."""
-        return searched(partial(self, model), values, lambda _: THROWN)
+
+def takes_its_time(model: ServedModel) -> bool:
+    """Return whether a version's own code answers, or Spark."""
+    return model.choice.kind in ("pyfunc", "spark")
 
 
 @dataclass
@@ -85,6 +80,7 @@ class Lane(Generic[T]):
         make: makes what scores by a version; each thread has its own.
         thread: scores what is too much for the loop. One thread, which may be several lanes'.
         seconds: from the call to the start of its pass, at most.
+        leaves_loop: says whether what answers now may take its time, so that other requests shall not wait for it.
         clock: seconds from any moment on.
     """
 
@@ -92,8 +88,12 @@ class Lane(Generic[T]):
     make: MakeScore[T]
     thread: ThreadPoolExecutor
     seconds: float
+    leaves_loop: Callable[[ServedModel], bool] = takes_its_time
     clock: Callable[[], float] = time.monotonic
     _waiting: list[_Waiting[T]] = field(default_factory=list)
+    _behind: list[_Waiting[T]] = field(default_factory=list)
+    """Requests that the thread is to answer, in the place of the loop."""
+    _is_behind: bool = False
 
     def __post_init__(self) -> None:
         """Begin without a version."""
@@ -109,30 +109,58 @@ class Lane(Generic[T]):
         if not values:
             with self._leased() as model:
                 return Scored(model, [])
-        if len(values) > MOST_ON_THE_LOOP or self._runs_code():
+        if len(values) > MOST_ON_THE_LOOP:
             return await self._apart(values)
         loop = asyncio.get_running_loop()
         waiting = _Waiting(values, self.clock() + self.seconds, loop.create_future())
+        if self._leaves_loop():
+            self._behind.append(waiting)
+            self._next_behind()
+            return await self._in_time(waiting.scored)
         if not self._waiting:
             # Whatever else was read from sockets in this turn of the loop is added before the next one.
             loop.call_soon(self._run)
         self._waiting.append(waiting)
         return await waiting.scored
 
-    def _runs_code(self) -> bool:
-        """Return whether a version's own code answers now, which may take its time."""
+    def _leaves_loop(self) -> bool:
         model = self.slot.current()
-        return model is not None and model.choice.kind == "pyfunc"
+        return model is not None and self.leaves_loop(model)
 
     async def _apart(self, values: Sequence[bytes]) -> Scored[T]:
-        job = asyncio.get_running_loop().run_in_executor(self.thread, self._searched, values)
+        return await self._in_time(asyncio.get_running_loop().run_in_executor(self.thread, self._searched, values))
+
+    async def _in_time(self, scored: asyncio.Future[Scored[T]]) -> Scored[T]:
         try:
-            return await asyncio.wait_for(job, self.seconds)
+            return await asyncio.wait_for(scored, self.seconds)
         except asyncio.TimeoutError:
             raise too_late(self.seconds) from None
 
+    def _next_behind(self) -> None:
+        """Have the thread score what waits for it; what comes meanwhile shares the pass after that."""
+        if self._is_behind:
+            return
+        group, *later = [*self._groups(self._behind)] or [[]]
+        self._behind = [request for each in later for request in each]
+        if not group:
+            return
+        self._is_behind = True
+        values = [value for request in group for value in request.values]
+        job = asyncio.get_running_loop().run_in_executor(self.thread, self._searched, values)
+        job.add_done_callback(lambda done: self._end_behind(group, done))
+
+    def _end_behind(self, group: Sequence[_Waiting[T]], done: asyncio.Future[Scored[T]]) -> None:
+        _hand_out(group, done.exception() or done.result())
+        self._is_behind = False
+        self._next_behind()
+
     def _run(self) -> None:
         waiting, self._waiting = self._waiting, []
+        for group in self._groups(waiting):
+            self._answer(group)
+
+    def _groups(self, waiting: Sequence[_Waiting[T]]) -> Iterator[list[_Waiting[T]]]:
+        """Yield the requests that can still be answered in time, in groups of so many events as share a pass."""
         now = self.clock()
         group: list[_Waiting[T]] = []
         rows = 0
@@ -144,18 +172,18 @@ class Lane(Generic[T]):
                 request.scored.set_exception(too_late(self.seconds))
                 continue
             if group and rows + len(request.values) > MOST_ON_THE_LOOP:
-                self._answer(group)
+                yield group
                 group, rows = [], 0
             group.append(request)
             rows += len(request.values)
         if group:
-            self._answer(group)
+            yield group
 
     def _answer(self, group: Sequence[_Waiting[T]]) -> None:
         values = [value for request in group for value in request.values]
         try:
             with self._leased() as model:
-                scored = Scored(model, self._on_the_loop.alone(model, values))
+                scored = Scored(model, self._on_the_loop(model, values))
         except ScoringError:
             # To find the event may take hundreds of passes, for which no other request shall wait.
             search = asyncio.get_running_loop().run_in_executor(self.thread, self._searched, values)
@@ -176,6 +204,10 @@ class Lane(Generic[T]):
                 yield model
         except ModelNotFoundError as problem:
             raise no_model() from problem
+
+
+def _again(problem: ScoringError) -> NoReturn:
+    raise problem
 
 
 def _hand_out(group: Sequence[_Waiting[T]], scored: Scored[T] | BaseException) -> None:

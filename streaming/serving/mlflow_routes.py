@@ -12,11 +12,12 @@ from schemas.dead_letter import Reason, Rejection
 from streaming.models.package import SPARK_FLAVOR
 from streaming.models.served import ServedModel
 from streaming.scoring.compiled.row_program import ModelAnswer
+from streaming.serving.arms import model_headers
 from streaming.serving.intake import JSON, media_type_of
 from streaming.serving.mlflow_payloads import FORM, SCHEMA, csv_events, json_events, wrong
 from streaming.serving.parquet_payloads import PARQUET, parquet_events
 from streaming.serving.problems import sentence
-from streaming.serving.service import ScoringService, model_headers
+from streaming.serving.service import ScoringService
 from streaming.version import __version__
 
 CSV = "text/csv"

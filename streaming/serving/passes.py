@@ -7,28 +7,30 @@ arithmetic. What has no answer that way, as each event that is rejected, goes th
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from schemas.dead_letter import Rejection
+from schemas.dead_letter import Reason, Rejection
 from streaming.clock import Clock, isoformat
+from streaming.errors import ScoringError
 from streaming.events import columns as c
 from streaming.models.served import ServedModel
 from streaming.outputs.arrow_times import written_time, written_times
 from streaming.outputs.arrow_values import ValueWriter, prediction_values
 from streaming.outputs.envelope import Stamp
-from streaming.scoring.compiled.row_program import ModelAnswer
 from streaming.scoring.in_process import own_row_pass
-from streaming.scoring.recorded import NO_ENVELOPE
 from streaming.scoring.row_pass import JsonRowPass, SingleAnswer
+from streaming.serving.arms import ArmsOf, EventAnswer, ServedArm, ServedArms
 
-ROLE = "champion"
 MOST_SINGLY = 32
 """Events that are scored one by one; a pass over more takes less time than that."""
+THROWN = Rejection(Reason.SCORING_FAILED.value)
+"""The stream says this of an event on which Spark's pipeline throws, too."""
 _HEADERS = pa.list_(pa.struct([("key", pa.string()), ("value", pa.binary())]))
 _MOMENT = pa.timestamp("us", tz="UTC")
 
@@ -43,97 +45,148 @@ class EventPasses:
     Attributes:
         source: stands where the stream has a topic's name; the process's own, so that ids do not meet.
         clock: gives the time of scoring, which is also the time of an event whose envelope names none.
+        arms: says which arms answer beside the version that serves; ``None`` where no rollout is followed.
         numbers: stand where the stream has offsets.
         unread: the events' fields that nobody reads, as the versions before have learnt them.
     """
 
     source: str
     clock: Clock
+    arms: ArmsOf | None = None
     numbers: Positions = field(default_factory=itertools.count)
     unread: tuple[str, ...] = ()
 
-    def __call__(self, model: ServedModel) -> Callable[[Sequence[bytes]], list[bytes | Rejection]]:
+    def __call__(self, model: ServedModel) -> Callable[[Sequence[bytes]], list[EventAnswer]]:
         """Return the pass of a version: each event's JSON value, or why the stream would make a dead letter of it.
 
-        It raises ``ScoringError`` where the model throws on one of the events.
+        It raises ``ScoringError`` where the model throws on one of several events.
         """
-        row_pass = replace(own_row_pass(model), unread=self.unread)
-
-        def score(values: Sequence[bytes]) -> list[bytes | Rejection]:
-            now = self.clock()
-            moment = int(now.timestamp() * 1_000_000)
-            stamp = Stamp(self.source, model.version, ROLE, isoformat(now))
-            # One iterator for all threads: its next number is taken in one step of the interpreter.
-            numbers = [next(self.numbers) for _ in values]
-            write = _single_writer(ValueWriter(stamp), moment)
-            answers, rest = _singly(row_pass, values, lambda at, single: write(numbers[at], single))
-            if rest:
-                records = records_of([values[at] for at in rest], moment, iter([numbers[at] for at in rest]))
-                answers |= zip(rest, _predictions(row_pass.score(records), stamp), strict=True)
-                self.unread = row_pass.learnt()
-            return [answers[at] for at in range(len(values))]
-
-        return score
+        return _EventPass(self, model)
 
 
-def feature_pass(model: ServedModel) -> Callable[[Sequence[bytes]], list[ModelAnswer | Rejection]]:
-    """Return the pass of a version over events that have the signature's columns alone, without an envelope."""
-    row_pass = replace(own_row_pass(model), envelope=NO_ENVELOPE)
+class _EventPass:
+    """The pass of one thread over the events of all arms."""
 
-    def score(values: Sequence[bytes]) -> list[ModelAnswer | Rejection]:
-        answers, rest = _singly(row_pass, values, lambda _, single: single.answer)
+    def __init__(self, own: EventPasses, model: ServedModel) -> None:
+        self._own = own
+        self._model = model
+        self._alone = ServedArms(ServedArm(model))
+        self._champion = replace(own_row_pass(model), unread=own.unread)
+        self._candidate: tuple[ServedModel, JsonRowPass] | None = None
+
+    def __call__(self, values: Sequence[bytes]) -> list[EventAnswer]:
+        own = self._own
+        arms = self._alone if own.arms is None else own.arms(self._model)
+        now = own.clock()
+        micros = int(now.timestamp() * 1_000_000)
+        # One iterator for all threads: its next number is taken in one step of the interpreter.
+        numbers = [next(own.numbers) for _ in values]
+        write = _ArmWriters(own.source, isoformat(now), micros)
+        answers: dict[int, EventAnswer] = {}
+        if len(values) <= MOST_SINGLY:
+            for at, value in enumerate(values):
+                single = self._single(arms, value)
+                if single is not None:
+                    arm, scored = single
+                    answers[at] = EventAnswer(write.single(arm, numbers[at], scored), arm)
+        rest = [at for at in range(len(values)) if at not in answers]
         if rest:
-            records = records_of([values[at] for at in rest], 0, itertools.count())
-            answers |= zip(rest, _model_answers(row_pass.score(records)), strict=True)
+            records = records_of([values[at] for at in rest], micros, iter([numbers[at] for at in rest]))
+            answers |= zip(rest, self._together(arms, records, write), strict=True)
+            own.unread = self._champion.learnt()
         return [answers[at] for at in range(len(values))]
 
-    return score
+    def _single(self, arms: ServedArms, value: bytes) -> tuple[ServedArm, SingleAnswer] | None:
+        event = self._champion.single_event(value)
+        if event is None:
+            return None
+        arm, row_pass = arms.champion, self._champion
+        if arms.candidate is not None and arms.is_candidates(event.get(c.SUBJECT), event.get(c.EVENT_ID)):
+            arm, row_pass = arms.candidate, self._pass_of(arms.candidate)
+        try:
+            # Each version reads the columns of its own signature.
+            scored = row_pass.single_answer(event) if arm is arms.champion else row_pass.single(value)
+        except ScoringError:
+            return None
+        return None if scored is None else (arm, scored)
+
+    def _together(self, arms: ServedArms, records: pa.RecordBatch, write: _ArmWriters) -> Iterable[EventAnswer]:
+        if arms.candidate is None:
+            return self._scored(arms.champion, records, write)
+        mask = self._of_candidate(arms, arms.candidate, records)
+        if not mask.true_count:
+            return self._scored(arms.champion, records, write)
+        ours = iter(self._scored(arms.champion, records.filter(pc.invert(mask)), write))
+        theirs = iter(self._scored(arms.candidate, records.filter(mask), write))
+        return [next(theirs if is_candidates else ours) for is_candidates in mask.to_pylist()]
+
+    def _of_candidate(self, arms: ServedArms, candidate: ServedArm, records: pa.RecordBatch) -> pa.BooleanArray:
+        """Return which records are the candidate's, as far as either version can read whose they are."""
+        reads = [row_pass.decoded(records) for row_pass in (self._champion, self._pass_of(candidate))]
+        keys, event_ids = (pc.coalesce(*(read.column(name) for read in reads)) for name in (c.SUBJECT, c.EVENT_ID))
+        pairs = zip(keys.to_pylist(), event_ids.to_pylist(), strict=True)
+        return pa.array([arms.is_candidates(key, event_id) for key, event_id in pairs], pa.bool_())
+
+    def _scored(self, arm: ServedArm, records: pa.RecordBatch, write: _ArmWriters) -> list[EventAnswer]:
+        if not records.num_rows:
+            return []
+        try:
+            rows = self._pass_of(arm).score(records)
+        except ScoringError:
+            if records.num_rows != 1:
+                raise
+            return [EventAnswer(THROWN, arm)]
+        return [EventAnswer(value, arm) for value in _predictions(rows, write.stamp(arm))]
+
+    def _pass_of(self, arm: ServedArm) -> JsonRowPass:
+        if arm.model is self._model:
+            return self._champion
+        if self._candidate is None or self._candidate[0] is not arm.model:
+            self._candidate = arm.model, own_row_pass(arm.model)
+        return self._candidate[1]
 
 
-def _singly(
-    row_pass: JsonRowPass, values: Sequence[bytes], made: Callable[[int, SingleAnswer], T]
-) -> tuple[dict[int, T | Rejection], Sequence[int]]:
-    """Score a few events one by one.
+class _ArmWriters:
+    """Writes the predictions of one pass, by each arm's stamp.
 
     Args:
-        row_pass: the version's.
-        values: the events.
-        made: an event's position and its answer to what is wanted of it.
-
-    Returns:
-        What was made, by position, and the positions that a batch has to answer.
-    """
-    if len(values) > MOST_SINGLY:
-        return {}, range(len(values))
-    singles = {at: row_pass.single(value) for at, value in enumerate(values)}
-    answers: dict[int, T | Rejection] = {at: made(at, single) for at, single in singles.items() if single is not None}
-    return answers, [at for at, single in singles.items() if single is None]
-
-
-def _single_writer(writer: ValueWriter, micros: int) -> Callable[[int, SingleAnswer], bytes]:
-    """Return what writes a prediction as :func:`_predictions` does, from its number and the answer.
-
-    Args:
-        writer: of the stamp's predictions.
+        source: stands for the topic.
+        scored_at: RFC 3339.
         micros: the moment of an event that names none, in microseconds since 1970.
     """
 
-    def write(number: int, single: SingleAnswer) -> bytes:
+    def __init__(self, source: str, scored_at: str, micros: int) -> None:
+        self._source = source
+        self._scored_at = scored_at
+        self._micros = micros
+        self._writers: dict[ServedArm, ValueWriter] = {}
+
+    def stamp(self, arm: ServedArm) -> Stamp:
+        return stamp_of(arm, self._source, self._scored_at)
+
+    def single(self, arm: ServedArm, number: int, single: SingleAnswer) -> bytes:
+        """Return a prediction as :func:`_predictions` does."""
+        writer = self._writers.get(arm)
+        if writer is None:
+            writer = self._writers[arm] = ValueWriter(self.stamp(arm))
         event, (prediction, label, probability) = single
-        event_time = written_time(event.get(c.EVENT_TIME, micros) // 1_000)
+        event_time = written_time(event.get(c.EVENT_TIME, self._micros) // 1_000)
         confidence = None if probability is None else max(probability)
         event_id = event.get(c.EVENT_ID, f"0-{number}")
         return writer.value((0, number, event_id, event_time, prediction, label, probability, confidence))
 
-    return write
+
+def stamp_of(arm: ServedArm, source: str, scored_at: str) -> Stamp:
+    """Return what an arm's predictions of one moment have in common."""
+    return Stamp(source, arm.model.version, arm.role, scored_at, arm.weights)
 
 
-def records_of(values: Sequence[bytes], micros: int, numbers: Positions) -> pa.RecordBatch:
+def records_of(values: Sequence[bytes], micros: int | Sequence[int], numbers: Positions) -> pa.RecordBatch:
     """Return events as records of Kafka would bring them: without key and headers, each at a position of its own.
 
     Args:
         values: of n events.
-        micros: the records' timestamp, in microseconds since 1970.
+        micros: the records' timestamp, or each one's own, in microseconds since 1970.
         numbers: give their offsets.
     """
     rows = len(values)
@@ -157,19 +210,10 @@ def _predictions(rows: pa.RecordBatch, stamp: Stamp) -> Iterator[bytes | Rejecti
         position = valid.schema.get_field_index(c.EVENT_TIME)
         timed = valid.set_column(position, c.EVENT_TIME, written_times(valid.column(position)))
         made = iter(prediction_values(timed, [stamp]))
-    return _merged(verdicts, made)
+    return merged(verdicts, made)
 
 
-def _model_answers(rows: pa.RecordBatch) -> Iterator[ModelAnswer | Rejection]:
-    verdicts = rows.column(c.VERDICT)
-    if verdicts.null_count == 0:
-        return _merged(verdicts, iter(()))
-    columns = (rows.column(name).filter(verdicts.is_null()) for name in (c.PREDICTION, c.LABEL, c.PROBABILITY))
-    answers = zip(*(column.to_pylist() for column in columns), strict=True)
-    return _merged(verdicts, (ModelAnswer(*answer) for answer in answers))
-
-
-def _merged(verdicts: pa.StructArray, made: Iterator[T]) -> Iterator[T | Rejection]:
+def merged(verdicts: pa.StructArray, made: Iterator[T]) -> Iterator[T | Rejection]:
     """Yield each row's rejection, or the next of what was made for the valid ones."""
     if verdicts.null_count == len(verdicts):
         yield from made

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from streaming.operations.http import METRICS_TYPE
+from streaming.operations.probes import METRICS_TYPE
 from streaming.serving.peers import Peers, merged_metrics
 from streaming.serving.service import ScoringService
 

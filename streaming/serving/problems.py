@@ -17,6 +17,7 @@ MEDIA_TYPE = "application/problem+json"
 _TYPE = "urn:penstock:problem:"
 TITLES = {
     "bad-request": "The request cannot be read",
+    "content-coding": "The content coding is not taken",
     "event-rejected": "The event is rejected",
     "forbidden": "Not allowed",
     "internal": "The server failed",

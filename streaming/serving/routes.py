@@ -17,7 +17,9 @@ from streaming.serving.service import ScoringService
 Handler = Callable[[ScoringService, Request], Awaitable[Response]]
 Schema = dict[str, Any]
 
-_BUSY = (401, 413, 415, 429, 503)
+_GUARDED = (401, 403, 429)
+"""Of whatever asks who comes: no key, a token without the right, too many requests."""
+_BUSY = (*_GUARDED, 413, 415, 503)
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,34 @@ _PROBE: Schema = {
     "required": ["ok", "reasons"],
     "properties": {"ok": {"type": "boolean"}, "reasons": {"type": "array", "items": {"type": "string"}}},
 }
+_COUNT: Schema = {"type": "integer", "minimum": 0}
+_PROBLEM: Schema = {"type": ["string", "null"]}
+_HEALTH: Schema = {
+    **_PROBE,
+    "properties": {
+        **_PROBE["properties"],
+        "log": {
+            "description": "how the writing of answers fares, with serve.log",
+            "type": "object",
+            "required": ["written", "dropped", "failed", "waiting_bytes", "problem"],
+            "properties": {
+                **dict.fromkeys(("written", "dropped", "failed", "waiting_bytes"), _COUNT),
+                "problem": _PROBLEM,
+            },
+        },
+        "rollout": {
+            "description": "the step by which events are answered, with serve.rollout",
+            "type": "object",
+            "required": ["rollout", "weight_epoch", "candidate", "problem"],
+            "properties": {
+                "rollout": {"type": ["string", "null"]},
+                "weight_epoch": {"type": ["integer", "null"]},
+                "candidate": {"type": ["integer", "null"]},
+                "problem": _PROBLEM,
+            },
+        },
+    },
+}
 _ANYTHING: Schema = {"type": "object"}
 
 OWN_ROUTES = (
@@ -69,15 +99,15 @@ OWN_ROUTES = (
         path="/v1/model",
         handler=state_routes.model,
         summary="Describe the version that serves.",
-        problems=(401, 503),
+        problems=(*_GUARDED, 503),
         answer=_ANYTHING,
     ),
     ServedRoute(
         method="GET",
         path="/health",
         handler=state_routes.health,
-        summary="Say that the process answers.",
-        answer=_PROBE,
+        summary="Say that the process answers, and how what runs beside it fares.",
+        answer=_HEALTH,
     ),
     ServedRoute(
         method="GET",
@@ -138,7 +168,7 @@ INFERENCE_ROUTES = (
         path="/v2",
         handler=inference_routes.server_metadata,
         summary="Name the server.",
-        problems=(401,),
+        problems=_GUARDED,
         answer=_ANYTHING,
     ),
     ServedRoute(
@@ -161,7 +191,7 @@ INFERENCE_ROUTES = (
             path=path,
             handler=inference_routes.model_metadata,
             summary="Describe the tensors of the version that serves.",
-            problems=(401, 404, 503),
+            problems=(*_GUARDED, 404, 503),
             answer=_ANYTHING,
         )
         for path in _MODEL
@@ -172,7 +202,7 @@ INFERENCE_ROUTES = (
             path=f"{path}/ready",
             handler=inference_routes.model_ready,
             summary="Say that this model, or version, serves.",
-            problems=(401, 404, 503),
+            problems=(*_GUARDED, 404, 503),
             answer=_ANYTHING,
         )
         for path in _MODEL

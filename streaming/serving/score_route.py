@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
 from schemas.dead_letter import Rejection
+from streaming.serving.arms import EventAnswer, arm_headers, model_headers, step_headers
 from streaming.serving.intake import JSON, events_in
+from streaming.serving.lanes import Scored
 from streaming.serving.problems import rejected, sentence
-from streaming.serving.service import ScoringService, model_headers
+from streaming.serving.service import ScoringService
 
 
 async def score(service: ScoringService, request: Request) -> Response:
@@ -25,20 +27,27 @@ async def score(service: ScoringService, request: Request) -> Response:
 
 
 async def _alone(service: ScoringService, event: bytes) -> Response:
-    scored = await service.events.score([event])
-    service.count(scored.answers)
+    scored = await service.score([event])
     (answer,) = scored.answers
-    headers = model_headers(scored.model)
-    if isinstance(answer, Rejection):
-        return rejected(answer).response(headers)
-    return Response(answer, headers=headers, media_type=JSON)
+    headers = arm_headers(answer.arm)
+    if isinstance(answer.value, Rejection):
+        return rejected(answer.value).response(headers)
+    return Response(answer.value, headers=headers, media_type=JSON)
 
 
 async def _several(service: ScoringService, events: Sequence[bytes]) -> Response:
-    scored = await service.events.score(events)
-    service.count(scored.answers)
-    items = (_item(answer) for answer in scored.answers)
-    return Response(b"[" + b",".join(items) + b"]", headers=model_headers(scored.model), media_type=JSON)
+    scored = await service.score(events)
+    items = (_item(answer.value) for answer in scored.answers)
+    return Response(b"[" + b",".join(items) + b"]", headers=_headers(scored), media_type=JSON)
+
+
+def _headers(scored: Scored[EventAnswer]) -> Mapping[str, str]:
+    """Return what all answers have in common: of two arms it is the step alone."""
+    arms = {answer.arm for answer in scored.answers}
+    if not arms:
+        return model_headers(scored.model)
+    arm = arms.pop()
+    return step_headers(arm.weights) if arms else arm_headers(arm)
 
 
 def _item(answer: bytes | Rejection) -> bytes:

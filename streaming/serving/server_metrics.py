@@ -31,6 +31,9 @@ class ServerMetrics(VersionMetrics):
         self._rejected = self._counter("rejected_events", "Rejected events of requests by reason.", "reason")
         for outcome in ("prediction", "rejected"):
             self._events.labels(outcome)
+        self._logged = self._counter("logged_answers", "Answers that were to be written to a topic.", "outcome")
+        for outcome in ("written", "dropped", "failed"):
+            self._logged.labels(outcome)
         # To look a series up by its labels takes longer than to count.
         self._requests_of = cache(self._requests.labels)
         self._seconds_of = cache(self._seconds.labels)
@@ -49,6 +52,15 @@ class ServerMetrics(VersionMetrics):
     def events_scored(self, predictions: int) -> None:
         """Count the events that got a prediction."""
         self._predictions.inc(predictions)
+
+    def answers_logged(self, outcome: str, answers: int) -> None:
+        """See :class:`streaming.serving.answer_log.AnswerCounts`."""
+        self._logged.labels(outcome).inc(answers)
+
+    def logged(self) -> dict[str, int]:
+        """Return how many answers were written, dropped and failed."""
+        samples = next(iter(self._logged.collect())).samples
+        return {s.labels["outcome"]: int(s.value) for s in samples if s.name.endswith("_total")}
 
     def event_rejected(self, reason: str) -> None:
         """Count an event that got none."""

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import lru_cache
-from urllib.parse import quote
 
-from schemas import prediction
 from schemas.dead_letter import Rejection
-from streaming.models.ref import ModelVersion
 from streaming.models.served import ServedModel
 from streaming.models.slot import Slot
 from streaming.operations.admin import Access
 from streaming.operations.health import HealthVerdict
 from streaming.scoring.compiled.row_program import ModelAnswer
 from streaming.serving.admission import Admission
+from streaming.serving.answer_log import AnswerLog
+from streaming.serving.arms import EventAnswer
 from streaming.serving.intake import Intake
-from streaming.serving.lanes import Lane, no_model
+from streaming.serving.lanes import Lane, Scored, no_model
 from streaming.serving.peers import Peers
+from streaming.serving.rollout_arms import RolloutArms
 from streaming.serving.server_metrics import ServerMetrics
 from streaming.settings import EventSettings
 
@@ -50,6 +49,8 @@ class ScoringService:
         envelope: names an event's fields beside the model's.
         wake: lets the follower ask the registry now; ``access`` says for whom.
         peers: the other processes of the server; ``None`` where it has one.
+        rollout: says which arms answer; ``None`` where no rollout is followed.
+        log: writes the answers to events somewhere; ``None`` where nobody wants that.
     """
 
     slot: Slot
@@ -58,13 +59,15 @@ class ScoringService:
     intake: Intake
     admission: Admission
     thread: ThreadPoolExecutor
-    events: Lane[bytes]
-    features: Lane[ModelAnswer]
+    events: Lane[EventAnswer]
+    features: Lane[ModelAnswer | Rejection]
     envelope: EventSettings
     wake: Callable[[], None]
     access: Access
     peers: Peers | None = None
     audits: bool = False
+    rollout: RolloutArms | None = None
+    log: AnswerLog | None = None
 
     def current(self) -> ServedModel:
         """Return the version that serves; raises ``ProblemError``, 503, if there is none."""
@@ -72,6 +75,18 @@ class ScoringService:
         if model is None:
             raise no_model()
         return model
+
+    async def score(self, events: Sequence[bytes]) -> Scored[EventAnswer]:
+        """Return the answers to events, counted and, where that is wanted, on their way to the log.
+
+        Raises:
+            ProblemError: 503; no version is loaded, or the events waited for too long.
+        """
+        scored = await self.events.score(events)
+        self.count(answer.value for answer in scored.answers)
+        if self.log is not None:
+            self.log.add(events, scored.answers)
+        return scored
 
     def count(self, answers: Iterable[object]) -> None:
         """Count the answers of a request."""
@@ -82,18 +97,3 @@ class ScoringService:
             else:
                 predictions += 1
         self.metrics.events_scored(predictions)
-
-
-def model_headers(model: ServedModel) -> Mapping[str, str]:
-    """Return the headers that name the version, by the names that predictions on a topic have them."""
-    return _headers_of(model.version)
-
-
-@lru_cache(maxsize=8)
-def _headers_of(version: ModelVersion) -> Mapping[str, str]:
-    return {
-        # A name may have any letter, and a header only some.
-        prediction.MODEL_NAME: quote(version.name, safe=" !#$&'()*+,/:;=?@[]"),
-        prediction.MODEL_VERSION: str(version.version),
-        prediction.RUN_ID: version.run_id,
-    }

@@ -8,16 +8,23 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from streaming.operations.health import HealthVerdict
-from streaming.operations.http import METRICS_TYPE, describe
+from streaming.operations.http import describe
+from streaming.operations.probes import METRICS_TYPE
 from streaming.redaction import redact_tree
+from streaming.serving.arms import model_headers
 from streaming.serving.peer_routes import RELOAD, all_metrics, all_versions
 from streaming.serving.problems import ProblemError
-from streaming.serving.service import ScoringService, model_headers
+from streaming.serving.service import ScoringService
 
 
 async def health(service: ScoringService, request: Request) -> Response:  # noqa: ARG001 - as every route
-    """Say that the process answers; whether it should get requests is :func:`ready`'s to say."""
-    return JSONResponse({"ok": True, "reasons": []})
+    """Say that the process answers, and how what runs beside it fares.
+
+    Whether it should get requests is :func:`ready`'s to say: what nobody waits for is no reason to send them elsewhere.
+    """
+    beside = {"log": service.log, "rollout": service.rollout}
+    standings = {name: redact_tree(part.standing()) for name, part in beside.items() if part is not None}
+    return JSONResponse({"ok": True, "reasons": [], **standings})
 
 
 async def ready(service: ScoringService, request: Request) -> Response:  # noqa: ARG001 - as every route
@@ -30,6 +37,9 @@ async def model(service: ScoringService, request: Request) -> Response:  # noqa:
     """Describe the version that serves."""
     served = service.current()
     described = redact_tree(describe(served, service.slot))
+    rollout = None if service.rollout is None else service.rollout.latest()
+    if rollout is not None:
+        described["rollout"] = redact_tree(rollout)
     if service.peers is not None:
         described["processes"] = await all_versions(service, service.peers)
     return Response(json.dumps(described), headers=model_headers(served), media_type="application/json")

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from pydantic import SecretStr
-
-from streaming.settings.base import Positive, Section
+from streaming.settings.base import Positive, Secret, Section
 
 
 class HookSettings(Section):
@@ -13,6 +11,6 @@ class HookSettings(Section):
     python: str | None = None
     """``package.module:function``, called with the event as a dict."""
     webhook_url: str | None = None
-    webhook_secret: SecretStr | None = None
+    webhook_secret: Secret | None = None
     """Signs outgoing calls by HMAC-SHA256, so the receiver can check them."""
     webhook_attempts: Positive = 4

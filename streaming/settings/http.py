@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from pydantic import SecretStr
-
-from streaming.settings.base import Port, Section
+from streaming.settings.base import Port, Secret, Section
 
 
 class HttpSettings(Section):
@@ -14,8 +12,8 @@ class HttpSettings(Section):
     host: str = "127.0.0.1"
     port: Port = 8088
     """0 takes a free port and logs it."""
-    webhook_secret: SecretStr | None = None
+    webhook_secret: Secret | None = None
     """The secret MLflow signs its webhooks with; without one the webhook endpoint answers 404."""
-    admin_token: SecretStr | None = None
+    admin_token: Secret | None = None
     """Asked for as a bearer token by POST /v1/stop, /v1/resume and /v1/hold. Without one these are open on a loopback
     host, and not there on any other."""

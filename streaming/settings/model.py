@@ -61,7 +61,7 @@ class ModelSettings(Section):
     """Exact: one event in so many is scored once more beside the stream, compiled and by Spark, and a difference is in
     the log, the metrics and at ``/readyz``."""
     arm: ArmSettings | None = None
-    """Exact, to try out: another version answers a share of the keys beside the selected one. Nothing judges it."""
+    """To try out: another version answers a share of the keys beside the selected one. Nothing judges it."""
 
     @model_validator(mode="after")
     def _one_selector(self) -> ModelSettings:

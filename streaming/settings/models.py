@@ -6,9 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from streaming.settings.base import Positive, Seconds, Section
-
-ModelName = Annotated[str, Field(min_length=1, pattern=r"^[^/:{}\x00]+$")]
+from streaming.settings.base import ModelName, Positive, Seconds, Section
 
 
 class RouteSettings(Section):

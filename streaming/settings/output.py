@@ -13,6 +13,9 @@ class OutputSettings(Section):
     """``None``: the input topic's name with ``.dlq``."""
     shadow: Topic | None = None
     """Events that both versions of a rollout have answered; ``None``: the predictions topic's name with ``.shadow``."""
+    served: Topic | None = None
+    """Answers of ``penstock serve``, with ``serve.log``; ``None``: the predictions topic's name with ``.served``.
+    Rejected events are on the topic of the same name with ``.dlq``."""
     model_events: Topic = "model-events"
     drift: Topic = "drift"
     quality: Topic = "quality"

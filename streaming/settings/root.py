@@ -16,6 +16,7 @@ from streaming.settings.event import EventSettings
 from streaming.settings.hooks import HookSettings
 from streaming.settings.http import HttpSettings
 from streaming.settings.input import InputSettings
+from streaming.settings.judge import JudgeSettings
 from streaming.settings.log import LogSettings
 from streaming.settings.lookup import LookupSettings
 from streaming.settings.model import ModelSettings
@@ -53,6 +54,7 @@ class Settings(Section):
     drift: DriftSettings = DriftSettings()
     quality: QualitySettings = QualitySettings()
     shadow: ShadowSettings = ShadowSettings()
+    judge: JudgeSettings = JudgeSettings()
 
     @model_validator(mode="after")
     def _has_brokers(self) -> Settings:
@@ -68,8 +70,10 @@ class Settings(Section):
     @model_validator(mode="after")
     def _has_a_topic_for_each(self) -> Settings:
         names = {f"output.{key}": value for key, value in self.output if isinstance(value, str)}
-        names |= {"output.dead_letters": self.dead_letter_topic, "quality.labels": self.quality.labels or ""}
-        names |= {"input.topic": self.input.topic, "lookup.topic": self.lookup.topic or ""}
+        # With the names that are made where none is set.
+        names |= {"output.dead_letters": self.dead_letter_topic, "output.shadow": self.shadow_topic}
+        names |= {"input.topic": self.input.topic, "quality.labels": self.quality.labels or ""}
+        names |= {"lookup.topic": self.lookup.topic or ""}
         settings: dict[str, str] = {}
         for setting, topic in names.items():
             other = settings.setdefault(topic, setting)
@@ -78,12 +82,6 @@ class Settings(Section):
                     f"{other} and {setting} are both {topic!r}; name a topic of its own for each, or the job would read"
                     " what it has written as something else"
                 )
-        return self
-
-    @model_validator(mode="after")
-    def _has_an_engine_for_arms(self) -> Settings:
-        if self.model.arm is not None and self.engine.kind != "exact":
-            raise ValueError("model.arm needs engine.kind exact: the live engine has one version a query; leave it out")
         return self
 
     @model_validator(mode="after")
@@ -129,6 +127,11 @@ class Settings(Section):
     def shadow_topic(self) -> str:
         """The shadow's topic, by default named after the predictions'."""
         return self.output.shadow or f"{self.output.predictions}.shadow"
+
+    @property
+    def served_topic(self) -> str:
+        """The topic of a server's answers, by default named after the predictions'."""
+        return self.output.served or f"{self.output.predictions}.served"
 
     @property
     def checkpoint(self) -> str:

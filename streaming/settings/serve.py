@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field, model_validator
 
-from streaming.settings.base import Port, Positive, Seconds, Section
+from streaming.settings.base import Port, Positive, Seconds, Secret, Section
 
 
 class JwtSettings(Section):
@@ -47,18 +47,26 @@ class ServeSettings(Section):
     """How many share the port; each uses one core, follows the registry and has limits of its own."""
     open: bool = False
     """Lets everyone who reaches a host that is not loopback score; without it, such a host needs keys."""
-    api_key: SecretStr | None = None
+    api_key: Secret | None = None
     """A key that callers send as a bearer token or as ``X-API-Key``; usually ``${VARIABLE}``."""
     api_keys_file: Path | None = None
     """Further keys, by their SHA-256 in hex, one a line; a name may follow. ``#`` begins a comment."""
     jwt: JwtSettings | None = None
     """Tokens are taken beside keys."""
     rate_per_second: Annotated[float, Field(gt=0)] | None = None
-    """Requests of one caller; ``null`` sets no limit."""
+    """Requests of one caller to each process; ``null`` sets no limit."""
     rate_burst: Annotated[float, Field(ge=1)] = 100.0
     """Requests of one caller at once, after a pause."""
     audit: bool = False
     """Logs each request but those of probes, with its caller."""
+    spark: bool = False
+    """Scores versions without a compiled form by a Spark session in the server's process; needs Java."""
+    rollout: bool = False
+    """Follows the application's rollout by the ledger, and answers a part of the events by its candidate."""
+    log: bool = False
+    """Writes each answer of ``/v1/score`` to ``output.served``, after it was given and at most once."""
+    log_max_bytes: Positive = 64 * 1024 * 1024
+    """Events and answers that wait to be written; what comes on top is counted and not written."""
     tls_cert_file: Path | None = None
     """The certificate chain, PEM; with ``tls_key_file`` the server speaks HTTPS alone."""
     tls_key_file: Path | None = None
@@ -73,6 +81,14 @@ class ServeSettings(Section):
     """An event that has waited so long is not scored any more, and its request gets 503."""
     drain_seconds: Annotated[float, Field(ge=0)] = 2.0
     """From a request to stop to the end of listening: ``/ready`` is 503, and requests are still answered."""
+
+    @model_validator(mode="after")
+    def _has_one_session(self) -> ServeSettings:
+        if self.spark and self.processes > 1:
+            raise ValueError(
+                "serve.spark needs serve.processes 1: each process would have a JVM of its own; set one of them"
+            )
+        return self
 
     @model_validator(mode="after")
     def _has_both_halves_of_tls(self) -> ServeSettings:

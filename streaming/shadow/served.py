@@ -10,6 +10,7 @@ import msgspec
 
 from schemas import dead_letter, prediction
 from schemas.shadow_prediction import PairedAnswer
+from streaming.events.identity import event_id_of
 from streaming.models.ref import ModelKey
 from streaming.outputs.dead_letters import DeadLetter, Place
 from streaming.outputs.weights import WeightEpoch
@@ -101,7 +102,7 @@ class ServedReader:
             if dead_letter.REASON in by_name:
                 return self._rejected(DeadLetter(Place(0, 0), 0, key, value, tuple(headers)))
             return self._predicted(key, by_name, value)
-        except (KeyError, ValueError, msgspec.DecodeError):
+        except (KeyError, ValueError, RecursionError, msgspec.DecodeError):
             return None
 
     def _predicted(self, key: bytes | None, by_name: Mapping[str, bytes], value: bytes | None) -> ServedAnswer | None:
@@ -119,7 +120,7 @@ class ServedReader:
         is_ours = added[dead_letter.ERROR_CONNECTOR] == self.application
         if not is_ours or source is None or dead_letter.STAGE[reason] not in _OF_A_VERSION:
             return None
-        event_id = self._event_id(letter.value, source)
+        event_id = event_id_of(letter.value, self.id_field, source.partition, source.offset)
         if event_id is None:
             return None
         topic, model = added[dead_letter.ERROR_TOPIC], added[dead_letter.MODEL_NAME]
@@ -140,13 +141,6 @@ class ServedReader:
         )
         step = WeightEpoch(added[dead_letter.ROLLOUT], int(added[dead_letter.WEIGHT_EPOCH]))
         return ServedAnswer(letter.key, (topic, source.partition, source.offset), step, fields)
-
-    def _event_id(self, value: bytes | None, source: Place) -> str | None:
-        if self.id_field is None:
-            return f"{source.partition}-{source.offset}"
-        event = msgspec.json.decode(value or b"")
-        named = event.get(self.id_field) if isinstance(event, dict) else None
-        return named if isinstance(named, str) else None
 
 
 def finite_numbers(numbers: Sequence[float | str | None]) -> tuple[float | None, ...]:

@@ -16,6 +16,8 @@ from streaming.statistics.arrays import Floats
 RATIOS: Floats = np.geomspace(1.05, 50.0, 24)
 """How many times as often the candidate may err; the evidence is the mean over these alternatives."""
 
+_MOST_EXPONENT = 700.0
+
 
 def log_ratio_terms(share: float) -> tuple[Floats, Floats]:
     """Return what one error adds to each ratio's logarithm: an error of the candidate, and one of the champion.
@@ -34,6 +36,15 @@ def log_ratio_terms(share: float) -> tuple[Floats, Floats]:
 def is_enough(log_evidence: float, alpha: float) -> bool:
     """Return whether evidence, given its logarithm, reaches 1/alpha, which it does with chance alpha at most."""
     return log_evidence >= -math.log(alpha)
+
+
+def evidence_of(log_evidence: float) -> float:
+    """Return evidence given its logarithm, or the largest power of e that a number holds.
+
+    >>> evidence_of(0.0), evidence_of(1e6) < math.inf
+    (1.0, True)
+    """
+    return math.exp(min(log_evidence, _MOST_EXPONENT))
 
 
 def log_mean_evidence(log_sums: Floats) -> float:

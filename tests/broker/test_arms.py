@@ -34,9 +34,9 @@ HALF = {"version": 2, "share": 0.5, "salt": "flights-2"}
 
 @pytest.fixture(scope="module")
 def candidate(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> ServedModel:
-    """A second version, which answers the other way round than the first."""
+    """A second version, compiled, which answers the other way round than the first."""
     made = package(fit_pipeline(spark, slope=-1.0), tmp_path_factory.mktemp("candidate"), version=2)
-    return load(spark, made)
+    return load(spark, made, scorer="compiled")
 
 
 def send(bench: Bench, numbers: range, partition: int = 0) -> None:

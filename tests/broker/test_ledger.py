@@ -22,11 +22,13 @@ from schemas.model_event import Actor, EventType, ModelEvent
 from streaming.adapters.kafka.admin import KafkaAdmin
 from streaming.adapters.kafka.events import KafkaNews
 from streaming.adapters.kafka.ledger import KafkaLedger
+from streaming.adapters.kafka.ledger_tail import LedgerTail, append_record
 from streaming.clock import isoformat, system_clock
 from streaming.errors import ConfigurationError
 from streaming.models.ref import ModelVersion
 from streaming.models.served import ServedModel
 from tests.support.engine import Bench, event
+from tests.support.eventually import eventually
 from tests.support.kafka import MakeTopic
 from tests.support.models import renumbered
 
@@ -281,3 +283,21 @@ def test_a_lost_outcome_leaves_the_plan(
     bench.run()
     told = [(a["version"], a["certainty"], "recorded" in a) for a in map(story.at, (0, 4, 5))]
     assert told == [(1, "planned", False), (1, "planned", False), (2, "recorded", True)]
+
+
+def test_the_tail_has_all_batches_from_the_first_step_of_a_rollout_on(broker: str, make_topic: MakeTopic) -> None:
+    kafka, topic = {"bootstrap.servers": broker}, make_topic("ledger", partitions=1)
+    plan, step, outcome = {"type": "plan"}, {"type": "plan", "weight_epoch": 1}, {"type": "outcome"}
+    rollout, lease = {"type": "rollout"}, {"type": "lease"}
+    tail = LedgerTail(kafka, topic, "app")
+    for record in (plan, outcome, rollout, lease, step, outcome):
+        append_record(kafka, topic, "app", record)
+    append_record(kafka, topic, "another", step)
+    assert list(tail.to_end()) == [rollout, step, outcome]
+    # What comes after the rollout may have been planned for another topic of the input's name.
+    for record in (lease, plan, outcome):
+        append_record(kafka, topic, "app", record)
+    assert list(tail.to_end()) == [plan, outcome]
+    append_record(kafka, topic, "app", outcome)
+    assert eventually(lambda: list(tail.fresh(0.1))) == [outcome]
+    tail.close()

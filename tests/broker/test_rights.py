@@ -31,7 +31,8 @@ from streaming.clock import isoformat, system_clock
 from streaming.delivery.marks import Writer
 from streaming.delivery.write_order import Limits
 from streaming.errors import BrokerUnavailableError, ConfigurationError, TopicDeletedError
-from streaming.models.ref import ModelKey
+from streaming.ledger.arms import PlannedArms
+from streaming.models.ref import ModelVersion
 from streaming.outputs.targets import Target, Targets
 from streaming.settings import Settings
 from tests.conftest import HOME
@@ -277,7 +278,9 @@ def test_outputs_that_may_not_be_read_are_not_seen_and_named(guarded: GuardedBro
 
     def is_named(right: str) -> bool:
         warned: list[str] = []
-        arrivals = KafkaArrivals(guarded.settings(), [topic], ModelKey("flights", 1), warned.append)
+        arrivals = KafkaArrivals(
+            guarded.settings(), [topic], PlannedArms.only(ModelVersion("flights", 1)), warned.append
+        )
         eventually(lambda: not arrivals.reached({0: 1}) and warned)
         arrivals.close()
         return f"grant {right} to User:penstock" in warned[0]

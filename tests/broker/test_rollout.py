@@ -48,9 +48,9 @@ NOW = timedelta(0)
 
 @pytest.fixture(scope="module")
 def candidate(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> ServedModel:
-    """A second version, which answers the other way round than the first."""
+    """A second version, compiled, which answers the other way round than the first."""
     made = package(fit_pipeline(spark, slope=-1.0), tmp_path_factory.mktemp("candidate"), version=2)
-    return load(spark, made)
+    return load(spark, made, scorer="compiled")
 
 
 def step(share: float, events: int = 20) -> RolloutStep:
@@ -204,12 +204,15 @@ def test_a_repair_corrects_each_event_that_the_candidate_answered_once(
 ) -> None:
     bench.planned = {candidate.key: candidate}
     bench.rows_per_batch = 100
+    KafkaAdmin(bench.kafka, "test").ensure_topic(f"{bench.topic}.out", 2, {"max.message.bytes": "20000"})
     operator = Operator(bench)
     bench.run()
     operator.declares(0.5, events=10_000)
     operator.orders("start")
     scored_until_planned(bench)
     bench.send([event(1, carrier=7) for _ in range(5)], key=b"N4")
+    # Its prediction fits on the topic by no version.
+    bench.send([event(1, event_id="x" * 18_000)], key=b"N4")
     bench.send([event(9_000 + number) for number in range(20)], partition=1)
     scored(bench, range(100, 180))
     operator.orders("abort")
@@ -218,14 +221,17 @@ def test_a_repair_corrects_each_event_that_the_candidate_answered_once(
     assert served.check()[CANDIDATE] > 20
     champions = Versions(lambda _: model, lambda _: None)
     with KafkaScan(bench.kafka, "test") as scan, rollout_desk(bench.settings) as desk:
-        work = find_repair(bench.settings, scan, desk.current(), model.version)
+        work = find_repair(bench.settings, scan, desk.story(desk.current()), model.version)
         runs = [correct(work.repair, bench.settings, bench.home, bench.spark, champions) for _ in range(2)]
-        again = find_repair(bench.settings, scan, desk.current(), model.version)
+        again = find_repair(bench.settings, scan, desk.story(desk.current()), model.version)
     answered = {o.source[1:]: o for o in served.outputs if served.expected(o.source[1:])[0] == CANDIDATE}
     assert sum(work.events.values()) == len(answered)
     assert again == work, "corrections are on no input"
     predicted = {place: output for place, output in answered.items() if output.kind == "prediction"}
     assert [run.counts.predictions for run in runs] == [len(predicted), 0]
+    assert [run.counts.dead_letters for run in runs] == [0, 0], "the event on which both fail is a dead letter already"
+    assert runs[0].counts.earlier == 1
+    assert len(work.repair.lettered[0]) == 6
     after = Topics(bench.read)
     after.check()
     assert_corrected(predicted, after.corrections)

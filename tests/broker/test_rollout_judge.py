@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from contextlib import closing
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +21,10 @@ from jobs.verbs.rollout.judge import judge_once
 from jobs.verbs.rollout.status import statuses
 from jobs.wiring.judging import judge_rounds
 from schemas.dead_letter import Rejection
+from streaming.adapters.kafka.judging import JudgedTopics, KafkaJudgeTopics
 from streaming.adapters.kafka.ledger_tail import append_record
 from streaming.clock import isoformat, system_clock
+from streaming.judging.rounds import JudgeSubject
 from streaming.models.ref import ModelKey, ModelVersion
 from streaming.outputs import headers
 from streaming.outputs.envelope import Stamp
@@ -31,7 +35,7 @@ from streaming.rollout.records import Declaration, OrderGiven, Transition, Weigh
 from streaming.rollout.states import RolloutPhase, RolloutState, RolloutTime
 from streaming.rollout.verdict import RolloutVerdict
 from tests.support.eventually import eventually
-from tests.support.judging import Keyed
+from tests.support.judging import RULES, Keyed
 from tests.support.kafka import MakeTopic
 from tests.unit.test_judging import flown
 from tests.unit.test_ledger_answered import outcome, planned
@@ -70,10 +74,12 @@ class Stage:
         path.write_text(yaml.safe_dump(settings))
         return path
 
-    def write(self, topic: str, rows: Iterable[TopicRow]) -> None:
+    def write(self, topic: str, rows: Iterable[TopicRow], at: datetime | None = None) -> None:
+        """Write records now, or as if they had been written ``at`` a time."""
         producer = Producer({"bootstrap.servers": self.broker})
         for key, value, partition, added in rows:
-            producer.produce(topic, value, key, partition, headers=added)
+            written_at = 0 if at is None else int(at.timestamp() * 1_000)
+            producer.produce(topic, value, key, partition, headers=added, timestamp=written_at)
         assert producer.flush(30) == 0
 
     def append(self, *records: dict[str, Any]) -> None:
@@ -106,12 +112,12 @@ class Stage:
         done["partitions"]["0"] |= {**counts, "arms": arms}
         self.append(planned(1, 1, (0, 300)), done)
 
-    def answer(self, records: Iterable[Keyed]) -> None:
+    def answer(self, records: Iterable[Keyed], at: datetime | None = None) -> None:
         rows: list[TopicRow] = []
         for key, record in records:
             fields = {**json.loads(record.to_json()), "application": self.application}
             rows.append((key, json.dumps(fields).encode(), record.source_partition, []))
-        self.write(self.shadow, rows)
+        self.write(self.shadow, rows, at)
 
     def label(self, labels: pa.Table) -> None:
         rows: list[TopicRow] = []
@@ -183,6 +189,24 @@ def test_harm_goes_from_the_topics_to_the_ledger_and_to_the_status(stage: Stage)
     for record in written:
         Draft202012Validator(CONTRACT).validate(record)
     assert [record["finding"] for record in written][-1] == "harm"
+
+
+def test_a_judge_that_starts_reads_the_shadow_from_where_the_rollout_was_declared(stage: Stage) -> None:
+    now = system_clock()
+    records, _ = flown(1, lambda chance: chance)
+    stage.answer(records[:40], at=now - timedelta(days=30))
+    stage.answer(records[40:50], at=now)
+    stage.reject(2, range(3))
+    subject = JudgeSubject(stage.application, RULES)
+    names = JudgedTopics(ledger=stage.ledger, shadow=stage.shadow, dead_letters=stage.letters, labels=None)
+    with closing(KafkaJudgeTopics({"bootstrap.servers": stage.broker}, names, subject)) as topics:
+        topics.begin(now)
+        assert {record.event_id for _, record in topics.shadow()} == {record.event_id for _, record in records[40:50]}
+        assert len(list(topics.letters())) == 3, "dead letters have the times of their events"
+        topics.begin(now - timedelta(days=60))
+        assert len(list(topics.shadow())) == 50
+        # Both partitions are followed to their ends.
+        eventually(lambda: list(topics.shadow()) == [] and topics.lag()["shadow"] == 0, timeout=20)
 
 
 def ledger_of(stage: Stage) -> list[dict[str, Any]]:

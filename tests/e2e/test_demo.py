@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -87,12 +89,29 @@ def test_the_demonstration_swaps_under_load_and_accounts_for_every_event(
 
 
 @pytest.mark.long
-def test_a_demonstration_that_is_interrupted_leaves_no_process(run: subprocess.Popen[str], folder: Path) -> None:
+@pytest.mark.parametrize("verb", ["demo", "demo-rollout"])
+def test_a_demonstration_ends_at_ctrl_c_with_one_line_and_leaves_no_process(verb: str, folder: Path) -> None:
+    # A terminal sends the signal to all processes of the group.
+    run = subprocess.Popen(
+        [sys.executable, "-m", "penstock", verb],
+        cwd=folder,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
     assert run.stdout is not None
     for line in run.stdout:
         if "training v1" in line:
             break
+    # The JVM is at work by then.
+    eventually(lambda: (folder / ".penstock" / "demo" / "train.log").stat().st_size > 0, timeout=60.0)
+    time.sleep(2.0)
     assert len(left_over(folder)) > 1
-    run.send_signal(signal.SIGTERM)
-    assert run.wait(60) != 0
+    os.killpg(run.pid, signal.SIGINT)
+    out, err = run.communicate(timeout=90)
+    assert run.returncode == 130, out + err
+    assert [line.partition("s  ")[2] for line in out.splitlines()] == ["stopping everything that was started"]
+    assert err == ""
     eventually(lambda: not left_over(folder), timeout=30.0)

@@ -14,7 +14,7 @@ import pytest
 from streaming.accounting.load import SteadyLoad
 from streaming.accounting.records import Outgoing
 from streaming.accounting.subscriber import Subscriber
-from streaming.adapters.mlflow.many import MlflowModels
+from streaming.adapters.mlflow.registry import MlflowRegistry
 from tests.support.eventually import eventually
 from tests.support.job import PATIENCE, Job
 from tests.support.kafka import MakeTopic
@@ -54,7 +54,7 @@ def traffic() -> Iterator[Outgoing[Note]]:
 def test_one_search_names_the_versions_of_all_models(teams: dict[str, Team]) -> None:
     first = teams["a"]
     prefix = first.model.removesuffix("-a")
-    registry = MlflowModels(first.uri, 30.0)
+    registry = MlflowRegistry(first.uri, 30.0)
     expected = {team.model: 1 for team in teams.values()}
     assert registry.aliased(f"{prefix}-", "champion") == expected
     assert expected.items() <= registry.aliased("", "champion").items()

@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-import subprocess
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
@@ -17,50 +13,17 @@ from confluent_kafka import Producer
 from pyspark.sql import SparkSession
 
 from streaming.accounting.subscriber import Subscriber, result_of
-from tests.support.commands import ROOT, command, environment, penstock
+from tests.support.commands import ROOT, penstock
 from tests.support.eventually import eventually
-from tests.support.job import PATIENCE, Job, version_of
+from tests.support.job import Job, version_of
 from tests.support.kafka import MakeTopic
+from tests.support.runs import KillableRun
 from tests.support.team import Team, save_pipeline
 
 EVENTS = 600
 FIRST = 1357017300000
 MILLISECONDS = 20
 """From one event to the next."""
-
-
-@dataclass
-class Run:
-    """One ``penstock replay`` that can be killed like a lost machine."""
-
-    arguments: list[str]
-    log: Path
-    process: subprocess.Popen[bytes] = field(init=False)
-
-    def start(self, *more: str) -> None:
-        with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                command("replay", *self.arguments, *more),
-                cwd=ROOT,
-                env=environment(),
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
-
-    def kill_when(self, reached: Callable[[], bool]) -> None:
-        def check() -> bool:
-            assert self.process.poll() is None, self.log.read_text()[-5_000:]
-            return reached()
-
-        eventually(check, timeout=PATIENCE)
-        os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait(30)
-
-    def finish(self) -> dict[str, Any]:
-        assert self.process.wait(PATIENCE) == 0, self.log.read_text()[-5_000:]
-        found: dict[str, Any] = json.loads(self.log.read_text().splitlines()[-1])
-        return found
 
 
 @dataclass
@@ -71,9 +34,9 @@ class Scene:
     target: str
     home: Path
 
-    def run(self, name: str, *arguments: str) -> Run:
-        usual = ["--config", str(self.job.config), "--recording", str(self.home / "recording"), "--json"]
-        return Run([*usual, *arguments], self.home / f"{name}.log")
+    def run(self, name: str, *arguments: str) -> KillableRun:
+        usual = ["replay", "--config", str(self.job.config), "--recording", str(self.home / "recording"), "--json"]
+        return KillableRun([*usual, *arguments], self.home / f"{name}.log")
 
 
 @pytest.fixture

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-import subprocess
 from collections import Counter
 from collections.abc import Iterator
 from functools import partial
@@ -19,16 +16,18 @@ from jsonschema import Draft202012Validator
 from pyspark.sql import SparkSession
 
 from schemas import prediction
-from schemas.shadow_prediction import ShadowPrediction, read_shadow
 from streaming.accounting.load import SteadyLoad
 from streaming.accounting.records import Outgoing, Sent
+from streaming.models.rollout_versions import RESUME_TAG
 from streaming.rollout.intervals import CANDIDATE
 from tests.support.arms import Topics, assert_shares
-from tests.support.commands import ROOT, command, environment, penstock
+from tests.support.commands import ROOT, penstock
 from tests.support.engine import committed, event
 from tests.support.eventually import eventually
 from tests.support.job import PATIENCE, Job
 from tests.support.kafka import MakeTopic
+from tests.support.rollouts import Operator, ShadowProcess
+from tests.support.runs import KillableRun
 from tests.support.team import Team, save_pipeline
 
 KEYS, RATE, SHADOWED_RATE = 4_000, 400, 100
@@ -61,77 +60,6 @@ def keyed() -> Iterator[Outgoing[Sent]]:
         yield Outgoing(event(number), Sent(key, number, False), key, partition=number % 2)
 
 
-class Operator:
-    """Somebody at the command line."""
-
-    def __init__(self, job: Job) -> None:
-        self.config = str(job.config)
-
-    def __call__(self, verb: str, *arguments: str, exit_code: int = 0) -> dict[str, Any]:
-        done = penstock("rollout", verb, *arguments, "--config", self.config, "--json", "-")
-        assert done.returncode == exit_code, done.stderr
-        status: dict[str, Any] = json.loads(done.stdout) if exit_code == 0 else {"problem": done.stderr}
-        return status
-
-    def waits_for(self, phase: str, step: int, why: str = "") -> None:
-        def is_there() -> bool:
-            status = self("status")
-            return (status["phase"], status["step"]) == (phase, step) and why in status["why"]
-
-        eventually(is_there, timeout=PATIENCE, every=1.0)
-
-    def sees_more_answers_than(self, status: dict[str, Any]) -> None:
-        """Wait until the candidate has answered more events than by then."""
-        answered = status["answered"][CANDIDATE]["events"]
-        eventually(lambda: self("status")["answered"][CANDIDATE]["events"] > answered, timeout=PATIENCE, every=1.0)
-
-
-class ShadowProcess:
-    """``penstock shadow run`` in a process of its own, with the job's settings."""
-
-    def __init__(self, job: Job) -> None:
-        self.job = job
-        self.log = (job.home / "shadow.log").open("ab")
-        self.process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        self.process = subprocess.Popen(
-            command("shadow", "run", "--config", str(self.job.config), "--set", f"model.cache_dir={self.job.home}/own"),
-            cwd=ROOT,
-            env=environment(),
-            stdout=self.log,
-            stderr=self.log,
-            start_new_session=True,
-        )
-
-    @property
-    def running(self) -> subprocess.Popen[bytes]:
-        assert self.process is not None
-        assert self.process.poll() is None, (self.job.home / "shadow.log").read_text()[-5_000:]
-        return self.process
-
-    def kill(self) -> None:
-        process = self.running
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait(30)
-
-    def stop(self) -> int:
-        process = self.running
-        process.terminate()
-        return process.wait(60)
-
-    def pairs(self) -> list[ShadowPrediction]:
-        """Return what it has written by now, if it still runs."""
-        assert self.running
-        listed = committed({"bootstrap.servers": self.job.servers}, f"{self.job.topic}.out.shadow")
-        return [pair for message in listed if (pair := read_shadow(message.value()))]
-
-    def close(self) -> None:
-        if self.process is not None and self.process.poll() is None:
-            self.kill()
-        self.log.close()
-
-
 @pytest.fixture
 def shadow(job: Job) -> Iterator[ShadowProcess]:
     """A shadow that is not started yet."""
@@ -152,6 +80,19 @@ def job(broker: str, make_topic: MakeTopic, tracking_server: str, spark: SparkSe
     made = Job(broker, topic, team, tmp_path / "job")
     yield made
     made.close()
+
+
+def answered_and_aborted(job: Job, operator: Operator, load: SteadyLoad[Sent], file: Path) -> None:
+    """Roll out to a quarter of the keys under load, and abort once the candidate has answered hundreds of events."""
+    file.write_text(yaml.safe_dump({**PLAN, "steps": [{"share": 0.25, "evidence": {"labelled days": 10}}]}))
+    job.start()
+    load.start(keyed())
+    operator("plan", "--in", str(file))
+    operator("start")
+    eventually(lambda: operator("status")["answered"].get(CANDIDATE, {}).get("events", 0) > 500, timeout=PATIENCE)
+    assert "corrected once it is rolled back" in operator("repair", exit_code=2)["problem"]
+    operator("abort")
+    operator.waits_for("aborted", 1)
 
 
 def everything_is_answered(topics: Topics, sent: int) -> bool:
@@ -180,6 +121,7 @@ def test_a_rollout_under_load_survives_the_loss_of_its_driver_and_ends_with_the_
     load, operator = SteadyLoad[Sent](job.servers, job.topic, RATE), Operator(job)
     job.start()
     load.start(keyed())
+    tags_are_left_over(job, operator, file)
     operator("plan", "--in", str(file))
     assert "abort it before another begins" in operator("plan", "--in", str(file), exit_code=2)["problem"]
     operator("start")
@@ -214,20 +156,23 @@ def test_a_rollout_under_load_survives_the_loss_of_its_driver_and_ends_with_the_
     assert [e["reason"] for e in announced if e["type"] == "rollout_state"][-1] == "PROMOTED"
 
 
+def tag(job: Job, gate: str) -> None:
+    """Pass a gate of the rollout of v2 in MLflow, as somebody may on its pages."""
+    job.team.client.set_model_version_tag(job.team.model, "2", RESUME_TAG, gate)
+
+
+def tags_are_left_over(job: Job, operator: Operator, file: Path) -> None:
+    """See that a tag of an earlier rollout is refused, and take it away."""
+    tag(job, f"{job.team.model}-2/2")
+    assert "take the tag away, then plan" in operator("plan", "--in", str(file), exit_code=2)["problem"]
+    job.team.client.delete_model_version_tag(job.team.model, "2", RESUME_TAG)
+
+
 @pytest.mark.long
 @pytest.mark.timeout(1_200)
 def test_what_an_aborted_candidate_answered_is_corrected_once_beside_the_running_job(job: Job, tmp_path: Path) -> None:
-    file = tmp_path / "rollout.yaml"
-    file.write_text(yaml.safe_dump({**PLAN, "steps": [{"share": 0.25, "evidence": {"labelled days": 10}}]}))
     load, operator = SteadyLoad[Sent](job.servers, job.topic, RATE), Operator(job)
-    job.start()
-    load.start(keyed())
-    operator("plan", "--in", str(file))
-    operator("start")
-    eventually(lambda: operator("status")["answered"].get(CANDIDATE, {}).get("events", 0) > 500, timeout=PATIENCE)
-    assert "corrected once it is rolled back" in operator("repair", exit_code=2)["problem"]
-    operator("abort")
-    operator.waits_for("aborted", 1)
+    answered_and_aborted(job, operator, load, tmp_path / "rollout.yaml")
     # The last batch with two arms may be on its way.
     promised = eventually(lambda: operator("repair", "--dry-run"), timeout=PATIENCE, every=1.0)
     first, second = operator("repair"), operator("repair")
@@ -238,6 +183,30 @@ def test_what_an_aborted_candidate_answered_is_corrected_once_beside_the_running
     assert [each["events"] for each in (promised, first, second)] == [len(answered)] * 3
     assert [each["predictions"] for each in (promised, first, second)] == [0, len(answered), 0]
     assert promised["ranges"] == first["ranges"] == second["ranges"]
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1_200)
+def test_a_repair_that_is_killed_is_finished_by_the_next_one_and_writes_each_correction_once(
+    job: Job, tmp_path: Path
+) -> None:
+    load, operator = SteadyLoad[Sent](job.servers, job.topic, RATE), Operator(job)
+    answered_and_aborted(job, operator, load, tmp_path / "rollout.yaml")
+    topics = checked_to_the_end(job, load)
+    answered = {o.source[1:] for o in topics.outputs if topics.expected(o.source[1:])[0] == CANDIDATE}
+    # Small chunks, so that there is a middle in which it can be killed.
+    small = ["--set", "input.max_rows_per_batch=40"]
+    repair = KillableRun(["rollout", "repair", "--config", str(job.config), *small], tmp_path / "repair.log")
+    repair.start()
+    repair.kill_when(lambda: len(Topics(topics.read).corrections) > 0)
+    written = len(Topics(topics.read).corrections)
+    assert 0 < written < len(answered), "it was killed in the middle"
+    finished, again = operator("repair"), operator("repair")
+    corrections = Topics(topics.read).corrections
+    assert sorted(each.source[1:] for each in corrections) == sorted(answered)
+    # A commit may have been under way when it was killed.
+    assert 0 < finished["predictions"] <= len(answered) - written
+    assert (finished["events"], again["predictions"]) == (len(answered), 0)
 
 
 @pytest.mark.long
@@ -258,7 +227,7 @@ def test_a_shadow_that_is_killed_costs_no_prediction_and_pairs_each_once(
     shadow.kill()
     operator.sees_more_answers_than(operator("status"))
     shadow.start()
-    operator("resume")
+    tag(job, f"{operator('status')['rollout']}/2")
     operator.waits_for("probation", 2, "nobody reports labelled days")
     operator("promote")
     operator.waits_for("promoted", 2)

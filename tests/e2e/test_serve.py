@@ -17,15 +17,23 @@ import httpx
 import psutil
 import pytest
 import yaml
+from pyspark.sql import SparkSession
 
 from jobs.configuration.load import load_settings
 from jobs.process.stopping import StopRequest
 from jobs.wiring.serving import scoring_server
+from streaming.adapters.kafka.config import client_config
+from streaming.adapters.kafka.ledger_tail import append_record
+from streaming.adapters.kafka.log import KafkaLog
+from streaming.adapters.mlflow.tracking import MlflowTracker
 from streaming.errors import ConfigurationError
 from streaming.local.processes import free_port
 from tests.support.commands import ROOT, command, environment
 from tests.support.eventually import eventually
+from tests.support.kafka import MakeTopic
+from tests.support.models import SIGNATURE, with_a_cosine_transform
 from tests.support.servers import event, version_tree
+from tests.support.shadows import transitions
 from tests.support.team import Team
 
 PATIENCE = 120.0
@@ -78,6 +86,10 @@ class Scene:
         except httpx.TransportError:
             return None
         return answer
+
+    def model(self) -> dict[str, Any]:
+        described: dict[str, Any] = httpx.get(f"{self.url}/v1/model", trust_env=False, timeout=10).json()
+        return described
 
 
 @pytest.fixture
@@ -219,9 +231,81 @@ def is_worker(process: psutil.Process) -> bool:
     return any("spawn_main" in part for part in process.cmdline())
 
 
+def test_a_server_follows_a_rollout_and_writes_what_it_answers(
+    tracking_server: str, broker: str, make_topic: MakeTopic, tmp_path: Path
+) -> None:
+    (tmp_path / "scratch").mkdir()
+    team = Team(tracking_server, version_tree(tmp_path / "up"), tmp_path / "scratch")
+    assert team.publish() == 1
+    team.saved = version_tree(tmp_path / "down", turned=True)
+    assert team.publish(champion=False) == 2
+    application, url = f"app-{team.model}", f"http://127.0.0.1:{free_port()}"
+    own = {
+        "application": application,
+        "kafka.bootstrap.servers": broker,
+        "event.key": "carrier",
+        "output.ledger": make_topic("ledger", 1),
+        "output.predictions": f"{application}.out",
+        "model.name": team.model,
+        "model.tracking_uri": tracking_server,
+        "model.cache_dir": str(tmp_path / "models"),
+        "serve.port": url.rpartition(":")[2],
+        "serve.drain_seconds": "0",
+        "serve.log": "true",
+        "serve.rollout": "true",
+    }
+    settings = load_settings(None, [f"{key}={value}" for key, value in own.items()], {})
+    for record in transitions(application)[:3]:
+        half = {"intervals": [{"arm": "candidate", "end": 2**31}, {"arm": "champion", "end": 2**32}]}
+        named = {**record, "model": team.model, **(half if record["kind"] == "transition" else {})}
+        append_record(settings.kafka, settings.output.ledger, application, named)
+    stopping, bodies = StopRequest(None), [event(event_id=f"e{n}", carrier=f"C{n}") for n in range(40)]
+    with scoring_server(settings, stopping) as server:
+        running = threading.Thread(target=server.run)
+        running.start()
+        try:
+            eventually(lambda: httpx.get(f"{url}/ready", trust_env=False).status_code == 200, timeout=PATIENCE)
+            items = httpx.post(f"{url}/v1/score", json=bodies, trust_env=False).json()
+            health = httpx.get(f"{url}/health", trust_env=False).json()
+        finally:
+            stopping.ask()
+            running.join(60)
+    assert {(item["role"], item["model_version"]) for item in items} == {("champion", 1), ("candidate", 2)}
+    assert health["rollout"] == {"rollout": "late-2", "weight_epoch": 2, "candidate": 2, "problem": None}
+    assert health["log"]["problem"] is None
+    messages = KafkaLog(client_config(settings.kafka), settings.served_topic).read()
+    written = {message.value() for message in messages}
+    assert written == {json.dumps(item, separators=(",", ":")).encode() for item in items}
+
+
+@pytest.mark.long
+def test_a_version_without_a_compiled_form_is_served_by_a_session_of_the_servers_own(
+    spark: SparkSession, tracking_server: str, tmp_path: Path
+) -> None:
+    with MlflowTracker(f"sqlite:///{tmp_path}/unused.db").run("saved", "saved") as run:
+        run.save(with_a_cosine_transform(spark), SIGNATURE, tmp_path / "saved")
+    flight = {"event_id": "e1", "event_time": "2013-01-01T05:15:00Z", "carrier": "UA", "distance": 99.0}
+    with opened(tracking_server, tmp_path, spark=True, timeout_seconds=20) as scene:
+        scene.team.saved = tmp_path / "saved"
+        version = scene.team.publish()
+        assert httpx.post(f"{scene.url}/model/reload", trust_env=False).status_code == 202
+        eventually(lambda: scene.model()["version"] == version, timeout=PATIENCE)
+        assert scene.model()["scorer"]["kind"] == "spark"
+        answer = httpx.post(f"{scene.url}/v1/score", json=flight, trust_env=False, timeout=30)
+        assert (answer.status_code, answer.json()["prediction"]) == (200, 1.0), answer.text
+        others = psutil.Process(scene.process.pid).children(recursive=True)
+        assert any("java" in other.name() for other in others)
+        scene.process.send_signal(signal.SIGTERM)
+        assert scene.process.wait(60) == 0, scene.log.read_text()[-5_000:]
+        assert psutil.wait_procs(others, timeout=10)[1] == []
+
+
 HASH = hashlib.sha256(b"a key").hexdigest()
 WRONG = [
     pytest.param({"model.scorer": "spark"}, "", "model.scorer is spark", id="a scorer that needs Spark"),
+    pytest.param(
+        {"serve.rollout": "true", "event.id": "null"}, "", "event.key or event.id", id="a rollout without identities"
+    ),
     pytest.param({"serve.host": "0.0.0.0"}, "", "no key is asked for", id="open to others without a key"),
     pytest.param({}, "a key in plain text", "does not begin with a SHA-256", id="a key that is not hashed"),
     pytest.param({}, "# nobody yet\n", "has no key", id="a file without keys"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -12,8 +13,11 @@ from schemas import dead_letter
 from streaming.clock import instant, system_clock
 from streaming.delivery.marks import Writer
 from streaming.delivery.write_order import Limits, WritePlan
+from streaming.engines.arms import CombinedArms
 from streaming.engines.live_plan import check_live
+from streaming.engines.task import stamps_of
 from streaming.errors import CandidateRefusedError
+from streaming.ledger.arms import PlannedArm, PlannedArms
 from streaming.models.profile import ColumnProfile, ReferenceProfile
 from streaming.models.served import ServedModel
 from streaming.outputs.envelope import Stamp, envelop
@@ -21,9 +25,12 @@ from streaming.outputs.headers import Headers
 from streaming.outputs.records import records
 from streaming.outputs.spark_rows import native_records, now
 from streaming.outputs.targets import Target, Targets
+from streaming.outputs.weights import WeightEpoch
+from streaming.rollout.assignment import ArmAssignment
+from streaming.rollout.intervals import ALL_CHAMPION, CANDIDATE
 from streaming.scoring.pipeline import SparkPipeline
 from tests.support.engine import event
-from tests.support.models import Shelf, Unlucky, fit_pipeline, retyped, spark_pipeline
+from tests.support.models import Shelf, Unlucky, fit_pipeline, renumbered, retyped, spark_pipeline
 from tests.support.records import SCHEMA
 
 PARTITION = 3
@@ -70,13 +77,33 @@ def test_every_record_is_the_writers_own(spark: SparkSession, model: ServedModel
         columns = ColumnProfile("distance", "numeric", {}, edges=(2.0, 50.0)), ColumnProfile("gust", "numeric", {})
         profile = ReferenceProfile(columns, rows=3)
         model = replace(model, scorer=replace(spark_pipeline(model), profile=profile))
-    targets = Targets(Target("out", 2, 1 << 20), Target("dlq", 2, 2_000), Target("progress", 1, 1 << 20))
     stamp = Stamp("features", model.version, "champion", "2026-01-01T00:00:00.000Z")
-    plan = WritePlan({}, Writer("app", "features", "id", 1), "1.1", stamp, {}, targets, Limits(1, 1))
-    rows = envelop(model.score(frame_of(spark).coalesce(1)), stamp).cache()
-    (batch,) = rows.toArrow().combine_chunks().to_batches()
+    assert_as_written(envelop(model.score(frame_of(spark).coalesce(1)), stamp), [stamp])
+
+
+def test_every_record_of_two_arms_is_the_writers_own(spark: SparkSession, model: ServedModel) -> None:
+    candidate = renumbered(model, 2)
+    intervals = ALL_CHAMPION.changed_to({CANDIDATE: 0.5})
+    arms = PlannedArms(
+        (PlannedArm(model.version), PlannedArm(candidate.version, CANDIDATE)),
+        ArmAssignment("tiny-2", intervals),
+        WeightEpoch("tiny-2", 1),
+    )
+    both, stamps = CombinedArms()([model, candidate], arms), stamps_of(arms, "features", "2026-01-01T00:00:00.000Z")
+    rows = envelop(both.score(frame_of(spark).coalesce(1)), stamps[0], others=stamps[1:]).cache()
+    assert {row["arm"] for row in rows.where("reason is null").collect()} == {0, 1}
+    assert {row["arm"] for row in rows.where("reason is not null").collect()} == {0, 1}
+    assert_as_written(rows, stamps)
+
+
+def assert_as_written(rows: DataFrame, stamps: Sequence[Stamp]) -> None:
+    """See that Spark's sink would send what the transactional writer sends of the same rows."""
+    targets = Targets(Target("out", 2, 1 << 20), Target("dlq", 2, 2_000), Target("progress", 1, 1 << 20))
+    writer = Writer("app", "features", "id", 1)
+    plan = WritePlan({}, writer, "1.1", stamps[0], {}, targets, Limits(1, 1), others=tuple(stamps[1:]))
+    (batch,) = rows.cache().toArrow().combine_chunks().to_batches()
     wanted = list(records(batch, 0, plan, PARTITION, 0))
-    got = native_records(rows, stamp, "app", targets).collect()
+    got = native_records(rows, stamps, "app", targets).collect()
     for name, want, have in zip(VALUES, wanted, got, strict=True):
         headers = [(header["key"], header["value"] and bytes(header["value"])) for header in have["headers"]]
         rejected = dict(headers).get(dead_letter.REJECTED_AT)

@@ -7,11 +7,21 @@ from typing import Any
 
 import pytest
 
+from streaming.delivery.outcome import ArmOutcome
 from streaming.engines.real_time import read_progress
 from streaming.offsets import OffsetRange
 
+ONE_ARM = {"champion.predictions": 3, "champion.WRONG_TYPE": 1, "champion.OVERSIZE": 0}
+TWO_ARMS = {
+    **ONE_ARM,
+    "champion.newest": "2013-07-01T00:00:00.000Z",
+    "candidate.predictions": 2,
+    "candidate.OVERSIZE": 1,
+    "candidate.newest": None,
+}
 
-def progress(**changes: Any) -> dict[str, Any]:
+
+def progress(counted: dict[str, Any] = ONE_ARM, **changes: Any) -> dict[str, Any]:
     """A report as Spark prints it, of the parts that are read."""
     source = {
         "startOffset": {"features": {"0": 5, "1": 7}},
@@ -23,7 +33,7 @@ def progress(**changes: Any) -> dict[str, Any]:
         "batchId": 3,
         "numInputRows": 4,
         "durationMs": {"triggerExecution": 5_000, "walCommit": 20},
-        "observedMetrics": {"penstock": {"predictions": 3, "WRONG_TYPE": 1, "OVERSIZE": 0}},
+        "observedMetrics": {"penstock": counted},
         "sources": [source],
     }
 
@@ -35,6 +45,15 @@ def test_a_boundary_has_its_ranges_counts_and_lag() -> None:
     assert (boundary.outcome.predictions, boundary.outcome.dead_letters) == (3, {"WRONG_TYPE": 1})
     assert boundary.phases == {"walCommit": 0.02}
     assert boundary.lag == {0: 1, 1: 0}
+
+
+def test_a_boundary_counts_each_arm() -> None:
+    outcome = read_progress(progress(TWO_ARMS), "features", {}).outcome
+    assert (outcome.predictions, outcome.dead_letters) == (5, {"WRONG_TYPE": 1, "OVERSIZE": 1})
+    assert outcome.arms == {
+        "champion": ArmOutcome(3, {"WRONG_TYPE": 1}, "2013-07-01T00:00:00.000Z"),
+        "candidate": ArmOutcome(2, {"OVERSIZE": 1}),
+    }
 
 
 @pytest.mark.parametrize(

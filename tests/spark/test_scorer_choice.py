@@ -7,9 +7,6 @@ from dataclasses import dataclass, replace
 
 import pyarrow as pa
 import pytest
-from pyspark.ml import PipelineModel
-from pyspark.ml.classification import LogisticRegression
-from pyspark.ml.feature import DCT
 from pyspark.sql import SparkSession
 
 from streaming.errors import CandidateRefusedError
@@ -22,7 +19,7 @@ from streaming.scoring.compiled.classes import logistic
 from streaming.scoring.loader import SparkPipelineLoader
 from streaming.settings import EventSettings, WantedScorer
 from tests.support.engine import event
-from tests.support.models import UNGUARDED, Shelf, assembler, fit_pipeline, fit_stages, fit_unguarded
+from tests.support.models import UNGUARDED, Shelf, fit_pipeline, fit_unguarded, with_a_cosine_transform
 
 
 @dataclass(frozen=True)
@@ -43,11 +40,6 @@ def shelf(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Shel
 def load(spark: SparkSession, made: ModelPackage, wanted: WantedScorer, *values: bytes) -> ServedModel:
     loader = SparkPipelineLoader(spark, EventSettings(), 1 << 20, sample=Recent(values), scorer=wanted)
     return loader.load(made, f"file://{made.pipeline_dir}")
-
-
-def with_a_cosine_transform(spark: SparkSession) -> PipelineModel:
-    cosines = DCT(inputCol="features", outputCol="frequencies")
-    return fit_stages(spark, assembler(), cosines, LogisticRegression(featuresCol="frequencies"))
 
 
 @pytest.mark.parametrize("wanted", ["auto", "compiled"])

@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pyspark.ml.classification import LogisticRegression
 from pyspark.sql import DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
 
 from streaming.engines.arms import CombinedArms
 from streaming.engines.isolate import isolate
+from streaming.engines.task import stamps_of
 from streaming.errors import TooManyThrowingRowsError
 from streaming.events import columns as c
 from streaming.ledger.arms import PlannedArm, PlannedArms
@@ -25,7 +27,8 @@ from streaming.rollout.assignment import ArmAssignment
 from streaming.rollout.frames import arm_number
 from streaming.rollout.intervals import ALL_CHAMPION, CANDIDATE, CHAMPION, ArmIntervals
 from tests.support.engine import event
-from tests.support.models import Throws, fit_bounded, fit_pipeline, load, package, retyped
+from tests.support.malformed import CASES
+from tests.support.models import Throws, assembler, fit_bounded, fit_pipeline, fit_stages, load, package, retyped
 
 RECORD = (
     "key binary, value binary, headers array<struct<key string, value binary>>, partition int, offset long,"
@@ -140,6 +143,67 @@ def test_predictions_bear_the_stamp_of_their_arm(
         )
         assert value["prediction_id"] == f"tiny:{stamp.role}:features:0:{row['offset']}"
         assert row["arm"] == int(HALF.arm_of(key_of(row["offset"]), value["event_id"]) == CANDIDATE)
+
+
+@pytest.fixture(scope="module")
+def one_pass(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> tuple[ServedModel, ServedModel]:
+    """Two compiled versions, of which the second reads another set of columns."""
+    folder = tmp_path_factory.mktemp("compiled")
+    narrow = Signature((Column("distance", "double"),))
+    other = fit_stages(spark, assembler(), LogisticRegression(labelCol="label"))
+    made = package(fit_pipeline(spark), folder / "v1"), package(other, folder / "v2", 2, narrow)
+    champion, candidate = (load(spark, each, scorer="compiled") for each in made)
+    return champion, candidate
+
+
+OTHERS = [
+    *(event(number) for number in range(30)),
+    *VALUES[EVENTS:],
+    event(1, carrier=7),
+    event(2, carrier=...),
+    event(3, event_time="soon"),
+    event(4, event_id=17),
+    event(5, event_id=["e5"]),
+    event(6, event_id=""),
+    event(7)[:-1] + b',"event_id":"twice"}',
+    event(8) + b"{}",
+    b"[]",
+    *CASES.values(),
+]
+"""Some are valid for one of the two alone, and some without an id that can be read."""
+
+
+def test_one_pass_answers_each_row_as_the_frames_do(
+    spark: SparkSession, one_pass: tuple[ServedModel, ServedModel]
+) -> None:
+    model, stamps = together(*one_pass), stamps_of(planned(*one_pass), "features", "2026-01-01T00:00:00.000Z")
+    # Each with a key and without.
+    frame = records(spark, [value for value in OTHERS for _ in range(3)])
+    ours, frames = (
+        envelop(scored, stamps[0], others=stamps[1:]).collect()
+        for scored in (model.score(frame), model.reference.score(frame))
+    )
+    assert model.row_pass is not None
+    for mine, other in zip(ours, frames, strict=True):
+        assert answer_of(mine) == answer_of(other)
+    assert {row["arm"] for row in ours if row["key"] is None and row["reason"] is not None} == {0, 1}
+    assert {row["arm"] for row in ours if row["reason"] is None} == {0, 1}
+
+
+def answer_of(row: Row) -> dict[str, Any]:
+    """What a row says of its event; numbers as nearly as both forms compute them."""
+    said = row.asDict(recursive=True)
+    if said["reason"] is not None:
+        return {name: value for name, value in said.items() if name not in ("subject", "bins")}
+    value: dict[str, Any] = json.loads(said["value"])
+    numbers = [value.pop("confidence"), *value.pop("probability")]
+    return {**said, "value": value, "numbers": pytest.approx(numbers, rel=1e-12)}
+
+
+def test_versions_of_which_one_is_not_compiled_are_scored_by_frames(
+    versions: tuple[ServedModel, ServedModel], one_pass: tuple[ServedModel, ServedModel]
+) -> None:
+    assert together(versions[0], one_pass[1]).row_pass is None
 
 
 @pytest.fixture(scope="module")

@@ -224,6 +224,9 @@ class Bench:
         self.slot.swap(self.planned[key])
         return ""
 
+    def resume_tag(self, key: ModelKey) -> str:
+        return ""
+
     def take_back(self, key: ModelKey, reason: str) -> None:
         self.roll_back(key, reason)
 

@@ -85,7 +85,7 @@ class MadeUpTopics:
         since, self.read[name] = self.read.get(name, 0), len(rows)
         return iter(rows[since:])
 
-    def begin(self) -> None:
+    def begin(self, declared: datetime) -> None:
         """Read again."""
         self.read = {"books": self.read.get("books", 0)}
 
@@ -106,6 +106,11 @@ class MadeUpTopics:
     def letters(self) -> Iterable[tuple[bytes | None, Output]]:
         """See :class:`streaming.judging.rounds.JudgeTopics`."""
         return self._new("dead")
+
+    def lag(self) -> Mapping[str, int]:
+        """What is there and not yielded yet."""
+        names = {"pairs": "shadow", "dead": "dead letters", "tables": "labels"}
+        return {topic: len(getattr(self, name)) - self.read.get(name, 0) for name, topic in names.items()}
 
     def write(self, record: Mapping[str, Any]) -> None:
         """Append to the ledger, which the judge reads as well."""

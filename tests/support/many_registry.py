@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from jobs.wiring.in_process import in_process_preparation
-from streaming.errors import ModelNotFoundError, RegistryUnavailableError
+from streaming.errors import ModelNotFoundError
 from streaming.models.announcer import Announcer
 from streaming.models.digest import DIGEST_TAG, tree_digest
 from streaming.models.many_follower import ManyFollower
 from streaming.models.many_ports import ManyFollowing, ManyPorts
-from streaming.models.ref import ModelSelector, ModelVersion
+from streaming.models.ref import ModelSelector, ModelVersion, VersionStatus
 from streaming.models.routing import RoutingRule
 from streaming.models.served import ServedModel
 from streaming.models.slot import Slot
@@ -30,7 +30,10 @@ from tests.support.versions import CountedMetrics, RecordedEvents
 
 @dataclass
 class ShelfRegistry:
-    """Implements :class:`streaming.models.many_registry.ManyModels` over folders; ``slow`` downloads wait."""
+    """Implements :class:`streaming.models.registry.ManyModels` over folders.
+
+    Downloads of ``slow`` models wait until they are ``released``; versions of ``pending`` ones are being registered.
+    """
 
     folder: Path
     aliases: dict[str, int] = field(default_factory=dict)
@@ -38,7 +41,9 @@ class ShelfRegistry:
     downloads: list[str] = field(default_factory=list)
     slow: set[str] = field(default_factory=set)
     released: threading.Event = field(default_factory=threading.Event)
-    down: bool = False
+    pending: set[str] = field(default_factory=set)
+    trouble: Exception | None = None
+    """What every call raises, such as that the registry is down."""
 
     def register(self, name: str, intercept: float, *, bounded: bool = False) -> int:
         """Register the model's next version and point the alias at it."""
@@ -51,19 +56,23 @@ class ShelfRegistry:
 
     def aliased(self, prefix: str, alias: str) -> Mapping[str, int]:
         """Return what the alias names, and note the search."""
-        if self.down:
-            raise RegistryUnavailableError("the registry is down")
         self.searches.append((prefix, alias))
+        self._answer()
         return {name: number for name, number in self.aliases.items() if name.startswith(prefix)}
 
     def get(self, name: str, version: int) -> ModelVersion:
         """Return the version with its digest's tag."""
-        if self.down:
-            raise RegistryUnavailableError("the registry is down")
+        self._answer()
         root = self.folder / name / str(version)
         if not root.exists():
             raise ModelNotFoundError(f"{name} v{version} is not there")
-        return ModelVersion(name, version, f"run-{name}-{version}", tags={DIGEST_TAG: tree_digest(root)})
+        status: VersionStatus = "PENDING" if name in self.pending else "READY"
+        tags = {DIGEST_TAG: tree_digest(root)}
+        return ModelVersion(name, version, f"run-{name}-{version}", tags=tags, status=status)
+
+    def _answer(self) -> None:
+        if self.trouble is not None:
+            raise self.trouble
 
     def download(self, version: ModelVersion, target: Path) -> None:
         """Copy the files; of a slow model when it is released."""
@@ -85,22 +94,30 @@ class ManyHouse:
     metrics: CountedMetrics = field(default_factory=CountedMetrics)
     slot: Slot = field(default_factory=Slot)
     tables: list[ModelTable] = field(default_factory=list)
+    startup_seconds: float = 0.0
 
     def __post_init__(self) -> None:
         settings = Settings.model_validate({"model": {"cache_dir": str(self.home / "cache"), "cache_keep": 100}})
         checks = in_process_preparation(settings)
         self.files = TableFiles(self.home, checks, settings.event, settings.input.max_value_bytes)
-        memory = TableMemoryFile(self.home / "app.models.json", f"{self.rule}@champion")
+        self.memory = TableMemoryFile(self.home / "cache", "app", f"{self.rule}@champion")
         ports = ManyPorts(
             registry=self.registry,
             maker=self.files,
             slot=self.slot,
             announcer=self.announcer,
             seen=lambda _, table: self.tables.append(table),
-            memory=memory,
+            memory=self.memory,
             clock=self.clock,
         )
-        self.follower = ManyFollower(ports, ManyFollowing(self.rule, "champion", 0.05, 0.0, 20.0, threads=2))
+        following = ManyFollowing(
+            rule=self.rule,
+            alias="champion",
+            poll_seconds=0.05,
+            startup_seconds=self.startup_seconds,
+            first_seconds=20.0,
+        )
+        self.follower = ManyFollower(ports, following)
 
     def announcer(self, name: str) -> Announcer:
         """Return the announcer of a model."""

@@ -11,7 +11,7 @@ from typing import Any
 
 from pyspark.ml import Pipeline, PipelineModel
 from pyspark.ml.classification import LogisticRegression
-from pyspark.ml.feature import Bucketizer, Imputer, OneHotEncoder, StringIndexer, VectorAssembler
+from pyspark.ml.feature import DCT, Bucketizer, Imputer, OneHotEncoder, StringIndexer, VectorAssembler
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import DoubleType
@@ -63,6 +63,12 @@ def assembler(handle_invalid: str = "error") -> VectorAssembler:
 def fit_stages(spark: SparkSession, *stages: Any) -> PipelineModel:
     """Fit any stages to :func:`training`."""
     return Pipeline(stages=list(stages)).fit(training(spark))
+
+
+def with_a_cosine_transform(spark: SparkSession) -> PipelineModel:
+    """Fit a pipeline with a stage that has no compiled form."""
+    cosines = DCT(inputCol="features", outputCol="frequencies")
+    return fit_stages(spark, assembler(), cosines, LogisticRegression(featuresCol="frequencies"))
 
 
 @cache

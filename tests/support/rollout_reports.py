@@ -43,6 +43,8 @@ class MadeUpRollout:
     answers: list[dict[str, Any]] = field(default_factory=list)
     sides: dict[str, list[dict[str, Any]]] = field(default_factory=lambda: {CHAMPION: [], CANDIDATE: []})
     labels: list[dict[str, Any]] = field(default_factory=list)
+    asked: list[tuple[QualityWindow, datetime]] = field(default_factory=list)
+    """The windows of which labels were read, and until when."""
 
     def __post_init__(self) -> None:
         random = np.random.default_rng(8)
@@ -128,7 +130,12 @@ class MadeUpRollout:
 
     def label_source(self) -> Callable[[QualityWindow, datetime], Iterable[pa.Table]]:
         table = pa.concat_tables([LABELS.empty_table(), *tables(self.labels, LABELS)])
-        return lambda _window, _until: [table]
+
+        def read(window: QualityWindow, until: datetime) -> Iterable[pa.Table]:
+            self.asked.append((window, until))
+            return [table]
+
+        return read
 
     def table(self, rows: list[dict[str, Any]]) -> pa.Table:
         return pa.concat_tables([ANSWERS.empty_table(), *tables(rows, ANSWERS)]).unify_dictionaries()

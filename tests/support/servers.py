@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +24,16 @@ from streaming.models.slot import Slot
 from streaming.operations.admin import Access
 from streaming.scoring.in_process import InProcessLoader
 from streaming.serving.admission import Admission, Tokens
+from streaming.serving.answer_log import AnswerLog, AnswerSink
 from streaming.serving.app import serving_app
+from streaming.serving.feature_passes import feature_pass
 from streaming.serving.front import Front
 from streaming.serving.intake import Intake
 from streaming.serving.keys import ApiKeys
 from streaming.serving.lanes import Lane
-from streaming.serving.passes import EventPasses, feature_pass
+from streaming.serving.passes import EventPasses
 from streaming.serving.rates import CallerRates
+from streaming.serving.rollout_arms import RolloutArms
 from streaming.serving.server_metrics import ServerMetrics
 from streaming.serving.service import Readiness, ScoringService
 from streaming.settings import EventSettings, ServeSettings
@@ -126,6 +130,8 @@ class ServerBench:
     rates: CallerRates | None = None
     access: Access = field(default_factory=lambda: Access("127.0.0.1"))
     clock: ManualClock = field(default_factory=ManualClock)
+    sink: Callable[[EventPasses, ServerMetrics], AnswerSink] | None = None
+    rollout: RolloutArms | None = None
     woken: list[bool] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -133,6 +139,8 @@ class ServerBench:
         serve = self.settings
         self.metrics = ServerMetrics(self.clock)
         self.readiness = Readiness(self.slot)
+        self.passes = EventPasses("http-test", self.clock, self.rollout)
+        self.log = self._log()
         self.service = ScoringService(
             slot=self.slot,
             readiness=self.readiness,
@@ -140,14 +148,21 @@ class ServerBench:
             intake=Intake(serve.max_body_bytes, serve.max_in_flight_bytes, serve.max_rows, serve.max_in_flight),
             admission=Admission(self.keys, self.tokens, self.rates),
             thread=self.thread,
-            events=Lane(self.slot, EventPasses("http-test", self.clock), self.thread, serve.timeout_seconds),
+            events=Lane(self.slot, self.passes, self.thread, serve.timeout_seconds),
             features=Lane(self.slot, feature_pass, self.thread, serve.timeout_seconds),
             envelope=EventSettings(),
             wake=lambda: self.woken.append(True),
             access=self.access,
             audits=serve.audit,
+            rollout=self.rollout,
+            log=self.log,
         )
         self.app: Front = serving_app(self.service)
+
+    def _log(self) -> AnswerLog | None:
+        if self.sink is None:
+            return None
+        return AnswerLog(partial(self.sink, self.passes, self.metrics), self.metrics, self.settings.log_max_bytes)
 
     def ask(self, method: str, path: str, **request: Any) -> httpx.Response:
         """Return the answer to one request."""

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from benchmarks.guard import arms, exchangeable, report
+from benchmarks.guard import arms, exchangeable, report, shift
 from benchmarks.guard.days import CandidateDays, days_to_harm, events_to_harm
 from benchmarks.guard.report import GuardResults
 from streaming.rollout.gross_harm import GrossRules
@@ -62,6 +62,23 @@ def test_harm_is_found_on_days_and_gross_harm_on_events() -> None:
     )
 
 
+def shifted_days(random: np.random.Generator, moved: float = 0.0, number: int = 40) -> list[shift.ShiftedDay]:
+    """Days of 960 events whose shifts have a part that all events of the day share."""
+    return [
+        shift.ShiftedDay(np.repeat(np.arange(24), 40), random.normal(day + moved, 0.1, 960))
+        for day in random.normal(0.05, 0.02, number)
+    ]
+
+
+def test_scores_that_stay_as_they_were_are_seldom_called_shifted_and_broken_ones_within_a_day() -> None:
+    random = np.random.default_rng(38)
+    days = shifted_days(random)
+    draw = shift.ShiftDraw(shadow=5, serving=5, share=0.5)
+    assert np.mean(shift.hours_to_shift(days, days, draw, random, 40) < math.inf) <= 0.05
+    broken = shifted_days(random, moved=0.3)
+    assert np.quantile(shift.hours_to_shift(days, broken, draw, random, 40), 0.9) <= 24
+
+
 def test_errors_are_counted_once_a_key_and_keys_leave_the_champion_alone() -> None:
     random = np.random.default_rng(37)
     needed = arms.canary_events(arms.ErrorRates(base=0.001, ratio=10, share=0.05), random, 60)
@@ -92,4 +109,4 @@ def test_a_bar_that_is_missed_is_told_with_its_figure_and_never_as_a_number_that
     data = json.loads((tmp_path / "guard.json").read_text())
     assert data["p90_days_to_rollback"] == {"a": None}
     assert [bar["passed"] for bar in data["bars"]] == [True, False, False]
-    assert data["by"] == {"quality": "blocks", "gross_harm": "events", "errors": "keys"}
+    assert data["by"] == {"quality": "blocks", "gross_harm": "events", "errors": "keys", "score_shift": "hours"}

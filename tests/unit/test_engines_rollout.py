@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 
@@ -78,6 +78,8 @@ class Job:
     models: dict[ModelKey, ServedModel] = field(default_factory=lambda: {flights(2): served(2)})
     seen: list[RolloutPhase] = field(default_factory=list)
     in_the_way: str = ""
+    tag: str = ""
+    """What the candidate's tag ``penstock.resume`` says in the registry."""
     named: list[int] = field(default_factory=list)
     failing: PenstockError | None = None
     batches: int = 0
@@ -115,6 +117,11 @@ class Job:
             prove(self.slot)
         return self.in_the_way
 
+    def resume_tag(self, key: ModelKey) -> str:
+        if self.failing:
+            raise self.failing
+        return self.tag
+
     def take_back(self, key: ModelKey, reason: str) -> None:
         self.slot.roll_back(key)
 
@@ -146,8 +153,11 @@ class Job:
         assert serving is not None
         return self.arms.planned(serving.version, self.slot.held)
 
-    def batch(self, candidate: int = 0, champion: int = 1_000, letters: int = 0) -> Job:
-        """A batch by the arms as they are planned, with so many events answered; then a look."""
+    def batch(self, candidate: int = 0, champion: int = 1_000, letters: int = 0, boundary: str | None = None) -> Job:
+        """A batch by the arms as they are planned, with so many events answered; then a look.
+
+        ``boundary`` is that of a real-time query: ``counted``, or ``repeated`` where another one has answered, too.
+        """
         self.batches += 1
         arms, size = self.planned(), champion + candidate + letters
         part = OffsetRange(self.offset, self.offset + size)
@@ -178,7 +188,11 @@ class Job:
         }
         partitions = {"0": {**counts, "arms": by_arm} if len(arms.arms) > 1 else counts}
         at = isoformat(self.clock())
-        self.books.write({"type": "outcome", "plan": plan.id, "application": "app", "partitions": partitions, "at": at})
+        record = {"type": "outcome", "plan": plan.id, "application": "app", "partitions": partitions, "at": at}
+        if boundary is not None:
+            # The live engine does not count its partitions, but all of them together.
+            record |= {"partitions": {"0": {"segments": segments}}, "arms": by_arm if boundary == "counted" else {}}
+        self.books.write(record)
         return self.looked()
 
     def judged(self, finding: HarmFinding, epoch: int = 1, labelled: int = 0, why: str = "so the labels say") -> Job:
@@ -252,6 +266,13 @@ def test_steps_follow_evidence_and_time_and_no_key_comes_back() -> None:
     assert "not told within 1 h" in job.transitions[-1]["why"]
 
 
+def test_boundaries_of_the_live_engine_count_as_batches_do_and_what_they_repeat_does_not() -> None:
+    job = in_first_step().batch(candidate=90, boundary="counted").batch(candidate=90, boundary="repeated")
+    job.waited(timedelta(hours=3))
+    assert job.phase == ("step", 0)
+    assert job.batch(candidate=10, boundary="counted").phase == ("step", 1)
+
+
 def test_a_whole_rollout_ends_with_the_candidate_as_champion() -> None:
     job = in_first_step()
     for _ in range(2):
@@ -282,6 +303,46 @@ def test_nothing_is_inferred_from_absence(plan: RolloutPlan) -> None:
     for _ in range(30):
         job.waited(timedelta(hours=23))
     assert {transition["phase"] for transition in job.transitions} == {"step"}
+
+
+GATED = RolloutPlan((replace(STEP, manual=True), QUARTER), probation=PROBATION)
+
+
+def at_the_gate() -> Job:
+    """A rollout whose first step has all that it asks for, and waits for somebody."""
+    return in_first_step(GATED).batch(candidate=100).waited(2 * HOUR)
+
+
+@pytest.mark.parametrize(
+    ("tag", "failing", "step"),
+    [
+        pytest.param("flights-2/1", None, 1, id="names the step"),
+        pytest.param("flights-2/2", None, 0, id="names another step"),
+        pytest.param("flights-2.2/1", None, 0, id="names another rollout"),
+        pytest.param("yes", None, 0, id="names nothing"),
+        pytest.param("", None, 0, id="is not there"),
+        pytest.param("flights-2/1", RegistryUnavailableError("no answer"), 0, id="cannot be read"),
+    ],
+)
+def test_a_manual_step_is_passed_by_a_tag_that_names_it(
+    tag: str, failing: PenstockError | None, step: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = at_the_gate()
+    assert "waits for resume" in job.transitions[-1]["why"]
+    job.tag, job.failing = tag, failing
+    assert job.looked().phase == ("step", 0), "the registry is not asked all the time"
+    monkeypatch.setattr("streaming.engines.tries.time.monotonic", lambda: 1e12)
+    assert job.looked().phase == ("step", step)
+    if step:
+        assert job.transitions[-1]["why"] == "resumed by the tag penstock.resume=flights-2/1"
+
+
+def test_a_tag_passes_no_step_that_lacks_evidence_or_is_paused() -> None:
+    job = in_first_step(GATED)
+    job.tag = "flights-2/1"
+    assert job.batch(candidate=99).waited(2 * HOUR).phase == ("step", 0)
+    assert job.ordered(RolloutOrder.PAUSE).batch(candidate=1).phase == ("step", 0)
+    assert job.ordered(RolloutOrder.RESUME).phase == ("step", 1), "it was set while the step went on, by its name"
 
 
 DAYS_WITH_LABELS = {"labelled days": 10}

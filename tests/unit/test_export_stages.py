@@ -11,14 +11,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from streaming.errors import ExportRefusedError, ScoringError
+from streaming.export.agreement import OnnxSession
 from streaming.export.form import onnx_form
 from streaming.models.arrow_types import feature_batch, feature_schema
 from streaming.models.signature import Column, Signature
 from streaming.scoring.compiled.scorer import load_scorer
-from tests.support.exports import agreement_of, assembled, by_row, dense
+from tests.support.exports import EVENTS, agreement_of, assembled, by_row, dense
 from tests.support.saved import Stage, save_pipeline, write_metadata, write_rows
 
 INFINITY = float("inf")
@@ -378,7 +380,7 @@ def test_labels_of_real_numbers_have_no_onnx_form(tmp_path: Path) -> None:
         agreement_of(save_pipeline(tmp_path / "model", *with_prediction(case)))
 
 
-def test_a_vector_of_the_events_compiles_and_has_no_onnx_form(tmp_path: Path) -> None:
+def test_a_vector_of_the_events_is_a_tensor_of_rows(tmp_path: Path) -> None:
     signature = Signature((Column(name="v", type="double", length=2, is_vector=True),))
     line: Stage = ("regression.LinearRegressionModel", {"featuresCol": "v", "predictionCol": "p"})
     root = save_pipeline(tmp_path / "model", [line], {line[0]: LINE})
@@ -386,10 +388,22 @@ def test_a_vector_of_the_events_compiles_and_has_no_onnx_form(tmp_path: Path) ->
     events = feature_batch(signature, [{"v": [1.0, 4.0]}, {"v": [0.0, 0.0]}])
     assert scorer.score(events).column(0).to_pylist() == [2.0, 1.0]
     assert scorer.score(events.slice(0, 0)).num_rows == 0
-    with pytest.raises(ScoringError, match="a vector of the batch is null, or has not 2 elements"):
-        scorer.score(feature_batch(signature, [{"v": [1.0]}]))
-    with pytest.raises(ExportRefusedError, match="the model reads v, a list of numbers"):
-        onnx_form(scorer, np.float64)
+    # The numbers of the last would fit into two rows of two.
+    for vectors in ([[1.0]], [None], [[1.0], [1.0, 2.0, 3.0]]):
+        with pytest.raises(ScoringError, match=r"a column of vectors|vectors have 1|a vector of the batch"):
+            scorer.score(feature_batch(signature, [{"v": vector} for vector in vectors]))
+    answers = OnnxSession(onnx_form(scorer, np.float64)).answers(
+        feature_batch(signature, [{"v": [1.0, 4.0]}, {"v": None}, {"v": [0.0, 0.0]}])
+    )
+    assert answers.prediction[[0, 2]].tolist() == [2.0, 1.0]
+    assert answers.rejected.tolist() == [False, True, False]
+
+
+def test_a_list_that_is_no_vector_has_no_onnx_form(tmp_path: Path) -> None:
+    root = save_pipeline(tmp_path / "model", *with_prediction(CASES["text, keeping"]))
+    schema = EVENTS.append(pa.field("several", pa.list_(pa.float64())))
+    with pytest.raises(ExportRefusedError, match="the column several, a list that no stage reads as a vector"):
+        onnx_form(load_scorer(root, schema), np.float64)
 
 
 def test_words_have_no_onnx_form(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from onnx import TensorProto, helper
 from sklearn.ensemble import RandomForestClassifier
 
 from streaming.errors import CandidateRefusedError
-from streaming.models.arrow_types import feature_batch
+from streaming.models.arrow_types import feature_batch, list_rows
 from streaming.models.signature import UNNAMED, Signature
 from streaming.scoring.flavours.sklearn_skops import TRUSTED
 from tests.support.flavours import answers, saved, scorer_of
@@ -139,3 +139,22 @@ def test_a_matrix_of_another_width_is_refused(tmp_path: Path) -> None:
     signature = Signature.from_config({UNNAMED: "double[4]"})
     with pytest.raises(CandidateRefusedError, match="the signature has 4 columns and the model 5 features"):
         answers(scorer_of(root), events(signature, inputs=[[0.0] * 4]))
+
+
+def test_lists_are_rows_of_a_matrix_where_they_are_equally_long() -> None:
+    lists = pa.array([[9.0, 9.0], [1.0, 2.0], [3.0, 4.0]])
+    assert list_rows(lists.slice(1)).tolist() == [[1.0, 2.0], [3.0, 4.0]]
+    assert list_rows(lists.slice(3)).shape[0] == 0
+
+
+@pytest.mark.parametrize(
+    "lists",
+    [
+        pytest.param([[1.0], [1.0, 2.0, 3.0]], id="as many numbers as two rows of two"),
+        pytest.param([[1.0], []], id="an empty one"),
+        pytest.param([[1.0], None], id="none"),
+    ],
+)
+def test_other_lists_are_not_taken_for_a_matrix(lists: list[Any]) -> None:
+    with pytest.raises(ValueError, match="list"):
+        list_rows(pa.array(lists))

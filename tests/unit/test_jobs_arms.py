@@ -10,8 +10,11 @@ import pytest
 from pydantic import ValidationError
 
 from jobs.wiring.arms import arms_of
+from streaming.engines.arms import ArmOffer
 from streaming.errors import CandidateRefusedError, ModelNotFoundError
+from streaming.ledger.arms import PlannedArms
 from streaming.models.ref import ModelVersion
+from streaming.models.served import ServedModel
 from streaming.rollout.intervals import CANDIDATE, CHAMPION
 from streaming.settings import ModelSettings, Settings
 from streaming.testing import FakeRegistry, ManualClock
@@ -57,6 +60,25 @@ def test_the_second_arm_has_its_share_and_is_released_with_the_job(house: House)
     assert loaded.scorer.releases == 1
 
 
+def test_a_candidate_that_a_query_uses_is_released_when_the_query_has_ended(house: House) -> None:
+    with ExitStack() as stack:
+        arms = arms_of(model(**SECOND), house.follower, stack)
+        with arms.lease(flights(2)) as candidate:
+            arms.offer(ArmOffer())
+            assert [arms.planned(SERVING, NOBODY) for _ in range(2)] == [PlannedArms.only(SERVING)] * 2
+            assert released(candidate) == 0
+        arms.planned(SERVING, NOBODY)
+        assert released(candidate) == 1
+        with pytest.raises(ModelNotFoundError, match="flights/2"), arms.lease(flights(2)):
+            pass
+
+
+def released(model: ServedModel) -> int:
+    """How often a version was released."""
+    assert isinstance(model.scorer, FakeScorer)
+    return model.scorer.releases
+
+
 @pytest.mark.parametrize(
     ("champion", "held", "given_up"),
     [
@@ -93,9 +115,6 @@ def test_a_version_that_cannot_be_loaded_stops_the_start(house: House, version: 
         pytest.param({"model": {"arm": {**SECOND, "share": 1.0}}}, "less than 1", id="all keys"),
         pytest.param({"model": {"arm": {**SECOND, "share": 0}}}, "greater than 0", id="no keys"),
         pytest.param({"model": {"arm": {**SECOND, "salt": "a\0b"}}}, "should match pattern", id="a zero in the salt"),
-        pytest.param(
-            {"model": {"arm": SECOND}, "engine": {"kind": "live"}}, "model.arm needs engine.kind exact", id="live"
-        ),
     ],
 )
 def test_arms_that_cannot_be_are_refused_in_the_settings(settings: dict[str, Any], message: str) -> None:

@@ -122,6 +122,19 @@ def test_our_lines_and_libraries_lines_are_both_one_json_object(capsys: pytest.C
     assert all(line["timestamp"].endswith("Z") for line in lines)
 
 
+def test_a_library_does_not_log_that_it_was_interrupted(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logging(LogSettings(level="error"), sys.stderr)
+    for problem in (KeyboardInterrupt(), OSError("the JVM is gone")):
+        try:
+            raise problem
+        except BaseException:
+            # As py4j does, by the root logger.
+            logging.exception("%s while sending command.", type(problem).__name__)
+    shown = capsys.readouterr().err
+    assert "KeyboardInterrupt" not in shown
+    assert "the JVM is gone" in shown
+
+
 @pytest.mark.parametrize("form", ["json", "console"])
 def test_a_logged_traceback_does_not_show_local_variables(capsys: pytest.CaptureFixture[str], form: str) -> None:
     configure_logging(LogSettings.model_validate({"format": form}), sys.stderr)

@@ -9,6 +9,7 @@ import pytest
 from jobs.configuration.load import load_settings
 from streaming.errors import ConfigurationError
 from streaming.redaction import MASK, redact
+from streaming.settings import Settings
 
 
 def test_the_command_line_beats_the_environment_beats_the_file_beats_the_defaults(tmp_path: Path) -> None:
@@ -50,6 +51,16 @@ def test_a_secret_of_digits_keeps_its_leading_zero() -> None:
     settings = load_settings(None, [], {"PENSTOCK_HTTP__WEBHOOK_SECRET": "0123"})
     assert settings.http.webhook_secret is not None
     assert settings.http.webhook_secret.get_secret_value() == "0123"
+
+
+@pytest.mark.parametrize(
+    "setting", ["serve.api_key", "http.admin_token", "http.webhook_secret", "hooks.webhook_secret"]
+)
+@pytest.mark.parametrize("value", ["", " ", "${KEY}"], ids=["nothing", "a blank", "a variable of nothing"])
+def test_an_empty_secret_is_none_only_if_the_settings_say_so(setting: str, value: str) -> None:
+    with pytest.raises(ConfigurationError, match=rf"{setting} .*: is empty; set it to the secret, or to null for none"):
+        load_settings(None, [f"{setting}={value}"], {"KEY": ""})
+    assert load_settings(None, [f"{setting}=null"], {}) == Settings()
 
 
 @pytest.mark.parametrize(
@@ -107,6 +118,12 @@ def test_null_unsets_what_the_file_has(tmp_path: Path) -> None:
         (["output.predictions=features"], {}, ["output.predictions and input.topic are both 'features'"]),
         (["output.quality=features.dlq"], {}, ["output.quality and output.dead_letters are both 'features.dlq'"]),
         (["quality.labels=drift"], {}, ["output.drift and quality.labels are both 'drift'"]),
+        (["input.topic=predictions.shadow"], {}, ["output.shadow and input.topic are both 'predictions.shadow'"]),
+        (
+            ["models.route={field: t, model: '{t}', unknown: default, default: a/b}"],
+            {},
+            ["models.route.default", "must be a registered model's name", "no slash, colon or brace, not 'a/b'"],
+        ),
         (["kafka.bootstrap.servers=a:9092,b"], {}, ["kafka.bootstrap.servers", "'b' is not host:port"]),
         (["input.topic=my topic"], {}, ["input.topic", "1 to 249 letters, digits, dots", "not 'my topic'"]),
         (["application=-x"], {}, ["application", "begin with a letter or digit, not '-x'"]),

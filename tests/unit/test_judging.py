@@ -18,10 +18,11 @@ from schemas.shadow_prediction import PairedAnswer, ShadowRole
 from streaming.clock import isoformat
 from streaming.judging.book import BookRules, BookSums, PairBook
 from streaming.judging.errors import ErrorBook
-from streaming.judging.judge import RolloutJudge, findings
+from streaming.judging.judge import JudgedEvidence, RolloutJudge, findings
 from streaming.judging.losses import ClassMeanings, pair_losses
 from streaming.judging.pairs import pair_of, pair_tables
 from streaming.judging.rounds import NEWS, REPEAT, JudgeRounds
+from streaming.judging.shifts import ShiftBook
 from streaming.ledger.answered import AnsweredRange
 from streaming.models.ref import ModelKey
 from streaming.offsets import OffsetRange
@@ -267,20 +268,21 @@ def test_dead_letters_count_once_a_key_while_both_arms_have_keys(
 
 def judged(records: list[Keyed], labels: pa.Table | None = None) -> dict[RolloutCheck, HarmFinding]:
     """What each check finds, where it is not dry, by all there is."""
-    errors, book = ErrorBook(CANDIDATE), PairBook(RULES)
+    errors, book, shifts = ErrorBook(CANDIDATE), PairBook(RULES), ShiftBook(BY_LABELS)
     pairs = [pair for key, record in records if (pair := pair_of(record, key, CANDIDATE))]
     for pair in pairs:
         errors.add_pair(pair)
     for table in pair_tables(pairs):
         book.add_pairs(table)
+        shifts.add(table)
     if labels is not None:
         book.add_labels(labels)
-    checks = findings(errors, book.sums(), JudgeRules())
+    checks = findings(JudgedEvidence(errors, book.sums(), shifts.shifts(book.passed)), JudgeRules())
     return {check: each.finding for check, each in checks.items()}
 
 
 def test_a_candidate_that_fails_on_events_alone_is_found_by_a_few_keys() -> None:
-    harmful = judged([shadow_record(n, 0.2, None) for n in range(12)])
+    harmful = judged([shadow_record(n, 0.2, None) for n in range(13)])
     assert harmful[RolloutCheck.ERRORS] is HarmFinding.HARM
     once = judged([(b"one key", record) for _, record in (shadow_record(n, 0.2, None) for n in range(50))])
     assert once[RolloutCheck.ERRORS] is HarmFinding.NOT_TOLD, "a key whose events all fail is one error"

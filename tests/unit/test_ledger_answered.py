@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streaming.ledger.answered import answered_ranges
+from streaming.ledger.answered import AnsweredOffsets
 from streaming.ledger.arms import PlannedArm, PlannedArms
 from streaming.ledger.plan import Plan
 from streaming.models.ref import ModelKey, ModelVersion
@@ -61,8 +61,31 @@ def outcome(plan: int, *segments: tuple[int, int, int], partition: int = 0) -> R
 
 def ranges(*records: Record) -> list[tuple[int, int, int, int]]:
     """Partition, offsets and weight epoch of each range."""
-    answered = answered_ranges(records, "flights-2", ModelKey("flights", 2))
+    answered = offsets(*records).ranges()
     return [(each.partition, each.offsets.start, each.offsets.end, each.weights.epoch) for each in answered]
+
+
+def offsets(*records: Record) -> AnsweredOffsets:
+    answered = AnsweredOffsets("flights-2", ModelKey("flights", 2))
+    for record in records:
+        answered.add(record)
+    return answered
+
+
+@pytest.mark.parametrize(
+    ("records", "is_live"),
+    [
+        pytest.param([planned(1, 1, (0, 9)), outcome(1, (1, 0, 9))], False, id="batches"),
+        pytest.param([planned(1, 1, (0, 9)), {**outcome(1, (1, 0, 9)), "arms": {}}], True, id="a real-time query"),
+        pytest.param(
+            [planned(1, 1, (0, 9)), champions(2, (9, 20)), {**outcome(2, (2, 9, 20)), "arms": {}}],
+            False,
+            id="a query of another rollout",
+        ),
+    ],
+)
+def test_ranges_that_may_be_too_small_are_told(records: list[Record], is_live: bool) -> None:
+    assert offsets(*records).is_live == is_live
 
 
 @pytest.mark.parametrize(

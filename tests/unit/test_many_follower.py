@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from schemas.model_event import EventType
-from streaming.errors import ModelNotFoundError, RegistryUnavailableError
+from streaming.errors import CandidateRefusedError, ConfigurationError, ModelNotFoundError, RegistryUnavailableError
+from streaming.models.cache import ModelCache
 from streaming.models.heritage import Heritage
 from streaming.models.ref import ModelKey
 from streaming.testing import ManualClock
@@ -189,7 +191,7 @@ def test_a_version_that_is_nowhere_any_more_is_a_row_without_a_program(house: Ma
 
 def test_a_silent_registry_stops_a_recall_and_rejects_nothing(house: ManyHouse, registry: ShelfRegistry) -> None:
     house.follower.load_first()
-    registry.down = True
+    registry.trouble = RegistryUnavailableError("the registry is down")
     record = {"models": "churn-{tenant}", "table": 5, "digest": "d", "rows": [["churn-a", 7, "run", "d" * 64]]}
     with pytest.raises(RegistryUnavailableError):
         house.follower.recalled(record)
@@ -201,12 +203,95 @@ def test_what_served_before_a_restart_serves_while_the_registry_is_silent(
     house.follower.load_first()
     house.follower.answered({"churn-b/1": (5, 0)})
     house.close()
-    registry.down = True
-    again = ManyHouse(registry, house.home)
+    registry.trouble = RegistryUnavailableError("the registry is down")
+    again = ManyHouse(registry, house.home, startup_seconds=60.0)
     again.follower.load_first()
+    assert len(registry.searches) == 2, "it was asked once at each start, and not waited for"
     assert again.versions == {"churn-a": 1, "churn-b": 1}
     first = next(event.model for event in again.sink.events if event.type is EventType.SWAP)
     assert first == "churn-b", "it had most events"
+    again.close()
+
+
+def test_a_registry_that_refuses_the_client_ends_the_start_at_once(registry: ShelfRegistry, tmp_path: Path) -> None:
+    registry.trouble = ConfigurationError("no READ on the registered models")
+    house = ManyHouse(registry, tmp_path / "home", startup_seconds=60.0)
+    with pytest.raises(ConfigurationError, match="no READ"):
+        house.follower.load_first()
+    assert len(registry.searches) == 1
+    house.close()
+
+
+def test_the_first_start_says_that_it_waits_for_a_silent_registry_and_goes_on_once_that_answers(
+    registry: ShelfRegistry, tmp_path: Path
+) -> None:
+    registry.trouble = RegistryUnavailableError("the registry is down")
+    house = ManyHouse(registry, tmp_path / "home", startup_seconds=60.0)
+
+    def announced() -> list[EventType]:
+        return [event.type for event in house.sink.events if event.model == str(house.rule)]
+
+    with ThreadPoolExecutor(1) as beside:
+        start = beside.submit(house.follower.load_first)
+        eventually(lambda: announced() == [EventType.REGISTRY_DOWN])
+        assert not start.done()
+        registry.trouble = None
+        assert start.result() is not None
+    assert announced() == [EventType.REGISTRY_DOWN, EventType.REGISTRY_UP]
+    assert house.versions == {"churn-a": 1, "churn-b": 1}
+    house.close()
+
+
+def test_a_right_that_is_taken_away_while_the_job_runs_leaves_what_serves(
+    house: ManyHouse, registry: ShelfRegistry
+) -> None:
+    house.follower.load_first()
+    registry.trouble = ConfigurationError("no READ on the registered models")
+    settle(house)
+    assert house.versions == {"churn-a": 1, "churn-b": 1}
+    assert house.sink.events[-1].type is EventType.REGISTRY_DOWN
+
+
+def test_a_version_that_is_still_being_registered_takes_part_once_it_is_ready(
+    house: ManyHouse, registry: ShelfRegistry
+) -> None:
+    registry.pending.add("churn-b")
+    house.follower.load_first()
+    assert house.versions == {"churn-a": 1}
+    registry.pending.clear()
+    settle(house)
+    assert house.versions == {"churn-a": 1, "churn-b": 1}
+    assert [event.type for event in house.sink.events] == [EventType.SWAP] * 2, "nothing was refused"
+
+
+def test_a_restart_forgets_no_model_that_has_not_come_to_a_version_yet(
+    house: ManyHouse, registry: ShelfRegistry
+) -> None:
+    house.follower.load_first()
+    served = house.memory.load().versions
+    house.close()
+    registry.pending.add("churn-b")
+    again = ManyHouse(registry, house.home)
+    again.follower.load_first()
+    assert again.versions == {"churn-a": 1}
+    assert again.memory.load().versions == served
+    again.close()
+
+
+def test_another_job_that_shares_the_cache_removes_no_version_that_serves_in_a_table(
+    house: ManyHouse, registry: ShelfRegistry
+) -> None:
+    house.follower.load_first()
+    registry.register("other", 10.0)
+    # A job with one model keeps a single version beside those that serve.
+    other = ModelCache(house.home / "cache", keep=1, max_bytes=1)
+    with pytest.raises(CandidateRefusedError, match="CACHE_FULL"):
+        other.fetch(registry.get("other", 2), registry.download)
+    house.close()
+    registry.trouble = RegistryUnavailableError("the registry is down")
+    again = ManyHouse(registry, house.home)
+    again.follower.load_first()
+    assert again.versions == {"churn-a": 1, "churn-b": 1}
     again.close()
 
 

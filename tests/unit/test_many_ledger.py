@@ -148,6 +148,9 @@ class TableBooks:
         self.recalls.append(record["table"])
         return cast(ServedModel, Recalled(ModelKey(record["models"], record["table"])))
 
+    def release(self, model: ServedModel) -> None:
+        self.released.append(model.key.version)
+
 
 @dataclass(frozen=True)
 class Recalled:
@@ -169,10 +172,7 @@ def books() -> TableBooks:
 
 @pytest.fixture
 def arms(books: TableBooks, clock: ManualClock) -> TableArms:
-    def release(model: ServedModel) -> None:
-        books.released.append(model.key.version)
-
-    return TableArms(cast(Ledger, books), books, release, clock)
+    return TableArms(cast(Ledger, books), books, clock)
 
 
 def test_a_tables_rows_are_written_before_its_first_plan_and_again_after_a_day(
@@ -201,7 +201,7 @@ def test_a_batch_that_is_tried_again_has_its_table_loaded_once_and_released_when
 
 def test_tables_begin_above_the_number_of_any_that_was_planned(books: TableBooks, clock: ManualClock) -> None:
     books.plans = [Plan.from_dict(records(table(number, a=1))[2]) for number in (7, 12, 9)]
-    TableArms(cast(Ledger, books), books, lambda _: None, clock)
+    TableArms(cast(Ledger, books), books, clock)
     assert books.above == 12
 
 

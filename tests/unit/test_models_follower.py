@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from streaming.errors import CandidateRefusedError, ModelNotFoundError, RegistryUnavailableError
-from streaming.models.candidate import Promoted, Refused, Unchanged
+from streaming.models.candidate import Promoted, Unchanged
 from streaming.models.digest import DIGEST_TAG, tree_digest
 from streaming.models.package import ModelPackage
 from streaming.models.ref import ModelSelector, ModelVersion
+from streaming.models.refusals import Refused
 from streaming.refusal_codes import RefusalCode
 from streaming.testing import FakeRegistry, ManualClock
 from tests.support.eventually import eventually

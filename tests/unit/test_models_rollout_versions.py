@@ -10,7 +10,7 @@ import pytest
 from streaming.errors import CandidateRefusedError, ModelNotFoundError, RegistryUnavailableError
 from streaming.models.digest import DIGEST_TAG
 from streaming.models.ref import ModelKey, ModelSelector
-from streaming.models.rollout_versions import RegistryVersions
+from streaming.models.rollout_versions import RESUME_TAG, RegistryVersions
 from streaming.testing import FakeRegistry, ManualClock
 from tests.support.versions import FakeScorer, House, flights
 from tests.unit.test_models_follower import prove, register
@@ -45,6 +45,13 @@ def house(tmp_path: Path) -> House:
     house.follower.load_first()
     prove(house)
     return house
+
+
+def test_the_tag_that_passes_a_gate_is_the_versions_own(house: House) -> None:
+    assert isinstance(house.registry, FakeRegistry)
+    version = house.registry.get("flights", 2)
+    house.registry.change(replace(version, tags={**version.tags, RESUME_TAG: "flights-2/1"}))
+    assert [versions(house).resume_tag(flights(number)) for number in (1, 2)] == ["", "flights-2/1"]
 
 
 def versions(house: House, kind: str = "alias", value: str = "champion") -> RegistryVersions:

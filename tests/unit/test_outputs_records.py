@@ -103,6 +103,12 @@ def test_rows_below_the_mark_are_left_out() -> None:
     assert [dict(r.headers)[prediction.SOURCE_OFFSET] for r in made(row(1), row(2), row(5), mark=2)] == [b"2", b"5"]
 
 
+def test_an_event_that_is_a_dead_letter_already_gets_a_prediction_or_nothing() -> None:
+    rows = row(1, reason="SCORING_FAILED"), row(2, reason="SCORING_FAILED"), row(3), row(4)
+    sent = made(*rows, orders=replace(plan(), lettered={3: frozenset({2, 4}), 0: frozenset({1})}))
+    assert [(record.topic, record.reason) for record in sent] == [("dlq", "SCORING_FAILED"), ("out", ""), ("out", "")]
+
+
 @pytest.mark.parametrize(("partitions", "expected"), [(4, 3), (3, 0), (1, 0)], ids=["as many", "fewer", "one"])
 def test_the_output_partition_follows_the_input(partitions: int, expected: int) -> None:
     (record,) = made(row(1), orders=plan(predictions=partitions))

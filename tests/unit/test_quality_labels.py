@@ -6,13 +6,14 @@ from datetime import timedelta
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from streaming.clock import instant
 from streaming.quality.labels import attach
-from streaming.quality.tables import LABELS, by_time, distinct, tables
+from streaming.quality.tables import LABELS, ONE_EVENT, by_time, distinct, tables
 from streaming.quality.windows import WindowShape
 from tests.support.labels import DAY, DUE, label, labelled, predicted, table
 from tests.support.laws import examples
@@ -81,6 +82,12 @@ def test_a_prediction_that_the_live_engine_wrote_twice_counts_once() -> None:
     assert distinct(twice)["event_id"].to_pylist() == ["e0", "e1", "e2"]
 
 
+def test_an_event_that_both_versions_of_a_rollout_answered_counts_once() -> None:
+    places = {"partition": [0, 0, 1, 0], "offset": [7, 8, 7, 7]}
+    both = pa.table({"prediction_id": ["champion:7", "champion:8", "other:7", "candidate:7"], **places})
+    assert distinct(both, ONE_EVENT)["prediction_id"].to_pylist() == ["champion:7", "champion:8", "other:7"]
+
+
 RECORDS = st.lists(
     st.tuples(st.integers(0, 5), st.sampled_from(["a", "b", None]), st.integers(0, 60)), min_size=1, max_size=30
 )
@@ -100,6 +107,14 @@ def test_order_and_blocks_change_nothing(records: list[tuple[int, str | None, in
     blocks = [table(rows[start : start + block], LABELS) for start in range(0, len(rows), block)]
     made = attach(table(EVENTS), blocks, DUE)
     assert made.truth.to_pylist() == [expected.get(number) for number in range(len(EVENTS))]
+
+
+def test_each_prediction_may_have_a_time_of_its_own_before_which_labels_count() -> None:
+    rows = [label(number, "a", number, NOON) for number in range(3)] + [label(3, "b", 3, EVENING)]
+    times = [int(time.timestamp() * 1_000) for time in (NOON, EVENING, DUE, EVENING)]
+    made = attach(table(EVENTS), [table(rows, LABELS)], np.array(times))
+    assert made.truth.to_pylist() == [None, "a", "a", None]
+    assert made.late.tolist() == [1, 0, 0, 1]
 
 
 def test_rows_become_tables_whatever_their_number() -> None:

@@ -8,13 +8,17 @@ from typing import Any
 import pytest
 
 from jobs.verbs.rollout.display import repair_sentences
+from schemas import dead_letter
 from streaming.ledger.answered import AnsweredRange
-from streaming.models.ref import ModelVersion
+from streaming.models.ref import ModelKey, ModelVersion
 from streaming.offsets import OffsetRange
+from streaming.outputs.dead_letters import DeadLetter, Place
 from streaming.outputs.weights import WeightEpoch
-from streaming.replay.repair import Repair, answered_by, remains
+from streaming.replay.repair import Repair, answered_by, lettered_offsets, remains
 from streaming.rollout.assignment import ArmAssignment
 from streaming.rollout.intervals import ALL_CHAMPION, CANDIDATE, CHAMPION
+from streaming.rollout.plan import RolloutPlan, RolloutStep
+from streaming.rollout.records import Declaration
 
 CHAMPIONS = ModelVersion("m", 1, "run1")
 HALF = ArmAssignment("flights-7", ALL_CHAMPION.changed_to({CANDIDATE: 0.5}))
@@ -86,6 +90,61 @@ def test_only_events_of_the_candidates_arm_are_meant(
     assert answered_by(replace(each, assignment=None), key, event_id)
 
 
+def letter(offset: int | str, **changes: str) -> DeadLetter:
+    """A dead letter that the rollout's candidate made of an event, with other headers where ``changes`` say so."""
+    added = {
+        "topic": "features",
+        "partition": "0",
+        "offset": str(offset),
+        "connector": "app",
+        "rollout": "m-2",
+        "model": "m",
+        "version": "2",
+        **changes,
+    }
+    names = {
+        "topic": dead_letter.ERROR_TOPIC,
+        "partition": dead_letter.ERROR_PARTITION,
+        "offset": dead_letter.ERROR_OFFSET,
+        "connector": dead_letter.ERROR_CONNECTOR,
+        "rollout": dead_letter.ROLLOUT,
+        "model": dead_letter.MODEL_NAME,
+        "version": dead_letter.MODEL_VERSION,
+    }
+    headers = tuple((names[name], word.encode()) for name, word in added.items())
+    return DeadLetter(Place(0, 0), 0, None, b"", headers)
+
+
+DECLARED = Declaration(
+    name="m-2",
+    application="app",
+    candidate=ModelKey("m", 2),
+    salt="m-2",
+    plan=RolloutPlan((RolloutStep(0.5, {"candidate events": 1}),), probation=RolloutStep(1, {"labelled days": 1})),
+    at="2026-06-01T00:00:00.000Z",
+)
+
+
+@pytest.mark.parametrize(
+    ("each", "expected"),
+    [
+        pytest.param(letter(5), {0: frozenset({5})}, id="the candidate's"),
+        pytest.param(letter(5, version="1"), {}, id="the champion's"),
+        pytest.param(letter(5, connector="app.repair.m-2"), {}, id="a repair's"),
+        pytest.param(letter(5, rollout="m-2.2"), {}, id="of another rollout"),
+        pytest.param(letter(5, topic="others"), {}, id="of another topic"),
+        pytest.param(letter(5, partition="1"), {}, id="of another partition"),
+        pytest.param(letter(9), {}, id="outside of what was answered"),
+        pytest.param(letter("x"), {}, id="its offset is no number"),
+        pytest.param(DeadLetter(Place(0, 0), 0, None, b"", ()), {}, id="something else"),
+    ],
+)
+def test_the_events_that_are_dead_letters_already_are_those_of_the_candidates_own(
+    each: DeadLetter, expected: dict[int, frozenset[int]]
+) -> None:
+    assert lettered_offsets([each], DECLARED, [answered(0, 9)]) == expected
+
+
 RESULT: dict[str, Any] = {
     "rollout": "m-2",
     "champion": "m v1",
@@ -96,6 +155,7 @@ RESULT: dict[str, Any] = {
     "removed": [],
     "predictions": 3,
     "dead_letters": 0,
+    "still_dead": 0,
     "offsets": 4,
     "seconds": 1.5,
 }
@@ -114,6 +174,15 @@ RANGE = "  partition 0, offsets 5 to 9: 3 events, weight epoch 1"
                 RANGE,
             ],
             id="done",
+        ),
+        pytest.param(
+            {"predictions": 1, "still_dead": 2},
+            [
+                f"{ANSWERED} were scored again by m v1 in 1.5 s: 1 predictions and 0 dead letters.",
+                "No second dead letter was written of 2 events on which m v1 fails, too.",
+                RANGE,
+            ],
+            id="both versions fail on some",
         ),
         pytest.param(
             {"dry_run": True, "offsets": 0},

@@ -222,11 +222,19 @@ def test_a_verdict_counts_for_the_step_that_it_is_about(records: list[Fields], f
 
 def test_a_declaration_from_before_there_was_a_judge_has_no_rules() -> None:
     old = {name: value for name, value in DECLARED.to_dict().items() if name != "judge"}
-    assert Declaration.from_dict(old) == DECLARED
+    rules = JudgeRules(frozenset({RolloutCheck.SCORE_SHIFT}))
+    assert Declaration.from_dict(old) == replace(DECLARED, plan=replace(DECLARED.plan, rules=rules))
+
+
+def test_a_check_that_a_declaration_could_not_know_of_is_only_shown() -> None:
+    rules = JudgeRules(frozenset({RolloutCheck.DAYS}), day_deviation=0.02)
+    record = replace(DECLARED, plan=replace(DECLARED.plan, rules=rules)).to_dict()
+    del record["judge"]["expected_shift"], record["judge"]["tolerated_shift"]
+    assert Declaration.from_dict(record).plan.rules.dry_run == {RolloutCheck.DAYS, RolloutCheck.SCORE_SHIFT}
 
 
 HARM, NO_WORSE, NOT_TOLD = HarmFinding.HARM, HarmFinding.NO_WORSE, HarmFinding.NOT_TOLD
-GROSS, DAYS = RolloutCheck.GROSS_HARM, RolloutCheck.DAYS
+GROSS, DAYS, SHIFT = RolloutCheck.GROSS_HARM, RolloutCheck.DAYS, RolloutCheck.SCORE_SHIFT
 
 
 @pytest.mark.parametrize(
@@ -237,6 +245,7 @@ GROSS, DAYS = RolloutCheck.GROSS_HARM, RolloutCheck.DAYS
         pytest.param({GROSS: NOT_TOLD, DAYS: NO_WORSE}, set(), (NO_WORSE, "days: numbers"), id="no worse by days"),
         pytest.param({GROSS: HARM, DAYS: NOT_TOLD}, {GROSS}, (NOT_TOLD, "no check has"), id="harm on dry run"),
         pytest.param({GROSS: NOT_TOLD, DAYS: NO_WORSE}, {DAYS}, (NOT_TOLD, "no check has"), id="no worse on dry run"),
+        pytest.param({DAYS: NOT_TOLD, SHIFT: NO_WORSE}, set(), (NOT_TOLD, "no check has"), id="scores as expected"),
         pytest.param({GROSS: HARM, DAYS: NO_WORSE}, {GROSS}, (NO_WORSE, "days: numbers"), id="the other check acts"),
     ],
 )

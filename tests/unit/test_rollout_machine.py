@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from streaming.errors import ConfigurationError
 from streaming.rollout.evidence import SILENT_AFTER, Gathered, Judged, Observed
 from streaming.rollout.judge import HarmFinding
-from streaming.rollout.machine import RolloutOrder, done, observe, order
+from streaming.rollout.machine import RolloutOrder, done, observe, order, resumed
 from streaming.rollout.plan import OnNotTold, RolloutPlan, RolloutStep
 from streaming.rollout.states import FINISHED, JUDGED, RolloutPhase, RolloutState, RolloutTime, planned
 
@@ -271,13 +271,15 @@ def test_a_manual_gate_waits_for_resume() -> None:
     state = observe(in_step(0), plan, all_that_is_asked(HarmFinding.NO_WORSE))
     assert (state.step, state.why) == (0, "held: the judge found it no worse; waits for resume")
     assert order(state, plan, RolloutOrder.RESUME, at(12 * DAY)).step == 1
+    assert resumed(state, plan, at(12 * DAY), "by a tag").step == 1
+    assert resumed(in_step(0), plan, at(12 * DAY), "by a tag") == in_step(0), "it waits for evidence"
 
 
 def test_a_pause_holds_until_resume() -> None:
     paused = order(in_step(), PLAN, RolloutOrder.PAUSE, at(HOUR))
     assert observe(paused, PLAN, all_that_is_asked(HarmFinding.NO_WORSE)) == paused
-    resumed = order(paused, PLAN, RolloutOrder.RESUME, at(DAY))
-    assert observe(resumed, PLAN, all_that_is_asked(HarmFinding.NO_WORSE)).step == 2
+    going_on = order(paused, PLAN, RolloutOrder.RESUME, at(DAY))
+    assert observe(going_on, PLAN, all_that_is_asked(HarmFinding.NO_WORSE)).step == 2
 
 
 @pytest.mark.parametrize(

@@ -31,6 +31,8 @@ checks:
   days: {dry_run: false}
 day_deviation: 0.02
 tolerated: 0.01
+expected_shift: -0.03
+tolerated_shift: 0.1
 """
 
 
@@ -52,7 +54,13 @@ def test_a_file_declares_candidate_steps_and_probation(tmp_path: Path) -> None:
     quarter = RolloutStep(0.25, {"labelled events": 200, "champion events": 9}, manual=True)
     probation = RolloutStep(1.0, {"labelled days": 10}, least=timedelta(days=10))
     assert (plan.version, plan.salt) == (8, None)
-    rules = JudgeRules(frozenset({RolloutCheck.GROSS_HARM}), day_deviation=0.02, tolerated=0.01)
+    rules = JudgeRules(
+        frozenset({RolloutCheck.GROSS_HARM}),
+        day_deviation=0.02,
+        tolerated=0.01,
+        expected_shift=-0.03,
+        tolerated_shift=0.1,
+    )
     assert plan.plan == RolloutPlan((five, quarter), probation=probation, rules=rules)
 
 
@@ -87,6 +95,12 @@ def test_a_file_declares_candidate_steps_and_probation(tmp_path: Path) -> None:
             "gross harm: {dry_run", "gross harm: {alpha", "checks.gross harm.alpha: unknown key", id="not of a check"
         ),
         pytest.param("day_deviation: 0.02", "day_deviation: -1", "line 17: day_deviation: input", id="below zero"),
+        pytest.param(
+            "tolerated_shift: 0.1\n",
+            "",
+            "line 19: expected_shift: needs a tolerated_shift above 0",
+            id="an exact shift",
+        ),
         pytest.param("probation:", "steps:", "the key steps is written twice, in lines 2 and 11", id="a key twice"),
         pytest.param(GOOD, "", "line 1: the file: input should be a valid dictionary", id="nothing"),
     ],

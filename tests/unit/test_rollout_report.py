@@ -16,7 +16,12 @@ from rich.console import Console
 from sklearn.metrics import log_loss
 
 from jobs.verbs.rollout.display import show_report
+from streaming.ledger.arms import PlannedArm, PlannedArms
+from streaming.ledger.plan import Plan
 from streaming.ledger.rollout_story import RolloutStory
+from streaming.models.ref import ModelVersion
+from streaming.offsets import OffsetRange, Ranges
+from streaming.outputs.weights import WeightEpoch
 from streaming.quality.labels import LabelledPredictions
 from streaming.rollout.checks import JudgeRules
 from streaming.rollout.judge import HarmFinding
@@ -28,7 +33,7 @@ from streaming.rollout_report.report import RolloutReport
 from tests.support.labels import label, labelled, predicted
 from tests.support.laws import examples
 from tests.support.pages import HOSTILE, Page, assert_plots_have_titles, assert_self_contained
-from tests.support.rollout_reports import START, MadeUpRollout
+from tests.support.rollout_reports import HORIZON, START, MadeUpRollout
 
 WORSE = MadeUpRollout(worse=0.8, rules=JudgeRules(tolerated=0.02)).report()
 ALONE = MadeUpRollout(days=12, shadow=False).report()
@@ -68,6 +73,19 @@ def test_the_arms_are_measured_over_the_days_that_are_due_and_only_those_decide(
     assert champion.events + candidate.events == 29 * 200
     assert WORSE.unpaired.events == candidate.labelled
     assert WORSE.early > 100, "the last day"
+
+
+def test_labels_are_read_once_for_all_days_and_each_day_waits_for_its_own() -> None:
+    made = MadeUpRollout(days=3)
+    in_time = made.report()
+    ((window, until),) = made.asked
+    assert (window.start, window.end, until) == (START, START + timedelta(days=3), START + timedelta(days=3) + HORIZON)
+    for given_label in made.labels:
+        if given_label["offset"] < made.events:
+            given_label["known"] = START + timedelta(days=1) + HORIZON
+    late = made.report()
+    assert [day.events for day in late.unpaired.days] == [day.events for day in in_time.unpaired.days[1:]]
+    assert sum(arm.labels.late for arm in late.arms) == sum(row["offset"] < made.events for row in made.labels)
 
 
 def test_while_labels_are_due_no_day_counts() -> None:
@@ -199,18 +217,36 @@ def test_days_that_find_harm_grow_with_the_square_of_the_deviation() -> None:
     assert 3.8 < many / few < 4.2
 
 
+def planned(rollout: str, ranges: Ranges) -> dict[str, Any]:
+    """A batch of the candidate alone."""
+    return Plan(
+        id="1.1",
+        application="penstock",
+        topic="features",
+        topic_id="id",
+        checkpoint="c",
+        batch=1,
+        ranges=ranges,
+        arms=PlannedArms((PlannedArm(ModelVersion("flights", 8)),), weights=WeightEpoch(rollout, 1)),
+        at="2013-06-01T00:00:00.000Z",
+    ).to_dict()
+
+
 def test_a_story_has_each_transition_once_and_where_batches_began() -> None:
     made = MadeUpRollout(days=2)
     moves = [each.to_dict() for each in made.transitions]
-    plan = {"type": "plan", "plan": "1.1", "rollout": "flights-8", "weight_epoch": 1}
     records = [
-        {**plan, "ranges": {"0": [5, 9]}},
+        planned("flights-8", {0: OffsetRange(5, 9)}),
         *moves,
         moves[0],
-        {**plan, "ranges": {"0": [9, 12], "1": [3, 4]}},
-        {**plan, "rollout": "another", "ranges": {"2": [0, 9]}},
+        planned("flights-8", {0: OffsetRange(9, 12), 1: OffsetRange(3, 4)}),
+        planned("another", {2: OffsetRange(0, 9)}),
         {"type": "lease", "epoch": 4},
     ]
-    story = RolloutStory.of("flights-8", records)
+    story = RolloutStory(made.declaration)
+    for record in records:
+        story.add(record)
     assert story.transitions == tuple(made.transitions)
     assert story.firsts == {0: 5, 1: 3}
+    answered = [(each.partition, each.offsets.start, each.offsets.end) for each in story.answered]
+    assert answered == [(0, 5, 12), (1, 3, 4)]

@@ -17,7 +17,7 @@ from streaming.rollout.machine import RolloutOrder
 from streaming.rollout.plan import RolloutPlan, RolloutStep
 from streaming.rollout.records import OrderGiven
 from streaming.settings import Settings
-from tests.unit.test_engines_rollout import PROBATION, START, Books, Job, in_first_step
+from tests.unit.test_engines_rollout import PROBATION, START, Books, Job, at_the_gate, in_first_step, in_shadow_step
 
 LABELS = RolloutPlan((RolloutStep(0.05, {"labelled events": 200}),), probation=PROBATION)
 TEN_MINUTES = timedelta(minutes=10)
@@ -52,6 +52,27 @@ def with_an_order_unread(job: Job) -> Job:
             id="ordered",
         ),
         pytest.param(
+            in_first_step(),
+            "step",
+            "step 1 with a share of 0.05 begins with the job's next batch once v2 is loaded; none is planned yet",
+            "step 2 with a share of 0.25",
+            id="not begun",
+        ),
+        pytest.param(
+            in_shadow_step(),
+            "step",
+            "step 1 with a share of 0 begins with the job's next batch; none is planned yet",
+            "step 2 with a share of 0.05",
+            id="a shadow not begun",
+        ),
+        pytest.param(
+            at_the_gate(),
+            "step",
+            "waits for resume, or for the tag penstock.resume=flights-2/1 on v2",
+            "step 2 with a share of 0.25",
+            id="at a gate",
+        ),
+        pytest.param(
             in_first_step().batch(candidate=38).waited(TEN_MINUTES),
             "step",
             "held: 38 of 100 candidate events, about 16 min at this rate",
@@ -80,7 +101,7 @@ def with_an_order_unread(job: Job) -> Job:
             id="too few labels",
         ),
         pytest.param(
-            in_first_step(LABELS).judged(HarmFinding.NOT_TOLD, labelled=38).waited(TEN_MINUTES),
+            in_first_step(LABELS).batch(candidate=9).judged(HarmFinding.NOT_TOLD, labelled=38).waited(TEN_MINUTES),
             "step",
             "about 2 h at this rate; the judge last looked 10 min ago",
             "promotion",
@@ -103,6 +124,15 @@ def test_the_status_says_why_and_what_comes_next(job: Job, phase: str, why: str,
     result = status(job)
     assert (result["phase"], result["next"]) == (phase, following)
     assert why in result["why"]
+
+
+def test_a_share_is_shown_as_coming_until_a_batch_has_it(capsys: pytest.CaptureFixture[str]) -> None:
+    for job, begun in ((in_first_step(), False), (in_first_step().batch(candidate=1), True)):
+        result = status(job)
+        show_status(result)
+        shown = " ".join(capsys.readouterr().out.split())
+        assert result["begun"] is begun
+        assert ("0.05 of the keys, from the first batch of the step on, weight epoch 1" in shown) is not begun
 
 
 def test_what_each_arm_answered_is_counted(capsys: pytest.CaptureFixture[str]) -> None:

@@ -13,6 +13,8 @@ from jsonschema import Draft202012Validator
 from streaming.formats.json.rows import JsonRowDecoder
 from streaming.models.signature import Signature
 from streaming.serving.app import DOCUMENT
+from streaming.serving.front import OPEN_PATHS, RELOAD
+from streaming.serving.keys import ApiKeys, hashed
 from streaming.serving.openapi import event_schema
 from streaming.serving.routes import ROUTES
 from streaming.settings import EventSettings
@@ -42,6 +44,22 @@ def test_every_route_is_described_and_every_description_is_a_route(bench: Server
     assert len({made["operationId"] for made in operations}) == len(operations)
     for schema in document["components"]["schemas"].values():
         Draft202012Validator.check_schema(schema)
+
+
+def test_a_caller_who_is_refused_is_described_on_each_route_that_asks_who_comes(tmp_path: Path) -> None:
+    with a_bench(loaded(flight_package(tmp_path)), keys=ApiKeys({hashed("a key"): ""})) as bench:
+        document = bench.ask("GET", "/openapi.json", headers={"x-api-key": "a key"}).json()
+        for route in (*ROUTES, DOCUMENT):
+            described = operation(document, route.method, route.path)["responses"]
+            if route.path in OPEN_PATHS:
+                assert bench.ask(route.method, route.path).status_code == 200
+                assert "401" not in described
+                # Load balancers and monitors probe with either.
+                assert bench.ask("HEAD", route.path).status_code == 200
+            elif route.path != RELOAD:
+                path = route.path.replace("{model}", "late").replace("{version}", "1")
+                assert bench.ask(route.method, path).status_code == 401
+                assert {"401", "403", "429"} <= described.keys()
 
 
 @pytest.mark.parametrize(

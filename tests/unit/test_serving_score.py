@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
 from collections.abc import Iterator
 from dataclasses import replace
@@ -161,10 +162,11 @@ def test_requests_at_the_same_moment_share_a_pass_and_get_their_own_answers(benc
         assert [item["event_id"] for item in answer.json()] == [f"{number}-{k}" for k in range(number % 3)]
 
 
-KEYS = ApiKeys((hashed("a key"),))
+KEYS = ApiKeys({hashed("a key"): ""})
 SMALL = ServeSettings(max_body_bytes=200, max_rows=2)
 VALID = json.dumps(event()).encode()
 OTHER_KEY = {**JSON, "x-api-key": "another"}
+CODED = {**JSON, "content-encoding": "identity, BR"}
 REFUSALS = [
     pytest.param({}, {"content": b"x" * 201, "headers": JSON}, 413, "max_body_bytes", id="too many bytes"),
     pytest.param({}, {"content": b"[1,2,3]", "headers": JSON}, 413, "max_rows", id="too many events"),
@@ -179,6 +181,7 @@ REFUSALS = [
         "UTF-8",
         id="another charset",
     ),
+    pytest.param({}, {"content": VALID, "headers": CODED}, 415, "Content-Encoding is 'identity, br'", id="a coding"),
     pytest.param({"keys": KEYS}, {"content": VALID, "headers": JSON}, 401, "Bearer", id="no key"),
     pytest.param(
         {"keys": KEYS},
@@ -204,6 +207,19 @@ def test_a_request_that_is_refused_gets_a_problem_document(
     assert words in document["detail"]
 
 
+def test_a_coded_body_is_answered_with_what_is_taken_in_its_place(bench: ServerBench) -> None:
+    bodies = [
+        ("/v1/score", "application/json"),
+        ("/invocations", "text/csv"),
+        ("/v2/models/late/infer", "application/json"),
+    ]
+    for path, kind in bodies:
+        headers = {"content-type": kind, "content-encoding": "gzip"}
+        answer = bench.ask("POST", path, content=gzip.compress(VALID), headers=headers)
+        assert (answer.status_code, answer.headers["accept-encoding"]) == (415, "identity")
+    assert bench.score(event(), **{"content-encoding": "identity"}).status_code == 200
+
+
 @pytest.mark.parametrize(
     "headers",
     [
@@ -214,7 +230,7 @@ def test_a_request_that_is_refused_gets_a_problem_document(
     ],
 )
 def test_a_caller_with_a_key_is_answered(model: ServedModel, headers: dict[str, str | bytes]) -> None:
-    with a_bench(model, keys=ApiKeys((hashed("another"), hashed("a key"), hashed("schlüssel")))) as bench:
+    with a_bench(model, keys=ApiKeys(dict.fromkeys(map(hashed, ("another", "a key", "schlüssel")), ""))) as bench:
         assert bench.score(event(), **headers).status_code == 200
         assert bench.ask("GET", "/v1/model").status_code == 401
         assert bench.ask("GET", "/ready").status_code == 200

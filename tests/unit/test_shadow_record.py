@@ -113,6 +113,8 @@ def test_the_contract_refuses_a_side_that_says_nothing_or_too_much(change: dict[
         pytest.param(b"", id="nothing"),
         pytest.param(b"{}", id="no fields"),
         pytest.param(b"\xff", id="no text"),
+        pytest.param(b'{"prediction_id":"\xff"}', id="a field that is no text"),
+        pytest.param(b'{"prediction_id":%b}' % (b"[" * 100_000), id="nested too deeply"),
         pytest.param(b'{"type":"penstock.prediction.v1"}', id="another record"),
     ],
 )

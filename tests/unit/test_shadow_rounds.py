@@ -194,12 +194,25 @@ def test_a_dead_letter_that_says_nothing_of_a_version_is_passed_over(letter: Ans
     assert ServedReader(APPLICATION).read(*letter.stored()) is None
 
 
-@pytest.mark.parametrize("value", [b"", b"[]", b"{", b"\xff", b'{"event_id":"e"}'])
+TOO_DEEP = b'{"event_id":"e","nested":%b}' % (b"[" * 100_000 + b"]" * 100_000)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        pytest.param(b"", id="nothing"),
+        pytest.param(b"[]", id="a list"),
+        pytest.param(b"{", id="cut off"),
+        pytest.param(b"\xff", id="no text"),
+        pytest.param(TOO_DEEP, id="nested too deeply"),
+        pytest.param(b'{"event_id":"e"}', id="an id alone"),
+    ],
+)
 @pytest.mark.parametrize("answered", [Answered(0, 0, epoch=1), LETTER], ids=["prediction", "dead letter"])
 def test_a_value_that_is_not_what_it_should_be_is_passed_over(answered: Answered, value: bytes) -> None:
     key, made, _ = answered.stored()
     read = ServedReader(APPLICATION).read(key, made, value)
-    assert (read is not None) is (answered is LETTER and b"event_id" in value)
+    assert (read is not None) is (answered is LETTER and value == b'{"event_id":"e"}')
 
 
 def test_events_without_an_id_have_their_position() -> None:

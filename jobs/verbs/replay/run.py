@@ -17,14 +17,13 @@ from jobs.verbs.replay.options import HOME, SPARK_LOG, ReplayOptions
 from jobs.verbs.replay.versions import segments_of
 from jobs.wiring.jars import jars
 from jobs.wiring.lookups import require_states
-from jobs.wiring.replaying import loaded_versions
+from jobs.wiring.replaying import ReplayProgress, loaded_versions
 from jobs.wiring.session import session
 from streaming.adapters.kafka.scan import KafkaScan
 from streaming.backtest.comparison import Comparison
 from streaming.clock import system_clock
 from streaming.errors import ConfigurationError
 from streaming.models.locks import FileLock
-from streaming.offsets import Progress
 from streaming.replay.chunks import Chunk, Segments, Upto, apart, cut, ends, offsets_of
 from streaming.replay.destinations import Destination
 from streaming.replay.pace import paced
@@ -103,7 +102,7 @@ class _Job:
             # Opening fences an earlier run that still writes to the same topic.
             sink, remaining = self.destination.open(plan, self.source.topic, system_clock)
             with progress_bar("replaying") as progress:
-                report = _Report(progress, plan.segments, remaining)
+                report = ReplayProgress(progress, plan.segments, remaining)
                 poison_rows = self.settings.engine.max_poison_rows
                 loop = Replay(
                     frames=self.source.frames(spark),
@@ -139,19 +138,6 @@ def _alone(plan_file: Path) -> Iterator[None]:
         yield
     finally:
         lock.close()
-
-
-class _Report:
-    """Reports progress in offsets."""
-
-    def __init__(self, progress: Progress, planned: Segments, remaining: Segments) -> None:
-        self._progress = progress
-        self._total = offsets_of(planned)
-        self._done = self._total - offsets_of(remaining)
-
-    def __call__(self, chunk: Chunk, _: ReplayCounts) -> None:
-        self._done += chunk.offsets
-        self._progress(self._done, self._total)
 
 
 def _summary(counts: ReplayCounts, plan: ReplayPlan, seconds: float) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -13,8 +13,8 @@ from streaming.adapters.kafka.ledger_tail import LedgerTail, append_record
 from streaming.clock import Clock, system_clock
 from streaming.engines.rollout_ports import RolloutRecords
 from streaming.errors import ConfigurationError
-from streaming.ledger.answered import AnsweredRange, LatestAnswered
 from streaming.ledger.arm_counts import ArmCounts, StepCounts
+from streaming.ledger.rollout_story import RolloutStory
 from streaming.rollout.history import Rollout, RolloutHistory
 from streaming.settings import Settings
 
@@ -28,7 +28,7 @@ class RolloutDesk:
         self.clock: Clock = system_clock
         self.history = RolloutHistory(settings.application)
         self._counts = ArmCounts()
-        self._answered = LatestAnswered()
+        self._stories: dict[str, RolloutStory] = {}
         self._records = records
 
     def read(self) -> None:
@@ -36,7 +36,14 @@ class RolloutDesk:
         for record in self._records.to_end():
             self.history = self.history.after(record)
             self._counts.add(record)
-            self._answered.add(record, self.history.current)
+            self._tell(record)
+
+    def _tell(self, record: Mapping[str, Any]) -> None:
+        if (current := self.history.current) is not None:
+            self._stories.setdefault(current.declaration.name, RolloutStory(current.declaration))
+        # An outcome may be of a batch that an earlier rollout has planned.
+        for story in self._stories.values():
+            story.add(record)
 
     def current(self) -> Rollout:
         """Return the latest rollout; raises ``ConfigurationError`` if there is none."""
@@ -62,9 +69,9 @@ class RolloutDesk:
         """Return what was counted in a rollout's present step."""
         return self._counts.of(rollout)
 
-    def answered(self) -> tuple[AnsweredRange, ...]:
-        """Return the offsets of which the latest rollout's candidate answered those of its arm."""
-        return self._answered.ranges()
+    def story(self, rollout: Rollout) -> RolloutStory:
+        """Return what the ledger tells of a rollout that it has."""
+        return self._stories[rollout.declaration.name]
 
     def append(self, record: dict[str, Any]) -> None:
         """Write a record and read it back; raises ``BrokerUnavailableError``."""
@@ -81,11 +88,9 @@ def rollout_settings(config: Path | None, overrides: Sequence[str]) -> Settings:
     """
     settings = load_settings(config, overrides)
     configure_logging(settings.log)
-    if settings.engine.kind != "exact":
-        raise ConfigurationError("a rollout needs engine.kind exact: the live engine has one version a query")
     if settings.lookup.topic is not None:
         raise ConfigurationError(
-            "two arms are scored by Spark, which looks no columns up; no rollout is followed beside lookup.topic"
+            "two arms look no columns up, so no rollout is followed beside lookup.topic; leave the section out"
         )
     if settings.model.arm is not None:
         raise ConfigurationError(

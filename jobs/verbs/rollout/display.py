@@ -11,17 +11,18 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from jobs.verbs.rollout.options import RolloutSizeOptions
-from jobs.verbs.rollout.run import Comparison
+from jobs.verbs.rollout.run import SizedComparison
 from streaming.quality.words import figure_text, labelled_text, metrics_of, who
 from streaming.rollout.checks import ALPHA, RolloutCheck
+from streaming.rollout.states import TAKEN_BACK, TAKING_BACK
 from streaming.rollout_report.report import RolloutReport
 from streaming.rollout_report.words import cautions, decisive, difference_text, step_text, time_text, way
 from streaming.words import plural
 
-_WENT_BACK = {"rolling back", "rolled back", "aborting", "aborted"}
+_WENT_BACK = {phase.value for phase in TAKING_BACK | TAKEN_BACK}
 
 
-def show_sizes(comparisons: Sequence[Comparison], options: RolloutSizeOptions) -> None:
+def show_sizes(comparisons: Sequence[SizedComparison], options: RolloutSizeOptions) -> None:
     """Print the question as a sentence, a line for each way to compare, and what to mind."""
     question, console = options.question, Console()
     names = {
@@ -90,7 +91,8 @@ def _facts(status: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
     yield "rollout", f"{status['rollout']}, of {status['model']} v{status['version']}"
     yield "state", f"{status['phase']}{step} since {status['since']}"
     yield "because", status["why"]
-    yield "share", f"{status['share']:g} of the keys, weight epoch {status['weight_epoch']}"
+    begins = "" if status["begun"] or not status["share"] else ", from the first batch of the step on"
+    yield "share", f"{status['share']:g} of the keys{begins}, weight epoch {status['weight_epoch']}"
     for role, counts in status["answered"].items():
         yield role, f"{counts['events']:,} events in this step, of which {counts['dead_letters']:,} are dead letters"
     if status["judge"]:
@@ -128,6 +130,9 @@ def repair_sentences(result: Mapping[str, Any]) -> Iterator[str]:
     else:
         made = f"{result['predictions']:,} predictions and {result['dead_letters']:,} dead letters"
         yield f"{answered} were scored again by {result['champion']} in {result['seconds']} s: {made}."
+        if result["still_dead"]:
+            failed = plural(result["still_dead"], "event")
+            yield f"No second dead letter was written of {failed} on which {result['champion']} fails, too."
     yield from _lines(result["ranges"])
     if result["removed"]:
         yield f"{topic} has these offsets no more, and what was answered there stays as it is:"

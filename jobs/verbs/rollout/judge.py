@@ -6,17 +6,12 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-import structlog
-
 from jobs.process.stopping import StopRequest, unless_asked
 from jobs.verbs.rollout.desk import rollout_settings
-from jobs.wiring.judging import judge_rounds, tell_verdict
+from jobs.wiring.judging import judge_rounds, judge_watch
 from streaming.clock import Clock, system_clock
-from streaming.errors import BrokerUnavailableError
-from streaming.judging.rounds import JudgeRounds
 from streaming.rollout.verdict import RolloutVerdict
 
-_log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 _LOOK_SECONDS = 0.5
 _SHARE_OF_TIME = 0.2
 """A look that takes long is followed by a pause, so that the judge uses a fifth of a processor at most."""
@@ -40,24 +35,14 @@ def judge_until_stopped(config: Path | None, overrides: Sequence[str], clock: Cl
 
     Raises:
         ConfigurationError: the settings or the topics are wrong.
+        SetupError: the port of the endpoint is taken.
     """
     settings = rollout_settings(config, overrides)
     stopping = StopRequest(settings.engine.stop_seconds)
     stopping.listen()
-    with unless_asked(stopping), judge_rounds(settings, clock) as rounds:
+    with unless_asked(stopping), judge_watch(settings, clock) as watch:
         while not stopping.asked.is_set():
             began = time.monotonic()
-            _look(rounds)
+            watch.look()
             pause = (time.monotonic() - began) / _SHARE_OF_TIME
             stopping.asked.wait(min(max(pause, _LOOK_SECONDS), _LONGEST_PAUSE))
-
-
-def _look(rounds: JudgeRounds) -> None:
-    try:
-        verdict = rounds.look()
-    except BrokerUnavailableError as problem:
-        # The rollout is held while the judge is silent.
-        _log.warning("rollout cannot be judged for now", problem=str(problem))
-        return
-    if verdict is not None:
-        tell_verdict(verdict)

@@ -12,6 +12,7 @@ from jobs.verbs.rollout.status import status_of
 from streaming.clock import isoformat
 from streaming.errors import ConfigurationError
 from streaming.models.ref import ModelKey, ModelSelector
+from streaming.models.rollout_versions import RESUME_TAG
 from streaming.rollout.records import Declaration
 
 
@@ -32,7 +33,7 @@ def declared(config: Path | None, overrides: Sequence[str], file: Path) -> dict[
                 f"the rollout {current.declaration.name} is {current.state.phase.value}; abort it before another begins"
             )
         declaration = _declaration(desk, written)
-        _check_version(desk, declaration.candidate)
+        _check_version(desk, declaration)
         desk.append(declaration.to_dict())
         rollout = desk.current()
         if rollout.declaration != declaration:
@@ -55,11 +56,17 @@ def _declaration(desk: RolloutDesk, written: WrittenPlan) -> Declaration:
     )
 
 
-def _check_version(desk: RolloutDesk, candidate: ModelKey) -> None:
+def _check_version(desk: RolloutDesk, declaration: Declaration) -> None:
     from jobs.wiring.following import registry
 
-    versions = registry(desk.settings.model)
-    versions.get(candidate.name, candidate.version)
+    versions, candidate = registry(desk.settings.model), declaration.candidate
+    tag = versions.get(candidate.name, candidate.version).tags.get(RESUME_TAG, "")
+    # The ledger may have forgotten an earlier rollout of this name, but the registry keeps its tag.
+    if tag.startswith(f"{declaration.name}/"):
+        raise ConfigurationError(
+            f"{candidate} has the tag {RESUME_TAG}={tag}, which would pass a step of {declaration.name} that nobody has"
+            " looked at; take the tag away, then plan"
+        )
     selector = ModelSelector.from_settings(desk.settings.model)
     if versions.resolve(selector).key == candidate:
         raise ConfigurationError(f"{selector} names v{candidate.version} already; roll out another version")

@@ -103,7 +103,7 @@ class CheckInFile(Section):
 
 
 class PlanInFile(Section):
-    """The whole file. ``day_deviation`` and ``tolerated`` are in units of the loss."""
+    """The whole file. ``day_deviation`` and ``tolerated`` are in units of the loss, shifts in those of the score."""
 
     version: Positive
     salt: Annotated[str, Field(min_length=1, pattern=r"^[^\x00]+$")] | None = None
@@ -112,12 +112,27 @@ class PlanInFile(Section):
     checks: dict[RolloutCheck, CheckInFile] = Field(default_factory=dict)
     day_deviation: Annotated[float, Field(ge=0)] = 0.0
     tolerated: Annotated[float, Field(ge=0)] = 0.0
+    tolerated_shift: Annotated[float, Field(ge=0)] = 0.0
+    expected_shift: float | None = None
+
+    @field_validator("expected_shift")
+    @classmethod
+    def _is_no_exact_shift(cls, shift: float | None, info: ValidationInfo) -> float | None:
+        if shift is not None and info.data.get("tolerated_shift") == 0:
+            raise ValueError("needs a tolerated_shift above 0, as no shift is exactly what is expected")
+        return shift
 
     @property
     def rules(self) -> JudgeRules:
         """How the candidate is judged."""
         dry_run = frozenset(check for check, rules in self.checks.items() if rules.dry_run)
-        return JudgeRules(dry_run, day_deviation=self.day_deviation, tolerated=self.tolerated)
+        return JudgeRules(
+            dry_run,
+            day_deviation=self.day_deviation,
+            tolerated=self.tolerated,
+            expected_shift=self.expected_shift,
+            tolerated_shift=self.tolerated_shift,
+        )
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,6 @@ from typing import Any
 
 from pyspark.sql import SparkSession
 
-from jobs.process.logs import configure_logging
 from jobs.verbs.rollout.desk import rollout_desk, rollout_settings
 from jobs.verbs.rollout.options import RolloutRepairOptions
 from jobs.wiring.following import registry
@@ -23,12 +22,11 @@ from streaming.errors import ConfigurationError
 from streaming.models.ref import ModelVersion
 from streaming.replay.repair import Repair
 from streaming.rollout.history import Rollout
-from streaming.rollout.states import RolloutPhase
+from streaming.rollout.states import TAKEN_BACK
 from streaming.settings import Settings
 
 HOME = Path(".penstock")
 SPARK_LOG = HOME / "repair-spark.log"
-_TAKEN_BACK = {RolloutPhase.ROLLED_BACK, RolloutPhase.ABORTED}
 
 
 def repaired(config: Path | None, overrides: Sequence[str], options: RolloutRepairOptions) -> dict[str, Any]:
@@ -39,7 +37,6 @@ def repaired(config: Path | None, overrides: Sequence[str], options: RolloutRepa
         PenstockError: the champion cannot score the events, or something does not answer.
     """
     settings = rollout_settings(config, overrides)
-    configure_logging(settings.log)
     if not options.dry_run:
         require_log(SPARK_LOG)
     name = f"{settings.application}-repair"
@@ -55,8 +52,9 @@ def repaired_in(
     began = time.monotonic()
     with rollout_desk(settings) as desk:
         rollout = _taken_back(desk.chosen(options.rollout))
+        story = desk.story(rollout)
     with KafkaScan(settings.kafka, settings.application) as scan:
-        planned = find_repair(settings, scan, rollout, _champion(settings, rollout))
+        planned = find_repair(settings, scan, story, _champion(settings, rollout))
     corrected = Corrected()
     if planned.repair.ranges and not options.dry_run:
         corrected = _run(settings, planned.repair, opened)
@@ -70,6 +68,7 @@ def repaired_in(
         "removed": list(listed(planned.removed)),
         "predictions": corrected.counts.predictions,
         "dead_letters": corrected.counts.dead_letters,
+        "still_dead": corrected.counts.earlier,
         "offsets": corrected.offsets,
         "seconds": round(time.monotonic() - began, 1),
     }
@@ -77,7 +76,7 @@ def repaired_in(
 
 def _taken_back(rollout: Rollout) -> Rollout:
     phase = rollout.state.phase
-    if phase not in _TAKEN_BACK:
+    if phase not in TAKEN_BACK:
         raise ConfigurationError(
             f"the rollout {rollout.declaration.name} is {phase.value}; what a candidate answered is corrected once it"
             " is rolled back or aborted"

@@ -6,22 +6,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from jobs.configuration.paths import require_writable_file
-from jobs.process.logs import configure_logging
-from jobs.terminal.progress import progress_bar
 from jobs.verbs.rollout.desk import rollout_desk, rollout_settings
 from jobs.verbs.rollout.options import RolloutReportOptions
-from jobs.wiring.quality import quality_subject
+from jobs.wiring.quality import cohort_topics, quality_subject
 from streaming.adapters.kafka.admin import KafkaAdmin
-from streaming.adapters.kafka.cohorts import CohortTopics, KafkaCohorts
-from streaming.adapters.kafka.ledger_reader import KafkaLedgerReader
+from streaming.adapters.kafka.cohorts import KafkaCohorts
 from streaming.adapters.kafka.rollout_answers import KafkaRolloutAnswers
 from streaming.adapters.kafka.scan import KafkaScan
 from streaming.clock import Clock, system_clock
-from streaming.errors import ConfigurationError
-from streaming.ledger.rollout_story import RolloutStory
 from streaming.rollout_report.page.page import write_rollout_page
 from streaming.rollout_report.report import ReportSubject, RolloutReport, rollout_report
-from streaming.settings import Settings
 
 
 def reported(
@@ -34,20 +28,17 @@ def reported(
         BrokerUnavailableError: Kafka does not answer.
     """
     settings = rollout_settings(config, overrides)
-    configure_logging(settings.log)
     if options.html is not None:
         require_writable_file(options.html, "--html")
+    topics = cohort_topics(settings, KafkaAdmin(settings.kafka, settings.application))
     with rollout_desk(settings) as desk:
-        declaration = desk.chosen(options.rollout).declaration
+        story = desk.story(desk.chosen(options.rollout))
     with KafkaScan(settings.kafka, settings.application) as scan:
-        cohorts = KafkaCohorts(scan, _topics(settings), quality_subject(settings))
-        ledger = KafkaLedgerReader(scan, settings.output.ledger, settings.application)
-        with progress_bar("reading the ledger") as progress:
-            story = RolloutStory.of(declaration.name, ledger.records(progress))
-        source = KafkaRolloutAnswers(scan, declaration, settings.input.topic, story.firsts)
+        cohorts = KafkaCohorts(scan, topics, quality_subject(settings))
+        source = KafkaRolloutAnswers(scan, story.declaration, settings.input.topic, story.firsts)
         horizon = cohorts.subject.shape.horizon
         answers = source.answers(settings.output.predictions)
-        subject = ReportSubject(declaration, horizon, clock(), settings.quality.positive, reached=answers.reached)
+        subject = ReportSubject(story.declaration, horizon, clock(), settings.quality.positive, reached=answers.reached)
         report = rollout_report(
             subject,
             story.transitions,
@@ -58,14 +49,3 @@ def reported(
     if options.html is not None:
         write_rollout_page(report, options.html)
     return report
-
-
-def _topics(settings: Settings) -> CohortTopics:
-    labels = settings.quality.labels
-    if labels is None:
-        raise ConfigurationError("quality.labels is not set: name the topic on which the labels are (docs/quality.md)")
-    admin = KafkaAdmin(settings.kafka, settings.application)
-    for name, setting in ((settings.output.predictions, "output.predictions"), (labels, "quality.labels")):
-        if admin.topic(name) is None:
-            raise ConfigurationError(f"there is no topic {name!r}; create it, or correct {setting}")
-    return CohortTopics(settings.output.predictions, labels, settings.input.topic)

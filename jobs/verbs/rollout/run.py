@@ -11,7 +11,7 @@ from streaming.rollout.size import Sizes, days_needed, sizes
 
 
 @dataclass(frozen=True)
-class Comparison:
+class SizedComparison:
     """One way to compare; ``days`` is ``None`` where it was not asked for."""
 
     events: Literal["same", "own"]
@@ -24,7 +24,7 @@ class Comparison:
         return {"events": self.events, **asdict(self.sizes), "days": self.days}
 
 
-def sizes_of(options: RolloutSizeOptions) -> tuple[Comparison, Comparison]:
+def sizes_of(options: RolloutSizeOptions) -> tuple[SizedComparison, SizedComparison]:
     """Return both ways.
 
     Raises:
@@ -45,7 +45,7 @@ def sizes_of(options: RolloutSizeOptions) -> tuple[Comparison, Comparison]:
         ) from None
 
 
-def _comparison(options: RolloutSizeOptions, events: Literal["same", "own"], variance: float) -> Comparison:
+def _comparison(options: RolloutSizeOptions, events: Literal["same", "own"], variance: float) -> SizedComparison:
     question, a_day = options.question, options.events_per_day
     days = None if a_day is None else days_needed(variance, question, a_day, options.day_deviation)
-    return Comparison(events, sizes(variance, question), days)
+    return SizedComparison(events, sizes(variance, question), days)

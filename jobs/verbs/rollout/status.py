@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from jobs.verbs.rollout.desk import RolloutDesk, rollout_desk, rollout_settings
-from streaming.ledger.answered import AnsweredRange
 from streaming.ledger.arm_counts import StepCounts, observed
+from streaming.models.rollout_versions import RESUME_TAG
 from streaming.rollout.evidence import Observed
 from streaming.rollout.following import JobFacts, advanced
 from streaming.rollout.history import Rollout
@@ -54,27 +54,44 @@ def status_of(desk: RolloutDesk) -> Status:
     seen = observed(rollout, counts, desk.clock(), rollout.latest.problems)
     return {
         **rollout.latest.summary(),
-        "why": _why(rollout, seen),
+        "why": _why(rollout, counts, seen),
+        "begun": counts.is_planned,
         "because": rollout.state.why,
         "pending": [unread.order.value for unread in rollout.pending],
         "next": _next(rollout),
         "answered": _answered(counts),
         "judge": _judge(rollout),
-        "ranges": [_range(part) for part in desk.answered()],
+        "ranges": [part.judged().to_dict() for part in desk.story(rollout).answered],
         "salt": rollout.declaration.salt,
         "finished": rollout.has_ended,
     }
 
 
-def _why(rollout: Rollout, seen: Observed) -> str:
+def _why(rollout: Rollout, counts: StepCounts, seen: Observed) -> str:
     if rollout.pending:
         return f"{rollout.pending[-1].order.value} is ordered, and no running job has read it yet"
+    if not (counts.is_planned or seen.unhealthy or rollout.state.paused) and (expected := _expected(rollout)):
+        return expected
     state = advanced(rollout, seen, JobFacts(problems=seen.unhealthy))
     if (state.phase, state.step) != (rollout.state.phase, rollout.state.step):
         return f"{state.why}; the running job will go on"
     problems = "; ".join(seen.unhealthy)
     # Where no evidence is asked for, the state does not name what is in the way.
-    return f"held: {problems}" if problems and problems not in state.why else state.why
+    if problems and problems not in state.why:
+        return f"held: {problems}"
+    by_tag = f", or for the tag {RESUME_TAG}={rollout.gate} on v{rollout.declaration.candidate.version}"
+    return state.why + by_tag if state.at_gate else state.why
+
+
+def _expected(rollout: Rollout) -> str:
+    """Return what a step waits for before its first batch; empty in a phase that waits for nothing then."""
+    if rollout.state.phase not in (RolloutPhase.STEP, RolloutPhase.PROMOTING):
+        return ""
+    share = rollout.state.share(rollout.declaration.plan)
+    name = f"step {rollout.state.step + 1}" if rollout.state.phase is RolloutPhase.STEP else rollout.state.phase.value
+    # The job does not load the candidate for a step that it answers no keys in.
+    loaded = f" once v{rollout.declaration.candidate.version} is loaded" if share else ""
+    return f"{name} with a share of {share:g} begins with the job's next batch{loaded}; none is planned yet"
 
 
 def _judge(rollout: Rollout) -> dict[str, Any] | None:
@@ -84,16 +101,6 @@ def _judge(rollout: Rollout) -> dict[str, Any] | None:
         return None
     fields = verdict.to_dict()
     return {name: fields[name] for name in ("finding", "why", "weight_epoch", "evidence", "checks", "at")}
-
-
-def _range(part: AnsweredRange) -> dict[str, Any]:
-    return {
-        "topic": part.topic,
-        "partition": part.partition,
-        "start": part.offsets.start,
-        "end": part.offsets.end,
-        "weight_epoch": part.weights.epoch,
-    }
 
 
 def _next(rollout: Rollout) -> str:

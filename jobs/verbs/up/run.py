@@ -23,6 +23,7 @@ from jobs.wiring.jars import jars
 from streaming.errors import SetupError
 from streaming.local.processes import require_free_port
 from streaming.local.services import Services, services
+from streaming.whole_file import write_whole
 
 STOP_SECONDS = 45.0
 START_SECONDS = 180.0
@@ -172,10 +173,8 @@ def _state(home: Path, running: Services) -> Iterator[None]:
     me = psutil.Process()
     state = Running(me.pid, me.create_time(), running.bootstrap_servers, running.tracking_uri)
     path = _state_file(home)
-    # Written aside and renamed: `penstock down` may read the file at any moment.
-    fresh = path.with_suffix(".new")
-    fresh.write_text(json.dumps(asdict(state)))
-    fresh.replace(path)
+    # `penstock down` may read the file at any moment.
+    write_whole(path, json.dumps(asdict(state)).encode())
     try:
         yield
     finally:

@@ -1,4 +1,4 @@
-"""Watching the outputs: how far a version's predictions and dead letters have arrived, by their source offsets."""
+"""Watching the outputs: how far a plan's predictions and dead letters have arrived, by their source offsets."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
+from schemas import prediction
 from streaming.adapters.kafka.config import client_config
 from streaming.adapters.kafka.scan import stored
 from streaming.delivery.refusals import Rights, refusal
 from streaming.errors import BrokerUnavailableError
-from streaming.models.ref import ModelKey
-from streaming.outputs.read_back import read_output
+from streaming.ledger.arms import PlannedArms
+from streaming.outputs.read_back import Output, read_output
+from streaming.outputs.weights import WeightEpoch
 
 _TIMEOUT = 10.0
 _AT_ONCE = 20_000
@@ -23,14 +25,14 @@ class KafkaArrivals:
     """Implements :class:`streaming.engines.live_ports.Arrivals`; sees what is written after it was opened."""
 
     def __init__(
-        self, kafka: Mapping[str, str], topics: Sequence[str], key: ModelKey, warn: Callable[[str], None]
+        self, kafka: Mapping[str, str], topics: Sequence[str], arms: PlannedArms, warn: Callable[[str], None]
     ) -> None:
         """Begin at the topics' present ends.
 
         Args:
             kafka: Kafka's settings.
             topics: the outputs.
-            key: the version whose outputs are looked for.
+            arms: whose outputs are looked for; those of another step of a rollout are not.
             warn: is called when the right to read them is missing. They are not seen then, which is no error.
 
         Raises:
@@ -40,7 +42,7 @@ class KafkaArrivals:
         self._consumer = Consumer({**client_config(kafka), **own})
         self._kafka = dict(kafka)
         self._warn = warn
-        self._key = key
+        self._arms = arms
         self._seen: dict[int, int] = {}
         try:
             self._consumer.assign([end for topic in topics for end in self._ends(topic)])
@@ -75,12 +77,26 @@ class KafkaArrivals:
             self._complain(message.error(), str(message.topic()))
             return
         output = read_output(stored(message))
-        if output is not None and output.may_be_of(self._key):
+        if output is not None and self._is_of_arms(output):
             _, partition, offset = output.source
             self._seen[partition] = max(offset, self._seen.get(partition, -1))
+
+    def _is_of_arms(self, output: Output) -> bool:
+        # A version that keeps its place from step to step is told apart by the step.
+        is_of_one = any(output.may_be_of(arm.version.key) for arm in self._arms.arms)
+        return is_of_one and _step_of(output) == _words(self._arms.weights)
 
     def _complain(self, error: KafkaError | None, topic: str) -> None:
         rights = Rights(topic=f"READ on topic {topic}", group=f"READ on group {_GROUP}")
         refused = refusal(error, self._kafka, rights) if error is not None else None
         if refused is not None:
             self._warn(str(refused))
+
+
+def _step_of(output: Output) -> tuple[bytes | None, bytes | None]:
+    headers = dict(output.record.headers)
+    return headers.get(prediction.ROLLOUT), headers.get(prediction.WEIGHT_EPOCH)
+
+
+def _words(weights: WeightEpoch | None) -> tuple[bytes | None, bytes | None]:
+    return (None, None) if weights is None else (weights.rollout.encode(), str(weights.epoch).encode())

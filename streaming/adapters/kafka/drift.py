@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
@@ -13,6 +14,7 @@ from schemas.drift_alert import TYPE as ALERT_TYPE
 from schemas.drift_alert import DriftAlert
 from streaming.adapters.kafka.config import client_config
 from streaming.adapters.kafka.log import KafkaLog
+from streaming.delivery.producers import enqueue
 from streaming.delivery.refusals import Rights, refusal
 from streaming.errors import BrokerUnavailableError
 
@@ -52,16 +54,11 @@ class KafkaDriftSink:
             raise BrokerUnavailableError(f"{self._topic} took no drift records: {why}")
 
     def _send(self, value: str, key: str) -> None:
-        while True:
-            try:
-                self._producer.produce(self._topic, value, key, on_delivery=self._delivered)
-                break
-            except BufferError:
-                self._producer.poll(1.0)
-            except KafkaException as problem:  # what the client was refused before, it does not even send
-                self._failed = problem.args[0]
-                break
-        self._producer.poll(0)
+        to = self._topic, value, key
+        try:
+            enqueue(self._producer, partial(self._producer.produce, *to, on_delivery=self._delivered))
+        except KafkaException as problem:  # what the client was refused before, it does not even send
+            self._failed = problem.args[0]
 
     def _delivered(self, error: KafkaError | None, _message: Message) -> None:
         if error is not None:

@@ -10,7 +10,8 @@ from typing import Any
 import pyarrow as pa
 
 from schemas.shadow_prediction import ShadowPrediction, read_shadow
-from streaming.adapters.kafka.ledger_tail import LedgerTail, append_record
+from streaming.adapters.kafka.ledger_tail import CLOCK_SKEW, LedgerTail, append_record
+from streaming.adapters.kafka.recording import KafkaStretch, Span
 from streaming.adapters.kafka.scan import KafkaScan, stored
 from streaming.adapters.kafka.topic_tail import TopicTail
 from streaming.clock import moment
@@ -39,11 +40,16 @@ class KafkaJudgeTopics:
         self._ledger = LedgerTail(kafka, names.ledger, subject.application)
         self._tails: dict[str, TopicTail] = {}
 
-    def begin(self) -> None:
+    def begin(self, declared: datetime) -> None:
         """See :class:`streaming.judging.rounds.JudgeTopics`."""
         for tail in self._tails.values():
             tail.close()
-        self._tails = {name: TopicTail(self._kafka, name) for name in (self._names.shadow, self._names.dead_letters)}
+        shadow, letters, since = self._names.shadow, self._names.dead_letters, declared - CLOCK_SKEW
+        self._tails = {
+            shadow: TopicTail(self._kafka, shadow, lambda: self._written_since(shadow, since)),
+            # Dead letters have the times of their events, which may be older than the rollout by any length.
+            letters: TopicTail(self._kafka, letters),
+        }
 
     def close(self) -> None:
         """Let go of the broker."""
@@ -71,8 +77,9 @@ class KafkaJudgeTopics:
         topic = self._names.labels
         if topic is None:
             return
+        lateness = self._subject.rules.lateness
         if topic not in self._tails:
-            self._tails[topic] = TopicTail(self._kafka, topic, lambda: self._written_since(topic, since))
+            self._tails[topic] = TopicTail(self._kafka, topic, lambda: self._written_since(topic, since - lateness))
         rows = (
             label_row(message.value(), message.key(), max(0, message.timestamp()[1]), message.offset() or 0)
             for message in self._tails[topic].fresh()
@@ -86,12 +93,16 @@ class KafkaJudgeTopics:
             if output is not None and (output.kind, output.application) == ("dead letter", self._subject.application):
                 yield message.key(), output
 
+    def lag(self) -> dict[str, int]:
+        """See :class:`streaming.judging.rounds.JudgeTopics`."""
+        roles = {self._names.shadow: "shadow", self._names.dead_letters: "dead letters", self._names.labels: "labels"}
+        return {roles[topic]: tail.lag() for topic, tail in self._tails.items()}
+
     def write(self, record: Mapping[str, Any]) -> None:
         """See :class:`streaming.judging.rounds.JudgeTopics`."""
         append_record(self._kafka, self._names.ledger, self._subject.application, record)
 
     def _written_since(self, topic: str, since: datetime) -> dict[int, int]:
-        earliest = max(since - self._subject.rules.lateness, moment(0))
-        milliseconds = int(earliest.timestamp() * 1_000)
         with KafkaScan(self._kafka, self._subject.application) as scan:
-            return {p: scan.offset_at(topic, p, milliseconds) for p in range(scan.partitions(topic))}
+            ranges = KafkaStretch(scan, topic).ranges(Span(since=max(since, moment(0))))
+            return {partition: part.start for partition, part in ranges.items()}

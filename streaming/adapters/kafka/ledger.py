@@ -11,7 +11,7 @@ import json
 import threading
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from cachetools import LRUCache
@@ -24,6 +24,7 @@ from streaming.adapters.kafka.progress import saved_marks
 from streaming.adapters.kafka.refusals import Deliveries, opened, trouble
 from streaming.clock import Clock, isoformat
 from streaming.delivery.marks import Mark
+from streaming.delivery.outcome import ArmOutcome
 from streaming.delivery.progress import progress_record
 from streaming.delivery.refusals import Rights, refusal
 from streaming.errors import FencedError
@@ -118,10 +119,18 @@ class KafkaLedger:
         where = {"topic": self._source, "topic_id": next(iter(ids), "")}
         self._append({"type": "start", "application": self._application, **where, "starts": starts}, marks)
 
-    def record_outcome(self, plan: Plan, outcome: Mapping[int, PartitionOutcome], marks: Mapping[int, Mark]) -> None:
+    def record_outcome(
+        self,
+        plan: Plan,
+        outcome: Mapping[int, PartitionOutcome],
+        marks: Mapping[int, Mark],
+        arms: Mapping[str, ArmOutcome] | None = None,
+    ) -> None:
         """Write what came of a plan, and the marks of partitions without rows, in one transaction."""
         partitions = {str(partition): result.to_dict() for partition, result in outcome.items()}
         record = {"type": "outcome", "plan": plan.id, "application": plan.application, "partitions": partitions}
+        if arms is not None:
+            record["arms"] = {role: asdict(counts) for role, counts in arms.items()}
         self._append(record, marks)
 
     def record_set_aside(self, location: str, reason: str) -> None:

@@ -8,22 +8,23 @@ from datetime import datetime, timedelta
 from functools import reduce
 from typing import Any
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
+from confluent_kafka import KafkaException, Message, Producer
 
 from streaming.adapters.kafka.config import client_config
+from streaming.adapters.kafka.growing import GrowingTopic
 from streaming.adapters.kafka.log import KafkaLog
 from streaming.adapters.kafka.refusals import Complaints, Deliveries, opened, trouble
 from streaming.adapters.kafka.scan import KafkaScan
-from streaming.delivery.refusals import Rights, refusal
+from streaming.delivery.refusals import Rights
 from streaming.errors import BrokerUnavailableError
 from streaming.rollout.history import RolloutHistory
 from streaming.rollout.states import FINISHED
 
 _AT_ONCE = 500
-_CLOCK_SKEW = timedelta(minutes=5)
+CLOCK_SKEW = timedelta(minutes=5)
 """How far the clocks of two drivers, or of a driver and the broker, may differ."""
 _WRITE_SECONDS = 30.0
-_ROLLOUT, _PLANNED, _OUTCOME = b'"type":"rollout"', b'"weight_epoch":', b'"type":"outcome"'
+_ROLLOUT, _IN_A_STEP, _BATCHES = b'"type":"rollout"', b'"weight_epoch":', (b'"type":"plan"', b'"type":"outcome"')
 
 
 class LedgerTail:
@@ -42,11 +43,10 @@ class LedgerTail:
         self._config = client_config(kafka)
         self._topic = topic
         self._application = application
-        self._complaints = Complaints(kafka)
         self._since = since
         self._next = 0
-        self._has_plans = False
-        self._consumer: Consumer | None = None
+        self._has_step = False
+        self._growing = GrowingTopic(kafka, topic)
 
     def to_end(self) -> Iterator[dict[str, Any]]:
         """Yield all records of rollouts that were not yielded before, up to the log's present end.
@@ -74,7 +74,7 @@ class LedgerTail:
                 return self._next
             if rollout.state.phase in FINISHED:
                 return beginning
-            began = scan.offset_at(self._topic, 0, _milliseconds(rollout.state.since.clock - _CLOCK_SKEW))
+            began = scan.offset_at(self._topic, 0, _milliseconds(rollout.state.since.clock - CLOCK_SKEW))
         return min(beginning, began)
 
     def fresh(self, seconds: float) -> Iterator[dict[str, Any]]:
@@ -84,29 +84,14 @@ class LedgerTail:
             ConfigurationError: the broker refuses us.
             BrokerUnavailableError: it does not answer.
         """
-        if self._consumer is None:
-            own = {"group.id": f"{self._topic}.log", "enable.auto.commit": "false", "auto.offset.reset": "earliest"}
-            settings = {**self._config, **own, "isolation.level": "read_committed"}
-            self._consumer = opened(Consumer, self._complaints.settings(settings))
-            self._consumer.assign([TopicPartition(self._topic, 0, self._next)])
-        first = self._consumer.poll(seconds)
-        self._complaints.check()
-        for message in [] if first is None else [first, *self._consumer.consume(_AT_ONCE, 0.0)]:
-            if (error := message.error()) is not None:
-                raise self._failed(error)
+        if not self._growing.is_open:
+            self._growing.open({0: self._next})
+        for message in self._growing.take(_AT_ONCE, seconds):
             yield from self._taken(message)
 
     def close(self) -> None:
         """Let go of the broker; reading may go on."""
-        if self._consumer is not None:
-            self._consumer.close()
-            self._consumer = None
-
-    def _failed(self, error: KafkaError) -> Exception:
-        rights = Rights(topic=f"READ on topic {self._topic}")
-        return refusal(error, self._kafka, rights) or BrokerUnavailableError(
-            f"topic {self._topic!r} cannot be followed: {error.str()}"
-        )
+        self._growing.close()
 
     def _taken(self, message: Message) -> Iterator[dict[str, Any]]:
         self._next = (message.offset() or 0) + 1
@@ -114,8 +99,9 @@ class LedgerTail:
         if message.key() != self._application.encode():
             return
         # Of millions of records few concern a rollout, and to parse them all takes ten times as long.
-        self._has_plans |= _PLANNED in value
-        if _ROLLOUT in value or _PLANNED in value or (self._has_plans and _OUTCOME in value):
+        self._has_step |= _IN_A_STEP in value
+        # After the first step all batches count: another one may write what a step's batch was planned for.
+        if _ROLLOUT in value or (self._has_step and any(kind in value for kind in _BATCHES)):
             yield json.loads(value)
 
 

@@ -19,6 +19,8 @@ from streaming.adapters.kafka.refusals import Complaints, in_turns, opened, trou
 from streaming.delivery.refusals import Rights, refusal
 from streaming.errors import BrokerUnavailableError
 
+Bounds = dict[int, tuple[int, int]]
+"""Partition to its first offset and its end."""
 _TIMEOUT = 30.0
 _PATIENCE = 90.0
 """Seconds without a record before it is given up: longer than a transaction may be open by default."""
@@ -33,7 +35,7 @@ class KafkaLog:
         self._complaints = Complaints(client)
         self._rights = Rights(topic=f"READ on topic {topic}", group=f"READ on group {topic}.log")
 
-    def bounds(self) -> dict[int, tuple[int, int]]:
+    def bounds(self) -> Bounds:
         """Return each partition's first offset and its end, counting what is not committed yet."""
         with closing(self._consumer({"isolation.level": "read_uncommitted"})) as consumer:
             listed = self._answered(consumer, lambda: self._listed(consumer))
@@ -42,14 +44,18 @@ class KafkaLog:
                 raise refused
             return {p: self._bounds(consumer, p) for p in described.partitions}
 
-    def read(self, starts: Mapping[int, int] | None = None) -> Iterator[Message]:
-        """Yield the committed records up to the end as it is now; a partition that ``starts`` leaves out begins at 0.
+    def read(self, starts: Mapping[int, int] | None = None, bounds: Bounds | None = None) -> Iterator[Message]:
+        """Yield the committed records up to the end as it is now.
+
+        Args:
+            starts: the offsets to begin at; a partition that is left out begins at 0.
+            bounds: what :meth:`bounds` has returned, for who has asked already.
 
         Raises:
             ConfigurationError: the broker refuses us, or the right to read.
             BrokerUnavailableError: the broker does not answer, or a transaction stays open.
         """
-        bounds = self.bounds()
+        bounds = self.bounds() if bounds is None else bounds
         firsts = {p: max(first, (starts or {}).get(p, first)) for p, (first, _) in bounds.items()}
         ends = {p: end for p, (_, end) in bounds.items() if firsts[p] < end}
         # Where the oldest records are deleted meanwhile, the next ones are the beginning.

@@ -19,6 +19,7 @@ from streaming.delivery.write_order import Limits
 from streaming.engines.task import WriteTarget
 from streaming.errors import ConfigurationError
 from streaming.failpoints import Failpoints
+from streaming.offsets import Offsets
 from streaming.outputs.targets import Targets
 from streaming.replay.chunks import Segments, remaining
 from streaming.replay.plan import ReplayPlan
@@ -34,7 +35,7 @@ class TopicDestination:
 
     ``taken`` is topic to what it is of the live job's. What was decided is kept below ``home``. ``kind`` tells replays
     from repairs, which write to the live job's own topics (``letters`` are its dead letters) and with
-    ``corrects`` replace answers.
+    ``corrects`` replace answers. The events at ``lettered`` offsets are dead letters already, and get no second one.
     """
 
     kafka: Mapping[str, str] = field(repr=False)
@@ -48,6 +49,7 @@ class TopicDestination:
     kind: str = "replay"
     letters: str = ""
     corrects: bool = False
+    lettered: Offsets = field(default_factory=dict)
 
     def __str__(self) -> str:
         """See :class:`streaming.replay.destinations.Destination`."""
@@ -110,6 +112,7 @@ class TopicDestination:
             reached=reached,
             clock=clock,
             corrects=self.corrects,
+            lettered=self.lettered,
         )
         return made, remaining(plan.segments, reached)
 

@@ -15,7 +15,7 @@ from streaming.adapters.kafka.cohorts import prediction_row
 from streaming.adapters.kafka.scan import KafkaScan, stored
 from streaming.clock import instant
 from streaming.judging.pairs import JudgedPair, pair_of
-from streaming.quality.tables import distinct, tables
+from streaming.quality.tables import ONE_EVENT, distinct, tables
 from streaming.rollout.intervals import CANDIDATE, CHAMPION
 from streaming.rollout.records import Declaration
 from streaming.rollout_report.answers import ANSWERS, PairedSides
@@ -86,8 +86,8 @@ class KafkaRolloutAnswers:
                     candidates.append(_side(pair, pair.candidate, CANDIDATE))
         if not champions:
             return None
-        # A record that is written twice is so on both sides, so that rows stay beside each other.
-        return PairedSides(*(distinct(_table(rows)) for rows in (champions, candidates)))
+        # An event that is there twice is so on both sides, so that rows stay beside each other.
+        return PairedSides(*(distinct(_table(rows), ONE_EVENT) for rows in (champions, candidates)))
 
     def _messages(self, topic: str) -> Iterator[Any]:
         partitions = self.scan.partitions(topic)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
@@ -17,7 +18,7 @@ from streaming.adapters.kafka.config import client_config
 from streaming.adapters.kafka.log import KafkaLog
 from streaming.adapters.kafka.patience import settled
 from streaming.adapters.kafka.refusals import Complaints, Deliveries, opened, sending
-from streaming.delivery.producers import patiently
+from streaming.delivery.producers import enqueue, patiently
 from streaming.delivery.refusals import Rights
 from streaming.errors import BrokerUnavailableError
 from streaming.outputs.records import RECORD_OVERHEAD
@@ -99,7 +100,8 @@ class KafkaShadow:
         for record in records:
             value = record.pair.to_json()
             if len(value) + len(record.key or b"") + RECORD_OVERHEAD <= self._to.max_record_bytes:
-                self._produce(record, value, sent)
+                to = self._to.topic, value, record.key, record.partition % self._to.partitions
+                enqueue(self._producer, partial(self._producer.produce, *to, on_delivery=sent))
                 written.append(record)
         moved = [TopicPartition(*partition, at) for partition, at in positions.items()]
         group = self._consumer.consumer_group_metadata()
@@ -108,17 +110,6 @@ class KafkaShadow:
             patiently(lambda: self._producer.commit_transaction(_TIMEOUT))
         self._passed_over = 0
         return written
-
-    def _produce(self, record: PairedRecord, value: bytes, sent: Deliveries) -> None:
-        partition = record.partition % self._to.partitions
-        while True:
-            try:
-                self._producer.produce(self._to.topic, value, record.key, partition, on_delivery=sent)
-            except BufferError:
-                self._producer.poll(0.1)
-            else:
-                self._producer.poll(0)
-                return
 
     def _passed(self, message: Message) -> Any:
         """Note how far a partition is read; return the message unless it only tells that."""

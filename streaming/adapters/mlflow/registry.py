@@ -1,4 +1,4 @@
-"""MLflow as a :class:`streaming.models.registry.ModelRegistry`.
+"""MLflow as a :class:`streaming.models.registry.ModelRegistry`, and as one of many models.
 
 What MLflow does that one would not expect, and what is done about it here:
 
@@ -17,17 +17,18 @@ import errno
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import structlog
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion as MlflowVersion
 from mlflow.exceptions import MlflowException
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+from mlflow.store.entities.paged_list import PagedList
 from mlflow.store.model_registry.rest_store import RestStore
 from mlflow.utils.credentials import get_default_host_creds
 from mlflow.utils.proto_json_utils import parse_dict
@@ -41,9 +42,11 @@ from streaming.refusal_codes import RefusalCode
 from streaming.yaml_text import read_yaml
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
+T = TypeVar("T")
 
 _NOT_FOUND = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
 _PAGE = 1000
+"""The most that MLflow gives at once."""
 _LEAST_FREE_BYTES = 1024 * 1024
 """MLflow writes in chunks of this size, so with less than that free a download has filled the disk."""
 _STATUS: dict[str, VersionStatus] = {"PENDING_REGISTRATION": "PENDING", "FAILED_REGISTRATION": "FAILED"}
@@ -83,6 +86,13 @@ class MlflowRegistry:
         """Return one version by number; raises as :meth:`resolve`."""
         with self._translated(f"{name} v{version}"):
             return _version(self._store.get_model_version(name, str(version)))
+
+    def aliased(self, prefix: str, alias: str) -> Mapping[str, int]:
+        """Return what an alias names; see :meth:`streaming.models.registry.ManyModels.aliased`."""
+        with self._translated(f"{prefix}*@{alias}"):
+            models = _pages(partial(self._store.search_registered_models, _names_like(prefix), _PAGE, None))
+            aliases = {model.name: model.aliases or {} for model in models if model.name.startswith(prefix)}
+            return {name: int(numbers[alias]) for name, numbers in aliases.items() if alias in numbers}
 
     def download(self, version: ModelVersion, target: Path) -> None:
         """Write the version's files into the empty directory ``target``.
@@ -137,13 +147,7 @@ class MlflowRegistry:
     def _versions(self, name: str) -> Iterator[MlflowVersion]:
         # The filter is one text, so the name stands in the quotes that it does not have itself.
         quote = '"' if "'" in name else "'"
-        token = None
-        while True:
-            page = self._store.search_model_versions(f"name={quote}{name}{quote}", _PAGE, None, token)
-            yield from page
-            token = page.token
-            if not token:
-                return
+        return _pages(partial(self._store.search_model_versions, f"name={quote}{name}{quote}", _PAGE, None))
 
     @contextmanager
     def _translated(self, what: str) -> Iterator[None]:
@@ -197,6 +201,23 @@ _RESOLVERS: dict[str, Callable[[MlflowRegistry, ModelSelector], ModelVersion]] =
     "tag": MlflowRegistry._by_tag,
     "version": MlflowRegistry._by_version,
 }
+
+
+def _pages(search: Callable[[str | None], PagedList[T]]) -> Iterator[T]:
+    """Yield what all pages of a search have; ``search`` takes the token of a page."""
+    token = None
+    while True:
+        page = search(token)
+        yield from page
+        token = page.token
+        if not token:
+            return
+
+
+def _names_like(prefix: str) -> str | None:
+    """Return the search for names that begin so, or for more: the wildcards of SQL in a name match anything."""
+    quoted = prefix.partition("'")[0]
+    return f"name LIKE '{quoted}%'" if quoted else None
 
 
 def _is_full(problem: Exception, target: Path) -> bool:

@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from streaming.models.arrow_types import list_rows
 from streaming.models.signature import UNNAMED
 from streaming.scoring.compiled.answers import answer_batch
 from streaming.scoring.flavours.classes import values
-from streaming.scoring.flavours.matrix import lists
 
 _PREDICTION, _PROBABILITY, _LABEL = "prediction", "probability", "label"
 
@@ -25,7 +25,7 @@ def model_input(events: pa.RecordBatch) -> Any:
 
 
 def _array(column: pa.Array) -> Any:
-    return lists(column) if pa.types.is_list(column.type) else column.to_numpy(zero_copy_only=False)
+    return list_rows(column) if pa.types.is_list(column.type) else column.to_numpy(zero_copy_only=False)
 
 
 def model_answers(answer: Any, rows: int) -> pa.RecordBatch:

@@ -84,11 +84,15 @@ BUILDERS: Mapping[str, Callable[[Scope], Apply]] = {
 
 @dataclass(frozen=True)
 class Program:
-    """A compiled pipeline: ``steps`` in order over the columns of ``schema``; ``kinds`` are the columns at the end."""
+    """A compiled pipeline: a step for each stage, in order over the columns of ``schema``.
+
+    ``before`` is what is known of the columns before each stage, and ``kinds`` of those at the end.
+    """
 
     schema: pa.Schema
     stages: tuple[SavedStage, ...]
     steps: tuple[Apply, ...]
+    before: tuple[Mapping[str, Kind], ...]
     kinds: Mapping[str, Kind]
 
     def run(self, events: pa.RecordBatch) -> Columns:
@@ -122,7 +126,11 @@ def compile_pipeline(folder: Path, schema: pa.Schema) -> Program:
     """
     stages = read_stages(folder)
     kinds = event_kinds(schema)
-    return Program(schema, stages, tuple(built(stage, kinds) for stage in stages), kinds)
+    steps, before = [], []
+    for stage in stages:
+        before.append(dict(kinds))
+        steps.append(built(stage, kinds))
+    return Program(schema=schema, stages=stages, steps=tuple(steps), before=tuple(before), kinds=kinds)
 
 
 def event_kinds(schema: pa.Schema) -> dict[str, Kind]:

@@ -14,7 +14,7 @@ import numpy as np
 
 from streaming.errors import ScoringError
 from streaming.scoring.compiled import row_features, row_models
-from streaming.scoring.compiled.program import built, event_kinds
+from streaming.scoring.compiled.program import event_kinds
 from streaming.scoring.compiled.row_values import Row, RowColumns, RowStep, RowUnfitError
 from streaming.scoring.compiled.saved import SavedStage
 from streaming.scoring.compiled.scope import Apply, Scope
@@ -98,16 +98,16 @@ def _finite(prediction: float | None, label: str | None, probability: list[float
 
 
 def row_program(scorer: CompiledScorer) -> RowProgram:
-    """Return a scorer's program for single events; its stages' files are read once more.
+    """Return a scorer's program for single events.
 
     Raises:
-        StageUnreadableError: they have changed since the scorer was loaded.
+        StageUnreadableError: the files of a stage have changed since the scorer was loaded.
     """
     program = scorer.program
     kinds = event_kinds(program.schema)
     return RowProgram(
         features=tuple((field.name, field.name.lower(), _is_text(kinds, field.name)) for field in program.schema),
-        steps=tuple(_step(stage, kinds) for stage in program.stages),
+        steps=tuple(map(_step, program.stages, program.before, program.steps)),
         prediction=scorer.prediction.lower(),
         probability=scorer.probability.lower(),
         label=scorer.label.lower(),
@@ -118,10 +118,9 @@ def _is_text(kinds: Mapping[str, Kind], name: str) -> bool:
     return kinds[name.lower()].family == "text"
 
 
-def _step(stage: SavedStage, kinds: dict[str, Kind]) -> RowStep:
+def _step(stage: SavedStage, before: Mapping[str, Kind], apply: Apply) -> RowStep:
     build = ROW_BUILDERS.get(stage.kind)
-    step = None if build is None else build(Scope(stage, kinds))
-    apply = built(stage, kinds)
+    step = None if build is None else build(Scope(stage, dict(before)))
     return _as_batch(apply) if step is None else step
 
 

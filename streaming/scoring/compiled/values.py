@@ -13,9 +13,9 @@ from typing import Literal, TypeAlias
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from streaming.errors import ScoringError
+from streaming.models.arrow_types import list_rows
 
 Floats = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
@@ -180,7 +180,10 @@ def read_column(array: pa.Array, size: int | None = None) -> Value:
 
 
 def _read_vectors(array: pa.ListArray, size: int) -> Floats:
-    if array.null_count or (pc.list_value_length(array).to_numpy(zero_copy_only=False) != size).any():
-        raise ScoringError(f"a vector of the batch is null, or has not {size} elements")
-    numbers: Floats = array.flatten().to_numpy(zero_copy_only=False).astype(np.float64)
-    return numbers.reshape(len(array), size)
+    try:
+        rows: Floats = list_rows(array).astype(np.float64)
+    except ValueError as problem:
+        raise ScoringError(f"a column of vectors cannot be read: {problem}") from None
+    if len(rows) and rows.shape[1] != size:
+        raise ScoringError(f"vectors have {rows.shape[1]} elements, and the model reads {size}")
+    return rows.reshape(len(rows), size)

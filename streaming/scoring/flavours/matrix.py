@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from streaming.errors import CandidateRefusedError
+from streaming.models.arrow_types import list_rows
 from streaming.models.signature import Signature
 from streaming.refusal_codes import RefusalCode
 
@@ -29,17 +29,9 @@ def matrix(events: pa.RecordBatch) -> Doubles:
 
 def _doubles(column: pa.Array) -> Doubles:
     if pa.types.is_list(column.type):
-        return lists(column).astype(np.float64)
+        return list_rows(column).astype(np.float64)
     doubles: Doubles = column.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
     return doubles
-
-
-def lists(column: pa.ListArray) -> NDArray[Any]:
-    """Return n lists of k numbers as n rows, in the numbers' own type; raises as :func:`matrix`."""
-    if column.null_count:
-        raise ValueError("a list is null, and the model has no value for that")
-    numbers: NDArray[Any] = column.flatten().to_numpy(zero_copy_only=False).reshape(len(column), -1)
-    return numbers
 
 
 def check_numbers(signature: Signature, names: Sequence[str]) -> None:

@@ -10,8 +10,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from streaming.models.arrow_types import list_rows
 from streaming.models.signature import Column, Signature
-from streaming.scoring.flavours.matrix import check_numbers, lists, matrix, unfit, width_of
+from streaming.scoring.flavours.matrix import check_numbers, matrix, unfit, width_of
 
 Feed = Callable[[pa.RecordBatch], dict[str, NDArray[Any]]]
 """Makes a graph's inputs, by their names, of events."""
@@ -65,7 +66,7 @@ def _as_columns(types: dict[str, str], events: pa.RecordBatch) -> dict[str, NDAr
 
 def _array(name: str, column: pa.Array, kind: str) -> NDArray[Any]:
     if pa.types.is_list(column.type):
-        return lists(column).astype(_FLOATS[kind] if kind in _FLOATS else _EXACT[kind].to_pandas_dtype())
+        return list_rows(column).astype(_FLOATS[kind] if kind in _FLOATS else _EXACT[kind].to_pandas_dtype())
     if kind in _FLOATS:
         floats: NDArray[Any] = column.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
         return floats.astype(_FLOATS[kind])

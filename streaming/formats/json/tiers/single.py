@@ -36,17 +36,16 @@ class SingleReader:
     def __init__(self, shape: Shape, longest: int) -> None:
         """Find out what is read of an event."""
         self._longest = longest
-        self._has_lists = any(role.length is not None for field in shape.fields for role in field.roles)
         self._decode = msgspec.json.Decoder(shape.struct).decode
         self._reads = [
-            (position, role.column, _READS[role.kind])
+            (position, role.column, _READS[role.kind] if role.length is None else _list)
             for position, field in enumerate(shape.fields)
             for role in field.roles
         ]
 
     def read(self, text: bytes) -> SingleEvent | None:
         """Return the columns of an event that is proven to be valid; ``None`` for others, and where one is a list."""
-        if self._has_lists or not 0 < len(text) <= self._longest or b'\\"' in text:
+        if not 0 < len(text) <= self._longest or b'\\"' in text:
             return None
         if has_long_number(text):
             return None
@@ -65,6 +64,10 @@ class SingleReader:
 
 def _plain(value: Any) -> Any:
     return None if value is UNSET else value
+
+
+def _list(_: Any) -> Any:
+    raise _DoubtfulError
 
 
 def _double(value: Any) -> float | None:
