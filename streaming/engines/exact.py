@@ -146,7 +146,7 @@ class ExactEngine:
         state = None if earlier.arms.lookup else self._ports.lookups.planned()
         if state is None:
             return earlier
-        arms = replace(earlier.arms, lookup=state)
+        arms = replace(PlannedArms.only(earlier.version), lookup=state)
         return self._planned(earlier.batch, earlier.ranges, arms, f"plan {earlier.id} has no state of the lookup table")
 
     def _planned(self, batch: int, ranges: Ranges, arms: PlannedArms, reason: str = "") -> Plan:
