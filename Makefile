@@ -16,7 +16,7 @@ UV_VERSION := 0.13.8
 UV_FLAGS := --universal --python-version 3.10 --quiet --generate-hashes --no-emit-index-url --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help setup class-archive demo demo-rollout test test-long fuzz check chaos soak bench-exact bench-throughput bench-batch bench-decoding bench-serve bench-many bench-drift bench-guard bench-shadow bench bench-live bench-peers bundle bundle-env docs lock clean
+.PHONY: help setup class-archive demo demo-rollout test test-long fuzz check chaos soak bench-exact bench-throughput bench-batch bench-decoding bench-serve bench-many bench-drift bench-guard bench-shadow bench-lookup bench bench-live bench-peers bundle bundle-env docs lock clean
 
 help:  ## Show this list
 	@echo "Penstock: score a Kafka stream with a registry model, and swap it while the stream runs."
@@ -85,6 +85,9 @@ bench-guard: setup  ## Simulate a rollout's guards: false rollbacks, and what th
 
 bench-shadow: setup  ## Measure the exact engine's latency with a shadow beside it, and without
 	$(VENV)/python -m benchmarks.shadow $(BENCH)
+
+bench-lookup: setup  ## Measure the exact engine's throughput with looked-up columns, and without
+	$(VENV)/python -m benchmarks.lookup $(BENCH)
 
 bench: setup  ## Measure our engines, Spark's micro-batch and the peers in some 15 minutes (BENCH="--runs 3" for more)
 	-$(VENV)/python -m benchmarks.peers.install $(UV_VERSION)

@@ -71,6 +71,9 @@ class Reason(str, Enum):
     NO_KEY = "NO_KEY"
     NO_MODEL = "NO_MODEL"
     MODEL_NOT_LOADED = "MODEL_NOT_LOADED"
+    MISSING_LOOKUP = "MISSING_LOOKUP"
+    STALE_LOOKUP = "STALE_LOOKUP"
+    LOOKUP_UNAVAILABLE = "LOOKUP_UNAVAILABLE"
 
 
 class Rejection(NamedTuple):
@@ -107,6 +110,9 @@ STAGE = {
     Reason.NO_KEY: "TASK_PUT",
     Reason.NO_MODEL: "TRANSFORMATION",
     Reason.MODEL_NOT_LOADED: "TRANSFORMATION",
+    Reason.MISSING_LOOKUP: "TRANSFORMATION",
+    Reason.STALE_LOOKUP: "TRANSFORMATION",
+    Reason.LOOKUP_UNAVAILABLE: "TRANSFORMATION",
 }
 """Where in the path it happened, in Kafka Connect's words where it has one."""
 
@@ -131,6 +137,9 @@ _SENTENCE = {
     Reason.NO_KEY: "the record has no key, and the predictions' topic is compacted, which takes none without one",
     Reason.NO_MODEL: "no model is for this value, and models.route names none for such events",
     Reason.MODEL_NOT_LOADED: "no version of the model for this value could be loaded",
+    Reason.MISSING_LOOKUP: "the lookup table has no usable value for this event, and none is set in its place",
+    Reason.STALE_LOOKUP: "the lookup table's record is older than lookup.time_to_live_seconds",
+    Reason.LOOKUP_UNAVAILABLE: "the lookup table could not be read when the event was scored",
 }
 
 

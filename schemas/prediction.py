@@ -60,6 +60,9 @@ CORRECTS = "penstock-corrects"
 """The id of the answer that this one replaces; only a repair's corrections have it."""
 DEGRADED = "penstock-degraded"
 """Why the champion did not answer, a :class:`DegradedReason`; its own answers have no such header."""
+LOOKUP, LOOKUP_AGE = "penstock-lookup", "penstock-lookup-age-ms"
+"""What became of the event's lookup, a value of :class:`LookupStanding`, and how old the table's record was when the
+batch was planned; only a job that looks columns up writes them, and the age only where there was a record."""
 BINS = "penstock-bins"
 ORIGINAL_TIMESTAMP = "penstock-original-timestamp"
 """Milliseconds: the event's timestamp, where the predictions' topic does not take it and the record has the time of
@@ -87,6 +90,17 @@ HEADER_ORDER = (*CONSTANT_HEADERS, CE_ID, CE_TIME, SOURCE_OFFSET)
 The optional ones come after them, ``BINS`` last of all. The drift query looks at these positions first, because a
 search by name takes ten times as long. Subscribers find headers by name; the order is no part of their contract.
 """
+
+
+class LookupStanding(str, Enum):
+    """What became of an event's lookup."""
+
+    FRESH = "fresh"
+    STALE = "stale"
+    MISSING = "missing"
+    INVALID = "invalid"
+    """The table's record is no JSON object, or a column in it is of another type."""
+    UNAVAILABLE = "unavailable"
 
 
 def id_prefix(model: str, role: str, topic: str) -> str:

@@ -13,6 +13,7 @@
     ├── UpstreamError                 exit 4   a service cannot be reached and nothing is left to serve
     │   ├── BrokerUnavailableError
     │   │   └── TopicDeletedError              a topic that the job writes to is gone
+    │   ├── LookupUnavailableError             the table of looked-up columns cannot be read
     │   └── RegistryUnavailableError
     │       └── FilesMissingError              the registry answers, and some of a version's files do not arrive
     ├── FencedError                   exit 5   another driver of the same application has taken over
@@ -88,6 +89,10 @@ class BrokerUnavailableError(UpstreamError):
 
 class TopicDeletedError(BrokerUnavailableError):
     """A topic that the job writes to was deleted while it runs; created again, it is written to as before."""
+
+
+class LookupUnavailableError(UpstreamError):
+    """The table of looked-up columns cannot be read as far as it must be."""
 
 
 class RegistryUnavailableError(UpstreamError):

@@ -17,11 +17,13 @@ from schemas.movement import Movement, Shares
 from streaming.drift.decision import DetectionRules, WindowJudge
 from streaming.drift.measures import statistic_records, summary_record
 from streaming.drift.states import Severity, State
+from streaming.lookup.entries import Entry, EntryReader
 from streaming.models.profile import ReferenceProfile
 from streaming.models.ref import ModelVersion
 from streaming.outputs import headers
 from streaming.outputs.envelope import Stamp
 from streaming.outputs.weights import WeightEpoch
+from streaming.settings import LookupSettings
 from tests.support.drifts import categorical, numeric, window
 
 FOLDER = Path(__file__).resolve().parents[1] / "schemas" / "contracts"
@@ -86,6 +88,7 @@ def test_the_prediction_headers_are_those_that_have_a_constant() -> None:
         "WEIGHT_",
         "CORRECTS",
         "DEGRADED",
+        "LOOKUP",
         "SOURCE_",
         "BINS",
         "TRACE",
@@ -187,3 +190,13 @@ def test_every_drift_record_keeps_its_contract(rows: tuple[list[int], list[int]]
     summary.validate(json.loads(summary_record(HOUR, counts, verdicts, 4, "watermark").to_json()))
     for record in statistic_records(HOUR, verdicts, 0.01):
         Draft202012Validator(CONTRACTS["drift_statistic"]).validate(json.loads(record.to_json()))
+
+
+def test_a_lookup_record_by_its_contract_is_read_and_gives_its_columns() -> None:
+    settings = LookupSettings.model_validate(
+        {"topic": "t", "columns": {"balance": {"type": "double", "default": 0.0}, "segment": {"type": "string"}}}
+    )
+    entries = [
+        EntryReader(settings).read(7, json.dumps(one).encode()) for one in CONTRACTS["lookup_record"]["examples"]
+    ]
+    assert entries == [Entry(7, (1250.5, "gold")), Entry(7, (0.0, None))]

@@ -10,6 +10,7 @@ from pyspark.sql import DataFrame
 
 from jobs.wiring.arms import followed_arms
 from jobs.wiring.fallbacks import fallback_chain
+from jobs.wiring.lookups import lookup_states
 from jobs.wiring.many import table_arms
 from jobs.wiring.planning import program_of
 from jobs.wiring.starting import EngineParts, Footing, batch_bound, fresh_query_starter, query_starter
@@ -83,6 +84,7 @@ def exact_engine(on: Footing, parts: EngineParts, ramp: Ramp, arms: ArmSource, s
         default_scores=DefaultScores(settings.event, settings.input.max_value_bytes),
         recheck=recheck_of(on, parts.slot, stack),
         chain=fallback_chain(on, parts, stack),
+        lookups=lookup_states(settings, on.observer, parts.stopping),
     )
     return ExactEngine(
         ports, target, Tolerance(settings.engine.max_poison_rows, settings.model.rollback_after_failures)

@@ -8,11 +8,13 @@ from functools import partial
 from pyspark.sql import SparkSession
 
 from jobs.wiring.flavors import code_seconds, served_flavors
+from jobs.wiring.lookups import looking_up
 from streaming.adapters.mlflow.registry import MlflowRegistry
 from streaming.adapters.session import is_local
 from streaming.clock import system_clock
 from streaming.engines.live_plan import check_live
 from streaming.errors import ConfigurationError
+from streaming.lookup.join import TableLookup
 from streaming.models.announcer import Announcer, ModelEventSink, ModelMetrics
 from streaming.models.cache import ModelCache
 from streaming.models.candidate import Candidates, Preparation
@@ -63,9 +65,15 @@ def wanted_scorer(settings: Settings) -> WantedScorer:
 
 
 def preparation(
-    settings: Settings, spark: SparkSession, sample: EventSample, scorer: WantedScorer = "spark"
+    settings: Settings,
+    spark: SparkSession,
+    sample: EventSample,
+    scorer: WantedScorer = "spark",
+    lookup: TableLookup | None = None,
 ) -> Preparation:
     """Return the checks that every candidate goes through; ``scorer`` is what scores for whoever asks.
+
+    With ``lookup``, versions have it give events the columns that they lack.
 
     Raises:
         ConfigurationError: executors run elsewhere and ``model.staging_uri`` does not say where they find the model.
@@ -79,9 +87,9 @@ def preparation(
     return Preparation(
         ModelCache(model.cache_dir, model.cache_keep, model.cache_max_bytes),
         PackageReader(model, spark.version),
-        TopicCheck(sample, settings.event),
+        TopicCheck(sample, settings.event, looked_up=tuple(settings.lookup.columns)),
         Stager(HadoopFileStore(spark), model.staging_uri),
-        loaders(settings, spark, sample, scorer),
+        looking_up(loaders(settings, spark, sample, scorer), lookup),
     )
 
 

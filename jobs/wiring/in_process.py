@@ -7,6 +7,7 @@ from importlib.metadata import version as installed
 from pyspark.sql import SparkSession
 
 from jobs.wiring.flavors import code_seconds, served_flavors
+from jobs.wiring.lookups import require_no_lookup
 from streaming.errors import ConfigurationError
 from streaming.models.cache import ModelCache
 from streaming.models.candidate import Preparation
@@ -56,7 +57,8 @@ def _by_session(compiled: InProcessLoader, model: ModelSettings, spark: SparkSes
 
 
 def require_no_spark(settings: Settings, verb: str) -> None:
-    """Raise ``ConfigurationError`` if versions shall be scored by Spark, which the ``verb``'s process has not."""
+    """Raise ``ConfigurationError`` for what the ``verb``'s process cannot do: score by Spark, and look columns up."""
+    require_no_lookup(settings, verb)
     if settings.model.scorer == "spark":
         raise ConfigurationError(
             f"model.scorer is spark, and penstock {verb} scores without Spark; set it to auto or compiled, or score by"

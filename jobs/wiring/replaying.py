@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from pyspark.sql import SparkSession
 
 from jobs.wiring.following import preparation, registry, wanted_scorer
+from jobs.wiring.lookups import lookup_of
 from jobs.wiring.stretch import Stretch
 from streaming.adapters.kafka.admin import KafkaAdmin, TopicInfo
 from streaming.adapters.kafka.replay_destination import TopicDestination
@@ -76,19 +78,25 @@ def loaded_versions(settings: Settings, spark: SparkSession, sample: EventSample
     cache = settings.model.cache_dir
     # The live job evicts from its cache by what it serves, and would evict the replay's versions.
     own = settings.model.model_copy(update={"cache_dir": cache.with_name(f"{cache.name}-replay")})
-    prepared = preparation(
-        settings.model_copy(update={"model": own}), spark, sample or NoEvents(), wanted_scorer(settings)
-    )
     own_registry = registry(own)
+    # The live job's table is at another state, and would be read anew for each of the two.
+    with TemporaryDirectory(prefix="penstock-lookup-") as folder:
+        prepared = preparation(
+            settings.model_copy(update={"model": own}),
+            spark,
+            sample or NoEvents(),
+            wanted_scorer(settings),
+            lookup_of(settings, Path(folder)),
+        )
 
-    def load(version: ModelVersion) -> ServedModel:
-        return prepared.prepare(own_registry.get(version.name, version.version), own_registry.download)
+        def load(version: ModelVersion) -> ServedModel:
+            return prepared.prepare(own_registry.get(version.name, version.version), own_registry.download)
 
-    versions = Versions(load, prepared.release)
-    try:
-        yield versions
-    finally:
-        versions.close()
+        versions = Versions(load, prepared.release)
+        try:
+            yield versions
+        finally:
+            versions.close()
 
 
 class ReplayProgress:

@@ -18,6 +18,7 @@ from jobs.wiring.fallbacks import load_champion
 from jobs.wiring.following import follow, make_slot, preparation, registry, wanted_scorer
 from jobs.wiring.jars import jars
 from jobs.wiring.live import check_slots, local_master
+from jobs.wiring.lookups import lookup_of, require_table, warm_table
 from jobs.wiring.many import ManyOutlets, follow_many, has_many, model_selector
 from jobs.wiring.planning import Planning, listener_for, planning_for
 from jobs.wiring.rollouts import rollout_parts
@@ -177,6 +178,7 @@ def scoring_job(settings: Settings, stopping: StopRequest, *, submitted: bool) -
         _require_resources(settings)
         topics = prepare_topics(settings, admin)
         require_rights(settings, admin)
+        require_table(settings, admin)
         if settings.engine.kind == "exact":
             require_own(local_checkpoint(absolute(settings.checkpoint), settings.input.topic))
         for concern in concerns(topics.source, topics.targets, timed=settings.engine.kind == "exact"):
@@ -199,6 +201,7 @@ def scoring_job(settings: Settings, stopping: StopRequest, *, submitted: bool) -
         )
         _serve(job)
         collector.freeze_startup_objects()
+        warm_table(settings, spark)
         load_champion(settings, follower, stopping.asked)
         follower.start()
         stack.callback(follower.stop)
@@ -213,12 +216,16 @@ def _followed(shared: _Shared, spark: SparkSession, gate: Gate) -> tuple[Followe
         return follow_many(settings, shared.slot, spark, outlets, shared.stack), None
     checks = _checks(shared, spark)
     follower = follow(settings, shared.slot, checks, shared.observer.metrics, [gate])
+    if settings.lookup.topic is not None:
+        return follower, None
     return follower, rollout_parts(settings, checks, follower, shared.observer, gate)
 
 
 def _require_resources(settings: Settings) -> None:
     """Raise ``ConfigurationError`` for a path that cannot be written, or a port that is taken."""
     require_writable(settings.model.cache_dir, "model.cache_dir")
+    if settings.lookup.topic is not None:
+        require_writable(settings.lookup.folder, "lookup.folder")
     require_writable_uri(settings.checkpoint, "engine.checkpoint")
     if settings.http.enabled:
         require_free(settings.http.host, settings.http.port)
@@ -254,7 +261,7 @@ def _listeners(shared: _Shared) -> list[ModelEventSink]:
 def _checks(shared: _Shared, spark: SparkSession) -> Preparation:
     settings = shared.settings
     sample = TopicSample(shared.admin, settings.input.topic)
-    return preparation(settings, spark, sample, wanted_scorer(settings))
+    return preparation(settings, spark, sample, wanted_scorer(settings), lookup_of(settings))
 
 
 def _serve(job: ScoringJob) -> None:

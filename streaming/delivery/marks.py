@@ -15,6 +15,7 @@ from streaming.errors import (
     DataError,
     FencedError,
     InvariantError,
+    LookupUnavailableError,
     MissingMarkError,
     OffsetGapError,
     PenstockError,
@@ -118,7 +119,15 @@ def standing(mark: Mark | None, part: OffsetRange, writer: Writer, partition: in
 
 _BY_NAME: dict[str, type[PenstockError]] = {
     kind.__name__: kind
-    for kind in (DataError, FencedError, InvariantError, MissingMarkError, OffsetGapError, TopicRecreatedError)
+    for kind in (
+        DataError,
+        FencedError,
+        InvariantError,
+        LookupUnavailableError,
+        MissingMarkError,
+        OffsetGapError,
+        TopicRecreatedError,
+    )
 }
 
 

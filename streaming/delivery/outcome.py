@@ -58,6 +58,8 @@ class Outcome:
     detail: str = ""
     arms: dict[str, ArmOutcome] = field(default_factory=dict)
     degraded: dict[str, int] = field(default_factory=dict)
+    lookups: dict[str, float] = field(default_factory=dict)
+    """Events by what became of their lookup, and what :mod:`streaming.lookup.table` counts, by name."""
 
     @property
     def rows(self) -> int:
@@ -88,6 +90,7 @@ class Outcome:
                 for role in {**self.arms, **other.arms}
             },
             _summed(self.degraded, other.degraded),
+            {key: self.lookups.get(key, 0) + other.lookups.get(key, 0) for key in {**self.lookups, **other.lookups}},
         )
 
     def to_arrow(self, partition: int) -> pa.RecordBatch:
@@ -133,6 +136,12 @@ def count_arms(batch: pa.RecordBatch, mark: int, roles: Sequence[str]) -> dict[s
         of_reason = ArmOutcome(0 if letters else row["count_all"], letters, newest)
         counts[roles[row["arm"]]] = counts.get(roles[row["arm"]], ArmOutcome()) + of_reason
     return counts
+
+
+def count_lookups(batch: pa.RecordBatch, mark: int) -> dict[str, float]:
+    """Count a batch's rows at or above ``mark`` by what became of their lookup; events rejected before have none."""
+    written = batch.filter(pc.greater_equal(batch.column("offset"), mark)).column("lookup").drop_null()
+    return {row["values"]: row["counts"] for row in pc.value_counts(written).to_pylist()}
 
 
 def count_ages(chunk: list[pa.RecordBatch], mark: int, now_ms: float) -> Outcome:

@@ -9,6 +9,7 @@ from functools import cached_property
 from streaming.delivery.marks import Writer
 from streaming.delivery.outcome import ArmOutcome
 from streaming.failpoints import OFF, Failpoints
+from streaming.lookup_state import LookupState
 from streaming.offsets import Offsets, Ranges
 from streaming.outputs.envelope import Stamp
 from streaming.outputs.targets import LARGEST_BATCH, Targets
@@ -54,6 +55,8 @@ class WritePlan:
     limits: Limits
     failpoints: Failpoints = OFF
     others: tuple[Stamp, ...] = ()
+    lookup: LookupState | None = None
+    """The lookup table's state, where columns are looked up."""
     by_model: bool = False
     """True if the stamps are those of many models, not of one model's arms."""
     lettered: Offsets = field(default_factory=dict)

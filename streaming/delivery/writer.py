@@ -20,7 +20,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 
@@ -29,7 +29,7 @@ import pyarrow.compute as pc
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 
 from streaming.delivery.marks import Mark, Standing, standing
-from streaming.delivery.outcome import Outcome, count_ages, count_arms
+from streaming.delivery.outcome import Outcome, count_ages, count_arms, count_lookups
 from streaming.delivery.producers import CALL_TIMEOUT, Identity, open_producer, patiently, spares
 from streaming.delivery.progress import progress_record
 from streaming.delivery.worker import settle
@@ -39,6 +39,8 @@ from streaming.offsets import OffsetRange
 from streaming.outputs.records import Record, records
 
 _QUEUE_FULL_PAUSE = 0.05
+UNKNOWN_PARTITION = -1
+"""Of an outcome whose task failed before it saw a row."""
 _NOW = 0
 """As a record's timestamp: the client's clock."""
 FENCED = (KafkaError._FENCED, KafkaError.PRODUCER_FENCED, KafkaError.INVALID_PRODUCER_EPOCH)
@@ -46,11 +48,15 @@ FENCED = (KafkaError._FENCED, KafkaError.PRODUCER_FENCED, KafkaError.INVALID_PRO
 
 
 def write_partition(
-    plan: WritePlan, batches: Iterator[pa.RecordBatch], partition: int | None = None
+    plan: WritePlan,
+    batches: Iterator[pa.RecordBatch],
+    partition: int | None = None,
+    counts: Callable[[], Mapping[str, float]] = dict,
 ) -> Iterator[pa.RecordBatch]:
     """Write one task's rows and report the outcome as one row; an empty task reports nothing.
 
-    If it is known before the first row comes which partition they are of, the producer opens meanwhile.
+    If it is known before the first row comes which partition they are of, the producer opens meanwhile. ``counts``
+    gives what was counted where the rows were made, for the outcome.
 
     A protocol error (fenced, gap, missing mark) is reported, not raised: trying the task again could not mend it. A
     broker's error is raised, so that Spark tries again and step 3 finds out what was written, and so is a model's.
@@ -68,8 +74,12 @@ def write_partition(
             raise
         except PenstockError as problem:
             task.outcome = task.outcome.failed(type(problem).__name__, str(problem))
+    task.outcome += Outcome(lookups=dict(counts()))
     if task.partition is not None:
         yield task.outcome.to_arrow(task.partition)
+    elif task.outcome.error:
+        # What failed before the first row failed for the batch, whose partitions the driver knows.
+        yield task.outcome.to_arrow(UNKNOWN_PARTITION)
 
 
 class _Task:
@@ -208,8 +218,10 @@ class _Transaction:
             _produce(producer, record)
         producer.poll(0)
         arms = count_arms(batch, mark, self._plan.counted_as) if self._plan.others else {}
+        lookups = count_lookups(batch, mark) if self._plan.lookup else {}
         predictions = number - sum(letters.values())
-        return Outcome(predictions, letters, arms=arms, degraded=self._plan.degraded(predictions, arms))
+        degraded = self._plan.degraded(predictions, arms)
+        return Outcome(predictions, letters, arms=arms, degraded=degraded, lookups=lookups)
 
     def _is_fenced(self, producer: Producer, error: KafkaError) -> bool:
         """Abort where asked to, so that no reader waits for the time-out, and say whether we are fenced."""

@@ -35,11 +35,19 @@ from streaming.engines.decisions import PlanDecisions
 from streaming.engines.degraded_rows import with_degraded_rows
 from streaming.engines.exact_ports import ExactPorts, Tolerance
 from streaming.engines.known_good import KnownGoodRows
+from streaming.engines.lookups import require_lookups
 from streaming.engines.planner import Planner
 from streaming.engines.program import BatchOrder, BatchResult
 from streaming.engines.report import BatchReport
 from streaming.engines.task import WriteTarget
-from streaming.errors import InvariantError, ModelNotFoundError, ScoringError, TooManyThrowingRowsError, TooSlowError
+from streaming.errors import (
+    InvariantError,
+    LookupUnavailableError,
+    ModelNotFoundError,
+    ScoringError,
+    TooManyThrowingRowsError,
+    TooSlowError,
+)
 from streaming.ledger.arms import PlannedArms
 from streaming.ledger.degraded import DegradedPart, whole
 from streaming.ledger.plan import PartitionOutcome, Plan
@@ -136,6 +144,9 @@ class ExactEngine:
             try:
                 with self._versions(plan) as served:
                     result = self._attempt(records, plan, served, watch)
+                require_lookups(result.outcomes.values())
+            except LookupUnavailableError as problem:
+                plan = self._decisions.with_lookup(plan, problem)
             except RowsThrewError as rows:
                 plan = self._decisions.with_rows(plan, rows)
                 self._reached("planned_again")
@@ -182,7 +193,7 @@ class ExactEngine:
 
     def _attempt(self, records: DataFrame, plan: Plan, served: list[ServedModel], watch: Stopwatch) -> BatchResult:
         scored_at = isoformat(self._ports.clock())
-        if plan.arms.is_table:
+        if plan.arms.is_table or plan.arms.lookup is not None:
             # What a model throws is its own events' matter, in the task. Whatever else fails is no model's fault.
             return self._ports.program.run(records, BatchOrder(served[0], plan, scored_at, watch))
         model = self._scoring(records, plan, served)

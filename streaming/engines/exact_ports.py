@@ -12,6 +12,7 @@ from streaming.engines.arms import ArmSource
 from streaming.engines.breaker import Breaker
 from streaming.engines.chain import NoChain
 from streaming.engines.checkpoint import Checkpoint
+from streaming.engines.lookups import LookupStates, NoLookups
 from streaming.engines.program import BatchProgram
 from streaming.engines.ramp import Ramp
 from streaming.engines.report import BatchObserver
@@ -66,6 +67,7 @@ class ExactPorts:
     default_scores: DefaultScores
     recheck: Callable[[ModelKey, Ranges], None] = lambda _key, _ranges: None
     chain: NoChain = field(default_factory=NoChain)
+    lookups: LookupStates = field(default_factory=NoLookups)
 
 
 @dataclass(frozen=True)

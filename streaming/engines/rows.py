@@ -57,9 +57,9 @@ def _write_scored(row_pass: bytes, order: WritePlan, records: Batches, partition
         # Each row is stamped by its own version.
         stamps = (replace(order.stamp, version=version, role=CHAMPION) for version in by.others)
         order, records = replace(order, others=tuple(stamps), by_model=True), _together(records)
-    scored = (by.score(batch) for batch in records if batch.num_rows)
+    scored = (by.score(batch, order.lookup) for batch in records if batch.num_rows)
     rows = (enveloped_rows(batch, order.stamps, order.targets.predictions) for batch in scored)
-    return write_partition(order, rows, partition)
+    return write_partition(order, rows, partition, by.counts)
 
 
 def _together(batches: Batches) -> Batches:

@@ -49,6 +49,7 @@ class WriteTarget:
             limits=self.limits,
             failpoints=self.failpoints,
             others=tuple(others),
+            lookup=plan.arms.lookup,
         )
 
 

@@ -40,6 +40,13 @@ BINS = PREFIX + "bins"
 ARM = PREFIX + "arm"
 """Where a batch has several arms: the number of the row's, a byte, 0 for the champion's. With one arm, no column."""
 
+LOOKUP = PREFIX + "lookup"
+"""What became of the event's lookup, a value of :class:`schemas.prediction.LookupStanding`; null where an event was
+rejected before. Without lookups, no column, as with the next."""
+LOOKUP_AGE = PREFIX + "lookup_age"
+"""Milliseconds: the age of the record that was looked up; null where there is none."""
+LOOKED_UP = pa.schema([(LOOKUP, pa.string()), (LOOKUP_AGE, pa.int64())])
+
 SOURCE = (KEY, VALUE, HEADERS, PARTITION, OFFSET, TIMESTAMP)
 """What a record brought, untouched."""
 

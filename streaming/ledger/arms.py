@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from streaming.errors import DataError
+from streaming.lookup_state import LookupState
 from streaming.models.ref import ModelKey, ModelVersion
 from streaming.outputs.read_back import Output
 from streaming.outputs.weights import WeightEpoch
@@ -38,6 +39,7 @@ class PlannedArms:
     """The arms of a plan, the champion first. With several, ``assignment`` says which events are whose.
 
     An arm without points in the assignment answers nothing. ``weights`` names the rollout, if it is one that planned.
+    ``lookup`` is the lookup table's state that they read, where columns are looked up.
 
     Raises:
         DataError: there is no arm, the first is not the champion, a role comes twice or has points and no arm, there
@@ -47,6 +49,7 @@ class PlannedArms:
     arms: tuple[PlannedArm, ...]
     assignment: ArmAssignment | None = None
     weights: WeightEpoch | None = None
+    lookup: LookupState | None = None
     models: tuple[ModelVersion, ...] = field(default=(), compare=False)
     """The rows of a table, where whoever reads the plan back has found them in the ledger."""
 
@@ -116,15 +119,17 @@ class PlannedArms:
 
     def to_dict(self) -> dict[str, Any]:
         """Return a plan record's fields of the arms: those of version 1 as long as one is enough."""
-        weights = {"rollout": self.weights.rollout, "weight_epoch": self.weights.epoch} if self.weights else {}
+        rest: dict[str, Any] = {} if self.lookup is None else {"lookup": self.lookup.to_dict()}
+        if self.weights:
+            rest |= {"rollout": self.weights.rollout, "weight_epoch": self.weights.epoch}
         if self.assignment is None:
-            return {**_named(self.champion.version), "role": self.champion.role, **weights}
+            return {**_named(self.champion.version), "role": self.champion.role, **rest}
         spans = list(self.assignment.intervals.spans)
         arms = [
             {**_named(arm.version), "role": arm.role, "points": [[s.start, s.end] for s in spans if s.arm == arm.role]}
             for arm in self.arms
         ]
-        return {"record_version": _SEVERAL_ARMS, "salt": self.assignment.salt, "arms": arms, **weights}
+        return {"record_version": _SEVERAL_ARMS, "salt": self.assignment.salt, "arms": arms, **rest}
 
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> PlannedArms:
@@ -140,15 +145,16 @@ class PlannedArms:
                 " this one cannot follow; start that release"
             )
         weights = WeightEpoch(record["rollout"], record["weight_epoch"]) if "weight_epoch" in record else None
+        lookup = LookupState.from_dict(record["lookup"]) if "lookup" in record else None
         if "arms" not in record:
-            return cls((PlannedArm(_version(record), record["role"]),), weights=weights)
+            return cls((PlannedArm(_version(record), record["role"]),), weights=weights, lookup=lookup)
         arms = tuple(PlannedArm(_version(arm), arm["role"]) for arm in record["arms"])
         spans = sorted(ArmSpan(start, end, arm["role"]) for arm in record["arms"] for start, end in arm["points"])
         intervals = ArmIntervals(tuple(span.arm for span in spans), tuple(span.end for span in spans))
         # Intervals keep ends alone. A gap or an overlap shows where the starts they give are other ones.
         if list(intervals.spans) != spans:
             raise DataError(f"the arms of plan {record['plan']} of the ledger have points in common, or miss some")
-        return cls(arms, ArmAssignment(record["salt"], intervals), weights)
+        return cls(arms, ArmAssignment(record["salt"], intervals), weights, lookup)
 
 
 def _named(version: ModelVersion) -> dict[str, Any]:

@@ -10,7 +10,9 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 from schemas.dead_letter import Reason
+from streaming.lookup_state import LookupState
 from streaming.models.ref import ModelVersion
+from streaming.models.signature import Signature
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -151,11 +153,12 @@ class RowPass(Protocol):
         """Where rows are scored by many versions: those with the numbers 1 and up in the rows' column of arms."""
         ...
 
-    def score(self, records: pa.RecordBatch) -> pa.RecordBatch:
+    def score(self, records: pa.RecordBatch, at: LookupState | None = None) -> pa.RecordBatch:
         """Return what a :class:`FrameScorer` makes of decoded records.
 
         Args:
             records: Kafka's key, value, headers, partition, offset and timestamp of n records.
+            at: the lookup table's state, where columns are looked up.
 
         Returns:
             n rows in the same order, with the columns of :meth:`FrameScorer.score`. Of a rejected record, what the row
@@ -163,15 +166,52 @@ class RowPass(Protocol):
 
         Raises:
             ScoringError: the model throws on an event of the batch.
+            LookupUnavailableError: the lookup table cannot be read up to the state.
         """
         ...
 
-    def over(self, records: DataFrame) -> DataFrame:
+    def counts(self) -> dict[str, float]:
+        """Return what lookups have counted in this process since the last call, by name."""
+        ...
+
+    def over(self, records: DataFrame, at: LookupState | None = None) -> DataFrame:
         """Return the same of a frame of records: what :meth:`FrameScorer.score` returns; lazy."""
         ...
 
     def of_decoded(self, events: DataFrame) -> DataFrame:
         """Return the same of events that a :class:`Decoder` has read, such as those of a table; lazy."""
+        ...
+
+
+class ColumnLookup(Protocol):
+    """Gives events columns of the signature that they do not have themselves; it is pickled for the tasks."""
+
+    def event_signature(self, signature: Signature, /) -> Signature:
+        """Return what is read of the events: the columns of ``signature`` that are not looked up, and the key."""
+        ...
+
+    def joined(
+        self, events: pa.RecordBatch, record_keys: pa.BinaryArray, signature: Signature, at: LookupState, /
+    ) -> pa.RecordBatch:
+        """Append the looked-up columns.
+
+        Args:
+            events: n events with the columns of :meth:`event_signature`, as a :class:`RowDecoder` reads them.
+            record_keys: the keys of their records.
+            signature: the model's columns.
+            at: the state of the table.
+
+        Returns:
+            The same rows with the looked-up columns and those of :data:`streaming.events.columns.LOOKED_UP`; valid
+            events that the settings reject for their lookup have a verdict.
+
+        Raises:
+            LookupUnavailableError: the table cannot be read up to the state.
+        """
+        ...
+
+    def counts(self) -> dict[str, float]:
+        """Return what was counted in this process since the last call, by name."""
         ...
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal, Protocol
 
+from streaming.lookup_state import LookupState
 from streaming.models.package import ModelPackage
 from streaming.models.ref import ModelKey, ModelVersion
 from streaming.models.seams import Decoder, Features, FrameScorer, Poison, RowPass
@@ -65,10 +66,13 @@ class ServedModel:
         """The version's name and number."""
         return self.package.version.key
 
-    def score(self, records: DataFrame) -> DataFrame:
-        """Decode, validate and score, for the stream, batch and replay alike; see :meth:`FrameScorer.score`."""
+    def score(self, records: DataFrame, at: LookupState | None = None) -> DataFrame:
+        """Decode, validate and score, for the stream, batch and replay alike; see :meth:`FrameScorer.score`.
+
+        ``at`` is the lookup table's state, where columns are looked up.
+        """
         if self.row_pass is not None:
-            return self.row_pass.over(records)
+            return self.row_pass.over(records, at)
         return self.scorer.score(self.decoder(records))
 
     def score_decoded(self, events: DataFrame) -> DataFrame:

@@ -60,6 +60,10 @@ class Signature:
         """The columns' names, in order."""
         return tuple(column.name for column in self.columns)
 
+    def without(self, names: Collection[str]) -> Signature:
+        """Return the other columns."""
+        return Signature(tuple(column for column in self.columns if column.name not in names))
+
     @property
     def single(self) -> Signature:
         """The columns that are no lists."""

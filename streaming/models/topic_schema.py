@@ -7,7 +7,7 @@ nothing, so a column counts as missing when more than half of a sample lacks it.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -46,6 +46,8 @@ class TopicCheck:
     sample: EventSample
     envelope: EventSettings
     size: int = 200
+    looked_up: Collection[str] = ()
+    """Columns that the topic need not have."""
 
     def check(self, signature: Signature) -> None:
         """Accept the signature, or say which columns most events lack; an empty topic accepts everything.
@@ -54,7 +56,7 @@ class TopicCheck:
             CandidateRefusedError: ``SIGNATURE_MISMATCH``.
             BrokerUnavailableError: the sample cannot be taken.
         """
-        unmet = unmet_columns(signature, self.sample.recent(self.size), self.envelope)
+        unmet = unmet_columns(signature.without(self.looked_up), self.sample.recent(self.size), self.envelope)
         if unmet:
             raise CandidateRefusedError(
                 RefusalCode.SIGNATURE_MISMATCH,

@@ -51,6 +51,7 @@ class Health:
         self._fatal = ""
         self._paused = ""
         self._outputs = ""
+        self._lookup = ""
         self._notes: tuple[str, ...] = ()
 
     def query_started(self) -> None:
@@ -89,6 +90,11 @@ class Health:
         with self._guard:
             self._outputs = why
 
+    def lookup(self, why: str) -> None:
+        """The table of looked-up columns cannot be read; an empty ``why`` ends that."""
+        with self._guard:
+            self._lookup = why
+
     def note(self, text: str) -> None:
         """Add a note that ``/readyz`` shows from now on. It does not make the job less ready."""
         with self._guard:
@@ -110,10 +116,19 @@ class Health:
         with self._guard:
             return self._outputs
 
-    def ready(self) -> HealthVerdict:
-        """Answer ``/readyz``: the query runs, gets on, can write and is not paused, a version serves, it lives."""
+    def lookup_problem(self) -> str:
+        """Return the last argument of :meth:`lookup`."""
         with self._guard:
-            reasons = (self._fatal, self._outputs, self._down, self._stuck(), self._paused, self._model(), self._age())
+            return self._lookup
+
+    def ready(self) -> HealthVerdict:
+        """Answer ``/readyz``: the query runs, gets on, can write and is not paused, a version serves, it lives.
+
+        A table of looked-up columns that cannot be read makes it unready, too.
+        """
+        with self._guard:
+            topics = (self._outputs, self._lookup)
+            reasons = (self._fatal, *topics, self._down, self._stuck(), self._paused, self._model(), self._age())
             return HealthVerdict(tuple(reason for reason in reasons if reason), self._notes)
 
     def _model(self) -> str:

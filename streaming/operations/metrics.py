@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
 from typing import Any, Protocol
 
 from prometheus_client import Histogram
@@ -13,6 +14,7 @@ from prometheus_client.registry import Collector
 from schemas.prediction import DegradedReason
 from streaming.clock import Clock
 from streaming.models.ref import ModelVersion
+from streaming.operations.lookup_metrics import LookupMetrics
 from streaming.operations.version_metrics import VersionMetrics
 
 _CIRCUIT_STATES = ("closed", "open", "half_open")
@@ -67,6 +69,10 @@ class OutcomeCounts(Protocol):
         """The counts of each arm by its role, or of each of many models by the text of its version's key."""
 
     @property
+    def lookups(self) -> Mapping[str, float]:
+        """Events by what became of their lookup, and what the workers count of the table."""
+
+    @property
     def age_sum(self) -> float:
         """The rows' times from timestamp to commit, summed, in seconds."""
 
@@ -116,6 +122,11 @@ class Metrics(VersionMetrics):
         )
         self.registry.register(self._ages)
         self._make_batch_metrics()
+
+    @cached_property
+    def lookups(self) -> LookupMetrics:
+        """The numbers about looked-up columns, which are there from the first time that they are asked for."""
+        return LookupMetrics(self.registry)
 
     def _make_batch_metrics(self) -> None:
         self._records = self._counter(

@@ -64,6 +64,8 @@ def enveloped_rows(
         "headers": _only(scored.column(c.HEADERS), rejected),
         "bins": scored.column(c.BINS),
     }
+    if c.LOOKUP in scored.schema.names:
+        columns |= {"lookup": scored.column(c.LOOKUP), "lookup_age": scored.column(c.LOOKUP_AGE)}
     if len(stamps) > 1:
         columns["arm"] = scored.column(c.ARM)
     return pa.RecordBatch.from_arrays(list(columns.values()), list(columns))

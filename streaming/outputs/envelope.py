@@ -74,10 +74,11 @@ def envelop(
 
     Returns:
         partition, offset, key, value, timestamp (ms), reason, field, event_time, subject, traceparent, tracestate,
-        headers, bins, and with several arms arm; reason is null for a prediction, and field where the whole record is
-        rejected. A dead letter has its original value and headers, and no event time where that cannot be read; a
-        prediction has its JSON, and null for headers.
+        headers, bins, with lookups lookup and lookup_age (ms), and with several arms arm; reason is null for a
+        prediction, and field where the whole record is rejected. A dead letter has its original value and headers, and
+        no event time where that cannot be read; a prediction has its JSON, and null for headers.
     """
+    looked_up = {c.LOOKUP: "lookup", c.LOOKUP_AGE: "lookup_age"} if c.LOOKUP in scored.columns else {}
     # A rejected row's time may be what it was rejected for: in other years than these the format writes something else.
     readable = F.col(c.VERDICT).isNull() | F.year(c.EVENT_TIME).between(1, 9999)
     timed = scored.withColumn(c.EVENT_TIME, F.when(readable, F.date_format(c.EVENT_TIME, TIME_FORMAT)))
@@ -99,6 +100,7 @@ def envelop(
         _header(contract.TRACESTATE).alias("tracestate"),
         F.when(rejected, F.col(c.HEADERS)).alias("headers"),
         F.col(c.BINS).alias("bins"),
+        *(F.col(name).alias(short) for name, short in looked_up.items()),
         *([F.col(c.ARM).alias("arm")] if others else []),
     )
 

@@ -52,6 +52,13 @@ def rejected_of_rollout(stamp: Stamp) -> Headers:
     return [(dead_letter.MODEL_NAME, stamp.version.name), (dead_letter.ROLE, stamp.role), *of_rollout(stamp)]
 
 
+def of_lookup(standing: str | None, age: int | None) -> Headers:
+    """Return what a prediction says of its lookup: the standing, and the age in milliseconds if there was a record."""
+    if standing is None:
+        return []
+    return [(prediction.LOOKUP, standing), *([] if age is None else [(prediction.LOOKUP_AGE, str(age))])]
+
+
 def encoded(headers: Headers) -> Headers:
     """Return the same headers with their text as the bytes that the producer writes."""
     return [(name, word.encode() if isinstance(word, str) else word) for name, word in headers]

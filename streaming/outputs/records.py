@@ -68,11 +68,12 @@ def records(batch: pa.RecordBatch, mark: int, plan: RecordPlan, partition: int, 
         return _Maker(plan, arm, partition, now_ms)
 
     makers = _of_arms(maker_of, batch) if len(plan.stamps) > 1 else repeat(maker_of(0))
-    for row, stream_time, maker in zip(rows, _stream_times(batch), makers, strict=False):
+    of_rows = zip(rows, _stream_times(batch), makers, _lookups(batch), strict=False)
+    for row, stream_time, maker, looked_up in of_rows:
         if row[0] < mark:
             continue
         if row[4] is None:
-            yield maker.predicted(row)
+            yield maker.predicted(row, looked_up)
         elif row[0] not in lettered:
             yield maker.rejected(row, stream_time)
 
@@ -82,6 +83,13 @@ def _of_arms(make: Callable[[int], _Maker], batch: pa.RecordBatch) -> Iterable[_
     arms = batch.column("arm").to_pylist()
     makers = {arm: make(arm) for arm in set(arms)}
     return map(makers.__getitem__, arms)
+
+
+def _lookups(batch: pa.RecordBatch) -> Iterable[h.Headers]:
+    """Return each row's headers of its lookup; endless empty ones where nothing was looked up."""
+    if "lookup" not in batch.schema.names:
+        return repeat([])
+    return map(h.of_lookup, _cells(batch.column("lookup")), _cells(batch.column("lookup_age")))
 
 
 def _cells(column: pa.Array) -> list[Any]:
@@ -145,7 +153,7 @@ class _Maker:
         self._first, self._last = _taken(targets.predictions, now_ms)
         self._first_dead, self._last_dead = _taken(targets.dead_letters, now_ms)
 
-    def predicted(self, row: tuple[Any, ...]) -> Record:
+    def predicted(self, row: tuple[Any, ...], looked_up: h.Headers) -> Record:
         offset, key, value, timestamp, _, _, event_time, subject, traceparent, tracestate, _, bins = row
         headers = self._constant + h.varying(f"{self._id_prefix}{offset}", offset, event_time, subject)
         if traceparent is not None:
@@ -158,6 +166,7 @@ class _Maker:
         headers += self._of_batch
         if self._corrected_prefix is not None:
             headers.append((prediction.CORRECTS, f"{self._corrected_prefix}{offset}"))
+        headers += looked_up
         # Last, where the drift query looks first.
         if bins is not None:
             headers.append((prediction.BINS, bins))

@@ -68,7 +68,7 @@ def settled(path: Path, asked: Words, decide: Callable[[], Segments]) -> ReplayP
 
 def _words(segment: Segment) -> list[Any]:
     part, by = segment.part, segment.by
-    if by.assignment is not None or by.weights is not None:
+    if by.assignment is not None or by.weights is not None or by.lookup is not None:
         return [part.start, part.end, by.to_dict()]
     version = by.champion.version
     return [part.start, part.end, version.name, version.version, version.run_id, by.champion.role]

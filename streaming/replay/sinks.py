@@ -88,7 +88,7 @@ class ParquetSink:
         stamps = stamps_of(chunk.by, self.source_topic, isoformat(self.clock()))
         came, went = Observation(), Observation()
         counted = records.observe(came, F.count(F.lit(1)).alias("rows"))
-        rows = result_rows(model.score(counted), stamps)
+        rows = result_rows(model.score(counted, chunk.by.lookup), stamps)
         answered = [F.count_if(F.col("role") == arm.role).alias(arm.role) for arm in chunk.by.arms]
         measured = rows.observe(
             went, F.count(F.lit(1)).alias("rows"), F.count("reason").alias("dead_letters"), *answered
@@ -166,6 +166,7 @@ class TopicSink:
             limits=target.limits,
             failpoints=target.failpoints,
             others=tuple(others),
+            lookup=chunk.by.lookup,
             lettered=self.lettered,
         )
 

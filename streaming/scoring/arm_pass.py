@@ -23,6 +23,7 @@ from streaming.events.arrow_records import decoded_rows
 from streaming.events.arrow_verdicts import VERDICT_STRUCT
 from streaming.events.columns import RESULTS
 from streaming.formats.json.tiers.decoder import TieredRowDecoder
+from streaming.lookup_state import LookupState
 from streaming.models.ref import ModelVersion
 from streaming.models.signature import Signature
 from streaming.scoring.row_pass import BEFORE, JsonRowPass
@@ -57,11 +58,12 @@ class ArmPass:
         """None: the batch's orders have the stamps of its arms."""
         return ()
 
-    def score(self, records: pa.RecordBatch) -> pa.RecordBatch:
+    def score(self, records: pa.RecordBatch, at: LookupState | None = None) -> pa.RecordBatch:  # noqa: ARG002
         """Split, score each part by its arm's pass, and put the rows together again.
 
         Args:
             records: as :meth:`streaming.models.seams.RowPass.score` takes them.
+            at: nothing is looked up for several arms.
 
         Returns:
             n rows in the same order: the source columns, the envelope, the answers, bins, and ``columns.ARM``.
@@ -77,7 +79,11 @@ class ArmPass:
         together = scored[0] if len(scored) == 1 else _in_order(scored, np.concatenate(parts))
         return pa.RecordBatch.from_arrays([*together.columns, pa.array(numbers, pa.int8())], _SCHEMA.names)
 
-    def over(self, records: DataFrame) -> DataFrame:
+    def counts(self) -> dict[str, float]:
+        """Return nothing: nothing is looked up."""
+        return {}
+
+    def over(self, records: DataFrame, at: LookupState | None = None) -> DataFrame:  # noqa: ARG002 - see score
         """Do the same with a frame of records; see :meth:`streaming.models.seams.RowPass.over`."""
         return records.select(*c.RECORD).mapInArrow(partial(_passed, self), from_arrow_schema(_SCHEMA))
 

@@ -24,6 +24,7 @@ from streaming.events.arrow_guards import guarded
 from streaming.events.arrow_records import decoded_rows
 from streaming.events.arrow_verdicts import VERDICT_STRUCT, rows_of, with_verdicts
 from streaming.events.columns import RESULTS
+from streaming.lookup_state import LookupState
 from streaming.models.ref import ModelVersion
 from streaming.models.signature import Signature
 from streaming.models.table import ModelTable
@@ -71,11 +72,12 @@ class RoutedPass:
         """The versions by their numbers in ``columns.ARM``; 0 is the table itself, for events without a model."""
         return tuple(row.version for row in self.table.rows)
 
-    def score(self, records: pa.RecordBatch) -> pa.RecordBatch:
+    def score(self, records: pa.RecordBatch, at: LookupState | None = None) -> pa.RecordBatch:  # noqa: ARG002
         """Decode, split, guard, score, judge and bin.
 
         Args:
             records: as :meth:`streaming.models.seams.RowPass.score` takes them.
+            at: nothing is looked up for many models.
 
         Returns:
             n rows in the same order: the source columns, the envelope, the answers, bins, and ``columns.ARM``.
@@ -94,7 +96,11 @@ class RoutedPass:
         shared = [name for name in rows.schema.names if name != c.VERDICT]
         return pa.RecordBatch.from_arrays([*rows.select(shared).columns, *made.values()], [*shared, *made])
 
-    def over(self, records: DataFrame) -> DataFrame:
+    def counts(self) -> dict[str, float]:
+        """Return nothing: nothing is looked up."""
+        return {}
+
+    def over(self, records: DataFrame, at: LookupState | None = None) -> DataFrame:  # noqa: ARG002 - see score
         """Do the same with a frame of records; see :meth:`streaming.models.seams.RowPass.over`."""
         return records.select(*c.RECORD).mapInArrow(partial(_passed, self), from_arrow_schema(_SCHEMA))
 

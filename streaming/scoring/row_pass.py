@@ -11,22 +11,26 @@ import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql.pandas.types import from_arrow_schema
 
+from schemas.dead_letter import Reason, Rejection
+from streaming.errors import ScoringError
 from streaming.events import columns as c
 from streaming.events.arrow_guards import guarded
 from streaming.events.arrow_records import decoded_rows
-from streaming.events.arrow_verdicts import VERDICT_STRUCT, rows_of
+from streaming.events.arrow_verdicts import VERDICT_STRUCT, rows_of, with_verdicts
 from streaming.events.columns import RESULTS
 from streaming.events.single_guards import SingleTest, single_test
 from streaming.formats.json.tiers.decoder import TieredRowDecoder
 from streaming.formats.json.tiers.single import SingleEvent
+from streaming.lookup_state import LookupState
 from streaming.models.arrow_types import feature_schema
 from streaming.models.package import ModelPackage
 from streaming.models.ref import ModelVersion
-from streaming.models.seams import ArrowScorer, Guard
+from streaming.models.seams import ArrowScorer, ColumnLookup, Guard
 from streaming.scoring.arrow_bins import arrow_bins
 from streaming.scoring.arrow_frames import ArrowFrames
 from streaming.scoring.arrow_results import with_invalid_predictions
 from streaming.scoring.compiled.row_program import ModelAnswer, RowProgram
+from streaming.scoring.throwing import thrown_on
 from streaming.settings import EventSettings
 
 _HEADER = pa.struct([("key", pa.string()), ("value", pa.binary())])
@@ -63,6 +67,7 @@ class JsonRowPass:
         scorer: scores valid events.
         program: scores single ones; ``None`` in tasks of Spark, which have batches, and where there is no such form.
         unread: fields of the events that nobody reads, as another pass has learnt them.
+        lookup: gives events the columns that they do not have; ``None`` where they have all.
     """
 
     package: ModelPackage
@@ -72,6 +77,7 @@ class JsonRowPass:
     scorer: ArrowScorer
     program: RowProgram | None = None
     unread: tuple[str, ...] = ()
+    lookup: ColumnLookup | None = None
 
     def __getstate__(self) -> dict[str, object]:
         """Return the fields alone: what a process has made of them is its own, and a parser cannot be pickled."""
@@ -82,13 +88,17 @@ class JsonRowPass:
         """None: one version scores every row."""
         return ()
 
-    def score(self, records: pa.RecordBatch) -> pa.RecordBatch:
-        """Decode, guard, score, judge and bin; see :meth:`streaming.models.seams.RowPass.score`."""
-        read = self._decoder.read(records.column("value"))
+    def score(self, records: pa.RecordBatch, at: LookupState | None = None) -> pa.RecordBatch:
+        """Decode, look up, guard, score, judge and bin; see :meth:`streaming.models.seams.RowPass.score`."""
+        read = self._read(records, at)
         decoded = _with_column(decoded_rows(records, read, self.envelope), c.VERDICT, guarded(read, self.guards))
-        scored = self._answered(decoded)
+        scored = self._answered_safely(decoded)
         scored = _with_column(scored, c.VERDICT, with_invalid_predictions(scored.column(c.VERDICT), scored))
         return _with_column(scored, c.BINS, arrow_bins(scored, self.package.profile)).select(self._schema.names)
+
+    def counts(self) -> dict[str, float]:
+        """See :meth:`streaming.models.seams.RowPass.counts`."""
+        return {} if self.lookup is None else self.lookup.counts()
 
     def single(self, value: bytes) -> SingleAnswer | None:
         """Do the same with one event, without Arrow.
@@ -101,7 +111,7 @@ class JsonRowPass:
 
     def single_event(self, value: bytes) -> SingleEvent | None:
         """Read one event without Arrow; ``None`` as :meth:`single`."""
-        return None if self.program is None else self._decoder.read_single(value)
+        return None if self.program is None or self.lookup is not None else self._decoder.read_single(value)
 
     def single_answer(self, event: SingleEvent) -> SingleAnswer | None:
         """Score what :meth:`single_event` has read; ``None`` as :meth:`single`."""
@@ -133,10 +143,10 @@ class JsonRowPass:
         """Return the fields that the events have and nobody reads."""
         return self._decoder.unread
 
-    def over(self, records: DataFrame) -> DataFrame:
+    def over(self, records: DataFrame, at: LookupState | None = None) -> DataFrame:
         """Do the same with a frame of records; see :meth:`streaming.models.seams.RowPass.over`."""
         chosen = records.select(*c.RECORD)
-        return chosen.mapInArrow(partial(_scored, self), from_arrow_schema(self._schema))
+        return chosen.mapInArrow(partial(_scored, self, at), from_arrow_schema(self._schema))
 
     def of_decoded(self, events: DataFrame) -> DataFrame:
         """Score a frame of decoded events; see :meth:`streaming.models.seams.RowPass.of_decoded`."""
@@ -153,17 +163,45 @@ class JsonRowPass:
     @cached_property
     def _schema(self) -> pa.Schema:
         """The columns of what is scored, in the order of :class:`streaming.models.seams.FrameScorer`."""
-        after = [(c.VERDICT, VERDICT_STRUCT), (c.BINS, pa.binary())]
+        after = [(c.VERDICT, VERDICT_STRUCT), (c.BINS, pa.binary()), *([] if self.lookup is None else c.LOOKED_UP)]
         return pa.schema([*BEFORE, *feature_schema(self.package.signature), *RESULTS, *after])
 
     @cached_property
     def _decoder(self) -> TieredRowDecoder:
         """The decoder of this process. It learns which fields of the events nobody reads."""
-        return TieredRowDecoder(self.package.signature, self.envelope, self.max_value_bytes, self.unread)
+        signature = self.package.signature
+        own = signature if self.lookup is None else self.lookup.event_signature(signature)
+        return TieredRowDecoder(own, self.envelope, self.max_value_bytes, self.unread)
 
     @cached_property
     def _tests(self) -> list[tuple[str, SingleTest]]:
         return [(guard.column, single_test(guard)) for guard in self.guards]
+
+    def _read(self, records: pa.RecordBatch, at: LookupState | None) -> pa.RecordBatch:
+        read = self._decoder.read(records.column("value"))
+        if self.lookup is None:
+            return read
+        if at is None:
+            raise AssertionError("events whose columns are looked up are scored at a state of the table")
+        return self.lookup.joined(read, records.column("key"), self.package.signature, at)
+
+    def _answered_safely(self, decoded: pa.RecordBatch) -> pa.RecordBatch:
+        """Answer valid events. Where columns are looked up, those on which the model throws are rejected here."""
+        try:
+            return self._answered(decoded)
+        except ScoringError:
+            # Else the engine has the reference score the batch without them.
+            if self.lookup is None:
+                raise
+            return self._answered(self._without_throwing(decoded))
+
+    def _without_throwing(self, decoded: pa.RecordBatch) -> pa.RecordBatch:
+        valid = decoded.column(c.VERDICT).is_null()
+        events = decoded.filter(valid).select(list(self.package.signature.names))
+        throwing = valid.to_numpy(zero_copy_only=False).copy()
+        throwing[throwing] = thrown_on(self.scorer, events)
+        rule = throwing, Rejection(Reason.SCORING_FAILED.value)
+        return _with_column(decoded, c.VERDICT, with_verdicts(decoded.column(c.VERDICT), [rule]))
 
     def _answered(self, decoded: pa.RecordBatch) -> pa.RecordBatch:
         """Append the answers to the valid events; of the others they are null."""
@@ -178,9 +216,11 @@ class JsonRowPass:
         return _with_columns(decoded, answers.schema.names, [column.take(rows) for column in answers.columns])
 
 
-def _scored(row_pass: JsonRowPass, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+def _scored(
+    row_pass: JsonRowPass, at: LookupState | None, batches: Iterator[pa.RecordBatch]
+) -> Iterator[pa.RecordBatch]:
     for batch in batches:
-        yield row_pass.score(batch)
+        yield row_pass.score(batch, at)
 
 
 def _with_columns(batch: pa.RecordBatch, names: list[str], columns: list[pa.Array]) -> pa.RecordBatch:

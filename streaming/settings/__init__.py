@@ -16,6 +16,7 @@ from streaming.settings.hooks import HookSettings
 from streaming.settings.http import HttpSettings
 from streaming.settings.input import InputSettings
 from streaming.settings.log import LogSettings
+from streaming.settings.lookup import LookupColumn, LookupSettings
 from streaming.settings.model import ModelSettings, WantedScorer
 from streaming.settings.models import ModelsSettings
 from streaming.settings.output import OutputSettings
@@ -39,6 +40,8 @@ __all__ = [
     "InputSettings",
     "JwtSettings",
     "LogSettings",
+    "LookupColumn",
+    "LookupSettings",
     "ModelSettings",
     "ModelsSettings",
     "OutputSettings",

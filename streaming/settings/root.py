@@ -19,6 +19,7 @@ from streaming.settings.http import HttpSettings
 from streaming.settings.input import InputSettings
 from streaming.settings.judge import JudgeSettings
 from streaming.settings.log import LogSettings
+from streaming.settings.lookup import LookupSettings
 from streaming.settings.model import ModelSettings
 from streaming.settings.models import ModelsSettings
 from streaming.settings.output import OutputSettings
@@ -43,6 +44,7 @@ class Settings(Section):
     model: ModelSettings = ModelSettings()
     models: ModelsSettings = ModelsSettings()
     fallback: FallbackSettings = FallbackSettings()
+    lookup: LookupSettings = LookupSettings()
     engine: EngineSettings = EngineSettings()
     http: HttpSettings = HttpSettings()
     hooks: HookSettings = HookSettings()
@@ -73,6 +75,7 @@ class Settings(Section):
         # With the names that are made where none is set.
         names |= {"output.dead_letters": self.dead_letter_topic, "output.shadow": self.shadow_topic}
         names |= {"input.topic": self.input.topic, "quality.labels": self.quality.labels or ""}
+        names |= {"lookup.topic": self.lookup.topic or ""}
         settings: dict[str, str] = {}
         for setting, topic in names.items():
             other = settings.setdefault(topic, setting)
@@ -106,6 +109,23 @@ class Settings(Section):
         ):
             if wrong:
                 raise ValueError(f"{name} does not go with models.route: {what}")
+        return self
+
+    @model_validator(mode="after")
+    def _has_what_lookups_need(self) -> Settings:
+        if self.lookup.topic is None:
+            return self
+        model = self.model
+        for name, wrong, what in (
+            ("engine.kind", self.engine.kind != "exact", "the live engine scores in the JVM alone; set it to exact"),
+            ("models.route", self.models.route is not None, "columns are looked up for one model; leave it out"),
+            ("model.arm", model.arm is not None, "two arms are scored by Spark, which looks nothing up; leave it out"),
+            ("model.scorer", model.scorer == "spark", "compiled forms look columns up, Spark does not; leave it out"),
+            ("model.recheck_one_in", model.recheck_one_in is not None, "Spark looks nothing up; leave it out"),
+            ("fallback.enabled", self.fallback.enabled, "the chain's versions look nothing up; set it to false"),
+        ):
+            if wrong:
+                raise ValueError(f"{name} does not go with lookup.topic: {what}")
         return self
 
     @property

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from streaming.errors import UpstreamError
+from streaming.errors import LookupUnavailableError, UpstreamError
 from streaming.spark.exceptions import jvm_messages
 
 _PYTHON_TRACE = "Traceback (most recent call last)"
-_CLIENTS = ("KafkaException", "org.apache.kafka.")
+_CLIENTS = ("KafkaException", "org.apache.kafka.", LookupUnavailableError.__name__)
 
 
 def is_broker_trouble(problem: BaseException) -> bool:
-    """Return whether a Kafka client raised it, ours or Spark's: the model has no part in that."""
+    """Return whether a Kafka client raised it, ours or Spark's, or a lookup: the model has no part in that."""
     return isinstance(problem, UpstreamError) or any(name in str(problem) for name in _CLIENTS)
 
 

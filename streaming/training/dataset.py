@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
-from typing import Any
+from functools import partial
+from typing import Any, Protocol
 
 import pyarrow as pa
 from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
-from pyspark.sql.types import DataType
+from pyspark.sql.types import DataType, StructType
 
 from streaming.clock import Period, isoformat
 from streaming.errors import ConfigurationError
@@ -77,8 +78,31 @@ class Fingerprint:
         }
 
 
-def load_dataset(spark: SparkSession, settings: TrainSettings) -> Dataset:
+class PastColumns(Protocol):
+    """Gives rows the columns that a job looks up, as of each one's time; it is pickled for the tasks."""
+
+    @property
+    def key(self) -> str:
+        """The rows' column with the key."""
+        ...
+
+    @property
+    def signature(self) -> Signature:
+        """The columns that it gives."""
+        ...
+
+    def joined(self, rows: pa.RecordBatch, time: str, /) -> pa.RecordBatch:
+        """Append the columns as of the times in the column ``time``; rows that the job would reject are left out."""
+        ...
+
+
+def load_dataset(spark: SparkSession, settings: TrainSettings, past: PastColumns | None = None) -> Dataset:
     """Read ``train.data``, or the flights if it is not set, within ``from_time`` and ``to_time``.
+
+    Args:
+        spark: reads it.
+        settings: say what is read.
+        past: gives the columns that are looked up and not in the data.
 
     Raises:
         ConfigurationError: the data, a column or a time does not fit the settings.
@@ -86,12 +110,17 @@ def load_dataset(spark: SparkSession, settings: TrainSettings) -> Dataset:
     period = Period.given(("train.from_time", "train.to_time"), settings.from_time, settings.to_time)
     start, end = period.since, period.until
     if settings.data is None:
+        if past is not None:
+            raise ConfigurationError("the flights have all columns, and none is looked up for them; set train.data")
         return _flights(spark, start, end)
-    frame = _labelled(_read(spark, settings.data), settings)
+    looked_up = () if past is None else past.signature.names
+    frame = _labelled(_read(spark, settings.data).drop(*looked_up), settings, past)
     if start is not None:
         frame = frame.where(F.col(TIME) >= F.lit(start))
     if end is not None:
         frame = frame.where(F.col(TIME) < F.lit(end))
+    if past is not None:
+        frame = _as_of(frame, past)
     columns = _declared(frame, (*settings.numeric, *settings.categorical))
     signature = Signature(_with_nulls(frame, columns))
     numeric, categorical = columns[: len(settings.numeric)], columns[len(settings.numeric) :]
@@ -163,12 +192,27 @@ def _sound(frame: DataFrame, path: str) -> DataFrame:
     return frame
 
 
-def _labelled(frame: DataFrame, settings: TrainSettings) -> DataFrame:
+def _as_of(frame: DataFrame, past: PastColumns) -> DataFrame:
+    """Append the looked-up columns."""
+    schema = StructType(list(frame.schema.fields))
+    for column in past.signature.columns:
+        schema = schema.add(column.name, _spark_type(column.type))
+    return frame.mapInArrow(partial(_joined, past), schema)
+
+
+def _joined(past: PastColumns, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    for batch in batches:
+        yield past.joined(batch, TIME)
+
+
+def _labelled(frame: DataFrame, settings: TrainSettings, past: PastColumns | None) -> DataFrame:
     """Add :data:`LABEL` and :data:`TIME`; rows whose label is not known yet are left out."""
     if not settings.numeric and not settings.categorical:
         raise ConfigurationError("no features are named; set train.numeric and train.categorical to column names")
     names = [settings.label, settings.event_time, *_bare((*settings.numeric, *settings.categorical))]
-    absent = [name for name in names if name not in frame.columns]
+    looked_up = () if past is None else past.signature.names
+    names += [] if past is None else [past.key]
+    absent = [name for name in names if name not in frame.columns and name not in looked_up]
     if absent:
         raise ConfigurationError(
             f"train.data {settings.data} has no column {', '.join(absent)}; it has {', '.join(frame.columns)}"

@@ -17,7 +17,7 @@ from streaming.models import golden, profile
 from streaming.models.digest import DIGEST_TAG, tree_digest
 from streaming.models.ref import ModelVersion
 from streaming.settings import TrainSettings
-from streaming.training.dataset import TIME, Dataset, Fingerprint, fingerprint, load_dataset
+from streaming.training.dataset import TIME, Dataset, Fingerprint, PastColumns, fingerprint, load_dataset
 from streaming.training.evaluate import evaluate
 from streaming.training.golden import golden_rows
 from streaming.training.pipeline import build_pipeline, classifier_parameters
@@ -38,6 +38,8 @@ class Trainer:
     name: str
     tags: Mapping[str, str]
     progress: Callable[[str], None]
+    past: PastColumns | None = None
+    """Gives the columns that are looked up and not in the data."""
 
     def train(self, settings: TrainSettings, promotion: Promotion, window_seconds: int = 3600) -> TrainedVersion:
         """Fit on the earlier part of the data, judge on the later part, record, register and promote.
@@ -49,7 +51,7 @@ class Trainer:
             RegistryUnavailableError: the tracking server failed.
         """
         self.progress("reading the data")
-        dataset = load_dataset(self.spark, settings)
+        dataset = load_dataset(self.spark, settings, self.past)
         # The rows are read several times: for the fingerprint, the split, the fit and the profile.
         dataset.frame.cache()
         try:

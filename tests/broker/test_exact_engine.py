@@ -39,6 +39,7 @@ from streaming.delivery.marks import Mark
 from streaming.engines.report import BatchReport
 from streaming.errors import ConfigurationError, PenstockError, ScoringError
 from streaming.ledger.lineage import Position
+from streaming.lookup_state import LookupState
 from streaming.models.seams import ArrowScorer
 from streaming.models.served import ServedModel
 from streaming.models.slot import Slot
@@ -337,10 +338,13 @@ def test_a_compiled_form_that_fails_where_spark_does_not_costs_three_searches_an
     class Failing:
         others = ()
 
-        def score(self, _: pa.RecordBatch) -> pa.RecordBatch:
+        def score(self, _: pa.RecordBatch, at: LookupState | None = None) -> pa.RecordBatch:
             raise ScoringError("only the compiled form throws this")
 
-        def over(self, records: DataFrame) -> DataFrame:
+        def counts(self) -> dict[str, float]:
+            return {}
+
+        def over(self, records: DataFrame, at: LookupState | None = None) -> DataFrame:
             return records
 
         def of_decoded(self, events: DataFrame) -> DataFrame:

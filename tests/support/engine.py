@@ -125,6 +125,8 @@ class Bench:
     many: ManyFollower | None = None
     fallback: dict[str, Any] = field(default_factory=dict)
     """The section ``fallback``."""
+    lookup: dict[str, Any] = field(default_factory=dict)
+    """The section ``lookup``."""
     recheck_one_in: int | None = None
     """The setting ``model.recheck_one_in``."""
     failpoints: Path | None = None
@@ -152,6 +154,7 @@ class Bench:
                 },
                 "models": self.models,
                 "fallback": self.fallback,
+                "lookup": self.lookup,
                 "engine": {
                     "kind": self.kind,
                     "plan": self.planning,

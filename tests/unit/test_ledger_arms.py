@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from streaming.ledger.arms import PlannedArm, PlannedArms
 from streaming.ledger.lineage import Certainty, Fate, Lineage, Position
 from streaming.ledger.plan import Plan
 from streaming.ledger.serving_at import Moment
+from streaming.lookup_state import LookupState
 from streaming.models.ref import ModelVersion
 from streaming.offsets import OffsetRange
 from streaming.outputs.read_back import Output, Stored
@@ -53,6 +55,21 @@ def several_arms(draw: st.DrawFn) -> PlannedArms:
 def test_arms_are_read_back_as_they_were_planned(arms: PlannedArms) -> None:
     planned = plan(arms, "why")
     assert Plan.from_dict(json.loads(json.dumps(planned.to_dict()))) == planned
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        pytest.param(LookupState("id", (3, 0), 7), id="a table"),
+        pytest.param(LookupState.unavailable("the topic is gone", 7), id="none"),
+    ],
+)
+def test_a_plan_says_what_was_looked_up_in_and_another_state_is_another_plan(state: LookupState) -> None:
+    planned = plan(replace(PlannedArms.only(CHAMPION.version), lookup=state))
+    again = Plan.from_dict(json.loads(json.dumps(planned.to_dict())))
+    assert again == planned
+    assert again.arms.lookup == state
+    assert again.arms != PlannedArms.only(CHAMPION.version)
 
 
 ONE_ARM = (

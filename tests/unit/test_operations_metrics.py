@@ -33,6 +33,7 @@ class Rows:
     age_sum: float = 0.0
     arms: Mapping[str, ArmOutcome] = field(default_factory=dict)
     degraded: Mapping[str, int] = field(default_factory=dict)
+    lookups: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from jobs.verbs.replay.compare import Recorded, compare_with_recorded
 from jobs.verbs.replay.options import HOME, SPARK_LOG, ReplayOptions
 from jobs.verbs.replay.versions import segments_of
 from jobs.wiring.jars import jars
+from jobs.wiring.lookups import require_states
 from jobs.wiring.replaying import ReplayProgress, loaded_versions
 from jobs.wiring.session import session
 from streaming.adapters.kafka.scan import KafkaScan
@@ -63,6 +64,7 @@ def replay(config: Path | None, overrides: Sequence[str], options: ReplayOptions
             plan = settled(
                 destination.plan_file, job.asked(), lambda: segments_of(options.versions, settings, source, scan)
             )
+            require_states(settings, plan.segments)
             counts = job.run(plan) if any(plan.segments.values()) else ReplayCounts()
         summary = _summary(counts, plan, time.monotonic() - began)
         if not options.comparison.requested or options.sink.folder is None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from jobs.terminal.progress import progress_bar
 from jobs.verbs.replay.options import VersionOptions
 from jobs.wiring.following import registry
+from jobs.wiring.lookups import states_for
 from streaming.adapters.kafka.admin import KafkaAdmin
 from streaming.adapters.kafka.ledger_reader import KafkaLedgerReader
 from streaming.adapters.kafka.scan import KafkaScan
@@ -38,7 +39,11 @@ def segments_of(options: VersionOptions, settings: Settings, source: ReplaySourc
     selector = ModelSelector(settings.model.name, kind, value or "")  # type: ignore[arg-type]
     resolved = registry(settings.model).resolve(selector)
     version = ModelVersion(resolved.name, resolved.version, resolved.run_id)
-    return assigned(source.ranges(), PlannedArms.only(version, ROLE))
+    arms = PlannedArms.only(version, ROLE)
+    if settings.lookup.topic is None:
+        return assigned(source.ranges(), arms)
+    served = as_served(_books(settings, source, scan), source.topic, known_topic_id(source), source.ranges())
+    return states_for(served, arms)
 
 
 def _books(settings: Settings, source: ReplaySource, scan: KafkaScan) -> ServingHistory:

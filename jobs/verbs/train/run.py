@@ -13,6 +13,7 @@ from jobs.configuration.load import load_settings
 from jobs.process.logs import configure_logging
 from jobs.terminal.progress import steps
 from jobs.verbs.train.display import summary
+from jobs.wiring.lookups import past_lookup
 from jobs.wiring.mlflow_client import prepare_mlflow
 from jobs.wiring.session import require_log, session
 from streaming.adapters.mlflow.tracking import MlflowTracker
@@ -50,7 +51,12 @@ def train_version(settings: Settings, spark: SparkSession, progress: Callable[[s
     """Train, register and promote one version; ``progress`` is called with each step."""
     tracker = MlflowTracker(settings.model.tracking_uri, settings.model.registry_uri)
     trainer = Trainer(
-        spark=spark, tracker=tracker, name=settings.model.name, tags=git_tags(Path.cwd()), progress=progress
+        spark=spark,
+        tracker=tracker,
+        name=settings.model.name,
+        tags=git_tags(Path.cwd()),
+        progress=progress,
+        past=past_lookup(settings),
     )
     return trainer.train(
         settings.train, Promotion(settings.train.alias, settings.train.stage), settings.drift.window_seconds

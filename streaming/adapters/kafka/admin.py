@@ -46,6 +46,8 @@ class TopicInfo:
     behind_ms: int = NO_BOUND
     ahead_ms: int = NO_BOUND
     unbounded: Mapping[str, str] = field(default_factory=dict)
+    compaction_lag_ms: int = 0
+    """A record stays for at least so long, whatever newer ones its key has."""
 
 
 class KafkaAdmin:
@@ -247,6 +249,7 @@ def _info(name: str, topic_id: str, partitions: int, settings: Mapping[str, str]
         compacted="compact" in settings.get("cleanup.policy", ""),
         behind_ms=min(either, looked_at.get(_BEHIND, NO_BOUND)),
         ahead_ms=min(either, looked_at.get(_AHEAD, NO_BOUND)),
+        compaction_lag_ms=int(settings.get("min.compaction.lag.ms", 0)),
         unbounded={key: str(NO_BOUND) for key in ((_BEHIND, _AHEAD) if _AHEAD in bounds else bounds)},
     )
 

@@ -1,0 +1,149 @@
+"""Which state of the lookup table a batch is planned with, and what is done while the table cannot be read.
+
+A circuit breaker: for ``unavailable_after_seconds``, batches go on with the last state that was read; then they are
+planned without a table, or wait for it. Meanwhile the table is asked again once in a while, so that not every batch
+waits for an answer that does not come.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from streaming.clock import Clock
+from streaming.delivery.outcome import Outcome
+from streaming.errors import LookupUnavailableError, PenstockError
+from streaming.lookup_state import LookupState
+
+_FIRST_PAUSE, _LONGEST_PAUSE = timedelta(seconds=2), timedelta(minutes=1)
+"""How long the table is left alone after a failure: twice as long each time."""
+_LOOK_SECONDS = 0.2
+"""How often a batch that waits looks whether the table may be asked again."""
+
+
+class LookupObserver(Protocol):
+    """Hears how the table is."""
+
+    def lookup_seen(self, problem: str, *, is_open: bool) -> None:
+        """The table was asked for; ``problem`` is empty if it can be read. ``is_open``: batches go on without it."""
+        ...
+
+
+class LookupStates(Protocol):
+    """Decides what the batches of one job read of the table; only the batch thread uses it."""
+
+    def planned(self) -> LookupState | None:
+        """Return the state for the next batch; ``None`` where nothing is looked up.
+
+        Raises:
+            LookupUnavailableError: the job is stopped while a batch waits for the table.
+        """
+        ...
+
+    def failed(self, reason: str, /) -> None:
+        """Note that workers could not read the state that was planned last."""
+        ...
+
+
+class NoLookups:
+    """The :class:`LookupStates` of a job that looks nothing up."""
+
+    def planned(self) -> None:
+        """Return nothing."""
+
+    def failed(self, reason: str, /) -> None:
+        """Raise, as nothing can have failed."""
+        raise AssertionError(f"a job that looks nothing up could not look up: {reason}")
+
+
+@dataclass(frozen=True)
+class LookupPatience:
+    """How long batches go on with the last state (``after``), and whether they then wait for the table (``hold``)."""
+
+    after: timedelta
+    hold: bool
+
+
+class FollowedTable:
+    """The :class:`LookupStates` of a topic."""
+
+    def __init__(
+        self,
+        ask: Callable[[], LookupState],
+        patience: LookupPatience,
+        observer: LookupObserver,
+        clock: Clock,
+        stopping: threading.Event,
+    ) -> None:
+        """Take what gives the table's state now; it raises ``PenstockError`` if the table does not answer."""
+        self._ask = ask
+        self._patience = patience
+        self._observer = observer
+        self._clock = clock
+        self._stopping = stopping
+        self._good: LookupState | None = None
+        self._tried: LookupState | None = None
+        self._problem = ""
+        self._failing_since: datetime | None = None
+        self._ask_at: datetime | None = None
+        self._pause = _FIRST_PAUSE
+
+    def planned(self) -> LookupState:
+        """See :class:`LookupStates`."""
+        if self._tried is not None:
+            # The batch with it is written, so workers could read it, too.
+            self._good, self._tried = self._tried, None
+            self._mend()
+        while True:
+            now = self._clock()
+            state = self._asked(now) or self._without_answer(now)
+            if state is not None:
+                return replace(state, at_ms=round(now.timestamp() * 1_000))
+            if self._stopping.wait(_LOOK_SECONDS):
+                raise LookupUnavailableError(f"the job stops while a batch waits for the lookup table: {self._problem}")
+
+    def failed(self, reason: str) -> None:
+        """See :class:`LookupStates`."""
+        if self._tried is None:
+            # It was the last good state, and it is good no longer; without it, batches wait.
+            self._good = None
+        self._tried = None
+        self._trouble(reason, self._clock())
+
+    def _asked(self, now: datetime) -> LookupState | None:
+        if self._ask_at is not None and now < self._ask_at:
+            return None
+        try:
+            self._tried = self._ask()
+        except PenstockError as problem:
+            self._trouble(str(problem), now)
+        return self._tried
+
+    def _without_answer(self, now: datetime) -> LookupState | None:
+        """Return the state to go on with; ``None`` to wait for the table."""
+        if not self._is_open(now):
+            return self._good
+        return None if self._patience.hold else LookupState.unavailable(self._problem, 0)
+
+    def _trouble(self, problem: str, now: datetime) -> None:
+        self._problem = problem
+        self._failing_since = self._failing_since or now
+        self._ask_at, self._pause = now + self._pause, min(2 * self._pause, _LONGEST_PAUSE)
+        self._observer.lookup_seen(problem, is_open=self._is_open(now))
+
+    def _mend(self) -> None:
+        self._problem, self._failing_since, self._ask_at, self._pause = "", None, None, _FIRST_PAUSE
+        self._observer.lookup_seen("", is_open=False)
+
+    def _is_open(self, now: datetime) -> bool:
+        return self._failing_since is not None and now - self._failing_since >= self._patience.after
+
+
+def require_lookups(outcomes: Iterable[Outcome]) -> None:
+    """Raise what a task said that could not read the planned state of the lookup table."""
+    for outcome in outcomes:
+        if outcome.error == LookupUnavailableError.__name__:
+            raise LookupUnavailableError(outcome.detail)

@@ -1,0 +1,183 @@
+"""Looked-up columns beside those of the events: by key, at a state, with the settings' rules for what is not there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from schemas.dead_letter import Reason, Rejection
+from schemas.prediction import LookupStanding
+from streaming.events import columns as c
+from streaming.events.arrow_verdicts import ArrowRule, with_verdicts
+from streaming.lookup.entries import Entry
+from streaming.lookup.table import LookupTable
+from streaming.lookup.table_file import TableSource
+from streaming.lookup_state import LookupState
+from streaming.models.arrow_types import arrow_type
+from streaming.models.signature import Column, Signature
+from streaming.settings import EventSettings, LookupSettings
+
+_STANDINGS = tuple(LookupStanding)
+_REASONS = {
+    LookupStanding.STALE: Reason.STALE_LOOKUP,
+    LookupStanding.MISSING: Reason.MISSING_LOOKUP,
+    LookupStanding.INVALID: Reason.MISSING_LOOKUP,
+    LookupStanding.UNAVAILABLE: Reason.LOOKUP_UNAVAILABLE,
+}
+
+
+class LookupAnswer(NamedTuple):
+    """What one key gets: the position of its standing, the record's age in milliseconds, and the columns' values."""
+
+    standing: int
+    age: int | None
+    values: tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class TableLookup:
+    """A :class:`streaming.models.seams.ColumnLookup` in a compacted topic; it is pickled for the tasks.
+
+    Attributes:
+        settings: the table, its columns, and what events get that it does not have.
+        envelope: the names of the events' fields.
+        source: reads the topic; it may hold secrets.
+    """
+
+    settings: LookupSettings
+    envelope: EventSettings
+    source: TableSource = field(repr=False)
+
+    def __getstate__(self) -> dict[str, object]:
+        """Return the fields alone: an open table is its own process's."""
+        return {part.name: getattr(self, part.name) for part in fields(self)}
+
+    def event_signature(self, signature: Signature) -> Signature:
+        """Return what is read of the events: all columns but the looked-up ones, and the key if nothing else has it."""
+        own, key = signature.without(self.settings.columns), self.settings.key
+        if key is None or key == self.envelope.key or key in own.names:
+            return own
+        return Signature((*own.columns, Column(key, "string", required=False)))
+
+    def joined(
+        self, events: pa.RecordBatch, record_keys: pa.BinaryArray, signature: Signature, at: LookupState
+    ) -> pa.RecordBatch:
+        """Append the columns; see :meth:`streaming.models.seams.ColumnLookup.joined`."""
+        keys = self._keys(events, record_keys).dictionary_encode()
+        # The last answer is that of events without a key.
+        answers = [*self._answers([in_bytes(key) for key in keys.dictionary.to_pylist()], at), self.answer(None, at)]
+        return self.beside(events, answers, keys.indices.fill_null(len(answers) - 1), signature)
+
+    def beside(
+        self, events: pa.RecordBatch, answers: Sequence[LookupAnswer], of_row: pa.Array, signature: Signature
+    ) -> pa.RecordBatch:
+        """Append the columns of the answers, of which ``of_row`` has the number of each event's."""
+        standings = pa.array([answer.standing for answer in answers], pa.int64()).take(of_row).to_numpy()
+        is_valid = events.column(c.VERDICT).is_null()
+        columns = dict(zip(events.schema.names, events.columns, strict=True))
+        rules = self._rules(standings)
+        for position, column in self._columns(signature):
+            values = pa.array([answer.values[position] for answer in answers], arrow_type(column)).take(of_row)
+            columns[column.name] = values
+            if column.required and values.null_count:
+                nulls = values.is_null().to_numpy(zero_copy_only=False)
+                rules.append((nulls, Rejection(Reason.MISSING_LOOKUP.value, column.name)))
+        columns[c.VERDICT] = with_verdicts(events.column(c.VERDICT), rules)
+        names = pa.array([standing.value for standing in _STANDINGS])
+        columns[c.LOOKUP] = names.take(pa.array(standings, mask=~is_valid.to_numpy(zero_copy_only=False)))
+        columns[c.LOOKUP_AGE] = pa.array([answer.age for answer in answers], pa.int64()).take(of_row)
+        return pa.RecordBatch.from_arrays(list(columns.values()), list(columns))
+
+    def answer(self, entry: Entry | None, at: LookupState) -> LookupAnswer:
+        """Return what a key with this entry gets at a state's time."""
+        if entry is None:
+            return self._marked(LookupStanding.UNAVAILABLE if at.outage else LookupStanding.MISSING, None)
+        age = max(0, at.at_ms - entry.timestamp)
+        if entry.values is None:
+            return self._marked(LookupStanding.INVALID, age)
+        to_live = self.settings.time_to_live_seconds
+        if to_live is None or age <= to_live * 1_000:
+            return self._marked(LookupStanding.FRESH, age, entry.values)
+        values = entry.values if self.settings.stale == "mark" else self._defaults
+        return self._marked(LookupStanding.STALE, age, values)
+
+    def warm(self, at: LookupState, seconds: float) -> None:
+        """Read the table on this machine up to a state, so that the first batch need not.
+
+        Raises:
+            LookupUnavailableError: that takes longer than ``seconds``, or the topic cannot be read.
+        """
+        _open(self.settings, at.topic_id, self.source).move_to(at, seconds)
+
+    def counts(self) -> dict[str, float]:
+        """Return what this process has counted since the last call."""
+        counts: dict[str, float] = {}
+        for table in _tables.values():
+            for name, count in table.counts().items():
+                counts[name] = counts.get(name, 0.0) + count
+        return counts
+
+    def _columns(self, signature: Signature) -> list[tuple[int, Column]]:
+        """Return the looked-up columns of a signature, each with its position in the settings."""
+        positions = {name: position for position, name in enumerate(self.settings.columns)}
+        return [(positions[column.name], column) for column in signature.columns if column.name in positions]
+
+    @cached_property
+    def _defaults(self) -> tuple[Any, ...]:
+        return tuple(column.default for column in self.settings.columns.values())
+
+    def _keys(self, events: pa.RecordBatch, record_keys: pa.BinaryArray) -> pa.Array:
+        key = self.settings.key
+        if key is None:
+            return record_keys.cast(pa.binary())
+        column = events.column(c.SUBJECT if key == self.envelope.key else key)
+        return column if pa.types.is_string(column.type) else column.cast(pa.string())
+
+    def _answers(self, keys: Sequence[bytes], at: LookupState) -> list[LookupAnswer]:
+        if at.outage:
+            return [self.answer(None, at)] * len(keys)
+        table = _open(self.settings, at.topic_id, self.source)
+        table.move_to(at, self.settings.catch_up_seconds)
+        return [self.answer(entry, at) for entry in table.entries(keys)]
+
+    def _marked(self, standing: LookupStanding, age: int | None, values: tuple[Any, ...] | None = None) -> LookupAnswer:
+        return LookupAnswer(_STANDINGS.index(standing), age, self._defaults if values is None else values)
+
+    def _rules(self, standings: NDArray[np.int64]) -> list[ArrowRule]:
+        """Return which rows are rejected by the settings."""
+        chosen = {
+            LookupStanding.STALE: self.settings.stale,
+            LookupStanding.MISSING: self.settings.missing,
+            LookupStanding.INVALID: self.settings.missing,
+            LookupStanding.UNAVAILABLE: self.settings.unavailable,
+        }
+        return [
+            (standings == _STANDINGS.index(standing), Rejection(_REASONS[standing].value, self.settings.key))
+            for standing, choice in chosen.items()
+            if choice == "dead_letter"
+        ]
+
+
+_tables: dict[tuple[str, str, str], LookupTable] = {}
+"""The tables of this process, by what they hold."""
+
+
+def _open(settings: LookupSettings, topic_id: str, source: TableSource) -> LookupTable:
+    key = (settings.model_dump_json(), topic_id, str(settings.folder))
+    if key not in _tables:
+        # A topic that was made anew leaves its table behind.
+        while _tables:
+            _tables.popitem()[1].close()
+        _tables[key] = LookupTable(settings, topic_id, source)
+    return _tables[key]
+
+
+def in_bytes(key: str | bytes) -> bytes:
+    """Return a key as the table's records have it."""
+    return key.encode() if isinstance(key, str) else key
