@@ -161,6 +161,7 @@ WRONG = [
     pytest.param({"lookup": TABLE, "engine": {"kind": "live"}}, "engine.kind does not go", id="live"),
     pytest.param({"lookup": TABLE, "model": {"scorer": "spark"}}, "model.scorer does not go", id="Spark"),
     pytest.param({"lookup": TABLE, "model": {"recheck_one_in": 5}}, "recheck_one_in does not go", id="recheck"),
+    pytest.param({"lookup": TABLE, "fallback": {"enabled": True}}, "fallback.enabled does not go", id="chain"),
     pytest.param(
         {"lookup": TABLE, "models": {"route": {"field": "a", "model": "m-{a}"}}}, "models.route does not go", id="many"
     ),
