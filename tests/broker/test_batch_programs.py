@@ -66,7 +66,7 @@ def other_columns(spark: SparkSession) -> PipelineModel:
     ("serve", "planning"),
     [
         pytest.param(load, "kept", id="pipelines of Spark's-kept", marks=pytest.mark.long),
-        pytest.param(load, "fresh", id="pipelines of Spark's-fresh"),
+        pytest.param(load, "fresh", id="pipelines of Spark's-fresh", marks=pytest.mark.long),
         pytest.param(one_pass, "kept", id="compiled ones in one pass-kept"),
         pytest.param(one_pass, "fresh", id="compiled ones in one pass-fresh", marks=pytest.mark.long),
     ],
