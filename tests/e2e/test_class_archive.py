@@ -27,10 +27,11 @@ with session(Settings(), "archived", Path("spark.log")) as spark:
 
 @pytest.fixture(scope="module")
 def archived() -> None:
-    """`make test` has made the archive before; who calls pytest alone waits for it once."""
+    """Making it takes minutes, so it is made once for this checkout."""
     prepare_archive(ROOT / ".penstock")
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("archived")
 def test_a_session_maps_the_archive_and_answers(tmp_path: Path) -> None:
     (tmp_path / ".penstock").symlink_to(ROOT / ".penstock")
