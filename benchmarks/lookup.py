@@ -29,7 +29,7 @@ from streaming.training.flights import between, events
 
 TABLE = "aircraft"
 LEAST_SHARE = 0.8
-"""Of the throughput without a lookup."""
+"""The least share of the throughput without a lookup that is good enough."""
 
 
 def fill_table(setting: Setting, others: int) -> int:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 import typer
 
-from jobs.command.options import Config, Json, Set, VersionNumber, examples
+from jobs.command.options import Config, Json, RepairDryRun, Set, VersionNumber, examples
 from jobs.terminal.json_output import JsonOutput
 
 app = typer.Typer(help="Correct what the fallback chain has answered.", no_args_is_help=True)
@@ -24,9 +22,7 @@ def repair(
     config: Config = None,
     set_: Set = [],
     model_version: VersionNumber = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show how many events of which offsets are meant, and write nothing.")
-    ] = False,
+    dry_run: RepairDryRun = False,
     json: Json = None,
 ) -> None:
     """Score degraded answers' events again with the champion, and publish corrections, each once."""

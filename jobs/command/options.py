@@ -37,3 +37,8 @@ RUN, LOOK, PROVE, LOCAL = "Run", "Look", "Prove", "Local services"
 def examples(*commands: str) -> str:
     """Return the end of a verb's help: one command a line."""
     return "\n\n".join(("Examples:", *(f"$ {command}" for command in commands)))
+
+
+RepairDryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Show how many events of which offsets are meant, and write nothing.")
+]

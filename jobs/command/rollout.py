@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from jobs.command.options import Config, Html, Json, Set, examples
+from jobs.command.options import Config, Html, Json, RepairDryRun, Set, examples
 from jobs.terminal.json_output import JsonOutput
 
 app = typer.Typer(
@@ -130,9 +130,7 @@ def repair(
     ] = None,
     config: Config = None,
     set_: Set = [],
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show how many events of which offsets are meant, and write nothing.")
-    ] = False,
+    dry_run: RepairDryRun = False,
     json: Json = None,
 ) -> None:
     """Score again what a candidate answered before it was taken back, and publish corrections, each once."""

@@ -40,7 +40,7 @@ from streaming.outputs.records import Record, records
 
 _QUEUE_FULL_PAUSE = 0.05
 UNKNOWN_PARTITION = -1
-"""Of an outcome whose task failed before it saw a row."""
+"""The partition of an outcome whose task failed before it saw a row."""
 _NOW = 0
 """As a record's timestamp: the client's clock."""
 FENCED = (KafkaError._FENCED, KafkaError.PRODUCER_FENCED, KafkaError.INVALID_PRODUCER_EPOCH)

@@ -10,7 +10,7 @@ from streaming.clock import Clock
 
 
 class CircuitState(str, Enum):
-    """Whether a version is asked."""
+    """A circuit says whether a version is asked."""
 
     CLOSED = "closed"
     OPEN = "open"

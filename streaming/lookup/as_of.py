@@ -20,7 +20,7 @@ from streaming.lookup_state import LookupState
 from streaming.models.signature import Column, Signature
 
 _SECONDS = 60.0
-"""Of silence, after which the broker is given up."""
+"""The broker is given up after so long a silence."""
 
 
 class TableHistory:

@@ -1,4 +1,4 @@
-"""Whether an older state of the lookup table can still be read from its topic, or compaction has taken some of it."""
+"""A check whether the topic still has an older state of the lookup table, or compaction has taken some of it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from streaming.errors import LookupUnavailableError
 from streaming.lookup.table_file import TableChunk, TableSource
 
 _SECONDS = 30.0
-"""Of silence, after which the broker is given up."""
+"""The broker is given up after so long a silence."""
 
 
 @dataclass

@@ -73,7 +73,7 @@ class TableSource(Protocol):
 
 
 class _Progress(NamedTuple):
-    """Of one partition: what is read, the oldest state that is whole, and the state of the present batch."""
+    """One partition's offsets: what is read, the oldest state that is whole, and the state of the present batch."""
 
     position: int = 0
     floor: int = 0

@@ -264,5 +264,5 @@ class FailsFarther(SparkPipeline):
 
 def repaired(bench: Bench, champion: ServedModel, champions: Versions) -> Corrected:
     with KafkaScan(bench.kafka, "test") as scan:
-        found = find_degraded(bench.settings, scan, champion.version)
-    return correct(found.repair, bench.settings, bench.home, bench.spark, champions)
+        degraded = find_degraded(bench.settings, scan, champion.version)
+    return correct(degraded.repair, bench.settings, bench.home, bench.spark, champions)

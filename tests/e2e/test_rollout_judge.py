@@ -95,13 +95,13 @@ def test_gross_harm_rolls_back_within_two_batches_of_being_found(job: Job, tmp_p
         assert judge.stop() == 0
     assert job.stop() == 0
     ledger = of_ledger(job)
-    told = next(number for number, record in enumerate(ledger) if is_harm(record))
-    assert 100 <= ledger[told]["checks"]["gross harm"]["count"] <= MOST_LABELLED
-    plans = [record for record in ledger[told:] if record.get("type") == "plan"]
+    harm = next(number for number, record in enumerate(ledger) if is_harm(record))
+    assert 100 <= ledger[harm]["checks"]["gross harm"]["count"] <= MOST_LABELLED
+    plans = [record for record in ledger[harm:] if record.get("type") == "plan"]
     batches = next(number for number, plan in enumerate(plans) if "arms" not in plan)
     assert batches <= MOST_BATCHES, "the candidate answered in more batches after it was found harmful"
     assert not any("arms" in plan for plan in plans[batches:]), "it has come back"
-    assert any("arms" in record for record in ledger[:told] if record.get("type") == "plan"), "it never had a batch"
+    assert any("arms" in record for record in ledger[:harm] if record.get("type") == "plan"), "it never had a batch"
 
 
 def is_ready(url: str) -> bool:

@@ -74,11 +74,11 @@ def _repaired_in(
 
 def _champion(settings: Settings, number: int | None) -> ModelVersion:
     """Return the version that scores again: the one that is asked for, or that the registry names."""
-    known, name = registry(settings.model), settings.model.name
+    versions, name = registry(settings.model), settings.model.name
     if number is not None:
-        registered = known.get(name, number)
+        registered = versions.get(name, number)
     else:
-        registered = known.resolve(ModelSelector.from_settings(settings.model))
+        registered = versions.resolve(ModelSelector.from_settings(settings.model))
     return ModelVersion(registered.name, registered.version, registered.run_id)
 
 
