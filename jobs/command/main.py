@@ -151,7 +151,7 @@ def setup(
     home: Home = HOME,
     class_archive: Annotated[
         bool,
-        typer.Option(help="Archive Spark's classes, too, in one to three minutes: Spark then starts in half the time."),
+        typer.Option(help="Archive Spark's classes, too, within some minutes: Spark then starts in half the time."),
     ] = False,
 ) -> None:
     """Download the jars that Spark and the local broker need, once."""

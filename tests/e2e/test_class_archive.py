@@ -27,11 +27,10 @@ with session(Settings(), "archived", Path("spark.log")) as spark:
 
 @pytest.fixture(scope="module")
 def archived() -> None:
-    """Making it takes minutes, so it is made once for this checkout."""
+    """``make test`` has made it; where a single test runs, it is made here, once for this checkout."""
     prepare_archive(ROOT / ".penstock")
 
 
-@pytest.mark.long
 @pytest.mark.usefixtures("archived")
 def test_a_session_maps_the_archive_and_answers(tmp_path: Path) -> None:
     (tmp_path / ".penstock").symlink_to(ROOT / ".penstock")
