@@ -149,9 +149,9 @@ def make_rows(folder: Path, rows: int) -> None:
     )
     per_file = -(-rows // FILES)
     for number in range(FILES):
-        wanted = range(number * per_file, min(rows, (number + 1) * per_file))
-        part = table.iloc[[row % len(table) for row in wanted]]
-        part = part.assign(event_id=[f"{wanted[at]}-{name}" for at, name in enumerate(part["event_id"])])
+        own_rows = range(number * per_file, min(rows, (number + 1) * per_file))
+        part = table.iloc[[row % len(table) for row in own_rows]]
+        part = part.assign(event_id=[f"{own_rows[at]}-{name}" for at, name in enumerate(part["event_id"])])
         pq.write_table(_typed(part, schema), folder / f"{number}.parquet")
 
 

@@ -38,6 +38,17 @@ class Statistic(str, Enum):
     INVALID_RATE = "invalid_rate"
 
 
+class State(str, Enum):
+    """The state of a column in a window, from the best to the worst. A window's state is the worst of its columns'."""
+
+    INSUFFICIENT = "insufficient"
+    """Too few rows to say anything, or no reference to compare with."""
+    STABLE = "stable"
+    WARNING = "warning"
+    """The column has moved in this window, but not yet in as many windows running as drift needs."""
+    DRIFT = "drift"
+
+
 @dataclass(frozen=True)
 class Window:
     """Which window of which version; times are RFC 3339 in UTC with milliseconds, the end is not in it."""
@@ -50,8 +61,14 @@ class Window:
 
     @property
     def id(self) -> str:
-        """The same for the same window, however often it is sent."""
+        """An id that is the same each time that the window is sent."""
         return f"{self.application}:{self.model}:{self.version}:{self.start}:{self.end}"
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> Window:
+        """Read the window of a record as JSON has it; raises ``KeyError`` if it is not there."""
+        names = ("application", "model", "version", "start", "end")
+        return cls(**{name: data[name] for name in names})
 
 
 @dataclass(frozen=True)
@@ -143,17 +160,10 @@ class SummaryRecord:
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> SummaryRecord:
         """Read a value as JSON has it; raises ``KeyError`` or ``TypeError`` if it is not a summary."""
-        window = Window(
-            application=data["application"],
-            model=data["model"],
-            version=data["version"],
-            start=data["start"],
-            end=data["end"],
-        )
         columns = tuple(ColumnSummary.from_dict(column) for column in data["columns"])
         names = ("state", "rows", "invalid", "late", "closed_by")
         own = {name: data[name] for name in names}
-        return cls(window, **own, moved=tuple(data["moved"]), cause=data["cause"], columns=columns)
+        return cls(Window.from_dict(data), **own, moved=tuple(data["moved"]), cause=data["cause"], columns=columns)
 
 
 def _line(record: dict[str, Any]) -> str:

@@ -59,15 +59,8 @@ class DriftAlert:
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> DriftAlert:
         """Read a value as JSON has it; raises ``KeyError`` if it is not an alert."""
-        window = Window(
-            application=data["application"],
-            model=data["model"],
-            version=data["version"],
-            start=data["start"],
-            end=data["end"],
-        )
         return cls(
-            window,
+            Window.from_dict(data),
             state=data["state"],
             before=data["before"],
             entered=tuple(data["entered"]),

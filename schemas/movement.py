@@ -8,7 +8,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Shares:
-    """The same cell's part of the rows on either side, from 0 to 1; dead letters have no reference."""
+    """The shares of the rows that one cell has on either side, from 0 to 1; dead letters have no reference."""
 
     reference: float | None
     window: float

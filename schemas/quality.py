@@ -112,7 +112,7 @@ class QualityRecord:
 
     @property
     def id(self) -> str:
-        """The same for the same window, version and role."""
+        """An id that is the same for the same window, version and role."""
         version, role = self.quality.version, self.quality.role
         return f"{self.application}:{self.model}:{version}:{role}:{self.start}:{self.end}"
 

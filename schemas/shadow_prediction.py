@@ -82,7 +82,7 @@ class ShadowPrediction:
 
     @property
     def shadow_id(self) -> str:
-        """The same for the same event, shadowed version and role, however often it is scored.
+        """An id that is the same for the same event, shadowed version and role, however often the event is scored.
 
         >>> event = ("2013-07-01-EV-5038-LGA", "2013-07-01T05:15:00.000Z", "features", 3, 1204)
         >>> sides = PairedAnswer("flights", 7, 0.0), PairedAnswer("flights", 8, 1.0)

@@ -49,8 +49,8 @@ def _is_whole(text: bytes) -> bool:
     return True
 
 
-def _refusal(path: Path, what: str, query: str) -> str:
+def _refusal(path: Path, likeness: str, query: str) -> str:
     return (
-        f"{path} looks like {what} and not like JSON lines, which have one object on each line; write it so first, as"
-        f" `jq -c '{query}' {path}` does"
+        f"{path} looks like {likeness} and not like JSON lines, which have one object on each line; write it so"
+        f" first, as `jq -c '{query}' {path}` does"
     )

@@ -46,10 +46,10 @@ def share(value: float) -> str:
     return f"{value:.5%}"
 
 
-def plural(count: int, one: str) -> str:
+def plural(count: int, noun: str) -> str:
     """Return a count with its noun.
 
     >>> plural(1, "event"), plural(2_000, "event")
     ('1 event', '2,000 events')
     """
-    return f"{count:,} {one}" + ("" if count == 1 else "s")
+    return f"{count:,} {noun}" + ("" if count == 1 else "s")

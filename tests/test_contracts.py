@@ -13,10 +13,11 @@ from pyspark.sql.types import ArrayType, DataType, DoubleType, LongType, StringT
 
 from schemas import dead_letter, drift, prediction
 from schemas.dead_letter import Reason, Rejection
+from schemas.drift import State
 from schemas.movement import Movement, Shares
 from streaming.drift.decision import DetectionRules, WindowJudge
 from streaming.drift.measures import statistic_records, summary_record
-from streaming.drift.states import Severity, State
+from streaming.drift.states import Severity
 from streaming.lookup.entries import Entry, EntryReader
 from streaming.models.profile import ReferenceProfile
 from streaming.models.ref import ModelVersion
@@ -62,8 +63,8 @@ def test_a_predictions_fields_and_types_are_those_of_the_frame() -> None:
     for field in prediction.VALUE:
         described = contract["properties"][field.name]
         if "type" in described:
-            found = described["type"] if isinstance(described["type"], list) else [described["type"]]
-            assert found == [json_type(field.dataType)] + ["null"] * field.nullable, field.name
+            result = described["type"] if isinstance(described["type"], list) else [described["type"]]
+            assert result == [json_type(field.dataType)] + ["null"] * field.nullable, field.name
     assert isinstance(prediction.VALUE["probability"].dataType, ArrayType)
 
 

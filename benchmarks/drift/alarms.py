@@ -20,8 +20,8 @@ from benchmarks.drift.columns import (
     cells,
     draw_reference,
 )
+from schemas.drift import State
 from streaming.drift.decision import DetectionRules, WindowCounts, WindowJudge
-from streaming.drift.states import State
 from streaming.models.profile import ReferenceProfile
 
 INVALID = 0.004

@@ -103,8 +103,8 @@ def cells(
     below = ndtr((edges[None, :] - move.shift - np.sqrt(r) * common[:, None]) / np.sqrt(1 - r))
     values = np.diff(below, axis=1, prepend=0.0, append=1.0)
     nulls = column.nulls + move.nulls
-    rest = np.broadcast_to([nulls, 0.0, move.unseen], (len(values), 3))
-    return np.concatenate([values * (1 - nulls - move.unseen), rest], axis=1)
+    special = np.broadcast_to([nulls, 0.0, move.unseen], (len(values), 3))
+    return np.concatenate([values * (1 - nulls - move.unseen), special], axis=1)
 
 
 @dataclass(frozen=True)

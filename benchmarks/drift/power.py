@@ -24,8 +24,8 @@ from benchmarks.drift.columns import (
     cells,
     draw_reference,
 )
+from schemas.drift import State
 from streaming.drift.decision import DetectionRules, WindowJudge
-from streaming.drift.states import State
 
 MOVES = (
     *(ColumnMove(f"shift of {shift} sd", "normal 1", shift=shift) for shift in (0.1, 0.25, 0.5)),

@@ -59,8 +59,8 @@ def candidate_days(scores: FlightScores, name: str) -> CandidateDays:
     sides = {model: [losses[model][scores.day == day] for day in days] for model in losses}
     pairs = list(zip(sides[CHAMPION], sides[name], strict=True))
     learnt = [float(c.mean() - b.mean()) for day, (b, c) in zip(days, pairs, strict=True) if day < cut]
-    rest = [pair for day, pair in zip(days, pairs, strict=True) if day >= cut]
-    return CandidateDays(name, [b for b, _ in rest], [c for _, c in rest], float(np.std(learnt, ddof=1)))
+    drawn_from = [pair for day, pair in zip(days, pairs, strict=True) if day >= cut]
+    return CandidateDays(name, [b for b, _ in drawn_from], [c for _, c in drawn_from], float(np.std(learnt, ddof=1)))
 
 
 def days_to_harm(days: CandidateDays, rng: np.random.Generator, runs: int, length: int) -> Floats:

@@ -175,9 +175,9 @@ def _summaries(out: Path, part: Part) -> list[Summary]:
 
 
 def _line(result: Result) -> str:
-    found = [f"run {result.number}: {result.system:16}"]
-    found += [_numbers(stage) for stage in result.stages if stage["kind"] != "start"]
-    return "  ".join(found) + "".join(f"\n  does not count: {problem}" for problem in result.problems)
+    parts = [f"run {result.number}: {result.system:16}"]
+    parts += [_numbers(stage) for stage in result.stages if stage["kind"] != "start"]
+    return "  ".join(parts) + "".join(f"\n  does not count: {problem}" for problem in result.problems)
 
 
 def _numbers(stage: dict[str, Any]) -> str:

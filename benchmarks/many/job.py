@@ -20,7 +20,8 @@ from benchmarks.latency.tree import usage
 from benchmarks.throughput.setting import Meter, departures, spark_conf
 from jobs.process.stopping import StopRequest
 from jobs.wiring.mlflow_client import prepare_mlflow
-from jobs.wiring.scoring import ScoringJob, scoring_job
+from jobs.wiring.scoring import scoring_job
+from jobs.wiring.warm_job import ScoringJob
 from streaming.accounting.load import SteadyLoad
 from streaming.accounting.records import Outgoing
 from streaming.delivery.outcome import AGE_BOUNDS

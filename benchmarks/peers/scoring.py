@@ -32,7 +32,9 @@ class Scorer:
     def score(self, events: Sequence[Event]) -> list[Event]:
         """Return what is written for each event."""
         inputs = {
-            "categories": np.array([[place(e[name], UNSEEN) for name, place in self._places] for e in events]),
+            "categories": np.array(
+                [[position_of(e[name], UNSEEN) for name, position_of in self._places] for e in events]
+            ),
             "numbers": np.array([[e[name] for name in self._numbers] for e in events], dtype=np.float64),
         }
         predictions, probabilities = self._session.run(None, inputs)

@@ -98,9 +98,9 @@ class Soak:
             highlight=False,
         )
 
-    def _wait_for(self, reading: OutputReader, wanted: int) -> None:
+    def _wait_for(self, reading: OutputReader, expected: int) -> None:
         count, changed = -1, time.monotonic()
-        while reading.count < wanted and time.monotonic() - changed < _SILENCE_SECONDS:
+        while reading.count < expected and time.monotonic() - changed < _SILENCE_SECONDS:
             if reading.count != count:
                 count, changed = reading.count, time.monotonic()
             time.sleep(0.2)

@@ -68,7 +68,7 @@ class Meter(StreamingQueryListener):
         """Return the events per second of a steady query."""
         # A job's batches begin small after a start; what is compared is batches of the size that was asked for.
         largest = max(rows for rows, _ in self.batches[query])
-        steady = [one for one in self.batches[query][WARM_UP_BATCHES:] if 2 * one[0] > largest]
+        steady = [batch for batch in self.batches[query][WARM_UP_BATCHES:] if 2 * batch[0] > largest]
         return sum(rows for rows, _ in steady) / sum(seconds for _, seconds in steady)
 
     def burst(self, query: str) -> float:
@@ -116,10 +116,10 @@ def spark_conf() -> dict[str, str]:
     return {"spark.driver.memory": "4g", "spark.jars": ",".join(jars(HOME).connector_jars())}
 
 
-def stop_when_done(rows: Callable[[], int], wanted: int, stop: Callable[[], None]) -> None:
+def stop_when_done(rows: Callable[[], int], events: int, stop: Callable[[], None]) -> None:
     """Stop a query when it has had all rows, or ten minutes are over."""
     deadline = time.monotonic() + 600
-    while rows() < wanted and time.monotonic() < deadline:
+    while rows() < events and time.monotonic() < deadline:
         time.sleep(0.05)
     stop()
 

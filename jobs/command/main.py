@@ -5,10 +5,8 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
@@ -17,13 +15,15 @@ from rich.text import Text
 from typer.core import TyperGroup
 
 from jobs.command.batch import app as batch_app
+from jobs.command.config import app as config_app
 from jobs.command.dlq import app as dlq_app
 from jobs.command.drift import app as drift_app
 from jobs.command.export import app as export_app
 from jobs.command.fallback import app as fallback_app
 from jobs.command.job import app as job_app
 from jobs.command.ledger import app as ledger_app
-from jobs.command.options import LOCAL, LOOK, PROVE, RUN, Config, Home, Set, examples
+from jobs.command.local import app as local_app
+from jobs.command.options import LOOK, PROVE, RUN, Config, Set, examples
 from jobs.command.quality import app as quality_app
 from jobs.command.replay import app as replay_app
 from jobs.command.rollout import app as rollout_app
@@ -65,8 +65,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-config_app = typer.Typer(help="Check, show and describe the configuration.", no_args_is_help=True)
 app.add_typer(config_app, name="config", rich_help_panel=LOOK)
+app.add_typer(local_app)
 app.add_typer(job_app)
 app.add_typer(replay_app)
 app.add_typer(serve_app)
@@ -79,8 +79,6 @@ app.add_typer(ledger_app, name="ledger", rich_help_panel=LOOK)
 app.add_typer(rollout_app, name="rollout", rich_help_panel=PROVE)
 app.add_typer(fallback_app, name="fallback", rich_help_panel=PROVE)
 app.add_typer(shadow_app, name="shadow", rich_help_panel=PROVE)
-
-HOME = Path(".penstock")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -115,52 +113,6 @@ def root(
     if version:
         typer.echo(f"penstock {__version__}")
         raise typer.Exit
-
-
-@app.command(
-    rich_help_panel=LOCAL,
-    epilog=examples("penstock up", "penstock up --detach", "penstock up --kafka-port 9192 --mlflow-port 5100"),
-)
-def up(
-    kafka_port: Annotated[int, typer.Option(metavar="PORT", help="Let the broker listen on this port.")] = 9092,
-    mlflow_port: Annotated[
-        int, typer.Option(metavar="PORT", help="Let the tracking server listen on this port.")
-    ] = 5000,
-    detach: Annotated[
-        bool, typer.Option("--detach", "-d", help="Return when both are up; `penstock down` stops them.")
-    ] = False,
-    home: Home = HOME,
-) -> None:
-    """Start Apache Kafka and an MLflow tracking server on this machine, until Ctrl-C."""
-    from jobs.verbs.up import run as services
-
-    start = services.start_detached if detach else services.run
-    start(home, kafka_port, mlflow_port)
-
-
-@app.command(rich_help_panel=LOCAL, epilog=examples("penstock down"))
-def down(home: Home = HOME) -> None:
-    """Stop what `penstock up` started."""
-    from jobs.verbs.up import run as services
-
-    services.stop(home)
-
-
-@app.command(rich_help_panel=LOCAL, epilog=examples("penstock setup", "penstock setup --class-archive"))
-def setup(
-    home: Home = HOME,
-    class_archive: Annotated[
-        bool,
-        typer.Option(help="Archive Spark's classes, too, within some minutes: Spark then starts in half the time."),
-    ] = False,
-) -> None:
-    """Download the jars that Spark and the local broker need, once."""
-    from jobs.wiring.class_archive import prepare_archive
-    from jobs.wiring.jars import fetch
-
-    fetch(home)
-    if class_archive:
-        prepare_archive(home)
 
 
 @app.command(
@@ -236,51 +188,3 @@ def topics(
     from jobs.verbs.topics.run import topics as run
 
     run(config, set_, partitions if create else None)
-
-
-@app.command(rich_help_panel=LOCAL, epilog=examples("penstock demo"))
-def demo(home: Home = HOME) -> None:
-    """Train on flights, score a season of them, swap the model on the way, and report."""
-    from jobs.demo.run import demo as run
-
-    run(home)
-
-
-@app.command("demo-rollout", rich_help_panel=LOCAL, epilog=examples("penstock demo-rollout"))
-def demo_rollout(home: Home = HOME) -> None:
-    """Roll out a better version and a bad one over recorded flights, and repair what the bad one answered."""
-    from jobs.demo.rollout import demo_rollout as run
-
-    run(home)
-
-
-@config_app.command(epilog=examples("penstock config validate -c penstock.yaml"))
-def validate(config: Config = None, set_: Set = []) -> None:
-    """Check the configuration. The exit code is 2 if it is not valid."""
-    from jobs.configuration.load import load_settings
-
-    load_settings(config, set_)
-    typer.echo("The configuration is valid.")
-
-
-@config_app.command(
-    epilog=examples(
-        "penstock config show -c penstock.yaml",
-        "penstock config show -c penstock.yaml --set engine.kind=live",
-    )
-)
-def show(config: Config = None, set_: Set = []) -> None:
-    """Print the configuration that results from all sources, with secrets hidden."""
-    import yaml
-
-    from jobs.configuration.load import load_settings
-
-    typer.echo(yaml.safe_dump(load_settings(config, set_).redacted(), sort_keys=False), nl=False)
-
-
-@config_app.command(epilog=examples("penstock config schema > penstock.schema.json"))
-def schema() -> None:
-    """Print the JSON Schema of the configuration file, for editors and checks."""
-    from streaming.settings import Settings
-
-    typer.echo(json.dumps(Settings.model_json_schema(), indent=2))

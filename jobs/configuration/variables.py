@@ -70,13 +70,13 @@ def _explain(name: str) -> str:
 
 
 def _nearest(name: str) -> str | None:
-    rest = name.removeprefix(PREFIX).lower()
+    setting = name.removeprefix(PREFIX).lower()
     for section in ("kafka", "spark_conf"):  # whose keys are not ours to know
-        if rest.startswith(f"{section}_"):
-            return f"{PREFIX}{section.replace('_', '__')}__{rest.removeprefix(f'{section}_')}".upper()
+        if setting.startswith(f"{section}_"):
+            return f"{PREFIX}{section.replace('_', '__')}__{setting.removeprefix(f'{section}_')}".upper()
     names = {"_".join(keys): "__".join(keys).upper() for keys in _setting_keys()}
     # A lower cutoff would suggest settings that have nothing to do with the name.
-    close = get_close_matches(rest, names, n=1, cutoff=0.75)
+    close = get_close_matches(setting, names, n=1, cutoff=0.75)
     return PREFIX + names[close[0]] if close else None
 
 

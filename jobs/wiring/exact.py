@@ -52,15 +52,7 @@ def run_exact(on: Footing, parts: EngineParts) -> None:
 
 def exact_engine(on: Footing, parts: EngineParts, ramp: Ramp, arms: ArmSource, stack: ExitStack) -> ExactEngine:
     """Return the engine, whose batches tell ``ramp`` how long they took."""
-    settings, topic = on.settings, on.writer.topic
-    failpoints = Failpoints(settings.engine.failpoints)
-    target = WriteTarget(
-        client=client_config(settings.kafka),
-        writer=on.writer,
-        targets=on.targets,
-        limits=on.limits,
-        failpoints=failpoints,
-    )
+    settings, topic, target = on.settings, on.writer.topic, _write_target(on)
 
     def first_offsets(added: list[int]) -> dict[int, int]:
         return on.admin.offsets(topic, added, "earliest")
@@ -88,6 +80,16 @@ def exact_engine(on: Footing, parts: EngineParts, ramp: Ramp, arms: ArmSource, s
     )
     return ExactEngine(
         ports, target, Tolerance(settings.engine.max_poison_rows, settings.model.rollback_after_failures)
+    )
+
+
+def _write_target(on: Footing) -> WriteTarget:
+    return WriteTarget(
+        client=client_config(on.settings.kafka),
+        writer=on.writer,
+        targets=on.targets,
+        limits=on.limits,
+        failpoints=Failpoints(on.settings.engine.failpoints),
     )
 
 

@@ -56,7 +56,8 @@ def load_champion(settings: Settings, follower: Follower | ManyFollower, stoppin
 
 
 def _has_something_to_answer(settings: Settings, follower: Follower | ManyFollower) -> bool:
-    if not settings.fallback.enabled:
+    # A job with many models has no chain.
+    if not settings.fallback.enabled or isinstance(follower, ManyFollower):
         return False
     if settings.fallback.default is not None:
         return True

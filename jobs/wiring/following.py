@@ -29,7 +29,7 @@ from streaming.models.stager import Stager
 from streaming.models.topic_schema import EventSample, TopicCheck
 from streaming.scoring.flavours.loader import NativeLoader
 from streaming.scoring.loader import SparkPipelineLoader
-from streaming.settings import ModelSettings, Settings, WantedScorer
+from streaming.settings import ModelSettings, ScorerSetting, Settings
 from streaming.spark.hadoop_files import HadoopFileStore
 
 
@@ -59,7 +59,7 @@ def make_slot(settings: Settings) -> Slot:
     return Slot(held=frozenset(last_good_file(settings).load().held))
 
 
-def wanted_scorer(settings: Settings) -> WantedScorer:
+def scorer_setting(settings: Settings) -> ScorerSetting:
     """Return which form of a version scores the stream: ``model.scorer``, but that the live engine has Spark alone."""
     return "spark" if settings.engine.kind == "live" else settings.model.scorer
 
@@ -68,7 +68,7 @@ def preparation(
     settings: Settings,
     spark: SparkSession,
     sample: EventSample,
-    scorer: WantedScorer = "spark",
+    scorer: ScorerSetting = "spark",
     lookup: TableLookup | None = None,
 ) -> Preparation:
     """Return the checks that every candidate goes through; ``scorer`` is what scores for whoever asks.
@@ -94,7 +94,7 @@ def preparation(
 
 
 def loaders(
-    settings: Settings, spark: SparkSession, sample: EventSample, scorer: WantedScorer
+    settings: Settings, spark: SparkSession, sample: EventSample, scorer: ScorerSetting
 ) -> dict[str, PipelineLoader]:
     """Return what loads a version, by its flavor of MLflow; a version in several is loaded by the first."""
     admit = partial(check_live, spark) if settings.engine.kind == "live" else _admit_any

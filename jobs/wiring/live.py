@@ -84,16 +84,7 @@ def run_live(on: Footing, parts: EngineParts) -> None:
 
 
 def _live_engine(on: Footing, parts: EngineParts, versions: LiveVersions) -> LiveEngine:
-    settings = on.settings
-    options = spark_options(settings.kafka)
-    route = Route(
-        application=settings.application,
-        topic=on.writer.topic,
-        targets=on.targets,
-        options=options,
-        checkpoint_seconds=settings.engine.checkpoint_seconds,
-    )
-    folder = on.checkpoint.location
+    settings, route, folder = on.settings, _route(on), on.checkpoint.location
     remove(folder)  # what an earlier run left there, which nothing is read from
     topics = [on.targets.predictions.topic, on.targets.dead_letters.topic]
 
@@ -124,3 +115,14 @@ def _live_engine(on: Footing, parts: EngineParts, versions: LiveVersions) -> Liv
     )
     restarts = Restarts(settings.engine.restart_seconds, settings.engine.max_restarts)
     return LiveEngine(ports, on.writer, Failures(restarts, on.observer, parts.stopping), parts.stopping)
+
+
+def _route(on: Footing) -> Route:
+    settings = on.settings
+    return Route(
+        application=settings.application,
+        topic=on.writer.topic,
+        targets=on.targets,
+        options=spark_options(settings.kafka),
+        checkpoint_seconds=settings.engine.checkpoint_seconds,
+    )

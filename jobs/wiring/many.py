@@ -46,7 +46,7 @@ def model_selector(settings: Settings, name: str) -> ModelSelector:
 
 @dataclass(frozen=True)
 class ManyOutlets:
-    """Who hears of many models: the job's observer, and the sinks of model events."""
+    """The listeners of a job with many models: its observer, and the sinks of model events."""
 
     observer: JobObserver
     sink: ModelEventSink
@@ -62,13 +62,7 @@ def follow_many(
     """
     rule, model = RoutingRule.from_settings(settings.models), settings.model
     metrics = ManyMetrics(outlets.observer.metrics)
-    unbounded = settings.model_copy(update={"model": model.model_copy(update={"cache_keep": _KEEP_ALL})})
-    files = TableFiles(
-        program_home(settings, is_local(spark)),
-        in_process_preparation(unbounded),
-        settings.event,
-        settings.input.max_value_bytes,
-    )
+    files = _table_files(settings, program_home(settings, is_local(spark)))
     stack.callback(files.close)
 
     def announcer(name: str) -> Announcer:
@@ -96,6 +90,12 @@ def follow_many(
     follower = ManyFollower(ports, following)
     outlets.observer.also.extend((metrics.batch_finished, lambda batch: follower.answered(_answered(batch))))
     return follower
+
+
+def _table_files(settings: Settings, home: Path) -> TableFiles:
+    unbounded = settings.model.model_copy(update={"cache_keep": _KEEP_ALL})
+    preparation = in_process_preparation(settings.model_copy(update={"model": unbounded}))
+    return TableFiles(home, preparation, settings.event, settings.input.max_value_bytes)
 
 
 def program_home(settings: Settings, local: bool) -> Path:

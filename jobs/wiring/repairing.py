@@ -1,25 +1,16 @@
-"""What a repair has to do, found in the ledger and on the input topic; and where its corrections go."""
+"""The search for what a repair has to do: the answered ranges in the ledger, and their events on the input topic."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
-
-from pyspark.sql import SparkSession
 
 from jobs.terminal.progress import progress_bar
-from jobs.wiring.replaying import ReplayProgress
 from streaming.adapters.kafka.admin import KafkaAdmin, TopicInfo
-from streaming.adapters.kafka.config import spark_options
 from streaming.adapters.kafka.dead_letters import KafkaDeadLetters
 from streaming.adapters.kafka.ledger_reader import KafkaLedgerReader
 from streaming.adapters.kafka.recording import KafkaStretch
-from streaming.adapters.kafka.replay_destination import TopicDestination
 from streaming.adapters.kafka.scan import KafkaScan
-from streaming.clock import system_clock
 from streaming.errors import ConfigurationError
 from streaming.events.identity import event_id_of
 from streaming.ledger.answered import AnsweredRange, answered_ranges, of_chain
@@ -27,11 +18,7 @@ from streaming.ledger.rollout_story import RolloutStory
 from streaming.models.ref import ModelVersion
 from streaming.offsets import Offsets
 from streaming.outputs.dead_letters import Selection
-from streaming.replay.chunks import cut, ends, offsets_of
-from streaming.replay.frames import KafkaFrames
-from streaming.replay.repair import AnsweredFrames, Remains, Repair, answered_by, lettered_offsets, remains
-from streaming.replay.run import Replay, Versions
-from streaming.replay.sinks import ReplayCounts
+from streaming.replay.repair import Remains, Repair, answered_by, lettered_offsets, remains
 from streaming.settings import EventSettings, Settings
 
 
@@ -102,57 +89,6 @@ def _lettered(settings: Settings, story: RolloutStory, there: tuple[AnsweredRang
     return lettered_offsets(letters, story.declaration, there)
 
 
-@dataclass(frozen=True)
-class Corrected:
-    """``counts`` are of this run alone, and ``offsets`` are those that no earlier run had done."""
-
-    counts: ReplayCounts = field(default_factory=ReplayCounts)
-    offsets: int = 0
-
-
-def correct(repair: Repair, settings: Settings, home: Path, spark: SparkSession, versions: Versions) -> Corrected:
-    """Publish the corrections that no earlier run has published.
-
-    Raises:
-        PenstockError: the champion cannot score the events, another run has taken over, or Kafka does not answer.
-    """
-    # Opening fences an earlier run that still writes.
-    sink, undone = _destination(repair, settings, home).open(repair.plan, settings.input.topic, system_clock)
-    topic = KafkaFrames(spark, spark_options(settings.kafka), settings.input.topic)
-    frames = AnsweredFrames(topic, repair.ranges, versions.get([repair.champion])[0].decoder)
-    with progress_bar("correcting") as progress:
-        report, poison_rows = ReplayProgress(progress, repair.plan.segments, undone), settings.engine.max_poison_rows
-        loop = Replay(
-            frames=frames,
-            versions=versions,
-            sink=sink,
-            poison_rows=poison_rows,
-            report=report,
-            # An event on which the champion still throws keeps the answer that the chain has given.
-            leaves_throwing=repair.kind == "fallback",
-        )
-        counts = loop.run(cut(undone, settings.input.max_rows_per_batch, [ends(undone)]))
-        return Corrected(counts, offsets_of(undone))
-
-
-def _destination(repair: Repair, settings: Settings, home: Path) -> TopicDestination:
-    """Return the live job's own topics as where corrections go."""
-    return TopicDestination(
-        kafka=settings.kafka,
-        live=settings.application,
-        taken={},
-        output=settings.output,
-        engine=settings.engine,
-        home=home,
-        topic=settings.output.predictions,
-        name=repair.name,
-        kind=repair.kind,
-        letters=settings.dead_letter_topic,
-        corrects=True,
-        lettered=repair.lettered,
-    )
-
-
 def _require_written(settings: Settings, info: TopicInfo, answered: tuple[AnsweredRange, ...]) -> None:
     """Refuse while a batch of the candidate's is planned and not written: its answers would come after corrections."""
     ends = {each.partition: each.offsets.end for each in answered if each.topic_id == info.id}
@@ -174,13 +110,3 @@ def _count(each: AnsweredRange, stretch: KafkaStretch, envelope: EventSettings) 
             event_id = event_id_of(record.value, envelope.id, each.partition, record.offset)
         of_arm[answered_by(each, record.key, event_id)] += 1
     return of_arm[True]
-
-
-def listed(ranges: dict[AnsweredRange, int] | tuple[AnsweredRange, ...]) -> Iterator[dict[str, Any]]:
-    """Yield ranges as JSON has them, with the number of events where it is there."""
-    for each in ranges:
-        events = {"events": ranges[each]} if isinstance(ranges, dict) else {}
-        step = each.judged().to_dict()
-        if each.weights is None:
-            del step["weight_epoch"]
-        yield {**step, "role": each.role, **events}

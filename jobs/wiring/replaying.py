@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 
 from pyspark.sql import SparkSession
 
-from jobs.wiring.following import preparation, registry, wanted_scorer
+from jobs.wiring.following import preparation, registry, scorer_setting
 from jobs.wiring.lookups import lookup_of
 from jobs.wiring.stretch import Stretch
 from streaming.adapters.kafka.admin import KafkaAdmin, TopicInfo
@@ -85,7 +85,7 @@ def loaded_versions(settings: Settings, spark: SparkSession, sample: EventSample
             settings.model_copy(update={"model": own}),
             spark,
             sample or NoEvents(),
-            wanted_scorer(settings),
+            scorer_setting(settings),
             lookup_of(settings, Path(folder)),
         )
 

@@ -72,11 +72,11 @@ class Findings:
     unrecorded: int = 0
     """Results whose outcome died with the driver, before a lost checkpoint; their plan speaks for them."""
 
-    def add(self, what: str, example: str) -> None:
+    def add(self, kind: str, example: str) -> None:
         """Count one."""
-        self.counts[what] += 1
-        if len(self.examples[what]) < _EXAMPLES:
-            self.examples[what].append(example)
+        self.counts[kind] += 1
+        if len(self.examples[kind]) < _EXAMPLES:
+            self.examples[kind].append(example)
 
 
 LOST, DOUBLED, MIXED, MISORDERED = "lost", "duplicated", "mixed_versions", "order_violations"

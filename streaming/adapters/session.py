@@ -27,21 +27,21 @@ RUNTIME = {
     "spark.sql.codegen.broadcastCleanedSourceThreshold": "1000",
     "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",  # the default has no zone, and overflows in 2262
     "spark.sql.streaming.stopTimeout": "30s",
-    # Else the listing of every folder that was ever read is kept, fifteen for each version that is loaded.
+    # Otherwise the listing of every folder that was ever read is kept, fifteen for each version that is loaded.
     "spark.sql.hive.filesourcePartitionFileCacheSize": "0",
     "spark.sql.streaming.pollingDelay": "1ms",  # between two looks for new events
     # A batch of one stage has nothing to adapt, and planning it twice takes time.
     "spark.sql.adaptive.streaming.stateless.enabled": "false",
     # The marks are the truth, not the checkpoint, which need not be proof against bit rot.
     "spark.sql.streaming.checkpoint.fileChecksum.enabled": "false",
-    # Else what asks for one field of a parsed event parses it again, for that field alone.
+    # Otherwise what asks for one field of a parsed event parses it again, for that field alone.
     "spark.sql.optimizer.enableJsonExpressionOptimization": "false",
     "spark.sql.json.enablePartialResults": "true",  # a mistyped column must not hide the others
 }
 """Settings the engines rely on. They belong to the session, so they hold under spark-submit too."""
 
 BUILD = {
-    # Else every expression that Python makes looks up the line of code it was made on: half of a small batch,
+    # Otherwise every expression that Python makes looks up the line of code it was made on: half of a small batch,
     # and all source files that were ever on the stack are kept in memory.
     "spark.python.sql.dataFrameDebugging.enabled": "false",
     # Over TCP, the last small piece of what a task sends its Python worker waits 40 ms for a delayed acknowledgement.

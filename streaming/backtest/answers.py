@@ -113,19 +113,25 @@ def answers(both: pa.Table, labels: pa.Table | None, positive: str) -> Answers:
             there is no class ``positive``.
     """
     truth = _truth(both, labels)
-    if _are_numbers(both):
-        # Numbers have no classes; the arrays of classes are never read for them.
-        nothing = np.zeros(both.num_rows, np.int64)
-        sides = [Side(_floats(both[f"{side}_prediction"]), nothing, None) for side in SIDES]
-        return Answers(
-            kind=AnswerKind.NUMBERS,
-            classes=(),
-            positive=0,
-            recorded=sides[0],
-            candidate=sides[1],
-            truth=_as_numbers(truth),
-            hour=_hours(both),
-        )
+    return _numbers(both, truth) if _are_numbers(both) else _classes(both, truth, positive)
+
+
+def _numbers(both: pa.Table, truth: pd.Series[str]) -> Answers:
+    # Numbers have no classes; the arrays of classes are never read for them.
+    nothing = np.zeros(both.num_rows, np.int64)
+    sides = [Side(_floats(both[f"{side}_prediction"]), nothing, None) for side in SIDES]
+    return Answers(
+        kind=AnswerKind.NUMBERS,
+        classes=(),
+        positive=0,
+        recorded=sides[0],
+        candidate=sides[1],
+        truth=_as_numbers(truth),
+        hour=_hours(both),
+    )
+
+
+def _classes(both: pa.Table, truth: pd.Series[str], positive: str) -> Answers:
     truths = set(truth.dropna())
     parts = list(_versions(both))
     names = meaning({part.key: part.used for part in parts}, truths)

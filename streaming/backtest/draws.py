@@ -45,11 +45,11 @@ def draws_for(hour: Ints | None, events: int, replicates: int = 0) -> Draws:
     fewest, most = _REPLICATES
     # Fewer draws of many events: their intervals are narrow and each draw takes longer.
     replicates = replicates or max(fewest, min(most, _MOST_EVENTS // max(events, 1)))
-    for what, length in _SPANS.items():
+    for span, length in _SPANS.items():
         if hour is None:
             break
         spans, unit = np.unique(hour // length, return_inverse=True)
         # The longest span that leaves enough units: events of a day are alike, so whole days are drawn.
         if len(spans) >= _FEWEST_SPANS:
-            return Draws(what, unit.astype(np.int64), len(spans), replicates)
+            return Draws(span, unit.astype(np.int64), len(spans), replicates)
     return Draws("events", np.arange(events), events, replicates)

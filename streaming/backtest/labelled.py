@@ -52,7 +52,7 @@ def judge_labelled(pair: Answers, options: Options) -> Labelled:
     """
     labelled = pair.only(pair.labelled)
     judges = judge(labelled, labelled.recorded), judge(labelled, labelled.candidate)
-    position = _place(judges[0].metrics, options.metric)
+    position = _position_of(judges[0].metrics, options.metric)
     draws = draws_for(labelled.hour, len(labelled.truth), options.replicates)
     truth = labelled.truth.astype(np.int64)
     confusion: tuple[Counts, ...] = ()
@@ -72,7 +72,7 @@ def judge_labelled(pair: Answers, options: Options) -> Labelled:
     )
 
 
-def _place(metrics: Sequence[Metric], name: str) -> int:
+def _position_of(metrics: Sequence[Metric], name: str) -> int:
     names = [metric.name for metric in metrics]
     if name and name not in names:
         raise ConfigurationError(f"the metric {name!r} is not available here; choose one of {', '.join(names)}")

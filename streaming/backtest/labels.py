@@ -18,7 +18,7 @@ _COMPRESSIONS = (".gz", ".zst", ".bz2", ".xz")
 def read_labels(path: Path) -> pa.Table:
     """Read ``event_id`` and ``label`` from Parquet, CSV or JSON lines, the last two also compressed.
 
-    Of several labels of an event the last counts. An event without one is left out.
+    The last of several labels of an event counts. An event without one is left out.
 
     Returns:
         A table with the two columns as text: ``true``, ``1`` and ``1.5`` for such values.

@@ -26,10 +26,8 @@ def text_encoding(name: str, kind: Format) -> str:
     except LookupError:
         raise ConfigurationError(f"--encoding {name} is not known; names are like latin-1, cp1252, shift_jis") from None
     if encoding != UTF_8 and kind != "csv":
-        what = "JSON is UTF-8 by its standard" if kind == "json" else "Parquet says itself how its text is written"
-        raise ConfigurationError(
-            f"--encoding is for CSV files; {what}. Leave it out, or write the files as UTF-8 first"
-        )
+        why = "JSON is UTF-8 by its standard" if kind == "json" else "Parquet says itself how its text is written"
+        raise ConfigurationError(f"--encoding is for CSV files; {why}. Leave it out, or write the files as UTF-8 first")
     if not _has_ascii(encoding):
         raise ConfigurationError(
             f"--encoding {name} cannot be read by lines; write the files as UTF-8 first, as iconv does"

@@ -125,7 +125,7 @@ def named_format(name: str, text: str) -> Format:
 
 
 def is_delta(folder: Path) -> bool:
-    """Whether a folder is a Delta table, whose files alone do not say which of them still count."""
+    """Return whether a folder is a Delta table. The files of such a table do not say which of them still count."""
     return (folder / "_delta_log").is_dir()
 
 

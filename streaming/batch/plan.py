@@ -23,12 +23,12 @@ class Unit:
 
     @property
     def bytes(self) -> int:
-        """What the files take on disk."""
+        """The bytes of the files on disk."""
         return sum(file.bytes for file in self.files)
 
     @property
     def paths(self) -> list[str]:
-        """Where the files are."""
+        """The paths of the files."""
         return [file.path for file in self.files]
 
 
@@ -109,8 +109,8 @@ def _differences(begun: BatchPlan, now: BatchPlan) -> Iterator[str]:
     before, after = ({file.path: file for file in plan.files} for plan in (begun, now))
     for path in sorted({*before, *after}):
         if before.get(path) != after.get(path):
-            what = "is gone" if path not in after else "is new" if path not in before else "has changed"
-            yield f"the input {path} {what}"
+            change = "is gone" if path not in after else "is new" if path not in before else "has changed"
+            yield f"the input {path} {change}"
     if begun.unit_bytes != now.unit_bytes:
         yield f"batch.unit_bytes was {begun.unit_bytes}, and now it is {now.unit_bytes}"
     for name in sorted({*begun.options, *now.options}):

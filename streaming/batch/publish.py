@@ -19,7 +19,7 @@ _SUCCESS = "_SUCCESS"
 
 @dataclass(frozen=True)
 class BatchTargets:
-    """Where a batch's folders go. With ``overwrite`` they take the place of what is there."""
+    """The destinations of a batch's folders. With ``overwrite`` they replace folders that exist."""
 
     scored: Path
     rejected: Path

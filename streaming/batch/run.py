@@ -25,7 +25,7 @@ class ScoresUnits(Protocol):
 
 @dataclass(frozen=True)
 class UnitProgress:
-    """How far a batch is. ``earlier`` units had been finished when this run began."""
+    """The progress of a batch. ``earlier`` units had been finished when this run began."""
 
     units: int
     done: int

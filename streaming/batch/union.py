@@ -52,8 +52,8 @@ def unite(shapes: Mapping[str, FileShape], needs: Needs, is_exact: IsExact = lam
     fields = [made for named in _by_name(shapes).values() if (made := _field(union, named))]
     if union.problems:
         more = len(union.problems) - _MOST_PROBLEMS
-        rest = f"; and {more} more" if more > 0 else ""
-        raise ConfigurationError(f"the files do not fit: {'; '.join(union.problems[:_MOST_PROBLEMS])}{rest}")
+        unnamed = f"; and {more} more" if more > 0 else ""
+        raise ConfigurationError(f"the files do not fit: {'; '.join(union.problems[:_MOST_PROBLEMS])}{unnamed}")
     union.differences += _orders(shapes, [made.name for made in fields])
     return Table(StructType(fields), tuple(union.differences))
 

@@ -26,7 +26,7 @@ from streaming.offsets import OffsetRange
 
 @dataclass(frozen=True)
 class Writer:
-    """Who writes: the application on one incarnation of a topic, under one epoch of the lease."""
+    """The writer of marks: an application on one incarnation of a topic, under one epoch of the lease."""
 
     application: str
     topic: str
@@ -56,8 +56,8 @@ class Mark:
     @property
     def metadata(self) -> str:
         """The text that is committed with the offset."""
-        who = {"penstock": 1, "app": self.application, "topic": self.topic_id, "epoch": self.epoch}
-        fields = {**who, "plan": self.plan, "since": self.since}
+        owner = {"penstock": 1, "app": self.application, "topic": self.topic_id, "epoch": self.epoch}
+        fields = {**owner, "plan": self.plan, "since": self.since}
         return json.dumps(fields, separators=(",", ":"))
 
     @classmethod
@@ -72,8 +72,8 @@ class Mark:
             fields = json.loads(metadata or "")
             if fields["penstock"] != 1:
                 return None
-            who = str(fields["app"]), str(fields["topic"]), int(fields["epoch"])
-            return cls(offset, *who, str(fields["plan"]), int(fields["since"]))
+            owner = str(fields["app"]), str(fields["topic"]), int(fields["epoch"])
+            return cls(offset, *owner, str(fields["plan"]), int(fields["since"]))
         except (ValueError, KeyError, TypeError):
             return None
 

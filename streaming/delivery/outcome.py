@@ -110,13 +110,13 @@ class Outcome:
         return cls(**{**fields, "segments": segments, "arms": arms})
 
 
-def _summed(one: dict[str, int], other: dict[str, int]) -> dict[str, int]:
-    return {key: one.get(key, 0) + other.get(key, 0) for key in {**one, **other}}
+def _summed(first: dict[str, int], second: dict[str, int]) -> dict[str, int]:
+    return {key: first.get(key, 0) + second.get(key, 0) for key in {**first, **second}}
 
 
-def _joined(one: dict[str, tuple[int, int]], other: dict[str, tuple[int, int]]) -> dict[str, tuple[int, int]]:
+def _joined(first: dict[str, tuple[int, int]], second: dict[str, tuple[int, int]]) -> dict[str, tuple[int, int]]:
     """Join segments by plan; what one plan wrote of a partition lies together, as a later plan never gives way."""
-    both = [(plan, part) for segments in (one, other) for plan, part in segments.items()]
+    both = [(plan, part) for segments in (first, second) for plan, part in segments.items()]
     joined: dict[str, tuple[int, int]] = {}
     for plan, (start, end) in both:
         before = joined.get(plan, (start, end))

@@ -19,7 +19,8 @@ from streaming.delivery.marks import Writer
 from streaming.delivery.write_order import Limits
 
 _READY_TIMEOUT = 10.0
-_QUEUE_FULL_SECONDS = 0.1
+QUEUE_FULL_SECONDS = 0.1
+"""The longest that a full queue is waited for before it is tried again; an acknowledgement ends the wait sooner."""
 CALL_TIMEOUT = 30.0
 """Seconds for each call of a transaction."""
 _CALL_ATTEMPTS = 5
@@ -34,7 +35,7 @@ _MOST_SPARES = 8
 
 @dataclass(frozen=True)
 class Identity:
-    """Who writes one partition, and how its producers are configured; ``settings`` may hold secrets."""
+    """The writer of one partition and the configuration of its producers; ``settings`` may hold secrets."""
 
     application: str
     topic: str
@@ -85,7 +86,9 @@ class Spares:
 
     def replace(self, identity: Identity, used: Future[Producer]) -> None:
         """Connect a spare for a partition in the background, if there is room, and close the used producer there."""
-        if any((one.application, one.topic) != (identity.application, identity.topic) for one in tuple(self._ready)):
+        if any(
+            (spare.application, spare.topic) != (identity.application, identity.topic) for spare in tuple(self._ready)
+        ):
             self._ready.clear()
         if len(self._ready) < self._most:
             self._ready[identity] = self._background.submit(_connect, identity, used)
@@ -127,7 +130,7 @@ def enqueue(producer: Producer, produce: Callable[[], object]) -> None:
         try:
             produce()
         except BufferError:
-            producer.poll(_QUEUE_FULL_SECONDS)
+            producer.poll(QUEUE_FULL_SECONDS)
         else:
             producer.poll(0)
             return

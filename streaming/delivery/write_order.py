@@ -86,5 +86,5 @@ class WritePlan:
 
     @property
     def application(self) -> str:
-        """Who writes."""
+        """The application that writes."""
         return self.writer.application

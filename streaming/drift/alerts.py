@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import structlog
 
-from schemas.drift import ColumnSummary, SummaryRecord
+from schemas.drift import ColumnSummary, State, SummaryRecord
 from schemas.drift_alert import DriftAlert
 from streaming.drift.decision import INVALID
 from streaming.drift.report.sentences import listed, title, what_moved
-from streaming.drift.states import Severity, State
+from streaming.drift.states import Severity
 from streaming.sinks import Sink, deliver
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
@@ -93,24 +93,24 @@ class _News:
 
     def sentence(self, now: ReportedState) -> str:
         window = self.summary.window
-        who = f"{window.model} v{window.version}"
+        version = f"{window.model} v{window.version}"
         parts = []
         if self.entered:
-            parts.append(f"{who} drifts: {self._causes(self.entered)}")
+            parts.append(f"{version} drifts: {self._causes(self.entered)}")
         if self.recovered:
             names = listed([title(name) for name in self.recovered])
-            parts.append(f"drift is over in {names}" if parts else f"{who}: drift is over in {names}")
+            parts.append(f"drift is over in {names}" if parts else f"{version}: drift is over in {names}")
         if not self.entered and now.state is State.WARNING:
-            parts.append(f"{'' if parts else f'{who} may be drifting: '}{self._causes(self.warned)}")
+            parts.append(f"{'' if parts else f'{version} may be drifting: '}{self._causes(self.warned)}")
         if now.state is State.STABLE:
-            parts.append("all columns match the reference" if parts else f"{who} matches the reference again")
+            parts.append("all columns match the reference" if parts else f"{version} matches the reference again")
         return "; ".join(parts)
 
     def _causes(self, names: Sequence[str]) -> str:
         columns = {column.name: column for column in self.summary.columns}
         causes = [_cause(columns[name]) for name in names[:_MOST_TOLD]]
-        rest = len(names) - _MOST_TOLD
-        return listed([*causes, f"{rest} more columns"] if rest > 0 else causes)
+        unnamed = len(names) - _MOST_TOLD
+        return listed([*causes, f"{unnamed} more columns"] if unnamed > 0 else causes)
 
 
 def _cause(column: ColumnSummary) -> str:

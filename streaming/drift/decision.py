@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from schemas.drift import State
 from streaming.drift.detection import NOTHING, Detection, Finding, detect, level_shift
 from streaming.drift.dispersion import Dispersions, learn
 from streaming.drift.pair import Pair
-from streaming.drift.states import Memory, Patience, Severity, State, severity
+from streaming.drift.states import Memory, Patience, Severity, severity
 from streaming.models.profile import Counts, ReferenceProfile
 from streaming.statistics import tails
 from streaming.statistics.distances import stability_index

@@ -141,10 +141,10 @@ def _scattered(distance: float, bins: int, pair: Pair, dispersion: Dispersion) -
     chance, scatter = inverse_size(pair.n, pair.m), dispersion.scatter(pair.n, pair.m)
     degrees = dispersion.degrees(dispersion.learnt(pair.n, pair.m))
 
-    def one(rest: float) -> float:
-        return tails.student(math.sqrt(max(distance - chance * rest, 0.0) / scatter), degrees)
+    def tail(others: float) -> float:
+        return tails.student(math.sqrt(max(distance - chance * others, 0.0) / scatter), degrees)
 
-    return tails.chi_mean(one, bins - 1) if one(0.0) < _UNLIKELY else one(0.0)
+    return tails.chi_mean(tail, bins - 1) if tail(0.0) < _UNLIKELY else tail(0.0)
 
 
 def pooled(pair: Pair) -> tuple[list[int], list[int]]:
@@ -155,12 +155,12 @@ def pooled(pair: Pair) -> tuple[list[int], list[int]]:
     groups, scattered_rest = _neighbours(ordered, least)
     rare = [scattered_rest, *(cell for cell in loose if sum(cell) < least)]
     groups += [cell for cell in loose if sum(cell) >= least]
-    rest = _together(rare)
-    if sum(rest) >= least or not groups:
-        groups.append(rest)
-    elif sum(rest):
+    pool = _together(rare)
+    if sum(pool) >= least or not groups:
+        groups.append(pool)
+    elif sum(pool):
         smallest = min(range(len(groups)), key=lambda index: sum(groups[index]))
-        groups[smallest] = _together([groups[smallest], rest])
+        groups[smallest] = _together([groups[smallest], pool])
     return [before for before, _ in groups], [now for _, now in groups]
 
 
@@ -219,7 +219,7 @@ def _rate(name: str, reference: tuple[int, int], window: tuple[int, int], disper
     z = 2 * (math.asin(math.sqrt(now / m)) - math.asin(math.sqrt(before / n))) / math.sqrt(scatter)
     p_value = tails.student(z, dispersion.degrees(learnt))
     if p_value < _UNLIKELY:
-        # Of rare rows that says too much. As windows differ by more than chance, the counts are worth fewer.
+        # Rare rows would say too much: windows differ by more than chance, so their counts are worth fewer rows.
         worth = inverse_size(n, m) / scatter
         r, w, total = before * worth, now * worth, (before + now) * worth
         one_sided = tails.binomial(w, total, m / (n + m)) if higher else tails.binomial(r, total, n / (n + m))

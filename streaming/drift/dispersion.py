@@ -30,7 +30,7 @@ _CHANCE = 0.05
 class Dispersion:
     """What windows of the reference scatter by: ``extra`` is the r above, learnt from so many ``windows``.
 
-    Of a shape it is the mean over ``parts`` directions. Without windows there is chance alone.
+    For a shape it is the mean over ``parts`` directions. Without windows there is chance alone.
     """
 
     extra: float = 0.0
@@ -83,12 +83,12 @@ class Scatter:
 
     @property
     def chance(self) -> float:
-        """How likely so much is if rows of a window are not alike."""
+        """The probability of a scatter at least as large if the rows of a window are independent."""
         return tails.chi_square(self.squares, self.degrees) if self.degrees else 1.0
 
     @property
     def dispersion(self) -> Dispersion:
-        """What it tells."""
+        """The dispersion that was learnt."""
         if not self.degrees:
             return NONE
         return Dispersion(max(self.squares - self.degrees, 0.0) / self.parts / self.weight, self.windows, self.parts)

@@ -34,7 +34,7 @@ def tallies(records: DataFrame, watched: Watched, tile: int) -> list[Tally]:
     """
     rejected = F.col("topic") == F.lit(watched.dead_letters)
     with_our_headers = records.select(
-        "topic", "partition", "timestamp", _told(rejected).alias("headers"), rejected.alias("rejected")
+        "topic", "partition", "timestamp", _own_headers(rejected).alias("headers"), rejected.alias("rejected")
     )
     # Several applications may share the topics.
     ours = with_our_headers.where(F.when(F.col("rejected"), _dead(watched)).otherwise(_ours(watched)))
@@ -77,7 +77,7 @@ def _tally(row: Row, model: str) -> Tally:
     )
 
 
-def _told(rejected: Column) -> Column:
+def _own_headers(rejected: Column) -> Column:
     """Return the headers that Penstock wrote: a dead letter's begin behind the event's own, which are the sender's."""
     headers = F.col("headers")
     added = F.array_position(F.reverse(headers["key"]), dead_letter.ERROR_TOPIC).cast("int")

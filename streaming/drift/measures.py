@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from schemas.drift import ColumnSummary, Statistic, StatisticRecord, SummaryRecord, Window
+from schemas.drift import ColumnSummary, State, Statistic, StatisticRecord, SummaryRecord, Window
 from streaming.clock import isoformat, moment
 from streaming.drift.decision import ColumnVerdict, WindowCounts
 from streaming.drift.detection import level_shift
@@ -14,7 +14,7 @@ from streaming.drift.dispersion import NONE, Dispersion
 from streaming.drift.movement import movement_of
 from streaming.drift.pair import SPECIAL, Pair
 from streaming.drift.shifts import mean_shift, value_distance
-from streaming.drift.states import State, worst
+from streaming.drift.states import worst
 from streaming.drift.words import cause
 from streaming.statistics import distances, tails
 from streaming.statistics.shares import inverse_size

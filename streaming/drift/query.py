@@ -28,7 +28,7 @@ class DriftObserver(FailureObserver, Protocol):
     """Observer of the counting and of the query's failures."""
 
     def counted(self, open_rows: int, cells: int) -> None:
-        """So many rows, in so many counts, are in windows that are not closed yet."""
+        """Note how many rows, and how many counts of them, are in windows that are not closed yet."""
         ...
 
 

@@ -5,16 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
-
-class State(str, Enum):
-    """The state of a column in a window. A window's state is the worst of its columns'."""
-
-    INSUFFICIENT = "insufficient"
-    """Too few rows to say anything, or no reference to compare with."""
-    STABLE = "stable"
-    WARNING = "warning"
-    """The column has moved in this window, but not yet in as many windows running as drift needs."""
-    DRIFT = "drift"
+from schemas.drift import State
 
 
 class Severity(str, Enum):

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from schemas.drift import State
 from schemas.movement import Movement, Shares
 from streaming.drift.pair import SPECIAL, Pair
-from streaming.drift.states import State
 
 _OF_CELLS = {"nulls": "null", "non_finite": "not finite", "unseen": "a value the model was not shown"}
 

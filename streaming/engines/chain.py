@@ -29,7 +29,7 @@ class RowsThrewError(Exception):
 
 
 class ChainObserver(Protocol):
-    """Who wants to know of circuits; called on the batch's thread."""
+    """An observer of circuits; its methods are called on the batch's thread."""
 
     def circuit_moved(self, version: ModelVersion, state: str, reason: str) -> None:
         """A version's circuit has another :class:`streaming.engines.circuit.CircuitState`.

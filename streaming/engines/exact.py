@@ -14,28 +14,23 @@ from __future__ import annotations
 
 import gc
 import time
-from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
 from dataclasses import replace
-from functools import partial
 
-import structlog
 from pyspark.sql import DataFrame
 
 from streaming.clock import Stopwatch, isoformat
 from streaming.delivery.marks import Mark, Writer, error_named
 from streaming.delivery.outcome import Outcome
-from streaming.engines.arms import CombinedArms
 from streaming.engines.attempt import attempt
+from streaming.engines.batch_scorers import BatchScorers
 from streaming.engines.chain import RowsThrewError
 from streaming.engines.deadline import deadline
 from streaming.engines.decisions import PlanDecisions
-from streaming.engines.degraded_rows import with_degraded_rows
 from streaming.engines.exact_ports import ExactPorts, Tolerance
-from streaming.engines.known_good import KnownGoodRows
 from streaming.engines.lookups import require_lookups
+from streaming.engines.plan_versions import PlanVersions
 from streaming.engines.planner import Planner
 from streaming.engines.program import BatchOrder, BatchResult
 from streaming.engines.report import BatchReport
@@ -43,24 +38,17 @@ from streaming.engines.task import WriteTarget
 from streaming.errors import (
     InvariantError,
     LookupUnavailableError,
-    ModelNotFoundError,
     ScoringError,
     TooManyThrowingRowsError,
     TooSlowError,
 )
-from streaming.ledger.arms import PlannedArms
-from streaming.ledger.degraded import DegradedPart, whole
 from streaming.ledger.plan import PartitionOutcome, Plan
-from streaming.models.ref import ModelKey
 from streaming.models.seams import Poison
 from streaming.models.served import ServedModel
+from streaming.offsets import Ranges
 from streaming.spark.query_run import limit_next
 
-_log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 _NOT_AGAIN = (TooManyThrowingRowsError, TooSlowError)
-_UNEXPLAINED = 3
-"""Batches on which a version's row pass failed and its reference did not, after which the reference scores them all.
-"""
 
 
 class ExactEngine:
@@ -71,9 +59,8 @@ class ExactEngine:
         self._target = target
         self._tolerance = tolerance
         self._decisions = PlanDecisions(ports, Planner(target.writer, ports.clock))
-        self._known_good: defaultdict[str, KnownGoodRows] = defaultdict(KnownGoodRows)
-        self._together = CombinedArms()
-        self._unexplained: Counter[frozenset[ModelKey]] = Counter()
+        self._versions = PlanVersions(ports)
+        self._scorers = BatchScorers()
 
     def __call__(self, records: DataFrame, batch: int) -> None:
         """Score and write one batch; returns when it is committed and recorded."""
@@ -85,47 +72,37 @@ class ExactEngine:
         self._reached("planned")
         watch.lap("plan")
         plan, result = self._attempts(records, plan, watch)
-        outcomes = result.outcomes
-        total = self._checked(result.rows_in, outcomes)
+        total = self._checked(result.rows_in, result.outcomes)
         self._reached("written")
         watch.lap("write")
+        self._recorded(plan, result.outcomes)
+        self._reached("recorded")
+        watch.lap("record")
+        report = _report(batch, ranges, plan, total, watch)
+        self._ports.observer.batch_finished(report)
+        # Many models have no reference, and the chain need not answer alike.
+        if not plan.arms.is_table and not plan.degraded:
+            self._ports.recheck(plan.version.key, ranges)
+        self._ports.breaker.batch_finished(total)
+        limit = self._ports.ramp.after(sum(part.end - part.start for part in ranges.values()), report.seconds)
+        if limit is not None:
+            limit_next(records.sparkSession, limit)
+
+    def _recorded(self, plan: Plan, outcomes: Mapping[int, Outcome]) -> None:
         with ThreadPoolExecutor(1) as beside:
             recording = beside.submit(self._record, plan, outcomes)
             # py4j's proxies refer to themselves; until they are collected, they keep the batch's plans in the JVM.
             # Meanwhile the broker answers.
             gc.collect()
             recording.result()
-        self._reached("recorded")
-        watch.lap("record")
-        phases = {**watch.phases, **{f"task_{name}": seconds for name, seconds in total.phases.items()}}
-        seconds = sum(watch.phases.values())
-        self._ports.observer.batch_finished(
-            BatchReport(
-                batch=batch,
-                plan=plan.id,
-                version=plan.version,
-                ranges=ranges,
-                rows_in=result.rows_in,
-                outcome=total,
-                phases=phases,
-                seconds=seconds,
-            )
-        )
-        # Many models have no reference, and the chain need not answer alike.
-        if not plan.arms.is_table and not plan.degraded:
-            self._ports.recheck(plan.version.key, ranges)
-        self._ports.breaker.batch_finished(total)
-        limit = self._ports.ramp.after(sum(part.end - part.start for part in ranges.values()), seconds)
-        if limit is not None:
-            limit_next(records.sparkSession, limit)
 
     def _added(self, partitions: list[int]) -> Mapping[int, int]:
         """A partition added to the topic starts at its first offset, and is given a mark there before it is read.
 
         Only once: when the batch comes again, a mark may have moved on, and putting it back would repeat what it says.
         """
-        starts, known = self._ports.first_offsets(partitions), self._ports.marks(partitions)
-        new = {p: Mark.at(offset, self._writer) for p, offset in starts.items() if p not in known}
+        starts, marks = self._ports.first_offsets(partitions), self._ports.marks(partitions)
+        new = {p: Mark.at(offset, self._writer) for p, offset in starts.items() if p not in marks}
         if new:
             self._ports.ledger.record_start(new)
         return starts
@@ -142,7 +119,7 @@ class ExactEngine:
         failures, chain = 0, self._ports.chain
         while True:
             try:
-                with self._versions(plan) as served:
+                with self._versions.of(plan) as served:
                     result = self._attempt(records, plan, served, watch)
                 require_lookups(result.outcomes.values())
             except LookupUnavailableError as problem:
@@ -163,40 +140,12 @@ class ExactEngine:
                 chain.answered(plan.version)
                 return plan, result
 
-    @contextmanager
-    def _versions(self, plan: Plan) -> Iterator[list[ServedModel]]:
-        """Use the planned version of each arm, then those that answer single rows."""
-        base = whole(plan.degraded)
-        with ExitStack() as stack:
-            if base is not None:
-                models = [self._stand_in(base, stack)]
-            else:
-                models = [self._version(arm.version.key, stack) for arm in plan.arms.arms]
-            yield models + [self._stand_in(part, stack) for part in plan.degraded if part.rows]
-
-    def _stand_in(self, part: DegradedPart, stack: ExitStack) -> ServedModel:
-        """Use the version that answers a part, or its default score."""
-        if part.score is None:
-            return self._version(part.version.key, stack)
-        return self._ports.default_scores(part.version, part.score, self._ports.slot.current())
-
-    def _version(self, key: ModelKey, stack: ExitStack) -> ServedModel:
-        """Use the slot's version if it is still there, or the arms' own, else one loaded for this batch alone."""
-        try:
-            return stack.enter_context(self._ports.slot.lease(key))
-        except ModelNotFoundError:
-            served = self._ports.arms.loaded(key) or self._ports.chain.loaded(key)
-        if served is None:
-            served = self._ports.fallback.recall(key)
-            stack.callback(self._ports.fallback.release, served)
-        return served
-
     def _attempt(self, records: DataFrame, plan: Plan, served: list[ServedModel], watch: Stopwatch) -> BatchResult:
         scored_at = isoformat(self._ports.clock())
         if plan.arms.is_table or plan.arms.lookup is not None:
             # What a model throws is its own events' matter, in the task. Whatever else fails is no model's fault.
             return self._ports.program.run(records, BatchOrder(served[0], plan, scored_at, watch))
-        model = self._scoring(records, plan, served)
+        model = self._scorers.scoring(records, plan, served)
         order = BatchOrder(model, plan, scored_at, watch)
         program = self._ports.program
 
@@ -205,7 +154,7 @@ class ExactEngine:
             try:
                 poison = program.throwing_rows(records, order, self._tolerance.poison_rows)
                 if not poison:
-                    self._distrust(model, plan.arms)
+                    self._scorers.distrust(model, plan.arms)
                 return poison
             finally:
                 watch.lap("isolate")
@@ -219,32 +168,6 @@ class ExactEngine:
                 return program.run(records, replace(order, model=safe))
 
         return attempt(run, model, find, plan.arms)
-
-    def _scoring(self, records: DataFrame, plan: Plan, served: list[ServedModel]) -> ServedModel:
-        """Return what scores the batch: the version of the arms, or of several, and of rows that the chain answers."""
-        rows = [part for part in plan.degraded if part.rows]
-        roles = [arm.role for arm in plan.arms.arms] + [str(part.version.key) for part in rows]
-        proven = [
-            self._known_good[role](loaded, partial(loaded.decoder, records))
-            for role, loaded in zip(roles, served, strict=True)
-        ]
-        of_arms = proven[: len(plan.arms.arms)]
-        if rows:
-            return with_degraded_rows(of_arms, plan.arms, rows, proven[len(of_arms) :])
-        trusted = [self._trusted(own, frozenset({own.key})) for own in of_arms]
-        return self._trusted(self._together(trusted, plan.arms), plan.arms.keys)
-
-    def _trusted(self, model: ServedModel, versions: frozenset[ModelKey]) -> ServedModel:
-        """Return the versions as they are, or by the reference alone if their row pass threw where that does not."""
-        return model if self._unexplained[versions] < _UNEXPLAINED else model.reference
-
-    def _distrust(self, model: ServedModel, arms: PlannedArms) -> None:
-        """Note that a try failed, and that the reference throws on no row."""
-        if model.row_pass is None:
-            return
-        # Of two versions it is not known which has failed, so together they are judged apart from either alone.
-        self._unexplained[arms.keys] += 1
-        _log.warning("the one pass failed on rows on which the reference does not", model=str(arms))
 
     def _checked(self, rows_in: int, outcomes: Mapping[int, Outcome]) -> Outcome:
         for outcome in outcomes.values():
@@ -266,3 +189,17 @@ class ExactEngine:
         written = {p: outcomes.get(p, Outcome(segments={plan.id: (part.start, part.end)})) for p, part in moved.items()}
         results = {p: PartitionOutcome.of(plan, moved[p], outcome) for p, outcome in written.items()}
         self._ports.ledger.record_outcome(plan, results, idle)
+
+
+def _report(batch: int, ranges: Ranges, plan: Plan, total: Outcome, watch: Stopwatch) -> BatchReport:
+    """Return the report on a batch of which as many rows went out as came in."""
+    return BatchReport(
+        batch=batch,
+        plan=plan.id,
+        version=plan.version,
+        ranges=ranges,
+        rows_in=total.rows,
+        outcome=total,
+        phases={**watch.phases, **{f"task_{name}": seconds for name, seconds in total.phases.items()}},
+        seconds=sum(watch.phases.values()),
+    )

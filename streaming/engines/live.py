@@ -113,7 +113,7 @@ class LiveEngine:
         """Return the generation that goes on: the younger one, or the older one if the younger fails."""
         self._await_resumed(older)
         # Before the start: what is refused must be what was started, and the slot may change meanwhile.
-        successor = self._ports.versions.wanted()
+        successor = self._ports.versions.planned()
         began, heads = time.monotonic(), self._ports.ends()
         with ExitStack() as trying:
             try:
@@ -174,22 +174,22 @@ class LiveEngine:
                     raise UpstreamError(f"no task slots came free for {younger.name} in {_SLOTS_SECONDS:.0f} s")
         return None
 
-    def _refuse(self, wanted: PlannedArms | None, older: PlannedArms, problem: Exception) -> None:
+    def _refuse(self, successor: PlannedArms | None, older: PlannedArms, problem: Exception) -> None:
         """Do without what failed as it took over: the candidate, or else the version, which is put on hold.
 
         Where Kafka failed, or the version is the older one's, the next boundary tries again.
         """
-        if wanted is None:
+        if successor is None:
             return
-        for arm in wanted.arms:
+        for arm in successor.arms:
             self._ports.observer.batch_failed(arm.version, str(problem))
         if is_broker_trouble(problem):
             return
-        why = f"{wanted} failed as it took over: {problem}"
-        if len(wanted.arms) > 1:
+        why = f"{successor} failed as it took over: {problem}"
+        if len(successor.arms) > 1:
             self._ports.versions.give_up(why)
-        elif wanted.champion.version != older.champion.version:
-            self._ports.roll_back(wanted.champion.version.key, why)
+        elif successor.champion.version != older.champion.version:
+            self._ports.roll_back(successor.champion.version.key, why)
 
     def _reached(self, step: str) -> None:
         self._ports.failpoints.reach(f"live.{step}")
@@ -207,14 +207,14 @@ class LiveEngine:
         """Start again; if it fails again at the same place, find the rows it fails on, by small batches."""
         again = self._stuck_at == self._marks.offsets
         self._stuck_at = self._marks.offsets
-        wanted = self._ports.versions.wanted()
-        if wanted is None or not again or is_broker_trouble(problem):
+        planned = self._ports.versions.planned()
+        if planned is None or not again or is_broker_trouble(problem):
             self._failures.note(problem)
             return
         try:
             self._mend(problem)
         except ScoringError as fault:
-            self._do_without(wanted, fault)
+            self._do_without(planned, fault)
         except _PASSING as other:
             self._failures.note(other)
 

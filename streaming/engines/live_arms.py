@@ -52,7 +52,7 @@ class LiveVersions:
         """The slot's version; ``None`` before the first."""
         return self._slot.current()
 
-    def wanted(self) -> PlannedArms | None:
+    def planned(self) -> PlannedArms | None:
         """Return the arms that a query would have that began now; ``None`` before the first version."""
         champion = self.champion
         return None if champion is None else self._arms(champion)

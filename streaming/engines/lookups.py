@@ -19,9 +19,9 @@ from streaming.errors import LookupUnavailableError, PenstockError
 from streaming.lookup_state import LookupState
 
 _FIRST_PAUSE, _LONGEST_PAUSE = timedelta(seconds=2), timedelta(minutes=1)
-"""How long the table is left alone after a failure: twice as long each time."""
+"""Seconds that the table is left alone after a failure: twice as long each time."""
 _LOOK_SECONDS = 0.2
-"""How often a batch that waits looks whether the table may be asked again."""
+"""Seconds between two looks of a waiting batch whether the table may be asked again."""
 
 
 class LookupObserver(Protocol):

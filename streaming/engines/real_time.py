@@ -144,14 +144,14 @@ def outcome_of(counted: Mapping[str, Any]) -> Outcome:
     """Return what :func:`counts` counted."""
     arms: dict[str, ArmOutcome] = {}
     for name, count in counted.items():
-        role, _, what = name.partition(".")
+        role, _, counter = name.partition(".")
         arm = arms.setdefault(role, ArmOutcome())
-        if what == _NEWEST:
+        if counter == _NEWEST:
             arm.newest = count or ""
-        elif what == _PREDICTIONS:
+        elif counter == _PREDICTIONS:
             arm.predictions = int(count or 0)
         elif count:
-            arm.dead_letters[what] = int(count)
+            arm.dead_letters[counter] = int(count)
     total = sum(arms.values(), ArmOutcome())
     return Outcome(total.predictions, total.dead_letters, arms=arms)
 
@@ -185,6 +185,6 @@ def _lag(source: Mapping[str, Any], ends: Mapping[int, int], topic: str) -> dict
     return {p: max(0, latest[p] - end) for p, end in ends.items() if p in latest}
 
 
-def _offsets(given: Any, topic: str) -> dict[int, int]:
-    by_topic = json.loads(given) if isinstance(given, str) else given
+def _offsets(reported: Any, topic: str) -> dict[int, int]:
+    by_topic = json.loads(reported) if isinstance(reported, str) else reported
     return {int(partition): int(offset) for partition, offset in by_topic[topic].items()}

@@ -32,7 +32,7 @@ _COLUMNS = (c.PARTITION, c.OFFSET, c.VERDICT, *c.RESULTS.names)
 
 
 class RecheckObserver(Protocol):
-    """Who wants to know what came of a sample; called on the thread of the check."""
+    """An observer of the checked samples; its methods are called on the thread of the check."""
 
     def rechecked(self, version: ModelVersion, events: int, different: int, example: str) -> None:
         """A sample was scored by both forms, which differ on some of the events, the first of them at ``example``."""
@@ -49,8 +49,8 @@ def sample(ranges: Ranges, one_in: int, random: Random) -> Ranges:
     """
     runs = {}
     for partition, part in ranges.items():
-        count, rest = divmod(part.end - part.start, one_in)
-        count = min(count + (random.randrange(one_in) < rest), _MOST)
+        count, remainder = divmod(part.end - part.start, one_in)
+        count = min(count + (random.randrange(one_in) < remainder), _MOST)
         start = random.randint(part.start, part.end - count)
         runs[partition] = OffsetRange(start, start + count)
     return runs

@@ -37,6 +37,31 @@ class TableSource(Protocol):
         ...
 
 
+class NoFallback:
+    """The :class:`streaming.engines.exact_ports.Fallback` of a job with many models, which goes back to no table.
+
+    A model that fails is taken out of the next table by itself, and :class:`TableArms` loads the tables of plans.
+    """
+
+    def roll_back(self, failed: ModelKey, detail: str) -> None:
+        """Return ``None``: no other table can score what this one cannot."""
+
+    def recall(self, key: ModelKey) -> ServedModel:
+        """Refuse: the ledger has the rows of a table that the slot does not have.
+
+        Raises:
+            ModelNotFoundError: always.
+        """
+        raise ModelNotFoundError(f"the table of models {key} is not in the slot")
+
+    def earlier(self) -> None:
+        """Return ``None``: no table comes before the slot's."""
+
+    def release(self, model: ServedModel) -> None:
+        """Give a table back."""
+        model.scorer.release()
+
+
 class TableArms:
     """A :class:`streaming.engines.arms.ArmSource` of a table; only the batch thread uses it."""
 

@@ -21,14 +21,14 @@ class Tries:
     def __init__(self) -> None:
         self._results: dict[tuple[str, int], tuple[str, float]] = {}
 
-    def __call__(self, what: tuple[str, int], attempt: Callable[[], str]) -> str:
-        """Return why it cannot be, empty if it is done; ``what`` is a name, and the number of the state."""
-        problem, again = self._results.get(what, ("", 0.0))
+    def __call__(self, key: tuple[str, int], attempt: Callable[[], str]) -> str:
+        """Return why it cannot be, empty if it is done; ``key`` is a name and the number of the state."""
+        problem, again = self._results.get(key, ("", 0.0))
         if time.monotonic() < again:
             return problem
         problem, pause = _attempted(attempt)
-        same_state = {other: result for other, result in self._results.items() if other[1] == what[1]}
-        self._results = {**same_state, what: (problem, time.monotonic() + pause)}
+        same_state = {other: result for other, result in self._results.items() if other[1] == key[1]}
+        self._results = {**same_state, key: (problem, time.monotonic() + pause)}
         return problem
 
 

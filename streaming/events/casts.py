@@ -50,7 +50,7 @@ def cast_to(target: ColumnType, source: DataType) -> Cast | None:
     """
     if isinstance(source, BinaryType):
         read = cast_to(target, StringType())
-        return (lambda given: read(text_of(given))) if read else None
+        return (lambda value: read(text_of(value))) if read else None
     if target == "string":
         return _unchanged if isinstance(source, StringType) else None
     if target == "boolean":
@@ -70,8 +70,8 @@ def cast_for(column: Column, source: DataType) -> Cast | None:
         return None
     kind = f"array<{SQL_TYPES[column.type]}>"
     if isinstance(source, VectorUDT):
-        return lambda given: F.when(given.isNotNull(), vector_to_array(given)).cast(kind)
-    return lambda given: given.cast(kind)
+        return lambda value: F.when(value.isNotNull(), vector_to_array(value)).cast(kind)
+    return lambda value: value.cast(kind)
 
 
 def _element(source: DataType) -> DataType | None:
@@ -103,13 +103,13 @@ def never_fails(target: ColumnType, source: DataType) -> bool:
     return target == "string" or isinstance(source, BooleanType)
 
 
-def text_of(given: Expr) -> Expr:
+def text_of(value: Expr) -> Expr:
     """Return the text that bytes are, null if they are not UTF-8."""
-    return F.try_validate_utf8(given.cast("string"))
+    return F.try_validate_utf8(value.cast("string"))
 
 
-def _unchanged(given: Expr) -> Expr:
-    return given
+def _unchanged(value: Expr) -> Expr:
+    return value
 
 
 def _truth(text: Expr) -> Expr:

@@ -198,7 +198,7 @@ class JsonDecoder:
         if time is None:
             return F.col(c.TIMESTAMP)
         moment = time_of_millis(raw(time)) if self.envelope.time_format == "epoch_ms" else time_of_text(raw(time))
-        # Of two times in one object, or one with something behind it, nobody knows which was meant.
+        # Two times in one object, or text behind the time, leave open which was meant.
         return F.when(F.col(_STRICT), moment)
 
     def _event_id(self, name: str) -> Expr:

@@ -123,7 +123,7 @@ def list_rules(column: Column, value: Expr) -> list[Rule]:
     rules: list[Rule] = [
         ((F.array_size(value) != column.length) | has_null, Rejection(Reason.WRONG_SHAPE.value, column.name))
     ]
-    # Of whole numbers the smallest has no absolute value, and none is infinite.
+    # The smallest whole number has no absolute value, and no whole number is infinite.
     if column.type in ("double", "float"):
         is_infinite = F.exists(value, lambda number: F.abs(number) >= float("inf"))
         rules.append((is_infinite, Rejection(Reason.NON_FINITE.value, column.name)))

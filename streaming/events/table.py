@@ -184,13 +184,13 @@ class TableDecoder:
     def _is_bytes(self, name: str) -> bool:
         return isinstance(self._type(name), BinaryType)
 
-    def _time_read(self, given: Expr) -> Expr:
+    def _time_read(self, column: Expr) -> Expr:
         name = self.envelope.time or ""
         kind = StringType() if self._is_bytes(name) else self._type(name)
         if isinstance(kind, _INSTANTS):
-            return given.cast("timestamp")
+            return column.cast("timestamp")
         number: Cast | None = whole_number(kind) if kind else None
-        return number(given) if number and self.envelope.time_format == "epoch_ms" else given
+        return number(column) if number and self.envelope.time_format == "epoch_ms" else column
 
     def _features_read(self) -> list[Expr]:
         out = []

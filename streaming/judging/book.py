@@ -91,7 +91,7 @@ class PairBook:
         self._newest: dict[int, datetime] = {}
         self._newest_label: datetime | None = None
         self.one_in = 1
-        """How many events there are for each that is looked at."""
+        """The number of events for each one that is looked at."""
 
     def add_pairs(self, pairs: pa.Table) -> None:
         """Take pairs of :data:`PAIRS`; those of days that are settled come too late."""
@@ -110,7 +110,7 @@ class PairBook:
 
     @property
     def passed(self) -> datetime | None:
-        """Up to here in event time nothing is to come on any partition; ``None`` without a pair."""
+        """The event time up to which no partition has more to come; ``None`` without a pair."""
         return min(self._newest.values()) - self._rules.lateness if self._newest else None
 
     def add_labels(self, labels: pa.Table) -> None:

@@ -126,7 +126,7 @@ class JudgeRounds:
             # A plan is written before its output, so the whole ledger has that of every letter.
             self._read_ledger(self._topics.whole_ledger())
         judge.add_letters(letters, self._answered.ranges())
-        return self._told(judge)
+        return self._write_news(judge)
 
     def _read_ledger(self, records: Iterable[Mapping[str, Any]]) -> None:
         for record in records:
@@ -140,7 +140,7 @@ class JudgeRounds:
             self._topics.begin(instant(rollout.declaration.at))
         return self._judge
 
-    def _told(self, judge: RolloutJudge) -> RolloutVerdict | None:
+    def _write_news(self, judge: RolloutJudge) -> RolloutVerdict | None:
         rollout = self._history.current
         if rollout is None or not _is_judged(rollout) or rollout.declaration.name != judge.declaration.name:
             self.latest = None

@@ -66,7 +66,7 @@ def _settled(lineage: Lineage, output: Output | None) -> Lineage:
 
 
 def _verdict(facts: Facts) -> tuple[bool, str, str]:
-    lineage, where = facts.lineage, _words(facts.position)
+    lineage, where = facts.lineage, _position_text(facts.position)
     if lineage.fate is Fate.PENDING:
         if facts.exists is None and facts.position.offset >= facts.end:
             return False, "pending", f"{where} is not there yet: the topic ends at {facts.end}."
@@ -166,5 +166,5 @@ def _source(position: Position) -> Answer:
     return {"topic": position.topic, "partition": position.partition, "offset": position.offset}
 
 
-def _words(position: Position) -> str:
+def _position_text(position: Position) -> str:
     return f"{position.topic}, partition {position.partition}, offset {position.offset}"

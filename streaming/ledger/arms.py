@@ -119,17 +119,17 @@ class PlannedArms:
 
     def to_dict(self) -> dict[str, Any]:
         """Return a plan record's fields of the arms: those of version 1 as long as one is enough."""
-        rest: dict[str, Any] = {} if self.lookup is None else {"lookup": self.lookup.to_dict()}
+        optional: dict[str, Any] = {} if self.lookup is None else {"lookup": self.lookup.to_dict()}
         if self.weights:
-            rest |= {"rollout": self.weights.rollout, "weight_epoch": self.weights.epoch}
+            optional |= {"rollout": self.weights.rollout, "weight_epoch": self.weights.epoch}
         if self.assignment is None:
-            return {**_named(self.champion.version), "role": self.champion.role, **rest}
+            return {**_named(self.champion.version), "role": self.champion.role, **optional}
         spans = list(self.assignment.intervals.spans)
         arms = [
             {**_named(arm.version), "role": arm.role, "points": [[s.start, s.end] for s in spans if s.arm == arm.role]}
             for arm in self.arms
         ]
-        return {"record_version": _SEVERAL_ARMS, "salt": self.assignment.salt, "arms": arms, **rest}
+        return {"record_version": _SEVERAL_ARMS, "salt": self.assignment.salt, "arms": arms, **optional}
 
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> PlannedArms:

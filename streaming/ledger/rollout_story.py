@@ -49,5 +49,5 @@ class RolloutStory:
 
     @property
     def answered_live(self) -> bool:
-        """Whether real-time queries have answered, whose ranges may be too small."""
+        """True if the live engine has answered. The ranges of :attr:`answered` may then be too small."""
         return self._answered.is_live

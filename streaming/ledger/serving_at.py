@@ -51,7 +51,7 @@ class Moment:
     @property
     def version(self) -> ModelKey | None:
         """The version that served, ``None`` if the ledger does not go back that far."""
-        # Of many models each is swapped by itself, and what served is the table of all.
+        # In a job with many models each is swapped by itself, but what served is the table of all.
         if self.before is not None and self.before.arms.is_table:
             return self.before.version.key
         if self.serving is not None:

@@ -5,22 +5,19 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import pyarrow as pa
 
-from streaming.errors import DataError
 from streaming.events import columns as c
 from streaming.events.arrow_verdicts import VERDICT_STRUCT
 from streaming.lookup.entries import Entry, EntryReader
 from streaming.lookup.join import LookupAnswer, TableLookup, in_bytes
-from streaming.lookup.table_file import TableSource
+from streaming.lookup.table_source import TableSource, whole_table
 from streaming.lookup_state import LookupState
 from streaming.models.signature import Column, Signature
-
-_SECONDS = 60.0
-"""The broker is given up after so long a silence."""
+from streaming.pickling import PickledByFields
 
 
 class TableHistory:
@@ -30,18 +27,14 @@ class TableHistory:
         """Read the topic up to ``ends``.
 
         Raises:
-            LookupUnavailableError: it cannot be read.
-            DataError: it does not get to its end.
+            LookupUnavailableError: it cannot be read to its end.
         """
         self.has_gaps = False
         """True if offsets are missing, by compaction or by transactions."""
         moments: defaultdict[bytes, list[tuple[int, int, int, Entry | None]]] = defaultdict(list)
         positions: tuple[int, ...] = (0,) * len(ends)
         expected = [0] * len(ends)
-        while any(position < end for position, end in zip(positions, ends, strict=True)):
-            chunk = source.chunk(positions, ends, _SECONDS)
-            if chunk.positions == positions:
-                raise DataError("the lookup table's topic cannot be read to its end; try again")
+        for chunk in whole_table(source, ends):
             for record in chunk.records:
                 self.has_gaps = self.has_gaps or record.offset > expected[record.partition]
                 expected[record.partition] = record.offset + 1
@@ -59,7 +52,7 @@ class TableHistory:
 
 
 @dataclass(frozen=True)
-class PastLookup:
+class PastLookup(PickledByFields):
     """Looks rows of a training set up; it is pickled for the tasks.
 
     Attributes:
@@ -71,10 +64,6 @@ class PastLookup:
     lookup: TableLookup
     state: LookupState
     key: str
-
-    def __getstate__(self) -> dict[str, object]:
-        """Return the fields alone: what was read is its own process's."""
-        return {part.name: getattr(self, part.name) for part in fields(self)}
 
     @property
     def signature(self) -> Signature:
@@ -99,8 +88,8 @@ class PastLookup:
         answers = [self._answer(key, moment) for key, moment in zip(keys, times.to_pylist(), strict=True)]
         judged = rows.append_column(c.VERDICT, pa.nulls(rows.num_rows, VERDICT_STRUCT))
         joined = self.lookup.beside(judged, answers, pa.array(range(rows.num_rows), pa.int64()), self.signature)
-        kept = joined.filter(joined.column(c.VERDICT).is_null())
-        return kept.select([*rows.schema.names, *self.signature.names])
+        valid = joined.filter(joined.column(c.VERDICT).is_null())
+        return valid.select([*rows.schema.names, *self.signature.names])
 
     def _answer(self, key: str | None, moment: int) -> LookupAnswer:
         entry = None if key is None else self.history.as_of(in_bytes(key), moment)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -17,10 +17,11 @@ from streaming.events import columns as c
 from streaming.events.arrow_verdicts import ArrowRule, with_verdicts
 from streaming.lookup.entries import Entry
 from streaming.lookup.table import LookupTable
-from streaming.lookup.table_file import TableSource
+from streaming.lookup.table_source import TableSource
 from streaming.lookup_state import LookupState
 from streaming.models.arrow_types import arrow_type
 from streaming.models.signature import Column, Signature
+from streaming.pickling import PickledByFields
 from streaming.settings import EventSettings, LookupSettings
 
 _STANDINGS = tuple(LookupStanding)
@@ -41,7 +42,7 @@ class LookupAnswer(NamedTuple):
 
 
 @dataclass(frozen=True)
-class TableLookup:
+class TableLookup(PickledByFields):
     """A :class:`streaming.models.seams.ColumnLookup` in a compacted topic; it is pickled for the tasks.
 
     Attributes:
@@ -53,10 +54,6 @@ class TableLookup:
     settings: LookupSettings
     envelope: EventSettings
     source: TableSource = field(repr=False)
-
-    def __getstate__(self) -> dict[str, object]:
-        """Return the fields alone: an open table is its own process's."""
-        return {part.name: getattr(self, part.name) for part in fields(self)}
 
     def event_signature(self, signature: Signature) -> Signature:
         """Return what is read of the events: all columns but the looked-up ones, and the key if nothing else has it."""

@@ -6,11 +6,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from streaming.errors import LookupUnavailableError
-from streaming.lookup.table_file import TableChunk, TableSource
-
-_SECONDS = 30.0
-"""The broker is given up after so long a silence."""
+from streaming.lookup.table_source import TableChunk, TableSource, whole_table
 
 
 @dataclass
@@ -37,8 +33,8 @@ class _Traces:
 def past_is_whole(source: TableSource, now: Sequence[int], ends: Sequence[int]) -> bool:
     """Read a table's topic, and return whether the state below ``ends`` is as it was.
 
-    It is then also for any later state. A topic that is written in transactions has gaps that compaction did not make,
-    so of such a one the answer may be no without need.
+    If it is, so is any later state. A topic that is written in transactions has gaps that compaction did not make. For
+    such a topic the answer may be no although the state is whole.
 
     Args:
         source: reads the topic.
@@ -50,10 +46,7 @@ def past_is_whole(source: TableSource, now: Sequence[int], ends: Sequence[int]) 
     """
     traces: defaultdict[int, _Traces] = defaultdict(_Traces)
     positions: tuple[int, ...] = (0,) * len(now)
-    while any(position < end for position, end in zip(positions, now, strict=True)):
-        chunk = source.chunk(positions, now, _SECONDS)
-        if not chunk.records and chunk.positions == positions:
-            raise LookupUnavailableError("the lookup table's topic cannot be read to its end; try again")
+    for chunk in whole_table(source, now):
         _note(chunk, ends, traces)
         positions = chunk.positions
     for partition, end in enumerate(ends):

@@ -11,7 +11,8 @@ from typing import Any
 
 from streaming.errors import LookupUnavailableError
 from streaming.lookup.entries import Entry, EntryReader
-from streaming.lookup.table_file import TableFile, TableSource
+from streaming.lookup.table_file import TableFile
+from streaming.lookup.table_source import TableSource
 from streaming.lookup_state import LookupState
 from streaming.settings import LookupSettings
 

@@ -10,11 +10,11 @@ import sqlite3
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from streaming.errors import LookupUnavailableError
+from streaming.lookup.table_source import TableChunk, TableRecord, TableSource
 
 _SCHEMA = """
     CREATE TABLE IF NOT EXISTS versions (
@@ -40,36 +40,6 @@ _CACHE_KIB = 65_536
 """SQLite's own pages in memory, in each process."""
 _PATIENCE_SECONDS = 60.0
 """The longest that another worker may hold the file; one chunk takes a fraction of a second."""
-
-
-class TableRecord(NamedTuple):
-    """A record of the table's topic; ``timestamp`` in milliseconds, ``value`` ``None`` for a tombstone."""
-
-    partition: int
-    offset: int
-    timestamp: int
-    key: bytes
-    value: bytes | None
-
-
-@dataclass(frozen=True)
-class TableChunk:
-    """Records in the order of each partition, and up to where each partition is read with them."""
-
-    records: Sequence[TableRecord]
-    positions: tuple[int, ...]
-
-
-class TableSource(Protocol):
-    """Reads the table's topic; ``adapters/kafka/lookup_source.py`` implements it."""
-
-    def chunk(self, positions: Sequence[int], ends: Sequence[int], seconds: float, /) -> TableChunk:
-        """Return some records from ``positions`` on, which may be none, within some seconds.
-
-        Raises:
-            LookupUnavailableError: the topic cannot be read.
-        """
-        ...
 
 
 class _Progress(NamedTuple):
@@ -167,7 +137,7 @@ class TableFile:
 
     def _progress(self, partitions: int) -> list[_Progress]:
         rows = self._database.execute("SELECT partition, position, floor, current FROM progress")
-        by_partition = {partition: _Progress(*rest) for partition, *rest in rows}
+        by_partition = {partition: _Progress(*offsets) for partition, *offsets in rows}
         return [by_partition.get(partition, _Progress()) for partition in range(partitions)]
 
     def _forget(self, partitions: int) -> list[_Progress]:
@@ -185,7 +155,7 @@ class TableFile:
         self._database.executemany(_PROGRESS, moved)
 
     def _insert(self, chunk: TableChunk, ends: Sequence[int], progress: Sequence[_Progress]) -> None:
-        # On the first read nobody asks for an older state than that which is wanted now.
+        # On the first read nobody asks for a state older than the present one.
         bounds = [part.floor or end for end, part in zip(ends, progress, strict=True)]
         rows = [(r.key, r.partition, r.offset, r.timestamp, r.value) for r in chunk.records]
         self._database.executemany("INSERT OR REPLACE INTO versions VALUES (?, ?, ?, ?, ?)", rows)

@@ -13,8 +13,6 @@ from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
-import structlog
-
 from streaming.errors import ConfigurationError, ModelNotFoundError, RegistryUnavailableError
 from streaming.models.contact import RegistryContact, existence_doubt
 from streaming.models.heritage import Heritage
@@ -25,8 +23,6 @@ from streaming.models.served import ServedModel
 from streaming.models.table import ModelTable
 from streaming.models.table_memory import TableMemory
 from streaming.models.table_versions import Attempt, TableVersions
-
-_log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 _FIRST_TRIES_EVERY = 1.0
 _TABLES = 4
@@ -130,11 +126,6 @@ class ManyFollower:
         if self._versions.doubt(outcomes):
             self.wake()
 
-    def roll_back(self, failed: ModelKey, detail: str) -> ServedModel | None:
-        """Serve the table before, as the engine asks of any follower; what a model throws never comes to this."""
-        _log.warning("table failed", table=failed.version, detail=detail)
-        return self._ports.slot.roll_back(failed)
-
     def hold(self, key: ModelKey, detail: str) -> str:
         """Keep a version of a model from being served, also after a restart; the version before serves instead.
 
@@ -173,14 +164,6 @@ class ManyFollower:
         """
         rows = [self._versions.recalled(ModelVersion(*row[:3]), row[3]) for row in record["rows"]]
         return self._made(ModelTable.of(self._following.rule, record["table"], rows))
-
-    def recall(self, key: ModelKey) -> ServedModel:
-        """Refuse: tables that are not in the slot come from the ledger's records."""
-        raise ModelNotFoundError(f"the table of models {key} is not in the slot")
-
-    def earlier(self) -> ServedModel | None:
-        """Return nothing: a model that fails is taken out of the next table by itself."""
-        return None
 
     def release(self, model: ServedModel) -> None:
         """Give a table back."""

@@ -115,7 +115,7 @@ class PackageReader:
 class _Unread:
     """Leaves columns out of a signature that no stage reads; what drift counts stays.
 
-    Of a model without stages, ``pipeline_dir`` is ``None`` and every column is read. ``lengths`` are those of lists.
+    For a model without stages, ``pipeline_dir`` is ``None`` and every column is read. ``lengths`` are those of lists.
     """
 
     pipeline_dir: Path | None
@@ -194,8 +194,8 @@ def _optional(path: Path, parse: Callable[[str], T]) -> T | None:
     return _parsed(path.name, text, parse)
 
 
-def _parsed(what: str, text: str, parse: Callable[[str], T]) -> T:
+def _parsed(name: str, text: str, parse: Callable[[str], T]) -> T:
     try:
         return parse(text)
     except (ValueError, KeyError, TypeError, AttributeError, IndexError) as problem:
-        raise malformed(f"{what} cannot be read: {type(problem).__name__}: {problem}") from problem
+        raise malformed(f"{name} cannot be read: {type(problem).__name__}: {problem}") from problem

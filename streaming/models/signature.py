@@ -190,7 +190,7 @@ def _checked(name: str, length: int) -> int:
     return length
 
 
-def _unsupported(what: str) -> CandidateRefusedError:
+def _unsupported(detail: str) -> CandidateRefusedError:
     return CandidateRefusedError(
-        RefusalCode.SIGNATURE_UNSUPPORTED, f"{what}. Log the model with named columns of these types."
+        RefusalCode.SIGNATURE_UNSUPPORTED, f"{detail}. Log the model with named columns of these types."
     )

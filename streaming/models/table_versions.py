@@ -105,13 +105,13 @@ class TableVersions:
             return [name for name in self._named if self._is_due(name)]
 
     def _is_due(self, name: str) -> bool:
-        key, row = self._wanted(name), self._rows.get(name)
+        key, row = self._chosen(name), self._rows.get(name)
         if key is None or (row is not None and row.is_loaded and row.version.key == key):
             return False
         refused = self._refused.get(name)
         return refused is None or refused.key != key or self._refusals.due(refused, self._clock())
 
-    def _wanted(self, name: str) -> ModelKey | None:
+    def _chosen(self, name: str) -> ModelKey | None:
         """Return the version that should serve: that of the registry, or if it is on hold the latest before it."""
         key = ModelKey(name, self._named[name])
         if key not in self._held:
@@ -122,7 +122,7 @@ class TableVersions:
     def load(self, name: str) -> Attempt:
         """Load the version that a model should have; whatever it throws, it is an attempt that failed."""
         with self._guard:
-            key, row = self._wanted(name), self._rows.get(name)
+            key, row = self._chosen(name), self._rows.get(name)
         key = key or ModelKey(name, self._named[name])
         failed = row.version.key if row is not None and row.version.key in self._held else None
         version, began = ModelVersion(name, key.version), time.monotonic()

@@ -42,7 +42,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._is_incomplete = True
         goes_on = self._is_in_head
         super().data_received(data)
-        # Of data in which a head begins, what is before it belongs to another request.
+        # What stands before a head in the data belongs to another request.
         if self._is_in_head and goes_on:
             self._head_bytes += len(data)
             if self._head_bytes > MOST_HEAD_BYTES and not self.transport.is_closing():

@@ -5,10 +5,10 @@ from __future__ import annotations
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, ProcessCollector, start_http_server
 
-from schemas.drift import SummaryRecord
+from schemas.drift import State, SummaryRecord
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
-_STATES = ("insufficient", "stable", "warning", "drift")
+_STATES = [state.value for state in State]
 
 
 class DriftMetrics:
@@ -25,7 +25,9 @@ class DriftMetrics:
         self._failures = self._counter("query_failures", "Times the query failed and was started again")
         self._open = self._gauge("open_rows", "Rows in windows that are not closed yet")
         self._cells = self._gauge("state_cells", "Counts that are kept for open windows")
-        self._state = self._gauge("column_state", "0 insufficient, 1 stable, 2 warning, 3 drift", *column)
+        self._state = self._gauge(
+            "column_state", ", ".join(f"{number} {state}" for number, state in enumerate(_STATES)), *column
+        )
         self._effect = self._gauge("column_effect", "Stability index of the last window, noise taken off", *column)
 
     def serve(self, host: str, port: int) -> None:

@@ -86,12 +86,12 @@ class Health:
             self._sign_of_life = self._clock()
 
     def outputs(self, why: str) -> None:
-        """What the job writes to is not as it must be; an empty ``why`` ends that."""
+        """Note that the outputs' topics are not as they must be; an empty ``why`` ends that."""
         with self._guard:
             self._outputs = why
 
     def lookup(self, why: str) -> None:
-        """The table of looked-up columns cannot be read; an empty ``why`` ends that."""
+        """Note that the table of looked-up columns cannot be read; an empty ``why`` ends that."""
         with self._guard:
             self._lookup = why
 

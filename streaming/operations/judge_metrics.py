@@ -78,8 +78,8 @@ class JudgeMetrics:
             _mark(shown["check"], [rollout, name], check["finding"])
             shown["count"].labels(rollout, name).set(check["count"])
             shown["dry_run"].labels(rollout, name).set(check["dry_run"])
-        for what, gathered in verdict["evidence"].items():
-            shown["evidence"].labels(rollout, what).set(gathered["count"])
+        for evidence, gathered in verdict["evidence"].items():
+            shown["evidence"].labels(rollout, evidence).set(gathered["count"])
 
     def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
         return Gauge(f"penstock_judge_{name}", text, labels, registry=self.registry)

@@ -74,7 +74,7 @@ class EventListener(StreamingQueryListener):
 
 
 class ProgressListener(TextReports, EventListener):
-    """The same for less of the job's time, by Spark's internals."""
+    """A listener that takes less of the job's time than :class:`TextReports`, because it uses Spark's internals."""
 
 
 def lag_of(end: Any, latest: Any) -> dict[str, dict[int, int]]:
@@ -84,7 +84,9 @@ def lag_of(end: Any, latest: Any) -> dict[str, dict[int, int]]:
     {'features': {0: 2}}
     """
     try:
-        ends, latests = (json.loads(it or "{}") if isinstance(it, str | None) else it for it in (end, latest))
+        ends, latests = (
+            json.loads(offsets or "{}") if isinstance(offsets, str | None) else offsets for offsets in (end, latest)
+        )
         return {
             topic: {int(part): offset - ends[topic][part] for part, offset in parts.items() if part in ends[topic]}
             for topic, parts in latests.items()

@@ -38,15 +38,15 @@ class JobObserver:
     health: Health
     rollout: RolloutView = field(default_factory=RolloutView)
     also: list[Callable[[FinishedBatch], None]] = field(default_factory=list)
-    """Who else hears of finished batches."""
+    """Functions that are called with every finished batch, too."""
 
     def rollout_at(self, summary: Mapping[str, Any]) -> None:
-        """This is where the latest rollout stands."""
+        """Note where the latest rollout stands."""
         self.rollout.show(summary)
         self.metrics.rollout_at(summary)
 
     def batch_finished(self, report: FinishedBatch) -> None:
-        """A batch is written and recorded."""
+        """Note a batch that is written and recorded."""
         self.metrics.batch_finished(report)
         self.health.query_progressed()
         for listener in self.also:
@@ -142,7 +142,7 @@ class JobObserver:
             _log.debug("where the query failed", trace=trace)
 
     def outputs_seen(self, problem: str) -> None:
-        """What the job writes to was looked at; ``problem`` is empty if all is well, and is logged when it changes."""
+        """Note how the outputs' topics are; ``problem`` is empty if all is well, and is logged when it changes."""
         if problem == self.health.outputs_problem():
             return
         self.health.outputs(problem)

@@ -13,12 +13,12 @@ class QualityMetrics:
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
-        who = ("version", "role")
-        self._windows = Counter("penstock_quality_windows", "Mature windows", who, registry=self.registry)
-        self._metric = self._gauge("metric", "A metric of the last mature window", *who, "metric")
-        self._events = self._gauge("events", "Predictions in the last mature window", *who)
-        self._labelled = self._gauge("labelled", "Predictions with a label in the last mature window", *who)
-        self._end = self._gauge("window_end_seconds", "When the last mature window ended, seconds since 1970", *who)
+        labels = ("version", "role")
+        self._windows = Counter("penstock_quality_windows", "Mature windows", labels, registry=self.registry)
+        self._metric = self._gauge("metric", "A metric of the last mature window", *labels, "metric")
+        self._events = self._gauge("events", "Predictions in the last mature window", *labels)
+        self._labelled = self._gauge("labelled", "Predictions with a label in the last mature window", *labels)
+        self._end = self._gauge("window_end_seconds", "When the last mature window ended, seconds since 1970", *labels)
 
     def serve(self, host: str, port: int) -> None:
         """Answer ``/metrics``; raises ``OSError`` if the port is taken."""
@@ -27,14 +27,14 @@ class QualityMetrics:
     def closed(self, versions: tuple[VersionQuality, ...], end: float) -> None:
         """Note a mature window that ended ``end`` seconds after 1970 began."""
         for quality in versions:
-            who = str(quality.version), quality.role
-            self._windows.labels(*who).inc()
-            self._events.labels(*who).set(quality.events)
-            self._labelled.labels(*who).set(quality.labelled)
-            self._end.labels(*who).set(end)
+            labels = str(quality.version), quality.role
+            self._windows.labels(*labels).inc()
+            self._events.labels(*labels).set(quality.events)
+            self._labelled.labels(*labels).set(quality.labelled)
+            self._end.labels(*labels).set(end)
             for figure in quality.metrics:
                 # A metric that is not defined now must not keep the value of a window before.
-                self._metric.labels(*who, figure.name).set(float("nan") if figure.value is None else figure.value)
+                self._metric.labels(*labels, figure.name).set(float("nan") if figure.value is None else figure.value)
 
     def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
         return Gauge(f"penstock_quality_{name}", text, labels, registry=self.registry)

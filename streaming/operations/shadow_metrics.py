@@ -22,9 +22,9 @@ class ShadowMetrics:
         self.pairs: Tally[str] = Tally()
         self.passed_over: Tally[str] = Tally()
         ProcessCollector(registry=self.registry)
-        who = ("model", "version", "role")
-        self._events = self._counter("events", "Events that the version has scored in the shadow", *who)
-        self._errors = self._counter("errors", "Of these, such as it rejects or throws on", *who, "reason")
+        labels = ("model", "version", "role")
+        self._events = self._counter("events", "Events that the version has scored in the shadow", *labels)
+        self._errors = self._counter("errors", "Of these, such as it rejects or throws on", *labels, "reason")
         self._skipped = self._counter("skipped", "Answers of rollouts that have no shadow", "reason")
         self._lag = Gauge(
             "penstock_shadow_lag_seconds", "Age of the latest answer when it was paired", registry=self.registry
@@ -37,11 +37,11 @@ class ShadowMetrics:
     def paired(self, pair: ShadowPrediction) -> None:
         """Note a pair that is on the topic."""
         shadow = pair.shadow
-        who = shadow.model, str(shadow.version), pair.role.value
+        labels = shadow.model, str(shadow.version), pair.role.value
         self.pairs[f"{shadow.version} {pair.role.value}"] += 1
-        self._events.labels(*who).inc()
+        self._events.labels(*labels).inc()
         if shadow.reason is not None:
-            self._errors.labels(*who, shadow.reason).inc()
+            self._errors.labels(*labels, shadow.reason).inc()
 
     def skipped(self, reason: str, count: int) -> None:
         """Note answers without a shadow."""

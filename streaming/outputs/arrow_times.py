@@ -36,7 +36,7 @@ def written_times(moments: pa.TimestampArray) -> pa.StringArray:
     from 10000 on and below 0.
     """
     millis = milliseconds(moments)
-    # Of a few, such as a server's single event, writing each takes less than the arithmetic of a batch.
+    # A server's single event, or a few, are written faster one by one than by the arithmetic of a batch.
     if len(millis) <= FEW:
         return pa.array(
             [None if number is None else written_time(number) for number in millis.to_pylist()], pa.string()
@@ -58,8 +58,8 @@ def written_time(millis: int) -> str:
     """Return one moment, of any year, as :func:`written_times` does; ``millis`` are since 1970."""
     if _FIRST <= millis < _AFTER:
         return (_FIRST_MOMENT + timedelta(milliseconds=millis - _FIRST)).isoformat(timespec="milliseconds") + "Z"
-    cycles, rest = divmod(millis - _FIRST, _CYCLE_MS)
-    text = np.datetime_as_string(np.datetime64(rest + _FIRST, "ms"))
+    cycles, within_cycle = divmod(millis - _FIRST, _CYCLE_MS)
+    text = np.datetime_as_string(np.datetime64(within_cycle + _FIRST, "ms"))
     year = int(text[:4]) + cycles * _CYCLE_YEARS
     sign = "+" if year > 9_999 else "-" if year < 0 else ""
     return f"{sign}{abs(year):04}{text[4:]}Z"

@@ -72,7 +72,7 @@ def prediction_values(scored: pa.RecordBatch, stamps: Sequence[Stamp]) -> list[b
         writer = ValueWriter(stamps[0])
         return [writer.value(row) for row in rows]
     arms = scored.column(c.ARM).to_pylist()
-    # Of many models, a batch may touch few.
+    # A batch may touch few of many models.
     writers = {arm: ValueWriter(stamps[arm]) for arm in set(arms)}
     return [writers[arm].value(row) for arm, row in zip(arms, rows, strict=True)]
 

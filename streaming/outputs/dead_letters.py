@@ -27,7 +27,7 @@ class Place(NamedTuple):
     offset: int
 
     def __str__(self) -> str:
-        """As the command line has it."""
+        """Return ``partition:offset``, as the command line writes it."""
         return f"{self.partition}:{self.offset}"
 
 
@@ -68,7 +68,7 @@ class DeadLetter:
 
     @property
     def source(self) -> Place | None:
-        """Where it was on that topic; ``None`` where that is not said."""
+        """The event's position on that topic; ``None`` if the letter does not name it."""
         try:
             return Place(int(self.added[contract.ERROR_PARTITION]), int(self.added[contract.ERROR_OFFSET]))
         except (KeyError, ValueError):
@@ -76,7 +76,7 @@ class DeadLetter:
 
     @property
     def rejected_at(self) -> datetime:
-        """When it became a dead letter; the event's time where that is not said."""
+        """The time at which it became a dead letter; the record's timestamp if the letter does not tell."""
         try:
             return instant(self.added[contract.REJECTED_AT])
         except (KeyError, ValueError):
@@ -84,14 +84,14 @@ class DeadLetter:
 
     @property
     def value_omitted(self) -> bool:
-        """Whether the value was too large for the dead letters' topic."""
+        """True if the value was too large for the dead letters' topic."""
         return contract.VALUE_OMITTED in self.added
 
     @property
     def replays(self) -> int:
-        """How often the event has been sent again before."""
-        words = [word for name, word in self.own if name == contract.REPLAYS]
-        return int(words[-1]) if words and words[-1] and words[-1].isdigit() else 0
+        """The number of times that the event was sent again."""
+        counts = [word for name, word in self.own if name == contract.REPLAYS]
+        return int(counts[-1]) if counts and counts[-1] and counts[-1].isdigit() else 0
 
     @property
     def _added_from(self) -> int:
@@ -101,7 +101,7 @@ class DeadLetter:
 
 @dataclass(frozen=True)
 class Selection:
-    """Which dead letters are meant; what is empty or ``None`` does not restrict. ``until`` is not included."""
+    """A choice of dead letters. An empty field, or ``None``, does not restrict it. ``until`` is not included."""
 
     reasons: frozenset[str] = frozenset()
     since: datetime | None = None
@@ -110,7 +110,7 @@ class Selection:
     places: frozenset[Place] = frozenset()
 
     def takes(self, letter: DeadLetter) -> bool:
-        """Whether ``letter`` is meant."""
+        """Return whether ``letter`` is selected."""
         return (
             (not self.reasons or letter.reason in self.reasons)
             and (self.since is None or letter.rejected_at >= self.since)
@@ -125,5 +125,5 @@ class Selection:
             return range(0)
         if not self.places:
             return range(sys.maxsize)
-        wanted = [place.offset for place in self.places if place.partition == partition]
-        return range(min(wanted), max(wanted) + 1) if wanted else range(0)
+        offsets = [place.offset for place in self.places if place.partition == partition]
+        return range(min(offsets), max(offsets) + 1) if offsets else range(0)

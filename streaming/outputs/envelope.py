@@ -47,12 +47,12 @@ class Stamp:
 
     @property
     def id_prefix(self) -> str:
-        """What the batch's prediction ids begin with. An event has one id in a role, whoever answers it."""
+        """The beginning of the batch's prediction ids. An event has one id in a role, whoever answers it."""
         return contract.id_prefix(self.instead_of or self.version.name, self.role, self.source_topic)
 
     @property
     def corrected_prefix(self) -> str | None:
-        """What the ids begin with of the answers that these replace, ``None`` where they replace none."""
+        """The beginning of the ids of the answers that these replace; ``None`` if they replace none."""
         return contract.id_prefix(self.version.name, self.corrects, self.source_topic) if self.corrects else None
 
 

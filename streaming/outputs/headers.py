@@ -8,7 +8,7 @@ from schemas import dead_letter, prediction
 from streaming.outputs.envelope import Stamp
 
 Headers = list[tuple[str, str | bytes | None]]
-"""As the producer takes them; it writes text as UTF-8."""
+"""Headers as the producer takes them; it writes text as UTF-8."""
 
 TEXT_LIMIT = 2_000
 """Bytes of an error message; a header is no place for a stack trace."""

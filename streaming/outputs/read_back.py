@@ -41,12 +41,12 @@ class Output:
     reason: str = ""
 
     def may_be_of(self, key: ModelKey) -> bool:
-        """Whether the version can have made it; a dead letter has the version's number alone."""
+        """Return whether the version may have made it. A dead letter names the version's number alone."""
         return self.version == key.version and self.model in ("", key.name)
 
     @property
     def made_at(self) -> str:
-        """When its batch was scored, RFC 3339 in UTC; empty where the record does not tell."""
+        """The time at which its batch was scored, RFC 3339 in UTC; empty if the record does not tell."""
         if self.kind == "dead letter":
             return _texts(self.record).get(dead_letter.REJECTED_AT, "")
         return str(_fields(self.record.value).get("scored_at", ""))
@@ -54,37 +54,37 @@ class Output:
     def event_id(self, field: str | None) -> str | None:
         """Return the event's id; in a dead letter it stands where it stood in the event, under ``field``."""
         name = "event_id" if self.kind == "prediction" else field
-        found = _fields(self.record.value).get(name) if name else None
-        return None if found is None else str(found)
+        value = _fields(self.record.value).get(name) if name else None
+        return None if value is None else str(value)
 
 
 def read_output(record: Stored) -> Output | None:
     """Read what Penstock wrote; ``None`` for anything else on the topic."""
-    words = _texts(record)
+    headers = _texts(record)
     try:
-        return _dead_letter(record, words) if dead_letter.REASON in words else _prediction(record, words)
+        return _dead_letter(record, headers) if dead_letter.REASON in headers else _prediction(record, headers)
     except (KeyError, IndexError, ValueError):
         return None
 
 
-def _dead_letter(record: Stored, words: Mapping[str, str]) -> Output:
+def _dead_letter(record: Stored, headers: Mapping[str, str]) -> Output:
     names = dead_letter.ERROR_TOPIC, dead_letter.ERROR_PARTITION, dead_letter.ERROR_OFFSET
-    application, version = words[dead_letter.ERROR_CONNECTOR], int(words[dead_letter.MODEL_VERSION])
-    place = _place(*(words[name] for name in names))
-    name = words.get(dead_letter.MODEL_NAME, "")
-    return Output("dead letter", record, place, application, version, name, reason=words[dead_letter.REASON])
+    application, version = headers[dead_letter.ERROR_CONNECTOR], int(headers[dead_letter.MODEL_VERSION])
+    source = _source(*(headers[name] for name in names))
+    name = headers.get(dead_letter.MODEL_NAME, "")
+    return Output("dead letter", record, source, application, version, name, reason=headers[dead_letter.REASON])
 
 
-def _prediction(record: Stored, words: Mapping[str, str]) -> Output:
+def _prediction(record: Stored, headers: Mapping[str, str]) -> Output:
     names = prediction.SOURCE_TOPIC, prediction.SOURCE_PARTITION, prediction.SOURCE_OFFSET
-    application, version = words[prediction.CE_SOURCE].split("/")[2], int(words[prediction.MODEL_VERSION])
-    place = _place(*(words[name] for name in names))
+    application, version = headers[prediction.CE_SOURCE].split("/")[2], int(headers[prediction.MODEL_VERSION])
+    source = _source(*(headers[name] for name in names))
     return Output(
-        "prediction", record, place, application, version, words[prediction.MODEL_NAME], words[prediction.RUN_ID]
+        "prediction", record, source, application, version, headers[prediction.MODEL_NAME], headers[prediction.RUN_ID]
     )
 
 
-def _place(topic: str, partition: str, offset: str) -> tuple[str, int, int]:
+def _source(topic: str, partition: str, offset: str) -> tuple[str, int, int]:
     return topic, int(partition), int(offset)
 
 

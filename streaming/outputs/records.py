@@ -31,7 +31,7 @@ class RecordPlan(Protocol):
 
     @property
     def application(self) -> str:
-        """Who writes."""
+        """The application that writes."""
         ...
 
     @property

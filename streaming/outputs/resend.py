@@ -69,9 +69,9 @@ def decide(letter: DeadLetter, to: Target, done: Container[Place], rules: Rules)
 def _record(letter: DeadLetter, to: Target, keep_timestamp: bool) -> Replayed:
     # The same partition, so that events of one key stay in one.
     partition = letter.source.partition if letter.source and letter.source.partition < to.partitions else None
-    kept = tuple(header for header in letter.own if header[0] not in _RESERVED)
+    own = tuple(header for header in letter.own if header[0] not in _RESERVED)
     first = dict(letter.own).get(contract.ORIGINAL_TIMESTAMP) or str(letter.timestamp).encode()
     counted = (contract.REPLAYS, str(letter.replays + 1).encode()), (contract.ORIGINAL_TIMESTAMP, first)
     # A record with the old timestamp could fall to the topic's retention before anybody reads it.
     timestamp = letter.timestamp if keep_timestamp else None
-    return Replayed(to.topic, partition, letter.key, letter.value, (*kept, *counted), timestamp)
+    return Replayed(to.topic, partition, letter.key, letter.value, (*own, *counted), timestamp)

@@ -89,8 +89,8 @@ def _predicted(stamps: Sequence[Stamp], application: str) -> Column:
 def _rejected(stamps: Sequence[Stamp], application: str) -> Column:
     """Made over the writer's own list, which says what is constant and in which order."""
     reason, field = F.col("reason"), F.col("field")
-    sentences = {known.value: dead_letter.describe(known) for known in dead_letter.Reason}
-    stages = {known.value: dead_letter.STAGE[known] for known in dead_letter.Reason}
+    sentences = {code.value: dead_letter.describe(code) for code in dead_letter.Reason}
+    stages = {code.value: dead_letter.STAGE[code] for code in dead_letter.Reason}
     named = F.coalesce(F.concat(field, F.lit(": ")), F.lit(""))
     sentence = F.concat(named, _looked_up(sentences, reason), _hint(reason))
     partition = F.col("partition").cast("string")
@@ -121,17 +121,17 @@ def _rejected(stamps: Sequence[Stamp], application: str) -> Column:
 
 def _of_arms(stamps: Sequence[Stamp], made: Callable[[Stamp], h.Headers]) -> dict[str, Column]:
     """Return constant headers in their order; where the arms' words differ, a row has that of its arm."""
-    words: dict[str, list[str | bytes | None]] = {}
+    values: dict[str, list[str | bytes | None]] = {}
     for stamp in stamps:
         for name, word in made(stamp):
-            words.setdefault(name, []).append(word)
-    return {name: _of_arm(of_each) for name, of_each in words.items()}
+            values.setdefault(name, []).append(word)
+    return {name: _of_arm(of_each) for name, of_each in values.items()}
 
 
-def _of_arm(words: Sequence[str | bytes | None]) -> Column:
-    if len(set(words)) == 1:
-        return F.lit(words[0])
-    return F.get(F.array(*map(F.lit, words)), F.col("arm").cast("int"))
+def _of_arm(values: Sequence[str | bytes | None]) -> Column:
+    if len(set(values)) == 1:
+        return F.lit(values[0])
+    return F.get(F.array(*map(F.lit, values)), F.col("arm").cast("int"))
 
 
 def _appended(headers: dict[str, Column]) -> list[Column]:
@@ -140,7 +140,7 @@ def _appended(headers: dict[str, Column]) -> list[Column]:
 
 def _hint(reason: Column) -> Column:
     zero = F.coalesce(F.startswith(F.col("value"), F.lit(b"\0")), F.lit(False))
-    hinted = reason.isin([known.value for known in dead_letter.FRAMED_REASONS])
+    hinted = reason.isin([code.value for code in dead_letter.FRAMED_REASONS])
     return F.when(zero & hinted, F.lit(dead_letter.FRAMED)).otherwise("")
 
 
@@ -152,9 +152,9 @@ def _optional(name: str, word: Column, present: Column) -> Column:
     return F.when(present, F.array(_header(name, word))).otherwise(F.array().cast(_HEADERS))
 
 
-def _looked_up(words: dict[str, str], key: Column) -> Column:
+def _looked_up(texts: dict[str, str], key: Column) -> Column:
     value = F.when(F.lit(False), F.lit(""))
-    for name, word in words.items():
+    for name, word in texts.items():
         value = value.when(key == name, F.lit(word))
     return value
 
@@ -164,4 +164,4 @@ def _length(word: Column) -> Column:
 
 
 def _sizes(made: Column) -> Column:
-    return F.aggregate(made, F.lit(0), lambda sum_, one: sum_ + _length(one["key"]) + _length(one["value"]))
+    return F.aggregate(made, F.lit(0), lambda sum_, header: sum_ + _length(header["key"]) + _length(header["value"]))

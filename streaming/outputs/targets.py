@@ -30,7 +30,7 @@ class Target:
 
 @dataclass(frozen=True)
 class Targets:
-    """Where the two kinds of output go, and the marks that are kept beside the group's."""
+    """The topics of predictions, of dead letters, and of the marks that are kept beside the group's."""
 
     predictions: Target
     dead_letters: Target
@@ -38,6 +38,6 @@ class Targets:
 
     @property
     def batch_bytes(self) -> int:
-        """How much the producer may put into one batch: a topic's limit is a batch's, even of small records."""
+        """The bytes that the producer may put into one batch, which a topic limits even if its records are small."""
         limits = (target.max_record_bytes for target in (self.predictions, self.dead_letters, self.progress))
         return max(1, min(LARGEST_BATCH, *(limit - _FRAMING for limit in limits)))

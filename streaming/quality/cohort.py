@@ -121,13 +121,13 @@ def _slices(part: LabelledPredictions, answered: VersionAnswers, rules: Measurin
     column = part.predictions["slice"].combine_chunks()
     counts = pc.value_counts(column.drop_null()).to_pylist()
     largest = sorted(counts, key=lambda entry: (-entry["counts"], entry["values"]))[: rules.most_slices]
-    rest = np.ones(len(column), np.bool_)
+    others = np.ones(len(column), np.bool_)
     for entry in largest:
         chosen = _mask(pc.equal(column, entry["values"]))
-        rest &= ~chosen
+        others &= ~chosen
         yield _slice(entry["values"], chosen, answered)
-    if rest.any():
-        yield _slice(None, rest, answered)
+    if others.any():
+        yield _slice(None, others, answered)
 
 
 def _slice(value: str | None, chosen: npt.NDArray[np.bool_], answered: VersionAnswers) -> SliceQuality:

@@ -107,7 +107,7 @@ def _matched(predictions: pa.Table, labels: Iterable[pa.Table]) -> pa.Table:
                 yield block.join(index, "identity", join_type="inner").select(names)
 
     nothing = LABELS.empty_table().append_column("row", pa.array([], pa.int64())).select(names)
-    # Of a window without predictions no label has to be read.
+    # A window without predictions needs no labels.
     if not predictions.num_rows:
         return nothing
     return pa.concat_tables([nothing, *joined()])

@@ -33,7 +33,7 @@ class QualityWindowReport:
 
 @dataclass(frozen=True)
 class EstimateError:
-    """By how much the estimates of a metric were wrong in the mature windows, on the events that got a label."""
+    """The errors of a metric's estimates in the mature windows, on the events that got a label."""
 
     version: int
     role: str

@@ -19,13 +19,13 @@ class QualityWindow:
 
     @property
     def due(self) -> datetime:
-        """When all labels are due. A label that became known then or later is not used, whenever one looks."""
+        """The time from which all labels are due. A label that became known then or later is never used."""
         return self.end + self.horizon
 
 
 @dataclass(frozen=True)
 class WindowShape:
-    """How long windows are and how long labels are waited for. The first one ever begins with 1970, in UTC."""
+    """The length of windows and the time that labels are waited for. The first window begins with 1970, in UTC."""
 
     length: timedelta
     horizon: timedelta

@@ -61,7 +61,7 @@ def coverage_text(coverage: CoverageAtAge) -> str:
     return NOT_DUE if coverage.share is None else share(coverage.share)
 
 
-def who(version: VersionQuality) -> str:
+def version_text(version: VersionQuality) -> str:
     """Return what names a version in its role."""
     return f"v{version.version}" if version.role == "champion" else f"v{version.version} ({version.role})"
 

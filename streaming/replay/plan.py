@@ -31,12 +31,12 @@ class ReplayPlan:
 
     @property
     def identity(self) -> str:
-        """What names this replay and no other: twelve hexadecimal digits."""
+        """The id of this replay and no other: twelve hexadecimal digits."""
         return hashlib.sha256(json.dumps(self.to_dict(), sort_keys=True).encode()).hexdigest()[:12]
 
     def to_dict(self) -> dict[str, Any]:
         """Return the plan as it is written."""
-        segments = {str(p): [_words(segment) for segment in parts] for p, parts in self.segments.items()}
+        segments = {str(p): [_fields(segment) for segment in parts] for p, parts in self.segments.items()}
         return {"asked": dict(self.asked), "segments": segments}
 
     @classmethod
@@ -66,7 +66,7 @@ def settled(path: Path, asked: Words, decide: Callable[[], Segments]) -> ReplayP
     return plan
 
 
-def _words(segment: Segment) -> list[Any]:
+def _fields(segment: Segment) -> list[Any]:
     part, by = segment.part, segment.by
     if by.assignment is not None or by.weights is not None or by.lookup is not None:
         return [part.start, part.end, by.to_dict()]

@@ -165,7 +165,7 @@ class RecordingWriter:
             file = self._files.pop(partition, None) or _PartitionFile(self._folder, self._topic, partition)
             rows = file.close()
             parts[partition] = Part(file.path.name, part, rows, _sha256(file.path))
-        (self._folder / MANIFEST).write_text(json.dumps(_words(self._topic, topic_id, parts), indent=1), "utf-8")
+        (self._folder / MANIFEST).write_text(json.dumps(_description(self._topic, topic_id, parts), indent=1), "utf-8")
 
     def abandon(self) -> None:
         """Let go of files that were not finished."""
@@ -234,7 +234,7 @@ def _pairs(headers: list[dict[str, Any]] | None) -> list[tuple[str, bytes | None
     return None if headers is None else [(header["key"], header["value"]) for header in headers]
 
 
-def _words(topic: str, topic_id: str, parts: Mapping[int, Part]) -> dict[str, Any]:
+def _description(topic: str, topic_id: str, parts: Mapping[int, Part]) -> dict[str, Any]:
     described = {
         str(partition): {
             "file": part.file,

@@ -74,7 +74,7 @@ class _Outcomes:
                         self._add_span(partition, part, plan_id)
 
     def _add_span(self, partition: int, part: OffsetRange, plan: str) -> None:
-        """What was recorded first stands."""
+        """Add a span where there is none yet; what was recorded first stays."""
         spans = self.spans[partition]
         # A copy, because the loop inserts into the list that it looks at.
         for hole in list(_holes(part, spans)):

@@ -74,7 +74,7 @@ class ParquetSink:
 
     def written(self, chunk: Chunk) -> ReplayCounts | None:
         """See :class:`ReplaySink`."""
-        counts_file = self._place(chunk) / _COUNTS
+        counts_file = self._folder_of(chunk) / _COUNTS
         if not counts_file.exists():
             return None
         counts = ReplayCounts(**json.loads(counts_file.read_text("utf-8")))
@@ -82,7 +82,7 @@ class ParquetSink:
 
     def write(self, chunk: Chunk, records: DataFrame, model: ServedModel) -> ReplayCounts:
         """See :class:`ReplaySink`."""
-        hidden = self.folder / f".{self._place(chunk).name}"
+        hidden = self.folder / f".{self._folder_of(chunk).name}"
         # A killed run may have left half of the chunk.
         shutil.rmtree(hidden, ignore_errors=True)
         stamps = stamps_of(chunk.by, self.source_topic, isoformat(self.clock()))
@@ -100,10 +100,10 @@ class ParquetSink:
         counts = ReplayCounts(total - dead, dead, versions=versions)
         (hidden / _COUNTS).write_text(json.dumps(asdict(counts)), "utf-8")
         # The counts are in the folder before the rename, so a chunk that is there has them.
-        hidden.rename(self._place(chunk))
+        hidden.rename(self._folder_of(chunk))
         return counts
 
-    def _place(self, chunk: Chunk) -> Path:
+    def _folder_of(self, chunk: Chunk) -> Path:
         return self.folder / f"chunk-{chunk.number:06d}"
 
 

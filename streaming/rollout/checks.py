@@ -40,7 +40,8 @@ class JudgeRules:
     """How a rollout is judged.
 
     Attributes:
-        dry_run: checks whose findings are recorded and shown, and do nothing.
+        dry_run: the names of checks whose findings are recorded and shown, and do nothing. The record of a newer
+            version may name checks that this one lacks.
         day_deviation: the standard deviation between days of the mean difference of the losses, as a backtest measured
             it; 0 where it is not known.
         tolerated: the difference of the losses below which a candidate is no worse.
@@ -52,7 +53,7 @@ class JudgeRules:
         ConfigurationError: a number is negative, or a shift is expected exactly.
     """
 
-    dry_run: frozenset[RolloutCheck] = frozenset()
+    dry_run: frozenset[str] = frozenset()
     day_deviation: float = 0.0
     tolerated: float = 0.0
     expected_shift: float | None = None

@@ -60,12 +60,12 @@ def lacking(step: RolloutStep, since: RolloutTime, observed: Observed) -> Iterat
     ['38 of 200 labelled events, about 2 h at this rate', 'the judge has not looked since the step began']
     """
     yield from observed.unhealthy
-    for what, needed in step.evidence.items():
-        gathered = observed.evidence.get(what)
+    for kind, needed in step.evidence.items():
+        gathered = observed.evidence.get(kind)
         if gathered is None:
-            yield f"nobody reports {what}, of which {needed} are needed"
+            yield f"nobody reports {kind}, of which {needed} are needed"
         elif gathered.count < needed:
-            yield f"{gathered.count} of {needed} {what}{_time_left(needed - gathered.count, gathered.per_hour)}"
+            yield f"{gathered.count} of {needed} {kind}{_time_left(needed - gathered.count, gathered.per_hour)}"
     passed = observed.now.passed_since(since)
     if passed < step.least:
         yield f"{duration(step.least - passed)} of {duration(step.least)} are left, by the clock or in event time"

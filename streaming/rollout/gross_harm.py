@@ -61,7 +61,7 @@ class LossSums:
 
 @dataclass(frozen=True)
 class GrossRules:
-    """When harm is gross.
+    """The rules by which harm is gross.
 
     Attributes:
         alpha: the chance that a candidate within the margin is ever found harmful.

@@ -42,7 +42,7 @@ class Rollout:
 
     @property
     def state(self) -> RolloutState:
-        """Where it stands by what the job has recorded."""
+        """The state that the job recorded last."""
         return self.latest.state
 
     def after_orders(self, now: RolloutTime) -> RolloutState:
@@ -78,9 +78,9 @@ class Rollout:
         verdict = self.verdict
         return verdict if verdict and verdict.weight_epoch == self.latest.weights.epoch else None
 
-    def ordered(self, given: OrderGiven) -> Rollout:
+    def ordered(self, order_given: OrderGiven) -> Rollout:
         """Return it with one more pending order."""
-        return replace(self, pending=(*self.pending, given))
+        return replace(self, pending=(*self.pending, order_given))
 
     def moved(self, to: Transition) -> Rollout:
         """Return it after a transition. One that is written twice counts once."""
@@ -104,7 +104,7 @@ class RolloutHistory:
     def after(self, record: Fields) -> RolloutHistory:
         """Return the history after a record of the ledger; those of other applications or types are passed over.
 
-        Of two declarations at the same time the first counts. Orders, transitions and verdicts count for the latest
+        The first of two declarations at the same time counts. Orders, transitions and verdicts count for the latest
         rollout alone. A transition of a rollout whose declaration has expired brings the declaration with it.
         """
         if (record.get("type"), record.get("application")) != (ROLLOUT_RECORD, self.application):

@@ -92,7 +92,7 @@ class ArmIntervals:
 
 
 class Handover(NamedTuple):
-    """So many points go from an arm to another; none if ``points`` is negative."""
+    """A number of points that go from one arm to another; none if ``points`` is negative."""
 
     giver: str
     taker: str
@@ -114,11 +114,11 @@ def _check(shares: Mapping[str, float]) -> None:
 
 def _handed_over(spans: list[ArmSpan], handover: Handover, *, from_above: bool) -> Iterator[ArmSpan]:
     """Yield the spans after the handover, ascending; the giver's lowest points go first, or its highest."""
-    rest = max(handover.points, 0)
+    remaining_points = max(handover.points, 0)
     result = []
     for start, end, arm in reversed(spans) if from_above else spans:
-        size = min(rest, end - start) if arm == handover.giver else 0
-        rest -= size
+        size = min(remaining_points, end - start) if arm == handover.giver else 0
+        remaining_points -= size
         cut = end - size if from_above else start + size
         handed, remaining = ((cut, end), (start, cut)) if from_above else ((start, cut), (cut, end))
         result += [ArmSpan(*handed, handover.taker), ArmSpan(*remaining, arm)]

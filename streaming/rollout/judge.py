@@ -30,7 +30,7 @@ class HarmFinding(str, Enum):
 
 @dataclass(frozen=True)
 class HarmRules:
-    """How to judge.
+    """The rules by which days are judged.
 
     Attributes:
         alpha: the chance that an equal candidate is ever found harmful, and the chance that one which is worse by

@@ -213,9 +213,8 @@ def _step(fields: Fields) -> RolloutStep:
 
 
 def _rules_fields(rules: JudgeRules) -> dict[str, Any]:
-    dry_run = sorted(check.value for check in rules.dry_run)
     return {
-        "dry_run": dry_run,
+        "dry_run": sorted(rules.dry_run),
         "day_deviation": rules.day_deviation,
         "tolerated": rules.tolerated,
         "expected_shift": rules.expected_shift,
@@ -226,9 +225,9 @@ def _rules_fields(rules: JudgeRules) -> dict[str, Any]:
 def _rules(fields: Fields) -> JudgeRules:
     """Read the judge's rules; a record from before there was one has none."""
     # Nobody has said of an older rollout that a check which it did not have may act.
-    without_shift = frozenset({RolloutCheck.SCORE_SHIFT}) if "tolerated_shift" not in fields else frozenset()
+    without_shift = frozenset({RolloutCheck.SCORE_SHIFT.value}) if "tolerated_shift" not in fields else frozenset()
     return JudgeRules(
-        dry_run=frozenset(map(RolloutCheck, fields.get("dry_run", ()))) | without_shift,
+        dry_run=frozenset(fields.get("dry_run", ())) | without_shift,
         day_deviation=fields.get("day_deviation", 0.0),
         tolerated=fields.get("tolerated", 0.0),
         expected_shift=fields.get("expected_shift"),

@@ -58,7 +58,7 @@ class HourShifts:
 
 @dataclass(frozen=True)
 class ShiftRules:
-    """What is expected.
+    """The rules by which a shift of the scores is judged.
 
     Attributes:
         alpha: the chance that a candidate whose hours are as likely outside the margin as inside is found harmful.

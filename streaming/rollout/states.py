@@ -49,7 +49,7 @@ class RolloutTime(NamedTuple):
 
 @dataclass(frozen=True)
 class RolloutState:
-    """Where it stands.
+    """The state of a rollout.
 
     Attributes:
         phase: what it does.

@@ -76,6 +76,17 @@ class JudgedRange:
             "weight_epoch": self.weight_epoch,
         }
 
+    @classmethod
+    def from_dict(cls, fields: Fields) -> JudgedRange:
+        """Read it back; fields of a newer version are passed over."""
+        return cls(
+            topic=fields["topic"],
+            partition=fields["partition"],
+            start=fields["start"],
+            end=fields["end"],
+            weight_epoch=fields["weight_epoch"],
+        )
+
 
 @dataclass(frozen=True)
 class RolloutVerdict:
@@ -127,8 +138,10 @@ class RolloutVerdict:
             finding=HarmFinding(record["finding"]),
             why=record["why"],
             checks={name: CheckFinding.from_dict(fields) for name, fields in record["checks"].items()},
-            evidence={name: Gathered(**fields) for name, fields in record["evidence"].items()},
-            answered=tuple(JudgedRange(**fields) for fields in record["answered"]),
+            evidence={
+                name: Gathered(fields["count"], fields["per_hour"]) for name, fields in record["evidence"].items()
+            },
+            answered=tuple(map(JudgedRange.from_dict, record["answered"])),
             at=record["at"],
         )
 

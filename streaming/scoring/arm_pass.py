@@ -6,16 +6,15 @@ whose rules it is read, too. :class:`streaming.scoring.arms.ArmScorer` does the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, fields
-from functools import cached_property, partial
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 from pyspark.sql import DataFrame
-from pyspark.sql.pandas.types import from_arrow_schema
 
 from streaming.errors import ScoringError
 from streaming.events import columns as c
@@ -26,6 +25,8 @@ from streaming.formats.json.tiers.decoder import TieredRowDecoder
 from streaming.lookup_state import LookupState
 from streaming.models.ref import ModelVersion
 from streaming.models.signature import Signature
+from streaming.pickling import PickledByFields
+from streaming.scoring.arrow_frames import scored_over
 from streaming.scoring.row_pass import BEFORE, JsonRowPass
 from streaming.settings import EventSettings
 
@@ -38,7 +39,7 @@ _SCHEMA = _SCORED.append(pa.field(c.ARM, pa.int8()))
 
 
 @dataclass(frozen=True)
-class ArmPass:
+class ArmPass(PickledByFields):
     """A :class:`streaming.models.seams.RowPass` of a batch with several arms.
 
     Attributes:
@@ -48,10 +49,6 @@ class ArmPass:
 
     passes: tuple[JsonRowPass, ...]
     numbers_of: ArmNumbers
-
-    def __getstate__(self) -> dict[str, object]:
-        """Return the fields alone: what a process has made of them is its own, and a parser cannot be pickled."""
-        return {field.name: getattr(self, field.name) for field in fields(self)}
 
     @property
     def others(self) -> tuple[ModelVersion, ...]:
@@ -85,7 +82,7 @@ class ArmPass:
 
     def over(self, records: DataFrame, at: LookupState | None = None) -> DataFrame:  # noqa: ARG002 - see score
         """Do the same with a frame of records; see :meth:`streaming.models.seams.RowPass.over`."""
-        return records.select(*c.RECORD).mapInArrow(partial(_passed, self), from_arrow_schema(_SCHEMA))
+        return scored_over(records, self, _SCHEMA)
 
     def of_decoded(self, events: DataFrame) -> DataFrame:
         """Refuse events that are read already: each arm's version reads its own by its own rules."""
@@ -120,8 +117,3 @@ class ArmPass:
 def _in_order(scored: list[pa.RecordBatch], rows: NDArray[np.int64]) -> pa.RecordBatch:
     """Return one batch, the k-th row of the parts together being row ``rows[k]`` of it."""
     return pa.concat_batches(scored).take(pa.array(np.argsort(rows)))
-
-
-def _passed(row_pass: ArmPass, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    for batch in batches:
-        yield row_pass.score(batch)

@@ -80,15 +80,15 @@ class ArmScorer:
     def _unpacked(self, frame: DataFrame) -> DataFrame:
         picked = [self._own(name) for name in _OWN if name != c.VERDICT]
         # Only the champion's decoder knows the rows that are kept from all of them.
-        verdict = F.when(_packed(_POISON), _said(0, c.VERDICT)).otherwise(self._own(c.VERDICT)).alias(c.VERDICT)
+        verdict = F.when(_packed(_POISON), _answer(0, c.VERDICT)).otherwise(self._own(c.VERDICT)).alias(c.VERDICT)
         source = [_packed(_HEADERS).alias(c.HEADERS), *(F.col(name) for name in c.SOURCE if name != c.HEADERS)]
         shared = [_packed(name).alias(name) for name in _SHARED]
         return frame.select(*source, *shared, verdict, *picked, _packed(_ARM).alias(c.ARM))
 
     def _own(self, name: str) -> Column:
-        value = F.when(_packed(_ARM) == 0, _said(0, name))
+        value = F.when(_packed(_ARM) == 0, _answer(0, name))
         for number in range(1, len(self.models)):
-            value = value.when(_packed(_ARM) == number, _said(number, name))
+            value = value.when(_packed(_ARM) == number, _answer(number, name))
         return value.alias(name)
 
 
@@ -97,7 +97,7 @@ def _packed(name: str) -> Column:
     return F.col(c.HEADERS)[name]
 
 
-def _said(number: int, name: str) -> Column:
+def _answer(number: int, name: str) -> Column:
     return _packed(_answers(number))[name]
 
 

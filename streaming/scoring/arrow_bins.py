@@ -53,12 +53,12 @@ class ProfileBins:
         """Return the bin ids; see :func:`arrow_bins`."""
         ids = np.empty((scored.num_rows, len(self._columns)), np.uint8)
         # Spark does not tell cases apart; of equal names the first counts.
-        places = {name.lower(): place for place, name in reversed(list(enumerate(scored.schema.names)))}
+        indices = {name.lower(): index for index, name in reversed(list(enumerate(scored.schema.names)))}
         for position, column in enumerate(self._columns):
-            place = places.get(column.spelling)
-            if place is None:
+            index = indices.get(column.spelling)
+            if index is None:
                 raise ScoringError(f"the reference profile has the column {column.name}, which scored events have not")
-            ids[:, position] = column.ids(scored.column(place))
+            ids[:, position] = column.ids(scored.column(index))
         offsets = np.arange(scored.num_rows + 1, dtype=np.int32) * np.int32(len(self._columns))
         buffers = [None, pa.py_buffer(offsets), pa.py_buffer(ids)]
         return pa.BinaryArray.from_buffers(pa.binary(), scored.num_rows, buffers)

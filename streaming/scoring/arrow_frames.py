@@ -7,8 +7,9 @@ compiled.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import pyarrow as pa
 from pyspark.sql import Column, DataFrame, Row, SparkSession
@@ -18,8 +19,9 @@ from pyspark.sql.pandas.types import from_arrow_schema
 from streaming.events import columns as c
 from streaming.events.columns import RESULTS
 from streaming.events.rules import quoted
+from streaming.lookup_state import LookupState
 from streaming.models.profile import ReferenceProfile
-from streaming.models.seams import ArrowScorer, Features
+from streaming.models.seams import ArrowScorer, Features, RowPass
 from streaming.models.signature import Signature
 from streaming.scoring.pipeline import answers
 from streaming.scoring.results import judged
@@ -58,6 +60,26 @@ class ArrowFrames:
 
     def release(self) -> None:
         """Nothing is held in the cluster."""
+
+
+def scored_over(records: DataFrame, row_pass: RowPass, schema: pa.Schema, at: LookupState | None = None) -> DataFrame:
+    """Return a frame of records, scored by a row pass in Python workers; lazy.
+
+    Args:
+        records: of Kafka; see :meth:`streaming.models.seams.RowPass.over`.
+        row_pass: is pickled for every task.
+        schema: the columns of what the pass returns.
+        at: the lookup table's state, where columns are looked up.
+    """
+    scored = partial(_scored, row_pass, schema.names, at)
+    return records.select(*c.RECORD).mapInArrow(scored, from_arrow_schema(schema))
+
+
+def _scored(
+    row_pass: RowPass, names: list[str], at: LookupState | None, batches: Iterator[pa.RecordBatch]
+) -> Iterator[pa.RecordBatch]:
+    for batch in batches:
+        yield row_pass.score(batch, at).select(names)
 
 
 def _answering(scorer: ArrowScorer) -> Callable[[Column], Column]:

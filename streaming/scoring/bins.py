@@ -31,7 +31,7 @@ def _category(value: Column, profile: ColumnProfile) -> Column:
     index = F.array_position(listed, value.cast("string")).cast("int")
     other = F.lit(OTHER_BIN)
     if profile.rare:
-        # Of more than a few values Spark makes a hash set, which is asked only for what is not frequent.
+        # Spark makes a hash set of more than a few values. It is asked only for values that are not frequent.
         other = F.when(value.cast("string").isin(list(profile.rare)), F.lit(RARE_BIN)).otherwise(other)
     return F.when(index == 0, other).otherwise(index - 1)
 

@@ -25,7 +25,7 @@ from streaming.scoring.recorded import MOST_RECORDED, recorded_events, valid_eve
 from streaming.scoring.row_pass import JsonRowPass
 from streaming.scoring.throwing import thrown_on
 from streaming.scoring.trial import records_of
-from streaming.settings import EventSettings, WantedScorer
+from streaming.settings import EventSettings, ScorerSetting
 from streaming.spark.causes import root_cause
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
@@ -36,13 +36,13 @@ class ScorerChooser:
     """Chooses for the versions of one job.
 
     Attributes:
-        wanted: the setting ``model.scorer``.
+        setting: ``model.scorer``.
         session: where Spark scores what is compared.
         envelope: how the job's events are read; ``max_value_bytes`` bounds them.
         sample: has the recent events of its topic.
     """
 
-    wanted: WantedScorer
+    setting: ScorerSetting
     session: SparkSession
     envelope: EventSettings
     max_value_bytes: int
@@ -57,7 +57,7 @@ class ScorerChooser:
         Raises:
             CandidateRefusedError: ``NOT_COMPILED``, where nothing but the compiled form is wanted.
         """
-        if self.wanted == "spark":
+        if self.setting == "spark":
             return replace(served, choice=ScorerChoice("spark", "no other form was asked for"))
         try:
             scorer, parity = self._tried(served)
@@ -113,7 +113,7 @@ class ScorerChooser:
         return [*recorded_events(package, self.max_value_bytes), *recent]
 
     def _by_spark(self, served: ServedModel, why: str) -> ServedModel:
-        if self.wanted == "compiled":
+        if self.setting == "compiled":
             raise CandidateRefusedError(
                 RefusalCode.NOT_COMPILED, f"model.scorer is compiled, and {why}; set it to auto or spark"
             )

@@ -103,7 +103,8 @@ def _values(column: Column, numbers: Sequence[float], texts: Sequence[str]) -> I
     # Each number in all places, and each place with some number of its own.
     yield from ([number] * column.length for number in singles)
     yield from (
-        [singles[(start + place) % len(singles)] for place in range(column.length)] for start in range(len(singles))
+        [singles[(start + position) % len(singles)] for position in range(column.length)]
+        for start in range(len(singles))
     )
 
 

@@ -23,7 +23,7 @@ from streaming.scoring.in_process import InProcessLoader
 from streaming.scoring.loader import SparkPipelineLoader
 from streaming.scoring.pipeline import answers
 from streaming.scoring.row_pass import JsonRowPass
-from streaming.settings import WantedScorer
+from streaming.settings import ScorerSetting
 
 _TRIES = 5
 
@@ -49,22 +49,22 @@ class SessionLoader:
     Attributes:
         compiled: loads those that compile.
         pipelines: loads the others.
-        wanted: which form is wanted.
+        setting: ``model.scorer``.
     """
 
     compiled: InProcessLoader
     pipelines: SparkPipelineLoader
-    wanted: WantedScorer = "auto"
+    setting: ScorerSetting = "auto"
 
     def load(self, package: ModelPackage, uri: str) -> ServedModel:
         """Load the version, ready to serve; see :meth:`streaming.models.served.PipelineLoader.load`."""
-        if self.wanted == "spark":
+        if self.setting == "spark":
             return self._by_spark(package, uri, "model.scorer is spark")
         try:
             return self.compiled.load(package, uri)
         except CandidateRefusedError as refusal:
             stage = refusal.__cause__
-            if not isinstance(stage, StageNotCompiledError) or self.wanted == "compiled":
+            if not isinstance(stage, StageNotCompiledError) or self.setting == "compiled":
                 raise
             return self._by_spark(package, uri, f"{stage.stage} has no compiled form: {stage.detail}")
 

@@ -79,7 +79,7 @@ def _python_stage(classes: tuple[str, ...], strangers: list[str], listed: tuple[
     if scripted or containers != [_PIPELINE]:
         return next(iter(scripted), None)
     unlisted = [name for name in strangers if name not in listed]
-    # Of several that are listed it cannot be told which; loading them will.
+    # If all of them are listed and there are several, only loading them shows which one is at fault.
     return unlisted[0] if unlisted else strangers[0] if len(set(strangers)) == 1 else None
 
 

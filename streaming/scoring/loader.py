@@ -19,7 +19,7 @@ from streaming.scoring.pipeline import SparkPipeline, load_model
 from streaming.scoring.proving import Proving, read_in
 from streaming.scoring.stages import flatten, guards, outputs
 from streaming.scoring.vocabulary import warn_of_vocabularies
-from streaming.settings import EventSettings, WantedScorer
+from streaming.settings import EventSettings, ScorerSetting
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class SparkPipelineLoader:
     extra_stages: tuple[str, ...] = ()
     admit: Callable[[ServedModel], None] = lambda _: None
     sample: EventSample = field(default_factory=NoEvents)
-    scorer: WantedScorer = "spark"
+    scorer: ScorerSetting = "spark"
 
     def load(self, package: ModelPackage, uri: str) -> ServedModel:
         """Load the pipeline at ``uri`` and prove it; see :class:`streaming.models.served.PipelineLoader`."""
@@ -70,7 +70,7 @@ class SparkPipelineLoader:
 
     def _chosen(self, served: ServedModel) -> ServedModel:
         choose = ScorerChooser(
-            wanted=self.scorer,
+            setting=self.scorer,
             session=self.session,
             envelope=self.envelope,
             max_value_bytes=self.max_value_bytes,

@@ -7,15 +7,14 @@ its own events' matter: those that it throws on are searched for here and reject
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields
-from functools import cached_property, partial
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 from pyspark.sql import DataFrame
-from pyspark.sql.pandas.types import from_arrow_schema
 
 from schemas.dead_letter import Reason, Rejection
 from streaming.errors import ScoringError
@@ -28,6 +27,8 @@ from streaming.lookup_state import LookupState
 from streaming.models.ref import ModelVersion
 from streaming.models.signature import Signature
 from streaming.models.table import ModelTable
+from streaming.pickling import PickledByFields
+from streaming.scoring.arrow_frames import scored_over
 from streaming.scoring.arrow_results import with_invalid_predictions
 from streaming.scoring.model_files import ModelProgram, ResidentPrograms, read_table, resident_programs
 from streaming.scoring.routed_events import RoutedDecoder, RoutedEvents, spread
@@ -42,7 +43,7 @@ _ANSWER_TYPES = {**{field.name: field.type for field in RESULTS}, c.BINS: pa.bin
 
 
 @dataclass(frozen=True)
-class RoutedPass:
+class RoutedPass(PickledByFields):
     """Scores records by the models of a table.
 
     It is small when pickled: tables and programs are files, of which a worker reads those that its events need.
@@ -57,10 +58,6 @@ class RoutedPass:
     resident_bytes: int
     envelope: EventSettings
     max_value_bytes: int
-
-    def __getstate__(self) -> dict[str, object]:
-        """Return the fields alone: what a process has made of them is its own, and a parser cannot be pickled."""
-        return {field.name: getattr(self, field.name) for field in fields(self)}
 
     @property
     def table(self) -> ModelTable:
@@ -102,7 +99,7 @@ class RoutedPass:
 
     def over(self, records: DataFrame, at: LookupState | None = None) -> DataFrame:  # noqa: ARG002 - see score
         """Do the same with a frame of records; see :meth:`streaming.models.seams.RowPass.over`."""
-        return records.select(*c.RECORD).mapInArrow(partial(_passed, self), from_arrow_schema(_SCHEMA))
+        return scored_over(records, self, _SCHEMA)
 
     def of_decoded(self, events: DataFrame) -> DataFrame:
         """Refuse events that are read already: which model they are for stands in their JSON."""
@@ -137,11 +134,6 @@ class RoutedPass:
             raise
         except Exception:  # whatever a damaged file makes of unpickling
             return None
-
-
-def _passed(row_pass: RoutedPass, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    for batch in batches:
-        yield row_pass.score(batch).select(_SCHEMA.names)
 
 
 @dataclass(frozen=True)

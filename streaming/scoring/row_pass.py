@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, fields
-from functools import cached_property, partial
+from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import pyarrow as pa
 from pyspark.sql import DataFrame
-from pyspark.sql.pandas.types import from_arrow_schema
 
 from schemas.dead_letter import Reason, Rejection
 from streaming.errors import ScoringError
@@ -26,8 +24,9 @@ from streaming.models.arrow_types import feature_schema
 from streaming.models.package import ModelPackage
 from streaming.models.ref import ModelVersion
 from streaming.models.seams import ArrowScorer, ColumnLookup, Guard
+from streaming.pickling import PickledByFields
 from streaming.scoring.arrow_bins import arrow_bins
-from streaming.scoring.arrow_frames import ArrowFrames
+from streaming.scoring.arrow_frames import ArrowFrames, scored_over
 from streaming.scoring.arrow_results import with_invalid_predictions
 from streaming.scoring.compiled.row_program import ModelAnswer, RowProgram
 from streaming.scoring.throwing import thrown_on
@@ -57,7 +56,7 @@ class SingleAnswer(NamedTuple):
 
 
 @dataclass(frozen=True)
-class JsonRowPass:
+class JsonRowPass(PickledByFields):
     """A :class:`streaming.models.seams.RowPass` over JSON.
 
     Attributes:
@@ -78,10 +77,6 @@ class JsonRowPass:
     program: RowProgram | None = None
     unread: tuple[str, ...] = ()
     lookup: ColumnLookup | None = None
-
-    def __getstate__(self) -> dict[str, object]:
-        """Return the fields alone: what a process has made of them is its own, and a parser cannot be pickled."""
-        return {field.name: getattr(self, field.name) for field in fields(self)}
 
     @property
     def others(self) -> tuple[ModelVersion, ...]:
@@ -145,8 +140,7 @@ class JsonRowPass:
 
     def over(self, records: DataFrame, at: LookupState | None = None) -> DataFrame:
         """Do the same with a frame of records; see :meth:`streaming.models.seams.RowPass.over`."""
-        chosen = records.select(*c.RECORD)
-        return chosen.mapInArrow(partial(_scored, self, at), from_arrow_schema(self._schema))
+        return scored_over(records, self, self._schema, at)
 
     def of_decoded(self, events: DataFrame) -> DataFrame:
         """Score a frame of decoded events; see :meth:`streaming.models.seams.RowPass.of_decoded`."""
@@ -190,7 +184,7 @@ class JsonRowPass:
         try:
             return self._answered(decoded)
         except ScoringError:
-            # Else the engine has the reference score the batch without them.
+            # Otherwise the engine has the reference score the batch without them.
             if self.lookup is None:
                 raise
             return self._answered(self._without_throwing(decoded))
@@ -214,13 +208,6 @@ class JsonRowPass:
         answers = self.scorer.score(decoded.filter(valid).select(names))
         rows = rows_of(valid.to_numpy(zero_copy_only=False))
         return _with_columns(decoded, answers.schema.names, [column.take(rows) for column in answers.columns])
-
-
-def _scored(
-    row_pass: JsonRowPass, at: LookupState | None, batches: Iterator[pa.RecordBatch]
-) -> Iterator[pa.RecordBatch]:
-    for batch in batches:
-        yield row_pass.score(batch, at)
 
 
 def _with_columns(batch: pa.RecordBatch, names: list[str], columns: list[pa.Array]) -> pa.RecordBatch:

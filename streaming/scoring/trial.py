@@ -133,5 +133,5 @@ def _compare(expected: GoldenRow, result: TrialAnswer, tolerance: float) -> None
         )
 
 
-def _close(wanted: float, got: float | None, tolerance: float) -> bool:
-    return got is not None and math.isclose(wanted, got, rel_tol=0, abs_tol=tolerance)
+def _close(expected: float, got: float | None, tolerance: float) -> bool:
+    return got is not None and math.isclose(expected, got, rel_tol=0, abs_tol=tolerance)

@@ -45,7 +45,7 @@ class AnsweredRequest(NamedTuple):
 
 
 class AnswerSink(Protocol):
-    """Where answers are written; only the log's thread uses it. ``adapters/kafka/served.py`` implements it."""
+    """A writer of answers; only the log's thread uses it. ``adapters/kafka/served.py`` implements it."""
 
     def write(self, requests: Sequence[AnsweredRequest], /) -> None:
         """Send answers, and count each as written or failed; after an error it has to be opened again."""
@@ -209,8 +209,8 @@ class AnswerLog:
             self._drop_waiting()
 
     def _drop_waiting(self) -> None:
-        while rest := self._drained(_MOST_TOGETHER):
-            self.counts.answers_logged("dropped", _count(rest))
+        while waiting := self._drained(_MOST_TOGETHER):
+            self.counts.answers_logged("dropped", _count(waiting))
 
 
 def _count(requests: Sequence[AnsweredRequest]) -> int:

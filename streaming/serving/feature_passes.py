@@ -25,10 +25,10 @@ def feature_pass(model: ServedModel) -> Callable[[Sequence[bytes]], list[ModelAn
 
     def score(values: Sequence[bytes]) -> list[ModelAnswer | Rejection]:
         try:
-            answers, rest = _singly(row_pass, values)
-            if rest:
-                records = records_of([values[at] for at in rest], 0, itertools.count())
-                answers |= zip(rest, _model_answers(row_pass.score(records)), strict=True)
+            answers, unanswered = _singly(row_pass, values)
+            if unanswered:
+                records = records_of([values[at] for at in unanswered], 0, itertools.count())
+                answers |= zip(unanswered, _model_answers(row_pass.score(records)), strict=True)
         except ScoringError:
             if len(values) != 1:
                 raise

@@ -89,10 +89,10 @@ class _EventPass:
                 if single is not None:
                     arm, scored = single
                     answers[at] = EventAnswer(write.single(arm, numbers[at], scored), arm)
-        rest = [at for at in range(len(values)) if at not in answers]
-        if rest:
-            records = records_of([values[at] for at in rest], micros, iter([numbers[at] for at in rest]))
-            answers |= zip(rest, self._together(arms, records, write), strict=True)
+        unanswered = [at for at in range(len(values)) if at not in answers]
+        if unanswered:
+            records = records_of([values[at] for at in unanswered], micros, iter([numbers[at] for at in unanswered]))
+            answers |= zip(unanswered, self._together(arms, records, write), strict=True)
             own.unread = self._champion.learnt()
         return [answers[at] for at in range(len(values))]
 

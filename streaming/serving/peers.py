@@ -28,7 +28,7 @@ class Peers:
 
     @property
     def own_socket(self) -> Path:
-        """Where this process answers the others."""
+        """The path of the socket at which this process answers the others."""
         return self.folder / f"{self.number}.sock"
 
     async def ask(self, method: str, path: str) -> dict[int, bytes]:

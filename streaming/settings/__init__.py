@@ -17,7 +17,7 @@ from streaming.settings.http import HttpSettings
 from streaming.settings.input import InputSettings
 from streaming.settings.log import LogSettings
 from streaming.settings.lookup import LookupColumn, LookupSettings
-from streaming.settings.model import ModelSettings, WantedScorer
+from streaming.settings.model import ModelSettings, ScorerSetting
 from streaming.settings.models import ModelsSettings
 from streaming.settings.output import OutputSettings
 from streaming.settings.quality import QualitySettings
@@ -46,10 +46,10 @@ __all__ = [
     "ModelsSettings",
     "OutputSettings",
     "QualitySettings",
+    "ScorerSetting",
     "ServeSettings",
     "Settings",
     "ShadowSettings",
     "SparkSettings",
     "TrainSettings",
-    "WantedScorer",
 ]

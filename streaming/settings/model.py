@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 
 from streaming.settings.base import Positive, Seconds, Section
 
-WantedScorer = Literal["auto", "compiled", "spark", "pyfunc"]
+ScorerSetting = Literal["auto", "compiled", "spark", "pyfunc"]
 
 
 class ArmSettings(Section):
@@ -47,7 +47,7 @@ class ModelSettings(Section):
     registry_uri: str | None = None
     rollback_after_failures: Positive = 3
     """Failures of one batch with one version before the last good version takes the batch."""
-    scorer: WantedScorer = "auto"
+    scorer: ScorerSetting = "auto"
     """Exact: ``compiled`` evaluates the pipeline without Spark, several times as fast; ``auto`` does so where its
     answers are Spark's on the version's own, the topic's and made-up events, and else scores by Spark. Versions of
     other flavors than Spark's are scored by their own library; for them it says who decodes, Spark or one pass.

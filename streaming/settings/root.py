@@ -97,7 +97,7 @@ class Settings(Section):
         if self.models.route is None:
             return self
         model = self.model
-        for name, wrong, what in (
+        for name, wrong, remedy in (
             ("engine.kind", self.engine.kind != "exact", "the live engine has one model a query; set it to exact"),
             ("model.stage", model.stage is not None, "versions are followed by alias; set model.alias"),
             ("model.tag", model.tag is not None, "versions are followed by alias; set model.alias"),
@@ -108,7 +108,7 @@ class Settings(Section):
             ("model.recheck_one_in", model.recheck_one_in is not None, "Spark loads none of many models; leave it out"),
         ):
             if wrong:
-                raise ValueError(f"{name} does not go with models.route: {what}")
+                raise ValueError(f"{name} does not go with models.route: {remedy}")
         return self
 
     @model_validator(mode="after")
@@ -116,7 +116,7 @@ class Settings(Section):
         if self.lookup.topic is None:
             return self
         model = self.model
-        for name, wrong, what in (
+        for name, wrong, remedy in (
             ("engine.kind", self.engine.kind != "exact", "the live engine scores in the JVM alone; set it to exact"),
             ("models.route", self.models.route is not None, "columns are looked up for one model; leave it out"),
             ("model.arm", model.arm is not None, "two arms are scored by Spark, which looks nothing up; leave it out"),
@@ -125,7 +125,7 @@ class Settings(Section):
             ("fallback.enabled", self.fallback.enabled, "the chain's versions look nothing up; set it to false"),
         ):
             if wrong:
-                raise ValueError(f"{name} does not go with lookup.topic: {what}")
+                raise ValueError(f"{name} does not go with lookup.topic: {remedy}")
         return self
 
     @property

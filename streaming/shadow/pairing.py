@@ -36,7 +36,7 @@ class ShadowTask:
 
     @property
     def coordinates(self) -> Coordinates:
-        """Where the event is."""
+        """The event's position on the input topic."""
         _, partition, offset = self.served.position
         return partition, offset
 

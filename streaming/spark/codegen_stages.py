@@ -35,9 +35,9 @@ def allow_large(session: SparkSession) -> None:
         session.conf.set(LIMIT, _UNLIMITED)
 
 
-def compiling(session: SparkSession, wanted: bool) -> AbstractContextManager[None]:
+def compiling(session: SparkSession, enabled: bool) -> AbstractContextManager[None]:
     """Let what is planned meanwhile have compiled stages, or none."""
-    return settings_meanwhile(session, {_WHOLE: str(wanted).lower()})
+    return settings_meanwhile(session, {_WHOLE: str(enabled).lower()})
 
 
 def cut(session: SparkSession, plan: Sequence[Any]) -> list[Any]:

@@ -13,9 +13,9 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 SETTINGS = {
-    # Else what two expressions share is computed before both, outside of the try.
+    # Otherwise what two expressions share is computed before both, outside of the try.
     "spark.sql.subexpressionElimination.enabled": "false",
-    # Else a condition on the flag is moved below the projections, with all of the pipeline inside it.
+    # Otherwise a condition on the flag is moved below the projections, with all of the pipeline inside it.
     "spark.sql.optimizer.excludedRules": "org.apache.spark.sql.catalyst.optimizer.PushDownPredicates",
 }
 """What a session needs for as long as such a frame is executed."""

@@ -14,7 +14,7 @@ from scipy import special
 from streaming.statistics.arrays import Floats
 
 RATIOS: Floats = np.geomspace(1.05, 50.0, 24)
-"""How many times as often the candidate may err; the evidence is the mean over these alternatives."""
+"""Alternatives: the candidate errs so many times as often as the champion. The evidence is the mean over them."""
 
 _MOST_EXPONENT = 700.0
 

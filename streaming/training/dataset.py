@@ -61,7 +61,7 @@ class Dataset:
 
 @dataclass(frozen=True)
 class Fingerprint:
-    """What identifies the rows a model was trained on. ``digest`` does not depend on their order."""
+    """The identity of the rows that a model was trained on. ``digest`` does not depend on their order."""
 
     rows: int
     first: datetime

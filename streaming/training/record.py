@@ -17,7 +17,7 @@ from streaming.models.signature import Signature
 
 @dataclass(frozen=True)
 class Promotion:
-    """Where a new version is put: an alias, a stage, both or neither."""
+    """How a new version is promoted: by an alias, a stage, both or neither."""
 
     alias: str | None = None
     stage: str | None = None

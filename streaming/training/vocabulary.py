@@ -40,8 +40,8 @@ class Vocabulary:
     def of(cls, values: Sequence[tuple[str, int]]) -> Vocabulary:
         """Divide values, each with its rows. If they are more than can be listed, no rare ones are."""
         ordered = [text for text, _ in sorted(values, key=lambda value: (-value[1], value[0]))]
-        frequent, rest = ordered[:FREQUENT], ordered[FREQUENT:]
-        return cls(tuple(sorted(frequent)), tuple(sorted(rest)) if len(rest) <= RARE else ())
+        frequent, others = ordered[:FREQUENT], ordered[FREQUENT:]
+        return cls(tuple(sorted(frequent)), tuple(sorted(others)) if len(others) <= RARE else ())
 
 
 def returning(rare: Sequence[Value], windows: int) -> tuple[str, ...]:

@@ -82,14 +82,14 @@ class Desk:
         own = {"group.id": "reader", "isolation.level": "read_committed", "enable.partition.eof": "true"}
         consumer = Consumer({"bootstrap.servers": self.servers, "enable.auto.commit": "false", **own})
         consumer.assign([TopicPartition(self.topic, partition, 0) for partition in (0, 1)])
-        found, ended = [], 0
+        result, ended = [], 0
         while ended < 2:
             message: Any = consumer.poll(30)
             assert message is not None
             ended += message.error() is not None
-            found += [] if message.error() else [message]
+            result += [] if message.error() else [message]
         consumer.close()
-        return sorted(found, key=lambda message: (message.partition(), message.offset()))
+        return sorted(result, key=lambda message: (message.partition(), message.offset()))
 
     def read(self) -> list[DeadLetter]:
         admin = KafkaAdmin({"bootstrap.servers": self.servers}, "any")
@@ -117,10 +117,10 @@ def parts(message: Any) -> tuple[bytes | None, bytes | None, Headers]:
 def test_the_list_counts_by_reason_and_shows_the_newest(desk: Desk) -> None:
     desk.reject([(b"k", b"{", ())] * 3, "MALFORMED_JSON", at="2026-01-01T00:00:00.000Z")
     desk.reject([(b"k", b"[]", ())] * 2, "NOT_AN_OBJECT", at="2026-01-02T00:00:00.000Z")
-    found = desk.json("list", "--limit", "3")
-    assert (found["total"], found["reasons"]) == (5, {"MALFORMED_JSON": 3, "NOT_AN_OBJECT": 2})
-    assert [letter["offset"] for letter in found["newest"]] == [4, 3, 2]
-    assert found["newest"][0] == {
+    result = desk.json("list", "--limit", "3")
+    assert (result["total"], result["reasons"]) == (5, {"MALFORMED_JSON": 3, "NOT_AN_OBJECT": 2})
+    assert [letter["offset"] for letter in result["newest"]] == [4, 3, 2]
+    assert result["newest"][0] == {
         "partition": 0,
         "offset": 4,
         "source_topic": desk.topic,
@@ -183,20 +183,20 @@ def test_what_is_wrong_is_named(desk: Desk, arguments: list[str], message: str) 
 def test_one_dead_letter_is_shown_whole_and_nothing_in_it_reaches_the_terminal(desk: Desk) -> None:
     desk.reject(NASTY)
     places = [["show", "--partition", "0", "--offset", str(offset)] for offset in range(len(NASTY))]
-    for place, (key, value, own) in zip(places, NASTY, strict=True):
-        found = desk.json(*place)
-        assert [None if found[name] is None else b64decode(found[name]) for name in ("key", "value")] == [key, value]
-        headers = [(name, None if word is None else b64decode(word)) for name, word in found["headers"]]
-        assert tuple(headers[: found["own_headers"]]) == own
+    for position, (key, value, own) in zip(places, NASTY, strict=True):
+        result = desk.json(*position)
+        assert [None if result[name] is None else b64decode(result[name]) for name in ("key", "value")] == [key, value]
+        headers = [(name, None if word is None else b64decode(word)) for name, word in result["headers"]]
+        assert tuple(headers[: result["own_headers"]]) == own
         raw = subprocess.run(
-            command("dlq", *place, "--raw", "-c", "penstock.yaml"),
+            command("dlq", *position, "--raw", "-c", "penstock.yaml"),
             check=True,
             cwd=desk.home,
             env=environment(),
             capture_output=True,
         )
         assert raw.stdout == (value or b"")
-    pages = [desk.dlq(*place) for place in places]
+    pages = [desk.dlq(*position) for position in places]
     assert "MALFORMED_JSON" in pages[0]
     assert "0xff00" in pages[0]
     assert "null" in pages[1]
@@ -276,9 +276,9 @@ def test_a_replay_that_another_one_overtakes_sends_nothing_more(desk: Desk) -> N
     first, second = desk.read()
 
     def record(letter: DeadLetter) -> Replayed:
-        found = decide(letter, Target(desk.topic, 2, 1_000_000), (), Rules())
-        assert isinstance(found, Replayed)
-        return found
+        result = decide(letter, Target(desk.topic, 2, 1_000_000), (), Rules())
+        assert isinstance(result, Replayed)
+        return result
 
     with pytest.raises(FencedError, match="another penstock dlq replay"), replays.sender(system_clock) as old:
         old.send(first, record(first))

@@ -94,25 +94,25 @@ def test_every_prediction_is_counted_once_in_its_window_by_the_version_that_made
     bench.slot.swap(renumbered(profiled, 2))
     bench.send([at(6, i, distance=99.0, carrier="AA", gust=1.0) for i in range(50)])
     bench.run()
-    found = watch(bench)
-    assert [(one.window.start[11:13], one.window.version, one.rows) for one in found] == [
+    result = watch(bench)
+    assert [(one.window.start[11:13], one.window.version, one.rows) for one in result] == [
         ("05", 1, 200),
         ("06", 1, 200),
         ("06", 2, 50),
     ]
     # A line for "every" bin: distances are 0 to 99 twice, gust is never given, all carriers are UA.
     plain = {"distance": {"0": 100, "1": 100}, "carrier": {"0": 200}, "gust": {str(NULL_BIN): 200}}
-    assert counts(found[0]) == counts(found[1]) == plain
-    assert counts(found[2]) == {"distance": {"1": 50}, "carrier": {"1": 50}, "gust": {"0": 50}}
+    assert counts(result[0]) == counts(result[1]) == plain
+    assert counts(result[2]) == {"distance": {"1": 50}, "carrier": {"1": 50}, "gust": {"0": 50}}
 
 
 def test_dead_letters_are_counted_as_invalid_and_in_the_column_at_fault(bench: Bench) -> None:
     bench.send([at(5, i) for i in range(20)], timestamp=1357017300000)
     bench.send([at(5, i, carrier="ZZ") for i in range(3)] + [b"{"], timestamp=1357017300000)
     bench.run()
-    (found,) = watch(bench)
-    assert (found.rows, found.invalid) == (20, 4)
-    assert counts(found)["carrier"] == {"0": 20, str(OTHER_BIN): 3}
+    (result,) = watch(bench)
+    assert (result.rows, result.invalid) == (20, 4)
+    assert counts(result)["carrier"] == {"0": 20, str(OTHER_BIN): 3}
 
 
 @pytest.mark.long
@@ -125,19 +125,19 @@ def test_dead_letters_of_a_backfill_are_counted_in_the_hours_of_their_events(ben
             bench.send([at(hour, 1, distance="far"), at(hour, 2, event_id=7.5), b"{"], partition, headers=fake)
             bench.send([at(hour, 3)[:-1] + b', "event_time": "2013-01-01T09:00:00Z"}', None], partition, headers=fake)
     bench.run()
-    found = watch(bench)
-    assert [(one.window.start[11:13], one.rows, one.invalid, one.late) for one in found] == [
+    result = watch(bench)
+    assert [(one.window.start[11:13], one.rows, one.invalid, one.late) for one in result] == [
         (hour, 40, 10, 0) for hour in ("05", "06", "07")
     ]
-    assert counts(found[0])["gust"] == {str(NULL_BIN): 40}
+    assert counts(result[0])["gust"] == {str(NULL_BIN): 40}
 
 
 @pytest.mark.long
 def test_a_dead_letter_whose_clock_is_wrong_by_years_holds_nobody_up(bench: Bench) -> None:
     bench.send([at(5, i) for i in range(20)] + [at(8, 0), event(1, event_time="1970-01-01T00:00:00Z", distance="far")])
     bench.run()
-    found = watch(bench)
-    assert [(one.window.start[:13], one.rows, one.invalid, one.closed_by) for one in found] == [
+    result = watch(bench)
+    assert [(one.window.start[:13], one.rows, one.invalid, one.closed_by) for one in result] == [
         ("1970-01-01T00", 0, 1, "watermark"),
         ("2013-01-01T05", 20, 0, "watermark"),
         ("2013-01-01T08", 1, 0, "end"),
@@ -170,9 +170,9 @@ def test_headers_in_another_order_are_found_by_name(bench: Bench) -> None:
     producer = Producer(bench.kafka)
     producer.produce(f"{bench.topic}.out", message.value(), headers=list(reversed(message.headers())))
     producer.flush()
-    (found,) = watch(bench)
-    assert found.rows == 11
-    assert sum(counts(found)["distance"].values()) == 11
+    (result,) = watch(bench)
+    assert result.rows == 11
+    assert sum(counts(result)["distance"].values()) == 11
 
 
 def test_a_run_goes_on_where_the_last_one_ended_and_publishes_each_window_once(bench: Bench) -> None:
@@ -181,9 +181,9 @@ def test_a_run_goes_on_where_the_last_one_ended_and_publishes_each_window_once(b
     watch(bench)
     bench.send([at(6, i) for i in range(30)] + [at(5, 1)])
     bench.run()
-    found = watch(bench)
-    assert [(one.window.start[11:13], one.rows, one.late) for one in found] == [("05", 60, 0), ("06", 30, 1)]
-    assert Counter(one.window.id for one in found).most_common(1)[0][1] == 1
+    result = watch(bench)
+    assert [(one.window.start[11:13], one.rows, one.late) for one in result] == [("05", 60, 0), ("06", 30, 1)]
+    assert Counter(one.window.id for one in result).most_common(1)[0][1] == 1
 
 
 def test_what_stands_on_the_topic_keeps_the_contracts(bench: Bench) -> None:

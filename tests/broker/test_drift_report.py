@@ -53,9 +53,9 @@ def told(broker: str, make_topic: MakeTopic) -> str:
 
 
 def test_the_report_is_that_of_the_windows_on_the_topic(broker: str, told: str) -> None:
-    found = report(None, settings(broker, told), None, DriftReportOptions())
-    assert found == make_report("penstock", "flights", windows(), {})
-    assert found.versions[0].moved == ("temp",)
+    result = report(None, settings(broker, told), None, DriftReportOptions())
+    assert result == make_report("penstock", "flights", windows(), {})
+    assert result.versions[0].moved == ("temp",)
 
 
 def test_other_applications_and_models_on_the_topic_are_not_in_it(broker: str, told: str) -> None:

@@ -59,12 +59,12 @@ def test_every_event_becomes_one_prediction_in_its_partition_and_order(either_be
     for partition in (0, 1):
         either_bench.send([event(i + 100 * partition) for i in range(50)], partition, key=b"k", timestamp=1357017300000)
     either_bench.run()
-    got = either_bench.read(".out")
-    assert [json.loads(m.value())["event_id"] for m in got] == [f"e{i}" for i in range(50)] + [
+    actual = either_bench.read(".out")
+    assert [json.loads(m.value())["event_id"] for m in actual] == [f"e{i}" for i in range(50)] + [
         f"e{i + 100}" for i in range(50)
     ]
-    assert {m.key() for m in got} == {b"k"}
-    assert {m.timestamp()[1] for m in got} == {1357017300000}
+    assert {m.key() for m in actual} == {b"k"}
+    assert {m.timestamp()[1] for m in actual} == {1357017300000}
     assert either_bench.read(".dlq") == []
 
 
@@ -490,7 +490,7 @@ class ProxyCounter(Recorder):
 
     def batch_finished(self, report: BatchReport) -> None:
         super().batch_finished(report)
-        self.proxies.append(sum(isinstance(found, JavaObject) for found in gc.get_objects()))
+        self.proxies.append(sum(isinstance(live, JavaObject) for live in gc.get_objects()))
 
 
 @pytest.mark.long

@@ -15,7 +15,8 @@ from pyspark.errors import StreamingQueryException
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from jobs.wiring.repairing import Corrected, correct, find_degraded
+from jobs.wiring.correcting import Corrected, correct
+from jobs.wiring.repairing import find_degraded
 from schemas import prediction
 from streaming.adapters.kafka.scan import KafkaScan
 from streaming.errors import ScoringError

@@ -82,23 +82,23 @@ def story(
     bench = Bench(spark, broker, topic, tmp_path_factory.mktemp("first"), f"app-{uuid4().hex[:8]}")
     bench.slot.release_with(bench.release)
     prepare_topics(bench.settings, KafkaAdmin(bench.kafka, bench.application))
-    told = Story(bench, [isoformat(system_clock())])
+    reported = Story(bench, [isoformat(system_clock())])
     bench.send(event(number) for number in (-3, -2, -1))
     delete_before(broker, topic, 3)
     commit_and_abort(bench)
     bench.send(event(number) for number in range(10))
-    run(told, numbered(1))
+    run(reported, numbered(1))
     bench.send([*(event(number) for number in range(10, 15)), b"{", event(0, event_id="odd", carrier="ZZ")])
-    run(told, numbered(2))
+    run(reported, numbered(2))
     bench.home = tmp_path_factory.mktemp("second")
     bench.send(event(number) for number in range(15, 20))
-    run(told, numbered(3))
+    run(reported, numbered(3))
     bench.send([event(20)])
     delete_before(broker, topic, 26)
     bench.on_gap = "skip"
     bench.run()
     bench.send([event(21)])
-    return told
+    return reported
 
 
 def run(story: Story, model: ServedModel) -> None:
@@ -134,7 +134,7 @@ def delete_before(broker: str, topic: str, offset: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("partition", "offset", "found", "fate", "version"),
+    ("partition", "offset", "is_found", "fate", "version"),
     [
         pytest.param(0, 1, False, "before_start", None, id="before the start"),
         pytest.param(0, 3, True, "written", 1, id="the first event"),
@@ -152,10 +152,10 @@ def delete_before(broker: str, topic: str, offset: int) -> None:
     ],
 )
 def test_an_offset_has_one_answer(
-    story: Story, partition: int, offset: int, found: bool, fate: str, version: int | None
+    story: Story, partition: int, offset: int, is_found: bool, fate: str, version: int | None
 ) -> None:
     answer = story.at(offset, partition)
-    assert (answer["found"], answer["fate"], answer.get("version")) == (found, fate, version)
+    assert (answer["found"], answer["fate"], answer.get("version")) == (is_found, fate, version)
 
 
 def test_the_ledger_and_the_outputs_name_the_same_versions(story: Story) -> None:
@@ -166,8 +166,8 @@ def test_the_ledger_and_the_outputs_name_the_same_versions(story: Story) -> None
     assert len(by_kind) == 5
     for (topic, partition, version), (message, headers) in by_kind.items():
         answer = story.at(int(headers.get("penstock-source-offset") or headers["__connect.errors.offset"]), partition)
-        place = {"topic": topic, "partition": partition, "offset": message.offset()}
-        assert {key: answer["output"][key] for key in place} == place
+        position = {"topic": topic, "partition": partition, "offset": message.offset()}
+        assert {key: answer["output"][key] for key in position} == position
         assert (str(answer["version"]), answer["certainty"]) == (version, "recorded")
 
 
@@ -245,14 +245,14 @@ def test_a_ledger_whose_oldest_records_expired_says_so(story: Story, broker: str
     kept = next(number for number, record in enumerate(records) if record.get("epoch") == 2)
     delete_before(broker, shortened, kept)
 
-    told = {offset: story.ask(f"output.ledger={shortened}", partition=0, offset=offset)[0] for offset in (1, 3, 13)}
-    assert [(answer["fate"], answer["found"]) for answer in told.values()] == [
+    reported = {offset: story.ask(f"output.ledger={shortened}", partition=0, offset=offset)[0] for offset in (1, 3, 13)}
+    assert [(answer["fate"], answer["found"]) for answer in reported.values()] == [
         ("forgotten", False),
         ("forgotten", True),
         ("written", True),
     ]
-    assert f"goes back to {records[kept]['at']} only" in told[1]["summary"]
-    assert told[3]["summary"].endswith("but the prediction names version 1.")
+    assert f"goes back to {records[kept]['at']} only" in reported[1]["summary"]
+    assert reported[3]["summary"].endswith("but the prediction names version 1.")
 
 
 def test_a_lost_outcome_leaves_the_plan(
@@ -281,8 +281,8 @@ def test_a_lost_outcome_leaves_the_plan(
     bench.slot.swap(numbered(2))
     bench.send(event(number) for number in range(5, 8))
     bench.run()
-    told = [(a["version"], a["certainty"], "recorded" in a) for a in map(story.at, (0, 4, 5))]
-    assert told == [(1, "planned", False), (1, "planned", False), (2, "recorded", True)]
+    reported = [(a["version"], a["certainty"], "recorded" in a) for a in map(story.at, (0, 4, 5))]
+    assert reported == [(1, "planned", False), (1, "planned", False), (2, "recorded", True)]
 
 
 def test_the_tail_has_all_batches_from_the_first_step_of_a_rollout_on(broker: str, make_topic: MakeTopic) -> None:

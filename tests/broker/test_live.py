@@ -175,8 +175,8 @@ def test_a_version_that_fails_as_it_takes_over_is_rolled_back_and_the_older_one_
 def test_a_query_that_dies_loses_nothing(bench: LiveBench, spark: SparkSession) -> None:
     with bench.live(), Trickle(bench, (0, 1)) as trickle:
         for deaths in range(2):
-            wanted = 50 * (deaths + 1)
-            eventually(partial(has_answered, bench, wanted), timeout=60)
+            expected = 50 * (deaths + 1)
+            eventually(partial(has_answered, bench, expected), timeout=60)
             query = eventually(partial(query_of, bench, spark), timeout=60)
             query.stop()
         eventually(lambda: len(answered(bench)) > 150, timeout=60)

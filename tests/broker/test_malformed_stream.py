@@ -71,24 +71,24 @@ def a_model(spark: SparkSession, root: Path, envelope: EventSettings) -> ServedM
 
 
 def predictions(bench: Bench) -> list[tuple[int, Any]]:
-    found = []
+    result = []
     for message in bench.read(".out"):
         value = json.loads(message.value())
         offset = int(headers(message)[prediction.SOURCE_OFFSET])
-        found.append((offset, (value["event_id"], value["prediction"], value["probability"])))
-    return found
+        result.append((offset, (value["event_id"], value["prediction"], value["probability"])))
+    return result
 
 
 def dead_letters(bench: Bench, values: list[bytes | None]) -> list[tuple[int, Any]]:
     """Each with the reason, in the words of a verdict; its bytes must be the record's own."""
-    found = []
+    result = []
     for message in bench.read(".dlq"):
-        said = headers(message)
-        offset = int(said[dead_letter.ERROR_OFFSET])
+        added = headers(message)
+        offset = int(added[dead_letter.ERROR_OFFSET])
         assert message.value() == values[offset]
-        reason, field = said[dead_letter.REASON].decode(), said.get(dead_letter.FIELD)
-        found.append((offset, reason if field is None else f"{reason}:{field.decode()}"))
-    return found
+        reason, field = added[dead_letter.REASON].decode(), added.get(dead_letter.FIELD)
+        result.append((offset, reason if field is None else f"{reason}:{field.decode()}"))
+    return result
 
 
 def headers(message: Any) -> Mapping[str, bytes]:
@@ -97,7 +97,7 @@ def headers(message: Any) -> Mapping[str, bytes]:
 
 def batch_results(spark: SparkSession, model: ServedModel, values: list[bytes | None]) -> list[Any]:
     """What the version gives for the same bytes in a static frame, by offset."""
-    wanted = [c.VERDICT, c.EVENT_ID, c.PREDICTION, c.PROBABILITY]
-    rows = model.score(records_frame(spark, values)).select(c.OFFSET, *wanted).collect()
+    columns = [c.VERDICT, c.EVENT_ID, c.PREDICTION, c.PROBABILITY]
+    rows = model.score(records_frame(spark, values)).select(c.OFFSET, *columns).collect()
     assert [row[c.OFFSET] for row in rows] == list(range(len(values)))
     return [verdict_text(row) or (row[c.EVENT_ID], row[c.PREDICTION], row[c.PROBABILITY]) for row in rows]

@@ -17,7 +17,7 @@ from tests.support.engine import Bench, event
 
 
 @pytest.mark.parametrize(
-    ("words", "message"),
+    ("stretch", "message"),
     [
         pytest.param(
             {"offsets": ("0:1-2",), "since": "2013-01-01"}, "name different stretches", id="offsets and a time"
@@ -38,11 +38,11 @@ from tests.support.engine import Bench, event
     ],
 )
 def test_words_that_mean_nothing_leave_nothing(
-    bench: Bench, config: Path, tmp_path: Path, words: dict[str, Any], message: str
+    bench: Bench, config: Path, tmp_path: Path, stretch: dict[str, Any], message: str
 ) -> None:
     bench.send([event(number) for number in range(3)])
     with pytest.raises(ConfigurationError, match=message):
-        record(config, [], RecordOptions(tmp_path / "made" / "recording", None, Stretch(**words)))
+        record(config, [], RecordOptions(tmp_path / "made" / "recording", None, Stretch(**stretch)))
     assert list(tmp_path.glob("made/*")) == []
 
 
@@ -54,7 +54,7 @@ def config(bench: Bench, tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("words", "expected"),
+    ("stretch", "expected"),
     [
         pytest.param({}, {0: (0, 4), 1: (0, 0)}, id="all"),
         pytest.param({"offsets": ("0:1-3",)}, {0: (1, 3)}, id="offsets"),
@@ -67,13 +67,13 @@ def config(bench: Bench, tmp_path: Path) -> Path:
     ],
 )
 def test_a_stretch_is_recorded(
-    bench: Bench, config: Path, tmp_path: Path, words: dict[str, Any], expected: dict[int, tuple[int, int]]
+    bench: Bench, config: Path, tmp_path: Path, stretch: dict[str, Any], expected: dict[int, tuple[int, int]]
 ) -> None:
     for second in range(1, 5):
         bench.send([event(second)], timestamp=1_000 * second)
-    if "plans" in words:
+    if "plans" in stretch:
         bench.run()
-    made = record(config, [], RecordOptions(tmp_path / "recording", None, Stretch(**words)))
+    made = record(config, [], RecordOptions(tmp_path / "recording", None, Stretch(**stretch)))
     assert made.ranges == {partition: OffsetRange(*part) for partition, part in expected.items()}
     assert [record.offset for record in made.records(0)] == list(range(*expected[0]))
 
@@ -101,5 +101,5 @@ def test_a_file_of_json_lines_needs_no_broker(tmp_path: Path) -> None:
     made = record(None, ["event.key=event_id"], options)
     assert (made.topic, made.topic_id, made.rows) == ("flights", "", 9)
     assert made.ranges == {0: OffsetRange(0, 9), 1: OffsetRange(0, 9)}
-    places = sorted(found.offset for partition in (0, 1) for found in made.records(partition))
+    places = sorted(recorded.offset for partition in (0, 1) for recorded in made.records(partition))
     assert places == list(range(9))

@@ -83,23 +83,23 @@ def test_a_recording_replayed_as_served_is_what_was_served_to_the_bit(theatre: T
     for name, rows in (("large", 1_000), ("small", 18)):
         theatre.loaded.clear()
         counts = theatre.run(source, segments, theatre.folder(name), rows)
-        found = parquet_rows(theatre.bench.home / name)
-        assert by_place(found) == live
+        result = parquet_rows(theatre.bench.home / name)
+        assert by_place(result) == live
         assert theatre.loaded == [1, 2]
         assert (counts.predictions, counts.dead_letters) == (68, 7)
         assert counts.versions == {"tiny v1": 35, "tiny v2": 40}
-        assert {row["reason"] for row in found} > {None, "SCORING_FAILED", "TOMBSTONE"}
+        assert {row["reason"] for row in result} > {None, "SCORING_FAILED", "TOMBSTONE"}
         for partition in (0, 1):
-            offsets = [row["offset"] for row in found if row["partition"] == partition]
+            offsets = [row["offset"] for row in result if row["partition"] == partition]
             assert offsets == sorted(offsets)
 
 
 def test_a_recording_holds_the_topic_to_the_byte(theatre: Theatre) -> None:
     recording = theatre.record(theatre.bench.home / "r2")
     sent = theatre.bench.read("")
-    found = [(p, *record) for p in recording.parts for record in recording.records(p)]
-    assert found == [(m.partition(), m.offset(), m.timestamp()[1], m.key(), m.value(), m.headers()) for m in sent]
-    assert found[0][-1] == [("h", None), ("h", b"")]
+    result = [(p, *record) for p in recording.parts for record in recording.records(p)]
+    assert result == [(m.partition(), m.offset(), m.timestamp()[1], m.key(), m.value(), m.headers()) for m in sent]
+    assert result[0][-1] == [("h", None), ("h", b"")]
     assert recording.rows == 75
 
 
@@ -154,12 +154,12 @@ def test_a_candidate_is_compared_with_what_was_served(theatre: Theatre, against:
         report = bench.home / "report"
         options = ComparisonOptions(report=report, against=bench.home / against if against else None)
         recorded = Recorded(bench.settings, scan)
-        found = compare_with_recorded(options, bench.home / "candidate", source, segments, recorded)
+        result = compare_with_recorded(options, bench.home / "candidate", source, segments, recorded)
     served = [row["model_version"] for row in theatre.live() if row["reason"] is None]
-    assert (found.names.recorded, found.names.candidate) == ("tiny v1, v2", "tiny v1")
-    assert (found.coverage.both, found.coverage.identical) == (len(served), served.count(1))
-    assert found.agreement.value == served.count(1) / len(served)
-    assert json.loads(found.disagreements[0].value or "")["carrier"] == "UA"
+    assert (result.names.recorded, result.names.candidate) == ("tiny v1, v2", "tiny v1")
+    assert (result.coverage.both, result.coverage.identical) == (len(served), served.count(1))
+    assert result.agreement.value == served.count(1) / len(served)
+    assert json.loads(result.disagreements[0].value or "")["carrier"] == "UA"
     assert "tiny v1, v2" in (report / "report.html").read_text()
 
 

@@ -89,10 +89,10 @@ WRONG_PASSWORD: dict[str, Call] = {
 def test_a_wrong_password_is_said_as_the_broker_says_it(call: Call, guarded: GuardedBroker, topic: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         call(guarded.settings(password="wrong"), topic)
-    said = str(caught.value)
-    assert f"Kafka at {guarded.address} does not accept User:penstock" in said
-    assert "Invalid username or password" in said
-    assert "wrong" not in said
+    output = str(caught.value)
+    assert f"Kafka at {guarded.address} does not accept User:penstock" in output
+    assert "Invalid username or password" in output
+    assert "wrong" not in output
     assert caught.value.exit_code == 2
 
 

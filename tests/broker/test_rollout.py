@@ -17,7 +17,8 @@ from jobs.verbs.rollout.options import RolloutReportOptions
 from jobs.verbs.rollout.order import give
 from jobs.verbs.rollout.report import reported
 from jobs.verbs.rollout.status import statuses
-from jobs.wiring.repairing import correct, find_repair
+from jobs.wiring.correcting import correct
+from jobs.wiring.repairing import find_repair
 from schemas.shadow_prediction import PairedAnswer, ShadowPrediction, ShadowRole
 from streaming.accounting.load import Publisher
 from streaming.adapters.kafka.admin import KafkaAdmin
@@ -227,7 +228,7 @@ def test_a_repair_corrects_each_event_that_the_candidate_answered_once(
     answered = {o.source[1:]: o for o in served.outputs if served.expected(o.source[1:])[0] == CANDIDATE}
     assert sum(work.events.values()) == len(answered)
     assert again == work, "corrections are on no input"
-    predicted = {place: output for place, output in answered.items() if output.kind == "prediction"}
+    predicted = {position: output for position, output in answered.items() if output.kind == "prediction"}
     assert [run.counts.predictions for run in runs] == [len(predicted), 0]
     assert [run.counts.dead_letters for run in runs] == [0, 0], "the event on which both fail is a dead letter already"
     assert runs[0].counts.earlier == 1

@@ -81,9 +81,9 @@ class Script:
 def committed(broker: str, topic: str, group: str) -> dict[int, int]:
     """How far the group has committed."""
     consumer = Consumer({"bootstrap.servers": broker, "group.id": group})
-    found = consumer.committed([TopicPartition(topic, partition) for partition in PARTITIONS], timeout=30)
+    result = consumer.committed([TopicPartition(topic, partition) for partition in PARTITIONS], timeout=30)
     consumer.close()
-    return {partition.partition: partition.offset for partition in found}
+    return {partition.partition: partition.offset for partition in result}
 
 
 @pytest.mark.parametrize("name", SCRIPTS)

@@ -51,8 +51,8 @@ class Site:
         return Outcome.from_json(results[0].column("outcome")[0].as_py())
 
     def offsets(self) -> list[int]:
-        found = confluent(self.servers, self.order.targets.predictions.topic)
-        return [int(record.headers[SOURCE_OFFSET]) for record in found]
+        result = confluent(self.servers, self.order.targets.predictions.topic)
+        return [int(record.headers[SOURCE_OFFSET]) for record in result]
 
 
 @pytest.fixture

@@ -64,12 +64,12 @@ def _shown(shared: Rig, plan: Schedule, of: list[Schedule], console: Console) ->
     with Progress(*columns, TimeElapsedColumn(), console=console, transient=True) as progress:
         task = progress.add_task("", total=len(of), completed=of.index(plan), seed=seed)
         verdict = run(shared, plan, lambda text: progress.update(task, description=text))
-    told = summary.line(verdict)
+    reported = summary.line(verdict)
     colour = "green" if verdict.clean else "red"
     counts = ", ".join(
-        f"{told[what]} {what}" for what in ("kills", "events", "candidates", "skipped", "fenced", "aborted")
+        f"{reported[what]} {what}" for what in ("kills", "events", "candidates", "skipped", "fenced", "aborted")
     )
-    wrong = ", ".join(f"{told[what]} {what}" for what in (*summary.WRONG, STRANGE) if told[what]) or "exact"
+    wrong = ", ".join(f"{reported[what]} {what}" for what in (*summary.WRONG, STRANGE) if reported[what]) or "exact"
     console.print(f"[{colour}]seed {seed:3}[/] {verdict.seconds:4.0f} s  {escape(verdict.failure) or wrong}  {counts}")
     console.print(f"          {verdict.story}", style="dim")
     if verdict.clean:  # its records lie on the topics; its logs tell nothing any more

@@ -159,20 +159,20 @@ class Scene:
 
     def marks(self) -> dict[int, int]:
         """Return how far each partition's output is committed."""
-        wanted = [TopicPartition(self.topic, p) for p in range(PARTITIONS)]
+        partitions = [TopicPartition(self.topic, p) for p in range(PARTITIONS)]
 
         def committed() -> dict[int, int]:
-            found = self._marks.committed(wanted, timeout=_ANSWER_SECONDS)
-            for error in (mark.error for mark in found if mark.error):
+            result = self._marks.committed(partitions, timeout=_ANSWER_SECONDS)
+            for error in (mark.error for mark in result if mark.error):
                 raise KafkaException(error)
-            return {mark.partition: max(mark.offset, 0) for mark in found}
+            return {mark.partition: max(mark.offset, 0) for mark in result}
 
         return dict(_answered(committed))
 
     def bounds(self, partition: int) -> tuple[int, int]:
         """Return the first offset that an input partition still has, and its end."""
-        wanted = TopicPartition(self.topic, partition)
-        first, end = _answered(lambda: self._marks.get_watermark_offsets(wanted, timeout=_ANSWER_SECONDS))
+        part = TopicPartition(self.topic, partition)
+        first, end = _answered(lambda: self._marks.get_watermark_offsets(part, timeout=_ANSWER_SECONDS))
         return first, end
 
     def await_progress(self) -> None:

@@ -109,11 +109,11 @@ class Schedule:
 
     def kinds(self) -> Counter[Kind]:
         """Count the faults, those that a death brings with it too."""
-        found = Counter(step.kind for step in self.steps)
-        found[Kind.CLOCK_SKEW] += self.skewed
-        found[Kind.CHECKPOINT_DELETED] += sum(step.back is Return.NO_CHECKPOINT for step in self.steps)
-        found[Kind.UNREAD_REMOVED] += sum(step.back is Return.GAP for step in self.steps)
-        return +found
+        result = Counter(step.kind for step in self.steps)
+        result[Kind.CLOCK_SKEW] += self.skewed
+        result[Kind.CHECKPOINT_DELETED] += sum(step.back is Return.NO_CHECKPOINT for step in self.steps)
+        result[Kind.UNREAD_REMOVED] += sum(step.back is Return.GAP for step in self.steps)
+        return +result
 
 
 def schedule(seed: int, *, with_rollout: bool | None = None) -> Schedule:

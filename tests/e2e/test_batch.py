@@ -163,9 +163,9 @@ def test_a_dry_run_says_what_would_be_done_and_writes_nothing(desk: Desk) -> Non
     before = sorted(desk.out.parent.rglob("in/*"))
     with desk.work() as work:
         try_out(work, console)
-    said = " ".join(console.file.getvalue().split())  # type: ignore[attr-defined]
-    assert "495 would be scored" in said
-    assert "MISSING_FIELD:distance │ 5 would be rejected" in said
+    output = " ".join(console.file.getvalue().split())  # type: ignore[attr-defined]
+    assert "495 would be scored" in output
+    assert "MISSING_FIELD:distance │ 5 would be rejected" in output
     assert sorted(desk.out.parent.rglob("in/*")) == before
     assert not list(desk.out.parent.glob("*out*"))
 
@@ -176,8 +176,8 @@ def test_a_dry_run_says_how_the_files_differ_and_a_file_that_does_not_fit_is_nam
     console = Console(file=StringIO(), width=200)
     with desk.work() as work:
         try_out(work, console)
-    said = console.file.getvalue()  # type: ignore[attr-defined]
-    assert f"the files differ: 5 of 6 files have no column gust, the first is {inputs}/0.parquet; it is null" in said
+    output = console.file.getvalue()  # type: ignore[attr-defined]
+    assert f"the files differ: 5 of 6 files have no column gust, the first is {inputs}/0.parquet; it is null" in output
     pq.write_table(rows.drop_columns("distance"), inputs / "5.parquet")
     with pytest.raises(ConfigurationError, match=rf"{inputs}/5\.parquet has no column distance, which every row must"):
         desk.score()
@@ -207,14 +207,14 @@ def test_a_published_batch_is_replaced_only_when_that_is_asked_for(desk: Desk, t
         desk.score(name="b2")
     team.publish()
     desk.score(name="b2", overwrite=True, partition_by=("risk_category",))
-    found = pq.read_table(desk.out)
-    assert set(found["batch_id"].to_pylist()) == {"b2"}
-    assert set(found["model_version"].to_pylist()) == {2}
+    result = pq.read_table(desk.out)
+    assert set(result["batch_id"].to_pylist()) == {"b2"}
+    assert set(result["model_version"].to_pylist()) == {2}
     assert {path.name for path in desk.out.parent.glob("*out*")} == {"out", "out.rejected"}
 
 
 @pytest.mark.parametrize(
-    ("changes", "words"),
+    ("changes", "message"),
     [
         ({"partition_by": ("month",)}, "--partition-by month is not among"),
         ({"model_version": 1, "alias": "champion"}, "both given"),
@@ -222,7 +222,7 @@ def test_a_published_batch_is_replaced_only_when_that_is_asked_for(desk: Desk, t
     ],
     ids=["unknown column", "two versions", "a name that is a path"],
 )
-def test_an_order_that_cannot_be_is_refused(changes: dict[str, Any], words: str, desk: Desk) -> None:
-    with pytest.raises(ConfigurationError, match=words):
+def test_an_order_that_cannot_be_is_refused(changes: dict[str, Any], message: str, desk: Desk) -> None:
+    with pytest.raises(ConfigurationError, match=message):
         desk.score(**changes)
     assert not list(desk.out.parent.glob("*out*"))

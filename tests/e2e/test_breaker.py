@@ -78,15 +78,15 @@ def test_a_flood_of_bad_events_pauses_the_job_and_is_finished_when_somebody_says
         outputs.wait_for(FLOOD)
         assert job.stop() == 0
         outputs.account(sent)
-        told = [json.loads(record.value) for record in events.read()]
+        reported = [json.loads(record.value) for record in events.read()]
     finally:
         outputs.close()
         events.close()
         job.close()
-    for event in told:
+    for event in reported:
         MODEL_EVENT.validate(event)
     changes = [
-        (event["type"], event["actor"], event["reason"]) for event in told if event["type"] in ("pause", "resume")
+        (event["type"], event["actor"], event["reason"]) for event in reported if event["type"] in ("pause", "resume")
     ]
     tripped = ("pause", "engine", "TOO_MANY_DEAD_LETTERS")
     assert changes == [tripped, ("resume", "operator", None), tripped]

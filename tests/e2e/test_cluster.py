@@ -89,7 +89,7 @@ def make_site(
 
 
 @pytest.mark.parametrize(
-    ("staging_uri", "code", "words"),
+    ("staging_uri", "code", "message"),
     [
         pytest.param(None, 2, "model.staging_uri is not set", id="none"),
         # Leads to another folder in each process; the cache is a plain path, which they all could read.
@@ -103,7 +103,7 @@ def make_site(
     ],
 )
 def test_without_a_shared_staging_area_the_job_ends_and_says_so(
-    make_site: MakeSite, staging_uri: str | None, code: int, words: str
+    make_site: MakeSite, staging_uri: str | None, code: int, message: str
 ) -> None:
     site = make_site({"staging_uri": staging_uri})
     done = subprocess.run(
@@ -116,7 +116,7 @@ def test_without_a_shared_staging_area_the_job_ends_and_says_so(
         timeout=PATIENCE,
         check=False,
     )
-    assert words in done.stdout, done.stdout[-5_000:]
+    assert message in done.stdout, done.stdout[-5_000:]
     assert done.returncode == code
 
 

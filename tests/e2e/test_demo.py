@@ -53,14 +53,14 @@ def run(folder: Path) -> Iterator[subprocess.Popen[str]]:
 
 def left_over(folder: Path) -> list[str]:
     """Return the command lines of the processes that have something to do with ``folder``."""
-    found = []
+    result = []
     for process in psutil.process_iter():
         try:
             if process.cwd() == str(folder) or any(str(folder) in part for part in process.cmdline()):
-                found.append(" ".join(process.cmdline()))
+                result.append(" ".join(process.cmdline()))
         except (psutil.NoSuchProcess, psutil.AccessDenied):
             continue
-    return found
+    return result
 
 
 @pytest.mark.timeout(1_200)

@@ -140,11 +140,11 @@ def run(monkeypatch: pytest.MonkeyPatch, verb: str, *arguments: str) -> int:
 
 
 def refused(capsys: pytest.CaptureFixture[str], code: int) -> str:
-    said = capsys.readouterr().err
-    assert code == 2, said
-    assert "Traceback" not in said
-    assert "Error" not in said.partition("penstock: ")[2], said
-    return said
+    output = capsys.readouterr().err
+    assert code == 2, output
+    assert "Traceback" not in output
+    assert "Error" not in output.partition("penstock: ")[2], output
+    return output
 
 
 @pytest.mark.usefixtures("_workplace")
@@ -152,9 +152,9 @@ def refused(capsys: pytest.CaptureFixture[str], code: int) -> str:
 def test_a_path_that_cannot_be_is_one_sentence_that_names_it(
     option: Option, path: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    said = refused(capsys, run(monkeypatch, option.verb, option.name, path, *option.others))
-    assert said.startswith("penstock: ")
-    assert escaped(Path(path).name[:50]) in escaped(said)
+    output = refused(capsys, run(monkeypatch, option.verb, option.name, path, *option.others))
+    assert output.startswith("penstock: ")
+    assert escaped(Path(path).name[:50]) in escaped(output)
 
 
 def escaped(text: str) -> str:
@@ -173,8 +173,8 @@ def test_so_is_one_in_the_configuration_with_the_settings_name(
     verb: str, setting: str, path: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     extra = IN_THE_WORKING_FOLDER.get(verb, [])
-    said = refused(capsys, run(monkeypatch, verb, *extra, *NOWHERE, "--set", f"{setting}={path}"))
-    assert f"penstock: {setting} {path} cannot be written" in said
+    output = refused(capsys, run(monkeypatch, verb, *extra, *NOWHERE, "--set", f"{setting}={path}"))
+    assert f"penstock: {setting} {path} cannot be written" in output
 
 
 @pytest.mark.parametrize(("verb", "extra"), IN_THE_WORKING_FOLDER.items(), ids=list(IN_THE_WORKING_FOLDER))

@@ -70,7 +70,7 @@ def test_a_driver_killed_in_the_middle_of_a_handover_loses_nothing(
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "message"),
     [
         ({"engine": {**REAL_TIME, "delivery": "exactly-once"}}, "engine.kind live delivers at least once"),
         ({"engine": REAL_TIME, "spark": {"master": "local[2]"}}, "the live engine needs 4 task slots and has 2"),
@@ -78,11 +78,11 @@ def test_a_driver_killed_in_the_middle_of_a_handover_loses_nothing(
     ids=["exactly-once is asked for", "too few task slots"],
 )
 def test_it_is_refused_before_spark_starts_with_the_reason(
-    changes: dict[str, dict[str, object]], said: str, broker: str, make_topic: MakeTopic, team: Team, tmp_path: Path
+    changes: dict[str, dict[str, object]], message: str, broker: str, make_topic: MakeTopic, team: Team, tmp_path: Path
 ) -> None:
     topic = make_topic("features", partitions=PARTITIONS)
     job = Job(broker, topic, team, tmp_path / "job", changes)
     job.spawn()
     assert job.process.wait(60) == 2
-    assert said in " ".join(job.text().split())
+    assert message in " ".join(job.text().split())
     job.close()

@@ -55,7 +55,7 @@ def _as_rita(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("_as_rita")
 @pytest.mark.parametrize(
-    ("answer", "kind", "said"),
+    ("answer", "kind", "message"),
     [
         pytest.param("401/text", ConfigurationError, "not accept the credentials of rita; set MLFLOW_TR", id="401"),
         pytest.param("401/json", ConfigurationError, "does not accept the credentials of rita", id="401 in JSON"),
@@ -65,11 +65,11 @@ def _as_rita(monkeypatch: pytest.MonkeyPatch) -> None:
         pytest.param("500/json", RegistryUnavailableError, "gave no answer", id="the server's fault"),
     ],
 )
-def test_a_refusal_is_told_from_silence(answer: str, kind: type[Exception], said: str, address: str) -> None:
+def test_a_refusal_is_told_from_silence(answer: str, kind: type[Exception], message: str, address: str) -> None:
     with pytest.raises(kind) as caught:
         MlflowRegistry(f"{address}/{answer}", 5.0).resolve(CHAMPION)
     assert type(caught.value) is kind
-    assert said in str(caught.value)
+    assert message in str(caught.value)
     assert "not to be shown" not in str(caught.value)
 
 
@@ -100,8 +100,8 @@ def test_an_address_that_mlflow_does_not_take_is_one_message(
     monkeypatch.setattr(sys, "argv", ["penstock", "batch", "--in", "rows.jsonl", "--out", "out", *settings])
     with pytest.raises(SystemExit) as ended:
         cli.main()
-    said = capsys.readouterr().err
-    assert ended.value.code == 2, said
-    assert "Traceback" not in said
-    assert f"MLflow does not take {uri} as the tracking server" in said
-    assert remedy in said
+    output = capsys.readouterr().err
+    assert ended.value.code == 2, output
+    assert "Traceback" not in output
+    assert f"MLflow does not take {uri} as the tracking server" in output
+    assert remedy in output

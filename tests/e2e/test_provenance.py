@@ -62,8 +62,8 @@ def test_the_digest_is_found_where_it_was_recorded(
 ) -> None:
     name, run_id = versioned(client)
     record(client, name, run_id)
-    found = provenance(tracking_server).data_digest(name, 1)
-    assert set(found.split(", ") if found else []) == digests
+    result = provenance(tracking_server).data_digest(name, 1)
+    assert set(result.split(", ") if result else []) == digests
 
 
 def test_what_is_gone_and_who_does_not_answer_are_told_apart(tracking_server: str, client: MlflowClient) -> None:

@@ -75,5 +75,5 @@ def test_the_version_passes_every_check(
 
 
 def test_the_alias_is_at_the_last_one(logged: str, settings: Settings) -> None:
-    found = MlflowRegistry(logged, 10.0).resolve(ModelSelector.from_settings(settings.model))
-    assert found.version == FULL
+    result = MlflowRegistry(logged, 10.0).resolve(ModelSelector.from_settings(settings.model))
+    assert result.version == FULL

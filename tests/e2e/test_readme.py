@@ -36,7 +36,7 @@ def ports() -> dict[str, str]:
 def moved(text: str, ports: dict[str, str]) -> str:
     """``text`` with the ports replaced."""
     up = f"penstock up --kafka-port {ports['9092']} --mlflow-port {ports['5000']}"
-    return re.sub(r"\b(9092|5000|8088)\b", lambda found: ports[found[0]], text).replace("penstock up", up)
+    return re.sub(r"\b(9092|5000|8088)\b", lambda result: ports[result[0]], text).replace("penstock up", up)
 
 
 @pytest.fixture

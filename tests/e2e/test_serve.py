@@ -315,16 +315,16 @@ WRONG = [
 ]
 
 
-@pytest.mark.parametrize(("changes", "keys", "words"), WRONG)
+@pytest.mark.parametrize(("changes", "keys", "message"), WRONG)
 def test_a_server_with_wrong_settings_does_not_start(
-    tmp_path: Path, changes: dict[str, str], keys: str, words: str
+    tmp_path: Path, changes: dict[str, str], keys: str, message: str
 ) -> None:
     own = {"model.tracking_uri": "http://127.0.0.1:1", "model.cache_dir": str(tmp_path / "models"), "serve.port": "0"}
     if keys:
         (tmp_path / "keys").write_text(keys)
         own["serve.api_keys_file"] = str(tmp_path / "keys")
     settings = load_settings(None, [f"{key}={value}" for key, value in {**own, **changes}.items()], {})
-    with pytest.raises(ConfigurationError, match=words) as problem, scoring_server(settings, StopRequest(None)):
+    with pytest.raises(ConfigurationError, match=message) as problem, scoring_server(settings, StopRequest(None)):
         pass
     assert problem.value.exit_code == 2
     assert "a key in plain text" not in str(problem.value)

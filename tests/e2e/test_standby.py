@@ -38,8 +38,8 @@ class Pair:
 
     def records(self, kind: str) -> list[dict[str, Any]]:
         """Return the ledger's records of one type."""
-        found = [json.loads(record.value) for record in self.ledger.read()]
-        return [record for record in found if record["type"] == kind]
+        result = [json.loads(record.value) for record in self.ledger.read()]
+        return [record for record in result if record["type"] == kind]
 
     def stands_by(self) -> bool:
         return any("standby" in reason for reason in self.second.unready() or ())
@@ -100,8 +100,8 @@ def has_a_jvm_that_hangs(first: Job) -> None:
 
 def jvm_of(job: Job) -> psutil.Process:
     """The process that Spark runs in; the driver is its parent, some processes up."""
-    (found,) = (p for p in psutil.Process(job.process.pid).children(recursive=True) if p.name() == "java")
-    return found
+    (result,) = (p for p in psutil.Process(job.process.pid).children(recursive=True) if p.name() == "java")
+    return result
 
 
 WAYS = [
@@ -147,5 +147,7 @@ def test_a_standby_takes_over_and_nothing_is_lost_doubled_or_written_by_the_firs
     assert pair.epochs() == [1, 2]
     plans = [int(record["plan"].partition(".")[0]) for record in pair.records("plan")]
     assert plans == sorted(plans), "the first driver planned a batch after the second had taken over"
-    told = [json.loads(record.value) for record in pair.events.read()]
-    assert [(event["type"], event["from_version"], event["to_version"]) for event in told] == [("swap", None, 1)] * 2
+    reported = [json.loads(record.value) for record in pair.events.read()]
+    assert [(event["type"], event["from_version"], event["to_version"]) for event in reported] == [
+        ("swap", None, 1)
+    ] * 2

@@ -32,9 +32,9 @@ def test_a_job_that_is_stopped_while_it_starts_ends_in_order(tmp_path: Path) -> 
         eventually(lambda pid=process.pid: imports(pid), timeout=60)  # type: ignore[misc]
         process.terminate()
     for process in started:
-        _, said = process.communicate(timeout=90)
-        assert process.returncode == 0, said.decode()
-        assert b"stopped while a service did not answer" in said
+        _, output = process.communicate(timeout=90)
+        assert process.returncode == 0, output.decode()
+        assert b"stopped while a service did not answer" in output
 
 
 def test_work_that_is_not_done_is_closed_in_order_and_ends_with_143() -> None:

@@ -106,8 +106,8 @@ def test_every_client_reads_every_dead_letter_as_it_was_with_the_reason(
 def test_the_clients_agree_on_every_byte(scored: Bench) -> None:
     read = {name: client(scored.servers, f"{scored.topic}.out") for name, client in CLIENTS.items()}
     first: list[Received] = read["kafka-python"]
-    for name, found in read.items():
-        assert found == first, name
+    for name, result in read.items():
+        assert result == first, name
 
 
 @pytest.mark.long

@@ -101,15 +101,15 @@ def test_a_swap_under_load_loses_doubles_and_mixes_nothing(scene: Scene, models:
     scene.team.client.delete_webhook(hook.webhook_id)
     assert_exact(scene, better)
     assert {1, better} <= {int(staged.name.split("-")[0]) for staged in scene.staged.glob("*/*-*")}
-    told = scene.model_events()
-    assert [(e["type"], e["from_version"], e["to_version"], e["reason"]) for e in told] == [
+    reported = scene.model_events()
+    assert [(e["type"], e["from_version"], e["to_version"], e["reason"]) for e in reported] == [
         ("swap", None, 1, None),
         ("refusal", 1, broken, "GOLDEN_ROW_FAILED"),
         ("swap", 1, better, None),
     ]
-    for event in told:
+    for event in reported:
         MODEL_EVENT.validate(event)
-    assert asked(scene, "show", "--type", "swap", "--type", "refusal") == told
+    assert asked(scene, "show", "--type", "swap", "--type", "refusal") == reported
     scene.team.client.set_model_version_tag(scene.team.model, str(better), DATA_DIGEST_TAG, "sha256:rows")
     for version, digest in ((1, None), (better, "sha256:rows")):
         value = next(json.loads(r.value) for r in scene.outputs.predictions.records if version_of(r) == version)

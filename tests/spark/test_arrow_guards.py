@@ -75,6 +75,6 @@ def test_of_several_failures_the_first_counts_and_an_earlier_verdict_before_all(
     expected = [row[c.VERDICT] and Rejection(*row[c.VERDICT]) for row in frame.collect()]
     verdicts = pa.array([verdict and verdict._asdict() for verdict, _, _ in rows], VERDICT_STRUCT)
     events = pa.record_batch({c.VERDICT: verdicts, "x": [x for _, x, _ in rows], "word": [word for *_, word in rows]})
-    got = [verdict and Rejection(**verdict) for verdict in guarded(events, guards).to_pylist()]
-    assert got == expected
-    assert {rejection and rejection.field for rejection in got} == {None, "x", "word", "y"}
+    actual = [verdict and Rejection(**verdict) for verdict in guarded(events, guards).to_pylist()]
+    assert actual == expected
+    assert {rejection and rejection.field for rejection in actual} == {None, "x", "word", "y"}

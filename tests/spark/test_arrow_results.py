@@ -45,8 +45,8 @@ def test_predictions_are_judged_and_confidences_found_as_the_frames_do(spark: Sp
     labels = pa.nulls(len(rows), pa.string())
     answers = pa.record_batch([numbers, probabilities, labels, confidences(probabilities)], RESULTS)
     earlier = pa.array([verdict and verdict._asdict() for verdict, _, _ in rows], VERDICT_STRUCT)
-    got = with_invalid_predictions(earlier, answers).to_pylist()
-    assert [verdict and Rejection(**verdict) for verdict in got] == [verdict for verdict, _ in expected]
+    actual = with_invalid_predictions(earlier, answers).to_pylist()
+    assert [verdict and Rejection(**verdict) for verdict in actual] == [verdict for verdict, _ in expected]
 
 
 def judged_by_frames(spark: SparkSession, rows: list[Any]) -> list[tuple[Rejection | None, float | None]]:

@@ -283,15 +283,15 @@ def test_a_file_that_cannot_be_read_is_named_and_no_fault_of_the_model(bench: Be
 
 
 @pytest.mark.parametrize(
-    ("keep", "words"),
+    ("keep", "message"),
     [(("nonsense",), "the input does not have"), (("prediction",), "has the name of one that is added")],
     ids=["absent", "taken"],
 )
-def test_a_column_that_cannot_be_kept_is_refused(keep: tuple[str, ...], words: str, bench: Bench) -> None:
+def test_a_column_that_cannot_be_kept_is_refused(keep: tuple[str, ...], message: str, bench: Bench) -> None:
     bench.keep = keep
     table = pa.table({**{name: ["x"] for name in SCHEMA.names}, "prediction": [1.0]})
     pq.write_table(table, bench.inputs / "a.parquet")
-    with pytest.raises(ConfigurationError, match=words):
+    with pytest.raises(ConfigurationError, match=message):
         bench.score()
 
 
@@ -330,11 +330,11 @@ def test_the_scores_of_several_units_add_up_to_the_batch_s_quantiles(bench: Benc
         bench.write([{**ROWS[0], "distance": float(i)} for i in part])
         sketches += bench.score().sketches
         scores = sorted(row["probability"][1] for row in bench.read("scored"))
-    found = quantiles(bench.spark, sketches)
-    assert list(found) == ["p01", "p05", "p25", "p50", "p75", "p95", "p99"]
-    assert list(found.values()) == sorted(found.values())
-    assert found["p95"] in scores
-    assert found["p50"] <= min(scores)
+    result = quantiles(bench.spark, sketches)
+    assert list(result) == ["p01", "p05", "p25", "p50", "p75", "p95", "p99"]
+    assert list(result.values()) == sorted(result.values())
+    assert result["p95"] in scores
+    assert result["p50"] <= min(scores)
     assert quantiles(bench.spark, []) == {}
 
 

@@ -44,14 +44,14 @@ def put(bench: Bench, data: bytes, name: str = "a.csv") -> None:
 
 
 def notes(bench: Bench) -> dict[str, str]:
-    return {found["event_id"]: found["note"] for found in bench.read("scored")}
+    return {row["event_id"]: row["note"] for row in bench.read("scored")}
 
 
 def rejected(bench: Bench, column: str = "row_text") -> list[tuple[str, bytes]]:
     """Read what was written as other programs do, not as Spark does."""
     table = ds.dataset(bench.folder / "rejected", format="parquet").to_table()
     assert table.schema.field(column).type == pa.binary()
-    return [(found["reason"], found[column]) for found in table.to_pylist()]
+    return [(row["reason"], row[column]) for row in table.to_pylist()]
 
 
 NOTES = {
@@ -113,8 +113,8 @@ def test_bytes_are_written_to_text_as_text_or_in_base64(out: Format, bench: Benc
     bench.out = out
     put(bench, HEADER + row("a", b"Caf\xe9") + b"short \xc3\xa9\n")
     bench.score()
-    found = [(line.get("row_text"), line.get("row_text_base64")) for line in bench.read("rejected")]
-    assert found == [(None, "YSwyMDEzLTAxLTAxVDA1OjE1OjAwWixVQSxDYWbpLDkw"), ("short é", None)]
+    result = [(line.get("row_text"), line.get("row_text_base64")) for line in bench.read("rejected")]
+    assert result == [(None, "YSwyMDEzLTAxLTAxVDA1OjE1OjAwWixVQSxDYWbpLDkw"), ("short é", None)]
 
 
 @pytest.mark.parametrize(
@@ -178,7 +178,7 @@ def test_files_are_read_in_pieces_and_every_row_once(
         rows = [row(f"{name}{number}", note) for number in range(300)]
         put(bench, COMPRESS[suffix](HEADER + b"".join(rows)), f"{name}.csv{suffix}")
     assert bench.score().rows == 600
-    assert sorted(found["event_id"] for found in bench.read("scored")) == sorted(ids)
+    assert sorted(row["event_id"] for row in bench.read("scored")) == sorted(ids)
     is_split = suffix == "" and note == b"x"
     assert (len(list((bench.folder / "scored").glob("*.parquet"))) > 2) == is_split
 
@@ -188,8 +188,8 @@ def test_each_file_is_read_by_its_own_header_and_its_folders_are_text(bench: Ben
     put(bench, HEADER + row("a", b"x"), "store=007/a.csv")
     put(bench, b'extra,carrier,"event_id",distance,event_time\n01,UA,b,90,' + AT.encode(), "store=1%3A2/b.csv")
     bench.score()
-    found = {line["event_id"]: (line["note"], line["store"], line["extra"]) for line in bench.read("scored")}
-    assert found == {"a": ("x", "007", None), "b": (None, "1:2", "01")}
+    result = {line["event_id"]: (line["note"], line["store"], line["extra"]) for line in bench.read("scored")}
+    assert result == {"a": ("x", "007", None), "b": (None, "1:2", "01")}
 
 
 def test_files_that_are_not_alike_keep_their_line_breaks_and_reject_their_own_rows(bench: Bench) -> None:

@@ -263,7 +263,7 @@ def test_a_file_that_is_no_whole_parquet_file_is_named(damage: str, write: Write
 
 
 @pytest.mark.parametrize(
-    ("said", "expected"),
+    ("message", "expected"),
     [
         ("reading file file:///in/a b.csv.", "/in/a b.csv"),
         ("reading file file:///in/a%20b.csv.", "/in/a b.csv"),
@@ -271,6 +271,6 @@ def test_a_file_that_is_no_whole_parquet_file_is_named(damage: str, write: Write
         ("no file at all", "unit 4 (/in/a b.csv, /in/a b.csv.gz)"),
     ],
 )
-def test_the_file_at_fault_is_the_one_that_the_reader_names(said: str, expected: str) -> None:
+def test_the_file_at_fault_is_the_one_that_the_reader_names(message: str, expected: str) -> None:
     unit = Unit(4, (InputFile("/in/a b.csv", 1, ""), InputFile("/in/a b.csv.gz", 1, "")))
-    assert unreadable(unit, RuntimeError(said)) == expected
+    assert unreadable(unit, RuntimeError(message)) == expected

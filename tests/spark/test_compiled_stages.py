@@ -462,14 +462,14 @@ def compare(name: str, columns: Columns, expected: list[Any], ulps: int) -> None
         assert columns.text(name).to_pylist() == expected
         return
     if hasattr(expected[0], "toArray"):
-        answer, wanted = columns.vector(name), np.array([value.toArray() for value in expected])
+        answer, needed = columns.vector(name), np.array([value.toArray() for value in expected])
     else:
         numbers = columns.number(name)
         assert numbers.nulls.tolist() == [value is None for value in expected], name
         answer = np.where(numbers.nulls, 0.0, numbers.values)
-        wanted = np.array([0.0 if value is None else value for value in expected], np.float64)
-    assert answer.shape == wanted.shape, name
-    worst = distance(answer, wanted)
+        needed = np.array([0.0 if value is None else value for value in expected], np.float64)
+    assert answer.shape == needed.shape, name
+    worst = distance(answer, needed)
     assert worst <= ulps, f"{name} is {worst} units in the last place away"
 
 

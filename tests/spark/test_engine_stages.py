@@ -60,8 +60,8 @@ def test_a_long_stage_is_cut_and_computes_the_same(spark: SparkSession) -> None:
     assert max(whole) > 3
     assert max(lengths(parts)) == 3
     assert sum(lengths(parts)) == sum(whole)
-    found = [row.getDouble(0) for row in parts.executeCollectPublic()]
-    assert found == [row["a"] for row in frame.collect()]
+    result = [row.getDouble(0) for row in parts.executeCollectPublic()]
+    assert result == [row["a"] for row in frame.collect()]
 
 
 def test_a_short_stage_stays_whole(spark: SparkSession) -> None:

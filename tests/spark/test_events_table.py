@@ -163,7 +163,7 @@ MOMENT = datetime(2013, 7, 1, 5, 15, tzinfo=timezone.utc)
 
 
 @pytest.mark.parametrize(
-    ("kind", "value", "text_format", "wanted"),
+    ("kind", "value", "text_format", "expected"),
     [
         (pa.timestamp("us", "UTC"), MOMENT, "iso8601", "2013-07-01 05:15:00"),
         (pa.timestamp("us"), MOMENT.replace(tzinfo=None), "epoch_ms", "2013-07-01 05:15:00"),
@@ -178,16 +178,16 @@ MOMENT = datetime(2013, 7, 1, 5, 15, tzinfo=timezone.utc)
     ids=["timestamp", "without zone", "date", "text", "millis in text", "no number", "millis", "too late", "null"],
 )
 def test_an_event_time_may_be_of_any_type_that_names_one(
-    kind: pa.DataType, value: Any, text_format: str, wanted: str, spark: SparkSession
+    kind: pa.DataType, value: Any, text_format: str, expected: str, spark: SparkSession
 ) -> None:
     frame = table_of(spark, [{"at": value, "no": 7}], pa.schema({"at": kind, "no": pa.int32()}))
     envelope = EventSettings.model_validate({"id": "no", "time": "at", "time_format": text_format})
     (row,) = in_order(decoder(frame, Signature(()), envelope=envelope)(frame))
-    assert (verdict_text(row) or row[c.EVENT_TIME], row[c.EVENT_ID]) == (wanted, "7")
+    assert (verdict_text(row) or row[c.EVENT_TIME], row[c.EVENT_ID]) == (expected, "7")
 
 
 @pytest.mark.parametrize(
-    ("columns", "envelope", "words"),
+    ("columns", "envelope", "message"),
     [
         ({"carrier": pa.string()}, {}, "it has no column distance, which the model needs as double"),
         ({"carrier": pa.int64(), "distance": pa.float64()}, {}, "carrier is bigint and the model reads string"),
@@ -208,11 +208,11 @@ def test_an_event_time_may_be_of_any_type_that_names_one(
     ids=["absent", "never text", "never a number", "other case", "no id", "time", "key"],
 )
 def test_a_table_that_cannot_be_scored_is_refused_as_a_whole(
-    columns: dict[str, pa.DataType], envelope: dict[str, str], words: str, spark: SparkSession
+    columns: dict[str, pa.DataType], envelope: dict[str, str], message: str, spark: SparkSession
 ) -> None:
     frame = table_of(spark, [], pa.schema(columns))
     signature = Signature((Column("carrier", "string"), Column("distance", "double")))
-    with pytest.raises((ConfigurationError, CandidateRefusedError), match=words):
+    with pytest.raises((ConfigurationError, CandidateRefusedError), match=message):
         decoder(frame, signature, envelope=EventSettings.model_validate({"id": None, "time": None, **envelope}))
 
 

@@ -42,7 +42,7 @@ class NeverStarts:
 
 
 def test_a_query_that_fails_without_a_record_is_given_up_and_not_tried_for_ever() -> None:
-    told = Told()
+    reported = Told()
     marks = {0: 7, 1: 7}
     unused = cast(Any, None)
     ports = LivePorts(
@@ -54,16 +54,16 @@ def test_a_query_that_fails_without_a_record_is_given_up_and_not_tried_for_ever(
         settle=lambda: marks,
         ends=lambda: marks,
         watch=unused,
-        observer=cast(Any, told),
+        observer=cast(Any, reported),
         breaker=NEVER,
         clock=system_clock,
     )
     engine = LiveEngine(
-        ports, Writer("app", "features", "id", 1), Failures(Restarts(0.01, 3), told, _never()), _never()
+        ports, Writer("app", "features", "id", 1), Failures(Restarts(0.01, 3), reported, _never()), _never()
     )
     with pytest.raises(PySparkException, match="no plan"):  # and not exit code 4: no service is to blame
         engine.run()
-    assert told.pauses == [0.01, 0.02, 0.04]
+    assert reported.pauses == [0.01, 0.02, 0.04]
 
 
 class Written:

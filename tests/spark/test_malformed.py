@@ -134,9 +134,9 @@ def _differences(rules: Rules, value: bytes | None, reading: Reading) -> Iterato
     elif first is None:
         features = {column.name: expected.values[column.name] for column in rules.signature.columns}
         for name, answer in {**expected.envelope, **features}.items():
-            got, right = reading.columns[name], spelled(answer)
-            if bits(got) != bits(right):
-                yield f"{name} is {got!r} instead of {right!r}"
+            actual, right = reading.columns[name], spelled(answer)
+            if bits(actual) != bits(right):
+                yield f"{name} is {actual!r} instead of {right!r}"
 
 
 def named(values: list[bytes]) -> dict[str, bytes | None]:

@@ -102,9 +102,9 @@ def assert_as_written(rows: DataFrame, stamps: Sequence[Stamp]) -> None:
     writer = Writer("app", "features", "id", 1)
     plan = WritePlan({}, writer, "1.1", stamps[0], {}, targets, Limits(1, 1), others=tuple(stamps[1:]))
     (batch,) = rows.cache().toArrow().combine_chunks().to_batches()
-    wanted = list(records(batch, 0, plan, PARTITION, 0))
-    got = native_records(rows, stamps, "app", targets).collect()
-    for name, want, have in zip(VALUES, wanted, got, strict=True):
+    needed = list(records(batch, 0, plan, PARTITION, 0))
+    actual = native_records(rows, stamps, "app", targets).collect()
+    for name, want, have in zip(VALUES, needed, actual, strict=True):
         headers = [(header["key"], header["value"] and bytes(header["value"])) for header in have["headers"]]
         rejected = dict(headers).get(dead_letter.REJECTED_AT)
         expected = [

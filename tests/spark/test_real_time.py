@@ -71,7 +71,7 @@ def test_a_range_begins(changes: dict[str, Any], ranges: dict[int, OffsetRange])
 
 
 def test_a_batch_without_counts_and_latest_offsets_has_none() -> None:
-    told = progress(latestOffset=None)
-    del told["observedMetrics"]
-    boundary = read_progress(told, "features", {})
+    reported = progress(latestOffset=None)
+    del reported["observedMetrics"]
+    boundary = read_progress(reported, "features", {})
     assert (boundary.outcome.rows, boundary.lag) == (0, {})

@@ -17,7 +17,7 @@ from streaming.scoring import row_pass
 from streaming.scoring.compiled import linear
 from streaming.scoring.compiled.classes import logistic
 from streaming.scoring.loader import SparkPipelineLoader
-from streaming.settings import EventSettings, WantedScorer
+from streaming.settings import EventSettings, ScorerSetting
 from tests.support.engine import event
 from tests.support.models import UNGUARDED, Shelf, fit_pipeline, fit_unguarded, with_a_cosine_transform
 
@@ -37,16 +37,16 @@ def shelf(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Shel
     return Shelf(spark, tmp_path_factory.mktemp("shelf"))
 
 
-def load(spark: SparkSession, made: ModelPackage, wanted: WantedScorer, *values: bytes) -> ServedModel:
-    loader = SparkPipelineLoader(spark, EventSettings(), 1 << 20, sample=Recent(values), scorer=wanted)
+def load(spark: SparkSession, made: ModelPackage, setting: ScorerSetting, *values: bytes) -> ServedModel:
+    loader = SparkPipelineLoader(spark, EventSettings(), 1 << 20, sample=Recent(values), scorer=setting)
     return loader.load(made, f"file://{made.pipeline_dir}")
 
 
-@pytest.mark.parametrize("wanted", ["auto", "compiled"])
+@pytest.mark.parametrize("setting", ["auto", "compiled"])
 def test_a_pipeline_whose_answers_are_sparks_is_served_compiled(
-    wanted: WantedScorer, spark: SparkSession, shelf: Shelf
+    setting: ScorerSetting, spark: SparkSession, shelf: Shelf
 ) -> None:
-    served = load(spark, shelf.package(fit_pipeline), wanted, event(3), b"{", event(4, carrier="ZZ"))
+    served = load(spark, shelf.package(fit_pipeline), setting, event(3), b"{", event(4, carrier="ZZ"))
     assert (served.choice.kind, served.row_pass is None) == ("compiled", False)
     assert served.choice.why.startswith("its answers are Spark's on ")
 

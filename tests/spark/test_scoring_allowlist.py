@@ -111,13 +111,13 @@ def test_every_model_of_pyspark_ml_is_allowed_and_loads(spark: SparkSession, tmp
 
 def all_models() -> set[str]:
     """The names of pyspark's models; a new one of a later Spark is missed here."""
-    found = set()
+    result = set()
     for module in (classifiers, clusterers, features, regressors, recommenders):
         for name in module.__all__:
             kind = getattr(module, name)
             if isinstance(kind, type) and issubclass(kind, Model):
-                found.add(name)
-    return found
+                result.add(name)
+    return result
 
 
 @pytest.mark.parametrize("kind", ["BisectingKMeans", "KMeans"])

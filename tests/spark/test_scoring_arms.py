@@ -194,12 +194,12 @@ def test_one_pass_answers_each_row_as_the_frames_do(
 
 def answer_of(row: Row) -> tuple[dict[str, Any], list[float]]:
     """What a row says of its event, and the numbers of it that the two forms may compute in another order."""
-    said = row.asDict(recursive=True)
-    if said["reason"] is not None:
-        return {name: value for name, value in said.items() if name not in ("subject", "bins")}, []
-    value: dict[str, Any] = json.loads(said["value"])
+    output = row.asDict(recursive=True)
+    if output["reason"] is not None:
+        return {name: value for name, value in output.items() if name not in ("subject", "bins")}, []
+    value: dict[str, Any] = json.loads(output["value"])
     numbers = [value.pop("confidence"), *value.pop("probability")]
-    return {**said, "value": value}, numbers
+    return {**output, "value": value}, numbers
 
 
 def test_versions_of_which_one_is_not_compiled_are_scored_by_frames(

@@ -16,7 +16,7 @@ from streaming.outputs.envelope import Stamp, envelop
 from streaming.scoring.in_process import InProcessLoader
 from streaming.scoring.in_session import SessionLoader
 from streaming.scoring.loader import SparkPipelineLoader
-from streaming.settings import EventSettings, WantedScorer
+from streaming.settings import EventSettings, ScorerSetting
 from tests.support.models import Shelf, fit_pipeline, with_a_cosine_transform
 from tests.support.records import records_frame
 from tests.support.servers import Request, ServerBench, a_bench
@@ -25,10 +25,10 @@ OWN = ("prediction_id", "scored_at")
 LIMIT = 1 << 20
 
 
-def session_loader(spark: SparkSession, wanted: WantedScorer = "auto") -> SessionLoader:
+def session_loader(spark: SparkSession, setting: ScorerSetting = "auto") -> SessionLoader:
     envelope = EventSettings()
     compiled = InProcessLoader(envelope, LIMIT, singly=True)
-    return SessionLoader(compiled, SparkPipelineLoader(spark, envelope, LIMIT), wanted)
+    return SessionLoader(compiled, SparkPipelineLoader(spark, envelope, LIMIT), setting)
 
 
 @pytest.fixture(scope="module")
@@ -89,12 +89,12 @@ def test_requests_at_the_same_moment_share_a_job_of_sparks(bench: ServerBench) -
     assert bench.ask("POST", "/invocations", json=invocation).json() == {"predictions": [1.0]}
 
 
-@pytest.mark.parametrize(("wanted", "kind"), [("auto", "compiled"), ("spark", "spark")])
+@pytest.mark.parametrize(("setting", "kind"), [("auto", "compiled"), ("spark", "spark")])
 def test_a_version_that_compiles_is_sparks_only_where_that_is_asked_for(
-    spark: SparkSession, shelf: Shelf, wanted: WantedScorer, kind: str
+    spark: SparkSession, shelf: Shelf, setting: ScorerSetting, kind: str
 ) -> None:
     made = shelf.package(fit_pipeline)
-    assert session_loader(spark, wanted).load(made, f"file://{made.pipeline_dir}").choice.kind == kind
+    assert session_loader(spark, setting).load(made, f"file://{made.pipeline_dir}").choice.kind == kind
 
 
 def test_a_version_that_has_to_be_compiled_is_refused_where_it_is_not(spark: SparkSession, shelf: Shelf) -> None:

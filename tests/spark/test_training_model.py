@@ -9,8 +9,8 @@ from pyspark.ml.functions import vector_to_array
 from pyspark.sql import DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
 
+from schemas.drift import State
 from streaming.drift.decision import ColumnRules, DetectionRules, WindowCounts, WindowJudge
-from streaming.drift.states import State
 from streaming.errors import ConfigurationError
 from streaming.models.golden import GoldenRows
 from streaming.models.profile import NON_FINITE_BIN, NULL_BIN, OTHER_BIN, RARE_BIN, ColumnProfile, ReferenceProfile
@@ -60,9 +60,9 @@ def test_missing_numbers_and_new_categories_are_scored_and_no_row_is_lost(
     known = Row(km=3.0, seats=2, humidity=None, city="Bern", sky="sun")
     rows = [known, Row(km=3.0, seats=2, humidity=50.0, city="Zug", sky="snow")]
     frame = spark.createDataFrame(rows, dataset.frame.select(*dataset.signature.names).schema)
-    found = model.transform(frame)
-    check_plan(found)
-    assert [0 <= row["probability"][1] <= 1 for row in found.collect()] == [True, True]
+    result = model.transform(frame)
+    check_plan(result)
+    assert [0 <= row["probability"][1] <= 1 for row in result.collect()] == [True, True]
 
 
 @pytest.mark.parametrize(
@@ -139,9 +139,9 @@ def test_a_column_that_is_mostly_one_value_is_cut_in_its_tails(scored: DataFrame
 
 def test_a_number_s_bins_have_their_means_and_the_column_its_spread(scored: DataFrame, dataset: Dataset) -> None:
     km = next(column for column in build_profile(scored, dataset.signature, 2).columns if column.name == "km")
-    found = scored.agg(F.avg("km"), F.stddev_pop("km")).first()
-    assert found is not None
-    assert (km.mean, km.spread) == pytest.approx((found[0], found[1]))
+    result = scored.agg(F.avg("km"), F.stddev_pop("km")).first()
+    assert result is not None
+    assert (km.mean, km.spread) == pytest.approx((result[0], result[1]))
     assert all(low <= centre < high for low, centre, high in zip(km.edges, km.centres[1:], km.edges[1:], strict=False))
 
 
@@ -170,7 +170,7 @@ def test_the_windows_of_a_long_reference_have_every_hour_of_the_day(scored: Data
     seats = [column for profile in profiles for column in profile.columns if column.name == "seats"]
     assert seats[0] == seats[1], "the same rows give the same profile"
     assert len(seats[0].windows) == 60
-    assert {place for window in seats[0].windows for place in window} == set(seats[0].counts)
+    assert {position for window in seats[0].windows for position in window} == set(seats[0].counts)
 
 
 def test_a_column_without_values_has_a_profile_that_windows_can_be_judged_by(

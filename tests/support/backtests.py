@@ -26,7 +26,7 @@ def side(scores: Sequence[float], version: int = 1, **columns: Sequence[Any]) ->
     made: dict[str, Sequence[Any]] = {
         "partition": [0] * len(scores),
         "offset": range(len(scores)),
-        "event_id": [f"e{place}" for place in range(len(scores))],
+        "event_id": [f"e{position}" for position in range(len(scores))],
         "prediction": [float(score > 0.5) for score in scores],
         "probability": [[1 - score, score] for score in scores],
         "model_version": [version] * len(scores),
@@ -36,13 +36,13 @@ def side(scores: Sequence[float], version: int = 1, **columns: Sequence[Any]) ->
 
 def labels(truth: Sequence[Any]) -> pa.Table:
     """Labels of the events of :func:`side`; none where the truth is ``None``."""
-    known = [(f"e{place}", str(value)) for place, value in enumerate(truth) if value is not None]
+    known = [(f"e{position}", str(value)) for position, value in enumerate(truth) if value is not None]
     return pa.table({"event_id": [name for name, _ in known], "label": [value for _, value in known]})
 
 
 def times(events: int, every: timedelta = timedelta(minutes=30)) -> list[datetime]:
     """When the events happened."""
-    return [START + place * every for place in range(events)]
+    return [START + position * every for position in range(events)]
 
 
 def noisy(truth: Sequence[int], noise: float, seed: int) -> list[float]:

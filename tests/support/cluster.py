@@ -47,12 +47,12 @@ class Node:
 
     def python_workers(self) -> list[psutil.Process]:
         """Return the Python processes that run tasks."""
-        found = []
+        result = []
         for process in self.processes():
             with suppress(psutil.NoSuchProcess):
                 if "pyspark.daemon" in process.cmdline():
-                    found.append(process)
-        return found
+                    result.append(process)
+        return result
 
     def kill(self) -> None:
         """End everything at once, as a lost machine would."""

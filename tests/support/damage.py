@@ -94,14 +94,14 @@ def drawn(strategy: SearchStrategy[Any], count: int, number: int = 0) -> list[An
 
     A Spark job for each would take hours; so they are all drawn first and judged by one job.
     """
-    found: list[Any] = []
+    result: list[Any] = []
     quiet = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example]
 
     @seed(number)
     @settings(max_examples=count, phases=[Phase.generate], database=None, deadline=None, suppress_health_check=quiet)
     @given(strategy)
     def collect(value: Any) -> None:
-        found.append(value)
+        result.append(value)
 
     collect()
-    return found
+    return result

@@ -31,13 +31,13 @@ class Watch:
 
     def __init__(self, columns: int = 4, version: int = 1, names: Sequence[str] = (), category: str = "c0") -> None:
         self.version = version
-        self._names = [*names, *(f"c{place}" for place in range(len(names), columns))]
+        self._names = [*names, *(f"c{position}" for position in range(len(names), columns))]
         row = [round(_REFERENCE * part) for part in normal_shares(_BINS, nulls=0.01)]
         *numbers, last = self._names
-        found = [numeric(row, name) for name in numbers]
+        result = [numeric(row, name) for name in numbers]
         categories = categorical(row, last)
         categories = replace(categories, categories=(category, *categories.categories[1:]))
-        self.profile = ReferenceProfile((*found, categories), _REFERENCE)
+        self.profile = ReferenceProfile((*result, categories), _REFERENCE)
         self._judge = WindowJudge(self.profile, DetectionRules(chance=0.001))
         self._drawn = np.random.default_rng(7)
         self._days = 0

@@ -24,17 +24,17 @@ SPECIAL = (253, 254, 255)
 def numeric(reference: Sequence[int], name: str = "x", windows: Sequence[Sequence[int]] = ()) -> ColumnProfile:
     """A column of unit bins with their centres and the spread at them. The last three counts are special."""
     bins = len(reference) - 3
-    centres = tuple(place + 0.5 for place in range(bins))
+    centres = tuple(position + 0.5 for position in range(bins))
     known = np.repeat(centres, list(reference[:-3]))
     spread = float(known.std()) if len(known) else 0.0
-    edges = tuple(float(place) for place in range(1, bins))
+    edges = tuple(float(position) for position in range(1, bins))
     kept = tuple(counted(window) for window in windows)
     return ColumnProfile(name, "numeric", counted(reference), edges, (), centres, spread, kept)
 
 
 def categorical(reference: Sequence[int], name: str = "x", windows: Sequence[Sequence[int]] = ()) -> ColumnProfile:
     """A column of categories ``c0``, ``c1``, ...; the last three counts are the special ones."""
-    names = tuple(f"c{place}" for place in range(len(reference) - 3))
+    names = tuple(f"c{position}" for position in range(len(reference) - 3))
     kept = tuple(counted(window) for window in windows)
     return ColumnProfile(name, "categorical", counted(reference), (), names, windows=kept)
 
@@ -42,7 +42,7 @@ def categorical(reference: Sequence[int], name: str = "x", windows: Sequence[Seq
 def counted(row: Sequence[int] | Ints) -> Counts:
     """Bin id to rows of a row of counts that ends with the three special bins."""
     places = (*range(len(row) - 3), *SPECIAL)
-    return {place: int(count) for place, count in zip(places, row, strict=True) if count}
+    return {position: int(count) for position, count in zip(places, row, strict=True) if count}
 
 
 def pair(profile: ColumnProfile, window: Sequence[int] | Ints) -> Pair:
@@ -58,7 +58,7 @@ def window(*columns: Sequence[int] | Ints, start: float = 0.0, invalid: int = 0)
 def normal_shares(bins: int = 10, shift: float = 0.0, nulls: float = 0.0, unseen: float = 0.0) -> list[float]:
     """Shares of a shifted normal in the deciles (or so) of a standard one, then of null, not finite and unseen."""
     law = NormalDist(shift)
-    below = [0.0, *(law.cdf(NormalDist().inv_cdf(place / bins)) for place in range(1, bins)), 1.0]
+    below = [0.0, *(law.cdf(NormalDist().inv_cdf(position / bins)) for position in range(1, bins)), 1.0]
     values = [(b - a) * (1 - nulls - unseen) for a, b in pairwise(below)]
     return [*values, nulls, 0.0, unseen]
 

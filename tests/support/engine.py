@@ -24,6 +24,7 @@ from streaming.clock import system_clock
 from streaming.delivery.outcome import AGE_BOUNDS
 from streaming.engines.breaker import Bounds, Breaker
 from streaming.engines.report import BatchReport
+from streaming.engines.table_arms import NoFallback
 from streaming.models.many_follower import ManyFollower
 from streaming.models.ref import ModelKey, ModelVersion
 from streaming.models.served import ServedModel
@@ -200,7 +201,7 @@ class Bench:
         # Every query lives long, so that how batches grow does not depend on the machine.
         return EngineParts(
             slot=self.slot,
-            fallback=self.many or self,
+            fallback=NoFallback() if self.many else self,
             tables=self.many,
             breaker=breaker,
             stopping=stopping,
@@ -260,7 +261,7 @@ def committed(kafka: Mapping[str, str], topic: str) -> list[Any]:
     consumer = Consumer({**kafka, **own, "enable.auto.commit": "false"})
     parts = consumer.list_topics(topic, timeout=10).topics[topic].partitions
     places = {part: TopicPartition(topic, part, 0) for part in parts}
-    last = {part: consumer.get_watermark_offsets(place, timeout=10)[1] - 1 for part, place in places.items()}
+    last = {part: consumer.get_watermark_offsets(position, timeout=10)[1] - 1 for part, position in places.items()}
     consumer.assign(list(places.values()))
     messages: list[Any] = []
     ended: set[int] = set()

@@ -107,5 +107,5 @@ def topic_maker(bootstrap_servers: str) -> MakeTopic:
 
 
 def _is_led(admin: AdminClient, name: str, partitions: int) -> bool:
-    found = admin.list_topics(name, timeout=10).topics[name].partitions
-    return len(found) == partitions and all(partition.leader >= 0 for partition in found.values())
+    result = admin.list_topics(name, timeout=10).topics[name].partitions
+    return len(result) == partitions and all(partition.leader >= 0 for partition in result.values())

@@ -11,7 +11,7 @@ from typing import Any
 from streaming.accounting.load import Publisher
 from streaming.errors import LookupUnavailableError
 from streaming.lookup.join import TableLookup
-from streaming.lookup.table_file import TableChunk, TableRecord
+from streaming.lookup.table_source import TableChunk, TableRecord
 from streaming.models.golden import GoldenRow, GoldenRows
 from streaming.models.package import ModelPackage
 from streaming.models.ref import ModelVersion
@@ -61,7 +61,7 @@ def lookup_event(number: int, **changes: Any) -> bytes:
 
 @dataclass
 class MemorySource:
-    """A :class:`streaming.lookup.table_file.TableSource` in memory: a list of records, ``most`` at a time."""
+    """A :class:`streaming.lookup.table_source.TableSource` in memory: a list of records, ``most`` at a time."""
 
     records: list[TableRecord] = field(default_factory=list)
     most: int = 3

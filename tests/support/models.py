@@ -27,7 +27,7 @@ from streaming.scoring.compiled.scorer import load_scorer
 from streaming.scoring.flavours.loader import NativeLoader
 from streaming.scoring.loader import SparkPipelineLoader
 from streaming.scoring.pipeline import SparkPipeline
-from streaming.settings import EventSettings, WantedScorer
+from streaming.settings import EventSettings, ScorerSetting
 
 SIGNATURE = Signature((Column("carrier", "string"), Column("distance", "double"), Column("gust", "double", False)))
 UNGUARDED = Signature((Column("x", "double", False),))
@@ -109,7 +109,7 @@ def package(pipeline: PipelineModel, root: Path, version: int = 1, signature: Si
 
 
 def load(
-    spark: SparkSession, made: ModelPackage, envelope: EventSettings | None = None, scorer: WantedScorer = "spark"
+    spark: SparkSession, made: ModelPackage, envelope: EventSettings | None = None, scorer: ScorerSetting = "spark"
 ) -> ServedModel:
     """Load a package through every check that the job makes."""
     loads = SparkPipelineLoader if made.flavor == SPARK_FLAVOR else NativeLoader

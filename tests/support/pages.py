@@ -36,22 +36,22 @@ class Page(HTMLParser):
 
 def assert_self_contained(html: str) -> None:
     """It is well formed, loads nothing and runs nothing."""
-    found = Page(html)
-    assert found.open == []
-    assert {tag for tag, _ in found.elements}.isdisjoint({"script", "link", "img", "iframe", "object", "use", "image"})
-    names = {name for _, attributes in found.elements for name in attributes}
+    result = Page(html)
+    assert result.open == []
+    assert {tag for tag, _ in result.elements}.isdisjoint({"script", "link", "img", "iframe", "object", "use", "image"})
+    names = {name for _, attributes in result.elements for name in attributes}
     assert names.isdisjoint({"src", "href", "xlink:href", "srcset", "action"})
     assert not [name for name in names if name.startswith("on")]
     assert "url(" not in html
     assert "@import" not in html
     assert "http" not in html.replace("http-equiv", "")
     assert "default-src 'none'" in html
-    assert "nan" not in {word for _, attributes in found.elements for word in attributes.values()}
+    assert "nan" not in {word for _, attributes in result.elements for word in attributes.values()}
 
 
 def assert_plots_have_titles(html: str) -> None:
     """Those who cannot see a plot are told what it shows."""
-    found = Page(html)
-    plots = [place for place, (tag, _) in enumerate(found.elements) if tag == "svg"]
-    assert all(found.elements[place][1]["role"] == "img" for place in plots)
-    assert all(found.elements[place + 1][0] == "title" for place in plots)
+    result = Page(html)
+    plots = [position for position, (tag, _) in enumerate(result.elements) if tag == "svg"]
+    assert all(result.elements[position][1]["role"] == "img" for position in plots)
+    assert all(result.elements[position + 1][0] == "title" for position in plots)

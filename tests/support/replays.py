@@ -63,8 +63,8 @@ class Theatre:
         return open_recording(folder)
 
     def topic(self, scan: KafkaScan) -> TopicSource:
-        found = KafkaAdmin(self.bench.kafka, "test").required_topic(self.bench.topic)
-        return topic_source(self.bench.settings, scan, found, Stretch())
+        result = KafkaAdmin(self.bench.kafka, "test").required_topic(self.bench.topic)
+        return topic_source(self.bench.settings, scan, result, Stretch())
 
     def as_served(self, source: ReplaySource) -> Segments:
         with KafkaScan(self.bench.kafka, "test") as scan:
@@ -142,6 +142,6 @@ def _comparable(row: Row) -> Row:
 
 def by_place(rows: list[Row]) -> dict[tuple[int, int], Row]:
     """Rows by partition and offset; each place must be there once."""
-    found = {(row["partition"], row["offset"]): row for row in rows}
-    assert len(found) == len(rows)
-    return found
+    result = {(row["partition"], row["offset"]): row for row in rows}
+    assert len(result) == len(rows)
+    return result

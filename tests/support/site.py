@@ -66,9 +66,9 @@ class Site:
             assert shell.is_running(), self.log.read_text()[-3_000:]
             return next((p for p in shell.children(recursive=True) if runs_the_job(p)), None)
 
-        found = eventually(driver, timeout=PATIENCE)
-        self.started += [found, *found.children(recursive=True)]
-        return shell, found
+        result = eventually(driver, timeout=PATIENCE)
+        self.started += [result, *result.children(recursive=True)]
+        return shell, result
 
     def kill(self) -> None:
         for process in self.started:

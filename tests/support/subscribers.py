@@ -36,17 +36,17 @@ def confluent(servers: str, topic: str) -> list[Received]:
     consumer = Consumer({"bootstrap.servers": servers, "enable.auto.commit": "false", **own})
     partitions = consumer.list_topics(topic, timeout=10).topics[topic].partitions
     consumer.assign([TopicPartition(topic, partition, 0) for partition in partitions])
-    found, ended = [], 0
+    result, ended = [], 0
     while ended < len(partitions):
         message: Any = consumer.poll(10)
         assert message is not None, f"{topic} was not read to its end"
         if message.error():
             ended += 1
             continue
-        place = message.partition(), message.offset(), message.timestamp()[1]
-        found.append(Received(*place, message.key(), dict(message.headers() or ()), message.value()))
+        position = message.partition(), message.offset(), message.timestamp()[1]
+        result.append(Received(*position, message.key(), dict(message.headers() or ()), message.value()))
     consumer.close()
-    return sorted(found)
+    return sorted(result)
 
 
 def kafka_python(servers: str, topic: str) -> list[Received]:
@@ -58,12 +58,12 @@ def kafka_python(servers: str, topic: str) -> list[Received]:
     consumer.assign(assigned)
     consumer.seek_to_beginning(*assigned)
     ends = consumer.end_offsets(assigned)
-    found = []
+    result = []
     while any(consumer.position(partition) < ends[partition] for partition in assigned):
         for batch in consumer.poll(timeout_ms=1_000).values():
-            found += [Received(r.partition, r.offset, r.timestamp, r.key, dict(r.headers), r.value) for r in batch]
+            result += [Received(r.partition, r.offset, r.timestamp, r.key, dict(r.headers), r.value) for r in batch]
     consumer.close()
-    return sorted(found)
+    return sorted(result)
 
 
 def kcat(servers: str, topic: str) -> list[Received]:

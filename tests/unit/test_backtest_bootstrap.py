@@ -26,8 +26,8 @@ def truth_of(right: Floats) -> Answers:
 
 
 def accuracy(right: Floats, draws: Draws, seed: int = 1) -> Measured:
-    found = truth_of(right)
-    return paired_bootstrap((judge(found, found.recorded), judge(found, found.candidate)), draws, 0.95, seed)[0]
+    result = truth_of(right)
+    return paired_bootstrap((judge(result, result.recorded), judge(result, result.candidate)), draws, 0.95, seed)[0]
 
 
 def some(events: int, seed: int = 3) -> Floats:
@@ -42,8 +42,8 @@ def test_the_same_seed_gives_the_same_intervals_and_another_one_does_not() -> No
 
 def test_a_side_against_itself_differs_by_exactly_nothing() -> None:
     right = some(300)[[0, 0]]
-    found = accuracy(right, draws_for(None, 300, 200)).difference
-    assert (found.value, found.low, found.high) == (0, 0, 0)
+    result = accuracy(right, draws_for(None, 300, 200)).difference
+    assert (result.value, result.low, result.high) == (0, 0, 0)
 
 
 def test_exchanging_the_sides_turns_the_difference_round() -> None:
@@ -54,12 +54,12 @@ def test_exchanging_the_sides_turns_the_difference_round() -> None:
 
 def test_the_interval_of_a_mean_is_scipys_bootstrap() -> None:
     right = some(400)
-    found = accuracy(right, draws_for(None, 400, 4_000)).difference
+    result = accuracy(right, draws_for(None, 400, 4_000)).difference
     random = np.random.default_rng(1)
     expected = stats.bootstrap(
         (right[1] - right[0],), np.mean, n_resamples=4_000, method="percentile", rng=random
     ).confidence_interval
-    assert (found.low, found.high) == pytest.approx((expected.low, expected.high), abs=0.006)
+    assert (result.low, result.high) == pytest.approx((expected.low, expected.high), abs=0.006)
 
 
 def covered(right_of: object, unit: Ints, truth: float, rounds: int = 80) -> float:
@@ -68,8 +68,8 @@ def covered(right_of: object, unit: Ints, truth: float, rounds: int = 80) -> flo
     hits = 0
     for seed in range(rounds):
         draws = Draws("units", unit, int(unit.max()) + 1, 200)
-        found = accuracy(right_of(np.random.default_rng(seed)), draws, seed).difference
-        hits += found.low <= truth <= found.high
+        result = accuracy(right_of(np.random.default_rng(seed)), draws, seed).difference
+        hits += result.low <= truth <= result.high
     return hits / rounds
 
 
@@ -109,8 +109,8 @@ def hours(events: int, every: timedelta) -> Ints:
 def test_the_longest_span_is_drawn_of_which_there_are_enough(
     events: int, every: timedelta, what: str, count: int
 ) -> None:
-    found = draws_for(hours(events, every), events)
-    assert (found.what, found.count, len(set(found.unit.tolist()))) == (what, count, count)
+    result = draws_for(hours(events, every), events)
+    assert (result.what, result.count, len(set(result.unit.tolist()))) == (what, count, count)
 
 
 def test_events_are_drawn_one_by_one_where_their_times_are_not_known() -> None:

@@ -47,31 +47,31 @@ def compared(
 def test_the_verdict(
     recorded: list[float], candidate: list[float], truth: list[int] | None, word: Word, sentence: str
 ) -> None:
-    found = compared(recorded, candidate, truth).verdict
-    assert found.word is word
-    assert sentence in found.sentence
+    result = compared(recorded, candidate, truth).verdict
+    assert result.word is word
+    assert sentence in result.sentence
 
 
 @pytest.mark.parametrize("fewest", [FEWEST - 1, FEWEST])
 def test_nothing_is_said_by_fewer_labels_than_the_bound(fewest: int) -> None:
     truth = [1] * fewest + [0] * 200
-    found = compared(noisy(truth, 3.0, 1), noisy(truth, 0.1, 2), truth)
-    assert (found.verdict.word is Word.BETTER) == (fewest == FEWEST)
+    result = compared(noisy(truth, 3.0, 1), noisy(truth, 0.1, 2), truth)
+    assert (result.verdict.word is Word.BETTER) == (fewest == FEWEST)
 
 
 def test_a_metric_of_which_less_is_better_is_judged_that_way_round() -> None:
-    found = compared(BAD, GOOD, TRUTH, replace(OPTIONS, metric="log_loss"))
-    assert found.labelled is not None
-    loss = next(one for one in found.labelled.metrics if one.metric.name == "log_loss")
+    result = compared(BAD, GOOD, TRUTH, replace(OPTIONS, metric="log_loss"))
+    assert result.labelled is not None
+    loss = next(one for one in result.labelled.metrics if one.metric.name == "log_loss")
     assert loss.difference.high < 0 < loss.gain.low
-    assert (found.verdict.word, found.verdict.metric) == (Word.BETTER, "log_loss")
+    assert (result.verdict.word, result.verdict.metric) == (Word.BETTER, "log_loss")
 
 
 def test_other_metrics_may_object_to_the_verdict() -> None:
     """Scores moved towards one keep their order, and with it the AUC, but are too high."""
-    found = compared(GOOD, [score**0.2 for score in GOOD], TRUTH)
-    assert found.verdict.word is Word.NOT_TOLD
-    assert any(said.startswith("Log loss is worse") for said in found.verdict.but)
+    result = compared(GOOD, [score**0.2 for score in GOOD], TRUTH)
+    assert result.verdict.word is Word.NOT_TOLD
+    assert any(output.startswith("Log loss is worse") for output in result.verdict.but)
 
 
 def test_a_metric_that_is_not_there_is_refused_with_those_that_are() -> None:
@@ -92,26 +92,26 @@ def test_the_positive_class_can_be_chosen() -> None:
 def rejected(table: pa.Table, places: Sequence[int]) -> pa.Table:
     """The side as it is if it made dead letters of some events."""
     rows = table.to_pylist()
-    for place in places:
-        rows[place] |= {"prediction": None, "probability": None, "reason": "MISSING_FIELD"}
+    for position in places:
+        rows[position] |= {"prediction": None, "probability": None, "reason": "MISSING_FIELD"}
     return pa.Table.from_pylist([{"reason": None, **row} for row in rows])
 
 
 def test_events_that_only_one_side_predicted_are_counted_and_said_but_not_compared() -> None:
     recorded = rejected(side([0.1] * 6), [0])
     candidate = rejected(side([0.2] * 6, 2), [1, 2]).slice(0, 5)
-    found = compare(pair(recorded, candidate), NAMES)
-    counted = {(one.recorded, one.candidate): one.events for one in found.coverage.outcomes}
+    result = compare(pair(recorded, candidate), NAMES)
+    counted = {(one.recorded, one.candidate): one.events for one in result.coverage.outcomes}
     assert counted == {
         ("prediction", "prediction"): 2,
         ("prediction", "nothing"): 1,
         ("prediction", "dead letter"): 2,
         ("dead letter", "prediction"): 1,
     }
-    assert (found.coverage.events, found.coverage.both, found.agreement.value) == (6, 2, 1.0)
-    assert found.coverage.candidate.reasons == {"MISSING_FIELD": 2}
-    assert found.coverage.recorded.versions == {"1": 5}
-    assert [said.split(" of ")[0] for said in found.verdict.but] == [
+    assert (result.coverage.events, result.coverage.both, result.agreement.value) == (6, 2, 1.0)
+    assert result.coverage.candidate.reasons == {"MISSING_FIELD": 2}
+    assert result.coverage.recorded.versions == {"1": 5}
+    assert [output.split(" of ")[0] for output in result.verdict.but] == [
         "The candidate refuses 2",
         "The candidate has no answer for 1",
         "The candidate predicts 1 events that had been refused.",
@@ -137,11 +137,11 @@ def test_the_largest_disagreements_are_the_largest_and_fetched_once(rows: list[t
         return {place: f"event {place.offset}".encode() for place in places[1:]}
 
     made = pair(side([row[0] for row in rows]), side([row[1] for row in rows]))
-    found = compare(made, NAMES, None, values, Options(largest=most)).disagreements
+    result = compare(made, NAMES, None, values, Options(largest=most)).disagreements
     apart = sorted(((abs(a - b), -place) for place, (a, b) in enumerate(rows) if a != b), reverse=True)[:most]
-    assert [one.distance for one in found] == pytest.approx([distance for distance, _ in apart])
-    assert asked == [PartitionOffset(one.partition, one.offset) for one in found]
-    assert [one.value for one in found] == [None, *(f"event {one.offset}" for one in found[1:])][: len(found)]
+    assert [one.distance for one in result] == pytest.approx([distance for distance, _ in apart])
+    assert asked == [PartitionOffset(one.partition, one.offset) for one in result]
+    assert [one.value for one in result] == [None, *(f"event {one.offset}" for one in result[1:])][: len(result)]
 
 
 def test_a_disagreement_has_what_either_side_said_and_what_was_true() -> None:
@@ -162,8 +162,8 @@ def test_equal_answers_are_counted_to_the_last_digit() -> None:
 def test_another_class_with_the_same_probabilities_is_a_disagreement() -> None:
     recorded = side([0.4, 0.4, 0.1])
     candidate = side([0.4, 0.4, 0.2], prediction=[0.0, 1.0, 0.0])
-    found = compare(pair(recorded, candidate), NAMES).disagreements
-    assert [(one.offset, one.distance, one.recorded.prediction, one.candidate.prediction) for one in found] == [
+    result = compare(pair(recorded, candidate), NAMES).disagreements
+    assert [(one.offset, one.distance, one.recorded.prediction, one.candidate.prediction) for one in result] == [
         (2, pytest.approx(0.1), "0", "0"),
         (1, 0.0, "0", "1"),
     ]
@@ -172,11 +172,11 @@ def test_another_class_with_the_same_probabilities_is_a_disagreement() -> None:
 def test_several_classes_are_compared_by_the_whole_of_their_probabilities() -> None:
     first = side([0.1], probability=[[0.5, 0.3, 0.2]], prediction=[0.0])
     second = side([0.1], probability=[[0.5, 0.1, 0.4]], prediction=[0.0])
-    found = compare(pair(first, second), NAMES)
-    assert (found.kind, found.classes, found.agreement.value) == ("several classes", ("0", "1", "2"), 1.0)
-    assert found.disagreements[0].distance == pytest.approx(0.2)
-    assert found.shift is not None
-    assert found.shift.recorded.mean == found.shift.candidate.mean == 0.5
+    result = compare(pair(first, second), NAMES)
+    assert (result.kind, result.classes, result.agreement.value) == ("several classes", ("0", "1", "2"), 1.0)
+    assert result.disagreements[0].distance == pytest.approx(0.2)
+    assert result.shift is not None
+    assert result.shift.recorded.mean == result.shift.candidate.mean == 0.5
 
 
 def test_numbers_are_compared_as_numbers() -> None:
@@ -186,15 +186,15 @@ def test_numbers_are_compared_as_numbers() -> None:
         values = truth + np.random.default_rng(2).normal(0, noise, 100)
         return side(list(values), prediction=list(values), probability=[None] * 100)
 
-    found = compare(pair(numbers(5), numbers(1)), NAMES, labels(list(truth)), options=OPTIONS)
-    assert (found.kind, found.predictions, found.verdict.word) == ("numbers", (), Word.BETTER)
-    assert found.verdict.metric == "mae"
-    assert found.shift is not None
-    assert sum(found.shift.recorded.counts) == 100
+    result = compare(pair(numbers(5), numbers(1)), NAMES, labels(list(truth)), options=OPTIONS)
+    assert (result.kind, result.predictions, result.verdict.word) == ("numbers", (), Word.BETTER)
+    assert result.verdict.metric == "mae"
+    assert result.shift is not None
+    assert sum(result.shift.recorded.counts) == 100
 
 
 def test_days_are_drawn_when_there_are_enough_and_the_seed_makes_it_repeatable() -> None:
-    found = a_comparison(1_000)
-    assert found.labelled is not None
-    assert (found.labelled.method.drawn, found.labelled.method.units) == ("days", 21)
-    assert as_json(found) == as_json(a_comparison(1_000))
+    result = a_comparison(1_000)
+    assert result.labelled is not None
+    assert (result.labelled.method.drawn, result.labelled.method.units) == ("days", 21)
+    assert as_json(result) == as_json(a_comparison(1_000))

@@ -38,8 +38,8 @@ def measured(found: Answers, weight: Floats) -> dict[str, float]:
 
 def repeated(rows: list[tuple[Any, Any, int]]) -> tuple[list[Any], list[Any]]:
     """The rows as a plain list in which one with weight 3 stands three times."""
-    copies = [(truth, said) for truth, said, times in rows for _ in range(times)]
-    return [truth for truth, _ in copies], [said for _, said in copies]
+    copies = [(truth, predicted) for truth, predicted, times in rows for _ in range(times)]
+    return [truth for truth, _ in copies], [predicted for _, predicted in copies]
 
 
 def weights_of(rows: Sequence[tuple[Any, Any, int]]) -> Floats:
@@ -52,18 +52,18 @@ def test_two_classes(rows: list[tuple[int, float, int]]) -> None:
     truth, score = (np.array(column) for column in repeated(rows))
     if len(set(truth.tolist())) < 2:
         return
-    said = score > 0.5
+    predicted = score > 0.5
     every = np.array([row[1] for row in rows])
     made = Side(every, (every > 0.5).astype(np.int64), np.column_stack([1 - every, every]))
-    found = measured(answers(AnswerKind.TWO_CLASSES, [row[0] for row in rows], made), weights_of(rows))
-    assert found == pytest.approx(
+    result = measured(answers(AnswerKind.TWO_CLASSES, [row[0] for row in rows], made), weights_of(rows))
+    assert result == pytest.approx(
         {
             "auc": reference.roc_auc_score(truth, score),
             "average_precision": reference.average_precision_score(truth, score),
-            "accuracy": reference.accuracy_score(truth, said),
-            "precision": reference.precision_score(truth, said, zero_division=np.nan),
-            "recall": reference.recall_score(truth, said),
-            "f1": reference.f1_score(truth, said),
+            "accuracy": reference.accuracy_score(truth, predicted),
+            "precision": reference.precision_score(truth, predicted, zero_division=np.nan),
+            "recall": reference.recall_score(truth, predicted),
+            "f1": reference.f1_score(truth, predicted),
             "log_loss": reference.log_loss(truth, score),
             "brier": reference.brier_score_loss(truth, score),
         },
@@ -74,13 +74,13 @@ def test_two_classes(rows: list[tuple[int, float, int]]) -> None:
 @unhurried
 @given(THREE)
 def test_several_classes(rows: list[tuple[int, list[float], int]]) -> None:
-    truth, said = repeated(rows)
+    truth, predicted = repeated(rows)
     if not truth:
         return
     every = np.array([np.array(row[1]) / sum(row[1]) for row in rows])
-    probability = np.array([np.array(row) / sum(row) for row in said])
+    probability = np.array([np.array(row) / sum(row) for row in predicted])
     made = Side(every[:, 0], every.argmax(1), every)
-    found = measured(answers(AnswerKind.SEVERAL_CLASSES, [row[0] for row in rows], made), weights_of(rows))
+    result = measured(answers(AnswerKind.SEVERAL_CLASSES, [row[0] for row in rows], made), weights_of(rows))
     predicted = probability.argmax(1)
     present = sorted(set(truth))
     expected = {
@@ -89,22 +89,22 @@ def test_several_classes(rows: list[tuple[int, list[float], int]]) -> None:
         "macro_f1": reference.f1_score(truth, predicted, average="macro"),
         "log_loss": reference.log_loss(truth, probability, labels=[0, 1, 2]),
     }
-    assert found == pytest.approx(expected)
+    assert result == pytest.approx(expected)
 
 
 @unhurried
 @given(NUMBERS)
 def test_numbers(rows: list[tuple[float, float, int]]) -> None:
-    truth, said = repeated(rows)
+    truth, predicted = repeated(rows)
     if not truth:
         return
     made = Side(np.array([row[1] for row in rows]), np.zeros(len(rows), np.int64), None)
-    found = measured(answers(AnswerKind.NUMBERS, [row[0] for row in rows], made), weights_of(rows))
+    result = measured(answers(AnswerKind.NUMBERS, [row[0] for row in rows], made), weights_of(rows))
     expected = {
-        "mae": reference.mean_absolute_error(truth, said),
-        "rmse": reference.root_mean_squared_error(truth, said),
+        "mae": reference.mean_absolute_error(truth, predicted),
+        "rmse": reference.root_mean_squared_error(truth, predicted),
     }
-    assert found == pytest.approx(expected)
+    assert result == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(
@@ -117,14 +117,14 @@ def test_numbers(rows: list[tuple[float, float, int]]) -> None:
 def test_what_has_no_value_is_nan_and_no_error(truth: list[int], undefined: set[str]) -> None:
     score = np.array([0.1, 0.2])
     made = Side(score, np.zeros(2, np.int64), np.column_stack([1 - score, score]))
-    found = measured(answers(AnswerKind.TWO_CLASSES, truth, made), np.ones(2))
-    assert {name for name, value in found.items() if np.isnan(value)} == undefined
+    result = measured(answers(AnswerKind.TWO_CLASSES, truth, made), np.ones(2))
+    assert {name for name, value in result.items() if np.isnan(value)} == undefined
 
 
 def test_without_probabilities_there_is_no_score_to_judge() -> None:
     made = Side(np.ones(2), np.ones(2, np.int64), None)
-    found = Answers(AnswerKind.TWO_CLASSES, ("0", "1"), 1, made, made, np.array([0.0, 1.0]), None)
-    assert set(measured(found, np.ones(2))) == {"accuracy", "precision", "recall", "f1"}
+    result = Answers(AnswerKind.TWO_CLASSES, ("0", "1"), 1, made, made, np.array([0.0, 1.0]), None)
+    assert set(measured(result, np.ones(2))) == {"accuracy", "precision", "recall", "f1"}
 
 
 def test_a_class_that_a_model_holds_impossible_costs_much_but_not_without_end() -> None:
@@ -142,12 +142,12 @@ def test_weights_of_units_are_the_same_as_those_of_their_events(
     assume(weight[unit].any())
     probability = np.array([np.array(row[1]) / sum(row[1]) for row in rows])
     two = np.column_stack([1 - probability[:, 0], probability[:, 0]])
-    for found in (
+    for judged in (
         answers(AnswerKind.SEVERAL_CLASSES, truth, Side(two[:, 0], probability.argmax(1), probability)),
         answers(AnswerKind.TWO_CLASSES, truth > 0, Side(two[:, 0], two.argmax(1), two)),
         answers(AnswerKind.NUMBERS, truth, Side(two[:, 0], two.argmax(1), None)),
     ):
-        made = judge(found, found.recorded)
+        made = judge(judged, judged.recorded)
         with np.errstate(invalid="ignore"):
             assert made.pooled(unit, 5)(weight) == pytest.approx(made(weight[unit]), nan_ok=True)
 
@@ -157,6 +157,6 @@ def test_many_scores_are_pooled_with_no_difference_that_anybody_would_see() -> N
     truth, unit = random.random(50_000) < 0.3, np.arange(50_000) % 30
     score = 1 / (1 + np.exp(random.normal(0, 1, 50_000) - truth))
     made = Side(score, (score > 0.5).astype(np.int64), np.column_stack([1 - score, score]))
-    found = answers(AnswerKind.TWO_CLASSES, truth, made)
-    ranked, weight = judge(found, made), random.integers(0, 4, 30).astype(np.float64)
+    result = answers(AnswerKind.TWO_CLASSES, truth, made)
+    ranked, weight = judge(result, made), random.integers(0, 4, 30).astype(np.float64)
     assert ranked.pooled(unit, 30)(weight) == pytest.approx(ranked(weight[unit]), abs=1e-4)

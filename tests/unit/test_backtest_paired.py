@@ -34,14 +34,14 @@ def test_a_pair_has_what_each_side_says_of_the_place_and_every_place_once(
 ) -> None:
     if not recorded or not candidate:
         return
-    found = pair(placed(recorded), placed(candidate))
-    assert found.schema == SCHEMA
-    rows = found.to_pylist()
+    result = pair(placed(recorded), placed(candidate))
+    assert result.schema == SCHEMA
+    rows = result.to_pylist()
     assert [(row["partition"], row["offset"]) for row in rows] == sorted(recorded.keys() | candidate.keys())
     for row in rows:
-        place = (row["partition"], row["offset"])
+        position = (row["partition"], row["offset"])
         for name, side_ in (("recorded", recorded), ("candidate", candidate)):
-            score = side_.get(place)
+            score = side_.get(position)
             assert row[f"{name}_probability"] == (None if score is None else [1 - score, score])
 
 
@@ -53,9 +53,9 @@ def test_an_event_twice_on_a_side_is_refused() -> None:
 def test_times_may_be_text_or_timestamps_and_id_and_time_come_from_whichever_side_has_them() -> None:
     with_time = side([0.1], event_time=["2013-06-01T00:00:00.500Z"])
     without = side([0.1], event_id=[None])
-    found = pair(without, with_time).to_pylist()[0]
-    assert found["event_id"] == "e0"
-    assert found["event_time"] == pd.Timestamp("2013-06-01T00:00:00.500Z")
+    result = pair(without, with_time).to_pylist()[0]
+    assert result["event_id"] == "e0"
+    assert result["event_time"] == pd.Timestamp("2013-06-01T00:00:00.500Z")
 
 
 def read(recorded: pa.Table, candidate: pa.Table, known: pa.Table | None = None, positive: str = "") -> Answers:
@@ -67,19 +67,19 @@ def named(scores: list[float], names: tuple[str, str], version: int = 1) -> pa.T
 
 
 def test_versions_that_number_their_classes_differently_are_compared_by_the_classes_names() -> None:
-    found = read(named([0.1, 0.8], ("late", "early")), named([0.9, 0.2], ("early", "late")))
-    assert found.classes == ("early", "late")
-    assert found.recorded.predicted.tolist() == found.candidate.predicted.tolist() == [1, 0]
-    assert found.scores is not None
-    assert found.scores[0] == pytest.approx(found.scores[1])
+    result = read(named([0.1, 0.8], ("late", "early")), named([0.9, 0.2], ("early", "late")))
+    assert result.classes == ("early", "late")
+    assert result.recorded.predicted.tolist() == result.candidate.predicted.tolist() == [1, 0]
+    assert result.scores is not None
+    assert result.scores[0] == pytest.approx(result.scores[1])
 
 
 def test_versions_on_one_side_may_differ_as_well() -> None:
     served = pa.concat_tables(
         [named([0.1, 0.8], ("a", "b"), 1), named([0.1, 0.8], ("b", "a"), 2).set_column(1, "offset", pa.array([2, 3]))]
     )
-    found = read(served, side([0.1] * 4, label=["a", "b", "b", "a"], prediction=[0.0, 1.0, 1.0, 0.0]))
-    assert found.recorded.predicted.tolist() == found.candidate.predicted.tolist() == [0, 1, 1, 0]
+    result = read(served, side([0.1] * 4, label=["a", "b", "b", "a"], prediction=[0.0, 1.0, 1.0, 0.0]))
+    assert result.recorded.predicted.tolist() == result.candidate.predicted.tolist() == [0, 1, 1, 0]
 
 
 @pytest.mark.parametrize(
@@ -94,15 +94,15 @@ def test_a_class_that_a_version_never_predicts_is_named(
     recorded: list[float], candidate: list[float], truth: list[str] | None, classes: tuple[str, str]
 ) -> None:
     names = ("no", "yes")
-    found = read(named(recorded, names), named(candidate, names), labels(truth) if truth else None)
-    assert found.classes == classes
+    result = read(named(recorded, names), named(candidate, names), labels(truth) if truth else None)
+    assert result.classes == classes
 
 
-@pytest.mark.parametrize("words", [("0", "1"), ("false", "true"), ("0.0", "1.0")])
-def test_a_label_may_be_written_as_files_write_it(words: tuple[str, str]) -> None:
-    found = read(side([0.1, 0.9, 0.9]), side([0.1, 0.9, 0.9]), labels([words[0], words[1], None]))
-    assert (found.kind, found.truth.tolist()) == (AnswerKind.TWO_CLASSES, [0, 1, UNKNOWN])
-    assert found.labelled.tolist() == [True, True, False]
+@pytest.mark.parametrize("spellings", [("0", "1"), ("false", "true"), ("0.0", "1.0")])
+def test_a_label_may_be_written_as_files_write_it(spellings: tuple[str, str]) -> None:
+    result = read(side([0.1, 0.9, 0.9]), side([0.1, 0.9, 0.9]), labels([spellings[0], spellings[1], None]))
+    assert (result.kind, result.truth.tolist()) == (AnswerKind.TWO_CLASSES, [0, 1, UNKNOWN])
+    assert result.labelled.tolist() == [True, True, False]
 
 
 @pytest.mark.parametrize(
@@ -127,9 +127,9 @@ def numbers(values: list[float]) -> pa.Table:
 
 
 def test_predictions_that_are_no_classes_are_numbers() -> None:
-    found = read(numbers([1.0, 2.5]), numbers([1.0, 3.0]), labels(["1.25", None]))
-    assert (found.kind, found.recorded.number.tolist()) == (AnswerKind.NUMBERS, [1.0, 2.5])
-    assert found.labelled.tolist() == [True, False]
+    result = read(numbers([1.0, 2.5]), numbers([1.0, 3.0]), labels(["1.25", None]))
+    assert (result.kind, result.recorded.number.tolist()) == (AnswerKind.NUMBERS, [1.0, 2.5])
+    assert result.labelled.tolist() == [True, False]
     with pytest.raises(ConfigurationError, match="predict numbers"):
         read(numbers([2.5]), numbers([2.5]), labels(["late"]))
 
@@ -140,13 +140,13 @@ def test_a_single_value_that_is_no_class_makes_them_numbers(value: float) -> Non
 
 
 def test_classes_without_names_and_probabilities_are_classes_all_the_same() -> None:
-    found = read(numbers([1.0, 0.0]), numbers([1.0, 2.0]))
-    assert (found.kind, found.classes, found.scores) == (AnswerKind.SEVERAL_CLASSES, ("0", "1", "2"), None)
+    result = read(numbers([1.0, 0.0]), numbers([1.0, 2.0]))
+    assert (result.kind, result.classes, result.scores) == (AnswerKind.SEVERAL_CLASSES, ("0", "1", "2"), None)
 
 
 def test_one_event_without_probabilities_takes_the_scores_of_all() -> None:
-    found = read(side([0.1, 0.9], probability=[[0.9, 0.1], None]), side([0.1, 0.9]))
-    assert found.scores is None
+    result = read(side([0.1, 0.9], probability=[[0.9, 0.1], None]), side([0.1, 0.9]))
+    assert result.scores is None
 
 
 TABLE = pd.DataFrame({"event_id": ["1", "2", "3", "1"], "label": [1.0, 0.0, None, 0.0], "more": [1, 2, 3, 4]})
@@ -173,8 +173,8 @@ def test_labels_are_read_and_the_last_one_of_an_event_counts(tmp_path: Path, nam
 @pytest.mark.parametrize("values", [["late", "on time"], [True, False], [1, 0], [0.5, 1.5]], ids=str)
 def test_labels_are_text_as_one_would_write_them(tmp_path: Path, values: list[Any]) -> None:
     pd.DataFrame({"event_id": ["a", "b"], "label": values}).to_parquet(tmp_path / "l.parquet")
-    found = read_labels(tmp_path / "l.parquet")["label"].to_pylist()
-    assert found == [str(value).lower() for value in values]
+    result = read_labels(tmp_path / "l.parquet")["label"].to_pylist()
+    assert result == [str(value).lower() for value in values]
 
 
 @pytest.mark.parametrize(
@@ -197,6 +197,6 @@ def test_a_file_of_labels_that_cannot_be_used_says_why(
 
 def test_hours_are_counted_in_whole_hours() -> None:
     times = ["2013-06-01T00:59:59.999Z", "2013-06-01T01:00:00.000Z"]
-    found = read(side([0.1, 0.9], event_time=times), side([0.1, 0.9]))
-    assert found.hour is not None
-    assert np.diff(found.hour).tolist() == [1]
+    result = read(side([0.1, 0.9], event_time=times), side([0.1, 0.9]))
+    assert result.hour is not None
+    assert np.diff(result.hour).tolist() == [1]

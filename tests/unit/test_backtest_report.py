@@ -70,18 +70,18 @@ every_kind = pytest.mark.parametrize("comparison", three_kinds())
 @every_kind
 def test_both_files_are_written_and_the_json_keeps_its_contract(comparison: Comparison, tmp_path: Path) -> None:
     machines, people = write_report(comparison, tmp_path / "new" / "report")
-    found = json.loads(machines.read_text("utf-8"), parse_constant=pytest.fail)
-    Draft202012Validator(CONTRACT).validate(found)
-    assert found == as_json(comparison)
+    result = json.loads(machines.read_text("utf-8"), parse_constant=pytest.fail)
+    Draft202012Validator(CONTRACT).validate(result)
+    assert result == as_json(comparison)
     assert people.read_text("utf-8") == page(comparison)
 
 
 def test_the_contract_names_every_field_and_no_other() -> None:
-    found = as_json(a_comparison())
-    assert set(CONTRACT["properties"]) == set(CONTRACT["required"]) == set(found)
+    result = as_json(a_comparison())
+    assert set(CONTRACT["properties"]) == set(CONTRACT["required"]) == set(result)
     assert CONTRACT["additionalProperties"] is False
-    assert set(CONTRACT["$defs"]["labelled"]["properties"]) == set(found["labelled"])
-    assert set(CONTRACT["$defs"]["disagreement"]["properties"]) == set(found["disagreements"][0])
+    assert set(CONTRACT["$defs"]["labelled"]["properties"]) == set(result["labelled"])
+    assert set(CONTRACT["$defs"]["disagreement"]["properties"]) == set(result["disagreements"][0])
 
 
 @every_kind
@@ -97,18 +97,18 @@ def test_every_plot_says_what_it_shows_to_those_who_cannot_see_it(comparison: Co
 @pytest.mark.parametrize("value", [HOSTILE.encode(), HOSTILE.encode() + b"\xff", json.dumps({"a": HOSTILE}).encode()])
 def test_whatever_an_event_holds_is_text(value: bytes) -> None:
     tame = Page(page(two_events("x", b"{}")))
-    found = Page(page(two_events(HOSTILE, value)))
-    assert found.shape == tame.shape
-    assert not {"\x1b", "\u202e"} & set(found.text)
+    result = Page(page(two_events(HOSTILE, value)))
+    assert result.shape == tame.shape
+    assert not {"\x1b", "\u202e"} & set(result.text)
 
 
 @examples(25)
 @given(st.text(min_size=1).filter(lambda word: word != "no"), st.binary())
 def test_no_text_changes_the_page_or_acts_on_the_terminal(word: str, value: bytes) -> None:
     comparison = two_events(word, value)
-    found = page(comparison)
-    assert Page(found).shape == Page(page(two_events("x", b"{}"))).shape
-    assert all(char.isprintable() or char in "\n\t" for char in found)
+    result = page(comparison)
+    assert Page(result).shape == Page(page(two_events("x", b"{}"))).shape
+    assert all(char.isprintable() or char in "\n\t" for char in result)
     assert all(char.isprintable() or char == "\n" for char in printed(comparison))
 
 
@@ -143,8 +143,8 @@ def test_the_terminal_has_verdict_agreement_and_metrics(comparison: Comparison) 
     assert comparison.verdict.word.value.capitalize() in text
     assert share(comparison.agreement.value) in text
     assert "nan" not in text
-    for found in comparison.labelled.metrics if comparison.labelled else ():
-        assert found.metric.title in text
+    for compared in comparison.labelled.metrics if comparison.labelled else ():
+        assert compared.metric.title in text
 
 
 def test_a_word_in_brackets_is_no_markup_on_the_terminal() -> None:

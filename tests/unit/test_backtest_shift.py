@@ -22,59 +22,59 @@ judged = st.lists(st.tuples(st.sampled_from([0.0, 0.3, 0.31, 1.0]) | st.floats(0
 def test_every_event_is_in_the_histograms_and_on_the_map(sides: tuple[list[float], list[float]]) -> None:
     events = min(map(len, sides))
     first, second = (np.array(side[:events]) for side in sides)
-    found = shift("score", first, second)
-    assert sum(found.recorded.counts) == sum(found.candidate.counts) == events
-    assert sum(map(sum, found.joint)) == events
-    assert len(found.edges) == BINS + 1
+    result = shift("score", first, second)
+    assert sum(result.recorded.counts) == sum(result.candidate.counts) == events
+    assert sum(map(sum, result.joint)) == events
+    assert len(result.edges) == BINS + 1
 
 
 def test_a_score_that_half_of_the_events_leave_is_as_far_as_it_looks() -> None:
     recorded = (np.arange(1_000) + 0.5) / 1_000
     candidate = np.concatenate([recorded[:500], recorded[:500]])  # twice the lower half
-    found = shift("score", recorded, candidate)
+    result = shift("score", recorded, candidate)
     shares = np.array([200.5] * 5 + [0.5] * 5) / 1_005
-    assert found.psi == pytest.approx(((shares - 0.1) * np.log(shares / 0.1)).sum(), rel=1e-9)
-    assert found.ks == pytest.approx(0.5)
-    assert found.jensen_shannon == pytest.approx(np.sqrt(1.5 - 0.75 * np.log2(3)), rel=1e-9)
+    assert result.psi == pytest.approx(((shares - 0.1) * np.log(shares / 0.1)).sum(), rel=1e-9)
+    assert result.ks == pytest.approx(0.5)
+    assert result.jensen_shannon == pytest.approx(np.sqrt(1.5 - 0.75 * np.log2(3)), rel=1e-9)
 
 
 def test_the_same_scores_are_no_shift() -> None:
     same = np.arange(1_000) / 1_000
-    found = shift("score", same, same)
-    assert (found.psi, found.ks, found.jensen_shannon) == (0, 0, 0)
+    result = shift("score", same, same)
+    assert (result.psi, result.ks, result.jensen_shannon) == (0, 0, 0)
 
 
 def test_the_map_has_the_recorded_side_outside_and_the_candidate_inside() -> None:
-    found = shift("score", np.array([0.0, 0.0]), np.array([0.99, 0.5]))
-    assert [place for place, row in enumerate(found.joint) if any(row)] == [0]
-    assert [place for place, count in enumerate(found.joint[0]) if count] == [10, 19]
+    result = shift("score", np.array([0.0, 0.0]), np.array([0.99, 0.5]))
+    assert [position for position, row in enumerate(result.joint) if any(row)] == [0]
+    assert [position for position, count in enumerate(result.joint[0]) if count] == [10, 19]
 
 
 @unhurried
 @given(judged)
 def test_a_threshold_does_what_scikit_learn_says(rows: list[tuple[float, bool]]) -> None:
     score, true = np.array([row[0] for row in rows]), np.array([row[1] for row in rows])
-    found = curve(score, true)
-    for place in (0, 1, 30, 31, 50, 100):
-        said = score >= THRESHOLDS[place]
-        assert found.called[place] == pytest.approx(said.mean())
+    result = curve(score, true)
+    for position in (0, 1, 30, 31, 50, 100):
+        predicted = score >= THRESHOLDS[position]
+        assert result.called[position] == pytest.approx(predicted.mean())
         if true.any():
-            assert found.recall[place] == pytest.approx(reference.recall_score(true, said, zero_division=0))
-        if said.sum() >= 10:
-            assert found.precision[place] == pytest.approx(reference.precision_score(true, said))
+            assert result.recall[position] == pytest.approx(reference.recall_score(true, predicted, zero_division=0))
+        if predicted.sum() >= 10:
+            assert result.precision[position] == pytest.approx(reference.precision_score(true, predicted))
         else:
-            assert np.isnan(found.precision[place])
+            assert np.isnan(result.precision[position])
 
 
 @unhurried
 @given(judged)
 def test_calibration_has_every_event_once_and_equal_scores_together(rows: list[tuple[float, bool]]) -> None:
     score, true = np.array([row[0] for row in rows]), np.array([row[1] for row in rows])
-    found = calibration(score, true, 0.95)
-    assert sum(one.events for one in found) == len(rows)
-    assert sum(one.events * one.score for one in found) == pytest.approx(score.sum())
-    assert sum(one.events * one.share.value for one in found) == pytest.approx(true.sum())
-    assert len(found) <= min(10, len(set(score.tolist())))
+    result = calibration(score, true, 0.95)
+    assert sum(one.events for one in result) == len(rows)
+    assert sum(one.events * one.score for one in result) == pytest.approx(score.sum())
+    assert sum(one.events * one.share.value for one in result) == pytest.approx(true.sum())
+    assert len(result) <= min(10, len(set(score.tolist())))
 
 
 @unhurried

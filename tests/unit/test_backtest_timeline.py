@@ -20,20 +20,20 @@ FIRST = int(START.timestamp() // 3_600)
 def judges(right: list[bool]) -> tuple[SideJudge, SideJudge]:
     """Recorded: always right. Candidate: right where it is said."""
     sides = [Side(np.ones(len(right)), np.array(row, np.int64), None) for row in ([1] * len(right), right)]
-    found = Answers(AnswerKind.TWO_CLASSES, ("0", "1"), 1, sides[0], sides[1], np.ones(len(right)), None)
-    return judge(found, sides[0]), judge(found, sides[1])
+    result = Answers(AnswerKind.TWO_CLASSES, ("0", "1"), 1, sides[0], sides[1], np.ones(len(right)), None)
+    return judge(result, sides[0]), judge(result, sides[1])
 
 
 @unhurried
 @given(st.lists(st.tuples(st.integers(0, 24 * 365 * 3), st.booleans()), min_size=1, max_size=100))
 def test_every_event_is_in_one_stretch_and_there_are_not_too_many(rows: list[tuple[int, bool]]) -> None:
     hour = np.array([FIRST + row[0] for row in rows])
-    found = timeline(hour, judges([row[1] for row in rows]), 0)
-    assert len(found) <= 60
-    assert [one.start for one in found] == sorted({one.start for one in found})
-    assert sum(one.events for one in found) == len(rows)
-    assert sum(one.events * one.candidate for one in found) == pytest.approx(sum(row[1] for row in rows))
-    assert {one.recorded for one in found} == {1.0}
+    result = timeline(hour, judges([row[1] for row in rows]), 0)
+    assert len(result) <= 60
+    assert [one.start for one in result] == sorted({one.start for one in result})
+    assert sum(one.events for one in result) == len(rows)
+    assert sum(one.events * one.candidate for one in result) == pytest.approx(sum(row[1] for row in rows))
+    assert {one.recorded for one in result} == {1.0}
 
 
 @pytest.mark.parametrize(

@@ -58,7 +58,7 @@ def test_a_digest_is_of_the_bytes(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "wanted"),
+    ("name", "expected"),
     [
         ("a.parquet", "parquet"),
         ("a.CSV.GZ", "csv"),
@@ -67,17 +67,17 @@ def test_a_digest_is_of_the_bytes(tmp_path: Path) -> None:
         ("a", None),
     ],
 )
-def test_a_suffix_names_a_format(name: str, wanted: str | None) -> None:
-    assert suffix_format(Path(name)) == wanted
+def test_a_suffix_names_a_format(name: str, expected: str | None) -> None:
+    assert suffix_format(Path(name)) == expected
 
 
 @pytest.mark.parametrize(
-    ("names", "words"),
+    ("names", "message"),
     [(("a.csv", "b.json"), "the files are csv and json"), (("a.csv", "b.txt"), r"b\.txt has no suffix for it")],
     ids=["two formats", "none"],
 )
-def test_a_format_that_is_not_clear_must_be_given(names: tuple[str, ...], words: str) -> None:
-    with pytest.raises(ConfigurationError, match=words):
+def test_a_format_that_is_not_clear_must_be_given(names: tuple[str, ...], message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
         format_of(map(Path, names))
 
 

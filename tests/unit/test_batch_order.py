@@ -30,13 +30,13 @@ def resolved(order: BatchOptions, **changes: Any) -> Paths:
 
 
 def test_suffixes_decide_unless_something_else_is_said(order: BatchOptions, tmp_path: Path) -> None:
-    found = resolved(order)
-    assert (found.format, found.out_format) == ("csv", "json")
-    assert found.targets.rejected == tmp_path / "out.rejected.json"
-    found = resolved(
+    result = resolved(order)
+    assert (result.format, result.out_format) == ("csv", "json")
+    assert result.targets.rejected == tmp_path / "out.rejected.json"
+    result = resolved(
         order, format="json", out_format="csv", target=str(tmp_path / "scored"), rejected=str(tmp_path / "x")
     )
-    assert (found.format, found.out_format, found.targets.rejected) == ("json", "csv", tmp_path / "x")
+    assert (result.format, result.out_format, result.targets.rejected) == ("json", "csv", tmp_path / "x")
     assert resolved(order, target=str(tmp_path / "scored")).out_format == "parquet"
 
 
@@ -53,9 +53,9 @@ def test_a_new_batch_is_named_by_its_time_and_an_unfinished_one_is_gone_on_with(
 
 
 def test_the_encoding_of_csv_is_of_the_order_and_of_its_plan(order: BatchOptions) -> None:
-    found = resolved(order, encoding="Latin-1")
-    assert found.encoding == "iso8859-1"
-    assert found.options(order, Settings(model=ModelSettings(name="tiny")))["--encoding"] == "iso8859-1"
+    result = resolved(order, encoding="Latin-1")
+    assert result.encoding == "iso8859-1"
+    assert result.options(order, Settings(model=ModelSettings(name="tiny")))["--encoding"] == "iso8859-1"
     assert resolved(order).encoding == "utf-8"
 
 
@@ -90,13 +90,13 @@ def test_what_is_there_is_not_replaced_unasked(order: BatchOptions) -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "wanted"),
+    ("changes", "expected"),
     [({}, "m/Production"), ({"alias": "a"}, "m@a"), ({"model_version": 3}, "m#3")],
     ids=["the settings'", "an alias", "a number"],
 )
-def test_a_version_may_be_asked_for(changes: dict[str, Any], wanted: str, order: BatchOptions) -> None:
+def test_a_version_may_be_asked_for(changes: dict[str, Any], expected: str, order: BatchOptions) -> None:
     settings = Settings(model=ModelSettings(name="m", stage="Production"))
-    assert str(replace(order, **changes).selector(settings)) == wanted
+    assert str(replace(order, **changes).selector(settings)) == expected
 
 
 @pytest.mark.parametrize(

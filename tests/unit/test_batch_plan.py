@@ -46,7 +46,7 @@ def test_the_same_plan_goes_on() -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "words"),
+    ("changes", "message"),
     [
         ({"version": 4}, "with flights v3, and now it is flights v4"),
         ({"model": "boats"}, "and now it is boats v3"),
@@ -59,8 +59,8 @@ def test_the_same_plan_goes_on() -> None:
     ],
     ids=["version", "model", "its files", "a file", "one less", "one more", "size of units", "option"],
 )
-def test_anything_that_changed_is_named_and_refused(changes: dict[str, Any], words: str) -> None:
-    with pytest.raises(ConfigurationError, match=words):
+def test_anything_that_changed_is_named_and_refused(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
         replace(PLAN, **changes).must_equal(PLAN, "folder")
 
 

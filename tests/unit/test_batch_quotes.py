@@ -23,8 +23,8 @@ def records(text: bytes) -> list[bytes]:
 def test_what_a_writer_of_csv_writes_is_cut_where_its_rows_end(table: list[list[str]], end: str) -> None:
     file = io.StringIO(newline="")
     csv.writer(file, quoting=csv.QUOTE_ALL, lineterminator=end).writerows(table)
-    found = records(file.getvalue().encode())
-    assert [next(csv.reader(io.StringIO(record.decode(), newline=""), strict=True)) for record in found] == table
+    result = records(file.getvalue().encode())
+    assert [next(csv.reader(io.StringIO(record.decode(), newline=""), strict=True)) for record in result] == table
 
 
 @given(st.lists(st.text(st.sampled_from('a",\r\n '), max_size=12)).map("\n".join))
@@ -35,7 +35,7 @@ def test_no_line_is_lost_or_comes_twice_whatever_the_quotes_are(text: str) -> No
 
 
 @pytest.mark.parametrize(
-    ("text", "found"),
+    ("text", "expected"),
     [
         pytest.param(b'1,"a\nb"\n2,c\n', [b'1,"a\nb"', b"2,c"], id="a line break in the last field"),
         pytest.param(b'"a\r\n\r\nb",1\r\n2,c', [b'"a\r\n\r\nb",1', b"2,c"], id="a blank line in the first field"),
@@ -47,8 +47,8 @@ def test_no_line_is_lost_or_comes_twice_whatever_the_quotes_are(text: str) -> No
         pytest.param(b'1,"a"b",\n2,b\n', [b'1,"a"b",', b"2,b"], id="text behind a closing quote"),
     ],
 )
-def test_a_fault_spoils_the_rows_in_which_it_can_be_seen_and_no_others(text: bytes, found: list[bytes]) -> None:
-    assert records(text) == found
+def test_a_fault_spoils_the_rows_in_which_it_can_be_seen_and_no_others(text: bytes, expected: list[bytes]) -> None:
+    assert records(text) == expected
 
 
 def test_a_quote_that_is_not_closed_for_long_is_taken_for_one_that_never_is() -> None:

@@ -71,9 +71,9 @@ def targets(target: Path, *, overwrite: bool = False) -> BatchTargets:
 
 
 def score(staging: Staging, scorer: FakeScorer) -> tuple[BatchCounts, list[UnitProgress]]:
-    told: list[UnitProgress] = []
+    reported: list[UnitProgress] = []
     clock = datetime(2024, 1, 1, tzinfo=timezone.utc)
-    return score_units(PLAN, staging, scorer, VERSION, ProgressReporter(lambda: clock, told.append)), told
+    return score_units(PLAN, staging, scorer, VERSION, ProgressReporter(lambda: clock, reported.append)), reported
 
 
 def data(folder: Path) -> list[str]:
@@ -84,10 +84,10 @@ def test_a_run_that_is_killed_in_a_unit_goes_on_with_that_unit(staging: Staging)
     with pytest.raises(Killed):
         score(staging, FakeScorer(dies_in=1))
     again = FakeScorer()
-    counts, told = score(staging, again)
+    counts, reported = score(staging, again)
     assert again.scored == [1, 2]
     assert counts == BatchCounts(9, 6, {"NON_FINITE": 3}, 3.0)
-    assert [(p.done, p.bytes_done, p.earlier) for p in told] == [(1, 1, 1), (2, 2, 1), (3, 3, 1)]
+    assert [(p.done, p.bytes_done, p.earlier) for p in reported] == [(1, 1, 1), (2, 2, 1), (3, 3, 1)]
 
 
 def test_what_is_published_is_all_data_and_a_report_and_nothing_else(staging: Staging, target: Path) -> None:
@@ -170,7 +170,7 @@ def test_what_somebody_else_put_there_is_not_replaced(target: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("scored", "rejected", "words"),
+    ("scored", "rejected", "message"),
     [
         ("data", "rejected", "lie within each other"),
         ("data/in/scored", "rejected", "lie within each other"),
@@ -180,13 +180,13 @@ def test_what_somebody_else_put_there_is_not_replaced(target: Path) -> None:
     ids=["around the input", "within the input", "the input itself", "one for both"],
 )
 def test_targets_that_would_harm_the_input_or_each_other_are_refused(
-    scored: str, rejected: str, words: str, tmp_path: Path
+    scored: str, rejected: str, message: str, tmp_path: Path
 ) -> None:
     given = tmp_path / "data" / "in"
     given.mkdir(parents=True)
     (given / "a.csv").touch()
     where = BatchTargets(tmp_path / scored, tmp_path / rejected)
-    with pytest.raises(ConfigurationError, match=words):
+    with pytest.raises(ConfigurationError, match=message):
         where.check_apart(given, [given / "a.csv"])
 
 

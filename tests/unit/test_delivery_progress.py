@@ -22,8 +22,8 @@ def test_the_newest_mark_of_each_partition_is_found_in_any_order_of_the_log(
         expected[partition] = max(expected.get(partition, (0, 0)), (mark.epoch, mark.offset))
     records = [progress_record(mark, "features", partition) for mark, partition in marks]
     random.shuffle(records)
-    found = newest_marks(records, "app", "features")
-    assert {p: (mark.epoch, mark.offset) for p, mark in found.items()} == expected
+    result = newest_marks(records, "app", "features")
+    assert {p: (mark.epoch, mark.offset) for p, mark in result.items()} == expected
 
 
 def test_other_applications_other_topics_and_deletions_are_passed_over() -> None:

@@ -38,10 +38,10 @@ def test_latency_leaves_out_the_first_seconds_and_shows_training_apart() -> None
 def test_accuracy_uses_the_labels_that_have_arrived(known_at: datetime, labelled: int) -> None:
     labels = {"a": Label(True, known_at), "b": Label(False, known_at)}
     predictions = [seen((0, i), event_id=name, prediction=0.0) for i, name in enumerate(["a", "b", "cancelled"])]
-    found = quality(predictions, labels, NOON)[1]
-    assert (found.predictions, found.labelled) == (3, labelled)
+    result = quality(predictions, labels, NOON)[1]
+    assert (result.predictions, result.labelled) == (3, labelled)
     expected = 0.5 if labelled else float("nan")
-    assert (found.accuracy, found.baseline) == pytest.approx((expected, expected), nan_ok=True)
+    assert (result.accuracy, result.baseline) == pytest.approx((expected, expected), nan_ok=True)
 
 
 @given(st.lists(st.tuples(st.booleans(), st.sampled_from([0.1, 0.2, 0.3, 0.4])), min_size=2, max_size=30))

@@ -29,17 +29,17 @@ def test_each_run_begins_with_an_empty_folder(tmp_path: Path) -> None:
 
 def test_the_first_signal_ends_the_block_and_no_later_one_disturbs_the_cleaning_up() -> None:
     before = signal.getsignal(signal.SIGTERM)
-    said: list[str] = []
+    output: list[str] = []
 
     def interrupted_twice() -> None:
-        with interrupted_once(said.append):
+        with interrupted_once(output.append):
             try:
                 os.kill(os.getpid(), signal.SIGTERM)
             finally:
                 os.kill(os.getpid(), signal.SIGINT)
-                said.append("cleaned up")
+                output.append("cleaned up")
 
     with pytest.raises(KeyboardInterrupt):
         interrupted_twice()
-    assert said == ["stopping everything that was started", "cleaned up"]
+    assert output == ["stopping everything that was started", "cleaned up"]
     assert signal.getsignal(signal.SIGTERM) is before

@@ -24,8 +24,8 @@ from tests.support.kafka import IMAGE
 
 @pytest.fixture(scope="module")
 def services(root: Path) -> dict[str, dict[str, Any]]:
-    found: dict[str, dict[str, Any]] = yaml.safe_load((root / "docker-compose.yml").read_text())["services"]
-    return found
+    result: dict[str, dict[str, Any]] = yaml.safe_load((root / "docker-compose.yml").read_text())["services"]
+    return result
 
 
 def environment_of(service: dict[str, Any]) -> dict[str, str]:
@@ -181,8 +181,8 @@ def specification(root: Path) -> Draft202012Validator:
 
 
 def test_the_compose_file_is_what_the_specification_says(root: Path, specification: Draft202012Validator) -> None:
-    found = yaml.safe_load((root / "docker-compose.yml").read_text())
-    assert [f"{error.json_path}: {error.message}" for error in specification.iter_errors(found)] == []
+    result = yaml.safe_load((root / "docker-compose.yml").read_text())
+    assert [f"{error.json_path}: {error.message}" for error in specification.iter_errors(result)] == []
 
 
 @pytest.mark.parametrize(
@@ -198,9 +198,9 @@ def test_the_compose_file_is_what_the_specification_says(root: Path, specificati
 def test_a_mistake_in_the_compose_file_would_be_seen(
     root: Path, specification: Draft202012Validator, service: str, key: str, value: object
 ) -> None:
-    found = yaml.safe_load((root / "docker-compose.yml").read_text())
-    found["services"][service][key] = value
-    assert {error.absolute_path[1] for error in specification.iter_errors(found)} == {service}
+    result = yaml.safe_load((root / "docker-compose.yml").read_text())
+    result["services"][service][key] = value
+    assert {error.absolute_path[1] for error in specification.iter_errors(result)} == {service}
 
 
 def pins(file: Path) -> set[str]:

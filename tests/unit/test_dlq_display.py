@@ -46,14 +46,14 @@ def test_nothing_in_a_record_can_act_on_the_terminal(letter: DeadLetter) -> None
 
 @given(letters)
 def test_json_has_every_byte(letter: DeadLetter) -> None:
-    found = json.loads(json.dumps(details(letter)))
+    result = json.loads(json.dumps(details(letter)))
 
     def data(word: str | None) -> bytes | None:
         return None if word is None else b64decode(word)
 
-    assert (data(found["key"]), data(found["value"])) == (letter.key, letter.value)
-    assert tuple((name, data(word)) for name, word in found["headers"]) == letter.headers
-    assert letter.headers[: found["own_headers"]] == letter.own
+    assert (data(result["key"]), data(result["value"])) == (letter.key, letter.value)
+    assert tuple((name, data(word)) for name, word in result["headers"]) == letter.headers
+    assert letter.headers[: result["own_headers"]] == letter.own
 
 
 @pytest.mark.parametrize(

@@ -30,8 +30,8 @@ def is_setting(name: str) -> bool:
     section, _, key = name.partition(".")
     if section in ("kafka", "spark"):
         return True
-    found = Settings.model_fields[section].default
-    return all(part in type(found).model_fields for part in key.split(".")[:1])
+    result = Settings.model_fields[section].default
+    return all(part in type(result).model_fields for part in key.split(".")[:1])
 
 
 @pytest.mark.parametrize("page", PAGES, ids=IDS)

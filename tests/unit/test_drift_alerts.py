@@ -53,7 +53,7 @@ WARNED, DRIFTED, BACK, OVER = ("stable", "warning"), ("warning", "drift"), ("war
 
 
 @pytest.mark.parametrize(
-    ("shifts", "told"),
+    ("shifts", "reported"),
     [
         pytest.param([CALM] * 5, [], id="nothing happens"),
         pytest.param([CALM, MOVED, CALM], [WARNED, BACK], id="one odd window"),
@@ -65,9 +65,9 @@ WARNED, DRIFTED, BACK, OVER = ("stable", "warning"), ("warning", "drift"), ("war
     ],
 )
 def test_people_are_told_when_something_changes(
-    shifts: Sequence[float | None], told: Sequence[tuple[str, str]]
+    shifts: Sequence[float | None], reported: Sequence[tuple[str, str]]
 ) -> None:
-    assert states(alerts(watched(shifts))) == told
+    assert states(alerts(watched(shifts))) == reported
 
 
 def test_an_alert_says_which_columns_and_how_large() -> None:
@@ -83,15 +83,15 @@ def test_an_alert_says_which_columns_and_how_large() -> None:
 
 def test_a_second_column_is_news_and_the_first_one_is_not_told_again() -> None:
     watch = Watch(columns=3)
-    found = alerts([watch.window(MOVED), watch.window(MOVED), *(watch.window(MOVED, MOVED) for _ in range(3))])
-    assert [alert.entered for alert in found] == [(), ("c0",), ("c1",)]
-    assert found[-1].drifting == ("c0", "c1")
+    result = alerts([watch.window(MOVED), watch.window(MOVED), *(watch.window(MOVED, MOVED) for _ in range(3))])
+    assert [alert.entered for alert in result] == [(), ("c0",), ("c1",)]
+    assert result[-1].drifting == ("c0", "c1")
 
 
 def test_versions_are_told_apart() -> None:
     first, second = watched([MOVED] * 3), watched([MOVED] * 3, version=2)
-    found = alerts([one for both in zip(first, second, strict=True) for one in both])
-    assert [(alert.window.version, alert.state) for alert in found] == [
+    result = alerts([one for both in zip(first, second, strict=True) for one in both])
+    assert [(alert.window.version, alert.state) for alert in result] == [
         (1, "warning"),
         (2, "warning"),
         (1, "drift"),
@@ -112,12 +112,12 @@ def test_a_restart_neither_repeats_nor_forgets(shifts: list[float | None], at: i
 @unhurried
 @given(st.lists(st.sampled_from([CALM, MOVED, FEW]), max_size=7))
 def test_each_alert_is_a_change_and_keeps_the_contract(shifts: list[float | None]) -> None:
-    found = alerts(watched(shifts))
-    for one, following in zip([None, *found], found, strict=False):
+    result = alerts(watched(shifts))
+    for one, following in zip([None, *result], result, strict=False):
         assert following.before == (one.state if one else "stable")
         assert following.entered or following.left or following.state != following.before
         Draft202012Validator(CONTRACT).validate(following.to_dict())
-    assert len({alert.id for alert in found}) == len(found)
+    assert len({alert.id for alert in result}) == len(result)
 
 
 def test_the_contract_names_every_field_and_no_other() -> None:
@@ -141,9 +141,9 @@ def test_a_listener_in_trouble_keeps_nobody_else_from_hearing() -> None:
 
 def test_dead_letters_are_called_so() -> None:
     watch = Watch(columns=2)
-    found = alerts([watch.window(0.0, invalid=400) for _ in range(2)])
-    assert "dead letters" in found[-1].sentence
-    assert found[-1].entered == ("invalid",)
+    result = alerts([watch.window(0.0, invalid=400) for _ in range(2)])
+    assert "dead letters" in result[-1].sentence
+    assert result[-1].entered == ("invalid",)
 
 
 def test_a_column_that_is_no_longer_looked_at_is_over() -> None:

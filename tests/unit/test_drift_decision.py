@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from schemas.drift import State
 from streaming.drift.decision import (
     INVALID,
     ColumnRules,
@@ -20,7 +21,7 @@ from streaming.drift.decision import (
     holm,
     noiseless_effect,
 )
-from streaming.drift.states import Memory, Patience, Severity, State, severity, worst
+from streaming.drift.states import Memory, Patience, Severity, severity, worst
 from streaming.models.profile import ReferenceProfile
 from tests.support.drifts import categorical, normal_shares, numeric, pair, rows_of, unhurried, window
 
@@ -40,7 +41,7 @@ def verdicts(judge: WindowJudge, x: Sequence[int], start: float = 0.0, invalid: 
 
 def states(rules: DetectionRules, windows: Sequence[Sequence[int]]) -> list[State]:
     judge = WindowJudge(PROFILE, rules)
-    return [verdicts(judge, x, start=60.0 * place)["x"].state for place, x in enumerate(windows)]
+    return [verdicts(judge, x, start=60.0 * position)["x"].state for position, x in enumerate(windows)]
 
 
 def test_holms_method_by_hand() -> None:
@@ -54,7 +55,9 @@ def test_holm_rejects_what_closed_testing_by_bonferroni_rejects(p_values: list[f
     """One falls if every set of hypotheses that it is in falls by Bonferroni: the definition, without steps."""
     places = range(len(p_values))
     sets = [chosen for size in range(1, len(p_values) + 1) for chosen in combinations(places, size)]
-    needed = [max(min(1.0, len(s) * min(p_values[place] for place in s)) for s in sets if one in s) for one in places]
+    needed = [
+        max(min(1.0, len(s) * min(p_values[position] for position in s)) for s in sets if one in s) for one in places
+    ]
     assert holm(p_values) == pytest.approx(needed)
     assert [p <= chance for p in holm(p_values)] == [p <= chance for p in needed]
 
@@ -64,8 +67,8 @@ def test_holm_rejects_what_closed_testing_by_bonferroni_rejects(p_values: list[f
 def test_holm_does_not_care_for_the_order_of_columns(p_values: list[float], chance: random.Random) -> None:
     order = list(range(len(p_values)))
     chance.shuffle(order)
-    shuffled = holm([p_values[place] for place in order])
-    assert [holm(p_values)[place] for place in order] == shuffled
+    shuffled = holm([p_values[position] for position in order])
+    assert [holm(p_values)[position] for position in order] == shuffled
     assert all(a >= p for a, p in zip(holm(p_values), p_values, strict=True))
 
 
@@ -82,8 +85,8 @@ def test_holm_does_not_care_for_the_order_of_columns(p_values: list[float], chan
     ],
 )
 def test_drift_comes_and_goes_with_the_second_window(signals: str, expected: str) -> None:
-    found = states(DetectionRules(), [MOVED if signal == "!" else STILL for signal in signals])
-    assert "".join(state.value[0].upper() for state in found) == expected
+    result = states(DetectionRules(), [MOVED if signal == "!" else STILL for signal in signals])
+    assert "".join(state.value[0].upper() for state in result) == expected
 
 
 def test_patience_is_what_the_rules_say() -> None:
@@ -95,36 +98,36 @@ def test_patience_is_what_the_rules_say() -> None:
 @given(st.lists(st.booleans(), max_size=30), st.integers(1, 4), st.integers(1, 4))
 def test_since_is_the_first_window_of_the_running_signal(signals: list[bool], enter: int, leave: int) -> None:
     memory, patience = Memory(), Patience(enter, leave)
-    for place, signal in enumerate(signals):
-        memory = memory.next(signal, float(place), patience)
+    for position, signal in enumerate(signals):
+        memory = memory.next(signal, float(position), patience)
         assert (memory.since is not None) == (memory.state is not State.STABLE)
         if memory.since is not None:
             assert signals[int(memory.since)]
         if memory.state is State.DRIFT:
-            assert any(all(signals[at : at + enter]) for at in range(place + 2 - enter))
-            assert any(signals[max(place + 1 - leave, 0) : place + 1])
+            assert any(all(signals[at : at + enter]) for at in range(position + 2 - enter))
+            assert any(signals[max(position + 1 - leave, 0) : position + 1])
 
 
 def test_a_window_that_is_too_small_is_no_news_and_changes_nothing() -> None:
     judge = WindowJudge(PROFILE, DetectionRules())
     verdicts(judge, MOVED)
     before = dict(judge.memory)
-    found = verdicts(judge, FEW, start=60)
-    assert {one.state for one in found.values()} == {State.INSUFFICIENT}
+    result = verdicts(judge, FEW, start=60)
+    assert {one.state for one in result.values()} == {State.INSUFFICIENT}
     assert judge.memory == before
     assert verdicts(judge, MOVED, start=120)["x"].state is State.DRIFT
 
 
 def test_the_columns_that_did_not_move_stay_stable() -> None:
-    found = verdicts(WindowJudge(PROFILE, DetectionRules()), MOVED)
-    assert {name: one.state for name, one in found.items()} == {
+    result = verdicts(WindowJudge(PROFILE, DetectionRules()), MOVED)
+    assert {name: one.state for name, one in result.items()} == {
         "x": State.WARNING,
         "y": State.STABLE,
         "c": State.STABLE,
         INVALID: State.STABLE,
     }
-    assert found["x"].signal
-    assert found["x"].since == 0
+    assert result["x"].signal
+    assert result["x"].since == 0
 
 
 @pytest.mark.parametrize(
@@ -137,9 +140,9 @@ def test_the_columns_that_did_not_move_stay_stable() -> None:
     ids=["more rows", "larger effects", "no patience"],
 )
 def test_one_column_may_have_rules_of_its_own(rules: ColumnRules, state: State) -> None:
-    found = verdicts(WindowJudge(PROFILE, DetectionRules(overrides={"x": rules})), MOVED)
-    assert found["x"].state is state
-    assert found["y"].state is State.STABLE
+    result = verdicts(WindowJudge(PROFILE, DetectionRules(overrides={"x": rules})), MOVED)
+    assert result["x"].state is state
+    assert result["y"].state is State.STABLE
 
 
 def test_a_column_that_is_ignored_is_not_spoken_of_and_costs_the_others_nothing() -> None:
@@ -162,15 +165,15 @@ def test_dead_letters_signal_above_their_share(invalid: int, signal: bool) -> No
 
 
 def test_a_window_of_dead_letters_alone_is_judged_by_them() -> None:
-    found = WindowJudge(PROFILE, DetectionRules()).judge(WindowCounts(0, 60, 0, 900, ({}, {}, {})))
-    assert [one.state for one in found] == [State.INSUFFICIENT] * 3 + [State.WARNING]
+    result = WindowJudge(PROFILE, DetectionRules()).judge(WindowCounts(0, 60, 0, 900, ({}, {}, {})))
+    assert [one.state for one in result] == [State.INSUFFICIENT] * 3 + [State.WARNING]
 
 
 def test_more_columns_need_more_certainty() -> None:
     row = [round(1_000 * share) for share in normal_shares(shift=0.12)]
     adjusted = []
     for number in (1, 10, 50):
-        columns = tuple(numeric([2_000] * 10 + [0, 0, 0], f"x{place}") for place in range(number))
+        columns = tuple(numeric([2_000] * 10 + [0, 0, 0], f"x{position}") for position in range(number))
         judge = WindowJudge(ReferenceProfile(columns, 20_000), DetectionRules())
         adjusted.append(judge.judge(window(row, *[STILL] * (number - 1)))[0].adjusted)
     assert adjusted[0] <= 0.01 < adjusted[2]

@@ -12,12 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schemas.drift import SummaryRecord, Window
+from schemas.drift import State, SummaryRecord, Window
 from streaming.drift.decision import INVALID, ColumnRules, ColumnVerdict, DetectionRules, WindowCounts, WindowJudge
 from streaming.drift.measures import measures, statistic_records, summary_record
 from streaming.drift.report.make import make_report
 from streaming.drift.report.output import as_json
-from streaming.drift.states import State
 from streaming.models.profile import (
     MAX_VALUE_BINS,
     NON_FINITE_BIN,
@@ -42,7 +41,7 @@ def publish(verdicts: Sequence[ColumnVerdict], counts: WindowCounts, profile: Re
 
 
 def number(name: str, counts: Counts, windows: Sequence[Counts] = (), edges: tuple[float, ...] = ()) -> ColumnProfile:
-    centres = tuple(float(place) for place in range(len(edges) + 1))
+    centres = tuple(float(position) for position in range(len(edges) + 1))
     return ColumnProfile(name, "numeric", counts, edges, (), centres, 1.0 if edges else 0.0, tuple(windows))
 
 
@@ -51,8 +50,8 @@ def judged(column: ColumnProfile, *windows: Counts) -> list[ColumnVerdict]:
     profile = ReferenceProfile((column,), sum(column.counts.values()), 3600.0)
     judge = WindowJudge(profile, DetectionRules())
     every = []
-    for place, cells in enumerate(windows):
-        counts = WindowCounts(3600.0 * place, 3600.0 * (place + 1), sum(cells.values()), 0, (cells,))
+    for position, cells in enumerate(windows):
+        counts = WindowCounts(3600.0 * position, 3600.0 * (position + 1), sum(cells.values()), 0, (cells,))
         verdicts = judge.judge(counts)
         publish(verdicts, counts, profile)
         every.append(verdicts[0])
@@ -86,7 +85,7 @@ def test_a_column_of_one_bin_is_stable_until_something_else_comes(
     column: tuple[str, Counts, tuple[float, ...] | tuple[str, ...]], still: Counts, moved: Counts, windows: int
 ) -> None:
     kind, counts, shape = column
-    kept = [{place: rows // 20 for place, rows in counts.items()}] * windows
+    kept = [{position: rows // 20 for position, rows in counts.items()}] * windows
     profile = (
         number("x", counts, kept, tuple(map(float, shape)))
         if kind == "numeric"
@@ -119,7 +118,7 @@ def profiles(draw: st.DrawFn) -> tuple[ColumnProfile, tuple[int, ...]]:
     bins = draw(st.sampled_from([0, 1, 2, 3, 11, MAX_VALUE_BINS - 1]))
     kinds: tuple[Literal["numeric", "categorical"], ...] = ("numeric", "categorical")
     kind = draw(st.sampled_from(kinds))
-    edges = tuple(float(place) for place in range(bins)) if kind == "numeric" else ()
+    edges = tuple(float(position) for position in range(bins)) if kind == "numeric" else ()
     names = tuple(f"c{n}" for n in range(bins)) if kind == "categorical" else ()
     rare = draw(st.sampled_from([(), ("r",)])) if names else ()
     shape = ColumnProfile("x", kind, {}, edges, names, rare=rare)
@@ -148,9 +147,9 @@ def test_judging_never_raises_and_says_only_what_can_be_said(
     columns = tuple(replace(column, name=f"x{n}") for n, (column, _) in enumerate(made))
     profile = ReferenceProfile(columns, 1, 60.0)
     judge = WindowJudge(profile, DetectionRules(column=ColumnRules(min_rows=min_rows)))
-    for place in range(2):
+    for position in range(2):
         seen = tuple(data.draw(cells(bins)) for _, bins in made)
-        counts = WindowCounts(60.0 * place, 60.0 * (place + 1), 1, invalid, seen)
+        counts = WindowCounts(60.0 * position, 60.0 * (position + 1), 1, invalid, seen)
         verdicts = judge.judge(counts)
         assert [one.column for one in verdicts] == [*(column.name for column in columns), INVALID]
         for one in verdicts:

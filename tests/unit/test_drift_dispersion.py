@@ -30,26 +30,26 @@ def profile(windows: Ints, name: str = "x") -> ColumnProfile:
 
 def test_of_windows_that_are_chance_alone_next_to_nothing_is_learnt() -> None:
     rng = np.random.default_rng(1)
-    found = [learn([profile(alike(30, 0, rng)) for _ in range(5)]) for _ in range(40)]
-    learnt = [one.shape.windows > 0 or one.level.windows > 0 for column in found for one in column]
+    result = [learn([profile(alike(30, 0, rng)) for _ in range(5)]) for _ in range(40)]
+    learnt = [one.shape.windows > 0 or one.level.windows > 0 for column in result for one in column]
     assert np.mean(learnt) < 0.15
-    assert max(one.shape.extra for column in found for one in column) < 0.3 / ROWS
+    assert max(one.shape.extra for column in result for one in column) < 0.3 / ROWS
 
 
 @pytest.mark.parametrize("r", [0.002, 0.02, 0.1])
 def test_how_alike_rows_are_is_found(r: float) -> None:
     rng = np.random.default_rng(2)
     columns = [profile(alike(60, r, rng)) for _ in range(12)]
-    found = learn(columns)
-    assert np.mean([one.shape.extra for one in found]) == pytest.approx(r, rel=0.15)
-    assert np.mean([one.level.extra for one in found]) == pytest.approx(r, rel=0.3)
-    assert np.mean([one.special[0].extra for one in found]) == pytest.approx(r, rel=0.3)
-    assert {one.shape.windows for one in found} == {60}
+    result = learn(columns)
+    assert np.mean([one.shape.extra for one in result]) == pytest.approx(r, rel=0.15)
+    assert np.mean([one.level.extra for one in result]) == pytest.approx(r, rel=0.3)
+    assert np.mean([one.special[0].extra for one in result]) == pytest.approx(r, rel=0.3)
+    assert {one.shape.windows for one in result} == {60}
 
 
 def test_what_one_column_cannot_say_all_together_can() -> None:
     rng = np.random.default_rng(3)
-    columns = [profile(alike(12, 0.4 / ROWS, rng), f"x{place}") for place in range(60)]
+    columns = [profile(alike(12, 0.4 / ROWS, rng), f"x{position}") for position in range(60)]
     alone = [learn([column])[0].shape.windows > 0 for column in columns]
     assert np.mean(alone) < 0.9
     assert all(one.shape.windows for one in learn(columns))
@@ -60,24 +60,24 @@ def test_windows_of_different_sizes_tell_the_same() -> None:
     sizes, r = rng.integers(500, 8_000, 60), 0.01
     shares = rng.dirichlet(np.full(8, 1 / 8 * (1 / r - 1)), 60)
     rows = [[*map(int, row), 0, 0, 0] for row in rng.multinomial(sizes, shares)]
-    found = learn([categorical(list(map(sum, zip(*rows, strict=True))), windows=rows)])[0]
-    assert found.shape.extra == pytest.approx(r, rel=0.3)
-    assert found.level == NONE
+    result = learn([categorical(list(map(sum, zip(*rows, strict=True))), windows=rows)])[0]
+    assert result.shape.extra == pytest.approx(r, rel=0.3)
+    assert result.level == NONE
 
 
 def test_a_special_cell_may_scatter_by_itself() -> None:
     rng = np.random.default_rng(5)
     windows = alike(30, 0, rng, np.array([0.25] * 4 + [0.0, 0.0, 0.0]))
     windows[7, -3] += 40
-    found = learn([profile(windows)])[0]
-    assert found.special[0].windows == 30
-    assert found.special[2] == NONE
+    result = learn([profile(windows)])[0]
+    assert result.special[0].windows == 30
+    assert result.special[2] == NONE
 
 
 @pytest.mark.parametrize("windows", [0, 1, FEWEST - 1])
 def test_of_too_few_windows_nothing_is_learnt(windows: int) -> None:
-    found = learn([profile(alike(max(windows, 1), 0.2, np.random.default_rng(6)))])[0]
-    assert (found.level, found.shape, found.special) == (NONE, NONE, (NONE, NONE, NONE))
+    result = learn([profile(alike(max(windows, 1), 0.2, np.random.default_rng(6)))])[0]
+    assert (result.level, result.shape, result.special) == (NONE, NONE, (NONE, NONE, NONE))
 
 
 @pytest.mark.parametrize(
@@ -124,6 +124,7 @@ def test_windows_whose_level_differs_are_no_news_in_their_shape_either(spread: f
 def test_where_windows_differ_by_chance_alone_a_certain_movement_stays_certain() -> None:
     one = pair(numeric([2_000] * 10 + [0, 0, 0]), [300, *[700 // 9] * 9, 0, 0, 0])
     chance, little = (
-        detect(one, Dispersions(found, found, (found,) * 3)).p_value for found in (NONE, Dispersion(1e-9, 30, 9))
+        detect(one, Dispersions(dispersion, dispersion, (dispersion,) * 3)).p_value
+        for dispersion in (NONE, Dispersion(1e-9, 30, 9))
     )
     assert little == pytest.approx(chance, rel=0.5)

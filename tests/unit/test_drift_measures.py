@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.drift import Statistic, SummaryRecord, Window
+from schemas.drift import State, Statistic, SummaryRecord, Window
 from schemas.drift_v1 import movement_of_cause
 from schemas.movement import Movement, Shares, moved_share
 from streaming.drift.decision import INVALID, ColumnVerdict, DetectionRules, WindowJudge
@@ -19,7 +19,6 @@ from streaming.drift.dispersion import NONE, Dispersion, Dispersions
 from streaming.drift.measures import measures, statistic_records, summary_record
 from streaming.drift.movement import movement_of
 from streaming.drift.pair import Pair
-from streaming.drift.states import State
 from streaming.drift.words import bin_name, cause
 from streaming.models.profile import ColumnProfile, ReferenceProfile
 from tests.support.drifts import categorical, normal_shares, numeric, pair, window
@@ -52,10 +51,10 @@ def judged(
 @pytest.mark.parametrize("make", [numeric, categorical], ids=["numeric", "categorical"])
 def test_every_statistic_that_the_kind_has_is_there_once(make: type) -> None:
     row = [100] * 10 + [5, 5, 5]
-    found = [one.statistic for one in measures(verdict(pair(make([2_000] * 10 + [9, 9, 9]), row)), 0.01)]
+    result = [one.statistic for one in measures(verdict(pair(make([2_000] * 10 + [9, 9, 9]), row)), 0.01)]
     every = set(Statistic) - {Statistic.INVALID_RATE} - (set() if make is numeric else ORDERED)
-    assert len(found) == len(set(found))
-    assert set(found) == every
+    assert len(result) == len(set(result))
+    assert set(result) == every
 
 
 @pytest.mark.parametrize("rows", [500, 4_000])
@@ -96,9 +95,9 @@ def test_where_windows_are_alike_thresholds_and_p_values_are_higher() -> None:
 
 
 def test_a_window_without_values_has_no_statistic_of_them() -> None:
-    found = {one.statistic for one in measures(verdict(pair(STILL, [0] * 10 + [900, 0, 0])), 0.01)}
-    assert found.isdisjoint(ORDERED)
-    assert Statistic.NULL_RATE in found
+    result = {one.statistic for one in measures(verdict(pair(STILL, [0] * 10 + [900, 0, 0])), 0.01)}
+    assert result.isdisjoint(ORDERED)
+    assert Statistic.NULL_RATE in result
 
 
 def test_statistics_without_a_law_have_neither_threshold_nor_p_value() -> None:
@@ -128,7 +127,7 @@ def test_the_summary_names_the_first_mover_first_and_keeps_the_counts() -> None:
     assert record.cause.startswith("early: level rose by 0.")
     assert record.cause.endswith(", and 1 more")
     assert (record.rows, record.invalid, record.late, record.closed_by) == (counts.rows, 3, 7, "idle")
-    assert record.columns[2].counts == {str(place): 100 for place in range(10)}
+    assert record.columns[2].counts == {str(position): 100 for position in range(10)}
     assert record.columns[0].since == "1970-01-01T00:01:00.000Z"
 
 
@@ -161,7 +160,7 @@ ENDED = numeric([0, *[1_000] * 8, 0, 0, 0, 0])
 
 
 @pytest.mark.parametrize(
-    ("profile", "row", "movement", "words"),
+    ("profile", "row", "movement", "message"),
     [
         pytest.param(STILL, [100] * 10 + [0, 0, 0], None, "as the reference, within chance", id="nothing"),
         pytest.param(STILL, [10] * 10 + [0, 0, 0], None, "100 rows are too few to say", id="too few rows"),
@@ -234,11 +233,11 @@ ENDED = numeric([0, *[1_000] * 8, 0, 0, 0, 0])
     ],
 )
 def test_a_verdict_says_in_numbers_and_in_words_what_moved(
-    profile: ColumnProfile, row: list[int], movement: Movement | None, words: str
+    profile: ColumnProfile, row: list[int], movement: Movement | None, message: str
 ) -> None:
     verdict = judged(profile, row)[0]
     assert movement_of(verdict) == movement
-    assert said(verdict) == words
+    assert said(verdict) == message
 
 
 def test_dead_letters_are_said_as_a_share() -> None:
@@ -250,7 +249,7 @@ def test_dead_letters_are_said_as_a_share() -> None:
 def test_a_drift_that_pauses_says_that_it_is_not_over() -> None:
     judge = WindowJudge(ReferenceProfile((STILL,), 20_000), DetectionRules())
     rows = [UP, UP, [100] * 10 + [0, 0, 0]]
-    last = [judge.judge(window(row, start=60.0 * place)) for place, row in enumerate(rows)][-1][0]
+    last = [judge.judge(window(row, start=60.0 * position)) for position, row in enumerate(rows)][-1][0]
     assert movement_of(last) is None
     assert said(last) == "as the reference in this window, but not yet for long enough"
 
@@ -304,4 +303,4 @@ def test_a_summary_of_version_1_is_read() -> None:
     ids=["numeric", "one bin", "categorical"],
 )
 def test_every_bin_has_a_name(one: Pair, names: list[str]) -> None:
-    assert [bin_name(one, place) for place in range(len(names))] == names
+    assert [bin_name(one, position) for position in range(len(names))] == names

@@ -37,11 +37,11 @@ def named(word: str) -> Report:
         *(watch.window(0.4, 0.0, 0.6) for _ in range(3)),
         *(watch.window(0.4, 0.0, 0.6, invalid=900) for _ in range(3)),
     ]
-    told = [
+    reported = [
         replace(record, window=replace(record.window, application=word, model=word), closed_by=word)
         for record in records
     ]
-    return make_report(word, word, told, {1: watch.profile})
+    return make_report(word, word, reported, {1: watch.profile})
 
 
 def every_kind() -> list[object]:
@@ -113,11 +113,13 @@ def test_the_page_answers_before_it_explains() -> None:
 def test_states_have_a_mark_and_a_word_beside_their_colour() -> None:
     """Bars of another height, and a word at the end of each row: nobody needs to tell red from green."""
     watch = Watch()
-    found = Page(page(made(watch, season(watch))))
-    strips = [place for place, (_, attributes) in enumerate(found.elements) if attributes.get("class") == "strip"]
+    result = Page(page(made(watch, season(watch))))
+    strips = [
+        position for position, (_, attributes) in enumerate(result.elements) if attributes.get("class") == "strip"
+    ]
     heights = {
         attributes["class"]: (attributes["d"] or "").split("V")[0].split()[1].split("h")[0]
-        for tag, attributes in found.elements
+        for tag, attributes in result.elements
         if tag == "path" and (attributes.get("class") or "").startswith("is-")
     }
     assert len(strips) >= 4
@@ -128,7 +130,7 @@ def test_states_have_a_mark_and_a_word_beside_their_colour() -> None:
         "warning in 1 window",
         "too few rows in 1 window",
     ):
-        assert word in found.text
+        assert word in result.text
 
 
 def test_a_gap_is_told() -> None:
@@ -145,9 +147,9 @@ def test_the_rows_that_were_not_compared_are_told() -> None:
 
 
 def test_whatever_names_hold_is_text() -> None:
-    found = Page(page(named(HOSTILE)))
-    assert found.shape == Page(page(named("x"))).shape
-    assert not {"\x1b", "\u202e"} & set(found.text)
+    result = Page(page(named(HOSTILE)))
+    assert result.shape == Page(page(named("x"))).shape
+    assert not {"\x1b", "\u202e"} & set(result.text)
 
 
 @unhurried
@@ -166,12 +168,12 @@ def test_hundreds_of_windows_and_fifty_columns_stay_small_and_folded() -> None:
     some = [*(watch.window() for _ in range(10)), *(watch.window(0.4) for _ in range(10))]
     many = [at(some[day % 20], day) for day in range(400)]
     html = page(made(watch, many))
-    found = Page(html)
+    result = Page(html)
     assert len(html) < 1_000 * KILOBYTE
-    folded = [attributes for tag, attributes in found.elements if tag == "details"]
+    folded = [attributes for tag, attributes in result.elements if tag == "details"]
     assert len(folded) >= 50
     assert not any("open" in attributes for attributes in folded)
-    assert "38 more columns, which differ less" in found.text
+    assert "38 more columns, which differ less" in result.text
 
 
 def at(record: SummaryRecord, day: int) -> SummaryRecord:

@@ -83,10 +83,10 @@ def test_kolmogorov_smirnov_is_scipys_on_binned_values(reference: list[int], win
 def test_the_moments_of_chi_square_are_those_of_dealing_the_rows_out_anew(rare: list[float]) -> None:
     total = np.array(rare) * 2_000
     dealt = np.random.default_rng(3).multivariate_hypergeometric(total.astype(int), 400, size=4_000)
-    found = [chi_square(*split(total, side))[0] for side in dealt]
+    result = [chi_square(*split(total, side))[0] for side in dealt]
     mean, variance = chi_square_moments(*split(total, dealt[0]))
-    assert np.mean(found) == pytest.approx(mean, rel=0.04)
-    assert np.var(found) == pytest.approx(variance, rel=0.15)
+    assert np.mean(result) == pytest.approx(mean, rel=0.04)
+    assert np.var(result) == pytest.approx(variance, rel=0.15)
 
 
 def split(total: Any, window: Ints) -> tuple[list[int], list[int]]:
@@ -125,32 +125,32 @@ def test_the_record_names_the_peers_version_and_the_seed(peer: str) -> None:
 @pytest.mark.parametrize("name", NUMERIC)
 def test_wasserstein_is_evidentlys_normed_one_on_raw_data(name: str) -> None:
     profile, _, window = column(name)
-    found = value_distance(pair(profile, [*window, 0, 0, 0]))
-    assert found == pytest.approx(NUMBERS["evidently"][name]["wasserstein"], rel=EXACT)
+    result = value_distance(pair(profile, [*window, 0, 0, 0]))
+    assert result == pytest.approx(NUMBERS["evidently"][name]["wasserstein"], rel=EXACT)
 
 
 @pytest.mark.parametrize("name", NUMERIC)
 def test_kolmogorov_smirnov_is_evidentlys_on_raw_data(name: str) -> None:
     # Evidently tells the p-value alone; ours is Stephens' correction of the law whose exact form scipy sums.
     _, reference, window = column(name)
-    found = kolmogorov_smirnov(reference, window)
+    result = kolmogorov_smirnov(reference, window)
     size = sum(reference) * sum(window) / (sum(reference) + sum(window))
     expected = NUMBERS["evidently"][name]["ks"]
-    assert math.log(tails.kolmogorov(found, size)) == pytest.approx(math.log(expected), rel=0.02, abs=0.03)
+    assert math.log(tails.kolmogorov(result, size)) == pytest.approx(math.log(expected), rel=0.02, abs=0.03)
 
 
 @pytest.mark.parametrize("name", CONTINUOUS)
 def test_jensen_shannon_is_evidentlys_on_its_bins(name: str) -> None:
     # Evidently takes the natural logarithm, and cuts bins anew over both sides for every comparison.
-    found = jensen_shannon(*binned(name, "sturges", union=True)) * math.sqrt(math.log(2))
-    assert found == pytest.approx(NUMBERS["evidently"][name]["jensenshannon"], rel=EXACT)
+    result = jensen_shannon(*binned(name, "sturges", union=True)) * math.sqrt(math.log(2))
+    assert result == pytest.approx(NUMBERS["evidently"][name]["jensenshannon"], rel=EXACT)
 
 
 @pytest.mark.parametrize("name", [*CATEGORICAL, "discrete_shifted"])
 def test_jensen_shannon_is_evidentlys_on_categories(name: str) -> None:
     _, reference, window = column(name)
-    found = jensen_shannon(reference, window) * math.sqrt(math.log(2))
-    assert found == pytest.approx(NUMBERS["evidently"][name]["jensenshannon"], rel=EXACT)
+    result = jensen_shannon(reference, window) * math.sqrt(math.log(2))
+    assert result == pytest.approx(NUMBERS["evidently"][name]["jensenshannon"], rel=EXACT)
 
 
 @pytest.mark.parametrize("name", CATEGORICAL)
@@ -181,8 +181,8 @@ def test_chi_square_would_be_evidentlys_if_the_reference_were_the_truth(name: st
     # Theirs takes the reference's shares as known, without its noise: the limit of an endless reference.
     _, reference, window = column(name)
     endless = [count * 1_000_000 for count in reference]
-    found = tails.chi_square(*chi_square(endless, window))
-    assert found == pytest.approx(NUMBERS["evidently"][name]["chisquare"], rel=1e-4, abs=1e-12)
+    result = tails.chi_square(*chi_square(endless, window))
+    assert result == pytest.approx(NUMBERS["evidently"][name]["chisquare"], rel=1e-4, abs=1e-12)
 
 
 @pytest.mark.parametrize("name", CATEGORICAL)
@@ -197,8 +197,8 @@ def test_chi_square_is_nannymls(name: str) -> None:
 )
 def test_distances_are_nannymls_on_its_bins(statistic: Any, key: str, name: str) -> None:
     # NannyML cuts by Doane's rule on the reference, with a bin for what is outside.
-    found = statistic(*binned(name, "doane", union=False))
-    assert found == pytest.approx(NUMBERS["nannyml"][name][key], rel=1e-6)
+    result = statistic(*binned(name, "doane", union=False))
+    assert result == pytest.approx(NUMBERS["nannyml"][name][key], rel=1e-6)
 
 
 @pytest.mark.parametrize("name", CATEGORICAL)
@@ -221,5 +221,5 @@ def test_kolmogorov_smirnov_is_nannymls_on_raw_data(name: str) -> None:
 @pytest.mark.parametrize("name", NUMERIC)
 def test_wasserstein_is_nannymls_in_units_of_the_spread(name: str) -> None:
     profile, reference, window = column(name)
-    found = wasserstein(reference, window, profile.centres)
-    assert found == pytest.approx(NUMBERS["nannyml"][name]["wasserstein"], rel=0.002, abs=1e-4)
+    result = wasserstein(reference, window, profile.centres)
+    assert result == pytest.approx(NUMBERS["nannyml"][name]["wasserstein"], rel=0.002, abs=1e-4)

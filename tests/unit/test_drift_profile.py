@@ -31,9 +31,9 @@ def made(values: Sequence[float | None]) -> ReferenceProfile:
     """One pass over the rows of a number and a category."""
     known = np.array([value for value in values if value is not None])
     bins = np.searchsorted(EDGES, known, side="right")
-    counts = {place: int((bins == place).sum()) for place in range(4) if (bins == place).any()}
+    counts = {position: int((bins == position).sum()) for position in range(4) if (bins == position).any()}
     nulls = {253: len(values) - len(known)} if len(known) < len(values) else {}
-    centres = tuple(float(known[bins == place].mean()) if (bins == place).any() else 0.0 for place in range(4))
+    centres = tuple(float(known[bins == position].mean()) if (bins == position).any() else 0.0 for position in range(4))
     spread = float(known.std()) if len(known) else 0.0
     number = ColumnProfile("x", "numeric", {**counts, **nulls}, EDGES, (), centres, spread, ({**counts, **nulls},))
     return ReferenceProfile((number, categorical([len(values), 0, 0, 0], "c")), len(values), 60.0)
@@ -42,13 +42,15 @@ def made(values: Sequence[float | None]) -> ReferenceProfile:
 def same(one: ReferenceProfile, other: ReferenceProfile) -> None:
     assert one.rows == other.rows
     for a, b in zip(one.columns, other.columns, strict=True):
-        assert {place: count for place, count in a.counts.items() if count} == {
-            place: count for place, count in b.counts.items() if count
+        assert {position: count for position, count in a.counts.items() if count} == {
+            position: count for position, count in b.counts.items() if count
         }
         assert a.spread == pytest.approx(b.spread, abs=1e-6)
         assert a.mean == pytest.approx(b.mean, abs=1e-9)
-        filled = [place for place in range(len(a.centres)) if a.counts.get(place)]
-        assert [a.centres[place] for place in filled] == pytest.approx([b.centres[place] for place in filled])
+        filled = [position for position in range(len(a.centres)) if a.counts.get(position)]
+        assert [a.centres[position] for position in filled] == pytest.approx(
+            [b.centres[position] for position in filled]
+        )
         assert sorted(map(str, a.windows)) == sorted(map(str, b.windows))
 
 

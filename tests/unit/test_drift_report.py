@@ -11,14 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobs.terminal.json_output import JsonOutput
-from schemas.drift import SummaryRecord
+from schemas.drift import State, SummaryRecord
 from schemas.movement import Movement, Shares, moved_share
 from streaming.drift.report.facts import DEAD_LETTERS, Report, VersionReport
 from streaming.drift.report.make import MOST_BINS, MOST_WINDOWS, make_report
 from streaming.drift.report.options import DriftReportOptions
 from streaming.drift.report.output import as_json
 from streaming.drift.report.sentences import NO_MORE, what_moved
-from streaming.drift.states import Severity, State
+from streaming.drift.states import Severity
 from streaming.errors import ConfigurationError
 from tests.support.drift_reports import Watch, made
 from tests.support.drifts import unhurried
@@ -258,7 +258,7 @@ def test_many_categories_become_those_that_tell_most_and_one_for_the_others() ->
     column = watch.profile.columns[0]
     wide = replace(
         column,
-        categories=tuple(f"k{place}" for place in range(40)),
+        categories=tuple(f"k{position}" for position in range(40)),
         counts={**dict.fromkeys(range(40), 100), 7: 90_000},
     )
     report = make_report("penstock", "flights", records, {1: replace(watch.profile, columns=(wide,))}).versions[0]
@@ -272,10 +272,10 @@ def test_many_categories_become_those_that_tell_most_and_one_for_the_others() ->
 def test_json_is_strict_and_says_everything(tmp_path: Path) -> None:
     report = made(*season())
     JsonOutput(str(tmp_path / "new" / "drift.json")).write(as_json(report))
-    found = json.loads((tmp_path / "new" / "drift.json").read_text("utf-8"), parse_constant=pytest.fail)
-    assert found == json.loads(json.dumps(as_json(report)))
-    assert found["format"] == "penstock.drift.report.v1"
-    assert found["versions"][0]["answer"]["state"] == "drift"
+    result = json.loads((tmp_path / "new" / "drift.json").read_text("utf-8"), parse_constant=pytest.fail)
+    assert result == json.loads(json.dumps(as_json(report)))
+    assert result["format"] == "penstock.drift.report.v1"
+    assert result["versions"][0]["answer"]["state"] == "drift"
 
 
 @pytest.mark.parametrize(

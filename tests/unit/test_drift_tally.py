@@ -53,16 +53,16 @@ def test_every_row_is_counted_once_however_the_batches_are_cut(chosen: list[Row]
     whole = batch(chosen)
     # A slice shares its parent's memory and begins somewhere in it.
     parts = [whole.slice(0, cut), whole.slice(min(cut, len(chosen)))]
-    found = [row for part in tally(iter(parts)) for row in part.to_pylist()]
+    result = [row for part in tally(iter(parts)) for row in part.to_pylist()]
     expected: dict[tuple[str, int, int], tuple[int, Counter[int], Counter[Rejection], int]] = {}
     for partition, version, time, bins, rejection in chosen:
         key = (partition, version, time - time % HOUR)
         count, cells, rejected, latest = expected.get(key, (0, Counter(), Counter(), 0))
-        cells.update(place * CELLS + value for place, value in enumerate(bins or b""))
+        cells.update(position * CELLS + value for position, value in enumerate(bins or b""))
         rejected.update([rejection] if rejection else [])
         expected[key] = (count + (rejection is None), cells, rejected, max(latest, time))
-    assert {(row["partition"], row["version"], row["tile"]) for row in found} == set(expected)
-    for row in found:
+    assert {(row["partition"], row["version"], row["tile"]) for row in result} == set(expected)
+    for row in result:
         count, cells, rejected, latest = expected[row["partition"], row["version"], row["tile"]]
         assert (row["rows"], row["latest"]) == (count, latest)
         assert dict(zip(row["cells"], row["counts"], strict=True)) == cells
@@ -71,9 +71,9 @@ def test_every_row_is_counted_once_however_the_batches_are_cut(chosen: list[Row]
 
 def test_rows_of_another_width_than_the_version_s_are_left_out_of_its_bins() -> None:
     chosen: list[Row] = [("p", 1, 0, b"\x01\x02", None), ("p", 1, 0, b"\x01", None), ("p", 1, 0, b"\x01\x03", None)]
-    (found,) = (row for part in tally(iter([batch(chosen)])) for row in part.to_pylist())
-    assert found["rows"] == 3
-    assert dict(zip(found["cells"], found["counts"], strict=True)) == {1: 2, CELLS + 2: 1, CELLS + 3: 1}
+    (result,) = (row for part in tally(iter([batch(chosen)])) for row in part.to_pylist())
+    assert result["rows"] == 3
+    assert dict(zip(result["cells"], result["counts"], strict=True)) == {1: 2, CELLS + 2: 1, CELLS + 3: 1}
 
 
 def test_nothing_is_counted_of_nothing() -> None:

@@ -109,7 +109,7 @@ def test_a_mark_that_kafka_forgot_is_restored_from_the_progress_topic() -> None:
 
 
 @pytest.mark.parametrize(
-    "found",
+    "state",
     [
         pytest.param(Found({}, HERE, {}, rereads={}), id="only a checkpoint is there"),
         pytest.param(Found({}, HERE, {}, frozenset({0, 1})), id="only the ledger is there"),
@@ -118,9 +118,9 @@ def test_a_mark_that_kafka_forgot_is_restored_from_the_progress_topic() -> None:
     ],
 )
 @pytest.mark.parametrize("skip", [False, True])
-def test_a_mark_that_is_nowhere_or_not_ours_fails_closed(found: Found, skip: bool) -> None:
+def test_a_mark_that_is_nowhere_or_not_ours_fails_closed(state: Found, skip: bool) -> None:
     with pytest.raises(MissingMarkError):
-        decided(found, skip=skip)
+        decided(state, skip=skip)
 
 
 def test_a_gap_fails_with_its_exact_ranges() -> None:
@@ -159,16 +159,16 @@ def test_a_topic_that_ends_before_the_mark_always_fails(skip: bool) -> None:
 
 
 @pytest.mark.parametrize(
-    "found",
+    "state",
     [
         pytest.param(Found(at(50, 250, writer=OLD), HERE, {}, rereads={0: 5000}), id="the group's marks"),
         pytest.param(Found({}, HERE, saved(50, 250, writer=OLD), rereads={}), id="the group went with the topic"),
     ],
 )
-def test_a_topic_made_anew_fails_or_is_begun_from_its_first_record(found: Found) -> None:
+def test_a_topic_made_anew_fails_or_is_begun_from_its_first_record(state: Found) -> None:
     with pytest.raises(TopicRecreatedError, match="--on-gap skip"):
-        decided(found)
-    start = decided(found, skip=True)
+        decided(state)
+    start = decided(state, skip=True)
     assert start.offsets == {0: 100, 1: 200}
     assert [move.now for move in start.moves] == [Mark.at(100, WRITER), Mark.at(200, WRITER)]
     assert "topic earlier was scored up to 50" in start.moves[0].reason
@@ -178,9 +178,9 @@ def test_a_topic_made_anew_fails_or_is_begun_from_its_first_record(found: Found)
 @pytest.mark.parametrize("skip", [False, True])
 def test_a_driver_that_was_overtaken_decides_nothing(skip: bool) -> None:
     younger = replace(WRITER, epoch=3)
-    for found in (Found(at(40, 250, writer=younger), HERE, {}), Found({}, HERE, saved(150, 250, writer=younger))):
+    for state in (Found(at(40, 250, writer=younger), HERE, {}), Found({}, HERE, saved(150, 250, writer=younger))):
         with pytest.raises(FencedError):
-            decided(found, skip=skip)
+            decided(state, skip=skip)
 
 
 def test_ranges_are_covered_partition_by_partition() -> None:

@@ -58,17 +58,17 @@ def test_what_it_says_names_counts_reasons_and_the_remedy() -> None:
 
 
 def test_a_pause_is_told_once_and_ends_with_resume_and_an_empty_window() -> None:
-    told = Told()
-    breaker = Breaker(BOUNDS, ManualClock(), [told])
+    reported = Told()
+    breaker = Breaker(BOUNDS, ManualClock(), [reported])
     assert not breaker.resume()
     breaker.batch_finished(BAD)
     breaker.batch_finished(BAD)
-    assert len(told.words) == 1
+    assert len(reported.words) == 1
     assert breaker.resume()
-    assert told.words[1:] == ["resumed"]
+    assert reported.words[1:] == ["resumed"]
     breaker.batch_finished(GOOD)
     breaker.wait(threading.Event())
-    assert len(told.words) == 2
+    assert len(reported.words) == 2
 
 
 @pytest.mark.parametrize("how", ["resumed", "asked to stop"])

@@ -31,11 +31,11 @@ def failures(told: Told, most: int) -> Failures:
 
 
 def test_pauses_double_up_to_a_minute() -> None:
-    told = Told()
-    noted = failures(told, 9)
+    reported = Told()
+    noted = failures(reported, 9)
     for _ in range(9):
         noted.note(RuntimeError("down"))
-    assert told.pauses == [1, 2, 4, 8, 16, 32, 60, 60, 60]
+    assert reported.pauses == [1, 2, 4, 8, 16, 32, 60, 60, 60]
 
 
 @pytest.mark.parametrize(
@@ -63,9 +63,9 @@ def test_what_no_service_is_to_blame_for_stays_what_it_is(problem: Exception) ->
 
 
 def test_a_finished_batch_begins_the_count_anew() -> None:
-    told = Told()
-    noted = failures(told, 1)
+    reported = Told()
+    noted = failures(reported, 1)
     for _ in range(3):
         noted.note(RuntimeError("down"))
         noted.clear()
-    assert told.pauses == [1, 1, 1]
+    assert reported.pauses == [1, 1, 1]

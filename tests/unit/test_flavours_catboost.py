@@ -26,9 +26,9 @@ def carried() -> pd.DataFrame:
 
 def test_a_regressor_gives_the_value(tmp_path: Path) -> None:
     model = catboost.CatBoostRegressor(**SETTINGS).fit(features(), flights()["delay"])
-    got = answers(scorer_of(saved("catboost", model, tmp_path)), batch())
-    assert got["prediction"] == predicted(model).tolist()
-    assert {*got["probability"], *got["label"], *got["confidence"]} == {None}
+    actual = answers(scorer_of(saved("catboost", model, tmp_path)), batch())
+    assert actual["prediction"] == predicted(model).tolist()
+    assert {*actual["probability"], *actual["label"], *actual["confidence"]} == {None}
 
 
 def named(kinds: Any) -> Any:
@@ -46,15 +46,15 @@ def named(kinds: Any) -> Any:
 )
 def test_a_classifier_gives_its_class_as_its_own_predict_does(tmp_path: Path, label: Any, of_text: bool) -> None:
     model = catboost.CatBoostClassifier(**SETTINGS).fit(features(), label())
-    got = answers(scorer_of(saved("catboost", model, tmp_path)), batch())
+    actual = answers(scorer_of(saved("catboost", model, tmp_path)), batch())
     expected = predicted(model).ravel()
-    assert got["probability"] == model.predict_proba(features()).tolist()
+    assert actual["probability"] == model.predict_proba(features()).tolist()
     if of_text:
-        assert got["label"] == expected.tolist()
-        assert got["prediction"] == [list(model.classes_).index(name) for name in expected]
+        assert actual["label"] == expected.tolist()
+        assert actual["prediction"] == [list(model.classes_).index(name) for name in expected]
     else:
-        assert (got["prediction"], set(got["label"])) == (expected.astype(float).tolist(), {None})
-    assert len(set(got["prediction"])) > 1
+        assert (actual["prediction"], set(actual["label"])) == (expected.astype(float).tolist(), {None})
+    assert len(set(actual["prediction"])) > 1
 
 
 def test_text_is_a_category(tmp_path: Path) -> None:

@@ -46,8 +46,8 @@ def test_a_loader_module_and_code_beside_the_model_are_not_imported(root: Path, 
         module.write_text(EVIL.format(str(ran)))
     edit(root, lambda flavors: flavors["python_function"].update(loader_module="evil_loader", data="code"))
     path = list(sys.path)
-    got = answers(scorer_of(root), batch())
-    assert got["prediction"] == (predicted(booster) > 0.5).astype(float).tolist()
+    actual = answers(scorer_of(root), batch())
+    assert actual["prediction"] == (predicted(booster) > 0.5).astype(float).tolist()
     assert (ran.exists(), "evil_loader" in sys.modules, sys.path) == (False, False, path)
 
 

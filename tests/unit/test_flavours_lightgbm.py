@@ -23,29 +23,29 @@ def trained(objective: str, label: str, **settings: Any) -> lightgbm.Booster:
 
 def test_a_regressor_gives_the_value(tmp_path: Path) -> None:
     booster = trained("regression", "delay")
-    got = answers(scorer_of(saved("lightgbm", booster, tmp_path)), batch())
-    assert got["prediction"] == predicted(booster).tolist()
-    assert {*got["probability"], *got["label"], *got["confidence"]} == {None}
+    actual = answers(scorer_of(saved("lightgbm", booster, tmp_path)), batch())
+    assert actual["prediction"] == predicted(booster).tolist()
+    assert {*actual["probability"], *actual["label"], *actual["confidence"]} == {None}
 
 
 def test_a_classifier_of_two_gives_the_class_and_both_probabilities(tmp_path: Path) -> None:
     booster = trained("binary", "late")
-    got = answers(scorer_of(saved("lightgbm", booster, tmp_path)), batch())
+    actual = answers(scorer_of(saved("lightgbm", booster, tmp_path)), batch())
     late = predicted(booster)
-    assert got["probability"] == np.column_stack([1 - late, late]).tolist()
-    assert got["prediction"] == (late > 0.5).astype(float).tolist()
-    assert got["confidence"] == np.maximum(late, 1 - late).tolist()
-    assert set(got["prediction"]) == {0.0, 1.0}
+    assert actual["probability"] == np.column_stack([1 - late, late]).tolist()
+    assert actual["prediction"] == (late > 0.5).astype(float).tolist()
+    assert actual["confidence"] == np.maximum(late, 1 - late).tolist()
+    assert set(actual["prediction"]) == {0.0, 1.0}
 
 
 @pytest.mark.parametrize("objective", ["multiclass", "multiclassova"])
 def test_a_classifier_of_several_gives_the_most_probable_class(tmp_path: Path, objective: str) -> None:
     booster = trained(objective, "kind", num_class=3)
-    got = answers(scorer_of(saved("lightgbm", booster, tmp_path)), batch())
+    actual = answers(scorer_of(saved("lightgbm", booster, tmp_path)), batch())
     rows = predicted(booster)
-    assert got["probability"] == rows.tolist()
-    assert got["prediction"] == rows.argmax(axis=1).astype(float).tolist()
-    assert set(got["prediction"]) == {0.0, 1.0, 2.0}
+    assert actual["probability"] == rows.tolist()
+    assert actual["prediction"] == rows.argmax(axis=1).astype(float).tolist()
+    assert set(actual["prediction"]) == {0.0, 1.0, 2.0}
 
 
 def test_a_batch_without_events_has_no_answers(tmp_path: Path) -> None:

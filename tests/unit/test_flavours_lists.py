@@ -73,9 +73,9 @@ def test_a_model_of_a_matrix_is_given_the_rows_of_a_list(
     tmp_path: Path, fit: Callable[[Path], tuple[Path, NDArray[np.float64]]]
 ) -> None:
     root, expected = fit(tmp_path / "model")
-    got = answers(scorer_of(root), events(ALONE, inputs=POINTS.tolist()))
-    assert got["probability"] == np.asarray(expected, np.float64).tolist()
-    assert got["prediction"] == expected.argmax(axis=1).tolist()
+    actual = answers(scorer_of(root), events(ALONE, inputs=POINTS.tolist()))
+    assert actual["probability"] == np.asarray(expected, np.float64).tolist()
+    assert actual["prediction"] == expected.argmax(axis=1).tolist()
 
 
 def graph(width: int = 2) -> onnx.ModelProto:
@@ -108,8 +108,8 @@ def test_a_graph_of_several_tensors_is_given_each_by_its_name(tmp_path: Path) ->
     points, seats = POINTS[:, :2].astype(np.float32), np.arange(60).reshape(60, 1)
     session = onnxruntime.InferenceSession(graph().SerializeToString(), providers=["CPUExecutionProvider"])
     (expected,) = session.run(None, {"point": points, "seats": seats})
-    got = answers(scorer_of(root), events(NAMED, point=points.tolist(), seats=seats.tolist()))
-    assert got["prediction"] == expected.ravel().tolist()
+    actual = answers(scorer_of(root), events(NAMED, point=points.tolist(), seats=seats.tolist()))
+    assert actual["prediction"] == expected.ravel().tolist()
 
 
 @pytest.mark.parametrize(

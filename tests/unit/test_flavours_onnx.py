@@ -107,24 +107,24 @@ def scored(made: onnx.ModelProto, root: Path) -> dict[str, list[Any]]:
 @pytest.mark.parametrize("kind", [TensorProto.FLOAT, TensorProto.DOUBLE], ids=["floats", "doubles"])
 def test_a_single_number_is_the_value(tmp_path: Path, kind: int) -> None:
     made = multiplied(kind, 1)
-    got = scored(made, tmp_path)
+    actual = scored(made, tmp_path)
     expected = run(made, helper.tensor_dtype_to_np_dtype(kind))[0]
-    assert got["prediction"] == expected.astype(float).ravel().tolist()
-    assert {*got["probability"], *got["label"]} == {None}
+    assert actual["prediction"] == expected.astype(float).ravel().tolist()
+    assert {*actual["probability"], *actual["label"]} == {None}
 
 
 @pytest.mark.parametrize("maps", [False, True], ids=["a matrix", "a map for each row"])
 @pytest.mark.parametrize("texts", [False, True], ids=["numbers", "texts"])
 def test_a_class_comes_with_its_probabilities(tmp_path: Path, texts: bool, maps: bool) -> None:
-    got = scored(classified(texts=texts, maps=maps), tmp_path)
+    actual = scored(classified(texts=texts, maps=maps), tmp_path)
     labels, rows = run(classified(texts=texts, maps=False))
-    assert got["probability"] == rows.astype(float).tolist()
+    assert actual["probability"] == rows.astype(float).tolist()
     if texts:
-        assert got["label"] == list(labels)
-        assert got["prediction"] == rows.argmax(axis=1).astype(float).tolist()
+        assert actual["label"] == list(labels)
+        assert actual["prediction"] == rows.argmax(axis=1).astype(float).tolist()
     else:
-        assert (got["prediction"], set(got["label"])) == (labels.astype(float).tolist(), {None})
-    assert len(set(got["prediction"])) > 1
+        assert (actual["prediction"], set(actual["label"])) == (labels.astype(float).tolist(), {None})
+    assert len(set(actual["prediction"])) > 1
 
 
 @pytest.mark.parametrize(("name", "are_probabilities"), [("output_probability", True), ("logits", False)])
@@ -132,9 +132,9 @@ def test_scores_alone_give_the_class_and_are_probabilities_where_they_are_called
     tmp_path: Path, name: str, are_probabilities: bool
 ) -> None:
     made = multiplied(TensorProto.FLOAT, 3, name)
-    got, rows = scored(made, tmp_path), run(made)[0]
-    assert got["prediction"] == rows.argmax(axis=1).astype(float).tolist()
-    assert got["probability"] == (rows.astype(float).tolist() if are_probabilities else [None] * len(rows))
+    actual, rows = scored(made, tmp_path), run(made)[0]
+    assert actual["prediction"] == rows.argmax(axis=1).astype(float).tolist()
+    assert actual["probability"] == (rows.astype(float).tolist() if are_probabilities else [None] * len(rows))
 
 
 def test_each_column_is_an_input_of_its_name(tmp_path: Path) -> None:

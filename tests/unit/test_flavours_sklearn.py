@@ -65,10 +65,10 @@ def skops(model: Any, root: Path, signature: Signature | None = None) -> Path:
 @pytest.mark.parametrize("make", CLASSIFIERS)
 def test_a_classifier_gives_its_class_and_probabilities(tmp_path: Path, make: Any) -> None:
     model = make().fit(features(), flights()["kind"])
-    got = answers(scorer_of(skops(model, tmp_path)), batch())
-    assert got["prediction"] == predicted(model).astype(float).tolist()
-    assert got["probability"] == model.predict_proba(features()).tolist()
-    assert set(got["label"]) == {None}
+    actual = answers(scorer_of(skops(model, tmp_path)), batch())
+    assert actual["prediction"] == predicted(model).astype(float).tolist()
+    assert actual["probability"] == model.predict_proba(features()).tolist()
+    assert set(actual["label"]) == {None}
 
 
 @pytest.mark.parametrize(
@@ -82,17 +82,17 @@ def test_a_classifier_gives_its_class_and_probabilities(tmp_path: Path, make: An
 )
 def test_what_is_no_classifier_gives_the_value(tmp_path: Path, make: Any) -> None:
     model = make().fit(features(), flights()["delay"])
-    got = answers(scorer_of(skops(model, tmp_path)), batch())
-    assert got["prediction"] == predicted(model).astype(float).tolist()
-    assert {*got["probability"], *got["label"], *got["confidence"]} == {None}
+    actual = answers(scorer_of(skops(model, tmp_path)), batch())
+    assert actual["prediction"] == predicted(model).astype(float).tolist()
+    assert {*actual["probability"], *actual["label"], *actual["confidence"]} == {None}
 
 
 def test_classes_of_text_are_labels_with_their_index(tmp_path: Path) -> None:
     model = filled(LinearSVC()).fit(features(), NAMES[flights()["kind"]])
-    got = answers(scorer_of(skops(model, tmp_path)), batch())
-    assert got["label"] == predicted(model).tolist()
-    assert got["prediction"] == [list(NAMES).index(name) for name in got["label"]]
-    assert set(got["probability"]) == {None}
+    actual = answers(scorer_of(skops(model, tmp_path)), batch())
+    assert actual["label"] == predicted(model).tolist()
+    assert actual["prediction"] == [list(NAMES).index(name) for name in actual["label"]]
+    assert set(actual["probability"]) == {None}
 
 
 def encoding() -> Any:
@@ -102,8 +102,8 @@ def encoding() -> Any:
 
 def test_text_and_nulls_come_as_in_a_data_frame(tmp_path: Path) -> None:
     model = encoding()
-    got = answers(scorer_of(skops(model, tmp_path, WITH_CARRIER)), batch(carried()))
-    assert got["probability"] == model.predict_proba(carried()).tolist()
+    actual = answers(scorer_of(skops(model, tmp_path, WITH_CARRIER)), batch(carried()))
+    assert actual["probability"] == model.predict_proba(carried()).tolist()
 
 
 def test_a_category_that_an_encoder_does_not_know_throws(tmp_path: Path) -> None:
@@ -116,8 +116,8 @@ def test_a_model_trained_on_a_matrix_is_given_one(tmp_path: Path) -> None:
     frame = features()[["distance", "hour"]].astype(float)
     signature = Signature.from_config({"distance": "double", "hour": "double"})
     model = LinearRegression().fit(frame.to_numpy(), flights()["delay"])
-    got = answers(scorer_of(skops(model, tmp_path, signature)), batch(frame))
-    assert got["prediction"] == model.predict(frame.to_numpy()).tolist()
+    actual = answers(scorer_of(skops(model, tmp_path, signature)), batch(frame))
+    assert actual["prediction"] == model.predict(frame.to_numpy()).tolist()
 
 
 def test_a_function_of_pythons_is_refused_although_the_version_trusts_it(tmp_path: Path) -> None:

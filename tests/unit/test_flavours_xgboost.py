@@ -30,17 +30,17 @@ def own(booster: xgboost.Booster) -> Any:
 @pytest.mark.parametrize("model_format", ["ubj", "json"])
 def test_a_regressor_gives_the_value(tmp_path: Path, booster: str, model_format: str) -> None:
     model = trained("reg:squarederror", "delay", booster=booster)
-    got = answers(scorer_of(saved("xgboost", model, tmp_path, model_format=model_format)), batch())
-    assert got["prediction"] == own(model).astype(float).tolist()
-    assert {*got["probability"], *got["label"], *got["confidence"]} == {None}
+    actual = answers(scorer_of(saved("xgboost", model, tmp_path, model_format=model_format)), batch())
+    assert actual["prediction"] == own(model).astype(float).tolist()
+    assert {*actual["probability"], *actual["label"], *actual["confidence"]} == {None}
 
 
 def test_a_booster_of_two_classes_gives_the_class_and_both_probabilities(tmp_path: Path) -> None:
     model = trained("binary:logistic", "late")
-    got = answers(scorer_of(saved("xgboost", model, tmp_path)), batch())
+    actual = answers(scorer_of(saved("xgboost", model, tmp_path)), batch())
     late = own(model)
-    assert [row[1] for row in got["probability"]] == late.astype(float).tolist()
-    assert got["prediction"] == (late > 0.5).astype(float).tolist()
+    assert [row[1] for row in actual["probability"]] == late.astype(float).tolist()
+    assert actual["prediction"] == (late > 0.5).astype(float).tolist()
 
 
 @pytest.mark.parametrize("label", ["late", "kind"], ids=["two classes", "three classes"])
@@ -48,18 +48,18 @@ def test_a_booster_of_two_classes_gives_the_class_and_both_probabilities(tmp_pat
 def test_a_classifier_gives_what_its_own_predict_gives(tmp_path: Path, label: str, stopping: dict[str, Any]) -> None:
     model = xgboost.XGBClassifier(**{**ROUNDS, **stopping})
     model.fit(features(), flights()[label], eval_set=[(features(), flights()[label])], verbose=False)
-    got = answers(scorer_of(saved("xgboost", model, tmp_path)), batch())
-    assert got["prediction"] == predicted(model).astype(float).tolist()
-    assert got["probability"] == model.predict_proba(features()).astype(float).tolist()
-    assert len(set(got["prediction"])) > 1
+    actual = answers(scorer_of(saved("xgboost", model, tmp_path)), batch())
+    assert actual["prediction"] == predicted(model).astype(float).tolist()
+    assert actual["probability"] == model.predict_proba(features()).astype(float).tolist()
+    assert len(set(actual["prediction"])) > 1
 
 
 def test_a_booster_by_itself_does_not_stop_early(tmp_path: Path) -> None:
     data = xgboost.DMatrix(features(), flights()["delay"])
     settings = {"learning_rate": 1.9, "nthread": 1}
     model = xgboost.train(settings, data, 9, evals=[(data, "e")], early_stopping_rounds=1, verbose_eval=False)
-    got = answers(scorer_of(saved("xgboost", model, tmp_path)), batch())
-    assert got["prediction"] == own(model).astype(float).tolist()
+    actual = answers(scorer_of(saved("xgboost", model, tmp_path)), batch())
+    assert actual["prediction"] == own(model).astype(float).tolist()
 
 
 def of_categories() -> xgboost.Booster:

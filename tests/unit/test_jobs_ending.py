@@ -55,19 +55,19 @@ def system_error(number: int, path: str | None = None, other: str | None = None)
 def test_an_error_ends_the_command_with_a_sentence_and_a_code(
     error: Exception, message: str, code: int, tmp_path: Path
 ) -> None:
-    said = ending(error, [tmp_path])
-    assert said.message.startswith(message)
-    assert said.code == code
+    output = ending(error, [tmp_path])
+    assert output.message.startswith(message)
+    assert output.code == code
 
 
 def test_a_surprise_is_one_line_and_its_trace_is_in_a_file_that_only_its_owner_reads(tmp_path: Path) -> None:
     try:
         raise KeyError("topic")
     except KeyError as error:
-        said = ending(error, [Path("/dev/null/x"), tmp_path / "made"])
+        output = ending(error, [Path("/dev/null/x"), tmp_path / "made"])
     (file,) = (tmp_path / "made").iterdir()
-    assert f"The stack trace is in {file};" in said.message
-    assert "\n" not in said.message
+    assert f"The stack trace is in {file};" in output.message
+    assert "\n" not in output.message
     assert "Traceback" in file.read_text()
     assert "KeyError: 'topic'" in file.read_text()
     assert stat.S_IMODE(file.stat().st_mode) == 0o600

@@ -30,8 +30,8 @@ class Idle:
 def test_in_as_many_runs_as_systems_each_is_at_each_place_once(count: int) -> None:
     systems: list[System] = [Idle(str(number)) for number in range(count)]
     orders = [rotated(systems, number) for number in range(1, count + 1)]
-    for place in range(count):
-        assert sorted(order[place].name for order in orders) == sorted(system.name for system in systems)
+    for position in range(count):
+        assert sorted(order[position].name for order in orders) == sorted(system.name for system in systems)
 
 
 def test_no_systems_have_an_order_too() -> None:

@@ -60,14 +60,14 @@ def test_outputs_of_other_stages_and_strangers_are_left_out() -> None:
 
 @given(st.lists(st.integers(0, 10**10), min_size=1, max_size=300))
 def test_a_percentile_is_a_measured_value_that_so_many_do_not_exceed(latencies: list[int]) -> None:
-    found = percentiles_ms(np.array(latencies, np.int64))
+    result = percentiles_ms(np.array(latencies, np.int64))
     for name, percent in PERCENTILES.items():
         smallest = next(
             value
             for value in sorted(latencies)
             if sum(other <= value for other in latencies) * 100 >= percent * len(latencies)
         )
-        assert found[name] == round(smallest / 1e6, 3)
+        assert result[name] == round(smallest / 1e6, 3)
 
 
 def test_no_latencies_have_no_percentiles() -> None:
@@ -124,18 +124,18 @@ def test_an_output_is_noted_with_its_event_and_prediction(
     notes = Notes()
     notes.add(value, 99)
     notes.save(tmp_path / "notes.npz")
-    found = load_notes(tmp_path / "notes.npz")
-    assert (found.ids.tolist(), found.times.tolist()) == ([name], [99])
-    assert found.predictions.tolist() == pytest.approx(
+    result = load_notes(tmp_path / "notes.npz")
+    assert (result.ids.tolist(), result.times.tolist()) == ([name], [99])
+    assert result.predictions.tolist() == pytest.approx(
         [float("nan") if prediction is None else prediction], nan_ok=True
     )
 
 
 @given(st.integers(0, 200_000))
 def test_the_search_ends_just_below_what_a_system_keeps_up_with(limit: int) -> None:
-    found = list(search(lambda rate: rate <= limit, narrowings=6))
-    sustained = max((rate for rate, kept in found if kept), default=0)
-    refused = min(rate for rate, kept in found if not kept)
+    result = list(search(lambda rate: rate <= limit, narrowings=6))
+    sustained = max((rate for rate, kept in result if kept), default=0)
+    refused = min(rate for rate, kept in result if not kept)
     assert sustained <= limit < refused
     assert refused - sustained <= max(1_000, sustained) / 2**6 + 1
 

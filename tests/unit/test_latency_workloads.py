@@ -19,12 +19,12 @@ _KINDS: dict[str, tuple[type, ...]] = {"string": (str,), "integer": (int,), "dou
 @pytest.mark.parametrize("workload", WORKLOADS.values(), ids=WORKLOADS)
 def test_an_event_carries_the_features_of_its_signature(workload: Workload) -> None:
     for number, body in enumerate(islice(workload.bodies(), 50)):
-        found = json.loads(event(number, body))
-        assert found.pop("event_id") == str(number)
-        assert found.pop("event_time").endswith("Z")
-        assert set(found) == set(workload.signature.names)
+        result = json.loads(event(number, body))
+        assert result.pop("event_id") == str(number)
+        assert result.pop("event_time").endswith("Z")
+        assert set(result) == set(workload.signature.names)
         for column in workload.signature.columns:
-            value = found[column.name]
+            value = result[column.name]
             assert isinstance(value, _KINDS[column.type]) or (value is None and not column.required), column
 
 

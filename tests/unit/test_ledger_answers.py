@@ -72,10 +72,10 @@ SKIP = {"reason": "retention", "actor": "operator", "at": AT}
 def test_an_answer_in_one_sentence(
     lineage: Lineage, made: Output | None, exists: bool | None, expected: tuple[bool, str, str]
 ) -> None:
-    told = answer(lineage, made, exists)
-    assert (told["found"], told["fate"]) == expected[:2]
-    assert told["summary"].startswith("features, partition 0, offset 7")
-    assert told["summary"].endswith(expected[2])
+    reported = answer(lineage, made, exists)
+    assert (reported["found"], reported["fate"]) == expected[:2]
+    assert reported["summary"].startswith("features, partition 0, offset 7")
+    assert reported["summary"].endswith(expected[2])
 
 
 def test_of_two_plans_the_output_names_the_right_one() -> None:
@@ -85,10 +85,10 @@ def test_of_two_plans_the_output_names_the_right_one() -> None:
 
 
 def moment(*records: dict[str, Any]) -> dict[str, Any]:
-    found = Moment(instant("2026-11-21T11:00:30Z"))
+    result = Moment(instant("2026-11-21T11:00:30Z"))
     for record in records:
-        found.add(record)
-    return about_moment(found, "then")
+        result.add(record)
+    return about_moment(result, "then")
 
 
 SWAP = {"type": "swap", "at": AT, "model": "flights", "to_version": 2, "run_id": "run2", "actor": "follower"}
@@ -107,14 +107,14 @@ LATER_SWAP = {**SWAP, "to_version": 3, "at": "2026-11-21T11:00:59.000Z"}
     ],
 )
 def test_what_served_at_a_moment(records: list[dict[str, Any]], version: int | None, plans: list[str]) -> None:
-    told = moment(*records)
-    assert (told["found"], told.get("version")) == (version is not None, version)
-    assert [told[name]["plan"]["id"] for name in ("before", "after") if name in told] == plans
+    reported = moment(*records)
+    assert (reported["found"], reported.get("version")) == (version is not None, version)
+    assert [reported[name]["plan"]["id"] for name in ("before", "after") if name in reported] == plans
 
 
 def test_the_outcome_of_the_plan_before_is_told_even_if_it_came_after() -> None:
-    told = moment(BEFORE, {"type": "outcome", "plan": "1.1", "at": "2026-11-21T11:00:40.000Z"})
-    assert told["before"]["recorded"] == {"at": "2026-11-21T11:00:40.000Z"}
+    reported = moment(BEFORE, {"type": "outcome", "plan": "1.1", "at": "2026-11-21T11:00:40.000Z"})
+    assert reported["before"]["recorded"] == {"at": "2026-11-21T11:00:40.000Z"}
 
 
 PREDICTION = {
@@ -155,10 +155,10 @@ def stored(headers: dict[str, str], value: object, *own: tuple[str, bytes | None
     ],
 )
 def test_an_output_tells_what_it_answers(record: Stored, kind: str, event_id: str | None, made_at: str) -> None:
-    found = read_output(record)
-    assert found is not None
-    assert (found.kind, found.source, found.application, found.version) == (kind, ("features", 0, 7), "app", 2)
-    assert (found.event_id("id"), found.made_at) == (event_id, made_at)
+    result = read_output(record)
+    assert result is not None
+    assert (result.kind, result.source, result.application, result.version) == (kind, ("features", 0, 7), "app", 2)
+    assert (result.event_id("id"), result.made_at) == (event_id, made_at)
 
 
 @pytest.mark.parametrize("name", PREDICTION)

@@ -116,4 +116,10 @@ RESULT = {
 def test_a_repair_says_what_it_has_done(changes: dict[str, Any], first: str) -> None:
     sentences = list(repair_sentences({**RESULT, **changes}))
     assert sentences[0].endswith(first)
-    assert sentences[1:] == ["  partition 0, offsets 7 to 9", "  partition 1, offsets 1 to 2"]
+    assert sentences[1:] == ["  partition 0, offsets 7 to 8", "  partition 1, offsets 1 to 1"]
+
+
+def test_a_repair_of_many_ranges_shows_the_first_ones() -> None:
+    ranges = [{"partition": 0, "start": start, "end": start + 1} for start in range(23)]
+    sentences = list(repair_sentences({**RESULT, "ranges": ranges}))
+    assert sentences[20:] == ["  partition 0, offsets 19 to 19", "  and 3 more ranges; --json has all"]

@@ -16,7 +16,7 @@ def test_every_type_that_is_written_can_be_asked_for(type_: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("types", "said"),
+    ("types", "message"),
     [
         pytest.param(["nosuch"], "--type nosuch is not in the ledger; the types are lease, start,", id="unknown"),
         pytest.param(["plan", "swaps"], "--type swaps is not in the ledger; did you mean swap?", id="nearly"),
@@ -24,7 +24,7 @@ def test_every_type_that_is_written_can_be_asked_for(type_: str) -> None:
         pytest.param([""], "--type  is not in the ledger", id="empty"),
     ],
 )
-def test_any_other_is_refused_with_those_that_there_are(types: list[str], said: str) -> None:
+def test_any_other_is_refused_with_those_that_there_are(types: list[str], message: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         LedgerShowOptions(1, types).check()
-    assert str(caught.value).startswith(said)
+    assert str(caught.value).startswith(message)

@@ -23,18 +23,18 @@ THRICE = [("plan", 6), ("write", 2), ("roll_back", 1), ("roll_back", 1), ("write
 def test_the_answer_is_the_truth_or_says_what_else_it_may_be(moves: list[tuple[str, int]]) -> None:
     history = played(moves)
     for offset in range(history.mark.offset + 3):
-        found = history.ask(offset)
+        result = history.ask(offset)
         if offset < FIRST:
-            assert found.fate is Fate.BEFORE_START
+            assert result.fate is Fate.BEFORE_START
         elif offset in history.skipped:
-            assert found.fate is Fate.SKIPPED
+            assert result.fate is Fate.SKIPPED
         elif offset >= history.mark.offset:
-            assert found.fate is Fate.PENDING
+            assert result.fate is Fate.PENDING
         else:
-            assert found.plan is not None
+            assert result.plan is not None
             true = history.truth[offset]
-            assert true == found.plan.id or true in {plan.id for plan in found.others}
-            assert found.certainty is Certainty.PLANNED or not found.others
+            assert true == result.plan.id or true in {plan.id for plan in result.others}
+            assert result.certainty is Certainty.PLANNED or not result.others
 
 
 @given(st.lists(STEP.filter(lambda step: step[0] != "roll_back"), max_size=40))
@@ -42,9 +42,9 @@ def test_the_answer_is_the_truth_or_says_what_else_it_may_be(moves: list[tuple[s
 def test_the_answer_is_the_truth_alone_where_no_version_was_given_up(moves: list[tuple[str, int]]) -> None:
     history = played(moves)
     for offset, plan in history.truth.items():
-        found = history.ask(offset)
-        assert found.plan is not None
-        assert (found.plan.id, found.plan.version.version) == (plan, version_of(history, plan))
+        result = history.ask(offset)
+        assert result.plan is not None
+        assert (result.plan.id, result.plan.version.version) == (plan, version_of(history, plan))
 
 
 @given(HISTORIES, st.integers(1, 30))
@@ -54,10 +54,10 @@ def test_a_ledger_that_has_forgotten_its_oldest_records_is_never_wrong(
 ) -> None:
     history = played(moves)
     for offset, true in history.truth.items():
-        found = history.ask(offset, forgotten)
-        assert found.fate in (Fate.WRITTEN, Fate.FORGOTTEN)
-        if found.plan is not None:
-            assert true == found.plan.id or true in {plan.id for plan in found.others}
+        result = history.ask(offset, forgotten)
+        assert result.fate in (Fate.WRITTEN, Fate.FORGOTTEN)
+        if result.plan is not None:
+            assert true == result.plan.id or true in {plan.id for plan in result.others}
 
 
 def version_of(history: History, plan: str) -> int:
@@ -105,14 +105,14 @@ def test_how_a_plan_is_known(moves: list[tuple[str, int]], expected: list[tuple[
     """Asked of the offset that was written first, and of the third after it."""
     history = played(moves)
     answers = [history.ask(FIRST + 2 * number) for number in range(len(expected))]
-    told = [(a.plan.id, a.certainty, [other.id for other in a.others]) for a in answers if a.plan]
-    assert told == expected
+    reported = [(a.plan.id, a.certainty, [other.id for other in a.others]) for a in answers if a.plan]
+    assert reported == expected
 
 
 def test_an_outcome_tells_when_and_under_which_lease_it_was_recorded() -> None:
-    found = played([("plan", 6), ("crash", 1), ("finish", 1)]).ask(FIRST)
-    assert (found.recorded_at, found.epoch, found.segment) == (AT, 2, OffsetRange(FIRST, FIRST + 6))
-    assert found.since == AT
+    result = played([("plan", 6), ("crash", 1), ("finish", 1)]).ask(FIRST)
+    assert (result.recorded_at, result.epoch, result.segment) == (AT, 2, OffsetRange(FIRST, FIRST + 6))
+    assert result.since == AT
 
 
 @pytest.mark.parametrize(
@@ -124,9 +124,9 @@ def test_a_topic_that_was_made_anew_is_another_topic(topic_id: str, plan: str) -
     lookup = OffsetLookup(Position("features", topic_id, 0, FIRST))
     for record in [*before.log, *now.log]:
         lookup.add(record)
-    found = lookup.answer(now.mark, complete=True)
-    assert found.plan is not None
-    assert found.plan.id == plan
+    result = lookup.answer(now.mark, complete=True)
+    assert result.plan is not None
+    assert result.plan.id == plan
 
 
 def restarted(history: History, start: int, **more: Any) -> History:

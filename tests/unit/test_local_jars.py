@@ -28,9 +28,9 @@ def a_home(folder: Path, stamp: str) -> Path:
 
 def test_what_is_current_is_used_without_java_and_without_a_network(tmp_path: Path) -> None:
     home = a_home(tmp_path, hashlib.sha256(IVY_FILE.read_bytes()).hexdigest())
-    found = ensure_jars(home, environment={"PATH": ""})
-    assert found.connector_jars() == [str(home / "jars" / "connector" / "connector.jar")]
-    assert list(found.broker.glob("*.jar")) == [home / "jars" / "broker" / "broker.jar"]
+    result = ensure_jars(home, environment={"PATH": ""})
+    assert result.connector_jars() == [str(home / "jars" / "connector" / "connector.jar")]
+    assert list(result.broker.glob("*.jar")) == [home / "jars" / "broker" / "broker.jar"]
 
 
 def test_a_changed_ivy_file_makes_it_resolve_again(tmp_path: Path) -> None:

@@ -168,7 +168,7 @@ WRONG = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("fields", "words"), WRONG)
-def test_what_lookups_cannot_do_is_refused_before_anything_starts(fields: dict[str, Any], words: str) -> None:
-    with pytest.raises(ValidationError, match=words):
+@pytest.mark.parametrize(("fields", "message"), WRONG)
+def test_what_lookups_cannot_do_is_refused_before_anything_starts(fields: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
         Settings.model_validate(fields)

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from streaming.errors import LookupUnavailableError
 from streaming.lookup.past import past_is_whole
 from streaming.lookup.table import LookupTable, table_path
-from streaming.lookup.table_file import TableChunk, TableFile, TableRecord
+from streaming.lookup.table_file import TableFile
+from streaming.lookup.table_source import TableChunk, TableRecord
 from streaming.lookup_state import LookupState
 from streaming.settings import LookupSettings
 from tests.support.laws import examples

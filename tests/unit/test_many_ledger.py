@@ -82,7 +82,7 @@ def test_a_tables_rows_are_read_back_from_its_record_and_its_plan_is_as_long_as_
 
 
 @pytest.mark.parametrize(
-    ("output", "found", "summary", "model"),
+    ("output", "is_found", "summary", "model"),
     [
         pytest.param(made("churn-a", 3), True, "was scored by churn-a v3", "churn-a", id="a prediction"),
         pytest.param(made("churn-b", 3, "MISSING_FIELD"), True, "under churn-b v3", "churn-b", id="a dead letter"),
@@ -93,10 +93,10 @@ def test_a_tables_rows_are_read_back_from_its_record_and_its_plan_is_as_long_as_
     ],
 )
 def test_an_offset_was_scored_by_the_model_that_its_output_names_and_the_table_has(
-    output: Output | None, found: bool, summary: str, model: str | None
+    output: Output | None, is_found: bool, summary: str, model: str | None
 ) -> None:
     answer = asked(output, *records(table(12, a=3, b=3)))
-    assert (answer["found"], answer.get("model")) == (found, model)
+    assert (answer["found"], answer.get("model")) == (is_found, model)
     assert summary in answer["summary"]
     assert answer["models"] == {"rule": "churn-{tenant}", "table": 12}
 

@@ -245,15 +245,16 @@ def test_a_version_that_cannot_fit_is_refused_and_removed(tmp_path: Path, regist
 def test_threads_fetching_one_version_all_get_whole_files(tmp_path: Path, registry: FakeRegistry) -> None:
     version = register(registry, tmp_path / "files")
     caches = [ModelCache(tmp_path / "cache", 3, LARGE) for _ in range(4)]
-    found: list[str] = []
+    result: list[str] = []
     threads = [
-        threading.Thread(target=lambda c=c: found.append(tree_digest(fetch(c, registry, version).root))) for c in caches
+        threading.Thread(target=lambda c=c: result.append(tree_digest(fetch(c, registry, version).root)))
+        for c in caches
     ]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert found == [version.tags[DIGEST_TAG]] * 4
+    assert result == [version.tags[DIGEST_TAG]] * 4
     assert len(kept(tmp_path / "cache")) == 1
 
 
@@ -261,9 +262,9 @@ def test_a_version_is_recalled_without_the_registry(tmp_path: Path, registry: Fa
     version = register(registry, tmp_path / "files", tagged=False)
     digest = fetch(ModelCache(tmp_path / "cache", 3, LARGE), registry, version).digest
     later = ModelCache(tmp_path / "cache", 3, LARGE)
-    found = later.recall(flights(1))
-    assert found is not None
-    assert (found.version, found.digest) == (version, digest)
+    result = later.recall(flights(1))
+    assert result is not None
+    assert (result.version, result.digest) == (version, digest)
     assert later.recall(flights(1), "0" * 64) is None
     assert later.recall(flights(2)) is None
 

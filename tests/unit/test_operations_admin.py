@@ -122,8 +122,8 @@ def test_a_hold_that_is_not_as_it_must_be_does_nothing(open_job: Open, body: str
 
 
 def test_a_hold_of_what_serves_says_that_it_goes_on(open_job: Open) -> None:
-    said = "version 5 is on hold; it serves now and goes on until the next swap"
-    assert open_job().post("/v1/hold", '{"version": 5, "reason": "it drifts"}') == (200, said)
+    output = "version 5 is on hold; it serves now and goes on until the next swap"
+    assert open_job().post("/v1/hold", '{"version": 5, "reason": "it drifts"}') == (200, output)
 
 
 def test_a_hold_of_a_version_that_is_not_there_says_so(open_job: Open) -> None:

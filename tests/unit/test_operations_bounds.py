@@ -69,22 +69,22 @@ def slowly(server: HttpServer, start: bytes, rest: bytes) -> bytes:
     began = time.monotonic()
     with closing(socket.create_connection(("127.0.0.1", server.port), timeout=BOUND / 10)) as line:
         line.sendall(start)
-        said = b""
+        output = b""
         while time.monotonic() - began < 20 * BOUND:
             try:
                 if rest:
                     line.sendall(rest)
-                got = line.recv(65536)
+                actual = line.recv(65536)
             except TimeoutError:
                 continue
             except OSError:
                 break
-            said += got
-            if not got:
+            output += actual
+            if not actual:
                 break
         else:
             pytest.fail("the server waits for ever")
-    return said
+    return output
 
 
 @pytest.mark.parametrize(
@@ -116,8 +116,8 @@ def slowly(server: HttpServer, start: bytes, rest: bytes) -> bytes:
 def test_a_request_that_never_ends_is_ended(
     server: HttpServer, quick: None, start: bytes, rest: bytes, answer: bytes
 ) -> None:
-    said = slowly(server, start, rest)
-    assert said.partition(b"\r\n")[0].startswith(b"HTTP/1.1 " + answer if answer else b"")
+    output = slowly(server, start, rest)
+    assert output.partition(b"\r\n")[0].startswith(b"HTTP/1.1 " + answer if answer else b"")
 
 
 def test_a_request_may_come_byte_by_byte_and_two_at_once(server: HttpServer) -> None:

@@ -19,7 +19,7 @@ from tests.support.eventually import eventually
 
 def looked(*answers: PenstockError | None) -> list[str]:
     """Return what is told of these answers, one for each look."""
-    told: list[str] = []
+    reported: list[str] = []
     looks = iter(answers)
     over: list[bool] = []
 
@@ -32,9 +32,9 @@ def looked(*answers: PenstockError | None) -> list[str]:
         if answer is not None:
             raise answer
 
-    with Lookout(look, told.append, every=0.001):
+    with Lookout(look, reported.append, every=0.001):
         eventually(lambda: over, every=0.01)
-    return told
+    return reported
 
 
 @pytest.mark.parametrize("problem", [ConfigurationError("grant WRITE"), TopicDeletedError("out was deleted")])

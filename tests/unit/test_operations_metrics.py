@@ -55,9 +55,9 @@ class Board:
 
     def read(self, name: str, /, **labels: str) -> float | None:
         families = text_string_to_metric_families(self.metrics.text().decode())
-        found = [s.value for family in families for s in family.samples if s.name == name and s.labels == labels]
-        assert len(found) <= 1
-        return found[0] if found else None
+        result = [s.value for family in families for s in family.samples if s.name == name and s.labels == labels]
+        assert len(result) <= 1
+        return result[0] if result else None
 
 
 @pytest.fixture

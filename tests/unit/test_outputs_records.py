@@ -141,7 +141,7 @@ def test_a_dead_letter_says_its_time_and_that_of_the_scored_event_before_it_or_e
     for mark in (0, 4):
         letters = [dict(record.headers) for record in made(*rows, mark=mark) if record.reason]
         times = [tuple(letter.get(name) for name in names) for letter in letters]
-        before, beside = (minutes[place].encode() for place in (2, 3))
+        before, beside = (minutes[position].encode() for position in (2, 3))
         assert times == [(None, before), (minutes[0].encode(), beside), (None, beside)][-len(times) :]
         assert len(times) == (3 if mark == 0 else 2)
 

@@ -65,12 +65,12 @@ def test_what_is_sent_is_what_arrived_byte_for_byte(own: Headers, key: bytes | N
 @given(own_headers, st.integers(0, 5))
 def test_an_event_that_fails_again_and_again_is_sent_no_more_than_allowed(own: Headers, most: int) -> None:
     made, times = letter(own, timestamp=5_000), 0
-    while isinstance(found := decide(made, TO, (), Rules(max_replays=most)), Replayed):
+    while isinstance(result := decide(made, TO, (), Rules(max_replays=most)), Replayed):
         times += 1
-        assert found.headers[-2:] == ((contract.REPLAYS, b"%d" % times), (contract.ORIGINAL_TIMESTAMP, b"5000"))
-        assert found.headers[:-2] == own
-        made = letter(found.headers, timestamp=9_000 + times)
-    assert (found, times) == (Left.TOO_OFTEN, most)
+        assert result.headers[-2:] == ((contract.REPLAYS, b"%d" % times), (contract.ORIGINAL_TIMESTAMP, b"5000"))
+        assert result.headers[:-2] == own
+        made = letter(result.headers, timestamp=9_000 + times)
+    assert (result, times) == (Left.TOO_OFTEN, most)
 
 
 @pytest.mark.parametrize(
@@ -87,8 +87,8 @@ def test_some_are_left(made: DeadLetter, rules: Rules, expected: Left) -> None:
 
 @pytest.mark.parametrize(("key", "compacted"), [(None, True), (None, False), (b"k", True)])
 def test_an_event_without_a_key_is_left_where_the_topic_is_compacted(key: bytes | None, compacted: bool) -> None:
-    found = decide(letter(key=key), replace(TO, compacted=compacted), (), Rules())
-    assert (found is Left.NO_KEY) == (key is None and compacted)
+    result = decide(letter(key=key), replace(TO, compacted=compacted), (), Rules())
+    assert (result is Left.NO_KEY) == (key is None and compacted)
 
 
 def test_again_sends_what_was_sent_before() -> None:
@@ -105,11 +105,11 @@ def test_a_timestamp_that_is_the_event_time_is_kept() -> None:
 
 
 @pytest.mark.parametrize(
-    "words", [(), (("h", b"\xff"),), ((contract.REPLAYS, b"many"),)], ids=["none", "h", "no number"]
+    "headers", [(), (("h", b"\xff"),), ((contract.REPLAYS, b"many"),)], ids=["none", "h", "no number"]
 )
-def test_a_record_that_something_else_wrote_is_a_dead_letter_of_unknown_reason(words: Headers) -> None:
-    made = DeadLetter(Place(0, 1), -1, None, None, words)
-    assert (made.own, made.reason, made.source, made.source_topic, made.replays) == (words, UNKNOWN, None, None, 0)
+def test_a_record_that_something_else_wrote_is_a_dead_letter_of_unknown_reason(headers: Headers) -> None:
+    made = DeadLetter(Place(0, 1), -1, None, None, headers)
+    assert (made.own, made.reason, made.source, made.source_topic, made.replays) == (headers, UNKNOWN, None, None, 0)
     assert made.rejected_at == datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 

@@ -47,8 +47,10 @@ STAGES = (INDEXER, ENCODER, IMPUTER, ASSEMBLER, REGRESSION)
 )
 def test_every_column_gets_its_own_weight(tmp_path: Path, fitted: dict[str, Any]) -> None:
     model = read_pipeline(save_pipeline(tmp_path, STAGES, FITTED | {"LogisticRegressionModel": fitted}))
-    assert [(found.column, found.weights) for found in model.categories] == [("carrier", {"UA": 2.0, "AA": 0.0})]
-    assert [(found.column, found.weight) for found in model.numbers] == [("hour", 0.5), ("temp", -0.1)]
+    assert [(category.column, category.weights) for category in model.categories] == [
+        ("carrier", {"UA": 2.0, "AA": 0.0})
+    ]
+    assert [(column.column, column.weight) for column in model.numbers] == [("hour", 0.5), ("temp", -0.1)]
     assert (model.intercept, model.threshold) == (-1.0, 0.5)
 
 

@@ -36,29 +36,29 @@ def install(name: str) -> Environment:
 
 @pytest.mark.usefixtures("home")
 def test_a_peer_that_is_not_installed_is_left_out_with_what_to_do() -> None:
-    said: list[str] = []
-    found = {system.name for system in systems(said.append)}
-    assert found == {kind.name for kind in KINDS if kind.environment is None}
-    assert len(said) == len(KINDS) - len(found)
-    assert all("make bench-peers" in line for line in said)
+    output: list[str] = []
+    result = {system.name for system in systems(output.append)}
+    assert result == {kind.name for kind in KINDS if kind.environment is None}
+    assert len(output) == len(KINDS) - len(result)
+    assert all("make bench-peers" in line for line in output)
 
 
 @pytest.mark.usefixtures("home")
 def test_an_installed_peer_states_the_versions_of_its_own_environment() -> None:
     install("quix")
-    found = {system.name: system for system in systems(lambda _: None)}
+    result = {system.name: system for system in systems(lambda _: None)}
     pinned = dict(line.split("==") for line in Environment("quix").requirements.read_text().splitlines()[1:])
     expected = f"quixstreams {pinned['quixstreams']}, onnxruntime {pinned['onnxruntime']}"
-    assert (found["quix"].version, found["quix"].delivery) == (expected, "at-least-once")
-    assert (found["quix-eos"].version, found["quix-eos"].delivery) == (expected, "exactly-once")
+    assert (result["quix"].version, result["quix"].delivery) == (expected, "at-least-once")
+    assert (result["quix-eos"].version, result["quix-eos"].delivery) == (expected, "exactly-once")
 
 
 @pytest.mark.usefixtures("home")
 def test_flink_without_its_connector_is_left_out() -> None:
     install("flink")
-    said: list[str] = []
-    assert "pyflink" not in {system.name for system in systems(said.append)}
-    assert any(line.startswith("pyflink") and "connector" in line for line in said)
+    output: list[str] = []
+    assert "pyflink" not in {system.name for system in systems(output.append)}
+    assert any(line.startswith("pyflink") and "connector" in line for line in output)
 
 
 @pytest.mark.usefixtures("home")

@@ -25,7 +25,7 @@ def by(version: int) -> PlannedArms:
 @st.composite
 def segments(draw: st.DrawFn) -> Segments:
     """Partitions whose versions change, with gaps that were skipped."""
-    found = {}
+    result = {}
     for partition in range(draw(st.integers(1, 4))):
         parts, at = [], 0
         for skip, length, version in draw(
@@ -33,15 +33,15 @@ def segments(draw: st.DrawFn) -> Segments:
         ):
             parts.append(Segment(OffsetRange(at + skip, at + skip + length), by(version)))
             at += skip + length
-        found[partition] = parts
-    return found
+        result[partition] = parts
+    return result
 
 
 def offsets(parts: Iterable[tuple[int, OffsetRange]]) -> dict[int, list[int]]:
-    found: dict[int, list[int]] = {}
+    result: dict[int, list[int]] = {}
     for partition, part in parts:
-        found.setdefault(partition, []).extend(range(part.start, part.end))
-    return found
+        result.setdefault(partition, []).extend(range(part.start, part.end))
+    return result
 
 
 def of_segments(found: Segments) -> dict[int, list[int]]:
@@ -100,11 +100,11 @@ def test_chunks_taken_apart_hold_the_same_in_the_same_order_one_partition_each(f
 
 
 def test_a_version_stays_while_it_has_work() -> None:
-    found = {
+    result = {
         0: [Segment(OffsetRange(0, 2), by(1)), Segment(OffsetRange(2, 9), by(2))],
         1: [Segment(OffsetRange(0, 9), by(1))],
     }
-    chunks = list(cut(found, 4, [ends(found)]))
+    chunks = list(cut(result, 4, [ends(result)]))
     assert [chunk.by.champion.version.version for chunk in chunks] == [1, 1, 1, 2, 2]
     assert chunks[0].ranges == {0: OffsetRange(0, 2), 1: OffsetRange(0, 2)}
 
@@ -142,10 +142,10 @@ def test_no_record_comes_before_its_time_and_none_is_left_out(
     }
     parts = {p: OffsetRange(0, int(o[-1]) + 1) for p, (o, _) in columns.items() if len(o)}
     watch, timeline = Watch(), ArrayTimeline(columns)
-    found = assigned(parts, by(1))
+    result = assigned(parts, by(1))
     chunks = []
     for chunk in cut(
-        found, most, paced(timeline, dict.fromkeys(parts, 0), ends(found), Pace(speed, watch.now, watch.sleep))
+        result, most, paced(timeline, dict.fromkeys(parts, 0), ends(result), Pace(speed, watch.now, watch.sleep))
     ):
         chunks.append(chunk)
         for partition, part in chunk.ranges.items():
@@ -154,7 +154,7 @@ def test_no_record_comes_before_its_time_and_none_is_left_out(
             first = min(int(times[0]) for _, times in columns.values() if len(times))
             assert all(time <= first + watch.now() * 1_000 * speed for time in due)
         watch.sleep(busy)
-    assert of_chunks(chunks) == of_segments(found)
+    assert of_chunks(chunks) == of_segments(result)
 
 
 def test_a_replay_that_falls_behind_takes_what_has_become_due_at_once() -> None:

@@ -30,7 +30,7 @@ def test_what_was_decided_once_stays(tmp_path: Path) -> None:
     first = settled(path, ASKED, segments)
     again = settled(path, ASKED, lambda: segments(99))
     assert first == again == ReplayPlan(ASKED, segments())
-    assert [found.name for found in tmp_path.iterdir()] == ["plan.json"]
+    assert [path.name for path in tmp_path.iterdir()] == ["plan.json"]
 
 
 def test_another_command_is_refused_and_told_what_differs(tmp_path: Path) -> None:

@@ -52,18 +52,18 @@ def test_what_is_recorded_is_read_back_to_the_byte(
     tmp_path_factory: pytest.TempPathFactory, rows: list[list[Row]]
 ) -> None:
     parts = {partition: numbered(part) for partition, part in enumerate(rows)}
-    found = record(tmp_path_factory.mktemp("r") / "recording", parts)
-    assert {partition: list(found.records(partition)) for partition in found.parts} == parts
-    assert found.rows == sum(map(len, parts.values()))
-    assert found.ranges == dict.fromkeys(parts, OffsetRange(0, 100))
-    assert (found.topic, found.topic_id) == ("features", "id")
+    result = record(tmp_path_factory.mktemp("r") / "recording", parts)
+    assert {partition: list(result.records(partition)) for partition in result.parts} == parts
+    assert result.rows == sum(map(len, parts.values()))
+    assert result.ranges == dict.fromkeys(parts, OffsetRange(0, 100))
+    assert (result.topic, result.topic_id) == ("features", "id")
 
 
 def test_row_groups_are_bounded_and_keep_the_order(tmp_path: Path) -> None:
     records = [RecordedEvent(offset, 5, None, bytes(1024 * 1024)) for offset in range(40)]
-    found = record(tmp_path / "recording", {0: records})
-    assert pa.parquet.ParquetFile(found.path(0)).num_row_groups == 2
-    assert list(found.records(0)) == records
+    result = record(tmp_path / "recording", {0: records})
+    assert pa.parquet.ParquetFile(result.path(0)).num_row_groups == 2
+    assert list(result.records(0)) == records
 
 
 @pytest.mark.parametrize("change", ["value", "end"])
@@ -89,22 +89,22 @@ def test_a_folder_that_is_there_is_not_overwritten(tmp_path: Path) -> None:
 
 
 def test_a_changed_file_is_noticed(tmp_path: Path) -> None:
-    found = record(tmp_path / "recording", {0: [RecordedEvent(0, 0, None, b"v")]})
-    damaged = bytearray(found.path(0).read_bytes())
+    result = record(tmp_path / "recording", {0: [RecordedEvent(0, 0, None, b"v")]})
+    damaged = bytearray(result.path(0).read_bytes())
     damaged[10] ^= 1
-    found.path(0).write_bytes(damaged)
+    result.path(0).write_bytes(damaged)
     with pytest.raises(DataError, match=r"partition-00000.parquet is not as it was recorded"):
-        open_recording(found.folder)
+        open_recording(result.folder)
 
 
 def test_a_later_format_and_a_folder_without_manifest_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="is not a recording"):
         open_recording(tmp_path)
-    found = record(tmp_path / "recording", {0: []})
-    manifest = found.folder / MANIFEST
+    result = record(tmp_path / "recording", {0: []})
+    manifest = result.folder / MANIFEST
     manifest.write_text(json.dumps({**json.loads(manifest.read_text()), "format": 2, "made_by": "9"}))
     with pytest.raises(ConfigurationError, match=r"made by Penstock 9"):
-        open_recording(found.folder)
+        open_recording(result.folder)
 
 
 LINES = b'{"at": "2013-01-01T05:15:00Z", "tail": "N1"}\n\n not JSON\r\n{"tail": 2, "at": "never"}\n{"at": "2013-01-02"}'
@@ -134,11 +134,11 @@ def test_json_lines_become_records(tmp_path: Path, suffix: str) -> None:
 def test_equal_keys_are_in_one_partition(tmp_path: Path) -> None:
     path = tmp_path / "events.jsonl"
     path.write_text("".join(json.dumps({"ms": number, "tail": number % 20}) + "\n" for number in range(70)))
-    found = list(read_lines(path, EventSettings(time="ms", time_format="epoch_ms", key="tail"), partitions=3))
-    places = {(record.key, partition) for partition, record in found}
+    result = list(read_lines(path, EventSettings(time="ms", time_format="epoch_ms", key="tail"), partitions=3))
+    places = {(record.key, partition) for partition, record in result}
     assert len(places) == 20
     assert {partition for _, partition in places} == {0, 1, 2}
-    assert [record.timestamp for _, record in found] == list(range(70))
+    assert [record.timestamp for _, record in result] == list(range(70))
 
 
 def events(path: Path, count: int, fields: Callable[[int], dict[str, Any]]) -> Path:
@@ -149,20 +149,20 @@ def events(path: Path, count: int, fields: Callable[[int], dict[str, Any]]) -> P
 @pytest.mark.parametrize("partitions", [1, 4, 7])
 def test_events_without_a_key_are_spread_evenly_and_alike_each_time(partitions: int, tmp_path: Path) -> None:
     path = events(tmp_path / "events.jsonl", 1_000, lambda _: {})
-    found = [partition for partition, _ in read_lines(path, EventSettings(), partitions)]
-    assert found == [partition for partition, _ in read_lines(path, EventSettings(), partitions)]
-    shares = [found.count(partition) for partition in range(partitions)]
+    result = [partition for partition, _ in read_lines(path, EventSettings(), partitions)]
+    assert result == [partition for partition, _ in read_lines(path, EventSettings(), partitions)]
+    shares = [result.count(partition) for partition in range(partitions)]
     assert max(shares) - min(shares) <= 1
 
 
 def test_events_without_a_key_do_not_move_those_that_have_one(tmp_path: Path) -> None:
     path = events(tmp_path / "events.jsonl", 90, lambda number: {"tail": number % 9 if number % 2 else None})
-    found = list(read_lines(path, EventSettings(key="tail"), 3))
-    for key in {record.key for _, record in found} - {None}:
-        of_key = [(partition, record.offset) for partition, record in found if record.key == key]
+    result = list(read_lines(path, EventSettings(key="tail"), 3))
+    for key in {record.key for _, record in result} - {None}:
+        of_key = [(partition, record.offset) for partition, record in result if record.key == key]
         assert len({partition for partition, _ in of_key}) == 1
         assert of_key == sorted(of_key)
-    spread = [partition for partition, record in found if record.key is None]
+    spread = [partition for partition, record in result if record.key is None]
     assert {spread.count(partition) for partition in range(3)} == {15}
 
 

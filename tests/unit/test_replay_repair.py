@@ -161,7 +161,7 @@ RESULT: dict[str, Any] = {
 }
 REMOVED = [{"partition": 1, "start": 0, "end": 2, "role": "candidate", "weight_epoch": 1}]
 ANSWERED = "3 events of features that m-2's candidate answered"
-RANGE = "  partition 0, offsets 5 to 9: 3 events, weight epoch 1"
+RANGE = "  partition 0, offsets 5 to 8: 3 events, weight epoch 1"
 
 
 @pytest.mark.parametrize(
@@ -179,7 +179,7 @@ RANGE = "  partition 0, offsets 5 to 9: 3 events, weight epoch 1"
             {"predictions": 1, "still_dead": 2},
             [
                 f"{ANSWERED} were scored again by m v1 in 1.5 s: 1 predictions and 0 dead letters.",
-                "No second dead letter was written of 2 events on which m v1 fails, too.",
+                "No second dead letter was written for 2 events on which m v1 fails, too.",
                 RANGE,
             ],
             id="both versions fail on some",
@@ -199,8 +199,8 @@ RANGE = "  partition 0, offsets 5 to 9: 3 events, weight epoch 1"
             [
                 f"{ANSWERED} would be scored again by m v1.",
                 RANGE,
-                "features has these offsets no more, and what was answered there stays as it is:",
-                "  partition 1, offsets 0 to 2: weight epoch 1",
+                "features no longer has these offsets, so their answers stay as they are:",
+                "  partition 1, offsets 0 to 1: weight epoch 1",
             ],
             id="retention has taken some",
         ),

@@ -34,14 +34,14 @@ def served(history: History, part: OffsetRange, forgotten: int = 0) -> list[Segm
 def test_the_segments_agree_with_what_is_answered_offset_by_offset(moves: list[tuple[str, int]]) -> None:
     history = played(moves)
     part = OffsetRange(0, history.mark.offset)
-    found = {offset: s.by for s in served(history, part) for offset in range(s.part.start, s.part.end)}
+    result = {offset: s.by for s in served(history, part) for offset in range(s.part.start, s.part.end)}
     for offset in range(part.end):
         lineage = history.ask(offset)
         if lineage.plan is None:
             assert lineage.fate in (Fate.BEFORE_START, Fate.SKIPPED)
-            assert offset not in found
+            assert offset not in result
         else:
-            assert found[offset] == lineage.plan.arms
+            assert result[offset] == lineage.plan.arms
 
 
 @given(HISTORIES)

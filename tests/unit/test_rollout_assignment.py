@@ -88,10 +88,10 @@ def test_growing_from_5_to_25_percent_moves_a_fifth_of_the_keys_and_none_back() 
 
 @pytest.mark.parametrize("salt", ["s", "flights-7", "ö"])
 def test_arms_have_their_shares_within_the_binomial_interval(salt: str) -> None:
-    found = arms(salt, THREE)
+    result = arms(salt, THREE)
     for arm in ("a", "b", "c", CHAMPION):
         low, high = stats.binom.interval(0.999, len(KEYS), THREE.points(arm) / POINTS)
-        assert low <= np.count_nonzero(found == arm) <= high
+        assert low <= np.count_nonzero(result == arm) <= high
 
 
 def test_keys_that_differ_little_are_spread_evenly() -> None:

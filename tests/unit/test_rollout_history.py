@@ -144,6 +144,13 @@ def test_records_keep_their_contract_and_are_read_back_as_they_were(record: Any)
     assert type(record).from_dict(written) == record
 
 
+def test_a_check_that_only_a_newer_version_has_stays_on_dry_run() -> None:
+    """This version's transitions carry the declaration on, and a newer judge goes by them."""
+    record = DECLARED.to_dict()
+    record["judge"] = {**record["judge"], "dry_run": ["days", "latency"]}
+    assert Declaration.from_dict(record).to_dict()["judge"]["dry_run"] == ["days", "latency"]
+
+
 def test_the_declaration_is_the_first_state_and_orders_wait_for_the_job() -> None:
     rollout = current(after(EMPTY, DECLARED.to_dict(), ordered(RolloutOrder.START)))
     assert rollout.state.phase is RolloutPhase.PLANNED

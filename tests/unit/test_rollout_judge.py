@@ -70,9 +70,9 @@ def test_rare_days_of_great_gain_deceive_it_unless_the_backtest_has_seen_them() 
 
 def test_a_candidate_worse_by_as_much_as_days_differ_is_found_in_three_weeks_by_half() -> None:
     means = np.random.default_rng(14).normal(1.0, 1.0, (200, LAST))
-    found = np.array([harm_on_day(row, ONE_IN_100) for row in means])
-    assert np.median(found) <= 18
-    assert np.quantile(found, 0.9) <= 28
+    result = np.array([harm_on_day(row, ONE_IN_100) for row in means])
+    assert np.median(result) <= 18
+    assert np.quantile(result, 0.9) <= 28
 
 
 def test_a_grossly_worse_candidate_is_found_on_the_first_day_that_is_judged() -> None:

@@ -73,5 +73,5 @@ def test_the_confidence_is_the_largest_probability_and_nan_the_largest_of_all(
         numbers = [number for number in row or () if number is not None]
         return max(numbers, key=lambda number: (math.isnan(number), number), default=None)
 
-    got = confidences(pa.array(rows, pa.list_(pa.float64())).slice(start))
-    assert [repr(number) for number in got.to_pylist()] == [repr(largest(row)) for row in rows[start:]]
+    actual = confidences(pa.array(rows, pa.list_(pa.float64())).slice(start))
+    assert [repr(number) for number in actual.to_pylist()] == [repr(largest(row)) for row in rows[start:]]

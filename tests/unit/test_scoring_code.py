@@ -114,9 +114,9 @@ def test_a_pickled_estimator_gives_its_probabilities(tmp_path: Path) -> None:
     root = saved("sklearn", model, tmp_path / "model", serialization_format="cloudpickle")
     package = described(root, code=True)
     scorer, _ = read_scorer(package, SECONDS * 10, lambda _: "mlflow")
-    got = answers(scorer, batch(features().fillna(0.0)))
-    assert got["probability"] == model.predict_proba(features().fillna(0.0)).tolist()
-    assert got["prediction"] == model.predict(features().fillna(0.0)).astype(float).tolist()
+    actual = answers(scorer, batch(features().fillna(0.0)))
+    assert actual["probability"] == model.predict_proba(features().fillna(0.0)).tolist()
+    assert actual["prediction"] == model.predict(features().fillna(0.0)).astype(float).tolist()
 
 
 def package_of(tmp_path: Path, flavor: str) -> ModelPackage:

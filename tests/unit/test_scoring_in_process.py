@@ -56,9 +56,11 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize(("change", "code", "words"), REFUSED)
-def test_a_version_is_refused_with_what_is_wrong_with_it(tmp_path: Path, change: Change, code: str, words: str) -> None:
-    with pytest.raises(CandidateRefusedError, match=words) as refusal:
+@pytest.mark.parametrize(("change", "code", "message"), REFUSED)
+def test_a_version_is_refused_with_what_is_wrong_with_it(
+    tmp_path: Path, change: Change, code: str, message: str
+) -> None:
+    with pytest.raises(CandidateRefusedError, match=message) as refusal:
         loaded(change(flight_package(tmp_path)))
     assert refusal.value.reason is RefusalCode[code]
 

@@ -112,13 +112,13 @@ WRONG = [
 ]
 
 
-@pytest.mark.parametrize(("inputs", "words"), WRONG)
-def test_what_is_no_request_for_the_model_is_refused(bench: ServerBench, inputs: list[Any], words: str) -> None:
+@pytest.mark.parametrize(("inputs", "message"), WRONG)
+def test_what_is_no_request_for_the_model_is_refused(bench: ServerBench, inputs: list[Any], message: str) -> None:
     answer = infer(bench, *inputs)
     assert answer.status_code == 400
     document = answer.json()
     assert document["error"] == document["detail"]
-    assert re.search(words, document["error"]), document["error"]
+    assert re.search(message, document["error"]), document["error"]
 
 
 def test_an_output_that_the_model_does_not_give_is_refused(bench: ServerBench) -> None:

@@ -190,19 +190,19 @@ STRICTER = [
 ]
 
 
-@pytest.mark.parametrize(("body", "words"), STRICTER)
-def test_what_mlflow_guesses_is_refused(both: Both, body: Any, words: str) -> None:
+@pytest.mark.parametrize(("body", "message"), STRICTER)
+def test_what_mlflow_guesses_is_refused(both: Both, body: Any, message: str) -> None:
     assert both.mlflow.invoke(encoded(body), JSON).status_code == 200
     ours = invoke(both.ours, body)
     assert ours.status_code == 400
-    assert words.lower() in ours.json()["message"].lower()
+    assert message.lower() in ours.json()["message"].lower()
 
 
 SMALL = ServeSettings(max_body_bytes=100_000, max_rows=1_000)
 
 
 @pytest.mark.parametrize(
-    ("body", "words"),
+    ("body", "message"),
     [
         pytest.param(parquet(*[ROW] * 1_001), "serve.max_rows", id="rows"),
         # Five kilobytes that would become five megabytes.
@@ -215,12 +215,12 @@ SMALL = ServeSettings(max_body_bytes=100_000, max_rows=1_000)
         ),
     ],
 )
-def test_a_file_that_would_become_too_large_is_refused_before_it_does(both: Both, body: bytes, words: str) -> None:
+def test_a_file_that_would_become_too_large_is_refused_before_it_does(both: Both, body: bytes, message: str) -> None:
     assert len(body) < SMALL.max_body_bytes
     with a_bench(both.ours.slot.current(), settings=SMALL) as bench:
         answer = invoke(bench, body, PARQUET)
     assert answer.status_code == 413
-    assert words in answer.json()["detail"]
+    assert message in answer.json()["detail"]
 
 
 @given(st.data())

@@ -120,14 +120,14 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize(("sent", "status", "words"), REFUSED)
+@pytest.mark.parametrize(("sent", "status", "message"), REFUSED)
 def test_any_other_token_is_refused_with_the_reason(
-    model: ServedModel, tokens: SignedTokens, sent: str, status: int, words: str
+    model: ServedModel, tokens: SignedTokens, sent: str, status: int, message: str
 ) -> None:
     with a_bench(model, tokens=tokens) as bench:
         answer = bench.score(event(), authorization=f"Bearer {sent}")
     assert answer.status_code == status
-    assert words in answer.json()["detail"]
+    assert message in answer.json()["detail"]
     assert answer.headers["www-authenticate"].startswith("Bearer error=")
 
 
@@ -179,7 +179,7 @@ def test_a_new_key_is_looked_for_when_a_token_names_it(monkeypatch: pytest.Monke
 
 
 @pytest.mark.parametrize(
-    ("content", "words"),
+    ("content", "message"),
     [
         pytest.param(b"{", "no set of public keys", id="no JSON"),
         pytest.param(b"[]", "no set of public keys", id="a list"),
@@ -189,11 +189,11 @@ def test_a_new_key_is_looked_for_when_a_token_names_it(monkeypatch: pytest.Monke
         pytest.param(document(), "no public key", id="none"),
     ],
 )
-def test_a_document_without_a_usable_key_ends_the_start(tmp_path: Path, content: bytes, words: str) -> None:
+def test_a_document_without_a_usable_key_ends_the_start(tmp_path: Path, content: bytes, message: str) -> None:
     path = tmp_path / "jwks.json"
     path.write_bytes(content)
     settings = Settings(model=ModelSettings(name="late"), serve=ServeSettings(jwt=JwtSettings(jwks_file=path, **RULES)))
-    with ExitStack() as stack, pytest.raises(ConfigurationError, match=words):
+    with ExitStack() as stack, pytest.raises(ConfigurationError, match=message):
         admission(settings, ApiKeys(), stack)
 
 

@@ -193,9 +193,9 @@ REFUSALS = [
 ]
 
 
-@pytest.mark.parametrize(("parts", "request_", "status", "words"), REFUSALS)
+@pytest.mark.parametrize(("parts", "request_", "status", "message"), REFUSALS)
 def test_a_request_that_is_refused_gets_a_problem_document(
-    model: ServedModel, parts: dict[str, Any], request_: dict[str, Any], status: int, words: str
+    model: ServedModel, parts: dict[str, Any], request_: dict[str, Any], status: int, message: str
 ) -> None:
     with a_bench(model, settings=SMALL, **parts) as bench:
         answer = bench.ask("POST", "/v1/score", **request_)
@@ -204,7 +204,7 @@ def test_a_request_that_is_refused_gets_a_problem_document(
     document = answer.json()
     assert document["status"] == status
     assert document["type"].startswith("urn:penstock:problem:")
-    assert words in document["detail"]
+    assert message in document["detail"]
 
 
 def test_a_coded_body_is_answered_with_what_is_taken_in_its_place(bench: ServerBench) -> None:

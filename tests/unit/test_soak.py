@@ -36,9 +36,9 @@ def judge(values: Array) -> Trend:
 
 @pytest.mark.parametrize("growth", [-0.5, 0.0, 0.02, 3.0])
 def test_a_straight_line_is_found_exactly(growth: float) -> None:
-    found = judge(MEAN + growth * MEAN / DAY * (TIMES - TIMES.mean()))
-    assert found.share(found.slope) == pytest.approx(growth, abs=1e-6)
-    assert found.margin == pytest.approx(0, abs=1)
+    result = judge(MEAN + growth * MEAN / DAY * (TIMES - TIMES.mean()))
+    assert result.share(result.slope) == pytest.approx(growth, abs=1e-6)
+    assert result.margin == pytest.approx(0, abs=1)
 
 
 @pytest.mark.parametrize(
@@ -62,8 +62,8 @@ def test_the_upper_bound_holds_also_for_samples_that_are_alike(likeness: float, 
     """Without the correction for likeness, 0.95 would hold in 83 of 100 runs; without period means a swing ruins it."""
     random, runs = np.random.default_rng(5), 400
     sawtooth = swing * (TIMES % PERIOD) / PERIOD
-    found = (judge(MEAN + autocorrelated(random, likeness) + sawtooth) for _ in range(runs))
-    held = sum(trend.slope + trend.margin >= 0 for trend in found)
+    result = (judge(MEAN + autocorrelated(random, likeness) + sawtooth) for _ in range(runs))
+    held = sum(trend.slope + trend.margin >= 0 for trend in result)
     assert 0.89 <= held / runs <= 0.99
 
 
@@ -76,9 +76,9 @@ def test_what_stands_for_a_period_is_what_is_judged() -> None:
 
 
 def test_too_few_periods_say_nothing() -> None:
-    found = trend(([0.0, 60.0, 120.0], [1.0, 1.0, 1.0]), PERIOD, tenth)
-    assert found.verdict == "not resolved"
-    assert found.minutes_needed == math.inf
+    result = trend(([0.0, 60.0, 120.0], [1.0, 1.0, 1.0]), PERIOD, tenth)
+    assert result.verdict == "not resolved"
+    assert result.minutes_needed == math.inf
 
 
 def test_no_samples_at_all_say_nothing() -> None:
@@ -86,8 +86,8 @@ def test_no_samples_at_all_say_nothing() -> None:
 
 
 def test_the_minutes_needed_are_those_in_which_the_bound_gets_there() -> None:
-    found = Trend(MEAN, slope=20, margin=640, minutes=10, limit=100)
-    assert found.minutes_needed == pytest.approx(40)  # the margin has to shrink from 640 to 80: by 8, 4 to the 1.5
+    result = Trend(MEAN, slope=20, margin=640, minutes=10, limit=100)
+    assert result.minutes_needed == pytest.approx(40)  # the margin has to shrink from 640 to 80: by 8, 4 to the 1.5
 
 
 LOG = """\

@@ -99,7 +99,7 @@ def test_without_an_order_the_order_of_bins_says_nothing(
 ) -> None:
     places = list(range(len(both[0])))
     chance.shuffle(places)
-    shuffled = [[side[place] for place in places] for side in both]
+    shuffled = [[side[position] for position in places] for side in both]
     assert statistic(*shuffled) == pytest.approx(statistic(*both), rel=1e-9, abs=1e-12)
 
 
@@ -125,12 +125,12 @@ def test_counts_know_neither_the_order_of_rows_nor_their_batches(
 ) -> None:
     profile = numeric(reference)
     whole = pair(profile, window)
-    rows = [place for place, count in counted(window).items() for _ in range(count)]
+    rows = [position for position, count in counted(window).items() for _ in range(count)]
     chance.shuffle(rows)
     merged: dict[int, int] = {}
     for first in range(batches):
-        for place in rows[first::batches]:
-            merged[place] = merged.get(place, 0) + 1
+        for position in rows[first::batches]:
+            merged[position] = merged.get(position, 0) + 1
     assert Pair.of(profile, merged) == whole
 
 

@@ -16,9 +16,11 @@ from tests.support.backtests import unhurried
 @given(total=st.integers(1, 10_000), part=st.floats(0, 1), confidence=st.sampled_from([0.8, 0.95, 0.99]))
 def test_wilsons_interval_is_scipys(total: int, part: float, confidence: float) -> None:
     count = round(part * total)
-    found = wilson(count, total, confidence)
+    result = wilson(count, total, confidence)
     expected = stats.binomtest(count, total).proportion_ci(confidence, method="wilson")
-    assert (found.value, found.low, found.high) == pytest.approx((count / total, expected.low, expected.high), abs=1e-9)
+    assert (result.value, result.low, result.high) == pytest.approx(
+        (count / total, expected.low, expected.high), abs=1e-9
+    )
 
 
 @pytest.mark.parametrize("units", [2, 5, 20, 30, 365, 100_000])
@@ -41,5 +43,5 @@ def test_an_interval_is_between_the_quantiles_of_the_replicates_that_are_defined
     ],
 )
 def test_what_is_not_defined_has_no_interval(value: float, replicates: list[float]) -> None:
-    found = percentile_interval(value, np.array(replicates), 0.025)
-    assert np.isnan([found.value, found.low, found.high]).all()
+    result = percentile_interval(value, np.array(replicates), 0.025)
+    assert np.isnan([result.value, result.low, result.high]).all()

@@ -103,8 +103,8 @@ def test_with_next_to_no_skewness_the_skewed_tail_is_the_normal(skewness: float)
 @pytest.mark.parametrize("chance", [0.1, 1e-4, 1e-8])
 def test_a_square_beside_the_other_squares_is_chi_square(degrees: int, chance: float) -> None:
     value = stats.chi2.isf(chance, degrees)
-    found = tails.chi_mean(lambda rest: tails.normal(math.sqrt(max(value - rest, 0.0))), degrees - 1)
-    assert found == pytest.approx(chance, rel=0.08)
+    result = tails.chi_mean(lambda rest: tails.normal(math.sqrt(max(value - rest, 0.0))), degrees - 1)
+    assert result == pytest.approx(chance, rel=0.08)
 
 
 @pytest.mark.parametrize("degrees", [1, 3, 30])
@@ -160,7 +160,7 @@ def test_a_critical_value_is_scipys(
 
 
 @pytest.mark.parametrize(
-    ("found", "expected"),
+    ("actual", "expected"),
     [
         pytest.param(tails.binomial(0, 10, 0.2), 1.0, id="none or more"),
         pytest.param(tails.binomial(11, 10, 0.2), 0.0, id="more than there are trials"),
@@ -173,5 +173,5 @@ def test_a_critical_value_is_scipys(
         pytest.param(tails.kolmogorov(0.01, 90), 1.0, id="next to no distance"),
     ],
 )
-def test_at_the_ends_it_is_certain_or_impossible(found: float, expected: float) -> None:
-    assert found == expected
+def test_at_the_ends_it_is_certain_or_impossible(actual: float, expected: float) -> None:
+    assert actual == expected

@@ -63,11 +63,11 @@ def test_a_label_becomes_known_after_departure_and_a_cancelled_flight_has_none()
     ],
 )
 def test_the_label_is_known_when_the_flight_reaches_its_gate(event_id: str, late: bool, minutes: int) -> None:
-    found = next(departure for departure in a_day(1, 1) if departure.event_id == event_id)
-    assert found.late is late
-    assert found.landed is not None
+    result = next(departure for departure in a_day(1, 1) if departure.event_id == event_id)
+    assert result.late is late
+    assert result.landed is not None
     # UA 1545: 05:15 in New York, at the gate 08:30 in Houston. AA 1141: 05:40, at the gate 09:23 in Miami.
-    assert found.landed - found.time == timedelta(minutes=minutes)
+    assert result.landed - result.time == timedelta(minutes=minutes)
 
 
 def test_between_takes_its_start_and_leaves_its_end() -> None:

@@ -110,7 +110,7 @@ def test_windows_that_change_with_the_season_alone_are_no_drift(season: Callable
     kept = [list(map(int, rows[number])) for number in spread(range(length), NUMBER)]
     column = numeric([int(count) for count in np.sum(rows[:length], axis=0)], windows=kept)
     judge = WindowJudge(ReferenceProfile((column,), 1_000 * length, 3600.0), DetectionRules())
-    signals = [judge.judge(window(row, start=60.0 * place))[0].signal for place, row in enumerate(rows[length:])]
+    signals = [judge.judge(window(row, start=60.0 * position))[0].signal for position, row in enumerate(rows[length:])]
     assert sum(signals) <= 3
 
 

@@ -38,7 +38,7 @@ def a_batch_each_window(rng: np.random.Generator, rows: int) -> Texts:
 
 
 def bins(vocabulary: Vocabulary, rare: tuple[str, ...], texts: Texts) -> Counts:
-    places = {text: place for place, text in enumerate(vocabulary.frequent)} | dict.fromkeys(rare, RARE_BIN)
+    places = {text: position for position, text in enumerate(vocabulary.frequent)} | dict.fromkeys(rare, RARE_BIN)
     return dict(Counter(places.get(str(text), OTHER_BIN) for text in texts))
 
 
@@ -51,7 +51,9 @@ class Column:
         every = Counter(str(text) for window in drawn for text in window)
         self.vocabulary = Vocabulary.of(list(every.items()))
         where = [{str(text) for text in window} for window in drawn]
-        seen = {text: [place for place, texts in enumerate(where) if text in texts] for text in self.vocabulary.rare}
+        seen = {
+            text: [position for position, texts in enumerate(where) if text in texts] for text in self.vocabulary.rare
+        }
         rare = [Value(text, every[text], places[0], places[-1]) for text, places in seen.items()]
         kept = [bins(self.vocabulary, returning(rare, windows), window) for window in drawn]
         total = Counter[int]()
@@ -87,12 +89,12 @@ def test_a_column_that_is_as_it_always_was_does_not_signal(draw: Draw) -> None:
 @pytest.mark.parametrize("draw", [zipf(60), zipf(200), zipf(900)], ids=["sixty", "two hundred", "nine hundred"])
 def test_a_new_value_of_one_row_in_a_hundred_is_seen_beside_rare_ones(draw: Draw, windows: int) -> None:
     column = Column(draw, 5, windows, rows=5_000)
-    found = [column.window(lambda texts: np.where(np.arange(len(texts)) % 100 == 7, -1, texts)) for _ in range(10)]
-    assert [one.detection.finding.test for one in found if one.signal] == ["unseen"] * 10
+    result = [column.window(lambda texts: np.where(np.arange(len(texts)) % 100 == 7, -1, texts)) for _ in range(10)]
+    assert [one.detection.finding.test for one in result if one.signal] == ["unseen"] * 10
 
 
 def test_the_frequent_have_bins_and_the_rare_are_listed_in_the_order_of_their_text() -> None:
-    values = [(f"v{place:04}", 10_000 - place) for place in range(FREQUENT + 3)]
+    values = [(f"v{position:04}", 10_000 - position) for position in range(FREQUENT + 3)]
     made = Vocabulary.of(values[::-1])
     assert made.frequent == tuple(text for text, _ in values[:FREQUENT])
     assert made.rare == ("v0050", "v0051", "v0052")
@@ -102,7 +104,7 @@ def test_the_frequent_have_bins_and_the_rare_are_listed_in_the_order_of_their_te
     ("number", "listed"), [(0, 0), (FREQUENT, 0), (FREQUENT + RARE, RARE), (FREQUENT + RARE + 1, 0)]
 )
 def test_rare_values_are_listed_if_all_of_them_can_be(number: int, listed: int) -> None:
-    made = Vocabulary.of([(str(place), 1) for place in range(number)])
+    made = Vocabulary.of([(str(position), 1) for position in range(number)])
     assert (len(made.frequent), len(made.rare)) == (min(number, FREQUENT), listed)
 
 

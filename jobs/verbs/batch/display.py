@@ -24,7 +24,7 @@ _MOST_DIFFERENCES = 20
 
 
 class BatchProgressBar:
-    """How far the batch is, by the bytes of its units; rows a second are this run's own."""
+    """The progress of the batch by the bytes of its units; rows a second are this run's own."""
 
     def __init__(self, console: Console) -> None:
         self._console = console

@@ -147,8 +147,13 @@ def console_for_tables() -> Console:
 def replay_json(counts: Counts, *, sent: bool) -> dict[str, Any]:
     """Return what ``dlq replay`` did, or would do, for scripts."""
     rows = [
-        {"reason": reason, "topic": topic, "result": SENT if what == SENT else Left(what).name.lower(), "events": count}
-        for (reason, topic, what), count in sorted(counts.items())
+        {
+            "reason": reason,
+            "topic": topic,
+            "result": SENT if outcome == SENT else Left(outcome).name.lower(),
+            "events": count,
+        }
+        for (reason, topic, outcome), count in sorted(counts.items())
     ]
     return {"sent": sent, "events": _sent(counts), "by_reason": rows}
 
@@ -156,8 +161,8 @@ def replay_json(counts: Counts, *, sent: bool) -> dict[str, Any]:
 def show_replay(counts: Counts, *, sent: bool) -> None:
     """Print what ``dlq replay`` did, or would do."""
     table = Table("reason", "to", Column("events", justify="right"), "", box=None)
-    for (reason, topic, what), count in sorted(counts.items()):
-        result = ("sent" if sent else "would be sent") if what == SENT else f"left: {what}"
+    for (reason, topic, outcome), count in sorted(counts.items()):
+        result = ("sent" if sent else "would be sent") if outcome == SENT else f"left: {outcome}"
         table.add_row(Text(text_of(reason.encode())), Text(text_of(topic.encode())), f"{count:,}", result)
     console = console_for_tables()
     if counts:
@@ -172,4 +177,4 @@ def _last_line(counts: Counts, *, sent: bool) -> str:
 
 
 def _sent(counts: Counts) -> int:
-    return sum(count for (_, _, what), count in counts.items() if what == SENT)
+    return sum(count for (_, _, outcome), count in counts.items() if outcome == SENT)

@@ -9,9 +9,9 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from jobs.terminal.text import text_of
+from schemas.drift import State
 from streaming.drift.report.facts import DEAD_LETTERS, ColumnReport, Report, VersionReport
 from streaming.drift.report.sentences import NO_MORE, day, differs_by_chance, listed, p_value
-from streaming.drift.states import State
 from streaming.words import plural
 
 _STYLES = {

@@ -83,8 +83,8 @@ def _degraded(record: Record) -> Iterator[str]:
         rows = sum(map(len, part.get("rows", {}).values()))
         answers = f"{model} v{number}" if number else "the default score"
         champion = f"v{before}" if before > 0 else "a champion that is not loaded"
-        what = f"{rows} events" if rows else "all events"
-        yield f"{answers} answers {what} in place of {champion} ({part['reason']})"
+        events = f"{rows} events" if rows else "all events"
+        yield f"{answers} answers {events} in place of {champion} ({part['reason']})"
 
 
 def _others(others: Sequence[Record]) -> str:

@@ -20,7 +20,7 @@ from streaming.quality.words import (
     figure_text,
     labelled_text,
     metrics_of,
-    who,
+    version_text,
 )
 from streaming.words import NOT_DEFINED, plural
 
@@ -43,7 +43,7 @@ def show_quality(report: QualityReport, console: Console | None = None) -> None:
         console.print(_table(kind, list(of_kind)))
     for version in report.windows[-1].versions:
         ages = ", ".join(f"{age_text(each.seconds)} {coverage_text(each)}" for each in version.coverage)
-        console.print(_text(f"Labels of the last window by age, {who(version)}: {ages}", "dim"))
+        console.print(_text(f"Labels of the last window by age, {version_text(version)}: {ages}", "dim"))
     for sentence in _lost_labels([version for _, version in rows]):
         console.print(_text(sentence, "yellow"))
     early = [window for window in report.windows if not window.mature]
@@ -78,7 +78,7 @@ def _table(kind: str, rows: list[tuple[QualityWindowReport, VersionQuality]]) ->
         column.no_wrap = True
     for window, version in rows:
         figures = [version.figure(metric.name) for metric in metrics]
-        cells = [day_text(window.start), who(version), labelled_text(version), *map(_figure, figures)]
+        cells = [day_text(window.start), version_text(version), labelled_text(version), *map(_figure, figures)]
         # Two digits of the first metric's interval: a terminal has no room for more.
         span = "" if figures[0] is None or figures[0].low is None else f"{figures[0].low:.2f}-{figures[0].high:.2f}"
         state = "mature" if window.mature else "early"

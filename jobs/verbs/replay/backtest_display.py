@@ -74,7 +74,7 @@ def _metrics(metrics: Iterable[Measured], confidence: float) -> Table:
 def _disagreements(disagreements: Iterable[Disagreement]) -> Table:
     table = Table("largest disagreements", "event", "recorded", "candidate", "true", box=None)
     for disagreement in disagreements:
-        answers = (_said(disagreement.recorded), _said(disagreement.candidate), disagreement.truth)
+        answers = (_answer_text(disagreement.recorded), _answer_text(disagreement.candidate), disagreement.truth)
         table.add_row(
             f"{disagreement.partition}:{disagreement.offset}",
             *(Text(_one_line(word)) for word in (disagreement.event_id or "", *answers)),
@@ -82,7 +82,7 @@ def _disagreements(disagreements: Iterable[Disagreement]) -> Table:
     return table
 
 
-def _said(answer: SideAnswer) -> str:
+def _answer_text(answer: SideAnswer) -> str:
     probability = "" if answer.score is None else f" ({answer.score:.3f})"
     return f"{answer.prediction}{probability}"
 

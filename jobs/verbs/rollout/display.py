@@ -10,10 +10,11 @@ from rich.live import Live
 from rich.table import Column, Table
 from rich.text import Text
 
+from jobs.terminal.repairs import range_sentences, show_sentences
 from jobs.verbs.rollout.options import RolloutSizeOptions
 from jobs.verbs.rollout.run import SizedComparison
-from streaming.quality.words import figure_text, labelled_text, metrics_of, who
-from streaming.rollout.checks import ALPHA, RolloutCheck
+from streaming.quality.words import figure_text, labelled_text, metrics_of, version_text
+from streaming.rollout.checks import ALPHA
 from streaming.rollout.states import TAKEN_BACK, TAKING_BACK
 from streaming.rollout_report.report import RolloutReport
 from streaming.rollout_report.words import cautions, decisive, difference_text, step_text, time_text, way
@@ -108,19 +109,22 @@ def _facts(status: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
 def _judged(judge: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
     yield "judge", f"{judge['finding']} at {judge['at']}: {judge['why']}"
     for name, check in judge["checks"].items():
-        alpha = f"alpha {ALPHA[RolloutCheck(name)]:g}"
-        yield f"  {name}", f"{check['sentence']} ({alpha}{', dry run' if check['dry_run'] else ''})"
+        yield f"  {name}", f"{check['sentence']} ({_alpha(name)}{', dry run' if check['dry_run'] else ''})"
+
+
+def _alpha(check: str) -> str:
+    """Return a check's chance of a false alarm; a newer version may have written a check that this one lacks."""
+    alphas = {own.value: alpha for own, alpha in ALPHA.items()}
+    return f"alpha {alphas[check]:g}" if check in alphas else "unknown to this version"
 
 
 def show_repair(result: Mapping[str, Any]) -> None:
-    """Print what was corrected, and what is gone."""
-    console = Console()
-    for sentence in repair_sentences(result):
-        console.print(Text(sentence), soft_wrap=True)
+    """Print what was corrected, and which answers can no longer be corrected."""
+    show_sentences(repair_sentences(result))
 
 
 def repair_sentences(result: Mapping[str, Any]) -> Iterator[str]:
-    """Yield a repair's result in sentences, ranges of offsets with their ends left out."""
+    """Yield a repair's result in sentences."""
     topic, events = result["topic"], result["events"]
     answered = f"{events:,} events of {topic} that {result['rollout']}'s candidate answered"
     if result["dry_run"]:
@@ -132,18 +136,8 @@ def repair_sentences(result: Mapping[str, Any]) -> Iterator[str]:
         yield f"{answered} were scored again by {result['champion']} in {result['seconds']} s: {made}."
         if result["still_dead"]:
             failed = plural(result["still_dead"], "event")
-            yield f"No second dead letter was written of {failed} on which {result['champion']} fails, too."
-    yield from _lines(result["ranges"])
-    if result["removed"]:
-        yield f"{topic} has these offsets no more, and what was answered there stays as it is:"
-        yield from _lines(result["removed"])
-
-
-def _lines(ranges: Iterable[Mapping[str, Any]]) -> Iterator[str]:
-    for each in ranges:
-        events = f"{each['events']:,} events, " if "events" in each else ""
-        step = f"weight epoch {each['weight_epoch']}"
-        yield f"  partition {each['partition']}, offsets {each['start']} to {each['end']}: {events}{step}"
+            yield f"No second dead letter was written for {failed} on which {result['champion']} fails, too."
+    yield from range_sentences(result)
 
 
 def show_report(report: RolloutReport, console: Console | None = None) -> None:
@@ -169,7 +163,9 @@ def _arms(report: RolloutReport) -> Table:
     numbers = (Column(metric.title, justify="right") for metric in metrics)
     table = Table("version", Column("labelled", justify="right"), *numbers, box=None)
     for arm in report.arms:
-        table.add_row(who(arm), labelled_text(arm), *(figure_text(arm.figure(metric.name)) for metric in metrics))
+        table.add_row(
+            version_text(arm), labelled_text(arm), *(figure_text(arm.figure(metric.name)) for metric in metrics)
+        )
     return table
 
 

@@ -125,7 +125,7 @@ class PlanInFile(Section):
     @property
     def rules(self) -> JudgeRules:
         """How the candidate is judged."""
-        dry_run = frozenset(check for check, rules in self.checks.items() if rules.dry_run)
+        dry_run = frozenset(check.value for check, rules in self.checks.items() if rules.dry_run)
         return JudgeRules(
             dry_run,
             day_deviation=self.day_deviation,

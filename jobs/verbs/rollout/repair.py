@@ -2,30 +2,23 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pyspark.sql import SparkSession
-
 from jobs.verbs.rollout.desk import rollout_desk, rollout_settings
 from jobs.verbs.rollout.options import RolloutRepairOptions
+from jobs.wiring.correcting import HOME, OpenSession, run_repair
 from jobs.wiring.following import registry
 from jobs.wiring.jars import jars
-from jobs.wiring.repairing import Corrected, correct, find_repair, listed
-from jobs.wiring.replaying import loaded_versions
+from jobs.wiring.repairing import find_repair
 from jobs.wiring.session import require_log, session
-from streaming.adapters.kafka.scan import KafkaScan
 from streaming.errors import ConfigurationError
 from streaming.models.ref import ModelVersion
-from streaming.replay.repair import Repair
 from streaming.rollout.history import Rollout
 from streaming.rollout.states import TAKEN_BACK
 from streaming.settings import Settings
 
-HOME = Path(".penstock")
 SPARK_LOG = HOME / "repair-spark.log"
 
 
@@ -45,32 +38,21 @@ def repaired(config: Path | None, overrides: Sequence[str], options: RolloutRepa
     )
 
 
-def repaired_in(
-    settings: Settings, options: RolloutRepairOptions, opened: Callable[[], AbstractContextManager[SparkSession]]
-) -> dict[str, Any]:
-    """Do the same in a Spark session that ``opened`` gives, if one is needed; raises as :func:`repaired`."""
-    began = time.monotonic()
+def repaired_in(settings: Settings, options: RolloutRepairOptions, open_session: OpenSession) -> dict[str, Any]:
+    """Do the same in a Spark session that ``open_session`` opens, if one is needed; raises as :func:`repaired`."""
     with rollout_desk(settings) as desk:
         rollout = _taken_back(desk.chosen(options.rollout))
         story = desk.story(rollout)
-    with KafkaScan(settings.kafka, settings.application) as scan:
-        planned = find_repair(settings, scan, story, _champion(settings, rollout))
-    corrected = Corrected()
-    if planned.repair.ranges and not options.dry_run:
-        corrected = _run(settings, planned.repair, opened)
+    champion = _champion(settings, rollout)
+    result = run_repair(
+        settings, lambda scan: find_repair(settings, scan, story, champion), open_session, dry_run=options.dry_run
+    )
+    counts = result.corrected.counts
     return {
-        "rollout": planned.repair.name,
-        "champion": str(planned.repair.champion),
-        "topic": settings.input.topic,
-        "dry_run": options.dry_run,
-        "events": sum(planned.events.values()),
-        "ranges": list(listed(planned.events)),
-        "removed": list(listed(planned.removed)),
-        "predictions": corrected.counts.predictions,
-        "dead_letters": corrected.counts.dead_letters,
-        "still_dead": corrected.counts.earlier,
-        "offsets": corrected.offsets,
-        "seconds": round(time.monotonic() - began, 1),
+        "rollout": result.planned.repair.name,
+        **result.to_dict(settings.input.topic),
+        "dead_letters": counts.dead_letters,
+        "still_dead": counts.earlier,
     }
 
 
@@ -91,9 +73,3 @@ def _champion(settings: Settings, rollout: Rollout) -> ModelVersion:
         raise ConfigurationError(f"the rollout {declaration.name} never began, so there is nothing to correct")
     registered = registry(settings.model).get(declaration.candidate.name, number)
     return ModelVersion(registered.name, registered.version, registered.run_id)
-
-
-def _run(settings: Settings, repair: Repair, opened: Callable[[], AbstractContextManager[SparkSession]]) -> Corrected:
-    # The champion has served this topic and needs no check against a sample of it.
-    with opened() as spark, loaded_versions(settings, spark, None) as versions:
-        return correct(repair, settings, HOME, spark, versions)

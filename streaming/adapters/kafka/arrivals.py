@@ -84,7 +84,7 @@ class KafkaArrivals:
     def _is_of_arms(self, output: Output) -> bool:
         # A version that keeps its place from step to step is told apart by the step.
         is_of_one = any(output.may_be_of(arm.version.key) for arm in self._arms.arms)
-        return is_of_one and _step_of(output) == _words(self._arms.weights)
+        return is_of_one and _step_of(output) == _step_headers(self._arms.weights)
 
     def _complain(self, error: KafkaError | None, topic: str) -> None:
         rights = Rights(topic=f"READ on topic {topic}", group=f"READ on group {_GROUP}")
@@ -98,5 +98,5 @@ def _step_of(output: Output) -> tuple[bytes | None, bytes | None]:
     return headers.get(prediction.ROLLOUT), headers.get(prediction.WEIGHT_EPOCH)
 
 
-def _words(weights: WeightEpoch | None) -> tuple[bytes | None, bytes | None]:
+def _step_headers(weights: WeightEpoch | None) -> tuple[bytes | None, bytes | None]:
     return (None, None) if weights is None else (weights.rollout.encode(), str(weights.epoch).encode())

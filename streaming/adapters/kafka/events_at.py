@@ -55,7 +55,7 @@ class KafkaEvents:
                 # Without a time limit: with one, the client waits for so many although fewer are asked for.
                 for message in (first, *self._consumer.consume(_AT_ONCE, 0.0)):
                     self._take(message)
-                self._rest()
+                self._pause_idle()
             elif time.monotonic() - heard > _TIMEOUT:
                 raise BrokerUnavailableError(f"topic {self._topic!r} does not answer within {_TIMEOUT:.0f} s")
         return {
@@ -100,7 +100,7 @@ class KafkaEvents:
         first, end = settled(lambda: self._consumer.get_watermark_offsets(part, timeout=_TIMEOUT))
         return int(first), int(end)
 
-    def _rest(self) -> None:
+    def _pause_idle(self) -> None:
         """Fetch no more of partitions whose events are there, so that they do not fill the memory."""
         lanes = {partition: lane for partition, lane in self._lanes.items() if not (lane.is_open or lane.is_resting)}
         self._consumer.pause([TopicPartition(self._topic, partition) for partition in lanes])

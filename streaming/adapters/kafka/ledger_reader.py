@@ -35,9 +35,9 @@ class KafkaLedgerReader:
             yield json.loads(value)
 
     def latest(
-        self, count: int, since: datetime | None, wanted: Callable[[dict[str, Any]], bool]
+        self, count: int, since: datetime | None, is_asked: Callable[[dict[str, Any]], bool]
     ) -> list[dict[str, Any]]:
-        """Return up to ``count`` of the latest records that are wanted, oldest first; none from before ``since``."""
+        """Return up to ``count`` of the latest records that are asked for, oldest first; none from before ``since``."""
         if not self._scan.partitions(self._topic):
             return []
         first, end = self._scan.extent(self._topic, 0)
@@ -47,6 +47,6 @@ class KafkaLedgerReader:
         while end > first and len(matches) < count:
             start = max(first, end - _BLOCK)
             block = [json.loads(value) for _, value in self._scan.keyed(self._topic, self._application, start, end)]
-            matches = [record for record in block if wanted(record)] + matches
+            matches = [record for record in block if is_asked(record)] + matches
             end = start
         return matches[-count:]

@@ -98,7 +98,7 @@ class LedgerTail:
         value = message.value() or b""
         if message.key() != self._application.encode():
             return
-        # Of millions of records few concern a rollout, and to parse them all takes ten times as long.
+        # Few of millions of records concern a rollout, and parsing all of them takes ten times as long.
         self._has_step |= _IN_A_STEP in value
         # After the first step all batches count: another one may write what a step's batch was planned for.
         if _ROLLOUT in value or (self._has_step and any(kind in value for kind in _BATCHES)):

@@ -13,7 +13,7 @@ from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from streaming.adapters.kafka.config import client_config
 from streaming.errors import LookupUnavailableError
-from streaming.lookup.table_file import TableChunk, TableRecord
+from streaming.lookup.table_source import TableChunk, TableRecord
 from streaming.lookup_state import LookupState
 
 _ANSWER_SECONDS = 5.0
@@ -52,7 +52,7 @@ class KafkaTableState:
 
 @dataclass(frozen=True)
 class KafkaTableSource:
-    """A :class:`streaming.lookup.table_file.TableSource`; it is pickled for the tasks.
+    """A :class:`streaming.lookup.table_source.TableSource`; it is pickled for the tasks.
 
     Attributes:
         client: librdkafka's configuration, which may hold secrets.
@@ -63,7 +63,7 @@ class KafkaTableSource:
     topic: str
 
     def chunk(self, positions: Sequence[int], ends: Sequence[int], seconds: float) -> TableChunk:
-        """See :meth:`streaming.lookup.table_file.TableSource.chunk`."""
+        """See :meth:`streaming.lookup.table_source.TableSource.chunk`."""
         reader = _reader(self)
         try:
             return reader.chunk(positions, ends, seconds)
@@ -120,10 +120,10 @@ _readers: dict[str, tuple[KafkaTableSource, TopicReader]] = {}
 
 
 def _reader(source: KafkaTableSource) -> TopicReader:
-    known = _readers.get(source.topic)
-    if known is None or known[0] != source:
-        _readers[source.topic] = known = source, TopicReader(source)
-    return known[1]
+    reading = _readers.get(source.topic)
+    if reading is None or reading[0] != source:
+        _readers[source.topic] = reading = source, TopicReader(source)
+    return reading[1]
 
 
 def _unavailable(topic: str, problem: Exception) -> LookupUnavailableError:

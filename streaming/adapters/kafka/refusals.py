@@ -15,7 +15,7 @@ from confluent_kafka import KafkaError, KafkaException
 
 from streaming.adapters.kafka.patience import settled
 from streaming.delivery.refusals import CREDENTIALS, Rights, refusal
-from streaming.delivery.writer import FENCED
+from streaming.delivery.transaction import FENCED
 from streaming.errors import BrokerUnavailableError, ConfigurationError, FencedError, PenstockError
 
 C = TypeVar("C")

@@ -71,8 +71,8 @@ class ReplayMarks:
     def _change(self, partition: int, decide: Callable[[Mark | None], Mark | None]) -> None:
         topic = self.store.writer.topic
 
-        def noted(found: Mark | None) -> Change | None:
-            mark = decide(found)
+        def noted(standing_mark: Mark | None) -> Change | None:
+            mark = decide(standing_mark)
             return Change(mark, (progress_note(mark, topic, partition, self.progress),)) if mark else None
 
         self.store.insist(partition, noted, f"the mark of partition {partition} of {topic} could not be set")

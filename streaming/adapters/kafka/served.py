@@ -16,6 +16,7 @@ from streaming.adapters.kafka.config import client_config
 from streaming.adapters.kafka.output_topics import output_topic, require_all_kept, require_dead_letters
 from streaming.adapters.kafka.refusals import Complaints, opened, trouble
 from streaming.clock import Clock, system_clock
+from streaming.delivery.producers import enqueue
 from streaming.delivery.refusals import Rights
 from streaming.offsets import Offsets
 from streaming.outputs.envelope import Stamp
@@ -27,7 +28,7 @@ from streaming.settings import OutputSettings
 
 _SECONDS = 30.0
 """The longest that a record waits in the client for its broker."""
-_QUEUE_FULL_SECONDS, _PURGE_SECONDS = 0.1, 1.0
+_PURGE_SECONDS = 1.0
 _MOST_WAITING_KB = 16_384
 _SENDER = {
     "acks": "all",
@@ -135,17 +136,12 @@ class KafkaAnswers:
 
     def _send(self, record: Record) -> None:
         topic, _, key, value, timestamp, headers, _ = record
-        while True:
-            try:
-                self._producer.produce(
-                    topic, value, key, timestamp=timestamp, headers=headers, on_delivery=self._delivered
-                )
-            except BufferError:
-                # The log's own queue fills meanwhile, and drops what comes on top.
-                self._producer.poll(_QUEUE_FULL_SECONDS)
-            else:
-                self._producer.poll(0)
-                return
+
+        def produce() -> None:
+            self._producer.produce(topic, value, key, timestamp=timestamp, headers=headers, on_delivery=self._delivered)
+
+        # While this waits, the log's own queue fills, and drops what comes on top.
+        enqueue(self._producer, produce)
 
     def _delivered(self, error: KafkaError | None, _message: Message) -> None:
         self.counts.answers_logged("written" if error is None else "failed", 1)

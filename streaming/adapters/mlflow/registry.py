@@ -125,14 +125,14 @@ class MlflowRegistry:
         return _version(self._store.get_model_version(selector.name, selector.value))
 
     def _by_stage(self, selector: ModelSelector) -> ModelVersion:
-        return self._highest(selector, lambda found: (found.current_stage or "").lower() == selector.value.lower())
+        return self._highest(selector, lambda entry: (entry.current_stage or "").lower() == selector.value.lower())
 
     def _by_tag(self, selector: ModelSelector) -> ModelVersion:
         key, _, value = selector.value.partition("=")
-        return self._highest(selector, lambda found: found.tags.get(key) == value)
+        return self._highest(selector, lambda entry: entry.tags.get(key) == value)
 
-    def _highest(self, selector: ModelSelector, wanted: Callable[[MlflowVersion], bool]) -> ModelVersion:
-        matching = sorted((v for v in self._versions(selector.name) if wanted(v)), key=lambda v: int(v.version))
+    def _highest(self, selector: ModelSelector, matches: Callable[[MlflowVersion], bool]) -> ModelVersion:
+        matching = sorted((v for v in self._versions(selector.name) if matches(v)), key=lambda v: int(v.version))
         if not matching:
             raise ModelNotFoundError(
                 f"{selector} names no version; give one that {selector.kind}, or change the setting"
@@ -150,17 +150,17 @@ class MlflowRegistry:
         return _pages(partial(self._store.search_model_versions, f"name={quote}{name}{quote}", _PAGE, None))
 
     @contextmanager
-    def _translated(self, what: str) -> Iterator[None]:
+    def _translated(self, subject: str) -> Iterator[None]:
         try:
             yield
         except (MlflowException, OSError, ValueError, ImportError) as problem:
-            raise self._translation(problem, what) from problem
+            raise self._translation(problem, subject) from problem
 
-    def _translation(self, problem: Exception, what: str) -> PenstockError:
-        if wrong := mistake(problem, self._registry_uri, f"READ on the registered model of {what}"):
+    def _translation(self, problem: Exception, subject: str) -> PenstockError:
+        if wrong := mistake(problem, self._registry_uri, f"READ on the registered model of {subject}"):
             return wrong
         if isinstance(problem, MlflowException) and problem.error_code in _NOT_FOUND:
-            return ModelNotFoundError(f"{what} is not in the registry {self._registry_uri}: {problem}")
+            return ModelNotFoundError(f"{subject} is not in the registry {self._registry_uri}: {problem}")
         return RegistryUnavailableError(f"the registry {self._registry_uri} gave no answer: {problem}")
 
 
@@ -225,17 +225,17 @@ def _is_full(problem: Exception, target: Path) -> bool:
     return os.strerror(errno.ENOSPC) in str(problem) or shutil.disk_usage(target).free < _LEAST_FREE_BYTES
 
 
-def _version(found: MlflowVersion) -> ModelVersion:
+def _version(entry: MlflowVersion) -> ModelVersion:
     return ModelVersion(
-        name=found.name,
-        version=int(found.version),
-        run_id=found.run_id or "",
-        source=found.source or "",
-        aliases=tuple(found.aliases or ()),
-        stage=found.current_stage or "None",
-        tags=dict(found.tags or {}),
-        status=_STATUS.get(found.status or "", "READY"),
-        created_ms=found.creation_timestamp or 0,
+        name=entry.name,
+        version=int(entry.version),
+        run_id=entry.run_id or "",
+        source=entry.source or "",
+        aliases=tuple(entry.aliases or ()),
+        stage=entry.current_stage or "None",
+        tags=dict(entry.tags or {}),
+        status=_STATUS.get(entry.status or "", "READY"),
+        created_ms=entry.creation_timestamp or 0,
     )
 
 

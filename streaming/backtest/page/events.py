@@ -35,7 +35,7 @@ def _event(number: int, disagreement: Disagreement, comparison: Comparison) -> E
     scores = None
     if comparison.positive and recorded is not None and candidate is not None:
         scores = two_scores(recorded, candidate)
-    answers = [_said(answer, comparison) for answer in (disagreement.recorded, disagreement.candidate)]
+    answers = [_answer_text(answer, comparison) for answer in (disagreement.recorded, disagreement.candidate)]
     summary = tag(
         "summary",
         tag("span", f"{number}"),
@@ -62,7 +62,7 @@ def _facts(disagreement: Disagreement, comparison: Comparison) -> Iterator[tuple
         yield "true", disagreement.truth
 
 
-def _said(answer: SideAnswer, comparison: Comparison) -> str:
+def _answer_text(answer: SideAnswer, comparison: Comparison) -> str:
     text = _short(answer.prediction, comparison)
     return text if answer.score is None else f"{text} ({answer.score:.3f})"
 

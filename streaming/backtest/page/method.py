@@ -14,7 +14,9 @@ from streaming.words import plural, share
 
 def method(comparison: Comparison) -> Element:
     """Return what was compared, and how."""
-    return section("What was compared, and how", _outcomes(comparison), _sides(comparison), list(_words(comparison)))
+    return section(
+        "What was compared, and how", _outcomes(comparison), _sides(comparison), list(_paragraphs(comparison))
+    )
 
 
 def _outcomes(comparison: Comparison) -> Element:
@@ -53,7 +55,7 @@ def _facts(side: SideFacts) -> str:
     return f"predictions: {', '.join(versions) or 'none'}{letters}"
 
 
-def _words(comparison: Comparison) -> Iterator[Element]:
+def _paragraphs(comparison: Comparison) -> Iterator[Element]:
     yield tag("p", "Only events that both sides predicted are compared. The table above also counts the others.")
     labelled, confidence = comparison.labelled, f"{comparison.options.confidence:.0%}"
     if labelled is not None:

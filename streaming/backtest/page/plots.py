@@ -67,13 +67,13 @@ def scores_against_each_other(shift: Shift) -> Element:
     return frame.drawn("How many events have which score on either side", cells, diagonal)
 
 
-def by_threshold(curves: Sequence[Sequence[float]], what: str) -> Element:
+def by_threshold(curves: Sequence[Sequence[float]], measure: str) -> Element:
     """Return a share of either side at every threshold."""
-    frame = Frame(Axis("threshold on the score", 0.0, 1.0, plain), Axis(what, 0.0, 1.0, percent))
+    frame = Frame(Axis("threshold on the score", 0.0, 1.0, plain), Axis(measure, 0.0, 1.0, percent))
     lines = [
         frame.line(list(zip(THRESHOLDS, curve, strict=True)), side) for side, curve in zip(SIDES, curves, strict=True)
     ]
-    return frame.drawn(f"{what.capitalize()} at every threshold", lines)
+    return frame.drawn(f"{measure.capitalize()} at every threshold", lines)
 
 
 def calibrations(sides: Sequence[Sequence[CalibrationBin]], positive: str) -> Element:

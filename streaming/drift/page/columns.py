@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from schemas.drift import State
 from streaming.drift.page.prose import prose
 from streaming.drift.page.series import series
 from streaming.drift.page.strip import states, strip
 from streaming.drift.report.facts import DEAD_LETTERS, BinShares, ColumnReport, Point, WindowFacts
 from streaming.drift.report.sentences import day
-from streaming.drift.states import State
 from streaming.page.markup import Child, Element, tag
 from streaming.page.parts import figure
 from streaming.words import share

@@ -10,10 +10,10 @@ from streaming.page.parts import section
 
 def method() -> Element:
     """Return the method in a few words."""
-    return section("How this is decided, and what it cannot see", list(_words()))
+    return section("How this is decided, and what it cannot see", list(_paragraphs()))
 
 
-def _words() -> Iterator[Element]:
+def _paragraphs() -> Iterator[Element]:
     yield tag(
         "p",
         "Each window of events is compared with the reference profile that was made at training, column by column, on"

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
+from schemas.drift import State
 from streaming.drift.page.columns import badge, calm_column, moved_column, size
 from streaming.drift.page.prose import prose
 from streaming.drift.page.strip import days, legend, states, strip
 from streaming.drift.report.facts import ColumnReport, VersionReport, WindowFacts
 from streaming.drift.report.sentences import day, p_value, what_moved
-from streaming.drift.states import State
 from streaming.page.markup import Element, tag
 from streaming.page.parts import fact, section
 from streaming.words import plural, share

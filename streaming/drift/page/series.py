@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from math import sqrt
 
+from schemas.drift import State
 from streaming.drift.page.strip import HEIGHT as STRIP
 from streaming.drift.page.strip import cells, slots, states
 from streaming.drift.report.facts import DEAD_LETTERS, ColumnReport, Point, WindowFacts
-from streaming.drift.states import LARGE, MODERATE, State
+from streaming.drift.states import LARGE, MODERATE
 from streaming.page.frame import Axis, Frame
 from streaming.page.markup import Element, tag
 from streaming.page.parts import figure
@@ -29,9 +30,9 @@ def series(column: ColumnReport, windows: Sequence[WindowFacts]) -> Element:
     line = [(float(slot), _root(point)) for slot, point in zip(_every(places), _spread(column, places), strict=True)]
     bounds = [] if rate else list(_bounds(frame))
     marks = [*bounds, frame.line(line, "now"), *_dots(frame, column, places), _on_top(frame, column, windows)]
-    what = "The share above drift.max_invalid_share" if rate else "The distance from the reference, without chance"
+    measure = "The share above drift.max_invalid_share" if rate else "The distance from the reference, without chance"
     plot = frame.drawn(f"{column.name}: effect in each window", marks)
-    return figure("Over the windows", f"{what}. The states are on top.", plot)
+    return figure("Over the windows", f"{measure}. The states are on top.", plot)
 
 
 def _across(windows: Sequence[WindowFacts], places: Sequence[int]) -> Axis:

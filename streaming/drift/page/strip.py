@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 
+from schemas.drift import State
 from streaming.drift.report.facts import Point, WindowFacts
 from streaming.drift.report.sentences import day, listed
-from streaming.drift.states import State
 from streaming.page.markup import Element, tag
 from streaming.words import plural
 
@@ -38,7 +38,7 @@ def strip(name: str, states: Sequence[State | None], windows: Sequence[WindowFac
     """Return the strip of one column, or of the windows as a whole."""
     width = (slots(windows)[-1] + 1) * 10
     box = {"viewBox": f"0 0 {width} {HEIGHT}", "preserveAspectRatio": "none", "role": "img", "class_": "strip"}
-    return tag("svg", tag("title", f"{name}: {_told(states)}"), list(cells(states, windows)), **box)
+    return tag("svg", tag("title", f"{name}: {_states_text(states)}"), list(cells(states, windows)), **box)
 
 
 def states(points: Iterable[Point | None]) -> list[State | None]:
@@ -72,7 +72,7 @@ def _runs(places: Sequence[int], *, join: bool) -> Iterator[tuple[int, int]]:
         yield slots_of_run[0], slots_of_run[-1]
 
 
-def _told(states: Sequence[State | None]) -> str:
+def _states_text(states: Sequence[State | None]) -> str:
     counted = Counter(state for state in states if state is not None)
     counts = [f"{_WORDS[state]} in {plural(counted[state], 'window')}" for state in _HEIGHTS if counted[state]]
     return listed(counts) if counts else "not looked at"

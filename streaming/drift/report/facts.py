@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from schemas.drift import State
 from schemas.movement import Movement
-from streaming.drift.states import Severity, State
+from streaming.drift.states import Severity
 
 DEAD_LETTERS = "dead letters"
 """What people call the pseudo-column of invalid rows."""

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
 
-from schemas.drift import ColumnSummary, SummaryRecord
+from schemas.drift import ColumnSummary, State, SummaryRecord
 from streaming.drift.pair import SPECIAL, Pair
 from streaming.drift.report import sentences
 from streaming.drift.report.facts import (
@@ -20,7 +20,7 @@ from streaming.drift.report.facts import (
     VersionReport,
     WindowFacts,
 )
-from streaming.drift.states import Severity, State
+from streaming.drift.states import Severity
 from streaming.drift.words import bin_name
 from streaming.models.profile import ColumnProfile, ReferenceProfile
 from streaming.statistics.shares import shares
@@ -168,9 +168,9 @@ def _fewer(bins: Sequence[BinShares]) -> Sequence[BinShares]:
     if len(bins) <= MOST_BINS:
         return bins
     telling = sorted(bins, key=_difference, reverse=True)[:_SHOWN_OF_MANY]
-    rest = [bin_ for bin_ in bins if bin_ not in telling]
-    pooled = (sum(getattr(bin_, side) for bin_ in rest) for side in ("reference", "now", "worst"))
-    return *(bin_ for bin_ in bins if bin_ in telling), BinShares(f"{len(rest)} others", *pooled)
+    others = [bin_ for bin_ in bins if bin_ not in telling]
+    pooled = (sum(getattr(bin_, side) for bin_ in others) for side in ("reference", "now", "worst"))
+    return *(bin_ for bin_ in bins if bin_ in telling), BinShares(f"{len(others)} others", *pooled)
 
 
 def _difference(bin_: BinShares) -> float:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
+from schemas.drift import State
 from schemas.movement import Movement
 from streaming.drift.decision import INVALID
 from streaming.drift.report.facts import DEAD_LETTERS, ColumnReport, ReportAnswer, VersionReport, WindowFacts
-from streaming.drift.states import Severity, State
+from streaming.drift.states import Severity
 from streaming.drift.words import beyond_words, cell_words, dead_letter_words, level_words, shape_words
 from streaming.words import plural
 
@@ -156,12 +157,12 @@ def _how_many(drifting: Sequence[ColumnReport], columns: int) -> str:
 
 def _named(moved: Sequence[ColumnReport]) -> str:
     """Return names, sizes and beginnings, and what the first one did."""
-    first, rest = moved[0], len(moved) - _MOST_NAMED
+    first, unnamed = moved[0], len(moved) - _MOST_NAMED
     if len(moved) == 1:
         return first.sentence
     groups = [list(group) for _, group in groupby(moved[:_MOST_NAMED], key=lambda column: day(column.since))]
     groups_text = "; ".join(f"{_sized(group)} since {day(group[0].since)}" for group in groups)
-    more = f"; then {rest} more" if rest > 0 else ""
+    more = f"; then {unnamed} more" if unnamed > 0 else ""
     if first.now is None or first.now.movement is None:
         return f"{groups_text}{more}."
     return f"{groups_text}{more}. First, {what_moved(first.name, first.now.movement)}."
@@ -178,8 +179,8 @@ def _sized(group: Sequence[ColumnReport]) -> str:
 
 def _names(columns: Sequence[ColumnReport]) -> str:
     names = [column.name for column in columns[:_MOST_NAMED]]
-    rest = len(columns) - _MOST_NAMED
-    return listed([*names, f"{rest} more"] if rest > 0 else names)
+    unnamed = len(columns) - _MOST_NAMED
+    return listed([*names, f"{unnamed} more"] if unnamed > 0 else names)
 
 
 def listed(parts: Sequence[str]) -> str:
@@ -193,9 +194,10 @@ def listed(parts: Sequence[str]) -> str:
 
 def _calm(report: VersionReport, columns: Sequence[ColumnReport]) -> str:
     window = report.windows[report.judged]
-    what = plural(len(columns), "column") if columns else "the share of dead letters"
+    subject = plural(len(columns), "column") if columns else "the share of dead letters"
     match = "match" if len(columns) > 1 else "matches"
-    return f"In the window from {day(window.start)} to {day(window.end)}, {what} {match} the reference, within chance."
+    period = f"from {day(window.start)} to {day(window.end)}"
+    return f"In the window {period}, {subject} {match} the reference, within chance."
 
 
 def _but(report: VersionReport, warned: Sequence[ColumnReport]) -> Iterator[str]:

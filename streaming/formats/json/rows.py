@@ -30,11 +30,11 @@ class Judgement:
     """Every problem of an event; if there is none, the values that were read."""
 
     problems: tuple[Rejection, ...]
-    """In the order of their precedence: the first one is the event's verdict."""
+    """All problems in the order of their precedence: the first one is the event's verdict."""
     values: dict[str, Any] = field(default_factory=dict)
-    """By the name of the field; of one that both the envelope and the signature name, what the column is."""
+    """Values by the name of the field. A field that both the envelope and the signature name has the column's value."""
     envelope: dict[str, Any] = field(default_factory=dict)
-    """By the name of the column, as :mod:`streaming.events.columns` has it; of a rejected event what could be read."""
+    """Values by the column's name in :mod:`streaming.events.columns`. A rejected event has those that could be read."""
 
 
 @dataclass(frozen=True)

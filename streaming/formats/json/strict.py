@@ -82,8 +82,8 @@ def _number(text: str) -> Number:
     return Number(text)
 
 
-def _check_strings(found: Any) -> None:
-    waiting = [found]
+def _check_strings(document: Any) -> None:
+    waiting = [document]
     while waiting:
         value = waiting.pop()
         if isinstance(value, dict):

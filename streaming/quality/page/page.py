@@ -12,7 +12,15 @@ from streaming.page.shell import document
 from streaming.quality.page.plots import COLOURS, metric_plot, series_names
 from streaming.quality.page.tables import coverage_section, estimates_section, slices_section, windows_section
 from streaming.quality.report import QualityReport, QualityWindowReport
-from streaming.quality.words import NOT_DUE, day_text, figure_text, interval_text, labelled_text, metrics_of, who
+from streaming.quality.words import (
+    NOT_DUE,
+    day_text,
+    figure_text,
+    interval_text,
+    labelled_text,
+    metrics_of,
+    version_text,
+)
 from streaming.version import __version__
 from streaming.words import plural, share
 
@@ -85,7 +93,10 @@ def _sentence(version: VersionQuality) -> list[Element | str]:
         if figure is not None:
             interval = interval_text(figure)
             parts.append(f"{titles[name]} {figure_text(figure)}{f' ({interval})' if interval else ''}")
-    return [tag("b", who(version)), f": {', '.join(parts)}; {labelled_text(version)} predictions have a label."]
+    return [
+        tag("b", version_text(version)),
+        f": {', '.join(parts)}; {labelled_text(version)} predictions have a label.",
+    ]
 
 
 def _facts(report: QualityReport, mature: list[QualityWindowReport]) -> Element:

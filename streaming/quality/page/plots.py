@@ -11,7 +11,7 @@ from streaming.page.frame import Axis, Frame
 from streaming.page.markup import Element, tag
 from streaming.page.parts import figure
 from streaming.quality.report import QualityWindowReport
-from streaming.quality.words import day_text, who
+from streaming.quality.words import day_text, version_text
 from streaming.words import number
 
 COLOURS = 4
@@ -30,7 +30,7 @@ class MetricPoint:
 
 def series_names(windows: Sequence[QualityWindowReport]) -> list[str]:
     """Return the versions in their roles, in the order in which they appear."""
-    return list(dict.fromkeys(who(version) for window in windows for version in window.versions))
+    return list(dict.fromkeys(version_text(version) for window in windows for version in window.versions))
 
 
 def metric_plot(metric: Metric, windows: Sequence[QualityWindowReport]) -> Element | None:
@@ -56,7 +56,7 @@ def _points(metric: str, name: str, windows: Sequence[QualityWindowReport]) -> I
     for slot, window in enumerate(windows):
         for version in window.versions:
             metric_figure = version.figure(metric)
-            if who(version) == name and metric_figure is not None and metric_figure.value is not None:
+            if version_text(version) == name and metric_figure is not None and metric_figure.value is not None:
                 yield MetricPoint(slot, not window.mature, metric_figure)
 
 

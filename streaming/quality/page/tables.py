@@ -17,7 +17,7 @@ from streaming.quality.words import (
     labelled_text,
     metrics_of,
     state_text,
-    who,
+    version_text,
 )
 from streaming.words import number
 
@@ -32,7 +32,7 @@ def windows_section(report: QualityReport, kind: str) -> Element:
     for window in report.windows[: -_MOST_WINDOWS - 1 : -1]:
         for version in window.versions:
             if version.kind == kind:
-                cells = [tag("td", who(version)), tag("td", labelled_text(version)), *_figures(version)]
+                cells = [tag("td", version_text(version)), tag("td", labelled_text(version)), *_figures(version)]
                 state = tag("td", state_text(window))
                 row = tag(
                     "tr", tag("th", day_text(window.start)), cells, state, class_="" if window.mature else "early"
@@ -51,7 +51,7 @@ def coverage_section(windows: Sequence[QualityWindowReport]) -> Element:
         tag(
             "tr",
             tag("th", day_text(window.start)),
-            tag("td", who(version)),
+            tag("td", version_text(version)),
             [tag("td", coverage_text(each)) for each in version.coverage],
             tag("td", _label_counts(version)),
         )
@@ -81,7 +81,7 @@ def slices_section(report: QualityReport, window: QualityWindowReport) -> Iterat
             )
             for each in version.slices
         ]
-        title = f"By {report.slice_column}, {who(version)} in the window of {day_text(window.start)}"
+        title = f"By {report.slice_column}, {version_text(version)} in the window of {day_text(window.start)}"
         yield section(title, _table(titles, rows, ""))
 
 
@@ -94,7 +94,9 @@ def estimates_section(report: QualityReport) -> Element | None:
             error = errors.get((version.version, version.role, estimate.name))
             past = "no mature window" if error is None else f"{number(error.mean)}, at most {number(error.largest)}"
             value = "no such events" if estimate.value is None else number(estimate.value)
-            rows.append(tag("tr", tag("th", who(version)), tag("td", estimate.name), tag("td", value), tag("td", past)))
+            rows.append(
+                tag("tr", tag("th", version_text(version)), tag("td", estimate.name), tag("td", value), tag("td", past))
+            )
     if not rows:
         return None
     lead = (

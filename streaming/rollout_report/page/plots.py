@@ -29,12 +29,13 @@ def difference_plot(report: RolloutReport, comparison: ArmsComparison) -> Elemen
         if frame.up.low <= day.own <= frame.up.high
     ]
     mean = frame.line([(float(slot), day.mean) for slot, day in enumerate(comparison.days)], "mean")
-    what = way(comparison)
+    pairing = way(comparison)
     caption = (
-        f"{report.loss.capitalize()} of the candidate minus the champion's, {what}. Above zero the candidate is worse."
+        f"{report.loss.capitalize()} of the candidate minus the champion's, {pairing}."
+        " Above zero the candidate is worse."
     )
-    drawn = frame.drawn(f"Difference of the {report.loss} {what}, day by day", marks, dots, mean)
-    return figure(f"{what[0].upper()}{what[1:]}", caption, drawn)
+    drawn = frame.drawn(f"Difference of the {report.loss} {pairing}, day by day", marks, dots, mean)
+    return figure(f"{pairing[0].upper()}{pairing[1:]}", caption, drawn)
 
 
 def steps_begun(report: RolloutReport) -> list[StepTaken]:
@@ -93,7 +94,7 @@ def _steps(frame: Frame, report: RolloutReport, days: Sequence[DayDifference]) -
     slots: dict[int, StepTaken] = {}
     for step in steps_begun(report):
         slot = sum(day.day < (step.first_event or "")[:10] for day in days)
-        # Of several steps within a day, the last one has room.
+        # The plot has room for the last one of several steps within a day.
         slots[min(slot, len(days) - 1)] = step
     for slot, step in slots.items():
         x, up = frame.x(float(slot)) - 4, frame.up

@@ -15,7 +15,7 @@ from streaming.quality.words import (
     interval_text,
     labelled_text,
     metrics_of,
-    who,
+    version_text,
 )
 from streaming.rollout_report.report import RolloutReport
 from streaming.rollout_report.words import step_text
@@ -34,7 +34,7 @@ def arms_sections(report: RolloutReport) -> Iterator[Element]:
     if report.arms:
         ages = [age_text(each.seconds) for each in report.arms[0].coverage]
         rows = [
-            tag("tr", tag("th", who(arm)), [tag("td", coverage_text(each)) for each in arm.coverage])
+            tag("tr", tag("th", version_text(arm)), [tag("td", coverage_text(each)) for each in arm.coverage])
             for arm in report.arms
         ]
         lead = "The share of predictions whose label had come so long after the event. Arms should not differ in it."
@@ -59,7 +59,7 @@ def _quality(arm: VersionQuality) -> Element:
         figure = arm.figure(metric.name)
         interval = interval_text(figure)
         figures.append(tag("td", figure_text(figure), tag("small", interval) if interval else None))
-    return tag("tr", tag("th", who(arm)), tag("td", labelled_text(arm)), figures)
+    return tag("tr", tag("th", version_text(arm)), tag("td", labelled_text(arm)), figures)
 
 
 def _table(titles: list[str], rows: list[Element], class_: str = "named") -> Element:

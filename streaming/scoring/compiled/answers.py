@@ -22,11 +22,11 @@ def answer_batch(
     # As Spark's ``array_max``, for which NaN is greater than every number.
     confidence = None if probability is None else pa.array(probability.max(axis=1))
     columns = (prediction, None if probability is None else _lists(probability), label, confidence)
-    given = (
+    arrays = (
         pa.nulls(len(prediction), field.type) if column is None else column
         for column, field in zip(columns, RESULTS, strict=True)
     )
-    return pa.record_batch(list(given), RESULTS)
+    return pa.record_batch(list(arrays), RESULTS)
 
 
 def _lists(rows: Floats) -> pa.ListArray:

@@ -41,8 +41,8 @@ def string_indexer(scope: Scope) -> Apply:
                 index = pc.index_in(_as_text(columns, source, kind), value_set=values, skip_nulls=True)
             if not keep:
                 reject(scope.stage, source, _numpy(index.is_null()), "is null or was not seen in training")
-            known = index.fill_null(len(values)) if index.null_count else index
-            columns.put_numbers(target, _numpy(known).astype(np.float64))
+            positions = index.fill_null(len(values)) if index.null_count else index
+            columns.put_numbers(target, _numpy(positions).astype(np.float64))
 
     return apply
 

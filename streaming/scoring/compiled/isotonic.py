@@ -40,8 +40,8 @@ def isotonic_regression(scope: Scope) -> Apply:
 def _interpolated(values: Floats, bounds: Floats, levels: Floats) -> Floats:
     """Return the level at each value; NaN is beyond the last bound, as Java's order of doubles has it."""
     after = np.searchsorted(in_order(bounds), in_order(values), side="left")
-    right = np.minimum(after, len(bounds) - 1)
-    left = np.maximum(right - 1, 0)
-    rise = (levels[right] - levels[left]) * (values - bounds[left]) / (bounds[right] - bounds[left])
-    is_level = (after == 0) | (after == len(bounds)) | (in_order(bounds)[right] == in_order(values))
-    return np.where(is_level, levels[right], levels[left] + rise)
+    above = np.minimum(after, len(bounds) - 1)
+    below = np.maximum(above - 1, 0)
+    rise = (levels[above] - levels[below]) * (values - bounds[below]) / (bounds[above] - bounds[below])
+    is_level = (after == 0) | (after == len(bounds)) | (in_order(bounds)[above] == in_order(values))
+    return np.where(is_level, levels[above], levels[below] + rise)

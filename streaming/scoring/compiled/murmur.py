@@ -12,15 +12,15 @@ _MASK = 0xFFFF_FFFF
 def murmur3(text: str) -> int:
     """Return the signed hash of a text's UTF-8 bytes (Appleby's MurmurHash3_x86_32), as Spark has it since 3.0."""
     data = text.encode()
-    rest = data[len(data) & ~3 :]
-    return _finished(_blocks(data), [int.from_bytes(rest, "little")] if rest else [], len(data))
+    tail = data[len(data) & ~3 :]
+    return _finished(_blocks(data), [int.from_bytes(tail, "little")] if tail else [], len(data))
 
 
 def murmur3_before_3(text: str) -> int:
     """Return the hash of Spark before 3.0: each byte of the rest is a block of its own, with its sign."""
     data = text.encode()
-    rest = struct.unpack(f"{len(data) % 4}b", data[len(data) & ~3 :])
-    return _finished([*_blocks(data), *(byte & _MASK for byte in rest)], [], len(data))
+    tail = struct.unpack(f"{len(data) % 4}b", data[len(data) & ~3 :])
+    return _finished([*_blocks(data), *(byte & _MASK for byte in tail)], [], len(data))
 
 
 def _blocks(data: bytes) -> Iterable[int]:
@@ -29,11 +29,11 @@ def _blocks(data: bytes) -> Iterable[int]:
     return blocks
 
 
-def _finished(blocks: Iterable[int], rest: list[int], length: int) -> int:
+def _finished(blocks: Iterable[int], tail: list[int], length: int) -> int:
     state = _SEED
     for block in blocks:
         state = _rotated(state ^ _mixed(block), 13) * 5 + 0xE6546B64 & _MASK
-    for block in rest:
+    for block in tail:
         state ^= _mixed(block)
     state ^= length
     state = (state ^ state >> 16) * 0x85EBCA6B & _MASK

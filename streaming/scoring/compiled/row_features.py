@@ -29,7 +29,7 @@ def string_indexer(scope: Scope) -> RowStep | None:
     for (source, target), spelling, texts in zip(pairs, spellings, labels, strict=True):
         if spelling is None:
             return None
-        # Of equal labels the first counts.
+        # The first of equal labels counts.
         positions = {text: float(position) for position, text in reversed([*enumerate(texts)])}
         others = float(len(texts)) if keep else None
         work.append((source.lower(), target.lower(), spelling, positions, others))

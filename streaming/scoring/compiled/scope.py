@@ -113,12 +113,12 @@ class Scope:
         """Return the error that says why this stage has no compiled form."""
         return StageNotCompiledError(self.stage.uid, self.stage.kind, detail)
 
-    def handling(self, *known: str) -> str:
+    def handling(self, *rules: str) -> str:
         """Return ``handleInvalid``, which must be one of ``known``."""
         rule = self.stage.text("handleInvalid")
         if rule == "skip":
             raise self.refused("with handleInvalid=skip it drops rows, and each event has an answer")
-        if rule not in known:
+        if rule not in rules:
             raise self.stage.unreadable(f"handleInvalid is {rule!r}")
         return rule
 

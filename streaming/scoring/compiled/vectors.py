@@ -163,7 +163,7 @@ def sliced_elements(scope: Scope) -> list[int]:
     names = stage.texts("names") if stage.has("names") else []
     if names and not kind.names:
         raise scope.refused("it names elements, and only those of VectorAssembler and OneHotEncoder have known names")
-    # Of equal names Spark takes the last.
+    # Spark takes the last of equal names.
     positions = {name: position for position, name in enumerate(kind.names or ())}
     if not all(0 <= element < kind.size for element in elements):
         raise stage.unreadable(f"an index is not among {kind.size} elements")

@@ -23,7 +23,7 @@ from streaming.scoring.flavours.table import FLAVOURS, WITH_CODE
 from streaming.scoring.made_up import made_up_event
 from streaming.scoring.proving import Proving, read_in
 from streaming.scoring.row_pass import JsonRowPass
-from streaming.settings import EventSettings, WantedScorer
+from streaming.settings import EventSettings, ScorerSetting
 
 MOST_BYTES = 1 << 29
 """The largest file of a model that is read; it travels to every worker."""
@@ -44,7 +44,7 @@ class NativeLoader:
     max_value_bytes: int
     admit: Callable[[ServedModel], None] = lambda _: None
     sample: EventSample = field(default_factory=NoEvents)
-    scorer: WantedScorer = "spark"
+    scorer: ScorerSetting = "spark"
     code_seconds: float | None = None
     """The longest that a version's own code may take for a batch; ``None`` where none is run."""
 

@@ -62,9 +62,9 @@ class TieredRowDecoder:
         undecided = np.ones(len(values), np.bool_)
         for portion in portions:
             undecided[portion.rows] = False
-        rest = values if undecided.all() else values.filter(pa.array(undecided))
-        if len(rest) or not portions:
-            portions += judged(self._reference, rest.to_pylist(), np.flatnonzero(undecided))
+        undecided_values = values if undecided.all() else values.filter(pa.array(undecided))
+        if len(undecided_values) or not portions:
+            portions += judged(self._reference, undecided_values.to_pylist(), np.flatnonzero(undecided))
         return _in_order(portions)
 
     def read_single(self, value: bytes) -> SingleEvent | None:

@@ -41,7 +41,7 @@ class Documents:
 
     @cached_property
     def bounds(self) -> NDArray[np.int64]:
-        """Where in ``data`` each value begins, and where the last one ends."""
+        """The positions in ``data`` at which values begin, and the end of the last one."""
         offsets = np.frombuffer(self.values.buffers()[1], np.int32)
         own = offsets[self.values.offset : self.values.offset + len(self.values) + 1].astype(np.int64)
         bounds: NDArray[np.int64] = own - own[0]
