@@ -80,11 +80,13 @@ def main() -> None:
         rig = Rig(spark=spark, servers=servers, make_topic=topic_maker(servers), model=model, scratch=scratch)
         for rows, events in SIZES.items():
             for number in range(ROUNDS + 1):
-                kept, fresh = rig.seconds("kept", rows, events), rig.seconds("fresh", rows, events)
+                seconds_kept, seconds_fresh = rig.seconds("kept", rows, events), rig.seconds("fresh", rows, events)
                 # The first round warms both up.
                 if number:
                     print(
-                        f"{rows:,} rows: kept {kept:.3f} s, fresh {fresh:.3f} s, {fresh / kept:.1f} times", flush=True
+                        f"{rows:,} rows: kept {seconds_kept:.3f} s, fresh {seconds_fresh:.3f} s,"
+                        f" {seconds_fresh / seconds_kept:.1f} times",
+                        flush=True,
                     )
         spark.stop()
 

@@ -47,7 +47,7 @@ def moment(seconds: float) -> datetime:
     return datetime.fromtimestamp(seconds, timezone.utc)
 
 
-def given_instant(name: str, text: str) -> datetime:
+def parsed_instant(name: str, text: str) -> datetime:
     """Read the ISO 8601 time that somebody gave as the option or setting ``name``, as :func:`instant` does.
 
     Raises:
@@ -69,14 +69,14 @@ class Period:
     until: datetime | None = None
 
     @classmethod
-    def given(cls, names: tuple[str, str], since: str | None, until: str | None) -> Period:
+    def parsed(cls, names: tuple[str, str], since: str | None, until: str | None) -> Period:
         """Read the ISO 8601 times that somebody gave as two options or settings of these ``names``.
 
         Raises:
             ConfigurationError: one is no time, or nothing lies between them.
         """
         first, last = (
-            given_instant(name, text) if text else None for name, text in zip(names, (since, until), strict=True)
+            parsed_instant(name, text) if text else None for name, text in zip(names, (since, until), strict=True)
         )
         if first is not None and last is not None and first >= last:
             raise ConfigurationError(

@@ -137,7 +137,7 @@ MAX_MODULE_LINES = 300
 MAX_PARAMETERS = 5
 MAX_POSITIONAL = 4
 
-FILLERS = {"found", "place", "one", "told", "kept", "known", "words", "given", "left", "wanted", "said"}
+FILLERS = {"found", "place", "one", "told", "kept", "known", "words", "given", "left", "wanted", "said", "what", "rest"}
 """Names that say nothing of what they hold."""
 MAX_FILLER_SHARE = 0.001
 MIN_COMMENT_SHARE = 0.01
@@ -487,8 +487,10 @@ def parameters(node: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
 
 
 def assigned(tree: ast.AST) -> list[str]:
-    """Return each name that is assigned to, also by loops and comprehensions, and as a field of a class."""
-    return [node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)]
+    """Return each parameter and each name that is assigned to, also by loops and as a field of a class."""
+    nodes = list(ast.walk(tree))
+    names = [node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)]
+    return names + [node.arg for node in nodes if isinstance(node, ast.arg)]
 
 
 def comments(text: str) -> int:
@@ -560,9 +562,10 @@ def test_what_the_bounds_count_is_seen() -> None:
         "for one, _place in []:  # noqa: B007\n"
         "    Point(1, 2, 3, 4, 5), Point(1, 2, 3, 4), shapes.Point(1, 2, 3, 4, 5, z=6), Table(1, 2, 3, 4, 5)\n"
         "class Point: ...\nclass _Own: ...\nclass Line: ...\n"
+        "def show(said): ...\n"
     )
     tree = ast.parse(code)
-    assert assigned(tree) == ["found", "one", "_place"]
+    assert assigned(tree) == ["found", "one", "_place", "said"]
     assert comments(code) == 1
     assert public_classes([tree]) == ["Point", "Line"]
     assert list(positional_calls(tree, {"Point", "Table"})) == [4, 4]

@@ -16,7 +16,7 @@ _EVERY = 0.1
 
 
 @contextmanager
-def progress_bar(what: str) -> Iterator[Progress]:
+def progress_bar(description: str) -> Iterator[Progress]:
     """Yield a function that takes the progress: a bar on standard error where that is a terminal, else nothing."""
     console = Console(stderr=True)
     columns = (
@@ -26,7 +26,7 @@ def progress_bar(what: str) -> Iterator[Progress]:
         progress.TimeRemainingColumn(),
     )
     with progress.Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task(what, total=None)
+        task = bar.add_task(description, total=None)
         shown = time.monotonic()
 
         def tell(done: int, total: int) -> None:

@@ -161,7 +161,7 @@ def past_lookup(settings: Settings) -> PastLookup | None:
     if key is None:
         raise ConfigurationError("columns are looked up by a key; name the data's column that has it in train.key")
     past = PastLookup(lookup, KafkaTableState(settings.kafka, topic)(), key)
-    since = Period.given(("train.from_time", "train.to_time"), settings.train.from_time, settings.train.to_time).since
+    since = Period.parsed(("train.from_time", "train.to_time"), settings.train.from_time, settings.train.to_time).since
     lag = timedelta(
         milliseconds=KafkaAdmin(settings.kafka, settings.application).required_topic(topic).compaction_lag_ms
     )

@@ -56,7 +56,7 @@ class Stretch:
             raise ConfigurationError(
                 "--offsets, --plans, and --from or --to name different stretches; give one of them"
             )
-        period = Period.given(("--from", "--to"), self.since, self.until)
+        period = Period.parsed(("--from", "--to"), self.since, self.until)
         return Span(period.since, period.until, _by_partition(self.offsets))
 
     def __str__(self) -> str:

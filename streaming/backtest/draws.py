@@ -24,7 +24,7 @@ _REPLICATES = 400, 1_000
 class Draws:
     """``unit`` says to which of ``count`` units each event belongs; units are drawn whole, ``replicates`` times."""
 
-    what: str
+    unit_name: str
     unit: Ints
     count: int
     replicates: int

@@ -64,7 +64,7 @@ def judge_labelled(pair: Answers, options: Options) -> Labelled:
         metrics=paired_bootstrap(judges, draws, options.confidence, options.seed),
         deciding=judges[0].metrics[position].name,
         fewest=_fewest(labelled),
-        method=Method(draws.what, draws.count, draws.replicates),
+        method=Method(draws.unit_name, draws.count, draws.replicates),
         timeline=timeline(labelled.hour, judges, position),
         confusion=confusion,
         curves=tuple(curve(score, true) for score in ranked),

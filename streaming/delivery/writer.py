@@ -115,7 +115,7 @@ class _Task:
 
 
 def _only_partition(batch: pa.RecordBatch, expected: int | None) -> int:
-    """One task is one input partition; anything else would put rows into another partition's transaction."""
+    """Return the batch's one partition; rows of another one would go into the wrong transaction."""
     partitions = pc.unique(batch.column("partition")).to_pylist()
     if len(partitions) > 1 or expected not in (None, partitions[0]):
         held = sorted({*partitions, *({expected} if expected is not None else ())})
@@ -124,7 +124,7 @@ def _only_partition(batch: pa.RecordBatch, expected: int | None) -> int:
 
 
 def _require_planned(batch: pa.RecordBatch, part: OffsetRange) -> None:
-    """What is not in the plan's range belongs to another batch: written, it would be counted for this one."""
+    """Refuse rows outside of the plan's range: they belong to another batch, and would be counted for this one."""
     first, last = (int(batch.column("offset")[at].as_py()) for at in (0, batch.num_rows - 1))
     if first < part.start or last >= part.end:
         raise InvariantError(f"rows {first} to {last} are not in the planned range {part.start} to {part.end - 1}")

@@ -126,14 +126,14 @@ class Alerts:
     def __init__(self, sinks: Sequence[Sink[DriftAlert]], sent: Iterable[DriftAlert] = ()) -> None:
         """Continue after the alerts that were ``sent`` before, oldest first. They are not sent again."""
         self._sinks = sinks
-        self._told = {alert.window.version: ReportedState.by(alert) for alert in sent}
+        self._reported = {alert.window.version: ReportedState.by(alert) for alert in sent}
 
     def __call__(self, summary: SummaryRecord) -> None:
         """Look at a window that was closed; those of a version come in order."""
         version = summary.window.version
-        reported = self._told.get(version, ReportedState())
+        reported = self._reported.get(version, ReportedState())
         alert = decide(reported, summary)
-        self._told[version] = ReportedState.by(alert) if alert else reported
+        self._reported[version] = ReportedState.by(alert) if alert else reported
         if alert is None:
             return
         log = _log.info if alert.state == State.STABLE.value else _log.warning

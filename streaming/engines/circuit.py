@@ -31,7 +31,7 @@ class CircuitPolicy:
 
 
 class Circuit:
-    """One version's; only the batch thread uses it."""
+    """The circuit of one version; only the batch thread uses it."""
 
     def __init__(self, policy: CircuitPolicy, clock: Clock) -> None:
         self._policy = policy

@@ -97,9 +97,10 @@ class ExactEngine:
             recording.result()
 
     def _added(self, partitions: list[int]) -> Mapping[int, int]:
-        """A partition added to the topic starts at its first offset, and is given a mark there before it is read.
+        """Return the first offsets of partitions that were added to the topic, and mark them before they are read.
 
-        Only once: when the batch comes again, a mark may have moved on, and putting it back would repeat what it says.
+        A mark that is there stays: when the batch comes again the mark may have moved on, and an earlier one would
+        repeat what was written since.
         """
         starts, marks = self._ports.first_offsets(partitions), self._ports.marks(partitions)
         new = {p: Mark.at(offset, self._writer) for p, offset in starts.items() if p not in marks}

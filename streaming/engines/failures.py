@@ -30,7 +30,7 @@ class QueryObserver(FailureObserver, Protocol):
 
 @dataclass(frozen=True)
 class Restarts:
-    """First pause in seconds, doubled each time up to a minute; ``most`` failures without a finished batch end it."""
+    """The first pause in seconds, which doubles up to a minute, and how many failures in a row end the query."""
 
     pause: float
     most: int

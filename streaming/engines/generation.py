@@ -13,7 +13,7 @@ from pyspark.sql.streaming.query import StreamingQuery
 
 from streaming.engines.checkpoint import remove
 from streaming.engines.live_arms import LiveArms, LiveVersions
-from streaming.engines.real_time import Boundary, Route, last_boundary, start_query
+from streaming.engines.real_time import Boundary, QueryHome, Route, last_boundary, start_query
 from streaming.errors import ModelNotFoundError, UpstreamError
 from streaming.models.slot import Slot
 
@@ -76,7 +76,7 @@ class Generation:
 
 
 class Generations:
-    """Starts them. Each has a checkpoint of its own, which nothing is read from: the marks say where to go on."""
+    """Starts generations. Each has its own checkpoint, which nobody reads: the marks say where to go on."""
 
     def __init__(self, session: SparkSession, slot: Slot, versions: LiveVersions, route: Route, folder: str) -> None:
         self._session = session
@@ -87,7 +87,7 @@ class Generations:
         self._numbers = itertools.count(1)
 
     def start(self, starting: Mapping[int, int]) -> Generation:
-        """Start one with the versions that serve now.
+        """Start a generation with the versions that serve now.
 
         Raises:
             ModelNotFoundError: none is loaded.
@@ -97,7 +97,7 @@ class Generations:
             scoring = stack.enter_context(self._versions.leased())
             checkpoint = f"{self._folder}/{name}-{time.time_ns()}"
             stack.callback(remove, checkpoint)
-            query = start_query(self._session, scoring, self._route, (name, checkpoint), starting)
+            query = start_query(self._session, scoring, self._route, QueryHome(name, checkpoint), starting)
             stack.callback(query.stop)
             resources = stack.pop_all()
         return Generation(

@@ -86,7 +86,7 @@ def _probe(decoded: DataFrame, scorer: FrameScorer) -> Callable[[int, OffsetRang
 
 @dataclass
 class _Search:
-    """Ends after ``most`` rows."""
+    """A search for rows that throw; it ends once it has found ``most`` of them."""
 
     throws: Callable[[int, OffsetRange], bool]
     most: int

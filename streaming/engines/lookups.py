@@ -25,7 +25,7 @@ _LOOK_SECONDS = 0.2
 
 
 class LookupObserver(Protocol):
-    """Hears how the table is."""
+    """An observer of the lookup table."""
 
     def lookup_seen(self, problem: str, *, is_open: bool) -> None:
         """The table was asked for; ``problem`` is empty if it can be read. ``is_open``: batches go on without it."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -106,20 +106,26 @@ def to_send(frame: DataFrame) -> DataFrame:
     return frame.drop(*_FOR_COUNTING)
 
 
+class QueryHome(NamedTuple):
+    """A query's name and its checkpoint, which must be new."""
+
+    name: str
+    checkpoint: str
+
+
 def start_query(
-    session: SparkSession, scoring: LiveArms, route: Route, place: tuple[str, str],
-    starting: Mapping[int, int],
-) -> StreamingQuery:  # fmt: skip
+    session: SparkSession, scoring: LiveArms, route: Route, home: QueryHome, starting: Mapping[int, int]
+) -> StreamingQuery:
     """Start a real-time query.
 
     Args:
         session: where it runs.
         scoring: the version that scores, or those of its arms.
         route: what it reads and writes.
-        place: the query's name and its checkpoint, which must be new.
+        home: how the query is called, and where it keeps its checkpoint.
         starting: the first offset of each partition.
     """
-    name, checkpoint = place
+    name, checkpoint = home
     allow_large(session)
     frame = outputs(read_real_time(session, route.options, route.topic, starting), scoring, route)
     frame = to_send(frame.observe(_COUNTS, *counts(scoring.arms)))

@@ -11,7 +11,7 @@ import structlog
 from streaming.clock import Clock
 from streaming.delivery.marks import Mark, Writer
 from streaming.engines.checkpoint import Checkpoint
-from streaming.engines.start import Found, Move, Start, decide_start
+from streaming.engines.start import Move, Start, StartFacts, decide_start
 from streaming.errors import BrokerUnavailableError
 from streaming.ledger.plan import Ledger
 from streaming.offsets import OffsetRange
@@ -122,10 +122,10 @@ def _decide(ports: StartPorts, policy: StartPolicy, partitions: range) -> Start:
     def first() -> Mapping[int, int]:
         return ports.broker.offsets(partitions, policy.starting)
 
-    return decide_start(ports.writer, _found(ports, partitions), policy.skip, first)
+    return decide_start(ports.writer, _start_facts(ports, partitions), policy.skip, first)
 
 
-def _found(ports: StartPorts, partitions: range) -> Found:
+def _start_facts(ports: StartPorts, partitions: range) -> StartFacts:
     """Read what a start is decided by; the marks first, as the topic only moves on from there."""
     broker = ports.broker
     marks = broker.marks(partitions)
@@ -134,7 +134,7 @@ def _found(ports: StartPorts, partitions: range) -> Found:
     planned = frozenset[int]() if complete else ports.ledger.planned()
     first, end = broker.offsets(partitions, "earliest"), broker.offsets(partitions, "latest")
     on_topic = {partition: OffsetRange(first[partition], end[partition]) for partition in partitions}
-    return Found(marks=marks, on_topic=on_topic, saved=saved, planned=planned, rereads=_rereads(ports))
+    return StartFacts(marks=marks, on_topic=on_topic, saved=saved, planned=planned, rereads=_rereads(ports))
 
 
 def _rereads(ports: StartPorts) -> Mapping[int, int] | None:
@@ -147,7 +147,7 @@ def _rereads(ports: StartPorts) -> Mapping[int, int] | None:
 
 
 def _set_aside(ports: StartPorts, reason: str) -> None:
-    """Rename it; the record comes first, as a driver that has lost the lease must leave its successor's alone."""
+    """Record that the checkpoint is set aside, then rename it: the record fails for a driver without the lease."""
     location = ports.checkpoint.location
     ports.ledger.record_set_aside(location, reason)
     renamed = ports.set_aside(f"{ports.clock():%Y%m%dT%H%M%S.%fZ}")

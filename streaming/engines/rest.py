@@ -47,7 +47,7 @@ class Newcomers(Protocol):
 
 
 class Rest:
-    """Sees to one run of a query; its batches go through :meth:`seen`."""
+    """Lets one run of a query rest while nothing comes; the query's batches go through :meth:`seen`."""
 
     def __init__(self, newcomers: Newcomers, look_seconds: float = _LOOK_SECONDS) -> None:
         """Take what knows of new records, and how many seconds are between two looks of a query at rest."""

@@ -49,7 +49,7 @@ class RolloutVersions(Protocol):
 
 
 class RolloutObserver(Protocol):
-    """Hears of rollouts."""
+    """An observer of rollouts."""
 
     def rollout_moved(self, transition: Transition, serving: ServedModel | None) -> None:
         """A transition is in the ledger; ``serving`` is the champion."""

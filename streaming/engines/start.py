@@ -14,8 +14,8 @@ from streaming.offsets import OffsetRange, Ranges
 
 
 @dataclass(frozen=True)
-class Found:
-    """What is there, read before the decision.
+class StartFacts:
+    """The facts by which a start is decided.
 
     ``marks`` are the group's; a stranger's commit is ``None``, a partition without one is absent. ``saved`` are the
     progress topic's, ``planned`` the partitions of which the ledger has a plan. ``on_topic`` are the offsets that the
@@ -57,12 +57,12 @@ class Start:
     set_aside: str = ""
 
 
-def decide_start(writer: Writer, found: Found, skip: bool, first: Callable[[], Mapping[int, int]]) -> Start:
+def decide_start(writer: Writer, facts: StartFacts, skip: bool, first: Callable[[], Mapping[int, int]]) -> Start:
     """Decide where to start.
 
     Args:
         writer: who will write.
-        found: what is there.
+        facts: what the broker, the ledger and the checkpoint have.
         skip: whether records that are gone may be left out, and a topic that was made anew be begun.
         first: gives each partition's offset for a first run, by ``input.starting``.
 
@@ -73,29 +73,29 @@ def decide_start(writer: Writer, found: Found, skip: bool, first: Callable[[], M
         OffsetGapError: records were deleted before they were scored.
         DataError: the topic ends before a mark.
     """
-    held = _held(writer, found)
-    moves = {p: move for p, mark in held.items() if (move := _move(writer, found, p, mark, skip)) is not None}
+    held = _held(writer, facts)
+    moves = {p: move for p, mark in held.items() if (move := _move(writer, facts, p, mark, skip)) is not None}
     marks = {**held, **{p: move.now for p, move in moves.items()}}
-    _check(writer, found, marks)
-    added = [p for p in found.on_topic if p not in marks]
-    starts = {p: found.on_topic[p].start for p in added} if marks else dict(first())
-    aside = _distrust(found, moves)
+    _check(writer, facts, marks)
+    added = [p for p in facts.on_topic if p not in marks]
+    starts = {p: facts.on_topic[p].start for p in added} if marks else dict(first())
+    aside = _distrust(facts, moves)
     # A checkpoint knows partitions added later by itself and marks them when it first reads them.
-    followed = found.rereads is not None and not aside
+    followed = facts.rereads is not None and not aside
     new_marks = {} if followed else {p: Mark.at(starts[p], writer) for p in added}
     return Start({**starts, **{p: m.offset for p, m in marks.items()}}, new_marks, tuple(moves.values()), aside)
 
 
-def _held(writer: Writer, found: Found) -> dict[int, Mark]:
+def _held(writer: Writer, facts: StartFacts) -> dict[int, Mark]:
     """Return the marks there are; one that the group has lost is the progress topic's."""
     held: dict[int, Mark] = {}
     # The group's mark wins: its copy on the progress topic is for where the group has lost it.
-    for partition, mark in {**found.saved, **found.marks}.items():
+    for partition, mark in {**facts.saved, **facts.marks}.items():
         if mark is None or mark.epoch > writer.epoch:
             standing(mark, OffsetRange(0, 0), writer, partition)
-        elif partition in found.on_topic:
+        elif partition in facts.on_topic:
             held[partition] = mark
-    lost = sorted(p for p in found.on_topic if p not in held and (p in found.planned or _has_only_checkpoint(found)))
+    lost = sorted(p for p in facts.on_topic if p not in held and (p in facts.planned or _has_only_checkpoint(facts)))
     if lost:
         raise MissingMarkError(
             f"{writer.topic}, partitions {lost}: scored before, but neither group {writer.application} nor the progress"
@@ -106,13 +106,13 @@ def _held(writer: Writer, found: Found) -> dict[int, Mark]:
     return held
 
 
-def _has_only_checkpoint(found: Found) -> bool:
-    return found.rereads is not None and not found.marks and not found.saved
+def _has_only_checkpoint(facts: StartFacts) -> bool:
+    return facts.rereads is not None and not facts.marks and not facts.saved
 
 
-def _move(writer: Writer, found: Found, partition: int, mark: Mark, skip: bool) -> Move | None:
-    was = found.marks.get(partition)
-    there = found.on_topic[partition]
+def _move(writer: Writer, facts: StartFacts, partition: int, mark: Mark, skip: bool) -> Move | None:
+    was = facts.marks.get(partition)
+    there = facts.on_topic[partition]
     if skip and mark.topic_id != writer.topic_id:
         reason = f"the topic was created again; topic {mark.topic_id} was scored up to {mark.offset}"
         return Move(
@@ -142,11 +142,11 @@ def _move(writer: Writer, found: Found, partition: int, mark: Mark, skip: bool) 
     return None
 
 
-def _check(writer: Writer, found: Found, marks: Mapping[int, Mark]) -> None:
+def _check(writer: Writer, facts: StartFacts, marks: Mapping[int, Mark]) -> None:
     gaps = []
     for partition, mark in sorted(marks.items()):
         standing(mark, OffsetRange(0, 0), writer, partition)
-        there = found.on_topic[partition]
+        there = facts.on_topic[partition]
         if mark.offset > there.end:
             raise DataError(
                 f"partition {partition} of {writer.topic} was scored up to {mark.offset}, but ends at {there.end}: the"
@@ -165,11 +165,11 @@ def _check(writer: Writer, found: Found, marks: Mapping[int, Mark]) -> None:
         )
 
 
-def _distrust(found: Found, moves: Mapping[int, Move]) -> str:
+def _distrust(facts: StartFacts, moves: Mapping[int, Move]) -> str:
     """Return why the checkpoint cannot be followed, empty if it can or if there is none."""
-    if found.rereads is None:
+    if facts.rereads is None:
         return ""
     if any(move.gap is not None for move in moves.values()):
         return "it leads to records that are skipped"
-    behind = [p for p, at in found.rereads.items() if p in found.on_topic and at < found.on_topic[p].start]
+    behind = [p for p, at in facts.rereads.items() if p in facts.on_topic and at < facts.on_topic[p].start]
     return f"it may read records again that are scored and deleted, in partitions {behind}" if behind else ""

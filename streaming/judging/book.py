@@ -40,7 +40,7 @@ class BookRules:
 
 @dataclass(frozen=True)
 class BookSums:
-    """What is known so far.
+    """The sums of a rollout so far.
 
     Attributes:
         losses: of all labelled events, early ones among them.

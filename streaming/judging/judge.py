@@ -94,7 +94,7 @@ class RolloutJudge:
 
 @dataclass(frozen=True)
 class JudgedEvidence:
-    """What the checks look at."""
+    """The sums that the checks look at."""
 
     errors: ErrorBook
     sums: BookSums

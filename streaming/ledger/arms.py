@@ -74,7 +74,7 @@ class PlannedArms:
 
     @property
     def champion(self) -> PlannedArm:
-        """The arm that has what no other has."""
+        """The champion's arm, which has the events that no other arm has."""
         return self.arms[0]
 
     @property

@@ -54,7 +54,7 @@ class Certainty(str, Enum):
 
 @dataclass(frozen=True)
 class Lineage:
-    """The answer. ``plan`` is there if the fate is ``WRITTEN``.
+    """The answer about one offset. ``plan`` is there if the fate is ``WRITTEN``.
 
     ``segment`` is what the plan wrote around the offset, ``recorded_at`` when the outcome was recorded (RFC 3339),
     ``epoch`` whose lease that was; all three only where an outcome names the plan. ``others`` are further plans that
@@ -194,7 +194,10 @@ class OffsetLookup:
         return replace(lineage, segment=segment.part, recorded_at=segment.at, epoch=segment.epoch)
 
     def _planned(self, complete: bool) -> Lineage:
-        """A plan whose output begins above the offset, and those after it, found the offset written already."""
+        """Answer by the plans alone, where no outcome names the offset.
+
+        A plan whose output begins above the offset found it written already, so an earlier plan wrote it.
+        """
         able = []
         for plan in self._plans.values():
             if plan.id in self._above:

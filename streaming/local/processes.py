@@ -146,12 +146,12 @@ def free_port() -> int:
     )
 
 
-def require_free_port(port: int, what: str, option: str) -> None:
+def require_free_port(port: int, service: str, option: str) -> None:
     """Raise ``SetupError`` if ``port`` is taken on the loopback address.
 
     Args:
-        port: The port that ``what`` is going to listen on.
-        what: Named in the message (``Kafka``).
+        port: The port that the service is going to listen on.
+        service: Named in the message (``Kafka``).
         option: How to choose another port (``--kafka-port``).
     """
     with socket.socket() as probe:
@@ -161,6 +161,6 @@ def require_free_port(port: int, what: str, option: str) -> None:
             probe.bind((LOOPBACK, port))
         except OSError as error:
             raise SetupError(
-                f"Port {port} for {what} cannot be used: {error.strerror}. Stop the program that holds it "
+                f"Port {port} for {service} cannot be used: {error.strerror}. Stop the program that holds it "
                 f"(`lsof -i :{port}` shows which), or choose another port with {option}."
             ) from error

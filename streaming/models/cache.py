@@ -227,7 +227,7 @@ class ModelCache:
 
 
 def _check_arrival(version: ModelVersion, root: Path, digest: str, expected: str | None) -> None:
-    """Judge files that are not known to be the registered ones: what is missing may arrive yet, other files may not."""
+    """Refuse files that are not the registered ones: missing files may still arrive, files that differ stay wrong."""
     if lacking := missing(root):
         raise FilesMissingError(f"the files of {version} did not all arrive: {lacking} is missing")
     if expected:

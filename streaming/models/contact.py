@@ -31,7 +31,7 @@ class RegistryContact:
         self._announcer.metrics.registry_answered(up=True)
 
     def unanswered(self, problem: RegistryUnavailableError | ConfigurationError) -> None:
-        """Note that there was none, or that this client was refused."""
+        """Note that the registry gave no answer, or refused this client."""
         self._silent_polls += 1
         self._announcer.metrics.registry_answered(up=False)
         if self._silent_polls == 1:

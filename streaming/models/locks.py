@@ -69,7 +69,7 @@ class OwnFolder:
 
     @classmethod
     def within(cls, parent: Path) -> OwnFolder:
-        """Make one; the caller sees to it that nobody sweeps ``parent`` meanwhile."""
+        """Make a folder; the caller ensures that nobody sweeps ``parent`` meanwhile."""
         path = Path(tempfile.mkdtemp(dir=parent))
         return cls(path, FileLock.exclusive(path / "lock"))
 

@@ -75,7 +75,7 @@ class ColumnProfile:
 
     @property
     def bounds(self) -> tuple[object, ...]:
-        """What makes two profiles' counts addable."""
+        """The bounds of the bins. Counts of profiles with equal bounds can be added."""
         return self.name, self.kind, self.edges, self.categories, self.rare, bool(self.centres)
 
     @property

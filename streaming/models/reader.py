@@ -113,7 +113,7 @@ class PackageReader:
 
 @dataclass(frozen=True)
 class _Unread:
-    """Leaves columns out of a signature that no stage reads; what drift counts stays.
+    """Drops the columns of a signature that no stage reads, but keeps those that drift counts.
 
     For a model without stages, ``pipeline_dir`` is ``None`` and every column is read. ``lengths`` are those of lists.
     """

@@ -76,7 +76,7 @@ class RoutingRule:
 
     @property
     def prefix(self) -> str:
-        """What the names of all models that can be claimed begin with."""
+        """The common beginning of the names of all models that the rule can claim."""
         names = [*self.listed.values(), *([self.default] if self.default else [])]
         columns = zip(*names, *([] if self.before is None else [self.before]), strict=False)
         return "".join(signs[0] for signs in takewhile(lambda signs: len(set(signs)) == 1, columns))

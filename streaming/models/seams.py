@@ -43,7 +43,7 @@ class Guard(Protocol):
         ...
 
     def allows(self, value: Any) -> bool:
-        """Say the opposite of a value at hand."""
+        """Return whether the scorer takes a value: the opposite of :meth:`fails`, without Spark."""
         ...
 
     def examples(self) -> Iterator[Any]:

@@ -56,7 +56,7 @@ class ModelTable:
 
     @cached_property
     def version(self) -> ModelVersion:
-        """What stands for the whole table in plans: the rule, the table's number, and its digest in the run's place."""
+        """The version that plans name for the whole table: the rule, the table's number, and its digest as the run."""
         return ModelVersion(str(self.rule), self.number, self.digest[:12], created_ms=self.number)
 
     @cached_property

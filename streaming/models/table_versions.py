@@ -41,7 +41,7 @@ class Attempt:
     seconds: float = 0.0
 
     def announce(self, announcer: Announcer, before: TableRow | None) -> None:
-        """Tell of it; ``before`` served until now."""
+        """Announce the attempt; ``before`` served until now."""
         if self.refusal is not None:
             announcer.refused(self.refusal, before)
         elif self.made is not None and self.failed is not None:

@@ -19,7 +19,7 @@ MOST_HEAD_BYTES = 65_536
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    """Uvicorn's own protocol, which waits for ever for the rest of a request of any length, with bounds to that."""
+    """Uvicorn's protocol with bounds on a request's time and length; by itself it would wait for ever."""
 
     _patience: asyncio.TimerHandle | None = None
     _is_in_head = False

@@ -80,7 +80,7 @@ class Health:
             self._down = why
 
     def paused(self, why: str) -> None:
-        """No batch is started for now; an empty ``why`` ends that."""
+        """Note that no batch is started for now; an empty ``why`` ends that."""
         with self._guard:
             self._paused = why
             self._sign_of_life = self._clock()
@@ -102,7 +102,7 @@ class Health:
                 self._notes = (*self._notes, text)
 
     def failed(self, why: str) -> None:
-        """The job cannot go on; only a new process can."""
+        """Note that the job cannot go on; only a new process can."""
         with self._guard:
             self._fatal = why
 
@@ -135,7 +135,7 @@ class Health:
         return "" if self._slot.current() else "no model version is loaded yet"
 
     def _stuck(self) -> str:
-        """A query that was started again is no better than before until it has got past where it failed."""
+        """Return why the job counts as stuck, empty if it does not. A finished batch clears that."""
         # A query that fails once and recovers is no reason to take the job out of service.
         if self._failures < _STUCK:
             return ""

@@ -1,4 +1,4 @@
-"""Spark's word on the query: progress, idleness and end, passed on in terms that need no Spark."""
+"""Spark's reports on a query: progress, idleness and end, passed on in types that need no Spark."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Looking now and then whether the job may still do what it needs to, without waiting for it to be tried in vain.
+"""Regular looks at whether the job may still do what it needs to, before it tries in vain.
 
 A writer whose topic is gone waits for minutes before it gives up, as the topic might only be slow to appear.
 """

@@ -246,7 +246,7 @@ class Metrics(VersionMetrics):
 
 
 class _CountedHistogram(Collector):
-    """A histogram fed with counts per bucket: the workers have counted already, a call per row would be too slow."""
+    """A histogram that takes counts by bucket, because the workers have counted and a call for each row is slow."""
 
     def __init__(self, name: str, text: str, bounds: Sequence[float]) -> None:
         self._name, self._text = name, text

@@ -72,7 +72,7 @@ def enveloped_rows(
 
 
 def _event_times(scored: pa.RecordBatch, verdicts: pa.StructArray) -> pa.StringArray:
-    """A rejected row's time may be what it was rejected for: it has none outside of the years 1 to 9999."""
+    """Return the rows' times; a rejected row has none if its time is outside of the years 1 to 9999."""
     moments = scored.column(c.EVENT_TIME)
     readable = pc.or_(verdicts.is_null(), pc.fill_null(in_four_digits(moments), False))
     return written_times(pc.if_else(readable, moments, pa.scalar(None, moments.type)))
@@ -99,7 +99,7 @@ def first_header(headers: pa.ListArray, name: str) -> pa.BinaryArray:
 
 
 def _sizes(values: pa.BinaryArray, scored: pa.RecordBatch, tracestate: pa.BinaryArray) -> NDArray[np.int64]:
-    """Bytes of the records to be: a key and a subject can be of any length, the other headers are bounded."""
+    """Return an upper bound of each record's bytes: key and subject may be of any length, other headers are bounded."""
     sizes = np.full(scored.num_rows, HEADERS_BYTES, np.int64)
     for column in (values, scored.column(c.KEY), scored.column(c.SUBJECT), tracestate):
         sizes += pc.fill_null(pc.binary_length(column), 0).to_numpy(zero_copy_only=False)

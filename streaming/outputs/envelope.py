@@ -132,7 +132,7 @@ def _refusals(to: Target) -> list[Column]:
 
 
 def _size() -> Column:
-    """Bytes of the record to be: a key and a subject can be of any length, the other headers are bounded."""
+    """Return an upper bound of the record's bytes: key and subject may be of any length, other headers are bounded."""
     lengths = [F.octet_length(column) for column in (_JSON, c.KEY, c.SUBJECT)]
     tracestate = F.octet_length(_header(contract.TRACESTATE))
     return sum((F.coalesce(length, F.lit(0)) for length in (*lengths, tracestate)), F.lit(HEADERS_BYTES))

@@ -89,7 +89,7 @@ def _source(topic: str, partition: str, offset: str) -> tuple[str, int, int]:
 
 
 def _texts(record: Stored) -> dict[str, str]:
-    """The last header of a name counts, as on a dead letter the added ones come after the event's own."""
+    """Return the headers by name. The last of a name counts: a dead letter's added ones follow the event's own."""
     return {name: (word or b"").decode("utf-8", "replace") for name, word in record.headers}
 
 

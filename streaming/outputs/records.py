@@ -46,7 +46,7 @@ class RecordPlan(Protocol):
 
     @property
     def lettered(self) -> Offsets:
-        """Input offsets of events that are dead letters already."""
+        """The input offsets of events that already have a dead letter."""
         ...
 
     @property

@@ -87,7 +87,7 @@ def _predicted(stamps: Sequence[Stamp], application: str) -> Column:
 
 
 def _rejected(stamps: Sequence[Stamp], application: str) -> Column:
-    """Made over the writer's own list, which says what is constant and in which order."""
+    """Return a dead letter's headers, by the writer's own list of what is constant and in which order."""
     reason, field = F.col("reason"), F.col("field")
     sentences = {code.value: dead_letter.describe(code) for code in dead_letter.Reason}
     stages = {code.value: dead_letter.STAGE[code] for code in dead_letter.Reason}

@@ -1,4 +1,4 @@
-"""What plans and predictions name of the rollout that they are part of."""
+"""The step of a rollout, as plans and predictions name it."""
 
 from __future__ import annotations
 

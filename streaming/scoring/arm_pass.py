@@ -90,12 +90,12 @@ class ArmPass(PickledByFields):
 
     @cached_property
     def _envelope(self) -> EventSettings:
-        """An event's id is all that its arm may hang on beside its key."""
+        """The envelope with the event's id alone, the only field that an arm may depend on beside the key."""
         return EventSettings(id=self.passes[0].envelope.id, time=None, key=None)
 
     @cached_property
     def _ids(self) -> TieredRowDecoder:
-        """Reads ids by no version's rules: also of events that a version rejects for its features."""
+        """A decoder of ids by no version's rules. It also reads events that a version rejects for their features."""
         return TieredRowDecoder(Signature(()), self._envelope, self.passes[0].max_value_bytes)
 
     def _numbers(self, records: pa.RecordBatch) -> NDArray[np.int8]:

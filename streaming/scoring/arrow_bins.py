@@ -40,7 +40,7 @@ def bin_ids(values: pa.Array, profile: ColumnProfile) -> Bytes:
 
 
 class ProfileBins:
-    """A reference profile made ready for batches: with many models each has so few events that this is what it costs.
+    """A reference profile prepared for batches. With many models each has few events, so the preparation is the cost.
 
     Only one thread may use it.
     """

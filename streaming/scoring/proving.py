@@ -46,7 +46,7 @@ class Proving:
         return prove(ServedModel(package, decoder, scorer), self._sources(package, decoder))
 
     def _sources(self, package: ModelPackage, decoder: JsonDecoder) -> list[Source]:
-        """The topic comes last: its events take a broker and a job, and a made-up one does where it is taken."""
+        """Return the sources of events to try. The topic's come last, because reading them takes a broker and a job."""
         values = example_values(package)
         valid = partial(self.valid, package)
         bare = replace(decoder, envelope=NO_ENVELOPE)

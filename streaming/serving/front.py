@@ -93,7 +93,7 @@ def _audit(scope: Scope, exchange: _Exchange, caller: str, route: str) -> None:
 
 @dataclass
 class _Exchange:
-    """One request's way back."""
+    """One request, from its start to the last byte of its answer."""
 
     send: Send
     request_id: str

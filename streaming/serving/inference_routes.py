@@ -57,7 +57,7 @@ async def model_metadata(service: ScoringService, request: Request) -> Response:
 
 
 async def model_ready(service: ScoringService, request: Request) -> Response:
-    """Say that the model serves; another one is 404."""
+    """Say that the model serves; for another model the answer is 404."""
     version = _asked_for(service, request).version
     return JSONResponse({"name": version.name, "ready": True})
 

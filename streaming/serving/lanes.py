@@ -50,7 +50,7 @@ class _Waiting(Generic[T]):
 
 @dataclass
 class _Own(Generic[T]):
-    """The function of one thread for the version that it scored with last."""
+    """One thread's scoring function, made for the version that the thread scored with last."""
 
     make: MakeScore[T]
     model: ServedModel | None = None

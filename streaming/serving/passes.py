@@ -40,7 +40,7 @@ Positions = Iterator[int]
 
 @dataclass
 class EventPasses:
-    """Makes what turns events, as a topic would carry them, into predictions, as a topic would carry them.
+    """Makes the functions that score events. Events and predictions have the form that they have on topics.
 
     Attributes:
         source: stands where the stream has a topic's name; the process's own, so that ids do not meet.

@@ -72,7 +72,7 @@ class RolloutSource:
 
 @dataclass(frozen=True, eq=False)
 class _Step:
-    """A step of a rollout as far as the server can take part; without ``weights`` there is none.
+    """The step of a rollout by which the server answers; without ``weights`` it takes part in none.
 
     Without ``candidate`` the key's version answers where it serves anyway. ``in_shadow`` it has no keys.
     """

@@ -34,7 +34,7 @@ class PublicKeys:
     """A provider's keys (RFC 7517), read again from time to time by a thread of its own."""
 
     def __init__(self, read: Callable[[], bytes], seconds: float) -> None:
-        """Read them for the first time.
+        """Read the keys for the first time.
 
         Args:
             read: returns the document; raises ``OSError`` or ``ValueError``.

@@ -12,7 +12,7 @@ FAR = 2_000
 
 
 class EventLane:
-    """One partition: what is asked of it, and what came ahead of the question.
+    """One partition: the offsets that are asked for, and the events that came before they were asked for.
 
     Attributes:
         position: the offset that the client hands over next.

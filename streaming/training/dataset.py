@@ -107,7 +107,7 @@ def load_dataset(spark: SparkSession, settings: TrainSettings, past: PastColumns
     Raises:
         ConfigurationError: the data, a column or a time does not fit the settings.
     """
-    period = Period.given(("train.from_time", "train.to_time"), settings.from_time, settings.to_time)
+    period = Period.parsed(("train.from_time", "train.to_time"), settings.from_time, settings.to_time)
     start, end = period.since, period.until
     if settings.data is None:
         if past is not None:

@@ -110,11 +110,11 @@ def test_the_longest_span_is_drawn_of_which_there_are_enough(
     events: int, every: timedelta, what: str, count: int
 ) -> None:
     result = draws_for(hours(events, every), events)
-    assert (result.what, result.count, len(set(result.unit.tolist()))) == (what, count, count)
+    assert (result.unit_name, result.count, len(set(result.unit.tolist()))) == (what, count, count)
 
 
 def test_events_are_drawn_one_by_one_where_their_times_are_not_known() -> None:
-    assert draws_for(None, 50).what == "events"
+    assert draws_for(None, 50).unit_name == "events"
 
 
 @unhurried

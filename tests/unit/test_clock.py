@@ -21,7 +21,7 @@ from streaming.errors import ConfigurationError
 )
 def test_a_stretch_that_ends_before_it_begins_is_refused_wherever_one_is_given(since: str, until: str) -> None:
     with pytest.raises(ConfigurationError, match=r"train\.to_time .* ends before it begins"):
-        Period.given(("train.from_time", "train.to_time"), since, until)
+        Period.parsed(("train.from_time", "train.to_time"), since, until)
     with pytest.raises(ConfigurationError, match=r"--to .* is not after --from"):
         Stretch(since, until).span()
     with pytest.raises(ConfigurationError, match=r"--to .* is not after --from"):
@@ -31,7 +31,7 @@ def test_a_stretch_that_ends_before_it_begins_is_refused_wherever_one_is_given(s
 
 
 def test_a_period_may_be_open() -> None:
-    assert Period.given(("--from", "--to"), None, None) == Period()
-    begun = Period.given(("--from", "--to"), "2013-01-01", None).since
+    assert Period.parsed(("--from", "--to"), None, None) == Period()
+    begun = Period.parsed(("--from", "--to"), "2013-01-01", None).since
     assert begun is not None
     assert isoformat(begun) == "2013-01-01T00:00:00.000Z"

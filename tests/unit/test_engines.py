@@ -10,7 +10,7 @@ import pytest
 
 from streaming.delivery.marks import Mark, Writer
 from streaming.engines.checkpoint import Checkpoint, local_reader
-from streaming.engines.start import Found, Start, decide_start
+from streaming.engines.start import Start, StartFacts, decide_start
 from streaming.errors import DataError, FencedError, MissingMarkError, OffsetGapError, TopicRecreatedError
 from streaming.offsets import OffsetRange, covers
 
@@ -78,29 +78,29 @@ def saved(*offsets: int, writer: Writer = WRITER) -> dict[int, Mark]:
     return {partition: Mark.at(offset, writer) for partition, offset in enumerate(offsets)}
 
 
-def decided(found: Found, *, skip: bool = False) -> Start:
-    return decide_start(WRITER, found, skip, first)
+def decided(facts: StartFacts, *, skip: bool = False) -> Start:
+    return decide_start(WRITER, facts, skip, first)
 
 
 def test_a_first_run_marks_where_it_starts() -> None:
-    start = decide_start(WRITER, Found({}, HERE, {}), False, lambda: {0: 300, 1: 400})
+    start = decide_start(WRITER, StartFacts({}, HERE, {}), False, lambda: {0: 300, 1: 400})
     assert start == Start({0: 300, 1: 400}, {0: Mark.at(300, WRITER), 1: Mark.at(400, WRITER)})
 
 
 def test_a_lost_checkpoint_starts_at_the_marks_and_a_new_partition_at_its_beginning() -> None:
-    start = decide_start(WRITER, Found(at(150), HERE, {}), False, lambda: {0: 300, 1: 400})
+    start = decide_start(WRITER, StartFacts(at(150), HERE, {}), False, lambda: {0: 300, 1: 400})
     assert start == Start({0: 150, 1: 200}, {1: Mark.at(200, WRITER)})
 
 
 def test_a_checkpoint_that_reads_nothing_lost_is_followed_and_finds_new_partitions_itself() -> None:
-    assert decided(Found(at(150), HERE, {}, rereads={0: 100})) == Start({0: 150, 1: 200}, {})
+    assert decided(StartFacts(at(150), HERE, {}, rereads={0: 100})) == Start({0: 150, 1: 200}, {})
 
 
 def test_a_mark_that_kafka_forgot_is_restored_from_the_progress_topic() -> None:
     earlier = replace(WRITER, epoch=1)
     kept = Mark.at(250, earlier, "1.7", 240)
     start = decided(
-        Found({0: Mark.at(150, WRITER)}, HERE, {0: Mark.at(120, earlier), 1: kept}, rereads={0: 110, 1: 240})
+        StartFacts({0: Mark.at(150, WRITER)}, HERE, {0: Mark.at(120, earlier), 1: kept}, rereads={0: 110, 1: 240})
     )
     assert start.offsets == {0: 150, 1: 250}, "the group's own mark is never older"
     assert [(m.partition, m.was, m.now, m.gap) for m in start.moves] == [(1, None, replace(kept, epoch=2), None)]
@@ -111,21 +111,21 @@ def test_a_mark_that_kafka_forgot_is_restored_from_the_progress_topic() -> None:
 @pytest.mark.parametrize(
     "state",
     [
-        pytest.param(Found({}, HERE, {}, rereads={}), id="only a checkpoint is there"),
-        pytest.param(Found({}, HERE, {}, frozenset({0, 1})), id="only the ledger is there"),
-        pytest.param(Found(at(150), HERE, {}, frozenset({1})), id="one partition's mark is nowhere"),
-        pytest.param(Found({**at(150), 1: None}, HERE, saved(150, 250)), id="a stranger committed to the group"),
+        pytest.param(StartFacts({}, HERE, {}, rereads={}), id="only a checkpoint is there"),
+        pytest.param(StartFacts({}, HERE, {}, frozenset({0, 1})), id="only the ledger is there"),
+        pytest.param(StartFacts(at(150), HERE, {}, frozenset({1})), id="one partition's mark is nowhere"),
+        pytest.param(StartFacts({**at(150), 1: None}, HERE, saved(150, 250)), id="a stranger committed to the group"),
     ],
 )
 @pytest.mark.parametrize("skip", [False, True])
-def test_a_mark_that_is_nowhere_or_not_ours_fails_closed(state: Found, skip: bool) -> None:
+def test_a_mark_that_is_nowhere_or_not_ours_fails_closed(state: StartFacts, skip: bool) -> None:
     with pytest.raises(MissingMarkError):
         decided(state, skip=skip)
 
 
 def test_a_gap_fails_with_its_exact_ranges() -> None:
     with pytest.raises(OffsetGapError) as caught:
-        decided(Found(at(40, 199), HERE, {}, rereads={0: 40, 1: 150}))
+        decided(StartFacts(at(40, 199), HERE, {}, rereads={0: 40, 1: 150}))
     assert "partition 0: offsets 40 to 99 (60); partition 1: offsets 199 to 199 (1)" in str(caught.value)
     assert "--on-gap skip" in str(caught.value)
 
@@ -134,7 +134,7 @@ def test_a_gap_fails_with_its_exact_ranges() -> None:
     ("marks", "known"), [pytest.param(at(40, 250), {}, id="in the group"), pytest.param({}, saved(40, 250), id="saved")]
 )
 def test_a_gap_is_skipped_where_that_is_allowed(marks: dict[int, Mark | None], known: dict[int, Mark]) -> None:
-    start = decided(Found(marks, HERE, known, rereads={0: 40, 1: 210}), skip=True)
+    start = decided(StartFacts(marks, HERE, known, rereads={0: 40, 1: 210}), skip=True)
     assert start.offsets == {0: 100, 1: 250}
     move = start.moves[0]
     assert (move.partition, move.was, move.now) == (0, marks.get(0), Mark.at(100, WRITER))
@@ -143,29 +143,29 @@ def test_a_gap_is_skipped_where_that_is_allowed(marks: dict[int, Mark | None], k
 
 
 def test_a_checkpoint_that_would_read_again_what_is_gone_is_set_aside_though_nothing_is_lost() -> None:
-    start = decided(Found(at(100, 400), HERE, {}, rereads={0: 99, 1: 350}))
+    start = decided(StartFacts(at(100, 400), HERE, {}, rereads={0: 99, 1: 350}))
     assert (start.moves, start.offsets) == ((), {0: 100, 1: 400})
     assert "partitions [0]" in start.set_aside
 
 
 def test_without_a_checkpoint_there_is_none_to_set_aside() -> None:
-    assert decided(Found(at(40, 250), HERE, {}), skip=True).set_aside == ""
+    assert decided(StartFacts(at(40, 250), HERE, {}), skip=True).set_aside == ""
 
 
 @pytest.mark.parametrize("skip", [False, True])
 def test_a_topic_that_ends_before_the_mark_always_fails(skip: bool) -> None:
     with pytest.raises(DataError, match="scored up to 401, but ends at 400"):
-        decided(Found(at(150, 401), HERE, {}), skip=skip)
+        decided(StartFacts(at(150, 401), HERE, {}), skip=skip)
 
 
 @pytest.mark.parametrize(
     "state",
     [
-        pytest.param(Found(at(50, 250, writer=OLD), HERE, {}, rereads={0: 5000}), id="the group's marks"),
-        pytest.param(Found({}, HERE, saved(50, 250, writer=OLD), rereads={}), id="the group went with the topic"),
+        pytest.param(StartFacts(at(50, 250, writer=OLD), HERE, {}, rereads={0: 5000}), id="the group's marks"),
+        pytest.param(StartFacts({}, HERE, saved(50, 250, writer=OLD), rereads={}), id="the group went with the topic"),
     ],
 )
-def test_a_topic_made_anew_fails_or_is_begun_from_its_first_record(state: Found) -> None:
+def test_a_topic_made_anew_fails_or_is_begun_from_its_first_record(state: StartFacts) -> None:
     with pytest.raises(TopicRecreatedError, match="--on-gap skip"):
         decided(state)
     start = decided(state, skip=True)
@@ -178,7 +178,10 @@ def test_a_topic_made_anew_fails_or_is_begun_from_its_first_record(state: Found)
 @pytest.mark.parametrize("skip", [False, True])
 def test_a_driver_that_was_overtaken_decides_nothing(skip: bool) -> None:
     younger = replace(WRITER, epoch=3)
-    for state in (Found(at(40, 250, writer=younger), HERE, {}), Found({}, HERE, saved(150, 250, writer=younger))):
+    for state in (
+        StartFacts(at(40, 250, writer=younger), HERE, {}),
+        StartFacts({}, HERE, saved(150, 250, writer=younger)),
+    ):
         with pytest.raises(FencedError):
             decided(state, skip=skip)
 

@@ -28,7 +28,7 @@ class SelectionOptions:
         if unknown:
             raise ConfigurationError(f"there is no reason {unknown[0]!r}; the reasons are {', '.join(codes)}")
         reasons = frozenset(reason.upper() for reason in self.reasons)
-        period = Period.given(("--from", "--to"), self.since, self.until)
+        period = Period.parsed(("--from", "--to"), self.since, self.until)
         return Selection(
             reasons=reasons,
             since=period.since,

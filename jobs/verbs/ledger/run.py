@@ -16,7 +16,7 @@ from streaming.adapters.kafka.admin import KafkaAdmin
 from streaming.adapters.kafka.ledger_reader import KafkaLedgerReader
 from streaming.adapters.kafka.outputs import KafkaOutputs
 from streaming.adapters.kafka.scan import KafkaScan
-from streaming.clock import given_instant, instant, isoformat
+from streaming.clock import instant, isoformat, parsed_instant
 from streaming.delivery.marks import Mark
 from streaming.errors import ConfigurationError, ModelError, RegistryUnavailableError
 from streaming.ledger.answer import Answer, Facts, about_moment, about_offset
@@ -65,7 +65,7 @@ class _LedgerQuery:
         self._outputs = KafkaOutputs(scan, topics, settings.application)
 
     def moment(self, time: str) -> list[Answer]:
-        moment = Moment(given_instant("--time", time))
+        moment = Moment(parsed_instant("--time", time))
         with progress_bar("reading the ledger") as progress:
             for record in self._ledger.records(progress):
                 moment.add(record)
@@ -162,7 +162,7 @@ def latest(config: Path | None, overrides: Sequence[str], chosen: LedgerShowOpti
     chosen.check()
     settings = load_settings(config, overrides)
     configure_logging(settings.log)
-    since = given_instant("--from", chosen.since) if chosen.since else None
+    since = parsed_instant("--from", chosen.since) if chosen.since else None
     with KafkaScan(settings.kafka, settings.application) as scan:
         reader = KafkaLedgerReader(scan, settings.output.ledger, settings.application)
         return reader.latest(chosen.count, since, lambda record: not chosen.types or record["type"] in chosen.types)

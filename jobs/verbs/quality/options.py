@@ -30,4 +30,4 @@ class QualityOptions:
                 "--follow publishes windows until it is stopped and makes no report; leave out --to, --html and --json,"
                 " or leave out --follow"
             )
-        return Period.given(("--from", "--to"), self.since, self.until)
+        return Period.parsed(("--from", "--to"), self.since, self.until)

@@ -28,7 +28,7 @@ class DriftReportOptions:
         Raises:
             ConfigurationError: what was given is no time, or nothing lies between them.
         """
-        return Period.given(("--from", "--to"), self.since, self.until)
+        return Period.parsed(("--from", "--to"), self.since, self.until)
 
     def among(self, records: Iterable[SummaryRecord]) -> list[SummaryRecord]:
         """Return those that are meant.

@@ -1,1 +1,1 @@
-"""Models that are code: what a version's own Python says, in a process that may die; only with ``model.allow_code``."""
+"""Models that are code: a version's own Python, run in a process that may die, and only with ``model.allow_code``."""

@@ -1,4 +1,4 @@
-"""Bisecteds that are not k-means: a tree of centres, and a mixture of normal distributions."""
+"""Clusterings other than k-means: a tree of centres, and a mixture of normal distributions."""
 
 from __future__ import annotations
 

@@ -59,7 +59,7 @@ def matrix(stage: SavedStage, row: dict[str, Any], name: str) -> Floats:
 
 
 def _by_row(values: Floats, rows: int, columns: int, transposed: bool) -> Floats:
-    """Spark keeps a matrix by column, and by row where it says ``isTransposed``."""
+    """Return the matrix by row. Spark keeps it by column, or by row if it says ``isTransposed``."""
     return values.reshape(rows, columns) if transposed else values.reshape(columns, rows).T
 
 

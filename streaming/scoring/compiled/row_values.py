@@ -23,7 +23,7 @@ RowStep = Callable[[Row], None]
 
 
 class RowUnfitError(Exception):
-    """Only the pass over a batch can say what becomes of this event."""
+    """The event has no form for a single row; the pass over a batch decides what becomes of it."""
 
 
 class RowColumns(Columns):
