@@ -11,6 +11,7 @@ from typing import Any
 from streaming.backtest.bootstrap import Measured
 from streaming.backtest.comparison import Comparison
 from streaming.backtest.page.page import page
+from streaming.page.shell import write_html
 from streaming.version import __version__
 
 FORMAT = "penstock.backtest.v1"
@@ -27,8 +28,7 @@ def write_report(comparison: Comparison, folder: Path) -> tuple[Path, Path]:
 
 def write_page(comparison: Comparison, path: Path) -> None:
     """Write the page for people; its folder is made if need be. Raises ``OSError``."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(page(comparison), "utf-8")
+    write_html(page(comparison), path)
 
 
 def as_json(comparison: Comparison) -> dict[str, Any]:

@@ -30,6 +30,12 @@ def document(title: str, style: Path, *body: Child) -> str:
     return "<!doctype html>\n" + rendered(tag("html", head, tag("body", body), lang="en")) + "\n"
 
 
+def write_html(html: str, path: Path) -> None:
+    """Write a page's HTML; its folder is made if need be. Raises ``OSError``."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(html, "utf-8")
+
+
 @lru_cache(maxsize=8)
 def _rules(path: Path) -> str:
     return path.read_text("utf-8")

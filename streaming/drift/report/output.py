@@ -8,6 +8,7 @@ from typing import Any
 
 from streaming.drift.page.page import page
 from streaming.drift.report.facts import Report
+from streaming.page.shell import write_html
 from streaming.version import __version__
 
 FORMAT = "penstock.drift.report.v1"
@@ -20,5 +21,4 @@ def as_json(report: Report) -> dict[str, Any]:
 
 def write_page(report: Report, path: Path) -> None:
     """Write the page; its folder is made if need be. Raises ``OSError``."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(page(report), "utf-8")
+    write_html(page(report), path)

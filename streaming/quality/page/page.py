@@ -8,7 +8,7 @@ from pathlib import Path
 from schemas.quality import VersionQuality
 from streaming.page.markup import Element, tag
 from streaming.page.parts import fact, section
-from streaming.page.shell import document
+from streaming.page.shell import document, write_html
 from streaming.quality.page.plots import COLOURS, metric_plot, series_names
 from streaming.quality.page.tables import coverage_section, estimates_section, slices_section, windows_section
 from streaming.quality.report import QualityReport, QualityWindowReport
@@ -31,8 +31,7 @@ _FIRST = {"two classes": "auc", "several classes": "accuracy", "numbers": "mae"}
 
 def write_quality_page(report: QualityReport, path: Path) -> None:
     """Write the page; its folder is made if need be. Raises ``OSError``."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(quality_page(report), "utf-8")
+    write_html(quality_page(report), path)
 
 
 def quality_page(report: QualityReport) -> str:

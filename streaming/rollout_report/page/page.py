@@ -7,7 +7,7 @@ from pathlib import Path
 
 from streaming.page.markup import Child, Element, tag
 from streaming.page.parts import fact, section
-from streaming.page.shell import document
+from streaming.page.shell import document, write_html
 from streaming.rollout.intervals import CANDIDATE
 from streaming.rollout.judge import FEWEST_DAYS
 from streaming.rollout_report.differences import POWER, ArmsComparison
@@ -23,8 +23,7 @@ _STYLE = Path(__file__).with_name("style.css")
 
 def write_rollout_page(report: RolloutReport, path: Path) -> None:
     """Write the page; its folder is made if need be. Raises ``OSError``."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(rollout_page(report), "utf-8")
+    write_html(rollout_page(report), path)
 
 
 def rollout_page(report: RolloutReport) -> str:
