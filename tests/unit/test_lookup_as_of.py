@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import pickle
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pytest
 
+from streaming.errors import LookupUnavailableError
 from streaming.lookup.as_of import PastLookup, TableHistory
 from streaming.lookup.entries import EntryReader
 from streaming.lookup.join import TableLookup
+from streaming.lookup.table_source import TableChunk, whole_table
 from streaming.lookup_state import LookupState
 from streaming.settings import EventSettings, LookupSettings
 from tests.support.lookups import COLUMNS, MemorySource
@@ -59,3 +63,24 @@ def test_what_compaction_has_taken_is_noticed(source: MemorySource) -> None:
     ends = source.ends()
     del source.records[0]
     assert TableHistory(source, ends, reader).has_gaps
+
+
+class Stalled(MemorySource):
+    """A topic whose second chunk never comes."""
+
+    def chunk(self, positions: Sequence[int], ends: Sequence[int], seconds: float) -> TableChunk:
+        return super().chunk(positions, ends, seconds) if self.reads == 0 else TableChunk([], tuple(positions))
+
+
+def test_a_topic_that_is_silent_before_its_end_is_given_up(source: MemorySource) -> None:
+    stalled = Stalled(source.records, most=1)
+    with pytest.raises(LookupUnavailableError, match="cannot be read to its end"):
+        list(whole_table(stalled, stalled.ends()))
+
+
+def test_what_a_process_has_read_does_not_travel(source: MemorySource) -> None:
+    fields = {"topic": "t", "columns": COLUMNS, "folder": Path("unused")}
+    lookup = TableLookup(LookupSettings.model_validate(fields), EventSettings(), source)
+    past = PastLookup(lookup, LookupState("id", source.ends(), 0), "key")
+    assert past.history.as_of(b"a", 1_000) is not None
+    assert set(vars(past)) - set(vars(pickle.loads(pickle.dumps(past)))) == {"history"}
