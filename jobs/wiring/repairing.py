@@ -45,15 +45,15 @@ def find_repair(settings: Settings, scan: KafkaScan, story: RolloutStory, champi
             " did, and the ledger does not tell for which events, so that they cannot be corrected one by one. Score"
             " the offsets of `penstock rollout status` again by `penstock replay`, to a topic of their own"
         )
-    there, removed = _remaining(settings, scan, story.answered)
+    remaining, removed = _remaining(settings, scan, story.answered)
     with progress_bar("counting its events") as progress:
-        total = sum(each.offsets.end - each.offsets.start for each in there)
+        total = sum(span.offsets.end - span.offsets.start for span in remaining)
         events: dict[AnsweredRange, int] = {}
-        for each in there:
-            events[each] = _count(each, KafkaStretch(scan, settings.input.topic), settings.event)
+        for span in remaining:
+            events[span] = _count(span, KafkaStretch(scan, settings.input.topic), settings.event)
             progress(sum(done.offsets.end - done.offsets.start for done in events), total)
-    lettered = _lettered(settings, story, there)
-    return FoundRepair(Repair(story.declaration.name, champion, there, lettered), events, removed)
+    lettered = _lettered(settings, story, remaining)
+    return FoundRepair(Repair(story.declaration.name, champion, remaining, lettered), events, removed)
 
 
 def find_degraded(settings: Settings, scan: KafkaScan, champion: ModelVersion) -> FoundRepair:
@@ -66,9 +66,9 @@ def find_degraded(settings: Settings, scan: KafkaScan, champion: ModelVersion) -
     ledger = KafkaLedgerReader(scan, settings.output.ledger, settings.application)
     with progress_bar("reading the ledger") as progress:
         answered = answered_ranges(ledger.records(progress), of_chain)
-    there, removed = _remaining(settings, scan, answered)
-    events = {each: each.offsets.end - each.offsets.start for each in there}
-    return FoundRepair(Repair("chain", champion, there, kind="fallback"), events, removed)
+    remaining, removed = _remaining(settings, scan, answered)
+    events = {span: span.offsets.end - span.offsets.start for span in remaining}
+    return FoundRepair(Repair("chain", champion, remaining, kind="fallback"), events, removed)
 
 
 def _remaining(settings: Settings, scan: KafkaScan, answered: tuple[AnsweredRange, ...]) -> Remains:
@@ -79,19 +79,19 @@ def _remaining(settings: Settings, scan: KafkaScan, answered: tuple[AnsweredRang
     return remains(answered, info.id, firsts)
 
 
-def _lettered(settings: Settings, story: RolloutStory, there: tuple[AnsweredRange, ...]) -> Offsets:
+def _lettered(settings: Settings, story: RolloutStory, remaining: tuple[AnsweredRange, ...]) -> Offsets:
     """Return which events of the ranges the candidate has made dead letters of."""
     topic = KafkaAdmin(settings.kafka, settings.application).topic(settings.dead_letter_topic)
     # A letter does not say of which topic with the input's name it is. A second letter is better than none at all.
-    if topic is None or len({each.topic_id for each in story.answered}) > 1:
+    if topic is None or len({span.topic_id for span in story.answered}) > 1:
         return {}
     letters = KafkaDeadLetters(settings.kafka, settings.application, topic).read(Selection())
-    return lettered_offsets(letters, story.declaration, there)
+    return lettered_offsets(letters, story.declaration, remaining)
 
 
 def _require_written(settings: Settings, info: TopicInfo, answered: tuple[AnsweredRange, ...]) -> None:
     """Refuse while a batch of the candidate's is planned and not written: its answers would come after corrections."""
-    ends = {each.partition: each.offsets.end for each in answered if each.topic_id == info.id}
+    ends = {span.partition: span.offsets.end for span in answered if span.topic_id == info.id}
     marks = KafkaAdmin(settings.kafka, settings.application).marks(info.name, ends)
     for partition, mark in marks.items():
         if mark is not None and mark.offset < ends[partition]:
@@ -101,12 +101,12 @@ def _require_written(settings: Settings, info: TopicInfo, answered: tuple[Answer
             )
 
 
-def _count(each: AnsweredRange, stretch: KafkaStretch, envelope: EventSettings) -> int:
+def _count(span: AnsweredRange, stretch: KafkaStretch, envelope: EventSettings) -> int:
     of_arm: Counter[bool] = Counter()
-    for record in stretch.records(each.partition, each.offsets):
+    for record in stretch.records(span.partition, span.offsets):
         event_id = None
         # A key decides by itself, and most events have one.
         if record.key is None:
-            event_id = event_id_of(record.value, envelope.id, each.partition, record.offset)
-        of_arm[answered_by(each, record.key, event_id)] += 1
+            event_id = event_id_of(record.value, envelope.id, span.partition, record.offset)
+        of_arm[answered_by(span, record.key, event_id)] += 1
     return of_arm[True]

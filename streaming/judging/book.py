@@ -104,9 +104,9 @@ class PairBook:
             before_it = self._waiting.get(day, _WaitingDay(PAIRS.empty_table())).pairs
             chosen = self._thinned(pairs.filter(pa.array(days == day)))
             self._waiting[day] = _WaitingDay(pa.concat_tables([before_it, chosen]))
-        while sum(each.pairs.num_rows for each in self._waiting.values()) > self._rules.most_pairs:
+        while sum(waiting.pairs.num_rows for waiting in self._waiting.values()) > self._rules.most_pairs:
             self.one_in *= 2
-            self._waiting = {day: _WaitingDay(self._thinned(each.pairs)) for day, each in self._waiting.items()}
+            self._waiting = {day: _WaitingDay(self._thinned(waiting.pairs)) for day, waiting in self._waiting.items()}
 
     @property
     def passed(self) -> datetime | None:

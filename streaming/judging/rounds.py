@@ -183,4 +183,4 @@ def _numbers(verdict: RolloutVerdict) -> tuple[Any, ...]:
 def _is_enough(rollout: Rollout, verdict: RolloutVerdict) -> bool:
     step = rollout.state.asks(rollout.declaration.plan)
     needed = {} if step is None else step.evidence
-    return all(each.count >= needed.get(name, 0) for name, each in verdict.evidence.items())
+    return all(gathered.count >= needed.get(name, 0) for name, gathered in verdict.evidence.items())

@@ -95,7 +95,7 @@ class AnsweredOffsets:
 
     def ranges(self) -> tuple[AnsweredRange, ...]:
         """Return the ranges by topic, partition and offset; neighbours of one step are one range."""
-        return tuple(each for name in sorted(self._ranges) for each in self._ranges[name])
+        return tuple(span for name in sorted(self._ranges) for span in self._ranges[name])
 
     def _planned(self, plan: str, ranges: Mapping[str, Any], answered: list[AnsweredRange]) -> None:
         if not answered:
@@ -104,8 +104,8 @@ class AnsweredOffsets:
         for partition, part in ranges.items():
             # A batch that is tried again is planned again.
             self._take_away(int(partition), OffsetRange(*part))
-        for each in answered:
-            self._append(each)
+        for span in answered:
+            self._append(span)
 
     def _append(self, answered: AnsweredRange) -> None:
         ranges = self._ranges.setdefault((answered.topic, answered.topic_id, answered.partition), [])
@@ -125,8 +125,8 @@ class AnsweredOffsets:
         """Take offsets away that somebody else has written, or that are planned once more."""
         ranges = self._ranges.get((*self._topic, partition), [])
         # Batches come in order, so that most of them lie above all ranges.
-        if ranges and part.start < max(each.offsets.end for each in ranges[-2:]):
-            ranges[:] = [remaining for each in ranges for remaining in _outside(each, part)]
+        if ranges and part.start < max(span.offsets.end for span in ranges[-2:]):
+            ranges[:] = [remaining for span in ranges for remaining in _outside(span, part)]
 
 
 def of_candidate(rollout: str, version: ModelKey) -> Answers:
@@ -200,9 +200,9 @@ def answered_ranges(records: Iterable[Mapping[str, Any]], answers: Answers) -> t
     return answered.ranges()
 
 
-def _outside(each: AnsweredRange, part: OffsetRange) -> Iterator[AnsweredRange]:
-    below = each.offsets.start, min(each.offsets.end, part.start)
-    above = max(each.offsets.start, part.end), each.offsets.end
+def _outside(span: AnsweredRange, part: OffsetRange) -> Iterator[AnsweredRange]:
+    below = span.offsets.start, min(span.offsets.end, part.start)
+    above = max(span.offsets.start, part.end), span.offsets.end
     for start, end in (below, above):
         if start < end:
-            yield replace(each, offsets=OffsetRange(start, end))
+            yield replace(span, offsets=OffsetRange(start, end))

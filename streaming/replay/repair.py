@@ -53,15 +53,15 @@ def remains(answered: Iterable[AnsweredRange], topic_id: str, firsts: Mapping[in
         firsts: the first offset of each partition that is still there.
     """
     there, removed = [], []
-    for each in answered:
-        part = each.offsets
-        first = firsts.get(each.partition, part.end) if each.topic_id == topic_id else part.end
+    for span in answered:
+        part = span.offsets
+        first = firsts.get(span.partition, part.end) if span.topic_id == topic_id else part.end
         # All of a range may be gone, or none of it.
         cut = min(max(first, part.start), part.end)
         if part.start < cut:
-            removed.append(replace(each, offsets=OffsetRange(part.start, cut)))
+            removed.append(replace(span, offsets=OffsetRange(part.start, cut)))
         if cut < part.end:
-            there.append(replace(each, offsets=OffsetRange(cut, part.end)))
+            there.append(replace(span, offsets=OffsetRange(cut, part.end)))
     return Remains(tuple(there), tuple(removed))
 
 
@@ -102,15 +102,15 @@ class Repair:
 
     def _segments(self) -> Segments:
         segments: dict[int, list[Segment]] = {}
-        for each in self.ranges:
+        for span in self.ranges:
             # In one step the candidate may have answered in either role: as an arm, and as the champion that it became.
-            by = PlannedArms((PlannedArm(self.champion, each.role),), weights=each.weights)
-            own = segments.setdefault(each.partition, [])
-            if own and own[-1].by == by and each.offsets.start - own[-1].part.end <= _NEAR:
+            by = PlannedArms((PlannedArm(self.champion, span.role),), weights=span.weights)
+            own = segments.setdefault(span.partition, [])
+            if own and own[-1].by == by and span.offsets.start - own[-1].part.end <= _NEAR:
                 # What lies between is read and left out: a job for each of many single rows would take far longer.
-                own[-1] = Segment(OffsetRange(own[-1].part.start, each.offsets.end), by)
+                own[-1] = Segment(OffsetRange(own[-1].part.start, span.offsets.end), by)
             else:
-                own.append(Segment(each.offsets, by))
+                own.append(Segment(span.offsets, by))
         return segments
 
 
@@ -128,7 +128,7 @@ def lettered_offsets(
     answered = list(ranges)
     for letter in letters:
         source = letter.source if _is_of_candidate(letter, rollout) else None
-        if source is not None and any(_holds(each, letter.source_topic, source) for each in answered):
+        if source is not None and any(_holds(span, letter.source_topic, source) for span in answered):
             offsets.setdefault(source.partition, set()).add(source.offset)
     return {partition: frozenset(held) for partition, held in offsets.items()}
 
@@ -140,9 +140,9 @@ def _is_of_candidate(letter: DeadLetter, rollout: Declaration) -> bool:
     return tuple(letter.added.get(name) for name in names) == expected
 
 
-def _holds(each: AnsweredRange, topic: str | None, source: Place) -> bool:
-    is_there = (topic, source.partition) == (each.topic, each.partition)
-    return is_there and each.offsets.start <= source.offset < each.offsets.end
+def _holds(span: AnsweredRange, topic: str | None, source: Place) -> bool:
+    is_there = (topic, source.partition) == (span.topic, span.partition)
+    return is_there and span.offsets.start <= source.offset < span.offsets.end
 
 
 @dataclass(frozen=True)
@@ -160,38 +160,38 @@ class AnsweredFrames:
     def read(self, ranges: Ranges) -> DataFrame:
         """See :class:`streaming.replay.frames.Frames`."""
         decoded = self.decode(self.frames.read(ranges))
-        overlapping = [each for each in self.answered if _overlap(each, ranges)]
-        rows = [(each.partition, each.offsets.start) for each in overlapping if _is_row(each)]
-        of_arm = reduce(or_, (_is_of(each) for each in overlapping if not _is_row(each)), is_at(rows))
+        overlapping = [span for span in self.answered if _overlap(span, ranges)]
+        rows = [(span.partition, span.offsets.start) for span in overlapping if _is_row(span)]
+        of_arm = reduce(or_, (_is_of(span) for span in overlapping if not _is_row(span)), is_at(rows))
         own = decoded.where(F.col(c.VERDICT).isNull() & of_arm)
         return own.select(*(F.col(name).alias(name.removeprefix(c.PREFIX)) for name in c.SOURCE))
 
 
-def _overlap(each: AnsweredRange, ranges: Ranges) -> bool:
-    part = ranges.get(each.partition)
-    return part is not None and part.start < each.offsets.end and each.offsets.start < part.end
+def _overlap(span: AnsweredRange, ranges: Ranges) -> bool:
+    part = ranges.get(span.partition)
+    return part is not None and part.start < span.offsets.end and span.offsets.start < part.end
 
 
-def _is_row(each: AnsweredRange) -> bool:
+def _is_row(span: AnsweredRange) -> bool:
     """Return whether a range is one row, of which there may be too many for a condition each."""
-    return each.assignment is None and each.offsets.end - each.offsets.start == 1
+    return span.assignment is None and span.offsets.end - span.offsets.start == 1
 
 
-def _is_of(each: AnsweredRange) -> Column:
+def _is_of(span: AnsweredRange) -> Column:
     offset = F.col(c.OFFSET)
-    within = (F.col(c.PARTITION) == each.partition) & (offset >= each.offsets.start) & (offset < each.offsets.end)
-    if each.assignment is None:
+    within = (F.col(c.PARTITION) == span.partition) & (offset >= span.offsets.start) & (offset < span.offsets.end)
+    if span.assignment is None:
         return within
     # The first is whose a row is that has neither key nor id, and that is the champion.
-    arms = list(dict.fromkeys((CHAMPION, *each.assignment.intervals.arms)))
-    number = arm_number(each.assignment, arms, F.col(c.KEY), F.col(c.EVENT_ID))
-    return within & (number == arms.index(each.role))
+    arms = list(dict.fromkeys((CHAMPION, *span.assignment.intervals.arms)))
+    number = arm_number(span.assignment, arms, F.col(c.KEY), F.col(c.EVENT_ID))
+    return within & (number == arms.index(span.role))
 
 
-def answered_by(each: AnsweredRange, key: bytes | None, event_id: str | None) -> bool:
+def answered_by(span: AnsweredRange, key: bytes | None, event_id: str | None) -> bool:
     """Return whether an event of a range is of its arm; ``event_id`` is ``None`` if it cannot be read."""
-    if each.assignment is None:
+    if span.assignment is None:
         return True
     if key is None and event_id is None:
-        return each.role == CHAMPION
-    return each.assignment.arm_of(key, event_id or "") == each.role
+        return span.role == CHAMPION
+    return span.assignment.arm_of(key, event_id or "") == span.role

@@ -116,7 +116,9 @@ class RolloutVerdict:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the record."""
-        evidence = {name: {"count": each.count, "per_hour": each.per_hour} for name, each in self.evidence.items()}
+        evidence = {
+            name: {"count": gathered.count, "per_hour": gathered.per_hour} for name, gathered in self.evidence.items()
+        }
         return {
             **head(RecordKind.VERDICT, self.application, self.rollout),
             "weight_epoch": self.weight_epoch,

@@ -85,18 +85,20 @@ class AnswerRows:
 
     def _rows(self, row_pass: JsonRowPass, answered: list[_Answered], stamp: Stamp) -> pa.RecordBatch:
         # A prediction has its event's time as its timestamp, so that windows find it by that.
-        micros = [each.micros if each.read is None else _micros(each.read.event_time) for each in answered]
-        numbers = (next(self.numbers) if each.read is None else _number(each.read) for each in answered)
-        records = records_of([each.event for each in answered], micros, numbers)
+        micros = [entry.micros if entry.read is None else _micros(entry.read.event_time) for entry in answered]
+        numbers = (next(self.numbers) if entry.read is None else _number(entry.read) for entry in answered)
+        records = records_of([entry.event for entry in answered], micros, numbers)
         rows = row_pass.answered(records, _columns(answered))
         rows = _with(rows, c.KEY, rows.column(c.SUBJECT).cast(pa.binary()))
-        values = [None if each.read is None else each.answer.value for each in answered]
+        values = [None if entry.read is None else entry.answer.value for entry in answered]
         return enveloped_rows(rows, [stamp], self.to, pa.array(values, pa.binary()))
 
 
 def _columns(answered: Sequence[_Answered]) -> pa.RecordBatch:
-    verdicts = [each.answer.value._asdict() if isinstance(each.answer.value, Rejection) else None for each in answered]
-    reads = [each.read for each in answered]
+    verdicts = [
+        entry.answer.value._asdict() if isinstance(entry.answer.value, Rejection) else None for entry in answered
+    ]
+    reads = [entry.read for entry in answered]
     return pa.record_batch(
         {
             c.VERDICT: pa.array(verdicts, VERDICT_STRUCT),

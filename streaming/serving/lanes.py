@@ -141,7 +141,7 @@ class Lane(Generic[T]):
         if self._is_behind:
             return
         group, *later = [*self._groups(self._behind)] or [[]]
-        self._behind = [request for each in later for request in each]
+        self._behind = [request for requests in later for request in requests]
         if not group:
             return
         self._is_behind = True

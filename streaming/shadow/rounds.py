@@ -138,7 +138,7 @@ class ShadowRounds:
 
     def _read_ledger(self, answers: Sequence[ServedAnswer]) -> None:
         """Read on if a step is not known; its transition was written before the job planned by it."""
-        unknown = {each.step for each in answers if self._steps.of(each.step) is None} - self._asked
+        unknown = {answer.step for answer in answers if self._steps.of(answer.step) is None} - self._asked
         if unknown:
             for record in self.ledger():
                 self._steps.add(record)

@@ -13,7 +13,7 @@ from streaming.errors import CandidateRefusedError
 from streaming.models.package import ModelPackage
 from streaming.models.served import ServedModel
 from streaming.refusal_codes import RefusalCode
-from streaming.scoring import row_pass
+from streaming.scoring import arrow_frames
 from streaming.scoring.compiled import linear
 from streaming.scoring.compiled.classes import logistic
 from streaming.scoring.loader import SparkPipelineLoader
@@ -101,7 +101,7 @@ def test_a_form_that_workers_cannot_run_is_not_served_and_the_package_they_lack_
     def without_jiter(*_: object) -> Iterator[pa.RecordBatch]:
         raise ModuleNotFoundError("No module named 'jiter'")
 
-    monkeypatch.setattr(row_pass, "_scored", without_jiter)
+    monkeypatch.setattr(arrow_frames, "_scored", without_jiter)
     served = load(spark, shelf.package(fit_pipeline), "auto")
     assert (served.choice.kind, served.row_pass) == ("spark", None)
     assert "workers cannot run the compiled form: ModuleNotFoundError: No module named 'jiter'" in served.choice.why

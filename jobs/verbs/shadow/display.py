@@ -14,8 +14,8 @@ def show_shadow(summary: Mapping[str, Any]) -> None:
     table = Table(box=None, header_style="bold")
     for name in ("", "predictions"):
         table.add_column(name, justify="right" if name else "left")
-    for version, count in sorted(summary["pairs"].items()):
-        table.add_row(f"paired by version {version}", f"{count:,}")
+    for version_and_role, count in sorted(summary["pairs"].items()):
+        table.add_row(f"paired by version {version_and_role}", f"{count:,}")
     for reason, count in sorted(summary["skipped"].items()):
         table.add_row(f"not paired: {reason}", f"{count:,}")
     console = Console(soft_wrap=True, highlight=False)

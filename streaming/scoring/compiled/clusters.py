@@ -127,12 +127,12 @@ def gaussian_mixture(scope: Scope) -> Apply:
         rows = columns.vector(source)
         # Spark adds the epsilon so that a row far from all of them still has shares.
         parts = [_EPSILON + weight * normal.density(rows) for weight, normal in zip(weights, normals, strict=True)]
-        each = np.stack(parts, axis=1)
-        each = each / row_sums(each)[:, None]
+        shares = np.stack(parts, axis=1)
+        shares = shares / row_sums(shares)[:, None]
         if probability:
-            columns.put(probability, each)
+            columns.put(probability, shares)
         if prediction:
-            columns.put_numbers(prediction, largest(each))
+            columns.put_numbers(prediction, largest(shares))
 
     return apply
 

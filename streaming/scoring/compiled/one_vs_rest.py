@@ -37,14 +37,14 @@ def one_vs_rest(scope: Scope, build: Build) -> Apply:
         scope.put_number(prediction, nominal=True)
 
     def apply(columns: Columns) -> None:
-        each = np.empty((columns.rows, len(steps)))
+        margins = np.empty((columns.rows, len(steps)))
         for position, step in enumerate(steps):
             inner = Columns({source: columns.rows_of(source)}, columns.rows)
             step(inner)
-            each[:, position] = inner.vector(RAW)[:, 1]
-        columns.put(raw, each)
+            margins[:, position] = inner.vector(RAW)[:, 1]
+        columns.put(raw, margins)
         if prediction:
-            columns.put_numbers(prediction, largest(each))
+            columns.put_numbers(prediction, largest(margins))
 
     return apply
 
