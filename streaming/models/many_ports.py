@@ -44,7 +44,10 @@ class TableMaker(Protocol):
 
 @dataclass(frozen=True)
 class ManyFollowing:
-    """What to follow and how: the rule, the alias, how often in seconds, and what is spent on it."""
+    """What to follow and how: the rule, the alias, how often in seconds, and what is spent on it.
+
+    ``threads`` versions are loaded at once. One that takes longer than ``patience_seconds`` is not counted among them.
+    """
 
     rule: RoutingRule
     alias: str
@@ -52,6 +55,7 @@ class ManyFollowing:
     startup_seconds: float = 60.0
     first_seconds: float = 600.0
     threads: int = 2
+    patience_seconds: float = 20.0
     resident_bytes: int = 512 * 1024**2
 
 

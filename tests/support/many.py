@@ -103,6 +103,11 @@ class ManyBench:
             signature=signature_of(columns),
             golden=GoldenRows((GoldenRow(dict.fromkeys(columns, 1.0), intercept + len(columns)),)),
         )
+        return self.put(package)
+
+    def put(self, package: ModelPackage) -> ServedModel:
+        """Put a version that is saved into the table."""
+        name = package.version.name
         served = InProcessLoader(EventSettings(), 1 << 20).load(package, "")
         assert isinstance(served.row_pass, JsonRowPass)
         own = served.row_pass

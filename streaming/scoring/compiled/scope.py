@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from streaming.errors import ScoringError, StageNotCompiledError
 from streaming.scoring.compiled.saved import SavedStage
-from streaming.scoring.compiled.values import Floats, Kind, Mask, Numbers, Rows, SparseRows, Tokens, Value
+from streaming.scoring.compiled.values import Floats, Kind, Mask, Numbers, Rows, SparseRows, Tokens, Value, sliced
 
 
 class Columns:
@@ -23,6 +23,10 @@ class Columns:
     def __init__(self, values: Mapping[str, Value], rows: int) -> None:
         self._values = {name.lower(): value for name, value in values.items()}
         self.rows = rows
+
+    def part(self, rows: slice) -> Columns:
+        """Return some rows of columns that no stage has added to."""
+        return Columns({name: sliced(value, rows) for name, value in self._values.items()}, rows.stop - rows.start)
 
     def number(self, name: str) -> Numbers:
         """Return a column of numbers."""
