@@ -262,7 +262,7 @@ class ManyFollower:
         return served
 
     def _made(self, table: ModelTable) -> ServedModel:
-        return self._ports.maker.served(table, self._following.resident_bytes)
+        return self._ports.maker.served(table, self._following.limits)
 
     def _forget_tables(self) -> None:
         """Keep the rows of what the slot may still plan with."""

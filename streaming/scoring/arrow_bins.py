@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pyarrow as pa
@@ -12,6 +13,7 @@ from streaming.errors import ScoringError
 from streaming.events import columns as c
 from streaming.events.arrow_text import TextLookup
 from streaming.models.profile import NON_FINITE_BIN, NULL_BIN, OTHER_BIN, RARE_BIN, ColumnProfile, ReferenceProfile
+from streaming.scoring.compiled.coded_texts import CodedTexts
 
 Bytes = NDArray[np.uint8]
 
@@ -56,6 +58,11 @@ class BinColumn:
         if self._numbers is None:
             self._numbers = self._read()
         return self._numbers
+
+    @cached_property
+    def coded(self) -> CodedTexts | None:
+        """Return texts coded; ``None`` of other values, and where too many are distinct."""
+        return CodedTexts.of(self.values) if pa.types.is_string(self.values.type) else None
 
     def _read(self) -> tuple[NDArray[np.float64], Bytes | None]:
         values = self.values.cast(pa.int8()) if pa.types.is_boolean(self.values.type) else self.values
@@ -131,6 +138,8 @@ class _ColumnBins:
         self._is_numeric = profile.kind == "numeric"
         self._edges = np.asarray(profile.edges, np.float64)
         self._texts = (*profile.categories, *profile.rare)
+        frequent = {text: number for number, text in reversed(list(enumerate(profile.categories)))}
+        self._by_text = {**dict.fromkeys(profile.rare, RARE_BIN), **frequent}
         # A bin for each category, then that of the rare, then that of all others.
         self._bins = np.full(len(self._texts) + 1, RARE_BIN, np.uint8)
         self._bins[: len(profile.categories)] = np.arange(len(profile.categories))
@@ -138,7 +147,11 @@ class _ColumnBins:
         self._lookups: dict[pa.DataType, TextLookup] = {}
 
     def ids(self, column: BinColumn, rows: slice) -> Bytes:
-        return self._numeric(column, rows) if self._is_numeric else self._category(column.values[rows])
+        if self._is_numeric:
+            return self._numeric(column, rows)
+        if column.coded is None:
+            return self._category(column.values[rows])
+        return column.coded.part(rows).numbers(self._by_text, OTHER_BIN, NULL_BIN).astype(np.uint8)
 
     def _numeric(self, column: BinColumn, rows: slice) -> Bytes:
         if pa.types.is_string(column.values.type):

@@ -88,7 +88,7 @@ class SortedEvents:
     def columns(self) -> Columns | None:
         """The columns of :attr:`valid` as compiled programs take them; ``None`` if one has what no program can read."""
         try:
-            return read_events(self.valid, feature_schema(self.signature))
+            return read_events(self.valid, feature_schema(self.signature)).coded()
         except ScoringError:
             return None
 

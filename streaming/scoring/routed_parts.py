@@ -5,7 +5,8 @@ What a model throws on is searched for by halves.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,13 +18,17 @@ from streaming.events import columns as c
 from streaming.events.arrow_guards import guarded
 from streaming.events.arrow_verdicts import VERDICT_STRUCT, rows_of, with_verdicts
 from streaming.events.columns import RESULTS
+from streaming.models.signature import Signature
 from streaming.scoring.arrow_bins import BinColumns, BinRows
+from streaming.scoring.compiled.scope import Columns
 from streaming.scoring.compiled.scorer import CompiledScorer
 from streaming.scoring.model_files import ModelProgram
 from streaming.scoring.routed_events import ModelEvents, Numbers
 
 _MOST_SEARCHED = 20
 """Rows that a model throws on, after which it is asked for no other row of the batch."""
+_PIECE = 5_000
+"""Events that a model is asked for at once; between two pieces it is seen how long it has taken."""
 _OWN = (*RESULTS.names, c.BINS)
 _TYPES = {**{field.name: field.type for field in RESULTS}, c.BINS: pa.binary()}
 
@@ -43,10 +48,14 @@ def unscored(events: ModelEvents, rejection: Rejection) -> ScoredPart:
     return ScoredPart(events.rows, {c.VERDICT: verdicts, **_nothing(size)})
 
 
-def scored(events: ModelEvents, program: ModelProgram) -> ScoredPart:
-    """Answer the events that the model's guards let pass; those that it throws on are rejected, too."""
+def scored(events: ModelEvents, program: ModelProgram, seconds: float) -> ScoredPart:
+    """Answer the events that the model's guards let pass; those that it throws on are rejected, too.
+
+    So are those that are left after it has taken so many ``seconds`` of the processor: the others wait for it.
+    """
     verdicts = guarded(events.features, program.guards)
-    answers, throwing = _answers(events, program, verdicts)
+    throwing = np.zeros(verdicts.null_count, np.bool_)
+    answers = _answers(_answer(events, program, verdicts), throwing, seconds)
     # Most models' events are all valid, and a model may have few in a batch: what is not needed is not done.
     if verdicts.null_count == len(verdicts) and not throwing.any():
         return ScoredPart(events.rows, {c.VERDICT: verdicts, **answers})
@@ -70,56 +79,67 @@ def _nothing(size: int) -> dict[str, pa.Array]:
     return {name: pa.nulls(size, kind) for name, kind in _TYPES.items()}
 
 
-def _answers(
-    events: ModelEvents, program: ModelProgram, verdicts: pa.StructArray
-) -> tuple[dict[str, pa.Array], NDArray[np.bool_]]:
-    """Return the answers to the valid events on which the model does not throw, and on which of them it throws."""
-    throwing = np.zeros(verdicts.null_count, np.bool_)
-    if not len(throwing):
-        return _nothing(0), throwing
-    at_once = _at_once(events, program) if len(throwing) == events.valid.stop - events.valid.start else None
-    if at_once is not None:
-        return dict(zip(_OWN, at_once, strict=True)), throwing
-    chosen = events.features.filter(verdicts.is_null()).select(list(events.group.signature.names))
-    batches = list(_tried(program, chosen, throwing))
+Answer = Callable[[slice], list[pa.Array]]
+"""Answers some of a model's valid events, by their numbers among these."""
+
+
+def _answers(answer: Answer, throwing: NDArray[np.bool_], seconds: float) -> dict[str, pa.Array]:
+    """Return the answers to the events that the model has not thrown on, which are noted in ``throwing``."""
+    batches = list(_tried(answer, throwing, time.thread_time() + seconds))
     if not batches:
-        return _nothing(0), throwing
+        return _nothing(0)
+    if len(batches) == 1:
+        return dict(zip(_OWN, batches[0], strict=True))
     columns = zip(*batches, strict=True)
-    return {name: pa.concat_arrays(pieces) for name, pieces in zip(_OWN, columns, strict=True)}, throwing
+    return {name: pa.concat_arrays(pieces) for name, pieces in zip(_OWN, columns, strict=True)}
 
 
-def _at_once(events: ModelEvents, program: ModelProgram) -> list[pa.Array] | None:
-    """Answer the events by the columns that are read for all models of a group; ``None`` if the model throws on any."""
+def _answer(events: ModelEvents, program: ModelProgram, verdicts: pa.StructArray) -> Answer:
     columns = events.group.columns if isinstance(program.scorer, CompiledScorer) else None
-    if columns is None or not isinstance(program.scorer, CompiledScorer):
-        return None
-    try:
-        answers = program.scorer.score_read(columns.part(events.valid))
-        return _with_bins(program, answers, BinRows(events.group.bins, events.valid))
-    except Exception:  # which of them it throws on is searched for, and says what is thrown
-        return None
+    rejected_none = verdicts.null_count == events.valid.stop - events.valid.start
+    if columns is None or not isinstance(program.scorer, CompiledScorer) or not rejected_none:
+        return _by_rows(program, events.features.filter(verdicts.is_null()), events.group.signature)
+    return _by_columns(program, program.scorer, columns, events)
 
 
-def _tried(program: ModelProgram, events: pa.RecordBatch, throwing: NDArray[np.bool_]) -> Iterator[list[pa.Array]]:
+def _by_columns(program: ModelProgram, scorer: CompiledScorer, columns: Columns, events: ModelEvents) -> Answer:
+    """Answer by the columns that are read once for all models of a group."""
+
+    def answer(rows: slice) -> list[pa.Array]:
+        of_group = slice(events.valid.start + rows.start, events.valid.start + rows.stop)
+        return _with_bins(program, scorer.score_read(columns.part(of_group)), BinRows(events.group.bins, of_group))
+
+    return answer
+
+
+def _by_rows(program: ModelProgram, valid: pa.RecordBatch, signature: Signature) -> Answer:
+    """Answer by the events' own rows, as a model of another library does."""
+    chosen = valid.select(list(signature.names))
+    bins = BinColumns(chosen)
+
+    def answer(rows: slice) -> list[pa.Array]:
+        return _with_bins(program, program.scorer.score(chosen.slice(rows.start, rows.stop - rows.start)), BinRows(bins, rows))
+
+    return answer
+
+
+def _tried(answer: Answer, throwing: NDArray[np.bool_], until: float) -> Iterator[list[pa.Array]]:
     """Yield answers in order; what the model throws on is searched by halves and noted in ``throwing``."""
-    waiting = [(0, events.num_rows)]
+    starts = range(0, len(throwing), _PIECE)
+    # It is a stack: what is on top comes first, so that answers are in order.
+    waiting = [(start, min(start + _PIECE, len(throwing))) for start in reversed(starts)]
     while waiting:
         start, end = waiting.pop()
-        if start == end:
-            continue
-        if throwing.sum() >= _MOST_SEARCHED:
+        if throwing.sum() >= _MOST_SEARCHED or time.thread_time() > until:
             throwing[start:end] = True
             continue
-        chosen = events.slice(start, end - start)
         try:
-            answers = program.scorer.score(chosen)
-            yield _with_bins(program, answers, BinRows(BinColumns(chosen), slice(0, end - start)))
+            yield answer(slice(start, end))
         except Exception:  # a model that is broken in any way is the matter of its own events
             if end - start == 1:
                 throwing[start] = True
             else:
                 middle = (start + end) // 2
-                # It is a stack: the lower half comes first, so that answers are in order.
                 waiting += [(middle, end), (start, middle)]
 
 

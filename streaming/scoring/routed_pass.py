@@ -23,6 +23,7 @@ from streaming.events.arrow_records import decoded_rows
 from streaming.events.arrow_verdicts import VERDICT_STRUCT
 from streaming.events.columns import RESULTS
 from streaming.lookup_state import LookupState
+from streaming.models.many_ports import ProgramLimits
 from streaming.models.ref import ModelVersion
 from streaming.models.table import ModelTable
 from streaming.scoring.arrow_results import with_invalid_predictions
@@ -43,12 +44,12 @@ class RoutedPass:
 
     Attributes:
         table_file: the table.
-        resident_bytes: what a worker keeps of programs.
+        limits: what a worker keeps of programs, and how long one may take.
         envelope: how the job's events are read; ``max_value_bytes`` bounds them.
     """
 
     table_file: Path
-    resident_bytes: int
+    limits: ProgramLimits
     envelope: EventSettings
     max_value_bytes: int
 
@@ -108,7 +109,7 @@ class RoutedPass:
 
     @cached_property
     def _programs(self) -> ResidentPrograms:
-        return resident_programs(self.resident_bytes)
+        return resident_programs(self.limits.resident_bytes)
 
     @cached_property
     def _folder(self) -> str:
@@ -121,7 +122,7 @@ class RoutedPass:
         program = self._program(row.program) if row.is_loaded else None
         if program is None:
             return unscored(events, Rejection(Reason.MODEL_NOT_LOADED.value, self.table.rule.field))
-        return scored(events, program)
+        return scored(events, program, self.limits.model_seconds)
 
     def _program(self, name: str) -> ModelProgram | None:
         try:

@@ -44,7 +44,7 @@ values = st.builds(
 )
 
 
-@examples(150)
+@examples(50)
 @given(batch=st.lists(values, min_size=1, max_size=60))
 def test_each_models_rows_are_what_it_says_of_its_own_events_alone(flights: ManyBench, batch: list[bytes]) -> None:
     # A model that throws on more is asked for no other event of the batch.
@@ -80,7 +80,7 @@ def spelled(scored: pa.RecordBatch, row: int) -> list[str] | str:
 numbers = st.floats(allow_nan=True, allow_infinity=True) | st.sampled_from([0.0, -0.0, 1e308, -1e308, 5e-324])
 
 
-@examples(200)
+@examples(100)
 @given(data=st.data(), rows=st.integers(0, 5), size=st.integers(0, 40))
 def test_a_dot_product_adds_up_from_the_first_column_to_the_last(data: st.DataObject, rows: int, size: int) -> None:
     weights = data.draw(st.lists(numbers, min_size=size, max_size=size))
