@@ -118,7 +118,8 @@ def _by_rows(program: ModelProgram, valid: pa.RecordBatch, signature: Signature)
     bins = BinColumns(chosen)
 
     def answer(rows: slice) -> list[pa.Array]:
-        return _with_bins(program, program.scorer.score(chosen.slice(rows.start, rows.stop - rows.start)), BinRows(bins, rows))
+        some = chosen.slice(rows.start, rows.stop - rows.start)
+        return _with_bins(program, program.scorer.score(some), BinRows(bins, rows))
 
     return answer
 

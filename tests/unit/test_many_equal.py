@@ -49,6 +49,19 @@ values = st.builds(
 def test_each_models_rows_are_what_it_says_of_its_own_events_alone(flights: ManyBench, batch: list[bytes]) -> None:
     # A model that throws on more is asked for no other event of the batch.
     assume(sum(b'"bounded"' in value for value in batch) <= 20)
+    compare_with_each_alone(flights, batch)
+
+
+def test_more_texts_than_are_coded_are_looked_up_as_they_are(flights: ManyBench) -> None:
+    carriers = [*CARRIERS * 20, *(f"C{number}" for number in range(300))]
+    batch = [
+        many_event(number, "abcd"[number % 4], carrier=carrier, distance=number, wind=number / 7)
+        for number, carrier in enumerate(carriers)
+    ]
+    compare_with_each_alone(flights, batch)
+
+
+def compare_with_each_alone(flights: ManyBench, batch: Sequence[bytes]) -> None:
     routed = flights.routed()
     scored = routed.score(records_of_values(batch))
     arms = scored.column(c.ARM).to_pylist()
