@@ -35,7 +35,7 @@ MOST_BYTES = 4 * 1024**3
 
 
 def main(
-    models: str = "1,10,100,1000", events: int = 800_000, rows_per_batch: int = 200_000, partitions: int = 2
+    models: str = "1,10,100,1000", events: int = 700_000, rows_per_batch: int = 200_000, partitions: int = 2
 ) -> None:
     """Measure, print and write build/bench/many.json; exit code 1 if many models cost more than they may."""
     console = Console()
