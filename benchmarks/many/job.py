@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import statistics
 import sys
 import threading
 import time
@@ -13,6 +14,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 from mlflow import MlflowClient
 from pyspark.sql import SparkSession
 
@@ -31,20 +33,26 @@ from streaming.settings import Settings
 
 ALIAS = "serving"
 """The alias that the jobs follow."""
+TOPIC = "features"
 RATE = 1_000
 """Events per second of the steady load."""
-LOAD_SECONDS = 20
+LOAD_SECONDS = 10
+TOUCHED = 10
+"""The models whose events are in a batch that does not touch the others."""
+_TOUCHING_ROWS = 20_000
+_TOUCHING_RUNS = 7
 WATCHED_EVERY = 0.25
 PATIENCE = 600
 
 
 @dataclass(frozen=True)
 class ManySetting:
-    """Where the services are, and how much is to be scored."""
+    """Where the services are, and how much is to be scored: ``events`` of as many tenants as models at the most."""
 
     servers: str
     tracking_uri: str
     folder: str
+    tenants: int
     events: int
     rows_per_batch: int
     partitions: int
@@ -55,35 +63,37 @@ class ManySetting:
 
 
 def model_name(number: int) -> str:
-    """Return the registered name of a tenant's model."""
+    """Return the registered name of a model."""
     return f"churn-{number:04d}"
 
 
-def topic_of(models: int) -> str:
-    """Return the topic with the events of so many tenants."""
-    return f"features-{models}"
+def tenant_events(setting: ManySetting, number: int, tenants: int) -> Iterator[Outgoing[int]]:
+    """Yield so many departures, each with its tenant; each partition has all tenants evenly."""
+    for record in departures(number, setting.partitions):
+        # The tenant does not go round with the partition.
+        tenant = record.note // setting.partitions % tenants
+        yield replace(record, value=b'%b,"tenant":"%04d"}' % ((record.value or b"")[:-1], tenant))
 
 
-def of_tenant(record: Outgoing[int], setting: ManySetting, tenants: int) -> bytes:
-    """Return an event with its tenant, which does not go round with the partition: each partition has all tenants."""
-    tenant = record.note // setting.partitions % tenants
-    return b'%b,"tenant":"%04d"}' % ((record.value or b"")[:-1], tenant)
+def rule_of(setting: ManySetting, models: int) -> dict[str, Any]:
+    """Return the section ``models`` by which all tenants share so many models; none for a job without a rule."""
+    if not models:
+        return {}
+    if models == setting.tenants:
+        return {"route": {"field": "tenant", "model": "churn-{tenant}"}}
+    listed = [{"value": f"{tenant:04d}", "model": model_name(tenant % models)} for tenant in range(setting.tenants)]
+    return {"route": {"field": "tenant"}, "list": listed}
 
 
 def settings_of(setting: ManySetting, models: int) -> Settings:
     """Return the job's settings; of no models, those of a job with one and without a rule."""
     name = f"many-{models}"
     home = Path(setting.folder) / name
-    route: dict[str, Any] = {"route": {"field": "tenant", "model": "churn-{tenant}"}} if models else {}
-    if 0 < models < 1_000:
-        # Else each job would load every model that is registered.
-        listed = [{"value": f"{number:04d}", "model": model_name(number)} for number in range(models)]
-        route = {"route": {"field": "tenant"}, "list": listed}
     return Settings.model_validate(
         {
             "application": name,
             "kafka": {"bootstrap.servers": setting.servers},
-            "input": {"topic": topic_of(max(models, 1)), "max_rows_per_batch": setting.rows_per_batch},
+            "input": {"topic": TOPIC, "max_rows_per_batch": setting.rows_per_batch},
             "output": {"predictions": f"{name}.out", "dead_letters": f"{name}.dlq"},
             "model": {
                 "name": model_name(0),
@@ -93,7 +103,7 @@ def settings_of(setting: ManySetting, models: int) -> Settings:
                 "poll_seconds": 5,
                 "scorer": "compiled",
             },
-            "models": route,
+            "models": rule_of(setting, models),
             "engine": {"checkpoint": str(home / "checkpoint")},
             "http": {"enabled": False},
             "spark": {"conf": {**spark_conf(), "spark.driver.memory": "2g"}},
@@ -141,7 +151,7 @@ class CommitAges:
 
 
 def measure(setting: ManySetting, models: int) -> dict[str, Any]:
-    """Run the job over the waiting events, then under a steady load, and return what was measured."""
+    """Run the job over the waiting events, then, with many models, under a steady load; return what was measured."""
     settings = settings_of(setting, models)
     prepare_mlflow()
     meter, ages, result = Meter(), CommitAges(), dict[str, Any]()
@@ -156,11 +166,8 @@ def measure(setting: ManySetting, models: int) -> dict[str, Any]:
             try:
                 _wait(lambda: ages.rows >= setting.events)
                 result["eps"] = round(meter.rate(settings.application))
-                result["swap_seconds"] = _swap(setting, job) if models else None
-                ages.begin()
-                _load(setting, max(models, 1))
-                _wait(lambda: sum(ages.counts) >= RATE * LOAD_SECONDS)
-                result["p50_seconds"], result["p99_seconds"] = ages.quantile(0.5), ages.quantile(0.99)
+                if models:
+                    result.update(_with_many(setting, job, ages))
             finally:
                 job.stop()
 
@@ -168,6 +175,44 @@ def measure(setting: ManySetting, models: int) -> dict[str, Any]:
         job.run()
         result["peak_rss_bytes"] = memory.peak
     return result
+
+
+def _with_many(setting: ManySetting, job: ScoringJob, ages: CommitAges) -> dict[str, float]:
+    """Swap a version, send a steady load, and score a batch that touches few models; return what was measured."""
+    touching = _touching_seconds(setting, job)
+    swap = _swap(setting, job)
+    ages.begin()
+    load = SteadyLoad[int](setting.servers, TOPIC, RATE)
+    load.run(tenant_events(setting, RATE * LOAD_SECONDS, setting.tenants))
+    _wait(lambda: sum(ages.counts) >= RATE * LOAD_SECONDS)
+    return {
+        "swap_seconds": swap,
+        "p50_seconds": ages.quantile(0.5),
+        "p99_seconds": ages.quantile(0.99),
+        "touching_ten_seconds": touching,
+    }
+
+
+def _touching_seconds(setting: ManySetting, job: ScoringJob) -> float:
+    """Return the processor seconds, at the median, that one pass over events of ten models takes in this process."""
+    served = job.shared.slot.current()
+    if served is None or served.row_pass is None:
+        raise AssertionError("the job serves a table")
+    values = [event.value for event in tenant_events(setting, _TOUCHING_ROWS, TOUCHED)]
+    columns = {
+        "key": pa.nulls(len(values), pa.binary()),
+        "value": pa.array(values, pa.binary()),
+        "headers": pa.nulls(len(values), pa.list_(pa.struct([("key", pa.string()), ("value", pa.binary())]))),
+        "partition": pa.array([0] * len(values), pa.int32()),
+        "offset": pa.array(range(len(values)), pa.int64()),
+        "timestamp": pa.array([0] * len(values), pa.timestamp("us", "UTC")),
+    }
+    records, seconds = pa.record_batch(columns), []
+    for _ in range(_TOUCHING_RUNS):
+        began = time.thread_time()
+        served.row_pass.score(records)
+        seconds.append(time.thread_time() - began)
+    return round(statistics.median(seconds), 4)
 
 
 @contextmanager
@@ -196,13 +241,6 @@ def _swap(setting: ManySetting, job: ScoringJob) -> float:
     follower.wake()
     _wait(lambda: job.shared.slot.current() is not table)
     return round(time.monotonic() - began, 3)
-
-
-def _load(setting: ManySetting, tenants: int) -> None:
-    """Send events at a steady rate, spread evenly over the tenants."""
-    records = departures(RATE * LOAD_SECONDS, setting.partitions)
-    sent = (replace(record, value=of_tenant(record, setting, tenants)) for record in records)
-    SteadyLoad[int](setting.servers, topic_of(tenants), RATE).run(sent)
 
 
 def _wait(done: Callable[[], bool]) -> None:

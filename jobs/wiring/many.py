@@ -19,7 +19,7 @@ from streaming.engines.table_arms import TableArms, TableSource
 from streaming.errors import ConfigurationError
 from streaming.models.announcer import Announcer, ModelEventSink
 from streaming.models.many_follower import ManyFollower
-from streaming.models.many_ports import ManyFollowing, ManyPorts
+from streaming.models.many_ports import ManyFollowing, ManyPorts, ProgramLimits
 from streaming.models.ref import DEFAULT_ALIAS, ModelSelector
 from streaming.models.routing import RoutingRule
 from streaming.models.slot import Slot
@@ -85,7 +85,7 @@ def follow_many(
         poll_seconds=model.poll_seconds,
         first_seconds=settings.models.first_seconds,
         threads=settings.models.load_threads,
-        resident_bytes=settings.models.resident_bytes,
+        limits=ProgramLimits(settings.models.resident_bytes, settings.models.model_seconds),
     )
     follower = ManyFollower(ports, following)
     outlets.observer.also.extend((metrics.batch_finished, lambda batch: follower.answered(_answered(batch))))

@@ -47,6 +47,8 @@ class TextLookup:
     numbers: pa.Int64Array
     """The position of each of them in the texts."""
     is_real: bool
+    is_in_order: bool
+    """True if every text is there once, and so has its own number."""
 
     @classmethod
     def of(cls, texts: Sequence[str], kind: pa.DataType) -> TextLookup:
@@ -55,15 +57,24 @@ class TextLookup:
         spelled = [_bits(text, kind) for text in texts] if is_real else texts
         first: dict[str | int | None, int] = {key: at for at, key in reversed(list(enumerate(spelled)))}
         first.pop(None, None)
-        keys = pa.array(list(first), _BITS[kind] if is_real else pa.string())
-        return cls(keys, pa.array(list(first.values()), pa.int64()), is_real)
+        # In the order of their numbers: of a dictionary that was made backwards, the last text would come first.
+        ordered = sorted(first.items(), key=lambda item: item[1])
+        keys = pa.array([key for key, _ in ordered], _BITS[kind] if is_real else pa.string())
+        numbers = [number for _, number in ordered]
+        return cls(keys, pa.array(numbers, pa.int64()), is_real, numbers == list(range(len(numbers))))
 
     def positions(self, values: pa.Array) -> pa.Int64Array:
         """Return the position of each value's text, null where it has none."""
         if not len(self.keys):
             return pa.nulls(len(values), pa.int64())
-        looked_up = _bit_column(values) if self.is_real else values.cast(pa.string())
-        return self.numbers.take(pc.index_in(looked_up, value_set=self.keys))
+        looked_up = _bit_column(values) if self.is_real else _as_text(values)
+        found = pc.index_in(looked_up, value_set=self.keys)
+        return found if self.is_in_order else self.numbers.take(found)
+
+
+def _as_text(values: pa.Array) -> pa.StringArray:
+    # A cast from text to text takes as long as to look some hundred values up.
+    return values if pa.types.is_string(values.type) else values.cast(pa.string())
 
 
 def _bits(text: str, kind: pa.DataType) -> int | None:

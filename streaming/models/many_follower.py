@@ -10,19 +10,19 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 from streaming.errors import ConfigurationError, ModelNotFoundError, RegistryUnavailableError
 from streaming.models.contact import RegistryContact, existence_doubt
 from streaming.models.heritage import Heritage
 from streaming.models.many_ports import ManyFollowing, ManyPorts
+from streaming.models.model_loads import ModelLoads
 from streaming.models.polling import PollingThread
 from streaming.models.ref import ModelKey, ModelVersion
 from streaming.models.served import ServedModel
 from streaming.models.table import ModelTable
 from streaming.models.table_memory import TableMemory
-from streaming.models.table_versions import Attempt, TableVersions
+from streaming.models.table_versions import TableVersions
 
 _FIRST_TRIES_EVERY = 1.0
 _TABLES = 4
@@ -41,8 +41,7 @@ class ManyFollower:
         self._following = following
         self._memory = ports.memory.load()
         self._versions = TableVersions(ports.registry, ports.maker, ports.clock, self._memory.held)
-        self._pool = ThreadPoolExecutor(following.threads, thread_name_prefix="model-loader")
-        self._loading: dict[str, Future[Attempt]] = {}
+        self._loads = ModelLoads(self._versions.load, following.threads, following.patience_seconds)
         self._guard = threading.RLock()
         self._tables: dict[ModelKey, ModelTable] = {}
         self._events: Counter[str] = Counter()
@@ -91,7 +90,7 @@ class ManyFollower:
     def stop(self, timeout: float = 10.0) -> None:
         """End polling; what is being loaded is not waited for."""
         self._turns.end()
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._loads.stop()
         self._turns.join(timeout)
         self._save()
 
@@ -110,9 +109,9 @@ class ManyFollower:
     def settle(self) -> bool:
         """Put what has been loaded into a new table; returns whether more is being loaded."""
         self._collect()
-        if not self._loading or time.monotonic() - self._swapped >= _TABLE_SECONDS:
+        if not self._loads or time.monotonic() - self._swapped >= _TABLE_SECONDS:
             self._swap()
-        return bool(self._loading)
+        return bool(self._loads)
 
     def answered(self, outcomes: Mapping[str, tuple[int, int]]) -> None:
         """Note what a batch came to; any thread, returns at once.
@@ -178,7 +177,7 @@ class ManyFollower:
         self._ports.announcer(str(self._following.rule)).resumed(self._ports.slot.current())
 
     def _pause(self) -> float:
-        return _LOOK_SECONDS if self._loading else max(self._due - time.monotonic(), 0)
+        return _LOOK_SECONDS if self._loads else max(self._due - time.monotonic(), 0)
 
     def _turn(self, woken: bool) -> None:
         if woken or time.monotonic() >= self._due:
@@ -205,7 +204,7 @@ class ManyFollower:
         """Load what is named, as far as that can be done in time; returns whether nobody stopped it."""
         self._submit()
         deadline = time.monotonic() + self._following.first_seconds
-        while self._loading and time.monotonic() < deadline:
+        while self._loads and time.monotonic() < deadline:
             if stop.wait(_LOOK_SECONDS):
                 return False
             self._collect()
@@ -214,14 +213,11 @@ class ManyFollower:
     def _submit(self) -> None:
         # After a restart, the models with most events come first: the job may begin before the last is loaded.
         order = {key.name: number for number, key in enumerate(self._memory.versions)}
-        due = [name for name in self._versions.due() if name not in self._loading]
-        for name in sorted(due, key=lambda name: order.get(name, len(order))):
-            self._loading[name] = self._pool.submit(self._versions.load, name)
+        self._loads.ask(sorted(self._versions.due(), key=lambda name: order.get(name, len(order))))
 
     def _collect(self) -> None:
-        ready = [name for name, future in self._loading.items() if future.done()]
-        for name in ready:
-            attempt = self._loading.pop(name).result()
+        ready = list(self._loads.collect())
+        for name, attempt in ready:
             before = self._versions.take(attempt)
             attempt.announce(self._ports.announcer(name), before)
         # Before the table serves: the download of another version may want the place of these in the cache.
@@ -249,7 +245,7 @@ class ManyFollower:
         return served
 
     def _made(self, table: ModelTable) -> ServedModel:
-        return self._ports.maker.served(table, self._following.resident_bytes)
+        return self._ports.maker.served(table, self._following.limits)
 
     def _forget_tables(self) -> None:
         """Keep the rows of what the slot may still plan with."""

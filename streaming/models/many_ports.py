@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from streaming.clock import Clock
@@ -26,6 +26,17 @@ class MadeVersion:
     row: TableRow
 
 
+@dataclass(frozen=True)
+class ProgramLimits:
+    """What bounds a worker: the bytes of programs that it keeps, and the processor's seconds for one model in a batch.
+
+    Seconds are those of one task.
+    """
+
+    resident_bytes: int = 512 * 1024**2
+    model_seconds: float = 60.0
+
+
 class TableMaker(Protocol):
     """Makes versions and tables ready for workers; ``scoring/table_files.py`` does."""
 
@@ -37,14 +48,17 @@ class TableMaker(Protocol):
         """Do the same from the cache alone; ``None`` if the version is not there."""
         ...
 
-    def served(self, table: ModelTable, resident_bytes: int, /) -> ServedModel:
+    def served(self, table: ModelTable, limits: ProgramLimits, /) -> ServedModel:
         """Return a table as what the slot holds."""
         ...
 
 
 @dataclass(frozen=True)
 class ManyFollowing:
-    """What to follow and how: the rule, the alias, how often in seconds, and what is spent on it."""
+    """What to follow and how: the rule, the alias, how often in seconds, and what is spent on it.
+
+    ``threads`` versions are loaded at once. One that takes longer than ``patience_seconds`` is not counted among them.
+    """
 
     rule: RoutingRule
     alias: str
@@ -52,7 +66,8 @@ class ManyFollowing:
     startup_seconds: float = 60.0
     first_seconds: float = 600.0
     threads: int = 2
-    resident_bytes: int = 512 * 1024**2
+    patience_seconds: float = 20.0
+    limits: ProgramLimits = field(default_factory=ProgramLimits)
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import cached_property
+
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
@@ -10,6 +13,7 @@ from streaming.errors import ScoringError
 from streaming.events import columns as c
 from streaming.events.arrow_text import TextLookup
 from streaming.models.profile import NON_FINITE_BIN, NULL_BIN, OTHER_BIN, RARE_BIN, ColumnProfile, ReferenceProfile
+from streaming.scoring.compiled.coded_texts import CodedTexts
 
 Bytes = NDArray[np.uint8]
 
@@ -36,7 +40,60 @@ def bin_ids(values: pa.Array, profile: ColumnProfile) -> Bytes:
     Raises:
         ScoringError: text has numeric bins.
     """
-    return _ColumnBins(profile).ids(values)
+    return _ColumnBins(profile).ids(BinColumn(values), slice(0, len(values)))
+
+
+class BinColumn:
+    """A column's values. As numbers they are read once, for all profiles that ask for the bins of a part of them."""
+
+    def __init__(self, values: pa.Array) -> None:
+        self.values = values
+        self._numbers: tuple[NDArray[np.float64], Bytes | None] | None = None
+
+    def numbers(self) -> tuple[NDArray[np.float64], Bytes | None]:
+        """Return the values as doubles, and the bins of those that are null or not finite.
+
+        Beside these the latter are 0; they are ``None`` if there are none.
+        """
+        if self._numbers is None:
+            self._numbers = self._read()
+        return self._numbers
+
+    @cached_property
+    def coded(self) -> CodedTexts | None:
+        """Return texts coded; ``None`` of other values, and where too many are distinct."""
+        return CodedTexts.of(self.values) if pa.types.is_string(self.values.type) else None
+
+    def _read(self) -> tuple[NDArray[np.float64], Bytes | None]:
+        values = self.values.cast(pa.int8()) if pa.types.is_boolean(self.values.type) else self.values
+        # A null is NaN here, which is quicker than to fill it with a number.
+        numbers = values.to_numpy(zero_copy_only=False).astype(np.float64)
+        finite = np.isfinite(numbers)
+        if finite.all():
+            return numbers, None
+        special = np.where(finite, 0, NON_FINITE_BIN).astype(np.uint8)
+        special[self.values.is_null().to_numpy(zero_copy_only=False)] = NULL_BIN
+        return numbers, special
+
+
+class BinColumns:
+    """The columns of a batch by their names in any case, as Spark has them; of equal names the first counts."""
+
+    def __init__(self, batch: pa.RecordBatch) -> None:
+        named = zip(batch.schema.names, batch.columns, strict=True)
+        self._columns = {name.lower(): BinColumn(values) for name, values in reversed(list(named))}
+
+    def get(self, spelling: str) -> BinColumn | None:
+        """Return a column by its name in lower case."""
+        return self._columns.get(spelling)
+
+
+@dataclass(frozen=True)
+class BinRows:
+    """Some rows of a batch."""
+
+    columns: BinColumns
+    rows: slice
 
 
 class ProfileBins:
@@ -51,17 +108,25 @@ class ProfileBins:
 
     def of(self, scored: pa.RecordBatch) -> pa.BinaryArray:
         """Return the bin ids; see :func:`arrow_bins`."""
-        ids = np.empty((scored.num_rows, len(self._columns)), np.uint8)
-        # Spark does not tell cases apart; of equal names the first counts.
-        indices = {name.lower(): index for index, name in reversed(list(enumerate(scored.schema.names)))}
+        return self.of_rows(BinRows(BinColumns(scored), slice(0, scored.num_rows)))
+
+    def of_rows(self, *beside: BinRows) -> pa.BinaryArray:
+        """Return the bin ids of as many rows of several batches, which together are what :meth:`of` takes."""
+        rows = beside[0].rows.stop - beside[0].rows.start
+        ids = np.empty((rows, len(self._columns)), np.uint8)
         for position, column in enumerate(self._columns):
-            index = indices.get(column.spelling)
-            if index is None:
-                raise ScoringError(f"the reference profile has the column {column.name}, which scored events have not")
-            ids[:, position] = column.ids(scored.column(index))
-        offsets = np.arange(scored.num_rows + 1, dtype=np.int32) * np.int32(len(self._columns))
+            ids[:, position] = _ids(column, beside)
+        offsets = np.arange(rows + 1, dtype=np.int32) * np.int32(len(self._columns))
         buffers = [None, pa.py_buffer(offsets), pa.py_buffer(ids)]
-        return pa.BinaryArray.from_buffers(pa.binary(), scored.num_rows, buffers)
+        return pa.BinaryArray.from_buffers(pa.binary(), rows, buffers)
+
+
+def _ids(column: _ColumnBins, beside: tuple[BinRows, ...]) -> Bytes:
+    for part in beside:
+        values = part.columns.get(column.spelling)
+        if values is not None:
+            return column.ids(values, part.rows)
+    raise ScoringError(f"the reference profile has the column {column.name}, which scored events have not")
 
 
 class _ColumnBins:
@@ -73,32 +138,37 @@ class _ColumnBins:
         self._is_numeric = profile.kind == "numeric"
         self._edges = np.asarray(profile.edges, np.float64)
         self._texts = (*profile.categories, *profile.rare)
+        frequent = {text: number for number, text in reversed(list(enumerate(profile.categories)))}
+        self._by_text = {**dict.fromkeys(profile.rare, RARE_BIN), **frequent}
         # A bin for each category, then that of the rare, then that of all others.
         self._bins = np.full(len(self._texts) + 1, RARE_BIN, np.uint8)
         self._bins[: len(profile.categories)] = np.arange(len(profile.categories))
         self._bins[-1] = OTHER_BIN
         self._lookups: dict[pa.DataType, TextLookup] = {}
 
-    def ids(self, values: pa.Array) -> Bytes:
-        ids = self._numeric(values) if self._is_numeric else self._category(values)
-        if values.null_count:
-            ids[values.is_null().to_numpy(zero_copy_only=False)] = NULL_BIN
-        return ids
+    def ids(self, column: BinColumn, rows: slice) -> Bytes:
+        if self._is_numeric:
+            return self._numeric(column, rows)
+        if column.coded is None:
+            return self._category(column.values[rows])
+        return column.coded.part(rows).numbers(self._by_text, OTHER_BIN, NULL_BIN).astype(np.uint8)
 
-    def _numeric(self, values: pa.Array) -> Bytes:
-        if pa.types.is_string(values.type):
+    def _numeric(self, column: BinColumn, rows: slice) -> Bytes:
+        if pa.types.is_string(column.values.type):
             raise ScoringError(f"the reference profile has numeric bins of {self.name}, which is a column of text")
-        numeric = values.cast(pa.int8()) if pa.types.is_boolean(values.type) else values
-        # A null is NaN here, which is quicker than to fill it with a number.
-        numbers = numeric.to_numpy(zero_copy_only=False).astype(np.float64)
+        numbers, special = column.numbers()
         # The bin is the number of edges that are not above the value.
-        ids: Bytes = np.searchsorted(self._edges, numbers, side="right").astype(np.uint8)
-        ids[~np.isfinite(numbers)] = NON_FINITE_BIN
-        return ids
+        ids: Bytes = np.searchsorted(self._edges, numbers[rows], side="right").astype(np.uint8)
+        # The special bins come after those of values.
+        return ids if special is None else np.maximum(ids, special[rows])
 
     def _category(self, values: pa.Array) -> Bytes:
         if values.type not in self._lookups:
             self._lookups[values.type] = TextLookup.of(self._texts, values.type)
-        positions = self._lookups[values.type].positions(values).fill_null(len(self._texts))
-        ids: Bytes = self._bins[positions.to_numpy()]
+        positions = self._lookups[values.type].positions(values)
+        # Most values are known ones, and to fill what is not there takes as long as to look them up.
+        known = positions.fill_null(len(self._texts)) if positions.null_count else positions
+        ids: Bytes = self._bins[known.to_numpy()]
+        if values.null_count:
+            ids[values.is_null().to_numpy(zero_copy_only=False)] = NULL_BIN
         return ids

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from itertools import pairwise
 
 import numpy as np
@@ -13,11 +13,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from streaming.errors import ScoringError
 from streaming.events import columns as c
 from streaming.formats.json.tiers.decoder import TieredRowDecoder
+from streaming.models.arrow_types import feature_schema
 from streaming.models.seams import RowDecoder
 from streaming.models.signature import Column, Signature
 from streaming.models.table import ModelTable
+from streaming.scoring.arrow_bins import BinColumns
+from streaming.scoring.compiled.program import read_events
+from streaming.scoring.compiled.scope import Columns
 from streaming.settings import EventSettings
 
 _DECODERS = 16
@@ -29,10 +34,92 @@ Numbers = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class RoutedEvents:
-    """Some events of a batch: which rows they are, and what a decoder read of each, features and verdict."""
+    """Events whose models read the same columns.
+
+    Attributes:
+        rows: which rows of the batch they are.
+        features: what a decoder read of each, features and verdict.
+        signature: the columns that their models read.
+    """
 
     rows: Numbers
     features: pa.RecordBatch
+    signature: Signature
+
+    def by_model(self, numbers: Numbers) -> Iterator[tuple[int, ModelEvents]]:
+        """Yield the number of each model and its events; ``numbers`` has the model's of each row of the batch."""
+        own = numbers[self.rows]
+        order = np.argsort(own, kind="stable")
+        # One copy of the columns, of which each model's events then are a slice.
+        group = SortedEvents(self.rows[order], self.features.take(pa.array(order)), self.signature)
+        models, starts = np.unique(own[order], return_index=True)
+        bounds = [*starts.tolist(), len(order)]
+        for number, (start, end) in zip(models.tolist(), pairwise(bounds), strict=True):
+            yield number, ModelEvents(group, start, end)
+
+
+@dataclass(frozen=True)
+class SortedEvents:
+    """:class:`RoutedEvents` in the order of their models. What all models need of a column is made of it once."""
+
+    rows: Numbers
+    features: pa.RecordBatch
+    signature: Signature
+
+    @cached_property
+    def valid(self) -> pa.RecordBatch:
+        """The models' columns of the events that the decoder has not rejected."""
+        verdicts = self.features.column(c.VERDICT)
+        chosen = self.features.select(list(self.signature.names))
+        return chosen if verdicts.null_count == len(verdicts) else chosen.filter(verdicts.is_null())
+
+    @cached_property
+    def valid_before(self) -> Numbers:
+        """How many of these come before each event, and in the last place how many there are."""
+        valid = self.features.column(c.VERDICT).is_null().to_numpy(zero_copy_only=False)
+        return np.concatenate([[0], np.cumsum(valid)])
+
+    @cached_property
+    def bins(self) -> BinColumns:
+        """The columns of :attr:`valid` as reference profiles take them."""
+        return BinColumns(self.valid)
+
+    @cached_property
+    def columns(self) -> Columns | None:
+        """The columns of :attr:`valid` as compiled programs take them; ``None`` if one has what no program can read."""
+        try:
+            return read_events(self.valid, feature_schema(self.signature)).coded()
+        except ScoringError:
+            return None
+
+
+@dataclass(frozen=True)
+class ModelEvents:
+    """One model's events: those from ``start`` up to but not including ``end`` of a group."""
+
+    group: SortedEvents
+    start: int
+    end: int
+
+    def __len__(self) -> int:
+        """Return how many they are."""
+        return self.end - self.start
+
+    @property
+    def rows(self) -> Numbers:
+        """Which rows of the batch they are."""
+        return self.group.rows[self.start : self.end]
+
+    @cached_property
+    def features(self) -> pa.RecordBatch:
+        """What a decoder read of each, features and verdict."""
+        return self.group.features.slice(self.start, len(self))
+
+    @cached_property
+    def valid(self) -> slice:
+        """Where those that the decoder has not rejected are among the valid ones of the group."""
+        before = self.group.valid_before
+        return slice(int(before[self.start]), int(before[self.end]))
 
 
 @dataclass(frozen=True)
@@ -49,17 +136,10 @@ class DecodedBatch:
     numbers: Numbers
     groups: tuple[RoutedEvents, ...]
 
-    def parts(self) -> Iterator[tuple[RoutedEvents, int]]:
-        """Yield the events of each model and its number."""
+    def by_model(self) -> Iterator[tuple[int, ModelEvents]]:
+        """Yield the number of each model and its events."""
         for group in self.groups:
-            numbers = self.numbers[group.rows]
-            order = np.argsort(numbers, kind="stable")
-            # One copy of the columns, of which each model's events then are a slice.
-            features, rows = group.features.take(pa.array(order)), group.rows[order]
-            models, starts = np.unique(numbers[order], return_index=True)
-            bounds = [*starts.tolist(), len(order)]
-            for number, (start, end) in zip(models.tolist(), pairwise(bounds), strict=True):
-                yield RoutedEvents(rows[start:end], features.slice(start, end - start)), number
+            yield from group.by_model(self.numbers)
 
 
 class RoutedDecoder:
@@ -84,13 +164,14 @@ class RoutedDecoder:
         numbers = self._models(values, first)
         groups = self._groups[numbers]
         if not groups.any():
-            return DecodedBatch(first, numbers, (RoutedEvents(np.arange(len(values)), first),))
+            everyone = RoutedEvents(np.arange(len(values)), first, self._signatures[0])
+            return DecodedBatch(first, numbers, (everyone,))
         events = []
         for group in np.unique(groups).tolist():
             rows = np.flatnonzero(groups == group)
             at = pa.array(rows)
             features = first.take(at) if group == 0 else self._decoder(group).read(values.take(at))
-            events.append(RoutedEvents(rows, features))
+            events.append(RoutedEvents(rows, features, self._signatures[group]))
         return DecodedBatch(_envelope(events), numbers, tuple(events))
 
     def _decoder(self, group: int) -> RowDecoder:

@@ -6,40 +6,34 @@ its own events' matter: those that it throws on are searched for here and reject
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 from pyspark.sql import DataFrame
 
 from schemas.dead_letter import Reason, Rejection
 from streaming.errors import ScoringError
 from streaming.events import columns as c
-from streaming.events.arrow_guards import guarded
 from streaming.events.arrow_records import decoded_rows
-from streaming.events.arrow_verdicts import VERDICT_STRUCT, rows_of, with_verdicts
+from streaming.events.arrow_verdicts import VERDICT_STRUCT
 from streaming.events.columns import RESULTS
 from streaming.lookup_state import LookupState
+from streaming.models.many_ports import ProgramLimits
 from streaming.models.ref import ModelVersion
-from streaming.models.signature import Signature
 from streaming.models.table import ModelTable
 from streaming.pickling import PickledByFields
 from streaming.scoring.arrow_frames import scored_over
 from streaming.scoring.arrow_results import with_invalid_predictions
 from streaming.scoring.model_files import ModelProgram, ResidentPrograms, read_table, resident_programs
-from streaming.scoring.routed_events import RoutedDecoder, RoutedEvents, spread
+from streaming.scoring.routed_events import ModelEvents, RoutedDecoder, spread
+from streaming.scoring.routed_parts import ScoredPart, joined, scored, unscored
 from streaming.scoring.row_pass import BEFORE
 from streaming.settings import EventSettings
 
-_MOST_SEARCHED = 20
-"""Rows that a model throws on, after which it is asked for no other row of the batch."""
-_OWN = (*RESULTS.names, c.BINS)
 _SCHEMA = pa.schema([*BEFORE, *RESULTS, (c.VERDICT, VERDICT_STRUCT), (c.BINS, pa.binary()), (c.ARM, pa.int32())])
-_ANSWER_TYPES = {**{field.name: field.type for field in RESULTS}, c.BINS: pa.binary()}
 
 
 @dataclass(frozen=True)
@@ -50,12 +44,12 @@ class RoutedPass(PickledByFields):
 
     Attributes:
         table_file: the table.
-        resident_bytes: what a worker keeps of programs.
+        limits: what a worker keeps of programs, and how long one may take.
         envelope: how the job's events are read; ``max_value_bytes`` bounds them.
     """
 
     table_file: Path
-    resident_bytes: int
+    limits: ProgramLimits
     envelope: EventSettings
     max_value_bytes: int
 
@@ -81,9 +75,9 @@ class RoutedPass(PickledByFields):
         """
         events = self._decoder.read(records.column("value"))
         rows = decoded_rows(records, events.envelope, self.envelope)
-        parts = [self._part(part, number) for part, number in events.parts()]
+        parts = [self._part(own, number) for number, own in events.by_model()]
         order = np.concatenate([part.rows for part in parts]) if parts else np.empty(0, np.int64)
-        columns = _joined(parts)
+        columns = joined(parts)
         # Predictions are judged once for all: what makes one invalid does not depend on the model.
         verdicts = spread(columns.pop(c.VERDICT), order)
         made = {name: spread(column, order) for name, column in columns.items()}
@@ -111,20 +105,20 @@ class RoutedPass(PickledByFields):
 
     @cached_property
     def _programs(self) -> ResidentPrograms:
-        return resident_programs(self.resident_bytes)
+        return resident_programs(self.limits.resident_bytes)
 
     @cached_property
     def _folder(self) -> str:
         return str(self.table_file.parent)
 
-    def _part(self, events: RoutedEvents, number: int) -> _Part:
+    def _part(self, events: ModelEvents, number: int) -> ScoredPart:
         if number == 0:
-            return _unscored(events, Rejection(Reason.NO_MODEL.value, self.table.rule.field))
+            return unscored(events, Rejection(Reason.NO_MODEL.value, self.table.rule.field))
         row = self.table.row(number)
         program = self._program(row.program) if row.is_loaded else None
         if program is None:
-            return _unscored(events, Rejection(Reason.MODEL_NOT_LOADED.value, self.table.rule.field))
-        return _scored(events, program, row.signature)
+            return unscored(events, Rejection(Reason.MODEL_NOT_LOADED.value, self.table.rule.field))
+        return scored(events, program, self.limits.model_seconds)
 
     def _program(self, name: str) -> ModelProgram | None:
         try:
@@ -136,84 +130,3 @@ class RoutedPass(PickledByFields):
             return None
 
 
-@dataclass(frozen=True)
-class _Part:
-    """One model's rows: where they are in the batch, and what comes of them."""
-
-    rows: NDArray[np.int64]
-    columns: dict[str, pa.Array]
-
-
-def _unscored(events: RoutedEvents, rejection: Rejection) -> _Part:
-    size = len(events.rows)
-    verdicts = with_verdicts(events.features.column(c.VERDICT), [(np.ones(size, np.bool_), rejection)])
-    return _Part(events.rows, {c.VERDICT: verdicts, **_nothing(size)})
-
-
-def _nothing(size: int) -> dict[str, pa.Array]:
-    return {name: pa.nulls(size, kind) for name, kind in _ANSWER_TYPES.items()}
-
-
-def _scored(events: RoutedEvents, program: ModelProgram, signature: Signature) -> _Part:
-    verdicts = guarded(events.features, program.guards)
-    chosen = events.features.select(list(signature.names))
-    # Most models' events are all valid, and a model may have few in a batch: what is not needed is not done.
-    all_valid = verdicts.null_count == len(verdicts)
-    answers, throwing = _answers(program, chosen if all_valid else chosen.filter(verdicts.is_null()))
-    if all_valid and not throwing.any():
-        return _Part(events.rows, {c.VERDICT: verdicts, **answers})
-    mask = verdicts.is_null().to_numpy(zero_copy_only=False)
-    thrown = np.zeros(len(verdicts), np.bool_)
-    thrown[mask] = throwing
-    verdicts = with_verdicts(verdicts, [(thrown, Rejection(Reason.SCORING_FAILED.value))])
-    rows = rows_of(mask & ~thrown)
-    return _Part(events.rows, {c.VERDICT: verdicts, **{name: column.take(rows) for name, column in answers.items()}})
-
-
-def _answers(program: ModelProgram, events: pa.RecordBatch) -> tuple[dict[str, pa.Array], NDArray[np.bool_]]:
-    """Return the answers to the events on which the model does not throw, and which of them it throws on."""
-    throwing = np.zeros(events.num_rows, np.bool_)
-    batches = list(_tried(program, events, throwing))
-    if not batches:
-        return _nothing(0), throwing
-    if len(batches) == 1:
-        return dict(zip(_OWN, batches[0], strict=True)), throwing
-    columns = zip(*batches, strict=True)
-    return {name: pa.concat_arrays(pieces) for name, pieces in zip(_OWN, columns, strict=True)}, throwing
-
-
-def _tried(program: ModelProgram, events: pa.RecordBatch, throwing: NDArray[np.bool_]) -> Iterator[list[pa.Array]]:
-    """Yield answers in order; what the model throws on is searched by halves and noted in ``throwing``."""
-    waiting = [(0, events.num_rows)]
-    while waiting:
-        start, end = waiting.pop()
-        if start == end:
-            continue
-        if throwing.sum() >= _MOST_SEARCHED:
-            throwing[start:end] = True
-            continue
-        try:
-            yield _columns(program, events.slice(start, end - start))
-        except Exception:  # a model that is broken in any way is the matter of its own events
-            if end - start == 1:
-                throwing[start] = True
-            else:
-                middle = (start + end) // 2
-                # It is a stack: the lower half comes first, so that answers are in order.
-                waiting += [(middle, end), (start, middle)]
-
-
-def _columns(program: ModelProgram, events: pa.RecordBatch) -> list[pa.Array]:
-    answers = program.scorer.score(events)
-    if program.bins is None:
-        bins = pa.nulls(events.num_rows, pa.binary())
-    else:
-        both = [*events.schema.names, *answers.schema.names]
-        bins = program.bins.of(pa.RecordBatch.from_arrays([*events.columns, *answers.columns], both))
-    return [*answers.columns, bins]
-
-
-def _joined(parts: Sequence[_Part]) -> dict[str, pa.Array]:
-    if not parts:
-        return {c.VERDICT: pa.nulls(0, VERDICT_STRUCT), **_nothing(0)}
-    return {name: pa.concat_arrays([part.columns[name] for part in parts]) for name in (c.VERDICT, *_OWN)}

@@ -17,7 +17,7 @@ from streaming.events.decode import JsonDecoder
 from streaming.models.cache import Download
 from streaming.models.candidate import Preparation
 from streaming.models.locks import FileLock, OwnFolder, sweep
-from streaming.models.many_ports import MadeVersion
+from streaming.models.many_ports import MadeVersion, ProgramLimits
 from streaming.models.package import ModelPackage
 from streaming.models.ref import ModelKey, ModelVersion, safe_folder
 from streaming.models.seams import Features
@@ -94,7 +94,7 @@ class TableFiles:
         served = self._preparation.recall(key, digest)
         return self._written(served) if served else None
 
-    def served(self, table: ModelTable, resident_bytes: int) -> ServedModel:
+    def served(self, table: ModelTable, limits: ProgramLimits) -> ServedModel:
         """Return a table as what the slot holds, its file written; releasing it removes what no other table needs."""
         path = self._folder / f"{table.number}-{table.digest[:12]}.table"
         write_file(path, table)
@@ -108,7 +108,7 @@ class TableFiles:
             package=package,
             decoder=JsonDecoder(signature, self._envelope, self._bytes, {}),
             scorer=TableScorer(lambda: self._forget(path, table)),
-            row_pass=RoutedPass(path, resident_bytes, self._envelope, self._bytes),
+            row_pass=RoutedPass(path, limits, self._envelope, self._bytes),
             choice=ScorerChoice("compiled", f"{len(loaded)} of {len(table.rows)} models are loaded"),
         )
 

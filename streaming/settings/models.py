@@ -47,6 +47,9 @@ class ModelsSettings(Section):
     """Values whose models are named one by one; they go before ``route.model``."""
     resident_bytes: Positive = 512 * 1024**2
     """What a worker keeps of loaded models, by the size of their files; those used least recently go first."""
+    model_seconds: Seconds = 60.0
+    """The processor time that a task may spend on one model's events of a batch. Those that are left then become dead
+    letters ``SCORING_FAILED``, so that a slow model holds the others up no longer than that."""
     load_threads: Annotated[int, Field(ge=1, le=32)] = 2
     """Threads that download, check and compile versions, beside the batches."""
     first_seconds: Seconds = 600.0

@@ -12,6 +12,7 @@ import pyarrow as pa
 import yaml
 
 from streaming.models.golden import GoldenRow, GoldenRows
+from streaming.models.many_ports import ProgramLimits
 from streaming.models.package import ModelPackage
 from streaming.models.ref import ModelVersion
 from streaming.models.routing import RoutingRule
@@ -103,6 +104,11 @@ class ManyBench:
             signature=signature_of(columns),
             golden=GoldenRows((GoldenRow(dict.fromkeys(columns, 1.0), intercept + len(columns)),)),
         )
+        return self.put(package)
+
+    def put(self, package: ModelPackage) -> ServedModel:
+        """Put a version that is saved into the table."""
+        name = package.version.name
         served = InProcessLoader(EventSettings(), 1 << 20).load(package, "")
         assert isinstance(served.row_pass, JsonRowPass)
         own = served.row_pass
@@ -111,12 +117,12 @@ class ManyBench:
         self.passes[name] = own
         return served
 
-    def routed(self, rule: RoutingRule = RULE, resident_bytes: int = 1 << 24) -> RoutedPass:
+    def routed(self, rule: RoutingRule = RULE, model_seconds: float = 60.0) -> RoutedPass:
         """Return the pass of the table as it stands."""
         table = ModelTable.of(rule, len(list(self.folder.glob("*.table"))) + 1, self.rows.values())
         path = self.folder / f"{table.number}.table"
         write_file(path, table)
-        return RoutedPass(path, resident_bytes, EventSettings(), 1 << 20)
+        return RoutedPass(path, ProgramLimits(1 << 24, model_seconds), EventSettings(), 1 << 20)
 
     def without_program(self, name: str) -> None:
         """Let a model take part without a version."""

@@ -116,6 +116,7 @@ class ManyHouse:
             poll_seconds=0.05,
             startup_seconds=self.startup_seconds,
             first_seconds=20.0,
+            patience_seconds=0.1,
         )
         self.follower = ManyFollower(ports, following)
 

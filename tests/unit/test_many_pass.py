@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import pickle
+import time
+from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from streaming.events import columns as c
+from streaming.events.columns import RESULTS
 from streaming.models.routing import RoutingRule
-from streaming.scoring.model_files import ResidentPrograms
+from streaming.scoring.model_files import ModelProgram, ResidentPrograms, write_file
 from tests.support.laws import examples
 from tests.support.many import ManyBench, facts, many_event, records_of_values
 
@@ -112,6 +116,28 @@ def test_a_model_that_throws_on_everything_costs_its_own_events_and_no_more_trie
     scored = facts(shared.routed().score(records_of_values(values)), *NAMES)
     assert {row["verdict"]["reason"] for row in scored[:-1]} == {"SCORING_FAILED"}
     assert scored[-1]["prediction"] == 1001.0
+
+
+@dataclass(frozen=True)
+class BusyScorer:
+    """Takes a tenth of a second of the processor for whatever it is asked."""
+
+    def score(self, events: pa.RecordBatch) -> pa.RecordBatch:
+        until = time.thread_time() + 0.1
+        while time.thread_time() < until:
+            pass
+        answers = [pa.nulls(events.num_rows, field.type) for field in RESULTS]
+        return pa.record_batch([pa.array(np.zeros(events.num_rows)), *answers[1:]], RESULTS)
+
+
+def test_a_model_that_takes_too_long_leaves_the_rest_of_its_events_and_the_others_are_scored(many: ManyBench) -> None:
+    write_file(many.folder / "busy.program", ModelProgram((), BusyScorer()))
+    many.renamed("churn-a", "busy.program")
+    values = [many_event(number, "a") for number in range(12_000)] + [many_event(1, "b")]
+    scored = facts(many.routed(model_seconds=0.15).score(records_of_values(values)), *NAMES)
+    reasons = [row["verdict"] and row["verdict"]["reason"] for row in scored]
+    assert reasons == [None] * 10_000 + ["SCORING_FAILED"] * 2_000 + [None]
+    assert scored[-1]["prediction"] == 2001.0
 
 
 def test_a_damaged_program_is_its_models_matter_and_a_folder_that_is_gone_is_the_jobs(many: ManyBench) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -31,20 +31,44 @@ def string_indexer(scope: Scope) -> Apply:
     kinds = [_indexed_kind(scope, source) for source, _ in pairs]
     for (_, target), texts in zip(pairs, labels, strict=True):
         scope.put_number(target, nominal=True, labels=(*texts, *([_UNSEEN] if keep else [])))
-    vocabularies = [pa.array(texts, pa.string()) for texts in labels]
+    indexed = [IndexedLabels.of(texts) for texts in labels]
 
     def apply(columns: Columns) -> None:
-        for (source, target), kind, values in zip(pairs, kinds, vocabularies, strict=True):
-            if pa.types.is_floating(kind.arrow):
-                index = _index_of_real(columns.number(source), values.to_pylist(), kind.arrow)
-            else:
-                index = pc.index_in(_as_text(columns, source, kind), value_set=values, skip_nulls=True)
+        for (source, target), kind, texts in zip(pairs, kinds, indexed, strict=True):
+            index = _indices(columns, source, kind, texts)
             if not keep:
-                reject(scope.stage, source, _numpy(index.is_null()), "is null or was not seen in training")
-            positions = index.fill_null(len(values)) if index.null_count else index
-            columns.put_numbers(target, _numpy(positions).astype(np.float64))
+                wrong = index == len(texts.labels)
+                reject(scope.stage, source, wrong, "is null or was not seen in training")
+            columns.put_numbers(target, index.astype(np.float64))
 
     return apply
+
+
+@dataclass(frozen=True)
+class IndexedLabels:
+    """The labels of one column in order, and the position of each; of equal ones the first counts."""
+
+    labels: pa.StringArray
+    positions: dict[str, int]
+
+    @classmethod
+    def of(cls, labels: list[str]) -> IndexedLabels:
+        """Return the positions of labels."""
+        positions = {label: position for position, label in reversed(list(enumerate(labels)))}
+        return cls(pa.array(labels, pa.string()), positions)
+
+
+def _indices(columns: Columns, source: str, kind: Kind, known: IndexedLabels) -> npt.NDArray[np.int64]:
+    """Return each value's position among the labels, and their number where it is none of them or null."""
+    none = len(known.labels)
+    coded = columns.codes(source)
+    if coded is not None:
+        return coded.numbers(known.positions, none, none)
+    if pa.types.is_floating(kind.arrow):
+        index = _index_of_real(columns.number(source), known.labels.to_pylist(), kind.arrow)
+    else:
+        index = pc.index_in(_as_text(columns, source, kind), value_set=known.labels, skip_nulls=True)
+    return np.asarray(_numpy(index.fill_null(none) if index.null_count else index), np.int64)
 
 
 def _indexed_kind(scope: Scope, source: str) -> Kind:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import accumulate
+
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -130,17 +132,39 @@ def vector_assembler(scope: Scope) -> Apply:
         ]
         columns.put(target, beside(parts, (columns.rows, size)))
 
+    return apply_sparse if sparse else _dense_assembler(scope, sources, kinds, keep)
+
+
+def _dense_assembler(scope: Scope, sources: list[str], kinds: list[Kind], keep: bool) -> Apply:
+    target = scope.stage.text("outputCol")
+    ends = list(accumulate(kind.size for kind in kinds))
+    numeric = [
+        (source, end - 1) for source, kind, end in zip(sources, kinds, ends, strict=True) if kind.family == "number"
+    ]
+    vectors = [
+        (source, slice(end - kind.size, end))
+        for source, kind, end in zip(sources, kinds, ends, strict=True)
+        if kind.family == "vector"
+    ]
+    elements = np.array([element for _, element in numeric], np.int64)
+
     def apply(columns: Columns) -> None:
-        rows = np.empty((columns.rows, size))
-        start = 0
-        for source, kind in zip(sources, kinds, strict=True):
-            part = columns.vector(source) if kind.family == "vector" else _element(scope, columns, source, keep)
-            rows[:, start : start + kind.size] = part
-            start += kind.size
+        rows = np.empty((columns.rows, ends[-1] if ends else 0))
+        for source, part in vectors:
+            rows[:, part] = columns.vector(source)
+        for source, element in numeric:
+            numbers = columns.number(source)
+            rows[:, element] = numbers.values
+            if numbers.nulls.any():
+                rows[numbers.nulls, element] = np.nan
+        # All are looked at together: mostly nothing is missing, and a batch of one of many models has few rows.
+        if not keep and np.isnan(rows[:, elements]).any():
+            for source, _ in numeric:
+                _element(scope, columns, source, keep)
         # Spark leaves zeros out on the way, so a negative zero comes back as zero.
         columns.put(target, rows + 0.0)
 
-    return apply_sparse if sparse else apply
+    return apply
 
 
 def _element(scope: Scope, columns: Columns, source: str, keep: bool) -> Floats:

@@ -101,13 +101,25 @@ class Program:
         Raises:
             ScoringError: a stage throws on a row, or a column is missing or of another type.
         """
-        read = {field.name: read_column(_column(events, field), vector_size(field)) for field in self.schema}
-        columns = Columns(read, events.num_rows)
+        return self.completed(read_events(events, self.schema))
+
+    def completed(self, columns: Columns) -> Columns:
+        """Add to the columns of events those of all stages, and return them; raises ``ScoringError`` as :meth:`run`."""
         # An overflow or a NaN is a value of its own, in Java as here; what may not pass is found out by its value.
         with np.errstate(all="ignore"):
             for step in self.steps:
                 step(columns)
         return columns
+
+
+def read_events(events: pa.RecordBatch, schema: pa.Schema) -> Columns:
+    """Return events as the first stage takes them.
+
+    Raises:
+        ScoringError: a column is missing or of another type, or a vector is null or of another size.
+    """
+    read = {field.name: read_column(_column(events, field), vector_size(field)) for field in schema}
+    return Columns(read, events.num_rows)
 
 
 def _column(events: pa.RecordBatch, field: pa.Field) -> pa.Array:

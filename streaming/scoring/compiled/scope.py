@@ -10,8 +10,9 @@ import numpy as np
 import pyarrow as pa
 
 from streaming.errors import ScoringError, StageNotCompiledError
+from streaming.scoring.compiled.coded_texts import CodedTexts
 from streaming.scoring.compiled.saved import SavedStage
-from streaming.scoring.compiled.values import Floats, Kind, Mask, Numbers, Rows, SparseRows, Tokens, Value
+from streaming.scoring.compiled.values import Floats, Kind, Mask, Numbers, Rows, SparseRows, Tokens, Value, sliced
 
 
 class Columns:
@@ -20,9 +21,26 @@ class Columns:
     A scope has made sure of each column's kind when the program was put together, so a getter only finds it.
     """
 
-    def __init__(self, values: Mapping[str, Value], rows: int) -> None:
+    def __init__(self, values: Mapping[str, Value], rows: int, codes: Mapping[str, CodedTexts] | None = None) -> None:
         self._values = {name.lower(): value for name, value in values.items()}
+        self._codes = dict(codes or {})
         self.rows = rows
+
+    def coded(self) -> Columns:
+        """Return the same columns, the texts of which many programs can look up."""
+        texts = {name: value for name, value in self._values.items() if isinstance(value, pa.StringArray)}
+        codes = {name: CodedTexts.of(text) for name, text in texts.items()}
+        return Columns(self._values, self.rows, {name: coded for name, coded in codes.items() if coded is not None})
+
+    def part(self, rows: slice) -> Columns:
+        """Return some rows of columns that no stage has added to."""
+        values = {name: sliced(value, rows) for name, value in self._values.items()}
+        codes = {name: coded.part(rows) for name, coded in self._codes.items()}
+        return Columns(values, rows.stop - rows.start, codes)
+
+    def codes(self, name: str) -> CodedTexts | None:
+        """Return a column of text as :meth:`coded` has left it; ``None`` where the texts themselves are looked up."""
+        return self._codes.get(name.lower())
 
     def number(self, name: str) -> Numbers:
         """Return a column of numbers."""
@@ -48,6 +66,7 @@ class Columns:
     def put(self, name: str, value: Value) -> None:
         """Set a column, in the place of one that has this name."""
         self._values[name.lower()] = value
+        self._codes.pop(name.lower(), None)
 
     def put_numbers(self, name: str, values: Floats) -> None:
         """Set a column of numbers of which none is null."""

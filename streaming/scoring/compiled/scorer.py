@@ -11,6 +11,7 @@ from streaming.errors import StageNotCompiledError
 from streaming.scoring.compiled.answers import answer_batch
 from streaming.scoring.compiled.program import Program, compile_pipeline
 from streaming.scoring.compiled.saved import SavedStage
+from streaming.scoring.compiled.scope import Columns
 
 _LABELS = "org.apache.spark.ml.feature.IndexToString"
 
@@ -26,7 +27,13 @@ class CompiledScorer:
 
     def score(self, events: pa.RecordBatch) -> pa.RecordBatch:
         """Score a batch; see :class:`streaming.models.seams.ArrowScorer`."""
-        columns = self.program.run(events)
+        return self._answers(self.program.run(events))
+
+    def score_read(self, events: Columns) -> pa.RecordBatch:
+        """Do the same with events whose columns have been read, by the program's schema."""
+        return self._answers(self.program.completed(events))
+
+    def _answers(self, columns: Columns) -> pa.RecordBatch:
         numbers = columns.number(self.prediction)
         return answer_batch(
             pa.array(numbers.values, mask=numbers.nulls),

@@ -64,6 +64,8 @@ Tokens: TypeAlias = list[list[str]]
 """A column of lists of words."""
 Value: TypeAlias = Numbers | pa.StringArray | Rows | Tokens
 """A numeric column, a text column, a column of vectors with a row for each event, or one of lists of words."""
+_BLOCK = 16_384
+"""Products that are added up at once; their sums are as many, and both fit into a processor's cache."""
 MOST_DENSE = 1_024
 """Elements of a vector of words' counts. One of more is sparse."""
 
@@ -99,10 +101,17 @@ def dot(rows: Rows, weights: Floats) -> Floats:
     if isinstance(rows, SparseRows):
         # It adds up in the order of the values.
         return np.bincount(rows.row, rows.value * weights[rows.element], rows.shape[0]).astype(np.float64)
-    total = np.zeros(len(rows))
-    for position, weight in enumerate(weights):
-        total += rows[:, position] * weight
-    return total
+    if not len(weights):
+        return np.zeros(len(rows))
+    total = np.empty(len(rows))
+    # A call for each block of rows, not for each column: one of many models has few rows, and as many columns as any.
+    at_once = max(1, _BLOCK // len(weights))
+    for start in range(0, len(rows), at_once):
+        block = rows[start : start + at_once] * weights
+        # Unlike a sum, which numpy adds up in halves, this goes from the first column to the last.
+        total[start : start + at_once] = np.add.accumulate(block, axis=1)[:, -1]
+    # As if it began at zero: negative zeros add up to zero.
+    return total + 0.0
 
 
 def products(rows: Rows, weights: Floats) -> Floats:
@@ -155,6 +164,15 @@ def row_sums(values: Rows) -> Floats:
 def is_sparse(rows: Floats) -> Mask:
     """Return which rows ``Vector.compressed`` keeps as sparse vectors: it compares the bytes of both forms."""
     return np.asarray(1.5 * (np.count_nonzero(rows, axis=1) + 1.0) < rows.shape[1])
+
+
+def sliced(value: Value, rows: slice) -> Value:
+    """Return some rows of what :func:`read_column` has read."""
+    if isinstance(value, Numbers):
+        return Numbers(value.values[rows], value.nulls[rows])
+    if isinstance(value, SparseRows):
+        raise TypeError("events have no sparse vectors; stages make them")
+    return value[rows]
 
 
 def read_column(array: pa.Array, size: int | None = None) -> Value:
