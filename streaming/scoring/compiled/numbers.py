@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from streaming.scoring.compiled.fitted import scalar
 from streaming.scoring.compiled.scope import Apply, Columns, Scope, reject
-from streaming.scoring.compiled.values import Floats, Kind, Numbers, beside
+from streaming.scoring.compiled.values import Floats, Kind, Numbers, OneHot, Parts, beside
 
 
 def imputer(scope: Scope) -> Apply:
@@ -131,14 +131,12 @@ def vector_assembler(scope: Scope) -> Apply:
         columns.put(target, beside(parts, (columns.rows, size)))
 
     def apply(columns: Columns) -> None:
-        rows = np.empty((columns.rows, size))
-        start = 0
+        parts: list[OneHot | Floats] = []
         for source, kind in zip(sources, kinds, strict=True):
-            part = columns.vector(source) if kind.family == "vector" else _element(scope, columns, source, keep)
-            rows[:, start : start + kind.size] = part
-            start += kind.size
-        # Spark leaves zeros out on the way, so a negative zero comes back as zero.
-        columns.put(target, rows + 0.0)
+            own = columns.parts(source) if kind.family == "vector" else (_element(scope, columns, source, keep),)
+            # Spark leaves zeros out on the way, so a negative zero comes back as zero.
+            parts += [part if isinstance(part, OneHot) else part + 0.0 for part in own]
+        columns.put(target, Parts(columns.rows, tuple(parts)))
 
     return apply_sparse if sparse else apply
 
