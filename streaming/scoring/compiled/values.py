@@ -72,8 +72,8 @@ class OneHot:
 
     def dense(self) -> Floats:
         """Return the matrix (n, size)."""
-        by_element: Floats = (np.arange(self.size)[:, None] == self.category).astype(np.float64)
-        return by_element.T
+        dense: Floats = (np.arange(self.size)[:, None] == self.category).astype(np.float64).T
+        return dense
 
 
 @dataclass(frozen=True)
