@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -84,7 +85,11 @@ class Parts:
     parts: tuple[OneHot | Floats, ...]
 
     def dense(self) -> Floats:
-        """Return the matrix of all of them."""
+        """Return the matrix of all of them, which is made once."""
+        return self._matrix
+
+    @cached_property
+    def _matrix(self) -> Floats:
         sizes = [part.size if isinstance(part, OneHot) else part.shape[1] for part in self.parts]
         # Column by column in memory, as stages and models mostly go through it.
         full = np.empty((self.rows, sum(sizes)), order="F")
