@@ -6,6 +6,7 @@ of the events, the warm-up among them. ``plain`` is what a user would write with
 ``transform``, ``to_json`` and Spark's sink, without headers and without strictness. Peers that are not installed are
 left out; ``make bench-peers`` installs them. Those named ``arms`` have a second version, to which a quarter of the
 events goes, as in a rollout. ``--only compiled,compiled_arms`` runs those on Spark alone that it names, in that order.
+``--profile`` also writes the top frames of each system on Spark to build/bench/profiles, which costs some of its speed.
 """
 
 from __future__ import annotations
@@ -34,12 +35,17 @@ PEERS = ("quix-eos", "bytewax")
 
 
 def main(
-    events: int = 500_000, rows_per_batch: int = 100_000, partitions: int = 2, parity: bool = True, only: str = ""
+    events: int = 500_000,
+    rows_per_batch: int = 100_000,
+    partitions: int = 2,
+    parity: bool = True,
+    only: str = "",
+    profile: bool = False,
 ) -> None:
     """Measure, print and write build/bench/throughput.json."""
     console = Console()
     with stage(events, rows_per_batch, partitions, console, candidate=True) as (setting, version):
-        rates = dict(_on_spark(setting, only.split(",") if only else list(RUN), console))
+        rates = dict(_on_spark(setting, only.split(",") if only else list(RUN), console, profile))
         peers = {} if only else dict(_peers(setting, version, console))
         compared = {}
         if parity:
@@ -75,9 +81,9 @@ def show(rates: Mapping[str, Rates], console: Console) -> None:
     console.print(table)
 
 
-def _on_spark(setting: Setting, kinds: list[str], console: Console) -> Iterator[tuple[str, Rates]]:
+def _on_spark(setting: Setting, kinds: list[str], console: Console, profile: bool) -> Iterator[tuple[str, Rates]]:
     for kind in kinds:
-        rates = measured(setting, kind)
+        rates = measured(setting, kind, profiled=profile)
         _say(console, kind, rates)
         yield kind, rates
 

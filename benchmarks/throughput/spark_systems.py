@@ -13,7 +13,8 @@ from pyspark.ml.functions import vector_to_array
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from benchmarks.throughput.setting import Meter, Rates, Setting, stop_when_done
+from benchmarks.throughput.profiles import record
+from benchmarks.throughput.setting import WARM_UP_BATCHES, Meter, Rates, Setting, stop_when_done
 from jobs.process.stopping import StopRequest
 from jobs.wiring.following import preparation, registry
 from jobs.wiring.scoring import scoring_job
@@ -121,9 +122,11 @@ RUN: dict[str, Run] = {
 }
 
 
-def measured(setting: Setting, kind: str) -> Rates:
-    """Run a system over the topic, and return its rates."""
+def measured(setting: Setting, kind: str, *, profiled: bool = False) -> Rates:
+    """Run a system over the topic, and return its rates; with its profile, which costs some of them."""
     meter, name = Meter(), f"{kind.replace('_', '-')}-{uuid4().hex[:6]}"
+    if profiled:
+        record(kind, lambda: meter.rows(name) > WARM_UP_BATCHES * setting.rows_per_batch)
     RUN[kind](setting, name, meter)
     return Rates(meter.rate(name), meter.burst(name))
 

@@ -24,8 +24,11 @@ Batches = Iterator[pa.RecordBatch]
 
 _RESIDENT = 4
 """Versions that a worker keeps: the one that serves, the one before, and room for a second query."""
-_TOGETHER = 64 * 1024 * 1024
-"""Bytes of records that many models score at once: each has some cost by itself, however few of its events come."""
+_BYTES = 1_500_000
+"""Bytes of records that are scored at once. Each column costs some microseconds, however few its rows are, and those of
+more records would not stay in the processor's cache."""
+_BYTES_OF_MANY = 64 * 1024 * 1024
+"""The same for many models: each has some cost by itself, however few of its events come."""
 
 
 Write = Callable[[WritePlan, Batches, int | None], Batches]
@@ -53,23 +56,26 @@ def output_rows(
 def _write_scored(row_pass: bytes, order: WritePlan, records: Batches, partition: int | None) -> Batches:
     """Score the records of a task by a pass, which has been pickled, and write the rows."""
     by = _unpickled(row_pass)
+    size = min(_BYTES, order.limits.max_bytes)
     if by.others:
         # Each row is stamped by its own version.
         stamps = (replace(order.stamp, version=version, role=CHAMPION) for version in by.others)
-        order, records = replace(order, others=tuple(stamps), by_model=True), _together(records)
-    scored = (by.score(batch, order.lookup) for batch in records if batch.num_rows)
+        order, size = replace(order, others=tuple(stamps), by_model=True), _BYTES_OF_MANY
+    scored = (by.score(batch, order.lookup) for batch in in_larger(records, size) if batch.num_rows)
     rows = (enveloped_rows(batch, order.stamps, order.targets.predictions) for batch in scored)
     return write_partition(order, rows, partition, by.counts)
 
 
-def _together(batches: Batches) -> Batches:
-    # Bounded by bytes and not by rows, since a task holds these records and their answers at once.
+def in_larger(batches: Batches, size: int) -> Batches:
+    """Join batches that follow each other until they have ``size`` bytes; what is left at the end may have fewer."""
     waiting: list[pa.RecordBatch] = []
+    held = 0
     for batch in batches:
         waiting.append(batch)
-        if sum(part.nbytes for part in waiting) >= _TOGETHER:
+        held += batch.nbytes
+        if held >= size:
             yield _joined(waiting)
-            waiting = []
+            waiting, held = [], 0
     if waiting:
         yield _joined(waiting)
 

@@ -14,7 +14,7 @@ from schemas.dead_letter import Reason, Rejection
 from streaming.events import columns as c
 from streaming.events.arrow_verdicts import ArrowRule, rows_of, with_verdicts
 from streaming.outputs.arrow_times import in_four_digits, milliseconds, written_times
-from streaming.outputs.arrow_values import prediction_values
+from streaming.outputs.arrow_values import value_column
 from streaming.outputs.envelope import HEADERS_BYTES, Stamp
 from streaming.outputs.targets import Target
 
@@ -82,13 +82,14 @@ def _values(scored: pa.RecordBatch, stamps: Sequence[Stamp]) -> pa.BinaryArray:
     """Return the JSON of the rows that are predictions, null for the others."""
     valid = scored.column(c.VERDICT).is_null()
     if valid.true_count == len(valid):
-        return pa.array(prediction_values(scored, stamps), pa.binary())
-    made = pa.array(prediction_values(scored.filter(valid), stamps), pa.binary())
-    return made.take(rows_of(valid.to_numpy(zero_copy_only=False)))
+        return value_column(scored, stamps)
+    return value_column(scored.filter(valid), stamps).take(rows_of(valid.to_numpy(zero_copy_only=False)))
 
 
 def first_header(headers: pa.ListArray, name: str) -> pa.BinaryArray:
     """Return for each row the value of its first header of that name; null where it has none."""
+    if headers.null_count == len(headers):
+        return pa.nulls(len(headers), pa.binary())
     entries = headers.flatten()
     matching = np.flatnonzero(pc.fill_null(pc.equal(entries.field("key"), name), False).to_numpy(zero_copy_only=False))
     rows = pc.list_parent_indices(headers).to_numpy(zero_copy_only=False)[matching]

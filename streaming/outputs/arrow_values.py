@@ -13,7 +13,10 @@ import pyarrow.compute as pc
 from schemas import prediction as contract
 from streaming.events import columns as c
 from streaming.outputs.envelope import Stamp
+from streaming.outputs.value_columns import joined_values
 
+_FEW = 200
+"""Up to so many rows, writing one after the other takes less time than what each column costs by itself."""
 _COLUMNS = (c.PARTITION, c.OFFSET, c.EVENT_ID, c.EVENT_TIME, c.PREDICTION, c.LABEL, c.PROBABILITY, c.CONFIDENCE)
 
 
@@ -49,9 +52,11 @@ class ValueWriter:
         version = stamp.version
         common = _CommonFields(stamp.scored_at, version.name, version.version, version.run_id, stamp.role)
         self._encode = msgspec.json.Encoder().encode
-        self._head = b'{"prediction_id":' + self._encode(stamp.id_prefix)[:-1]
+        self.head = b'{"prediction_id":' + self._encode(stamp.id_prefix)[:-1]
+        """What each value begins with, up to the partition's number in the prediction's id."""
         marked = {contract.FIELD_OF_DEGRADED: stamp.degraded} if stamp.degraded else {}
-        self._tail = b"," + self._encode({**msgspec.structs.asdict(common), **marked})[1:]
+        self.tail = b"," + self._encode({**msgspec.structs.asdict(common), **marked})[1:]
+        """What each value ends with, from the comma after the confidence on."""
 
     def value(self, row: Sequence[Any]) -> bytes:
         """Return the value of a prediction; ``row`` has the columns that :func:`prediction_values` reads."""
@@ -59,7 +64,24 @@ class ValueWriter:
         if confidence is not None and not math.isfinite(confidence):
             probability, confidence = [_spelled(number) for number in probability or ()], _spelled(confidence)
         own = _OwnFields(event_id, event_time, prediction, label, probability, confidence)
-        return b'%b%d:%d",%b%b' % (self._head, partition, offset, self._encode(own)[1:-1], self._tail)
+        return b'%b%d:%d",%b%b' % (self.head, partition, offset, self._encode(own)[1:-1], self.tail)
+
+
+def value_column(scored: pa.RecordBatch, stamps: Sequence[Stamp]) -> pa.BinaryArray:
+    """Return what :func:`prediction_values` does as a column, of many rows in half of the time."""
+    joined = _joined(scored, stamps) if scored.num_rows > _FEW else None
+    return pa.array(prediction_values(scored, stamps), pa.binary()) if joined is None else joined
+
+
+def _joined(scored: pa.RecordBatch, stamps: Sequence[Stamp]) -> pa.BinaryArray | None:
+    if len(stamps) == 1:
+        writer = ValueWriter(stamps[0])
+        return joined_values(scored, writer.head, writer.tail)
+    arms = scored.column(c.ARM)
+    present = pc.unique(arms)
+    writers, numbers = [ValueWriter(stamps[arm]) for arm in present.to_pylist()], pc.index_in(arms, present)
+    heads, tails = (pa.array([getattr(writer, end) for writer in writers]).take(numbers) for end in ("head", "tail"))
+    return joined_values(scored, heads, tails)
 
 
 def prediction_values(scored: pa.RecordBatch, stamps: Sequence[Stamp]) -> list[bytes]:

@@ -21,19 +21,6 @@ _ANSWERS = {"prediction": c.PREDICTION, "confidence": c.CONFIDENCE}
 """A profile speaks of ``prediction`` and ``confidence``; in a scored batch they have Penstock's own names."""
 
 
-def arrow_bins(scored: pa.RecordBatch, profile: ReferenceProfile | None) -> pa.BinaryArray:
-    """Return the bin ids of the profiled columns, a byte each; null where the version has no profile.
-
-    Args:
-        scored: the features by name, prediction and confidence by those of :mod:`streaming.events.columns`.
-        profile: the version's reference profile.
-
-    Raises:
-        ScoringError: the batch has no column that the profile has, or a column of text has numeric bins.
-    """
-    return pa.nulls(scored.num_rows, pa.binary()) if profile is None else ProfileBins(profile).of(scored)
-
-
 def bin_ids(values: pa.Array, profile: ColumnProfile) -> Bytes:
     """Return the bin id (0 to 255) of each of n values, as :func:`streaming.scoring.bins.bin_of` gives it.
 
@@ -107,7 +94,14 @@ class ProfileBins:
         self._columns = [_ColumnBins(column) for column in profile.columns]
 
     def of(self, scored: pa.RecordBatch) -> pa.BinaryArray:
-        """Return the bin ids; see :func:`arrow_bins`."""
+        """Return the bin ids of the profiled columns, a byte each.
+
+        Args:
+            scored: the features by name, prediction and confidence by those of :mod:`streaming.events.columns`.
+
+        Raises:
+            ScoringError: the batch has no column that the profile has, or a column of text has numeric bins.
+        """
         return self.of_rows(BinRows(BinColumns(scored), slice(0, scored.num_rows)))
 
     def of_rows(self, *beside: BinRows) -> pa.BinaryArray:

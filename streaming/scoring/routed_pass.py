@@ -128,5 +128,3 @@ class RoutedPass(PickledByFields):
             raise
         except Exception:  # whatever a damaged file makes of unpickling
             return None
-
-

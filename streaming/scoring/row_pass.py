@@ -25,7 +25,7 @@ from streaming.models.package import ModelPackage
 from streaming.models.ref import ModelVersion
 from streaming.models.seams import ArrowScorer, ColumnLookup, Guard
 from streaming.pickling import PickledByFields
-from streaming.scoring.arrow_bins import arrow_bins
+from streaming.scoring.arrow_bins import ProfileBins
 from streaming.scoring.arrow_frames import ArrowFrames, scored_over
 from streaming.scoring.arrow_results import with_invalid_predictions
 from streaming.scoring.compiled.row_program import ModelAnswer, RowProgram
@@ -89,7 +89,7 @@ class JsonRowPass(PickledByFields):
         decoded = _with_column(decoded_rows(records, read, self.envelope), c.VERDICT, guarded(read, self.guards))
         scored = self._answered_safely(decoded)
         scored = _with_column(scored, c.VERDICT, with_invalid_predictions(scored.column(c.VERDICT), scored))
-        return _with_column(scored, c.BINS, arrow_bins(scored, self.package.profile)).select(self._schema.names)
+        return _with_column(scored, c.BINS, self._binned(scored)).select(self._schema.names)
 
     def counts(self) -> dict[str, float]:
         """See :meth:`streaming.models.seams.RowPass.counts`."""
@@ -132,7 +132,7 @@ class JsonRowPass(PickledByFields):
         rows = self.decoded(records)
         for name in answers.schema.names:
             rows = _with_column(rows, name, answers.column(name))
-        return _with_column(rows, c.BINS, arrow_bins(rows, self.package.profile))
+        return _with_column(rows, c.BINS, self._binned(rows))
 
     def learnt(self) -> tuple[str, ...]:
         """Return the fields that the events have and nobody reads."""
@@ -166,6 +166,13 @@ class JsonRowPass(PickledByFields):
         signature = self.package.signature
         own = signature if self.lookup is None else self.lookup.event_signature(signature)
         return TieredRowDecoder(own, self.envelope, self.max_value_bytes, self.unread)
+
+    @cached_property
+    def _bins(self) -> ProfileBins | None:
+        return None if self.package.profile is None else ProfileBins(self.package.profile)
+
+    def _binned(self, scored: pa.RecordBatch) -> pa.BinaryArray:
+        return pa.nulls(scored.num_rows, pa.binary()) if self._bins is None else self._bins.of(scored)
 
     @cached_property
     def _tests(self) -> list[tuple[str, SingleTest]]:

@@ -15,7 +15,7 @@ from streaming.errors import ScoringError
 from streaming.events import columns as c
 from streaming.events.arrow_text import text_positions
 from streaming.models.profile import NON_FINITE_BIN, NULL_BIN, OTHER_BIN, RARE_BIN, ColumnProfile, ReferenceProfile
-from streaming.scoring.arrow_bins import arrow_bins, bin_ids
+from streaming.scoring.arrow_bins import ProfileBins, bin_ids
 
 INFINITY = math.inf
 
@@ -100,13 +100,12 @@ def test_each_row_has_a_byte_for_each_profiled_column_in_the_profiles_order() ->
     batch = pa.record_batch(
         {"Carrier": ["AA", None], "distance": [3.0, -3.0], c.PREDICTION: [1.0, 0.0], c.CONFIDENCE: [None, 0.5]}
     )
-    bins = arrow_bins(batch, ReferenceProfile((*answers, CATEGORICAL, NUMERIC), rows=2))
+    bins = ProfileBins(ReferenceProfile((*answers, CATEGORICAL, NUMERIC), rows=2)).of(batch)
     assert bins.to_pylist() == [bytes([1, NULL_BIN, 2, 3]), bytes([0, 0, NULL_BIN, 0])]
 
 
-def test_a_version_without_a_profile_has_no_bins() -> None:
-    assert arrow_bins(pa.record_batch({"x": [1.0]}), None).to_pylist() == [None]
-    assert arrow_bins(pa.record_batch({"x": [1.0]}), ReferenceProfile((), rows=1)).to_pylist() == [b""]
+def test_a_profile_without_columns_gives_no_bins() -> None:
+    assert ProfileBins(ReferenceProfile((), rows=1)).of(pa.record_batch({"x": [1.0]})).to_pylist() == [b""]
 
 
 @pytest.mark.parametrize(
@@ -118,7 +117,7 @@ def test_a_version_without_a_profile_has_no_bins() -> None:
 )
 def test_a_batch_that_does_not_fit_the_profile_is_refused(columns: dict[str, Any], message: str) -> None:
     with pytest.raises(ScoringError, match=message):
-        arrow_bins(pa.record_batch(columns), ReferenceProfile((NUMERIC,), rows=1))
+        ProfileBins(ReferenceProfile((NUMERIC,), rows=1)).of(pa.record_batch(columns))
 
 
 @given(st.lists(st.none() | st.floats()), st.lists(st.floats(allow_nan=False, allow_infinity=False), unique=True))

@@ -58,3 +58,7 @@ def test_a_pass_that_has_scored_can_still_be_sent_to_a_worker() -> None:
     assert second == first
     assert second.score(records(b'{"distance":3}', b"{")).equals(scored)
     assert scored.column(c.PREDICTION).to_pylist() == [6.0, None]
+
+
+def test_rows_of_a_version_without_a_profile_have_no_bins() -> None:
+    assert row_pass().score(records(b'{"distance":3}')).column(c.BINS).to_pylist() == [None]

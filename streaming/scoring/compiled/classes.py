@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from streaming.scoring.compiled.scope import Apply, Columns, Scope
-from streaming.scoring.compiled.values import Floats, Kind, SparseRows, row_sums
+from streaming.scoring.compiled.values import Floats, Kind, SparseRows, Summands, row_sums
 
 Change = Callable[[Floats], Floats]
 
@@ -45,13 +45,29 @@ class Classifier:
     by_probability: Change
     sparse_raw: Callable[[SparseRows], Floats] | None = None
     """Sparse features to raw, if it takes them."""
+    summed_raw: Callable[[Summands], Floats] | None = None
+    """Features in any form to raw, if it only adds up products of their elements."""
+
+    def raw_of(self, columns: Columns, source: str) -> Floats:
+        """Return the raw numbers of a column of features."""
+        if self.summed_raw:
+            return self.summed_raw(columns.summands(source))
+        rows = columns.rows_of(source)
+        if self.sparse_raw and isinstance(rows, SparseRows):
+            return self.sparse_raw(rows)
+        return self.raw(columns.vector(source))
+
+    @property
+    def takes_sparse(self) -> bool:
+        """Return whether it takes features of which most elements are zero as they are."""
+        return bool(self.sparse_raw or self.summed_raw)
 
 
 def classifier(scope: Scope, size: int, classes: int, rule: Classifier) -> Apply:
     """Return a classifier's stage (``ProbabilisticClassificationModel.transform``)."""
     if classes < 1:
         raise scope.stage.unreadable("it has no classes")
-    source, prediction = features(scope, size, sparse=rule.sparse_raw is not None), named(scope, "predictionCol")
+    source, prediction = features(scope, size, sparse=rule.takes_sparse), named(scope, "predictionCol")
     raw_name = named(scope, "rawPredictionCol")
     probability_name = named(scope, "probabilityCol") if rule.probability else ""
     for name in filter(None, (raw_name, probability_name)):
@@ -62,12 +78,7 @@ def classifier(scope: Scope, size: int, classes: int, rule: Classifier) -> Apply
     by_raw = not thresholds_of(scope) and (raw_name or not probability_name)
 
     def apply(columns: Columns) -> None:
-        rows = columns.rows_of(source)
-        raw = (
-            rule.sparse_raw(rows)
-            if rule.sparse_raw and isinstance(rows, SparseRows)
-            else rule.raw(columns.vector(source))
-        )
+        raw = rule.raw_of(columns, source)
         probability = rule.probability(raw) if rule.probability else raw
         if raw_name:
             columns.put(raw_name, raw)

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from streaming.scoring.compiled.fitted import entry
 from streaming.scoring.compiled.java_text import is_javas_spelling
 from streaming.scoring.compiled.scope import Apply, Columns, Scope, reject
-from streaming.scoring.compiled.values import Floats, Kind, Numbers, is_sparse
+from streaming.scoring.compiled.values import Floats, Kind, Numbers, OneHot, is_sparse
 
 _UNSEEN = "__unknown"
 """Spark's name of the category that ``StringIndexerModel`` keeps for all that it has not seen."""
@@ -133,7 +133,7 @@ def one_hot_encoder(scope: Scope) -> Apply:
             reject(scope.stage, source, wrong, f"is not a category from 0 to {count - 1}")
             category = np.where(numbers.values < count, numbers.values, count)
             reject(scope.stage, source, category != np.floor(category), "is not a whole number")
-            columns.put(target, (category[:, None] == np.arange(size)).astype(np.float64))
+            columns.put(target, OneHot(np.minimum(category, size).astype(np.int64), size))
 
     return apply
 

@@ -20,7 +20,7 @@ from streaming.scoring.compiled.classes import (
 )
 from streaming.scoring.compiled.fitted import entry, matrix, scalar, vector
 from streaming.scoring.compiled.scope import Apply, Columns, Scope
-from streaming.scoring.compiled.values import Floats, Rows, dot, products
+from streaming.scoring.compiled.values import Floats, Summands, dot, products
 
 NEAREST = 1e-16
 """``GeneralizedLinearRegression.epsilon``: how near a mean may come to its bound."""
@@ -38,15 +38,17 @@ def logistic_regression(scope: Scope) -> Apply:
             raise stage.unreadable(f"it has weights for {len(weights)} of {classes} classes")
         choose = by_thresholds(scope, classes)
 
-        def several(rows: Rows) -> Floats:
+        def several(rows: Summands) -> Floats:
             return products(rows, weights) + intercepts
 
-        return classifier(scope, weights.shape[1], classes, Classifier(several, softmax, choose, choose, several))
+        return classifier(
+            scope, weights.shape[1], classes, Classifier(several, softmax, choose, choose, summed_raw=several)
+        )
     if len(weights) != 1 or classes != 2:
         raise stage.unreadable(f"it is binary and has {len(weights)} rows of weights for {classes} classes")
     limit = binary_threshold(scope)
 
-    def raw(rows: Rows) -> Floats:
+    def raw(rows: Summands) -> Floats:
         return both_ways(dot(rows, weights[0]) + intercepts[0])
 
     binary = Classifier(
@@ -54,7 +56,7 @@ def logistic_regression(scope: Scope) -> Apply:
         logistic,
         lambda raw: (raw[:, 1] > log_odds(limit)).astype(np.float64),
         lambda probability: (probability[:, 1] > limit).astype(np.float64),
-        raw,
+        summed_raw=raw,
     )
     return classifier(scope, weights.shape[1], 2, binary)
 
@@ -84,10 +86,10 @@ def linear_svc(scope: Scope) -> Apply:
     def choose(raw: Floats) -> Floats:
         return (raw[:, 1] > limit).astype(np.float64)
 
-    def margins(rows: Rows) -> Floats:
+    def margins(rows: Summands) -> Floats:
         return both_ways(dot(rows, weights) + intercept)
 
-    return classifier(scope, len(weights), 2, Classifier(margins, None, choose, choose, margins))
+    return classifier(scope, len(weights), 2, Classifier(margins, None, choose, choose, summed_raw=margins))
 
 
 def linear_regression(scope: Scope) -> Apply:
@@ -98,7 +100,7 @@ def linear_regression(scope: Scope) -> Apply:
     scope.put_number(target)
 
     def apply(columns: Columns) -> None:
-        columns.put_numbers(target, dot(columns.rows_of(source), weights) + intercept)
+        columns.put_numbers(target, dot(columns.summands(source), weights) + intercept)
 
     return apply
 
@@ -130,7 +132,7 @@ def generalized_linear_regression(scope: Scope) -> Apply:
         scope.put_number(name)
 
     def apply(columns: Columns) -> None:
-        eta = dot(columns.rows_of(source), weights) + intercept
+        eta = dot(columns.summands(source), weights) + intercept
         if prediction:
             columns.put_numbers(prediction, project(unlink(eta)))
         if link:

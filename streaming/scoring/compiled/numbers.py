@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from itertools import accumulate
+from itertools import groupby
+from operator import itemgetter
 
 import numpy as np
 import numpy.typing as npt
@@ -10,7 +11,7 @@ import pyarrow as pa
 
 from streaming.scoring.compiled.fitted import scalar
 from streaming.scoring.compiled.scope import Apply, Columns, Scope, reject
-from streaming.scoring.compiled.values import Floats, Kind, Numbers, beside
+from streaming.scoring.compiled.values import Floats, Kind, Numbers, OneHot, Parts, beside
 
 
 def imputer(scope: Scope) -> Apply:
@@ -137,34 +138,35 @@ def vector_assembler(scope: Scope) -> Apply:
 
 def _dense_assembler(scope: Scope, sources: list[str], kinds: list[Kind], keep: bool) -> Apply:
     target = scope.stage.text("outputCol")
-    ends = list(accumulate(kind.size for kind in kinds))
-    numeric = [
-        (source, end - 1) for source, kind, end in zip(sources, kinds, ends, strict=True) if kind.family == "number"
-    ]
-    vectors = [
-        (source, slice(end - kind.size, end))
-        for source, kind, end in zip(sources, kinds, ends, strict=True)
-        if kind.family == "vector"
-    ]
-    elements = np.array([element for _, element in numeric], np.int64)
+    pairs = zip([kind.family for kind in kinds], sources, strict=True)
+    runs = [(family, [source for _, source in run]) for family, run in groupby(pairs, key=itemgetter(0))]
 
     def apply(columns: Columns) -> None:
-        rows = np.empty((columns.rows, ends[-1] if ends else 0))
-        for source, part in vectors:
-            rows[:, part] = columns.vector(source)
-        for source, element in numeric:
-            numbers = columns.number(source)
-            rows[:, element] = numbers.values
-            if numbers.nulls.any():
-                rows[numbers.nulls, element] = np.nan
-        # All are looked at together: mostly nothing is missing, and a batch of one of many models has few rows.
-        if not keep and np.isnan(rows[:, elements]).any():
-            for source, _ in numeric:
-                _element(scope, columns, source, keep)
-        # Spark leaves zeros out on the way, so a negative zero comes back as zero.
-        columns.put(target, rows + 0.0)
+        parts: list[OneHot | Floats] = []
+        for family, beside_each_other in runs:
+            if family == "number":
+                parts.append(_elements(scope, columns, beside_each_other, keep) + 0.0)
+            else:
+                own = [part for source in beside_each_other for part in columns.parts(source)]
+                # Spark leaves zeros out on the way, so a negative zero comes back as zero.
+                parts += [part if isinstance(part, OneHot) else part + 0.0 for part in own]
+        columns.put(target, Parts(columns.rows, tuple(parts)))
 
     return apply
+
+
+def _elements(scope: Scope, columns: Columns, sources: list[str], keep: bool) -> Floats:
+    rows = np.empty((columns.rows, len(sources)), order="F")
+    for position, source in enumerate(sources):
+        numbers = columns.number(source)
+        rows[:, position] = numbers.values
+        if numbers.nulls.any():
+            rows[numbers.nulls, position] = np.nan
+    # All are looked at together: mostly nothing is missing, and a batch of one of many models has few rows.
+    if not keep and np.isnan(rows).any():
+        for source in sources:
+            _element(scope, columns, source, keep)
+    return rows
 
 
 def _element(scope: Scope, columns: Columns, source: str, keep: bool) -> Floats:

@@ -39,7 +39,7 @@ def one_vs_rest(scope: Scope, build: Build) -> Apply:
     def apply(columns: Columns) -> None:
         margins = np.empty((columns.rows, len(steps)))
         for position, step in enumerate(steps):
-            inner = Columns({source: columns.rows_of(source)}, columns.rows)
+            inner = Columns({source: columns.summands(source)}, columns.rows)
             step(inner)
             margins[:, position] = inner.vector(RAW)[:, 1]
         columns.put(raw, margins)

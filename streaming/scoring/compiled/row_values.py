@@ -13,7 +13,17 @@ import numpy as np
 import pyarrow as pa
 
 from streaming.scoring.compiled.scope import Columns
-from streaming.scoring.compiled.values import Floats, Numbers, Rows, SparseRows, Tokens, Value
+from streaming.scoring.compiled.values import (
+    Floats,
+    Numbers,
+    OneHot,
+    Parts,
+    Rows,
+    SparseRows,
+    Summands,
+    Tokens,
+    Value,
+)
 
 Row = dict[str, Any]
 """Columns by their names in lower case: a float, a text, ``None`` for null, or a list of an event's elements or words.
@@ -53,6 +63,14 @@ class RowColumns(Columns):
         value = self._row[name.lower()]
         return value if isinstance(value, SparseRows) else np.array([value], np.float64)
 
+    def summands(self, name: str) -> Summands:
+        """Return a vector for a sum."""
+        return self.rows_of(name)
+
+    def parts(self, name: str) -> tuple[OneHot | Floats, ...]:
+        """Return a vector, which is in one piece."""
+        return (self.vector(name),)
+
     def tokens(self, name: str) -> Tokens:
         """Return a list of words."""
         return [self._row[name.lower()]]
@@ -67,6 +85,7 @@ def _plain(value: Value) -> Any:
         return value
     if isinstance(value, Numbers):
         return None if value.nulls[0] else float(value.values[0])
-    if isinstance(value, np.ndarray):
-        return value[0].tolist()
+    if isinstance(value, np.ndarray | OneHot | Parts):
+        rows = value if isinstance(value, np.ndarray) else value.dense()
+        return rows[0].tolist()
     return value[0].as_py() if isinstance(value, pa.Array) else value[0]

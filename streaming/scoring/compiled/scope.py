@@ -12,7 +12,20 @@ import pyarrow as pa
 from streaming.errors import ScoringError, StageNotCompiledError
 from streaming.scoring.compiled.coded_texts import CodedTexts
 from streaming.scoring.compiled.saved import SavedStage
-from streaming.scoring.compiled.values import Floats, Kind, Mask, Numbers, Rows, SparseRows, Tokens, Value, sliced
+from streaming.scoring.compiled.values import (
+    Floats,
+    Kind,
+    Mask,
+    Numbers,
+    OneHot,
+    Parts,
+    Rows,
+    SparseRows,
+    Summands,
+    Tokens,
+    Value,
+    sliced,
+)
 
 
 class Columns:
@@ -56,8 +69,21 @@ class Columns:
         return rows.dense() if isinstance(rows, SparseRows) else rows
 
     def rows_of(self, name: str) -> Rows:
-        """Return a column of vectors, a row for each event, as it is."""
-        return cast(Rows, self._values[name.lower()])
+        """Return a column of vectors, a row for each event, as a matrix unless most of its elements are zero."""
+        rows = self._values[name.lower()]
+        return rows.dense() if isinstance(rows, OneHot | Parts) else cast(Rows, rows)
+
+    def summands(self, name: str) -> Summands:
+        """Return a column of vectors for a stage that only adds up products of its elements."""
+        rows = self._values[name.lower()]
+        return rows.dense() if isinstance(rows, OneHot) else cast(Summands, rows)
+
+    def parts(self, name: str) -> tuple[OneHot | Floats, ...]:
+        """Return the vectors of which each vector of a column is put together."""
+        rows = self._values[name.lower()]
+        if isinstance(rows, Parts):
+            return rows.parts
+        return (rows,) if isinstance(rows, OneHot) else (self.vector(name),)
 
     def tokens(self, name: str) -> Tokens:
         """Return a column of lists of words."""

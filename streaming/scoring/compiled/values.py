@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -60,9 +61,65 @@ class SparseRows:
 
 Rows: TypeAlias = Floats | SparseRows
 """A column of vectors."""
+
+
+@dataclass(frozen=True)
+class OneHot:
+    """n vectors of ``size`` elements, of which the one at the row's category is 1, and all others are 0."""
+
+    category: Positions
+    """(n,); ``size`` where no element is 1."""
+    size: int
+
+    def dense(self) -> Floats:
+        """Return the matrix (n, size)."""
+        dense: Floats = (np.arange(self.size)[:, None] == self.category).astype(np.float64).T
+        return dense
+
+
+@dataclass(frozen=True)
+class Parts:
+    """n vectors that lie one behind the other. A sum over them need not look at each zero of a category."""
+
+    rows: int
+    parts: tuple[OneHot | Floats, ...]
+
+    def dense(self) -> Floats:
+        """Return the matrix of all of them, which is made once."""
+        return self._matrix
+
+    @cached_property
+    def _matrix(self) -> Floats:
+        sizes = [part.size if isinstance(part, OneHot) else part.shape[1] for part in self.parts]
+        # Column by column in memory, as stages and models mostly go through it.
+        full = np.empty((self.rows, sum(sizes)), order="F")
+        start = 0
+        for part, size in zip(self.parts, sizes, strict=True):
+            full[:, start : start + size] = part.dense() if isinstance(part, OneHot) else part
+            start += size
+        return full
+
+    def dot(self, weights: Floats) -> Floats:
+        """Return what :func:`dot` of the matrix does, to the bit: a zero times a finite weight adds nothing."""
+        if not np.isfinite(weights).all():
+            return dot(self.dense(), weights)
+        total, start = np.zeros(self.rows), 0
+        for part in self.parts:
+            if isinstance(part, OneHot):
+                total += np.append(weights[start : start + part.size], 0.0)[part.category]
+                start += part.size
+            else:
+                for column in part.T:
+                    total += column * weights[start]
+                    start += 1
+        return total
+
+
+Summands: TypeAlias = Rows | Parts
+"""A column of vectors for those who only add up products of its elements."""
 Tokens: TypeAlias = list[list[str]]
 """A column of lists of words."""
-Value: TypeAlias = Numbers | pa.StringArray | Rows | Tokens
+Value: TypeAlias = Numbers | pa.StringArray | Summands | OneHot | Tokens
 """A numeric column, a text column, a column of vectors with a row for each event, or one of lists of words."""
 _BLOCK = 16_384
 """Products that are added up at once; their sums are as many, and both fit into a processor's cache."""
@@ -96,8 +153,10 @@ class Kind:
         return self.family in ("number", "vector")
 
 
-def dot(rows: Rows, weights: Floats) -> Floats:
+def dot(rows: Summands, weights: Floats) -> Floats:
     """Return the dot product of each row (n, k) with ``weights`` (k), added up from the first column to the last."""
+    if isinstance(rows, Parts):
+        return rows.dot(weights)
     if isinstance(rows, SparseRows):
         # It adds up in the order of the values.
         return np.bincount(rows.row, rows.value * weights[rows.element], rows.shape[0]).astype(np.float64)
@@ -114,10 +173,10 @@ def dot(rows: Rows, weights: Floats) -> Floats:
     return total + 0.0
 
 
-def products(rows: Rows, weights: Floats) -> Floats:
+def products(rows: Summands, weights: Floats) -> Floats:
     """Return (n, m): the dot product of each of n rows (n, k) with each of m rows of ``weights`` (m, k)."""
     if not len(weights):
-        return np.zeros((rows.shape[0], 0))
+        return np.zeros((rows.rows if isinstance(rows, Parts) else rows.shape[0], 0))
     return np.stack([dot(rows, line) for line in weights], axis=1)
 
 
@@ -170,8 +229,8 @@ def sliced(value: Value, rows: slice) -> Value:
     """Return some rows of what :func:`read_column` has read."""
     if isinstance(value, Numbers):
         return Numbers(value.values[rows], value.nulls[rows])
-    if isinstance(value, SparseRows):
-        raise TypeError("events have no sparse vectors; stages make them")
+    if isinstance(value, SparseRows | OneHot | Parts):
+        raise TypeError("events have no sparse and no put together vectors; stages make them")
     return value[rows]
 
 
