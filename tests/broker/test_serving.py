@@ -30,7 +30,8 @@ from streaming.adapters.kafka.drift import KafkaDriftSink, read_summaries
 from streaming.adapters.kafka.ledger_tail import LedgerTail, append_record
 from streaming.adapters.kafka.log import KafkaLog
 from streaming.adapters.kafka.scan import stored
-from streaming.adapters.kafka.served import _SENDER, KafkaAnswers, served_targets
+from streaming.adapters.kafka.served import KafkaAnswers, served_targets
+from streaming.adapters.kafka.unawaited import SENDER
 from streaming.clock import instant, isoformat, system_clock
 from streaming.drift.monitor import Monitor, MonitoredModel
 from streaming.drift.query import DriftPorts, DriftQuery
@@ -256,7 +257,7 @@ def test_each_request_is_answered_by_the_arm_that_the_ledger_gives_it(
 def test_a_broker_that_goes_away_costs_no_caller_its_answer_and_writing_goes_on_when_it_is_back(
     model: ServedModel, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(_SENDER, "message.timeout.ms", "2000")
+    monkeypatch.setitem(SENDER, "message.timeout.ms", "2000")
     port, jars = free_port(), ensure_jars(root / ".penstock", os.environ).broker
     own = {"application": "app-away-serve", "kafka": {"bootstrap.servers": f"127.0.0.1:{port}"}}
     logged = Logged(Settings.model_validate({**own, "model": {"name": NAME}}))
