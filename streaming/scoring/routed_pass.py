@@ -6,7 +6,7 @@ its own events' matter: those that it throws on are searched for here and reject
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property, partial
 from pathlib import Path
@@ -32,6 +32,7 @@ from streaming.scoring.arrow_results import with_invalid_predictions
 from streaming.scoring.model_files import ModelProgram, ResidentPrograms, read_table, resident_programs
 from streaming.scoring.routed_events import RoutedDecoder, RoutedEvents, spread
 from streaming.scoring.row_pass import BEFORE
+from streaming.scoring_time import ScoringTime
 from streaming.settings import EventSettings
 
 _MOST_SEARCHED = 20
@@ -98,6 +99,10 @@ class RoutedPass:
 
     def counts(self) -> dict[str, float]:
         """Return nothing: nothing is looked up."""
+        return {}
+
+    def times(self) -> Mapping[int, ScoringTime]:
+        """Return nothing: nobody compares the models."""
         return {}
 
     def over(self, records: DataFrame, at: LookupState | None = None) -> DataFrame:  # noqa: ARG002 - see score

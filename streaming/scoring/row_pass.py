@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from functools import cached_property, partial
 from typing import NamedTuple
@@ -31,6 +31,7 @@ from streaming.scoring.arrow_frames import ArrowFrames
 from streaming.scoring.arrow_results import with_invalid_predictions
 from streaming.scoring.compiled.row_program import ModelAnswer, RowProgram
 from streaming.scoring.throwing import thrown_on
+from streaming.scoring_time import ScoringTime
 from streaming.settings import EventSettings
 
 _HEADER = pa.struct([("key", pa.string()), ("value", pa.binary())])
@@ -99,6 +100,10 @@ class JsonRowPass:
     def counts(self) -> dict[str, float]:
         """See :meth:`streaming.models.seams.RowPass.counts`."""
         return {} if self.lookup is None else self.lookup.counts()
+
+    def times(self) -> Mapping[int, ScoringTime]:
+        """Return nothing: there is no other version to compare with."""
+        return {}
 
     def single(self, value: bytes) -> SingleAnswer | None:
         """Do the same with one event, without Arrow.
