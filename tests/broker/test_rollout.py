@@ -151,6 +151,7 @@ def test_a_rollout_goes_its_steps_from_driver_to_driver_and_the_topics_tell_all_
     the_report_is_read_from_the_topics(operator, topics, make_topic("labels", retention_ms=-1))
 
 
+@pytest.mark.long
 def test_a_candidate_that_takes_longer_is_found_by_the_times_in_the_ledger(
     bench: Bench, candidate: ServedModel
 ) -> None:
