@@ -82,7 +82,7 @@ def run_penstock(setting: Setting, out: Path) -> None:
     staging = Staging.open(out, plan.batch)
     staging.begin(plan)
     counts = score_units(
-        plan, staging, work.scorer, work.request.version, ProgressReporter(system_clock, lambda _: None)
+        plan, staging, work.scorers[0], work.request.version, ProgressReporter(system_clock, lambda _: None)
     )
     publish(staging, targets, len(plan.units), {"batch": plan.batch})
     staging.remove()
@@ -91,7 +91,7 @@ def run_penstock(setting: Setting, out: Path) -> None:
 
 
 def run_transform(setting: Setting, out: Path) -> None:
-    scorer = setting.work.scorer.model.scorer
+    scorer = setting.work.scorers[0].model.scorer
     assert isinstance(scorer, SparkPipeline)
     model = PipelineModel([JavaParams._from_java(stage) for stage in scorer.stages])
     scored = model.transform(setting.spark.read.parquet(str(setting.inputs)))

@@ -36,7 +36,7 @@ MAY_IMPORT = {
     "scoring": {"settings", "events", "formats", "models", "schemas", "spark"},
     "lookup": {"settings", "formats", "events", "models", "schemas"},
     "export": {"settings", "scoring", "formats", "events", "models"},
-    "serving": {"settings", "models", "scoring", "events", "outputs", "rollout", "operations", "schemas"},
+    "serving": {"settings", "models", "scoring", "events", "outputs", "rollout", "shadow", "operations", "schemas"},
     "outputs": {"events", "models", "schemas", "spark"},
     "delivery": {"outputs"},
     "ledger": {"outputs", "delivery", "models", "rollout"},

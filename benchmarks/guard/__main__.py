@@ -17,10 +17,11 @@ import numpy as np
 import typer
 from rich.console import Console
 
-from benchmarks.guard import arms, days, exchangeable, shift
+from benchmarks.guard import arms, days, exchangeable, latency, shift
 from benchmarks.guard.flights import GROSS, NO_WEATHER, FlightScores, flight_scores
 from benchmarks.guard.report import GuardResults, show, upper, write
 from streaming.rollout.gross_harm import GrossRules
+from streaming.rollout.latency import TOLERATED
 from streaming.statistics.arrays import Floats
 
 
@@ -34,9 +35,11 @@ class GuardEffort:
     days: int = 1_000
     gross: int = 500
     shift: int = 300
+    latency: int = 500
+    batches: int = 3_000
 
 
-QUICK = GuardEffort(null=200, stopping=40, errors=100, days=100, gross=50, shift=50)
+QUICK = GuardEffort(null=200, stopping=40, errors=100, days=100, gross=50, shift=50, latency=50, batches=200)
 
 
 @dataclass
@@ -142,6 +145,21 @@ class GuardBench:
             needed = shift.hours_to_shift(whole.before, broken.since, shift.FOUND, self.rng, runs)
             results.stopped("hours_to_shift", name, needed)
 
+    def latency(self) -> None:
+        """Times of equal versions as they are, and of one that takes twice as long."""
+        results, runs, share = self.results, self.effort.latency, 0.05
+        ratios = latency.measured_ratios(share, self.effort.batches)
+        needed = partial(latency.batches_to_harm, ratios, rng=self.rng, runs=runs)
+        equal = _rate(needed(1.0, latency.LatencyDraw(0, 2_000)))
+        results.figures["false_latency_rate"] = equal
+        results.bar("false rollbacks for latency, equal versions, 2,000 batches measured here", equal, 0.01)
+        at_the_bound = _rate(needed(TOLERATED / float(np.median(ratios)), latency.LatencyDraw(0, 500)))
+        results.remarks.append(("as slow as is tolerated, 500 batches", f"{at_the_bound:.3f} rolled back"))
+        spread = np.quantile(ratios, [0.05, 0.5, 0.95])
+        results.remarks.append(("ratio of equal versions, 5, 50 and 95 %", ", ".join(f"{each:.2f}" for each in spread)))
+        for name, before in (("from the first batch on", 0), ("after 2,000 batches of an equal one", 2_000)):
+            results.stopped("slow_batches_to_rollback", name, needed(2.0, latency.LatencyDraw(before, 500)))
+
     def _detected(self, worse: days.CandidateDays, scores: FlightScores) -> None:
         loss = worse.difference / float(np.concatenate(worse.champion).mean())
         needed = days.days_to_harm(worse, self.rng, self.effort.days, 120)
@@ -172,7 +190,14 @@ def main(quick: bool = False, seed: int = 5) -> None:
     console, began = Console(), time.monotonic()
     scores = flight_scores()
     bench = GuardBench(QUICK if quick else GuardEffort(), np.random.default_rng(seed), GuardResults())
-    for step in (bench.independent, bench.keys, lambda: bench.flights(scores), lambda: bench.shifts(scores)):
+    steps = (
+        bench.independent,
+        bench.keys,
+        lambda: bench.flights(scores),
+        lambda: bench.shifts(scores),
+        bench.latency,
+    )
+    for step in steps:
         step()
     show(bench.results, console)
     seconds = round(time.monotonic() - began)

@@ -16,7 +16,7 @@ from streaming.statistics.arrays import Floats
 from streaming.statistics.intervals import wilson
 
 TARGET = Path("build/bench/guard.json")
-BY = {"quality": "blocks", "gross_harm": "events", "errors": "keys", "score_shift": "hours"}
+BY = {"quality": "blocks", "gross_harm": "events", "errors": "keys", "score_shift": "hours", "latency": "batches"}
 """What each of the guard's tests counts once."""
 
 

@@ -44,6 +44,10 @@ def batch(
     ] = None,
     model_version: VersionNumber = None,
     alias: Alias = None,
+    rollout: Annotated[
+        bool,
+        typer.Option("--rollout", help="Score each row by the version of its arm in the application's rollout."),
+    ] = False,
     keep: Annotated[str | None, typer.Option(metavar="A,B|all", help="Copy these input columns to the output.")] = None,
     partition_by: Annotated[
         list[str], typer.Option(metavar="COLUMN", help="Divide the output by this column. It may be repeated.")
@@ -73,6 +77,7 @@ def batch(
         partition_by=tuple(partition_by),
         name=name,
         overwrite=overwrite,
+        rollout=rollout,
     )
     columns = [] if keep is None else ["batch.keep=all" if keep == "all" else f"batch.keep=[{keep}]"]
     score_files(config, [*set_, *columns], options, dry_run=dry_run)

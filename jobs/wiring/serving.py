@@ -23,6 +23,7 @@ from jobs.wiring.in_process import in_process_preparation, require_no_spark
 from jobs.wiring.serving_log import answer_log
 from jobs.wiring.serving_rights import admission, api_keys, certificate, require_keys
 from jobs.wiring.serving_rollout import require_identity, rollout_arms
+from jobs.wiring.serving_shadow import shadow_log
 from jobs.wiring.session import require_log, session
 from streaming.adapters.hooks import hooks_from
 from streaming.clock import system_clock
@@ -43,6 +44,7 @@ from streaming.serving.peers import Peers
 from streaming.serving.rollout_arms import RolloutArms
 from streaming.serving.server_metrics import ServerMetrics
 from streaming.serving.service import Readiness, ScoringService
+from streaming.serving.shadow_counts import ShadowCounts
 from streaming.settings import ServeSettings, Settings
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
@@ -122,6 +124,9 @@ def scoring_server(
         parts = _Parts(slot, metrics, follower, rollout_arms(settings, slot, checks, stack))
         service = _service(settings, admission(settings, keys, stack), parts)
         service = replace(service, log=answer_log(own, parts.passes, metrics, stack))
+        if serve.shadow:
+            counts = ShadowCounts(metrics.registry)
+            service = replace(service, shadow=shadow_log(settings, parts.passes, checks, counts, stack))
         stack.callback(service.thread.shutdown)
         listening = Listening("serve", round(serve.timeout_seconds) + 1, certificate(serve), shared=member is not None)
         # The follower reads and checks models in a thread of its own, beside which requests shall not wait for 5 ms.

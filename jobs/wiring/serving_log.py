@@ -12,7 +12,7 @@ from streaming.serving.passes import EventPasses
 from streaming.serving.server_metrics import ServerMetrics
 from streaming.settings import Settings
 
-_STOP_SECONDS = 5.0
+STOP_SECONDS = 5.0
 """The time that the last answers have to reach the broker, beside that of the requests in flight."""
 
 
@@ -48,5 +48,5 @@ def answer_log(settings: Settings, passes: EventPasses, metrics: ServerMetrics, 
         return None
     log = AnswerLog(KafkaAnswerLog(settings, passes, metrics), metrics, serve.log_max_bytes)
     log.start()
-    stack.callback(log.stop, serve.timeout_seconds + _STOP_SECONDS)
+    stack.callback(log.stop, serve.timeout_seconds + STOP_SECONDS)
     return log

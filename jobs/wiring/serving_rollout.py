@@ -16,7 +16,7 @@ from streaming.models.slot import Slot
 from streaming.serving.rollout_arms import RolloutArms, RolloutSource
 from streaming.settings import Settings
 
-_TWO_DAYS = timedelta(days=2)
+TWO_DAYS = timedelta(days=2)
 """A job has an unfinished rollout written again each day, so its last two days tell of it."""
 _START_SECONDS = 20.0
 """For one look at the ledger, and the candidate; without a broker the server begins with the champion alone."""
@@ -35,7 +35,7 @@ def rollout_arms(settings: Settings, slot: Slot, checks: Preparation, stack: Exi
     """Return what follows the application's rollouts until ``stack`` ends; ``None`` without ``serve.rollout``."""
     if not settings.serve.rollout:
         return None
-    records = LedgerTail(settings.kafka, settings.output.ledger, settings.application, system_clock() - _TWO_DAYS)
+    records = LedgerTail(settings.kafka, settings.output.ledger, settings.application, system_clock() - TWO_DAYS)
     stack.callback(records.close)
     source = RolloutSource(
         application=settings.application,

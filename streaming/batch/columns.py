@@ -12,6 +12,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import ArrayType, BinaryType, MapType, StructType
 
 from schemas.dead_letter import Reason, describe
+from streaming.batch.arms import BatchArm
 from streaming.batch.csv_files import RECORD
 from streaming.batch.source import LINE, BatchSource
 from streaming.errors import ConfigurationError
@@ -35,6 +36,8 @@ SCORED = (
     "batch_id",
     "predicted_at",
 )
+OF_ARM = ("role", "rollout", "weight_epoch")
+"""What a row has beside :data:`SCORED` where a rollout's arms are followed."""
 REJECTED = ("reason", "field", "message")
 ROW_TEXT = "row_text"
 """The bytes of a CSV row whose fields cannot be told apart."""
@@ -62,30 +65,47 @@ class BatchStamp:
 
 @dataclass(frozen=True)
 class BatchColumns:
-    """What is written of each row. ``copied`` are input columns; ``risk`` is category to lower bound."""
+    """What is written of each row. ``copied`` are input columns; ``risk`` is category to lower bound.
+
+    ``arm`` is that of all rows, where a rollout's arms are followed.
+    """
 
     source: BatchSource
     signature: Signature
     copied: tuple[str, ...]
     risk: Mapping[str, float]
     has_ids: bool
+    arm: BatchArm | None = None
 
     @classmethod
     def of(
-        cls, source: BatchSource, signature: Signature, settings: BatchSettings, envelope: EventSettings
+        cls,
+        source: BatchSource,
+        signature: Signature,
+        settings: BatchSettings,
+        envelope: EventSettings,
+        arm: BatchArm | None = None,
     ) -> BatchColumns:
         """Decide which columns are kept.
 
         Raises:
             ConfigurationError: one is not there, or has the name of one that is added.
         """
-        copied = _columns_to_copy(source, settings, envelope)
-        return cls(source, signature, copied, settings.risk, has_ids=envelope.id is not None)
+        added = SCORED if arm is None else (*SCORED, *OF_ARM)
+        copied = _columns_to_copy(source, settings, envelope, added)
+        return cls(
+            source=source,
+            signature=signature,
+            copied=copied,
+            risk=settings.risk,
+            has_ids=envelope.id is not None,
+            arm=arm,
+        )
 
     @property
     def scored_names(self) -> tuple[str, ...]:
         """The names of the scored files' columns, in their order."""
-        return (SCORED[0], *self.copied, *SCORED[1:])
+        return (SCORED[0], *self.copied, *SCORED[1:], *(() if self.arm is None else OF_ARM))
 
     def scored(self, stamp: BatchStamp) -> list[Expr]:
         """Return a scored row's columns."""
@@ -102,6 +122,9 @@ class BatchColumns:
             "batch_id": F.lit(stamp.batch),
             "predicted_at": F.lit(stamp.predicted_at).cast("timestamp"),
         }
+        if self.arm is not None:
+            weights = self.arm.split.weights
+            added |= dict(zip(OF_ARM, map(F.lit, (self.arm.role, weights.rollout, weights.epoch)), strict=True))
         copied = [self._copied(name).alias(name) for name in self.copied]
         return [event_id.alias("event_id"), *copied, *(value.alias(name) for name, value in added.items())]
 
@@ -189,7 +212,9 @@ def bytes_as_text(frame: DataFrame) -> DataFrame:
     return frame.withColumns(columns)
 
 
-def _columns_to_copy(source: BatchSource, settings: BatchSettings, envelope: EventSettings) -> tuple[str, ...]:
+def _columns_to_copy(
+    source: BatchSource, settings: BatchSettings, envelope: EventSettings, added: tuple[str, ...]
+) -> tuple[str, ...]:
     if source.format == "json" and settings.keep == "all":
         raise ConfigurationError("the columns of JSON lines are not known beforehand; name those to keep: --keep a,b")
     names: Iterable[str] = source.schema.fieldNames() if settings.keep == "all" else settings.keep
@@ -199,7 +224,7 @@ def _columns_to_copy(source: BatchSource, settings: BatchSettings, envelope: Eve
         raise ConfigurationError(
             f"--keep names {absent[0]}, which the input does not have; it has {', '.join(source.schema.fieldNames())}"
         )
-    clash = [name for name in columns if name.lower() in SCORED]
+    clash = [name for name in columns if name.lower() in added]
     if clash:
         raise ConfigurationError(
             f"the input's column {clash[0]} has the name of one that is added; rename it, or name others to keep"

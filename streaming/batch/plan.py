@@ -31,6 +31,11 @@ class Unit:
         """The paths of the files."""
         return [file.path for file in self.files]
 
+    @property
+    def words(self) -> str:
+        """The unit in a message."""
+        return f"unit {self.number} ({self.paths[0]}, {len(self.files)} files)"
+
 
 def cut(files: Iterable[InputFile], most_bytes: int) -> tuple[Unit, ...]:
     """Group files in their order into units of at most ``most_bytes``; a larger file is a unit by itself.

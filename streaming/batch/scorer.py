@@ -15,6 +15,7 @@ from pyspark.sql import Column, DataFrame, Observation
 from pyspark.sql import functions as F
 
 from schemas.dead_letter import Reason
+from streaming.batch.arms import BatchArm
 from streaming.batch.columns import REASONS, BatchColumns, BatchStamp, bytes_as_text, flat
 from streaming.batch.counts import BatchCounts
 from streaming.batch.faults import unreadable
@@ -56,7 +57,10 @@ class BatchOutput:
 
 @dataclass(frozen=True)
 class UnitScorer:
-    """Scores the units of one batch. ``max_poison_rows`` of a unit may make the version throw."""
+    """Scores the units of one batch. ``max_poison_rows`` of a unit may make the version throw.
+
+    With ``arm`` it scores the rows of that arm alone; what it counts as rows are still all of the files'.
+    """
 
     source: BatchSource
     model: ServedModel
@@ -65,6 +69,7 @@ class UnitScorer:
     output: BatchOutput
     max_poison_rows: int
     known_good: KnownGoodRows = field(default_factory=KnownGoodRows)
+    arm: BatchArm | None = None
 
     def __post_init__(self) -> None:
         """Refuse a table that does not fit the version; raises as :func:`decoder_for`."""
@@ -104,7 +109,8 @@ class UnitScorer:
             sketches=sketches,
         )
         # Before the unit counts as finished: a lost row must end the batch and not be published.
-        counts.check(f"unit {unit.number} ({unit.paths[0]}, {len(unit.files)} files)")
+        if self.arm is None:
+            counts.check(unit.words)
         return counts
 
     def sample(self, unit: Unit, rows: int) -> DataFrame:
@@ -139,12 +145,13 @@ class UnitScorer:
         return {reason: count for reason, count in counted.get.items() if count}
 
     def _scored(self, rows: DataFrame, model: ServedModel, carried: tuple[str, ...]) -> DataFrame:
-        if self.source.format == "json":
+        if self.source.format == "json" and self.arm is None:
             return model.score(rows)
         return model.score_decoded(self._decoded(rows, model, carried))
 
     def _decoded(self, rows: DataFrame, model: ServedModel, carried: tuple[str, ...] = ()) -> DataFrame:
-        return decoder_for(self.source, self.envelope, model, carried)(rows)
+        decoded = decoder_for(self.source, self.envelope, model, carried)(rows)
+        return decoded if self.arm is None else self.arm.rows(decoded)
 
     def _poison(self, unit: Unit) -> Poison:
         """Find the rows on which the version throws. The files are read first, as they may be at fault themselves."""

@@ -59,13 +59,7 @@ class Staging:
         Raises:
             ConfigurationError: it cannot be read.
         """
-        path = self.folder / _PLAN
-        try:
-            return BatchPlan.from_json(path.read_text("utf-8"))
-        except FileNotFoundError:
-            return None
-        except (ValueError, KeyError, TypeError) as problem:
-            raise ConfigurationError(f"{path} cannot be read: {problem}; remove {self.folder} to start again") from None
+        return begun_plan(self.folder)
 
     def begin(self, plan: BatchPlan) -> None:
         """Write down what the batch is."""
@@ -113,6 +107,17 @@ class Staging:
         """Remove the folder: the batch is published, or was never begun."""
         shutil.rmtree(self.folder, ignore_errors=True)
         self.lock.close()
+
+
+def begun_plan(folder: Path) -> BatchPlan | None:
+    """Return the plan in a batch's folder; raises as :meth:`Staging.plan`, and needs no hold of the folder."""
+    path = folder / _PLAN
+    try:
+        return BatchPlan.from_json(path.read_text("utf-8"))
+    except FileNotFoundError:
+        return None
+    except (ValueError, KeyError, TypeError) as problem:
+        raise ConfigurationError(f"{path} cannot be read: {problem}; remove {folder} to start again") from None
 
 
 def folder_of(target: Path, batch: str) -> Path:

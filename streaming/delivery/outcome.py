@@ -10,6 +10,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from streaming.scoring_time import ScoringTime, times_together
+
 AGE_BOUNDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
 """Seconds; the upper bounds of the age histogram, with one more bucket for all above."""
 
@@ -60,6 +62,8 @@ class Outcome:
     degraded: dict[str, int] = field(default_factory=dict)
     lookups: dict[str, float] = field(default_factory=dict)
     """Events by what became of their lookup, and what :mod:`streaming.lookup.table` counts, by name."""
+    times: dict[str, ScoringTime] = field(default_factory=dict)
+    """How long each arm's version took for as many events, by its role, where that was measured."""
 
     @property
     def rows(self) -> int:
@@ -91,6 +95,7 @@ class Outcome:
             },
             _summed(self.degraded, other.degraded),
             {key: self.lookups.get(key, 0) + other.lookups.get(key, 0) for key in {**self.lookups, **other.lookups}},
+            times_together(self.times, other.times),
         )
 
     def to_arrow(self, partition: int) -> pa.RecordBatch:
@@ -107,7 +112,8 @@ class Outcome:
         fields = json.loads(text)
         segments = {plan: (start, end) for plan, (start, end) in fields["segments"].items()}
         arms = {role: ArmOutcome(**counts) for role, counts in fields["arms"].items()}
-        return cls(**{**fields, "segments": segments, "arms": arms})
+        times = {role: ScoringTime(**time) for role, time in fields["times"].items()}
+        return cls(**{**fields, "segments": segments, "arms": arms, "times": times})
 
 
 def _summed(first: dict[str, int], second: dict[str, int]) -> dict[str, int]:

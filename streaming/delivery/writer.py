@@ -17,7 +17,7 @@ A crash before the commit is aborted by the next attempt's step 2; one after it 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import pyarrow as pa
@@ -40,12 +40,12 @@ def write_partition(
     plan: WritePlan,
     batches: Iterator[pa.RecordBatch],
     partition: int | None = None,
-    counts: Callable[[], Mapping[str, float]] = dict,
+    counted: Callable[[], Outcome] = Outcome,
 ) -> Iterator[pa.RecordBatch]:
     """Write one task's rows and report the outcome as one row; an empty task reports nothing.
 
-    If it is known before the first row comes which partition they are of, the producer opens meanwhile. ``counts``
-    gives what was counted where the rows were made, for the outcome.
+    If it is known before the first row comes which partition they are of, the producer opens meanwhile. ``counted``
+    gives what was counted where the rows were made.
 
     A protocol error (fenced, gap, missing mark) is reported, not raised: trying the task again could not mend it. A
     broker's error is raised, so that Spark tries again and step 3 finds out what was written, and so is a model's.
@@ -63,7 +63,7 @@ def write_partition(
             raise
         except PenstockError as problem:
             task.outcome = task.outcome.failed(type(problem).__name__, str(problem))
-    task.outcome += Outcome(lookups=dict(counts()))
+    task.outcome += counted()
     if task.partition is not None:
         yield task.outcome.to_arrow(task.partition)
     elif task.outcome.error:

@@ -10,6 +10,7 @@ import pyarrow as pa
 from pyspark import cloudpickle
 from pyspark.sql import Column, DataFrame
 
+from streaming.delivery.outcome import Outcome
 from streaming.delivery.write_order import WritePlan
 from streaming.delivery.writer import write_partition
 from streaming.events import columns as c
@@ -56,6 +57,8 @@ def output_rows(
 def _write_scored(row_pass: bytes, order: WritePlan, records: Batches, partition: int | None) -> Batches:
     """Score the records of a task by a pass, which has been pickled, and write the rows."""
     by = _unpickled(row_pass)
+    # What is left of a task that failed is of another batch.
+    by.times()
     size = min(_BYTES, order.limits.max_bytes)
     if by.others:
         # Each row is stamped by its own version.
@@ -63,7 +66,12 @@ def _write_scored(row_pass: bytes, order: WritePlan, records: Batches, partition
         order, size = replace(order, others=tuple(stamps), by_model=True), _BYTES_OF_MANY
     scored = (by.score(batch, order.lookup) for batch in in_larger(records, size) if batch.num_rows)
     rows = (enveloped_rows(batch, order.stamps, order.targets.predictions) for batch in scored)
-    return write_partition(order, rows, partition, by.counts)
+    return write_partition(order, rows, partition, partial(_counted, by, order))
+
+
+def _counted(by: RowPass, order: WritePlan) -> Outcome:
+    times = {order.counted_as[arm]: time for arm, time in by.times().items()}
+    return Outcome(lookups=by.counts(), times=times)
 
 
 def in_larger(batches: Batches, size: int) -> Batches:

@@ -24,6 +24,7 @@ from streaming.rollout.evidence import Gathered
 from streaming.rollout.gross_harm import GrossRules, judge_gross
 from streaming.rollout.history import Rollout
 from streaming.rollout.judge import HarmFinding, judge
+from streaming.rollout.latency import StepTimes, judge_latency
 from streaming.rollout.records import Declaration
 from streaming.rollout.score_shift import ShiftRules, judge_shift
 from streaming.rollout.sign_guard import SignVerdict, judge_disagreements
@@ -71,10 +72,11 @@ class RolloutJudge:
         for key, letter in letters:
             self._errors.add_letter(letter, key, answered)
 
-    def verdict(self, rollout: Rollout, now: datetime, answered: Sequence[AnsweredRange] = ()) -> RolloutVerdict:
+    def verdict(self, rollout: Rollout, now: datetime, ledger: LedgerEvidence) -> RolloutVerdict:
         """Return what all that was taken says of the rollout's present step; if it is harm, with what was answered."""
         sums, epoch = self._book.sums(), rollout.latest.weights.epoch
-        evidence = JudgedEvidence(self._errors, sums, self._shifts.shifts(self._book.passed))
+        shifts = self._shifts.shifts(self._book.passed)
+        evidence = JudgedEvidence(errors=self._errors, sums=sums, shifts=shifts, times=ledger.times)
         checks = findings(evidence, rollout.declaration.plan.rules)
         finding, why = taken_together(checks)
         passed = now - rollout.state.since.clock
@@ -87,9 +89,17 @@ class RolloutJudge:
             why=why if self._book.one_in == 1 else f"{why} (one of {self._book.one_in} events was looked at)",
             checks={check.value: each for check, each in checks.items()},
             evidence={name: Gathered.over(passed, count) for name, count in counts.items()},
-            answered=tuple(part.judged() for part in answered) if finding is HarmFinding.HARM else (),
+            answered=tuple(part.judged() for part in ledger.answered) if finding is HarmFinding.HARM else (),
             at=isoformat(now),
         )
+
+
+@dataclass(frozen=True)
+class LedgerEvidence:
+    """What the ledger alone tells of a rollout: what the candidate has answered, and both versions' times by step."""
+
+    answered: Sequence[AnsweredRange] = ()
+    times: Sequence[StepTimes] = ()
 
 
 @dataclass(frozen=True)
@@ -99,6 +109,7 @@ class JudgedEvidence:
     errors: ErrorBook
     sums: BookSums
     shifts: ShiftsByHour
+    times: Sequence[StepTimes]
 
 
 def findings(evidence: JudgedEvidence, rules: JudgeRules) -> dict[RolloutCheck, CheckFinding]:
@@ -109,6 +120,7 @@ def findings(evidence: JudgedEvidence, rules: JudgeRules) -> dict[RolloutCheck, 
         RolloutCheck.GROSS_HARM: _gross_harm(evidence.sums, rules),
         RolloutCheck.DAYS: _days(evidence.sums, rules),
         RolloutCheck.SCORE_SHIFT: _score_shift(evidence.shifts, rules),
+        RolloutCheck.LATENCY: _latency(evidence.times, rules),
     }
     return {check: replace(finding, dry_run=check in rules.dry_run) for check, finding in checks.items()}
 
@@ -151,6 +163,15 @@ def _score_shift(shifts: ShiftsByHour, rules: JudgeRules) -> CheckFinding:
     numbers = {"shift": verdict.shift, "expected": verdict.expected, "margin": verdict.margin}
     evidence = {**_finite(numbers), "outside": verdict.outside, **_evidence(verdict.log_evidence, alpha)}
     return CheckFinding(verdict.finding, verdict.hours, evidence, verdict.sentence)
+
+
+def _latency(steps: Sequence[StepTimes], rules: JudgeRules) -> CheckFinding:
+    alpha = ALPHA[RolloutCheck.LATENCY]
+    verdict = judge_latency(steps, rules.tolerated_slowdown, alpha)
+    numbers = {**_finite({"ratio": verdict.ratio}), "tolerated": rules.tolerated_slowdown, "slower": verdict.slower}
+    return CheckFinding(
+        verdict.finding, verdict.batches, {**numbers, **_evidence(verdict.log_evidence, alpha)}, verdict.sentence
+    )
 
 
 def _finite(numbers: Mapping[str, float]) -> dict[str, float | None]:

@@ -15,8 +15,9 @@ import pyarrow as pa
 from schemas.shadow_prediction import ShadowPrediction
 from streaming.clock import Clock, instant
 from streaming.judging.book import BookRules
-from streaming.judging.judge import RolloutJudge
+from streaming.judging.judge import LedgerEvidence, RolloutJudge
 from streaming.ledger.answered import LatestAnswered
+from streaming.ledger.batch_times import LatestTimes
 from streaming.outputs.read_back import Output
 from streaming.rollout.history import Rollout, RolloutHistory
 from streaming.rollout.judge import HarmFinding
@@ -85,6 +86,7 @@ class JudgeRounds:
         self._clock = clock
         self._history = RolloutHistory(subject.application)
         self._answered = LatestAnswered()
+        self._times = LatestTimes()
         self._judge: RolloutJudge | None = None
         self._first: datetime | None = None
         self._written: RolloutVerdict | None = None
@@ -132,6 +134,7 @@ class JudgeRounds:
         for record in records:
             self._history = self._history.after(record)
             self._answered.add(record, self._history.current)
+            self._times.add(record, self._history.current)
 
     def _judge_of(self, rollout: Rollout) -> RolloutJudge:
         if self._judge is None or self._judge.declaration.name != rollout.declaration.name:
@@ -145,12 +148,15 @@ class JudgeRounds:
         if rollout is None or not _is_judged(rollout) or rollout.declaration.name != judge.declaration.name:
             self.latest = None
             return None
-        self.latest = verdict = judge.verdict(rollout, self._clock(), self._answered.ranges())
+        self.latest = verdict = judge.verdict(rollout, self._clock(), self._evidence())
         if not is_news(rollout, self._written, verdict):
             return None
         self._topics.write(verdict.to_dict())
         self._written = verdict
         return verdict
+
+    def _evidence(self) -> LedgerEvidence:
+        return LedgerEvidence(self._answered.ranges(), self._times.steps())
 
 
 def _is_judged(rollout: Rollout) -> bool:

@@ -18,6 +18,7 @@ from streaming.models.ref import ModelVersion
 from streaming.offsets import OffsetRange, Ranges, covers
 from streaming.outputs.read_back import Output
 from streaming.rollout.records import ROLLOUT_RECORD
+from streaming.scoring_time import ScoringTime
 
 MODELS_RECORD = "models"
 """The type of a record that has the rows of a table of models."""
@@ -107,7 +108,8 @@ class Plan:
 class PartitionOutcome:
     """What one partition's range came to.
 
-    ``arms`` are the counts of each arm by its role, where the plan has several. ``segments`` are ``(plan, start,
+    ``arms`` are the counts of each arm by its role, where the plan has several, and ``times`` how long their versions
+    took for as many events each, where that was measured. ``segments`` are ``(plan, start,
     end)``: whose transactions wrote which offsets. It is one, of the plan itself, unless the batch was finished by a
     later plan than it was begun with.
     """
@@ -119,6 +121,7 @@ class PartitionOutcome:
     skipped: int = 0
     segments: tuple[tuple[str, int, int], ...] = ()
     arms: Mapping[str, ArmOutcome] = field(default_factory=dict)
+    times: Mapping[str, ScoringTime] = field(default_factory=dict)
 
     @classmethod
     def of(cls, plan: Plan, part: OffsetRange, outcome: Outcome) -> PartitionOutcome:
@@ -137,12 +140,13 @@ class PartitionOutcome:
             arms={arm.role: outcome.arms[arm.role] for arm in plan.arms.arms if arm.role in outcome.arms}
             if len(plan.arms.arms) > 1
             else {},
+            times=outcome.times,
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the partition's part of an outcome's record; there are no ``arms`` in it where there is one."""
-        fields = asdict(self)
-        return fields if self.arms else {name: value for name, value in fields.items() if name != "arms"}
+        """Return the partition's part of an outcome's record; without several arms it has no ``arms`` and ``times``."""
+        absent = {name for name in ("arms", "times") if not getattr(self, name)}
+        return {name: value for name, value in asdict(self).items() if name not in absent}
 
 
 class Ledger(Protocol):

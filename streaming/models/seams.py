@@ -13,6 +13,7 @@ from schemas.dead_letter import Reason
 from streaming.lookup_state import LookupState
 from streaming.models.ref import ModelVersion
 from streaming.models.signature import Signature
+from streaming.scoring_time import ScoringTime
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -172,6 +173,13 @@ class RowPass(Protocol):
 
     def counts(self) -> dict[str, float]:
         """Return what lookups have counted in this process since the last call, by name."""
+        ...
+
+    def times(self) -> Mapping[int, ScoringTime]:
+        """Return how long each arm's version took in this process since the last call, by the arm's number.
+
+        Where several versions are compared, each has as many events; else nothing is measured.
+        """
         ...
 
     def over(self, records: DataFrame, at: LookupState | None = None) -> DataFrame:

@@ -34,7 +34,7 @@ class JudgeMetrics:
             "finding": self._gauge("finding", "1 for what all checks say together", "rollout", "finding"),
             "check": self._gauge("check_finding", "1 for what a check says", "rollout", "check", "finding"),
             "count": self._gauge(
-                "check_count", "What a check has looked at: keys, events, days or hours", "rollout", "check"
+                "check_count", "What a check has looked at: keys, events, days, hours or batches", "rollout", "check"
             ),
             "dry_run": self._gauge("check_dry_run", "1 if a check is only shown", "rollout", "check"),
             "evidence": self._gauge("evidence", "Counted since the step began", "rollout", "what"),

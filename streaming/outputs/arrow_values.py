@@ -105,7 +105,7 @@ def python_cells(column: pa.Array) -> list[Any]:
         return [None] * len(column)
     if column.null_count == 0 and pa.types.is_list(column.type):
         return _equally_long(column) or column.to_pylist()
-    if column.null_count == 0 and not pa.types.is_string(column.type):
+    if column.null_count == 0 and (pa.types.is_floating(column.type) or pa.types.is_integer(column.type)):
         numbers: list[Any] = column.to_numpy().tolist()
         return numbers
     cells: list[Any] = column.to_pylist()

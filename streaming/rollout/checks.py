@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 
 from streaming.errors import ConfigurationError
 from streaming.rollout.judge import HarmRules
+from streaming.rollout.latency import TOLERATED
 
 
 class RolloutCheck(str, Enum):
@@ -23,14 +25,17 @@ class RolloutCheck(str, Enum):
     """The losses of whole days whose labels are all due."""
     SCORE_SHIFT = "score shift"
     """The candidate's scores against the champion's on the same events, and against what was expected of them."""
+    LATENCY = "latency"
+    """The candidate's time for an event against the champion's, in the same batches."""
 
 
 ALPHA: Mapping[RolloutCheck, float] = {
     RolloutCheck.ERRORS: 0.0015,
     RolloutCheck.DEAD_LETTERS: 0.0015,
     RolloutCheck.GROSS_HARM: 0.002,
-    RolloutCheck.DAYS: 0.004,
+    RolloutCheck.DAYS: 0.0035,
     RolloutCheck.SCORE_SHIFT: 0.001,
+    RolloutCheck.LATENCY: 0.0005,
 }
 """The chance that a check ever rolls back a candidate which is as good as the champion: 0.01 in all, a rollout."""
 
@@ -48,9 +53,10 @@ class JudgeRules:
         expected_shift: of the candidate's scores against the champion's; ``None`` to learn it from the steps without a
             share.
         tolerated_shift: the distance from the expected shift which is no harm.
+        tolerated_slowdown: how many times as long as the champion a candidate may take for an event.
 
     Raises:
-        ConfigurationError: a number is negative, or a shift is expected exactly.
+        ConfigurationError: a number is negative, a shift is expected exactly, or a candidate is to be faster.
     """
 
     dry_run: frozenset[str] = frozenset()
@@ -58,6 +64,7 @@ class JudgeRules:
     tolerated: float = 0.0
     expected_shift: float | None = None
     tolerated_shift: float = 0.0
+    tolerated_slowdown: float = TOLERATED
 
     def __post_init__(self) -> None:
         """Refuse numbers for which there is no test."""
@@ -72,6 +79,10 @@ class JudgeRules:
             raise ConfigurationError(
                 f"a rollout that expects a shift of {self.expected_shift} needs a tolerated_shift above 0, as no shift"
                 " is exactly what is expected"
+            )
+        if not 1 <= self.tolerated_slowdown < math.inf:
+            raise ConfigurationError(
+                f"a rollout's tolerated_slowdown is at least 1, as long as the champion, not {self.tolerated_slowdown}"
             )
 
     @property

@@ -17,6 +17,7 @@ from streaming.clock import instant, isoformat
 from streaming.models.ref import ModelKey
 from streaming.rollout.checks import JudgeRules, RolloutCheck
 from streaming.rollout.intervals import ALL_CHAMPION, ArmIntervals
+from streaming.rollout.latency import TOLERATED
 from streaming.rollout.machine import RolloutOrder
 from streaming.rollout.plan import OnNotTold, RolloutPlan, RolloutStep
 from streaming.rollout.states import RolloutPhase, RolloutState, RolloutTime
@@ -219,19 +220,22 @@ def _rules_fields(rules: JudgeRules) -> dict[str, Any]:
         "tolerated": rules.tolerated,
         "expected_shift": rules.expected_shift,
         "tolerated_shift": rules.tolerated_shift,
+        "tolerated_slowdown": rules.tolerated_slowdown,
     }
 
 
 def _rules(fields: Fields) -> JudgeRules:
     """Read the judge's rules; a record from before there was one has none."""
     # Nobody has said of an older rollout that a check which it did not have may act.
-    without_shift = frozenset({RolloutCheck.SCORE_SHIFT.value}) if "tolerated_shift" not in fields else frozenset()
+    later = {RolloutCheck.SCORE_SHIFT: "tolerated_shift", RolloutCheck.LATENCY: "tolerated_slowdown"}
+    unheard_of = {check.value for check, name in later.items() if name not in fields}
     return JudgeRules(
-        dry_run=frozenset(fields.get("dry_run", ())) | without_shift,
+        dry_run=frozenset(fields.get("dry_run", ())) | unheard_of,
         day_deviation=fields.get("day_deviation", 0.0),
         tolerated=fields.get("tolerated", 0.0),
         expected_shift=fields.get("expected_shift"),
         tolerated_shift=fields.get("tolerated_shift", 0.0),
+        tolerated_slowdown=fields.get("tolerated_slowdown", TOLERATED),
     )
 
 

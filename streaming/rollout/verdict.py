@@ -22,7 +22,7 @@ class CheckFinding:
 
     Attributes:
         finding: harm, no worse, or not told.
-        count: of what it looked at: keys that erred, labelled events, days, or hours.
+        count: of what it looked at: keys that erred, labelled events, days, hours, or batches.
         numbers: what it decided by, such as ``low`` and ``margin``; ``None`` where one is not defined yet.
         sentence: the same for people.
         dry_run: whether it is only shown.

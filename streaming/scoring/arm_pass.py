@@ -6,7 +6,7 @@ whose rules it is read, too. :class:`streaming.scoring.arms.ArmScorer` does the 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -26,8 +26,10 @@ from streaming.lookup_state import LookupState
 from streaming.models.ref import ModelVersion
 from streaming.models.signature import Signature
 from streaming.pickling import PickledByFields
+from streaming.scoring.arm_times import ArmPart, ArmTimes
 from streaming.scoring.arrow_frames import scored_over
 from streaming.scoring.row_pass import BEFORE, JsonRowPass
+from streaming.scoring_time import ScoringTime
 from streaming.settings import EventSettings
 
 ArmNumbers = Callable[[pa.BinaryArray, pa.StringArray], NDArray[np.int8]]
@@ -69,16 +71,18 @@ class ArmPass(PickledByFields):
             ScoringError: a version throws on an event of its arm.
         """
         numbers = self._numbers(records)
-        # Without events, the champion's pass makes the columns.
-        present = np.unique(numbers).tolist() or [0]
-        parts = [np.flatnonzero(numbers == arm) for arm in present]
-        scored = [self._scored(records, arm, part) for arm, part in zip(present, parts, strict=True)]
-        together = scored[0] if len(scored) == 1 else _in_order(scored, np.concatenate(parts))
+        parts = self._parts(numbers)
+        scored = [self._scored(records, part) for part in parts]
+        together = scored[0] if len(scored) == 1 else _in_order(scored, np.concatenate([part.rows for part in parts]))
         return pa.RecordBatch.from_arrays([*together.columns, pa.array(numbers, pa.int8())], _SCHEMA.names)
 
     def counts(self) -> dict[str, float]:
         """Return nothing: nothing is looked up."""
         return {}
+
+    def times(self) -> Mapping[int, ScoringTime]:
+        """Return the times of batches that have events of all arms; see :mod:`streaming.scoring.arm_times`."""
+        return self._times.taken()
 
     def over(self, records: DataFrame, at: LookupState | None = None) -> DataFrame:  # noqa: ARG002 - see score
         """Do the same with a frame of records; see :meth:`streaming.models.seams.RowPass.over`."""
@@ -98,6 +102,16 @@ class ArmPass(PickledByFields):
         """A decoder of ids by no version's rules. It also reads events that a version rejects for their features."""
         return TieredRowDecoder(Signature(()), self._envelope, self.passes[0].max_value_bytes)
 
+    @cached_property
+    def _times(self) -> ArmTimes:
+        return ArmTimes()
+
+    def _parts(self, numbers: NDArray[np.int8]) -> list[ArmPart]:
+        # Without events, the champion's pass makes the columns.
+        present = np.unique(numbers).tolist() or [0]
+        parts = [ArmPart(arm, np.flatnonzero(numbers == arm)) for arm in present]
+        return self._times.comparable(parts) if len(parts) == len(self.passes) else parts
+
     def _numbers(self, records: pa.RecordBatch) -> NDArray[np.int8]:
         keys = records.column("key")
         ids = pa.nulls(len(keys), pa.string())
@@ -109,9 +123,11 @@ class ArmPass(PickledByFields):
             ids = pc.replace_with_mask(ids, keyless, read.column(c.EVENT_ID))
         return self.numbers_of(keys, ids)
 
-    def _scored(self, records: pa.RecordBatch, arm: int, rows: NDArray[np.int64]) -> pa.RecordBatch:
-        own = records if len(rows) == records.num_rows else records.take(pa.array(rows))
-        return self.passes[arm].score(own).select(_SCORED.names)
+    def _scored(self, records: pa.RecordBatch, part: ArmPart) -> pa.RecordBatch:
+        own = records if len(part.rows) == records.num_rows else records.take(pa.array(part.rows))
+        with self._times.measured(part):
+            scored = self.passes[part.arm].score(own)
+        return scored.select(_SCORED.names)
 
 
 def _in_order(scored: list[pa.RecordBatch], rows: NDArray[np.int64]) -> pa.RecordBatch:

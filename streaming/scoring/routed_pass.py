@@ -6,6 +6,7 @@ its own events' matter: those that it throws on are searched for here and reject
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -31,6 +32,7 @@ from streaming.scoring.model_files import ModelProgram, ResidentPrograms, read_t
 from streaming.scoring.routed_events import ModelEvents, RoutedDecoder, spread
 from streaming.scoring.routed_parts import ScoredPart, joined, scored, unscored
 from streaming.scoring.row_pass import BEFORE
+from streaming.scoring_time import ScoringTime
 from streaming.settings import EventSettings
 
 _SCHEMA = pa.schema([*BEFORE, *RESULTS, (c.VERDICT, VERDICT_STRUCT), (c.BINS, pa.binary()), (c.ARM, pa.int32())])
@@ -89,6 +91,10 @@ class RoutedPass(PickledByFields):
 
     def counts(self) -> dict[str, float]:
         """Return nothing: nothing is looked up."""
+        return {}
+
+    def times(self) -> Mapping[int, ScoringTime]:
+        """Return nothing: nobody compares the models."""
         return {}
 
     def over(self, records: DataFrame, at: LookupState | None = None) -> DataFrame:  # noqa: ARG002 - see score

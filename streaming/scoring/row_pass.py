@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
@@ -30,6 +31,7 @@ from streaming.scoring.arrow_frames import ArrowFrames, scored_over
 from streaming.scoring.arrow_results import with_invalid_predictions
 from streaming.scoring.compiled.row_program import ModelAnswer, RowProgram
 from streaming.scoring.throwing import thrown_on
+from streaming.scoring_time import ScoringTime
 from streaming.settings import EventSettings
 
 _HEADER = pa.struct([("key", pa.string()), ("value", pa.binary())])
@@ -94,6 +96,10 @@ class JsonRowPass(PickledByFields):
     def counts(self) -> dict[str, float]:
         """See :meth:`streaming.models.seams.RowPass.counts`."""
         return {} if self.lookup is None else self.lookup.counts()
+
+    def times(self) -> Mapping[int, ScoringTime]:
+        """Return nothing: there is no other version to compare with."""
+        return {}
 
     def single(self, value: bytes) -> SingleAnswer | None:
         """Do the same with one event, without Arrow.

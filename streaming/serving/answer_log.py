@@ -80,11 +80,13 @@ class AnswerLog:
         open: makes the sink; raises ``PenstockError`` as long as that cannot be.
         counts: is told of each answer.
         max_bytes: of the answers that wait.
+        name: of the thread, and in the process's own log.
     """
 
     open: Callable[[], AnswerSink]
     counts: AnswerCounts
     max_bytes: int
+    name: str = "answer-log"
     problem: str = ""
     """Why nothing is written at the moment."""
     _waiting: queue.SimpleQueue[AnsweredRequest] = field(default_factory=queue.SimpleQueue)
@@ -96,7 +98,7 @@ class AnswerLog:
 
     def __post_init__(self) -> None:
         """Make the thread."""
-        self._thread = threading.Thread(target=self._run, name="answer-log", daemon=True)
+        self._thread = threading.Thread(target=self._run, name=self.name, daemon=True)
 
     def start(self) -> None:
         """Begin to write; a broker that does not answer yet is asked again later.
@@ -199,7 +201,9 @@ class AnswerLog:
 
     def _note(self, problem: str) -> None:
         if self.problem != problem:
-            _log.warning("answers are not written for now; what does not fit is dropped", problem=problem)
+            _log.warning(
+                "answers are not written for now; what does not fit is dropped", log=self.name, problem=problem
+            )
         self.problem = problem
 
     def _troubled(self, problem: str) -> None:

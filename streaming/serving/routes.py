@@ -69,6 +69,15 @@ _HEALTH: Schema = {
                 "problem": _PROBLEM,
             },
         },
+        "shadow": {
+            "description": "how the scoring by the rollout's other version fares, with serve.shadow",
+            "type": "object",
+            "required": ["written", "skipped", "dropped", "failed", "waiting_bytes", "problem"],
+            "properties": {
+                **dict.fromkeys(("written", "skipped", "dropped", "failed", "waiting_bytes"), _COUNT),
+                "problem": _PROBLEM,
+            },
+        },
         "rollout": {
             "description": "the step by which events are answered, with serve.rollout",
             "type": "object",

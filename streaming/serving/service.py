@@ -51,6 +51,7 @@ class ScoringService:
         peers: the other processes of the server; ``None`` where it has one.
         rollout: says which arms answer; ``None`` where no rollout is followed.
         log: writes the answers to events somewhere; ``None`` where nobody wants that.
+        shadow: has the other version of a rollout score the events, too; ``None`` where nobody wants that.
     """
 
     slot: Slot
@@ -68,6 +69,7 @@ class ScoringService:
     audits: bool = False
     rollout: RolloutArms | None = None
     log: AnswerLog | None = None
+    shadow: AnswerLog | None = None
 
     def current(self) -> ServedModel:
         """Return the version that serves; raises ``ProblemError``, 503, if there is none."""
@@ -86,6 +88,9 @@ class ScoringService:
         self.count(answer.value for answer in scored.answers)
         if self.log is not None:
             self.log.add(events, scored.answers)
+        # All answers of a request are of one step.
+        if self.shadow is not None and scored.answers and scored.answers[0].arm.weights is not None:
+            self.shadow.add(events, scored.answers)
         return scored
 
     def count(self, answers: Iterable[object]) -> None:

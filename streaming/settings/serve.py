@@ -63,10 +63,13 @@ class ServeSettings(Section):
     """Scores versions without a compiled form by a Spark session in the server's process; needs Java."""
     rollout: bool = False
     """Follows the application's rollout by the ledger, and answers a part of the events by its candidate."""
+    shadow: bool = False
+    """Has the version of the rollout that did not answer an event of ``/v1/score`` score it, too, after the answer, and
+    writes both to ``output.shadow``, at most once."""
     log: bool = False
     """Writes each answer of ``/v1/score`` to ``output.served``, after it was given and at most once."""
     log_max_bytes: Positive = 64 * 1024 * 1024
-    """Events and answers that wait to be written; what comes on top is counted and not written."""
+    """Events and answers that wait to be written, or for the shadow; what comes on top is counted and left out."""
     tls_cert_file: Path | None = None
     """The certificate chain, PEM; with ``tls_key_file`` the server speaks HTTPS alone."""
     tls_key_file: Path | None = None
@@ -81,6 +84,12 @@ class ServeSettings(Section):
     """An event that has waited so long is not scored any more, and its request gets 503."""
     drain_seconds: Annotated[float, Field(ge=0)] = 2.0
     """From a request to stop to the end of listening: ``/ready`` is 503, and requests are still answered."""
+
+    @model_validator(mode="after")
+    def _has_arms_to_shadow(self) -> ServeSettings:
+        if self.shadow and not self.rollout:
+            raise ValueError("serve.shadow needs serve.rollout: true, by which the server knows the other version")
+        return self
 
     @model_validator(mode="after")
     def _has_one_session(self) -> ServeSettings:

@@ -19,7 +19,7 @@ EventPosition = tuple[str, int, int]
 """Topic, partition and offset."""
 Coordinates = tuple[int, int]
 """Partition and offset on the input topic."""
-_OF_A_VERSION = ("VALIDATION", "TRANSFORMATION")
+OF_A_VERSION = ("VALIDATION", "TRANSFORMATION")
 """The stages whose reasons depend on the version: what is no JSON, or no event, is rejected by all alike."""
 
 
@@ -118,7 +118,7 @@ class ServedReader:
         """Read a dead letter whose reason depends on the version, of an event whose id and time can be read."""
         added, reason, source = letter.added, dead_letter.Reason(letter.reason), letter.source
         is_ours = added[dead_letter.ERROR_CONNECTOR] == self.application
-        if not is_ours or source is None or dead_letter.STAGE[reason] not in _OF_A_VERSION:
+        if not is_ours or source is None or dead_letter.STAGE[reason] not in OF_A_VERSION:
             return None
         event_id = event_id_of(letter.value, self.id_field, source.partition, source.offset)
         if event_id is None:

@@ -47,6 +47,7 @@ from streaming.outputs.dead_letters import Selection
 from streaming.outputs.targets import NO_BOUND, Targets
 from streaming.scoring.pipeline import SparkPipeline
 from streaming.scoring.row_pass import JsonRowPass
+from streaming.scoring_time import ScoringTime
 from streaming.spark import query_run
 from tests.support.engine import Bench, Recorder, event
 from tests.support.eventually import eventually
@@ -342,6 +343,9 @@ def test_a_compiled_form_that_fails_where_spark_does_not_costs_three_searches_an
             raise ScoringError("only the compiled form throws this")
 
         def counts(self) -> dict[str, float]:
+            return {}
+
+        def times(self) -> dict[int, ScoringTime]:
             return {}
 
         def over(self, records: DataFrame, at: LookupState | None = None) -> DataFrame:

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import json
+import time
 from collections import Counter
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
+import pyarrow as pa
 import pytest
 import yaml
 from jsonschema import Draft202012Validator
 from pyspark.sql import SparkSession
 
+from jobs.configuration.load import load_settings
 from jobs.verbs.rollout.desk import rollout_desk
 from jobs.verbs.rollout.options import RolloutReportOptions
 from jobs.verbs.rollout.order import give
 from jobs.verbs.rollout.report import reported
 from jobs.verbs.rollout.status import statuses
 from jobs.wiring.correcting import correct
+from jobs.wiring.judging import judge_rounds
 from jobs.wiring.repairing import find_repair
 from schemas.shadow_prediction import PairedAnswer, ShadowPrediction, ShadowRole
 from streaming.accounting.load import Publisher
@@ -28,13 +33,17 @@ from streaming.adapters.kafka.scan import KafkaScan
 from streaming.clock import isoformat, system_clock
 from streaming.errors import ConfigurationError
 from streaming.models.ref import ModelKey
+from streaming.models.seams import ArrowScorer
 from streaming.models.served import ServedModel
 from streaming.outputs.read_back import Output
 from streaming.replay.run import Versions
 from streaming.rollout.assignment import ArmAssignment
 from streaming.rollout.intervals import CANDIDATE, CHAMPION
+from streaming.rollout.judge import HarmFinding
+from streaming.rollout.latency import FEWEST_BATCHES
 from streaming.rollout.plan import OnNotTold, RolloutPlan, RolloutStep
 from streaming.rollout.records import Declaration
+from streaming.scoring.row_pass import JsonRowPass
 from tests.support.arms import Topics, assert_shares
 from tests.support.commands import ROOT
 from tests.support.engine import Bench, event
@@ -141,6 +150,46 @@ def test_a_rollout_goes_its_steps_from_driver_to_driver_and_the_topics_tell_all_
     with pytest.raises(ConfigurationError, match="cannot abort"):
         operator.orders("abort")
     the_report_is_read_from_the_topics(operator, topics, make_topic("labels", retention_ms=-1))
+
+
+@pytest.mark.long
+def test_a_candidate_that_takes_longer_is_found_by_the_times_in_the_ledger(
+    bench: Bench, candidate: ServedModel
+) -> None:
+    # Here, so that it is pickled whole: workers do not import this module.
+    @dataclass(frozen=True)
+    class Slow:
+        scorer: ArrowScorer
+
+        def score(self, events: pa.RecordBatch) -> pa.RecordBatch:
+            time.sleep(0.001 * events.num_rows)
+            return self.scorer.score(events)
+
+    assert isinstance(candidate.row_pass, JsonRowPass)
+    slow = replace(candidate, row_pass=replace(candidate.row_pass, scorer=Slow(candidate.row_pass.scorer)))
+    bench.planned = {slow.key: slow}
+    scored(bench, range(20))
+    operator = Operator(bench)
+    operator.declares(0.5, events=100_000)
+    operator.orders("start")
+    scored_until_planned(bench)
+    bench.rows_per_batch = 60
+    scored(bench, range(60 * (FEWEST_BATCHES + 4)))
+    topics = Topics(bench.read)
+    topics.check()
+    assert {"times" in result for _, result in topics.outcomes() if "arms" not in result} == {False}
+    KafkaAdmin(bench.kafka, "test").ensure_topic(f"{bench.topic}.out.shadow", 1, {})
+    with judge_rounds(load_settings(operator.config), system_clock) as rounds:
+        verdict = rounds.look()
+    assert verdict is not None
+    latency = verdict.checks["latency"]
+    assert (latency.finding, latency.numbers["slower"]) == (HarmFinding.HARM, latency.count), latency.sentence
+    assert latency.count >= FEWEST_BATCHES
+    assert verdict.why == f"latency: {latency.sentence.removeprefix('harm: ')}"
+    assert operator.status()["judge"]["checks"]["latency"]["sentence"] == latency.sentence
+    # The next driver takes every key back.
+    scored(bench, range(60))
+    assert operator.status()["phase"] == "rolled back"
 
 
 def the_report_is_read_from_the_topics(operator: Operator, topics: Topics, labels: str) -> None:

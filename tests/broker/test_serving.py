@@ -6,7 +6,7 @@ import json
 import os
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -23,6 +23,7 @@ from pyspark.sql import SparkSession
 from jobs.wiring.drift import drift_stream, rules_of, shape_of
 from jobs.wiring.in_process import in_process_preparation
 from jobs.wiring.quality import quality_rounds
+from jobs.wiring.serving_shadow import shadow_log
 from schemas import dead_letter, prediction
 from streaming.adapters.drift_state import HadoopStateStore
 from streaming.adapters.kafka.config import client_config
@@ -30,7 +31,8 @@ from streaming.adapters.kafka.drift import KafkaDriftSink, read_summaries
 from streaming.adapters.kafka.ledger_tail import LedgerTail, append_record
 from streaming.adapters.kafka.log import KafkaLog
 from streaming.adapters.kafka.scan import stored
-from streaming.adapters.kafka.served import _SENDER, KafkaAnswers, served_targets
+from streaming.adapters.kafka.served import KafkaAnswers, served_targets
+from streaming.adapters.kafka.unawaited import SENDER
 from streaming.clock import instant, isoformat, system_clock
 from streaming.drift.monitor import Monitor, MonitoredModel
 from streaming.drift.query import DriftPorts, DriftQuery
@@ -47,9 +49,11 @@ from streaming.quality.cohort import MatureCohort
 from streaming.rollout.assignment import ArmAssignment
 from streaming.rollout.intervals import ALL_CHAMPION, CANDIDATE
 from streaming.serving.answer_rows import AnswerRows
+from streaming.serving.app import serving_app
 from streaming.serving.passes import EventPasses
 from streaming.serving.rollout_arms import RolloutArms, RolloutSource
 from streaming.serving.server_metrics import ServerMetrics
+from streaming.serving.shadow_counts import ShadowCounts
 from streaming.settings import DriftSettings, EventSettings, Settings
 from streaming.testing import FakeRegistry
 from tests.support.eventually import eventually
@@ -59,9 +63,9 @@ from tests.support.shadows import NAME, transitions
 from tests.unit.test_serving_log import PROFILE
 
 CONTRACTS = Path(__file__).resolve().parents[2] / "schemas" / "contracts"
-VALUE, HEADERS, LETTER = (
+VALUE, HEADERS, LETTER, PAIR = (
     Draft202012Validator(json.loads((CONTRACTS / f"{name}.json").read_text("utf-8")))
-    for name in ("prediction", "prediction_headers", "dead_letter_headers")
+    for name in ("prediction", "prediction_headers", "dead_letter_headers", "shadow_prediction")
 )
 KEYED = EventSettings(key="carrier")
 GOOD, BAD = 60, 5
@@ -192,8 +196,8 @@ def test_a_topic_that_would_lose_answers_ends_the_start(logged: Logged, make_top
         )
 
 
-def test_each_request_is_answered_by_the_arm_that_the_ledger_gives_it(
-    broker: str, make_topic: MakeTopic, tmp_path: Path
+def test_each_request_is_answered_by_the_arm_that_the_ledger_gives_it_and_scored_by_the_other_version(
+    broker: str, make_topic: MakeTopic, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kafka, application = {"bootstrap.servers": broker}, "app-arms"
     settings = Settings.model_validate(
@@ -201,7 +205,7 @@ def test_each_request_is_answered_by_the_arm_that_the_ledger_gives_it(
             "application": application,
             "kafka": kafka,
             "event": {"key": "carrier"},
-            "output": {"ledger": make_topic("ledger", 1)},
+            "output": {"ledger": make_topic("ledger", 1), "shadow": make_topic("shadow", 2)},
             "model": {"name": NAME, "cache_dir": str(tmp_path / "cache")},
         }
     )
@@ -228,6 +232,10 @@ def test_each_request_is_answered_by_the_arm_that_the_ledger_gives_it(
         arms = RolloutArms(source)
         arms.start(30.0)
         bench.passes.arms = arms
+        monkeypatch.setattr("jobs.wiring.serving_shadow.registry", lambda _: registry)
+        shadowed, stack = ShadowCounts(bench.metrics.registry), ExitStack()
+        bench.service = replace(bench.service, shadow=shadow_log(settings, bench.passes, checks, shadowed, stack))
+        bench.app = serving_app(bench.service)
         try:
             carriers = [f"C{number}" for number in range(200)]
             bodies = [event(event_id=f"e{number}", carrier=carrier) for number, carrier in enumerate(carriers)]
@@ -244,19 +252,40 @@ def test_each_request_is_answered_by_the_arm_that_the_ledger_gives_it(
             for first, second in zip(before.json(), items, strict=True):
                 # The candidate says the opposite of everything.
                 assert (second["prediction"] == first["prediction"]) is (second["role"] == "champion")
+            eventually(lambda: shadowed.logged()["written"] == 400)
+            of_the_other_version(settings, {item["prediction_id"]: item for item in [*before.json(), *items]})
             write({**steps[1], "number": 9, "phase": "rolled back", "weight_epoch": 9})
             eventually(lambda: arms.standing()["candidate"] is None)
             assert {item["role"] for item in bench.score(bodies).json()} == {"champion"}
         finally:
+            stack.close()
             arms.stop()
             tail.close()
+
+
+def of_the_other_version(settings: Settings, answers: Mapping[str, Any]) -> None:
+    """See that each answer has one pair, in which the version that did not give it says the opposite."""
+    messages = list(KafkaLog(client_config(settings.kafka), settings.shadow_topic).read())
+    pairs = [json.loads(message.value() or b"") for message in messages]
+    assert sorted(pair["prediction_id"] for pair in pairs) == sorted(answers)
+    for message, pair in zip(messages, pairs, strict=True):
+        PAIR.validate(pair)
+        answer = answers[pair["prediction_id"]]
+        assert (pair["application"], pair["rollout"]) == (f"{settings.application}-serve", "late-2")
+        assert (pair["served"]["version"], pair["served"]["prediction"]) == (
+            answer["model_version"],
+            answer["prediction"],
+        )
+        assert pair["shadow"]["version"] == 3 - answer["model_version"]
+        assert pair["shadow"]["prediction"] != answer["prediction"]
+        assert message.key() == f"C{answer['event_id'][1:]}".encode()
 
 
 @pytest.mark.long
 def test_a_broker_that_goes_away_costs_no_caller_its_answer_and_writing_goes_on_when_it_is_back(
     model: ServedModel, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(_SENDER, "message.timeout.ms", "2000")
+    monkeypatch.setitem(SENDER, "message.timeout.ms", "2000")
     port, jars = free_port(), ensure_jars(root / ".penstock", os.environ).broker
     own = {"application": "app-away-serve", "kafka": {"bootstrap.servers": f"127.0.0.1:{port}"}}
     logged = Logged(Settings.model_validate({**own, "model": {"name": NAME}}))

@@ -22,12 +22,21 @@ from rich.console import Console
 
 from jobs.verbs.batch.options import BatchOptions
 from jobs.verbs.batch.run import Work, loaded, look, score, try_out
+from streaming.adapters.kafka.ledger_tail import append_record
 from streaming.batch.publish import REPORT
 from streaming.batch.staging import Staging
+from streaming.clock import isoformat, system_clock
 from streaming.errors import ConfigurationError
+from streaming.models.ref import ModelKey
+from streaming.rollout.assignment import ArmAssignment
+from streaming.rollout.intervals import ALL_CHAMPION, CANDIDATE, ArmIntervals
+from streaming.rollout.plan import RolloutPlan, RolloutStep
+from streaming.rollout.records import Declaration, Transition, Weights
+from streaming.rollout.states import RolloutPhase, RolloutState, RolloutTime
 from streaming.settings import Settings
 from tests.support.commands import command, environment, penstock
 from tests.support.eventually import eventually
+from tests.support.kafka import MakeTopic
 from tests.support.team import Team, save_pipeline
 
 UNITS, ROWS = 6, 500
@@ -213,14 +222,64 @@ def test_a_published_batch_is_replaced_only_when_that_is_asked_for(desk: Desk, t
     assert {path.name for path in desk.out.parent.glob("*out*")} == {"out", "out.rejected"}
 
 
+@pytest.mark.long
+def test_rows_are_divided_by_the_step_of_the_rollout_with_which_the_batch_was_begun(
+    desk: Desk, team: Team, broker: str, make_topic: MakeTopic
+) -> None:
+    team.publish()
+    kafka, application = {"bootstrap.servers": broker}, f"app-{team.model}"
+    own = {"application": application, "kafka": kafka, "output": {"ledger": make_topic("ledger", 1)}}
+    desk.settings = Settings.model_validate({**desk.settings.model_dump(exclude_unset=True), **own})
+    half, now = ALL_CHAMPION.changed_to({CANDIDATE: 0.5}), system_clock()
+    step = RolloutStep(0.5, {"candidate events": 9})
+    declared = Declaration(
+        name="f-2",
+        application=application,
+        candidate=ModelKey(team.model, 2),
+        salt="f-2",
+        plan=RolloutPlan((step,), probation=replace(step, share=1.0)),
+        at=isoformat(now),
+    )
+
+    def moved_to(number: int, phase: RolloutPhase, intervals: ArmIntervals) -> None:
+        state = RolloutState(phase, 0, RolloutTime(now, now), "so it is")
+        moved = Transition(declared, number, 0, state, Weights(number, intervals), champion=1, at=isoformat(now))
+        append_record(kafka, desk.settings.output.ledger, application, moved.to_dict())
+
+    with pytest.raises(ConfigurationError, match=f"{application} has no rollout"):
+        desk.score(rollout=True)
+    append_record(kafka, desk.settings.output.ledger, application, declared.to_dict())
+    moved_to(1, RolloutPhase.STEP, half)
+    with desk.work(rollout=True) as work:
+        begun = Staging.open(desk.out, "b1")
+        begun.begin(work.plan)
+        begun.close()
+        console = Console(file=StringIO(), width=200)
+        try_out(work, console)
+        assert "495 would be scored" in console.file.getvalue()  # type: ignore[attr-defined]
+    moved_to(2, RolloutPhase.ROLLED_BACK, ALL_CHAMPION)
+    with pytest.raises(ConfigurationError, match="one version has all keys"):
+        desk.score(rollout=True, name="b2")
+    desk.score(rollout=True)
+    arms = ArmAssignment("f-2", half)
+    rows = pq.read_table(desk.out).to_pylist()
+    assert len(rows) == UNITS * (ROWS - 5)
+    for row in rows:
+        role = arms.arm_of(None, row["event_id"])
+        assert (row["role"], row["model_version"], row["weight_epoch"]) == (role, 1 + (role == CANDIDATE), 1)
+    report = json.loads((desk.out / REPORT).read_text())
+    assert (report["rollout"], report["versions"]) == ("f-2", {"champion": 1, "candidate": 2})
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
         ({"partition_by": ("month",)}, "--partition-by month is not among"),
         ({"model_version": 1, "alias": "champion"}, "both given"),
         ({"name": "a/b"}, "may have letters"),
+        ({"rollout": True, "model_version": 1}, "--rollout names both versions"),
     ],
-    ids=["unknown column", "two versions", "a name that is a path"],
+    ids=["unknown column", "two versions", "a name that is a path", "a rollout's versions and another"],
 )
 def test_an_order_that_cannot_be_is_refused(changes: dict[str, Any], message: str, desk: Desk) -> None:
     with pytest.raises(ConfigurationError, match=message):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pickle
-from dataclasses import replace
+import time
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 
 from streaming.errors import ScoringError
 from streaming.events import columns as c
+from streaming.models.seams import ArrowScorer
 from streaming.rollout.assignment import ArmAssignment
 from streaming.rollout.intervals import ALL_CHAMPION, CANDIDATE, CHAMPION
 from streaming.scoring.arm_pass import ArmPass
@@ -108,6 +110,56 @@ def test_a_version_that_throws_on_an_event_of_its_arm_fails_the_batch_and_on_no_
     assert facts(arms.score(keyed([far], [of_arm(0)])), "prediction") == [{"prediction": 1095.0}]
     with pytest.raises(ScoringError):
         arms.score(keyed([far], [of_arm(1)]))
+
+
+@dataclass(frozen=True)
+class Sleepy:
+    """A scorer that takes a while for each event, as one does that asks somebody else."""
+
+    scorer: ArrowScorer
+    seconds: float
+
+    def score(self, events: pa.RecordBatch) -> pa.RecordBatch:
+        time.sleep(self.seconds * events.num_rows)
+        return self.scorer.score(events)
+
+
+def mixed(champions: int, candidates: int) -> pa.RecordBatch:
+    """Events of both arms, each by its key."""
+    keys: list[bytes | None] = [*[of_arm(0)] * champions, *[of_arm(1)] * candidates]
+    return keyed([many_event(number % 80, y=1.0) for number in range(len(keys))], keys)
+
+
+@pytest.mark.parametrize(
+    ("batches", "expected"),
+    [
+        pytest.param([(30, 10)], {0: 10, 1: 10}, id="a small arm"),
+        pytest.param([(10, 30)], {0: 10, 1: 10}, id="a large one"),
+        pytest.param([(12, 12)], {0: 12, 1: 12}, id="equal ones"),
+        pytest.param([(30, 10), (4, 9)], {0: 14, 1: 14}, id="two batches"),
+        pytest.param([(30, 0), (0, 30), (0, 0)], {}, id="batches of one arm and of none"),
+    ],
+)
+def test_each_version_is_timed_on_as_many_events_of_the_batches_that_have_both(
+    arms: ArmPass, batches: list[tuple[int, int]], expected: dict[int, int]
+) -> None:
+    arms.times()
+    for batch in batches:
+        assert arms.score(mixed(*batch)).column(c.OFFSET).to_pylist() == list(range(sum(batch)))
+    assert {arm: timed.events for arm, timed in arms.times().items()} == expected
+    assert arms.times() == {}, "what was taken is not there again"
+
+
+@pytest.mark.parametrize("slow", [0, 1])
+def test_the_time_of_a_slow_version_is_its_own_however_few_events_it_has(arms: ArmPass, slow: int) -> None:
+    passes = list(arms.passes)
+    passes[slow] = replace(passes[slow], scorer=Sleepy(passes[slow].scorer, 0.001))
+    sleepy = replace(arms, passes=tuple(passes))
+    for batch in ((90, 10), (10, 90)):
+        sleepy.score(mixed(*batch))
+    times = sleepy.times()
+    assert times[slow].seconds > 0.02
+    assert times[1 - slow].seconds < times[slow].seconds
 
 
 def test_no_events_are_no_rows_and_a_pass_that_was_pickled_goes_on(arms: ArmPass, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from benchmarks.guard import arms, exchangeable, report, shift
+from benchmarks.guard import arms, exchangeable, latency, report, shift
 from benchmarks.guard.days import CandidateDays, days_to_harm, events_to_harm
 from benchmarks.guard.report import GuardResults
 from streaming.rollout.gross_harm import GrossRules
@@ -79,6 +79,18 @@ def test_scores_that_stay_as_they_were_are_seldom_called_shifted_and_broken_ones
     assert np.quantile(shift.hours_to_shift(days, broken, draw, random, 40), 0.9) <= 24
 
 
+def test_equal_versions_are_not_called_slow_and_one_that_takes_twice_as_long_is_soon_found() -> None:
+    random = np.random.default_rng(44)
+    ratios = latency.measured_ratios(0.25, 30)
+    assert len(ratios) == 30
+    # Measured ones are of this machine's moment; those that are judged are made up.
+    noisy = random.lognormal(0.0, 0.3, 400)
+    assert np.mean(latency.batches_to_harm(noisy, 1.0, latency.LatencyDraw(0, 400), random, 20) < math.inf) == 0
+    for before in (0, 300):
+        needed = latency.batches_to_harm(noisy, 2.0, latency.LatencyDraw(before, 200), random, 20)
+        assert np.quantile(needed, 0.9) <= 150
+
+
 def test_errors_are_counted_once_a_key_and_keys_leave_the_champion_alone() -> None:
     random = np.random.default_rng(37)
     needed = arms.canary_events(arms.ErrorRates(base=0.001, ratio=10, share=0.05), random, 60)
@@ -109,4 +121,4 @@ def test_a_bar_that_is_missed_is_told_with_its_figure_and_never_as_a_number_that
     data = json.loads((tmp_path / "guard.json").read_text())
     assert data["p90_days_to_rollback"] == {"a": None}
     assert [bar["passed"] for bar in data["bars"]] == [True, False, False]
-    assert data["by"] == {"quality": "blocks", "gross_harm": "events", "errors": "keys", "score_shift": "hours"}
+    assert data["by"] == report.BY

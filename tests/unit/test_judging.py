@@ -18,7 +18,7 @@ from schemas.shadow_prediction import PairedAnswer, ShadowRole
 from streaming.clock import isoformat
 from streaming.judging.book import BookRules, BookSums, PairBook
 from streaming.judging.errors import ErrorBook
-from streaming.judging.judge import JudgedEvidence, RolloutJudge, findings
+from streaming.judging.judge import JudgedEvidence, LedgerEvidence, RolloutJudge, findings
 from streaming.judging.losses import ClassMeanings, pair_losses
 from streaming.judging.pairs import pair_of, pair_tables
 from streaming.judging.rounds import NEWS, REPEAT, JudgeRounds
@@ -277,7 +277,7 @@ def judged(records: list[Keyed], labels: pa.Table | None = None) -> dict[Rollout
         shifts.add(table)
     if labels is not None:
         book.add_labels(labels)
-    checks = findings(JudgedEvidence(errors, book.sums(), shifts.shifts(book.passed)), JudgeRules())
+    checks = findings(JudgedEvidence(errors, book.sums(), shifts.shifts(book.passed), ()), JudgeRules())
     return {check: each.finding for check, each in checks.items()}
 
 
@@ -472,6 +472,6 @@ def test_a_verdict_names_the_moment_of_the_look() -> None:
     assert job.follower._history.current is not None
     rollout = job.follower._history.current
     job.clock.advance(30)
-    verdict = RolloutJudge(rollout.declaration, RULES).verdict(rollout, job.clock())
+    verdict = RolloutJudge(rollout.declaration, RULES).verdict(rollout, job.clock(), LedgerEvidence())
     assert verdict.at == isoformat(job.clock())
     assert verdict.finding is HarmFinding.NOT_TOLD

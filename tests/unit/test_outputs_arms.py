@@ -21,6 +21,7 @@ from streaming.outputs.envelope import Stamp
 from streaming.outputs.records import records
 from streaming.outputs.targets import Target, Targets
 from streaming.outputs.weights import WeightEpoch
+from streaming.scoring_time import ScoringTime
 from tests.support.written import batch, batch_of_arms, row
 
 CHAMPION = Stamp("features", ModelVersion("flights", 4, "run4"), "champion", "2026-01-01T00:00:00.000Z")
@@ -110,7 +111,12 @@ def test_the_arms_counts_are_those_of_the_records_that_were_sent(rows: list[tupl
 
 
 counts = st.builds(ArmOutcome, st.integers(0, 9), st.dictionaries(st.sampled_from(["A", "B"]), st.integers(1, 9)))
-outcomes = st.builds(Outcome, arms=st.dictionaries(st.sampled_from(ROLES), counts))
+times = st.builds(ScoringTime, st.integers(0, 9), st.integers(0, 9).map(float))
+outcomes = st.builds(
+    Outcome,
+    arms=st.dictionaries(st.sampled_from(ROLES), counts),
+    times=st.dictionaries(st.sampled_from(ROLES), times),
+)
 
 
 @given(outcomes, outcomes)
@@ -118,7 +124,10 @@ def test_the_arms_of_chunks_add_up_in_either_order_and_survive_the_way_to_the_dr
     one: Outcome, other: Outcome
 ) -> None:
     total = Outcome.from_json((one + other).to_json())
-    assert total.arms == (other + one).arms
+    assert (total.arms, total.times) == ((other + one).arms, (other + one).times)
+    assert sum(time.seconds for time in total.times.values()) == sum(
+        time.seconds for part in (one, other) for time in part.times.values()
+    )
     predictions = [part.arms.get(role, ArmOutcome()).predictions for part in (one, other) for role in ROLES]
     assert sum(arm.predictions for arm in total.arms.values()) == sum(predictions)
 
@@ -137,4 +146,10 @@ def test_an_outcome_of_several_arms_counts_each() -> None:
     assert outcome.to_dict()["arms"] == {
         "champion": {"predictions": 2, "dead_letters": {"OVERSIZE": 1}, "newest": "2013-01-01T05:15:00.000Z"},
         "candidate": {"predictions": 1, "dead_letters": {}, "newest": ""},
+    }
+    assert "times" not in outcome.to_dict()
+    timed = replace(outcome, times={"champion": ScoringTime(4, 0.5), "candidate": ScoringTime(4, 0.25)})
+    assert timed.to_dict() == {
+        **outcome.to_dict(),
+        "times": {"champion": {"events": 4, "seconds": 0.5}, "candidate": {"events": 4, "seconds": 0.25}},
     }

@@ -229,15 +229,25 @@ def test_a_verdict_counts_for_the_step_that_it_is_about(records: list[Fields], f
 
 def test_a_declaration_from_before_there_was_a_judge_has_no_rules() -> None:
     old = {name: value for name, value in DECLARED.to_dict().items() if name != "judge"}
-    rules = JudgeRules(frozenset({RolloutCheck.SCORE_SHIFT}))
+    rules = JudgeRules(frozenset({RolloutCheck.SCORE_SHIFT, RolloutCheck.LATENCY}))
     assert Declaration.from_dict(old) == replace(DECLARED, plan=replace(DECLARED.plan, rules=rules))
 
 
-def test_a_check_that_a_declaration_could_not_know_of_is_only_shown() -> None:
+@pytest.mark.parametrize(
+    ("lacks", "check"),
+    [
+        pytest.param(("expected_shift", "tolerated_shift"), RolloutCheck.SCORE_SHIFT, id="score shift"),
+        pytest.param(("tolerated_slowdown",), RolloutCheck.LATENCY, id="latency"),
+    ],
+)
+def test_a_check_that_a_declaration_could_not_know_of_is_only_shown(
+    lacks: tuple[str, ...], check: RolloutCheck
+) -> None:
     rules = JudgeRules(frozenset({RolloutCheck.DAYS}), day_deviation=0.02)
     record = replace(DECLARED, plan=replace(DECLARED.plan, rules=rules)).to_dict()
-    del record["judge"]["expected_shift"], record["judge"]["tolerated_shift"]
-    assert Declaration.from_dict(record).plan.rules.dry_run == {RolloutCheck.DAYS, RolloutCheck.SCORE_SHIFT}
+    for name in lacks:
+        del record["judge"][name]
+    assert Declaration.from_dict(record).plan.rules.dry_run == {RolloutCheck.DAYS, check}
 
 
 HARM, NO_WORSE, NOT_TOLD = HarmFinding.HARM, HarmFinding.NO_WORSE, HarmFinding.NOT_TOLD

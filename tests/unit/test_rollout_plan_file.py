@@ -33,6 +33,7 @@ day_deviation: 0.02
 tolerated: 0.01
 expected_shift: -0.03
 tolerated_shift: 0.1
+tolerated_slowdown: 3
 """
 
 
@@ -60,6 +61,7 @@ def test_a_file_declares_candidate_steps_and_probation(tmp_path: Path) -> None:
         tolerated=0.01,
         expected_shift=-0.03,
         tolerated_shift=0.1,
+        tolerated_slowdown=3.0,
     )
     assert plan.plan == RolloutPlan((five, quarter), probation=probation, rules=rules)
 
@@ -100,6 +102,12 @@ def test_a_file_declares_candidate_steps_and_probation(tmp_path: Path) -> None:
             "",
             "line 19: expected_shift: needs a tolerated_shift above 0",
             id="an exact shift",
+        ),
+        pytest.param(
+            "tolerated_slowdown: 3",
+            "tolerated_slowdown: 0.5",
+            "line 21: tolerated_slowdown: input should be greater than or equal to 1",
+            id="faster than the champion",
         ),
         pytest.param("probation:", "steps:", "the key steps is written twice, in lines 2 and 11", id="a key twice"),
         pytest.param(GOOD, "", "line 1: the file: input should be a valid dictionary", id="nothing"),

@@ -167,15 +167,15 @@ def test_a_verdict_of_a_newer_version_is_shown_with_the_check_that_this_one_lack
 ) -> None:
     job = in_first_step().batch(candidate=50, champion=950).judged(HarmFinding.HARM, labelled=150)
     verdict = next(record for record in reversed(job.books.records) if record.get("kind") == "verdict")
-    latency = {**verdict["checks"]["gross harm"], "sentence": "harm: 40 ms slower", "percentile": 0.99}
+    memory = {**verdict["checks"]["gross harm"], "sentence": "harm: 40 ms slower", "percentile": 0.99}
     answered = {"topic": "features", "partition": 0, "start": 0, "end": 1_000, "weight_epoch": 1, "arm": "candidate"}
     evidence = {name: {**gathered, "since": "today"} for name, gathered in verdict["evidence"].items()}
-    checks = {**verdict["checks"], "latency": latency}
+    checks = {**verdict["checks"], "memory": memory}
     job.books.write({**verdict, "checks": checks, "answered": [answered], "evidence": evidence})
     show_status(status(job))
     shown = " ".join(capsys.readouterr().out.split())
     assert "gross harm harm: so the labels say (alpha 0.002)" in shown
-    assert "latency harm: 40 ms slower (unknown to this version)" in shown
+    assert "memory harm: 40 ms slower (unknown to this version)" in shown
 
 
 def test_without_a_rollout_the_status_says_how_to_declare_one() -> None:

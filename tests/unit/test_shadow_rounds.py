@@ -151,6 +151,12 @@ def test_an_event_that_the_shadow_throws_on_or_rejects_is_a_pair_with_the_reason
     assert (threw.prediction, rejected.error) == (None, None)
 
 
+def test_a_round_in_which_every_event_is_rejected_is_paired_like_any_other(models: Models) -> None:
+    memory = Memory({(0, offset): there(0, offset, hour="x") for offset in range(2)})
+    assert rounds(memory, models).take(chunk(*(Answered(0, offset, epoch=1) for offset in range(2)))) == 2
+    assert [(pair.shadow.reason, pair.shadow.field) for pair in memory.pairs] == [("WRONG_TYPE", "hour")] * 2
+
+
 def test_what_a_library_throws_is_an_answer_too(models: Models) -> None:
     class Broken:
         def score(self, _: Any) -> Any:

@@ -37,13 +37,16 @@ class BatchOptions:
     partition_by: tuple[str, ...] = ()
     name: str | None = None
     overwrite: bool = False
+    rollout: bool = False
 
     def selector(self, settings: Settings) -> ModelSelector:
         """Return the selector of the version: that of the options, else that of the settings.
 
         Raises:
-            ConfigurationError: two were asked for.
+            ConfigurationError: two were asked for, or one beside the versions of a rollout.
         """
+        if self.rollout and (self.model_version is not None or self.alias is not None):
+            raise ConfigurationError("--rollout names both versions; leave --model-version and --alias out")
         return selector_of(settings.model, self.model_version, self.alias)
 
 

@@ -57,9 +57,17 @@ class BatchRecord:
             "scored": counts.scored,
             "rejected": dict(counts.rejected),
             "score_quantiles": dict(self.quantiles),
+            **self._rollout(),
             "seconds": round(counts.seconds, 3),
             "published_at": isoformat(system_clock()),
         }
+
+    def _rollout(self) -> dict[str, object]:
+        """Return the step by whose arms the rows were scored, and its versions, where there is one."""
+        split = self.plan.options.get("rollout")
+        if split is None:
+            return {}
+        return {name: split[name] for name in ("rollout", "weight_epoch", "versions")}
 
     def _params(self) -> dict[str, object]:
         plan = self.plan
@@ -74,6 +82,7 @@ class BatchRecord:
             "input_files": len(plan.files),
             "input_bytes": size,
             "format": plan.options["--format"],
+            **self._rollout(),
         }
 
     def _metrics(self) -> dict[str, float]:

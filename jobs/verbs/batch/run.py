@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
@@ -18,20 +19,23 @@ from jobs.terminal.progress import steps
 from jobs.verbs.batch.display import BatchProgressBar, show_differences, show_sample, show_summary
 from jobs.verbs.batch.options import BatchOptions, Paths, resolve
 from jobs.verbs.batch.record import BatchRecord
+from jobs.wiring.batch_rollout import batch_split
 from jobs.wiring.following import preparation, registry
 from jobs.wiring.mlflow_client import prepare_mlflow
 from jobs.wiring.session import require_log, session
 from streaming.adapters.mlflow.tracking import MlflowTracker
+from streaming.batch.arms import BatchArm, BatchSplit
+from streaming.batch.arms_scorer import ArmsUnitScorer
 from streaming.batch.columns import BatchColumns
 from streaming.batch.files import InputFile
 from streaming.batch.needs import Needs
 from streaming.batch.plan import BatchPlan
 from streaming.batch.publish import publish
-from streaming.batch.run import ProgressReporter, score_units
+from streaming.batch.run import ProgressReporter, ScoresUnits, score_units
 from streaming.batch.scorer import BatchOutput, UnitScorer
 from streaming.batch.sketch import quantiles
 from streaming.batch.source import BatchSource
-from streaming.batch.staging import Staging, folder_of
+from streaming.batch.staging import Staging, begun_plan, folder_of
 from streaming.clock import system_clock
 from streaming.errors import ConfigurationError
 from streaming.events import columns as c
@@ -79,7 +83,19 @@ class Request:
     options: BatchOptions
     paths: Paths
     files: tuple[InputFile, ...]
-    version: ModelVersion
+    versions: tuple[ModelVersion, ...]
+    """One, or the champion's and the candidate's of a rollout."""
+    split: BatchSplit | None = None
+
+    @property
+    def version(self) -> ModelVersion:
+        """The version, or the champion's."""
+        return self.versions[0]
+
+    @property
+    def arms(self) -> tuple[BatchArm | None, ...]:
+        """Which rows each version scores."""
+        return (None,) if self.split is None else self.split.parts
 
 
 @dataclass(frozen=True)
@@ -89,7 +105,12 @@ class Work:
     request: Request
     spark: SparkSession
     plan: BatchPlan
-    scorer: UnitScorer
+    scorers: tuple[UnitScorer, ...]
+
+    @property
+    def units(self) -> ScoresUnits:
+        """What scores the units."""
+        return self.scorers[0] if len(self.scorers) == 1 else ArmsUnitScorer(self.scorers)
 
 
 def look(settings: Settings, options: BatchOptions) -> Request:
@@ -103,37 +124,57 @@ def look(settings: Settings, options: BatchOptions) -> Request:
     require_writable(settings.model.cache_dir, "model.cache_dir")
     # The disk is checked before the registry is asked, and both before Spark starts.
     paths = resolve(options, system_clock)
-    version = registry(settings.model).resolve(options.selector(settings))
-    return Request(settings=settings, options=options, paths=paths, files=paths.listing.digested(), version=version)
+    models, selector = registry(settings.model), options.selector(settings)
+    split = None
+    if options.rollout:
+        split = batch_split(settings, begun_plan(folder_of(paths.targets.scored, paths.batch)))
+        versions = tuple(models.get(split.model, split.versions[arm.role]) for arm in split.parts)
+    else:
+        versions = (models.resolve(selector),)
+    return Request(
+        settings=settings,
+        options=options,
+        paths=paths,
+        files=paths.listing.digested(),
+        versions=versions,
+        split=split,
+    )
 
 
 @contextmanager
 def loaded(request: Request, spark: SparkSession) -> Iterator[Work]:
-    """Load the version, compare it with the files' columns, and release it at the end; raises as above."""
+    """Load each version, compare it with the files' columns, and release it at the end; raises as above."""
     settings, version = request.settings, request.version
     checks = preparation(settings, spark, NoEvents(), settings.model.scorer)
-    served = checks.prepare(version, registry(settings.model).download)
-    try:
+    with ExitStack() as stack:
+        models = []
+        for each in request.versions:
+            models.append(checks.prepare(each, registry(settings.model).download))
+            stack.callback(checks.release, models[-1])
         plan = BatchPlan(
             batch=request.paths.batch,
             model=version.name,
             version=version.version,
-            model_digest=served.package.digest,
+            model_digest="+".join(served.package.digest for served in models),
             files=request.files,
-            options=request.paths.options(request.options, settings),
+            options={**request.paths.options(request.options, settings), **_split_option(request.split)},
             unit_bytes=settings.batch.unit_bytes,
         )
-        yield Work(request, spark, plan, _scorer(request, served, spark))
-    finally:
-        checks.release(served)
+        pairs = zip(models, request.arms, strict=True)
+        yield Work(request, spark, plan, tuple(_scorer(request, served, spark, arm) for served, arm in pairs))
 
 
-def _scorer(request: Request, served: ServedModel, spark: SparkSession) -> UnitScorer:
+def _split_option(split: BatchSplit | None) -> dict[str, Any]:
+    """Return what a plan has only where there are arms, so that batches without them go on as they were begun."""
+    return {} if split is None else {"rollout": split.to_dict()}
+
+
+def _scorer(request: Request, served: ServedModel, spark: SparkSession, arm: BatchArm | None) -> UnitScorer:
     settings, paths, options = request.settings, request.paths, request.options
     signature = served.package.signature
     needs = Needs.of(signature, settings.event, settings.batch.keep)
     source = BatchSource.of(spark, paths.format, paths.listing, needs, paths.encoding)
-    columns = BatchColumns.of(source, signature, settings.batch, settings.event)
+    columns = BatchColumns.of(source, signature, settings.batch, settings.event, arm)
     absent = [name for name in options.partition_by if name not in columns.scored_names]
     if absent:
         raise ConfigurationError(
@@ -148,6 +189,7 @@ def _scorer(request: Request, served: ServedModel, spark: SparkSession) -> UnitS
         columns=columns,
         output=output,
         max_poison_rows=settings.engine.max_poison_rows,
+        arm=arm,
     )
 
 
@@ -164,11 +206,11 @@ def score(work: Work, console: Console) -> None:
         else:
             plan.must_equal(begun, staging.folder)
         with BatchProgressBar(console) as bar:
-            counts = score_units(plan, staging, work.scorer, request.version, ProgressReporter(system_clock, bar.tell))
+            counts = score_units(plan, staging, work.units, request.version, ProgressReporter(system_clock, bar.tell))
         record = BatchRecord(
             plan=plan,
             source=request.options.source,
-            scorer=work.scorer.model.choice,
+            scorer=work.scorers[0].model.choice,
             counts=counts,
             quantiles=quantiles(work.spark, counts.sketches),
         )
@@ -186,6 +228,7 @@ def try_out(work: Work, console: Console) -> None:
     """Print what would be done, and score a sample; nothing is written."""
     folder = folder_of(work.request.paths.targets.scored, work.plan.batch)
     begun = len(list(folder.glob("unit-*"))) if folder.exists() else None
-    rows = work.scorer.sample(work.plan.units[0], SAMPLE_ROWS).select(F.col(c.VERDICT)).collect()
+    samples = (scorer.sample(work.plan.units[0], SAMPLE_ROWS) for scorer in work.scorers)
+    rows = [row for sample in samples for row in sample.select(F.col(c.VERDICT)).collect()]
     show_sample(console, work.plan, work.request.paths, begun, rows)
-    show_differences(console, work.scorer.source.table.differences)
+    show_differences(console, work.scorers[0].source.table.differences)

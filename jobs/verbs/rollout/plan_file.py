@@ -25,6 +25,7 @@ from jobs.configuration.load import STANDARD_INPUT
 from streaming.errors import ConfigurationError
 from streaming.rollout.checks import JudgeRules, RolloutCheck
 from streaming.rollout.following import JOB_EVIDENCE, JUDGE_EVIDENCE
+from streaming.rollout.latency import TOLERATED
 from streaming.rollout.plan import OnNotTold, RolloutPlan, RolloutStep
 from streaming.settings.base import Positive, Section
 from streaming.yaml_text import YamlTextError, line_of, read_yaml
@@ -103,7 +104,11 @@ class CheckInFile(Section):
 
 
 class PlanInFile(Section):
-    """The whole file. ``day_deviation`` and ``tolerated`` are in units of the loss, shifts in those of the score."""
+    """The whole file.
+
+    ``day_deviation`` and ``tolerated`` are in units of the loss, shifts in those of the score, and the slowdown is in
+    times as long as the champion.
+    """
 
     version: Positive
     salt: Annotated[str, Field(min_length=1, pattern=r"^[^\x00]+$")] | None = None
@@ -113,6 +118,7 @@ class PlanInFile(Section):
     day_deviation: Annotated[float, Field(ge=0)] = 0.0
     tolerated: Annotated[float, Field(ge=0)] = 0.0
     tolerated_shift: Annotated[float, Field(ge=0)] = 0.0
+    tolerated_slowdown: Annotated[float, Field(ge=1, allow_inf_nan=False)] = TOLERATED
     expected_shift: float | None = None
 
     @field_validator("expected_shift")
@@ -132,6 +138,7 @@ class PlanInFile(Section):
             tolerated=self.tolerated,
             expected_shift=self.expected_shift,
             tolerated_shift=self.tolerated_shift,
+            tolerated_slowdown=self.tolerated_slowdown,
         )
 
 

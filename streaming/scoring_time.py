@@ -1,0 +1,23 @@
+"""How long a version took for some events: measured where they are scored, and recorded in the ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class ScoringTime:
+    """Events that a version has read and scored, and the seconds that one process after another took for it."""
+
+    events: int = 0
+    seconds: float = 0.0
+
+    def __add__(self, other: ScoringTime) -> ScoringTime:
+        """Return both together."""
+        return ScoringTime(self.events + other.events, self.seconds + other.seconds)
+
+
+def times_together(one: Mapping[str, ScoringTime], other: Mapping[str, ScoringTime]) -> dict[str, ScoringTime]:
+    """Add up the times of each role."""
+    return {role: one.get(role, ScoringTime()) + other.get(role, ScoringTime()) for role in {**one, **other}}
