@@ -21,11 +21,13 @@ from jobs.process.stopping import StopRequest, children_ignore_signals
 from jobs.wiring.following import follow, last_good_file, registry
 from jobs.wiring.in_process import in_process_preparation, require_no_spark
 from jobs.wiring.serving_log import answer_log
+from jobs.wiring.serving_lookup import require_lookup_servable, served_lookup
 from jobs.wiring.serving_rights import admission, api_keys, certificate, require_keys
 from jobs.wiring.serving_rollout import require_identity, rollout_arms
 from jobs.wiring.session import require_log, session
 from streaming.adapters.hooks import hooks_from
 from streaming.clock import system_clock
+from streaming.lookup.followed import TableFollower
 from streaming.models.follower import Follower
 from streaming.models.served import ServedModel
 from streaming.models.slot import Slot
@@ -33,7 +35,7 @@ from streaming.operations.admin import Access
 from streaming.operations.http import HttpServer, Listening
 from streaming.serving.admission import Admission
 from streaming.serving.app import serving_app
-from streaming.serving.feature_passes import feature_pass
+from streaming.serving.feature_passes import FeaturePasses
 from streaming.serving.intake import Intake
 from streaming.serving.keys import ApiKeys
 from streaming.serving.lanes import Lane, takes_its_time
@@ -116,10 +118,22 @@ def scoring_server(
         hooks = hooks_from(settings.hooks, system_clock) if member is None or member.number == 0 else []
         for hook in hooks:
             stack.callback(hook.close)
-        checks = in_process_preparation(settings, singly=True, spark=_spark(settings, stopping, stack))
+        looking = served_lookup(settings, metrics, stack)
+        checks = in_process_preparation(
+            settings,
+            singly=True,
+            spark=_spark(settings, stopping, stack),
+            lookup=None if looking is None else looking.lookup,
+        )
         follower = follow(own, slot, checks, metrics, hooks)
         stack.callback(follower.stop)
-        parts = _Parts(slot, metrics, follower, rollout_arms(settings, slot, checks, stack))
+        parts = _Parts(
+            slot=slot,
+            metrics=metrics,
+            follower=follower,
+            rollout=rollout_arms(settings, slot, checks, stack),
+            table=None if looking is None else looking.table,
+        )
         service = _service(settings, admission(settings, keys, stack), parts)
         service = replace(service, log=answer_log(own, parts.passes, metrics, stack))
         stack.callback(service.thread.shutdown)
@@ -164,6 +178,7 @@ def require_servable(settings: Settings) -> ApiKeys:
     else:
         require_no_spark(settings, "serve")
     require_identity(settings)
+    require_lookup_servable(settings)
     keys = api_keys(settings.serve)
     require_keys(settings.serve, keys)
     require_writable(settings.model.cache_dir, "model.cache_dir")
@@ -198,11 +213,12 @@ class _Parts:
     metrics: ServerMetrics
     follower: Follower
     rollout: RolloutArms | None
+    table: TableFollower | None
 
     @cached_property
     def passes(self) -> EventPasses:
         """Scores events, with ids that are this process's own."""
-        return EventPasses(f"http-{uuid4().hex[:8]}", system_clock, self.rollout)
+        return EventPasses(f"http-{uuid4().hex[:8]}", system_clock, self.rollout, table=self.table)
 
     def leaves_loop(self, model: ServedModel) -> bool:
         """Return whether an arm's answers are not for the event loop to wait for."""
@@ -216,16 +232,17 @@ def _service(settings: Settings, rights: Admission, parts: _Parts) -> ScoringSer
     token = settings.http.admin_token.get_secret_value() if settings.http.admin_token else None
     return ScoringService(
         slot=slot,
-        readiness=Readiness(slot),
+        readiness=Readiness(slot, table=parts.table),
         metrics=parts.metrics,
         intake=Intake(serve.max_body_bytes, serve.max_in_flight_bytes, serve.max_rows, serve.max_in_flight),
         admission=rights,
         thread=thread,
         events=Lane(slot, parts.passes, thread, serve.timeout_seconds, leaves_loop=parts.leaves_loop),
-        features=Lane(slot, feature_pass, thread, serve.timeout_seconds),
+        features=Lane(slot, FeaturePasses(parts.table), thread, serve.timeout_seconds),
         envelope=settings.event,
         wake=parts.follower.wake,
         access=Access(serve.host, token),
         audits=serve.audit,
         rollout=parts.rollout,
+        table=parts.table,
     )

@@ -15,6 +15,7 @@ from streaming.models.served import ServedModel
 from streaming.outputs.weights import WeightEpoch
 from streaming.rollout.assignment import ArmAssignment
 from streaming.rollout.intervals import CANDIDATE, CHAMPION
+from streaming.serving.looked_up import LookedUp
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,10 +44,14 @@ class ServedArms:
 
 
 class EventAnswer(NamedTuple):
-    """A prediction's JSON, or why the stream would make a dead letter of the event; and the arm that says so."""
+    """A prediction's JSON, or why the stream would make a dead letter of the event; and the arm that says so.
+
+    ``looked_up`` is what the event was given from the lookup table, if anything was.
+    """
 
     value: bytes | Rejection
     arm: ServedArm
+    looked_up: LookedUp | None = None
 
 
 ArmsOf = Callable[[ServedModel], ServedArms]

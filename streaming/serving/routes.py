@@ -69,6 +69,16 @@ _HEALTH: Schema = {
                 "problem": _PROBLEM,
             },
         },
+        "lookup": {
+            "description": "how the lookup table is read, with lookup.topic",
+            "type": "object",
+            "required": ["offsets", "read_at", "problem"],
+            "properties": {
+                "offsets": {"type": ["array", "null"], "items": _COUNT},
+                "read_at": {"type": ["string", "null"]},
+                "problem": _PROBLEM,
+            },
+        },
         "rollout": {
             "description": "the step by which events are answered, with serve.rollout",
             "type": "object",

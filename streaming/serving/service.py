@@ -11,12 +11,13 @@ from streaming.models.served import ServedModel
 from streaming.models.slot import Slot
 from streaming.operations.admin import Access
 from streaming.operations.health import HealthVerdict
-from streaming.scoring.compiled.row_program import ModelAnswer
 from streaming.serving.admission import Admission
 from streaming.serving.answer_log import AnswerLog
 from streaming.serving.arms import EventAnswer
+from streaming.serving.feature_passes import RowAnswer
 from streaming.serving.intake import Intake
 from streaming.serving.lanes import Lane, Scored, no_model
+from streaming.serving.looked_up import ServedTable
 from streaming.serving.peers import Peers
 from streaming.serving.rollout_arms import RolloutArms
 from streaming.serving.server_metrics import ServerMetrics
@@ -31,10 +32,15 @@ class Readiness:
 
     slot: Slot
     draining: bool = False
+    table: ServedTable | None = None
 
     def verdict(self) -> HealthVerdict:
         """Return the answer to a probe."""
-        reasons = ("the server is stopping" if self.draining else "", "" if self.slot.current() else _NO_MODEL)
+        reasons = (
+            "the server is stopping" if self.draining else "",
+            "" if self.slot.current() else _NO_MODEL,
+            "" if self.table is None else self.table.problem(),
+        )
         return HealthVerdict(tuple(filter(None, reasons)))
 
 
@@ -51,6 +57,7 @@ class ScoringService:
         peers: the other processes of the server; ``None`` where it has one.
         rollout: says which arms answer; ``None`` where no rollout is followed.
         log: writes the answers to events somewhere; ``None`` where nobody wants that.
+        table: has the columns that events are given; ``None`` where they have all.
     """
 
     slot: Slot
@@ -60,7 +67,7 @@ class ScoringService:
     admission: Admission
     thread: ThreadPoolExecutor
     events: Lane[EventAnswer]
-    features: Lane[ModelAnswer | Rejection]
+    features: Lane[RowAnswer]
     envelope: EventSettings
     wake: Callable[[], None]
     access: Access
@@ -68,6 +75,7 @@ class ScoringService:
     audits: bool = False
     rollout: RolloutArms | None = None
     log: AnswerLog | None = None
+    table: ServedTable | None = None
 
     def current(self) -> ServedModel:
         """Return the version that serves; raises ``ProblemError``, 503, if there is none."""
@@ -84,8 +92,22 @@ class ScoringService:
         """
         scored = await self.events.score(events)
         self.count(answer.value for answer in scored.answers)
+        if self.table is not None:
+            self.metrics.looked_up((answer.looked_up for answer in scored.answers), self.table.counts())
         if self.log is not None:
             self.log.add(events, scored.answers)
+        return scored
+
+    async def score_rows(self, rows: Sequence[bytes]) -> Scored[RowAnswer]:
+        """Return the answers to rows of the model's columns, counted.
+
+        Raises:
+            ProblemError: 503, as :meth:`score`.
+        """
+        scored = await self.features.score(rows)
+        self.count(answer.value for answer in scored.answers)
+        if self.table is not None:
+            self.metrics.looked_up((answer.looked_up for answer in scored.answers), self.table.counts())
         return scored
 
     def count(self, answers: Iterable[object]) -> None:
