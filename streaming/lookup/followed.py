@@ -185,16 +185,16 @@ class TableFollower:
 
     def _is_read(self, table: LookupTable, state: LookupState) -> bool:
         """Read up to a state; return False if the server stops meanwhile."""
-        left, since, patience = -1, time.monotonic(), self.followed.settings.catch_up_seconds
-        while (now_left := table.read_on(state, _CHUNK_SECONDS)) > 0:
+        remaining, since, patience = -1, time.monotonic(), self.followed.settings.catch_up_seconds
+        while (now_remaining := table.read_on(state, _CHUNK_SECONDS)) > 0:
             if self._stopping.is_set():
                 return False
-            if now_left != left:
-                left, since = now_left, time.monotonic()
+            if now_remaining != remaining:
+                remaining, since = now_remaining, time.monotonic()
             elif time.monotonic() - since > patience:
                 raise LookupUnavailableError(
-                    f"no record of the lookup table came for {patience:g} s (lookup.catch_up_seconds), and {left} are"
-                    " left"
+                    f"no record of the lookup table came for {patience:g} s (lookup.catch_up_seconds), and {remaining}"
+                    " are left"
                 )
         return True
 

@@ -102,17 +102,17 @@ class _LookingPass:
     clock: Clock
 
     def __call__(self, values: Sequence[bytes]) -> list[RowAnswer]:
-        given = [self._has_columns(value) for value in values]
-        as_they_are = iter(self._answers(self.as_given, values, given))
-        if all(given):
+        has_columns = [self._has_columns(value) for value in values]
+        as_they_are = iter(self._answers(self.as_given, values, has_columns))
+        if all(has_columns):
             return list(as_they_are)
         try:
             state = state_for(self.table, self.clock())
-            lacking = [value for value, is_given in zip(values, given, strict=True) if not is_given]
+            lacking = [value for value, is_given in zip(values, has_columns, strict=True) if not is_given]
             looked_up = iter(self.looking(lacking, state))
         except LookupUnavailableError as problem:
             raise no_table(problem) from problem
-        return [next(as_they_are if is_given else looked_up) for is_given in given]
+        return [next(as_they_are if is_given else looked_up) for is_given in has_columns]
 
     def _answers(self, own: _FeaturePass, values: Sequence[bytes], chosen: Sequence[bool]) -> list[RowAnswer]:
         rows = list(itertools.compress(values, chosen))

@@ -95,8 +95,8 @@ def of_rows(rows: pa.RecordBatch, columns: tuple[str, ...]) -> Iterator[LookedUp
         yield from [None] * rows.num_rows
         return
     values = rows.select(list(columns)).to_pylist()
-    told = zip(rows.column(c.LOOKUP).to_pylist(), rows.column(c.LOOKUP_AGE).to_pylist(), values, strict=True)
-    yield from (None if standing is None else LookedUp(standing, age, given) for standing, age, given in told)
+    marks = zip(rows.column(c.LOOKUP).to_pylist(), rows.column(c.LOOKUP_AGE).to_pylist(), values, strict=True)
+    yield from (None if standing is None else LookedUp(standing, age, cells) for standing, age, cells in marks)
 
 
 def standings_of(events: Iterable[LookedUp | None]) -> Mapping[str, str]:

@@ -27,6 +27,7 @@ from streaming.outputs.envelope import Stamp
 from streaming.scoring.in_process import own_row_pass
 from streaming.scoring.row_pass import JsonRowPass, SingleAnswer
 from streaming.serving.arms import ArmsOf, EventAnswer, ServedArm, ServedArms
+from streaming.serving.chain import ServedChain
 from streaming.serving.looked_up import ServedTable, columns_of, no_table, of_event, of_rows, state_for
 
 MOST_SINGLY = 32
@@ -51,6 +52,7 @@ class EventPasses:
         numbers: stand where the stream has offsets.
         unread: the events' fields that nobody reads, as the versions before have learnt them.
         table: has the columns that events are given; ``None`` where they have all.
+        chain: answers events on which a version throws, and counts that; ``None`` where nothing does.
     """
 
     source: str
@@ -59,6 +61,7 @@ class EventPasses:
     numbers: Positions = field(default_factory=itertools.count)
     unread: tuple[str, ...] = ()
     table: ServedTable | None = None
+    chain: ServedChain | None = None
 
     def __call__(self, model: ServedModel) -> Callable[[Sequence[bytes]], list[EventAnswer]]:
         """Return the pass of a version: each event's JSON value, or why the stream would make a dead letter of it.
@@ -107,6 +110,8 @@ class _EventPass:
             records = records_of([values[at] for at in rest], micros, iter([numbers[at] for at in rest]))
             answers |= zip(rest, self._together(arms, records, write, state), strict=True)
             own.unread = self._champion.learnt()
+        if own.chain is not None:
+            _tell(own.chain, answers.values())
         return [answers[at] for at in range(len(values))]
 
     def _single(
@@ -154,9 +159,25 @@ class _EventPass:
         except ScoringError:
             if records.num_rows != 1:
                 raise
-            return [EventAnswer(THROWN, arm)]
+            return [self._behind(arm, records, write)]
         values = zip(_predictions(rows, write.stamp(arm)), of_rows(rows, self._looked_up), strict=True)
         return [EventAnswer(value, arm, looked_up) for value, looked_up in values]
+
+    def _behind(self, arm: ServedArm, records: pa.RecordBatch, write: _ArmWriters) -> EventAnswer:
+        """Answer one event on which an arm's version throws, by the fallback chain if there is one."""
+        chain = self._own.chain
+        if chain is None:
+            return EventAnswer(THROWN, arm)
+        chain.threw(arm.model)
+        for following in chain.after(arm):
+            try:
+                rows = own_row_pass(following.model).score(records)
+            except ScoringError:
+                chain.threw(following.model)
+                continue
+            (value,) = _predictions(rows, write.stamp(following))
+            return EventAnswer(value, following)
+        return EventAnswer(THROWN, arm)
 
     def _pass_of(self, arm: ServedArm) -> JsonRowPass:
         if arm.model is self._model:
@@ -164,6 +185,13 @@ class _EventPass:
         if self._candidate is None or self._candidate[0] is not arm.model:
             self._candidate = arm.model, own_row_pass(arm.model)
         return self._candidate[1]
+
+
+def _tell(chain: ServedChain, answers: Iterable[EventAnswer]) -> None:
+    """Tell a chain which versions have answered something."""
+    models = {answer.arm.model.key: answer.arm.model for answer in answers if not isinstance(answer.value, Rejection)}
+    for model in models.values():
+        chain.answered(model)
 
 
 class _ArmWriters:
@@ -198,7 +226,10 @@ class _ArmWriters:
 
 def stamp_of(arm: ServedArm, source: str, scored_at: str) -> Stamp:
     """Return what an arm's predictions of one moment have in common."""
-    return Stamp(source, arm.model.version, arm.role, scored_at, arm.weights)
+    if arm.degraded is None:
+        return Stamp(source, arm.model.version, arm.role, scored_at, arm.weights)
+    reason, instead_of = arm.degraded
+    return Stamp(source, arm.model.version, arm.role, scored_at, degraded=reason, instead_of=instead_of.name)
 
 
 def records_of(values: Sequence[bytes], micros: int | Sequence[int], numbers: Positions) -> pa.RecordBatch:

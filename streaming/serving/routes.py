@@ -69,6 +69,16 @@ _HEALTH: Schema = {
                 "problem": _PROBLEM,
             },
         },
+        "fallback": {
+            "description": "what answers, and the circuit of each version, with fallback.enabled",
+            "type": "object",
+            "required": ["answers", "circuits", "problem"],
+            "properties": {
+                "answers": {"type": ["string", "null"]},
+                "circuits": {"type": "object", "additionalProperties": {"type": "string"}},
+                "problem": _PROBLEM,
+            },
+        },
         "lookup": {
             "description": "how the lookup table is read, with lookup.topic",
             "type": "object",

@@ -61,8 +61,8 @@ def _item(answer: EventAnswer) -> bytes:
     if looked_up is None:
         return value
     # A prediction in a list has no headers of its own.
-    told = {"lookup": looked_up.standing, "lookup_age_ms": looked_up.age}
-    return b"%b,%b" % (value[:-1], msgspec.json.encode(told)[1:])
+    marks = {"lookup": looked_up.standing, "lookup_age_ms": looked_up.age}
+    return b"%b,%b" % (value[:-1], msgspec.json.encode(marks)[1:])
 
 
 def _of_prediction(answer: EventAnswer) -> LookedUp | None:

@@ -8,6 +8,8 @@ from functools import cache
 from prometheus_client import Histogram
 
 from streaming.clock import Clock
+from streaming.models.ref import ModelVersion
+from streaming.operations.chain_metrics import ChainMetrics
 from streaming.operations.lookup_metrics import LookupMetrics
 from streaming.operations.version_metrics import VersionMetrics
 from streaming.serving.looked_up import LookedUp
@@ -42,6 +44,18 @@ class ServerMetrics(VersionMetrics):
         self._requests_of = cache(self._requests.labels)
         self._seconds_of = cache(self._seconds.labels)
         self._predictions = self._events.labels("prediction")
+
+    def with_chain(self) -> None:
+        """Add the numbers about the fallback chain, which a server without one does not have."""
+        self._chain = ChainMetrics(self.registry)
+
+    def degraded(self, reason: str, predictions: int) -> None:
+        """Count predictions that the fallback chain has made."""
+        self._chain.degraded(reason, predictions)
+
+    def circuit_moved(self, version: ModelVersion, state: str) -> None:
+        """See :class:`streaming.serving.chain.CircuitObserver`."""
+        self._chain.circuit_moved(version, state)
 
     def with_lookups(self) -> None:
         """Add the numbers about looked-up columns, which a server without a lookup does not have."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Protocol
 
 from schemas.dead_letter import Rejection
 from streaming.models.served import ServedModel
@@ -14,9 +15,10 @@ from streaming.operations.health import HealthVerdict
 from streaming.serving.admission import Admission
 from streaming.serving.answer_log import AnswerLog
 from streaming.serving.arms import EventAnswer
+from streaming.serving.chain import ServedChain
 from streaming.serving.feature_passes import RowAnswer
 from streaming.serving.intake import Intake
-from streaming.serving.lanes import Lane, Scored, no_model
+from streaming.serving.lanes import Lane, Leases, Scored, no_model
 from streaming.serving.looked_up import ServedTable
 from streaming.serving.peers import Peers
 from streaming.serving.rollout_arms import RolloutArms
@@ -26,11 +28,19 @@ from streaming.settings import EventSettings
 _NO_MODEL = "no model version is loaded yet"
 
 
+class EventLane(Protocol):
+    """Scores events; :class:`streaming.serving.lanes.Lane` does, and one with a bound on its time."""
+
+    async def score(self, values: Sequence[bytes], /) -> Scored[EventAnswer]:
+        """Return the answers to events; raises ``ProblemError``, 503, as a lane does."""
+        ...
+
+
 @dataclass
 class Readiness:
-    """Says whether requests should come; set by the process's main thread."""
+    """Says whether requests should come; set by the process's main thread. ``slot`` says what answers."""
 
-    slot: Slot
+    slot: Leases
     draining: bool = False
     table: ServedTable | None = None
 
@@ -58,6 +68,7 @@ class ScoringService:
         rollout: says which arms answer; ``None`` where no rollout is followed.
         log: writes the answers to events somewhere; ``None`` where nobody wants that.
         table: has the columns that events are given; ``None`` where they have all.
+        chain: answers events that the champion does not; ``None`` where nothing does.
     """
 
     slot: Slot
@@ -66,7 +77,7 @@ class ScoringService:
     intake: Intake
     admission: Admission
     thread: ThreadPoolExecutor
-    events: Lane[EventAnswer]
+    events: EventLane
     features: Lane[RowAnswer]
     envelope: EventSettings
     wake: Callable[[], None]
@@ -76,6 +87,7 @@ class ScoringService:
     rollout: RolloutArms | None = None
     log: AnswerLog | None = None
     table: ServedTable | None = None
+    chain: ServedChain | None = None
 
     def current(self) -> ServedModel:
         """Return the version that serves; raises ``ProblemError``, 503, if there is none."""
@@ -94,9 +106,16 @@ class ScoringService:
         self.count(answer.value for answer in scored.answers)
         if self.table is not None:
             self.metrics.looked_up((answer.looked_up for answer in scored.answers), self.table.counts())
+        if self.chain is not None:
+            self._count_degraded(scored.answers)
         if self.log is not None:
             self.log.add(events, scored.answers)
         return scored
+
+    def _count_degraded(self, answers: Iterable[EventAnswer]) -> None:
+        for answer in answers:
+            if answer.arm.degraded is not None and not isinstance(answer.value, Rejection):
+                self.metrics.degraded(answer.arm.degraded.reason, 1)
 
     async def score_rows(self, rows: Sequence[bytes]) -> Scored[RowAnswer]:
         """Return the answers to rows of the model's columns, counted.

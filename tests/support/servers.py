@@ -27,6 +27,7 @@ from streaming.scoring.in_process import InProcessLoader
 from streaming.serving.admission import Admission, Tokens
 from streaming.serving.answer_log import AnswerLog, AnswerSink
 from streaming.serving.app import serving_app
+from streaming.serving.chain import ServedChain
 from streaming.serving.feature_passes import FeaturePasses
 from streaming.serving.front import Front
 from streaming.serving.intake import Intake
@@ -134,16 +135,22 @@ class ServerBench:
     sink: Callable[[EventPasses, ServerMetrics], AnswerSink] | None = None
     rollout: RolloutArms | None = None
     table: TableFollower | None = None
+    chain: ServedChain | None = None
     woken: list[bool] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         """Make what all requests share."""
         serve = self.settings
         self.metrics = ServerMetrics(self.clock)
-        self.readiness = Readiness(self.slot, table=self.table)
+        answering = self.chain or self.slot
+        self.readiness = Readiness(answering, table=self.table)
+        if self.chain is not None:
+            self.metrics.with_chain()
         if self.table is not None:
             self.metrics.with_lookups()
-        self.passes = EventPasses("http-test", self.clock, self.rollout, table=self.table)
+        self.passes = EventPasses(
+            "http-test", self.clock, self.chain or self.rollout, table=self.table, chain=self.chain
+        )
         self.log = self._log()
         self.service = ScoringService(
             slot=self.slot,
@@ -152,7 +159,7 @@ class ServerBench:
             intake=Intake(serve.max_body_bytes, serve.max_in_flight_bytes, serve.max_rows, serve.max_in_flight),
             admission=Admission(self.keys, self.tokens, self.rates),
             thread=self.thread,
-            events=Lane(self.slot, self.passes, self.thread, serve.timeout_seconds),
+            events=Lane(answering, self.passes, self.thread, serve.timeout_seconds),
             features=Lane(self.slot, FeaturePasses(self.table, self.clock), self.thread, serve.timeout_seconds),
             envelope=EventSettings(),
             wake=lambda: self.woken.append(True),
@@ -161,6 +168,7 @@ class ServerBench:
             rollout=self.rollout,
             log=self.log,
             table=self.table,
+            chain=self.chain,
         )
         self.app: Front = serving_app(self.service)
 

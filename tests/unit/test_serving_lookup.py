@@ -55,8 +55,8 @@ class Scene:
     envelope: EventSettings = field(default_factory=EventSettings)
 
     def __post_init__(self) -> None:
-        given = {"topic": "t", "columns": COLUMNS, "key": "who", "time_to_live_seconds": 30, **self.changes}
-        self.settings = LookupSettings.model_validate({**given, "folder": self.folder / "served"})
+        fields_set = {"topic": "t", "columns": COLUMNS, "key": "who", "time_to_live_seconds": 30, **self.changes}
+        self.settings = LookupSettings.model_validate({**fields_set, "folder": self.folder / "served"})
         self.metrics = ServerMetrics(self.clock)
         self.metrics.with_lookups()
         self.table = TableFollower(FollowedTopic(self.settings, self.ask, self.source, self.metrics, self.clock))
@@ -126,7 +126,7 @@ def events_of(number: int) -> list[bytes]:
     ]
 
 
-def told(item: dict[str, bytes]) -> tuple[dict[str, bytes] | Rejection, str | None, int | None]:
+def marked(item: dict[str, bytes]) -> tuple[dict[str, bytes] | Rejection, str | None, int | None]:
     """An answer's item in a list, its marks apart."""
     if "rejected" in item:
         rejected = msgspec.json.decode(item["rejected"])
@@ -149,7 +149,7 @@ def test_answers_are_the_streams_to_the_byte_for_the_same_table(
         alone = [bench.score(value) for value in values[: len(WHO)]]
     few = [item for part in parts for item in listed(part)]
     for items in (together, few):
-        assert [(without_own(answer), *marks) for answer, *marks in map(told, items)] == expected
+        assert [(without_own(answer), *marks) for answer, *marks in map(marked, items)] == expected
     for answer, (value, standing, age) in zip(alone, expected, strict=False):
         if isinstance(value, Rejection):
             assert (answer.status_code, answer.json()["reason"], answer.json()["field"]) == (422, *value)
