@@ -6,11 +6,10 @@ import structlog
 
 from jobs.wiring.following import registry
 from streaming.errors import CandidateRefusedError, FilesMissingError, ModelNotFoundError
-from streaming.ledger.degraded import DEFAULT_VERSION
 from streaming.models import profile
 from streaming.models.cache import ModelCache
 from streaming.models.profile import ReferenceProfile
-from streaming.models.ref import ModelKey
+from streaming.models.ref import DEFAULT_VERSION, ModelKey
 from streaming.settings import ModelSettings
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)

@@ -8,9 +8,9 @@ from contextlib import ExitStack
 import structlog
 
 from jobs.wiring.starting import EngineParts, Footing
+from streaming.circuit import CircuitPolicy
 from streaming.clock import system_clock
 from streaming.engines.chain import FallbackChain, NoChain
-from streaming.engines.circuit import CircuitPolicy
 from streaming.engines.links import LoadedLinks
 from streaming.errors import ModelError, RegistryUnavailableError
 from streaming.models.follower import Follower

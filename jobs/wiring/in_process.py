@@ -7,8 +7,9 @@ from importlib.metadata import version as installed
 from pyspark.sql import SparkSession
 
 from jobs.wiring.flavors import code_seconds, served_flavors
-from jobs.wiring.lookups import require_no_lookup
+from jobs.wiring.lookups import looking_up
 from streaming.errors import ConfigurationError
+from streaming.lookup.join import TableLookup
 from streaming.models.cache import ModelCache
 from streaming.models.candidate import Preparation
 from streaming.models.package import SPARK_FLAVOR
@@ -22,7 +23,11 @@ from streaming.settings import ModelSettings, Settings
 
 
 def in_process_preparation(
-    settings: Settings, *, singly: bool = False, spark: SparkSession | None = None
+    settings: Settings,
+    *,
+    singly: bool = False,
+    spark: SparkSession | None = None,
+    lookup: TableLookup | None = None,
 ) -> Preparation:
     """Return the checks that every candidate goes through, none of which needs a broker.
 
@@ -30,6 +35,7 @@ def in_process_preparation(
         settings: all of them.
         singly: for who scores single events.
         spark: scores pipelines that have no compiled form; without it they are refused.
+        lookup: gives events columns that they do not have.
     """
     model = settings.model
     loader = InProcessLoader(
@@ -44,10 +50,13 @@ def in_process_preparation(
         reader=PackageReader(model, installed("pyspark")),
         topic=TopicCheck(NoEvents(), settings.event),
         stager=Stager(LocalFileStore(), None),
-        loaders={
-            flavor: _by_session(loader, model, spark) if flavor == SPARK_FLAVOR and spark else loader
-            for flavor in served_flavors(model)
-        },
+        loaders=looking_up(
+            {
+                flavor: _by_session(loader, model, spark) if flavor == SPARK_FLAVOR and spark else loader
+                for flavor in served_flavors(model)
+            },
+            lookup,
+        ),
     )
 
 
@@ -57,8 +66,7 @@ def _by_session(compiled: InProcessLoader, model: ModelSettings, spark: SparkSes
 
 
 def require_no_spark(settings: Settings, verb: str) -> None:
-    """Raise ``ConfigurationError`` for what the ``verb``'s process cannot do: score by Spark, and look columns up."""
-    require_no_lookup(settings, verb)
+    """Raise ``ConfigurationError`` if Spark is to score, which the ``verb``'s process does not have."""
     if settings.model.scorer == "spark":
         raise ConfigurationError(
             f"model.scorer is spark, and penstock {verb} scores without Spark; set it to auto or compiled, or score by"

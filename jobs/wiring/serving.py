@@ -20,13 +20,17 @@ from jobs.process import collector
 from jobs.process.stopping import StopRequest, children_ignore_signals
 from jobs.wiring.following import follow, last_good_file, registry
 from jobs.wiring.in_process import in_process_preparation, require_no_spark
+from jobs.wiring.serving_chain import patient, require_chain_servable, served_chain, with_rollout
 from jobs.wiring.serving_log import answer_log
+from jobs.wiring.serving_lookup import require_lookup_servable, served_lookup
 from jobs.wiring.serving_rights import admission, api_keys, certificate, require_keys
 from jobs.wiring.serving_rollout import require_identity, rollout_arms
 from jobs.wiring.serving_shadow import shadow_log
 from jobs.wiring.session import require_log, session
 from streaming.adapters.hooks import hooks_from
 from streaming.clock import system_clock
+from streaming.errors import ModelError, RegistryUnavailableError
+from streaming.lookup.followed import TableFollower
 from streaming.models.follower import Follower
 from streaming.models.served import ServedModel
 from streaming.models.slot import Slot
@@ -34,7 +38,9 @@ from streaming.operations.admin import Access
 from streaming.operations.http import HttpServer, Listening
 from streaming.serving.admission import Admission
 from streaming.serving.app import serving_app
-from streaming.serving.feature_passes import feature_pass
+from streaming.serving.arms import ArmsOf
+from streaming.serving.chain import ServedChain
+from streaming.serving.feature_passes import FeaturePasses
 from streaming.serving.intake import Intake
 from streaming.serving.keys import ApiKeys
 from streaming.serving.lanes import Lane, takes_its_time
@@ -50,6 +56,8 @@ from streaming.settings import ServeSettings, Settings
 _log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 SPARK_LOG = Path(".penstock/serve-spark.log")
 _SWITCH_SECONDS = 0.0005
+_STAND_IN_SECONDS = 60.0
+"""A fallback version is downloaded and checked by then, if it can be."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +78,7 @@ class ScoringServer:
     drain_seconds: float
     listen: Callable[[], None]
     """Called once a version serves."""
+    chain: ServedChain | None = None
 
     def run(self, serves: Callable[[], None] = lambda: None) -> None:
         """Load a first version and follow the registry until asked to stop; then drain.
@@ -82,7 +91,7 @@ class ScoringServer:
             ModelError: the selector names no version that may serve, and none served before.
             RegistryUnavailableError: the registry does not answer, and nothing that served before is in the cache.
         """
-        if self.follower.load_first(self.stopping.asked) is not None:
+        if self._can_answer():
             self.follower.start()
             collector.freeze_startup_objects()
             self.listen()
@@ -91,6 +100,16 @@ class ScoringServer:
         self.readiness.draining = True
         _log.info("stopping: requests are answered until those who send them have seen it", seconds=self.drain_seconds)
         time.sleep(self.drain_seconds)
+
+    def _can_answer(self) -> bool:
+        """Wait for the champion, or begin without it where the fallback chain can answer; False if asked to stop."""
+        try:
+            return self.follower.load_first(self.stopping.asked) is not None
+        except (ModelError, RegistryUnavailableError) as problem:
+            if self.chain is None or self.chain.wait(_STAND_IN_SECONDS) is None:
+                raise
+            _log.error("the server begins without its champion; the fallback chain answers", problem=str(problem))
+            return True
 
 
 @contextmanager
@@ -118,11 +137,24 @@ def scoring_server(
         hooks = hooks_from(settings.hooks, system_clock) if member is None or member.number == 0 else []
         for hook in hooks:
             stack.callback(hook.close)
-        checks = in_process_preparation(settings, singly=True, spark=_spark(settings, stopping, stack))
+        looking = served_lookup(settings, metrics, stack)
+        checks = in_process_preparation(
+            settings,
+            singly=True,
+            spark=_spark(settings, stopping, stack),
+            lookup=None if looking is None else looking.lookup,
+        )
         follower = follow(own, slot, checks, metrics, hooks)
         stack.callback(follower.stop)
-        parts = _Parts(slot, metrics, follower, rollout_arms(settings, slot, checks, stack))
-        service = _service(settings, admission(settings, keys, stack), parts)
+        parts = _Parts(
+            slot=slot,
+            metrics=metrics,
+            follower=follower,
+            rollout=rollout_arms(settings, slot, checks, stack),
+            table=None if looking is None else looking.table,
+            chain=served_chain(settings, slot, follower, metrics, stack),
+        )
+        service = _service(settings, admission(settings, keys, stack), parts, stack)
         service = replace(service, log=answer_log(own, parts.passes, metrics, stack))
         if serve.shadow:
             counts = ShadowCounts(metrics.registry)
@@ -142,6 +174,7 @@ def scoring_server(
             stopping=stopping,
             drain_seconds=serve.drain_seconds,
             listen=answers if member is not None else _already,
+            chain=parts.chain,
         )
 
 
@@ -169,6 +202,8 @@ def require_servable(settings: Settings) -> ApiKeys:
     else:
         require_no_spark(settings, "serve")
     require_identity(settings)
+    require_lookup_servable(settings)
+    require_chain_servable(settings)
     keys = api_keys(settings.serve)
     require_keys(settings.serve, keys)
     require_writable(settings.model.cache_dir, "model.cache_dir")
@@ -203,34 +238,48 @@ class _Parts:
     metrics: ServerMetrics
     follower: Follower
     rollout: RolloutArms | None
+    table: TableFollower | None
+    chain: ServedChain | None
+
+    @cached_property
+    def arms(self) -> ArmsOf | None:
+        """Says which arms answer; ``None`` where it is always the champion's."""
+        return with_rollout(self.chain, self.rollout)
 
     @cached_property
     def passes(self) -> EventPasses:
         """Scores events, with ids that are this process's own."""
-        return EventPasses(f"http-{uuid4().hex[:8]}", system_clock, self.rollout)
+        return EventPasses(f"http-{uuid4().hex[:8]}", system_clock, self.arms, table=self.table, chain=self.chain)
 
     def leaves_loop(self, model: ServedModel) -> bool:
         """Return whether an arm's answers are not for the event loop to wait for."""
-        arms = None if self.rollout is None else self.rollout(model)
+        arms = None if self.arms is None else self.arms(model)
         candidate = None if arms is None else arms.candidate
         return takes_its_time(model) or (candidate is not None and takes_its_time(candidate.model))
 
 
-def _service(settings: Settings, rights: Admission, parts: _Parts) -> ScoringService:
+def _service(settings: Settings, rights: Admission, parts: _Parts, stack: ExitStack) -> ScoringService:
     serve, slot, thread = settings.serve, parts.slot, ThreadPoolExecutor(1, "large-requests")
+    answering, seconds = parts.chain or slot, settings.fallback.request_seconds
+    events = Lane(answering, parts.passes, thread, serve.timeout_seconds, leaves_loop=parts.leaves_loop)
+    bounded = (
+        None if parts.chain is None or seconds is None else patient(events, parts.chain, parts.passes, seconds, stack)
+    )
     token = settings.http.admin_token.get_secret_value() if settings.http.admin_token else None
     return ScoringService(
         slot=slot,
-        readiness=Readiness(slot),
+        readiness=Readiness(answering, table=parts.table),
         metrics=parts.metrics,
         intake=Intake(serve.max_body_bytes, serve.max_in_flight_bytes, serve.max_rows, serve.max_in_flight),
         admission=rights,
         thread=thread,
-        events=Lane(slot, parts.passes, thread, serve.timeout_seconds, leaves_loop=parts.leaves_loop),
-        features=Lane(slot, feature_pass, thread, serve.timeout_seconds),
+        events=bounded or events,
+        features=Lane(slot, FeaturePasses(parts.table), thread, serve.timeout_seconds),
         envelope=settings.event,
         wake=parts.follower.wake,
         access=Access(serve.host, token),
         audits=serve.audit,
         rollout=parts.rollout,
+        table=parts.table,
+        chain=parts.chain,
     )

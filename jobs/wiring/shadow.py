@@ -14,6 +14,7 @@ from typing import Any
 import structlog
 
 from jobs.wiring.in_process import in_process_preparation, require_no_spark
+from jobs.wiring.lookups import require_no_lookup
 from jobs.wiring.metrics_port import serve_metrics
 from schemas.shadow_prediction import ShadowPrediction
 from streaming.adapters.kafka.admin import KafkaAdmin
@@ -118,6 +119,7 @@ def shadow_run(settings: Settings, models: ModelRegistry, clock: Clock) -> Itera
         BrokerUnavailableError: Kafka does not answer.
     """
     require_no_spark(settings, "shadow run")
+    require_no_lookup(settings, "shadow run")
     application, metrics = settings.application, ShadowMetrics()
     serve_metrics(metrics, settings.shadow.metrics_host, settings.shadow.metrics_port, "shadow.metrics_port")
     checks = in_process_preparation(settings)

@@ -10,11 +10,11 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Protocol
 
 from schemas.prediction import DegradedReason
+from streaming.circuit import Circuit, CircuitPolicy, CircuitState
 from streaming.clock import Clock
-from streaming.engines.circuit import Circuit, CircuitPolicy, CircuitState
-from streaming.ledger.degraded import ABSENT, DEFAULT_VERSION, DegradedPart, Rows, whole
+from streaming.ledger.degraded import DegradedPart, Rows, whole
 from streaming.ledger.plan import Plan
-from streaming.models.ref import ModelKey, ModelVersion
+from streaming.models.ref import ABSENT, DEFAULT_VERSION, ModelKey, ModelVersion
 from streaming.models.seams import Poison
 from streaming.models.served import ServedModel
 
@@ -32,7 +32,7 @@ class ChainObserver(Protocol):
     """An observer of circuits; its methods are called on the batch's thread."""
 
     def circuit_moved(self, version: ModelVersion, state: str, reason: str) -> None:
-        """A version's circuit has another :class:`streaming.engines.circuit.CircuitState`.
+        """A version's circuit has another :class:`streaming.circuit.CircuitState`.
 
         ``reason`` is why its last batch failed.
         """

@@ -9,8 +9,7 @@ import structlog
 
 from streaming.engines.exact_ports import Fallback
 from streaming.engines.tries import Tries
-from streaming.ledger.degraded import DEFAULT_VERSION
-from streaming.models.ref import ModelKey, ModelVersion
+from streaming.models.ref import DEFAULT_VERSION, ModelKey, ModelVersion
 from streaming.models.served import ServedModel
 from streaming.models.slot import Slot
 

@@ -16,10 +16,9 @@ from typing import Protocol
 from streaming.clock import Clock
 from streaming.delivery.outcome import Outcome
 from streaming.errors import LookupUnavailableError, PenstockError
+from streaming.lookup_breaker import LookupBreaker
 from streaming.lookup_state import LookupState
 
-_FIRST_PAUSE, _LONGEST_PAUSE = timedelta(seconds=2), timedelta(minutes=1)
-"""Seconds that the table is left alone after a failure: twice as long each time."""
 _LOOK_SECONDS = 0.2
 """Seconds between two looks of a waiting batch whether the table may be asked again."""
 
@@ -86,10 +85,7 @@ class FollowedTable:
         self._stopping = stopping
         self._good: LookupState | None = None
         self._tried: LookupState | None = None
-        self._problem = ""
-        self._failing_since: datetime | None = None
-        self._ask_at: datetime | None = None
-        self._pause = _FIRST_PAUSE
+        self._breaker = LookupBreaker(patience.after)
 
     def planned(self) -> LookupState:
         """See :class:`LookupStates`."""
@@ -103,7 +99,8 @@ class FollowedTable:
             if state is not None:
                 return replace(state, at_ms=round(now.timestamp() * 1_000))
             if self._stopping.wait(_LOOK_SECONDS):
-                raise LookupUnavailableError(f"the job stops while a batch waits for the lookup table: {self._problem}")
+                problem = self._breaker.problem
+                raise LookupUnavailableError(f"the job stops while a batch waits for the lookup table: {problem}")
 
     def failed(self, reason: str) -> None:
         """See :class:`LookupStates`."""
@@ -114,7 +111,7 @@ class FollowedTable:
         self._trouble(reason, self._clock())
 
     def _asked(self, now: datetime) -> LookupState | None:
-        if self._ask_at is not None and now < self._ask_at:
+        if not self._breaker.may_ask(now):
             return None
         try:
             self._tried = self._ask()
@@ -124,22 +121,17 @@ class FollowedTable:
 
     def _without_answer(self, now: datetime) -> LookupState | None:
         """Return the state to go on with; ``None`` to wait for the table."""
-        if not self._is_open(now):
+        if not self._breaker.is_open(now):
             return self._good
-        return None if self._patience.hold else LookupState.unavailable(self._problem, 0)
+        return None if self._patience.hold else LookupState.unavailable(self._breaker.problem, 0)
 
     def _trouble(self, problem: str, now: datetime) -> None:
-        self._problem = problem
-        self._failing_since = self._failing_since or now
-        self._ask_at, self._pause = now + self._pause, min(2 * self._pause, _LONGEST_PAUSE)
-        self._observer.lookup_seen(problem, is_open=self._is_open(now))
+        self._breaker.failed(problem, now)
+        self._observer.lookup_seen(problem, is_open=self._breaker.is_open(now))
 
     def _mend(self) -> None:
-        self._problem, self._failing_since, self._ask_at, self._pause = "", None, None, _FIRST_PAUSE
+        self._breaker.mended()
         self._observer.lookup_seen("", is_open=False)
-
-    def _is_open(self, now: datetime) -> bool:
-        return self._failing_since is not None and now - self._failing_since >= self._patience.after
 
 
 def require_lookups(outcomes: Iterable[Outcome]) -> None:

@@ -13,10 +13,6 @@ from streaming.models.ref import ModelVersion
 
 Rows = tuple[tuple[int, int], ...]
 """Partitions and offsets."""
-DEFAULT_VERSION = 0
-"""The number under which the default score answers, which no version of a registry has."""
-ABSENT = -1
-"""The number of a champion that is not known, because none was loaded."""
 
 
 @dataclass(frozen=True)

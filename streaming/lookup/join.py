@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+import struct
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -33,6 +34,11 @@ _REASONS = {
 }
 
 
+EntriesAt = Callable[[Sequence[bytes], LookupState], Sequence[Entry | None]]
+"""Distinct keys and a state to what the table has of each key; raises ``LookupUnavailableError``."""
+_FLOAT = struct.Struct("<f")
+
+
 class LookupAnswer(NamedTuple):
     """What one key gets: the position of its standing, the record's age in milliseconds, and the columns' values."""
 
@@ -49,11 +55,13 @@ class TableLookup(PickledByFields):
         settings: the table, its columns, and what events get that it does not have.
         envelope: the names of the events' fields.
         source: reads the topic; it may hold secrets.
+        entries_at: reads the table where somebody else reads the topic; ``None`` where this process does.
     """
 
     settings: LookupSettings
     envelope: EventSettings
     source: TableSource = field(repr=False)
+    entries_at: EntriesAt | None = field(default=None, repr=False)
 
     def event_signature(self, signature: Signature) -> Signature:
         """Return what is read of the events: all columns but the looked-up ones, and the key if nothing else has it."""
@@ -70,6 +78,28 @@ class TableLookup(PickledByFields):
         # The last answer is that of events without a key.
         answers = [*self._answers([in_bytes(key) for key in keys.dictionary.to_pylist()], at), self.answer(None, at)]
         return self.beside(events, answers, keys.indices.fill_null(len(answers) - 1), signature)
+
+    def single(self, event: Mapping[str, Any], signature: Signature, at: LookupState) -> Mapping[str, Any] | None:
+        """Append the columns to one event; see :meth:`streaming.models.seams.ColumnLookup.single`."""
+        key = event.get(self._key_column)
+        if isinstance(key, float):
+            # How Arrow spells it is Arrow's to say.
+            return None
+        (answer,) = [self.answer(None, at)] if key is None else self._answers([in_bytes(_text(key))], at)
+        standing = _STANDINGS[answer.standing]
+        if self._chosen[standing] == "dead_letter":
+            return None
+        columns: dict[str, Any] = {c.LOOKUP: standing.value, c.LOOKUP_AGE: answer.age}
+        for position, column in self._columns(signature):
+            value = answer.values[position]
+            if value is None and column.required:
+                return None
+            columns[column.name] = value if value is None else _as_in_arrow(value, column)
+        return {**event, **columns}
+
+    def of_rows(self) -> TableLookup:
+        """See :meth:`streaming.models.seams.ColumnLookup.of_rows`."""
+        return replace(self, envelope=self.envelope.model_copy(update={"key": None}))
 
     def beside(
         self, events: pa.RecordBatch, answers: Sequence[LookupAnswer], of_row: pa.Array, signature: Signature
@@ -126,19 +156,36 @@ class TableLookup(PickledByFields):
         return [(positions[column.name], column) for column in signature.columns if column.name in positions]
 
     @cached_property
+    def _chosen(self) -> Mapping[LookupStanding, str]:
+        """What the settings have events get by what became of their lookup; fresh ones get the record's values."""
+        return {
+            LookupStanding.FRESH: "mark",
+            LookupStanding.STALE: self.settings.stale,
+            LookupStanding.MISSING: self.settings.missing,
+            LookupStanding.INVALID: self.settings.missing,
+            LookupStanding.UNAVAILABLE: self.settings.unavailable,
+        }
+
+    @cached_property
     def _defaults(self) -> tuple[Any, ...]:
         return tuple(column.default for column in self.settings.columns.values())
+
+    @cached_property
+    def _key_column(self) -> str:
+        return c.SUBJECT if self.settings.key == self.envelope.key else f"{self.settings.key}"
 
     def _keys(self, events: pa.RecordBatch, record_keys: pa.BinaryArray) -> pa.Array:
         key = self.settings.key
         if key is None:
             return record_keys.cast(pa.binary())
-        column = events.column(c.SUBJECT if key == self.envelope.key else key)
+        column = events.column(self._key_column)
         return column if pa.types.is_string(column.type) else column.cast(pa.string())
 
     def _answers(self, keys: Sequence[bytes], at: LookupState) -> list[LookupAnswer]:
         if at.outage:
             return [self.answer(None, at)] * len(keys)
+        if self.entries_at is not None:
+            return [self.answer(entry, at) for entry in self.entries_at(keys, at)]
         table = _open(self.settings, at.topic_id, self.source)
         table.move_to(at, self.settings.catch_up_seconds)
         return [self.answer(entry, at) for entry in table.entries(keys)]
@@ -148,15 +195,9 @@ class TableLookup(PickledByFields):
 
     def _rules(self, standings: NDArray[np.int64]) -> list[ArrowRule]:
         """Return which rows are rejected by the settings."""
-        chosen = {
-            LookupStanding.STALE: self.settings.stale,
-            LookupStanding.MISSING: self.settings.missing,
-            LookupStanding.INVALID: self.settings.missing,
-            LookupStanding.UNAVAILABLE: self.settings.unavailable,
-        }
         return [
             (standings == _STANDINGS.index(standing), Rejection(_REASONS[standing].value, self.settings.key))
-            for standing, choice in chosen.items()
+            for standing, choice in self._chosen.items()
             if choice == "dead_letter"
         ]
 
@@ -173,6 +214,21 @@ def _open(settings: LookupSettings, topic_id: str, source: TableSource) -> Looku
             _tables.popitem()[1].close()
         _tables[key] = LookupTable(settings, topic_id, source)
     return _tables[key]
+
+
+def _text(key: Any) -> str:
+    # Arrow writes a flag so.
+    return str(key).lower() if isinstance(key, bool) else str(key)
+
+
+def _as_in_arrow(value: Any, column: Column) -> Any:
+    """Return what an Arrow column of the type makes of a value."""
+    if column.type == "double":
+        return float(value)
+    if column.type == "float":
+        rounded: float = _FLOAT.unpack(_FLOAT.pack(value))[0]
+        return rounded
+    return value
 
 
 def in_bytes(key: str | bytes) -> bytes:

@@ -19,6 +19,9 @@ from streaming.settings import LookupSettings
 HITS, MISSES, CATCH_UP = "cache_hits", "cache_misses", "catch_up_seconds"
 """What :meth:`LookupTable.counts` counts: keys that were in memory, keys that were not, and seconds of reading."""
 
+_MOST_CHANGED = 2_000
+"""Records between two states that are looked at; after more, everything in memory is read anew when it is asked for."""
+
 
 class LookupTable:
     """One topic's table. It belongs to one thread, and is at one state at a time."""
@@ -65,6 +68,33 @@ class LookupTable:
         self._drop_changed(state.ends)
         self._counts[CATCH_UP] += time.monotonic() - began
 
+    def read_on(self, state: LookupState, seconds: float) -> int:
+        """Read one chunk of the topic into the file; see :meth:`streaming.lookup.table_file.TableFile.advance`."""
+        return self._file.advance(state.ends, self._source, seconds)
+
+    def entries_behind(self, keys: Sequence[bytes], state: LookupState) -> list[Entry | None] | None:
+        """Return what a state has of distinct keys, where another thread reads the topic into the file.
+
+        Nothing is read but the file: at most the given keys, and as many records as :data:`_MOST_CHANGED`.
+
+        Returns:
+            ``None`` if the file has gone on, and no longer has the state as a whole.
+
+        Raises:
+            LookupUnavailableError: the file cannot be read.
+        """
+        if state.ends == self._ends and all(key in self._cache for key in keys):
+            return self.entries(keys)
+        try:
+            with self._file.snapshot():
+                floors = self._file.floors(len(state.ends))
+                if any(end < floor for end, floor in zip(state.ends, floors, strict=True)):
+                    return None
+                self._follow(state.ends, floors)
+                return self.entries(keys)
+        except sqlite3.Error as problem:
+            raise LookupUnavailableError(f"the lookup table's file cannot be read: {problem}") from problem
+
     def entries(self, keys: Sequence[bytes]) -> list[Entry | None]:
         """Return what the present state has of distinct keys; ``None`` where it has nothing."""
         unknown = [key for key in keys if key not in self._cache]
@@ -89,6 +119,10 @@ class LookupTable:
         self._counts.clear()
         return counts
 
+    def totals(self) -> dict[str, float]:
+        """Return what was counted since the table was opened, for another thread; nobody calls :meth:`counts`."""
+        return dict(self._counts)
+
     @property
     def defaults(self) -> tuple[Any, ...]:
         """The columns' defaults."""
@@ -104,6 +138,16 @@ class LookupTable:
             key: None if record is None else self._reader.read(record.timestamp, record.value)
             for key, record in newest.items()
         }
+
+    def _follow(self, ends: tuple[int, ...], floors: tuple[int, ...]) -> None:
+        """Move to a state, and forget at least the keys that have changed since the one before."""
+        before = self._ends
+        is_near = len(before) == len(ends) and 0 <= sum(ends) - sum(before) <= _MOST_CHANGED
+        # Below the file's floors, records that would name changed keys may be gone.
+        if is_near and all(start >= floor for start, floor in zip(before, floors, strict=True)):
+            self._drop_changed(ends)
+        else:
+            self._ends, self._cache = ends, OrderedDict()
 
     def _drop_changed(self, ends: tuple[int, ...]) -> None:
         before, self._ends = self._ends, ends

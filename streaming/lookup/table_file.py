@@ -76,12 +76,52 @@ class TableFile:
             LookupUnavailableError: that takes longer than ``seconds``, the topic cannot be read, or the file is full.
         """
         deadline = time.monotonic() + seconds
-        while not self._advance(ends, source, deadline):
+        while self.advance(ends, source, deadline - time.monotonic()):
             if time.monotonic() >= deadline:
                 raise LookupUnavailableError(
                     f"the lookup table could not be read up to its offsets {list(ends)} within {seconds:.0f} s"
                     " (lookup.catch_up_seconds)"
                 )
+
+    def advance(self, ends: Sequence[int], source: TableSource, seconds: float) -> int:
+        """Take one chunk of the topic, for which ``seconds`` are waited.
+
+        Returns:
+            The offsets that are left up to ``ends``. With 0, ``ends`` are the file's present state, and what was
+            superseded before the state that was present till now may go.
+
+        Raises:
+            LookupUnavailableError: the topic cannot be read, or the file is full.
+        """
+        try:
+            with self._writing():
+                progress = self._progress(len(ends))
+                if any(end < part.floor for end, part in zip(ends, progress, strict=True)):
+                    progress = self._forget(len(ends))
+                if all(part.position >= end for end, part in zip(ends, progress, strict=True)):
+                    self._settle(ends, progress)
+                    return 0
+                chunk = source.chunk([part.position for part in progress], ends, seconds)
+                self._insert(chunk, ends, progress)
+        except sqlite3.Error as problem:
+            raise LookupUnavailableError(
+                f"the lookup table's file cannot be written: {problem}; see lookup.folder and lookup.max_bytes"
+            ) from problem
+        # At least one, as the state is not settled yet.
+        return max(1, sum(max(0, end - at) for end, at in zip(ends, chunk.positions, strict=True)))
+
+    def floors(self, partitions: int) -> tuple[int, ...]:
+        """Return the oldest state that is whole: older ones may lack records that have been superseded since."""
+        return tuple(part.floor for part in self._progress(partitions))
+
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """Let the block read the file as it is at its first query, whoever writes meanwhile."""
+        self._database.execute("BEGIN")
+        try:
+            yield
+        finally:
+            self._database.execute("COMMIT")
 
     def records(self, keys: Sequence[bytes], ends: Sequence[int]) -> dict[bytes, TableRecord]:
         """Return the newest record below ``ends`` of each key that has one; of two partitions' the later one's."""
@@ -104,24 +144,6 @@ class TableFile:
                 (partition, start, end),
             )
             yield from (key for (key,) in rows)
-
-    def _advance(self, ends: Sequence[int], source: TableSource, deadline: float) -> bool:
-        """Take one chunk; return whether ``ends`` are reached."""
-        try:
-            with self._writing():
-                progress = self._progress(len(ends))
-                if any(end < part.floor for end, part in zip(ends, progress, strict=True)):
-                    progress = self._forget(len(ends))
-                if all(part.position >= end for end, part in zip(ends, progress, strict=True)):
-                    self._settle(ends, progress)
-                    return True
-                chunk = source.chunk([part.position for part in progress], ends, deadline - time.monotonic())
-                self._insert(chunk, ends, progress)
-        except sqlite3.Error as problem:
-            raise LookupUnavailableError(
-                f"the lookup table's file cannot be written: {problem}; see lookup.folder and lookup.max_bytes"
-            ) from problem
-        return False
 
     @contextmanager
     def _writing(self) -> Iterator[None]:

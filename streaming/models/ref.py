@@ -13,6 +13,11 @@ VersionStatus = Literal["READY", "PENDING", "FAILED"]
 
 DEFAULT_ALIAS = "champion"
 
+DEFAULT_VERSION = 0
+"""The number under which the default score answers, which no version of a registry has."""
+ABSENT = -1
+"""The number of a champion that is not known, because none was loaded."""
+
 
 @dataclass(frozen=True)
 class ModelSelector:

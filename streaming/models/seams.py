@@ -218,6 +218,26 @@ class ColumnLookup(Protocol):
         """
         ...
 
+    def single(self, event: Features, signature: Signature, at: LookupState, /) -> Features | None:
+        """Append the looked-up columns, and those of :data:`streaming.events.columns.LOOKED_UP`, to one valid event.
+
+        Args:
+            event: its columns by name, as :meth:`event_signature` has them, without its record's key.
+            signature: the model's columns.
+            at: the state of the table.
+
+        Returns:
+            ``None`` where the event is rejected, for a reason that :meth:`joined` gives.
+
+        Raises:
+            LookupUnavailableError: as :meth:`joined`.
+        """
+        ...
+
+    def of_rows(self) -> ColumnLookup:
+        """Return the same for rows without an envelope, whose key is a column of its own."""
+        ...
+
     def counts(self) -> dict[str, float]:
         """Return what was counted in this process since the last call, by name."""
         ...

@@ -11,13 +11,12 @@ from prometheus_client import Histogram
 from prometheus_client.core import HistogramMetricFamily
 from prometheus_client.registry import Collector
 
-from schemas.prediction import DegradedReason
 from streaming.clock import Clock
 from streaming.models.ref import ModelVersion
+from streaming.operations.chain_metrics import ChainMetrics
 from streaming.operations.lookup_metrics import LookupMetrics
 from streaming.operations.version_metrics import VersionMetrics
 
-_CIRCUIT_STATES = ("closed", "open", "half_open")
 _BATCH_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 
 
@@ -133,8 +132,7 @@ class Metrics(VersionMetrics):
             "records", "Rows by outcome; skipped ones were written by an earlier try.", "outcome"
         )
         self._dead_letters = self._counter("dead_letters", "Dead letters by reason.", "reason")
-        self._degraded = self._counter("degraded_predictions", "Predictions of the fallback chain by reason.", "reason")
-        self._circuit = self._gauge("circuit_state", "1 for the state of a version's circuit.", "version", "state")
+        self._chain = ChainMetrics(self.registry)
         self._transactions = self._counter("transactions", "Kafka transactions by outcome.", "outcome")
         self._batch_failures = self._counter("batch_failures", "Tries of a batch that failed in the model.", "version")
         self._searching = self._counter("row_search_seconds", "Spent on finding the rows on which a model throws.")
@@ -165,8 +163,6 @@ class Metrics(VersionMetrics):
             self._records.labels(outcome)
         for result in ("equal", "different"):
             self._rechecked.labels(result)
-        for reason in DegradedReason:
-            self._degraded.labels(reason.value)
 
     def batch_finished(self, batch: FinishedBatch) -> None:
         """Count a finished batch."""
@@ -177,7 +173,7 @@ class Metrics(VersionMetrics):
         for reason, count in outcome.dead_letters.items():
             self._dead_letters.labels(reason).inc(count)
         for reason, count in outcome.degraded.items():
-            self._degraded.labels(reason).inc(count)
+            self._chain.degraded(reason, count)
         self._transactions.labels("committed").inc(outcome.transactions)
         self._transactions.labels("fenced").inc(outcome.fenced)
         for phase, seconds in (*batch.phases.items(), ("total", batch.seconds)):
@@ -191,8 +187,7 @@ class Metrics(VersionMetrics):
 
     def circuit_moved(self, version: ModelVersion, state: str) -> None:
         """Set the state of a version's circuit."""
-        for other in _CIRCUIT_STATES:
-            self._circuit.labels(str(version.key), other).set(1 if other == state else 0)
+        self._chain.circuit_moved(version, state)
 
     def rows_searched(self, seconds: float) -> None:
         """Add to the time that was spent on finding the rows on which a model throws."""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
@@ -18,6 +19,7 @@ from streaming.models.seams import Features
 from streaming.models.served import ScorerChoice, ServedModel
 from streaming.models.signature import Signature
 from streaming.scoring.results import judged
+from streaming.scoring.row_pass import JsonRowPass
 from streaming.settings import DefaultScore, EventSettings
 
 
@@ -49,6 +51,21 @@ class ConstantScorer:
         """Nothing is held in the cluster."""
 
 
+@dataclass(frozen=True)
+class ConstantAnswers:
+    """An :class:`streaming.models.seams.ArrowScorer` that gives every event the same answer."""
+
+    answer: DefaultScore
+
+    def score(self, events: pa.RecordBatch) -> pa.RecordBatch:
+        """Return the answer for each event."""
+        answer, rows = self.answer, events.num_rows
+        probability = None if answer.probability is None else list(answer.probability)
+        values = (answer.prediction, probability, answer.label, max(probability) if probability else None)
+        columns = [pa.array([value] * rows, field.type) for value, field in zip(values, c.RESULTS, strict=True)]
+        return pa.RecordBatch.from_arrays(columns, schema=c.RESULTS)
+
+
 class DefaultScores:
     """Makes default scores as versions; the same one is the same object, so that its plan is kept."""
 
@@ -70,6 +87,19 @@ class DefaultScores:
         if last is None or last[:2] != (version, score) or last[2] is not serving:
             self._last = last = version, score, serving, self._made(version, score, serving)
         return last[3]
+
+    def in_process(self, version: ModelVersion, score: Mapping[str, Any], serving: ServedModel | None) -> ServedModel:
+        """Return the same with a row pass, for a process without Spark."""
+        made = self(version, score, serving)
+        beside = None if serving is None else serving.row_pass
+        row_pass = JsonRowPass(
+            package=made.package,
+            envelope=self._envelope,
+            max_value_bytes=self._most,
+            guards=beside.guards if isinstance(beside, JsonRowPass) else (),
+            scorer=ConstantAnswers(DefaultScore.model_validate(score)),
+        )
+        return replace(made, row_pass=row_pass)
 
     def _made(self, version: ModelVersion, score: Mapping[str, Any], serving: ServedModel | None) -> ServedModel:
         signature = Signature(()) if serving is None else serving.package.signature

@@ -101,18 +101,21 @@ class JsonRowPass(PickledByFields):
         """Return nothing: there is no other version to compare with."""
         return {}
 
-    def single(self, value: bytes) -> SingleAnswer | None:
+    def single(self, value: bytes, at: LookupState | None = None) -> SingleAnswer | None:
         """Do the same with one event, without Arrow.
 
         Returns:
             ``None`` where only :meth:`score` can say what becomes of it, such as of every event that is rejected.
         """
-        event = self.single_event(value)
+        event = self.single_event(value, at)
         return None if event is None else self.single_answer(event)
 
-    def single_event(self, value: bytes) -> SingleEvent | None:
-        """Read one event without Arrow; ``None`` as :meth:`single`."""
-        return None if self.program is None or self.lookup is not None else self._decoder.read_single(value)
+    def single_event(self, value: bytes, at: LookupState | None = None) -> SingleEvent | None:
+        """Read one event without Arrow, and look its columns up; ``None`` as :meth:`single`."""
+        event = None if self.program is None else self._decoder.read_single(value)
+        if event is None or self.lookup is None:
+            return event
+        return self.lookup.single(event, self.package.signature, _required(at))
 
     def single_answer(self, event: SingleEvent) -> SingleAnswer | None:
         """Score what :meth:`single_event` has read; ``None`` as :meth:`single`."""
@@ -188,9 +191,7 @@ class JsonRowPass(PickledByFields):
         read = self._decoder.read(records.column("value"))
         if self.lookup is None:
             return read
-        if at is None:
-            raise AssertionError("events whose columns are looked up are scored at a state of the table")
-        return self.lookup.joined(read, records.column("key"), self.package.signature, at)
+        return self.lookup.joined(read, records.column("key"), self.package.signature, _required(at))
 
     def _answered_safely(self, decoded: pa.RecordBatch) -> pa.RecordBatch:
         """Answer valid events. Where columns are looked up, those on which the model throws are rejected here."""
@@ -221,6 +222,12 @@ class JsonRowPass(PickledByFields):
         answers = self.scorer.score(decoded.filter(valid).select(names))
         rows = rows_of(valid.to_numpy(zero_copy_only=False))
         return _with_columns(decoded, answers.schema.names, [column.take(rows) for column in answers.columns])
+
+
+def _required(at: LookupState | None) -> LookupState:
+    if at is None:
+        raise AssertionError("events whose columns are looked up are scored at a state of the table")
+    return at
 
 
 def _with_columns(batch: pa.RecordBatch, names: list[str], columns: list[pa.Array]) -> pa.RecordBatch:

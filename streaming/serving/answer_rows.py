@@ -17,6 +17,7 @@ from schemas.dead_letter import Rejection
 from streaming.clock import instant, isoformat, moment
 from streaming.events import columns as c
 from streaming.events.arrow_verdicts import VERDICT_STRUCT
+from streaming.models.arrow_types import feature_schema
 from streaming.outputs.arrow_rows import enveloped_rows
 from streaming.outputs.envelope import Stamp
 from streaming.outputs.targets import Target
@@ -24,6 +25,7 @@ from streaming.scoring.in_process import own_row_pass
 from streaming.scoring.row_pass import JsonRowPass
 from streaming.serving.answer_log import AnsweredRequest
 from streaming.serving.arms import EventAnswer, ServedArm
+from streaming.serving.looked_up import LookedUp, columns_of
 from streaming.serving.passes import Positions, records_of, stamp_of
 
 
@@ -88,13 +90,13 @@ class AnswerRows:
         micros = [entry.micros if entry.read is None else _micros(entry.read.event_time) for entry in answered]
         numbers = (next(self.numbers) if entry.read is None else _number(entry.read) for entry in answered)
         records = records_of([entry.event for entry in answered], micros, numbers)
-        rows = row_pass.answered(records, _columns(answered))
+        rows = row_pass.answered(records, _columns(answered, row_pass))
         rows = _with(rows, c.KEY, rows.column(c.SUBJECT).cast(pa.binary()))
         values = [None if entry.read is None else entry.answer.value for entry in answered]
         return enveloped_rows(rows, [stamp], self.to, pa.array(values, pa.binary()))
 
 
-def _columns(answered: Sequence[_Answered]) -> pa.RecordBatch:
+def _columns(answered: Sequence[_Answered], row_pass: JsonRowPass) -> pa.RecordBatch:
     verdicts = [
         entry.answer.value._asdict() if isinstance(entry.answer.value, Rejection) else None for entry in answered
     ]
@@ -104,8 +106,25 @@ def _columns(answered: Sequence[_Answered]) -> pa.RecordBatch:
             c.VERDICT: pa.array(verdicts, VERDICT_STRUCT),
             c.PREDICTION: pa.array([None if read is None else read.prediction for read in reads], pa.float64()),
             c.CONFIDENCE: pa.array([_confidence(read) for read in reads], pa.float64()),
+            **_lookups(answered, row_pass),
         }
     )
+
+
+def _lookups(answered: Sequence[_Answered], row_pass: JsonRowPass) -> dict[str, pa.Array]:
+    """Return what the events were given, as it was then: the table has gone on since."""
+    names = columns_of(row_pass)
+    if row_pass.lookup is None:
+        return {}
+    nothing = LookedUp("", None, {})
+    events = [each.answer.looked_up or nothing for each in answered]
+    types = feature_schema(row_pass.package.signature)
+    kept = {column.name: column.type for column in types if column.name in names}
+    return {
+        c.LOOKUP: pa.array([event.standing or None for event in events], pa.string()),
+        c.LOOKUP_AGE: pa.array([event.age for event in events], pa.int64()),
+        **{name: pa.array([event.values.get(name) for event in events], kind) for name, kind in kept.items()},
+    }
 
 
 def _confidence(read: _Read | None) -> float | None:

@@ -17,6 +17,7 @@ from starlette.types import ExceptionHandler, Receive, Scope, Send
 
 from streaming.serving.front import Front
 from streaming.serving.intake import JSON
+from streaming.serving.looked_up import event_signature
 from streaming.serving.openapi import openapi
 from streaming.serving.problems import ProblemError, on_failure, on_http_exception, on_problem
 from streaming.serving.routes import ROUTES, ServedRoute
@@ -28,7 +29,7 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 async def document(service: ScoringService, request: Request) -> Response:  # noqa: ARG001 - as every route
     """Return the OpenAPI document, with the event that the serving version reads."""
     model = service.slot.current()
-    made = openapi((*ROUTES, DOCUMENT), model.package.signature if model else None, service.envelope)
+    made = openapi((*ROUTES, DOCUMENT), event_signature(model) if model else None, service.envelope)
     return Response(json.dumps(made), media_type=JSON)
 
 

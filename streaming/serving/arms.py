@@ -15,15 +15,28 @@ from streaming.models.served import ServedModel
 from streaming.outputs.weights import WeightEpoch
 from streaming.rollout.assignment import ArmAssignment
 from streaming.rollout.intervals import CANDIDATE, CHAMPION
+from streaming.serving.looked_up import LookedUp
+
+
+class Degraded(NamedTuple):
+    """Why a version answers in the place of another: a :class:`schemas.prediction.DegradedReason`, and of which one."""
+
+    reason: str
+    instead_of: ModelVersion
 
 
 @dataclass(frozen=True, eq=False)
 class ServedArm:
-    """A version that answers, and as what; ``weights`` name the rollout's step where there is one."""
+    """A version that answers, and as what.
+
+    ``weights`` name the rollout's step where there is one, and ``degraded`` says why the fallback chain answers, where
+    it does.
+    """
 
     model: ServedModel
     role: str = CHAMPION
     weights: WeightEpoch | None = None
+    degraded: Degraded | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,10 +56,14 @@ class ServedArms:
 
 
 class EventAnswer(NamedTuple):
-    """A prediction's JSON, or why the stream would make a dead letter of the event; and the arm that says so."""
+    """A prediction's JSON, or why the stream would make a dead letter of the event; and the arm that says so.
+
+    ``looked_up`` is what the event was given from the lookup table, if anything was.
+    """
 
     value: bytes | Rejection
     arm: ServedArm
+    looked_up: LookedUp | None = None
 
 
 ArmsOf = Callable[[ServedModel], ServedArms]
@@ -59,7 +76,9 @@ def model_headers(model: ServedModel) -> Mapping[str, str]:
 
 
 def arm_headers(arm: ServedArm) -> Mapping[str, str]:
-    """Return the headers that name the version and, in a rollout, its role and the step."""
+    """Return the headers that name the version and, in a rollout, its role and the step, or why it stands in."""
+    if arm.degraded is not None:
+        return {**model_headers(arm.model), prediction.DEGRADED: arm.degraded.reason}
     if arm.weights is None:
         return model_headers(arm.model)
     return {**model_headers(arm.model), prediction.ROLE: arm.role, **step_headers(arm.weights)}

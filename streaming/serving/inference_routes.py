@@ -18,6 +18,7 @@ from streaming.serving.inference_payloads import (
     unfit,
 )
 from streaming.serving.intake import JSON
+from streaming.serving.looked_up import request_signature, standings_of
 from streaming.serving.problems import ProblemError
 from streaming.serving.service import ScoringService
 from streaming.version import __version__
@@ -67,23 +68,23 @@ async def infer(service: ScoringService, request: Request) -> Response:
     _asked_for(service, request)
     async with service.intake.body(request) as body:
         asked = inference_request(body)
-        events = tensor_events(asked, service.current().package.signature)
+        events = tensor_events(asked, request_signature(service.current()))
         service.intake.check_rows(len(events))
         if not events:
             raise unfit("the inputs have no rows")
-        scored = await service.features.score(events)
+        scored = await service.score_rows(events)
     # The version may have been swapped since the request came.
     _check(scored.model, request)
-    service.count(scored.answers)
     outputs = [output.name for output in asked.outputs] if asked.outputs else None
     version = scored.model.version
     answer = {
         "model_name": version.name,
         "model_version": str(version.version),
         **({"id": asked.id} if asked.id else {}),
-        "outputs": output_tensors(scored.answers, outputs),
+        "outputs": output_tensors([answer.value for answer in scored.answers], outputs),
     }
-    return Response(msgspec.json.encode(answer), headers=model_headers(scored.model), media_type=JSON)
+    headers = {**model_headers(scored.model), **standings_of(row.looked_up for row in scored.answers)}
+    return Response(msgspec.json.encode(answer), headers=headers, media_type=JSON)
 
 
 def _asked_for(service: ScoringService, request: Request) -> ServedModel:

@@ -10,14 +10,13 @@ import asyncio
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Generic, NoReturn, TypeVar
+from typing import Generic, NoReturn, Protocol, TypeVar
 
 from streaming.errors import ModelNotFoundError, ScoringError
 from streaming.models.served import ServedModel
-from streaming.models.slot import Slot
 from streaming.scoring.searched import searched
 from streaming.serving.problems import ProblemError
 
@@ -71,12 +70,24 @@ def takes_its_time(model: ServedModel) -> bool:
     return model.choice.kind in ("pyfunc", "spark")
 
 
+class Leases(Protocol):
+    """Says which version answers; :class:`streaming.models.slot.Slot` does, and a fallback chain."""
+
+    def current(self) -> ServedModel | None:
+        """Return the version; ``None`` where there is none."""
+        ...
+
+    def lease(self) -> AbstractContextManager[ServedModel]:
+        """Use it until the block ends; raises ``ModelNotFoundError`` where there is none."""
+        ...
+
+
 @dataclass
 class Lane(Generic[T]):
     """Scores events of one kind.
 
     Attributes:
-        slot: holds the version.
+        slot: says which version answers.
         make: makes what scores by a version; each thread has its own.
         thread: scores what is too much for the loop. One thread, which may be several lanes'.
         seconds: from the call to the start of its pass, at most.
@@ -84,7 +95,7 @@ class Lane(Generic[T]):
         clock: seconds from any moment on.
     """
 
-    slot: Slot
+    slot: Leases
     make: MakeScore[T]
     thread: ThreadPoolExecutor
     seconds: float
@@ -123,6 +134,10 @@ class Lane(Generic[T]):
         self._waiting.append(waiting)
         return await waiting.scored
 
+    def takes_its_time(self, values: Sequence[bytes]) -> bool:
+        """Return whether events are scored beside the loop, where they can be given up."""
+        return len(values) > MOST_ON_THE_LOOP or self._leaves_loop()
+
     def _leaves_loop(self) -> bool:
         model = self.slot.current()
         return model is not None and self.leaves_loop(model)
@@ -156,6 +171,11 @@ class Lane(Generic[T]):
 
     def _run(self) -> None:
         waiting, self._waiting = self._waiting, []
+        if waiting and self._leaves_loop():
+            # Another version answers since they came.
+            self._behind += waiting
+            self._next_behind()
+            return
         for group in self._groups(waiting):
             self._answer(group)
 

@@ -14,6 +14,7 @@ from streaming.models.served import ServedModel
 from streaming.scoring.compiled.row_program import ModelAnswer
 from streaming.serving.arms import model_headers
 from streaming.serving.intake import JSON, media_type_of
+from streaming.serving.looked_up import request_signature, standings_of
 from streaming.serving.mlflow_payloads import FORM, SCHEMA, csv_events, json_events, wrong
 from streaming.serving.parquet_payloads import PARQUET, parquet_events
 from streaming.serving.problems import sentence
@@ -31,16 +32,14 @@ async def invocations(service: ScoringService, request: Request) -> Response:
         service.intake.check_rows(len(events))
         if not events:
             raise wrong("the body has no rows", SCHEMA)
-        scored = await service.features.score(events)
-    service.count(scored.answers)
-    predictions = _predictions(scored.model, scored.answers)
-    return Response(
-        msgspec.json.encode({"predictions": predictions}), headers=model_headers(scored.model), media_type=JSON
-    )
+        scored = await service.score_rows(events)
+    predictions = _predictions(scored.model, [answer.value for answer in scored.answers])
+    headers = {**model_headers(scored.model), **standings_of(answer.looked_up for answer in scored.answers)}
+    return Response(msgspec.json.encode({"predictions": predictions}), headers=headers, media_type=JSON)
 
 
 def _events(service: ScoringService, body: bytes, media_type: str) -> list[bytes]:
-    signature = service.current().package.signature
+    signature = request_signature(service.current())
     if media_type == PARQUET:
         return parquet_events(body, service.intake)
     return csv_events(body, signature) if media_type == CSV else json_events(body, signature)

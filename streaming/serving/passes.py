@@ -17,8 +17,9 @@ import pyarrow.compute as pc
 
 from schemas.dead_letter import Reason, Rejection
 from streaming.clock import Clock, isoformat
-from streaming.errors import ScoringError
+from streaming.errors import LookupUnavailableError, ScoringError
 from streaming.events import columns as c
+from streaming.lookup_state import LookupState
 from streaming.models.served import ServedModel
 from streaming.outputs.arrow_times import written_time, written_times
 from streaming.outputs.arrow_values import ValueWriter, prediction_values
@@ -26,6 +27,8 @@ from streaming.outputs.envelope import Stamp
 from streaming.scoring.in_process import own_row_pass
 from streaming.scoring.row_pass import JsonRowPass, SingleAnswer
 from streaming.serving.arms import ArmsOf, EventAnswer, ServedArm, ServedArms
+from streaming.serving.chain import ServedChain
+from streaming.serving.looked_up import ServedTable, columns_of, no_table, of_event, of_rows, state_for
 
 MOST_SINGLY = 32
 """Events that are scored one by one; a pass over more takes less time than that."""
@@ -48,6 +51,8 @@ class EventPasses:
         arms: says which arms answer beside the version that serves; ``None`` where no rollout is followed.
         numbers: stand where the stream has offsets.
         unread: the events' fields that nobody reads, as the versions before have learnt them.
+        table: has the columns that events are given; ``None`` where they have all.
+        chain: answers events on which a version throws, and counts that; ``None`` where nothing does.
     """
 
     source: str
@@ -55,6 +60,8 @@ class EventPasses:
     arms: ArmsOf | None = None
     numbers: Positions = field(default_factory=itertools.count)
     unread: tuple[str, ...] = ()
+    table: ServedTable | None = None
+    chain: ServedChain | None = None
 
     def __call__(self, model: ServedModel) -> Callable[[Sequence[bytes]], list[EventAnswer]]:
         """Return the pass of a version: each event's JSON value, or why the stream would make a dead letter of it.
@@ -73,11 +80,19 @@ class _EventPass:
         self._alone = ServedArms(ServedArm(model))
         self._champion = replace(own_row_pass(model), unread=own.unread)
         self._candidate: tuple[ServedModel, JsonRowPass] | None = None
+        self._looked_up = columns_of(self._champion)
 
     def __call__(self, values: Sequence[bytes]) -> list[EventAnswer]:
+        try:
+            return self._answers(values)
+        except LookupUnavailableError as problem:
+            raise no_table(problem) from problem
+
+    def _answers(self, values: Sequence[bytes]) -> list[EventAnswer]:
         own = self._own
         arms = self._alone if own.arms is None else own.arms(self._model)
         now = own.clock()
+        state = None if own.table is None else state_for(own.table, now)
         micros = int(now.timestamp() * 1_000_000)
         # One iterator for all threads: its next number is taken in one step of the interpreter.
         numbers = [next(own.numbers) for _ in values]
@@ -85,19 +100,24 @@ class _EventPass:
         answers: dict[int, EventAnswer] = {}
         if len(values) <= MOST_SINGLY:
             for at, value in enumerate(values):
-                single = self._single(arms, value)
+                single = self._single(arms, value, state)
                 if single is not None:
                     arm, scored = single
-                    answers[at] = EventAnswer(write.single(arm, numbers[at], scored), arm)
+                    looked_up = of_event(scored.event, self._looked_up)
+                    answers[at] = EventAnswer(write.single(arm, numbers[at], scored), arm, looked_up)
         unanswered = [at for at in range(len(values)) if at not in answers]
         if unanswered:
             records = records_of([values[at] for at in unanswered], micros, iter([numbers[at] for at in unanswered]))
-            answers |= zip(unanswered, self._together(arms, records, write), strict=True)
+            answers |= zip(unanswered, self._together(arms, records, write, state), strict=True)
             own.unread = self._champion.learnt()
+        if own.chain is not None:
+            _tell(own.chain, answers.values())
         return [answers[at] for at in range(len(values))]
 
-    def _single(self, arms: ServedArms, value: bytes) -> tuple[ServedArm, SingleAnswer] | None:
-        event = self._champion.single_event(value)
+    def _single(
+        self, arms: ServedArms, value: bytes, state: LookupState | None
+    ) -> tuple[ServedArm, SingleAnswer] | None:
+        event = self._champion.single_event(value, state)
         if event is None:
             return None
         arm, row_pass = arms.champion, self._champion
@@ -110,9 +130,11 @@ class _EventPass:
             return None
         return None if scored is None else (arm, scored)
 
-    def _together(self, arms: ServedArms, records: pa.RecordBatch, write: _ArmWriters) -> Iterable[EventAnswer]:
+    def _together(
+        self, arms: ServedArms, records: pa.RecordBatch, write: _ArmWriters, state: LookupState | None
+    ) -> Iterable[EventAnswer]:
         if arms.candidate is None:
-            return self._scored(arms.champion, records, write)
+            return self._scored(arms.champion, records, write, state)
         mask = self._of_candidate(arms, arms.candidate, records)
         if not mask.true_count:
             return self._scored(arms.champion, records, write)
@@ -127,16 +149,35 @@ class _EventPass:
         pairs = zip(keys.to_pylist(), event_ids.to_pylist(), strict=True)
         return pa.array([arms.is_candidates(key, event_id) for key, event_id in pairs], pa.bool_())
 
-    def _scored(self, arm: ServedArm, records: pa.RecordBatch, write: _ArmWriters) -> list[EventAnswer]:
+    def _scored(
+        self, arm: ServedArm, records: pa.RecordBatch, write: _ArmWriters, state: LookupState | None = None
+    ) -> list[EventAnswer]:
         if not records.num_rows:
             return []
         try:
-            rows = self._pass_of(arm).score(records)
+            rows = self._pass_of(arm).score(records, state)
         except ScoringError:
             if records.num_rows != 1:
                 raise
-            return [EventAnswer(THROWN, arm)]
-        return [EventAnswer(value, arm) for value in _predictions(rows, write.stamp(arm))]
+            return [self._behind(arm, records, write)]
+        values = zip(_predictions(rows, write.stamp(arm)), of_rows(rows, self._looked_up), strict=True)
+        return [EventAnswer(value, arm, looked_up) for value, looked_up in values]
+
+    def _behind(self, arm: ServedArm, records: pa.RecordBatch, write: _ArmWriters) -> EventAnswer:
+        """Answer one event on which an arm's version throws, by the fallback chain if there is one."""
+        chain = self._own.chain
+        if chain is None:
+            return EventAnswer(THROWN, arm)
+        chain.threw(arm.model)
+        for following in chain.after(arm):
+            try:
+                rows = own_row_pass(following.model).score(records)
+            except ScoringError:
+                chain.threw(following.model)
+                continue
+            (value,) = _predictions(rows, write.stamp(following))
+            return EventAnswer(value, following)
+        return EventAnswer(THROWN, arm)
 
     def _pass_of(self, arm: ServedArm) -> JsonRowPass:
         if arm.model is self._model:
@@ -144,6 +185,13 @@ class _EventPass:
         if self._candidate is None or self._candidate[0] is not arm.model:
             self._candidate = arm.model, own_row_pass(arm.model)
         return self._candidate[1]
+
+
+def _tell(chain: ServedChain, answers: Iterable[EventAnswer]) -> None:
+    """Tell a chain which versions have answered something."""
+    models = {answer.arm.model.key: answer.arm.model for answer in answers if not isinstance(answer.value, Rejection)}
+    for model in models.values():
+        chain.answered(model)
 
 
 class _ArmWriters:
@@ -178,7 +226,10 @@ class _ArmWriters:
 
 def stamp_of(arm: ServedArm, source: str, scored_at: str) -> Stamp:
     """Return what an arm's predictions of one moment have in common."""
-    return Stamp(source, arm.model.version, arm.role, scored_at, arm.weights)
+    if arm.degraded is None:
+        return Stamp(source, arm.model.version, arm.role, scored_at, arm.weights)
+    reason, instead_of = arm.degraded
+    return Stamp(source, arm.model.version, arm.role, scored_at, degraded=reason, instead_of=instead_of.name)
 
 
 def records_of(values: Sequence[bytes], micros: int | Sequence[int], numbers: Positions) -> pa.RecordBatch:

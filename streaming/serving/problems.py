@@ -23,6 +23,7 @@ TITLES = {
     "internal": "The server failed",
     "media-type": "The content type is not taken",
     "method": "The method is not allowed here",
+    "no-lookup": "The lookup table cannot be read",
     "no-model": "No model version is loaded",
     "not-found": "There is no such resource",
     "rate-limited": "The caller has sent too many requests",

@@ -78,6 +78,26 @@ _HEALTH: Schema = {
                 "problem": _PROBLEM,
             },
         },
+        "fallback": {
+            "description": "what answers, and the circuit of each version, with fallback.enabled",
+            "type": "object",
+            "required": ["answers", "circuits", "problem"],
+            "properties": {
+                "answers": {"type": ["string", "null"]},
+                "circuits": {"type": "object", "additionalProperties": {"type": "string"}},
+                "problem": _PROBLEM,
+            },
+        },
+        "lookup": {
+            "description": "how the lookup table is read, with lookup.topic",
+            "type": "object",
+            "required": ["offsets", "read_at", "problem"],
+            "properties": {
+                "offsets": {"type": ["array", "null"], "items": _COUNT},
+                "read_at": {"type": ["string", "null"]},
+                "problem": _PROBLEM,
+            },
+        },
         "rollout": {
             "description": "the step by which events are answered, with serve.rollout",
             "type": "object",

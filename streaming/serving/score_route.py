@@ -12,6 +12,7 @@ from schemas.dead_letter import Rejection
 from streaming.serving.arms import EventAnswer, arm_headers, model_headers, step_headers
 from streaming.serving.intake import JSON, events_in
 from streaming.serving.lanes import Scored
+from streaming.serving.looked_up import LookedUp, standings_of
 from streaming.serving.problems import rejected, sentence
 from streaming.serving.service import ScoringService
 
@@ -32,25 +33,37 @@ async def _alone(service: ScoringService, event: bytes) -> Response:
     headers = arm_headers(answer.arm)
     if isinstance(answer.value, Rejection):
         return rejected(answer.value).response(headers)
+    if answer.looked_up is not None:
+        headers = {**headers, **answer.looked_up.headers()}
     return Response(answer.value, headers=headers, media_type=JSON)
 
 
 async def _several(service: ScoringService, events: Sequence[bytes]) -> Response:
     scored = await service.score(events)
-    items = (_item(answer.value) for answer in scored.answers)
+    items = map(_item, scored.answers)
     return Response(b"[" + b",".join(items) + b"]", headers=_headers(scored), media_type=JSON)
 
 
 def _headers(scored: Scored[EventAnswer]) -> Mapping[str, str]:
-    """Return what all answers have in common: of two arms it is the step alone."""
+    """Return what all answers have in common: of two arms it is the step alone, and of lookups what has occurred."""
     arms = {answer.arm for answer in scored.answers}
     if not arms:
         return model_headers(scored.model)
     arm = arms.pop()
-    return step_headers(arm.weights) if arms else arm_headers(arm)
+    common = step_headers(arm.weights) if arms else arm_headers(arm)
+    return {**common, **standings_of(_of_prediction(answer) for answer in scored.answers)}
 
 
-def _item(answer: bytes | Rejection) -> bytes:
-    if isinstance(answer, Rejection):
-        return msgspec.json.encode({"rejected": {**answer._asdict(), "detail": sentence(answer)}})
-    return answer
+def _item(answer: EventAnswer) -> bytes:
+    value, looked_up = answer.value, _of_prediction(answer)
+    if isinstance(value, Rejection):
+        return msgspec.json.encode({"rejected": {**value._asdict(), "detail": sentence(value)}})
+    if looked_up is None:
+        return value
+    # A prediction in a list has no headers of its own.
+    marks = {"lookup": looked_up.standing, "lookup_age_ms": looked_up.age}
+    return b"%b,%b" % (value[:-1], msgspec.json.encode(marks)[1:])
+
+
+def _of_prediction(answer: EventAnswer) -> LookedUp | None:
+    return None if isinstance(answer.value, Rejection) else answer.looked_up

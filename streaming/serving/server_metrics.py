@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from functools import cache
 
 from prometheus_client import Histogram
 
 from streaming.clock import Clock
+from streaming.models.ref import ModelVersion
+from streaming.operations.chain_metrics import ChainMetrics
+from streaming.operations.lookup_metrics import LookupMetrics
 from streaming.operations.version_metrics import VersionMetrics
+from streaming.serving.looked_up import LookedUp
 
 _SECONDS = (0.0005, 0.001, 0.002, 0.003, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
+_AGES = (1.0, 10.0, 60.0, 600.0, 3_600.0, 21_600.0, 86_400.0, 604_800.0, 2_592_000.0)
 
 
 class ServerMetrics(VersionMetrics):
@@ -38,6 +44,49 @@ class ServerMetrics(VersionMetrics):
         self._requests_of = cache(self._requests.labels)
         self._seconds_of = cache(self._seconds.labels)
         self._predictions = self._events.labels("prediction")
+
+    def with_chain(self) -> None:
+        """Add the numbers about the fallback chain, which a server without one does not have."""
+        self._chain = ChainMetrics(self.registry)
+
+    def degraded(self, reason: str, predictions: int) -> None:
+        """Count predictions that the fallback chain has made."""
+        self._chain.degraded(reason, predictions)
+
+    def circuit_moved(self, version: ModelVersion, state: str) -> None:
+        """See :class:`streaming.serving.chain.CircuitObserver`."""
+        self._chain.circuit_moved(version, state)
+
+    def with_lookups(self) -> None:
+        """Add the numbers about looked-up columns, which a server without a lookup does not have."""
+        self._lookups = LookupMetrics(self.registry)
+        self._ages = Histogram(
+            "penstock_lookup_age_seconds",
+            "The age of the records by which events were given columns.",
+            registry=self.registry,
+            buckets=_AGES,
+        )
+        self._read_at = self._gauge("lookup_read_timestamp_seconds", "When the table was last read to its end.")
+
+    def looked_up(self, events: Iterable[LookedUp | None], keys: Mapping[str, float]) -> None:
+        """Count what events were given, and the keys that were asked for."""
+        counts = dict(keys)
+        for event in events:
+            if event is None:
+                continue
+            counts[event.standing] = counts.get(event.standing, 0) + 1
+            if event.age is not None:
+                self._ages.observe(event.age / 1_000)
+        self._lookups.add(counts)
+
+    def lookup_seen(self, problem: str, *, is_open: bool) -> None:
+        """See :class:`streaming.lookup.followed.FollowerObserver`."""
+        self._lookups.seen(available=not problem, is_open=is_open)
+
+    def table_read(self, seconds: float) -> None:
+        """See :class:`streaming.lookup.followed.FollowerObserver`."""
+        self._lookups.add({"catch_up_seconds": seconds})
+        self._read_at.set(self._clock().timestamp())
 
     def request_began(self) -> None:
         """Count a request in."""

@@ -5,18 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Protocol
 
 from schemas.dead_letter import Rejection
 from streaming.models.served import ServedModel
 from streaming.models.slot import Slot
 from streaming.operations.admin import Access
 from streaming.operations.health import HealthVerdict
-from streaming.scoring.compiled.row_program import ModelAnswer
 from streaming.serving.admission import Admission
 from streaming.serving.answer_log import AnswerLog
 from streaming.serving.arms import EventAnswer
+from streaming.serving.chain import ServedChain
+from streaming.serving.feature_passes import RowAnswer
 from streaming.serving.intake import Intake
-from streaming.serving.lanes import Lane, Scored, no_model
+from streaming.serving.lanes import Lane, Leases, Scored, no_model
+from streaming.serving.looked_up import ServedTable
 from streaming.serving.peers import Peers
 from streaming.serving.rollout_arms import RolloutArms
 from streaming.serving.server_metrics import ServerMetrics
@@ -25,16 +28,29 @@ from streaming.settings import EventSettings
 _NO_MODEL = "no model version is loaded yet"
 
 
+class EventLane(Protocol):
+    """Scores events; :class:`streaming.serving.lanes.Lane` does, and one with a bound on its time."""
+
+    async def score(self, values: Sequence[bytes], /) -> Scored[EventAnswer]:
+        """Return the answers to events; raises ``ProblemError``, 503, as a lane does."""
+        ...
+
+
 @dataclass
 class Readiness:
-    """Says whether requests should come; set by the process's main thread."""
+    """Says whether requests should come; set by the process's main thread. ``slot`` says what answers."""
 
-    slot: Slot
+    slot: Leases
     draining: bool = False
+    table: ServedTable | None = None
 
     def verdict(self) -> HealthVerdict:
         """Return the answer to a probe."""
-        reasons = ("the server is stopping" if self.draining else "", "" if self.slot.current() else _NO_MODEL)
+        reasons = (
+            "the server is stopping" if self.draining else "",
+            "" if self.slot.current() else _NO_MODEL,
+            "" if self.table is None else self.table.problem(),
+        )
         return HealthVerdict(tuple(filter(None, reasons)))
 
 
@@ -52,6 +68,8 @@ class ScoringService:
         rollout: says which arms answer; ``None`` where no rollout is followed.
         log: writes the answers to events somewhere; ``None`` where nobody wants that.
         shadow: has the other version of a rollout score the events, too; ``None`` where nobody wants that.
+        table: has the columns that events are given; ``None`` where they have all.
+        chain: answers events that the champion does not; ``None`` where nothing does.
     """
 
     slot: Slot
@@ -60,8 +78,8 @@ class ScoringService:
     intake: Intake
     admission: Admission
     thread: ThreadPoolExecutor
-    events: Lane[EventAnswer]
-    features: Lane[ModelAnswer | Rejection]
+    events: EventLane
+    features: Lane[RowAnswer]
     envelope: EventSettings
     wake: Callable[[], None]
     access: Access
@@ -70,6 +88,8 @@ class ScoringService:
     rollout: RolloutArms | None = None
     log: AnswerLog | None = None
     shadow: AnswerLog | None = None
+    table: ServedTable | None = None
+    chain: ServedChain | None = None
 
     def current(self) -> ServedModel:
         """Return the version that serves; raises ``ProblemError``, 503, if there is none."""
@@ -86,11 +106,39 @@ class ScoringService:
         """
         scored = await self.events.score(events)
         self.count(answer.value for answer in scored.answers)
+        if self.table is not None:
+            self.metrics.looked_up((answer.looked_up for answer in scored.answers), self.table.counts())
+        if self.chain is not None:
+            self._count_degraded(scored.answers)
         if self.log is not None:
             self.log.add(events, scored.answers)
-        # All answers of a request are of one step.
-        if self.shadow is not None and scored.answers and scored.answers[0].arm.weights is not None:
-            self.shadow.add(events, scored.answers)
+        if self.shadow is not None:
+            self._shadow(self.shadow, events, scored.answers)
+        return scored
+
+    def _shadow(self, shadow: AnswerLog, events: Sequence[bytes], answers: Sequence[EventAnswer]) -> None:
+        """Have the answers paired that are of a rollout: without one there are none, and a degraded one is of none."""
+        paired = [
+            (event, answer) for event, answer in zip(events, answers, strict=True) if answer.arm.weights is not None
+        ]
+        if paired:
+            shadow.add([event for event, _ in paired], [answer for _, answer in paired])
+
+    def _count_degraded(self, answers: Iterable[EventAnswer]) -> None:
+        for answer in answers:
+            if answer.arm.degraded is not None and not isinstance(answer.value, Rejection):
+                self.metrics.degraded(answer.arm.degraded.reason, 1)
+
+    async def score_rows(self, rows: Sequence[bytes]) -> Scored[RowAnswer]:
+        """Return the answers to rows of the model's columns, counted.
+
+        Raises:
+            ProblemError: 503, as :meth:`score`.
+        """
+        scored = await self.features.score(rows)
+        self.count(answer.value for answer in scored.answers)
+        if self.table is not None:
+            self.metrics.looked_up((answer.looked_up for answer in scored.answers), self.table.counts())
         return scored
 
     def count(self, answers: Iterable[object]) -> None:

@@ -22,7 +22,13 @@ async def health(service: ScoringService, request: Request) -> Response:  # noqa
 
     Whether it should get requests is :func:`ready`'s to say: what nobody waits for is no reason to send them elsewhere.
     """
-    beside = {"log": service.log, "rollout": service.rollout, "shadow": service.shadow}
+    beside = {
+        "log": service.log,
+        "rollout": service.rollout,
+        "shadow": service.shadow,
+        "lookup": service.table,
+        "fallback": service.chain,
+    }
     standings = {name: redact_tree(part.standing()) for name, part in beside.items() if part is not None}
     return JSONResponse({"ok": True, "reasons": [], **standings})
 

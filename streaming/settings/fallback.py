@@ -55,6 +55,9 @@ class FallbackSettings(Section):
     batch_seconds: Seconds | None = None
     """A batch whose scoring and writing take longer is given up, and the next of the chain takes it."""
 
+    request_seconds: Seconds | None = None
+    """A request to a server that takes longer is given up by the champion, where it scores beside the event loop."""
+
     @model_validator(mode="after")
     def _is_asked_for(self) -> FallbackSettings:
         if not self.enabled and (self.version is not None or self.default is not None):

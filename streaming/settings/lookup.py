@@ -51,17 +51,19 @@ class LookupSettings(Section):
     missing: Literal["default", "dead_letter"] = "default"
     """What an event gets whose key is not in the table: the defaults, or ``MISSING_LOOKUP``."""
     unavailable: Literal["default", "dead_letter", "hold"] = "default"
-    """What happens while the table cannot be read: the defaults, ``LOOKUP_UNAVAILABLE``, or no batch until it can."""
+    """While the table cannot be read: the defaults, ``LOOKUP_UNAVAILABLE``, or no batch, and 503 to requests."""
     unavailable_after_seconds: Seconds = 30.0
-    """For so long, batches go on with the table as it was last read."""
+    """For so long, batches and requests go on with the table as it was last read."""
     catch_up_seconds: Seconds = 60.0
-    """The longest that a task waits until its worker has read the table as far as the batch's plan says."""
+    """The longest that a task waits until its worker has read the table as far as the batch's plan says.
+
+    A server has trouble with the table if it reads no record of it for so long."""
     folder: Path = Path(".penstock/lookup")
     """Where each machine keeps the table, on its own disk."""
     max_bytes: Positive = 4 * 1024**3
     """The largest file of a table; one that would be larger counts as unavailable."""
     cache_keys: Positive = 200_000
-    """Keys whose values a worker keeps in memory; those used least recently go first."""
+    """Keys whose values a worker, or a thread of a server, keeps in memory; those used least recently go first."""
 
     @model_validator(mode="after")
     def _has_columns(self) -> LookupSettings:

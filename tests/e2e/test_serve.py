@@ -22,6 +22,7 @@ from pyspark.sql import SparkSession
 from jobs.configuration.load import load_settings
 from jobs.process.stopping import StopRequest
 from jobs.wiring.serving import scoring_server
+from streaming.accounting.load import Publisher
 from streaming.adapters.kafka.config import client_config
 from streaming.adapters.kafka.ledger_tail import append_record
 from streaming.adapters.kafka.log import KafkaLog
@@ -278,6 +279,103 @@ def test_a_server_follows_a_rollout_and_writes_what_it_answers(
     assert written == {json.dumps(item, separators=(",", ":")).encode() for item in items}
 
 
+def test_a_server_looks_columns_up_in_a_topic_that_it_follows(
+    tracking_server: str, broker: str, make_topic: MakeTopic, tmp_path: Path
+) -> None:
+    (tmp_path / "scratch").mkdir()
+    team = Team(tracking_server, version_tree(tmp_path / "up"), tmp_path / "scratch")
+    assert team.publish() == 1
+    url, table = f"http://127.0.0.1:{free_port()}", make_topic("table", 2, cleanup_policy="compact")
+    publish(broker, table, temp=-300.0)
+    own = {
+        "kafka.bootstrap.servers": broker,
+        "event.key": "carrier",
+        "lookup.topic": table,
+        "lookup.columns": "{temp: {type: double}}",
+        "lookup.folder": str(tmp_path / "tables"),
+        "model.name": team.model,
+        "model.tracking_uri": tracking_server,
+        "model.cache_dir": str(tmp_path / "models"),
+        "serve.port": url.rpartition(":")[2],
+        "serve.drain_seconds": "0",
+    }
+    stopping = StopRequest(None)
+    settings = load_settings(None, [f"{key}={value}" for key, value in own.items()], {})
+    with httpx.Client(base_url=url, trust_env=False) as client, scoring_server(settings, stopping) as server:
+        running = threading.Thread(target=server.run)
+        running.start()
+        try:
+            eventually(lambda: client.get("/ready").status_code == 200, timeout=PATIENCE)
+            cold = client.post("/v1/score", json=event(temp=1.0))
+            publish(broker, table, temp=300.0)
+            warm = eventually(lambda: other_than(cold, client.post("/v1/score", json=event(temp=1.0))))
+            row = {"carrier": "UA", "hour": 3, "temp": 300.0}
+            given = client.post("/invocations", json={"dataframe_records": [row]}).json()
+            nobody = client.post("/v1/score", json=event(carrier="ZZ"))
+        finally:
+            stopping.ask()
+            running.join(60)
+    assert cold.headers["penstock-lookup"] == warm.headers["penstock-lookup"] == "fresh"
+    assert given["predictions"] == [warm.json()["prediction"]]
+    assert nobody.headers["penstock-lookup"] == "missing"
+    assert [path.name for path in (tmp_path / "tables").iterdir()] == ["serve-0"]
+
+
+def test_a_server_whose_champion_is_not_there_answers_by_its_chain_until_it_is(
+    tracking_server: str, tmp_path: Path
+) -> None:
+    (tmp_path / "scratch").mkdir()
+    team = Team(tracking_server, version_tree(tmp_path / "up"), tmp_path / "scratch")
+    assert team.publish(champion=False) == 1
+    url = f"http://127.0.0.1:{free_port()}"
+    own = {
+        "fallback.enabled": "true",
+        "fallback.version": "{version: 1}",
+        "model.name": team.model,
+        "model.tracking_uri": tracking_server,
+        "model.cache_dir": str(tmp_path / "models"),
+        "serve.port": url.rpartition(":")[2],
+        "serve.drain_seconds": "0",
+    }
+    stopping = StopRequest(None)
+    settings = load_settings(None, [f"{key}={value}" for key, value in own.items()], {})
+    with httpx.Client(base_url=url, trust_env=False) as client, scoring_server(settings, stopping) as server:
+        running = threading.Thread(target=server.run)
+        running.start()
+        try:
+            eventually(lambda: client.get("/ready").status_code == 200, timeout=PATIENCE)
+            degraded = client.post("/v1/score", json=event())
+            health = client.get("/health").json()["fallback"]
+            team.saved = version_tree(tmp_path / "down", turned=True)
+            assert team.publish() == 2
+
+            def of_the_champion() -> httpx.Response | None:
+                client.post("/model/reload")
+                answer = client.post("/v1/score", json=event())
+                return None if "degraded" in answer.json() else answer
+
+            own_answer = eventually(of_the_champion, timeout=PATIENCE)
+        finally:
+            stopping.ask()
+            running.join(60)
+    assert (degraded.headers["penstock-degraded"], degraded.json()["model_version"]) == ("NOT_LOADED", 1)
+    assert health["problem"] is None
+    assert own_answer.json()["model_version"] == 2
+    assert "penstock-degraded" not in own_answer.headers
+
+
+def publish(broker: str, table: str, temp: float) -> None:
+    """Write a record for the carrier of :func:`tests.support.servers.event`."""
+    publisher = Publisher(broker, table)
+    publisher.send(json.dumps({"temp": temp}).encode(), key="UA")
+    publisher.finish(30)
+
+
+def other_than(before: httpx.Response, answer: httpx.Response) -> httpx.Response | None:
+    """Return an answer that has another prediction or probability."""
+    return answer if answer.json()["probability"] != before.json()["probability"] else None
+
+
 @pytest.mark.long
 def test_a_version_without_a_compiled_form_is_served_by_a_session_of_the_servers_own(
     spark: SparkSession, tracking_server: str, tmp_path: Path
@@ -305,6 +403,12 @@ WRONG = [
     pytest.param({"model.scorer": "spark"}, "", "model.scorer is spark", id="a scorer that needs Spark"),
     pytest.param(
         {"serve.rollout": "true", "event.id": "null"}, "", "event.key or event.id", id="a rollout without identities"
+    ),
+    pytest.param(
+        {"lookup.topic": "table", "lookup.columns": "{temp: {type: double}}", "event.key": "null"},
+        "",
+        "lookup.key or event.key",
+        id="a lookup without a key",
     ),
     pytest.param({"serve.host": "0.0.0.0"}, "", "no key is asked for", id="open to others without a key"),
     pytest.param({}, "a key in plain text", "does not begin with a SHA-256", id="a key that is not hashed"),

@@ -18,7 +18,6 @@ from streaming.models.ref import ModelVersion
 from streaming.models.served import ServedModel
 from streaming.scoring.in_process import InProcessLoader
 from streaming.scoring.looked_up import LookupLoader
-from streaming.settings import EventSettings
 from tests.support.many import save_regression, signature_of
 
 COLUMNS = {"bonus": {"type": "double", "default": -1.0}}
@@ -38,10 +37,10 @@ def bonus_package(folder: Path) -> ModelPackage:
     )
 
 
-def bonus_model(folder: Path, lookup: TableLookup) -> ServedModel:
-    """Return the version as a job serves it that looks the column up."""
+def bonus_model(folder: Path, lookup: TableLookup, *, singly: bool = False) -> ServedModel:
+    """Return the version as a job serves it that looks the column up, or ``singly`` a server."""
     types = {name: column.type for name, column in lookup.settings.columns.items()}
-    loader = LookupLoader(InProcessLoader(EventSettings(), 1 << 20), lookup, types)
+    loader = LookupLoader(InProcessLoader(lookup.envelope, 1 << 20, singly=singly), lookup, types)
     return loader.load(bonus_package(folder), "")
 
 

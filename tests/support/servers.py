@@ -15,6 +15,7 @@ from typing import Any
 import httpx
 import yaml
 
+from streaming.lookup.followed import TableFollower
 from streaming.models.golden import PATH, GoldenRow, GoldenRows
 from streaming.models.package import ModelPackage
 from streaming.models.ref import ModelVersion
@@ -26,7 +27,8 @@ from streaming.scoring.in_process import InProcessLoader
 from streaming.serving.admission import Admission, Tokens
 from streaming.serving.answer_log import AnswerLog, AnswerSink
 from streaming.serving.app import serving_app
-from streaming.serving.feature_passes import feature_pass
+from streaming.serving.chain import ServedChain
+from streaming.serving.feature_passes import FeaturePasses
 from streaming.serving.front import Front
 from streaming.serving.intake import Intake
 from streaming.serving.keys import ApiKeys
@@ -132,14 +134,23 @@ class ServerBench:
     clock: ManualClock = field(default_factory=ManualClock)
     sink: Callable[[EventPasses, ServerMetrics], AnswerSink] | None = None
     rollout: RolloutArms | None = None
+    table: TableFollower | None = None
+    chain: ServedChain | None = None
     woken: list[bool] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         """Make what all requests share."""
         serve = self.settings
         self.metrics = ServerMetrics(self.clock)
-        self.readiness = Readiness(self.slot)
-        self.passes = EventPasses("http-test", self.clock, self.rollout)
+        answering = self.chain or self.slot
+        self.readiness = Readiness(answering, table=self.table)
+        if self.chain is not None:
+            self.metrics.with_chain()
+        if self.table is not None:
+            self.metrics.with_lookups()
+        self.passes = EventPasses(
+            "http-test", self.clock, self.chain or self.rollout, table=self.table, chain=self.chain
+        )
         self.log = self._log()
         self.service = ScoringService(
             slot=self.slot,
@@ -148,14 +159,16 @@ class ServerBench:
             intake=Intake(serve.max_body_bytes, serve.max_in_flight_bytes, serve.max_rows, serve.max_in_flight),
             admission=Admission(self.keys, self.tokens, self.rates),
             thread=self.thread,
-            events=Lane(self.slot, self.passes, self.thread, serve.timeout_seconds),
-            features=Lane(self.slot, feature_pass, self.thread, serve.timeout_seconds),
+            events=Lane(answering, self.passes, self.thread, serve.timeout_seconds),
+            features=Lane(self.slot, FeaturePasses(self.table, self.clock), self.thread, serve.timeout_seconds),
             envelope=EventSettings(),
             wake=lambda: self.woken.append(True),
             access=self.access,
             audits=serve.audit,
             rollout=self.rollout,
             log=self.log,
+            table=self.table,
+            chain=self.chain,
         )
         self.app: Front = serving_app(self.service)
 

@@ -10,12 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.prediction import DegradedReason
+from streaming.circuit import CircuitPolicy
 from streaming.engines.chain import FallbackChain, NoChain
-from streaming.engines.circuit import CircuitPolicy
 from streaming.ledger.arms import PlannedArms
-from streaming.ledger.degraded import ABSENT, DegradedPart
+from streaming.ledger.degraded import DegradedPart
 from streaming.ledger.plan import Plan
-from streaming.models.ref import ModelKey, ModelVersion
+from streaming.models.ref import ABSENT, ModelKey, ModelVersion
 from streaming.models.served import ServedModel
 from streaming.offsets import OffsetRange
 from streaming.testing import ManualClock

@@ -8,17 +8,23 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from streaming.errors import CandidateRefusedError, LookupUnavailableError
+from streaming.events import columns as c
+from streaming.events.arrow_verdicts import VERDICT_STRUCT
 from streaming.lookup.join import TableLookup
 from streaming.lookup_state import LookupState
+from streaming.models.signature import Column, ColumnType, Signature
 from streaming.outputs.arrow_rows import enveloped_rows
 from streaming.outputs.envelope import Stamp
 from streaming.refusal_codes import RefusalCode
 from streaming.scoring.in_process import InProcessLoader
 from streaming.scoring.looked_up import LookupLoader
 from streaming.settings import EventSettings, LookupSettings, Settings
+from tests.support.laws import examples
 from tests.support.lookups import COLUMNS, MemorySource, bonus_model, bonus_package, lookup_event
 from tests.support.many import RECORDS
 
@@ -149,6 +155,38 @@ def test_a_version_that_only_spark_scores_is_refused(tmp_path: Path, source: Mem
     with pytest.raises(CandidateRefusedError, match=r"lookup\.topic.*scored by Spark") as refusal:
         loader.load(bonus_package(tmp_path), "")
     assert refusal.value.reason is RefusalCode.NOT_COMPILED
+
+
+TYPES: tuple[ColumnType, ...] = ("double", "float", "long", "integer", "boolean", "string")
+cells = st.one_of(
+    st.none(), st.booleans(), st.integers(-(2**65), 2**65), st.floats(allow_nan=False, allow_infinity=False), st.text()
+)
+"""Values of a table's record: of the column's type, of another one, or none."""
+tables = st.fixed_dictionaries({}, optional={f"of_{kind}": cells for kind in TYPES})
+
+
+@given(st.lists(tables, min_size=1, max_size=3), st.booleans(), st.sampled_from(["mark", "default", "dead_letter"]))
+@examples(60)
+def test_an_event_alone_is_given_what_it_is_given_in_a_batch(
+    tmp_path_factory: pytest.TempPathFactory, records: list[dict[str, Any]], required: bool, choice: str
+) -> None:
+    source = MemorySource()
+    for at, record in enumerate(records):
+        source.put(f"k{at}", record, timestamp=NOW - 60_000 * (at % 2))
+    columns = {f"of_{kind}": {"type": kind, "default": 0 if kind == "double" else None} for kind in TYPES}
+    folder, missing = tmp_path_factory.mktemp("law"), "dead_letter" if choice == "dead_letter" else "default"
+    lookup = lookup_in(folder, source, columns=columns, key="who", stale=choice, missing=missing)
+    signature = Signature((Column("x", "double"), *(Column(f"of_{kind}", kind, required) for kind in TYPES)))
+    keys = [None, "nobody", *(f"k{at}" for at in range(len(records)))]
+    fields = {c.VERDICT: pa.nulls(len(keys), VERDICT_STRUCT), "who": pa.array(keys), "x": pa.array([1.5] * len(keys))}
+    joined = lookup.joined(pa.record_batch(fields), pa.nulls(len(keys), pa.binary()), signature, state_of(source))
+    for row in joined.to_pylist():
+        single = lookup.single({"who": row["who"], "x": 1.5}, signature, state_of(source))
+        verdict = row.pop(c.VERDICT)
+        assert (single is None) == (verdict is not None)
+        assert single is None or {name: repr(value) for name, value in single.items()} == {
+            name: repr(value) for name, value in row.items()
+        }
 
 
 TABLE = {"topic": "table", "columns": COLUMNS}
