@@ -19,6 +19,7 @@ from pathlib import Path
 import psutil
 from pyspark.sql import SparkSession
 
+from streaming.errors import SetupError
 from streaming.local.java import find_java
 
 FOLDER = Path("build/bench/profiles")
@@ -55,8 +56,8 @@ def _jvm(name: str, pid: int) -> None:
     _run([*jcmd, "JFR.start", "name=bench", "settings=profile"])
     time.sleep(_SECONDS)
     _run([*jcmd, "JFR.stop", "name=bench", f"filename={recording}"])
-    events = "jdk.ExecutionSample,jdk.NativeMethodSample"
-    text = _run([str(tools / "jfr"), "print", "--events", events, "--stack-depth", "1", str(recording)])
+    # Samples of native methods are of threads that wait, nearly all.
+    text = _run([str(tools / "jfr"), "print", "--events", "jdk.ExecutionSample", "--stack-depth", "1", str(recording)])
     _write(f"{name}-jvm.txt", Counter(frame["method"] for frame in _FRAME.finditer(text)))
 
 
@@ -82,4 +83,7 @@ def _write(file: str, frames: Counter[str]) -> None:
 
 
 def _run(command: list[str]) -> str:
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SetupError(f"{command[0]} failed: {done.stderr.strip()[-500:]}")
+    return done.stdout
