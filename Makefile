@@ -13,6 +13,7 @@ BENCH ?=
 FIELD ?=
 LIBRARIES ?=
 UV_VERSION := 0.13.8
+STREAM_PEERS := bytewax export flink quix
 UV_FLAGS := --universal --python-version 3.10 --quiet --generate-hashes --no-emit-index-url --no-header
 
 .DEFAULT_GOAL := help
@@ -73,7 +74,8 @@ bench-batch: setup  ## Measure batch scoring beside PipelineModel.transform and 
 bench-decoding: setup  ## Measure the tiers of decoding JSON beside the reference
 	$(VENV)/python -m benchmarks.decoding
 
-bench-serve: setup  ## Measure penstock serve at a fixed rate, with a swap, beside mlflow models serve
+bench-serve: setup  ## Measure penstock serve, with a swap, beside mlflow models serve and MLServer (installed once, 1 GB)
+	-$(VENV)/python -m benchmarks.peers.install $(UV_VERSION) mlserver
 	$(VENV)/python -m benchmarks.serve $(BENCH)
 
 bench-drift: setup  ## Simulate drift detection beside other rules, then measure what it costs the scoring job
@@ -90,14 +92,14 @@ bench-lookup: setup  ## Measure the exact engine's throughput with looked-up col
 	$(VENV)/python -m benchmarks.lookup $(BENCH)
 
 bench: setup  ## Measure our engines, Spark's micro-batch and the peers in some 15 minutes (BENCH="--runs 3" for more)
-	-$(VENV)/python -m benchmarks.peers.install $(UV_VERSION)
+	-$(VENV)/python -m benchmarks.peers.install $(UV_VERSION) $(STREAM_PEERS)
 	$(VENV)/python -m benchmarks.latency all --runs 1 --seconds 6 --boundaries 1 --burst 50000 $(BENCH)
 
 bench-live: setup  ## Only our engines and Spark's micro-batch: latency at 1,000 and 5,000 events/s, and a swap
 	$(VENV)/python -m benchmarks.latency live $(BENCH)
 
 bench-peers: setup  ## Install the peers (Quix Streams, Flink, Bytewax; once, 1 GB) and measure them on the same events
-	$(VENV)/python -m benchmarks.peers.install $(UV_VERSION)
+	$(VENV)/python -m benchmarks.peers.install $(UV_VERSION) $(STREAM_PEERS)
 	$(VENV)/python -m benchmarks.latency peers $(BENCH)
 
 soak: setup  ## See whether a long-running job grows, swapping every minute (MINUTES=40 RATE=200)

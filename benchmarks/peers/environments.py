@@ -16,6 +16,7 @@ REQUIREMENTS = Path(__file__).with_name("requirements")
 PYTHON = "3.11"
 """The newest that every peer has wheels for; uv fetches it where it is not installed."""
 EXPORT = "export"
+MLSERVER = "mlserver"
 
 
 @dataclass(frozen=True)
@@ -40,13 +41,18 @@ class Environment:
     def requirements(self) -> Path:
         return REQUIREMENTS / f"{self.name}.txt"
 
+    @property
+    def target(self) -> str:
+        """What installs it."""
+        return "bench-serve" if self.name == MLSERVER else "bench-peers"
+
     def check(self) -> None:
         """Raise ``SetupError`` unless it is installed as its requirements say."""
         stamp = self.folder / ".stamp"
         if not stamp.exists():
-            raise SetupError(f"its environment is not installed; run `make bench-peers`, which makes {self.folder}")
+            raise SetupError(f"its environment is not installed; run `make {self.target}`, which makes {self.folder}")
         if stamp.read_text() != self.fingerprint():
-            raise SetupError(f"{self.requirements} has changed since it was installed; run `make bench-peers`")
+            raise SetupError(f"{self.requirements} has changed since it was installed; run `make {self.target}`")
 
     def install(self, uv: Path) -> None:
         """Make it if it is not there as it should be.

@@ -1,8 +1,7 @@
 """``penstock serve`` under a fixed rate of requests of one flight, with a swap on the way, beside MLflow's server.
 
 ``make bench-serve`` runs it and writes build/bench/serve.json. MLflow's server gets the rates of :data:`RATES` in turn,
-as long as its 99th percentile stays below 5 ms. MLServer is not measured: it is no
-dependency of Penstock's, and nothing installs it.
+as long as its 99th percentile stays below 5 ms, and so does MLServer where it is installed.
 """
 
 from __future__ import annotations
@@ -10,7 +9,9 @@ from __future__ import annotations
 import json
 import math
 import os
-from dataclasses import asdict, replace
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,26 +21,51 @@ from rich.console import Console
 
 from benchmarks.scratch import scratch_folder
 from benchmarks.serve.load import LoadFigures, LoadOrder, sustained
-from benchmarks.serve.servers import Exhibit, begin_load, end_load, exhibit, mlflow_server, penstock_server
+from benchmarks.serve.servers import (
+    Exhibit,
+    MeasuredServer,
+    begin_load,
+    end_load,
+    exhibit,
+    mlflow_server,
+    mlserver_server,
+    penstock_server,
+)
+from streaming.errors import SetupError
 
 TARGET = Path("build/bench/serve.json")
 RATES = (1.0, 5.0, 20.0, 50.0, 100.0, 200.0)
+LEFT_OUT = {"left_out": "it was not asked for"}
 _WARM_RATE, _WARM_SECONDS = 200.0, 5.0
 
 
-def main(rate: float = 2_000.0, seconds: float = 20.0, mlflow: bool = True) -> None:
+@dataclass(frozen=True)
+class Peer:
+    """Another server over the same model: how it is started, and what it is sent; a path may name the model."""
+
+    name: str
+    server: Callable[[Exhibit], AbstractContextManager[MeasuredServer]]
+    path: str
+    bodies: Callable[[Exhibit], Path]
+
+
+MLFLOW = Peer("mlflow models serve", mlflow_server, "/invocations", Exhibit.records)
+MLSERVER = Peer("MLServer", mlserver_server, "/v2/models/{}/infer", Exhibit.tensors)
+
+
+def main(rate: float = 2_000.0, seconds: float = 20.0, mlflow: bool = True, mlserver: bool = True) -> None:
     """Measure, print and write build/bench/serve.json."""
     console = Console()
     with scratch_folder("serve") as folder, exhibit(folder) as shown:
         console.print(f"penstock serve at {rate:,.0f} requests/s, with a swap")
         ours = measure_penstock(shown, rate, seconds)
         console.print(asdict(ours))
-        theirs = [] if not mlflow else measure_mlflow(shown, console)
+        of_mlflow = measure_peer(MLFLOW, shown, console) if mlflow else LEFT_OUT
+        of_mlserver = measure_peer(MLSERVER, shown, console) if mlserver else LEFT_OUT
     result = {
         "penstock": {"rate": rate, **figures(ours)},
-        "mlflow": _best(theirs) if mlflow else None,
-        "mlserver": None,
-        "mlserver_left_out": "it is not installed: it is no dependency of Penstock's",
+        "mlflow": of_mlflow,
+        "mlserver": of_mlserver,
         "cores": os.cpu_count(),
     }
     TARGET.parent.mkdir(parents=True, exist_ok=True)
@@ -59,22 +85,25 @@ def measure_penstock(shown: Exhibit, rate: float, seconds: float) -> LoadFigures
         return with_cpu(end_load(load), server.cpu_seconds() - before)
 
 
-def measure_mlflow(shown: Exhibit, console: Console) -> list[tuple[float, LoadFigures]]:
-    """Return what came of each rate, up to the first that it does not sustain."""
+def measure_peer(peer: Peer, shown: Exhibit, console: Console) -> dict[str, Any]:
+    """Return what came of the highest rate that a peer sustains, or why it was left out."""
     tried: list[tuple[float, LoadFigures]] = []
-    with mlflow_server(shown) as server:
-        order = LoadOrder(server.port, "/invocations", str(shown.records()), 2.0, 10.0)
-        end_load(begin_load(order, shown.folder))
-        for rate in RATES:
-            console.print(f"mlflow models serve at {rate:,.0f} requests/s")
-            before = server.cpu_seconds()
-            load = begin_load(replace(order, rate=rate), shown.folder)
-            measured = with_cpu(end_load(load), server.cpu_seconds() - before)
-            console.print(asdict(measured))
-            tried.append((rate, measured))
-            if not sustained(measured):
-                break
-    return tried
+    try:
+        with peer.server(shown) as server:
+            order = LoadOrder(server.port, peer.path.format(shown.name), str(peer.bodies(shown)), 2.0, 10.0)
+            end_load(begin_load(order, shown.folder))
+            for rate in RATES:
+                console.print(f"{peer.name} at {rate:,.0f} requests/s")
+                before = server.cpu_seconds()
+                load = begin_load(replace(order, rate=rate), shown.folder)
+                measured = with_cpu(end_load(load), server.cpu_seconds() - before)
+                console.print(asdict(measured))
+                tried.append((rate, measured))
+                if not sustained(measured):
+                    break
+    except SetupError as problem:
+        return {"left_out": str(problem)}
+    return _best(tried)
 
 
 def with_cpu(measured: LoadFigures, seconds: float) -> LoadFigures:

@@ -17,12 +17,14 @@ import psutil
 
 from benchmarks.latency.model import ALIAS, train_apart
 from benchmarks.latency.workloads import WORKLOADS
+from benchmarks.peers.environments import MLSERVER, Environment
 from benchmarks.serve.load import LoadFigures, LoadOrder
 from jobs.wiring.mlflow_client import prepare_mlflow
 from streaming.adapters.mlflow.tracking import MlflowTracker
 from streaming.local.processes import LOOPBACK, ManagedProcess, free_port
 from streaming.local.tracking import start_tracking_server
 from streaming.models.digest import DIGEST_TAG, tree_digest
+from streaming.serving.inference_payloads import DATATYPES
 from streaming.training.record import Promotion
 
 _READY_SECONDS = 300.0
@@ -60,6 +62,26 @@ class Exhibit:
         rows = [json.loads(b"{" + body) for body in self._bodies()]
         bodies = [{"dataframe_records": [{name: row[name] for name in names}]} for row in rows]
         return self._written("records.jsonl", [json.dumps(body).encode() for body in bodies])
+
+    def tensors(self) -> Path:
+        """Return a file of the same flights for the Open Inference Protocol, a row each."""
+        columns = json.loads((self.folder / "model" / "features.json").read_text())
+        rows = [json.loads(b"{" + body) for body in self._bodies()]
+        bodies = [
+            {
+                "inputs": [
+                    {
+                        "name": column["name"],
+                        "datatype": DATATYPES[column["type"]],
+                        "shape": [1, 1],
+                        "data": [row[column["name"]]],
+                    }
+                    for column in columns
+                ]
+            }
+            for row in rows
+        ]
+        return self._written("tensors.jsonl", [json.dumps(body).encode() for body in bodies])
 
     def _bodies(self) -> list[bytes]:
         return (self.folder / "model" / "bodies.jsonl").read_bytes().splitlines()[:_BODIES]
@@ -124,11 +146,35 @@ def mlflow_server(shown: Exhibit) -> Iterator[MeasuredServer]:
 
 
 @contextmanager
-def _running(name: str, command: list[str], folder: Path, probe: str) -> Iterator[int]:
+def mlserver_server(shown: Exhibit) -> Iterator[MeasuredServer]:
+    """Yield MLServer, of an environment of its own, with its runtime for models of MLflow's.
+
+    Raises:
+        SetupError: it is not installed.
+    """
+    environment = Environment(MLSERVER)
+    environment.check()
+    folder, port = shown.folder / "mlserver", free_port()
+    folder.mkdir(exist_ok=True)
+    own = {"host": LOOPBACK, "http_port": port, "grpc_port": free_port(), "metrics_port": free_port()}
+    # A pool of workers would be further processes between the socket and the model.
+    (folder / "settings.json").write_text(json.dumps({**own, "parallel_workers": 0}))
+    runtime = {"implementation": "mlserver_mlflow.MLflowRuntime", "parameters": {"uri": str(shown.tree)}}
+    (folder / "model-settings.json").write_text(json.dumps({"name": shown.name, **runtime}))
+    command = [str(environment.folder / "bin" / "mlserver"), "start", str(folder)]
+    probe = f"http://{LOOPBACK}:{port}/v2/models/{shown.name}/ready"
+    with _running("MLServer", command, shown.folder, probe, environment.python) as pid:
+        yield MeasuredServer(port, pid)
+
+
+@contextmanager
+def _running(
+    name: str, command: list[str], folder: Path, probe: str, python: Path = Path(sys.executable)
+) -> Iterator[int]:
     # A core for the server, so that the load beside it takes none of its time.
     own_core = ["taskset", "-c", "0"] if shutil.which("taskset") and (os.cpu_count() or 1) > 1 else []
-    path = f"{Path(sys.executable).parent}:{os.environ.get('PATH', '')}"
-    environment = {**os.environ, "PATH": path, "PYSPARK_PYTHON": sys.executable}
+    path = f"{python.parent}:{os.environ.get('PATH', '')}"
+    environment = {**os.environ, "PATH": path, "PYSPARK_PYTHON": str(python)}
     log = folder / f"{name.replace(' ', '-')}.log"
     process = ManagedProcess(name, [*own_core, *command], log=log, environment=environment, grace=20.0)
     try:

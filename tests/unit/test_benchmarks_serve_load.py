@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from benchmarks.peers import environments
+from benchmarks.serve.__main__ import MLSERVER, measure_peer
 from benchmarks.serve.load import LoadFigures, LoadOrder, measure, sustained
+from benchmarks.serve.servers import Exhibit
+from streaming.models.signature import Signature
 from streaming.operations.http import HttpServer
+from streaming.serving.inference_payloads import inference_request, tensor_events
 
 
 async def answer(request: Request) -> Response:
@@ -64,3 +71,24 @@ def test_a_rate_is_sustained_without_errors_and_below_five_milliseconds(
 ) -> None:
     measured = LoadFigures(requests=10, rps=1.0, p50_ms=0.5, p99_ms=p99_ms, max_ms=9.0, errors=errors)
     assert sustained(measured) is expected
+
+
+def test_a_server_that_is_not_installed_is_left_out_with_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(environments, "HOME", tmp_path)
+    result = measure_peer(MLSERVER, Exhibit(tmp_path, "http://127.0.0.1:1", "flights"), Console(quiet=True))
+    assert list(result) == ["left_out"]
+    assert "make bench-serve" in result["left_out"]
+
+
+def test_a_flight_is_a_row_of_tensors_for_the_open_inference_protocol(tmp_path: Path) -> None:
+    (tmp_path / "model").mkdir()
+    columns = [{"name": "carrier", "type": "string"}, {"name": "distance", "type": "double"}]
+    (tmp_path / "model" / "features.json").write_text(json.dumps(columns))
+    (tmp_path / "model" / "bodies.jsonl").write_text('"carrier":"UA","distance":1400.0,"gust":null}\n')
+    (body,) = Exhibit(tmp_path, "", "flights").tensors().read_text().splitlines()
+    events = tensor_events(
+        inference_request(body.encode()), Signature.from_config({"carrier": "string", "distance": "double"})
+    )
+    assert [json.loads(event) for event in events] == [{"carrier": "UA", "distance": 1400.0}]
