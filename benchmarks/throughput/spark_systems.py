@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from uuid import uuid4
 
@@ -125,8 +125,10 @@ RUN: dict[str, Run] = {
 def measured(setting: Setting, kind: str, *, profiled: bool = False) -> Rates:
     """Run a system over the topic, and return its rates; with its profile, which costs some of them."""
     meter, name = Meter(), f"{kind.replace('_', '-')}-{uuid4().hex[:6]}"
-    profile = profiling(kind, lambda: meter.rows(name) > WARM_UP_BATCHES * setting.rows_per_batch)
-    with profile if profiled else nullcontext():
+    beside: AbstractContextManager[None] = nullcontext()
+    if profiled:
+        beside = profiling(kind, lambda: meter.rows(name) > WARM_UP_BATCHES * setting.rows_per_batch)
+    with beside:
         RUN[kind](setting, name, meter)
     return Rates(meter.rate(name), meter.burst(name))
 
