@@ -13,7 +13,8 @@ import subprocess
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
@@ -29,17 +30,23 @@ _FRAME = re.compile(r"stackTrace = \[\s*\n\s*(?P<method>[^\n(]+)\(")
 _PROCESSES = "pyspark.daemon"
 
 
-def record(name: str, under_way: Callable[[], bool]) -> threading.Thread:
-    """Profile the session's processes once ``under_way`` says so; a thread that ends when both files are written."""
-    thread = threading.Thread(target=_recorded, args=(name, under_way))
+@contextmanager
+def profiling(name: str, under_way: Callable[[], bool]) -> Iterator[None]:
+    """Profile the session's processes while the block runs, once ``under_way`` says so."""
+    ended = threading.Event()
+    thread = threading.Thread(target=_recorded, args=(name, under_way, ended))
     thread.start()
-    return thread
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
 
 
-def _recorded(name: str, under_way: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 300
-    while not under_way() and time.monotonic() < deadline:
-        time.sleep(0.1)
+def _recorded(name: str, under_way: Callable[[], bool], ended: threading.Event) -> None:
+    while not under_way():
+        if ended.wait(0.1):
+            return
     FOLDER.mkdir(parents=True, exist_ok=True)
     session = SparkSession.getActiveSession() or SparkSession.builder.getOrCreate()
     jvm: object = session._jvm

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from uuid import uuid4
 
@@ -13,7 +13,7 @@ from pyspark.ml.functions import vector_to_array
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from benchmarks.throughput.profiles import record
+from benchmarks.throughput.profiles import profiling
 from benchmarks.throughput.setting import WARM_UP_BATCHES, Meter, Rates, Setting, stop_when_done
 from jobs.process.stopping import StopRequest
 from jobs.wiring.following import preparation, registry
@@ -125,9 +125,11 @@ RUN: dict[str, Run] = {
 def measured(setting: Setting, kind: str, *, profiled: bool = False) -> Rates:
     """Run a system over the topic, and return its rates; with its profile, which costs some of them."""
     meter, name = Meter(), f"{kind.replace('_', '-')}-{uuid4().hex[:6]}"
+    beside: AbstractContextManager[None] = nullcontext()
     if profiled:
-        record(kind, lambda: meter.rows(name) > WARM_UP_BATCHES * setting.rows_per_batch)
-    RUN[kind](setting, name, meter)
+        beside = profiling(kind, lambda: meter.rows(name) > WARM_UP_BATCHES * setting.rows_per_batch)
+    with beside:
+        RUN[kind](setting, name, meter)
     return Rates(meter.rate(name), meter.burst(name))
 
 
