@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from streaming.settings.base import Seconds, Secret, Section
+
+_ADDRESS = re.compile(r"rediss?://([^\s/@]*@)?(\[[0-9A-Fa-f:]+\]|[^\s/@:]+)(:\d{1,5})?(/\d{0,4})?")
 
 
 class RedisSettings(Section):
     """Where columns are looked up in the place of a topic; needs the extra ``redis``."""
 
-    url: Annotated[str, Field(pattern=r"^rediss?://[^\s/]+(/\d*)?$")]
+    url: str
     """``redis://host:port/database``, or ``rediss://`` for TLS. Of a cluster, one of its servers."""
     username: str | None = None
     password: Secret | None = None
@@ -32,6 +35,13 @@ class RedisSettings(Section):
     """The longest wait for a connection, and for an answer; each is tried twice."""
     cache_seconds: Annotated[float, Field(ge=0)] = 1.0
     """For so long, a worker does not ask for a key again; 0: every batch asks."""
+
+    @field_validator("url")
+    @classmethod
+    def _is_address(cls, url: str) -> str:
+        if not _ADDRESS.fullmatch(url):
+            raise ValueError("must be redis://host:port/database, or rediss://host:port/database for TLS")
+        return url
 
     @model_validator(mode="after")
     def _has_what_tls_needs(self) -> RedisSettings:

@@ -5,8 +5,12 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import socket
+import socketserver
+import ssl
+import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.util import find_spec
@@ -17,6 +21,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from streaming.local.processes import LOOPBACK, ManagedProcess, free_port
+from tests.support.eventually import eventually
 
 
 @dataclass
@@ -76,6 +81,59 @@ def redis_server(folder: Path, *options: str) -> Iterator[RedisServer]:
         yield server
     finally:
         server.stop()
+
+
+@contextmanager
+def redis_cluster(folder: Path) -> Iterator[Sequence[RedisServer]]:
+    """Yield two servers that have half of a cluster's slots each."""
+    with ExitStack() as stack:
+        names = ("low.conf", "high.conf")
+        options = ("--cluster-enabled", "yes", "--cluster-config-file")
+        servers = [stack.enter_context(redis_server(folder, *options, str(folder / name))) for name in names]
+        for server, slots in zip(servers, (range(8_192), range(8_192, 16_384)), strict=True):
+            server.client.execute_command("CLUSTER ADDSLOTS", *slots)
+        servers[0].client.execute_command("CLUSTER MEET", LOOPBACK, servers[1].port)
+        eventually(lambda: all(server.client.cluster("INFO")["cluster_state"] == "ok" for server in servers))
+        yield servers
+
+
+@contextmanager
+def tls_before(server: RedisServer, certificate: Path, key: Path) -> Iterator[str]:
+    """Yield an address with TLS for a server, whose program has none; it asks callers for the same certificate."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=str(certificate))
+    context.load_cert_chain(certificate, key)
+    context.verify_mode = ssl.CERT_REQUIRED
+
+    class Relay(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            with (
+                suppress(OSError),
+                context.wrap_socket(self.request, server_side=True) as outer,
+                socket.create_connection((LOOPBACK, server.port)) as inner,
+            ):
+                back = threading.Thread(target=_copy, args=(inner, outer), daemon=True)
+                back.start()
+                _copy(outer, inner)
+                back.join(5.0)
+
+    with socketserver.ThreadingTCPServer((LOOPBACK, 0), Relay) as relay:
+        relay.daemon_threads, relay.block_on_close = True, False
+        thread = threading.Thread(target=relay.serve_forever, args=(0.05,), daemon=True)
+        thread.start()
+        try:
+            yield f"rediss://{LOOPBACK}:{relay.server_address[1]}/0"
+        finally:
+            relay.shutdown()
+            thread.join()
+
+
+def _copy(source: socket.socket, target: socket.socket) -> None:
+    with suppress(OSError):
+        while data := source.recv(1 << 16):
+            target.sendall(data)
+    with suppress(OSError):
+        # So that the other direction ends, too.
+        target.shutdown(socket.SHUT_RDWR)
 
 
 def _program() -> Path:

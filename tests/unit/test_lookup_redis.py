@@ -24,8 +24,9 @@ from streaming.models.ref import ModelVersion
 from streaming.offsets import OffsetRange
 from streaming.replay.chunks import assigned
 from streaming.settings import EventSettings, LookupSettings, RedisSettings, Settings
+from tests.support.certificates import self_signed
 from tests.support.lookups import COLUMNS, scored_keys
-from tests.support.redis_server import RedisServer, redis_server
+from tests.support.redis_server import RedisServer, redis_cluster, redis_server, tls_before
 
 NOW = 100_000_000
 AT = LookupState("", (), NOW, store=REDIS)
@@ -174,6 +175,48 @@ def test_a_wrong_password_is_refused_at_the_start_and_shown_nowhere(tmp_path: Pa
             )
 
 
+def test_a_server_with_tls_is_asked_if_its_certificate_is_trusted_and_ours_is_shown(
+    server: RedisServer, tmp_path: Path
+) -> None:
+    certificate, key = self_signed(tmp_path)
+    server.put({"a": b"1"})
+    own = {"client_cert_file": certificate, "client_key_file": key}
+    with tls_before(server, certificate, key) as url:
+        trusting = RedisSettings.model_validate({"url": url, "ca_file": certificate, **own})
+        require_redis(trusting)
+        assert redis_store(trusting).values([b"a"]) == [b"1"]
+        with pytest.raises(ConfigurationError, match=r"certificate verify failed.*ca_file"):
+            require_redis(RedisSettings.model_validate({"url": url, **own}))
+        with pytest.raises(LookupUnavailableError):
+            redis_store(RedisSettings(url=url, ca_file=certificate)).values([b"a"])
+        absent = trusting.model_copy(update={"ca_file": tmp_path / "absent.pem"})
+        with pytest.raises(ConfigurationError, match=r"lookup\.redis\.ca_file .*absent\.pem cannot be read"):
+            require_redis(absent)
+
+
+def test_a_cluster_is_asked_for_each_key_where_it_is(tmp_path: Path) -> None:
+    with redis_cluster(tmp_path) as servers:
+        settings = RedisSettings(url=servers[1].url, cluster=True, timeout_seconds=5.0)
+        store = redis_store(settings)
+        keys = [f"{number}" for number in range(50)]
+        for key in keys:
+            server = servers[0] if servers[0].client.cluster("KEYSLOT", key) < 8_192 else servers[1]
+            server.put({key: key.encode()})
+        assert store.values([*map(str.encode, keys), b"nobody"]) == [*map(str.encode, keys), None]
+        assert store.state().store == REDIS
+        require_redis(settings)
+        with pytest.raises(ConfigurationError, match="and cluster"):
+            require_redis(settings.model_copy(update={"cluster": False}))
+        servers[0].stop()
+        with pytest.raises(LookupUnavailableError):
+            store.values([key.encode() for key in keys])
+
+
+def test_a_server_that_is_no_cluster_is_refused_as_one(server: RedisServer) -> None:
+    with pytest.raises(ConfigurationError, match=r"not enabled on this node.*and cluster"):
+        require_redis(RedisSettings(url=server.url, cluster=True))
+
+
 def test_a_server_that_is_down_at_the_start_is_for_the_first_batch_to_find(tmp_path: Path) -> None:
     with redis_server(tmp_path) as server:
         settings = RedisSettings(url=server.url)
@@ -183,7 +226,8 @@ def test_a_server_that_is_down_at_the_start_is_for_the_first_batch_to_find(tmp_p
 REFUSED = [
     pytest.param({"topic": "t"}, "both set", id="a topic, too"),
     pytest.param({"columns": {}}, "go together", id="no columns"),
-    pytest.param({"redis": {"url": "http://x"}}, "url", id="no address of Redis"),
+    pytest.param({"redis": {"url": "http://x"}}, "must be redis://", id="no address of Redis"),
+    pytest.param({"redis": {"url": "redis://x:port/0"}}, "must be redis://", id="no port"),
     pytest.param({"redis": {"url": "redis://x", "ca_file": "ca.pem"}}, "rediss://", id="a certificate without TLS"),
     pytest.param(
         {"redis": {"url": "rediss://x", "client_key_file": "k"}}, "client_cert_file", id="a key without certificate"

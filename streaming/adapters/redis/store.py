@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import ssl
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, cast
@@ -11,6 +12,7 @@ from redis import Redis
 from redis.backoff import NoBackoff
 from redis.cluster import RedisCluster
 from redis.exceptions import AuthenticationError, ClusterDownError, RedisClusterException, RedisError, ResponseError
+from redis.maint_notifications import MaintNotificationsConfig
 from redis.retry import Retry
 
 from streaming.errors import ConfigurationError, LookupUnavailableError
@@ -66,20 +68,19 @@ class RedisStore(PickledByFields, ValueStore):
         return LookupState.of_store(REDIS)
 
     def require(self) -> None:
-        """See that Redis knows us and lets us read.
+        """See that Redis knows us and lets us read, and that we trust it.
 
         Raises:
-            ConfigurationError: it does not.
+            ConfigurationError: one of these is not so.
             LookupUnavailableError: it does not answer.
         """
         try:
             self.values([b""])
         except LookupUnavailableError as problem:
-            cause = problem.__cause__
-            if isinstance(cause, AuthenticationError | ResponseError) and not isinstance(cause, ClusterDownError):
+            if any(_is_refusal(cause) for cause in _causes(problem)):
                 raise ConfigurationError(
-                    f"{problem}; correct lookup.redis.url, username, password and cluster, and give the user the right"
-                    " to read (MGET, PING) the keys of lookup.redis.prefix"
+                    f"{problem}; correct lookup.redis.url, username, password, ca_file and cluster, and give the user"
+                    " the right to read (MGET, PING) the keys of lookup.redis.prefix"
                 ) from problem
             raise
 
@@ -93,6 +94,8 @@ class RedisStore(PickledByFields, ValueStore):
             "socket_connect_timeout": settings.timeout_seconds,
             # A connection that was idle for long may have been closed by the server.
             "retry": Retry(NoBackoff(), 1),
+            # A server that announces its maintenance would make the client wait for longer than our bound.
+            "maint_notifications_config": MaintNotificationsConfig(enabled=False),
         }
         if settings.url.startswith("rediss://"):
             files = {
@@ -106,6 +109,19 @@ class RedisStore(PickledByFields, ValueStore):
 
     def _unavailable(self, problem: Exception) -> LookupUnavailableError:
         return LookupUnavailableError(f"columns cannot be looked up in Redis at {self.settings.url}: {problem}")
+
+
+def _causes(problem: BaseException) -> Iterator[BaseException]:
+    cause = problem.__cause__ or problem.__context__
+    if cause is not None:
+        yield cause
+        yield from _causes(cause)
+
+
+def _is_refusal(problem: BaseException) -> bool:
+    """Return whether trying again would not help: the server refuses us or what is asked, or we refuse the server."""
+    refusals = (AuthenticationError, ResponseError, ssl.SSLCertVerificationError)
+    return isinstance(problem, refusals) and not isinstance(problem, ClusterDownError)
 
 
 def _of_server(client: Any, names: Sequence[bytes]) -> list[bytes | None]:
