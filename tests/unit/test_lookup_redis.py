@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from jobs.wiring.extras import require_extra
 from jobs.wiring.lookup_redis import redis_store, require_redis
 from jobs.wiring.lookups import past_lookup, require_history, require_no_lookup, require_states
+from streaming.clock import isoformat
 from streaming.errors import ConfigurationError, DataError, LookupUnavailableError, SetupError
 from streaming.ledger.arms import PlannedArms
+from streaming.lookup.entries import EntryReader
 from streaming.lookup.join import TableLookup
 from streaming.lookup.value_store import StoredTable, ValueStore
 from streaming.lookup_state import REDIS, LookupState
@@ -88,6 +94,26 @@ def test_an_event_gets_the_value_or_the_default_and_says_which(server: RedisServ
     keys = [outcome.values[0] for outcome in OUTCOMES]
     rows = scored_keys(tmp_path, lookup_by(server), AT, *keys)
     assert [tuple(row.values()) for row in rows] == [(None, *outcome.values[1:]) for outcome in OUTCOMES]
+
+
+VALUE = st.fixed_dictionaries({}, optional={"bonus": st.floats() | st.text(), "updated_at": st.integers() | st.text()})
+
+
+@given(st.binary() | VALUE.map(lambda value: json.dumps(value).encode()))
+def test_whatever_a_key_has_becomes_an_entry_that_has_values_only_with_a_time(value: bytes) -> None:
+    reader = EntryReader(LookupSettings.model_validate({"redis": {"url": "redis://x"}, "columns": COLUMNS}))
+    entry = reader.read_timed(value, "updated_at")
+    assert entry is not None
+    assert entry.values is None or (entry.timestamp is not None and len(entry.values) == 1)
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False), st.integers(0, 4_102_444_800_000))
+def test_both_ways_to_write_a_time_say_the_same(bonus: float, written: int) -> None:
+    reader = EntryReader(LookupSettings.model_validate({"redis": {"url": "redis://x"}, "columns": COLUMNS}))
+    text = isoformat(datetime.fromtimestamp(written // 1_000, timezone.utc) + timedelta(milliseconds=written % 1_000))
+    for time_field in (written, text):
+        value = json.dumps({"bonus": bonus, "updated_at": time_field}).encode()
+        assert reader.read_timed(value, "updated_at") == (written, (bonus,))
 
 
 def test_a_batch_asks_once_for_each_key_and_in_one_round_trip(server: RedisServer, tmp_path: Path) -> None:
