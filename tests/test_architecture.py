@@ -116,6 +116,7 @@ WRITER_MODULES = tuple(f"streaming/delivery/{name}.py" for name in ("writer", "t
 VENDORS = {
     "confluent_kafka": ("streaming/adapters/kafka/", "streaming/accounting/load.py", *WRITER_MODULES),
     "kafka": ("streaming/accounting/subscriber.py",),
+    "redis": ("streaming/adapters/redis/",),
     "mlflow": ("streaming/adapters/mlflow/", "streaming/scoring/code/child.py"),
 }
 """A vendor's client to the folders and modules that may import it."""

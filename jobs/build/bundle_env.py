@@ -18,8 +18,8 @@ from pathlib import Path
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-DISTRIBUTIONS = ("confluent-kafka", "jiter", "msgspec", "numpy", "pyarrow", "pydantic")
-"""All that a Spark task imports to decode, score and write. PySpark itself comes with the cluster's Spark."""
+DISTRIBUTIONS = ("cachetools", "confluent-kafka", "jiter", "msgspec", "numpy", "pyarrow", "pydantic")
+"""All that a Spark task imports to decode, look up, score and write. PySpark itself comes with the cluster's Spark."""
 
 
 def write_environment(target: Path, libraries: Sequence[str] = ()) -> int:
@@ -27,7 +27,7 @@ def write_environment(target: Path, libraries: Sequence[str] = ()) -> int:
 
     Args:
         target: the archive.
-        libraries: distributions that models of other libraries need on executors, such as ``lightgbm``.
+        libraries: distributions that executors need for models of other libraries or for Redis, such as ``lightgbm``.
 
     Raises:
         PackageNotFoundError: a distribution, or what it requires, is not installed here.

@@ -1,4 +1,4 @@
-"""Looked-up columns put together: the table's topic, what joins its columns, and what each batch reads of it."""
+"""Looked-up columns put together: the topic or store, what joins its columns, and what each batch reads of it."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 import structlog
 from pyspark.sql import SparkSession
 
+from jobs.wiring.lookup_redis import redis_store, require_redis
 from streaming.adapters.kafka.admin import KafkaAdmin
 from streaming.adapters.kafka.config import client_config
 from streaming.adapters.kafka.lookup_past import require_past
@@ -21,6 +22,7 @@ from streaming.errors import ConfigurationError, DataError, LookupUnavailableErr
 from streaming.ledger.arms import PlannedArms
 from streaming.lookup.as_of import PastLookup
 from streaming.lookup.join import TableLookup
+from streaming.lookup_state import REDIS
 from streaming.models.served import PipelineLoader
 from streaming.operations.lookup_news import LookupNews
 from streaming.operations.observer import JobObserver
@@ -34,21 +36,32 @@ _FIRST_READ_SECONDS = 3_600.0
 
 def require_no_lookup(settings: Settings, verb: str) -> None:
     """Raise ``ConfigurationError`` if columns shall be looked up, which ``verb`` does not do."""
-    if settings.lookup.topic is not None:
+    if settings.lookup.source is not None:
         raise ConfigurationError(
-            f"penstock {verb} looks no columns up, and lookup.topic is {settings.lookup.topic!r}; leave the section out"
-            " where the events have all columns, or score by penstock score"
+            f"penstock {verb} looks no columns up, and {settings.lookup.source} is set; leave the section out where the"
+            " events have all columns, or score by penstock score"
+        )
+
+
+def require_history(settings: Settings, verb: str) -> None:
+    """Raise ``ConfigurationError`` if columns are looked up where nobody can tell what a key had in the past."""
+    if settings.lookup.redis is not None:
+        raise ConfigurationError(
+            f"penstock {verb} needs columns as they were, and Redis (lookup.redis) keeps no history; look them up in a"
+            " compacted topic (lookup.topic), or leave the section out where the data has the columns"
         )
 
 
 def require_table(settings: Settings, admin: KafkaAdmin) -> None:
-    """See that the table's topic, if there is to be one, is there and keeps what it must.
+    """See that the table's topic, if there is to be one, is there and keeps what it must, or that Redis may be asked.
 
     Raises:
         ConfigurationError: it is not there, or not compacted, or we may not read it.
         BrokerUnavailableError: Kafka does not answer.
     """
-    topic = settings.lookup.topic
+    topic, redis = settings.lookup.topic, settings.lookup.redis
+    if redis is not None:
+        require_redis(redis)
     if topic is None:
         return
     info = admin.topic(topic)
@@ -67,12 +80,17 @@ def require_table(settings: Settings, admin: KafkaAdmin) -> None:
 
 def lookup_of(settings: Settings, folder: Path | None = None) -> TableLookup | None:
     """Return what looks columns up; ``None`` where none are. ``folder`` is where the table is, if not as set."""
-    if settings.lookup.topic is None:
+    if settings.lookup.source is None:
         return None
     # A worker's present folder is not this process's.
     own = settings.lookup.model_copy(update={"folder": (folder or settings.lookup.folder).resolve()})
-    source = KafkaTableSource(client_config(settings.kafka), settings.lookup.topic)
-    return TableLookup(own, settings.event, source)
+    redis = settings.lookup.redis
+    return TableLookup(own, settings.event, topic_source(settings) if redis is None else redis_store(redis))
+
+
+def topic_source(settings: Settings) -> KafkaTableSource:
+    """Return what reads the lookup topic."""
+    return KafkaTableSource(client_config(settings.kafka), f"{settings.lookup.topic}")
 
 
 def warm_table(settings: Settings, spark: SparkSession) -> None:
@@ -81,11 +99,11 @@ def warm_table(settings: Settings, spark: SparkSession) -> None:
     Where it cannot be read, the first batch finds out, too, and the settings say what becomes of it.
     """
     lookup = lookup_of(settings)
-    if lookup is None or not is_local(spark):
+    if lookup is None or settings.lookup.topic is None or not is_local(spark):
         return
     watch = Stopwatch()
     try:
-        state = KafkaTableState(settings.kafka, f"{settings.lookup.topic}")()
+        state = KafkaTableState(settings.kafka, settings.lookup.topic)()
         lookup.warm(state, _FIRST_READ_SECONDS)
     except LookupUnavailableError as problem:
         _log.warning("the lookup table cannot be read yet", problem=str(problem))
@@ -105,13 +123,16 @@ def looking_up(loaders: dict[str, PipelineLoader], lookup: TableLookup | None) -
 def lookup_states(settings: Settings, observer: JobObserver, stopping: threading.Event) -> LookupStates:
     """Return what decides the state of each batch; ``observer`` hears of the table, and of each batch's lookups."""
     lookup = settings.lookup
-    if lookup.topic is None:
+    if lookup.source is None:
         return NoLookups()
     news = LookupNews(observer.metrics.lookups, observer.health)
     observer.also.append(news.batch_finished)
-    patience = LookupPatience(timedelta(seconds=lookup.unavailable_after_seconds), lookup.unavailable == "hold")
-    ask = KafkaTableState(settings.kafka, lookup.topic)
-    return FollowedTable(ask, patience, news, system_clock, stopping)
+    after, hold = timedelta(seconds=lookup.unavailable_after_seconds), lookup.unavailable == "hold"
+    if lookup.redis is not None:
+        patience = LookupPatience(after, hold, store=REDIS)
+        return FollowedTable(redis_store(lookup.redis).state, patience, news, system_clock, stopping)
+    ask = KafkaTableState(settings.kafka, f"{lookup.topic}")
+    return FollowedTable(ask, LookupPatience(after, hold), news, system_clock, stopping)
 
 
 def states_for(served: Segments, version: PlannedArms) -> dict[int, list[Segment]]:
@@ -127,11 +148,16 @@ def require_states(settings: Settings, segments: Segments) -> None:
 
     Raises:
         ConfigurationError: columns were looked up then and shall not be now, or the reverse.
-        DataError: the table as it was then is gone.
+        DataError: the table as it was then is gone, or was a store that keeps no history.
         LookupUnavailableError: its topic cannot be read.
     """
     states = [segment.by.lookup for parts in segments.values() for segment in parts]
-    topic = settings.lookup.topic
+    topic, stores = settings.lookup.topic, {state.store for state in states if state and state.store}
+    if stores:
+        raise DataError(
+            f"some of the events were scored with columns from {stores.pop()}, which keeps no history, so nobody can"
+            " tell what they were given; begin the replay behind them"
+        )
     if topic is None and any(states):
         raise ConfigurationError("the events were scored with looked-up columns; set the section lookup as it was then")
     if topic is None:
@@ -150,17 +176,18 @@ def past_lookup(settings: Settings) -> PastLookup | None:
     """Return what gives training rows the looked-up columns as of their times; ``None`` where none are looked up.
 
     Raises:
-        ConfigurationError: no column is named that has the rows' key.
+        ConfigurationError: no column is named that has the rows' key, or columns are looked up in Redis.
         DataError: compaction has removed records that rows from ``train.from_time`` on may need.
         LookupUnavailableError: the topic cannot be read.
     """
+    require_history(settings, "train")
     lookup = lookup_of(settings)
     if lookup is None:
         return None
     key, topic = settings.lookup.key or settings.train.key, f"{settings.lookup.topic}"
     if key is None:
         raise ConfigurationError("columns are looked up by a key; name the data's column that has it in train.key")
-    past = PastLookup(lookup, KafkaTableState(settings.kafka, topic)(), key)
+    past = PastLookup(lookup, topic_source(settings), KafkaTableState(settings.kafka, topic)(), key)
     since = Period.parsed(("train.from_time", "train.to_time"), settings.train.from_time, settings.train.to_time).since
     lag = timedelta(
         milliseconds=KafkaAdmin(settings.kafka, settings.application).required_topic(topic).compaction_lag_ms

@@ -129,7 +129,7 @@ def _followed(
         return follow_many(settings, shared.slot, spark, outlets, shared.stack), None
     checks = _checks(shared, spark)
     follower = follow(settings, shared.slot, checks, shared.observer.metrics, [gate])
-    if settings.lookup.topic is not None:
+    if settings.lookup.source is not None:
         return follower, None
     return follower, rollout_parts(settings, checks, follower, shared.observer, gate)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import structlog
 
-from jobs.wiring.lookups import lookup_of, require_table
+from jobs.wiring.lookups import lookup_of, require_table, topic_source
 from streaming.adapters.kafka.admin import KafkaAdmin
 from streaming.adapters.kafka.lookup_source import KafkaTableState
 from streaming.errors import BrokerUnavailableError, ConfigurationError
@@ -34,6 +34,10 @@ class ServedLookup:
 
 def require_lookup_servable(settings: Settings) -> None:
     """Raise ``ConfigurationError`` for what a server cannot do beside looking columns up."""
+    if settings.lookup.redis is not None:
+        raise ConfigurationError(
+            "lookup.redis does not go with penstock serve, which looks columns up in a topic: set lookup.topic instead"
+        )
     if settings.lookup.topic is None:
         return
     for name, is_wrong, what in (
@@ -66,7 +70,7 @@ def served_lookup(settings: Settings, metrics: ServerMetrics, stack: ExitStack) 
     assert lookup is not None  # noqa: S101 - there is a topic
     metrics.with_lookups()
     ask = KafkaTableState(settings.kafka, topic)
-    table = TableFollower(FollowedTopic(lookup.settings, ask, lookup.source, metrics))
+    table = TableFollower(FollowedTopic(lookup.settings, ask, topic_source(settings), metrics))
     stack.callback(table.stop)
     table.start(_START_SECONDS)
     return ServedLookup(replace(lookup, entries_at=table.entries), table)

@@ -80,8 +80,9 @@ class PlanDecisions:
         return self._recorded(self._plan(plan.batch, plan.ranges, self._alone(plan, serving.version), reason))
 
     def _looked_up(self, earlier: Plan) -> Plan:
-        """Return a plan that is there already; one from before the job looked columns up is made anew with a state."""
-        state = None if earlier.arms.lookup else self._ports.lookups.planned()
+        """Return a plan that is there already; one without a state of today's table is made anew with one."""
+        lookups, before = self._ports.lookups, earlier.arms.lookup
+        state = None if before is not None and lookups.has(before) else lookups.planned()
         if state is None:
             return earlier
         arms = replace(PlannedArms.only(earlier.version), lookup=state)

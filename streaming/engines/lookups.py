@@ -2,7 +2,7 @@
 
 A circuit breaker: for ``unavailable_after_seconds``, batches go on with the last state that was read; then they are
 planned without a table, or wait for it. Meanwhile the table is asked again once in a while, so that not every batch
-waits for an answer that does not come.
+waits for an answer that does not come. A store has no earlier state to go on with, so batches wait for that long.
 """
 
 from __future__ import annotations
@@ -46,6 +46,10 @@ class LookupStates(Protocol):
         """Note that workers could not read the state that was planned last."""
         ...
 
+    def has(self, state: LookupState, /) -> bool:
+        """Return whether a state that was planned earlier is one of the table that is looked up in now."""
+        ...
+
 
 class NoLookups:
     """The :class:`LookupStates` of a job that looks nothing up."""
@@ -57,17 +61,25 @@ class NoLookups:
         """Raise, as nothing can have failed."""
         raise AssertionError(f"a job that looks nothing up could not look up: {reason}")
 
+    def has(self, state: LookupState) -> bool:  # noqa: ARG002 - there is no table
+        """Return false."""
+        return False
+
 
 @dataclass(frozen=True)
 class LookupPatience:
-    """How long batches go on with the last state (``after``), and whether they then wait for the table (``hold``)."""
+    """How long batches go on with the last state (``after``), and whether they then wait for the table (``hold``).
+
+    ``store`` names what is asked in the place of a topic (:attr:`streaming.lookup_state.LookupState.store`).
+    """
 
     after: timedelta
     hold: bool
+    store: str = ""
 
 
 class FollowedTable:
-    """The :class:`LookupStates` of a topic."""
+    """The :class:`LookupStates` of a topic or a store."""
 
     def __init__(
         self,
@@ -91,7 +103,7 @@ class FollowedTable:
         """See :class:`LookupStates`."""
         if self._tried is not None:
             # The batch with it is written, so workers could read it, too.
-            self._good, self._tried = self._tried, None
+            self._good, self._tried = None if self._patience.store else self._tried, None
             self._mend()
         while True:
             now = self._clock()
@@ -109,6 +121,10 @@ class FollowedTable:
             self._good = None
         self._tried = None
         self._trouble(reason, self._clock())
+
+    def has(self, state: LookupState) -> bool:
+        """See :class:`LookupStates`."""
+        return bool(state.outage) or state.store == self._patience.store
 
     def _asked(self, now: datetime) -> LookupState | None:
         if not self._breaker.may_ask(now):

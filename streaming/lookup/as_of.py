@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import pyarrow as pa
@@ -57,11 +57,13 @@ class PastLookup(PickledByFields):
 
     Attributes:
         lookup: the job's own, whose rules say what a row gets.
+        source: reads the table's topic; it may hold secrets.
         state: up to where the table is read.
         key: the rows' column with the key.
     """
 
     lookup: TableLookup
+    source: TableSource = field(repr=False)
     state: LookupState
     key: str
 
@@ -74,7 +76,7 @@ class PastLookup(PickledByFields):
     @cached_property
     def history(self) -> TableHistory:
         """The table's records, as this process has read them."""
-        return TableHistory(self.lookup.source, self.state.ends, EntryReader(self.lookup.settings))
+        return TableHistory(self.source, self.state.ends, EntryReader(self.lookup.settings))
 
     def joined(self, rows: pa.RecordBatch, time: str) -> pa.RecordBatch:
         """Return the rows with the columns as of each one's time, without those that the job would reject for it.

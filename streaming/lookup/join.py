@@ -19,6 +19,7 @@ from streaming.events.arrow_verdicts import ArrowRule, with_verdicts
 from streaming.lookup.entries import Entry
 from streaming.lookup.table import LookupTable
 from streaming.lookup.table_source import TableSource
+from streaming.lookup.value_store import StoredTable, ValueStore
 from streaming.lookup_state import LookupState
 from streaming.models.arrow_types import arrow_type
 from streaming.models.signature import Column, Signature
@@ -49,18 +50,18 @@ class LookupAnswer(NamedTuple):
 
 @dataclass(frozen=True)
 class TableLookup(PickledByFields):
-    """A :class:`streaming.models.seams.ColumnLookup` in a compacted topic; it is pickled for the tasks.
+    """A :class:`streaming.models.seams.ColumnLookup` in a compacted topic or a store; it is pickled for the tasks.
 
     Attributes:
         settings: the table, its columns, and what events get that it does not have.
         envelope: the names of the events' fields.
-        source: reads the topic; it may hold secrets.
+        source: reads the topic, or asks the store; it may hold secrets.
         entries_at: reads the table where somebody else reads the topic; ``None`` where this process does.
     """
 
     settings: LookupSettings
     envelope: EventSettings
-    source: TableSource = field(repr=False)
+    source: TableSource | ValueStore = field(repr=False)
     entries_at: EntriesAt | None = field(default=None, repr=False)
 
     def event_signature(self, signature: Signature) -> Signature:
@@ -125,8 +126,8 @@ class TableLookup(PickledByFields):
         """Return what a key with this entry gets at a state's time."""
         if entry is None:
             return self._marked(LookupStanding.UNAVAILABLE if at.outage else LookupStanding.MISSING, None)
-        age = max(0, at.at_ms - entry.timestamp)
-        if entry.values is None:
+        age = None if entry.timestamp is None else max(0, at.at_ms - entry.timestamp)
+        if entry.values is None or age is None:
             return self._marked(LookupStanding.INVALID, age)
         to_live = self.settings.time_to_live_seconds
         if to_live is None or age <= to_live * 1_000:
@@ -135,7 +136,7 @@ class TableLookup(PickledByFields):
         return self._marked(LookupStanding.STALE, age, values)
 
     def warm(self, at: LookupState, seconds: float) -> None:
-        """Read the table on this machine up to a state, so that the first batch need not.
+        """Read the table on this machine up to a state, so that the first batch need not; a store needs none of it.
 
         Raises:
             LookupUnavailableError: that takes longer than ``seconds``, or the topic cannot be read.
@@ -202,17 +203,20 @@ class TableLookup(PickledByFields):
         ]
 
 
-_tables: dict[tuple[str, str, str], LookupTable] = {}
+_tables: dict[tuple[str, str, str], LookupTable | StoredTable] = {}
 """The tables of this process, by what they hold."""
 
 
-def _open(settings: LookupSettings, topic_id: str, source: TableSource) -> LookupTable:
+def _open(settings: LookupSettings, topic_id: str, source: TableSource | ValueStore) -> LookupTable | StoredTable:
     key = (settings.model_dump_json(), topic_id, str(settings.folder))
     if key not in _tables:
         # A topic that was made anew leaves its table behind.
         while _tables:
             _tables.popitem()[1].close()
-        _tables[key] = LookupTable(settings, topic_id, source)
+        if isinstance(source, ValueStore):
+            _tables[key] = StoredTable(settings, source)
+        else:
+            _tables[key] = LookupTable(settings, topic_id, source)
     return _tables[key]
 
 

@@ -22,7 +22,7 @@ class LookupMetrics:
             registry=registry,
         )  # fmt: skip
         self._reading = Counter(
-            "penstock_lookup_catch_up_seconds", "Spent by tasks until their worker's table was as planned.",
+            "penstock_lookup_catch_up_seconds", "Spent by tasks until their table was as planned, or Redis answered.",
             registry=registry,
         )  # fmt: skip
         self._available = Gauge("penstock_lookup_available", "1 while the table can be read.", registry=registry)

@@ -35,7 +35,7 @@ class LookupLoader:
             served.scorer.release()
             raise CandidateRefusedError(
                 RefusalCode.NOT_COMPILED,
-                "the job looks columns up (lookup.topic), which needs a compiled form or a model of another library;"
+                "the job looks columns up (lookup.columns), which needs a compiled form or a model of another library;"
                 f" this version is scored by Spark: {served.choice.why}",
             )
         return replace(served, row_pass=replace(served.row_pass, lookup=self.lookup))

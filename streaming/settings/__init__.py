@@ -17,6 +17,7 @@ from streaming.settings.http import HttpSettings
 from streaming.settings.input import InputSettings
 from streaming.settings.log import LogSettings
 from streaming.settings.lookup import LookupColumn, LookupSettings
+from streaming.settings.lookup_redis import RedisSettings
 from streaming.settings.model import ModelSettings, ScorerSetting
 from streaming.settings.models import ModelsSettings
 from streaming.settings.output import OutputSettings
@@ -46,6 +47,7 @@ __all__ = [
     "ModelsSettings",
     "OutputSettings",
     "QualitySettings",
+    "RedisSettings",
     "ScorerSetting",
     "ServeSettings",
     "Settings",

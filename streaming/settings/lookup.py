@@ -1,4 +1,4 @@
-"""The section ``lookup``: columns that events are given from a table, a compacted topic."""
+"""The section ``lookup``: columns that events are given from a table, a compacted topic or Redis."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from streaming.settings.base import Positive, Seconds, Section, Topic
+from streaming.settings.lookup_redis import RedisSettings
 
 _FITTING: dict[str, tuple[type, ...]] = {
     "double": (int, float),
@@ -37,10 +38,12 @@ class LookupColumn(Section):
 
 
 class LookupSettings(Section):
-    """A table by whose records events are enriched before they are scored. Without ``topic`` nothing is looked up."""
+    """A table by whose records events are enriched before they are scored; none without ``topic`` or ``redis``."""
 
     topic: Topic | None = None
     """A compacted topic: the record's key is the table's key, its value a JSON object; a tombstone deletes."""
+    redis: RedisSettings | None = None
+    """A store in the place of a topic."""
     key: str | None = None
     """The field of the event that is looked up, a text; ``None``: the event's own record key."""
     columns: dict[str, LookupColumn] = Field(default_factory=dict)
@@ -53,7 +56,7 @@ class LookupSettings(Section):
     unavailable: Literal["default", "dead_letter", "hold"] = "default"
     """While the table cannot be read: the defaults, ``LOOKUP_UNAVAILABLE``, or no batch, and 503 to requests."""
     unavailable_after_seconds: Seconds = 30.0
-    """For so long, batches and requests go on with the table as it was last read."""
+    """For so long, batches and requests go on with the table as last read; with Redis, batches wait for it."""
     catch_up_seconds: Seconds = 60.0
     """The longest that a task waits until its worker has read the table as far as the batch's plan says.
 
@@ -67,9 +70,21 @@ class LookupSettings(Section):
 
     @model_validator(mode="after")
     def _has_columns(self) -> LookupSettings:
-        if (self.topic is None) != (not self.columns):
-            raise ValueError("lookup.topic and lookup.columns go together; set both or neither")
+        if self.topic is not None and self.redis is not None:
+            raise ValueError(
+                "lookup.topic and lookup.redis are both set, and columns come from one of them; drop the other"
+            )
+        has_source = self.topic is not None or self.redis is not None
+        if has_source != bool(self.columns):
+            raise ValueError("lookup.topic (or lookup.redis) and lookup.columns go together; set both or neither")
         return self
+
+    @property
+    def source(self) -> str | None:
+        """The setting by which columns are looked up, as messages name it; ``None`` where none are."""
+        if self.redis is not None:
+            return "lookup.redis"
+        return None if self.topic is None else "lookup.topic"
 
     @property
     def can_reject(self) -> bool:

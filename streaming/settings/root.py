@@ -113,7 +113,7 @@ class Settings(Section):
 
     @model_validator(mode="after")
     def _has_what_lookups_need(self) -> Settings:
-        if self.lookup.topic is None:
+        if self.lookup.source is None:
             return self
         model = self.model
         for name, wrong, remedy in (
@@ -125,7 +125,7 @@ class Settings(Section):
             ("fallback.enabled", self.fallback.enabled, "the chain's versions look nothing up; set it to false"),
         ):
             if wrong:
-                raise ValueError(f"{name} does not go with lookup.topic: {remedy}")
+                raise ValueError(f"{name} does not go with {self.lookup.source}: {remedy}")
         return self
 
     @property

@@ -18,6 +18,7 @@ from streaming.adapters.kafka.admin import KafkaAdmin
 from streaming.adapters.kafka.lookup_past import require_past
 from streaming.adapters.kafka.lookup_source import KafkaTableState
 from streaming.adapters.kafka.scan import KafkaScan
+from streaming.clock import isoformat, system_clock
 from streaming.errors import ConfigurationError, DataError
 from streaming.failpoints import HIT
 from streaming.settings import TrainSettings
@@ -25,6 +26,7 @@ from streaming.training.dataset import load_dataset
 from tests.support.engine import Bench
 from tests.support.kafka import MakeTopic
 from tests.support.lookups import COLUMNS, bonus_model, lookup_event, put
+from tests.support.redis_server import redis_server
 from tests.support.replays import Theatre, by_place, parquet_rows, topic_rows
 
 
@@ -188,6 +190,57 @@ def test_an_event_on_which_the_model_throws_is_one_dead_letter_and_no_other_noti
     assert [row[:2] for row in answers(looking)] == [("e1", 1_011.0)]
     reasons = {dict(message.headers())["penstock-reason"].decode() for message in looking.read(".dlq")}
     assert reasons == {"MISSING_FIELD", "MALFORMED_JSON", "MISSING_LOOKUP"}
+
+
+def test_columns_from_redis_are_marked_defaults_while_it_is_down_and_its_values_again_when_it_is_back(
+    looking: Bench, tmp_path: Path
+) -> None:
+    with redis_server(tmp_path) as redis:
+        written = {"updated_at": isoformat(system_clock())}
+        use(looking, topic=None, redis={"url": redis.url, "cache_seconds": 0}, unavailable_after_seconds=0.1)
+        redis.put({"a": {"bonus": 10.0, **written}})
+        looking.send([lookup_event(1)], key="a")
+        looking.send([lookup_event(2)], key="nobody", partition=1)
+        looking.run()
+        redis.stop()
+        looking.send([lookup_event(3)], key="a")
+        looking.run()
+        redis.start()
+        redis.put({"a": {"bonus": 11.0, **written}})
+        looking.send([lookup_event(4)], key="a")
+        looking.run()
+    assert sorted(answers(looking)) == [
+        ("e1", 1_011.0, "fresh", True),
+        ("e2", 1_001.0, "missing", False),
+        ("e3", 1_002.0, "unavailable", False),
+        ("e4", 1_015.0, "fresh", True),
+    ]
+    states = [plan["lookup"] for plan in plans(looking)]
+    assert [state.get("store") for state in states] == ["redis", None, "redis"]
+    assert redis.url in states[1]["outage"]
+
+
+def test_a_batch_that_was_planned_by_the_topic_is_planned_again_by_redis_and_no_replay_is_possible(
+    looking: Bench, table: str, armed: Path, tmp_path: Path
+) -> None:
+    put(looking.servers, table, {"a": 10.0})
+    (armed / "engine.planned").write_text("raise")
+    looking.send([lookup_event(1)], key="a")
+    with pytest.raises(StreamingQueryException):
+        looking.run()
+    with redis_server(tmp_path) as redis:
+        use(looking, topic=None, redis={"url": redis.url})
+        redis.put({"a": {"bonus": 20.0, "updated_at": isoformat(system_clock())}})
+        # A worker is killed in the middle of writing; the next try asks Redis once more.
+        (armed / "writer.produced").write_text("kill")
+        looking.run()
+    assert [row[:3] for row in answers(looking)] == [("e1", 1_021.0, "fresh")]
+    assert [plan["lookup"].get("store") for plan in plans(looking)] == [None, "redis"]
+    served = looking.slot.current()
+    assert served is not None
+    theatre = Theatre(looking, {1: served})
+    with KafkaScan(looking.kafka, "test") as scan, pytest.raises(DataError, match="redis, which keeps no history"):
+        require_states(looking.settings, theatre.as_served(theatre.topic(scan)))
 
 
 def test_a_replay_is_refused_where_the_tables_topic_was_made_anew(looking: Bench, table: str) -> None:

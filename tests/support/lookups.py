@@ -8,17 +8,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
 from streaming.accounting.load import Publisher
 from streaming.errors import LookupUnavailableError
 from streaming.lookup.join import TableLookup
 from streaming.lookup.table_source import TableChunk, TableRecord
+from streaming.lookup_state import LookupState
 from streaming.models.golden import GoldenRow, GoldenRows
 from streaming.models.package import ModelPackage
 from streaming.models.ref import ModelVersion
 from streaming.models.served import ServedModel
 from streaming.scoring.in_process import InProcessLoader
 from streaming.scoring.looked_up import LookupLoader
-from tests.support.many import save_regression, signature_of
+from tests.support.many import RECORDS, save_regression, signature_of
 
 COLUMNS = {"bonus": {"type": "double", "default": -1.0}}
 """What is looked up; the version's prediction is 1,000 + the event's ``x`` + ``bonus``."""
@@ -42,6 +45,19 @@ def bonus_model(folder: Path, lookup: TableLookup, *, singly: bool = False) -> S
     types = {name: column.type for name, column in lookup.settings.columns.items()}
     loader = LookupLoader(InProcessLoader(lookup.envelope, 1 << 20, singly=singly), lookup, types)
     return loader.load(bonus_package(folder), "")
+
+
+def scored_keys(folder: Path, lookup: TableLookup, state: LookupState, *keys: Any) -> list[dict[str, Any]]:
+    """Score an event of ``x`` 0 for each record key; its field ``who`` has the key, too."""
+    rows = [
+        {"key": key and key.encode(), "value": lookup_event(0, who=key), "partition": 0, "offset": at, "timestamp": 0}
+        for at, key in enumerate(keys)
+    ]
+    row_pass = bonus_model(folder, lookup).row_pass
+    assert row_pass is not None
+    batch = row_pass.score(pa.RecordBatch.from_pylist(rows, RECORDS), state)
+    names = ("verdict", "prediction", "lookup", "lookup_age")
+    return [{name: row[f"__penstock_{name}"] for name in names} for row in batch.to_pylist()]
 
 
 def put(servers: str, topic: str, rows: Mapping[str, float | None], **more: Any) -> None:

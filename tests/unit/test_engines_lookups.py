@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 import pytest
 
 from streaming.engines.lookups import FollowedTable, LookupPatience, LookupStates, NoLookups
 from streaming.errors import LookupUnavailableError
-from streaming.lookup_state import LookupState
+from streaming.lookup_state import REDIS, LookupState
 from streaming.testing import ManualClock
 
 AFTER = timedelta(seconds=30)
@@ -38,8 +38,15 @@ class Scene:
     def lookup_seen(self, problem: str, *, is_open: bool) -> None:
         self.heard.append((problem, is_open))
 
+    def ask_store(self) -> LookupState:
+        return replace(self.ask(), store=REDIS)
+
     def table(self, *, hold: bool = False) -> FollowedTable:
         return FollowedTable(self.ask, LookupPatience(AFTER, hold), self, self.clock, self.stopping)
+
+    def store(self) -> FollowedTable:
+        patience = LookupPatience(AFTER, hold=False, store=REDIS)
+        return FollowedTable(self.ask_store, patience, self, self.clock, self.stopping)
 
     @property
     def now_ms(self) -> int:
@@ -126,6 +133,35 @@ def test_a_batch_that_holds_waits_until_the_table_answers_or_the_job_stops(monke
     scene.clock.advance(60)
     with pytest.raises(LookupUnavailableError, match=r"the job stops while.*gone again"):
         table.planned()
+
+
+def test_a_store_has_no_last_state_so_batches_wait_for_the_bound_and_then_do_without(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    scene = Scene()
+    table = scene.store()
+    assert table.planned().store == REDIS
+    table.planned()
+    scene.problem = "no answer"
+    monkeypatch.setattr(scene.stopping, "wait", turning(scene, 10))
+    began = scene.clock()
+    assert table.planned().outage == "no answer"
+    assert scene.clock() - began >= AFTER
+    scene.problem = ""
+    scene.clock.advance(120)
+    assert table.planned().store == REDIS
+
+
+def test_a_plan_keeps_its_state_unless_columns_are_now_looked_up_elsewhere() -> None:
+    of_topic, of_store = LookupState("id", (1,), 0), LookupState.of_store(REDIS)
+    outage = LookupState.unavailable("no answer", 0)
+    assert [Scene().table().has(state) for state in (of_topic, of_store, outage)] == [True, False, True]
+    assert [Scene().store().has(state) for state in (of_topic, of_store, outage)] == [False, True, True]
+
+
+@pytest.mark.parametrize("state", [LookupState("id", (1, 2), 3), LookupState.of_store(REDIS)], ids=["topic", "store"])
+def test_a_state_is_read_back_from_its_plan_as_it_was(state: LookupState) -> None:
+    assert LookupState.from_dict(state.to_dict()) == state
 
 
 def test_a_job_that_looks_nothing_up_plans_no_state() -> None:

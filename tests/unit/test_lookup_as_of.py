@@ -36,7 +36,7 @@ def joined(source: MemorySource, rows: list[tuple[str | None, int]], **changes: 
     batch = pa.RecordBatch.from_pydict(
         {"key": pa.array(keys, pa.string()), "at": pa.array([ms * 1_000 for ms in times], pa.timestamp("us", "UTC"))}
     )
-    result = PastLookup(lookup, LookupState("id", source.ends(), 0), "key").joined(batch, "at")
+    result = PastLookup(lookup, source, LookupState("id", source.ends(), 0), "key").joined(batch, "at")
     assert result.schema.names == ["key", "at", "bonus"]
     return [(row["at"].timestamp() * 1_000, row["bonus"]) for row in result.to_pylist()]
 
@@ -81,6 +81,6 @@ def test_a_topic_that_is_silent_before_its_end_is_given_up(source: MemorySource)
 def test_what_a_process_has_read_does_not_travel(source: MemorySource) -> None:
     fields = {"topic": "t", "columns": COLUMNS, "folder": Path("unused")}
     lookup = TableLookup(LookupSettings.model_validate(fields), EventSettings(), source)
-    past = PastLookup(lookup, LookupState("id", source.ends(), 0), "key")
+    past = PastLookup(lookup, source, LookupState("id", source.ends(), 0), "key")
     assert past.history.as_of(b"a", 1_000) is not None
     assert set(vars(past)) - set(vars(pickle.loads(pickle.dumps(past)))) == {"history"}

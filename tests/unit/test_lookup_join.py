@@ -25,7 +25,7 @@ from streaming.scoring.in_process import InProcessLoader
 from streaming.scoring.looked_up import LookupLoader
 from streaming.settings import EventSettings, LookupSettings, Settings
 from tests.support.laws import examples
-from tests.support.lookups import COLUMNS, MemorySource, bonus_model, bonus_package, lookup_event
+from tests.support.lookups import COLUMNS, MemorySource, bonus_model, bonus_package, lookup_event, scored_keys
 from tests.support.many import RECORDS
 
 NOW = 100_000
@@ -50,19 +50,6 @@ def lookup_in(folder: Path, source: MemorySource, **changes: Any) -> TableLookup
     return TableLookup(LookupSettings.model_validate(fields), EventSettings(), source)
 
 
-def scored(folder: Path, lookup: TableLookup, state: LookupState, *keys: Any) -> list[dict[str, Any]]:
-    """Score an event of ``x`` 0 for each record key."""
-    rows = [
-        {"key": key and key.encode(), "value": lookup_event(0, who=key), "partition": 0, "offset": at, "timestamp": 0}
-        for at, key in enumerate(keys)
-    ]
-    row_pass = bonus_model(folder, lookup).row_pass
-    assert row_pass is not None
-    batch = row_pass.score(pa.RecordBatch.from_pylist(rows, RECORDS), state)
-    names = ("verdict", "prediction", "lookup", "lookup_age")
-    return [{name: row[f"__penstock_{name}"] for name in names} for row in batch.to_pylist()]
-
-
 def state_of(source: MemorySource) -> LookupState:
     return LookupState("id", source.ends(), NOW)
 
@@ -85,7 +72,7 @@ OUTCOMES = [
 def test_an_event_gets_the_value_or_the_default_and_says_which(
     tmp_path: Path, source: MemorySource, key: str | None, prediction: float, standing: str, age: int | None, by: str
 ) -> None:
-    (row,) = scored(tmp_path, lookup_in(tmp_path, source, key=by), state_of(source), key)
+    (row,) = scored_keys(tmp_path, lookup_in(tmp_path, source, key=by), state_of(source), key)
     assert row == {"verdict": None, "prediction": prediction, "lookup": standing, "lookup_age": age}
 
 
@@ -101,13 +88,13 @@ REJECTED = [
 def test_the_settings_make_such_events_dead_letters_and_leave_the_others_alone(
     tmp_path: Path, source: MemorySource, changes: dict[str, Any], key: str, reason: str
 ) -> None:
-    rows = scored(tmp_path, lookup_in(tmp_path, source, **changes), state_of(source), key, "fresh")
+    rows = scored_keys(tmp_path, lookup_in(tmp_path, source, **changes), state_of(source), key, "fresh")
     assert rows[0]["verdict"]["reason"] == reason
     assert (rows[1]["verdict"], rows[1]["prediction"]) == (None, 1_005.0)
 
 
 def test_a_stale_value_may_give_way_to_the_default(tmp_path: Path, source: MemorySource) -> None:
-    (row,) = scored(tmp_path, lookup_in(tmp_path, source, stale="default"), state_of(source), "old")
+    (row,) = scored_keys(tmp_path, lookup_in(tmp_path, source, stale="default"), state_of(source), "old")
     assert (row["prediction"], row["lookup"]) == (999.0, "stale")
 
 
@@ -117,7 +104,7 @@ def test_without_a_table_every_event_gets_what_the_settings_say(
 ) -> None:
     source.problem = "asked in an outage"
     outage = LookupState.unavailable("the topic is gone", NOW)
-    (row,) = scored(tmp_path, lookup_in(tmp_path, source, unavailable=choice), outage, "fresh")
+    (row,) = scored_keys(tmp_path, lookup_in(tmp_path, source, unavailable=choice), outage, "fresh")
     assert row["lookup"] == "unavailable"
     assert (row["verdict"] and row["verdict"]["reason"]) == reason
     assert reason or row["prediction"] == 999.0
@@ -126,7 +113,7 @@ def test_without_a_table_every_event_gets_what_the_settings_say(
 def test_a_topic_that_cannot_be_read_fails_the_batch_and_no_event(tmp_path: Path, source: MemorySource) -> None:
     source.problem = "the topic cannot be read"
     with pytest.raises(LookupUnavailableError, match="cannot be read"):
-        scored(tmp_path, lookup_in(tmp_path, source), replace(state_of(source), topic_id="other"), "fresh")
+        scored_keys(tmp_path, lookup_in(tmp_path, source), replace(state_of(source), topic_id="other"), "fresh")
 
 
 def test_a_prediction_says_in_its_row_what_became_of_the_lookup(tmp_path: Path, source: MemorySource) -> None:

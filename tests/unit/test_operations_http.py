@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,6 +24,7 @@ from streaming.operations.observer import JobObserver, QueryProgress
 from streaming.operations.webhook import MAX_BODY_BYTES, WebhookReceiver
 from streaming.signing import sign
 from streaming.testing import ManualClock
+from tests.support.certificates import self_signed
 from tests.support.versions import flights
 from tests.unit.test_models_slot import prove, served
 from tests.unit.test_operations_metrics import Batch, Rows
@@ -305,11 +305,7 @@ def test_stopping_gives_the_port_back(job: Job) -> None:
 
 
 def test_with_a_certificate_the_endpoint_speaks_tls_alone(tmp_path: Path) -> None:
-    certificate, key = tmp_path / "cert.pem", tmp_path / "key.pem"
-    options = ["-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=localhost"]
-    names = ["-addext", "subjectAltName=IP:127.0.0.1"]
-    command = ["openssl", "req", "-x509", *options, *names, "-out", str(certificate), "-keyout", str(key)]
-    subprocess.run(command, check=True, capture_output=True)
+    certificate, key = self_signed(tmp_path)
     app = create_app(Operations(Metrics(ManualClock(), (1.0,)), Health(Slot(), ManualClock()), Slot()))
     server = HttpServer(app, "127.0.0.1", 0, Listening("serve", 1, (certificate, key)))
     server.start()

@@ -435,6 +435,11 @@ REFUSED = [
     pytest.param({"serve": {"spark": True}}, "serve.spark does not go", id="Spark"),
     pytest.param({"serve": {"rollout": True}}, "serve.rollout does not go", id="rollout"),
     pytest.param({"event": {"key": None}}, "name a field in lookup.key or event.key", id="no key"),
+    pytest.param(
+        {"lookup": {"redis": {"url": "redis://127.0.0.1/0"}, "columns": COLUMNS}},
+        "set lookup.topic instead",
+        id="Redis",
+    ),
 ]
 
 

@@ -16,7 +16,7 @@ from jobs.verbs.replay.compare import Recorded, compare_with_recorded
 from jobs.verbs.replay.options import HOME, SPARK_LOG, ReplayOptions
 from jobs.verbs.replay.versions import segments_of
 from jobs.wiring.jars import jars
-from jobs.wiring.lookups import require_states
+from jobs.wiring.lookups import require_history, require_states
 from jobs.wiring.replaying import ReplayProgress, loaded_versions
 from jobs.wiring.session import session
 from streaming.adapters.kafka.scan import KafkaScan
@@ -51,6 +51,7 @@ def replay(config: Path | None, overrides: Sequence[str], options: ReplayOptions
     """
     options.check()
     settings = load_settings(config, overrides)
+    require_history(settings, "replay")
     configure_logging(settings.log)
     options.check_paths(settings.model.cache_dir)
     began = time.monotonic()

@@ -88,9 +88,10 @@ def rollout_settings(config: Path | None, overrides: Sequence[str]) -> Settings:
     """
     settings = load_settings(config, overrides)
     configure_logging(settings.log)
-    if settings.lookup.topic is not None:
+    if settings.lookup.source is not None:
         raise ConfigurationError(
-            "two arms look no columns up, so no rollout is followed beside lookup.topic; leave the section out"
+            f"two arms look no columns up, so no rollout is followed beside {settings.lookup.source}; leave the section"
+            " out"
         )
     if settings.model.arm is not None:
         raise ConfigurationError(

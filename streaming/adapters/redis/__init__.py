@@ -1,0 +1,1 @@
+"""Redis: the store that columns may be looked up in."""
