@@ -69,7 +69,7 @@ class RedisServer:
             return bool(self.client.ping())
         except RedisError as problem:
             # One that asks for a password answers, too.
-            return "uthentication" in str(problem)
+            return "uthenticat" in str(problem)
 
 
 @contextmanager

@@ -139,7 +139,7 @@ def test_a_version_that_only_spark_scores_is_refused(tmp_path: Path, source: Mem
             return replace(super().load(package, uri), row_pass=None)
 
     loader = LookupLoader(ByFrames(EventSettings(), 1 << 20), lookup_in(tmp_path, source), {"bonus": "double"})
-    with pytest.raises(CandidateRefusedError, match=r"lookup\.topic.*scored by Spark") as refusal:
+    with pytest.raises(CandidateRefusedError, match=r"lookup\.columns.*scored by Spark") as refusal:
         loader.load(bonus_package(tmp_path), "")
     assert refusal.value.reason is RefusalCode.NOT_COMPILED
 

@@ -147,8 +147,8 @@ def test_a_key_is_not_asked_for_again_while_it_is_remembered(server: RedisServer
 def test_a_lookup_travels_to_the_workers_without_its_connection(server: RedisServer, tmp_path: Path) -> None:
     server.put(VALUES)
     lookup = lookup_by(server)
-    scored_keys(tmp_path, lookup, AT, "fresh")
-    (row,) = scored_keys(tmp_path, pickle.loads(pickle.dumps(lookup)), AT, "fresh")
+    scored_keys(tmp_path / "here", lookup, AT, "fresh")
+    (row,) = scored_keys(tmp_path / "there", pickle.loads(pickle.dumps(lookup)), AT, "fresh")
     assert row["prediction"] == 1_005.0
 
 
