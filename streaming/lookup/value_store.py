@@ -6,6 +6,7 @@ import time
 from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 from cachetools import TTLCache
 
@@ -63,8 +64,11 @@ class StoredTable:
         Raises:
             LookupUnavailableError: the store does not answer in time, or refuses.
         """
-        # Copied first: an entry may expire between two looks.
-        entries = {key: self._cache[key] for key in keys if key in self._cache}
+        entries: dict[bytes, Entry | None] = {}
+        for key in keys:
+            # Not asked for first whether it is there: it may expire between two looks.
+            with suppress(KeyError):
+                entries[key] = self._cache[key]
         unknown = [key for key in keys if key not in entries]
         self._counts[HITS] += len(keys) - len(unknown)
         self._counts[MISSES] += len(unknown)

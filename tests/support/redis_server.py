@@ -31,6 +31,7 @@ class RedisServer:
     folder: Path
     port: int
     options: Sequence[str] = ()
+    password: str | None = None
     process: ManagedProcess | None = None
 
     @property
@@ -62,24 +63,24 @@ class RedisServer:
 
     @cached_property
     def client(self) -> Any:
-        return Redis(host=LOOPBACK, port=self.port, socket_timeout=5.0)
+        return Redis(host=LOOPBACK, port=self.port, socket_timeout=5.0, password=self.password)
 
     def _answers(self) -> bool:
-        try:
+        with suppress(RedisError):
             return bool(self.client.ping())
-        except RedisError as problem:
-            # One that asks for a password answers, too.
-            return "uthenticat" in str(problem)
+        return False
 
 
 @contextmanager
-def redis_server(folder: Path, *options: str) -> Iterator[RedisServer]:
-    """Yield a server on a free port."""
-    server = RedisServer(folder, free_port(), options)
-    server.start()
+def redis_server(folder: Path, *options: str, password: str | None = None) -> Iterator[RedisServer]:
+    """Yield a server on a free port, which asks for a password if there is one."""
+    asking = () if password is None else ("--requirepass", password)
+    server = RedisServer(folder, free_port(), (*options, *asking), password)
     try:
+        server.start()
         yield server
     finally:
+        server.client.close()
         server.stop()
 
 

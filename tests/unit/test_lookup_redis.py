@@ -144,12 +144,10 @@ def test_a_key_is_not_asked_for_again_while_it_is_remembered(server: RedisServer
     assert table.entries([b"b", b"a"]) == [(8, (3.0,)), None], "the key used least recently has gone"
 
 
-def test_a_lookup_travels_to_the_workers_without_its_connection(server: RedisServer, tmp_path: Path) -> None:
-    server.put(VALUES)
-    lookup = lookup_by(server)
-    scored_keys(tmp_path / "here", lookup, AT, "fresh")
-    (row,) = scored_keys(tmp_path / "there", pickle.loads(pickle.dumps(lookup)), AT, "fresh")
-    assert row["prediction"] == 1_005.0
+def test_a_store_travels_to_the_workers_without_its_connection(server: RedisServer) -> None:
+    server.put({"a": b"1"})
+    store = redis_store(RedisSettings(url=server.url))
+    assert store.values([b"a"]) == pickle.loads(pickle.dumps(store)).values([b"a"]) == [b"1"]
 
 
 @pytest.fixture
@@ -183,22 +181,19 @@ def test_a_server_that_does_not_answer_is_given_up_in_time(mortal: RedisServer) 
     assert time.monotonic() - began < 1.5
 
 
-def test_a_wrong_password_is_refused_at_the_start_and_shown_nowhere(tmp_path: Path) -> None:
-    with redis_server(tmp_path, "--requirepass", "the-right-one") as server:
-        settings = RedisSettings.model_validate({"url": server.url, "password": "the-right-one"})
-        require_redis(settings)
-        assert "the-right-one" not in repr(redis_store(settings))
-        wrong = RedisSettings.model_validate({"url": server.url, "password": "the-wrong-one"})
-        with pytest.raises(ConfigurationError, match=r"lookup\.redis\.url, username, password") as refusal:
-            require_redis(wrong)
-        assert "the-wrong-one" not in str(refusal.value)
-        reader = ("ACL", "SETUSER", "reader", "on", ">secret-word", "~c:*", "+ping")
-        server.client.execute_command("AUTH", "the-right-one")
-        server.client.execute_command(*reader)
-        with pytest.raises(ConfigurationError, match="right to"):
-            require_redis(
-                RedisSettings.model_validate({**dict(wrong), "username": "reader", "password": "secret-word"})
-            )
+def test_a_user_who_may_not_ask_is_refused_at_the_start_and_passwords_are_shown_nowhere(tmp_path: Path) -> None:
+    with redis_server(tmp_path, password="the-right-one") as server:
+        rights = ("on", ">secret-word", "~c:*", "+ping", "+mget")
+        server.client.execute_command("ACL", "SETUSER", "reader", *rights)
+        settings = {"url": server.url, "username": "reader", "password": "secret-word", "prefix": "c:"}
+        require_redis(RedisSettings.model_validate(settings))
+        store = redis_store(RedisSettings.model_validate(settings))
+        assert (store.values([b"a"]), store.state().store) == ([None], REDIS)
+        assert "secret-word" not in repr(store)
+        for change in ({"password": "the-wrong-one"}, {"prefix": "d:"}, {"username": None, "password": None}):
+            with pytest.raises(ConfigurationError, match=r"lookup\.redis\.url, username, password.*to read") as refusal:
+                require_redis(RedisSettings.model_validate({**settings, **change}))
+            assert "the-wrong-one" not in str(refusal.value)
 
 
 def test_a_server_with_tls_is_asked_if_its_certificate_is_trusted_and_ours_is_shown(
