@@ -41,16 +41,14 @@ _WARM_RATE, _WARM_SECONDS = 200.0, 5.0
 
 @dataclass(frozen=True)
 class Peer:
-    """Another server over the same model: how it is started, and what it is sent; a path may name the model."""
+    """Another server over the same model, and how it is started."""
 
     name: str
     server: Callable[[Exhibit], AbstractContextManager[MeasuredServer]]
-    path: str
-    bodies: Callable[[Exhibit], Path]
 
 
-MLFLOW = Peer("mlflow models serve", mlflow_server, "/invocations", Exhibit.records)
-MLSERVER = Peer("MLServer", mlserver_server, "/v2/models/{}/infer", Exhibit.tensors)
+MLFLOW = Peer("mlflow models serve", mlflow_server)
+MLSERVER = Peer("MLServer", mlserver_server)
 
 
 def main(rate: float = 2_000.0, seconds: float = 20.0, mlflow: bool = True, mlserver: bool = True) -> None:
@@ -90,7 +88,7 @@ def measure_peer(peer: Peer, shown: Exhibit, console: Console) -> dict[str, Any]
     tried: list[tuple[float, LoadFigures]] = []
     try:
         with peer.server(shown) as server:
-            order = LoadOrder(server.port, peer.path.format(shown.name), str(peer.bodies(shown)), 2.0, 10.0)
+            order = LoadOrder(server.port, "/invocations", str(shown.records()), 2.0, 10.0)
             end_load(begin_load(order, shown.folder))
             for rate in RATES:
                 console.print(f"{peer.name} at {rate:,.0f} requests/s")

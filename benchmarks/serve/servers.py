@@ -14,6 +14,7 @@ from pathlib import Path
 
 import httpx
 import psutil
+import yaml
 
 from benchmarks.latency.model import ALIAS, train_apart
 from benchmarks.latency.workloads import WORKLOADS
@@ -24,7 +25,6 @@ from streaming.adapters.mlflow.tracking import MlflowTracker
 from streaming.local.processes import LOOPBACK, ManagedProcess, free_port
 from streaming.local.tracking import start_tracking_server
 from streaming.models.digest import DIGEST_TAG, tree_digest
-from streaming.serving.inference_payloads import DATATYPES
 from streaming.training.record import Promotion
 
 _READY_SECONDS = 300.0
@@ -62,26 +62,6 @@ class Exhibit:
         rows = [json.loads(b"{" + body) for body in self._bodies()]
         bodies = [{"dataframe_records": [{name: row[name] for name in names}]} for row in rows]
         return self._written("records.jsonl", [json.dumps(body).encode() for body in bodies])
-
-    def tensors(self) -> Path:
-        """Return a file of the same flights for the Open Inference Protocol, a row each."""
-        columns = json.loads((self.folder / "model" / "features.json").read_text())
-        rows = [json.loads(b"{" + body) for body in self._bodies()]
-        bodies = [
-            {
-                "inputs": [
-                    {
-                        "name": column["name"],
-                        "datatype": DATATYPES[column["type"]],
-                        "shape": [1, 1],
-                        "data": [row[column["name"]]],
-                    }
-                    for column in columns
-                ]
-            }
-            for row in rows
-        ]
-        return self._written("tensors.jsonl", [json.dumps(body).encode() for body in bodies])
 
     def _bodies(self) -> list[bytes]:
         return (self.folder / "model" / "bodies.jsonl").read_bytes().splitlines()[:_BODIES]
@@ -149,6 +129,9 @@ def mlflow_server(shown: Exhibit) -> Iterator[MeasuredServer]:
 def mlserver_server(shown: Exhibit) -> Iterator[MeasuredServer]:
     """Yield MLServer, of an environment of its own, with its runtime for models of MLflow's.
 
+    It is sent what MLflow's server is sent: the runtime cannot encode a Spark model's answers for the Open Inference
+    Protocol. It also loads no model whose signature has no outputs, so it gets a copy of the version that has them.
+
     Raises:
         SetupError: it is not installed.
     """
@@ -159,12 +142,22 @@ def mlserver_server(shown: Exhibit) -> Iterator[MeasuredServer]:
     own = {"host": LOOPBACK, "http_port": port, "grpc_port": free_port(), "metrics_port": free_port()}
     # A pool of workers would be further processes between the socket and the model.
     (folder / "settings.json").write_text(json.dumps({**own, "parallel_workers": 0}))
-    runtime = {"implementation": "mlserver_mlflow.MLflowRuntime", "parameters": {"uri": str(shown.tree)}}
+    tree = _with_outputs(shown.tree, folder / "model")
+    runtime = {"implementation": "mlserver_mlflow.MLflowRuntime", "parameters": {"uri": str(tree)}}
     (folder / "model-settings.json").write_text(json.dumps({"name": shown.name, **runtime}))
     command = [str(environment.folder / "bin" / "mlserver"), "start", str(folder)]
     probe = f"http://{LOOPBACK}:{port}/v2/models/{shown.name}/ready"
     with _running("MLServer", command, shown.folder, probe, environment.python) as pid:
         yield MeasuredServer(port, pid)
+
+
+def _with_outputs(tree: Path, copy: Path) -> Path:
+    shutil.copytree(tree, copy)
+    description = copy / "MLmodel"
+    fields = yaml.safe_load(description.read_text("utf-8"))
+    fields["signature"]["outputs"] = json.dumps([{"type": "double", "name": "prediction", "required": True}])
+    description.write_text(yaml.safe_dump(fields), "utf-8")
+    return copy
 
 
 @contextmanager

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from pathlib import Path
 
 import pytest
+import yaml
 from rich.console import Console
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -16,10 +16,8 @@ from starlette.routing import Route
 from benchmarks.peers import environments
 from benchmarks.serve.__main__ import MLSERVER, measure_peer
 from benchmarks.serve.load import LoadFigures, LoadOrder, measure, sustained
-from benchmarks.serve.servers import Exhibit
-from streaming.models.signature import Signature
+from benchmarks.serve.servers import Exhibit, _with_outputs
 from streaming.operations.http import HttpServer
-from streaming.serving.inference_payloads import inference_request, tensor_events
 
 
 async def answer(request: Request) -> Response:
@@ -82,13 +80,10 @@ def test_a_server_that_is_not_installed_is_left_out_with_what_to_do(
     assert "make bench-serve" in result["left_out"]
 
 
-def test_a_flight_is_a_row_of_tensors_for_the_open_inference_protocol(tmp_path: Path) -> None:
-    (tmp_path / "model").mkdir()
-    columns = [{"name": "carrier", "type": "string"}, {"name": "distance", "type": "double"}]
-    (tmp_path / "model" / "features.json").write_text(json.dumps(columns))
-    (tmp_path / "model" / "bodies.jsonl").write_text('"carrier":"UA","distance":1400.0,"gust":null}\n')
-    (body,) = Exhibit(tmp_path, "", "flights").tensors().read_text().splitlines()
-    events = tensor_events(
-        inference_request(body.encode()), Signature.from_config({"carrier": "string", "distance": "double"})
-    )
-    assert [json.loads(event) for event in events] == [{"carrier": "UA", "distance": 1400.0}]
+def test_mlserver_gets_a_copy_whose_signature_has_outputs(tmp_path: Path) -> None:
+    tree = tmp_path / "model"
+    tree.mkdir()
+    (tree / "MLmodel").write_text(yaml.safe_dump({"signature": {"inputs": "[]", "outputs": None}}))
+    copy = _with_outputs(tree, tmp_path / "copy")
+    assert "prediction" in yaml.safe_load((copy / "MLmodel").read_text())["signature"]["outputs"]
+    assert yaml.safe_load((tree / "MLmodel").read_text())["signature"]["outputs"] is None
