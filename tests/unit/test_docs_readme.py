@@ -44,7 +44,7 @@ def test_every_yaml_block_is_a_valid_configuration(page: Path, tmp_path: Path) -
     for _, text in blocks(page, "yaml"):
         assert isinstance(yaml.safe_load(text), dict)
         (tmp_path / "penstock.yaml").write_text(text)
-        load_settings(tmp_path / "penstock.yaml", [], {"KAFKA_PASSWORD": "x"})
+        load_settings(tmp_path / "penstock.yaml", [], {"KAFKA_PASSWORD": "x", "REDIS_PASSWORD": "x"})
 
 
 def test_the_plan_of_a_rollout_can_be_declared(tmp_path: Path) -> None:
