@@ -23,6 +23,9 @@ from redis.exceptions import RedisError
 from streaming.local.processes import LOOPBACK, ManagedProcess, free_port
 from tests.support.eventually import eventually
 
+_BUS = 10_000
+"""A cluster's server listens for the others on a port so far above its own."""
+
 
 @dataclass
 class RedisServer:
@@ -72,10 +75,12 @@ class RedisServer:
 
 
 @contextmanager
-def redis_server(folder: Path, *options: str, password: str | None = None) -> Iterator[RedisServer]:
+def redis_server(
+    folder: Path, *options: str, password: str | None = None, port: int | None = None
+) -> Iterator[RedisServer]:
     """Yield a server on a free port, which asks for a password if there is one."""
     asking = () if password is None else ("--requirepass", password)
-    server = RedisServer(folder, free_port(), (*options, *asking), password)
+    server = RedisServer(folder, free_port() if port is None else port, (*options, *asking), password)
     try:
         server.start()
         yield server
@@ -90,12 +95,20 @@ def redis_cluster(folder: Path) -> Iterator[Sequence[RedisServer]]:
     with ExitStack() as stack:
         names = ("low.conf", "high.conf")
         options = ("--cluster-enabled", "yes", "--cluster-config-file")
-        servers = [stack.enter_context(redis_server(folder, *options, str(folder / name))) for name in names]
+        servers = [
+            stack.enter_context(redis_server(folder, *options, str(folder / name), port=_port_below_its_bus()))
+            for name in names
+        ]
         for server, slots in zip(servers, (range(8_192), range(8_192, 16_384)), strict=True):
             server.client.execute_command("CLUSTER ADDSLOTS", *slots)
         servers[0].client.execute_command("CLUSTER MEET", LOOPBACK, servers[1].port)
         eventually(lambda: all(server.client.cluster("INFO")["cluster_state"] == "ok" for server in servers))
         yield servers
+
+
+def _port_below_its_bus() -> int:
+    """Return a free port for a cluster's server; its bus, too, is below what outgoing connections are given."""
+    return next(port for port in iter(free_port, 0) if port < 32_768 - _BUS)
 
 
 @contextmanager
