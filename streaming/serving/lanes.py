@@ -125,31 +125,44 @@ class Lane(Generic[T]):
         loop = asyncio.get_running_loop()
         waiting = _Waiting(values, self.clock() + self.seconds, loop.create_future())
         if self._leaves_loop():
-            self._behind.append(waiting)
-            self._next_behind()
-            return await self._in_time(waiting.scored)
+            self._leave([waiting])
+            return await waiting.scored
         if not self._waiting:
             # Whatever else was read from sockets in this turn of the loop is added before the next one.
             loop.call_soon(self._run)
         self._waiting.append(waiting)
         return await waiting.scored
 
-    def takes_its_time(self, values: Sequence[bytes]) -> bool:
-        """Return whether events are scored beside the loop, where they can be given up."""
-        return len(values) > MOST_ON_THE_LOOP or self._leaves_loop()
+    def takes_its_time(self, model: ServedModel, values: Sequence[bytes]) -> bool:
+        """Return whether a version scores events beside the loop, where they can be given up."""
+        return len(values) > MOST_ON_THE_LOOP or self.leaves_loop(model)
 
     def _leaves_loop(self) -> bool:
         model = self.slot.current()
         return model is not None and self.leaves_loop(model)
 
     async def _apart(self, values: Sequence[bytes]) -> Scored[T]:
-        return await self._in_time(asyncio.get_running_loop().run_in_executor(self.thread, self._searched, values))
-
-    async def _in_time(self, scored: asyncio.Future[Scored[T]]) -> Scored[T]:
+        scored = asyncio.get_running_loop().run_in_executor(self.thread, self._searched, values)
         try:
             return await asyncio.wait_for(scored, self.seconds)
         except asyncio.TimeoutError:
             raise too_late(self.seconds) from None
+
+    def _leave(self, requests: Sequence[_Waiting[T]]) -> None:
+        """Have the thread answer requests in the place of the loop."""
+        self._bound(requests)
+        self._behind += requests
+        self._next_behind()
+
+    def _bound(self, requests: Sequence[_Waiting[T]]) -> None:
+        """Answer requests with 503 if the thread has not done it in time: it may hang, which the loop cannot."""
+        for request in requests:
+            timer = asyncio.get_running_loop().call_later(self.seconds, self._give_up, request)
+            request.scored.add_done_callback(partial(_cancel, timer))
+
+    def _give_up(self, request: _Waiting[T]) -> None:
+        if not request.scored.done():
+            request.scored.set_exception(too_late(self.seconds))
 
     def _next_behind(self) -> None:
         """Have the thread score what waits for it; what comes meanwhile shares the pass after that."""
@@ -173,8 +186,7 @@ class Lane(Generic[T]):
         waiting, self._waiting = self._waiting, []
         if waiting and self._leaves_loop():
             # Another version answers since they came.
-            self._behind += waiting
-            self._next_behind()
+            self._leave(waiting)
             return
         for group in self._groups(waiting):
             self._answer(group)
@@ -189,7 +201,7 @@ class Lane(Generic[T]):
             if request.scored.done():
                 continue
             if request.deadline < now:
-                request.scored.set_exception(too_late(self.seconds))
+                self._give_up(request)
                 continue
             if group and rows + len(request.values) > MOST_ON_THE_LOOP:
                 yield group
@@ -206,6 +218,7 @@ class Lane(Generic[T]):
                 scored = Scored(model, self._on_the_loop(model, values))
         except ScoringError:
             # To find the event may take hundreds of passes, for which no other request shall wait.
+            self._bound(group)
             search = asyncio.get_running_loop().run_in_executor(self.thread, self._searched, values)
             search.add_done_callback(lambda done: _hand_out(group, done.exception() or done.result()))
         except Exception as problem:
@@ -228,6 +241,10 @@ class Lane(Generic[T]):
 
 def _again(problem: ScoringError) -> NoReturn:
     raise problem
+
+
+def _cancel(timer: asyncio.TimerHandle, _: asyncio.Future[Scored[T]]) -> None:
+    timer.cancel()
 
 
 def _hand_out(group: Sequence[_Waiting[T]], scored: Scored[T] | BaseException) -> None:

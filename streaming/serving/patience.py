@@ -47,7 +47,7 @@ class PatientLane:
     async def score(self, values: Sequence[bytes]) -> Scored[EventAnswer]:
         """Return the answers to events; see :meth:`streaming.serving.lanes.Lane.score`."""
         model = self.lane.slot.current()
-        if model is None or not self.lane.takes_its_time(values) or not self.chain.bounds(model):
+        if model is None or not self.lane.takes_its_time(model, values) or not self.chain.bounds(model):
             return self._in_time(await self.lane.score(values))
         try:
             return self._in_time(await asyncio.wait_for(self.lane.score(values), self.seconds))
