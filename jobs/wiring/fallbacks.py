@@ -8,11 +8,11 @@ from contextlib import ExitStack
 import structlog
 
 from jobs.wiring.starting import EngineParts, Footing
-from streaming.circuit import CircuitPolicy
 from streaming.clock import system_clock
 from streaming.engines.chain import FallbackChain, NoChain
 from streaming.engines.links import LoadedLinks
 from streaming.errors import ModelError, RegistryUnavailableError
+from streaming.models.circuits import CircuitPolicy, Circuits
 from streaming.models.follower import Follower
 from streaming.models.many_follower import ManyFollower
 from streaming.models.ref import ModelKey
@@ -31,7 +31,7 @@ def fallback_chain(on: Footing, parts: EngineParts, stack: ExitStack) -> NoChain
     links = LoadedLinks(parts.slot, parts.fallback, pinned, model, score)
     stack.callback(links.close)
     policy = CircuitPolicy(chosen.open_after, chosen.pause_seconds, chosen.batch_seconds)
-    return FallbackChain(model, links, policy, system_clock, on.observer)
+    return FallbackChain(model, links, Circuits(policy, system_clock, on.observer))
 
 
 def pinned_version(settings: Settings) -> ModelKey | None:

@@ -20,7 +20,7 @@ from jobs.process import collector
 from jobs.process.stopping import StopRequest, children_ignore_signals
 from jobs.wiring.following import follow, last_good_file, registry
 from jobs.wiring.in_process import in_process_preparation, require_no_spark
-from jobs.wiring.serving_chain import patient, require_chain_servable, served_chain, with_rollout
+from jobs.wiring.serving_chain import patient, require_chain_servable, served_chain, served_stand_ins
 from jobs.wiring.serving_log import answer_log
 from jobs.wiring.serving_lookup import require_lookup_servable, served_lookup
 from jobs.wiring.serving_rights import admission, api_keys, certificate, require_keys
@@ -49,7 +49,7 @@ from streaming.serving.peer_routes import peer_app
 from streaming.serving.peers import Peers
 from streaming.serving.rollout_arms import RolloutArms
 from streaming.serving.server_metrics import ServerMetrics
-from streaming.serving.service import Readiness, ScoringService
+from streaming.serving.service import EventLane, Readiness, ScoringService
 from streaming.serving.shadow_counts import ShadowCounts
 from streaming.settings import ServeSettings, Settings
 
@@ -146,13 +146,18 @@ def scoring_server(
         )
         follower = follow(own, slot, checks, metrics, hooks)
         stack.callback(follower.stop)
+        rollout = rollout_arms(settings, slot, checks, stack)
+        chain = None
+        if settings.fallback.enabled:
+            stand_ins = served_stand_ins(settings, slot, follower, stack)
+            chain = served_chain(settings, stand_ins, metrics, rollout)
         parts = _Parts(
             slot=slot,
             metrics=metrics,
             follower=follower,
-            rollout=rollout_arms(settings, slot, checks, stack),
+            rollout=rollout,
             table=None if looking is None else looking.table,
-            chain=served_chain(settings, slot, follower, metrics, stack),
+            chain=chain,
         )
         service = _service(settings, admission(settings, keys, stack), parts, stack)
         service = replace(service, log=answer_log(own, parts.passes, metrics, stack))
@@ -219,7 +224,7 @@ def _spark(settings: Settings, stopping: StopRequest, stack: ExitStack) -> Spark
     spark = settings.spark.model_copy(update={"master": settings.spark.master or "local[1]"})
     own = settings.model_copy(update={"spark": spark})
     with children_ignore_signals():
-        started = stack.enter_context(session(own, f"{settings.application}-serve", SPARK_LOG))
+        started = stack.enter_context(session(own, settings.served_application, SPARK_LOG))
     # Spark's own handler for Ctrl-C took the place of ours.
     stopping.listen()
     return started
@@ -227,7 +232,7 @@ def _spark(settings: Settings, stopping: StopRequest, stack: ExitStack) -> Spark
 
 def _own(settings: Settings) -> Settings:
     """Return the settings under a name of the server's own, so that it and the stream's job remember apart."""
-    return settings.model_copy(update={"application": f"{settings.application}-serve"})
+    return settings.model_copy(update={"application": settings.served_application})
 
 
 @dataclass(frozen=True)
@@ -241,10 +246,10 @@ class _Parts:
     table: TableFollower | None
     chain: ServedChain | None
 
-    @cached_property
+    @property
     def arms(self) -> ArmsOf | None:
         """Says which arms answer; ``None`` where it is always the champion's."""
-        return with_rollout(self.chain, self.rollout)
+        return self.chain or self.rollout
 
     @cached_property
     def passes(self) -> EventPasses:
@@ -261,10 +266,10 @@ class _Parts:
 def _service(settings: Settings, rights: Admission, parts: _Parts, stack: ExitStack) -> ScoringService:
     serve, slot, thread = settings.serve, parts.slot, ThreadPoolExecutor(1, "large-requests")
     answering, seconds = parts.chain or slot, settings.fallback.request_seconds
-    events = Lane(answering, parts.passes, thread, serve.timeout_seconds, leaves_loop=parts.leaves_loop)
-    bounded = (
-        None if parts.chain is None or seconds is None else patient(events, parts.chain, parts.passes, seconds, stack)
-    )
+    lane = Lane(answering, parts.passes, thread, serve.timeout_seconds, leaves_loop=parts.leaves_loop)
+    events: EventLane = lane
+    if parts.chain is not None and seconds is not None:
+        events = patient(lane, parts.chain, parts.passes, seconds, stack)
     token = settings.http.admin_token.get_secret_value() if settings.http.admin_token else None
     return ScoringService(
         slot=slot,
@@ -273,7 +278,7 @@ def _service(settings: Settings, rights: Admission, parts: _Parts, stack: ExitSt
         intake=Intake(serve.max_body_bytes, serve.max_in_flight_bytes, serve.max_rows, serve.max_in_flight),
         admission=rights,
         thread=thread,
-        events=bounded or events,
+        events=events,
         features=Lane(slot, FeaturePasses(parts.table), thread, serve.timeout_seconds),
         envelope=settings.event,
         wake=parts.follower.wake,

@@ -7,9 +7,9 @@ from contextlib import ExitStack
 from functools import partial
 
 from jobs.wiring.fallbacks import pinned_version
-from streaming.circuit import CircuitPolicy
 from streaming.clock import system_clock
 from streaming.errors import ConfigurationError
+from streaming.models.circuits import CircuitPolicy, Circuits
 from streaming.models.ref import DEFAULT_VERSION, ModelVersion
 from streaming.models.slot import Slot
 from streaming.scoring.default_score import DefaultScores
@@ -34,31 +34,26 @@ def require_chain_servable(settings: Settings) -> None:
 
 
 def served_chain(
-    settings: Settings, slot: Slot, versions: EarlierVersions, metrics: ServerMetrics, stack: ExitStack
-) -> ServedChain | None:
-    """Return the chain that the settings name, whose versions are loaded beside until ``stack`` ends; or ``None``."""
+    settings: Settings, stand_ins: StandIns, metrics: ServerMetrics, rollout: ArmsOf | None
+) -> ServedChain:
+    """Return the chain that the settings name; ``rollout`` gives the champion's arms where a rollout is followed."""
+    metrics.with_chain()
+    policy = CircuitPolicy(settings.fallback.open_after, settings.fallback.pause_seconds)
+    return ServedChain(settings.model.name, stand_ins, Circuits(policy, system_clock, metrics), rollout)
+
+
+def served_stand_ins(settings: Settings, slot: Slot, versions: EarlierVersions, stack: ExitStack) -> StandIns:
+    """Return what follows the champion in the chain, loaded beside the requests until ``stack`` ends."""
     chosen, model = settings.fallback, settings.model.name
-    if not chosen.enabled:
-        return None
     default = None
     if chosen.default is not None:
         scores = DefaultScores(settings.event, settings.input.max_value_bytes)
         score = chosen.default.model_dump(mode="json")
         default = partial(scores.in_process, ModelVersion(model, DEFAULT_VERSION), score)
-    metrics.with_chain()
     stand_ins = StandIns(slot, versions, pinned_version(settings), default)
     stack.callback(stand_ins.stop)
     stand_ins.start()
-    policy = CircuitPolicy(chosen.open_after, chosen.pause_seconds)
-    return ServedChain(model, stand_ins, policy, system_clock, metrics)
-
-
-def with_rollout(chain: ServedChain | None, rollout: ArmsOf | None) -> ArmsOf | None:
-    """Return what says which arms answer: the chain's where the champion does not, else the rollout's."""
-    if chain is None:
-        return rollout
-    chain.beside = rollout
-    return chain
+    return stand_ins
 
 
 def patient(

@@ -6,14 +6,13 @@ is written into the plan before anything is answered.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Protocol
 
 from schemas.prediction import DegradedReason
-from streaming.circuit import Circuit, CircuitPolicy, CircuitState
-from streaming.clock import Clock
 from streaming.ledger.degraded import DegradedPart, Rows, whole
 from streaming.ledger.plan import Plan
+from streaming.models.circuits import Circuit, Circuits, CircuitState
 from streaming.models.ref import ABSENT, DEFAULT_VERSION, ModelKey, ModelVersion
 from streaming.models.seams import Poison
 from streaming.models.served import ServedModel
@@ -26,17 +25,6 @@ class RowsThrewError(Exception):
         rows = sum(len(part.rows) for part in parts)
         super().__init__(f"{rows} {'row is' if rows == 1 else 'rows are'} answered by the fallback chain")
         self.parts = parts
-
-
-class ChainObserver(Protocol):
-    """An observer of circuits; its methods are called on the batch's thread."""
-
-    def circuit_moved(self, version: ModelVersion, state: str, reason: str) -> None:
-        """A version's circuit has another :class:`streaming.circuit.CircuitState`.
-
-        ``reason`` is why its last batch failed.
-        """
-        ...
 
 
 class ChainLinks(Protocol):
@@ -105,41 +93,35 @@ class FallbackChain(NoChain):
 
     rolls_back = False
 
-    def __init__(
-        self, model: str, links: ChainLinks, policy: CircuitPolicy, clock: Clock, observer: ChainObserver
-    ) -> None:
+    def __init__(self, model: str, links: ChainLinks, circuits: Circuits) -> None:
         """Begin with every circuit closed.
 
         Args:
             model: the name of the job's model.
             links: what follows the champion.
-            policy: of the circuits.
-            clock: times their pauses.
-            observer: is told of them.
+            circuits: say which versions are asked.
         """
         self._model = model
         self._links = links
-        self._policy = policy
-        self._clock = clock
-        self._observer = observer
-        self._circuits: dict[ModelKey, Circuit] = {}
+        self._circuits = circuits
 
     def at_plan(self, serving: ModelVersion | None) -> DegradedPart | None:
         """See :meth:`NoChain.at_plan`."""
-        if serving is not None and self._admits(serving):
+        if serving is not None and self._circuits.move(serving, Circuit.admits):
             return None
-        reason = DegradedReason.NOT_LOADED.value if serving is None else self._circuit(serving).reason
+        circuit = None if serving is None else self._circuits.get(serving.key)
+        reason = DegradedReason.NOT_LOADED.value if circuit is None else circuit.reason
         champion = serving or ModelVersion(self._model, ABSENT)
         following = next(self._following(champion, champion), None)
         return None if following is None else self._part(reason, following, champion)
 
     def is_on_trial(self, version: ModelVersion) -> bool:
         """See :meth:`NoChain.is_on_trial`."""
-        return self._circuit(version).state is CircuitState.HALF_OPEN
+        return self._circuits.state(version.key) is CircuitState.HALF_OPEN
 
     def after(self, plan: Plan, reason: DegradedReason) -> DegradedPart | None:
         """See :meth:`NoChain.after`; the failure counts in the version's circuit."""
-        self._moved(plan.version, lambda circuit: circuit.failed(reason.value))
+        self._circuits.move(plan.version, lambda circuit: circuit.failed(reason.value))
         champion = _champion_of(plan)
         following = next(self._following(plan.version, champion), None)
         return None if following is None else self._part(reason.value, following, champion)
@@ -163,14 +145,14 @@ class FallbackChain(NoChain):
 
     def answered(self, version: ModelVersion) -> None:
         """See :meth:`NoChain.answered`; its circuit closes."""
-        self._moved(version, Circuit.succeeded)
+        self._circuits.move(version, Circuit.succeeded)
 
     def bound(self, plan: Plan) -> float | None:
         """See :meth:`NoChain.bound`; the last of the chain has no bound, as nothing could take its batch."""
-        if self._policy.batch_seconds is None:
+        if self._circuits.policy.batch_seconds is None:
             return None
         following = next(self._following(plan.version, _champion_of(plan)), None)
-        return None if following is None else self._policy.batch_seconds
+        return None if following is None else self._circuits.policy.batch_seconds
 
     def loaded(self, key: ModelKey) -> ServedModel | None:
         """See :meth:`NoChain.loaded`."""
@@ -186,22 +168,8 @@ class FallbackChain(NoChain):
         chain = [link for link in links if link is not None]
         keys = [link.key for link in chain]
         position = keys.index(version.key) if version.key in keys else 0
-        yield from (link for link in chain[position + 1 :] if link.key != champion.key and self._admits(link))
-
-    def _admits(self, version: ModelVersion) -> bool:
-        admitted: list[bool] = []
-        self._moved(version, lambda circuit: admitted.append(circuit.admits()))
-        return admitted[0]
-
-    def _circuit(self, version: ModelVersion) -> Circuit:
-        return self._circuits.setdefault(version.key, Circuit(self._policy, self._clock))
-
-    def _moved(self, version: ModelVersion, move: Callable[[Circuit], None]) -> None:
-        circuit = self._circuit(version)
-        before = circuit.state
-        move(circuit)
-        if circuit.state is not before:
-            self._observer.circuit_moved(version, circuit.state.value, circuit.reason)
+        behind = (link for link in chain[position + 1 :] if link.key != champion.key)
+        yield from (link for link in behind if self._circuits.move(link, Circuit.admits))
 
 
 def _champion_of(plan: Plan) -> ModelVersion:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from schemas.prediction import DegradedReason
-from streaming.circuit import CircuitState
+from streaming.models.circuits import CircuitState
 from streaming.models.ref import ModelVersion
 
 

@@ -8,12 +8,11 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Protocol
+from typing import Any
 
 from schemas.prediction import DegradedReason
-from streaming.circuit import Circuit, CircuitPolicy, CircuitState
-from streaming.clock import Clock
 from streaming.errors import ModelNotFoundError
+from streaming.models.circuits import Circuit, Circuits, CircuitState
 from streaming.models.ref import ABSENT, ModelKey, ModelVersion
 from streaming.models.served import ServedModel
 from streaming.models.slot import Slot
@@ -24,43 +23,29 @@ THROWN_RUNNING = 20
 """Events running on which a version throws, before they count as a failure: a single one may be its own fault."""
 
 
-class CircuitObserver(Protocol):
-    """Hears of circuits."""
-
-    def circuit_moved(self, version: ModelVersion, state: str) -> None:
-        """A version's circuit has another state, a value of :class:`streaming.circuit.CircuitState`."""
-        ...
-
-
 class ServedChain:
     """Decides for each pass; safe from every thread.
 
     It is what lanes lease versions from, in the place of the slot, and an :data:`streaming.serving.arms.ArmsOf`.
     """
 
-    def __init__(
-        self, model: str, stand_ins: StandIns, policy: CircuitPolicy, clock: Clock, observer: CircuitObserver
-    ) -> None:
+    def __init__(self, model: str, stand_ins: StandIns, circuits: Circuits, beside: ArmsOf | None = None) -> None:
         """Begin with every circuit closed.
 
         Args:
             model: the name of the server's model.
             stand_ins: what follows the champion.
-            policy: of the circuits.
-            clock: times their pauses.
-            observer: is told of them.
+            circuits: say which versions are asked; they are used under a lock alone.
+            beside: gives the champion's arms where a rollout is followed.
         """
+        self.beside = beside
         self._model = model
         self._stand_ins = stand_ins
-        self._policy = policy
-        self._clock = clock
-        self._observer = observer
-        self._circuits: dict[ModelKey, Circuit] = {}
+        self._circuits = circuits
         self._thrown: dict[ModelKey, int] = {}
         self._arms: dict[tuple[ModelKey, str, ModelKey], ServedArm] = {}
+        self._alone: ServedArms | None = None
         self._guard = threading.Lock()
-        self.beside: ArmsOf | None = None
-        """Gives the champion's arms where a rollout is followed."""
 
     @property
     def _slot(self) -> Slot:
@@ -93,7 +78,7 @@ class ServedChain:
             ModelNotFoundError: no champion is loaded, and nothing can answer in its place.
         """
         champion = self._slot.current()
-        is_asked = champion is not None and not self._is_open(champion)
+        is_asked = champion is not None and self._circuits.state(champion.key) is not CircuitState.OPEN
         stand_in = None if is_asked else next(self._admitted(champion), None)
         if stand_in is not None:
             yield stand_in
@@ -118,7 +103,13 @@ class ServedChain:
         champion = self._slot.current()
         if champion is None or model.key != champion.key:
             return ServedArms(self._arm(model, self._reason(champion), champion))
-        return ServedArms(ServedArm(model)) if self.beside is None else self.beside(model)
+        if self.beside is not None:
+            return self.beside(model)
+        # The same arm as long as the version is the same: answers are told apart by their arms.
+        alone = self._alone
+        if alone is None or alone.champion.model is not model:
+            alone = self._alone = ServedArms(ServedArm(model))
+        return alone
 
     def after(self, arm: ServedArm) -> Iterator[ServedArm]:
         """Yield who may answer a single event on which an arm's version throws."""
@@ -133,31 +124,27 @@ class ServedChain:
         """Note that a version threw on a single event."""
         with self._guard:
             self._thrown[model.key] = thrown = self._thrown.get(model.key, 0) + 1
-            if thrown % THROWN_RUNNING == 0 or self._circuit(model).state is CircuitState.HALF_OPEN:
+            if thrown % THROWN_RUNNING == 0 or self._circuits.state(model.key) is CircuitState.HALF_OPEN:
                 self._failed(model, DegradedReason.THREW)
 
     def answered(self, model: ServedModel) -> None:
         """Note that a version has answered an event, whether or not somebody still waited for that."""
-        if model.key not in self._circuits and model.key not in self._thrown:
+        if self._circuits.get(model.key) is None and model.key not in self._thrown:
             return
         with self._guard:
             self._thrown.pop(model.key, None)
-            circuit = self._circuits.get(model.key)
-            if circuit is not None and circuit.reason != DegradedReason.TOO_SLOW.value:
-                self._succeeded(model, circuit)
+            self._succeeded(model, in_time=False)
 
     def answered_in_time(self, model: ServedModel) -> None:
         """Note that a version has answered a request."""
-        if model.key not in self._circuits:
+        if self._circuits.get(model.key) is None:
             return
         with self._guard:
-            circuit = self._circuits.get(model.key)
-            if circuit is not None and circuit.reason == DegradedReason.TOO_SLOW.value:
-                self._succeeded(model, circuit)
+            self._succeeded(model, in_time=True)
 
-    def bounds(self, model: ServedModel | None) -> bool:
+    def bounds(self, model: ServedModel) -> bool:
         """Return whether a version is the champion, and something else could answer in its place."""
-        return model is not None and model is self._slot.current() and self.following() is not None
+        return model is self._slot.current() and self.following() is not None
 
     def slow(self, model: ServedModel) -> None:
         """Note that a version did not answer in time."""
@@ -171,13 +158,9 @@ class ServedChain:
         answers = self.current()
         return {
             "answers": None if answers is None else str(answers.key),
-            "circuits": {str(version.key): self._state(version.key) for version in versions},
+            "circuits": {str(version.key): self._circuits.state(version.key).value for version in versions},
             "problem": self._stand_ins.problem or None,
         }
-
-    def _state(self, key: ModelKey) -> str:
-        circuit = self._circuits.get(key)
-        return CircuitState.CLOSED.value if circuit is None else circuit.state.value
 
     def _reason(self, champion: ServedModel | None) -> str:
         if champion is None:
@@ -198,37 +181,20 @@ class ServedChain:
     def _admitted(self, champion: ServedModel | None) -> Iterator[ServedModel]:
         return (stand_in for stand_in in self._stand_ins.following(champion) if self._admits(stand_in))
 
-    def _is_open(self, model: ServedModel) -> bool:
-        circuit = self._circuits.get(model.key)
-        return circuit is not None and circuit.state is CircuitState.OPEN
-
     def _admits(self, model: ServedModel) -> bool:
-        if model.key not in self._circuits:
+        if self._circuits.get(model.key) is None:
             return True
         with self._guard:
-            circuit = self._circuit(model)
-            before = circuit.state
-            admitted = circuit.admits()
-            self._told(model, circuit, before)
-            return admitted
-
-    def _circuit(self, model: ServedModel) -> Circuit:
-        return self._circuits.setdefault(model.key, Circuit(self._policy, self._clock))
+            return self._circuits.move(model.version, Circuit.admits)
 
     def _failed(self, model: ServedModel, reason: DegradedReason) -> None:
-        circuit = self._circuit(model)
-        before = circuit.state
-        circuit.failed(reason.value)
-        self._told(model, circuit, before)
+        self._circuits.move(model.version, lambda circuit: circuit.failed(reason.value))
 
-    def _succeeded(self, model: ServedModel, circuit: Circuit) -> None:
-        # What ends while the circuit is open was begun before that.
-        if circuit.state is CircuitState.OPEN:
+    def _succeeded(self, model: ServedModel, *, in_time: bool) -> None:
+        """Close a version's circuit by an answer, or by one in time if it was too slow."""
+        circuit = self._circuits.get(model.key)
+        if circuit is None or (circuit.reason == DegradedReason.TOO_SLOW.value) != in_time:
             return
-        del self._circuits[model.key]
-        if circuit.state is not CircuitState.CLOSED:
-            self._observer.circuit_moved(model.version, CircuitState.CLOSED.value)
-
-    def _told(self, model: ServedModel, circuit: Circuit, before: CircuitState) -> None:
-        if circuit.state is not before:
-            self._observer.circuit_moved(model.version, circuit.state.value)
+        # What ends while the circuit is open was begun before that.
+        if circuit.state is not CircuitState.OPEN:
+            self._circuits.forget(model.version)

@@ -53,8 +53,8 @@ class ServerMetrics(VersionMetrics):
         """Count predictions that the fallback chain has made."""
         self._chain.degraded(reason, predictions)
 
-    def circuit_moved(self, version: ModelVersion, state: str) -> None:
-        """See :class:`streaming.serving.chain.CircuitObserver`."""
+    def circuit_moved(self, version: ModelVersion, state: str, reason: str) -> None:  # noqa: ARG002 - no label
+        """See :class:`streaming.models.circuits.CircuitObserver`."""
         self._chain.circuit_moved(version, state)
 
     def with_lookups(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streaming.circuit import Circuit, CircuitPolicy, CircuitState
+from streaming.models.circuits import Circuit, CircuitPolicy, CircuitState
 from streaming.testing import ManualClock
 
 POLICY = CircuitPolicy(open_after=3, pause_seconds=60)

@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.prediction import DegradedReason
-from streaming.circuit import CircuitPolicy
 from streaming.engines.chain import FallbackChain, NoChain
 from streaming.ledger.arms import PlannedArms
 from streaming.ledger.degraded import DegradedPart
 from streaming.ledger.plan import Plan
+from streaming.models.circuits import CircuitPolicy, Circuits
 from streaming.models.ref import ABSENT, ModelKey, ModelVersion
 from streaming.models.served import ServedModel
 from streaming.offsets import OffsetRange
@@ -52,7 +52,7 @@ class Moves:
 
 def chain(links: Links, clock: ManualClock, moves: Moves | None = None, open_after: int = 2) -> FallbackChain:
     policy = CircuitPolicy(open_after, 60)
-    return FallbackChain("flights", links, policy, clock, moves or Moves())
+    return FallbackChain("flights", links, Circuits(policy, clock, moves or Moves()))
 
 
 def plan(version: ModelVersion = CHAMPION, degraded: tuple[DegradedPart, ...] = ()) -> Plan:

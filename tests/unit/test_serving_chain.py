@@ -20,8 +20,8 @@ from hypothesis import strategies as st
 
 from jobs.wiring.serving_chain import require_chain_servable
 from streaming.adapters.kafka.served import ServedPlan
-from streaming.circuit import CircuitPolicy
 from streaming.errors import CandidateRefusedError, ConfigurationError
+from streaming.models.circuits import CircuitPolicy, Circuits
 from streaming.models.ref import ABSENT, DEFAULT_VERSION, ModelKey, ModelVersion
 from streaming.models.seams import ArrowScorer
 from streaming.models.served import ScorerChoice, ServedModel
@@ -123,9 +123,10 @@ class Scene:
         self.stand_ins = StandIns(self.slot, self.earlier, pinned, default)
         if self.second is not None:
             self.stand_ins.look()
-        self.chain = ServedChain("late", self.stand_ins, CircuitPolicy(self.open_after, 60), self.clock, self)
+        circuits = Circuits(CircuitPolicy(self.open_after, 60), self.clock, self)
+        self.chain = ServedChain("late", self.stand_ins, circuits)
 
-    def circuit_moved(self, version: ModelVersion, state: str) -> None:
+    def circuit_moved(self, version: ModelVersion, state: str, reason: str) -> None:
         self.moves.append((version.version, state))
 
     @contextmanager
@@ -326,7 +327,7 @@ def test_a_champion_that_is_too_slow_is_given_up_and_asked_again_after_its_pause
 
 
 def lane_is_free(bench: ServerBench) -> bool:
-    """Whether no pass of the champion's is under way beside the loop."""
+    """Return whether the lane has no pass of the champion's under way beside the loop."""
     lane = bench.service.events
     assert isinstance(lane, PatientLane)
     return not lane.lane._is_behind
