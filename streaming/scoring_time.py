@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 
@@ -16,8 +15,3 @@ class ScoringTime:
     def __add__(self, other: ScoringTime) -> ScoringTime:
         """Return both together."""
         return ScoringTime(self.events + other.events, self.seconds + other.seconds)
-
-
-def times_together(one: Mapping[str, ScoringTime], other: Mapping[str, ScoringTime]) -> dict[str, ScoringTime]:
-    """Add up the times of each role."""
-    return {role: one.get(role, ScoringTime()) + other.get(role, ScoringTime()) for role in {**one, **other}}

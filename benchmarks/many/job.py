@@ -14,7 +14,6 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 from mlflow import MlflowClient
 from pyspark.sql import SparkSession
 
@@ -30,6 +29,7 @@ from streaming.delivery.outcome import AGE_BOUNDS
 from streaming.models.many_follower import ManyFollower
 from streaming.operations.metrics import FinishedBatch
 from streaming.settings import Settings
+from tests.support.many import records_of_values
 
 ALIAS = "serving"
 """The alias that the jobs follow."""
@@ -198,16 +198,8 @@ def _touching_seconds(setting: ManySetting, job: ScoringJob) -> float:
     served = job.shared.slot.current()
     if served is None or served.row_pass is None:
         raise AssertionError("the job serves a table")
-    values = [event.value for event in tenant_events(setting, _TOUCHING_ROWS, TOUCHED)]
-    columns = {
-        "key": pa.nulls(len(values), pa.binary()),
-        "value": pa.array(values, pa.binary()),
-        "headers": pa.nulls(len(values), pa.list_(pa.struct([("key", pa.string()), ("value", pa.binary())]))),
-        "partition": pa.array([0] * len(values), pa.int32()),
-        "offset": pa.array(range(len(values)), pa.int64()),
-        "timestamp": pa.array([0] * len(values), pa.timestamp("us", "UTC")),
-    }
-    records, seconds = pa.record_batch(columns), []
+    records = records_of_values([event.value for event in tenant_events(setting, _TOUCHING_ROWS, TOUCHED)])
+    seconds = []
     for _ in range(_TOUCHING_RUNS):
         began = time.thread_time()
         served.row_pass.score(records)

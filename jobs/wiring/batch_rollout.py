@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import closing
-from functools import reduce
 
 from streaming.adapters.kafka.ledger_tail import LedgerTail
 from streaming.batch.arms import BatchSplit
@@ -29,7 +28,7 @@ def batch_split(settings: Settings, begun: BatchPlan | None) -> BatchSplit:
         return BatchSplit.from_dict(begun.options["rollout"])
     application, ledger = settings.application, settings.output.ledger
     with closing(LedgerTail(settings.kafka, ledger, application)) as tail:
-        rollout = reduce(RolloutHistory.after, tail.to_end(), RolloutHistory(application)).current
+        rollout = RolloutHistory.of(application, tail.to_end()).current
     if rollout is None:
         raise ConfigurationError(f"{application} has no rollout in {ledger}; leave --rollout out")
     split = BatchSplit.of(rollout)

@@ -85,10 +85,10 @@ def lookup_of(settings: Settings, folder: Path | None = None) -> TableLookup | N
     # A worker's present folder is not this process's.
     own = settings.lookup.model_copy(update={"folder": (folder or settings.lookup.folder).resolve()})
     redis = settings.lookup.redis
-    return TableLookup(own, settings.event, topic_source(settings) if redis is None else redis_store(redis))
+    return TableLookup(own, settings.event, table_source(settings) if redis is None else redis_store(redis))
 
 
-def topic_source(settings: Settings) -> KafkaTableSource:
+def table_source(settings: Settings) -> KafkaTableSource:
     """Return what reads the lookup topic."""
     return KafkaTableSource(client_config(settings.kafka), f"{settings.lookup.topic}")
 
@@ -187,7 +187,7 @@ def past_lookup(settings: Settings) -> PastLookup | None:
     key, topic = settings.lookup.key or settings.train.key, f"{settings.lookup.topic}"
     if key is None:
         raise ConfigurationError("columns are looked up by a key; name the data's column that has it in train.key")
-    past = PastLookup(lookup, topic_source(settings), KafkaTableState(settings.kafka, topic)(), key)
+    past = PastLookup(lookup, table_source(settings), KafkaTableState(settings.kafka, topic)(), key)
     since = Period.parsed(("train.from_time", "train.to_time"), settings.train.from_time, settings.train.to_time).since
     lag = timedelta(
         milliseconds=KafkaAdmin(settings.kafka, settings.application).required_topic(topic).compaction_lag_ms

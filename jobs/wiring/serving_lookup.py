@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import itertools
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import structlog
 
-from jobs.wiring.lookups import lookup_of, require_table, topic_source
+from jobs.wiring.lookups import lookup_of, require_table, table_source
 from streaming.adapters.kafka.admin import KafkaAdmin
 from streaming.adapters.kafka.lookup_source import KafkaTableState
 from streaming.errors import BrokerUnavailableError, ConfigurationError
@@ -70,7 +69,7 @@ def served_lookup(settings: Settings, metrics: ServerMetrics, stack: ExitStack) 
     assert lookup is not None  # noqa: S101 - there is a topic
     metrics.with_lookups()
     ask = KafkaTableState(settings.kafka, topic)
-    table = TableFollower(FollowedTopic(lookup.settings, ask, topic_source(settings), metrics))
+    table = TableFollower(FollowedTopic(lookup.settings, ask, table_source(settings), metrics))
     stack.callback(table.stop)
     table.start(_START_SECONDS)
     return ServedLookup(replace(lookup, entries_at=table.entries), table)
@@ -78,7 +77,7 @@ def served_lookup(settings: Settings, metrics: ServerMetrics, stack: ExitStack) 
 
 def _check(settings: Settings) -> None:
     try:
-        require_table(settings, KafkaAdmin(settings.kafka, f"{settings.application}-serve"))
+        require_table(settings, KafkaAdmin(settings.kafka, settings.served_application))
     except BrokerUnavailableError as problem:
         # The table may be read later; /ready says that it is not.
         _log.warning("the lookup table's topic cannot be looked at yet", problem=str(problem))
@@ -87,11 +86,12 @@ def _check(settings: Settings) -> None:
 def _own_folder(folder: Path, stack: ExitStack) -> Path:
     """Return a folder below ``folder`` that no other process has: each moves its file on by itself."""
     folder.mkdir(parents=True, exist_ok=True)
-    for number in itertools.count():
-        own = folder / f"serve-{number}"
-        own.mkdir(exist_ok=True)
-        lock = FileLock.try_exclusive(own / "lock")
+    number = 0
+    while True:
+        own_folder = folder / f"serve-{number}"
+        own_folder.mkdir(exist_ok=True)
+        lock = FileLock.try_exclusive(own_folder / "lock")
         if lock is not None:
             stack.callback(lock.close)
-            return own
-    raise AssertionError("there are more numbers")
+            return own_folder
+        number += 1

@@ -38,7 +38,7 @@ class ServedShadow:
     def __call__(self) -> ShadowAnswers:
         """Return it; raises as :func:`streaming.adapters.kafka.served_pairs.pairs_target`."""
         settings, events = self.settings, RequestEvents()
-        own = f"{settings.application}-serve"
+        own = settings.served_application
         to = pairs_target(settings.kafka, settings.output, settings.shadow_topic, own)
         counter = PairCounter(KafkaPairs(settings.kafka, own, to, self.counts), self.counts)
         tail = LedgerTail(settings.kafka, settings.output.ledger, settings.application, self.since)

@@ -46,7 +46,11 @@ class ProgressReporter:
 def score_units(
     plan: BatchPlan, staging: Staging, scorer: ScoresUnits, version: ModelVersion, watch: ProgressReporter
 ) -> BatchCounts:
-    """Score the units that are not finished; return what came of all of them."""
+    """Score the units that are not finished; return what came of all of them.
+
+    Raises:
+        InvariantError: rows in differ from rows out.
+    """
     units = plan.units
     counted = [staging.counts(unit.number) for unit in units]
     finished = {unit.number: count for unit, count in zip(units, counted, strict=True) if count is not None}
@@ -56,6 +60,8 @@ def score_units(
         if unit.number not in finished:
             stamp = BatchStamp(plan.batch, unit.number, version, watch.clock())
             counts = scorer.score(unit, staging.start_unit(), stamp)
+            # Before the unit counts as finished: a lost row must end the batch and not be published.
+            counts.check(unit.words)
             staging.finish_unit(unit.number, counts)
             finished[unit.number] = counts
             watch.tell(_progress(units, finished, earlier))

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from typing import TypeVar
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from streaming.scoring_time import ScoringTime, times_together
+from streaming.scoring_time import ScoringTime
 
 AGE_BOUNDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
 """Seconds; the upper bounds of the age histogram, with one more bucket for all above."""
 
+_Sum = TypeVar("_Sum", int, float, "ArmOutcome", ScoringTime)
 SCHEMA = "partition INT, outcome STRING"
 
 
@@ -33,7 +35,7 @@ class ArmOutcome:
 
     def __add__(self, other: ArmOutcome) -> ArmOutcome:
         """Add up; times are in one format, whose order is that of the text."""
-        letters = _summed(self.dead_letters, other.dead_letters)
+        letters = summed(self.dead_letters, other.dead_letters)
         return ArmOutcome(self.predictions + other.predictions, letters, max(self.newest, other.newest))
 
 
@@ -76,26 +78,22 @@ class Outcome:
 
     def __add__(self, other: Outcome) -> Outcome:
         """Add up; text fields are the later one's where it has any."""
-        phases = {**self.phases, **other.phases}
         return Outcome(
             self.predictions + other.predictions,
-            _summed(self.dead_letters, other.dead_letters),
+            summed(self.dead_letters, other.dead_letters),
             self.skipped + other.skipped,
             self.transactions + other.transactions,
             self.fenced + other.fenced,
             _joined(self.segments, other.segments),
-            {key: self.phases.get(key, 0.0) + other.phases.get(key, 0.0) for key in phases},
+            summed(self.phases, other.phases),
             [a + b for a, b in zip(self.ages, other.ages, strict=True)],
             self.age_sum + other.age_sum,
             other.error or self.error,
             other.detail or self.detail,
-            {
-                role: self.arms.get(role, ArmOutcome()) + other.arms.get(role, ArmOutcome())
-                for role in {**self.arms, **other.arms}
-            },
-            _summed(self.degraded, other.degraded),
-            {key: self.lookups.get(key, 0) + other.lookups.get(key, 0) for key in {**self.lookups, **other.lookups}},
-            times_together(self.times, other.times),
+            summed(self.arms, other.arms),
+            summed(self.degraded, other.degraded),
+            summed(self.lookups, other.lookups),
+            summed(self.times, other.times),
         )
 
     def to_arrow(self, partition: int) -> pa.RecordBatch:
@@ -116,8 +114,10 @@ class Outcome:
         return cls(**{**fields, "segments": segments, "arms": arms, "times": times})
 
 
-def _summed(first: dict[str, int], second: dict[str, int]) -> dict[str, int]:
-    return {key: first.get(key, 0) + second.get(key, 0) for key in {**first, **second}}
+def summed(first: Mapping[str, _Sum], second: Mapping[str, _Sum]) -> dict[str, _Sum]:
+    """Add up what has the same name in both; what one alone has stays."""
+    both = {name: first[name] + second[name] for name in first.keys() & second.keys()}
+    return {**first, **second, **both}
 
 
 def _joined(first: dict[str, tuple[int, int]], second: dict[str, tuple[int, int]]) -> dict[str, tuple[int, int]]:

@@ -54,13 +54,13 @@ class TextLookup:
     def of(cls, texts: Sequence[str], kind: pa.DataType) -> TextLookup:
         """Return the lookup of ``texts`` for values of type ``kind``."""
         is_real = pa.types.is_floating(kind)
-        spelled = [_bits(text, kind) for text in texts] if is_real else texts
-        first: dict[str | int | None, int] = {key: at for at, key in reversed(list(enumerate(spelled)))}
-        first.pop(None, None)
-        # In the order of their numbers: of a dictionary that was made backwards, the last text would come first.
-        ordered = sorted(first.items(), key=lambda item: item[1])
-        keys = pa.array([key for key, _ in ordered], _BITS[kind] if is_real else pa.string())
-        numbers = [number for _, number in ordered]
+        first: dict[str | int, int] = {}
+        for number, text in enumerate(texts):
+            spelled = _bits(text, kind) if is_real else text
+            if spelled is not None:
+                first.setdefault(spelled, number)
+        keys = pa.array(list(first), _BITS[kind] if is_real else pa.string())
+        numbers = list(first.values())
         return cls(keys, pa.array(numbers, pa.int64()), is_real, numbers == list(range(len(numbers))))
 
     def positions(self, values: pa.Array) -> pa.Int64Array:
@@ -68,8 +68,8 @@ class TextLookup:
         if not len(self.keys):
             return pa.nulls(len(values), pa.int64())
         looked_up = _bit_column(values) if self.is_real else _as_text(values)
-        found = pc.index_in(looked_up, value_set=self.keys)
-        return found if self.is_in_order else self.numbers.take(found)
+        positions = pc.index_in(looked_up, value_set=self.keys)
+        return positions if self.is_in_order else self.numbers.take(positions)
 
 
 def _as_text(values: pa.Array) -> pa.StringArray:

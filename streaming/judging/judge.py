@@ -168,10 +168,9 @@ def _score_shift(shifts: ShiftsByHour, rules: JudgeRules) -> CheckFinding:
 def _latency(steps: Sequence[StepTimes], rules: JudgeRules) -> CheckFinding:
     alpha = ALPHA[RolloutCheck.LATENCY]
     verdict = judge_latency(steps, rules.tolerated_slowdown, alpha)
-    numbers = {**_finite({"ratio": verdict.ratio}), "tolerated": rules.tolerated_slowdown, "slower": verdict.slower}
-    return CheckFinding(
-        verdict.finding, verdict.batches, {**numbers, **_evidence(verdict.log_evidence, alpha)}, verdict.sentence
-    )
+    numbers = {"ratio": verdict.ratio, "tolerated": rules.tolerated_slowdown}
+    evidence = {**_finite(numbers), "slower": verdict.slower, **_evidence(verdict.log_evidence, alpha)}
+    return CheckFinding(verdict.finding, verdict.batches, evidence, verdict.sentence)
 
 
 def _finite(numbers: Mapping[str, float]) -> dict[str, float | None]:

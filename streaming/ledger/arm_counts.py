@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from streaming.clock import instant
-from streaming.delivery.outcome import ArmOutcome
+from streaming.delivery.outcome import ArmOutcome, summed
 from streaming.outputs.weights import WeightEpoch
 from streaming.rollout.evidence import SILENT_AFTER, Gathered, Judged, Observed
 from streaming.rollout.following import JUDGE_EVIDENCE
@@ -46,13 +46,12 @@ class StepCounts:
 
     def plus(self, arms: Mapping[str, ArmOutcome], at: datetime) -> StepCounts:
         """Return the counts with one more batch, which was recorded ``at``."""
-        both = {
-            role: self.arms.get(role, ArmOutcome()) + arms.get(role, ArmOutcome()) for role in {**self.arms, **arms}
-        }
         newest = max((arm.newest for arm in arms.values()), default="")
         # A batch of one arm does not say how far its events' time has come; it counts by when it was done.
         time = instant(newest) if newest else at
-        return replace(self, arms=both, first=self.first or time, last=max(self.last or time, time), counted=at)
+        return replace(
+            self, arms=summed(self.arms, arms), first=self.first or time, last=max(self.last or time, time), counted=at
+        )
 
 
 def observed(rollout: Rollout, counts: StepCounts, clock: datetime, problems: tuple[str, ...] = ()) -> Observed:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from streaming.delivery.outcome import summed
 from streaming.rollout.history import Rollout
 from streaming.rollout.intervals import CANDIDATE, CHAMPION
 from streaming.rollout.latency import StepTimes
-from streaming.scoring_time import ScoringTime, times_together
+from streaming.scoring_time import ScoringTime
 
 
 class LatestTimes:
@@ -48,6 +49,5 @@ def _times(partitions: Iterable[Mapping[str, Any]]) -> dict[str, ScoringTime]:
     """Return each role's time in a batch."""
     total: dict[str, ScoringTime] = {}
     for part in partitions:
-        times = {role: ScoringTime(**fields) for role, fields in part.get("times", {}).items()}
-        total = times_together(total, times)
+        total = summed(total, {role: ScoringTime(**fields) for role, fields in part.get("times", {}).items()})
     return total

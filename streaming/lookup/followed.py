@@ -72,13 +72,10 @@ class TableFollower:
     followed: FollowedTopic
     _good: LookupState | None = None
     _read_at: datetime | None = None
-    _was_read: bool = False
     _tables: threading.local = field(default_factory=threading.local)
     """Each thread's own connection to the file, and the keys that it has in memory."""
     _opened: list[LookupTable] = field(default_factory=list)
     _counted: Counter[str] = field(default_factory=Counter)
-    _written: LookupTable | None = None
-    _topic_id: str = ""
 
     def __post_init__(self) -> None:
         """Make the thread."""
@@ -105,18 +102,16 @@ class TableFollower:
         Raises:
             LookupUnavailableError: nothing may be answered, as the table is not read yet or cannot be.
         """
-        at_ms = round(now.timestamp() * 1_000)
-        if not self._breaker.is_open(now):
-            if self._good is not None:
-                return replace(self._good, at_ms=at_ms)
-            raise LookupUnavailableError(
-                f"the lookup table cannot be read: {self._breaker.problem}"
-                if self._breaker.problem
-                else "the lookup table is not read to its end yet"
-            )
-        if self.followed.settings.unavailable == "hold":
-            raise LookupUnavailableError(f"the lookup table cannot be read: {self._breaker.problem}")
-        return LookupState.unavailable(self._breaker.problem, at_ms)
+        at_ms, problem, is_open = round(now.timestamp() * 1_000), self._breaker.problem, self._breaker.is_open(now)
+        if is_open and self.followed.settings.unavailable != "hold":
+            return LookupState.unavailable(problem, at_ms)
+        # Read once: another thread that cannot read the file takes it away.
+        good = self._good
+        if not is_open and good is not None:
+            return replace(good, at_ms=at_ms)
+        raise LookupUnavailableError(
+            f"the lookup table cannot be read: {problem}" if problem else "the lookup table is not read to its end yet"
+        )
 
     def entries(self, keys: Sequence[bytes], at: LookupState) -> Sequence[Entry | None]:
         """Return what the file has of distinct keys at a state, or at the newest one if that is gone.
@@ -170,17 +165,14 @@ class TableFollower:
         """
         began, followed = time.monotonic(), self.followed
         state = followed.ask()
-        if self._written is None or self._topic_id != state.topic_id:
-            self._written = self._open(state.topic_id)
-            self._topic_id = state.topic_id
-        if not self._is_read(self._written, state):
+        if not self._is_read(self._own(state), state):
             return
+        is_first = self._read_at is None
         self._good, self._read_at = state, followed.clock()
         self._breaker.mended()
         followed.observer.lookup_seen("", is_open=False)
         followed.observer.table_read(time.monotonic() - began)
-        if not self._was_read:
-            self._was_read = True
+        if is_first:
             _log.info("lookup table read", records=sum(state.ends), seconds=round(time.monotonic() - began, 3))
 
     def _is_read(self, table: LookupTable, state: LookupState) -> bool:
@@ -226,12 +218,8 @@ class TableFollower:
     def _own(self, state: LookupState) -> LookupTable:
         own = self._tables
         if getattr(own, "topic_id", None) != state.topic_id:
-            own.table = self._open(state.topic_id)
+            own.table = LookupTable(self.followed.settings, state.topic_id, self.followed.source)
             own.topic_id = state.topic_id
+            self._opened.append(own.table)
         table: LookupTable = own.table
-        return table
-
-    def _open(self, topic_id: str) -> LookupTable:
-        table = LookupTable(self.followed.settings, topic_id, self.followed.source)
-        self._opened.append(table)
         return table

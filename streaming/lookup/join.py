@@ -153,8 +153,12 @@ class TableLookup(PickledByFields):
 
     def _columns(self, signature: Signature) -> list[tuple[int, Column]]:
         """Return the looked-up columns of a signature, each with its position in the settings."""
-        positions = {name: position for position, name in enumerate(self.settings.columns)}
+        positions = self._positions
         return [(positions[column.name], column) for column in signature.columns if column.name in positions]
+
+    @cached_property
+    def _positions(self) -> Mapping[str, int]:
+        return {name: position for position, name in enumerate(self.settings.columns)}
 
     @cached_property
     def _chosen(self) -> Mapping[LookupStanding, str]:

@@ -32,18 +32,18 @@ class LookupMetrics:
             registry=registry,
         )
         # From the start, at zero: rate() does not see an increase with which a series begins.
-        for standing in LookupStanding:
-            self._events.labels(standing.value)
-        for result in ("hit", "miss"):
-            self._keys.labels(result)
+        self._by_name = {
+            **{standing.value: self._events.labels(standing.value) for standing in LookupStanding},
+            "cache_hits": self._keys.labels("hit"),
+            "cache_misses": self._keys.labels("miss"),
+            "catch_up_seconds": self._reading,
+        }
 
     def add(self, counts: Mapping[str, float]) -> None:
-        """Count a batch's lookups."""
-        for standing in LookupStanding:
-            self._events.labels(standing.value).inc(counts.get(standing.value, 0))
-        self._keys.labels("hit").inc(counts.get("cache_hits", 0))
-        self._keys.labels("miss").inc(counts.get("cache_misses", 0))
-        self._reading.inc(counts.get("catch_up_seconds", 0))
+        """Count the lookups of a batch or a request."""
+        for name, count in counts.items():
+            if count and name in self._by_name:
+                self._by_name[name].inc(count)
 
     def seen(self, *, available: bool, is_open: bool) -> None:
         """Set whether the table can be read, and whether batches go on without it."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from functools import reduce
 
 from streaming.clock import instant
 from streaming.errors import ConfigurationError
@@ -95,6 +97,11 @@ class RolloutHistory:
 
     application: str
     rollouts: tuple[Rollout, ...] = field(default=())
+
+    @classmethod
+    def of(cls, application: str, records: Iterable[Fields]) -> RolloutHistory:
+        """Return the history after records of the ledger; see :meth:`after`."""
+        return reduce(cls.after, records, cls(application))
 
     @property
     def current(self) -> Rollout | None:

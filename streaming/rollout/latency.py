@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import reduce
 
 import numpy as np
 
@@ -85,9 +86,7 @@ def judge_latency(steps: Sequence[StepTimes], tolerated: float, alpha: float) ->
         tolerated: how many times as long as the champion the candidate may take, with which batches were counted.
         alpha: the chance that a candidate which takes longer in half of the batches is ever found harmful.
     """
-    total = StepTimes()
-    for step in steps:
-        total = total.merged(step)
+    total = reduce(StepTimes.merged, steps, StepTimes())
     harm = _evidence(steps, lambda step: step.slower)
     no_worse = _evidence(steps, lambda step: step.batches - step.slower)
     finding = HarmFinding.NOT_TOLD

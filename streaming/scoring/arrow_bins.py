@@ -13,7 +13,7 @@ from streaming.errors import ScoringError
 from streaming.events import columns as c
 from streaming.events.arrow_text import TextLookup
 from streaming.models.profile import NON_FINITE_BIN, NULL_BIN, OTHER_BIN, RARE_BIN, ColumnProfile, ReferenceProfile
-from streaming.scoring.compiled.coded_texts import CodedTexts
+from streaming.scoring.compiled.coded_texts import CodedTexts, first_positions
 
 Bytes = NDArray[np.uint8]
 
@@ -35,23 +35,18 @@ class BinColumn:
 
     def __init__(self, values: pa.Array) -> None:
         self.values = values
-        self._numbers: tuple[NDArray[np.float64], Bytes | None] | None = None
-
-    def numbers(self) -> tuple[NDArray[np.float64], Bytes | None]:
-        """Return the values as doubles, and the bins of those that are null or not finite.
-
-        Beside these the latter are 0; they are ``None`` if there are none.
-        """
-        if self._numbers is None:
-            self._numbers = self._read()
-        return self._numbers
 
     @cached_property
     def coded(self) -> CodedTexts | None:
-        """Return texts coded; ``None`` of other values, and where too many are distinct."""
+        """Texts coded; ``None`` of other values, and where too many are distinct."""
         return CodedTexts.of(self.values) if pa.types.is_string(self.values.type) else None
 
-    def _read(self) -> tuple[NDArray[np.float64], Bytes | None]:
+    @cached_property
+    def numbers(self) -> tuple[NDArray[np.float64], Bytes | None]:
+        """The values as doubles, and the bins of those that are null or not finite.
+
+        Beside these the latter are 0; they are ``None`` if there are none.
+        """
         values = self.values.cast(pa.int8()) if pa.types.is_boolean(self.values.type) else self.values
         # A null is NaN here, which is quicker than to fill it with a number.
         numbers = values.to_numpy(zero_copy_only=False).astype(np.float64)
@@ -67,8 +62,9 @@ class BinColumns:
     """The columns of a batch by their names in any case, as Spark has them; of equal names the first counts."""
 
     def __init__(self, batch: pa.RecordBatch) -> None:
-        named = zip(batch.schema.names, batch.columns, strict=True)
-        self._columns = {name.lower(): BinColumn(values) for name, values in reversed(list(named))}
+        self._columns: dict[str, BinColumn] = {}
+        for name, values in zip(batch.schema.names, batch.columns, strict=True):
+            self._columns.setdefault(name.lower(), BinColumn(values))
 
     def get(self, spelling: str) -> BinColumn | None:
         """Return a column by its name in lower case."""
@@ -81,6 +77,11 @@ class BinRows:
 
     columns: BinColumns
     rows: slice
+
+    @classmethod
+    def whole(cls, batch: pa.RecordBatch) -> BinRows:
+        """Return all rows of a batch."""
+        return cls(BinColumns(batch), slice(0, batch.num_rows))
 
 
 class ProfileBins:
@@ -102,7 +103,7 @@ class ProfileBins:
         Raises:
             ScoringError: the batch has no column that the profile has, or a column of text has numeric bins.
         """
-        return self.of_rows(BinRows(BinColumns(scored), slice(0, scored.num_rows)))
+        return self.of_rows(BinRows.whole(scored))
 
     def of_rows(self, *beside: BinRows) -> pa.BinaryArray:
         """Return the bin ids of as many rows of several batches, which together are what :meth:`of` takes."""
@@ -132,8 +133,7 @@ class _ColumnBins:
         self._is_numeric = profile.kind == "numeric"
         self._edges = np.asarray(profile.edges, np.float64)
         self._texts = (*profile.categories, *profile.rare)
-        frequent = {text: number for number, text in reversed(list(enumerate(profile.categories)))}
-        self._by_text = {**dict.fromkeys(profile.rare, RARE_BIN), **frequent}
+        self._by_text = {**dict.fromkeys(profile.rare, RARE_BIN), **first_positions(profile.categories)}
         # A bin for each category, then that of the rare, then that of all others.
         self._bins = np.full(len(self._texts) + 1, RARE_BIN, np.uint8)
         self._bins[: len(profile.categories)] = np.arange(len(profile.categories))
@@ -150,7 +150,7 @@ class _ColumnBins:
     def _numeric(self, column: BinColumn, rows: slice) -> Bytes:
         if pa.types.is_string(column.values.type):
             raise ScoringError(f"the reference profile has numeric bins of {self.name}, which is a column of text")
-        numbers, special = column.numbers()
+        numbers, special = column.numbers
         # The bin is the number of edges that are not above the value.
         ids: Bytes = np.searchsorted(self._edges, numbers[rows], side="right").astype(np.uint8)
         # The special bins come after those of values.
@@ -161,8 +161,9 @@ class _ColumnBins:
             self._lookups[values.type] = TextLookup.of(self._texts, values.type)
         positions = self._lookups[values.type].positions(values)
         # Most values are known ones, and to fill what is not there takes as long as to look them up.
-        known = positions.fill_null(len(self._texts)) if positions.null_count else positions
-        ids: Bytes = self._bins[known.to_numpy()]
+        if positions.null_count:
+            positions = positions.fill_null(len(self._texts))
+        ids: Bytes = self._bins[positions.to_numpy()]
         if values.null_count:
             ids[values.is_null().to_numpy(zero_copy_only=False)] = NULL_BIN
         return ids

@@ -95,11 +95,10 @@ def _answers(answer: Answer, throwing: NDArray[np.bool_], seconds: float) -> dic
 
 
 def _answer(events: ModelEvents, program: ModelProgram, verdicts: pa.StructArray) -> Answer:
-    columns = events.group.columns if isinstance(program.scorer, CompiledScorer) else None
-    rejected_none = verdicts.null_count == events.valid.stop - events.valid.start
-    if columns is None or not isinstance(program.scorer, CompiledScorer) or not rejected_none:
-        return _by_rows(program, events.features.filter(verdicts.is_null()), events.group.signature)
-    return _by_columns(program, program.scorer, columns, events)
+    scorer, rejected_none = program.scorer, verdicts.null_count == events.valid.stop - events.valid.start
+    if isinstance(scorer, CompiledScorer) and rejected_none and (columns := events.group.columns) is not None:
+        return _by_columns(program, scorer, columns, events)
+    return _by_rows(program, events.features.filter(verdicts.is_null()), events.group.signature)
 
 
 def _by_columns(program: ModelProgram, scorer: CompiledScorer, columns: Columns, events: ModelEvents) -> Answer:
@@ -148,5 +147,5 @@ def _with_bins(program: ModelProgram, answers: pa.RecordBatch, features: BinRows
     if program.bins is None:
         bins = pa.nulls(answers.num_rows, pa.binary())
     else:
-        bins = program.bins.of_rows(features, BinRows(BinColumns(answers), slice(0, answers.num_rows)))
+        bins = program.bins.of_rows(features, BinRows.whole(answers))
     return [*answers.columns, bins]

@@ -113,17 +113,17 @@ def _columns(answered: Sequence[_Answered], row_pass: JsonRowPass) -> pa.RecordB
 
 def _lookups(answered: Sequence[_Answered], row_pass: JsonRowPass) -> dict[str, pa.Array]:
     """Return what the events were given, as it was then: the table has gone on since."""
-    names = columns_of(row_pass)
     if row_pass.lookup is None:
         return {}
+    names = columns_of(row_pass)
     nothing = LookedUp("", None, {})
     events = [each.answer.looked_up or nothing for each in answered]
     types = feature_schema(row_pass.package.signature)
-    kept = {column.name: column.type for column in types if column.name in names}
+    looked_up = {column.name: column.type for column in types if column.name in names}
     return {
         c.LOOKUP: pa.array([event.standing or None for event in events], pa.string()),
         c.LOOKUP_AGE: pa.array([event.age for event in events], pa.int64()),
-        **{name: pa.array([event.values.get(name) for event in events], kind) for name, kind in kept.items()},
+        **{name: pa.array([event.values.get(name) for event in events], kind) for name, kind in looked_up.items()},
     }
 
 

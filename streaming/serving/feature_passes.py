@@ -25,7 +25,7 @@ from streaming.scoring.in_process import own_row_pass
 from streaming.scoring.recorded import NO_ENVELOPE
 from streaming.scoring.row_pass import JsonRowPass
 from streaming.serving.cell_events import NULL
-from streaming.serving.looked_up import LookedUp, ServedTable, columns_of, no_table, of_event, of_rows, state_for
+from streaming.serving.looked_up import LookedUp, ServedTable, columns_of, no_table, of_event, of_rows
 from streaming.serving.passes import MOST_SINGLY, THROWN, merged, records_of
 
 _FIELDS = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -103,20 +103,16 @@ class _LookingPass:
 
     def __call__(self, values: Sequence[bytes]) -> list[RowAnswer]:
         has_columns = [self._has_columns(value) for value in values]
-        as_they_are = iter(self._answers(self.as_given, values, has_columns))
+        as_they_are = iter(self.as_given(list(itertools.compress(values, has_columns))))
         if all(has_columns):
             return list(as_they_are)
         try:
-            state = state_for(self.table, self.clock())
+            state = self.table.state(self.clock())
             lacking = [value for value, is_given in zip(values, has_columns, strict=True) if not is_given]
             looked_up = iter(self.looking(lacking, state))
         except LookupUnavailableError as problem:
             raise no_table(problem) from problem
         return [next(as_they_are if is_given else looked_up) for is_given in has_columns]
-
-    def _answers(self, own: _FeaturePass, values: Sequence[bytes], chosen: Sequence[bool]) -> list[RowAnswer]:
-        rows = list(itertools.compress(values, chosen))
-        return own(rows) if rows else []
 
     def _has_columns(self, value: bytes) -> bool:
         try:

@@ -105,14 +105,6 @@ def standings_of(events: Iterable[LookedUp | None]) -> Mapping[str, str]:
     return {prediction.LOOKUP: ", ".join(standings)} if standings else {}
 
 
-def state_for(table: ServedTable, now: datetime) -> LookupState:
-    """Return what a pass reads; raises ``ProblemError``, 503, where nothing may be answered."""
-    try:
-        return table.state(now)
-    except LookupUnavailableError as problem:
-        raise no_table(problem) from problem
-
-
 def no_table(problem: LookupUnavailableError) -> ProblemError:
     """Return the problem of requests whose columns cannot be looked up."""
     return ProblemError(503, "no-lookup", f"{problem}; try again later", headers={"Retry-After": "1"})

@@ -28,7 +28,7 @@ from streaming.scoring.in_process import own_row_pass
 from streaming.scoring.row_pass import JsonRowPass, SingleAnswer
 from streaming.serving.arms import ArmsOf, EventAnswer, ServedArm, ServedArms
 from streaming.serving.chain import ServedChain
-from streaming.serving.looked_up import ServedTable, columns_of, no_table, of_event, of_rows, state_for
+from streaming.serving.looked_up import ServedTable, columns_of, no_table, of_event, of_rows
 
 MOST_SINGLY = 32
 """Events that are scored one by one; a pass over more takes less time than that."""
@@ -92,7 +92,7 @@ class _EventPass:
         own = self._own
         arms = self._alone if own.arms is None else own.arms(self._model)
         now = own.clock()
-        state = None if own.table is None else state_for(own.table, now)
+        state = None if own.table is None else own.table.state(now)
         micros = int(now.timestamp() * 1_000_000)
         # One iterator for all threads: its next number is taken in one step of the interpreter.
         numbers = [next(own.numbers) for _ in values]

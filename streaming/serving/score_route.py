@@ -12,7 +12,7 @@ from schemas.dead_letter import Rejection
 from streaming.serving.arms import EventAnswer, arm_headers, model_headers, step_headers
 from streaming.serving.intake import JSON, events_in
 from streaming.serving.lanes import Scored
-from streaming.serving.looked_up import LookedUp, standings_of
+from streaming.serving.looked_up import standings_of
 from streaming.serving.problems import rejected, sentence
 from streaming.serving.service import ScoringService
 
@@ -51,11 +51,12 @@ def _headers(scored: Scored[EventAnswer]) -> Mapping[str, str]:
         return model_headers(scored.model)
     arm = arms.pop()
     common = step_headers(arm.weights) if arms else arm_headers(arm)
-    return {**common, **standings_of(_of_prediction(answer) for answer in scored.answers)}
+    predictions = (answer for answer in scored.answers if not isinstance(answer.value, Rejection))
+    return {**common, **standings_of(prediction.looked_up for prediction in predictions)}
 
 
 def _item(answer: EventAnswer) -> bytes:
-    value, looked_up = answer.value, _of_prediction(answer)
+    value, looked_up = answer.value, answer.looked_up
     if isinstance(value, Rejection):
         return msgspec.json.encode({"rejected": {**value._asdict(), "detail": sentence(value)}})
     if looked_up is None:
@@ -63,7 +64,3 @@ def _item(answer: EventAnswer) -> bytes:
     # A prediction in a list has no headers of its own.
     marks = {"lookup": looked_up.standing, "lookup_age_ms": looked_up.age}
     return b"%b,%b" % (value[:-1], msgspec.json.encode(marks)[1:])
-
-
-def _of_prediction(answer: EventAnswer) -> LookedUp | None:
-    return None if isinstance(answer.value, Rejection) else answer.looked_up

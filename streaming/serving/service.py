@@ -105,9 +105,7 @@ class ScoringService:
             ProblemError: 503; no version is loaded, or the events waited for too long.
         """
         scored = await self.events.score(events)
-        self.count(answer.value for answer in scored.answers)
-        if self.table is not None:
-            self.metrics.looked_up((answer.looked_up for answer in scored.answers), self.table.counts())
+        self._count(scored.answers)
         if self.chain is not None:
             self._count_degraded(scored.answers)
         if self.log is not None:
@@ -136,17 +134,17 @@ class ScoringService:
             ProblemError: 503, as :meth:`score`.
         """
         scored = await self.features.score(rows)
-        self.count(answer.value for answer in scored.answers)
-        if self.table is not None:
-            self.metrics.looked_up((answer.looked_up for answer in scored.answers), self.table.counts())
+        self._count(scored.answers)
         return scored
 
-    def count(self, answers: Iterable[object]) -> None:
-        """Count the answers of a request."""
+    def _count(self, answers: Sequence[EventAnswer] | Sequence[RowAnswer]) -> None:
+        """Count the answers of a request, and what was looked up for them."""
         predictions = 0
         for answer in answers:
-            if isinstance(answer, Rejection):
-                self.metrics.event_rejected(answer.reason)
+            if isinstance(answer.value, Rejection):
+                self.metrics.event_rejected(answer.value.reason)
             else:
                 predictions += 1
         self.metrics.events_scored(predictions)
+        if self.table is not None:
+            self.metrics.looked_up((answer.looked_up for answer in answers), self.table.counts())

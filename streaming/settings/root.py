@@ -139,6 +139,11 @@ class Settings(Section):
         return self.output.shadow or f"{self.output.predictions}.shadow"
 
     @property
+    def served_application(self) -> str:
+        """The name under which a server remembers, apart from the stream's job."""
+        return f"{self.application}-serve"
+
+    @property
     def served_topic(self) -> str:
         """The topic of a server's answers, by default named after the predictions'."""
         return self.output.served or f"{self.output.predictions}.served"

@@ -317,13 +317,13 @@ def test_a_server_looks_columns_up_in_a_topic_that_it_follows(
             publish(broker, table, temp=300.0)
             warm = eventually(lambda: other_than(cold, client.post("/v1/score", json=event(temp=1.0))))
             row = {"carrier": "UA", "hour": 3, "temp": 300.0}
-            given = client.post("/invocations", json={"dataframe_records": [row]}).json()
+            by_mlflow = client.post("/invocations", json={"dataframe_records": [row]}).json()
             nobody = client.post("/v1/score", json=event(carrier="ZZ"))
         finally:
             stopping.ask()
             running.join(60)
     assert cold.headers["penstock-lookup"] == warm.headers["penstock-lookup"] == "fresh"
-    assert given["predictions"] == [warm.json()["prediction"]]
+    assert by_mlflow["predictions"] == [warm.json()["prediction"]]
     assert nobody.headers["penstock-lookup"] == "missing"
     assert [path.name for path in (tmp_path / "tables").iterdir()] == ["serve-0"]
 

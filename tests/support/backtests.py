@@ -36,8 +36,8 @@ def side(scores: Sequence[float], version: int = 1, **columns: Sequence[Any]) ->
 
 def labels(truth: Sequence[Any]) -> pa.Table:
     """Labels of the events of :func:`side`; none where the truth is ``None``."""
-    known = [(f"e{position}", str(value)) for position, value in enumerate(truth) if value is not None]
-    return pa.table({"event_id": [name for name, _ in known], "label": [value for _, value in known]})
+    labels = [(f"e{position}", str(value)) for position, value in enumerate(truth) if value is not None]
+    return pa.table({"event_id": [name for name, _ in labels], "label": [value for _, value in labels]})
 
 
 def times(events: int, every: timedelta = timedelta(minutes=30)) -> list[datetime]:

@@ -113,8 +113,8 @@ def test_a_restart_neither_repeats_nor_forgets(shifts: list[float | None], at: i
 @given(st.lists(st.sampled_from([CALM, MOVED, FEW]), max_size=7))
 def test_each_alert_is_a_change_and_keeps_the_contract(shifts: list[float | None]) -> None:
     result = alerts(watched(shifts))
-    for one, following in zip([None, *result], result, strict=False):
-        assert following.before == (one.state if one else "stable")
+    for earlier, following in zip([None, *result], result, strict=False):
+        assert following.before == (earlier.state if earlier else "stable")
         assert following.entered or following.left or following.state != following.before
         Draft202012Validator(CONTRACT).validate(following.to_dict())
     assert len({alert.id for alert in result}) == len(result)

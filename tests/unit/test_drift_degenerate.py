@@ -85,11 +85,11 @@ def test_a_column_of_one_bin_is_stable_until_something_else_comes(
     column: tuple[str, Counts, tuple[float, ...] | tuple[str, ...]], still: Counts, moved: Counts, windows: int
 ) -> None:
     kind, counts, shape = column
-    kept = [{position: rows // 20 for position, rows in counts.items()}] * windows
+    history = [{position: rows // 20 for position, rows in counts.items()}] * windows
     profile = (
-        number("x", counts, kept, tuple(map(float, shape)))
+        number("x", counts, history, tuple(map(float, shape)))
         if kind == "numeric"
-        else ColumnProfile("x", "categorical", counts, (), tuple(map(str, shape)), windows=tuple(kept))
+        else ColumnProfile("x", "categorical", counts, (), tuple(map(str, shape)), windows=tuple(history))
     )
     first, second, third = judged(profile, still, moved, moved)
     assert first.state is State.STABLE

@@ -96,12 +96,13 @@ def test_a_candidate_that_is_slower_in_half_of_the_batches_is_seldom_called_harm
     for _ in range(runs):
         # The worst candidate that the promise is about: its median batch is at what is tolerated. Three steps.
         slower = (random.random((3, 60)) < 0.5).cumsum(axis=1)
-        found = False
+        is_called_harmful = False
         for number in range(3):
             done = [StepTimes(60, int(slower[earlier, -1])) for earlier in range(number)]
             looks = ([*done, StepTimes(look, int(slower[number, look - 1]))] for look in range(1, 61, 3))
-            found = found or any(judge_latency(each, TOLERATED, 0.01).finding is HarmFinding.HARM for each in looks)
-        alarms += found
+            verdicts = (judge_latency(each, TOLERATED, 0.01) for each in looks)
+            is_called_harmful |= any(verdict.finding is HarmFinding.HARM for verdict in verdicts)
+        alarms += is_called_harmful
     # With a chance of 0.01 a run, 300 runs have more than 9 once in a thousand times.
     assert alarms <= 9
     assert FEWEST_BATCHES < 60

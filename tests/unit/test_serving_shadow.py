@@ -169,7 +169,7 @@ def direct(model: ServedModel, sent: dict[str, Any]) -> Any:
 def test_each_event_is_scored_by_the_version_that_did_not_answer_it_and_the_pair_has_both(
     models: dict[ModelKey, ServedModel],
 ) -> None:
-    one, two = models.values()
+    champion, candidate = models.values()
     with backstage(models) as scene:
         sent = flights(CHAMPIONS, CANDIDATES)
         answers = scene.bench.score(sent).json()
@@ -181,7 +181,7 @@ def test_each_event_is_scored_by_the_version_that_did_not_answer_it_and_the_pair
             assert pair.prediction_id == answer["prediction_id"]
             assert (pair.served.version, pair.served.prediction) == (answer["model_version"], answer["prediction"])
             assert (pair.rollout, pair.weight_epoch, pair.event_id) == ("late-2", 2, answer["event_id"])
-        assert (first.shadow, second.shadow) == (direct(two, sent[0]), direct(one, sent[1]))
+        assert (first.shadow, second.shadow) == (direct(candidate, sent[0]), direct(champion, sent[1]))
         assert [record.key for record in scene.pairs.records[:2]] == [CHAMPIONS.encode(), CANDIDATES.encode()]
         health = scene.bench.ask("GET", "/health").json()
         assert health["shadow"] == {
@@ -258,11 +258,7 @@ def test_answers_that_could_not_be_paired_are_counted_each_once_and_the_next_one
         scene.settles(written=2, failed=2)
 
 
-def test_a_registry_that_is_away_costs_pairs_and_no_answer(
-    models: dict[ModelKey, ServedModel], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("streaming.serving.answer_log._RETRY_SECONDS", 0.01)
-
+def test_a_registry_that_is_away_costs_pairs_and_no_answer(models: dict[ModelKey, ServedModel]) -> None:
     def away(key: ModelKey) -> ServedModel:
         raise RegistryUnavailableError("the registry is silent")
 

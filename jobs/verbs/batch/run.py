@@ -146,11 +146,13 @@ def loaded(request: Request, spark: SparkSession) -> Iterator[Work]:
     """Load each version, compare it with the files' columns, and release it at the end; raises as above."""
     settings, version = request.settings, request.version
     checks = preparation(settings, spark, NoEvents(), settings.model.scorer)
+    download = registry(settings.model).download
     with ExitStack() as stack:
         models = []
-        for each in request.versions:
-            models.append(checks.prepare(each, registry(settings.model).download))
-            stack.callback(checks.release, models[-1])
+        for own in request.versions:
+            model = checks.prepare(own, download)
+            stack.callback(checks.release, model)
+            models.append(model)
         plan = BatchPlan(
             batch=request.paths.batch,
             model=version.name,

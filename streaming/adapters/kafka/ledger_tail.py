@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
-from functools import reduce
 from typing import Any
 
 from confluent_kafka import KafkaException, Message, Producer
@@ -68,7 +67,7 @@ class LedgerTail:
         """Return the offset from which the state and the counts of its step are complete."""
         with KafkaScan(self._kafka, self._application) as scan:
             self._next = beginning = scan.offset_at(self._topic, 0, _milliseconds(since))
-            rollout = reduce(RolloutHistory.after, self._read(), RolloutHistory(self._application)).current
+            rollout = RolloutHistory.of(self._application, self._read()).current
             # Without a rollout there is nothing that would have to be read once more.
             if rollout is None:
                 return self._next

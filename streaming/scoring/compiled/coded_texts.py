@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +11,14 @@ from numpy.typing import NDArray
 
 _MOST_DISTINCT = 256
 """Arrow looks some hundred values up about as fast as Python does so many."""
+
+
+def first_positions(texts: Iterable[str]) -> dict[str, int]:
+    """Return the position of each text, in their order; of equal ones the first counts."""
+    positions: dict[str, int] = {}
+    for position, text in enumerate(texts):
+        positions.setdefault(text, position)
+    return positions
 
 
 @dataclass(frozen=True)
@@ -33,8 +41,8 @@ class CodedTexts:
         """Return some of the texts."""
         return CodedTexts(self.codes[rows], self.distinct)
 
-    def numbers(self, known: Mapping[str, int], unknown: int, null: int) -> NDArray[np.int64]:
-        """Return the number of each text in ``known``, ``unknown`` where it is not there, and ``null`` of a null."""
-        table = [known.get(text, unknown) for text in self.distinct]
+    def numbers(self, by_text: Mapping[str, int], unknown: int, null: int) -> NDArray[np.int64]:
+        """Return the number of each text in ``by_text``, ``unknown`` where it is not there, and ``null`` of a null."""
+        table = [by_text.get(text, unknown) for text in self.distinct]
         # A null's code counts from the end.
         return np.array([*table, null], np.int64)[self.codes]

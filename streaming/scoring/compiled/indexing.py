@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from streaming.scoring.compiled.coded_texts import first_positions
 from streaming.scoring.compiled.fitted import entry
 from streaming.scoring.compiled.java_text import is_javas_spelling
 from streaming.scoring.compiled.scope import Apply, Columns, Scope, reject
@@ -54,20 +55,19 @@ class IndexedLabels:
     @classmethod
     def of(cls, labels: list[str]) -> IndexedLabels:
         """Return the positions of labels."""
-        positions = {label: position for position, label in reversed(list(enumerate(labels)))}
-        return cls(pa.array(labels, pa.string()), positions)
+        return cls(pa.array(labels, pa.string()), first_positions(labels))
 
 
-def _indices(columns: Columns, source: str, kind: Kind, known: IndexedLabels) -> npt.NDArray[np.int64]:
+def _indices(columns: Columns, source: str, kind: Kind, indexed: IndexedLabels) -> npt.NDArray[np.int64]:
     """Return each value's position among the labels, and their number where it is none of them or null."""
-    none = len(known.labels)
+    none = len(indexed.labels)
     coded = columns.codes(source)
     if coded is not None:
-        return coded.numbers(known.positions, none, none)
+        return coded.numbers(indexed.positions, none, none)
     if pa.types.is_floating(kind.arrow):
-        index = _index_of_real(columns.number(source), known.labels.to_pylist(), kind.arrow)
+        index = _index_of_real(columns.number(source), indexed.labels.to_pylist(), kind.arrow)
     else:
-        index = pc.index_in(_as_text(columns, source, kind), value_set=known.labels, skip_nulls=True)
+        index = pc.index_in(_as_text(columns, source, kind), value_set=indexed.labels, skip_nulls=True)
     return np.asarray(_numpy(index.fill_null(none) if index.null_count else index), np.int64)
 
 

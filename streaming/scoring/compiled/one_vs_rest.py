@@ -37,9 +37,10 @@ def one_vs_rest(scope: Scope, build: Build) -> Apply:
         scope.put_number(prediction, nominal=True)
 
     def apply(columns: Columns) -> None:
+        features = columns.summands(source)
         margins = np.empty((columns.rows, len(steps)))
         for position, step in enumerate(steps):
-            inner = Columns({source: columns.summands(source)}, columns.rows)
+            inner = Columns({source: features}, columns.rows)
             step(inner)
             margins[:, position] = inner.vector(RAW)[:, 1]
         columns.put(raw, margins)

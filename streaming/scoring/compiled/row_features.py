@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from streaming.scoring.compiled.coded_texts import first_positions
 from streaming.scoring.compiled.fitted import entry, scalar
 from streaming.scoring.compiled.indexing import index_labels
 from streaming.scoring.compiled.numbers import cast_numbers
@@ -29,8 +30,7 @@ def string_indexer(scope: Scope) -> RowStep | None:
     for (source, target), spelling, texts in zip(pairs, spellings, labels, strict=True):
         if spelling is None:
             return None
-        # The first of equal labels counts.
-        positions = {text: float(position) for position, text in reversed([*enumerate(texts)])}
+        positions = {text: float(position) for text, position in first_positions(texts).items()}
         others = float(len(texts)) if keep else None
         work.append((source.lower(), target.lower(), spelling, positions, others))
 

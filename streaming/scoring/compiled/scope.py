@@ -159,7 +159,7 @@ class Scope:
         return StageNotCompiledError(self.stage.uid, self.stage.kind, detail)
 
     def handling(self, *rules: str) -> str:
-        """Return ``handleInvalid``, which must be one of ``known``."""
+        """Return ``handleInvalid``, which must be one of ``rules``."""
         rule = self.stage.text("handleInvalid")
         if rule == "skip":
             raise self.refused("with handleInvalid=skip it drops rows, and each event has an answer")

@@ -71,6 +71,11 @@ class OneHot:
     """(n,); ``size`` where no element is 1."""
     size: int
 
+    @property
+    def shape(self) -> tuple[int, int]:
+        """The matrix's."""
+        return len(self.category), self.size
+
     def dense(self) -> Floats:
         """Return the matrix (n, size)."""
         dense: Floats = (np.arange(self.size)[:, None] == self.category).astype(np.float64).T
@@ -84,19 +89,24 @@ class Parts:
     rows: int
     parts: tuple[OneHot | Floats, ...]
 
+    @property
+    def shape(self) -> tuple[int, int]:
+        """The matrix's."""
+        return self.rows, sum(part.shape[1] for part in self.parts)
+
     def dense(self) -> Floats:
         """Return the matrix of all of them, which is made once."""
         return self._matrix
 
     @cached_property
     def _matrix(self) -> Floats:
-        sizes = [part.size if isinstance(part, OneHot) else part.shape[1] for part in self.parts]
         # Column by column in memory, as stages and models mostly go through it.
-        full = np.empty((self.rows, sum(sizes)), order="F")
+        full = np.empty(self.shape, order="F")
         start = 0
-        for part, size in zip(self.parts, sizes, strict=True):
-            full[:, start : start + size] = part.dense() if isinstance(part, OneHot) else part
-            start += size
+        for part in self.parts:
+            end = start + part.shape[1]
+            full[:, start:end] = part.dense() if isinstance(part, OneHot) else part
+            start = end
         return full
 
     def dot(self, weights: Floats) -> Floats:
@@ -176,7 +186,7 @@ def dot(rows: Summands, weights: Floats) -> Floats:
 def products(rows: Summands, weights: Floats) -> Floats:
     """Return (n, m): the dot product of each of n rows (n, k) with each of m rows of ``weights`` (m, k)."""
     if not len(weights):
-        return np.zeros((rows.rows if isinstance(rows, Parts) else rows.shape[0], 0))
+        return np.zeros((rows.shape[0], 0))
     return np.stack([dot(rows, line) for line in weights], axis=1)
 
 
