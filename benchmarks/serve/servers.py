@@ -25,6 +25,7 @@ from streaming.adapters.mlflow.tracking import MlflowTracker
 from streaming.local.processes import LOOPBACK, ManagedProcess, free_port
 from streaming.local.tracking import start_tracking_server
 from streaming.models.digest import DIGEST_TAG, tree_digest
+from streaming.models.ref import ModelVersion
 from streaming.training.record import Promotion
 
 _READY_SECONDS = 300.0
@@ -44,12 +45,14 @@ class Exhibit:
         """The version as MLflow logged it."""
         return self.folder / "model" / "mlflow"
 
-    def swap(self) -> None:
-        """Register the same files once more, and move the alias."""
-        tracker = MlflowTracker(self.uri)
-        with tracker.run("bench-serve", "again") as run:
-            version = run.register(self.tree, self.name, {DIGEST_TAG: tree_digest(self.tree)})
-        tracker.promote(version, Promotion(ALIAS))
+    def register_again(self) -> ModelVersion:
+        """Register the same files once more; the alias stays where it is."""
+        with MlflowTracker(self.uri).run("bench-serve", "again") as run:
+            return run.register(self.tree, self.name, {DIGEST_TAG: tree_digest(self.tree)})
+
+    def swap(self, version: ModelVersion) -> None:
+        """Move the alias to a version."""
+        MlflowTracker(self.uri).promote(version, Promotion(ALIAS))
 
     def events(self) -> Path:
         """Return a file of flights as a topic would carry them."""
