@@ -50,6 +50,7 @@ def send(bench: Bench, numbers: range, partition: int = 0) -> None:
         bench.send(values, partition, key=key)
 
 
+@pytest.mark.long
 def test_every_event_is_answered_once_by_its_arm(either_bench: Bench, candidate: ServedModel) -> None:
     either_bench.arm, either_bench.planned = HALF, {candidate.key: candidate}
     either_bench.rows_per_batch = 40

@@ -153,8 +153,10 @@ def test_an_event_whose_prediction_is_too_large_for_its_topic_is_kept_as_a_dead_
 HOUR = 3_600_000
 
 
-@pytest.mark.parametrize("bound", ["message.timestamp.after.max.ms", "message.timestamp.before.max.ms"])
-@pytest.mark.parametrize("made_by", ["Penstock", "their owner"])
+@pytest.mark.parametrize(
+    "bound", ["message.timestamp.after.max.ms", pytest.param("message.timestamp.before.max.ms", marks=pytest.mark.long)]
+)
+@pytest.mark.parametrize("made_by", ["Penstock", pytest.param("their owner", marks=pytest.mark.long)])
 def test_an_event_whose_timestamp_is_far_from_now_stops_nothing(
     bench: Bench, make_topic: MakeTopic, bound: str, made_by: str
 ) -> None:
@@ -314,6 +316,7 @@ def _has_answered(bench: Bench, events: int) -> bool:
     return len(bench.read(".out")) == events
 
 
+@pytest.mark.long
 def test_without_a_good_version_the_job_stops_with_the_pipelines_own_words_after_one_search(
     bench: Bench, model: ServedModel
 ) -> None:
@@ -364,7 +367,9 @@ def test_a_compiled_form_that_fails_where_spark_does_not_costs_three_searches_an
     assert bench.seen.failures == []
 
 
-@pytest.mark.parametrize("is_right", [True, False], ids=["right", "wrong"])
+@pytest.mark.parametrize(
+    "is_right", [pytest.param(True, id="right", marks=pytest.mark.long), pytest.param(False, id="wrong")]
+)
 def test_a_sample_of_the_events_is_scored_once_more_by_spark(bench: Bench, model: ServedModel, is_right: bool) -> None:
     # Here, so that it is pickled whole: workers do not import this module.
     @dataclass(frozen=True)
@@ -426,7 +431,12 @@ def commit(bench: Bench, offset: int, metadata: str) -> None:
         pytest.param(
             {"epoch": 99}, "lease epoch 99 has taken over", id="a younger driver wrote", marks=pytest.mark.long
         ),
-        pytest.param({"topic_id": "other"}, "earlier topic of the same name", id="the topic was made anew"),
+        pytest.param(
+            {"topic_id": "other"},
+            "earlier topic of the same name",
+            id="the topic was made anew",
+            marks=pytest.mark.long,
+        ),
         pytest.param(
             {"application": "other"},
             "no committed mark of this application",

@@ -101,6 +101,7 @@ def test_without_marks_and_progress_a_job_with_a_history_fails_closed(bench: Ben
     assert scored(bench) == list(range(20))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("application", ["the same", pytest.param("another", marks=pytest.mark.long)])
 def test_a_checkpoint_of_another_topic_is_refused_by_name_and_the_topic_scored_with_one_of_its_own(
     bench: Bench, make_topic: MakeTopic, application: str
@@ -207,6 +208,7 @@ def test_records_deleted_under_a_running_job_end_it_with_an_explanation(bench: B
         lose_some_under_it(bench)
 
 
+@pytest.mark.long
 def test_records_deleted_under_a_running_job_are_skipped_and_all_others_scored_once(bench: Bench) -> None:
     bench.on_gap, bench.rows_per_batch = "skip", 50
     lose_some_under_it(bench)

@@ -59,6 +59,7 @@ def test_every_event_is_answered_once_and_the_marks_follow(bench: LiveBench) -> 
     assert {p: mark.offset for p, mark in bench.marks().items() if mark} == {0: 3, 1: 2}
 
 
+@pytest.mark.long
 def test_it_goes_on_where_the_exact_engine_stopped_and_the_other_way_round(bench: LiveBench) -> None:
     bench.send([event(1), event(2)])
     bench.run()

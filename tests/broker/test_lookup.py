@@ -154,6 +154,7 @@ def test_a_batch_that_was_planned_before_the_job_looked_anything_up_is_planned_a
     assert [plan.get("lookup", {}).get("ends") is not None for plan in plans(looking)] == [False, True]
 
 
+@pytest.mark.long
 def test_a_table_that_is_gone_leaves_the_last_state_for_a_while_and_then_marked_defaults(
     looking: Bench, table: str
 ) -> None:
@@ -220,6 +221,7 @@ def test_columns_from_redis_are_marked_defaults_while_it_is_down_and_its_values_
     assert redis.url in states[1]["outage"]
 
 
+@pytest.mark.long
 def test_a_batch_that_was_planned_by_the_topic_is_planned_again_by_redis_and_no_replay_is_possible(
     looking: Bench, table: str, armed: Path, tmp_path: Path
 ) -> None:

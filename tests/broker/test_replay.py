@@ -142,7 +142,13 @@ def test_a_chosen_version_scores_everything_under_ids_of_its_own(theatre: Theatr
             assert row["prediction_id"] == live[where]["prediction_id"].replace("champion", "replay")
 
 
-@pytest.mark.parametrize("against", [None, "served"], ids=["the live job's topics", "a replay as served"])
+@pytest.mark.parametrize(
+    "against",
+    [
+        pytest.param(None, id="the live job's topics"),
+        pytest.param("served", id="a replay as served", marks=pytest.mark.long),
+    ],
+)
 def test_a_candidate_is_compared_with_what_was_served(theatre: Theatre, against: str | None) -> None:
     bench = theatre.bench
     with KafkaScan(bench.kafka, "test") as scan:
@@ -178,6 +184,7 @@ def test_a_younger_run_of_a_replay_fences_an_older_one(theatre: Theatre) -> None
     assert topic_rows(bench, ".fenced", ".fenced.dlq") == []
 
 
+@pytest.mark.long
 def test_a_name_that_is_taken_by_another_replay_is_refused(theatre: Theatre) -> None:
     with KafkaScan(theatre.bench.kafka, "test") as scan:
         source = theatre.topic(scan)

@@ -116,6 +116,7 @@ def test_the_documentation_s_subscriber_handles_each_event_once_also_across_a_cr
     assert sorted(events) == sorted(f"{p}-{offset}" for p in PARTITIONS for offset in {*old, *new})
 
 
+@pytest.mark.long
 def test_what_two_generations_of_the_live_engine_wrote_passes_once(
     spark: SparkSession, broker: str, make_topic: MakeTopic, model: ServedModel, tmp_path: Path
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from pyspark.sql import SparkSession
 
 from schemas import dead_letter
@@ -11,6 +12,7 @@ from tests.support.engine import Bench, event
 from tests.support.models import UNGUARDED, fit_unguarded, load, package, renumbered
 
 
+@pytest.mark.long
 def test_every_event_is_accounted_for_before_and_after_the_first_valid_one(
     bench: Bench, spark: SparkSession, tmp_path: Path
 ) -> None:

@@ -55,6 +55,7 @@ def train(config: Path, tracking_uri: str, *arguments: str) -> subprocess.Comple
     return penstock(*command, cwd=config.parent, extra={"MLFLOW_TRACKING_URI": tracking_uri}, timeout=PATIENCE)
 
 
+@pytest.mark.long
 def test_a_users_own_file_becomes_a_version_that_passes_every_check(
     trained: tuple[Path, str], tracking_server: str, spark: SparkSession, tmp_path: Path
 ) -> None:
@@ -110,6 +111,7 @@ def test_without_a_server_nothing_is_written_anywhere(config: Path) -> None:
     assert {path.name for path in config.parent.iterdir()} == {"rides.csv", "penstock.yaml"}
 
 
+@pytest.mark.long
 def test_a_server_that_is_not_there_is_said_soon(config: Path) -> None:
     began = time.monotonic()
     done = train(config, f"http://127.0.0.1:{free_port()}")

@@ -78,6 +78,7 @@ def test_in_the_foreground_it_prints_the_addresses_and_leaves_nothing_behind(
     assert not (home / "up.json").exists()
 
 
+@pytest.mark.long
 def test_detached_it_returns_when_both_answer_and_down_stops_them(home: Path, ports: Ports) -> None:
     done = penstock(*up(home, ports, "--detach"), timeout=240)
     assert done.returncode == 0, done.stderr

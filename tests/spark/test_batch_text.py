@@ -19,6 +19,7 @@ from streaming.errors import ConfigurationError, DataError
 from streaming.models.served import ServedModel
 from tests.spark.test_batch import AT, ROWS, Bench
 from tests.support.models import Shelf, fit_pipeline
+from tests.support.seeds import with_seeds
 
 HEADER = b"event_id,event_time,carrier,note,distance\n"
 
@@ -108,7 +109,7 @@ def test_bytes_that_are_not_utf_8_are_rejected_untouched(kind: Format, bench: Be
         assert notes(bench) == {"a": "Café \ufffd"}
 
 
-@pytest.mark.parametrize("out", ["csv", "json"])
+@pytest.mark.parametrize("out", [pytest.param("csv", marks=pytest.mark.long), "json"])
 def test_bytes_are_written_to_text_as_text_or_in_base64(out: Format, bench: Bench) -> None:
     bench.out = out
     put(bench, HEADER + row("a", b"Caf\xe9") + b"short \xc3\xa9\n")
@@ -120,7 +121,7 @@ def test_bytes_are_written_to_text_as_text_or_in_base64(out: Format, bench: Benc
 @pytest.mark.parametrize(
     ("encoding", "note", "value"),
     [
-        pytest.param("iso8859-1", b"Caf\xe9", "Café", id="Latin-1"),
+        pytest.param("iso8859-1", b"Caf\xe9", "Café", id="Latin-1", marks=pytest.mark.long),
         pytest.param("cp1252", b'"5 \x80\nmore"', "5 €\nmore", id="Windows, over two lines"),
         pytest.param("shift_jis", "表\\".encode("shift_jis"), "表\\", id="of two bytes, one of them a backslash"),
     ],
@@ -143,7 +144,7 @@ def test_a_row_that_is_not_in_the_named_encoding_is_rejected_untouched(bench: Be
     assert (notes(bench), rejected(bench)) == ({"b": "é"}, [("INVALID_UTF8", row("a", b"\x81", b""))])
 
 
-@pytest.mark.parametrize("kind", ["csv", "json"])
+@pytest.mark.parametrize("kind", [pytest.param("csv", marks=pytest.mark.long), "json"])
 def test_a_byte_order_mark_and_blank_lines_are_no_rows_whatever_ends_a_line(kind: Format, bench: Bench) -> None:
     bench.format, bench.keep = kind, ()
     ends = {"line feeds": b"\n", "carriage returns too": b"\r\n"}
@@ -166,7 +167,7 @@ COMPRESS: dict[str, Callable[[bytes], bytes]] = {
 }
 
 
-@pytest.mark.parametrize("suffix", COMPRESS)
+@pytest.mark.parametrize("suffix", with_seeds({name: name for name in COMPRESS}, {".gz"}))
 @pytest.mark.parametrize("note", [b"x", b'"x\ny"'], ids=["of one line", "of two lines"])
 def test_files_are_read_in_pieces_and_every_row_once(
     suffix: str, note: bytes, bench: Bench, monkeypatch: pytest.MonkeyPatch
@@ -242,7 +243,7 @@ def test_a_damaged_archive_is_named(bench: Bench) -> None:
         bench.score()
 
 
-@pytest.mark.parametrize("kind", ["csv", "json"])
+@pytest.mark.parametrize("kind", ["csv", pytest.param("json", marks=pytest.mark.long)])
 def test_an_archive_that_is_damaged_behind_its_header_is_named(
     kind: Format, bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -66,6 +66,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from streaming.scoring.compiled.program import compile_pipeline
 from streaming.scoring.compiled.scope import Columns
+from tests.support.seeds import with_seeds
 
 SCHEMA = "a double, b double, c double, n long, m long, word string, other string"
 LABELS = ", late double, kind double, amount double, which string"
@@ -424,10 +425,7 @@ SEEDS = {
 """What ``make test`` tries; ``make test-long`` tries the others."""
 
 
-@pytest.mark.parametrize(
-    "case",
-    [pytest.param(case, id=name, marks=() if name in SEEDS else pytest.mark.long) for name, case in CASES.items()],
-)
+@pytest.mark.parametrize("case", with_seeds(CASES, SEEDS))
 def test_a_compiled_pipeline_answers_as_spark_does(
     spark: SparkSession, training: DataFrame, tmp_path: Path, case: Case
 ) -> None:

@@ -31,6 +31,7 @@ from pyspark.sql import DataFrame, SparkSession
 from streaming.scoring.compiled.java_text import has_sure_lower_case
 from streaming.scoring.compiled.program import compile_pipeline
 from tests.spark.test_compiled_stages import ADDED, PREDICTED, compare
+from tests.support.seeds import with_seeds
 
 SCHEMA = "text string, a double, small float, late double, kind double, amount double"
 EVENTS = pa.schema([("text", pa.string()), ("a", pa.float64()), ("small", pa.float32())])
@@ -170,10 +171,7 @@ SEEDS = {
 """What ``make test`` tries; ``make test-long`` tries the others."""
 
 
-@pytest.mark.parametrize(
-    "case",
-    [pytest.param(case, id=name, marks=() if name in SEEDS else pytest.mark.long) for name, case in CASES.items()],
-)
+@pytest.mark.parametrize("case", with_seeds(CASES, SEEDS))
 def test_text_compiled_answers_as_in_spark(training: DataFrame, tmp_path: Path, case: Case) -> None:
     model = Pipeline(stages=list(case.stages())).fit(training)
     model.write().save(f"file://{tmp_path}/model")

@@ -23,6 +23,7 @@ from tests.spark.test_compiled_stages import (
     clean_rows,
     training_frame,
 )
+from tests.support.seeds import with_seeds
 
 CASES = {**MODELS, **GENERALIZED}
 SEEDS = {"multinomial with thresholds", "forest over encoded text", "boosted trees"}
@@ -42,14 +43,7 @@ def training(spark: SparkSession) -> DataFrame:
     return training_frame(spark)
 
 
-@pytest.mark.parametrize(
-    "case",
-    [
-        pytest.param(case, id=name, marks=() if name in SEEDS else pytest.mark.long)
-        for name, case in CASES.items()
-        if name not in REFUSED
-    ],
-)
+@pytest.mark.parametrize("case", with_seeds({name: case for name, case in CASES.items() if name not in REFUSED}, SEEDS))
 def test_a_fitted_model_answers_in_onnx_as_its_compiled_form(training: DataFrame, tmp_path: Path, case: Case) -> None:
     Pipeline(stages=list(case.stages())).fit(training).write().save(f"file://{tmp_path}/model")
     scorer, events = load_scorer(tmp_path / "model", EVENTS), batch([*clean_rows(), *DIRTY])

@@ -36,6 +36,7 @@ from tests.support.flavours import (
 from tests.support.libraries import LIBRARIES, MATRIX, POINTS, ROWS, Fitted, rows
 from tests.support.models import load
 from tests.support.records import records_frame, verdict_text
+from tests.support.seeds import with_seeds
 
 PROFILE = ReferenceProfile(
     (
@@ -64,14 +65,7 @@ def plain(row: Any) -> list[Any]:
     return [None if value != value else value.item() if hasattr(value, "item") else value for value in row]
 
 
-SEEDS = {"scikit-learn, a matrix", "ONNX"}
-"""What ``make test`` tries; ``make test-long`` tries the others."""
-
-
-@pytest.mark.parametrize(
-    "fit",
-    [pytest.param(fit, id=name, marks=() if name in SEEDS else pytest.mark.long) for name, fit in LIBRARIES.items()],
-)
+@pytest.mark.parametrize("fit", with_seeds(LIBRARIES, {"ONNX"}))
 def test_streams_replays_and_files_have_the_librarys_own_answers_and_drift_has_their_bins(
     spark: SparkSession, tmp_path: Path, fit: Callable[[Path], Fitted]
 ) -> None:

@@ -31,6 +31,7 @@ from streaming.scoring.compiled.saved import read_stages
 from streaming.scoring.saved_stages import saved_guards
 from tests.support.models import load, package
 from tests.support.records import records_frame, verdict_text
+from tests.support.seeds import with_seeds
 
 TRAINING = [(1.0 + i % 3, 1 + i % 4, "pq"[i % 2], float(i % 7)) for i in range(60)]
 SCHEMA = "x double, n long, word string, label double"
@@ -98,12 +99,19 @@ CASES: dict[str, tuple[str, Callable[[], list[Any]]]] = {
     "a formula's": ("word", lambda: [RFormula(formula="label ~ word + x")]),
     "a bucketizer's behind an imputer": ("x", imputed_then_bucketed),
 }
+SEEDS = {
+    "a bucketizer's that begins below zero",
+    "a quantile discretizer's",
+    "a one-hot encoder's",
+    "a vector indexer's beside an index",
+    "a bucketizer's behind an imputer",
+}
 ROWS = pa.schema({"x": pa.float64(), "n": pa.int64(), "word": pa.string()})
 TYPES: dict[str, ColumnType] = {"x": "double", "n": "long", "word": "string"}
 SIGNATURE = Signature(tuple(Column(name, kind, required=False) for name, kind in TYPES.items()))
 
 
-@pytest.mark.parametrize("case", CASES, ids=list(CASES))
+@pytest.mark.parametrize("case", with_seeds({name: name for name in CASES}, SEEDS))
 def test_an_event_is_rejected_by_value_where_pyspark_throws_on_a_value_of(
     case: str, spark: SparkSession, tmp_path: Path
 ) -> None:

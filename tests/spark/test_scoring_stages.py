@@ -33,6 +33,7 @@ from streaming.models.served import ServedModel
 from streaming.models.signature import Column, Signature
 from tests.support.models import load, package
 from tests.support.records import records_frame, verdict_text
+from tests.support.seeds import with_seeds
 
 SCHEMA = "a double, b double, n long, word string"
 COLUMNS = Signature(
@@ -100,6 +101,9 @@ PIPELINES: dict[str, Callable[[], list[Any]]] = {
 }
 
 
+SEEDS = {"joins a polynomial's vector that another stage changed", "is nested and fills its input column"}
+
+
 def served(spark: SparkSession, stages: Sequence[Any], folder: Path) -> tuple[PipelineModel, ServedModel]:
     model = Pipeline(stages=list(stages)).fit(training(spark))
     return model, load(spark, package(model, folder, signature=COLUMNS))
@@ -118,11 +122,11 @@ def bits(value: float) -> bytes:
     return struct.pack(">d", value)
 
 
-@pytest.mark.parametrize("kind", PIPELINES, ids=list(PIPELINES))
+@pytest.mark.parametrize("stages", with_seeds(PIPELINES, SEEDS))
 def test_a_pipeline_answers_as_pysparks_transform_in_one_job_and_over_a_stream_where_it(
-    kind: str, spark: SparkSession, tmp_path: Path
+    stages: Callable[[], list[Any]], spark: SparkSession, tmp_path: Path
 ) -> None:
-    model, version = served(spark, PIPELINES[kind](), tmp_path)
+    model, version = served(spark, stages(), tmp_path)
     expected = model.transform(spark.createDataFrame(ROWS, SCHEMA)).collect()
     counted = Observation()
     observed = events(spark).observe(counted, F.count(F.lit(1)).alias("rows"))

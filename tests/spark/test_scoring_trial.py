@@ -54,9 +54,14 @@ def loaded(spark: SparkSession, made: ModelPackage, sample: EventSample) -> Serv
 @pytest.mark.parametrize(
     ("examples", "recent"),
     [
-        pytest.param(({"x": "text"}, {"x": 4.0}), (), id="MLflow's input example"),
+        pytest.param(({"x": "text"}, {"x": 4.0}), (), id="MLflow's input example", marks=pytest.mark.long),
         pytest.param((), (b"{", event(1, x="text"), event(2, x=4.0)), id="events of the topic"),
-        pytest.param(({"x": 99.0},), (event(1, x=99.0), event(2, x=4.0)), id="events, where the example is no good"),
+        pytest.param(
+            ({"x": 99.0},),
+            (event(1, x=99.0), event(2, x=4.0)),
+            id="events, where the example is no good",
+            marks=pytest.mark.long,
+        ),
     ],
 )
 def test_a_version_is_proven_by(
@@ -70,7 +75,7 @@ def test_a_version_is_proven_by(
 @pytest.mark.parametrize(
     ("examples", "recent", "says"),
     [
-        pytest.param(({"x": 99.0},), (), "throws on the input example", id="an example"),
+        pytest.param(({"x": 99.0},), (), "throws on the input example", id="an example", marks=pytest.mark.long),
         pytest.param((), (event(1, x=99.0), event(2, x=0.1)), "throws on recent events", id="all events"),
     ],
 )
@@ -119,6 +124,7 @@ def test_an_unproven_version_takes_the_first_valid_event_for_a_good_row(
     assert [verdict_text(row) for row in again] == ["MALFORMED_JSON"] * 2
 
 
+@pytest.mark.long
 def test_a_version_that_throws_on_all_of_the_first_events_is_at_fault(
     unproven: ServedModel, spark: SparkSession
 ) -> None:
@@ -126,6 +132,7 @@ def test_a_version_that_throws_on_all_of_the_first_events_is_at_fault(
         scored(spark, KnownGoodRows(), unproven, [event(i, x=99.0) for i in range(11)])
 
 
+@pytest.mark.long
 def test_a_batch_of_files_is_scored_by_an_unproven_version(
     unproven: ServedModel, spark: SparkSession, tmp_path: Path
 ) -> None:
