@@ -36,7 +36,7 @@ demo-rollout: setup  ## Roll out a better version and a bad one over recorded fl
 	@$(VENV)/penstock demo-rollout
 
 test: setup archive  ## Run the tests; the long ones have a short seed among them
-	$(VENV)/python -m pytest --numprocesses 3 --dist loadscope --no-loadscope-reorder -m "not long"
+	$(VENV)/python -m pytest --numprocesses 4 --dist loadscope --no-loadscope-reorder -m "not long"
 
 test-long: setup archive  ## Run the long tests: the other ways to die, of which make test has one each
 	$(VENV)/python -m pytest --numprocesses 3 --dist loadscope --no-loadscope-reorder -m long

@@ -12,7 +12,7 @@ _MOVED = {
     "tests/e2e/test_chaos.py": "chaos",
     **{f"tests/broker/test_{name}.py": "processes" for name in _BROKER_ALONE},
 }
-"""These could run on any worker; the three have about as much to do so, and the first that is free takes chaos."""
+"""These could run on any worker; so the levels have about as much to do, and chaos is the fourth worker's first."""
 
 
 class ByLevel(LoadScopeScheduling):  # type: ignore[misc]  # pytest-xdist has no types
