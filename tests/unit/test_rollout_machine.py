@@ -63,7 +63,12 @@ def after(state: RolloutState, plan: RolloutPlan, happening: Happening) -> Rollo
 counts = st.sampled_from([0, 38, 199, 200, 1_000])
 some = st.dictionaries(st.sampled_from([LABELS, "days", "errors"]), st.builds(Gathered, counts, st.none()))
 evidence = st.one_of(st.just({LABELS: Gathered(200)}), some)
-judged = st.builds(Judged, st.sampled_from(HarmFinding), st.sampled_from([NOON - DAY, NOON, NOON + 30 * DAY]))
+judged = st.builds(
+    Judged,
+    st.sampled_from(HarmFinding),
+    st.sampled_from([NOON - DAY, NOON, NOON + 30 * DAY]),
+    holds=st.sampled_from(["", "drift: temp"]),
+)
 observations = st.builds(
     Observed,
     st.just(at(timedelta(0))),
@@ -127,6 +132,7 @@ def test_an_observation_goes_on_only_by_all_the_evidence(
         assert seen.judged is not None
         assert not state.paused
         assert not seen.unhealthy
+        assert not seen.judged.holds
         assert not step.manual or then.phase is RolloutPhase.ABORTING
         assert seen.evidence[LABELS].count >= 200
         assert seen.judged.at >= state.since.clock
@@ -234,6 +240,14 @@ def test_a_candidate_that_is_no_worse_goes_through_all_steps_and_the_probation()
             replace(all_that_is_asked(HarmFinding.NO_WORSE), unhealthy=("key N1 was in both arms",)),
             "held: key N1 was in both arms",
             id="a health check",
+        ),
+        pytest.param(
+            replace(
+                all_that_is_asked(HarmFinding.NO_WORSE),
+                judged=Judged(HarmFinding.NO_WORSE, NOON + 11 * DAY, holds="drift: temp"),
+            ),
+            "held: drift: temp",
+            id="a check that holds",
         ),
         pytest.param(
             all_that_is_asked(HarmFinding.NOT_TOLD, DAY),
