@@ -197,7 +197,7 @@ def _drift(windows: Sequence[PairedWindow], rules: JudgeRules) -> CheckFinding:
     verdict = judge_drift(windows, rules.tolerated_drift)
     gap = verdict.largest
     numbers = {
-        "effect": gap.candidate if gap else None,
+        "candidate": gap.candidate if gap else None,
         "champion": gap.champion if gap else None,
         "tolerated": rules.tolerated_drift,
     }

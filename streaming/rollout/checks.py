@@ -60,8 +60,8 @@ class JudgeRules:
             share.
         tolerated_shift: the distance from the expected shift which is no harm.
         tolerated_slowdown: how many times as long as the champion a candidate may take for an event.
-        tolerated_drift: how much further from its training than the champion a candidate's events may be, on the scale
-            of the stability index.
+        tolerated_drift: how much further from its training than the champion's a candidate's events may be, as
+            distances of :mod:`streaming.rollout.drift`.
 
     Raises:
         ConfigurationError: a number is negative, a shift is expected exactly, or a candidate is to be faster.

@@ -4,10 +4,14 @@ Both arms have the same stream, so a stream that moves away from what both versi
 the candidate, and holding it would keep a version that is as far from home. What counts is the difference, column by
 column in the same window: a candidate that alone meets another world than it was made for was trained on something
 else than it is given, or its keys are unlike the others. That is no proof of harm, so it holds and never rolls back.
+
+Distances are compared, the square roots of the drift job's effects: a shift of s standard deviations is an index of
+about s squared, so the chance in an effect grows with it, and the chance in a distance does not.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -15,8 +19,8 @@ from schemas.drift import State
 from streaming.rollout.judge import HarmFinding
 from streaming.words import plural
 
-TOLERATED = 0.1
-"""How much further the candidate may be, on the stability index's scale: below it, a movement is called small."""
+TOLERATED = 0.3
+"""How much further the candidate may be; where the champion has not moved, that is an index of 0.09, called small."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,11 @@ class ColumnDrift:
     since: str | None = None
 
     @property
+    def distance(self) -> float:
+        """How far the window is from the reference; for a shift, about its size in the reference's deviations."""
+        return math.sqrt(self.effect)
+
+    @property
     def is_known(self) -> bool:
         """Whether the window had enough rows of the column."""
         return self.state is not State.INSUFFICIENT
@@ -53,14 +62,14 @@ class PairedWindow:
     champion: Columns
     candidate: Columns
 
-    def effects(self, name: str) -> tuple[float, float] | None:
-        """Return the champion's effect and the candidate's in a column; ``None`` where they cannot be compared."""
+    def distances(self, name: str) -> tuple[float, float] | None:
+        """Return the champion's distance and the candidate's in a column; ``None`` where they cannot be compared."""
         candidate = self.candidate.get(name)
         if candidate is None or not candidate.is_known or not self.champion:
             return None
         # A column that the champion does not read has not moved for it.
         champion = self.champion.get(name, ColumnDrift(State.STABLE, 0.0))
-        return (champion.effect, candidate.effect) if champion.is_known else None
+        return (champion.distance, candidate.distance) if champion.is_known else None
 
 
 @dataclass(frozen=True)
@@ -71,8 +80,8 @@ class ColumnGap:
         name: the column's.
         moved: what has moved for the candidate, in words.
         since: the start of the first window of its signal.
-        champion: the champion's effect in the same window.
-        candidate: the candidate's effect.
+        champion: the champion's distance from its training in the same window.
+        candidate: the candidate's distance.
     """
 
     name: str
@@ -106,10 +115,10 @@ def judge_drift(windows: Sequence[PairedWindow], tolerated: float) -> DriftVerdi
 
     Args:
         windows: those that both versions have, in the order of time.
-        tolerated: the difference of the effects in a column that holds nothing.
+        tolerated: the difference of the distances in a column that holds nothing.
     """
     names = sorted({name for window in windows for name in window.candidate})
-    compared = [window for window in windows if any(window.effects(name) is not None for name in names)]
+    compared = [window for window in windows if any(window.distances(name) is not None for name in names)]
     gaps = [gap for name in names if (gap := _gap(name, compared)) is not None]
     gaps.sort(key=lambda gap: gap.size, reverse=True)
     beyond = [gap for gap in gaps if gap.size > tolerated]
@@ -126,15 +135,16 @@ def judge_drift(windows: Sequence[PairedWindow], tolerated: float) -> DriftVerdi
 
 def _gap(name: str, windows: Sequence[PairedWindow]) -> ColumnGap | None:
     """Return the gap of a column whose drift is open after the newest window that says anything about it."""
-    known = [window for window in reversed(windows) if window.effects(name) is not None]
+    known = [window for window in reversed(windows) if window.distances(name) is not None]
     if not known or known[0].candidate[name].state is not State.DRIFT:
         return None
     since = known[0].candidate[name].since or known[0].start
     # A drift stays open over a quiet window, which itself shows no movement.
     for window in known:
-        effects, column = window.effects(name), window.candidate[name]
-        if effects is not None and column.moved and window.start >= since:
-            return ColumnGap(name=name, moved=column.moved, since=since, champion=effects[0], candidate=effects[1])
+        distances, column = window.distances(name), window.candidate[name]
+        if distances is not None and column.moved and window.start >= since:
+            champion, candidate = distances
+            return ColumnGap(name=name, moved=column.moved, since=since, champion=champion, candidate=candidate)
     return None
 
 
@@ -142,8 +152,8 @@ def _held(gaps: Sequence[ColumnGap], tolerated: float) -> str:
     first, others = gaps[0], [gap.name for gap in gaps[1:]]
     also = f"; also {', '.join(others)}" if others else ""
     return (
-        f"the candidate's events are not those of its training: {first.name} since {first.since} ({first.moved}), by"
-        f" {first.candidate:.2g} against the champion's {first.champion:.2g}, where {tolerated:g} more is"
+        f"the candidate's events are not those of its training: {first.name} since {first.since} ({first.moved}), a"
+        f" distance of {first.candidate:.2f} where the champion's is {first.champion:.2f} and {tolerated:g} more is"
         f" tolerated{also}"
     )
 
@@ -158,6 +168,6 @@ def _calm(gaps: Sequence[ColumnGap], pairs: int, compared: int, tolerated: float
     first = gaps[0]
     return (
         f"in {plural(compared, 'window')} the candidate is in no column more than {tolerated:g} further from its"
-        f" training than the champion from its own; in {first.name} it is by {first.candidate:.2g} against"
-        f" {first.champion:.2g}"
+        f" training than the champion from its own; in {first.name} the distances are {first.candidate:.2f} and"
+        f" {first.champion:.2f}"
     )

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import random
+from collections.abc import Callable
 from datetime import datetime, timedelta
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,7 +15,7 @@ from hypothesis import strategies as st
 from jobs.verbs.rollout.display import show_status
 from schemas.drift import SummaryRecord
 from streaming.clock import moment
-from streaming.drift.decision import DetectionRules
+from streaming.drift.decision import DetectionRules, noiseless_effect
 from streaming.drift.monitor import Monitor, MonitoredModel
 from streaming.drift.windows import WindowSpec
 from streaming.judging.drift import MOST_WINDOWS, DriftBook
@@ -23,6 +26,7 @@ from streaming.rollout.checks import JudgeRules, RolloutCheck
 from streaming.rollout.drift import TOLERATED, judge_drift
 from streaming.rollout.judge import HarmFinding
 from streaming.rollout.plan import RolloutPlan, RolloutStep
+from tests.support.drifts import categorical, normal_shares, numeric, pair
 from tests.support.judging import SUBJECT, MadeUpTopics
 from tests.support.laws import examples
 from tests.unit.test_drift_monitor import HOUR, NOW, PROFILE, Sink, Store, an_hour
@@ -90,6 +94,22 @@ def test_what_the_drift_job_publishes_holds_a_rollout_if_the_candidate_alone_is_
     summaries: Windows, expected: tuple[HarmFinding, bool]
 ) -> None:
     assert held_by(summaries) == expected
+
+
+@pytest.mark.parametrize("kind", [numeric, categorical])
+@pytest.mark.parametrize("shift", [0.0, 0.25, 0.5, 1.0, 1.5, 2.0])
+def test_two_arms_of_one_stream_are_as_far_from_home_however_far_it_has_moved(
+    kind: Callable[[list[int]], ColumnProfile], shift: float
+) -> None:
+    drawn, profile = np.random.default_rng(31), kind([2_000] * 10 + [0, 0, 0])
+    shares = normal_shares(shift=shift)
+
+    def distance(rows: int) -> float:
+        return math.sqrt(noiseless_effect(pair(profile, drawn.multinomial(rows, shares))))
+
+    gaps = [distance(500) - distance(9_500) for _ in range(200)]
+    assert np.std(gaps) < 0.1
+    assert max(gaps) <= TOLERATED
 
 
 @pytest.mark.parametrize(

@@ -51,7 +51,7 @@ QUIET = ({"temp": STABLE}, {"temp": drifting(0.02, moved="")})
             hours(({"temp": drifting(2.0)}, {"temp": STABLE})), HarmFinding.NO_WORSE, False, id="the champion alone"
         ),
         pytest.param(
-            hours(({"temp": STABLE}, {"temp": drifting(0.09)})), HarmFinding.NO_WORSE, False, id="a small drift"
+            hours(({"temp": STABLE}, {"temp": drifting(0.08)})), HarmFinding.NO_WORSE, False, id="a small drift"
         ),
         pytest.param(
             hours(({"temp": STABLE}, {"temp": ColumnDrift(State.WARNING, 0.5, "level rose", SINCE)})),
@@ -90,12 +90,13 @@ def test_a_candidate_that_drifts_further_than_the_champion_holds_the_rollout(
 
 
 def test_the_sentence_names_the_column_furthest_beyond_the_champion_and_the_others() -> None:
-    candidate = {"wind": drifting(0.5, "level fell by 0.70 standard deviations"), "temp": drifting(2.0)}
+    candidate = {"wind": drifting(0.5, "level fell by 0.70 standard deviations"), "temp": drifting(4.0)}
     champion = {"wind": drifting(0.02), "temp": drifting(1.0)}
     verdict = judge_drift(hours(CALM, (champion, candidate)), TOLERATED)
     assert verdict.sentence == (
         "not told: the candidate's events are not those of its training: temp since 2026-06-01T00:00:00.000Z (level"
-        " rose by 1.20 standard deviations), by 2 against the champion's 1, where 0.1 more is tolerated; also wind"
+        " rose by 1.20 standard deviations), a distance of 2.00 where the champion's is 1.00 and 0.3 more is tolerated;"
+        " also wind"
     )
     assert verdict.largest is not None
     assert (verdict.largest.champion, verdict.largest.candidate, verdict.windows) == (1.0, 2.0, 2)

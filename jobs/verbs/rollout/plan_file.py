@@ -109,7 +109,7 @@ class PlanInFile(Section):
     """The whole file.
 
     ``day_deviation`` and ``tolerated`` are in units of the loss, shifts in those of the score, the slowdown is in times
-    as long as the champion, and drift on the scale of the stability index.
+    as long as the champion, and drift as a distance from the training data.
     """
 
     version: Positive
