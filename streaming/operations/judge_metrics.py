@@ -40,7 +40,7 @@ class JudgeMetrics:
                 "check",
             ),
             "dry_run": self._gauge("check_dry_run", "1 if a check is only shown", "rollout", "check"),
-            "holds": self._gauge("check_holds", "1 if a check finds what should hold the rollout", "rollout", "check"),
+            "holds": self._gauge("check_holds", "1 if a check finds what holds the rollout", "rollout", "check"),
             "evidence": self._gauge("evidence", "Counted since the step began", "rollout", "what"),
         }
 

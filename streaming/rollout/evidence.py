@@ -33,7 +33,7 @@ class Gathered:
 class Judged:
     """What the judge found, when it looked, and why it finds so, empty if it does not say.
 
-    ``holds`` is why the rollout should not go on by itself, whatever was found; empty if nothing is in the way.
+    ``holds`` is why the rollout goes on only if somebody resumes it, whatever was found; empty if it goes on by itself.
     """
 
     finding: HarmFinding
@@ -64,8 +64,6 @@ def lacking(step: RolloutStep, since: RolloutTime, observed: Observed) -> Iterat
     ['38 of 200 labelled events, about 2 h at this rate', 'the judge has not looked since the step began']
     """
     yield from observed.unhealthy
-    if observed.judged is not None and observed.judged.holds:
-        yield observed.judged.holds
     for kind, needed in step.evidence.items():
         gathered = observed.evidence.get(kind)
         if gathered is None:

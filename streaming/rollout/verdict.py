@@ -26,7 +26,7 @@ class CheckFinding:
         numbers: what it decided by, such as ``low`` and ``margin``; ``None`` where one is not defined yet.
         sentence: the same for people.
         dry_run: whether it is only shown.
-        holds: whether the rollout should not go on by itself meanwhile.
+        holds: whether the rollout goes on only if somebody resumes it meanwhile.
     """
 
     finding: HarmFinding
@@ -126,7 +126,7 @@ class RolloutVerdict:
 
     @property
     def holds(self) -> str:
-        """Why the rollout should not go on by itself, whatever the finding; empty if no check holds it."""
+        """Why the rollout goes on only if somebody resumes it, whatever the finding; empty if no check holds it."""
         holding = {name: check for name, check in self.checks.items() if check.holds and not check.dry_run}
         return "; ".join(f"{name}: {check.reason}" for name, check in holding.items())
 
@@ -168,19 +168,17 @@ def taken_together(checks: Mapping[RolloutCheck, CheckFinding]) -> tuple[HarmFin
     """Return what all checks say together, and why.
 
     Harm by one check is harm. Only the days can show that a candidate is no worse: scores that are as expected may be
-    wrong all the same. While a check holds the rollout, that is not told. A check on dry run says nothing.
+    wrong all the same. A check on dry run says nothing.
     """
     acting = {check: finding for check, finding in checks.items() if not finding.dry_run}
     harmful = [check for check, finding in acting.items() if finding.finding is HarmFinding.HARM]
     if harmful:
         return HarmFinding.HARM, _reasons(acting, harmful)
-    holding = [check for check, finding in acting.items() if finding.holds]
-    if holding:
-        return HarmFinding.NOT_TOLD, _reasons(acting, holding)
     days = acting.get(RolloutCheck.DAYS)
     if days is not None and days.finding is HarmFinding.NO_WORSE:
         return HarmFinding.NO_WORSE, _reasons(acting, [RolloutCheck.DAYS])
-    return HarmFinding.NOT_TOLD, "no check has told the versions apart yet"
+    holding = [check for check, finding in acting.items() if finding.holds]
+    return HarmFinding.NOT_TOLD, _reasons(acting, holding) or "no check has told the versions apart yet"
 
 
 def _reasons(findings: Mapping[RolloutCheck, CheckFinding], checks: Sequence[RolloutCheck]) -> str:

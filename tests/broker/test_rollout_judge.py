@@ -260,7 +260,8 @@ def test_windows_of_the_drift_job_hold_the_rollout_and_the_status_says_so(stage:
         eventually(holds, timeout=20)
     with statuses(stage.config, ()) as now:
         status = now()
-    assert status["why"].startswith("held: drift: the candidate's events are not those of its training: distance since")
+    assert status["why"].startswith("held: 0 of 200 labelled events")
+    assert status["judge"]["why"].startswith("drift: the candidate's events are not those of its training: distance")
     assert status["judge"]["checks"]["drift"]["holds"] is True
     assert status["judge"]["evidence"]["drift windows"]["count"] == 2
     written = [record for record in ledger_of(stage) if record.get("kind") == "verdict"]

@@ -25,6 +25,7 @@ from streaming.models.ref import ModelKey
 from streaming.rollout.checks import JudgeRules, RolloutCheck
 from streaming.rollout.drift import TOLERATED, judge_drift
 from streaming.rollout.judge import HarmFinding
+from streaming.rollout.machine import RolloutOrder
 from streaming.rollout.plan import RolloutPlan, RolloutStep
 from tests.support.drifts import categorical, normal_shares, numeric, pair
 from tests.support.judging import SUBJECT, MadeUpTopics
@@ -176,13 +177,31 @@ def test_an_open_drift_holds_a_step_whose_time_is_over_until_a_window_closes_it(
     assert verdict is not None
     assert (verdict.finding, verdict.checks["drift"].holds) == (HarmFinding.NOT_TOLD, True)
     assert verdict.why.startswith("drift: the candidate's events are not those of its training: distance since")
-    assert job.waited(timedelta(hours=1)).phase == ("step", 0), "it was declared to be promoted after an hour"
-    assert status(job)["why"].startswith("held: drift: the candidate's events are not those of its training")
+    job.clock.advance(3_600)
+    judge.look()
+    assert job.looked().phase == ("step", 0), "it was declared to be promoted after an hour"
+    assert status(job)["why"].startswith(
+        "held: not told within 1 h, and declared to go on; drift: the candidate's events"
+    )
+    assert "waits for resume, or for the tag penstock.resume=flights-2/1" in status(job)["why"]
     show_status(status(job))
     assert "(holds only)" in " ".join(capsys.readouterr().out.split())
     topics.windows += windows(LONG, LONG, SHORT, SHORT)[4:]
     assert judge.look() is not None, "what holds no more is news"
     assert job.looked().phase == ("step", 1)
+
+
+def test_somebody_who_knows_better_passes_a_drift_by_resume() -> None:
+    job, topics = in_first_step(PLAN).batch(candidate=100), MadeUpTopics()
+    topics.windows += windows(LONG, LONG)
+    judge = judged(job, topics)
+    job.clock.advance(3_600)
+    judge.look()
+    assert job.looked().phase == ("step", 0)
+    assert job.ordered(RolloutOrder.RESUME).phase == ("step", 1)
+    job.batch(candidate=100).clock.advance(3_600)
+    judge.look()
+    assert job.looked().phase == ("step", 1), "a step that begins does not close a drift"
 
 
 def test_an_open_drift_holds_on_when_the_judge_falls_silent() -> None:

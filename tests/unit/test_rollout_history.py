@@ -287,12 +287,13 @@ def test_checks_are_taken_together_and_those_on_dry_run_do_nothing(
 @pytest.mark.parametrize(
     ("days", "dry_run", "expected"),
     [
-        pytest.param(NO_WORSE, False, (NOT_TOLD, "drift: numbers"), id="whole days are no worse"),
-        pytest.param(HARM, False, (HARM, "days: numbers"), id="harm is harm"),
-        pytest.param(NO_WORSE, True, (NO_WORSE, "days: numbers"), id="on dry run"),
+        pytest.param(NOT_TOLD, False, (NOT_TOLD, "drift: numbers"), id="not told"),
+        pytest.param(NO_WORSE, False, (NO_WORSE, "days: numbers"), id="whole days are no worse"),
+        pytest.param(HARM, False, (HARM, "days: numbers"), id="harm"),
+        pytest.param(NOT_TOLD, True, (NOT_TOLD, "no check has told the versions apart yet"), id="on dry run"),
     ],
 )
-def test_a_check_that_holds_is_in_the_way_of_no_worse_and_not_of_harm(
+def test_a_check_that_holds_changes_no_finding_and_is_told_beside_it(
     days: HarmFinding, dry_run: bool, expected: tuple[HarmFinding, str]
 ) -> None:
     drift = CheckFinding(
