@@ -240,7 +240,7 @@ def test_windows_of_the_drift_job_hold_the_rollout_and_the_status_says_so(stage:
         return [replace(one, window=replace(one.window, application=stage.application)) for one in summaries]
 
     # What was written long before the rollout is about another one.
-    stale: list[TopicRow] = [(b"flights", one.to_json().encode(), 0, []) for one in published(LONG)]
+    stale: list[TopicRow] = [(b"flights", one.to_json().encode(), 0, []) for one in published(*[LONG] * 5)[8:]]
     stage.write(stage.drift, stale, at=system_clock() - timedelta(days=30))
     stage.write(stage.drift, [(None, b"no record", 0, [])])
     stage.in_a_step()
@@ -249,7 +249,7 @@ def test_windows_of_the_drift_job_hold_the_rollout_and_the_status_says_so(stage:
         first = rounds.look()
         assert first is not None
         assert (first.checks["drift"].count, first.evidence["drift windows"].count) == (0, 0)
-        for summary in published(LONG, LONG, LONG)[2:]:
+        for summary in published(LONG, LONG):
             sink.publish([], summary)
         sink.flush()
 
