@@ -17,6 +17,8 @@ STATISTIC_TYPE = "penstock.drift.statistic.v1"
 SUMMARY_TYPE = "penstock.drift.summary.v2"
 SUMMARY_TYPES = ("penstock.drift.summary.v1", SUMMARY_TYPE)
 """Every version of the summary that is on topics; the newest is written and all are read."""
+INVALID = "invalid"
+"""The pseudo-column of the rows that became dead letters."""
 
 
 class Statistic(str, Enum):
@@ -164,6 +166,19 @@ class SummaryRecord:
         names = ("state", "rows", "invalid", "late", "closed_by")
         own = {name: data[name] for name in names}
         return cls(Window.from_dict(data), **own, moved=tuple(data["moved"]), cause=data["cause"], columns=columns)
+
+
+def read_summary(value: bytes | None) -> SummaryRecord | None:
+    """Read a value of the topic; ``None`` for what is no summary of a window."""
+    # Most records are single statistics, and are passed over without being read.
+    if value is None or not any(type_.encode() in value for type_ in SUMMARY_TYPES):
+        return None
+    try:
+        record = json.loads(value)
+        return SummaryRecord.from_dict(record) if record["type"] in SUMMARY_TYPES else None
+    # Anybody who may write to the topic may have written anything.
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return None
 
 
 def _line(record: dict[str, Any]) -> str:

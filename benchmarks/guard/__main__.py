@@ -17,7 +17,7 @@ import numpy as np
 import typer
 from rich.console import Console
 
-from benchmarks.guard import arms, days, exchangeable, latency, shift
+from benchmarks.guard import arms, days, drift, exchangeable, latency, shift
 from benchmarks.guard.flights import GROSS, NO_WEATHER, FlightScores, flight_scores
 from benchmarks.guard.report import GuardResults, show, upper, write
 from streaming.rollout.gross_harm import GrossRules
@@ -37,9 +37,10 @@ class GuardEffort:
     shift: int = 300
     latency: int = 500
     batches: int = 3_000
+    drift: int = 100
 
 
-QUICK = GuardEffort(null=200, stopping=40, errors=100, days=100, gross=50, shift=50, latency=50, batches=200)
+QUICK = GuardEffort(null=200, stopping=40, errors=100, days=100, gross=50, shift=50, latency=50, batches=200, drift=10)
 
 
 @dataclass
@@ -160,6 +161,22 @@ class GuardBench:
         for name, before in (("from the first batch on", 0), ("after 2,000 batches of an equal one", 2_000)):
             results.stopped("slow_batches_to_rollback", name, needed(2.0, latency.LatencyDraw(before, 500)))
 
+    def drift(self) -> None:
+        """Weeks of the summer: candidates that learnt the champion's months, and ones that learnt something else."""
+        results, runs = self.results, self.effort.drift
+        summer, learnt = drift.departures_in(drift.SUMMER), drift.learnt_profiles()
+        held = partial(drift.weeks_to_hold, share=0.25)
+        alike, flights = (learnt[drift.WINTER], learnt[drift.WINTER]), drift.flight_weeks(summer)
+        rate = _rate(held(*alike, flights, runs=runs))
+        results.figures["false_drift_hold_rate"] = rate
+        results.bar("held for drift, equal versions in another season, 14 weeks", rate, 0.01)
+        for name, key in drift.FEW_KEYS.items():
+            few = _rate(held(*alike, drift.flight_weeks(summer, key), runs=runs // 5))
+            results.remarks.append((f"the same where the key is the {name}", f"{few:.2f} held"))
+        for champion, candidate in drift.APART:
+            needed = held(learnt[champion], learnt[candidate], flights, runs=runs // 5)
+            results.stopped("weeks_to_hold", f"{candidate}, against {champion}", needed)
+
     def _detected(self, worse: days.CandidateDays, scores: FlightScores) -> None:
         loss = worse.difference / float(np.concatenate(worse.champion).mean())
         needed = days.days_to_harm(worse, self.rng, self.effort.days, 120)
@@ -196,6 +213,7 @@ def main(quick: bool = False, seed: int = 5) -> None:
         lambda: bench.flights(scores),
         lambda: bench.shifts(scores),
         bench.latency,
+        bench.drift,
     )
     for step in steps:
         step()

@@ -16,7 +16,14 @@ from streaming.statistics.arrays import Floats
 from streaming.statistics.intervals import wilson
 
 TARGET = Path("build/bench/guard.json")
-BY = {"quality": "blocks", "gross_harm": "events", "errors": "keys", "score_shift": "hours", "latency": "batches"}
+BY = {
+    "quality": "blocks",
+    "gross_harm": "events",
+    "errors": "keys",
+    "score_shift": "hours",
+    "latency": "batches",
+    "drift": "windows",
+}
 """What each of the guard's tests counts once."""
 
 

@@ -37,6 +37,7 @@ def judge_rounds(settings: Settings, clock: Clock) -> Iterator[JudgeRounds]:
         ledger=settings.output.ledger,
         shadow=settings.shadow_topic,
         dead_letters=settings.dead_letter_topic,
+        drift=settings.output.drift,
         labels=quality.labels,
     )
     with closing(KafkaJudgeTopics(settings.kafka, names, subject)) as topics:

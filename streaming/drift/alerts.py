@@ -7,9 +7,8 @@ from dataclasses import dataclass
 
 import structlog
 
-from schemas.drift import ColumnSummary, State, SummaryRecord
+from schemas.drift import INVALID, ColumnSummary, State, SummaryRecord
 from schemas.drift_alert import DriftAlert
-from streaming.drift.decision import INVALID
 from streaming.drift.report.sentences import listed, title, what_moved
 from streaming.drift.states import Severity
 from streaming.sinks import Sink, deliver

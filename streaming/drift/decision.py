@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from schemas.drift import State
+from schemas.drift import INVALID, State
 from streaming.drift.detection import NOTHING, Detection, Finding, detect, level_shift
 from streaming.drift.dispersion import Dispersions, learn
 from streaming.drift.pair import Pair
@@ -18,9 +18,6 @@ from streaming.models.profile import Counts, ReferenceProfile
 from streaming.statistics import tails
 from streaming.statistics.distances import stability_index
 from streaming.statistics.shares import inverse_size
-
-INVALID = "invalid"
-"""The pseudo-column of the rows that became dead letters."""
 
 
 @dataclass(frozen=True)

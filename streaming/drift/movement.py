@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from schemas.drift import INVALID
 from schemas.movement import Movement, Shares, moved_share
-from streaming.drift.decision import INVALID, ColumnVerdict
+from streaming.drift.decision import ColumnVerdict
 from streaming.drift.detection import level_shift
 from streaming.drift.pair import Pair
 from streaming.drift.words import bin_name

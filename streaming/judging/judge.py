@@ -10,15 +10,18 @@ from datetime import datetime
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from schemas.drift import SummaryRecord
 from schemas.shadow_prediction import ShadowPrediction
 from streaming.clock import isoformat
 from streaming.judging.book import BookRules, BookSums, PairBook
+from streaming.judging.drift import DriftBook
 from streaming.judging.errors import ErrorBook
 from streaming.judging.pairs import JudgedPair, pair_of, pair_tables
 from streaming.judging.shifts import ShiftBook, ShiftsByHour
 from streaming.ledger.answered import AnsweredRange
 from streaming.outputs.read_back import Output
 from streaming.rollout.checks import ALPHA, JudgeRules, RolloutCheck
+from streaming.rollout.drift import PairedWindow, judge_drift
 from streaming.rollout.error_guard import ErrorVerdict, judge_errors
 from streaming.rollout.evidence import Gathered
 from streaming.rollout.gross_harm import GrossRules, judge_gross
@@ -41,6 +44,7 @@ class RolloutJudge:
         self._book = PairBook(rules)
         self._errors = ErrorBook(declaration.candidate)
         self._shifts = ShiftBook(declaration.plan)
+        self._drift = DriftBook(declaration.application, declaration.candidate)
 
     def add_shadow(self, records: Iterable[tuple[bytes | None, ShadowPrediction]]) -> datetime | None:
         """Take shadow records with their keys; return the earliest event time of those that are of this rollout."""
@@ -72,15 +76,29 @@ class RolloutJudge:
         for key, letter in letters:
             self._errors.add_letter(letter, key, answered)
 
+    def add_drift(self, summaries: Iterable[tuple[datetime, SummaryRecord]]) -> None:
+        """Take the drift job's windows with the times at which they were written."""
+        self._drift.add(summaries)
+
     def verdict(self, rollout: Rollout, now: datetime, ledger: LedgerEvidence) -> RolloutVerdict:
         """Return what all that was taken says of the rollout's present step; if it is harm, with what was answered."""
         sums, epoch = self._book.sums(), rollout.latest.weights.epoch
         shifts = self._shifts.shifts(self._book.passed)
-        evidence = JudgedEvidence(errors=self._errors, sums=sums, shifts=shifts, times=ledger.times)
+        evidence = JudgedEvidence(
+            errors=self._errors,
+            sums=sums,
+            shifts=shifts,
+            times=ledger.times,
+            windows=self._drift.pairs(rollout.latest.champion),
+        )
         checks = findings(evidence, rollout.declaration.plan.rules)
         finding, why = taken_together(checks)
         passed = now - rollout.state.since.clock
-        counts = {"labelled events": sums.labelled_events[epoch], "labelled days": sums.labelled_days[epoch]}
+        counts = {
+            "labelled events": sums.labelled_events[epoch],
+            "labelled days": sums.labelled_days[epoch],
+            "drift windows": self._drift.windows_since(rollout.state.since.clock),
+        }
         return RolloutVerdict(
             rollout=self.declaration.name,
             application=self.declaration.application,
@@ -110,6 +128,7 @@ class JudgedEvidence:
     sums: BookSums
     shifts: ShiftsByHour
     times: Sequence[StepTimes]
+    windows: Sequence[PairedWindow]
 
 
 def findings(evidence: JudgedEvidence, rules: JudgeRules) -> dict[RolloutCheck, CheckFinding]:
@@ -121,6 +140,7 @@ def findings(evidence: JudgedEvidence, rules: JudgeRules) -> dict[RolloutCheck, 
         RolloutCheck.DAYS: _days(evidence.sums, rules),
         RolloutCheck.SCORE_SHIFT: _score_shift(evidence.shifts, rules),
         RolloutCheck.LATENCY: _latency(evidence.times, rules),
+        RolloutCheck.DRIFT: _drift(evidence.windows, rules),
     }
     return {check: replace(finding, dry_run=check in rules.dry_run) for check, finding in checks.items()}
 
@@ -171,6 +191,23 @@ def _latency(steps: Sequence[StepTimes], rules: JudgeRules) -> CheckFinding:
     numbers = {"ratio": verdict.ratio, "tolerated": rules.tolerated_slowdown}
     evidence = {**_finite(numbers), "slower": verdict.slower, **_evidence(verdict.log_evidence, alpha)}
     return CheckFinding(verdict.finding, verdict.batches, evidence, verdict.sentence)
+
+
+def _drift(windows: Sequence[PairedWindow], rules: JudgeRules) -> CheckFinding:
+    verdict = judge_drift(windows, rules.tolerated_drift)
+    gap = verdict.largest
+    numbers = {
+        "candidate": gap.candidate if gap else None,
+        "champion": gap.champion if gap else None,
+        "tolerated": rules.tolerated_drift,
+    }
+    return CheckFinding(
+        finding=verdict.finding,
+        count=verdict.windows,
+        numbers=numbers,
+        sentence=verdict.sentence,
+        holds=verdict.holds,
+    )
 
 
 def _finite(numbers: Mapping[str, float]) -> dict[str, float | None]:

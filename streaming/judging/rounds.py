@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 import pyarrow as pa
 
+from schemas.drift import SummaryRecord
 from schemas.shadow_prediction import ShadowPrediction
 from streaming.clock import Clock, instant
 from streaming.judging.book import BookRules
@@ -20,7 +21,6 @@ from streaming.ledger.answered import LatestAnswered
 from streaming.ledger.batch_times import LatestTimes
 from streaming.outputs.read_back import Output
 from streaming.rollout.history import Rollout, RolloutHistory
-from streaming.rollout.judge import HarmFinding
 from streaming.rollout.states import JUDGED
 from streaming.rollout.verdict import RolloutVerdict
 
@@ -60,8 +60,12 @@ class JudgeTopics(Protocol):
         """Yield the application's dead letters with their keys."""
         ...
 
+    def drift(self) -> Iterable[tuple[datetime, SummaryRecord]]:
+        """Yield windows of the drift job with the times at which they were written."""
+        ...
+
     def lag(self) -> Mapping[str, int]:
-        """Return how many offsets of ``shadow``, ``dead letters`` and ``labels`` are still to be read."""
+        """Return how many offsets of ``shadow``, ``dead letters``, ``labels`` and ``drift`` are still to be read."""
         ...
 
     def write(self, record: Mapping[str, Any]) -> None:
@@ -95,7 +99,7 @@ class JudgeRounds:
         """What the last look found, written or not; ``None`` if no rollout is to be judged."""
 
     def lag(self) -> Mapping[str, int]:
-        """Return how many offsets of ``shadow``, ``dead letters`` and ``labels`` are still to be read."""
+        """Return how many offsets of ``shadow``, ``dead letters``, ``labels`` and ``drift`` are still to be read."""
         return self._topics.lag()
 
     def look(self) -> RolloutVerdict | None:
@@ -128,6 +132,7 @@ class JudgeRounds:
             # A plan is written before its output, so the whole ledger has that of every letter.
             self._read_ledger(self._topics.whole_ledger())
         judge.add_letters(letters, self._answered.ranges())
+        judge.add_drift(self._topics.drift())
         return self._write_news(judge)
 
     def _read_ledger(self, records: Iterable[Mapping[str, Any]]) -> None:
@@ -178,7 +183,7 @@ def is_news(rollout: Rollout, before: RolloutVerdict | None, verdict: RolloutVer
 
 
 def _findings(verdict: RolloutVerdict) -> tuple[Any, ...]:
-    checks: dict[str, HarmFinding] = {name: check.finding for name, check in verdict.checks.items()}
+    checks = {name: (check.finding, check.holds) for name, check in verdict.checks.items()}
     return verdict.rollout, verdict.weight_epoch, verdict.finding, checks
 
 

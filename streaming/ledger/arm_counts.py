@@ -57,8 +57,8 @@ class StepCounts:
 def observed(rollout: Rollout, counts: StepCounts, clock: datetime, problems: tuple[str, ...] = ()) -> Observed:
     """Return what the ledger alone tells of a rollout's present step.
 
-    What the judge has written of the present step counts. Without it, where the step asks for nothing that takes
-    labels, the job is its own judge: it has looked once it has counted a batch, and it cannot tell whether the
+    What the judge has written of the present step counts. Without it, where the step asks for nothing that a judge
+    counts, the job is its own judge: it has looked once it has counted a batch, and it cannot tell whether the
     candidate is any worse.
 
     Args:
@@ -85,12 +85,13 @@ def observed(rollout: Rollout, counts: StepCounts, clock: datetime, problems: tu
 
 def _judged(rollout: Rollout, verdict: RolloutVerdict | None, counts: StepCounts, clock: datetime) -> Judged | None:
     """Return the judge's verdict; the job's own where that is absent or old and the step can do without."""
-    judged = None if verdict is None else Judged(verdict.finding, instant(verdict.at), verdict.why)
+    judged = None if verdict is None else Judged(verdict.finding, instant(verdict.at), verdict.why, verdict.holds)
     step = rollout.state.asks(rollout.declaration.plan)
-    needs_labels = step is None or JUDGE_EVIDENCE & step.evidence.keys()
-    if needs_labels or not counts.counted:
+    needs_judge = step is None or JUDGE_EVIDENCE & step.evidence.keys()
+    if needs_judge or not counts.counted:
         return judged
-    if judged and (judged.finding is HarmFinding.HARM or clock - judged.at <= SILENT_AFTER):
+    # What a judge has found in the way is there until one says otherwise.
+    if judged and (judged.finding is HarmFinding.HARM or judged.holds or clock - judged.at <= SILENT_AFTER):
         return judged
     return Judged(HarmFinding.NOT_TOLD, clock)
 

@@ -34,9 +34,13 @@ class JudgeMetrics:
             "finding": self._gauge("finding", "1 for what all checks say together", "rollout", "finding"),
             "check": self._gauge("check_finding", "1 for what a check says", "rollout", "check", "finding"),
             "count": self._gauge(
-                "check_count", "What a check has looked at: keys, events, days, hours or batches", "rollout", "check"
+                "check_count",
+                "What a check has looked at: keys, events, days, hours, batches or windows",
+                "rollout",
+                "check",
             ),
             "dry_run": self._gauge("check_dry_run", "1 if a check is only shown", "rollout", "check"),
+            "holds": self._gauge("check_holds", "1 if a check finds what holds the rollout", "rollout", "check"),
             "evidence": self._gauge("evidence", "Counted since the step began", "rollout", "what"),
         }
 
@@ -78,6 +82,7 @@ class JudgeMetrics:
             _mark(shown["check"], [rollout, name], check["finding"])
             shown["count"].labels(rollout, name).set(check["count"])
             shown["dry_run"].labels(rollout, name).set(check["dry_run"])
+            shown["holds"].labels(rollout, name).set(check["holds"])
         for evidence, gathered in verdict["evidence"].items():
             shown["evidence"].labels(rollout, evidence).set(gathered["count"])
 

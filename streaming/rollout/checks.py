@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from streaming.errors import ConfigurationError
+from streaming.rollout.drift import TOLERATED as TOLERATED_DRIFT
 from streaming.rollout.judge import HarmRules
 from streaming.rollout.latency import TOLERATED
 
@@ -27,6 +28,8 @@ class RolloutCheck(str, Enum):
     """The candidate's scores against the champion's on the same events, and against what was expected of them."""
     LATENCY = "latency"
     """The candidate's time for an event against the champion's, in the same batches."""
+    DRIFT = "drift"
+    """How far the candidate's events are from its training, against the champion's. It holds and never rolls back."""
 
 
 ALPHA: Mapping[RolloutCheck, float] = {
@@ -37,7 +40,10 @@ ALPHA: Mapping[RolloutCheck, float] = {
     RolloutCheck.SCORE_SHIFT: 0.001,
     RolloutCheck.LATENCY: 0.0005,
 }
-"""The chance that a check ever rolls back a candidate which is as good as the champion: 0.01 in all, a rollout."""
+"""The chance that a check ever rolls back a candidate which is as good as the champion: 0.01 in all, a rollout.
+
+A check that is not among them never rolls back.
+"""
 
 
 @dataclass(frozen=True)
@@ -54,6 +60,8 @@ class JudgeRules:
             share.
         tolerated_shift: the distance from the expected shift which is no harm.
         tolerated_slowdown: how many times as long as the champion a candidate may take for an event.
+        tolerated_drift: how much further from its training than the champion's a candidate's events may be, as
+            distances of :mod:`streaming.rollout.drift`.
 
     Raises:
         ConfigurationError: a number is negative, a shift is expected exactly, or a candidate is to be faster.
@@ -65,6 +73,7 @@ class JudgeRules:
     expected_shift: float | None = None
     tolerated_shift: float = 0.0
     tolerated_slowdown: float = TOLERATED
+    tolerated_drift: float = TOLERATED_DRIFT
 
     def __post_init__(self) -> None:
         """Refuse numbers for which there is no test."""
@@ -84,6 +93,8 @@ class JudgeRules:
             raise ConfigurationError(
                 f"a rollout's tolerated_slowdown is at least 1, as long as the champion, not {self.tolerated_slowdown}"
             )
+        if not 0 <= self.tolerated_drift < math.inf:
+            raise ConfigurationError(f"a rollout's tolerated_drift is at least 0, not {self.tolerated_drift}")
 
     @property
     def days(self) -> HarmRules:

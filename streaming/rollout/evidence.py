@@ -31,11 +31,15 @@ class Gathered:
 
 @dataclass(frozen=True)
 class Judged:
-    """What the judge found, when it looked, and why it finds so, empty if it does not say."""
+    """What the judge found, when it looked, and why it finds so, empty if it does not say.
+
+    ``holds`` is why the rollout goes on only if somebody resumes it, whatever was found; empty if it goes on by itself.
+    """
 
     finding: HarmFinding
     at: datetime
     why: str = ""
+    holds: str = ""
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,8 @@ from streaming.rollout.machine import done, failed, observe, resumed, taken_over
 from streaming.rollout.records import Weights
 from streaming.rollout.states import TAKING_BACK, RolloutPhase, RolloutState, RolloutTime
 
-JUDGE_EVIDENCE = frozenset({"labelled events", "labelled days"})
-"""What only a judge of labels counts. A step that asks for none of it is decided without one."""
+JUDGE_EVIDENCE = frozenset({"labelled events", "labelled days", "drift windows"})
+"""What only a judge counts. A step that asks for none of it is decided without one."""
 JOB_EVIDENCE = frozenset({"candidate events", "champion events"})
 """What the job counts itself: events that an arm has answered."""
 

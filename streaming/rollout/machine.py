@@ -10,7 +10,7 @@ from dataclasses import replace
 from enum import Enum
 
 from streaming.errors import ConfigurationError
-from streaming.rollout.evidence import Observed, duration, lacking
+from streaming.rollout.evidence import Judged, Observed, duration, lacking
 from streaming.rollout.judge import HarmFinding
 from streaming.rollout.plan import OnNotTold, RolloutPlan, RolloutStep
 from streaming.rollout.states import FINISHED, JUDGED, TAKING_BACK, RolloutPhase, RolloutState, RolloutTime
@@ -45,7 +45,7 @@ def observe(state: RolloutState, plan: RolloutPlan, observed: Observed) -> Rollo
     reasons = list(lacking(step, state.since, observed))
     if reasons or judged is None:
         return replace(state, why=f"held: {'; '.join(reasons)}", at_gate=False)
-    return _decided(state, plan, step, judged.finding, observed.now)
+    return _decided(state, plan, step, judged, observed.now)
 
 
 def order(state: RolloutState, plan: RolloutPlan, command: RolloutOrder, now: RolloutTime) -> RolloutState:
@@ -97,16 +97,19 @@ def done(state: RolloutState, now: RolloutTime) -> RolloutState:
 
 
 def _decided(
-    state: RolloutState, plan: RolloutPlan, step: RolloutStep, finding: HarmFinding, now: RolloutTime
+    state: RolloutState, plan: RolloutPlan, step: RolloutStep, judged: Judged, now: RolloutTime
 ) -> RolloutState:
     """Go on or hold, where the evidence is complete and the judge has looked."""
-    if finding is HarmFinding.NO_WORSE:
-        return _gated(state, plan, now, "the judge found it no worse")
+    also = f"; {judged.holds}" if judged.holds else ""
+    # What holds makes a step a manual one for as long as it does.
+    waits = step.manual or bool(judged.holds)
+    if judged.finding is HarmFinding.NO_WORSE:
+        return _gated(state, plan, now, f"the judge found it no worse{also}", waits=waits)
     if step.most is None or now.clock - state.since.clock < step.most:
-        return replace(state, why=f"held: the judge cannot tell yet{_until(step)}", at_gate=False)
+        return replace(state, why=f"held: the judge cannot tell yet{_until(step)}{also}", at_gate=False)
     not_told = f"not told within {duration(step.most)}"
     if step.on_not_told is OnNotTold.PROMOTE:
-        return _gated(state, plan, now, f"{not_told}, and declared to go on")
+        return _gated(state, plan, now, f"{not_told}, and declared to go on{also}", waits=waits)
     if step.on_not_told is OnNotTold.ABORT:
         return _aborted(state, now, f"{not_told}, and declared to abort")
     return replace(state, why=f"held: {not_told}; promote or abort it", at_gate=False)
@@ -116,9 +119,8 @@ def _until(step: RolloutStep) -> str:
     return "" if step.most is None else f"; after {duration(step.most)} it will {step.on_not_told.value}"
 
 
-def _gated(state: RolloutState, plan: RolloutPlan, now: RolloutTime, why: str) -> RolloutState:
-    step = state.asks(plan)
-    if step is not None and step.manual:
+def _gated(state: RolloutState, plan: RolloutPlan, now: RolloutTime, why: str, *, waits: bool) -> RolloutState:
+    if waits:
         return replace(state, why=f"held: {why}; waits for resume", at_gate=True)
     return _next(state, plan, now, why)
 

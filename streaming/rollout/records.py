@@ -16,6 +16,7 @@ from typing import Any
 from streaming.clock import instant, isoformat
 from streaming.models.ref import ModelKey
 from streaming.rollout.checks import JudgeRules, RolloutCheck
+from streaming.rollout.drift import TOLERATED as TOLERATED_DRIFT
 from streaming.rollout.intervals import ALL_CHAMPION, ArmIntervals
 from streaming.rollout.latency import TOLERATED
 from streaming.rollout.machine import RolloutOrder
@@ -221,13 +222,18 @@ def _rules_fields(rules: JudgeRules) -> dict[str, Any]:
         "expected_shift": rules.expected_shift,
         "tolerated_shift": rules.tolerated_shift,
         "tolerated_slowdown": rules.tolerated_slowdown,
+        "tolerated_drift": rules.tolerated_drift,
     }
 
 
 def _rules(fields: Fields) -> JudgeRules:
     """Read the judge's rules; a record from before there was one has none."""
     # Nobody has said of an older rollout that a check which it did not have may act.
-    later = {RolloutCheck.SCORE_SHIFT: "tolerated_shift", RolloutCheck.LATENCY: "tolerated_slowdown"}
+    later = {
+        RolloutCheck.SCORE_SHIFT: "tolerated_shift",
+        RolloutCheck.LATENCY: "tolerated_slowdown",
+        RolloutCheck.DRIFT: "tolerated_drift",
+    }
     unheard_of = {check.value for check, name in later.items() if name not in fields}
     return JudgeRules(
         dry_run=frozenset(fields.get("dry_run", ())) | unheard_of,
@@ -236,6 +242,7 @@ def _rules(fields: Fields) -> JudgeRules:
         expected_shift=fields.get("expected_shift"),
         tolerated_shift=fields.get("tolerated_shift", 0.0),
         tolerated_slowdown=fields.get("tolerated_slowdown", TOLERATED),
+        tolerated_drift=fields.get("tolerated_drift", TOLERATED_DRIFT),
     )
 
 

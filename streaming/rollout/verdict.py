@@ -22,10 +22,11 @@ class CheckFinding:
 
     Attributes:
         finding: harm, no worse, or not told.
-        count: of what it looked at: keys that erred, labelled events, days, hours, or batches.
+        count: of what it looked at: keys that erred, labelled events, days, hours, batches, or windows.
         numbers: what it decided by, such as ``low`` and ``margin``; ``None`` where one is not defined yet.
         sentence: the same for people.
         dry_run: whether it is only shown.
+        holds: whether the rollout goes on only if somebody resumes it meanwhile.
     """
 
     finding: HarmFinding
@@ -33,6 +34,12 @@ class CheckFinding:
     numbers: Mapping[str, float | None]
     sentence: str
     dry_run: bool = False
+    holds: bool = False
+
+    @property
+    def reason(self) -> str:
+        """The sentence without the finding that it begins with."""
+        return self.sentence.partition(": ")[2]
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as the record has it."""
@@ -42,6 +49,7 @@ class CheckFinding:
             "numbers": dict(self.numbers),
             "sentence": self.sentence,
             "dry_run": self.dry_run,
+            "holds": self.holds,
         }
 
     @classmethod
@@ -53,6 +61,8 @@ class CheckFinding:
             numbers=fields["numbers"],
             sentence=fields["sentence"],
             dry_run=fields["dry_run"],
+            # A verdict of an earlier release has no check that holds.
+            holds=fields.get("holds", False),
         )
 
 
@@ -114,6 +124,12 @@ class RolloutVerdict:
     answered: tuple[JudgedRange, ...] = field(default=())
     at: str = ""
 
+    @property
+    def holds(self) -> str:
+        """Why the rollout goes on only if somebody resumes it, whatever the finding; empty if no check holds it."""
+        holding = {name: check for name, check in self.checks.items() if check.holds and not check.dry_run}
+        return "; ".join(f"{name}: {check.reason}" for name, check in holding.items())
+
     def to_dict(self) -> dict[str, Any]:
         """Return the record."""
         evidence = {
@@ -161,8 +177,9 @@ def taken_together(checks: Mapping[RolloutCheck, CheckFinding]) -> tuple[HarmFin
     days = acting.get(RolloutCheck.DAYS)
     if days is not None and days.finding is HarmFinding.NO_WORSE:
         return HarmFinding.NO_WORSE, _reasons(acting, [RolloutCheck.DAYS])
-    return HarmFinding.NOT_TOLD, "no check has told the versions apart yet"
+    holding = [check for check, finding in acting.items() if finding.holds]
+    return HarmFinding.NOT_TOLD, _reasons(acting, holding) or "no check has told the versions apart yet"
 
 
 def _reasons(findings: Mapping[RolloutCheck, CheckFinding], checks: Sequence[RolloutCheck]) -> str:
-    return "; ".join(f"{check.value}: {findings[check].sentence.partition(': ')[2]}" for check in checks)
+    return "; ".join(f"{check.value}: {findings[check].reason}" for check in checks)

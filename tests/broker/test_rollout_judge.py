@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,8 @@ from jobs.verbs.rollout.judge import judge_once
 from jobs.verbs.rollout.status import statuses
 from jobs.wiring.judging import judge_rounds
 from schemas.dead_letter import Rejection
+from schemas.drift import SummaryRecord
+from streaming.adapters.kafka.drift import KafkaDriftSink
 from streaming.adapters.kafka.judging import JudgedTopics, KafkaJudgeTopics
 from streaming.adapters.kafka.ledger_tail import append_record
 from streaming.clock import isoformat, system_clock
@@ -38,6 +40,7 @@ from tests.support.eventually import eventually
 from tests.support.judging import RULES, Keyed
 from tests.support.kafka import MakeTopic
 from tests.unit.test_judging import flown
+from tests.unit.test_judging_drift import LONG, windows
 from tests.unit.test_ledger_answered import outcome, planned
 
 CONTRACT = json.loads(
@@ -58,12 +61,18 @@ class Stage:
     shadow: str
     labels: str
     letters: str
+    drift: str
     folder: Path
 
     @property
     def config(self) -> Path:
         path = self.folder / "penstock.yaml"
-        output = {"ledger": self.ledger, "shadow": self.shadow, "dead_letters": self.letters}
+        output = {
+            "ledger": self.ledger,
+            "shadow": self.shadow,
+            "dead_letters": self.letters,
+            "drift": self.drift,
+        }
         settings = {
             "application": self.application,
             "kafka": {"bootstrap.servers": self.broker},
@@ -150,7 +159,16 @@ class Stage:
 def stage(broker: str, make_topic: MakeTopic, tmp_path: Path) -> Stage:
     ledger = make_topic("ledger", partitions=1, retention_ms=-1)
     shadow, labels, letters = (make_topic(name, partitions=2, retention_ms=-1) for name in ("shadow", "labels", "dlq"))
-    return Stage(broker, f"app-{ledger}", ledger, shadow, labels, letters, tmp_path)
+    return Stage(
+        broker=broker,
+        application=f"app-{ledger}",
+        ledger=ledger,
+        shadow=shadow,
+        labels=labels,
+        letters=letters,
+        drift=make_topic("drift", partitions=1, retention_ms=-1),
+        folder=tmp_path,
+    )
 
 
 def test_harm_goes_from_the_topics_to_the_ledger_and_to_the_status(stage: Stage) -> None:
@@ -198,15 +216,59 @@ def test_a_judge_that_starts_reads_the_shadow_from_where_the_rollout_was_declare
     stage.answer(records[40:50], at=now)
     stage.reject(2, range(3))
     subject = JudgeSubject(stage.application, RULES)
-    names = JudgedTopics(ledger=stage.ledger, shadow=stage.shadow, dead_letters=stage.letters, labels=None)
+    names = JudgedTopics(
+        ledger=stage.ledger,
+        shadow=stage.shadow,
+        dead_letters=stage.letters,
+        drift=f"{stage.drift}-of-nobody",
+        labels=None,
+    )
     with closing(KafkaJudgeTopics({"bootstrap.servers": stage.broker}, names, subject)) as topics:
         topics.begin(now)
         assert {record.event_id for _, record in topics.shadow()} == {record.event_id for _, record in records[40:50]}
         assert len(list(topics.letters())) == 3, "dead letters have the times of their events"
+        assert list(topics.drift()) == [], "a topic that nobody has made"
         topics.begin(now - timedelta(days=60))
         assert len(list(topics.shadow())) == 50
         # Both partitions are followed to their ends.
         eventually(lambda: list(topics.shadow()) == [] and topics.lag()["shadow"] == 0, timeout=20)
+
+
+def test_windows_of_the_drift_job_hold_the_rollout_and_the_status_says_so(stage: Stage) -> None:
+    def published(*hours: tuple[int, int]) -> list[SummaryRecord]:
+        summaries = [summary for _, summary in windows(*hours)]
+        return [replace(one, window=replace(one.window, application=stage.application)) for one in summaries]
+
+    # What was written long before the rollout is about another one.
+    stale: list[TopicRow] = [(b"flights", one.to_json().encode(), 0, []) for one in published(*[LONG] * 5)[8:]]
+    stage.write(stage.drift, stale, at=system_clock() - timedelta(days=30))
+    stage.write(stage.drift, [(None, b"no record", 0, [])])
+    stage.in_a_step()
+    sink = KafkaDriftSink({"bootstrap.servers": stage.broker}, stage.drift)
+    with judge_rounds(load_settings(stage.config), system_clock) as rounds:
+        first = rounds.look()
+        assert first is not None
+        assert (first.checks["drift"].count, first.evidence["drift windows"].count) == (0, 0)
+        for summary in published(LONG, LONG):
+            sink.publish([], summary)
+        sink.flush()
+
+        def holds() -> bool:
+            rounds.look()
+            return rounds.latest is not None and rounds.latest.checks["drift"].count == 2
+
+        eventually(holds, timeout=20)
+    with statuses(stage.config, ()) as now:
+        status = now()
+    assert status["why"].startswith("held: 0 of 200 labelled events")
+    assert status["judge"]["why"].startswith("drift: the candidate's events are not those of its training: distance")
+    assert status["judge"]["checks"]["drift"]["holds"] is True
+    assert status["judge"]["evidence"]["drift windows"]["count"] == 2
+    written = [record for record in ledger_of(stage) if record.get("kind") == "verdict"]
+    for record in written:
+        Draft202012Validator(CONTRACT).validate(record)
+    restarted = judge_once(stage.config, ())
+    assert restarted is None, "a judge that was restarted has nothing new to say"
 
 
 def ledger_of(stage: Stage) -> list[dict[str, Any]]:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from schemas.drift import SummaryRecord
 from schemas.shadow_prediction import PairedAnswer, ShadowPrediction, ShadowRole
 from streaming.clock import instant, isoformat
 from streaming.judging.book import BookRules
@@ -77,6 +78,7 @@ class MadeUpTopics:
     pairs: list[Keyed] = field(default_factory=list)
     tables: list[pa.Table] = field(default_factory=list)
     dead: list[tuple[bytes | None, Output]] = field(default_factory=list)
+    windows: list[tuple[datetime, SummaryRecord]] = field(default_factory=list)
     written: list[dict[str, Any]] = field(default_factory=list)
     read: dict[str, int] = field(default_factory=dict)
 
@@ -107,9 +109,13 @@ class MadeUpTopics:
         """See :class:`streaming.judging.rounds.JudgeTopics`."""
         return self._new("dead")
 
+    def drift(self) -> Iterable[tuple[datetime, SummaryRecord]]:
+        """See :class:`streaming.judging.rounds.JudgeTopics`."""
+        return self._new("windows")
+
     def lag(self) -> Mapping[str, int]:
         """What is there and not yielded yet."""
-        names = {"pairs": "shadow", "dead": "dead letters", "tables": "labels"}
+        names = {"pairs": "shadow", "dead": "dead letters", "tables": "labels", "windows": "drift"}
         return {topic: len(getattr(self, name)) - self.read.get(name, 0) for name, topic in names.items()}
 
     def write(self, record: Mapping[str, Any]) -> None:
@@ -120,4 +126,4 @@ class MadeUpTopics:
     def restarted(self) -> MadeUpTopics:
         """The same topics for a judge that has read nothing, without its verdicts."""
         books = [record for record in self.books if record.get("kind") != "verdict"]
-        return MadeUpTopics(books, self.pairs, self.tables, self.dead)
+        return MadeUpTopics(books, self.pairs, self.tables, self.dead, self.windows)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from benchmarks.guard import arms, exchangeable, latency, report, shift
+from benchmarks.guard import arms, drift, exchangeable, latency, report, shift
 from benchmarks.guard.days import CandidateDays, days_to_harm, events_to_harm
 from benchmarks.guard.report import GuardResults
 from streaming.rollout.gross_harm import GrossRules
@@ -89,6 +89,24 @@ def test_equal_versions_are_not_called_slow_and_one_that_takes_twice_as_long_is_
     for before in (0, 300):
         needed = latency.batches_to_harm(noisy, 2.0, latency.LatencyDraw(before, 200), random, 20)
         assert np.quantile(needed, 0.9) <= 150
+
+
+def made_up_weeks(weeks: range, warmer: float = 0.0) -> drift.FlightWeeks:
+    """Weeks of 4,000 flights of 500 aircraft, each a little warmer than the one before."""
+    random, week = np.random.default_rng(45), np.repeat(weeks, 4_000)
+    columns = {
+        "temp": random.normal(warmer + week / 4, 5.0),
+        "carrier": random.choice(["AA", "UA", "XX"], len(week)),
+    }
+    return drift.FlightWeeks(week, random.integers(0, 500, len(week)), columns)
+
+
+def test_equal_versions_are_not_held_in_another_season_and_one_that_learnt_other_units_is() -> None:
+    answered = made_up_weeks(range(30, 35))
+    profile, other = (drift.learnt(made_up_weeks(range(9), warmer)) for warmer in (0.0, -20.0))
+    assert drift.weeks_to_hold(profile, profile, answered, 0.25, 3).tolist() == [math.inf] * 3
+    assert drift.weeks_to_hold(profile, other, answered, 0.25, 3).tolist() == [2.0] * 3
+    assert drift.weeks_to_hold(other, profile, answered, 0.25, 3).tolist() == [math.inf] * 3, "the candidate is nearer"
 
 
 def test_errors_are_counted_once_a_key_and_keys_leave_the_champion_alone() -> None:

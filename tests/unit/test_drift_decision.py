@@ -10,9 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.drift import State
+from schemas.drift import INVALID, State
 from streaming.drift.decision import (
-    INVALID,
     ColumnRules,
     ColumnVerdict,
     DetectionRules,

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schemas.drift import State, SummaryRecord, Window
-from streaming.drift.decision import INVALID, ColumnRules, ColumnVerdict, DetectionRules, WindowCounts, WindowJudge
+from schemas.drift import INVALID, State, SummaryRecord, Window
+from streaming.drift.decision import ColumnRules, ColumnVerdict, DetectionRules, WindowCounts, WindowJudge
 from streaming.drift.measures import measures, statistic_records, summary_record
 from streaming.drift.report.make import make_report
 from streaming.drift.report.output import as_json

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.drift import State, Statistic, SummaryRecord, Window
+from schemas.drift import INVALID, State, Statistic, SummaryRecord, Window, read_summary
 from schemas.drift_v1 import movement_of_cause
 from schemas.movement import Movement, Shares, moved_share
-from streaming.drift.decision import INVALID, ColumnVerdict, DetectionRules, WindowJudge
+from streaming.drift.decision import ColumnVerdict, DetectionRules, WindowJudge
 from streaming.drift.dispersion import NONE, Dispersion, Dispersions
 from streaming.drift.measures import measures, statistic_records, summary_record
 from streaming.drift.movement import movement_of
@@ -143,6 +143,23 @@ def test_a_window_that_says_nothing_says_so(row: list[int], cause: str) -> None:
 def test_a_summary_is_read_as_it_was_written() -> None:
     record = summary_record(SUBJECT, window([100] * 13), judged(STILL, [100] * 13), 0, "end")
     assert SummaryRecord.from_dict(json.loads(record.to_json())) == record
+    assert read_summary(record.to_json().encode()) == record
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        pytest.param(None, id="no value"),
+        pytest.param(b"\xff penstock.drift.summary.v2", id="no text"),
+        pytest.param(b'"penstock.drift.summary.v2"', id="no object"),
+        pytest.param(b'{"type": "penstock.drift.summary.v2"}', id="no fields"),
+        pytest.param(b'{"type": "penstock.drift.summary.v2", "columns": [7]}', id="no columns"),
+        pytest.param(b'{"type": "other", "cause": "penstock.drift.summary.v2"}', id="another type"),
+        pytest.param(b"[" * 100_000 + b"penstock.drift.summary.v2", id="nested too deeply"),
+    ],
+)
+def test_what_is_no_summary_is_passed_over(value: bytes | None) -> None:
+    assert read_summary(value) is None
 
 
 def near(value: float) -> Any:

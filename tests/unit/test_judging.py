@@ -277,7 +277,8 @@ def judged(records: list[Keyed], labels: pa.Table | None = None) -> dict[Rollout
         shifts.add(table)
     if labels is not None:
         book.add_labels(labels)
-    checks = findings(JudgedEvidence(errors, book.sums(), shifts.shifts(book.passed), ()), JudgeRules())
+    evidence = JudgedEvidence(errors=errors, sums=book.sums(), shifts=shifts.shifts(book.passed), times=(), windows=())
+    checks = findings(evidence, JudgeRules())
     return {check: each.finding for check, each in checks.items()}
 
 

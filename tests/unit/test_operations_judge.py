@@ -58,6 +58,7 @@ def test_a_look_tells_what_each_check_finds_and_what_was_counted() -> None:
     assert sample(watch, "check_finding", rollout=name, check="days", finding="not told") == 1
     assert sample(watch, "check_count", rollout=name, check="gross harm") == 240
     assert sample(watch, "check_dry_run", rollout=name, check="gross harm") == 0
+    assert sample(watch, "check_holds", rollout=name, check="drift") == 0
     assert sample(watch, "evidence", rollout=name, what="labelled events") == 240
     assert sample(watch, "verdicts_total", finding="harm") == 1
     assert sample(watch, "last_look_seconds") == sample(watch, "last_verdict_seconds") == job.clock().timestamp()
@@ -74,7 +75,7 @@ def test_what_is_still_to_be_read_is_told_by_topic() -> None:
     watch.look()
     topics.pairs += [shadow_record(n, 0.3, 0.3) for n in (2, 3)]
     assert sample(watch, "lag_offsets", topic="shadow") == 0
-    assert watch.rounds.lag() == {"shadow": 2, "dead letters": 0, "labels": 0}
+    assert watch.rounds.lag() == {"shadow": 2, "dead letters": 0, "labels": 0, "drift": 0}
 
 
 def test_a_judge_is_ready_once_it_has_looked_and_as_long_as_its_looks_end_well() -> None:

@@ -115,6 +115,7 @@ check_findings = st.builds(
     numbers=st.dictionaries(st.sampled_from(["low", "margin"]), numbers),
     sentence=st.just("harm: on 150 labelled events"),
     dry_run=st.booleans(),
+    holds=st.booleans(),
 )
 verdicts = st.builds(
     RolloutVerdict,
@@ -194,17 +195,20 @@ def test_the_next_candidate_meets_the_same_keys_and_has_a_name_of_its_own() -> N
     assert (history.free_name("flights-8"), history.free_name("flights-9")) == ("flights-8.2", "flights-9")
 
 
+VERDICT = RolloutVerdict(
+    rollout="flights-8",
+    application="app",
+    weight_epoch=1,
+    finding=HarmFinding.NOT_TOLD,
+    why="so the labels say",
+    checks={},
+    evidence={},
+    at=isoformat(NOON),
+)
+
+
 def judged(epoch: int, finding: HarmFinding, name: str = "flights-8") -> Fields:
-    return RolloutVerdict(
-        rollout=name,
-        application="app",
-        weight_epoch=epoch,
-        finding=finding,
-        why="so the labels say",
-        checks={},
-        evidence={},
-        at=isoformat(NOON),
-    ).to_dict()
+    return replace(VERDICT, rollout=name, weight_epoch=epoch, finding=finding).to_dict()
 
 
 @pytest.mark.parametrize(
@@ -229,7 +233,7 @@ def test_a_verdict_counts_for_the_step_that_it_is_about(records: list[Fields], f
 
 def test_a_declaration_from_before_there_was_a_judge_has_no_rules() -> None:
     old = {name: value for name, value in DECLARED.to_dict().items() if name != "judge"}
-    rules = JudgeRules(frozenset({RolloutCheck.SCORE_SHIFT, RolloutCheck.LATENCY}))
+    rules = JudgeRules(frozenset({RolloutCheck.SCORE_SHIFT, RolloutCheck.LATENCY, RolloutCheck.DRIFT}))
     assert Declaration.from_dict(old) == replace(DECLARED, plan=replace(DECLARED.plan, rules=rules))
 
 
@@ -238,6 +242,7 @@ def test_a_declaration_from_before_there_was_a_judge_has_no_rules() -> None:
     [
         pytest.param(("expected_shift", "tolerated_shift"), RolloutCheck.SCORE_SHIFT, id="score shift"),
         pytest.param(("tolerated_slowdown",), RolloutCheck.LATENCY, id="latency"),
+        pytest.param(("tolerated_drift",), RolloutCheck.DRIFT, id="drift"),
     ],
 )
 def test_a_check_that_a_declaration_could_not_know_of_is_only_shown(
@@ -279,9 +284,36 @@ def test_checks_are_taken_together_and_those_on_dry_run_do_nothing(
     assert (finding, why[: len(expected[1])]) == expected
 
 
-def test_all_checks_together_have_a_hundredth() -> None:
+@pytest.mark.parametrize(
+    ("days", "dry_run", "expected"),
+    [
+        pytest.param(NOT_TOLD, False, (NOT_TOLD, "drift: numbers"), id="not told"),
+        pytest.param(NO_WORSE, False, (NO_WORSE, "days: numbers"), id="whole days are no worse"),
+        pytest.param(HARM, False, (HARM, "days: numbers"), id="harm"),
+        pytest.param(NOT_TOLD, True, (NOT_TOLD, "no check has told the versions apart yet"), id="on dry run"),
+    ],
+)
+def test_a_check_that_holds_changes_no_finding_and_is_told_beside_it(
+    days: HarmFinding, dry_run: bool, expected: tuple[HarmFinding, str]
+) -> None:
+    drift = CheckFinding(
+        finding=NOT_TOLD, count=2, numbers={}, sentence="not told: numbers", dry_run=dry_run, holds=True
+    )
+    checks = {DAYS: CheckFinding(days, 10, {}, f"{days.value}: numbers"), RolloutCheck.DRIFT: drift}
+    assert taken_together(checks) == expected
+    verdict = replace(VERDICT, checks={check.value: finding for check, finding in checks.items()})
+    assert verdict.holds == ("" if dry_run else "drift: numbers")
+
+
+def test_a_verdict_from_before_a_check_could_hold_holds_nothing() -> None:
+    record = replace(VERDICT, checks={"days": CheckFinding(NO_WORSE, 10, {}, "no worse: numbers")}).to_dict()
+    del record["checks"]["days"]["holds"]
+    assert RolloutVerdict.from_dict(record).holds == ""
+
+
+def test_all_checks_that_roll_back_have_a_hundredth_together() -> None:
     assert sum(ALPHA.values()) == pytest.approx(0.01)
-    assert set(ALPHA) == set(RolloutCheck)
+    assert set(ALPHA) == set(RolloutCheck) - {RolloutCheck.DRIFT}
 
 
 FOREIGN: list[Fields] = [

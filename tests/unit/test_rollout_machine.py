@@ -20,6 +20,7 @@ from streaming.rollout.states import FINISHED, JUDGED, RolloutPhase, RolloutStat
 NOON = datetime(2026, 6, 1, 12, tzinfo=timezone.utc)
 LABELS = "labelled events"
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+HELD = "drift: temp"
 STEP = RolloutStep(0.05, {LABELS: 200}, least=HOUR, most=7 * DAY)
 PROBATION = RolloutStep(1.0, {"days": 10}, least=10 * DAY)
 PLAN = RolloutPlan((replace(STEP, share=0.0), STEP, replace(STEP, share=0.25)), probation=PROBATION)
@@ -31,6 +32,12 @@ def at(passed: timedelta, event_time: timedelta | None = None) -> RolloutTime:
 
 def all_that_is_asked(finding: HarmFinding, passed: timedelta = 11 * DAY) -> Observed:
     return Observed(at(passed), {LABELS: Gathered(200), "days": Gathered(10)}, Judged(finding, NOON + passed))
+
+
+def holding(observed: Observed) -> Observed:
+    """The same with a check that holds."""
+    assert observed.judged is not None
+    return replace(observed, judged=replace(observed.judged, holds=HELD))
 
 
 def in_step(number: int = 1, **changes: bool) -> RolloutState:
@@ -63,7 +70,12 @@ def after(state: RolloutState, plan: RolloutPlan, happening: Happening) -> Rollo
 counts = st.sampled_from([0, 38, 199, 200, 1_000])
 some = st.dictionaries(st.sampled_from([LABELS, "days", "errors"]), st.builds(Gathered, counts, st.none()))
 evidence = st.one_of(st.just({LABELS: Gathered(200)}), some)
-judged = st.builds(Judged, st.sampled_from(HarmFinding), st.sampled_from([NOON - DAY, NOON, NOON + 30 * DAY]))
+judged = st.builds(
+    Judged,
+    st.sampled_from(HarmFinding),
+    st.sampled_from([NOON - DAY, NOON, NOON + 30 * DAY]),
+    holds=st.sampled_from(["", HELD]),
+)
 observations = st.builds(
     Observed,
     st.just(at(timedelta(0))),
@@ -127,7 +139,7 @@ def test_an_observation_goes_on_only_by_all_the_evidence(
         assert seen.judged is not None
         assert not state.paused
         assert not seen.unhealthy
-        assert not step.manual or then.phase is RolloutPhase.ABORTING
+        assert not (step.manual or seen.judged.holds) or then.phase is RolloutPhase.ABORTING
         assert seen.evidence[LABELS].count >= 200
         assert seen.judged.at >= state.since.clock
         assert at(passed).clock - seen.judged.at <= SILENT_AFTER
@@ -236,6 +248,11 @@ def test_a_candidate_that_is_no_worse_goes_through_all_steps_and_the_probation()
             id="a health check",
         ),
         pytest.param(
+            holding(all_that_is_asked(HarmFinding.NOT_TOLD, DAY)),
+            "held: the judge cannot tell yet; after 7 d it will hold; drift: temp",
+            id="not told yet, and a check that holds",
+        ),
+        pytest.param(
             all_that_is_asked(HarmFinding.NOT_TOLD, DAY),
             "held: the judge cannot tell yet; after 7 d it will hold",
             id="not told yet",
@@ -247,6 +264,35 @@ def test_a_candidate_that_is_no_worse_goes_through_all_steps_and_the_probation()
 )
 def test_a_step_is_held_and_says_why(observed: Observed, why: str) -> None:
     assert observe(in_step(), PLAN, observed) == replace(in_step(), why=why)
+
+
+@pytest.mark.parametrize(
+    ("finding", "on_not_told", "why"),
+    [
+        pytest.param(HarmFinding.NO_WORSE, OnNotTold.HOLD, "the judge found it no worse; drift: temp", id="no worse"),
+        pytest.param(
+            HarmFinding.NOT_TOLD,
+            OnNotTold.PROMOTE,
+            "not told within 7 d, and declared to go on; drift: temp",
+            id="not told",
+        ),
+    ],
+)
+def test_a_step_that_a_check_holds_waits_for_resume_and_goes_on_by_itself_once_nothing_holds_it(
+    finding: HarmFinding, on_not_told: OnNotTold, why: str
+) -> None:
+    plan = plan_of(replace(STEP, on_not_told=on_not_told))
+    free = all_that_is_asked(finding)
+    held = observe(in_step(0), plan, holding(free))
+    assert held == replace(in_step(0), why=f"held: {why}; waits for resume", at_gate=True)
+    assert order(held, plan, RolloutOrder.RESUME, at(11 * DAY)).step == 1
+    assert observe(held, plan, free).step == 1
+
+
+def test_a_step_that_a_check_holds_is_aborted_where_that_was_declared() -> None:
+    plan = plan_of(replace(STEP, on_not_told=OnNotTold.ABORT))
+    seen = holding(all_that_is_asked(HarmFinding.NOT_TOLD))
+    assert observe(in_step(0), plan, seen).phase is RolloutPhase.ABORTING
 
 
 @pytest.mark.parametrize(

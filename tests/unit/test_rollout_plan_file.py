@@ -34,6 +34,7 @@ tolerated: 0.01
 expected_shift: -0.03
 tolerated_shift: 0.1
 tolerated_slowdown: 3
+tolerated_drift: 0.25
 """
 
 
@@ -62,6 +63,7 @@ def test_a_file_declares_candidate_steps_and_probation(tmp_path: Path) -> None:
         expected_shift=-0.03,
         tolerated_shift=0.1,
         tolerated_slowdown=3.0,
+        tolerated_drift=0.25,
     )
     assert plan.plan == RolloutPlan((five, quarter), probation=probation, rules=rules)
 
@@ -75,6 +77,12 @@ def test_a_file_declares_candidate_steps_and_probation(tmp_path: Path) -> None:
             "share: 0",
             "line 3: steps.0.share: must be above 0 where candidate events are asked for",
             id="events that a shadow has not",
+        ),
+        pytest.param(
+            "share: 0.05\n  evidence: {candidate events: 200}",
+            "share: 0\n  evidence: {drift windows: 2}",
+            "line 3: steps.0.share: must be above 0 where drift windows are asked for",
+            id="windows that a shadow has not",
         ),
         pytest.param("share: 0.05", "share: -1", "line 3: steps.0.share: input should be greater than", id="below 0"),
         pytest.param("share: 0.25", "share: 0.01", "line 2: the shares of a rollout's steps", id="shares fall"),
@@ -108,6 +116,12 @@ def test_a_file_declares_candidate_steps_and_probation(tmp_path: Path) -> None:
             "tolerated_slowdown: 0.5",
             "line 21: tolerated_slowdown: input should be greater than or equal to 1",
             id="faster than the champion",
+        ),
+        pytest.param(
+            "tolerated_drift: 0.25",
+            "tolerated_drift: .nan",
+            "line 22: tolerated_drift: input should be",
+            id="no number",
         ),
         pytest.param("probation:", "steps:", "the key steps is written twice, in lines 2 and 11", id="a key twice"),
         pytest.param(GOOD, "", "line 1: the file: input should be a valid dictionary", id="nothing"),

@@ -14,7 +14,7 @@ from jobs.terminal.repairs import range_sentences, show_sentences
 from jobs.verbs.rollout.options import RolloutSizeOptions
 from jobs.verbs.rollout.run import SizedComparison
 from streaming.quality.words import figure_text, labelled_text, metrics_of, version_text
-from streaming.rollout.checks import ALPHA
+from streaming.rollout.checks import ALPHA, RolloutCheck
 from streaming.rollout.states import TAKEN_BACK, TAKING_BACK
 from streaming.rollout_report.report import RolloutReport
 from streaming.rollout_report.words import cautions, decisive, difference_text, step_text, time_text, way
@@ -109,13 +109,16 @@ def _facts(status: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
 def _judged(judge: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
     yield "judge", f"{judge['finding']} at {judge['at']}: {judge['why']}"
     for name, check in judge["checks"].items():
-        yield f"  {name}", f"{check['sentence']} ({_alpha(name)}{', dry run' if check['dry_run'] else ''})"
+        yield f"  {name}", f"{check['sentence']} ({_power(name)}{', dry run' if check['dry_run'] else ''})"
 
 
-def _alpha(check: str) -> str:
-    """Return a check's chance of a false alarm; a newer version may have written a check that this one lacks."""
-    alphas = {own.value: alpha for own, alpha in ALPHA.items()}
-    return f"alpha {alphas[check]:g}" if check in alphas else "unknown to this version"
+def _power(check: str) -> str:
+    """Return what a check may do: its chance of a false alarm, if it can roll back.
+
+    A newer version may have written a check that this one lacks.
+    """
+    powers = {own.value: f"alpha {ALPHA[own]:g}" if own in ALPHA else "holds only" for own in RolloutCheck}
+    return powers.get(check, "unknown to this version")
 
 
 def show_repair(result: Mapping[str, Any]) -> None:

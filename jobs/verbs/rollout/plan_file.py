@@ -24,6 +24,7 @@ from pydantic_core import ErrorDetails
 from jobs.configuration.load import STANDARD_INPUT
 from streaming.errors import ConfigurationError
 from streaming.rollout.checks import JudgeRules, RolloutCheck
+from streaming.rollout.drift import TOLERATED as TOLERATED_DRIFT
 from streaming.rollout.following import JOB_EVIDENCE, JUDGE_EVIDENCE
 from streaming.rollout.latency import TOLERATED
 from streaming.rollout.plan import OnNotTold, RolloutPlan, RolloutStep
@@ -89,10 +90,11 @@ class StepInFile(ProbationInFile):
     @field_validator("share")
     @classmethod
     def _has_its_events(cls, share: float, info: ValidationInfo) -> float:
-        if share == 0 and "candidate events" in info.data.get("evidence", ()):
+        asked = [name for name in ("candidate events", "drift windows") if name in info.data.get("evidence", ())]
+        if share == 0 and asked:
             raise ValueError(
-                "must be above 0 where candidate events are asked for: in the shadow the candidate answers none. Ask"
-                " for labelled events or labelled days"
+                f"must be above 0 where {asked[0]} are asked for: in the shadow the candidate answers no event. Ask for"
+                " labelled events or labelled days"
             )
         return share
 
@@ -106,8 +108,8 @@ class CheckInFile(Section):
 class PlanInFile(Section):
     """The whole file.
 
-    ``day_deviation`` and ``tolerated`` are in units of the loss, shifts in those of the score, and the slowdown is in
-    times as long as the champion.
+    ``day_deviation`` and ``tolerated`` are in units of the loss, shifts in those of the score, the slowdown is in times
+    as long as the champion, and drift as a distance from the training data.
     """
 
     version: Positive
@@ -119,6 +121,7 @@ class PlanInFile(Section):
     tolerated: Annotated[float, Field(ge=0)] = 0.0
     tolerated_shift: Annotated[float, Field(ge=0)] = 0.0
     tolerated_slowdown: Annotated[float, Field(ge=1, allow_inf_nan=False)] = TOLERATED
+    tolerated_drift: Annotated[float, Field(ge=0, allow_inf_nan=False)] = TOLERATED_DRIFT
     expected_shift: float | None = None
 
     @field_validator("expected_shift")
@@ -139,6 +142,7 @@ class PlanInFile(Section):
             expected_shift=self.expected_shift,
             tolerated_shift=self.tolerated_shift,
             tolerated_slowdown=self.tolerated_slowdown,
+            tolerated_drift=self.tolerated_drift,
         )
 
 

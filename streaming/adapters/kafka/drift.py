@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
-from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
-from schemas.drift import SUMMARY_TYPES, StatisticRecord, SummaryRecord
+from schemas.drift import StatisticRecord, SummaryRecord, read_summary
 from schemas.drift_alert import TYPE as ALERT_TYPE
 from schemas.drift_alert import DriftAlert
 from streaming.adapters.kafka.config import client_config
@@ -67,17 +66,15 @@ class KafkaDriftSink:
 
 def read_summaries(kafka: Mapping[str, str], topic: str) -> Iterator[SummaryRecord]:
     """Yield every window's summary on the topic, oldest first; raises ``BrokerUnavailableError``."""
-    return map(SummaryRecord.from_dict, _records(kafka, topic, *SUMMARY_TYPES))
+    for message in KafkaLog(client_config(kafka), topic).read():
+        if (summary := read_summary(message.value())) is not None:
+            yield summary
 
 
 def read_alerts(kafka: Mapping[str, str], topic: str) -> Iterator[DriftAlert]:
     """Yield every alert on the topic, oldest first; raises ``BrokerUnavailableError``."""
-    return map(DriftAlert.from_dict, _records(kafka, topic, ALERT_TYPE))
-
-
-def _records(kafka: Mapping[str, str], topic: str, *types: str) -> Iterator[dict[str, Any]]:
-    """Most records are of other types, and are passed over without being read."""
     for message in KafkaLog(client_config(kafka), topic).read():
         value = message.value() or b""
-        if any(type_.encode() in value for type_ in types) and (record := json.loads(value)).get("type") in types:
-            yield record
+        # Most records are of other types, and are passed over without being read.
+        if ALERT_TYPE.encode() in value and (record := json.loads(value)).get("type") == ALERT_TYPE:
+            yield DriftAlert.from_dict(record)

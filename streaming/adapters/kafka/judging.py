@@ -9,6 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from schemas.drift import SummaryRecord, read_summary
 from schemas.shadow_prediction import ShadowPrediction, read_shadow
 from streaming.adapters.kafka.ledger_tail import CLOCK_SKEW, LedgerTail, append_record
 from streaming.adapters.kafka.recording import KafkaStretch, Span
@@ -27,6 +28,7 @@ class JudgedTopics:
     ledger: str
     shadow: str
     dead_letters: str
+    drift: str
     labels: str | None
 
 
@@ -44,11 +46,13 @@ class KafkaJudgeTopics:
         """See :class:`streaming.judging.rounds.JudgeTopics`."""
         for tail in self._tails.values():
             tail.close()
-        shadow, letters, since = self._names.shadow, self._names.dead_letters, declared - CLOCK_SKEW
+        shadow, letters, drift = self._names.shadow, self._names.dead_letters, self._names.drift
+        since = declared - CLOCK_SKEW
         self._tails = {
             shadow: TopicTail(self._kafka, shadow, lambda: self._written_since(shadow, since)),
             # Dead letters have the times of their events, which may be older than the rollout by any length.
             letters: TopicTail(self._kafka, letters),
+            drift: TopicTail(self._kafka, drift, lambda: self._written_since(drift, since)),
         }
 
     def close(self) -> None:
@@ -93,9 +97,22 @@ class KafkaJudgeTopics:
             if output is not None and (output.kind, output.application) == ("dead letter", self._subject.application):
                 yield message.key(), output
 
+    def drift(self) -> Iterator[tuple[datetime, SummaryRecord]]:
+        """See :class:`streaming.judging.rounds.JudgeTopics`."""
+        for message in self._tails[self._names.drift].fresh():
+            summary = read_summary(message.value())
+            if summary is not None:
+                yield moment(message.timestamp()[1] / 1_000), summary
+
     def lag(self) -> dict[str, int]:
         """See :class:`streaming.judging.rounds.JudgeTopics`."""
-        roles = {self._names.shadow: "shadow", self._names.dead_letters: "dead letters", self._names.labels: "labels"}
+        names = self._names
+        roles: dict[str | None, str] = {
+            names.shadow: "shadow",
+            names.dead_letters: "dead letters",
+            names.drift: "drift",
+            names.labels: "labels",
+        }
         return {roles[topic]: tail.lag() for topic, tail in self._tails.items()}
 
     def write(self, record: Mapping[str, Any]) -> None:

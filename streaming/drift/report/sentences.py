@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
-from schemas.drift import State
+from schemas.drift import INVALID, State
 from schemas.movement import Movement
-from streaming.drift.decision import INVALID
 from streaming.drift.report.facts import DEAD_LETTERS, ColumnReport, ReportAnswer, VersionReport, WindowFacts
 from streaming.drift.states import Severity
 from streaming.drift.words import beyond_words, cell_words, dead_letter_words, level_words, shape_words
