@@ -43,7 +43,8 @@ def make_archive(home: Path, java: str, options: str, environment: Mapping[str, 
         environment: What Spark is started with.
 
     Raises:
-        SetupError: Java could not write it: it has no class data sharing, or the disk is full.
+        SetupError: Java could not write it: it has no class data sharing, the disk is full, or it took too long, which
+            the same Java may do at one time and not at another.
     """
     path = home.resolve() / _name(java)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -58,14 +59,15 @@ def make_archive(home: Path, java: str, options: str, environment: Mapping[str, 
     }
     command = [str(_spark_home() / "bin" / "spark-submit"), "--master", "local[2]"]
     command += [word for key, value in conf.items() for word in ("--conf", f"{key}={value}")]
-    # As the JVM is the parent here, its exit says that the archive is whole.
-    done = subprocess.run(
-        [*command, str(REHEARSAL)],
-        env={**environment, "SPARK_HOME": str(_spark_home()), "PYSPARK_PYTHON": sys.executable},
-        capture_output=True,
-        timeout=MAKING_SECONDS,
-        check=False,
-    )
+    spark = {**environment, "SPARK_HOME": str(_spark_home()), "PYSPARK_PYTHON": sys.executable}
+    try:
+        # As the JVM is the parent here, its exit says that the archive is whole.
+        done = subprocess.run(
+            [*command, str(REHEARSAL)], env=spark, capture_output=True, timeout=MAKING_SECONDS, check=False
+        )
+    except subprocess.TimeoutExpired:
+        unfinished.unlink(missing_ok=True)
+        raise SetupError(f"it took longer than {MAKING_SECONDS:g} s") from None
     if done.returncode != 0 or not unfinished.exists():
         unfinished.unlink(missing_ok=True)
         raise SetupError(_reason(done.stdout + done.stderr))

@@ -53,5 +53,13 @@ def test_a_java_that_fails_leaves_no_archive(tmp_path: Path) -> None:
     assert list((tmp_path / "home" / "class-archive").iterdir()) == []
 
 
+def test_a_java_that_takes_too_long_is_a_java_that_cannot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("streaming.local.class_archive.MAKING_SECONDS", 0.5)
+    java = a_java(tmp_path / "java", WRITES_AN_ARCHIVE.replace("exit CODE", "exec sleep 30"))
+    with pytest.raises(SetupError, match=r"longer than 0\.5 s"):
+        making(tmp_path / "home", java)
+    assert list((tmp_path / "home" / "class-archive").iterdir()) == []
+
+
 def test_a_path_with_spaces_is_one_word_of_the_options() -> None:
     assert using(Path("/a b/c.jsa")).split(" -X")[0] == "-XX:SharedArchiveFile='/a b/c.jsa'"
