@@ -120,7 +120,9 @@ class ChunkTransaction:
         if error.txn_requires_abort():
             with suppress(KafkaException):
                 producer.abort_transaction(CALL_TIMEOUT)
-        fenced = error.code() in FENCED
+        # A producer that has heard of it before the next record is sent only says that it is of no use. The mark tells
+        # whether we are fenced, and if we are not, the error is raised.
+        fenced = error.code() in FENCED or error.code() == KafkaError._FATAL
         if fenced:
             _say("transaction fenced", self._plan, self._partition, error.str())
         return fenced
