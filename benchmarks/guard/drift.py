@@ -13,17 +13,19 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import pyarrow as pa
 
 from schemas.drift import SummaryRecord, Window
 from streaming.clock import instant, isoformat, moment
 from streaming.drift.decision import DetectionRules, WindowCounts, WindowJudge
 from streaming.drift.measures import summary_record
 from streaming.judging.drift import DriftBook
-from streaming.models.profile import NULL_BIN, OTHER_BIN, ColumnProfile, Counts, ReferenceProfile
+from streaming.models.profile import ColumnProfile, Counts, ReferenceProfile
 from streaming.models.ref import ModelKey
 from streaming.rollout.assignment import ArmAssignment
 from streaming.rollout.drift import TOLERATED, judge_drift
 from streaming.rollout.intervals import ALL_CHAMPION, CANDIDATE
+from streaming.scoring.arrow_bins import bin_ids
 from streaming.statistics.arrays import Floats, Ints
 from streaming.training.flights import between
 
@@ -89,11 +91,7 @@ def _shape(name: str, values: npt.NDArray[np.generic]) -> ColumnProfile:
 
 def bins_of(profile: ColumnProfile, values: npt.NDArray[np.generic]) -> Ints:
     """Return the bin of each value of a column."""
-    if profile.kind == "categorical":
-        codes = pd.Categorical(values, categories=profile.categories).codes
-        return np.where(codes < 0, OTHER_BIN, codes)
-    numbers = np.asarray(values, np.float64)
-    return np.where(np.isnan(numbers), NULL_BIN, np.searchsorted(profile.edges, numbers, side="right"))
+    return bin_ids(pa.array(values, from_pandas=True), profile).astype(np.int64)
 
 
 def _counted(bins: Ints) -> Counts:

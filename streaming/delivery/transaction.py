@@ -116,7 +116,7 @@ class ChunkTransaction:
         return Outcome(predictions, letters, arms=arms, degraded=degraded, lookups=lookups)
 
     def _is_fenced(self, producer: Producer, error: KafkaError) -> bool:
-        """Abort where asked to, so that no reader waits for the time-out, and say whether we are fenced."""
+        """Abort where asked to, so that no reader waits for the time-out, and say whether we may be fenced."""
         if error.txn_requires_abort():
             with suppress(KafkaException):
                 producer.abort_transaction(CALL_TIMEOUT)

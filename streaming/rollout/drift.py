@@ -1,4 +1,4 @@
-"""Whether the events that the candidate answers are further from its training than the champion's from its own.
+"""The judge's drift check: a candidate whose events are further from its training than the champion's from its own.
 
 Both arms have the same stream, so a stream that moves away from what both versions were trained on says nothing about
 the candidate, and holding it would keep a version that is as far from home. What counts is the difference, column by
@@ -46,7 +46,7 @@ class ColumnDrift:
 
     @property
     def is_known(self) -> bool:
-        """Whether the window had enough rows of the column."""
+        """Return whether the window had enough rows of the column."""
         return self.state is not State.INSUFFICIENT
 
 
@@ -135,15 +135,18 @@ def judge_drift(windows: Sequence[PairedWindow], tolerated: float) -> DriftVerdi
 
 def _gap(name: str, windows: Sequence[PairedWindow]) -> ColumnGap | None:
     """Return the gap of a column whose drift is open after the newest window that says anything about it."""
-    known = [window for window in reversed(windows) if window.distances(name) is not None]
-    if not known or known[0].candidate[name].state is not State.DRIFT:
+    newest_first = [
+        (window.start, window.candidate[name], distances)
+        for window in reversed(windows)
+        if (distances := window.distances(name)) is not None
+    ]
+    if not newest_first or newest_first[0][1].state is not State.DRIFT:
         return None
-    since = known[0].candidate[name].since or known[0].start
+    newest_start, newest, _ = newest_first[0]
+    since = newest.since or newest_start
     # A drift stays open over a quiet window, which itself shows no movement.
-    for window in known:
-        distances, column = window.distances(name), window.candidate[name]
-        if distances is not None and column.moved and window.start >= since:
-            champion, candidate = distances
+    for start, column, (champion, candidate) in newest_first:
+        if column.moved and start >= since:
             return ColumnGap(name=name, moved=column.moved, since=since, champion=champion, candidate=candidate)
     return None
 

@@ -19,7 +19,7 @@ from streaming.errors import ConfigurationError, DataError
 from streaming.models.served import ServedModel
 from tests.spark.test_batch import AT, ROWS, Bench
 from tests.support.models import Shelf, fit_pipeline
-from tests.support.seeds import with_seeds
+from tests.support.seeds import names_with_seeds
 
 HEADER = b"event_id,event_time,carrier,note,distance\n"
 
@@ -167,7 +167,7 @@ COMPRESS: dict[str, Callable[[bytes], bytes]] = {
 }
 
 
-@pytest.mark.parametrize("suffix", with_seeds({name: name for name in COMPRESS}, {".gz"}))
+@pytest.mark.parametrize("suffix", names_with_seeds(COMPRESS, {".gz"}))
 @pytest.mark.parametrize("note", [b"x", b'"x\ny"'], ids=["of one line", "of two lines"])
 def test_files_are_read_in_pieces_and_every_row_once(
     suffix: str, note: bytes, bench: Bench, monkeypatch: pytest.MonkeyPatch

@@ -48,7 +48,7 @@ from tests.support.models import (
     training,
 )
 from tests.support.records import records_frame, verdict_text
-from tests.support.seeds import with_seeds
+from tests.support.seeds import names_with_seeds
 
 SCORERS: dict[str, Callable[[SparkSession, ModelPackage], ServedModel]] = {
     "Spark's own": load,
@@ -168,7 +168,7 @@ def scored(spark: SparkSession, model: ServedModel, *values: bytes) -> list[Row]
     return model.score(records_frame(spark, values)).collect()
 
 
-@pytest.mark.parametrize("kind", with_seeds({name: name for name in KINDS}, {*SEEDS, "booster"}))
+@pytest.mark.parametrize("kind", names_with_seeds(KINDS, {*SEEDS, "booster"}))
 def test_a_scored_event_has_the_columns_and_types_of_every_other(kind: str, serve: Serve, spark: SparkSession) -> None:
     model = serve(KINDS[kind])
     schema = model.score(records_frame(spark, [])).schema
@@ -177,7 +177,7 @@ def test_a_scored_event_has_the_columns_and_types_of_every_other(kind: str, serv
     assert [(field.name, field.dataType.simpleString()) for field in schema] == list(columns.items())
 
 
-@pytest.mark.parametrize("kind", with_seeds({name: name for name in PIPELINES}, SEEDS))
+@pytest.mark.parametrize("kind", names_with_seeds(PIPELINES, SEEDS))
 def test_any_kind_of_model_answers_as_pyspark_does(kind: str, serve: Serve, spark: SparkSession) -> None:
     model = serve(PIPELINES[kind])
     *rows, broken = scored(spark, model, event(1), event(49), event(99), b"{")
@@ -241,7 +241,7 @@ def test_a_profiled_version_gives_each_row_its_bins(serve: Serve, spark: SparkSe
     assert high[c.BINS] == bytes([2, OTHER_BIN, 0, 1])
 
 
-@pytest.mark.parametrize("kind", with_seeds({name: name for name in KINDS}, {*SEEDS, "booster"}))
+@pytest.mark.parametrize("kind", names_with_seeds(KINDS, {*SEEDS, "booster"}))
 def test_the_envelope_is_the_contract(kind: str, serve: Serve, spark: SparkSession) -> None:
     contract = json.loads(Path("schemas/contracts/prediction.json").read_text())
     model = serve(KINDS[kind])

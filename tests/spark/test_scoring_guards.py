@@ -31,7 +31,7 @@ from streaming.scoring.compiled.saved import read_stages
 from streaming.scoring.saved_stages import saved_guards
 from tests.support.models import load, package
 from tests.support.records import records_frame, verdict_text
-from tests.support.seeds import with_seeds
+from tests.support.seeds import names_with_seeds
 
 TRAINING = [(1.0 + i % 3, 1 + i % 4, "pq"[i % 2], float(i % 7)) for i in range(60)]
 SCHEMA = "x double, n long, word string, label double"
@@ -111,7 +111,7 @@ TYPES: dict[str, ColumnType] = {"x": "double", "n": "long", "word": "string"}
 SIGNATURE = Signature(tuple(Column(name, kind, required=False) for name, kind in TYPES.items()))
 
 
-@pytest.mark.parametrize("case", with_seeds({name: name for name in CASES}, SEEDS))
+@pytest.mark.parametrize("case", names_with_seeds(CASES, SEEDS))
 def test_an_event_is_rejected_by_value_where_pyspark_throws_on_a_value_of(
     case: str, spark: SparkSession, tmp_path: Path
 ) -> None:

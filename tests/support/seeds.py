@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import pytest
@@ -15,3 +15,8 @@ def with_seeds(cases: Mapping[str, Any], seeds: Collection[str]) -> list[Any]:
     return [
         pytest.param(case, id=name, marks=() if name in seeds else pytest.mark.long) for name, case in cases.items()
     ]
+
+
+def names_with_seeds(names: Iterable[str], seeds: Collection[str]) -> list[Any]:
+    """Return the names of cases as a test's parameters, in the same way."""
+    return with_seeds({name: name for name in names}, seeds)
