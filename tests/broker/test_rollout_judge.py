@@ -237,10 +237,10 @@ def test_a_judge_that_starts_reads_the_shadow_from_where_the_rollout_was_declare
 def test_windows_of_the_drift_job_hold_the_rollout_and_the_status_says_so(stage: Stage) -> None:
     def published(*hours: tuple[int, int]) -> list[SummaryRecord]:
         summaries = [summary for _, summary in windows(*hours)]
-        return [replace(one, window=replace(one.window, application=stage.application)) for one in summaries]
+        return [replace(each, window=replace(each.window, application=stage.application)) for each in summaries]
 
     # What was written long before the rollout is about another one.
-    stale: list[TopicRow] = [(b"flights", one.to_json().encode(), 0, []) for one in published(*[LONG] * 5)[8:]]
+    stale: list[TopicRow] = [(b"flights", summary.to_json().encode(), 0, []) for summary in published(*[LONG] * 5)[8:]]
     stage.write(stage.drift, stale, at=system_clock() - timedelta(days=30))
     stage.write(stage.drift, [(None, b"no record", 0, [])])
     stage.in_a_step()

@@ -38,7 +38,7 @@ CANDIDATE = ModelKey("flights", 2)
 LEARNT_ELSEWHERE = ReferenceProfile(
     (ColumnProfile("distance", "numeric", {0: 9_000, 1: 1_000}, edges=(10.0,)), PROFILE.columns[1]), 10_000
 )
-"""Of a version that was trained on shorter flights than the stream has."""
+"""The profile of a version that was trained on shorter flights than the stream has."""
 Windows = list[tuple[datetime, SummaryRecord]]
 DRIFTS = frozenset({RolloutCheck.DRIFT})
 
@@ -154,8 +154,8 @@ def test_the_newest_windows_are_kept_in_whatever_order_they_come() -> None:
     starts = set()
     for order in (summaries, summaries[::-1]):
         book = DriftBook("app", CANDIDATE)
-        for one in order:
-            book.add([one])
+        for window in order:
+            book.add([window])
         assert len(book.pairs(1)) == MOST_WINDOWS
         starts.add(book.pairs(1)[0].start)
     assert starts == {"1970-01-01T03:00:00.000Z"}
