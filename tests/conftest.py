@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import settings
+from structlog.dev import ConsoleRenderer, plain_traceback
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -39,6 +40,8 @@ def pytest_configure() -> None:
     main = sys.modules["__main__"]
     if getattr(main, "__file__", None) is None:
         main.__file__ = __file__
+    # structlog's own would have rich draw the locals of every frame, for seconds where these hold a model.
+    ConsoleRenderer.get_active().exception_formatter = plain_traceback
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -16,6 +16,7 @@ from streaming.formats.json.rows import JsonRowDecoder
 from streaming.formats.json.tiers.decoder import SwiftTiers
 from streaming.formats.json.tiers.documents import Documents
 from streaming.formats.json.tiers.fields import Field, can_be_declared, fields_of
+from streaming.formats.json.tiers.flood import Flood
 from streaming.formats.json.tiers.general import GeneralReader
 from streaming.formats.json.tiers.times import FEW, iso_times
 from streaming.formats.json.tiers.typed import TypedReader
@@ -144,6 +145,27 @@ def test_events_with_unread_fields_are_proven_by_the_first_tier_once_they_are_le
     batch = documents(*[with_fields(f'{EVERY},"tail":"N1","wind":null,"rain":0.5')] * 64)
     by_tier = [[len(portion.rows) for portion in tiers.read(batch)] for _ in range(2)]
     assert by_tier == [[0, 64], [64]]
+
+
+@pytest.mark.parametrize(
+    ("pieces", "read"),
+    [
+        pytest.param([(0, 100)] * 8, "r-r--r--", id="a flood, with longer and longer pauses"),
+        pytest.param([(0, 100)] * 34, "r-r--r----r--------r--------r-----", id="a pause of eight pieces at most"),
+        pytest.param([(0, 100), (0, 100), (100, 100), (0, 100), (0, 100)], "r-rr-", id="a sound piece between"),
+        pytest.param([(0, 100), (100, 100), (100, 100), (100, 100)], "r-rr", id="it is over"),
+        pytest.param([(6, 100)] * 3, "r-r", id="hardly any valid"),
+        pytest.param([(7, 100)] * 3, "rrr", id="a few valid"),
+        pytest.param([(0, 63)] * 3, "rrr", id="small pieces say nothing"),
+    ],
+)
+def test_most_pieces_of_a_flood_are_left_to_the_reference(pieces: list[tuple[int, int]], read: str) -> None:
+    flood, seen = Flood(), ""
+    for valid, events in pieces:
+        seen += "-" if (passed := flood.passes_over()) else "r"
+        if not passed:
+            flood.note(valid, events)
+    assert seen == read
 
 
 @pytest.mark.parametrize(

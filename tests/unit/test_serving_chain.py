@@ -381,7 +381,7 @@ def test_a_fallback_version_that_cannot_be_loaded_is_tried_again_and_said_so(
     earlier = Earlier(versions.lenient, problem)
     stand_ins = StandIns(Slot(), earlier, versions.lenient.key, None)
     stand_ins.start()
-    stand_ins.wait(10)
+    stand_ins.wait(60)
     assert list(stand_ins.following(None)) == []
     assert stand_ins.problem
     earlier.problem = None

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from streaming.formats.json.rows import JsonRowDecoder
 from streaming.formats.json.tiers.documents import Documents
 from streaming.formats.json.tiers.fields import Field, fields_of
+from streaming.formats.json.tiers.flood import Flood
 from streaming.formats.json.tiers.general import GeneralReader
 from streaming.formats.json.tiers.rejected import judged
 from streaming.formats.json.tiers.shape import Portion
@@ -101,6 +102,7 @@ class SwiftTiers:
         self._longest = longest
         self._unread = UnreadFields([field.name for field in fields], unread)
         self._general = GeneralReader(fields, schema, self._unread.observe)
+        self._flood = Flood()
         self._declare()
 
     def _declare(self) -> None:
@@ -113,7 +115,14 @@ class SwiftTiers:
         return tuple(field.name for field in self._unread.learnt)
 
     def read(self, documents: Documents) -> list[Portion]:
-        """Return what is proven to be valid."""
+        """Return what is proven to be valid; nothing of some pieces in a flood of broken events."""
+        if self._flood.passes_over():
+            return []
+        portions = self._proven(documents)
+        self._flood.note(sum(len(portion.rows) for portion in portions), len(documents.rows))
+        return portions
+
+    def _proven(self, documents: Documents) -> list[Portion]:
         look = self._typed.read(documents)
         if not len(look.unproven.rows):
             return [look.valid]
