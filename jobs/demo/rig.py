@@ -32,7 +32,7 @@ _SCORERS = {
 }
 WINDOW_SECONDS = 7 * 86_400
 """Of drift: days of the week differ, weeks hardly do."""
-READY_SECONDS = 120.0
+READY_SECONDS = 300.0
 STOP_SECONDS = 45.0
 
 

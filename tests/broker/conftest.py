@@ -39,7 +39,7 @@ def bench(spark: SparkSession, broker: str, make_topic: MakeTopic, model: Served
 def either_bench(bench: Bench, model: ServedModel, request: pytest.FixtureRequest) -> Bench:
     """The bench with each way of planning batches and of scoring, for what must hold of all.
 
-    ``make test`` has the second in ``test_batch_programs`` alone, ``make test-long`` everywhere.
+    ``make test`` has the second in one test of ``test_exact_engine`` alone, ``make test-long`` everywhere.
     """
     bench.planning, form = ("kept", model) if request.param == "kept, compiled" else ("fresh", model.reference)
     bench.slot.swap(form)

@@ -19,7 +19,17 @@ from streaming.models.signature import Column, Signature
 from streaming.rollout.intervals import CANDIDATE, CHAMPION
 from tests.support.arms import Topics
 from tests.support.engine import Bench, event
-from tests.support.models import assembler, compiled, fit_bounded, fit_pipeline, fit_stages, load, package, renumbered
+from tests.support.models import (
+    Shelf,
+    assembler,
+    compiled,
+    fit_bounded,
+    fit_pipeline,
+    fit_stages,
+    load,
+    package,
+    renumbered,
+)
 
 
 def one_pass(spark: SparkSession, made: ModelPackage) -> ServedModel:
@@ -30,10 +40,10 @@ def one_pass(spark: SparkSession, made: ModelPackage) -> ServedModel:
     ("serve", "planning"),
     [
         pytest.param(load, "kept", id="a pipeline of Spark's-kept", marks=pytest.mark.long),
-        pytest.param(load, "fresh", id="a pipeline of Spark's-fresh"),
+        pytest.param(load, "fresh", id="a pipeline of Spark's-fresh", marks=pytest.mark.long),
         pytest.param(compiled, "kept", id="a compiled one in frames-kept", marks=pytest.mark.long),
         pytest.param(compiled, "fresh", id="a compiled one in frames-fresh", marks=pytest.mark.long),
-        pytest.param(one_pass, "kept", id="a compiled one in one pass-kept"),
+        pytest.param(one_pass, "kept", id="a compiled one in one pass-kept", marks=pytest.mark.long),
         pytest.param(one_pass, "fresh", id="a compiled one in one pass-fresh", marks=pytest.mark.long),
     ],
 )
@@ -62,6 +72,7 @@ def other_columns(spark: SparkSession) -> PipelineModel:
     return fit_stages(spark, assembler(), LogisticRegression(labelCol="label"))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("serve", "planning"),
     [
@@ -76,10 +87,11 @@ def test_of_two_arms_each_reads_and_scores_its_own_events_by_its_own_rules(
     serve: Callable[[SparkSession, ModelPackage], ServedModel],
     bench: Bench,
     spark: SparkSession,
+    shelf: Shelf,
     tmp_path: Path,
 ) -> None:
     bench.planning, bench.arm = planning, {"version": 2, "share": 0.5, "salt": "flights-2"}
-    bench.slot.swap(renumbered(serve(spark, package(fit_pipeline(spark), tmp_path / "champion")), 3))
+    bench.slot.swap(renumbered(serve(spark, shelf.package(fit_pipeline)), 3))
     narrow = Signature((Column("distance", "double"),))
     candidate = serve(spark, package(other_columns(spark), tmp_path / "candidate", 2, narrow))
     bench.planned = {candidate.key: candidate}

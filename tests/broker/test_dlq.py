@@ -8,15 +8,18 @@ import subprocess
 from base64 import b64decode
 from collections import Counter
 from collections.abc import Iterable
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
+from io import BytesIO, TextIOWrapper
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import uuid4
 
 import pytest
 import yaml
 from confluent_kafka import Consumer, Producer, TopicPartition
 
+from jobs.command import main as cli
 from schemas.dead_letter import ERROR_TOPIC, ORIGINAL_TIMESTAMP, REPLAYS, VALUE_OMITTED, Rejection
 from streaming.adapters.kafka.admin import KafkaAdmin
 from streaming.adapters.kafka.dead_letters import KafkaDeadLetters, KafkaReplays
@@ -28,7 +31,7 @@ from streaming.outputs.envelope import Stamp
 from streaming.outputs.headers import rejected
 from streaming.outputs.resend import Replayed, Rules, decide
 from streaming.outputs.targets import Target
-from tests.support.commands import command, environment, penstock
+from tests.support.commands import command, environment
 from tests.support.eventually import eventually
 from tests.support.kafka import MakeTopic
 
@@ -40,6 +43,14 @@ NASTY: list[tuple[bytes | None, bytes | None, Headers]] = [
     (b"\xff\xfe", bytes(range(256)), ((ERROR_TOPIC, b"elsewhere"), (VALUE_OMITTED, b"true"))),
     ("ключ".encode(), '{"städte": "\x1b[2J"}'.encode(), (("über", "ä".encode()),)),
 ]
+
+
+class Done(NamedTuple):
+    """How a verb ended, and what it wrote."""
+
+    code: int
+    output: bytes
+    errors: bytes
 
 
 @dataclass
@@ -69,10 +80,20 @@ class Desk:
             self.producer.poll(0)
         assert self.producer.flush(30) == 0
 
+    def run(self, *arguments: str) -> Done:
+        """Run the verb in this process."""
+        output, errors = BytesIO(), BytesIO()
+        out, err = TextIOWrapper(output, "utf-8"), TextIOWrapper(errors, "utf-8")
+        with redirect_stdout(out), redirect_stderr(err), pytest.raises(SystemExit) as ended:
+            cli.main(["dlq", *arguments, "-c", str(self.home / "penstock.yaml")])
+        out.flush()
+        err.flush()
+        return Done(int(ended.value.code or 0), output.getvalue(), errors.getvalue())
+
     def dlq(self, *arguments: str) -> str:
-        done = penstock("dlq", *arguments, "-c", "penstock.yaml", cwd=self.home)
-        assert done.returncode == 0, done.stderr
-        return done.stdout
+        done = self.run(*arguments)
+        assert done.code == 0, done.errors
+        return done.output.decode()
 
     def json(self, *arguments: str) -> Any:
         return json.loads(self.dlq(*arguments, "--json"))
@@ -175,9 +196,9 @@ def test_the_list_can_be_narrowed(desk: Desk, filters: list[str], expected: dict
 )
 def test_what_is_wrong_is_named(desk: Desk, arguments: list[str], message: str) -> None:
     desk.reject([(b"k", b"v", ())])
-    done = penstock("dlq", *arguments, "-c", "penstock.yaml", cwd=desk.home)
-    assert (done.returncode, done.stdout) == (2, "")
-    assert message in done.stderr
+    done = desk.run(*arguments)
+    assert (done.code, done.output) == (2, b"")
+    assert message in done.errors.decode()
 
 
 def test_one_dead_letter_is_shown_whole_and_nothing_in_it_reaches_the_terminal(desk: Desk) -> None:
@@ -188,14 +209,8 @@ def test_one_dead_letter_is_shown_whole_and_nothing_in_it_reaches_the_terminal(d
         assert [None if result[name] is None else b64decode(result[name]) for name in ("key", "value")] == [key, value]
         headers = [(name, None if word is None else b64decode(word)) for name, word in result["headers"]]
         assert tuple(headers[: result["own_headers"]]) == own
-        raw = subprocess.run(
-            command("dlq", *position, "--raw", "-c", "penstock.yaml"),
-            check=True,
-            cwd=desk.home,
-            env=environment(),
-            capture_output=True,
-        )
-        assert raw.stdout == (value or b"")
+        raw = desk.run(*position, "--raw")
+        assert (raw.code, raw.output) == (0, value or b"")
     pages = [desk.dlq(*position) for position in places]
     assert "MALFORMED_JSON" in pages[0]
     assert "0xff00" in pages[0]

@@ -106,6 +106,7 @@ def test_every_prediction_is_counted_once_in_its_window_by_the_version_that_made
     assert counts(result[2]) == {"distance": {"1": 50}, "carrier": {"1": 50}, "gust": {"0": 50}}
 
 
+@pytest.mark.long
 def test_dead_letters_are_counted_as_invalid_and_in_the_column_at_fault(bench: Bench) -> None:
     bench.send([at(5, i) for i in range(20)], timestamp=1357017300000)
     bench.send([at(5, i, carrier="ZZ") for i in range(3)] + [b"{"], timestamp=1357017300000)
@@ -175,6 +176,7 @@ def test_headers_in_another_order_are_found_by_name(bench: Bench) -> None:
     assert sum(counts(result)["distance"].values()) == 11
 
 
+@pytest.mark.long
 def test_a_run_goes_on_where_the_last_one_ended_and_publishes_each_window_once(bench: Bench) -> None:
     bench.send([at(5, i) for i in range(60)])
     bench.run()

@@ -56,6 +56,7 @@ from tests.support.models import renumbered, retyped
 from tests.support.serving import serving
 
 
+@pytest.mark.parametrize("either_bench", ["kept, compiled", "fresh, by Spark"], indirect=True)
 def test_every_event_becomes_one_prediction_in_its_partition_and_order(either_bench: Bench) -> None:
     for partition in (0, 1):
         either_bench.send([event(i + 100 * partition) for i in range(50)], partition, key=b"k", timestamp=1357017300000)
@@ -109,6 +110,7 @@ def test_tasks_that_are_told_each_others_partition_write_nothing_and_a_restart_p
     assert sorted(int(p["event_id"][1:]) for p in bench.predictions()) == list(range(20))
 
 
+@pytest.mark.long
 def test_a_restart_scores_only_what_is_new(bench: Bench) -> None:
     bench.send(event(i) for i in range(10))
     bench.run()
@@ -137,6 +139,7 @@ def test_broken_records_are_dead_letters_with_their_bytes_untouched(either_bench
     ]
 
 
+@pytest.mark.long
 def test_an_event_whose_prediction_is_too_large_for_its_topic_is_kept_as_a_dead_letter(bench: Bench) -> None:
     admin = KafkaAdmin(bench.kafka, "any")
     admin.ensure_topic(f"{bench.topic}.out", 2, {"retention.ms": "-1", "max.message.bytes": "20000"})
@@ -153,6 +156,7 @@ def test_an_event_whose_prediction_is_too_large_for_its_topic_is_kept_as_a_dead_
 HOUR = 3_600_000
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "bound", ["message.timestamp.after.max.ms", pytest.param("message.timestamp.before.max.ms", marks=pytest.mark.long)]
 )
@@ -189,6 +193,7 @@ def test_an_event_whose_timestamp_is_far_from_now_stops_nothing(
     assert output.event_id("event_id") == f"e{far}"
 
 
+@pytest.mark.long
 def test_an_event_without_a_key_is_a_dead_letter_where_predictions_are_compacted(bench: Bench) -> None:
     compacted = {"cleanup.policy": "compact,delete"}
     KafkaAdmin(bench.kafka, "any").ensure_topic(f"{bench.topic}.out", 2, compacted)
@@ -202,6 +207,7 @@ def test_an_event_without_a_key_is_a_dead_letter_where_predictions_are_compacted
     assert dict(letter.headers())["penstock-reason"] == b"NO_KEY"
 
 
+@pytest.mark.long
 def test_many_small_records_do_not_make_a_batch_that_a_topic_with_a_small_limit_refuses(bench: Bench) -> None:
     for suffix, limit in ((".out", "20000"), (".dlq", "17000")):
         KafkaAdmin(bench.kafka, "any").ensure_topic(bench.topic + suffix, 2, {"max.message.bytes": limit})
@@ -251,6 +257,7 @@ def _topics(bench: Bench, admin: KafkaAdmin) -> tuple[TopicInfo, Targets]:
     return topics.source, topics.targets
 
 
+@pytest.mark.long
 def test_a_lost_checkpoint_neither_loses_nor_repeats(bench: Bench, tmp_path: Path) -> None:
     bench.send(event(i) for i in range(10))
     bench.run()
@@ -260,6 +267,7 @@ def test_a_lost_checkpoint_neither_loses_nor_repeats(bench: Bench, tmp_path: Pat
     assert [p["event_id"] for p in bench.predictions()] == [f"e{i}" for i in range(15)]
 
 
+@pytest.mark.long
 def test_a_large_partition_is_cut_into_transactions_that_together_are_complete(bench: Bench) -> None:
     bench.max_bytes = 1
     bench.spark.conf.set("spark.sql.execution.arrow.maxRecordsPerBatch", "7")
@@ -459,6 +467,7 @@ def test_a_mark_that_does_not_fit_stops_the_job_before_anything_is_written(
     assert len(bench.predictions()) == 10
 
 
+@pytest.mark.long
 def test_predictions_of_aborted_transactions_and_gaps_in_offsets_do_no_harm(bench: Bench) -> None:
     producer = Producer({**bench.kafka, "transactional.id": f"{bench.topic}-source"})
     producer.init_transactions(30)
@@ -481,6 +490,7 @@ def forget_commit(bench: Bench, batch: int) -> None:
     (commits / f".{batch}.crc").unlink(missing_ok=True)  # Spark's default way of writing leaves a checksum beside it
 
 
+@pytest.mark.long
 def test_a_partition_that_was_added_is_scored_once_even_if_its_first_batch_is_done_again(bench: Bench) -> None:
     bench.send([event(0)])
     bench.run()

@@ -94,6 +94,7 @@ def counted(bench: Bench) -> dict[str, float]:
     return {r: n for r in reasons if (n := read("penstock_degraded_predictions_total", {"reason": r}))}
 
 
+@pytest.mark.long
 def test_rows_that_throw_are_answered_by_the_fallback_version_and_then_by_the_default(
     bench: Bench, model: ServedModel
 ) -> None:
@@ -109,6 +110,7 @@ def test_rows_that_throw_are_answered_by_the_fallback_version_and_then_by_the_de
     assert bench.slot.held == frozenset()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("pause", "last"),
     [
@@ -166,7 +168,6 @@ def test_without_a_default_what_no_version_can_answer_stops_the_job_as_ever(benc
     assert bench.predictions() == []
 
 
-@pytest.mark.long
 def test_a_job_without_a_champion_serves_by_the_chain_until_it_has_one(bench: Bench, model: ServedModel) -> None:
     chained(bench, model)
     bench.slot = Slot()

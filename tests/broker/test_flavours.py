@@ -14,7 +14,8 @@ from tests.support.flavours import described, event_of, features, flights, predi
 from tests.support.models import load
 
 
-@pytest.mark.parametrize("planning", ["kept", pytest.param("fresh", marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("planning", ["kept", "fresh"])
 def test_a_booster_takes_over_from_a_pipeline(
     planning: Planning, bench: Bench, spark: SparkSession, tmp_path: Path
 ) -> None:

@@ -88,6 +88,7 @@ def test_marks_that_expired_are_restored_and_nothing_is_scored_twice(bench: Benc
     assert [record["starts"] for record in restored] == [{"0": 10}, {"1": 10}]
 
 
+@pytest.mark.long
 def test_without_marks_and_progress_a_job_with_a_history_fails_closed(bench: Bench) -> None:
     send(bench, 0, 20)
     bench.run()
@@ -133,6 +134,7 @@ def test_a_ledger_that_has_forgotten_every_driver_does_not_lock_the_job_out(benc
     assert [record["epoch"] for record in ledger(bench, "lease")] == [3, 4]
 
 
+@pytest.mark.long
 def test_records_deleted_before_they_were_scored_are_named_then_skipped_and_audited(bench: Bench) -> None:
     send(bench, 0, 20)
     bench.run()
@@ -208,7 +210,6 @@ def test_records_deleted_under_a_running_job_end_it_with_an_explanation(bench: B
         lose_some_under_it(bench)
 
 
-@pytest.mark.long
 def test_records_deleted_under_a_running_job_are_skipped_and_all_others_scored_once(bench: Bench) -> None:
     bench.on_gap, bench.rows_per_batch = "skip", 50
     lose_some_under_it(bench)
@@ -217,6 +218,7 @@ def test_records_deleted_under_a_running_job_are_skipped_and_all_others_scored_o
     assert skipped_records(bench) == 20
 
 
+@pytest.mark.long
 def test_a_topic_made_anew_stops_the_job_and_is_scored_from_its_first_record_if_asked_to(bench: Bench) -> None:
     send(bench, 0, 20)
     bench.run()

@@ -133,6 +133,7 @@ def test_a_topic_is_described_created_once_and_sampled(broker: str, application:
     assert admin.offsets(name, range(2), "latest") == {0: 10, 1: 10}
 
 
+@pytest.mark.long
 def test_a_silent_broker_is_named() -> None:
     admin = KafkaAdmin({"bootstrap.servers": "127.0.0.1:1", "socket.connection.setup.timeout.ms": "1000"}, "app")
     with pytest.raises(BrokerUnavailableError, match=r"127\.0\.0\.1:1"):

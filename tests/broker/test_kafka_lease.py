@@ -138,6 +138,7 @@ def test_a_killed_driver_is_given_up_after_its_time(line: Line) -> None:
     eventually(second.holds, timeout=60)
 
 
+@pytest.mark.long
 def test_a_driver_that_fell_silent_learns_of_its_loss_when_it_wakes_up(line: Line) -> None:
     process = line.process()
     second = line.driver()

@@ -68,6 +68,7 @@ def wrong(result: Result) -> list[str]:
     return [problem for problem in result.problems if "the feeder was late" not in problem]
 
 
+@pytest.mark.long
 def test_a_sound_system_has_every_event_once_and_the_numbers_of_each_stage(broker: str, tmp_path: Path) -> None:
     result = measured(broker, tmp_path, Script())
     assert wrong(result) == []

@@ -133,6 +133,7 @@ def delete_before(broker: str, topic: str, offset: int) -> None:
     admin.delete_records([part])[part].result(30)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("partition", "offset", "is_found", "fate", "version"),
     [
@@ -158,6 +159,7 @@ def test_an_offset_has_one_answer(
     assert (answer["found"], answer["fate"], answer.get("version")) == (is_found, fate, version)
 
 
+@pytest.mark.long
 def test_the_ledger_and_the_outputs_name_the_same_versions(story: Story) -> None:
     by_kind = {}
     for message in [*story.bench.read(".out"), *story.bench.read(".dlq")]:
@@ -171,6 +173,7 @@ def test_the_ledger_and_the_outputs_name_the_same_versions(story: Story) -> None
         assert (str(answer["version"]), answer["certainty"]) == (version, "recorded")
 
 
+@pytest.mark.long
 def test_an_answer_says_all_that_is_known_and_what_the_registry_did_not_say(story: Story) -> None:
     answer = story.at(13)
     assert answer["summary"] == f"{story.bench.topic}, partition 0, offset 13 was scored by tiny v2."
@@ -183,6 +186,7 @@ def test_an_answer_says_all_that_is_known_and_what_the_registry_did_not_say(stor
     assert "127.0.0.1:1" in answer["data_digest_problem"]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("event_id", "offset", "kind"), [("e12", 15, "prediction"), ("odd", 19, "dead_letter")], ids=["scored", "refused"]
 )
@@ -191,10 +195,12 @@ def test_an_event_is_found_by_its_id(story: Story, event_id: str, offset: int, k
     assert (answer["source"]["offset"], answer["output"]["kind"], answer["version"]) == (offset, kind, 2)
 
 
+@pytest.mark.long
 def test_an_id_that_no_output_has_is_not_found(story: Story) -> None:
     assert story.ask(event_id="e99") == []
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("run", "version", "plans"), [(0, None, [1]), (1, 1, [1, 2]), (2, 2, [2, 3])], ids=["before", "first", "second"]
 )
@@ -204,11 +210,13 @@ def test_what_served_at_a_time(story: Story, run: int, version: int | None, plan
     assert [answer[name]["version"] for name in ("before", "after") if name in answer] == plans
 
 
+@pytest.mark.long
 def test_another_application_on_the_same_ledger_has_no_answers(story: Story) -> None:
     (answer,) = story.ask("application=somebody", partition=0, offset=13)
     assert not answer["found"]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "question",
     [
@@ -225,6 +233,7 @@ def test_a_question_that_makes_no_sense_is_refused(story: Story, question: dict[
         story.ask(**question)
 
 
+@pytest.mark.long
 def test_the_latest_records_are_shown_by_type_and_time(story: Story) -> None:
     def types(count: int, *wanted: str, since: str | None = None) -> list[str]:
         return [record["type"] for record in latest(None, story.settings, LedgerShowOptions(count, wanted, since))]
@@ -235,6 +244,7 @@ def test_the_latest_records_are_shown_by_type_and_time(story: Story) -> None:
     assert types(100, "lease", since=story.times[2]) == ["lease"] * 2
 
 
+@pytest.mark.long
 def test_a_ledger_whose_oldest_records_expired_says_so(story: Story, broker: str, make_topic: MakeTopic) -> None:
     shortened = make_topic("ledger", partitions=1)
     producer = Producer(story.bench.kafka)

@@ -47,6 +47,7 @@ def answered(bench: LiveBench) -> set[tuple[int, int]]:
     return set(bench.places())
 
 
+@pytest.mark.long
 def test_every_event_is_answered_once_and_the_marks_follow(bench: LiveBench) -> None:
     nearly_too_large = b"x" * 1_048_300
     bench.send([event(1), nearly_too_large, event(2)])
@@ -173,6 +174,7 @@ def test_a_version_that_fails_as_it_takes_over_is_rolled_back_and_the_older_one_
     assert bench.failed == []
 
 
+@pytest.mark.long
 def test_a_query_that_dies_loses_nothing(bench: LiveBench, spark: SparkSession) -> None:
     with bench.live(), Trickle(bench, (0, 1)) as trickle:
         for deaths in range(2):

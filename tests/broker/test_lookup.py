@@ -172,6 +172,7 @@ def test_a_table_that_is_gone_leaves_the_last_state_for_a_while_and_then_marked_
     assert report.outcome.lookups["unavailable"] == 1
 
 
+@pytest.mark.long
 def test_a_worker_that_cannot_keep_the_table_has_the_batch_planned_again_without_it(looking: Bench, table: str) -> None:
     put(looking.servers, table, {f"key-{number}": 1.0 for number in range(3_000)})
     use(looking, max_bytes=1 << 15, unavailable_after_seconds=0.1)
@@ -182,6 +183,7 @@ def test_a_worker_that_cannot_keep_the_table_has_the_batch_planned_again_without
     assert len(plans(looking)) == 2
 
 
+@pytest.mark.long
 def test_an_event_on_which_the_model_throws_is_one_dead_letter_and_no_other_notices(looking: Bench, table: str) -> None:
     put(looking.servers, table, {"a": 10.0})
     use(looking, missing="dead_letter")
@@ -193,6 +195,7 @@ def test_an_event_on_which_the_model_throws_is_one_dead_letter_and_no_other_noti
     assert reasons == {"MISSING_FIELD", "MALFORMED_JSON", "MISSING_LOOKUP"}
 
 
+@pytest.mark.long
 def test_columns_from_redis_are_marked_defaults_while_it_is_down_and_its_values_again_when_it_is_back(
     looking: Bench, tmp_path: Path
 ) -> None:

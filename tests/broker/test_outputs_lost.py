@@ -60,6 +60,7 @@ def guarded_bench(guarded: GuardedBroker, spark: SparkSession, model: ServedMode
     return bench
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("output", ["out", pytest.param("dlq", marks=pytest.mark.long)])
 def test_a_right_to_write_that_is_taken_away_ends_the_job_with_its_name(
     output: str, guarded: GuardedBroker, guarded_bench: GuardedBench

@@ -198,6 +198,7 @@ def test_a_window_is_early_until_its_labels_are_due_and_is_published_by_a_follow
     assert [record.start for record in stream.published()] == ["2013-06-01T00:00:00.000Z"]
 
 
+@pytest.mark.long
 def test_a_second_publisher_ends_the_first_and_one_that_only_looks_does_not(stream: Stream) -> None:
     for day in range(3):
         stream.predict(day * EVENTS, SCORES[:5], DAY + timedelta(days=day))
@@ -217,6 +218,7 @@ def test_a_second_publisher_ends_the_first_and_one_that_only_looks_does_not(stre
     assert [record.start[:10] for record in stream.published()] == ["2013-06-01", "2013-06-02"]
 
 
+@pytest.mark.long
 def test_a_follower_publishes_what_is_mature_until_it_is_stopped(stream: Stream) -> None:
     for day in range(2):
         stream.predict(day * EVENTS, SCORES[:5], DAY + timedelta(days=day))

@@ -56,14 +56,14 @@ def config(bench: Bench, tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     ("stretch", "expected"),
     [
-        pytest.param({}, {0: (0, 4), 1: (0, 0)}, id="all"),
+        pytest.param({}, {0: (0, 4), 1: (0, 0)}, id="all", marks=pytest.mark.long),
         pytest.param({"offsets": ("0:1-3",)}, {0: (1, 3)}, id="offsets"),
         pytest.param({"offsets": ("0:-2", "1:-")}, {0: (0, 2), 1: (0, 0)}, id="open ends"),
-        pytest.param({"since": "1970-01-01T00:00:02Z"}, {0: (1, 4), 1: (0, 0)}, id="since"),
+        pytest.param({"since": "1970-01-01T00:00:02Z"}, {0: (1, 4), 1: (0, 0)}, id="since", marks=pytest.mark.long),
         pytest.param(
             {"since": "1970-01-01T00:00:02Z", "until": "1970-01-01T00:00:04Z"}, {0: (1, 3), 1: (0, 0)}, id="between"
         ),
-        pytest.param({"plans": "1.1"}, {0: (0, 4), 1: (0, 0)}, id="a plan"),
+        pytest.param({"plans": "1.1"}, {0: (0, 4), 1: (0, 0)}, id="a plan", marks=pytest.mark.long),
     ],
 )
 def test_a_stretch_is_recorded(

@@ -76,22 +76,27 @@ def theatre(
     return Theatre(bench, versions)
 
 
-def test_a_recording_replayed_as_served_is_what_was_served_to_the_bit(theatre: Theatre) -> None:
+@pytest.mark.parametrize(
+    ("name", "rows"),
+    [
+        pytest.param("large", 1_000, id="large chunks"),
+        pytest.param("small", 18, id="small chunks", marks=pytest.mark.long),
+    ],
+)
+def test_a_recording_replayed_as_served_is_what_was_served_to_the_bit(theatre: Theatre, name: str, rows: int) -> None:
     live = by_place(theatre.live())
-    source = RecordingSource(theatre.record(theatre.bench.home / "r1"))
-    segments = theatre.as_served(source)
-    for name, rows in (("large", 1_000), ("small", 18)):
-        theatre.loaded.clear()
-        counts = theatre.run(source, segments, theatre.folder(name), rows)
-        result = parquet_rows(theatre.bench.home / name)
-        assert by_place(result) == live
-        assert theatre.loaded == [1, 2]
-        assert (counts.predictions, counts.dead_letters) == (68, 7)
-        assert counts.versions == {"tiny v1": 35, "tiny v2": 40}
-        assert {row["reason"] for row in result} > {None, "SCORING_FAILED", "TOMBSTONE"}
-        for partition in (0, 1):
-            offsets = [row["offset"] for row in result if row["partition"] == partition]
-            assert offsets == sorted(offsets)
+    source = RecordingSource(theatre.record(theatre.bench.home / f"recording-{name}"))
+    theatre.loaded.clear()
+    counts = theatre.run(source, theatre.as_served(source), theatre.folder(name), rows)
+    result = parquet_rows(theatre.bench.home / name)
+    assert by_place(result) == live
+    assert theatre.loaded == [1, 2]
+    assert (counts.predictions, counts.dead_letters) == (68, 7)
+    assert counts.versions == {"tiny v1": 35, "tiny v2": 40}
+    assert {row["reason"] for row in result} > {None, "SCORING_FAILED", "TOMBSTONE"}
+    for partition in (0, 1):
+        offsets = [row["offset"] for row in result if row["partition"] == partition]
+        assert offsets == sorted(offsets)
 
 
 def test_a_recording_holds_the_topic_to_the_byte(theatre: Theatre) -> None:
@@ -103,6 +108,7 @@ def test_a_recording_holds_the_topic_to_the_byte(theatre: Theatre) -> None:
     assert recording.rows == 75
 
 
+@pytest.mark.long
 def test_a_topic_replayed_into_a_topic_is_there_once_wherever_it_was_stopped(theatre: Theatre) -> None:
     bench = theatre.bench
     live, marks = by_place(theatre.live()), KafkaAdmin(bench.kafka, bench.application).marks(bench.topic, [0, 1])
@@ -121,6 +127,7 @@ def test_a_topic_replayed_into_a_topic_is_there_once_wherever_it_was_stopped(the
     assert by_place(theatre.live()) == live
 
 
+@pytest.mark.long
 def test_a_chosen_version_scores_everything_under_ids_of_its_own(theatre: Theatre) -> None:
     source = RecordingSource(theatre.record(theatre.bench.home / "r3"))
     place = theatre.folder("chosen")
@@ -197,6 +204,7 @@ def test_a_name_that_is_taken_by_another_replay_is_refused(theatre: Theatre) -> 
     assert len(topic_rows(theatre.bench, ".named", ".named.dlq")) == 150
 
 
+@pytest.mark.long
 def test_what_is_not_scored_yet_has_no_version_that_served(bench: Bench, versions: dict[int, ServedModel]) -> None:
     theatre = Theatre(bench, versions)
     bench.send([event(0)])

@@ -148,6 +148,7 @@ def test_a_look_now_and_then_sees_what_no_consumer_is_told_of(
         job.until_read(1)
 
 
+@pytest.mark.long
 def test_an_idle_job_asks_kafka_a_few_times_a_second_however_soon_it_wakes(bench: Bench) -> None:
     with serving(bench) as job:
         for sent in (1, 2):

@@ -115,6 +115,7 @@ def scored_until_planned(bench: Bench) -> None:
     raise AssertionError("no driver has followed the order")
 
 
+@pytest.mark.long
 def test_a_rollout_goes_its_steps_from_driver_to_driver_and_the_topics_tell_all_of_it(
     bench: Bench, candidate: ServedModel, make_topic: MakeTopic
 ) -> None:
@@ -308,7 +309,6 @@ def assert_corrected(predicted: dict[tuple[int, int], Output], corrections: list
         assert (value["event_id"], value["prediction"]) == (before["event_id"], 1.0 - before["prediction"])
 
 
-@pytest.mark.long
 def test_an_abort_gives_every_key_back_with_the_next_batch(bench: Bench, candidate: ServedModel) -> None:
     bench.planned = {candidate.key: candidate}
     scored(bench, range(20))

@@ -28,6 +28,7 @@ from tests.support.eventually import eventually
 from tests.support.kafka import MakeTopic
 from tests.support.live import LiveBench, place
 from tests.support.models import renumbered
+from tests.support.seeds import names_with_seeds
 
 SCRIPTS = ("once_kafka_python.py", "once_confluent.py")
 PARTITIONS = (0, 1)
@@ -86,7 +87,7 @@ def committed(broker: str, topic: str, group: str) -> dict[int, int]:
     return {partition.partition: partition.offset for partition in result}
 
 
-@pytest.mark.parametrize("name", SCRIPTS)
+@pytest.mark.parametrize("name", names_with_seeds(SCRIPTS, ["once_kafka_python.py"]))
 def test_the_documentation_s_subscriber_handles_each_event_once_also_across_a_crash(
     broker: str, make_topic: MakeTopic, root: Path, tmp_path: Path, name: str
 ) -> None:

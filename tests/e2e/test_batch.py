@@ -39,8 +39,10 @@ from tests.support.eventually import eventually
 from tests.support.kafka import MakeTopic
 from tests.support.team import Team, save_pipeline
 
-UNITS, ROWS = 6, 500
-PATIENCE = 180.0
+UNITS, ROWS = 3, 500
+"""One unit that was finished, one in which the run is killed, and one that was not begun."""
+LAST = UNITS - 1
+PATIENCE = 600.0
 
 
 @pytest.fixture(scope="module")
@@ -79,6 +81,8 @@ def read(folder: Path) -> list[dict[str, Any]]:
     return [row for path in sorted(folder.glob("*.parquet")) for row in pq.read_table(path).to_pylist()]
 
 
+@pytest.mark.long
+@pytest.mark.timeout(2 * PATIENCE + 60)
 def test_a_run_that_is_killed_goes_on_and_no_row_is_lost_or_scored_again(
     team: Team, inputs: Path, tmp_path: Path
 ) -> None:
@@ -179,21 +183,23 @@ def test_a_dry_run_says_what_would_be_done_and_writes_nothing(desk: Desk) -> Non
     assert not list(desk.out.parent.glob("*out*"))
 
 
+@pytest.mark.long
 def test_a_dry_run_says_how_the_files_differ_and_a_file_that_does_not_fit_is_named(desk: Desk, inputs: Path) -> None:
-    rows = pq.read_table(inputs / "5.parquet")
-    pq.write_table(rows.append_column("gust", [[1.5] * ROWS]), inputs / "5.parquet")
+    rows = pq.read_table(inputs / f"{LAST}.parquet")
+    pq.write_table(rows.append_column("gust", [[1.5] * ROWS]), inputs / f"{LAST}.parquet")
     console = Console(file=StringIO(), width=200)
     with desk.work() as work:
         try_out(work, console)
     output = console.file.getvalue()  # type: ignore[attr-defined]
-    assert f"the files differ: 5 of 6 files have no column gust, the first is {inputs}/0.parquet; it is null" in output
-    pq.write_table(rows.drop_columns("distance"), inputs / "5.parquet")
-    with pytest.raises(ConfigurationError, match=rf"{inputs}/5\.parquet has no column distance, which every row must"):
+    assert f"the files differ: {LAST} of {UNITS} files have no column gust" in output
+    assert f"no column gust, the first is {inputs}/0.parquet; it is null" in output
+    pq.write_table(rows.drop_columns("distance"), inputs / f"{LAST}.parquet")
+    message = rf"{inputs}/{LAST}\.parquet has no column distance, which every row must"
+    with pytest.raises(ConfigurationError, match=message):
         desk.score()
     assert not list(desk.out.parent.glob("*out*"))
 
 
-@pytest.mark.long
 def test_a_batch_that_has_changed_since_it_was_begun_is_refused(desk: Desk, team: Team, inputs: Path) -> None:
     with desk.work() as work:
         begun = Staging.open(desk.out, "b1")

@@ -7,14 +7,19 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import psutil
 import pytest
 from pyspark.sql import SparkSession
 
 from jobs.build.bundle_env import write_environment
+from jobs.wiring.following import preparation
+from streaming.errors import ConfigurationError
 from streaming.failpoints import HIT
+from streaming.models.topic_schema import NoEvents
+from streaming.settings import Settings
 from tests.support.cluster import Cluster, Node, a_cluster
 from tests.support.documents import blocks
 from tests.support.eventually import eventually
@@ -88,6 +93,13 @@ def make_site(
         site.kill()
 
 
+def test_executors_elsewhere_without_a_shared_staging_area_are_refused() -> None:
+    elsewhere = cast(SparkSession, SimpleNamespace(sparkContext=SimpleNamespace(master="spark://head:7077")))
+    with pytest.raises(ConfigurationError, match=r"model\.staging_uri is not set, and the executors of spark://head"):
+        preparation(Settings(), elsewhere, NoEvents())
+
+
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("staging_uri", "code", "message"),
     [
@@ -97,7 +109,6 @@ def make_site(
             "file:///proc/self/cwd/staged",
             1,
             "FILE_NOT_EXIST",
-            marks=pytest.mark.long,
             id="one that only the driver reads",
         ),
     ],
@@ -138,7 +149,7 @@ def test_a_swap_and_a_lost_worker_under_load_lose_double_and_mix_nothing(
         outputs.wait_for(load.sent + load.rate)
     outputs.wait_for(load.sent)
     driver.terminate()
-    assert shell.wait(90) == 0, site.log.read_text()[-3_000:]
+    assert shell.wait(180) == 0, site.log.read_text()[-3_000:]
     assert_versions_follow(outputs.account(load.delivered), 1, better)
     outputs.close()
     # The executors have an environment of their own, in which the compiled form must run, too.

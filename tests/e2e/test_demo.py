@@ -48,7 +48,7 @@ def run(folder: Path) -> Iterator[subprocess.Popen[str]]:
     yield process
     if process.poll() is None:
         process.terminate()
-    process.communicate(timeout=60)
+    process.communicate(timeout=180)
 
 
 def left_over(folder: Path) -> list[str]:
@@ -106,12 +106,12 @@ def test_a_demonstration_ends_at_ctrl_c_with_one_line_and_leaves_no_process(verb
         if "training v1" in line:
             break
     # The JVM is at work by then.
-    eventually(lambda: (folder / ".penstock" / "demo" / "train.log").stat().st_size > 0, timeout=60.0)
+    eventually(lambda: (folder / ".penstock" / "demo" / "train.log").stat().st_size > 0, timeout=180.0)
     time.sleep(2.0)
     assert len(left_over(folder)) > 1
     os.killpg(run.pid, signal.SIGINT)
-    out, err = run.communicate(timeout=90)
+    out, err = run.communicate(timeout=180)
     assert run.returncode == 130, out + err
     assert out.splitlines()[-1].endswith("stopping everything that was started")
     assert "Traceback" not in out + err
-    eventually(lambda: not left_over(folder), timeout=30.0)
+    eventually(lambda: not left_over(folder), timeout=60.0)

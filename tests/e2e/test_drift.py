@@ -100,7 +100,7 @@ class Scene:
 
     def kill(self) -> None:
         os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait(30)
+        self.process.wait(180)
 
 
 @pytest.fixture
@@ -144,7 +144,7 @@ def test_a_killed_job_counts_every_prediction_once_and_publishes_no_window_in_tw
     scene.start()
     scene.wait_for(HOURS + 3)
     scene.process.send_signal(signal.SIGTERM)
-    assert scene.process.wait(60) == 0, scene.log.read_text()[-5_000:]
+    assert scene.process.wait(180) == 0, scene.log.read_text()[-5_000:]
     told = scene.told()
     by_id: dict[str, set[str]] = {}
     for one in told:

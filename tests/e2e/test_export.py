@@ -51,6 +51,7 @@ def test_the_champion_is_exported_and_its_example_runs(team: Team, tmp_path: Pat
     assert example.stdout.startswith("prediction [")
 
 
+@pytest.mark.long
 def test_a_variant_that_does_not_exist_is_refused_and_nothing_is_written(team: Team, tmp_path: Path) -> None:
     done = export(team, tmp_path, "--out", "edge", "--model-version", "1", "--precision", "int8")
     assert done.returncode == 1

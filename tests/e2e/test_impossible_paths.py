@@ -204,7 +204,7 @@ def test_a_working_folder_that_was_removed_is_said(tmp_path: Path) -> None:
     command = 'cd "$1" && rmdir "$1" && exec "$2" -m penstock setup'
     done = subprocess.run(
         ["sh", "-c", command, "sh", str(gone), sys.executable],
-        env=environment(), capture_output=True, text=True, timeout=60, check=False,
+        env=environment(), capture_output=True, text=True, timeout=180, check=False,
     )  # fmt: skip
     assert (done.returncode, "Traceback" in done.stderr) == (2, False), done.stderr
     assert "working folder" in done.stderr

@@ -83,6 +83,6 @@ def test_it_is_refused_before_spark_starts_with_the_reason(
     topic = make_topic("features", partitions=PARTITIONS)
     job = Job(broker, topic, team, tmp_path / "job", changes)
     job.spawn()
-    assert job.process.wait(60) == 2
+    assert job.process.wait(180) == 2
     assert message in " ".join(job.text().split())
     job.close()

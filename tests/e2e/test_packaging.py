@@ -89,6 +89,7 @@ def test_another_projects_streaming_beside_it_does_not_disturb_it(environment: P
     assert (done.stdout, done.returncode) == ("The configuration is valid.\n", 0), done.stderr
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("_another_streaming")
 def test_sparks_workers_import_ours_too(environment: Path, tmp_path: Path) -> None:
     code = """

@@ -21,6 +21,8 @@ from streaming.settings import Settings
 from tests.support.commands import ROOT, environment
 from tests.support.documents import blocks
 
+pytestmark = pytest.mark.long  # a unit test compiles the page's code and checks its configuration
+
 PAGE = ROOT / "docs" / "quickstart.md"
 PLAIN, FULL = 1, 2
 

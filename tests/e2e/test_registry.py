@@ -96,7 +96,7 @@ def test_a_moved_alias_is_followed_while_polling(serving: House, team: Team) -> 
         pytest.param("alias", "champion", 1, marks=pytest.mark.long),
         pytest.param("stage", "Production", 3, marks=pytest.mark.long),
         ("stage", "production", 3),
-        ("tag", "tier=gold", 2),
+        pytest.param("tag", "tier=gold", 2, marks=pytest.mark.long),
         pytest.param("version", "2", 2, marks=pytest.mark.long),
     ],
 )
@@ -128,6 +128,7 @@ def test_a_selector_that_names_nothing_is_said_at_the_start(
         house(team, spark, kind=kind, value=value).follower.load_first()
 
 
+@pytest.mark.long
 def test_a_deleted_alias_leaves_the_version_serving(serving: House, team: Team) -> None:
     team.client.delete_registered_model_alias(team.model, "champion")
     eventually(lambda: "selector_lost" in serving.sink.types)
@@ -159,7 +160,7 @@ def bring_code(description: Mapping[str, object]) -> None:
 
 
 BROKEN = [
-    pytest.param(spoil_the_stages, "CORRUPT_FILES", id="corrupt files"),
+    pytest.param(spoil_the_stages, "CORRUPT_FILES", id="corrupt files", marks=pytest.mark.long),
     pytest.param(expect_another_result, "GOLDEN_ROW_FAILED", id="failing golden row"),
     pytest.param(edit_mlmodel(bring_code), "NEEDS_CODE", id="needs code", marks=pytest.mark.long),
     pytest.param(
@@ -171,7 +172,9 @@ BROKEN = [
         id="files missing",
         marks=pytest.mark.long,
     ),
-    pytest.param(lambda tree: (tree / "MLmodel").write_text("{"), "MALFORMED", id="MLmodel is garbage"),
+    pytest.param(
+        lambda tree: (tree / "MLmodel").write_text("{"), "MALFORMED", id="MLmodel is garbage", marks=pytest.mark.long
+    ),
 ]
 
 
@@ -186,6 +189,7 @@ def test_a_broken_candidate_never_serves(serving: House, team: Team, change: Cha
     assert broken not in serving.metrics.swapped
 
 
+@pytest.mark.long
 def test_a_candidate_that_the_topic_does_not_fit_never_serves(serving: House, team: Team) -> None:
     serving.sample.values = [b'{"carrier": "UA", "distance": "far"}'] * 3
     team.publish()
@@ -193,6 +197,7 @@ def test_a_candidate_that_the_topic_does_not_fit_never_serves(serving: House, te
     assert serving.serving == 1
 
 
+@pytest.mark.long
 def test_files_changed_after_registering_never_serve(serving: House, team: Team) -> None:
     version = team.publish(champion=False)
     team.client.set_model_version_tag(team.model, str(version), DIGEST_TAG, "0" * 64)
@@ -231,6 +236,7 @@ def test_a_version_whose_files_the_store_has_lost_serves_when_they_are_back(
     assert again.serving == version
 
 
+@pytest.mark.long
 def test_a_version_registered_by_others_without_a_digest_serves(serving: House, team: Team) -> None:
     version = team.publish(tag=False)
     eventually(lambda: serving.serving == version)
@@ -348,7 +354,7 @@ def test_two_registries_in_one_process_are_kept_apart(
     ("kind", "value"),
     [
         pytest.param("alias", "champion", id="alias"),
-        pytest.param("stage", "Production", id="stage"),
+        pytest.param("stage", "Production", id="stage", marks=pytest.mark.long),
         pytest.param("tag", "tier=gold", id="tag"),
     ],
 )

@@ -27,7 +27,7 @@ def test_the_java_example_gives_the_points_and_arms_of_the_test_vectors() -> Non
         input="".join(f"{line(vector)}\n" for vector in VECTORS),
         capture_output=True,
         encoding="utf-8",
-        timeout=60,
+        timeout=180,
         check=False,
     )
     assert done.returncode == 0, done.stderr

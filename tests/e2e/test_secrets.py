@@ -137,6 +137,7 @@ def record_text(subscriber: Subscriber) -> str:
     return "\n".join(f"{record.key} {record.value} {record.headers}" for record in subscriber.read())
 
 
+@pytest.mark.long
 def test_no_secret_leaves_a_job_and_sparks_pages_are_for_this_machine_alone(
     spark: SparkSession, broker: str, make_topic: MakeTopic, tracking_server: str, line: Line, tmp_path: Path
 ) -> None:

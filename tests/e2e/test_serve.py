@@ -37,7 +37,7 @@ from tests.support.servers import event, version_tree
 from tests.support.shadows import transitions
 from tests.support.team import Team
 
-PATIENCE = 120.0
+PATIENCE = 180.0
 
 
 @dataclass
@@ -128,7 +128,7 @@ def opened(tracking_server: str, tmp_path: Path, **serve: Any) -> Iterator[Scene
     finally:
         others = psutil.Process(process.pid).children(recursive=True) if process.poll() is None else []
         process.kill()
-        process.wait(30)
+        process.wait(180)
         for other in others:
             with suppress(psutil.NoSuchProcess):
                 other.kill()
@@ -159,7 +159,7 @@ def test_the_model_is_swapped_between_two_requests_and_a_signal_lets_all_be_answ
     assert set(versions) == {1, better}
     first, last = ([item["prediction"] for item in caller.answers[at].json()] for at in (0, -1))
     assert [1.0 - prediction for prediction in first] == last
-    assert scene.process.wait(30) == 0, scene.log.read_text()[-5_000:]
+    assert scene.process.wait(180) == 0, scene.log.read_text()[-5_000:]
 
 
 @pytest.mark.long
@@ -205,7 +205,7 @@ def test_several_processes_are_one_server_and_one_that_dies_is_started_again(
         assert second.is_running()
         workers = [worker for worker in psutil.Process(scene.process.pid).children() if is_worker(worker)]
         scene.process.send_signal(signal.SIGTERM)
-        assert scene.process.wait(30) == 0, scene.log.read_text()[-5_000:]
+        assert scene.process.wait(180) == 0, scene.log.read_text()[-5_000:]
         assert psutil.wait_procs(workers, timeout=5)[1] == []
 
 
@@ -401,7 +401,7 @@ def test_a_version_without_a_compiled_form_is_served_by_a_session_of_the_servers
         others = psutil.Process(scene.process.pid).children(recursive=True)
         assert any("java" in other.name() for other in others)
         scene.process.send_signal(signal.SIGTERM)
-        assert scene.process.wait(60) == 0, scene.log.read_text()[-5_000:]
+        assert scene.process.wait(180) == 0, scene.log.read_text()[-5_000:]
         assert psutil.wait_procs(others, timeout=10)[1] == []
 
 

@@ -62,7 +62,7 @@ def test_penstock_is_importable_from_the_zip_alone(site: Site) -> None:
     python = str(site.folder / ".venv" / "bin" / "python")
     probe = [python, "-c", "import pyspark, mlflow; import streaming"]
     without = subprocess.run(
-        probe, cwd=site.folder, env=site.environment, capture_output=True, text=True, timeout=120, check=False
+        probe, cwd=site.folder, env=site.environment, capture_output=True, text=True, timeout=180, check=False
     )
     assert "No module named 'streaming'" in without.stderr
 
@@ -77,7 +77,7 @@ def test_the_documented_command_scores_every_event_once_whichever_process_is_sto
     eventually(lambda: len(scored(broker, topic)) >= EACH, timeout=PATIENCE, every=1.0)
     assert scored(broker, topic) == expected
     driver.terminate()
-    assert shell.wait(60) == 0, site.log.read_text()[-3_000:]
+    assert shell.wait(180) == 0, site.log.read_text()[-3_000:]
 
     send(broker, topic, EACH)
     shell, driver = site.submit()
@@ -87,5 +87,5 @@ def test_the_documented_command_scores_every_event_once_whichever_process_is_sto
     jvm = driver.parent()
     assert jvm is not None
     jvm.terminate()
-    assert shell.wait(60) == 143
-    eventually(lambda: not driver.is_running(), timeout=30)
+    assert shell.wait(180) == 143
+    eventually(lambda: not driver.is_running(), timeout=180)

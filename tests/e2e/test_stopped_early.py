@@ -21,6 +21,7 @@ def imports(pid: int) -> bool:
     return "/numpy/" in Path(f"/proc/{pid}/maps").read_text()
 
 
+@pytest.mark.long
 def test_a_job_that_is_stopped_while_it_starts_ends_in_order(tmp_path: Path) -> None:
     """Both at once, as each asks Kafka for 15 s."""
     verbs = ["score", "drift run"]
@@ -29,10 +30,10 @@ def test_a_job_that_is_stopped_while_it_starts_ends_in_order(tmp_path: Path) -> 
         for verb in verbs
     ]
     for process in started:
-        eventually(lambda pid=process.pid: imports(pid), timeout=60)  # type: ignore[misc]
+        eventually(lambda pid=process.pid: imports(pid), timeout=180)  # type: ignore[misc]
         process.terminate()
     for process in started:
-        _, output = process.communicate(timeout=90)
+        _, output = process.communicate(timeout=180)
         assert process.returncode == 0, output.decode()
         assert b"stopped while a service did not answer" in output
 

@@ -2,10 +2,13 @@ from __future__ import annotations
 
 from uuid import uuid4
 
+import pytest
+
 from tests.support.commands import penstock
 from tests.support.kafka import MakeTopic
 
 
+@pytest.mark.long
 def test_topics_are_shown_then_made_and_the_second_time_left_alone(broker: str) -> None:
     name = f"flow-{uuid4().hex[:8]}"
     arguments = ["topics", "--set", f"kafka.bootstrap.servers={broker}", "--set", f"input.topic={name}"]
@@ -42,6 +45,7 @@ def test_a_ledger_with_several_partitions_is_refused(make_topic: MakeTopic, brok
     assert "has 2 partitions" in done.stderr
 
 
+@pytest.mark.long
 def test_a_broker_that_is_not_there_is_one_message() -> None:
     done = penstock("topics", "--set", "kafka.bootstrap.servers=127.0.0.1:1")
     assert done.returncode == 4

@@ -11,7 +11,10 @@ import yaml
 from mlflow import MlflowClient
 from pyspark.sql import SparkSession
 
+from jobs.configuration.load import load_settings
+from jobs.verbs.train import run as train_verb
 from streaming.adapters.mlflow.registry import MlflowRegistry
+from streaming.errors import ConfigurationError
 from streaming.local.processes import free_port
 from streaming.models import profile
 from streaming.models.cache import CachedModel
@@ -88,22 +91,52 @@ def test_a_users_own_file_becomes_a_version_that_passes_every_check(
     assert run.data.tags["penstock.data.to"] == "2024-01-01T06:39:00.000Z"
 
 
+def test_a_training_that_fails_is_marked_as_failed_and_registers_nothing(
+    config: Path, tracking_server: str, spark: SparkSession, tmp_path: Path
+) -> None:
+    own = {**misspelt(tmp_path), "model.tracking_uri": tracking_server, "train.data": str(tmp_path / "rides.csv")}
+    settings = load_settings(config, [f"{name}={value}" for name, value in own.items()])
+    message = r"train\.parameters\.maxItr is not a parameter of LogisticRegression"
+    with pytest.raises(ConfigurationError, match=message):
+        train_verb.train_version(settings, spark, lambda _step: None)
+    assert_marked_as_failed(tracking_server, tmp_path)
+
+
+@pytest.mark.long
 def test_a_run_that_fails_says_why_is_marked_as_failed_and_registers_nothing(
     config: Path, tracking_server: str, tmp_path: Path
 ) -> None:
-    done = train(
-        config, tracking_server, "--set", "train.parameters={maxItr: 5}", "--set", f"train.experiment={tmp_path}"
-    )
+    options = [part for name, value in misspelt(tmp_path).items() for part in ("--set", f"{name}={value}")]
+    done = train(config, tracking_server, *options)
     assert done.returncode == 2
     assert "train.parameters.maxItr is not a parameter of LogisticRegression" in " ".join(done.stderr.split())
     assert "Traceback" not in done.stderr
+    assert_marked_as_failed(tracking_server, tmp_path)
+
+
+def misspelt(folder: Path) -> dict[str, str]:
+    """Settings with which the training fails in its run, which is in an experiment named after the folder."""
+    return {"train.parameters": "{maxItr: 5}", "train.experiment": str(folder)}
+
+
+def assert_marked_as_failed(tracking_server: str, folder: Path) -> None:
+    """The experiment has one run, which failed, and no version came of it."""
     client = MlflowClient(tracking_server)
-    experiment = client.get_experiment_by_name(str(tmp_path))
+    experiment = client.get_experiment_by_name(str(folder))
     assert experiment is not None
     assert [run.info.status for run in client.search_runs([experiment.experiment_id])] == ["FAILED"]
-    assert not client.search_model_versions(f"name = '{tmp_path.name}'")
+    assert not client.search_model_versions(f"name = '{folder.name}'")
 
 
+def test_without_an_address_of_a_server_nothing_is_written(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "")
+    monkeypatch.chdir(config.parent)
+    with pytest.raises(ConfigurationError, match=r"no tracking server: set model\.tracking_uri"):
+        train_verb.train(config, [])
+    assert {path.name for path in config.parent.iterdir()} == {"rides.csv", "penstock.yaml"}
+
+
+@pytest.mark.long
 def test_without_a_server_nothing_is_written_anywhere(config: Path) -> None:
     done = train(config, "")
     assert done.returncode == 2

@@ -19,6 +19,7 @@ from streaming.events.rules import SQL_TYPES, first_of, guard_rules, raw_name
 from streaming.models.arrow_types import ARROW_TYPES
 from streaming.models.seams import Guard
 from streaming.models.signature import ColumnType
+from tests.support.seeds import names_with_seeds
 
 NUMBERS = (None, -math.inf, -1.5, -1.0, -0.0, 0.0, 5e-324, 0.5, 1.0, 2.5, 3.0, 8.0, 9.0, 9.5, 1e7, math.inf, math.nan)
 WHOLE = (None, -3, -1, 0, 1, 2, 5, 9, 10, 2**31 - 1)
@@ -47,7 +48,16 @@ GUARDS: dict[str, tuple[Guard, tuple[ColumnType, ...]]] = {
 }
 
 
-@pytest.mark.parametrize("name", GUARDS)
+SEEDS = {
+    "not null",
+    "in a vocabulary",
+    "in a range from zero",
+    "in categories",
+    "in many categories",
+}
+
+
+@pytest.mark.parametrize("name", names_with_seeds(GUARDS, SEEDS))
 def test_a_guard_fails_where_the_frames_guard_fails(name: str, spark: SparkSession) -> None:
     guard, kinds = GUARDS[name]
     for kind in kinds:

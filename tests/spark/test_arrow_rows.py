@@ -33,6 +33,7 @@ from tests.support.engine import event
 from tests.support.malformed import CASES, EPOCHS, with_envelope
 from tests.support.models import fit_pipeline, load, package
 from tests.support.records import SCHEMA
+from tests.support.seeds import names_with_seeds, with_seeds
 
 Record = tuple[bytes | None, bytes | None, Any, int, int, datetime]
 MEGABYTE = 1 << 20
@@ -184,9 +185,11 @@ ENVELOPES: dict[str, tuple[EventSettings, Sequence[bytes | None]]] = {
     "malformed": (EventSettings(), MALFORMED),
     "malformed without id and time": (EventSettings(id=None, time=None, key="dest"), MALFORMED),
 }
+SEEDS = {"a key in the value", "neither id nor time", "milliseconds"}
+"""What the writer sends, below, are named fields and malformed events."""
 
 
-@pytest.mark.parametrize("name", ENVELOPES)
+@pytest.mark.parametrize("name", names_with_seeds(ENVELOPES, SEEDS))
 def test_the_rows_are_those_of_the_frames(name: str, spark: SparkSession, model: ServedModel) -> None:
     envelope, values = ENVELOPES[name]
     served = replace(model, decoder=replace(decoder_of(model), envelope=envelope))
@@ -207,7 +210,9 @@ def test_a_records_own_timestamp_in_any_year_is_written_as_the_frames_write_it(
     assert written_times(pa.array(micros, pa.timestamp("us", "UTC"))).to_pylist() == [row["text"] for row in texts]
 
 
-@pytest.mark.parametrize("compacted", [False, True], ids=["any topic", "a compacted topic"])
+@pytest.mark.parametrize(
+    "compacted", with_seeds({"any topic": False, "a compacted topic": True}, {"a compacted topic"})
+)
 def test_what_the_topic_does_not_take_becomes_the_same_dead_letter(
     compacted: bool, spark: SparkSession, model: ServedModel
 ) -> None:

@@ -34,6 +34,7 @@ from streaming.scoring.row_pass import JsonRowPass
 from streaming.settings import BatchSettings, EventSettings
 from tests.support import flavours
 from tests.support.models import Shelf, Throws, fit_pipeline, load, retyped
+from tests.support.seeds import names_with_seeds
 
 MOMENT = datetime(2024, 5, 1, 12, tzinfo=timezone.utc)
 AT = "2013-01-01T05:15:00Z"
@@ -109,6 +110,7 @@ def bench(spark: SparkSession, model: ServedModel, tmp_path: Path) -> Bench:
     return Bench(spark, model, tmp_path)
 
 
+@pytest.mark.long
 def test_a_model_of_another_library_scores_files(spark: SparkSession, tmp_path: Path) -> None:
     data = lightgbm.Dataset(np.arange(100.0).reshape(-1, 1), np.arange(100) > 50, feature_name=["distance"])
     booster = lightgbm.train({"objective": "binary", "verbose": -1, "num_threads": 1}, data, num_boost_round=3)
@@ -124,7 +126,7 @@ def test_a_model_of_another_library_scores_files(spark: SparkSession, tmp_path: 
         assert (row["prediction"], row["probability"]) == (float(share > 0.5), [1 - share, share])
 
 
-@pytest.mark.parametrize("kind", ["parquet", "csv", "json"])
+@pytest.mark.parametrize("kind", ["parquet", pytest.param("csv", marks=pytest.mark.long), "json"])
 def test_every_row_is_scored_or_rejected_with_its_reason_whatever_the_format(kind: Format, bench: Bench) -> None:
     bench.format, bench.keep = kind, ("note", "gust")
     bench.write(ROWS)
@@ -159,7 +161,7 @@ def one_pass(spark: SparkSession, shelf: Shelf) -> ServedModel:
     return load(spark, shelf.package(fit_pipeline), scorer="compiled")
 
 
-@pytest.mark.parametrize("kind", ["parquet", pytest.param("csv", marks=pytest.mark.long), "json"])
+@pytest.mark.parametrize("kind", names_with_seeds(("parquet", "csv", "json"), {"json"}))
 def test_the_compiled_form_writes_what_sparks_pipeline_writes(
     kind: Format, bench: Bench, one_pass: ServedModel
 ) -> None:
@@ -198,7 +200,7 @@ def test_where_the_compiled_form_throws_and_spark_does_not_the_unit_is_sparks(
     assert (counts.scored, counts.rejected) == (2, {})
 
 
-@pytest.mark.parametrize("out", ["csv", "json"])
+@pytest.mark.parametrize("out", ["csv", pytest.param("json", marks=pytest.mark.long)])
 def test_rows_are_written_as_text_where_that_is_asked_for(out: Format, bench: Bench) -> None:
     bench.out, bench.keep = out, "all"
     bench.write(ROWS)
@@ -210,6 +212,7 @@ def test_rows_are_written_as_text_where_that_is_asked_for(out: Format, bench: Be
     assert len(bench.read("rejected")) == 3
 
 
+@pytest.mark.long
 def test_bytes_are_text_where_the_model_reads_text_and_in_base64_elsewhere(bench: Bench) -> None:
     bench.out, bench.keep = "csv", ("carrier", "blob")
     names = {name: [str(row[name]) for row in ROWS[:2]] for name in ("event_id", "event_time")}
@@ -233,6 +236,7 @@ def test_columns_of_folders_are_kept_and_made(bench: Bench) -> None:
     assert not (bench.folder / "rejected").exists()
 
 
+@pytest.mark.long
 def test_a_malformed_csv_row_is_rejected_with_its_text_and_a_quoted_comma_is_none(bench: Bench) -> None:
     bench.format = "csv"
     header = ",".join(ROWS[0])
@@ -245,6 +249,7 @@ def test_a_malformed_csv_row_is_rejected_with_its_text_and_a_quoted_comma_is_non
     ]
 
 
+@pytest.mark.long
 def test_csv_files_with_their_columns_in_another_order_are_not_mixed_up(bench: Bench) -> None:
     bench.format, bench.keep = "csv", ("note", "gust", "extra")
     bench.write(ROWS[:1])
@@ -260,6 +265,7 @@ def test_csv_files_with_their_columns_in_another_order_are_not_mixed_up(bench: B
     assert scored == {"far": (1.0, 'say "hi", é', None, None), "near": (0.0, None, "2.5", "more")}
 
 
+@pytest.mark.long
 def test_json_lines_whose_fields_vary_are_read_by_their_names(bench: Bench) -> None:
     bench.format, bench.keep = "json", ("extra", "gust")
     lines = [
@@ -301,7 +307,12 @@ def test_a_row_on_which_the_pipeline_throws_is_rejected_and_the_others_are_score
     counts = bench.score()
     assert (counts.rows, counts.scored, counts.rejected) == (29, 27, {"SCORING_FAILED": 2})
     assert [row["distance"] for row in bench.read("rejected")] == [13.0, 26.0]
-    bench.most_poison = 1
+
+
+@pytest.mark.long
+def test_a_pipeline_that_throws_on_more_rows_than_are_allowed_stops_the_batch(bench: Bench) -> None:
+    bench.model, bench.most_poison = retyped(bench.model, Throws), 1
+    bench.write([{**ROWS[0], "event_id": f"e{i}", "distance": float(i)} for i in range(1, 30)])
     with pytest.raises(ScoringError, match=r"more than 1 rows .*: .*unlucky"):
         bench.score()
 

@@ -55,7 +55,7 @@ def models(spark: SparkSession, shelf: Shelf, tmp_path_factory: pytest.TempPathF
     ("kind", "key"),
     [
         pytest.param("parquet", None, id="a table, by id"),
-        pytest.param("json", "tail", id="lines, by key"),
+        pytest.param("json", "tail", marks=pytest.mark.long, id="lines, by key"),
         pytest.param("csv", "tail", marks=pytest.mark.long, id="a table of text, by key"),
     ],
 )

@@ -96,14 +96,32 @@ def narrowed(number: float, kind: pa.DataType) -> pa.Array:
 @pytest.mark.parametrize(
     ("arrays", "model", "expected"),
     [
-        pytest.param([pa.array([2], pa.int32()), pa.array([2**40])], "long", [2, 2**40], id="int and long"),
-        pytest.param([pa.array([2], pa.int8()), pa.array([3], pa.uint16())], "integer", [2, 3], id="bytes"),
-        pytest.param([narrowed(0.5, pa.float32()), pa.array([1e300])], "double", [0.5, 1e300], id="floats"),
+        pytest.param(
+            [pa.array([2], pa.int32()), pa.array([2**40])],
+            "long",
+            [2, 2**40],
+            id="int and long",
+            marks=pytest.mark.long,
+        ),
+        pytest.param(
+            [pa.array([2], pa.int8()), pa.array([3], pa.uint16())],
+            "integer",
+            [2, 3],
+            id="bytes",
+            marks=pytest.mark.long,
+        ),
+        pytest.param(
+            [narrowed(0.5, pa.float32()), pa.array([1e300])],
+            "double",
+            [0.5, 1e300],
+            id="floats",
+            marks=pytest.mark.long,
+        ),
         pytest.param([pa.array([2], pa.int32()), pa.array([2.5])], "double", [2.0, 2.5], id="int and double"),
         pytest.param([pa.array([2**53 + 1]), pa.array([2.5])], "double", [2.0**53, 2.5], id="rounded by the model"),
         pytest.param([pa.array([2, None]), pa.array([3.0, 3.5])], "long", [2, None, 3, "WRONG_TYPE:x"], id="exact"),
         pytest.param([pa.nulls(1), pa.array([2.5])], "double", [None, 2.5], id="nothing but nulls"),
-        pytest.param([pa.nulls(1), pa.nulls(2)], "string", [None, None, None], id="only nulls"),
+        pytest.param([pa.nulls(1), pa.nulls(2)], "string", [None, None, None], id="only nulls", marks=pytest.mark.long),
         pytest.param([pa.array([b"\xc3\xa9"]), pa.array(["x"])], "string", ["é", "x"], id="bytes that are text"),
         pytest.param([pa.array([b"\xe9"])], "string", ["WRONG_TYPE:x"], id="bytes that are no text"),
         pytest.param([pa.array([b"12"])], "long", [12], id="bytes of a number"),
@@ -130,7 +148,7 @@ def test_the_values_of_folders_are_text_as_it_stands_and_what_the_model_reads(de
 @pytest.mark.parametrize(
     ("folder", "time_format", "moment"),
     [
-        ("2026-01-02", "iso8601", "2026-01-02 00:00:00"),
+        pytest.param("2026-01-02", "iso8601", "2026-01-02 00:00:00", marks=pytest.mark.long),
         ("2026-01-02 03%3A04%3A05", "iso8601", "2026-01-02 03:04:05"),
         ("1372655700000", "epoch_ms", "2013-07-01 05:15:00"),
         ("2026-13-01", "iso8601", "BAD_EVENT_TIME:day"),
@@ -177,6 +195,7 @@ def test_a_parquet_column_that_spark_cannot_read_stops_only_who_reads_it(desk: D
         desk.source(km="double")
 
 
+@pytest.mark.long
 def test_csv_files_are_read_by_their_headers_names(desk: Desk) -> None:
     desk.csv("a", "store,km,n\n007,1.5,2\n")
     desk.csv("b", "n,more,store\n3,x,12\n")

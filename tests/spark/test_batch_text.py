@@ -19,7 +19,7 @@ from streaming.errors import ConfigurationError, DataError
 from streaming.models.served import ServedModel
 from tests.spark.test_batch import AT, ROWS, Bench
 from tests.support.models import Shelf, fit_pipeline
-from tests.support.seeds import names_with_seeds
+from tests.support.seeds import names_with_seeds, with_seeds
 
 HEADER = b"event_id,event_time,carrier,note,distance\n"
 
@@ -64,6 +64,7 @@ NOTES = {
 }
 
 
+@pytest.mark.long
 def test_fields_with_line_breaks_are_read_whole(bench: Bench) -> None:
     expected: dict[str, str] = {}
     for number, (name, (note, value)) in enumerate(NOTES.items()):
@@ -93,6 +94,7 @@ def test_rows_whose_quotes_break_the_rules_are_rejected_whole_and_no_others(benc
     )
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", ["csv", "json"])
 def test_bytes_that_are_not_utf_8_are_rejected_untouched(kind: Format, bench: Bench) -> None:
     bench.format = kind
@@ -122,7 +124,7 @@ def test_bytes_are_written_to_text_as_text_or_in_base64(out: Format, bench: Benc
     ("encoding", "note", "value"),
     [
         pytest.param("iso8859-1", b"Caf\xe9", "Café", id="Latin-1", marks=pytest.mark.long),
-        pytest.param("cp1252", b'"5 \x80\nmore"', "5 €\nmore", id="Windows, over two lines"),
+        pytest.param("cp1252", b'"5 \x80\nmore"', "5 €\nmore", id="Windows, over two lines", marks=pytest.mark.long),
         pytest.param("shift_jis", "表\\".encode("shift_jis"), "表\\", id="of two bytes, one of them a backslash"),
     ],
 )
@@ -144,6 +146,7 @@ def test_a_row_that_is_not_in_the_named_encoding_is_rejected_untouched(bench: Be
     assert (notes(bench), rejected(bench)) == ({"b": "é"}, [("INVALID_UTF8", row("a", b"\x81", b""))])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", [pytest.param("csv", marks=pytest.mark.long), "json"])
 def test_a_byte_order_mark_and_blank_lines_are_no_rows_whatever_ends_a_line(kind: Format, bench: Bench) -> None:
     bench.format, bench.keep = kind, ()
@@ -168,7 +171,7 @@ COMPRESS: dict[str, Callable[[bytes], bytes]] = {
 
 
 @pytest.mark.parametrize("suffix", names_with_seeds(COMPRESS, {".gz"}))
-@pytest.mark.parametrize("note", [b"x", b'"x\ny"'], ids=["of one line", "of two lines"])
+@pytest.mark.parametrize("note", with_seeds({"of one line": b"x", "of two lines": b'"x\ny"'}, {"of two lines"}))
 def test_files_are_read_in_pieces_and_every_row_once(
     suffix: str, note: bytes, bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -212,7 +215,7 @@ def test_files_that_are_not_alike_keep_their_line_breaks_and_reject_their_own_ro
     }
 
 
-@pytest.mark.parametrize("kind", ["csv", "json"])
+@pytest.mark.parametrize("kind", ["csv", pytest.param("json", marks=pytest.mark.long)])
 def test_a_name_may_have_a_colon_as_times_have(kind: Format, bench: Bench) -> None:
     bench.format, bench.keep = kind, ()
     bench.folder = bench.folder / "10:00"

@@ -411,16 +411,11 @@ CASES = {**STAGES, **MODELS, **GENERALIZED}
 SEEDS = {
     "indexes text, keeping",
     "encodes all but the last",
-    "takes elements by name",
     "names categories",
     "fills holes in place",
-    "logistic",
     "multinomial with thresholds",
-    "linear",
-    "forest over encoded text",
     "boosted trees",
     "naive Bayes",
-    "k-means",
 }
 """What ``make test`` tries; ``make test-long`` tries the others."""
 

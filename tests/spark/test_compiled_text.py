@@ -162,10 +162,8 @@ CASES = {
     ),
 }
 SEEDS = {
-    "words of a pattern",
     "words without the usual ones, in pairs",
     "a vocabulary",
-    "a logistic regression on a quarter of a million hashes",
     "real numbers as labels",
 }
 """What ``make test`` tries; ``make test-long`` tries the others."""

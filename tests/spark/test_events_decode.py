@@ -18,7 +18,7 @@ from streaming.events.guards import InRange, InVocabulary, NotNull
 from streaming.models.signature import Column, Signature
 from streaming.settings import EventSettings
 from tests.support.malformed import NOT_UTF8, with_envelope
-from tests.support.records import records_frame, verdict_text
+from tests.support.records import verdict_text
 
 SIGNATURE = Signature(
     (
@@ -158,6 +158,7 @@ def test_valid_events_come_through_typed(spark: SparkSession) -> None:
     assert {row[c.SUBJECT] for row in rows} == {"key"}
 
 
+@pytest.mark.long
 def test_an_envelope_may_have_other_names_or_none(spark: SparkSession) -> None:
     named = EventSettings(id="no", time="at", time_format="epoch_ms", key="plane")
     (row,) = decoded(
@@ -195,7 +196,8 @@ def test_names_that_differ_only_in_case_are_refused_before_a_batch_meets_them(
 
 
 def test_text_that_is_not_utf8_in_the_record_s_key_leaves_no_subject(spark: SparkSession) -> None:
-    frame = records_frame(spark, [with_envelope()] * len(NOT_UTF8)).drop("key")
-    keys = spark.createDataFrame(list(enumerate(NOT_UTF8.values())), "offset long, key binary")
-    rows = JsonDecoder(Signature(()), EventSettings(), 1 << 20, {})(frame.join(keys, "offset")).collect()
+    moment = datetime(2013, 7, 1)  # noqa: DTZ001 - naive, in the session's UTC
+    records = [(key, with_envelope(), None, 0, offset, moment) for offset, key in enumerate(NOT_UTF8.values())]
+    frame = spark.createDataFrame(records, RECORD)
+    rows = JsonDecoder(Signature(()), EventSettings(), 1 << 20, {})(frame).collect()
     assert set(chain.from_iterable((row[c.SUBJECT], verdict_text(row)) for row in rows)) == {None}

@@ -26,6 +26,7 @@ from tests.support.damage import drawn
 from tests.support.malformed import SIGNATURE
 from tests.support.models import Shelf, fit_pipeline
 from tests.support.records import bits, records_frame, verdict_text
+from tests.support.seeds import with_seeds
 
 SAFE = {"string": "SAFE", "double": -1.5, "float": -1.5, "integer": -1, "long": -1, "boolean": False}
 SAFE_ROW = {column.name: SAFE[column.type] for column in SIGNATURE.columns}
@@ -97,6 +98,7 @@ def test_the_same_events_as_json_and_as_a_table_get_the_same_verdicts_and_featur
     assert {None, "WRONG_TYPE:seats", "NON_FINITE:weight", "UNSEEN_CATEGORY:carrier"} <= verdicts
 
 
+@pytest.mark.long
 def test_the_same_events_get_the_same_predictions_and_probabilities_to_the_bit(
     spark: SparkSession, shelf: Shelf
 ) -> None:
@@ -149,7 +151,19 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+SEEDS = {
+    "long as double",
+    "decimal as double",
+    "double",
+    "double as float",
+    "text as double",
+    "double as long",
+    "decimal as long",
+    "text as long",
+}
+
+
+@pytest.mark.parametrize("case", with_seeds(CASES, SEEDS))
 def test_a_value_fits_if_nothing_of_it_is_lost(case: Case, spark: SparkSession) -> None:
     frame = table_of(spark, [{"x": value} for value in (*case.values, None)], pa.schema({"x": case.source}))
     signature = Signature((Column("x", case.target, required=False),))

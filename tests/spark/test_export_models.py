@@ -26,7 +26,7 @@ from tests.spark.test_compiled_stages import (
 from tests.support.seeds import with_seeds
 
 CASES = {**MODELS, **GENERALIZED}
-SEEDS = {"multinomial with thresholds", "forest over encoded text", "boosted trees"}
+SEEDS = {"multinomial with thresholds"}
 """What ``make test`` tries; ``make test-long`` tries the others."""
 REFUSED = {
     "isotonic",

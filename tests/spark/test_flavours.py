@@ -40,6 +40,7 @@ def package(booster: lightgbm.Booster, tmp_path: Path) -> ModelPackage:
     return described(saved("lightgbm", booster, tmp_path / "model"))
 
 
+@pytest.mark.long
 def test_frames_and_the_one_pass_answer_as_lightgbm(
     spark: SparkSession, booster: lightgbm.Booster, package: ModelPackage
 ) -> None:

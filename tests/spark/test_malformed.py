@@ -9,11 +9,12 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import pyarrow as pa
 import pytest
+from hypothesis.strategies import SearchStrategy
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
@@ -29,6 +30,7 @@ from streaming.settings import EventSettings
 from tests.support.damage import damaged, drawn, events
 from tests.support.malformed import CASES, EPOCHS, LISTS, SIGNATURE, huge, with_envelope, with_fields, with_lists
 from tests.support.records import bits, records_frame, verdict_text
+from tests.support.seeds import names_with_seeds
 
 SAFE = {"string": "SAFE", "double": -1.5, "float": -1.5, "integer": -1, "long": -1, "boolean": False}
 DEFAULT = EventSettings()
@@ -95,7 +97,10 @@ def read_in_one_process(make: Make, rules: Rules, values: Sequence[bytes | None]
 IN_ONE_PROCESS: dict[str, Make] = {"the reference": JsonRowDecoder, "in tiers": TieredRowDecoder}
 
 
-@pytest.fixture(scope="module", params=["in Spark", *IN_ONE_PROCESS])
+DECODERS = ("in Spark", *IN_ONE_PROCESS)
+
+
+@pytest.fixture(scope="module", params=DECODERS)
 def read(request: pytest.FixtureRequest) -> Read:
     if request.param in IN_ONE_PROCESS:
         return partial(read_in_one_process, IN_ONE_PROCESS[request.param])
@@ -137,6 +142,12 @@ def _differences(rules: Rules, value: bytes | None, reading: Reading) -> Iterato
             actual, right = reading.columns[name], spelled(answer)
             if bits(actual) != bits(right):
                 yield f"{name} is {actual!r} instead of {right!r}"
+
+
+@cache
+def by_chance(strategy: Callable[[], SearchStrategy[bytes]], count: int, number: int = 0) -> list[bytes]:
+    """Draw values, once for all decoders."""
+    return drawn(strategy(), count, number)
 
 
 def named(values: list[bytes]) -> dict[str, bytes | None]:
@@ -212,11 +223,12 @@ def test_what_is_right_has_its_value_to_the_bit(
 
 @pytest.mark.parametrize("number", [0, *(pytest.param(more, marks=pytest.mark.long) for more in (1, 2, 3))])
 def test_damaged_events_by_chance_are_judged_alike(read: Read, number: int) -> None:
-    assert disagreements(read, Rules(), named(drawn(damaged(), 400, number))) == []
+    assert disagreements(read, Rules(), named(by_chance(damaged, 400, number))) == []
 
 
+@pytest.mark.parametrize("read", names_with_seeds(DECODERS, IN_ONE_PROCESS), indirect=True)
 def test_events_by_chance_are_read_alike_to_the_bit(read: Read) -> None:
-    values = drawn(events(), 400)
+    values = by_chance(events, 400)
     assert sum(not Rules().one_process.judge(value).problems for value in values) > 100
     assert disagreements(read, Rules(), named(values)) == []
 
@@ -228,7 +240,7 @@ def test_times_in_milliseconds_are_read_alike_and_none_stops_the_job(read: Read)
 
 def test_a_key_in_the_value_and_an_envelope_without_id_and_time_are_read_alike(read: Read) -> None:
     rules = Rules(EventSettings(id=None, time=None, key="dest"))
-    assert disagreements(read, rules, named(drawn(events(), 100))) == []
+    assert disagreements(read, rules, named(by_chance(events, 100))) == []
 
 
 @pytest.mark.parametrize(
@@ -242,7 +254,7 @@ def test_a_field_that_both_the_envelope_and_the_signature_name_is_read_alike(
     read: Read, envelope: EventSettings
 ) -> None:
     times = [with_fields(f'"dest":"2013-01-01T05:15:00{zone}"') for zone in ("Z", "+02:00", "")]
-    values = [*drawn(events(), 100), *times]
+    values = [*by_chance(events, 100), *times]
     assert disagreements(read, Rules(envelope), named(values)) == []
 
 
@@ -261,7 +273,10 @@ def test_lists_of_numbers_are_read_alike(read: Read) -> None:
     assert disagreements(read, Rules(signature=LISTS), with_lists()) == []
 
 
-@pytest.mark.parametrize("kind", ["double", "float", "long", "integer", "boolean", "string"])
+KINDS = ("double", "float", "long", "integer", "boolean", "string")
+
+
+@pytest.mark.parametrize("kind", names_with_seeds(KINDS, {"double", "string"}))
 def test_columns_with_odd_names_are_read_like_others(read: Read, kind: ColumnType) -> None:
     names = ["a.b", "a b", "a`b", "it's", 'say "x"', "'\"", "ключ", "A", "[0]", "$", "a\\b", "\n", "", "r"]
     rules = Rules(signature=Signature(tuple(Column(name, kind, required=False) for name in names)))

@@ -32,6 +32,7 @@ from streaming.scoring.pipeline import SparkPipeline
 from tests.support.engine import event
 from tests.support.models import Shelf, Unlucky, fit_pipeline, renumbered, retyped, spark_pipeline
 from tests.support.records import SCHEMA
+from tests.support.seeds import with_seeds
 
 PARTITION = 3
 PARENT = [("traceparent", b"00-1-2-01"), ("own", None)]
@@ -71,7 +72,7 @@ def as_written(headers: Headers) -> Headers:
     return [(key, value.encode() if isinstance(value, str) else value) for key, value in headers]
 
 
-@pytest.mark.parametrize("profiled", [False, True], ids=["without bins", "with bins"])
+@pytest.mark.parametrize("profiled", with_seeds({"without bins": False, "with bins": True}, {"with bins"}))
 def test_every_record_is_the_writers_own(spark: SparkSession, model: ServedModel, profiled: bool) -> None:
     if profiled:
         columns = ColumnProfile("distance", "numeric", {}, edges=(2.0, 50.0)), ColumnProfile("gust", "numeric", {})
@@ -142,6 +143,7 @@ def test_each_row_reads_the_clock(spark: SparkSession) -> None:
     assert before.replace(microsecond=0) <= instant(row["at"]) <= system_clock()
 
 
+@pytest.mark.long
 def test_a_pipeline_in_the_jvm_can_be_served_live(spark: SparkSession, model: ServedModel) -> None:
     check_live(spark, model)
 
@@ -151,6 +153,7 @@ def test_a_pipeline_that_needs_python_is_refused_with_the_reason(spark: SparkSes
         check_live(spark, retyped(model, Unlucky))
 
 
+@pytest.mark.long
 def test_a_pipeline_that_shuffles_is_refused_with_the_reason(spark: SparkSession, model: ServedModel) -> None:
     with pytest.raises(CandidateRefusedError, match=r"NOT_LIVE.*ShuffleExchangeExec"):
         check_live(spark, retyped(model, Shuffled))

@@ -52,8 +52,8 @@ def test_levels_are_counted_as_brackets_outside_of_strings_are(spark: SparkSessi
     ("text", "shallow"),
     [
         ('{"a":"' + "\\\\" * 5_000_000 + '"}', True),
-        ("[" + "{}," * 3_000_000 + "[]]", True),
-        ("[" * 101 + '"[]",' * 1_000_000 + "0" + "]" * 101, False),
+        pytest.param("[" + "{}," * 3_000_000 + "[]]", True, marks=pytest.mark.long),
+        pytest.param("[" * 101 + '"[]",' * 1_000_000 + "0" + "]" * 101, False, marks=pytest.mark.long),
         ("[" * 5_000_000 + "]" * 5_000_000, False),
     ],
     ids=["escapes", "side by side", "deep and long", "very deep"],

@@ -16,6 +16,8 @@ from streaming.operations.listener import EventListener, ProgressListener, lag_o
 from streaming.operations.observer import QueryProgress
 from tests.support.eventually import eventually
 
+IDLE_AFTER = "spark.sql.streaming.noDataProgressEventInterval"
+
 
 @dataclass
 class Heard:
@@ -74,6 +76,15 @@ def test_progress_and_the_end_are_passed_on(spark: SparkSession, name: str, hear
     assert heard.ends == [None]
 
 
+@pytest.fixture
+def soon_idle(spark: SparkSession) -> Iterator[None]:
+    """A query says after half a second, instead of ten, that it is idle."""
+    spark.conf.set(IDLE_AFTER, "500ms")
+    yield
+    spark.conf.unset(IDLE_AFTER)
+
+
+@pytest.mark.usefixtures("soon_idle")
 def test_idleness_is_passed_on(spark: SparkSession, name: str, heard: Heard, tmp_path: Path) -> None:
     query = start(spark, name, tmp_path)
     try:

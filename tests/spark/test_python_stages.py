@@ -42,7 +42,7 @@ def nested(spark: SparkSession) -> PipelineModel:
 @pytest.mark.parametrize(
     "listed",
     [
-        pytest.param((), id="unlisted"),
+        pytest.param((), id="unlisted", marks=pytest.mark.long),
         pytest.param((f"{__name__}.AddOne",), id="listed"),
         pytest.param((f"{__name__}.AddOne", "com.example.Other"), id="listed with others", marks=pytest.mark.long),
     ],

@@ -42,7 +42,7 @@ def load(spark: SparkSession, made: ModelPackage, setting: ScorerSetting, *value
     return loader.load(made, f"file://{made.pipeline_dir}")
 
 
-@pytest.mark.parametrize("setting", ["auto", "compiled"])
+@pytest.mark.parametrize("setting", ["auto", pytest.param("compiled", marks=pytest.mark.long)])
 def test_a_pipeline_whose_answers_are_sparks_is_served_compiled(
     setting: ScorerSetting, spark: SparkSession, shelf: Shelf
 ) -> None:
@@ -56,6 +56,7 @@ def test_where_spark_is_wanted_nothing_is_compiled(spark: SparkSession, shelf: S
     assert (served.choice.kind, served.row_pass) == ("spark", None)
 
 
+@pytest.mark.long
 def test_a_stage_without_a_compiled_form_is_named_and_served_by_spark(spark: SparkSession, shelf: Shelf) -> None:
     served = load(spark, shelf.package(with_a_cosine_transform), "auto")
     assert (served.choice.kind, served.row_pass) == ("spark", None)
@@ -68,6 +69,7 @@ def test_where_only_compiled_will_do_such_a_version_is_refused(spark: SparkSessi
     assert caught.value.reason is RefusalCode.NOT_COMPILED
 
 
+@pytest.mark.long
 def test_a_version_that_was_not_tried_on_an_event_is_served_by_spark(spark: SparkSession, shelf: Shelf) -> None:
     made = replace(shelf.package(fit_unguarded), signature=UNGUARDED)
     served = load(spark, made, "auto")

@@ -48,7 +48,7 @@ from tests.support.models import (
     training,
 )
 from tests.support.records import records_frame, verdict_text
-from tests.support.seeds import names_with_seeds
+from tests.support.seeds import names_with_seeds, with_seeds
 
 SCORERS: dict[str, Callable[[SparkSession, ModelPackage], ServedModel]] = {
     "Spark's own": load,
@@ -126,10 +126,7 @@ IN_FRAMES = "compiled"
 
 @pytest.fixture(
     scope="module",
-    params=[
-        pytest.param(make, id=name, marks=pytest.mark.long if name == IN_FRAMES else ())
-        for name, make in SCORERS.items()
-    ],
+    params=with_seeds(SCORERS, set(SCORERS) - {IN_FRAMES}),
 )
 def serve(request: pytest.FixtureRequest, spark: SparkSession, saved: Callable[..., ModelPackage]) -> Serve:
     """Serve what a function fits by the scorer in question; loaded once for all tests where nothing is changed."""
@@ -164,11 +161,16 @@ def saved(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Call
     return package_of
 
 
+def seed_of(scorer: str) -> pytest.MarkDecorator:
+    """Serve a test's models by one scorer in ``make test``; by the others, the test is long."""
+    return pytest.mark.parametrize("serve", with_seeds(SCORERS, {scorer}), indirect=True)
+
+
 def scored(spark: SparkSession, model: ServedModel, *values: bytes) -> list[Row]:
     return model.score(records_frame(spark, values)).collect()
 
 
-@pytest.mark.parametrize("kind", names_with_seeds(KINDS, {*SEEDS, "booster"}))
+@pytest.mark.parametrize("kind", names_with_seeds(KINDS, {"encoded text"}))
 def test_a_scored_event_has_the_columns_and_types_of_every_other(kind: str, serve: Serve, spark: SparkSession) -> None:
     model = serve(KINDS[kind])
     schema = model.score(records_frame(spark, [])).schema
@@ -177,7 +179,7 @@ def test_a_scored_event_has_the_columns_and_types_of_every_other(kind: str, serv
     assert [(field.name, field.dataType.simpleString()) for field in schema] == list(columns.items())
 
 
-@pytest.mark.parametrize("kind", names_with_seeds(PIPELINES, SEEDS))
+@pytest.mark.parametrize("kind", names_with_seeds(PIPELINES, {*SEEDS, "nested pipeline"}))
 def test_any_kind_of_model_answers_as_pyspark_does(kind: str, serve: Serve, spark: SparkSession) -> None:
     model = serve(PIPELINES[kind])
     *rows, broken = scored(spark, model, event(1), event(49), event(99), b"{")
@@ -209,11 +211,13 @@ def test_events_stay_in_their_partition_and_order_with_what_the_record_brought(
     frame.unpersist()
 
 
+@seed_of("in one pass")
 def test_a_decoded_class_comes_out_as_the_label(serve: Serve, spark: SparkSession) -> None:
     low, high = scored(spark, serve(labelled), event(1), event(99))
     assert (low[c.LABEL], high[c.LABEL]) == ("fine", "late")
 
 
+@seed_of("in one pass")
 def test_a_feature_that_a_stage_overwrites_comes_out_as_it_was_read(serve: Serve, spark: SparkSession) -> None:
     optional = Signature(tuple(replace(column, required=False) for column in SIGNATURE.columns))
     (row,) = scored(spark, serve(filling, signature=optional), event(1, distance=None))
@@ -221,11 +225,13 @@ def test_a_feature_that_a_stage_overwrites_comes_out_as_it_was_read(serve: Serve
     assert row[c.PREDICTION] is not None
 
 
+@seed_of("in one pass")
 def test_a_prediction_that_is_not_finite_is_none(serve: Serve, spark: SparkSession) -> None:
     good, overflown = scored(spark, serve(growing), event(1), event(2, distance=1e300))
     assert (verdict_text(good), verdict_text(overflown)) == (None, "INVALID_PREDICTION")
 
 
+@seed_of("Spark's own")
 def test_a_profiled_version_gives_each_row_its_bins(serve: Serve, spark: SparkSession) -> None:
     profile = ReferenceProfile(
         (
@@ -241,7 +247,7 @@ def test_a_profiled_version_gives_each_row_its_bins(serve: Serve, spark: SparkSe
     assert high[c.BINS] == bytes([2, OTHER_BIN, 0, 1])
 
 
-@pytest.mark.parametrize("kind", names_with_seeds(KINDS, {*SEEDS, "booster"}))
+@pytest.mark.parametrize("kind", names_with_seeds(KINDS, SEEDS))
 def test_the_envelope_is_the_contract(kind: str, serve: Serve, spark: SparkSession) -> None:
     contract = json.loads(Path("schemas/contracts/prediction.json").read_text())
     model = serve(KINDS[kind])
@@ -250,11 +256,13 @@ def test_the_envelope_is_the_contract(kind: str, serve: Serve, spark: SparkSessi
     Draft202012Validator(contract).validate(json.loads(row["value"]))
 
 
+@seed_of("in one pass")
 def test_rows_that_it_throws_on_are_found(serve: Serve, spark: SparkSession) -> None:
     frame = records_frame(spark, [event(i) for i in range(88, 93)])
     assert isolate(frame, serve(fit_bounded), {0: OffsetRange(0, 5)}, most=5) == ((0, 3), (0, 4))
 
 
+@seed_of("in one pass")
 def test_a_scorer_is_proven_by_an_event_and_by_none_that_it_throws_on(serve: Serve) -> None:
     scorer: FrameScorer = serve(fit_unguarded, signature=UNGUARDED).scorer
     assert not scorer.is_proven

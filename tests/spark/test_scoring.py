@@ -72,7 +72,7 @@ def without_prediction(spark: SparkSession) -> PipelineModel:
     ("make", "reason"),
     [
         pytest.param(skipping, "UNSAFE_PLAN", id="skips rows"),
-        pytest.param(with_sql, "STAGE_NOT_ALLOWED", id="runs its own SQL"),
+        pytest.param(with_sql, "STAGE_NOT_ALLOWED", id="runs its own SQL", marks=pytest.mark.long),
         pytest.param(without_prediction, "NO_PREDICTION", id="predicts nothing"),
     ],
 )
@@ -156,8 +156,16 @@ class Fails(SparkPipeline):
 @pytest.mark.parametrize(
     ("fitted", "kind", "throws"),
     [
-        pytest.param(fit_bounded, SparkPipeline, range(91, 96), id="a bucket of a computed column"),
-        pytest.param(fit_on_whole_numbers, SparkPipeline, range(4, 96), id="a category beyond the encoder's"),
+        pytest.param(
+            fit_bounded, SparkPipeline, range(91, 96), id="a bucket of a computed column", marks=pytest.mark.long
+        ),
+        pytest.param(
+            fit_on_whole_numbers,
+            SparkPipeline,
+            range(4, 96),
+            id="a category beyond the encoder's",
+            marks=pytest.mark.long,
+        ),
         pytest.param(fit_pipeline, Fails, range(1, 96, 2), id="one value in two columns"),
         pytest.param(fit_pipeline, ThrowsAside, (), id="a column that nothing reads"),
     ],
@@ -201,6 +209,7 @@ def test_the_pipelines_own_words_are_said_once_with_the_number_of_rows(spark: Sp
         attempt(run, model, lambda: isolate(frame, model, ranges, most=4))
 
 
+@pytest.mark.long
 def test_a_signature_column_that_no_stage_reads_does_no_harm(spark: SparkSession, tmp_path: Path) -> None:
     wide = Signature((Column("distance", "double"), Column("unused", "string", required=False)))
     made = package(fit_stages(spark, assembler(), LogisticRegression()), tmp_path, signature=wide)

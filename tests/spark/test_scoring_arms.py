@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from pyspark.ml.classification import LogisticRegression
+from pyspark.sql import Column as SparkColumn
 from pyspark.sql import DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
 
@@ -29,6 +30,7 @@ from streaming.rollout.intervals import ALL_CHAMPION, CANDIDATE, CHAMPION, ArmIn
 from tests.support.engine import event
 from tests.support.malformed import CASES
 from tests.support.models import Throws, assembler, fit_bounded, fit_pipeline, fit_stages, load, package, retyped
+from tests.support.seeds import with_seeds
 
 RECORD = (
     "key binary, value binary, headers array<struct<key string, value binary>>, partition int, offset long,"
@@ -88,16 +90,22 @@ CONTRACT = json.loads(Path("schemas/contracts/rollout_assignment.json").read_tex
 
 
 def test_spark_assigns_as_the_contract_says(spark: SparkSession) -> None:
-    for example in CONTRACT:
+    # By one job: each example is a row, and its assignment a column.
+    rows = [(None if one["key"] is None else bytes.fromhex(one["key"]), one["event_id"]) for one in CONTRACT]
+    frame = spark.createDataFrame(rows, "key binary, id string").coalesce(1)
+    numbers: list[SparkColumn] = []
+    arms: list[tuple[str, ...]] = []
+    for at, example in enumerate(CONTRACT):
         names = tuple(dict.fromkeys(interval["arm"] for interval in example["intervals"]))
         intervals = ArmIntervals(
             tuple(interval["arm"] for interval in example["intervals"]),
             tuple(interval["end"] for interval in example["intervals"]),
         )
-        key = None if example["key"] is None else bytes.fromhex(example["key"])
-        frame = spark.createDataFrame([(key, example["event_id"])], "key binary, id string")
-        number = arm_number(ArmAssignment(example["salt"], intervals), names, F.col("key"), F.col("id"))
-        assert names[frame.select(number).collect()[0][0]] == example["arm"]
+        assignment = ArmAssignment(example["salt"], intervals)
+        numbers.append(arm_number(assignment, names, F.col("key"), F.col("id")).alias(str(at)))
+        arms.append(names)
+    assigned = [arms[at][row[at]] for at, row in enumerate(frame.select(*numbers).collect())]
+    assert assigned == [example["arm"] for example in CONTRACT]
 
 
 def test_spark_assigns_as_python_does(spark: SparkSession) -> None:
@@ -128,6 +136,7 @@ def test_each_row_has_what_its_version_says_when_it_scores_alone(
     assert all(a[c.PROBABILITY] != b[c.PROBABILITY] for a, b in zip(*alone, strict=True) if a[c.VERDICT] is None)
 
 
+@pytest.mark.long
 def test_predictions_bear_the_stamp_of_their_arm(
     spark: SparkSession, versions: tuple[ServedModel, ServedModel]
 ) -> None:
@@ -146,14 +155,20 @@ def test_predictions_bear_the_stamp_of_their_arm(
 
 
 @pytest.fixture(scope="module")
-def one_pass(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> tuple[ServedModel, ServedModel]:
+def narrow(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> ServedModel:
+    """A compiled version that reads a column alone."""
+    signature = Signature((Column("distance", "double"),))
+    fitted = fit_stages(spark, assembler(), LogisticRegression(labelCol="label"))
+    return load(spark, package(fitted, tmp_path_factory.mktemp("narrow"), 2, signature), scorer="compiled")
+
+
+@pytest.fixture(scope="module")
+def one_pass(
+    spark: SparkSession, narrow: ServedModel, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[ServedModel, ServedModel]:
     """Two compiled versions, of which the second reads another set of columns."""
-    folder = tmp_path_factory.mktemp("compiled")
-    narrow = Signature((Column("distance", "double"),))
-    other = fit_stages(spark, assembler(), LogisticRegression(labelCol="label"))
-    made = package(fit_pipeline(spark), folder / "v1"), package(other, folder / "v2", 2, narrow)
-    champion, candidate = (load(spark, each, scorer="compiled") for each in made)
-    return champion, candidate
+    made = package(fit_pipeline(spark), tmp_path_factory.mktemp("compiled"))
+    return load(spark, made, scorer="compiled"), narrow
 
 
 OTHERS = [
@@ -173,6 +188,7 @@ OTHERS = [
 """Some are valid for one of the two alone, and some without an id that can be read."""
 
 
+@pytest.mark.long
 def test_one_pass_answers_each_row_as_the_frames_do(
     spark: SparkSession, one_pass: tuple[ServedModel, ServedModel]
 ) -> None:
@@ -203,9 +219,10 @@ def answer_of(row: Row) -> tuple[dict[str, Any], list[float]]:
 
 
 def test_versions_of_which_one_is_not_compiled_are_scored_by_frames(
-    versions: tuple[ServedModel, ServedModel], one_pass: tuple[ServedModel, ServedModel]
+    versions: tuple[ServedModel, ServedModel], narrow: ServedModel
 ) -> None:
-    assert together(versions[0], one_pass[1]).row_pass is None
+    assert narrow.row_pass is not None
+    assert together(versions[0], narrow).row_pass is None
 
 
 @pytest.fixture(scope="module")
@@ -215,7 +232,7 @@ def bounded(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Se
     return load(spark, package(fit_bounded(spark), tmp_path_factory.mktemp("bounded"), 3, signature))
 
 
-@pytest.mark.parametrize("throws", [0, 1], ids=["the champion", "the candidate"])
+@pytest.mark.parametrize("throws", with_seeds({"the champion": 0, "the candidate": 1}, {"the candidate"}))
 def test_a_version_is_not_asked_about_rows_of_other_arms(
     spark: SparkSession, versions: tuple[ServedModel, ServedModel], bounded: ServedModel, throws: int
 ) -> None:

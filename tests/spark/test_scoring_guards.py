@@ -101,10 +101,8 @@ CASES: dict[str, tuple[str, Callable[[], list[Any]]]] = {
 }
 SEEDS = {
     "a bucketizer's that begins below zero",
-    "a quantile discretizer's",
     "a one-hot encoder's",
     "a vector indexer's beside an index",
-    "a bucketizer's behind an imputer",
 }
 ROWS = pa.schema({"x": pa.float64(), "n": pa.int64(), "word": pa.string()})
 TYPES: dict[str, ColumnType] = {"x": "double", "n": "long", "word": "string"}

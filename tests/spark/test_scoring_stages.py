@@ -101,7 +101,7 @@ PIPELINES: dict[str, Callable[[], list[Any]]] = {
 }
 
 
-SEEDS = {"joins a polynomial's vector that another stage changed", "is nested and fills its input column"}
+SEEDS = {"joins a polynomial's vector that another stage changed"}
 
 
 def served(spark: SparkSession, stages: Sequence[Any], folder: Path) -> tuple[PipelineModel, ServedModel]:

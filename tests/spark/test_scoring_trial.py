@@ -107,19 +107,38 @@ def scored(spark: SparkSession, known: KnownGoodRows, version: ServedModel, valu
     return known(version, lambda: version.decoder(frame)).score(frame).collect()
 
 
-def test_an_unproven_version_takes_the_first_valid_event_for_a_good_row(
-    unproven: ServedModel, model: PipelineModel, spark: SparkSession
-) -> None:
-    known = KnownGoodRows()
+def rejects_without_asking(spark: SparkSession, known: KnownGoodRows, unproven: ServedModel) -> None:
     none = scored(spark, known, unproven, [b"{", event(1, x="text")])
     assert [verdict_text(row) for row in none] == ["MALFORMED_JSON", "WRONG_TYPE:x"]
-    throwing = scored(spark, known, unproven, [b"{", event(1, x=99.0)])
-    assert [verdict_text(row) for row in throwing] == ["MALFORMED_JSON", "SCORING_FAILED"]
+
+
+def answers_as_the_pipeline(
+    spark: SparkSession, known: KnownGoodRows, unproven: ServedModel, model: PipelineModel
+) -> None:
     rows = scored(spark, known, unproven, [b"{", event(1, x=2.0), event(2, x=None), event(3, x="text")])
     assert [verdict_text(row) for row in rows] == ["MALFORMED_JSON", None, None, "WRONG_TYPE:x"]
     expected = model.transform(spark.createDataFrame([(2.0,), (None,)], "x double")).collect()
     answers = [(row["prediction"], list(row["probability"])) for row in expected]
     assert [(row[c.PREDICTION], row[c.PROBABILITY]) for row in rows[1:3]] == answers
+
+
+def test_an_unproven_version_answers_from_the_first_valid_event_on(
+    unproven: ServedModel, model: PipelineModel, spark: SparkSession
+) -> None:
+    known = KnownGoodRows()
+    rejects_without_asking(spark, known, unproven)
+    answers_as_the_pipeline(spark, known, unproven, model)
+
+
+@pytest.mark.long
+def test_an_unproven_version_takes_the_first_valid_event_for_a_good_row(
+    unproven: ServedModel, model: PipelineModel, spark: SparkSession
+) -> None:
+    known = KnownGoodRows()
+    rejects_without_asking(spark, known, unproven)
+    throwing = scored(spark, known, unproven, [b"{", event(1, x=99.0)])
+    assert [verdict_text(row) for row in throwing] == ["MALFORMED_JSON", "SCORING_FAILED"]
+    answers_as_the_pipeline(spark, known, unproven, model)
     again = scored(spark, known, unproven, [b"{", b"["])
     assert [verdict_text(row) for row in again] == ["MALFORMED_JSON"] * 2
 

@@ -11,9 +11,10 @@ from pyspark.ml.feature import StringIndexerModel
 from pyspark.sql import SparkSession
 from structlog.testing import capture_logs
 
+from streaming.models.ref import ModelVersion
 from streaming.models.signature import Column, ColumnType, Signature
 from streaming.scoring.stages import flatten
-from streaming.scoring.vocabulary import unmatched
+from streaming.scoring.vocabulary import unmatched, warn_of_vocabularies
 from tests.support.models import SIGNATURE, fit_pipeline, load, package
 
 
@@ -46,6 +47,17 @@ def test_a_vocabulary_that_cannot_match_its_column_is_found(
     )
 
 
+def test_the_warning_names_the_version_and_the_column(spark: SparkSession) -> None:
+    indexer = StringIndexerModel.from_labels(["AA", "UA"], "carrier", "carrier_index")
+    columns = Signature((Column("carrier", "double"), *SIGNATURE.columns[1:]))
+    with capture_logs() as lines:
+        warn_of_vocabularies(pipeline(indexer), columns, ModelVersion("tiny", 3))
+    (line,) = lines
+    assert "indexer" in line["event"]
+    assert (line["log_level"], line["version"], line["column"]) == ("warning", "tiny v3", "carrier")
+
+
+@pytest.mark.long
 def test_a_version_with_such_a_vocabulary_is_served_with_a_warning(spark: SparkSession, tmp_path: Path) -> None:
     fitted = fit_pipeline(spark, handle_invalid="keep")
     columns = Signature((Column("carrier", "double"), *SIGNATURE.columns[1:]))

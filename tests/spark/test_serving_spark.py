@@ -89,7 +89,9 @@ def test_requests_at_the_same_moment_share_a_job_of_sparks(bench: ServerBench) -
     assert bench.ask("POST", "/invocations", json=invocation).json() == {"predictions": [1.0]}
 
 
-@pytest.mark.parametrize(("setting", "kind"), [("auto", "compiled"), ("spark", "spark")])
+@pytest.mark.parametrize(
+    ("setting", "kind"), [("auto", "compiled"), pytest.param("spark", "spark", marks=pytest.mark.long)]
+)
 def test_a_version_that_compiles_is_sparks_only_where_that_is_asked_for(
     spark: SparkSession, shelf: Shelf, setting: ScorerSetting, kind: str
 ) -> None:

@@ -119,6 +119,7 @@ def test_an_empty_range_is_said(spark: SparkSession, parquet: str) -> None:
         fingerprint(load_dataset(spark, ride_settings(data=parquet, from_time="2030-01-01")))
 
 
+@pytest.mark.long
 def test_the_flights_come_with_their_signature_and_without_cancelled_ones(spark: SparkSession) -> None:
     dataset = load_dataset(spark, TrainSettings(from_time="2013-02-08", to_time="2013-02-10"))
     types = dict(dataset.frame.dtypes)
@@ -127,7 +128,9 @@ def test_the_flights_come_with_their_signature_and_without_cancelled_ones(spark:
     assert not dataset.frame.where("wind_gust is null").isEmpty()
 
 
-@pytest.mark.parametrize("fraction", [0.1, 0.25, 0.5])
+@pytest.mark.parametrize(
+    "fraction", [pytest.param(0.1, marks=pytest.mark.long), 0.25, pytest.param(0.5, marks=pytest.mark.long)]
+)
 def test_validation_is_later_than_training(dataset: Dataset, fraction: float) -> None:
     split = time_split(dataset.frame, fraction)
     last = split.train.agg(F.max(TIME)).collect()[0][0]

@@ -23,6 +23,7 @@ from streaming.training.golden import UNSEEN, golden_rows
 from streaming.training.pipeline import build_classifier, build_pipeline
 from streaming.training.profile import Timing, build_profile, with_confidence
 from tests.support.rides import ride_settings, rides
+from tests.support.seeds import names_with_seeds, with_seeds
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +45,15 @@ def scored(model: PipelineModel, dataset: Dataset) -> DataFrame:
     return with_confidence(model.transform(dataset.frame)).cache()
 
 
-@pytest.mark.parametrize("algorithm", ["logistic_regression", "gradient_boosted_trees", "random_forest"])
+@pytest.fixture(scope="module")
+def profile(scored: DataFrame, dataset: Dataset) -> ReferenceProfile:
+    return build_profile(scored, dataset.signature, 2)
+
+
+ALGORITHMS = ("logistic_regression", "gradient_boosted_trees", "random_forest")
+
+
+@pytest.mark.parametrize("algorithm", names_with_seeds(ALGORITHMS, {"logistic_regression"}))
 def test_each_algorithm_learns_better_than_guessing(dataset: Dataset, algorithm: str) -> None:
     parameters = {} if algorithm == "logistic_regression" else {"maxDepth": 3}
     settings = ride_settings(algorithm=algorithm, parameters=parameters)
@@ -91,6 +100,7 @@ def test_metrics_are_those_of_the_confusion_matrix(spark: SparkSession) -> None:
     assert metrics["pr_auc"] == pytest.approx(2 / 3 * 2 / 3 + 1 / 3 * 3 / 5)
 
 
+@pytest.mark.long
 def test_auc_and_pr_auc_are_those_of_the_probabilities(scored: DataFrame) -> None:
     rows = scored.select(vector_to_array(F.col("probability"))[1].alias("score"), LABEL).toPandas()
     score, true = rows["score"].to_numpy(), (rows[LABEL] == 1).to_numpy()
@@ -112,16 +122,15 @@ def test_golden_rows_are_reproduced_by_the_saved_model_and_survive_their_file(
     assert all(sum(row.probability) == pytest.approx(1) for row in expected.rows)
 
 
-def test_every_row_falls_into_one_bin_of_every_column(scored: DataFrame, dataset: Dataset) -> None:
-    profile = build_profile(scored, dataset.signature, 2)
+def test_every_row_falls_into_one_bin_of_every_column(profile: ReferenceProfile, dataset: Dataset) -> None:
     assert [c.name for c in profile.columns] == [*dataset.signature.names, "prediction", "confidence"]
     assert profile.rows == 400
     assert all(sum(column.counts.values()) == 400 for column in profile.columns)
     assert ReferenceProfile.from_json(profile.to_json()) == profile
 
 
-def test_the_bins_are_deciles_and_categories_with_nulls_apart(scored: DataFrame, dataset: Dataset) -> None:
-    columns = {column.name: column for column in build_profile(scored, dataset.signature, 2).columns}
+def test_the_bins_are_deciles_and_categories_with_nulls_apart(profile: ReferenceProfile) -> None:
+    columns = {column.name: column for column in profile.columns}
     km = columns["km"]
     assert len(km.edges) == 9 + 2
     assert sorted(km.counts) == list(range(1, 11)), "nothing of the reference is beyond its own ends"
@@ -137,8 +146,10 @@ def test_a_column_that_is_mostly_one_value_is_cut_in_its_tails(scored: DataFrame
     assert len(columns["km"].edges) >= 2
 
 
-def test_a_number_s_bins_have_their_means_and_the_column_its_spread(scored: DataFrame, dataset: Dataset) -> None:
-    km = next(column for column in build_profile(scored, dataset.signature, 2).columns if column.name == "km")
+def test_a_number_s_bins_have_their_means_and_the_column_its_spread(
+    scored: DataFrame, profile: ReferenceProfile
+) -> None:
+    km = next(column for column in profile.columns if column.name == "km")
     result = scored.agg(F.avg("km"), F.stddev_pop("km")).first()
     assert result is not None
     assert (km.mean, km.spread) == pytest.approx((result[0], result[1]))
@@ -160,6 +171,7 @@ def test_windows_are_counted_apart_and_answers_on_rows_the_model_was_not_fitted_
     assert sum(columns["prediction"].counts.values()) == scored.where(F.col(TIME) >= F.lit(cut)).count()
 
 
+@pytest.mark.long
 def test_the_windows_of_a_long_reference_have_every_hour_of_the_day(scored: DataFrame, dataset: Dataset) -> None:
     """60 days of hours, where every 24th would be the same hour; a window's hour is what its rows have for a value."""
     hours = scored.sparkSession.range(60 * 24).select(
@@ -187,7 +199,7 @@ def test_a_column_without_values_has_a_profile_that_windows_can_be_judged_by(
     assert {one.state for one in verdicts.values()} == {State.STABLE}
 
 
-@pytest.mark.parametrize("timed", [True, False], ids=["with windows", "without"])
+@pytest.mark.parametrize("timed", with_seeds({"with windows": True, "without": False}, {"with windows"}))
 def test_rare_values_are_listed_and_those_that_came_once_are_counted_as_new(
     scored: DataFrame, dataset: Dataset, timed: bool
 ) -> None:

@@ -22,7 +22,7 @@ def command(*arguments: str) -> list[str]:
 
 
 def penstock(
-    *arguments: str, cwd: Path | None = None, extra: Mapping[str, str] | None = None, timeout: float = 120.0
+    *arguments: str, cwd: Path | None = None, extra: Mapping[str, str] | None = None, timeout: float = 180.0
 ) -> subprocess.CompletedProcess[str]:
     """Run ``penstock ARGUMENTS`` to its end and return what it printed; a failure is the caller's to judge."""
     return subprocess.run(

@@ -41,6 +41,8 @@ def train(config: Path | None, overrides: Sequence[str]) -> None:
     configure_logging(settings.log)
     require_log(SPARK_LOG)
     prepare_mlflow()
+    # Before Spark starts and reads the data, which takes longer than to hear that no server is there.
+    MlflowTracker(settings.model.tracking_uri, settings.model.registry_uri).require_answer(settings.train.experiment)
     console = Console()
     with session(settings, "penstock-train", SPARK_LOG) as spark, steps(console) as progress:
         trained = train_version(settings, spark, progress)

@@ -46,6 +46,15 @@ class MlflowTracker:
         """
         self._client = open_client(tracking_uri, registry_uri)
 
+    def require_answer(self, experiment: str) -> None:
+        """Ask for ``experiment``, which need not exist.
+
+        Raises:
+            RegistryUnavailableError: the server does not answer.
+        """
+        with _answered(self._client):
+            self._client.get_experiment_by_name(experiment)
+
     @contextmanager
     def run(self, experiment: str, name: str) -> Iterator[MlflowRun]:
         """Open a run of ``experiment``, which is created if need be; an exception inside marks it as failed."""
