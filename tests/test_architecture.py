@@ -11,9 +11,9 @@ import sys
 import tokenize
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from functools import cache
+from dataclasses import dataclass
+from functools import cache, cached_property
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
@@ -147,11 +147,15 @@ MAX_POSITIONAL_CALLS = 0.5
 """Calls of our own classes with more than four positional arguments, for each 1,000 lines."""
 
 
-class Module(NamedTuple):
+@dataclass(frozen=True)
+class Module:
     path: str
     package: str
-    tree: ast.Module
     text: str
+
+    @cached_property
+    def tree(self) -> ast.Module:
+        return ast.parse(self.text)
 
     @property
     def lines(self) -> int:
@@ -184,7 +188,7 @@ def modules(*folders: str) -> list[Module]:
     for file in sorted(file for name in folders for file in (ROOT / name).rglob("*.py")):
         text = file.read_text()
         path = file.relative_to(ROOT).as_posix()
-        result.append(Module(path, package_of(path), ast.parse(text), text))
+        result.append(Module(path, package_of(path), text))
     return result
 
 
@@ -201,7 +205,7 @@ def imports(tree: ast.AST) -> Iterator[tuple[str, int]]:
 
 _DOOR = (ROOT / "penstock.py").read_text()
 MODULES = [
-    Module("penstock.py", "penstock", ast.parse(_DOOR), _DOOR),
+    Module("penstock.py", "penstock", _DOOR),
     *modules("streaming", "schemas", "jobs"),
 ]
 WRITTEN = [*MODULES, *modules("benchmarks")]
@@ -383,7 +387,7 @@ def without_annotations(module: Module) -> ast.Module:
 
 def test_spark_is_allowed_in_annotations_and_not_at_run_time() -> None:
     code = "if TYPE_CHECKING:\n    import pyspark.sql\nimport pyspark"
-    module = Module("m.py", "facts", ast.parse(code), code)
+    module = Module("m.py", "facts", code)
     assert [name for name, _ in imports(without_annotations(module))] == ["pyspark"]
 
 

@@ -9,6 +9,7 @@ from pyspark.sql import SparkSession
 
 from jobs.wiring.flavors import code_seconds, served_flavors
 from jobs.wiring.lookups import looking_up
+from streaming.adapters.mlflow.files import FetchFiles, fetch
 from streaming.adapters.mlflow.registry import MlflowRegistry
 from streaming.adapters.session import is_local
 from streaming.clock import system_clock
@@ -23,6 +24,7 @@ from streaming.models.last_good import LastGoodFile
 from streaming.models.package import SPARK_FLAVOR
 from streaming.models.reader import PackageReader
 from streaming.models.ref import ModelSelector
+from streaming.models.registry import ModelRegistry
 from streaming.models.served import PipelineLoader, ServedModel
 from streaming.models.slot import Slot
 from streaming.models.stager import Stager
@@ -33,9 +35,9 @@ from streaming.settings import ModelSettings, ScorerSetting, Settings
 from streaming.spark.hadoop_files import HadoopFileStore
 
 
-def registry(model: ModelSettings) -> MlflowRegistry:
+def registry(model: ModelSettings, fetch_files: FetchFiles = fetch) -> MlflowRegistry:
     """Return the registry; raises ``ConfigurationError`` where none is named."""
-    return MlflowRegistry(registry_uri(model), model.timeout_seconds, model.tracking_uri)
+    return MlflowRegistry(registry_uri(model), model.timeout_seconds, model.tracking_uri, fetch_files)
 
 
 def registry_uri(model: ModelSettings) -> str:
@@ -123,12 +125,16 @@ def _admit_any(_: ServedModel) -> None:
     """Ask nothing of a version beside the checks of its loader."""
 
 
+def announcer(settings: Settings, metrics: ModelMetrics, sinks: Sequence[ModelEventSink]) -> Announcer:
+    """Return what tells of versions that come and go."""
+    chosen = ModelSelector.from_settings(settings.model)
+    return Announcer(settings.application, chosen, system_clock, metrics, sinks)
+
+
 def follow(
-    settings: Settings, slot: Slot, checks: Preparation, metrics: ModelMetrics, sinks: Sequence[ModelEventSink]
+    settings: Settings, slot: Slot, checks: Preparation, announcer: Announcer, registry: ModelRegistry
 ) -> Follower:
     """Return the follower, not yet started."""
-    chosen = ModelSelector.from_settings(settings.model)
-    announcer = Announcer(settings.application, chosen, system_clock, metrics, sinks)
-    following = Following(chosen, settings.model.poll_seconds)
+    following = Following(ModelSelector.from_settings(settings.model), settings.model.poll_seconds)
     candidates = Candidates(checks, slot, system_clock)
-    return Follower(registry(settings.model), following, candidates, announcer, last_good_file(settings))
+    return Follower(registry, following, candidates, announcer, last_good_file(settings))

@@ -8,6 +8,7 @@ from functools import partial
 
 from jobs.wiring.following import registry
 from streaming.adapters.kafka.ledger_tail import LedgerTail
+from streaming.adapters.mlflow.files import fetch_apart
 from streaming.clock import system_clock
 from streaming.errors import ConfigurationError
 from streaming.models.candidate import Preparation
@@ -42,7 +43,7 @@ def rollout_arms(settings: Settings, slot: Slot, checks: Preparation, stack: Exi
         model=settings.model.name,
         slot=slot,
         records=records,
-        load=partial(checked_version, registry(settings.model), checks),
+        load=partial(checked_version, registry(settings.model, fetch_apart), checks),
         release=checks.release,
     )
     arms = RolloutArms(source)

@@ -13,6 +13,7 @@ from jobs.wiring.serving_rollout import TWO_DAYS
 from jobs.wiring.shadow import pairing_rules
 from streaming.adapters.kafka.ledger_tail import LedgerTail
 from streaming.adapters.kafka.served_pairs import KafkaPairs, pairs_target
+from streaming.adapters.mlflow.files import fetch_apart
 from streaming.clock import system_clock
 from streaming.models.candidate import Preparation
 from streaming.models.rollout_versions import checked_version
@@ -48,7 +49,7 @@ class ServedShadow:
             rules=pairing_rules(settings),
             ledger=tail.to_end,
             versions=ShadowVersions(
-                partial(checked_version, registry(settings.model), self.checks), self.checks.release
+                partial(checked_version, registry(settings.model, fetch_apart), self.checks), self.checks.release
             ),
             events=events,
             sink=counter,

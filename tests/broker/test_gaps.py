@@ -74,7 +74,8 @@ def set_aside(bench: Bench) -> list[Path]:
     return list(bench.home.glob("checkpoint.set-aside-*"))
 
 
-@pytest.mark.parametrize("checkpoint", [pytest.param("kept", marks=pytest.mark.long), "lost"])
+@pytest.mark.long
+@pytest.mark.parametrize("checkpoint", ["kept", "lost"])
 def test_marks_that_expired_are_restored_and_nothing_is_scored_twice(bench: Bench, checkpoint: str) -> None:
     send(bench, 0, 20)
     bench.run()

@@ -78,6 +78,7 @@ def plans(bench: Bench) -> list[dict[str, Any]]:
     return [record for record in records if record["type"] == "plan"]
 
 
+@pytest.mark.long
 def test_events_get_the_tables_values_as_they_are_when_their_batch_is_planned(looking: Bench, table: str) -> None:
     put(looking.servers, table, {"a": 10.0, "b": 20.0})
     looking.send([lookup_event(1)], key="a")

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import psutil
 
+from jobs.wiring.class_archive import archive_options
 from jobs.wiring.jars import jars
 from jobs.wiring.mlflow_client import prepare_mlflow
 from streaming.adapters.session import SessionPlan, start_session
@@ -124,7 +125,7 @@ def _pipelines(folder: Path) -> dict[bool, Path]:
     trees = folder / "saved"
     trees.mkdir()
     prepare_mlflow()
-    spark = start_session(SessionPlan("chaos", master="local[2]"))
+    spark = start_session(SessionPlan("chaos", master="local[2]", java_options=archive_options()))
     try:
         return {up: save_pipeline(spark, trees / name, slope) for up, name, slope in _SLOPES}
     finally:

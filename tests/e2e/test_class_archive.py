@@ -31,6 +31,7 @@ def archived() -> None:
     prepare_archive(ROOT / ".penstock")
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("archived")
 def test_a_session_maps_the_archive_and_answers(tmp_path: Path) -> None:
     (tmp_path / ".penstock").symlink_to(ROOT / ".penstock")

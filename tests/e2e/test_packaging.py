@@ -65,6 +65,7 @@ def test_the_wheel_puts_only_its_own_names_at_the_top_level(wheel: Path) -> None
     assert f"penstock-{__version__}.dist-info/licenses/LICENSE" in names
 
 
+@pytest.mark.long
 def test_the_installed_command_runs_its_own_packages(environment: Path, tmp_path: Path) -> None:
     done = run(environment, "penstock", "--version", cwd=tmp_path)
     assert (done.stdout, done.returncode) == (f"penstock {__version__}\n", 0), done.stderr

@@ -67,6 +67,7 @@ def as_text(headers: dict[str, bytes]) -> dict[str, str]:
     return {name: value.decode("latin-1" if name == BINS else "utf-8") for name, value in headers.items()}
 
 
+@pytest.mark.long
 def test_every_client_reads_every_prediction_and_they_keep_the_contract(
     scored: Bench, client: Client, root: Path
 ) -> None:

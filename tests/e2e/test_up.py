@@ -95,6 +95,7 @@ def test_detached_it_returns_when_both_answer_and_down_stops_them(home: Path, po
     assert "Nothing is running" in penstock("down", "--home", str(home)).stdout
 
 
+@pytest.mark.long
 def test_killed_it_leaves_no_orphan_and_can_start_again(home: Path, ports: Ports) -> None:
     assert penstock(*up(home, ports, "--detach"), timeout=240).returncode == 0
     started = family(json.loads((home / "up.json").read_text())["pid"])

@@ -50,7 +50,6 @@ GUARDS: dict[str, tuple[Guard, tuple[ColumnType, ...]]] = {
 
 SEEDS = {
     "not null",
-    "in a vocabulary",
     "in a range from zero",
     "in categories",
     "in many categories",

@@ -301,6 +301,7 @@ def test_a_column_that_cannot_be_kept_is_refused(keep: tuple[str, ...], message:
         bench.score()
 
 
+@pytest.mark.long
 def test_a_row_on_which_the_pipeline_throws_is_rejected_and_the_others_are_scored(bench: Bench) -> None:
     bench.model = retyped(bench.model, Throws)
     bench.write([{**ROWS[0], "event_id": f"e{i}", "distance": float(i)} for i in range(1, 30)])

@@ -51,6 +51,7 @@ def models(spark: SparkSession, shelf: Shelf, tmp_path_factory: pytest.TempPathF
     return load(spark, shelf.package(fit_pipeline), keyed), load(spark, made, keyed, scorer="compiled")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("kind", "key"),
     [

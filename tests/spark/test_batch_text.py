@@ -196,6 +196,7 @@ def test_each_file_is_read_by_its_own_header_and_its_folders_are_text(bench: Ben
     assert result == {"a": ("x", "007", None), "b": (None, "1:2", "01")}
 
 
+@pytest.mark.long
 def test_files_that_are_not_alike_keep_their_line_breaks_and_reject_their_own_rows(bench: Bench) -> None:
     bench.keep = ("note", "store")
     turned = b"carrier,extra,extra,note,event_id,distance,event_time\n"
@@ -215,7 +216,8 @@ def test_files_that_are_not_alike_keep_their_line_breaks_and_reject_their_own_ro
     }
 
 
-@pytest.mark.parametrize("kind", ["csv", pytest.param("json", marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("kind", ["csv", "json"])
 def test_a_name_may_have_a_colon_as_times_have(kind: Format, bench: Bench) -> None:
     bench.format, bench.keep = kind, ()
     bench.folder = bench.folder / "10:00"

@@ -413,7 +413,6 @@ SEEDS = {
     "encodes all but the last",
     "names categories",
     "fills holes in place",
-    "multinomial with thresholds",
     "boosted trees",
     "naive Bayes",
 }

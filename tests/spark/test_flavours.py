@@ -60,6 +60,7 @@ def test_what_evaluates_it_is_said_with_its_version(spark: SparkSession, package
     assert served.scorer.is_proven
 
 
+@pytest.mark.long
 def test_the_driver_reads_no_model(spark: SparkSession, package: ModelPackage, monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[object] = []
     monkeypatch.setattr(native, "_read", read.append)

@@ -82,6 +82,7 @@ def test_every_record_is_the_writers_own(spark: SparkSession, model: ServedModel
     assert_as_written(envelop(model.score(frame_of(spark).coalesce(1)), stamp), [stamp])
 
 
+@pytest.mark.long
 def test_every_record_of_two_arms_is_the_writers_own(spark: SparkSession, model: ServedModel) -> None:
     candidate = renumbered(model, 2)
     intervals = ALL_CHAMPION.changed_to({CANDIDATE: 0.5})

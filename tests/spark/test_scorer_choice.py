@@ -86,6 +86,7 @@ def test_a_form_that_answers_otherwise_by_a_little_is_not_served(
     assert "differ from Spark's on" in served.choice.why
 
 
+@pytest.mark.long
 def test_the_topics_events_are_among_those_compared(spark: SparkSession, shelf: Shelf) -> None:
     made = shelf.package(fit_pipeline)
     without, with_ten = (load(spark, made, "auto", *values) for values in ((), [event(n) for n in range(10)]))
@@ -96,6 +97,7 @@ def _events(served: ServedModel) -> int:
     return int(served.choice.why.split(" on ")[1].split()[0])
 
 
+@pytest.mark.long
 def test_a_form_that_workers_cannot_run_is_not_served_and_the_package_they_lack_is_named(
     spark: SparkSession, shelf: Shelf, monkeypatch: pytest.MonkeyPatch
 ) -> None:

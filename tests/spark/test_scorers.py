@@ -179,7 +179,7 @@ def test_a_scored_event_has_the_columns_and_types_of_every_other(kind: str, serv
     assert [(field.name, field.dataType.simpleString()) for field in schema] == list(columns.items())
 
 
-@pytest.mark.parametrize("kind", names_with_seeds(PIPELINES, {*SEEDS, "nested pipeline"}))
+@pytest.mark.parametrize("kind", names_with_seeds(PIPELINES, SEEDS))
 def test_any_kind_of_model_answers_as_pyspark_does(kind: str, serve: Serve, spark: SparkSession) -> None:
     model = serve(PIPELINES[kind])
     *rows, broken = scored(spark, model, event(1), event(49), event(99), b"{")
@@ -211,12 +211,14 @@ def test_events_stay_in_their_partition_and_order_with_what_the_record_brought(
     frame.unpersist()
 
 
+@pytest.mark.long
 @seed_of("in one pass")
 def test_a_decoded_class_comes_out_as_the_label(serve: Serve, spark: SparkSession) -> None:
     low, high = scored(spark, serve(labelled), event(1), event(99))
     assert (low[c.LABEL], high[c.LABEL]) == ("fine", "late")
 
 
+@pytest.mark.long
 @seed_of("in one pass")
 def test_a_feature_that_a_stage_overwrites_comes_out_as_it_was_read(serve: Serve, spark: SparkSession) -> None:
     optional = Signature(tuple(replace(column, required=False) for column in SIGNATURE.columns))

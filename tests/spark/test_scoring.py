@@ -191,6 +191,7 @@ def test_throwing_rows_are_found_by_jobs_that_do_not_fail(
     assert {job.status for job in jobs if job} == {"SUCCEEDED"}
 
 
+@pytest.mark.long
 def test_the_pipelines_own_words_are_said_once_with_the_number_of_rows(spark: SparkSession, shelf: Shelf) -> None:
     model = shelf.model(fit_bounded)
     frame, ranges = records(spark, *(event(i) for i in range(96))), {0: OffsetRange(0, 96)}

@@ -120,7 +120,7 @@ def all_models() -> set[str]:
     return result
 
 
-@pytest.mark.parametrize("kind", ["BisectingKMeans", pytest.param("KMeans", marks=pytest.mark.long)])
+@pytest.mark.parametrize("kind", ["KMeans", pytest.param("BisectingKMeans", marks=pytest.mark.long)])
 def test_a_clusterer_serves_whatever_it_keeps_among_its_files(kind: str, spark: SparkSession, tmp_path: Path) -> None:
     assembler = features.VectorAssembler(inputCols=["x"], outputCol="features")
     model = Pipeline(stages=[assembler, getattr(clusterers, kind)(k=3, seed=1)]).fit(rows(spark))

@@ -218,6 +218,7 @@ def answer_of(row: Row) -> tuple[dict[str, Any], list[float]]:
     return {**output, "value": value}, numbers
 
 
+@pytest.mark.long
 def test_versions_of_which_one_is_not_compiled_are_scored_by_frames(
     versions: tuple[ServedModel, ServedModel], narrow: ServedModel
 ) -> None:

@@ -59,6 +59,7 @@ def test_without_a_model_every_event_with_a_valid_envelope_has_the_default(
     assert (value["model_name"], value["model_version"], value["run_id"]) == ("tiny", 0, "")
 
 
+@pytest.mark.long
 def test_beside_a_model_the_default_takes_what_the_model_takes(spark: SparkSession, champion: ServedModel) -> None:
     model = default(EventSettings(), champion)
     rows = answered(spark, model, [stamp()], [event(1), event(2, carrier=7)])

@@ -102,7 +102,6 @@ CASES: dict[str, tuple[str, Callable[[], list[Any]]]] = {
 SEEDS = {
     "a bucketizer's that begins below zero",
     "a one-hot encoder's",
-    "a vector indexer's beside an index",
 }
 ROWS = pa.schema({"x": pa.float64(), "n": pa.int64(), "word": pa.string()})
 TYPES: dict[str, ColumnType] = {"x": "double", "n": "long", "word": "string"}

@@ -199,6 +199,7 @@ def test_a_column_without_values_has_a_profile_that_windows_can_be_judged_by(
     assert {one.state for one in verdicts.values()} == {State.STABLE}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("timed", with_seeds({"with windows": True, "without": False}, {"with windows"}))
 def test_rare_values_are_listed_and_those_that_came_once_are_counted_as_new(
     scored: DataFrame, dataset: Dataset, timed: bool

@@ -7,18 +7,22 @@ from pathlib import Path
 
 from pyspark.sql import SparkSession
 
+from jobs.wiring.class_archive import archive_options
 from streaming.local.jars import ensure_jars
 
 
 def a_session(home: Path, scratch: Path) -> SparkSession:
-    """Return a local session of two threads that may retry a task, with the connector from ``home``'s jars."""
-    classpath = os.pathsep.join(ensure_jars(home, os.environ).connector_jars())
+    """Return a local session of two threads that may retry a task, with the connector from ``home``'s jars.
+
+    Like a job's, it uses the archive of Spark's classes, which fits as long as nothing is put before them on the class
+    path.
+    """
     settings = {
         "spark.driver.memory": "3g",
+        "spark.driver.defaultJavaOptions": archive_options(),
+        "spark.jars": ",".join(map(str, ensure_jars(home, os.environ).connector_jars())),
         "spark.driver.bindAddress": "127.0.0.1",
         "spark.driver.host": "127.0.0.1",
-        "spark.driver.extraClassPath": classpath,
-        "spark.executor.extraClassPath": classpath,
         "spark.sql.session.timeZone": "UTC",
         "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
         "spark.driver.extraJavaOptions": "-Duser.timezone=UTC",

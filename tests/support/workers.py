@@ -10,9 +10,11 @@ _BROKER_ALONE = ("dlq", "kafka_lease", "local_services", "quality", "shadow", "w
 _MOVED = {
     "tests/e2e/test_batch.py": "spark",
     "tests/e2e/test_chaos.py": "chaos",
+    "tests/e2e/test_demo.py": "chaos",
     **{f"tests/broker/test_{name}.py": "processes" for name in _BROKER_ALONE},
 }
-"""These could run on any worker; so the levels have about as much to do, and chaos is the fourth worker's first."""
+"""These could run on any worker; so the levels have about as much to do, and chaos and the demonstration are the
+fourth worker's first."""
 
 
 class ByLevel(LoadScopeScheduling):  # type: ignore[misc]  # pytest-xdist has no types

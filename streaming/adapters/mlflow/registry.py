@@ -27,7 +27,6 @@ import structlog
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion as MlflowVersion
 from mlflow.exceptions import MlflowException
-from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 from mlflow.store.entities.paged_list import PagedList
 from mlflow.store.model_registry.rest_store import RestStore
 from mlflow.utils.credentials import get_default_host_creds
@@ -35,6 +34,7 @@ from mlflow.utils.proto_json_utils import parse_dict
 from mlflow.utils.rest_utils import http_request, verify_rest_response
 
 from streaming.adapters.mlflow.errors import mistake, open_client
+from streaming.adapters.mlflow.files import FetchFiles, FilesPlace, fetch
 from streaming.errors import CandidateRefusedError, ModelNotFoundError, PenstockError, RegistryUnavailableError
 from streaming.models.digest import REGISTRY_FILE
 from streaming.models.ref import ModelSelector, ModelVersion, VersionStatus
@@ -55,7 +55,13 @@ _STATUS: dict[str, VersionStatus] = {"PENDING_REGISTRATION": "PENDING", "FAILED_
 class MlflowRegistry:
     """Resolves and downloads versions; safe from every thread."""
 
-    def __init__(self, registry_uri: str, timeout_seconds: float, tracking_uri: str | None = None) -> None:
+    def __init__(
+        self,
+        registry_uri: str,
+        timeout_seconds: float,
+        tracking_uri: str | None = None,
+        fetch_files: FetchFiles = fetch,
+    ) -> None:
         """Connect to nothing yet.
 
         Args:
@@ -63,12 +69,14 @@ class MlflowRegistry:
                 by MLflow itself.
             timeout_seconds: For one call that resolves. Downloads follow ``MLFLOW_HTTP_REQUEST_*``.
             tracking_uri: Serves the files of ``mlflow-artifacts:`` locations; by default the registry does.
+            fetch_files: Downloads.
 
         Raises:
             ConfigurationError: MLflow does not take such a URI.
         """
         self._registry_uri = registry_uri
         self._tracking_uri = tracking_uri or registry_uri
+        self._fetch_files = fetch_files
         self._is_catalog = registry_uri.startswith(("databricks", "uc:"))
         self._store: _PollingStore | MlflowClient
         if registry_uri.startswith(("http://", "https://")):
@@ -103,9 +111,7 @@ class MlflowRegistry:
             OSError: the disk is full.
         """
         try:
-            uri = self._files_of(version)
-            repository = get_artifact_repository(uri, self._tracking_uri, self._registry_uri)
-            repository.download_artifacts("", dst_path=str(target))
+            self._fetch_files(FilesPlace(self._files_of(version), self._tracking_uri, self._registry_uri), target)
         except (MlflowException, OSError) as problem:
             if _is_full(problem, target):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from problem
