@@ -313,7 +313,7 @@ def test_a_swap_while_the_query_runs_neither_loses_nor_repeats(either_bench: Ben
         for version in (1, 2):
             either_bench.slot.swap(renumbered(model, version))
             either_bench.send(event(10 * version + i) for i in range(10))
-            eventually(partial(_has_answered, either_bench, 10 * version), timeout=90)
+            eventually(partial(_has_answered, either_bench, 10 * version), timeout=180)
     assert job.failed == []
     answers = [(p["event_id"], p["model_version"]) for p in either_bench.predictions()]
     assert answers == [(f"e{10 * version + i}", version) for version in (1, 2) for i in range(10)]
@@ -396,7 +396,7 @@ def test_a_sample_of_the_events_is_scored_once_more_by_spark(bench: Bench, model
     bench.send([*(event(i) for i in range(5)), b"{"])
 
     with serving(bench) as job:
-        eventually(lambda: sum(rechecked(bench)) == 6, timeout=90)
+        eventually(lambda: sum(rechecked(bench)) == 6, timeout=180)
         notes = job.health.ready().notes
 
     # A rejected event has no answer that could be wrong.

@@ -202,7 +202,7 @@ def lose_some_under_it(bench: Bench) -> None:
         eventually((bench.home / "checkpoint" / "offsets" / "0").exists)
         delete_before(bench, 0, 20)  # the batch that waits was to begin at 0
         gate.go_on.set()
-        eventually(lambda: not job.thread.is_alive() or len(scored(bench)) == 40, timeout=60)
+        eventually(lambda: not job.thread.is_alive() or len(scored(bench)) == 40, timeout=180)
 
 
 @pytest.mark.long
@@ -247,7 +247,7 @@ def test_a_topic_made_anew_under_a_running_job_stops_it(bench: Bench) -> None:
             eventually(lambda: len(scored(bench)) == 20)
             recreate(bench)
             send(bench, 100, 140)
-            eventually(lambda: not job.thread.is_alive(), timeout=60)
+            eventually(lambda: not job.thread.is_alive(), timeout=180)
 
     with pytest.raises((TopicRecreatedError, ConfigurationError)):  # the latter while there is no topic at all
         recreate_under_it()
@@ -261,7 +261,7 @@ def test_a_mark_that_expires_under_a_running_job_is_restored_without_an_end(benc
         eventually(lambda: len(scored(bench)) == 20)
         forget_group(bench)
         send(bench, 20, 30)
-        eventually(lambda: not job.thread.is_alive() or len(scored(bench)) == 30, timeout=60)
+        eventually(lambda: not job.thread.is_alive() or len(scored(bench)) == 30, timeout=180)
     assert scored(bench) == list(range(30))
 
 

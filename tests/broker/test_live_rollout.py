@@ -85,15 +85,15 @@ def test_a_candidate_gets_its_keys_and_loses_them_by_order(
     bench.planned = {candidate.key: candidate}
     operator = Operator(bench)
     with bench.live(), Trickle(bench, (0, 1)) as trickle:
-        eventually(lambda: len(answered(bench)) > 20, timeout=60)
+        eventually(lambda: len(answered(bench)) > 20, timeout=180)
         operator.declares(0.5, events=1_000_000)
         operator.orders("start")
-        eventually(lambda: roles_lately(bench) == {CHAMPION, CANDIDATE}, timeout=60)
-        eventually(lambda: operator.status()["answered"], timeout=30)
+        eventually(lambda: roles_lately(bench) == {CHAMPION, CANDIDATE}, timeout=180)
+        eventually(lambda: operator.status()["answered"], timeout=180)
         operator.orders("abort")
-        eventually(lambda: roles_lately(bench) == {CHAMPION}, timeout=60)
+        eventually(lambda: roles_lately(bench) == {CHAMPION}, timeout=180)
         trickle.end()
-        eventually(lambda: len(answered(bench)) == trickle.sent, timeout=60)
+        eventually(lambda: len(answered(bench)) == trickle.sent, timeout=180)
     assert bench.failed == []
     answers = checked_answers(bench)
     assert set(answers) == {(None, CHAMPION, 1), (1, CHAMPION, 1), (1, CANDIDATE, 2)}
@@ -114,9 +114,9 @@ def test_a_rollout_goes_its_steps_by_what_the_boundaries_count(bench: LiveBench,
         operator.declares(0.25, 0.5)
         operator.orders("start")
         eventually(lambda: operator.status()["phase"] == "promoted", timeout=180)
-        eventually(lambda: bench.last_versions() == {2}, timeout=30)
+        eventually(lambda: bench.last_versions() == {2}, timeout=180)
         trickle.end()
-        eventually(lambda: len(answered(bench)) == trickle.sent, timeout=60)
+        eventually(lambda: len(answered(bench)) == trickle.sent, timeout=180)
     assert bench.failed == []
     answers = checked_answers(bench)
     assert {(1, CANDIDATE, 2), (2, CANDIDATE, 2), (4, CHAMPION, 2)} <= set(answers)
@@ -130,13 +130,13 @@ def test_a_candidate_that_throws_on_its_events_leaves_its_keys_to_the_champion(
     bench.planned = {candidate.key: retyped(candidate, Hopeless)}
     operator = Operator(bench)
     with bench.live(), Trickle(bench, (0, 1)) as trickle:
-        eventually(lambda: len(answered(bench)) > 20, timeout=60)
+        eventually(lambda: len(answered(bench)) > 20, timeout=180)
         operator.declares(0.5)
         operator.orders("start")
         eventually(lambda: operator.status()["phase"] == "rolled back", timeout=180)
         before = len(answered(bench))
-        eventually(lambda: len(answered(bench)) > before + 50, timeout=60)
+        eventually(lambda: len(answered(bench)) > before + 50, timeout=180)
         trickle.end()
-        eventually(lambda: len(answered(bench)) == trickle.sent, timeout=60)
+        eventually(lambda: len(answered(bench)) == trickle.sent, timeout=180)
     assert bench.failed == []
     assert bench.slot.held == frozenset(), "the champion is not to blame"

@@ -27,7 +27,7 @@ def test_a_broker_keeps_its_records_when_it_is_started_again_on_other_ports(root
         broker.wait_ready()
         consumer = Consumer({"bootstrap.servers": broker.address, "group.id": "g", "auto.offset.reset": "earliest"})
         consumer.subscribe([topic])
-        message = eventually(lambda: consumer.poll(1.0), timeout=60)
+        message = eventually(lambda: consumer.poll(1.0), timeout=180)
         consumer.close()
     assert message.value() == b"still here"
 

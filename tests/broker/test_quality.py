@@ -226,7 +226,7 @@ def test_a_follower_publishes_what_is_mature_until_it_is_stopped(stream: Stream)
     command = [sys.executable, "-m", "jobs", "quality", "run", "--follow", *sets]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as follower:
         try:
-            eventually(lambda: len(stream.published()) == 1, timeout=60.0)
+            eventually(lambda: len(stream.published()) == 1, timeout=180)
         finally:
             follower.terminate()
             _, printed = follower.communicate(timeout=60)

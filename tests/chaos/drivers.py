@@ -85,7 +85,7 @@ class Driver(Job):
 
     def kill(self) -> None:
         """End all its processes at once, as a lost machine would."""
-        eventually(lambda: self.send(signal.SIGKILL) == 0, timeout=20.0)
+        eventually(lambda: self.send(signal.SIGKILL) == 0, timeout=180)
         self.process.wait(30)
 
     def fill_disk(self) -> Path:

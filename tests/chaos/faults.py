@@ -43,7 +43,7 @@ def writer_failpoint(scene: Scene, step: Step) -> None:
 def kill_worker(scene: Scene, _: Step) -> None:
     """Whatever it is doing."""
     leader = scene.leader()
-    victim = eventually(lambda: next(iter(leader.workers()), None), timeout=60.0)
+    victim = eventually(lambda: next(iter(leader.workers()), None), timeout=180)
     victim.kill()
     scene.tally.kills += 1
 
@@ -144,12 +144,12 @@ def _taken_over(scene: Scene) -> None:
 def _remove_unread(scene: Scene) -> None:
     """Do what retention does to a topic whose job is down for too long."""
     marks = scene.marks()
-    eventually(lambda: all(scene.bounds(p)[1] > marks[p] + _UNREAD for p in marks), timeout=60.0)
+    eventually(lambda: all(scene.bounds(p)[1] > marks[p] + _UNREAD for p in marks), timeout=180)
     for p in range(PARTITIONS):
         before = marks[p] + scene.chance.randrange(1, _UNREAD)
         scene.removed[p].append(range(before))
         scene.admin.delete_records([TopicPartition(scene.topic, p, before)])
-    eventually(lambda: all(scene.bounds(p)[0] == scene.removed[p][-1].stop for p in marks), timeout=30.0)
+    eventually(lambda: all(scene.bounds(p)[0] == scene.removed[p][-1].stop for p in marks), timeout=180)
 
 
 def freeze_driver(scene: Scene, step: Step) -> None:

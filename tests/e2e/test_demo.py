@@ -24,7 +24,7 @@ from pathlib import Path
 from jobs.demo.run import demo
 demo(Path(".penstock"), datetime(2013, 5, 1, tzinfo=timezone.utc))
 """
-PATIENCE = 900.0
+PATIENCE = 1_800.0
 
 
 @pytest.fixture
@@ -63,7 +63,7 @@ def left_over(folder: Path) -> list[str]:
     return result
 
 
-@pytest.mark.timeout(1_200)
+@pytest.mark.timeout(2_000)
 def test_the_demonstration_swaps_under_load_and_accounts_for_every_event(
     run: subprocess.Popen[str], folder: Path
 ) -> None:
@@ -114,4 +114,4 @@ def test_a_demonstration_ends_at_ctrl_c_with_one_line_and_leaves_no_process(verb
     assert run.returncode == 130, out + err
     assert out.splitlines()[-1].endswith("stopping everything that was started")
     assert "Traceback" not in out + err
-    eventually(lambda: not left_over(folder), timeout=60.0)
+    eventually(lambda: not left_over(folder), timeout=180)

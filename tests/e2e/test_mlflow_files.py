@@ -56,7 +56,7 @@ def test_the_process_does_not_outlive_the_one_that_waits_for_it(tmp_path: Path) 
         uri = f"http://127.0.0.1:{silent.getsockname()[1]}"
         waiting = subprocess.Popen([sys.executable, "-c", STARTS_ONE_THAT_WAITS, uri, str(tmp_path)])
         try:
-            fetching = eventually(lambda: psutil.Process(waiting.pid).children(), timeout=60.0)[0]
+            fetching = eventually(lambda: psutil.Process(waiting.pid).children(), timeout=180)[0]
             silent.settimeout(60.0)
             asked, _ = silent.accept()
         finally:

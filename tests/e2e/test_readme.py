@@ -24,7 +24,7 @@ CURL = """#!{python}
 import sys, urllib.request
 sys.stdout.write(urllib.request.build_opener(urllib.request.ProxyHandler({{}})).open(sys.argv[-1]).read().decode())
 """
-PATIENCE = 1_100.0
+PATIENCE = 2_400.0
 
 
 @pytest.fixture
@@ -68,7 +68,7 @@ def environment(tmp_path: Path) -> dict[str, str]:
     return {**given, "PYTHON": "true", "PATH": f"{tools}:{given['PATH']}", "no_proxy": "127.0.0.1"}
 
 
-@pytest.mark.timeout(1_200)
+@pytest.mark.timeout(2_500)
 def test_the_commands_work_from_top_to_bottom(
     root: Path, checkout: Path, environment: dict[str, str], ports: dict[str, str], tmp_path: Path
 ) -> None:

@@ -89,7 +89,7 @@ def test_idleness_is_passed_on(spark: SparkSession, name: str, heard: Heard, tmp
     query = start(spark, name, tmp_path)
     try:
         query.processAllAvailable()
-        eventually(lambda: heard.idles > 0, timeout=60)
+        eventually(lambda: heard.idles > 0, timeout=180)
     finally:
         query.stop()
 

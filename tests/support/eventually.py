@@ -9,7 +9,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def eventually(check: Callable[[], T | None], *, timeout: float = 30.0, every: float = 0.1) -> T:
+def eventually(check: Callable[[], T | None], *, timeout: float = 60.0, every: float = 0.1) -> T:
     """Call ``check`` until it returns something true, and return that.
 
     A check that raises ``AssertionError`` or returns something false is tried again after ``every`` seconds; after

@@ -83,7 +83,7 @@ def _container() -> Iterator[str]:
     for name, value in settings.items():
         container = container.with_env(name, value)
     with container:
-        eventually(lambda: answers(port), timeout=60.0)
+        eventually(lambda: answers(port), timeout=180)
         yield f"{LOOPBACK}:{port}"
 
 
