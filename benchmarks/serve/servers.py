@@ -7,11 +7,10 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from types import MappingProxyType
 
 import httpx
 import psutil
@@ -160,9 +159,7 @@ def mlserver_server(shown: Exhibit) -> Iterator[MeasuredServer]:
     (folder / "model-settings.json").write_text(json.dumps({"name": shown.name, **runtime}))
     command = [str(environment.folder / "bin" / "mlserver"), "start", str(folder)]
     probe = f"http://{LOOPBACK}:{port}/v2/models/{shown.name}/ready"
-    # Its gRPC would handle the fork of Spark's JVM, and now and then end that in doing so.
-    without_handlers = {"GRPC_ENABLE_FORK_SUPPORT": "0"}
-    with _running("MLServer", command, shown.folder, probe, environment.python, without_handlers) as pid:
+    with _running("MLServer", command, shown.folder, probe, environment.python) as pid:
         yield MeasuredServer(port, pid)
 
 
@@ -177,17 +174,14 @@ def _with_outputs(tree: Path, copy: Path) -> Path:
 
 @contextmanager
 def _running(
-    name: str,
-    command: list[str],
-    folder: Path,
-    probe: str,
-    python: Path = Path(sys.executable),
-    own: Mapping[str, str] = MappingProxyType({}),
+    name: str, command: list[str], folder: Path, probe: str, python: Path = Path(sys.executable)
 ) -> Iterator[int]:
     # A core for the server, so that the load beside it takes none of its time.
     own_core = ["taskset", "-c", "0"] if shutil.which("taskset") and (os.cpu_count() or 1) > 1 else []
     path = f"{python.parent}:{os.environ.get('PATH', '')}"
-    environment = {**os.environ, "PATH": path, "PYSPARK_PYTHON": str(python), **own}
+    environment = {**os.environ, "PATH": path, "PYSPARK_PYTHON": str(python)}
+    # MLServer's gRPC would handle the fork of Spark's JVM, and now and then end that in doing so.
+    environment["GRPC_ENABLE_FORK_SUPPORT"] = "0"
     log = folder / f"{name.replace(' ', '-')}.log"
     process = ManagedProcess(name, [*own_core, *command], log=log, environment=environment, grace=20.0)
     try:

@@ -9,7 +9,7 @@ from pyspark.sql import SparkSession
 
 from jobs.wiring.flavors import code_seconds, served_flavors
 from jobs.wiring.lookups import looking_up
-from streaming.adapters.mlflow.files import FetchFiles, fetch
+from streaming.adapters.mlflow.files import fetch_apart
 from streaming.adapters.mlflow.registry import MlflowRegistry
 from streaming.adapters.session import is_local
 from streaming.clock import system_clock
@@ -35,9 +35,14 @@ from streaming.settings import ModelSettings, ScorerSetting, Settings
 from streaming.spark.hadoop_files import HadoopFileStore
 
 
-def registry(model: ModelSettings, fetch_files: FetchFiles = fetch) -> MlflowRegistry:
+def registry(model: ModelSettings) -> MlflowRegistry:
     """Return the registry; raises ``ConfigurationError`` where none is named."""
-    return MlflowRegistry(registry_uri(model), model.timeout_seconds, model.tracking_uri, fetch_files)
+    return MlflowRegistry(registry_uri(model), model.timeout_seconds, model.tracking_uri)
+
+
+def server_registry(model: ModelSettings) -> MlflowRegistry:
+    """Return the registry of a server, whose downloads hold up no request; raises as :func:`registry`."""
+    return MlflowRegistry(registry_uri(model), model.timeout_seconds, model.tracking_uri, fetch_apart)
 
 
 def registry_uri(model: ModelSettings) -> str:
@@ -125,7 +130,7 @@ def _admit_any(_: ServedModel) -> None:
     """Ask nothing of a version beside the checks of its loader."""
 
 
-def announcer(settings: Settings, metrics: ModelMetrics, sinks: Sequence[ModelEventSink]) -> Announcer:
+def make_announcer(settings: Settings, metrics: ModelMetrics, sinks: Sequence[ModelEventSink]) -> Announcer:
     """Return what tells of versions that come and go."""
     chosen = ModelSelector.from_settings(settings.model)
     return Announcer(settings.application, chosen, system_clock, metrics, sinks)

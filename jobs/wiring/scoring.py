@@ -15,7 +15,7 @@ from jobs.process import collector
 from jobs.process.stopping import StopRequest, children_ignore_signals
 from jobs.wiring.class_archive import archive_options
 from jobs.wiring.fallbacks import load_champion
-from jobs.wiring.following import announcer, follow, make_slot, preparation, registry, scorer_setting
+from jobs.wiring.following import follow, make_announcer, make_slot, preparation, registry, scorer_setting
 from jobs.wiring.jars import jars
 from jobs.wiring.live import check_slots, local_master
 from jobs.wiring.lookups import lookup_of, require_table, warm_table
@@ -128,8 +128,13 @@ def _followed(
         outlets = ManyOutlets(shared.observer, gate)
         return follow_many(settings, shared.slot, spark, outlets, shared.stack), None
     checks = _checks(shared, spark)
-    told = announcer(settings, shared.observer.metrics, [gate])
-    follower = follow(settings, shared.slot, checks, told, registry(settings.model))
+    follower = follow(
+        settings=settings,
+        slot=shared.slot,
+        checks=checks,
+        announcer=make_announcer(settings, shared.observer.metrics, [gate]),
+        registry=registry(settings.model),
+    )
     if settings.lookup.source is not None:
         return follower, None
     return follower, rollout_parts(settings, checks, follower, shared.observer, gate)

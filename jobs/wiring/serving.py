@@ -18,7 +18,7 @@ from pyspark.sql import SparkSession
 from jobs.configuration.paths import require_writable
 from jobs.process import collector
 from jobs.process.stopping import StopRequest, children_ignore_signals
-from jobs.wiring.following import announcer, follow, last_good_file, registry
+from jobs.wiring.following import follow, last_good_file, make_announcer, registry, server_registry
 from jobs.wiring.in_process import in_process_preparation, require_no_spark
 from jobs.wiring.serving_chain import patient, require_chain_servable, served_chain, served_stand_ins
 from jobs.wiring.serving_log import answer_log
@@ -28,7 +28,6 @@ from jobs.wiring.serving_rollout import require_identity, rollout_arms
 from jobs.wiring.serving_shadow import shadow_log
 from jobs.wiring.session import require_log, session
 from streaming.adapters.hooks import hooks_from
-from streaming.adapters.mlflow.files import fetch_apart
 from streaming.clock import system_clock
 from streaming.errors import ModelError, RegistryUnavailableError
 from streaming.lookup.followed import TableFollower
@@ -145,7 +144,7 @@ def scoring_server(
             spark=_spark(settings, stopping, stack),
             lookup=None if looking is None else looking.lookup,
         )
-        follower = follow(own, slot, checks, announcer(own, metrics, hooks), registry(own.model, fetch_apart))
+        follower = follow(own, slot, checks, make_announcer(own, metrics, hooks), server_registry(own.model))
         stack.callback(follower.stop)
         rollout = rollout_arms(settings, slot, checks, stack)
         chain = None

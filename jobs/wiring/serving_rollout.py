@@ -6,9 +6,8 @@ from contextlib import ExitStack
 from datetime import timedelta
 from functools import partial
 
-from jobs.wiring.following import registry
+from jobs.wiring.following import server_registry
 from streaming.adapters.kafka.ledger_tail import LedgerTail
-from streaming.adapters.mlflow.files import fetch_apart
 from streaming.clock import system_clock
 from streaming.errors import ConfigurationError
 from streaming.models.candidate import Preparation
@@ -43,7 +42,7 @@ def rollout_arms(settings: Settings, slot: Slot, checks: Preparation, stack: Exi
         model=settings.model.name,
         slot=slot,
         records=records,
-        load=partial(checked_version, registry(settings.model, fetch_apart), checks),
+        load=partial(checked_version, server_registry(settings.model), checks),
         release=checks.release,
     )
     arms = RolloutArms(source)

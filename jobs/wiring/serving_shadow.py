@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 
-from jobs.wiring.following import registry
+from jobs.wiring.following import server_registry
 from jobs.wiring.serving_log import STOP_SECONDS
 from jobs.wiring.serving_rollout import TWO_DAYS
 from jobs.wiring.shadow import pairing_rules
 from streaming.adapters.kafka.ledger_tail import LedgerTail
 from streaming.adapters.kafka.served_pairs import KafkaPairs, pairs_target
-from streaming.adapters.mlflow.files import fetch_apart
 from streaming.clock import system_clock
 from streaming.models.candidate import Preparation
 from streaming.models.rollout_versions import checked_version
@@ -49,7 +48,7 @@ class ServedShadow:
             rules=pairing_rules(settings),
             ledger=tail.to_end,
             versions=ShadowVersions(
-                partial(checked_version, registry(settings.model, fetch_apart), self.checks), self.checks.release
+                partial(checked_version, server_registry(settings.model), self.checks), self.checks.release
             ),
             events=events,
             sink=counter,

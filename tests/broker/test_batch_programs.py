@@ -36,15 +36,16 @@ def one_pass(spark: SparkSession, made: ModelPackage) -> ServedModel:
     return load(spark, made, scorer="compiled")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("serve", "planning"),
     [
-        pytest.param(load, "kept", id="a pipeline of Spark's-kept", marks=pytest.mark.long),
-        pytest.param(load, "fresh", id="a pipeline of Spark's-fresh", marks=pytest.mark.long),
-        pytest.param(compiled, "kept", id="a compiled one in frames-kept", marks=pytest.mark.long),
-        pytest.param(compiled, "fresh", id="a compiled one in frames-fresh", marks=pytest.mark.long),
-        pytest.param(one_pass, "kept", id="a compiled one in one pass-kept", marks=pytest.mark.long),
-        pytest.param(one_pass, "fresh", id="a compiled one in one pass-fresh", marks=pytest.mark.long),
+        pytest.param(load, "kept", id="a pipeline of Spark's-kept"),
+        pytest.param(load, "fresh", id="a pipeline of Spark's-fresh"),
+        pytest.param(compiled, "kept", id="a compiled one in frames-kept"),
+        pytest.param(compiled, "fresh", id="a compiled one in frames-fresh"),
+        pytest.param(one_pass, "kept", id="a compiled one in one pass-kept"),
+        pytest.param(one_pass, "fresh", id="a compiled one in one pass-fresh"),
     ],
 )
 def test_events_are_scored_rejected_and_kept_from_a_scorer_that_throws_on_them(
@@ -76,10 +77,10 @@ def other_columns(spark: SparkSession) -> PipelineModel:
 @pytest.mark.parametrize(
     ("serve", "planning"),
     [
-        pytest.param(load, "kept", id="pipelines of Spark's-kept", marks=pytest.mark.long),
-        pytest.param(load, "fresh", id="pipelines of Spark's-fresh", marks=pytest.mark.long),
+        pytest.param(load, "kept", id="pipelines of Spark's-kept"),
+        pytest.param(load, "fresh", id="pipelines of Spark's-fresh"),
         pytest.param(one_pass, "kept", id="compiled ones in one pass-kept"),
-        pytest.param(one_pass, "fresh", id="compiled ones in one pass-fresh", marks=pytest.mark.long),
+        pytest.param(one_pass, "fresh", id="compiled ones in one pass-fresh"),
     ],
 )
 def test_of_two_arms_each_reads_and_scores_its_own_events_by_its_own_rules(

@@ -50,7 +50,7 @@ from streaming.scoring.row_pass import JsonRowPass
 from streaming.scoring_time import ScoringTime
 from streaming.spark import query_run
 from tests.support.engine import Bench, Recorder, event
-from tests.support.eventually import eventually
+from tests.support.eventually import SLOWEST, eventually
 from tests.support.kafka import MakeTopic
 from tests.support.models import renumbered, retyped
 from tests.support.serving import serving
@@ -157,10 +157,8 @@ HOUR = 3_600_000
 
 
 @pytest.mark.long
-@pytest.mark.parametrize(
-    "bound", ["message.timestamp.after.max.ms", pytest.param("message.timestamp.before.max.ms", marks=pytest.mark.long)]
-)
-@pytest.mark.parametrize("made_by", ["Penstock", pytest.param("their owner", marks=pytest.mark.long)])
+@pytest.mark.parametrize("bound", ["message.timestamp.after.max.ms", "message.timestamp.before.max.ms"])
+@pytest.mark.parametrize("made_by", ["Penstock", "their owner"])
 def test_an_event_whose_timestamp_is_far_from_now_stops_nothing(
     bench: Bench, make_topic: MakeTopic, bound: str, made_by: str
 ) -> None:
@@ -313,7 +311,7 @@ def test_a_swap_while_the_query_runs_neither_loses_nor_repeats(either_bench: Ben
         for version in (1, 2):
             either_bench.slot.swap(renumbered(model, version))
             either_bench.send(event(10 * version + i) for i in range(10))
-            eventually(partial(_has_answered, either_bench, 10 * version), timeout=180)
+            eventually(partial(_has_answered, either_bench, 10 * version), timeout=SLOWEST)
     assert job.failed == []
     answers = [(p["event_id"], p["model_version"]) for p in either_bench.predictions()]
     assert answers == [(f"e{10 * version + i}", version) for version in (1, 2) for i in range(10)]
@@ -396,7 +394,7 @@ def test_a_sample_of_the_events_is_scored_once_more_by_spark(bench: Bench, model
     bench.send([*(event(i) for i in range(5)), b"{"])
 
     with serving(bench) as job:
-        eventually(lambda: sum(rechecked(bench)) == 6, timeout=180)
+        eventually(lambda: sum(rechecked(bench)) == 6, timeout=SLOWEST)
         notes = job.health.ready().notes
 
     # A rejected event has no answer that could be wrong.

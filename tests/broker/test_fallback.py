@@ -115,7 +115,7 @@ def test_rows_that_throw_are_answered_by_the_fallback_version_and_then_by_the_de
     ("pause", "last"),
     [
         pytest.param(3600.0, (2, "THREW"), id="while the circuit is open"),
-        pytest.param(0.001, (1, None), id="after a trial", marks=pytest.mark.long),
+        pytest.param(0.001, (1, None), id="after a trial"),
     ],
 )
 def test_a_version_that_fails_on_whole_batches_is_asked_no_more_until_a_trial(

@@ -21,7 +21,7 @@ from streaming.delivery.marks import Mark
 from streaming.engines.breaker import Bounds, Breaker
 from streaming.errors import ConfigurationError, MissingMarkError, OffsetGapError, TopicRecreatedError
 from tests.support.engine import Bench, event
-from tests.support.eventually import eventually
+from tests.support.eventually import SLOWEST, eventually
 from tests.support.kafka import MakeTopic
 from tests.support.serving import Serving, serving
 
@@ -104,7 +104,7 @@ def test_without_marks_and_progress_a_job_with_a_history_fails_closed(bench: Ben
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("application", ["the same", pytest.param("another", marks=pytest.mark.long)])
+@pytest.mark.parametrize("application", ["the same", "another"])
 def test_a_checkpoint_of_another_topic_is_refused_by_name_and_the_topic_scored_with_one_of_its_own(
     bench: Bench, make_topic: MakeTopic, application: str
 ) -> None:
@@ -202,7 +202,7 @@ def lose_some_under_it(bench: Bench) -> None:
         eventually((bench.home / "checkpoint" / "offsets" / "0").exists)
         delete_before(bench, 0, 20)  # the batch that waits was to begin at 0
         gate.go_on.set()
-        eventually(lambda: not job.thread.is_alive() or len(scored(bench)) == 40, timeout=180)
+        eventually(lambda: not job.thread.is_alive() or len(scored(bench)) == 40, timeout=SLOWEST)
 
 
 @pytest.mark.long
@@ -247,7 +247,7 @@ def test_a_topic_made_anew_under_a_running_job_stops_it(bench: Bench) -> None:
             eventually(lambda: len(scored(bench)) == 20)
             recreate(bench)
             send(bench, 100, 140)
-            eventually(lambda: not job.thread.is_alive(), timeout=180)
+            eventually(lambda: not job.thread.is_alive(), timeout=SLOWEST)
 
     with pytest.raises((TopicRecreatedError, ConfigurationError)):  # the latter while there is no topic at all
         recreate_under_it()
@@ -261,7 +261,7 @@ def test_a_mark_that_expires_under_a_running_job_is_restored_without_an_end(benc
         eventually(lambda: len(scored(bench)) == 20)
         forget_group(bench)
         send(bench, 20, 30)
-        eventually(lambda: not job.thread.is_alive() or len(scored(bench)) == 30, timeout=180)
+        eventually(lambda: not job.thread.is_alive() or len(scored(bench)) == 30, timeout=SLOWEST)
     assert scored(bench) == list(range(30))
 
 

@@ -135,7 +135,7 @@ def test_a_killed_driver_is_given_up_after_its_time(line: Line) -> None:
     second = line.driver()
     process.kill()
     process.wait()
-    eventually(second.holds, timeout=180)
+    eventually(second.holds, timeout=60)
 
 
 @pytest.mark.long
@@ -144,7 +144,7 @@ def test_a_driver_that_fell_silent_learns_of_its_loss_when_it_wakes_up(line: Lin
     second = line.driver()
     try:
         process.send_signal(signal.SIGSTOP)
-        eventually(second.holds, timeout=180)
+        eventually(second.holds, timeout=60)
         process.send_signal(signal.SIGCONT)
         assert process.stdout is not None
         assert process.stdout.readline() == "gone\n"

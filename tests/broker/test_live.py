@@ -20,7 +20,7 @@ from streaming.accounting.records import Outgoing
 from streaming.models.served import ServedModel
 from streaming.scoring.pipeline import SparkPipeline
 from tests.support.engine import event
-from tests.support.eventually import eventually
+from tests.support.eventually import SLOWEST, eventually
 from tests.support.kafka import MakeTopic
 from tests.support.live import LiveBench, place, version
 from tests.support.models import renumbered, retyped
@@ -52,9 +52,9 @@ def test_every_event_is_answered_once_and_the_marks_follow(bench: LiveBench) -> 
     nearly_too_large = b"x" * 1_048_300
     bench.send([event(1), nearly_too_large, event(2)])
     with bench.live():
-        eventually(lambda: len(answered(bench)) == 3, timeout=180)
+        eventually(lambda: len(answered(bench)) == 3, timeout=SLOWEST)
         bench.send([event(3), None], partition=1)
-        eventually(lambda: len(answered(bench)) == 5, timeout=180)
+        eventually(lambda: len(answered(bench)) == 5, timeout=SLOWEST)
     assert bench.failed == []
     assert Counter(bench.places()) == Counter([(0, 0), (0, 1), (0, 2), (1, 0), (1, 1)])
     assert {p: mark.offset for p, mark in bench.marks().items() if mark} == {0: 3, 1: 2}
@@ -66,7 +66,7 @@ def test_it_goes_on_where_the_exact_engine_stopped_and_the_other_way_round(bench
     bench.run()
     bench.send([event(3)])
     with bench.live():
-        eventually(lambda: len(answered(bench)) == 3, timeout=180)
+        eventually(lambda: len(answered(bench)) == 3, timeout=SLOWEST)
     bench.send([event(4)], partition=1)
     bench.run()
     assert bench.failed == []
@@ -109,13 +109,13 @@ class Trickle:
 )
 def test_a_swap_loses_nothing_and_is_complete(bench: LiveBench, model: ServedModel, shares: tuple[int, ...]) -> None:
     with bench.live(), Trickle(bench, shares) as trickle:
-        eventually(lambda: len(answered(bench)) > 20, timeout=180)
+        eventually(lambda: len(answered(bench)) > 20, timeout=SLOWEST)
         bench.slot.swap(renumbered(model, 2))
-        eventually(lambda: 2 in {version(message) for message in bench.read(".out")}, timeout=180)
-        eventually(lambda: bench.last_versions() == {2}, timeout=180)
+        eventually(lambda: 2 in {version(message) for message in bench.read(".out")}, timeout=SLOWEST)
+        eventually(lambda: bench.last_versions() == {2}, timeout=SLOWEST)
         trickle.end()
         # To stop is not to read the topic to its end.
-        eventually(lambda: len(answered(bench)) == trickle.sent, timeout=180)
+        eventually(lambda: len(answered(bench)) == trickle.sent, timeout=SLOWEST)
     assert bench.failed == []
 
 
@@ -123,14 +123,14 @@ def test_a_swap_loses_nothing_and_is_complete(bench: LiveBench, model: ServedMod
 def test_a_swap_while_the_older_one_lags_loses_nothing(bench: LiveBench, model: ServedModel) -> None:
     bench.send(event(number) for number in range(30_000))
     with bench.live():
-        eventually(lambda: len(bench.read(".out")) > 0, timeout=180)
+        eventually(lambda: len(bench.read(".out")) > 0, timeout=SLOWEST)
         bench.slot.swap(renumbered(model, 2))
         bench.send((event(number) for number in range(30_000)), partition=1)
         # The older one may have read all of them before the younger one was ready: only a later event is surely for it.
         with Trickle(bench, (0, 1)) as trickle:
-            eventually(lambda: bench.last_versions() == {2}, timeout=180)
+            eventually(lambda: bench.last_versions() == {2}, timeout=SLOWEST)
         # The younger one may have caught up with the older one and not yet with the topic.
-        eventually(lambda: len(answered(bench)) == 60_000 + trickle.sent, timeout=180)
+        eventually(lambda: len(answered(bench)) == 60_000 + trickle.sent, timeout=SLOWEST)
     assert bench.failed == []
 
 
@@ -158,7 +158,7 @@ def test_rows_on_which_the_pipeline_throws_become_dead_letters_and_the_others_ar
         # More often than the engine would start again in vain, and without a boundary in between.
         for number in range(13, 18):
             bench.send([event(13), event(number + 1)])
-            eventually(partial(has_answered, bench, 2 * number - 13), timeout=180)
+            eventually(partial(has_answered, bench, 2 * number - 13), timeout=SLOWEST)
     assert bench.failed == []
     letters = {(place(message), dict(message.headers())[REASON]) for message in bench.read(".dlq")}
     assert letters == {((0, offset), b"SCORING_FAILED") for offset in range(12, 22, 2)}
@@ -170,13 +170,13 @@ def test_a_version_that_fails_as_it_takes_over_is_rolled_back_and_the_older_one_
 ) -> None:
     with bench.live():
         bench.send([event(1)])
-        eventually(lambda: (mark := bench.marks().get(0)) is not None and mark.offset == 1, timeout=180)
+        eventually(lambda: (mark := bench.marks().get(0)) is not None and mark.offset == 1, timeout=SLOWEST)
         with Trickle(bench, (0, 1)):
             bench.slot.swap(throwing(model, 2))
-            eventually(lambda: replace(model.key, version=2) in bench.slot.held, timeout=180)
+            eventually(lambda: replace(model.key, version=2) in bench.slot.held, timeout=SLOWEST)
             before = len(answered(bench))
-            eventually(lambda: len(answered(bench)) > before + 20, timeout=180)
-        eventually(lambda: bench.last_versions() == {1}, timeout=180)
+            eventually(lambda: len(answered(bench)) > before + 20, timeout=SLOWEST)
+        eventually(lambda: bench.last_versions() == {1}, timeout=SLOWEST)
     assert bench.failed == []
 
 
@@ -185,10 +185,10 @@ def test_a_query_that_dies_loses_nothing(bench: LiveBench, spark: SparkSession) 
     with bench.live(), Trickle(bench, (0, 1)) as trickle:
         for deaths in range(2):
             expected = 50 * (deaths + 1)
-            eventually(partial(has_answered, bench, expected), timeout=180)
-            query = eventually(partial(query_of, bench, spark), timeout=180)
+            eventually(partial(has_answered, bench, expected), timeout=SLOWEST)
+            query = eventually(partial(query_of, bench, spark), timeout=SLOWEST)
             query.stop()
-        eventually(lambda: len(answered(bench)) > 150, timeout=180)
+        eventually(lambda: len(answered(bench)) > 150, timeout=SLOWEST)
         trickle.end()
-        eventually(lambda: len(answered(bench)) == trickle.sent, timeout=180)
+        eventually(lambda: len(answered(bench)) == trickle.sent, timeout=SLOWEST)
     assert bench.failed == []

@@ -23,7 +23,7 @@ from tests.broker.test_arms import Hopeless
 from tests.broker.test_live import Trickle, answered
 from tests.broker.test_rollout import Operator
 from tests.support.arms import Topics
-from tests.support.eventually import eventually
+from tests.support.eventually import SLOWEST, eventually
 from tests.support.kafka import MakeTopic
 from tests.support.live import LiveBench
 from tests.support.models import fit_pipeline, load, package, retyped
@@ -85,15 +85,15 @@ def test_a_candidate_gets_its_keys_and_loses_them_by_order(
     bench.planned = {candidate.key: candidate}
     operator = Operator(bench)
     with bench.live(), Trickle(bench, (0, 1)) as trickle:
-        eventually(lambda: len(answered(bench)) > 20, timeout=180)
+        eventually(lambda: len(answered(bench)) > 20, timeout=SLOWEST)
         operator.declares(0.5, events=1_000_000)
         operator.orders("start")
-        eventually(lambda: roles_lately(bench) == {CHAMPION, CANDIDATE}, timeout=180)
-        eventually(lambda: operator.status()["answered"], timeout=180)
+        eventually(lambda: roles_lately(bench) == {CHAMPION, CANDIDATE}, timeout=SLOWEST)
+        eventually(lambda: operator.status()["answered"], timeout=SLOWEST)
         operator.orders("abort")
-        eventually(lambda: roles_lately(bench) == {CHAMPION}, timeout=180)
+        eventually(lambda: roles_lately(bench) == {CHAMPION}, timeout=SLOWEST)
         trickle.end()
-        eventually(lambda: len(answered(bench)) == trickle.sent, timeout=180)
+        eventually(lambda: len(answered(bench)) == trickle.sent, timeout=SLOWEST)
     assert bench.failed == []
     answers = checked_answers(bench)
     assert set(answers) == {(None, CHAMPION, 1), (1, CHAMPION, 1), (1, CANDIDATE, 2)}
@@ -113,10 +113,10 @@ def test_a_rollout_goes_its_steps_by_what_the_boundaries_count(bench: LiveBench,
     with bench.live(), Trickle(bench, (0, 1)) as trickle:
         operator.declares(0.25, 0.5)
         operator.orders("start")
-        eventually(lambda: operator.status()["phase"] == "promoted", timeout=180)
-        eventually(lambda: bench.last_versions() == {2}, timeout=180)
+        eventually(lambda: operator.status()["phase"] == "promoted", timeout=SLOWEST)
+        eventually(lambda: bench.last_versions() == {2}, timeout=SLOWEST)
         trickle.end()
-        eventually(lambda: len(answered(bench)) == trickle.sent, timeout=180)
+        eventually(lambda: len(answered(bench)) == trickle.sent, timeout=SLOWEST)
     assert bench.failed == []
     answers = checked_answers(bench)
     assert {(1, CANDIDATE, 2), (2, CANDIDATE, 2), (4, CHAMPION, 2)} <= set(answers)
@@ -130,13 +130,13 @@ def test_a_candidate_that_throws_on_its_events_leaves_its_keys_to_the_champion(
     bench.planned = {candidate.key: retyped(candidate, Hopeless)}
     operator = Operator(bench)
     with bench.live(), Trickle(bench, (0, 1)) as trickle:
-        eventually(lambda: len(answered(bench)) > 20, timeout=180)
+        eventually(lambda: len(answered(bench)) > 20, timeout=SLOWEST)
         operator.declares(0.5)
         operator.orders("start")
-        eventually(lambda: operator.status()["phase"] == "rolled back", timeout=180)
+        eventually(lambda: operator.status()["phase"] == "rolled back", timeout=SLOWEST)
         before = len(answered(bench))
-        eventually(lambda: len(answered(bench)) > before + 50, timeout=180)
+        eventually(lambda: len(answered(bench)) > before + 50, timeout=SLOWEST)
         trickle.end()
-        eventually(lambda: len(answered(bench)) == trickle.sent, timeout=180)
+        eventually(lambda: len(answered(bench)) == trickle.sent, timeout=SLOWEST)
     assert bench.failed == []
     assert bench.slot.held == frozenset(), "the champion is not to blame"

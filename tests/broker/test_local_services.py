@@ -10,7 +10,7 @@ from streaming.errors import SetupError
 from streaming.local.broker import start_broker
 from streaming.local.jars import ensure_jars
 from streaming.local.processes import free_port
-from tests.support.eventually import eventually
+from tests.support.eventually import SLOWEST, eventually
 from tests.support.kafka import topic_maker
 
 
@@ -27,7 +27,7 @@ def test_a_broker_keeps_its_records_when_it_is_started_again_on_other_ports(root
         broker.wait_ready()
         consumer = Consumer({"bootstrap.servers": broker.address, "group.id": "g", "auto.offset.reset": "earliest"})
         consumer.subscribe([topic])
-        message = eventually(lambda: consumer.poll(1.0), timeout=180)
+        message = eventually(lambda: consumer.poll(1.0), timeout=SLOWEST)
         consumer.close()
     assert message.value() == b"still here"
 
@@ -40,7 +40,7 @@ def test_a_broker_that_cannot_start_says_why(root: Path, tmp_path: Path) -> None
         first.wait_ready()
         with start_broker(tmp_path / "second", jars, port, os.environ) as second:
             # The first one answers on the port, so readiness alone would be taken for the second's.
-            eventually(lambda: second.process.exit_code is not None, timeout=180)
+            eventually(lambda: second.process.exit_code is not None, timeout=SLOWEST)
             with pytest.raises(SetupError, match="ended with code 1") as raised:
                 second.wait_ready()
     assert "Address already in use" in str(raised.value)

@@ -23,7 +23,6 @@ from tests.support.kafka import MakeTopic
 from tests.support.malformed import CASES, EPOCHS, SIGNATURE, huge, with_envelope
 from tests.support.models import fit_pipeline, load, package
 from tests.support.records import records_frame, verdict_text
-from tests.support.seeds import with_seeds
 
 LIMIT = 11 << 20
 """``input.max_value_bytes`` here, so that ten megabytes are parsed and not only passed on."""
@@ -42,7 +41,7 @@ STREAMS: dict[str, tuple[EventSettings, Values]] = {
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("stream", with_seeds(STREAMS, ["the corpus and damage by chance"]))
+@pytest.mark.parametrize("stream", STREAMS.values(), ids=list(STREAMS))
 def test_every_record_comes_out_once_and_as_the_batch_path_judges_it(
     spark: SparkSession,
     broker: str,

@@ -17,7 +17,7 @@ from streaming.models.served import ServedModel
 from tests.conftest import HOME
 from tests.support.accounts import GuardedBroker, a_guarded_broker
 from tests.support.engine import Bench, event
-from tests.support.eventually import eventually
+from tests.support.eventually import SLOWEST, eventually
 from tests.support.serving import serving
 
 ALL = AclOperation.ALL
@@ -61,14 +61,14 @@ def guarded_bench(guarded: GuardedBroker, spark: SparkSession, model: ServedMode
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("output", ["out", pytest.param("dlq", marks=pytest.mark.long)])
+@pytest.mark.parametrize("output", ["out", "dlq"])
 def test_a_right_to_write_that_is_taken_away_ends_the_job_with_its_name(
     output: str, guarded: GuardedBroker, guarded_bench: GuardedBench
 ) -> None:
     bench = guarded_bench
     with serving(bench) as job:
         bench.send([event(1), b"no event"])
-        eventually(lambda: len(bench.read(".out")) == 1 and len(bench.read(".dlq")) == 1, timeout=180)
+        eventually(lambda: len(bench.read(".out")) == 1 and len(bench.read(".dlq")) == 1, timeout=SLOWEST)
         guarded.deny(TOPIC, f"{bench.topic}.{output}", AclOperation.WRITE)
         bench.send([event(2), b"no event either"])
         job.thread.join(60)
@@ -83,12 +83,12 @@ def test_an_output_topic_that_is_deleted_is_named_while_its_writers_still_wait(b
     admin, out = AdminClient({**bench.kafka}), f"{bench.topic}.out"
     with capture_logs() as logs, serving(bench) as job:
         bench.send([event(1)])
-        eventually(lambda: len(bench.read(".out")) == 1, timeout=180)
+        eventually(lambda: len(bench.read(".out")) == 1, timeout=SLOWEST)
         assert job.health.ready().ok
         admin.delete_topics([out])[out].result(30)
         bench.send([event(2)])
         eventually(lambda: any(f"output topic '{out}' was deleted" in why for why in job.health.ready().reasons))
         assert job.failed == []
         admin.create_topics([NewTopic(out, 2, 1)])[out].result(30)
-        eventually(lambda: not any("was deleted" in why for why in job.health.ready().reasons), timeout=180)
+        eventually(lambda: not any("was deleted" in why for why in job.health.ready().reasons), timeout=SLOWEST)
     assert [line["event"] for line in logs].count("a topic cannot be used") == 1

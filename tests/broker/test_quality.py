@@ -30,7 +30,7 @@ from streaming.models.ref import ModelVersion
 from streaming.outputs import headers
 from streaming.outputs.envelope import Stamp
 from streaming.quality.cohort import EarlyCohort, MatureCohort
-from tests.support.eventually import eventually
+from tests.support.eventually import SLOWEST, eventually
 from tests.support.kafka import MakeTopic
 
 DAY = instant("2013-06-01T00:00:00Z")
@@ -226,7 +226,7 @@ def test_a_follower_publishes_what_is_mature_until_it_is_stopped(stream: Stream)
     command = [sys.executable, "-m", "jobs", "quality", "run", "--follow", *sets]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as follower:
         try:
-            eventually(lambda: len(stream.published()) == 1, timeout=180)
+            eventually(lambda: len(stream.published()) == 1, timeout=SLOWEST)
         finally:
             follower.terminate()
             _, printed = follower.communicate(timeout=60)

@@ -22,7 +22,7 @@ from streaming.adapters.kafka.newcomers import KafkaNewcomers
 from streaming.engines.rest import Rest
 from streaming.engines.source import read_stream
 from tests.support.engine import Bench, event
-from tests.support.eventually import eventually
+from tests.support.eventually import SLOWEST, eventually
 from tests.support.kafka import MakeTopic
 from tests.support.serving import serving
 
@@ -143,7 +143,7 @@ def test_a_look_now_and_then_sees_what_no_consumer_is_told_of(
         job.until_at_rest()
         admin = AdminClient({**job.kafka})
         admin.create_partitions([NewPartitions(topic, 3)])[topic].result(30)
-        eventually(lambda: len(admin.list_topics(topic, timeout=180).topics[topic].partitions) == 3)
+        eventually(lambda: len(admin.list_topics(topic, timeout=10).topics[topic].partitions) == 3)
         job.send(2)
         job.until_read(1)
 
@@ -153,7 +153,7 @@ def test_an_idle_job_asks_kafka_a_few_times_a_second_however_soon_it_wakes(bench
     with serving(bench) as job:
         for sent in (1, 2):
             bench.send([event(sent)])
-            eventually(partial(is_answered, bench, sent), timeout=180)
+            eventually(partial(is_answered, bench, sent), timeout=SLOWEST)
             eventually(lambda: rate(bench.spark) < _AT_REST, every=0)
         assert job.health.ready().ok
     assert job.failed == []

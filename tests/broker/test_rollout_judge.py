@@ -36,7 +36,7 @@ from streaming.rollout.plan import RolloutPlan, RolloutStep
 from streaming.rollout.records import Declaration, OrderGiven, Transition, Weights
 from streaming.rollout.states import RolloutPhase, RolloutState, RolloutTime
 from streaming.rollout.verdict import RolloutVerdict
-from tests.support.eventually import eventually
+from tests.support.eventually import SLOWEST, eventually
 from tests.support.judging import RULES, Keyed
 from tests.support.kafka import MakeTopic
 from tests.unit.test_judging import flown
@@ -192,7 +192,7 @@ def test_harm_goes_from_the_topics_to_the_ledger_and_to_the_status(stage: Stage)
             # Harm may be found before the dead letters have been read.
             return verdicts[-1].checks["dead letters"].count == 3
 
-        eventually(is_told, timeout=180)
+        eventually(is_told, timeout=SLOWEST)
     assert verdicts[-1].why.startswith("gross harm: on 240 labelled events")
     assert [(part.partition, part.start, part.end) for part in verdicts[-1].answered] == [(0, 0, 300)]
     with statuses(stage.config, ()) as now:
@@ -231,7 +231,7 @@ def test_a_judge_that_starts_reads_the_shadow_from_where_the_rollout_was_declare
         topics.begin(now - timedelta(days=60))
         assert len(list(topics.shadow())) == 50
         # Both partitions are followed to their ends.
-        eventually(lambda: list(topics.shadow()) == [] and topics.lag()["shadow"] == 0, timeout=180)
+        eventually(lambda: list(topics.shadow()) == [] and topics.lag()["shadow"] == 0, timeout=SLOWEST)
 
 
 def test_windows_of_the_drift_job_hold_the_rollout_and_the_status_says_so(stage: Stage) -> None:
@@ -257,7 +257,7 @@ def test_windows_of_the_drift_job_hold_the_rollout_and_the_status_says_so(stage:
             rounds.look()
             return rounds.latest is not None and rounds.latest.checks["drift"].count == 2
 
-        eventually(holds, timeout=180)
+        eventually(holds, timeout=SLOWEST)
     with statuses(stage.config, ()) as now:
         status = now()
     assert status["why"].startswith("held: 0 of 200 labelled events")

@@ -56,7 +56,7 @@ from streaming.serving.server_metrics import ServerMetrics
 from streaming.serving.shadow_counts import ShadowCounts
 from streaming.settings import DriftSettings, EventSettings, Settings
 from streaming.testing import FakeRegistry
-from tests.support.eventually import eventually
+from tests.support.eventually import SLOWEST, eventually
 from tests.support.kafka import MakeTopic
 from tests.support.servers import ServerBench, a_bench, event, flight_package, loaded, version_tree
 from tests.support.shadows import NAME, transitions
@@ -232,7 +232,7 @@ def test_each_request_is_answered_by_the_arm_that_the_ledger_gives_it_and_scored
         arms = RolloutArms(source)
         arms.start(30.0)
         bench.passes.arms = arms
-        monkeypatch.setattr("jobs.wiring.serving_shadow.registry", lambda *_: registry)
+        monkeypatch.setattr("jobs.wiring.serving_shadow.server_registry", lambda _: registry)
         shadowed, stack = ShadowCounts(bench.metrics.registry), ExitStack()
         bench.service = replace(bench.service, shadow=shadow_log(settings, bench.passes, checks, shadowed, stack))
         bench.app = serving_app(bench.service)
@@ -296,7 +296,7 @@ def test_a_broker_that_goes_away_costs_no_caller_its_answer_and_writing_goes_on_
             assert bench.score(event(event_id="before")).status_code == 200
             eventually(lambda: bench.metrics.logged()["written"] == 1)
         assert {bench.score(event(event_id=f"away{number}")).status_code for number in range(3)} == {200}
-        eventually(lambda: bench.metrics.logged()["failed"] == 3, timeout=180)
+        eventually(lambda: bench.metrics.logged()["failed"] == 3, timeout=SLOWEST)
         eventually(lambda: "take no answers" in str(bench.ask("GET", "/health").json()["log"]["problem"]))
         with start_broker(tmp_path / "broker", jars, port, os.environ) as broker:
             broker.wait_ready()

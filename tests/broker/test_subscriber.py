@@ -24,7 +24,7 @@ from streaming.outputs.envelope import Stamp
 from streaming.subscriber import Deduplicator
 from tests.support.documents import blocks
 from tests.support.engine import event
-from tests.support.eventually import eventually
+from tests.support.eventually import SLOWEST, eventually
 from tests.support.kafka import MakeTopic
 from tests.support.live import LiveBench, place
 from tests.support.models import renumbered
@@ -108,10 +108,10 @@ def test_the_documentation_s_subscriber_handles_each_event_once_also_across_a_cr
 
     write(broker, topic, first)
     with script.running():
-        eventually(lambda: committed(broker, topic, group) == dict.fromkeys(PARTITIONS, len(first)), timeout=180)
+        eventually(lambda: committed(broker, topic, group) == dict.fromkeys(PARTITIONS, len(first)), timeout=SLOWEST)
     write(broker, topic, second)
     with script.running():
-        eventually(lambda: committed(broker, topic, group) == dict.fromkeys(PARTITIONS, len(answers)), timeout=180)
+        eventually(lambda: committed(broker, topic, group) == dict.fromkeys(PARTITIONS, len(answers)), timeout=SLOWEST)
 
     events = [line.split()[0] for line in script.handled()]
     assert sorted(events) == sorted(f"{p}-{offset}" for p in PARTITIONS for offset in {*old, *new})
@@ -133,11 +133,11 @@ def test_what_two_generations_of_the_live_engine_wrote_passes_once(
         return bench.last_versions()
 
     with bench.live():
-        eventually(lambda: versions_after_one_more() == {1}, timeout=180)
+        eventually(lambda: versions_after_one_more() == {1}, timeout=SLOWEST)
         bench.slot.swap(renumbered(model, 2))
-        eventually(lambda: versions_after_one_more() == {2}, timeout=180)
+        eventually(lambda: versions_after_one_more() == {2}, timeout=SLOWEST)
         sent = next(numbers)
-        eventually(lambda: len(set(bench.places())) == sent, timeout=180)
+        eventually(lambda: len(set(bench.places())) == sent, timeout=SLOWEST)
     assert bench.failed == []
 
     once = Deduplicator()

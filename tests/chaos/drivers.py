@@ -16,7 +16,7 @@ import httpx
 import psutil
 
 from tests.support.commands import ROOT, command, environment
-from tests.support.eventually import eventually
+from tests.support.eventually import SLOWEST, eventually
 from tests.support.job import Job
 
 _MARK = "CHAOS_DRIVER"
@@ -85,7 +85,7 @@ class Driver(Job):
 
     def kill(self) -> None:
         """End all its processes at once, as a lost machine would."""
-        eventually(lambda: self.send(signal.SIGKILL) == 0, timeout=180)
+        eventually(lambda: self.send(signal.SIGKILL) == 0, timeout=SLOWEST)
         self.process.wait(30)
 
     def fill_disk(self) -> Path:

@@ -16,7 +16,7 @@ from tests.chaos.reader import Reader
 from tests.chaos.rollouts import begin, end, widen
 from tests.chaos.scene import FENCED_EXIT, PARTITIONS, TRANSACTION_SECONDS, Scene, StalledError
 from tests.chaos.schedule import PLANNED, Kind, Return, Step
-from tests.support.eventually import eventually
+from tests.support.eventually import SLOWEST, eventually
 
 _SETTLE_SECONDS = 30.0
 _UNREAD = 300
@@ -43,7 +43,7 @@ def writer_failpoint(scene: Scene, step: Step) -> None:
 def kill_worker(scene: Scene, _: Step) -> None:
     """Whatever it is doing."""
     leader = scene.leader()
-    victim = eventually(lambda: next(iter(leader.workers()), None), timeout=180)
+    victim = eventually(lambda: next(iter(leader.workers()), None), timeout=SLOWEST)
     victim.kill()
     scene.tally.kills += 1
 
@@ -144,12 +144,12 @@ def _taken_over(scene: Scene) -> None:
 def _remove_unread(scene: Scene) -> None:
     """Do what retention does to a topic whose job is down for too long."""
     marks = scene.marks()
-    eventually(lambda: all(scene.bounds(p)[1] > marks[p] + _UNREAD for p in marks), timeout=180)
+    eventually(lambda: all(scene.bounds(p)[1] > marks[p] + _UNREAD for p in marks), timeout=SLOWEST)
     for p in range(PARTITIONS):
         before = marks[p] + scene.chance.randrange(1, _UNREAD)
         scene.removed[p].append(range(before))
         scene.admin.delete_records([TopicPartition(scene.topic, p, before)])
-    eventually(lambda: all(scene.bounds(p)[0] == scene.removed[p][-1].stop for p in marks), timeout=180)
+    eventually(lambda: all(scene.bounds(p)[0] == scene.removed[p][-1].stop for p in marks), timeout=SLOWEST)
 
 
 def freeze_driver(scene: Scene, step: Step) -> None:

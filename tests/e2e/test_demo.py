@@ -16,7 +16,7 @@ import pytest
 
 from jobs.demo.events import BROKEN, BROKEN_EVERY
 from tests.support.commands import ROOT, environment
-from tests.support.eventually import eventually
+from tests.support.eventually import SLOWEST, eventually
 
 SCRIPT = """
 from datetime import datetime, timezone
@@ -106,7 +106,7 @@ def test_a_demonstration_ends_at_ctrl_c_with_one_line_and_leaves_no_process(verb
         if "training v1" in line:
             break
     # The JVM is at work by then.
-    eventually(lambda: (folder / ".penstock" / "demo" / "train.log").stat().st_size > 0, timeout=180.0)
+    eventually(lambda: (folder / ".penstock" / "demo" / "train.log").stat().st_size > 0, timeout=SLOWEST)
     time.sleep(2.0)
     assert len(left_over(folder)) > 1
     os.killpg(run.pid, signal.SIGINT)
@@ -114,4 +114,4 @@ def test_a_demonstration_ends_at_ctrl_c_with_one_line_and_leaves_no_process(verb
     assert run.returncode == 130, out + err
     assert out.splitlines()[-1].endswith("stopping everything that was started")
     assert "Traceback" not in out + err
-    eventually(lambda: not left_over(folder), timeout=180)
+    eventually(lambda: not left_over(folder), timeout=30)

@@ -12,19 +12,19 @@ import psutil
 import pytest
 from mlflow.exceptions import MlflowException
 
-from streaming.adapters.mlflow.files import FilesPlace, fetch, fetch_apart
-from tests.support.eventually import eventually
+from streaming.adapters.mlflow.files import FilesLocation, fetch, fetch_apart
+from tests.support.eventually import SLOWEST, eventually
 
 STARTS_ONE_THAT_WAITS = """
 import sys
 from pathlib import Path
-from streaming.adapters.mlflow.files import FilesPlace, fetch_apart
-fetch_apart(FilesPlace("mlflow-artifacts:/", sys.argv[1], sys.argv[1]), Path(sys.argv[2]))
+from streaming.adapters.mlflow.files import FilesLocation, fetch_apart
+fetch_apart(FilesLocation("mlflow-artifacts:/", sys.argv[1], sys.argv[1]), Path(sys.argv[2]))
 """
 
 
-def place(uri: str) -> FilesPlace:
-    return FilesPlace(uri, "http://127.0.0.1:1", "http://127.0.0.1:1")
+def location(uri: str) -> FilesLocation:
+    return FilesLocation(uri, "http://127.0.0.1:1", "http://127.0.0.1:1")
 
 
 def files_in(folder: Path) -> dict[str, bytes]:
@@ -38,7 +38,7 @@ def test_the_files_are_those_that_this_process_would_fetch(tmp_path: Path) -> No
         (source / name).write_bytes(content)
     for fetched, fetching in ((here, fetch), (apart, fetch_apart)):
         fetched.mkdir()
-        fetching(place(str(source)), fetched)
+        fetching(location(str(source)), fetched)
     assert files_in(apart) == files_in(here) == files_in(source)
 
 
@@ -46,7 +46,7 @@ def test_where_they_cannot_be_fetched_the_reason_is_what_mlflow_says(tmp_path: P
     reasons = []
     for fetching in (fetch, fetch_apart):
         with pytest.raises(MlflowException, match="nowhere://files") as caught:
-            fetching(place("nowhere://files"), tmp_path)
+            fetching(location("nowhere://files"), tmp_path)
         reasons.append(str(caught.value))
     assert reasons[1] == reasons[0]
 
@@ -56,7 +56,7 @@ def test_the_process_does_not_outlive_the_one_that_waits_for_it(tmp_path: Path) 
         uri = f"http://127.0.0.1:{silent.getsockname()[1]}"
         waiting = subprocess.Popen([sys.executable, "-c", STARTS_ONE_THAT_WAITS, uri, str(tmp_path)])
         try:
-            fetching = eventually(lambda: psutil.Process(waiting.pid).children(), timeout=180)[0]
+            fetching = eventually(lambda: psutil.Process(waiting.pid).children(), timeout=SLOWEST)[0]
             silent.settimeout(60.0)
             asked, _ = silent.accept()
         finally:

@@ -88,4 +88,4 @@ def test_the_documented_command_scores_every_event_once_whichever_process_is_sto
     assert jvm is not None
     jvm.terminate()
     assert shell.wait(180) == 143
-    eventually(lambda: not driver.is_running(), timeout=180)
+    eventually(lambda: not driver.is_running(), timeout=30)

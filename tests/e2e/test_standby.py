@@ -87,7 +87,7 @@ def is_killed(first: Job) -> None:
 def is_stopped(first: Job) -> None:
     done = penstock("stop", "--config", str(first.config))
     assert (done.returncode, done.stdout) == (0, "The job has stopped.\n"), done.stderr
-    assert first.process.wait(60) == 0, first.text()[-5_000:]
+    assert first.process.wait(10) == 0, first.text()[-5_000:]
 
 
 def falls_silent(first: Job) -> None:

@@ -11,7 +11,7 @@ import pytest
 from jobs.process.stopping import StopRequest, ending_in_order, unless_asked
 from streaming.errors import BrokerUnavailableError
 from tests.support.commands import command, environment
-from tests.support.eventually import eventually
+from tests.support.eventually import SLOWEST, eventually
 
 NO_KAFKA = ["--set", "kafka.bootstrap.servers=127.0.0.1:1", "--set", "model.tracking_uri=http://127.0.0.1:1"]
 
@@ -30,7 +30,7 @@ def test_a_job_that_is_stopped_while_it_starts_ends_in_order(tmp_path: Path) -> 
         for verb in verbs
     ]
     for process in started:
-        eventually(lambda pid=process.pid: imports(pid), timeout=180)  # type: ignore[misc]
+        eventually(lambda pid=process.pid: imports(pid), timeout=SLOWEST)  # type: ignore[misc]
         process.terminate()
     for process in started:
         _, output = process.communicate(timeout=180)

@@ -15,7 +15,7 @@ from streaming.local.broker import answers as broker_answers
 from streaming.local.processes import free_port
 from streaming.local.tracking import answers as tracking_answers
 from tests.support.commands import command, environment, penstock
-from tests.support.eventually import eventually
+from tests.support.eventually import SLOWEST, eventually
 
 Ports = tuple[int, int]
 
@@ -49,7 +49,7 @@ def family(pid: int) -> list[psutil.Process]:
 
 
 def assert_all_gone(processes: list[psutil.Process]) -> None:
-    assert psutil.wait_procs(processes, timeout=60)[1] == []
+    assert psutil.wait_procs(processes, timeout=15)[1] == []
 
 
 def interrupt(process: subprocess.Popen[bytes]) -> None:
@@ -67,7 +67,7 @@ def test_in_the_foreground_it_prints_the_addresses_and_leaves_nothing_behind(
 ) -> None:
     log = tmp_path / "output"
     with log.open("wb") as out, subprocess.Popen(command(*up(home, ports)), env=environment(), stdout=out) as process:
-        eventually(lambda: "Ctrl-C stops both" in log.read_text(), timeout=180)
+        eventually(lambda: "Ctrl-C stops both" in log.read_text(), timeout=SLOWEST)
         assert both_answer(ports)
         started = family(process.pid)
         end(process)
@@ -111,7 +111,7 @@ def test_a_service_that_dies_ends_the_command_with_its_log(home: Path, ports: Po
     log = tmp_path / "output"
     with log.open("wb") as out:
         process = subprocess.Popen(command(*up(home, ports)), env=environment(), stdout=out, stderr=out)
-        eventually(lambda: "Ctrl-C stops both" in log.read_text(), timeout=180)
+        eventually(lambda: "Ctrl-C stops both" in log.read_text(), timeout=SLOWEST)
         started = family(process.pid)
         # The leash that holds it has the same words in its command line; killed, it would leave the broker behind.
         java = next(child for child in started if child.name() == "java" and "kafka.Kafka" in child.cmdline())

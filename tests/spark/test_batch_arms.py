@@ -56,8 +56,8 @@ def models(spark: SparkSession, shelf: Shelf, tmp_path_factory: pytest.TempPathF
     ("kind", "key"),
     [
         pytest.param("parquet", None, id="a table, by id"),
-        pytest.param("json", "tail", marks=pytest.mark.long, id="lines, by key"),
-        pytest.param("csv", "tail", marks=pytest.mark.long, id="a table of text, by key"),
+        pytest.param("json", "tail", id="lines, by key"),
+        pytest.param("csv", "tail", id="a table of text, by key"),
     ],
 )
 def test_each_row_is_scored_once_by_the_version_of_its_arm(

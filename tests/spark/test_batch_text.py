@@ -147,7 +147,7 @@ def test_a_row_that_is_not_in_the_named_encoding_is_rejected_untouched(bench: Be
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("kind", [pytest.param("csv", marks=pytest.mark.long), "json"])
+@pytest.mark.parametrize("kind", ["csv", "json"])
 def test_a_byte_order_mark_and_blank_lines_are_no_rows_whatever_ends_a_line(kind: Format, bench: Bench) -> None:
     bench.format, bench.keep = kind, ()
     ends = {"line feeds": b"\n", "carriage returns too": b"\r\n"}

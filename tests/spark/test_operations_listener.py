@@ -14,7 +14,7 @@ from pyspark.sql.streaming.query import StreamingQuery
 
 from streaming.operations.listener import EventListener, ProgressListener, lag_of
 from streaming.operations.observer import QueryProgress
-from tests.support.eventually import eventually
+from tests.support.eventually import SLOWEST, eventually
 
 IDLE_AFTER = "spark.sql.streaming.noDataProgressEventInterval"
 
@@ -89,7 +89,7 @@ def test_idleness_is_passed_on(spark: SparkSession, name: str, heard: Heard, tmp
     query = start(spark, name, tmp_path)
     try:
         query.processAllAvailable()
-        eventually(lambda: heard.idles > 0, timeout=180)
+        eventually(lambda: heard.idles > 0, timeout=SLOWEST)
     finally:
         query.stop()
 

@@ -212,14 +212,12 @@ def test_events_stay_in_their_partition_and_order_with_what_the_record_brought(
 
 
 @pytest.mark.long
-@seed_of("in one pass")
 def test_a_decoded_class_comes_out_as_the_label(serve: Serve, spark: SparkSession) -> None:
     low, high = scored(spark, serve(labelled), event(1), event(99))
     assert (low[c.LABEL], high[c.LABEL]) == ("fine", "late")
 
 
 @pytest.mark.long
-@seed_of("in one pass")
 def test_a_feature_that_a_stage_overwrites_comes_out_as_it_was_read(serve: Serve, spark: SparkSession) -> None:
     optional = Signature(tuple(replace(column, required=False) for column in SIGNATURE.columns))
     (row,) = scored(spark, serve(filling, signature=optional), event(1, distance=None))

@@ -102,20 +102,20 @@ def test_an_unproven_version_is_not_served_live(unproven: ServedModel, spark: Sp
         check_live(spark, unproven)
 
 
-def scored(spark: SparkSession, known: KnownGoodRows, version: ServedModel, values: Iterable[bytes]) -> list[Row]:
+def scored(spark: SparkSession, good_rows: KnownGoodRows, version: ServedModel, values: Iterable[bytes]) -> list[Row]:
     frame = records_frame(spark, values)
-    return known(version, lambda: version.decoder(frame)).score(frame).collect()
+    return good_rows(version, lambda: version.decoder(frame)).score(frame).collect()
 
 
-def rejects_without_asking(spark: SparkSession, known: KnownGoodRows, unproven: ServedModel) -> None:
-    none = scored(spark, known, unproven, [b"{", event(1, x="text")])
+def rejects_without_asking(spark: SparkSession, good_rows: KnownGoodRows, unproven: ServedModel) -> None:
+    none = scored(spark, good_rows, unproven, [b"{", event(1, x="text")])
     assert [verdict_text(row) for row in none] == ["MALFORMED_JSON", "WRONG_TYPE:x"]
 
 
 def answers_as_the_pipeline(
-    spark: SparkSession, known: KnownGoodRows, unproven: ServedModel, model: PipelineModel
+    spark: SparkSession, good_rows: KnownGoodRows, unproven: ServedModel, model: PipelineModel
 ) -> None:
-    rows = scored(spark, known, unproven, [b"{", event(1, x=2.0), event(2, x=None), event(3, x="text")])
+    rows = scored(spark, good_rows, unproven, [b"{", event(1, x=2.0), event(2, x=None), event(3, x="text")])
     assert [verdict_text(row) for row in rows] == ["MALFORMED_JSON", None, None, "WRONG_TYPE:x"]
     expected = model.transform(spark.createDataFrame([(2.0,), (None,)], "x double")).collect()
     answers = [(row["prediction"], list(row["probability"])) for row in expected]
@@ -125,21 +125,21 @@ def answers_as_the_pipeline(
 def test_an_unproven_version_answers_from_the_first_valid_event_on(
     unproven: ServedModel, model: PipelineModel, spark: SparkSession
 ) -> None:
-    known = KnownGoodRows()
-    rejects_without_asking(spark, known, unproven)
-    answers_as_the_pipeline(spark, known, unproven, model)
+    good_rows = KnownGoodRows()
+    rejects_without_asking(spark, good_rows, unproven)
+    answers_as_the_pipeline(spark, good_rows, unproven, model)
 
 
 @pytest.mark.long
 def test_an_unproven_version_takes_the_first_valid_event_for_a_good_row(
     unproven: ServedModel, model: PipelineModel, spark: SparkSession
 ) -> None:
-    known = KnownGoodRows()
-    rejects_without_asking(spark, known, unproven)
-    throwing = scored(spark, known, unproven, [b"{", event(1, x=99.0)])
+    good_rows = KnownGoodRows()
+    rejects_without_asking(spark, good_rows, unproven)
+    throwing = scored(spark, good_rows, unproven, [b"{", event(1, x=99.0)])
     assert [verdict_text(row) for row in throwing] == ["MALFORMED_JSON", "SCORING_FAILED"]
-    answers_as_the_pipeline(spark, known, unproven, model)
-    again = scored(spark, known, unproven, [b"{", b"["])
+    answers_as_the_pipeline(spark, good_rows, unproven, model)
+    again = scored(spark, good_rows, unproven, [b"{", b"["])
     assert [verdict_text(row) for row in again] == ["MALFORMED_JSON"] * 2
 
 

@@ -23,7 +23,7 @@ from streaming.training.golden import UNSEEN, golden_rows
 from streaming.training.pipeline import build_classifier, build_pipeline
 from streaming.training.profile import Timing, build_profile, with_confidence
 from tests.support.rides import ride_settings, rides
-from tests.support.seeds import names_with_seeds, with_seeds
+from tests.support.seeds import names_with_seeds
 
 
 @pytest.fixture(scope="module")
@@ -200,7 +200,7 @@ def test_a_column_without_values_has_a_profile_that_windows_can_be_judged_by(
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("timed", with_seeds({"with windows": True, "without": False}, {"with windows"}))
+@pytest.mark.parametrize("timed", [True, False], ids=["with windows", "without"])
 def test_rare_values_are_listed_and_those_that_came_once_are_counted_as_new(
     scored: DataFrame, dataset: Dataset, timed: bool
 ) -> None:

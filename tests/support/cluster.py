@@ -13,7 +13,7 @@ import pyspark
 
 from streaming.local.processes import LOOPBACK, free_port
 from tests.support.documents import blocks
-from tests.support.eventually import eventually
+from tests.support.eventually import SLOWEST, eventually
 from tests.support.site import another_machine
 
 DAEMON = {
@@ -83,13 +83,13 @@ def a_cluster(manual: Path, folder: Path, workers: int) -> Iterator[Cluster]:
     address = {"SPARK_MASTER_HOST": LOOPBACK, "SPARK_MASTER_PORT": str(free_port())}
     with ExitStack() as stack:
         master = stack.enter_context(closing(Node(start_master, folder / "master", {**DAEMON, **address})))
-        eventually(lambda: master.says("New state: ALIVE") and _answers(address), timeout=180)
+        eventually(lambda: master.says("New state: ALIVE") and _answers(address), timeout=SLOWEST)
         nodes = []
         for number in range(workers):
             home = folder / f"worker{number}"
             own = {"SPARK_WORKER_DIR": str(home / "work"), "SPARK_LOCAL_DIRS": str(home / "scratch")}
             nodes.append(stack.enter_context(closing(Node(start_worker, home, {**DAEMON, **address, **own}))))
-        eventually(lambda: all(node.says("Successfully registered with master") for node in nodes), timeout=180)
+        eventually(lambda: all(node.says("Successfully registered with master") for node in nodes), timeout=SLOWEST)
         yield Cluster({**address, "SPARK_LOCAL_IP": LOOPBACK}, nodes)
 
 

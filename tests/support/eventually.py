@@ -7,6 +7,8 @@ from collections.abc import Callable
 from typing import TypeVar
 
 T = TypeVar("T")
+SLOWEST = 180.0
+"""Seconds in which a process, a query or a broker gets somewhere on the slowest machine."""
 
 
 def eventually(check: Callable[[], T | None], *, timeout: float = 60.0, every: float = 0.1) -> T:

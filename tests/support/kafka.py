@@ -14,7 +14,7 @@ from confluent_kafka.cimpl import NewTopic
 from streaming.local.broker import answers, start_broker
 from streaming.local.jars import ensure_jars
 from streaming.local.processes import LOOPBACK, free_port
-from tests.support.eventually import eventually
+from tests.support.eventually import SLOWEST, eventually
 
 IMAGE = "apache/kafka:4.3.0"
 ADDRESS_VARIABLE = "PENSTOCK_TEST_BROKER"
@@ -83,7 +83,7 @@ def _container() -> Iterator[str]:
     for name, value in settings.items():
         container = container.with_env(name, value)
     with container:
-        eventually(lambda: answers(port), timeout=180)
+        eventually(lambda: answers(port), timeout=SLOWEST)
         yield f"{LOOPBACK}:{port}"
 
 

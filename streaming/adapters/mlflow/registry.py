@@ -34,7 +34,7 @@ from mlflow.utils.proto_json_utils import parse_dict
 from mlflow.utils.rest_utils import http_request, verify_rest_response
 
 from streaming.adapters.mlflow.errors import mistake, open_client
-from streaming.adapters.mlflow.files import FetchFiles, FilesPlace, fetch
+from streaming.adapters.mlflow.files import FetchFiles, FilesLocation, fetch
 from streaming.errors import CandidateRefusedError, ModelNotFoundError, PenstockError, RegistryUnavailableError
 from streaming.models.digest import REGISTRY_FILE
 from streaming.models.ref import ModelSelector, ModelVersion, VersionStatus
@@ -111,7 +111,7 @@ class MlflowRegistry:
             OSError: the disk is full.
         """
         try:
-            self._fetch_files(FilesPlace(self._files_of(version), self._tracking_uri, self._registry_uri), target)
+            self._fetch_files(FilesLocation(self._files_of(version), self._tracking_uri, self._registry_uri), target)
         except (MlflowException, OSError) as problem:
             if _is_full(problem, target):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from problem

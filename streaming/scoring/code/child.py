@@ -1,17 +1,16 @@
 """The process in which a model's code runs; :mod:`streaming.scoring.code.process` starts it.
 
-It is asked over a socket, one batch after the other. It ends when its standard input closes, which is when the process
-that started it ends, however that ends.
+It is asked over a socket, one batch after the other.
 """
 
 from __future__ import annotations
 
-import os
-import threading
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 
 import pyarrow as pa
+
+from streaming.helper_process import helper_socket
 
 READY, ANSWERS, FAILED, MISSING = b"R", b"A", b"F", b"M"
 """The first byte of what it says: the model is loaded, answers follow, or what went wrong, or the missing module."""
@@ -83,10 +82,7 @@ def main(descriptor: int, folder: str, kind: str) -> None:
         folder: the version's files.
         kind: :data:`ESTIMATOR`, or anything else for MLflow's own ``predict``.
     """
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    # What the model's code prints is for the log.
-    os.dup2(2, 1)
-    socket = Connection(descriptor)
+    socket = helper_socket(descriptor)
     try:
         answer = load(folder, kind)
     except Exception as problem:  # as above
@@ -96,9 +92,3 @@ def main(descriptor: int, folder: str, kind: str) -> None:
         return
     socket.send_bytes(READY)
     serve(socket, answer)
-
-
-def _end_with_parent() -> None:
-    while os.read(0, 1):
-        pass
-    os._exit(1)

@@ -2,52 +2,25 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import signal
 import subprocess
-import sys
 import threading
 import weakref
 from contextlib import suppress
 from dataclasses import dataclass, field
-from multiprocessing import Pipe
-from multiprocessing.connection import Connection
 from pathlib import Path
 from tempfile import mkdtemp
 
 import pyarrow as pa
 
 from streaming.errors import CandidateRefusedError, ScoringError
+from streaming.helper_process import HelperProcess, start_helper
 from streaming.refusal_codes import RefusalCode
 from streaming.scoring.code.child import ANSWERS, MISSING, READY, from_bytes, to_bytes
 from streaming.scoring.code.files import unpack
 
-# The import path is that of the process that starts it, which may have its own from an archive of Spark's.
-_PROGRAM = (
-    "import os, sys; sys.path[:] = sys.argv[1].split(os.pathsep);"
-    " from streaming.scoring.code.child import main; main(int(sys.argv[2]), *sys.argv[3:])"
-)
 _LOAD_SECONDS = 120.0
 """The longest that a model's code may take to be loaded; libraries such as PyTorch take long to import."""
-
-
-@dataclass(frozen=True)
-class _Child:
-    """A process under way, and what it is asked by."""
-
-    process: subprocess.Popen[bytes]
-    socket: Connection
-
-    def end(self) -> None:
-        """Kill it with its group, as the code may have started processes of its own; twice does no harm."""
-        # The number of a process that was waited for may be another's by now.
-        if self.process.poll() is None:
-            os.killpg(self.process.pid, signal.SIGKILL)
-            self.process.wait()
-        self.socket.close()
-        if self.process.stdin:
-            self.process.stdin.close()
 
 
 @dataclass(eq=False)
@@ -63,7 +36,7 @@ class ModelProcess:
     content: bytes = field(repr=False)
     kind: str
     seconds: float
-    _child: _Child | None = field(default=None, repr=False)
+    _child: HelperProcess | None = field(default=None, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def __post_init__(self) -> None:
@@ -91,7 +64,7 @@ class ModelProcess:
             raise ScoringError(reply[1:].decode("utf-8", "replace"))
         return from_bytes(reply[1:])
 
-    def _asked(self, child: _Child, content: bytes) -> bytes:
+    def _asked(self, child: HelperProcess, content: bytes) -> bytes:
         try:
             child.socket.send_bytes(content)
             if child.socket.poll(self.seconds):
@@ -105,19 +78,8 @@ class ModelProcess:
         child.end()
         raise ScoringError(why)
 
-    def _started(self) -> _Child:
-        socket, theirs = Pipe()
-        descriptor = theirs.fileno()
-        path = os.pathsep.join(filter(None, sys.path))
-        command = [sys.executable, "-c", _PROGRAM, path, str(descriptor), self._folder, self.kind]
-        process = subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,
-            pass_fds=[descriptor],
-            start_new_session=True,
-        )
-        theirs.close()
-        child = _Child(process, socket)
+    def _started(self) -> HelperProcess:
+        child = start_helper("streaming.scoring.code.child", self._folder, self.kind)
         weakref.finalize(self, child.end)
         reply = self._first_word(child)
         if reply[:1] != READY:
@@ -125,7 +87,7 @@ class ModelProcess:
             raise _refused(reply)
         return child
 
-    def _first_word(self, child: _Child) -> bytes:
+    def _first_word(self, child: HelperProcess) -> bytes:
         try:
             if child.socket.poll(_LOAD_SECONDS):
                 return child.socket.recv_bytes()

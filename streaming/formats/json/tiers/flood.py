@@ -19,7 +19,7 @@ class Flood:
         self._left = 0
 
     def passes_over(self) -> bool:
-        """Whether the next piece is the reference's alone; to be asked once for each piece."""
+        """Return whether the next piece is left to the reference. Each call is about another piece."""
         if self._left:
             self._left -= 1
             return True
