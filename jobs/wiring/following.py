@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import ExitStack, closing
 from functools import partial
 
 from pyspark.sql import SparkSession
 
 from jobs.wiring.flavors import code_seconds, served_flavors
 from jobs.wiring.lookups import looking_up
-from streaming.adapters.mlflow.files import fetch_apart
+from streaming.adapters.mlflow.files import FetchingProcess, fetch_apart
 from streaming.adapters.mlflow.registry import MlflowRegistry
 from streaming.adapters.session import is_local
 from streaming.clock import system_clock
@@ -40,9 +41,17 @@ def registry(model: ModelSettings) -> MlflowRegistry:
     return MlflowRegistry(registry_uri(model), model.timeout_seconds, model.tracking_uri)
 
 
-def server_registry(model: ModelSettings) -> MlflowRegistry:
-    """Return the registry of a server, whose downloads hold up no request; raises as :func:`registry`."""
-    return MlflowRegistry(registry_uri(model), model.timeout_seconds, model.tracking_uri, fetch_apart)
+def server_registry(model: ModelSettings, alone: bool, stack: ExitStack) -> MlflowRegistry:
+    """Return the registry of a server, whose downloads hold up no request; raises as :func:`registry`.
+
+    Args:
+        model: the settings of the model.
+        alone: whether the server is one process. One of several does without a process that stays until ``stack`` ends,
+            since each would take 0.2 GB.
+        stack: ends the process.
+    """
+    fetch_files = stack.enter_context(closing(FetchingProcess())) if alone else fetch_apart
+    return MlflowRegistry(registry_uri(model), model.timeout_seconds, model.tracking_uri, fetch_files)
 
 
 def registry_uri(model: ModelSettings) -> str:

@@ -32,6 +32,7 @@ from streaming.clock import system_clock
 from streaming.errors import ModelError, RegistryUnavailableError
 from streaming.lookup.followed import TableFollower
 from streaming.models.follower import Follower
+from streaming.models.rollout_versions import CheckedVersions
 from streaming.models.served import ServedModel
 from streaming.models.slot import Slot
 from streaming.operations.admin import Access
@@ -144,9 +145,11 @@ def scoring_server(
             spark=_spark(settings, stopping, stack),
             lookup=None if looking is None else looking.lookup,
         )
-        follower = follow(own, slot, checks, make_announcer(own, metrics, hooks), server_registry(own.model))
+        models = server_registry(own.model, member is None, stack)
+        versions = CheckedVersions(models, checks)
+        follower = follow(own, slot, checks, make_announcer(own, metrics, hooks), models)
         stack.callback(follower.stop)
-        rollout = rollout_arms(settings, slot, checks, stack)
+        rollout = rollout_arms(settings, slot, versions, stack)
         chain = None
         if settings.fallback.enabled:
             stand_ins = served_stand_ins(settings, slot, follower, stack)
@@ -163,7 +166,7 @@ def scoring_server(
         service = replace(service, log=answer_log(own, parts.passes, metrics, stack))
         if serve.shadow:
             counts = ShadowCounts(metrics.registry)
-            service = replace(service, shadow=shadow_log(settings, parts.passes, checks, counts, stack))
+            service = replace(service, shadow=shadow_log(settings, parts.passes, versions, counts, stack))
         stack.callback(service.thread.shutdown)
         listening = Listening("serve", round(serve.timeout_seconds) + 1, certificate(serve), shared=member is not None)
         # The follower reads and checks models in a thread of its own, beside which requests shall not wait for 5 ms.

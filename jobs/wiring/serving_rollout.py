@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from datetime import timedelta
-from functools import partial
 
-from jobs.wiring.following import server_registry
 from streaming.adapters.kafka.ledger_tail import LedgerTail
 from streaming.clock import system_clock
 from streaming.errors import ConfigurationError
-from streaming.models.candidate import Preparation
-from streaming.models.rollout_versions import checked_version
+from streaming.models.rollout_versions import CheckedVersions
 from streaming.models.slot import Slot
 from streaming.serving.rollout_arms import RolloutArms, RolloutSource
 from streaming.settings import Settings
@@ -31,7 +28,7 @@ def require_identity(settings: Settings) -> None:
         )
 
 
-def rollout_arms(settings: Settings, slot: Slot, checks: Preparation, stack: ExitStack) -> RolloutArms | None:
+def rollout_arms(settings: Settings, slot: Slot, versions: CheckedVersions, stack: ExitStack) -> RolloutArms | None:
     """Return what follows the application's rollouts until ``stack`` ends; ``None`` without ``serve.rollout``."""
     if not settings.serve.rollout:
         return None
@@ -42,8 +39,8 @@ def rollout_arms(settings: Settings, slot: Slot, checks: Preparation, stack: Exi
         model=settings.model.name,
         slot=slot,
         records=records,
-        load=partial(checked_version, server_registry(settings.model), checks),
-        release=checks.release,
+        load=versions.load,
+        release=versions.release,
     )
     arms = RolloutArms(source)
     stack.callback(arms.stop)

@@ -5,17 +5,14 @@ from __future__ import annotations
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
 
-from jobs.wiring.following import server_registry
 from jobs.wiring.serving_log import STOP_SECONDS
 from jobs.wiring.serving_rollout import TWO_DAYS
 from jobs.wiring.shadow import pairing_rules
 from streaming.adapters.kafka.ledger_tail import LedgerTail
 from streaming.adapters.kafka.served_pairs import KafkaPairs, pairs_target
 from streaming.clock import system_clock
-from streaming.models.candidate import Preparation
-from streaming.models.rollout_versions import checked_version
+from streaming.models.rollout_versions import CheckedVersions
 from streaming.serving.answer_log import AnswerLog
 from streaming.serving.passes import EventPasses
 from streaming.serving.shadow_answers import PairCounter, RequestEvents, ShadowAnswers
@@ -31,7 +28,7 @@ class ServedShadow:
 
     settings: Settings
     passes: EventPasses
-    checks: Preparation
+    versions: CheckedVersions
     counts: ShadowCounts
     since: datetime
 
@@ -47,9 +44,7 @@ class ServedShadow:
             topic=self.passes.source,
             rules=pairing_rules(settings),
             ledger=tail.to_end,
-            versions=ShadowVersions(
-                partial(checked_version, server_registry(settings.model), self.checks), self.checks.release
-            ),
+            versions=ShadowVersions(self.versions.load, self.versions.release),
             events=events,
             sink=counter,
             observer=counter,
@@ -61,7 +56,7 @@ class ServedShadow:
 
 
 def shadow_log(
-    settings: Settings, passes: EventPasses, checks: Preparation, counts: ShadowCounts, stack: ExitStack
+    settings: Settings, passes: EventPasses, versions: CheckedVersions, counts: ShadowCounts, stack: ExitStack
 ) -> AnswerLog:
     """Return what pairs answers until ``stack`` ends.
 
@@ -70,7 +65,7 @@ def shadow_log(
     """
     serve = settings.serve
     opened = ServedShadow(
-        settings=settings, passes=passes, checks=checks, counts=counts, since=system_clock() - TWO_DAYS
+        settings=settings, passes=passes, versions=versions, counts=counts, since=system_clock() - TWO_DAYS
     )
     log = AnswerLog(opened, counts, serve.log_max_bytes, name="shadow")
     log.start()

@@ -32,6 +32,22 @@ class SelectorPointer(Protocol):
 
 
 @dataclass(frozen=True)
+class CheckedVersions:
+    """Versions by number, for a process that scores by others than the champion, too."""
+
+    registry: ModelRegistry
+    preparation: Preparation
+
+    def load(self, key: ModelKey) -> ServedModel:
+        """Return a version that has passed every check; see :func:`checked_version`."""
+        return checked_version(self.registry, self.preparation, key)
+
+    def release(self, model: ServedModel) -> None:
+        """Give back what the version holds."""
+        self.preparation.release(model)
+
+
+@dataclass(frozen=True)
 class RegistryVersions:
     """Implements :class:`streaming.engines.rollout_ports.RolloutVersions`.
 

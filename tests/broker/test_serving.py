@@ -41,7 +41,7 @@ from streaming.errors import ConfigurationError
 from streaming.local.broker import start_broker
 from streaming.local.jars import ensure_jars
 from streaming.local.processes import free_port
-from streaming.models.rollout_versions import checked_version
+from streaming.models.rollout_versions import CheckedVersions
 from streaming.models.served import ServedModel
 from streaming.operations.drift_metrics import DriftMetrics
 from streaming.outputs.read_back import Output, read_output
@@ -212,7 +212,7 @@ def test_each_request_is_answered_by_the_arm_that_the_ledger_gives_it_and_scored
     registry, checks = FakeRegistry(NAME), in_process_preparation(settings, singly=True)
     for turned in (False, True):
         registry.register(version_tree(tmp_path / str(turned), turned=turned))
-    champion = checks.prepare(registry.get(NAME, 1), registry.download)
+    champion, versions = checks.prepare(registry.get(NAME, 1), registry.download), CheckedVersions(registry, checks)
     declared, *steps = transitions(application)
     intervals = ALL_CHAMPION.changed_to({CANDIDATE: 0.25})
     steps[1]["intervals"] = [{"arm": a, "end": e} for a, e in zip(intervals.arms, intervals.ends, strict=True)]
@@ -226,15 +226,14 @@ def test_each_request_is_answered_by_the_arm_that_the_ledger_gives_it_and_scored
             model=NAME,
             slot=bench.slot,
             records=tail,
-            load=partial(checked_version, registry, checks),
-            release=checks.release,
+            load=versions.load,
+            release=versions.release,
         )
         arms = RolloutArms(source)
         arms.start(30.0)
         bench.passes.arms = arms
-        monkeypatch.setattr("jobs.wiring.serving_shadow.server_registry", lambda _: registry)
         shadowed, stack = ShadowCounts(bench.metrics.registry), ExitStack()
-        bench.service = replace(bench.service, shadow=shadow_log(settings, bench.passes, checks, shadowed, stack))
+        bench.service = replace(bench.service, shadow=shadow_log(settings, bench.passes, versions, shadowed, stack))
         bench.app = serving_app(bench.service)
         try:
             carriers = [f"C{number}" for number in range(200)]

@@ -7,12 +7,13 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from tempfile import mkdtemp
 
 import psutil
 import pytest
 from mlflow.exceptions import MlflowException
 
-from streaming.adapters.mlflow.files import FilesLocation, fetch, fetch_apart
+from streaming.adapters.mlflow.files import FetchingProcess, FilesLocation, fetch, fetch_apart
 from tests.support.eventually import SLOWEST, eventually
 
 STARTS_ONE_THAT_WAITS = """
@@ -49,6 +50,34 @@ def test_where_they_cannot_be_fetched_the_reason_is_what_mlflow_says(tmp_path: P
             fetching(location("nowhere://files"), tmp_path)
         reasons.append(str(caught.value))
     assert reasons[1] == reasons[0]
+
+
+def test_a_process_that_stays_fetches_again_and_another_takes_its_place_when_it_died(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    source.mkdir()
+    (source / "MLmodel").write_bytes(b"flavors: {}")
+
+    def fetches() -> bool:
+        target = Path(mkdtemp(dir=tmp_path))
+        fetching(location(str(source)), target)
+        return files_in(target) == files_in(source)
+
+    before = set(psutil.Process().children())
+    fetching = FetchingProcess()
+    try:
+        [first] = set(psutil.Process().children()) - before
+        assert fetches()
+        assert fetches()
+        assert set(psutil.Process().children()) - before == {first}
+        first.kill()
+        first.wait()
+        with pytest.raises(MlflowException, match="died"):
+            fetches()
+        assert fetches()
+        [second] = set(psutil.Process().children()) - before
+    finally:
+        fetching.close()
+    assert not second.is_running()
 
 
 def test_the_process_does_not_outlive_the_one_that_waits_for_it(tmp_path: Path) -> None:
