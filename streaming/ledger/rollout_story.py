@@ -1,4 +1,4 @@
-"""One rollout as the ledger tells it: its transitions, where its batches began, and what its candidate answered."""
+"""One rollout as the ledger tells it: transitions, verdicts, where its batches began, what its candidate answered."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 
 from streaming.ledger.answered import AnsweredOffsets, AnsweredRange, of_candidate
 from streaming.rollout.records import ROLLOUT_RECORD, Declaration, RecordKind, Transition
+from streaming.rollout.verdict import RolloutVerdict
 
 
 class RolloutStory:
@@ -15,12 +16,14 @@ class RolloutStory:
     Attributes:
         declaration: of the rollout.
         firsts: the first offset of each input partition that a batch of the rollout was planned with.
+        verdicts: the judge's latest on each step, by the step's weight epoch.
     """
 
     def __init__(self, declaration: Declaration) -> None:
         """Begin with nothing."""
         self.declaration = declaration
         self.firsts: dict[int, int] = {}
+        self.verdicts: dict[int, RolloutVerdict] = {}
         self._transitions: dict[int, Transition] = {}
         self._answered = AnsweredOffsets(of_candidate(declaration.name, declaration.candidate))
 
@@ -36,6 +39,9 @@ class RolloutStory:
             move = Transition.from_dict(record)
             # One that was written twice counts once.
             self._transitions.setdefault(move.number, move)
+        elif record["type"] == ROLLOUT_RECORD and record.get("kind") == RecordKind.VERDICT:
+            verdict = RolloutVerdict.from_dict(record)
+            self.verdicts[verdict.weight_epoch] = verdict
 
     @property
     def transitions(self) -> tuple[Transition, ...]:

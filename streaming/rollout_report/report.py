@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -20,8 +20,10 @@ from streaming.rollout.days import DaySums, day_sums
 from streaming.rollout.gross_harm import GrossRules, LossSums
 from streaming.rollout.intervals import CANDIDATE
 from streaming.rollout.records import Declaration, Transition
+from streaming.rollout.verdict import RolloutVerdict
 from streaming.rollout_report.answers import DAY, LabelSource, PairedSides, event_losses, with_labels
 from streaming.rollout_report.differences import ArmsComparison, compared, unpaired_days
+from streaming.rollout_report.judged import StepJudged, steps_judged
 from streaming.statistics.arrays import Floats
 from streaming.version import __version__
 
@@ -41,6 +43,14 @@ class ReportSubject:
     now: datetime
     positive: str | None = None
     reached: datetime | None = None
+
+
+@dataclass(frozen=True)
+class StepRecords:
+    """The transitions of a rollout in order, and the judge's last verdict on each step."""
+
+    transitions: Sequence[Transition]
+    verdicts: Collection[RolloutVerdict] = ()
 
 
 @dataclass(frozen=True)
@@ -75,6 +85,7 @@ class RolloutReport:
         unpaired: the versions on events of their own.
         paired: the versions on the same events; ``None`` without records of a shadow.
         steps: the transitions in order.
+        judged: the judge's last look at each step that it looked at.
     """
 
     rollout: str
@@ -90,6 +101,7 @@ class RolloutReport:
     unpaired: ArmsComparison
     paired: ArmsComparison | None
     steps: tuple[StepTaken, ...]
+    judged: tuple[StepJudged, ...]
 
     def as_json(self) -> dict[str, Any]:
         """Return everything the report says."""
@@ -98,7 +110,7 @@ class RolloutReport:
 
 def rollout_report(
     subject: ReportSubject,
-    transitions: Sequence[Transition],
+    steps: StepRecords,
     answers: pa.Table,
     sides: PairedSides | None,
     labels: LabelSource,
@@ -107,7 +119,7 @@ def rollout_report(
 
     Args:
         subject: whose it is.
-        transitions: the rollout's, in order.
+        steps: the ledger's records of the rollout.
         answers: of :data:`streaming.rollout_report.answers.ANSWERS`.
         sides: the events that both versions answered; ``None`` where nothing scored in the shadow.
         labels: where labels are.
@@ -139,7 +151,8 @@ def rollout_report(
         early=int(np.count_nonzero(np.isfinite(own_losses[~is_due]))),
         unpaired=compared(unpaired, harm, margin or 0.0, paired=False),
         paired=None if paired is None else compared(paired, harm, margin or 0.0, paired=True),
-        steps=tuple(_step(each, own.predictions) for each in transitions),
+        steps=tuple(_step(each, own.predictions) for each in steps.transitions),
+        judged=steps_judged(steps.verdicts),
     )
 
 

@@ -17,11 +17,13 @@ from streaming.quality.windows import QualityWindow
 from streaming.rollout.assignment import ArmAssignment
 from streaming.rollout.checks import JudgeRules
 from streaming.rollout.intervals import ALL_CHAMPION, CANDIDATE, CHAMPION
+from streaming.rollout.judge import HarmFinding
 from streaming.rollout.plan import RolloutPlan, RolloutStep
 from streaming.rollout.records import Declaration, Transition, Weights
 from streaming.rollout.states import RolloutPhase, RolloutState, RolloutTime
+from streaming.rollout.verdict import CheckFinding, RolloutVerdict
 from streaming.rollout_report.answers import ANSWERS, PairedSides
-from streaming.rollout_report.report import ReportSubject, RolloutReport, rollout_report
+from streaming.rollout_report.report import ReportSubject, RolloutReport, StepRecords, rollout_report
 
 START = instant("2013-06-01T00:00:00Z")
 HORIZON = timedelta(days=1)
@@ -128,6 +130,28 @@ class MadeUpRollout:
         paused = replace(moves[-1].state, why="held: paused by order", paused=True)
         return [*moves, replace(moves[-1], number=3, state=paused)]
 
+    @property
+    def verdicts(self) -> list[RolloutVerdict]:
+        """One on each step: the first found no worse by its days, the second harmful by its errors."""
+        return [self._verdict(0, HarmFinding.NO_WORSE, "days"), self._verdict(1, HarmFinding.HARM, "errors")]
+
+    def _verdict(self, step: int, finding: HarmFinding, check: str) -> RolloutVerdict:
+        says = f"{finding.value}: {check} of step {step + 1} said so"
+        checks = {
+            check: CheckFinding(finding, 1_234, {"low": 0.5, "high": None}, says),
+            "drift": CheckFinding(HarmFinding.NOT_TOLD, 3, {}, "not told: 3 windows", dry_run=True),
+        }
+        return RolloutVerdict(
+            rollout=self.declaration.name,
+            application=self.declaration.application,
+            weight_epoch=self.weights[step].epoch,
+            finding=finding,
+            why=f"{check}: said so",
+            checks=checks,
+            evidence={},
+            at=isoformat(START + timedelta(days=step)),
+        )
+
     def label_source(self) -> Callable[[QualityWindow, datetime], Iterable[pa.Table]]:
         table = pa.concat_tables([LABELS.empty_table(), *tables(self.labels, LABELS)])
 
@@ -144,4 +168,5 @@ class MadeUpRollout:
         now = self.now or START + timedelta(days=self.days) + HORIZON + timedelta(days=5)
         sides = PairedSides(*(self.table(rows) for rows in self.sides.values())) if self.shadow else None
         subject = ReportSubject(self.declaration, HORIZON, now, reached=self.reached)
-        return rollout_report(subject, self.transitions, self.table(self.answers), sides, self.label_source())
+        steps = StepRecords(self.transitions, self.verdicts)
+        return rollout_report(subject, steps, self.table(self.answers), sides, self.label_source())

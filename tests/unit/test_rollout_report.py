@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import math
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -110,6 +111,20 @@ def test_the_steps_have_their_reasons_and_their_first_events() -> None:
     assert WORSE.steps[2].paused
 
 
+def test_each_step_has_the_judges_last_word_by_check_with_what_it_may_do() -> None:
+    judged = {(step.weight_epoch, check.check): check for step in WORSE.judged for check in step.checks}
+    assert {key: (check.finding, check.alpha) for key, check in judged.items()} == {
+        (1, "days"): ("no worse", 0.0035),
+        (1, "drift"): ("not told", None),
+        (2, "errors"): ("harm", 0.0015),
+        (2, "drift"): ("not told", None),
+    }
+    for text in (" ".join(shown(WORSE).split()), Page(rollout_page(WORSE)).text):
+        assert "errors of step 2 said so" in text
+        assert "holds only, dry run" in text
+        assert "alpha 0.0015" in text
+
+
 def test_a_page_answers_first_and_has_both_plots_with_margins_and_steps() -> None:
     html = rollout_page(WORSE)
     page = Page(html)
@@ -154,6 +169,7 @@ def test_the_json_has_every_number_and_is_strict() -> None:
     assert data["format"] == "penstock.rollout.report.v1"
     assert len(data["paired"]["days"]) == len(data["unpaired"]["days"]) == 29
     assert data["unpaired"]["days"][0]["low"] is None
+    assert data["judged"][1]["checks"][0]["numbers"] == {"low": 0.5, "high": None}
 
 
 CLASSES = [predicted(n, float(n % 2), [0.7, 0.3] if n % 3 else [0.005, 0.995]) for n in range(12)]
@@ -232,13 +248,15 @@ def planned(rollout: str, ranges: Ranges) -> dict[str, Any]:
     ).to_dict()
 
 
-def test_a_story_has_each_transition_once_and_where_batches_began() -> None:
+def test_a_story_has_each_transition_once_the_last_verdicts_and_where_batches_began() -> None:
     made = MadeUpRollout(days=2)
     moves = [each.to_dict() for each in made.transitions]
     records = [
         planned("flights-8", {0: OffsetRange(5, 9)}),
         *moves,
         moves[0],
+        replace(made.verdicts[1], why="too early").to_dict(),
+        *(verdict.to_dict() for verdict in made.verdicts),
         planned("flights-8", {0: OffsetRange(9, 12), 1: OffsetRange(3, 4)}),
         planned("another", {2: OffsetRange(0, 9)}),
         {"type": "lease", "epoch": 4},
@@ -247,6 +265,7 @@ def test_a_story_has_each_transition_once_and_where_batches_began() -> None:
     for record in records:
         story.add(record)
     assert story.transitions == tuple(made.transitions)
+    assert list(story.verdicts.values()) == made.verdicts[::-1]
     assert story.firsts == {0: 5, 1: 3}
     answered = [(each.partition, each.offsets.start, each.offsets.end) for each in story.answered]
     assert answered == [(0, 5, 12), (1, 3, 4)]

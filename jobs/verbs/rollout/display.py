@@ -14,8 +14,8 @@ from jobs.terminal.repairs import range_sentences, show_sentences
 from jobs.verbs.rollout.options import RolloutSizeOptions
 from jobs.verbs.rollout.run import SizedComparison
 from streaming.quality.words import figure_text, labelled_text, metrics_of, version_text
-from streaming.rollout.checks import ALPHA, RolloutCheck
 from streaming.rollout.states import TAKEN_BACK, TAKING_BACK
+from streaming.rollout_report.judged import StepJudged, power_text
 from streaming.rollout_report.report import RolloutReport
 from streaming.rollout_report.words import cautions, decisive, difference_text, step_text, time_text, way
 from streaming.words import plural
@@ -109,16 +109,7 @@ def _facts(status: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
 def _judged(judge: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
     yield "judge", f"{judge['finding']} at {judge['at']}: {judge['why']}"
     for name, check in judge["checks"].items():
-        yield f"  {name}", f"{check['sentence']} ({_power(name)}{', dry run' if check['dry_run'] else ''})"
-
-
-def _power(check: str) -> str:
-    """Return what a check may do: its chance of a false alarm, if it can roll back.
-
-    A newer version may have written a check that this one lacks.
-    """
-    powers = {own.value: f"alpha {ALPHA[own]:g}" if own in ALPHA else "holds only" for own in RolloutCheck}
-    return powers.get(check, "unknown to this version")
+        yield f"  {name}", f"{check['sentence']} ({power_text(name, dry_run=check['dry_run'])})"
 
 
 def show_repair(result: Mapping[str, Any]) -> None:
@@ -159,6 +150,8 @@ def show_report(report: RolloutReport, console: Console | None = None) -> None:
     if report.arms:
         console.print(_arms(report))
     console.print(_steps(report))
+    for judged in report.judged:
+        console.print(_judged_step(judged))
 
 
 def _arms(report: RolloutReport) -> Table:
@@ -176,6 +169,15 @@ def _steps(report: RolloutReport) -> Table:
     table = Table("at (UTC)", "came to", "because", box=None)
     for step in report.steps:
         table.add_row(step.at[:19].replace("T", " "), step_text(step), Text(step.why, overflow="fold"))
+    return table
+
+
+def _judged_step(judged: StepJudged) -> Table:
+    title = f"The judge on weight epoch {judged.weight_epoch}, {judged.at[:19].replace('T', ' ')}: {judged.why}"
+    table = Table("check", "looked at", "says", "may do", box=None, title=title, title_justify="left")
+    for check in judged.checks:
+        power = power_text(check.check, dry_run=check.dry_run)
+        table.add_row(check.check, f"{check.count:,}", Text(check.sentence, overflow="fold"), power)
     return table
 
 

@@ -15,7 +15,7 @@ from streaming.adapters.kafka.rollout_answers import KafkaRolloutAnswers
 from streaming.adapters.kafka.scan import KafkaScan
 from streaming.clock import Clock, system_clock
 from streaming.rollout_report.page.page import write_rollout_page
-from streaming.rollout_report.report import ReportSubject, RolloutReport, rollout_report
+from streaming.rollout_report.report import ReportSubject, RolloutReport, StepRecords, rollout_report
 
 
 def reported(
@@ -41,7 +41,7 @@ def reported(
         subject = ReportSubject(story.declaration, horizon, clock(), settings.quality.positive, reached=answers.reached)
         report = rollout_report(
             subject,
-            story.transitions,
+            StepRecords(story.transitions, story.verdicts.values()),
             answers.table,
             source.pairs(settings.shadow_topic),
             cohorts.labels,

@@ -12,7 +12,7 @@ from streaming.rollout.intervals import CANDIDATE
 from streaming.rollout.judge import FEWEST_DAYS
 from streaming.rollout_report.differences import POWER, ArmsComparison
 from streaming.rollout_report.page.plots import difference_plot
-from streaming.rollout_report.page.tables import arms_sections, steps_section
+from streaming.rollout_report.page.tables import arms_sections, judge_section, steps_section
 from streaming.rollout_report.report import RolloutReport
 from streaming.rollout_report.words import cautions, decisive, difference_text, finding_of, time_text, way
 from streaming.version import __version__
@@ -46,6 +46,7 @@ def _sections(report: RolloutReport) -> Iterator[Child]:
     yield _ways(report)
     yield from arms_sections(report)
     yield steps_section(report)
+    yield judge_section(report) if report.judged else None
     yield _reading(report)
 
 

@@ -17,6 +17,7 @@ from streaming.quality.words import (
     metrics_of,
     version_text,
 )
+from streaming.rollout_report.judged import power_text
 from streaming.rollout_report.report import RolloutReport
 from streaming.rollout_report.words import step_text
 
@@ -51,6 +52,23 @@ def steps_section(report: RolloutReport) -> Element:
     lead = "When the job went on, by its clock, and why. A step's first event is by the events' own time."
     titles = ["at (UTC)", "came to", "because", "first event (UTC)", "weight epoch"]
     return section("The steps", tag("p", lead), _table(titles, rows, "steps"))
+
+
+def judge_section(report: RolloutReport) -> Element:
+    """Return what each check of the judge said of each step at last."""
+    rows = []
+    for judged in report.judged:
+        at = f"weight epoch {judged.weight_epoch}"
+        for check in judged.checks:
+            cells = check.check, check.sentence, f"{check.count:,}", power_text(check.check, dry_run=check.dry_run)
+            rows.append(tag("tr", tag("th", at), [tag("td", cell) for cell in cells]))
+            at = ""
+    lead = (
+        "The last look at each step that was judged. Harm by one check rolls the candidate back; alpha is the chance"
+        " that the check ever says so of an equal candidate."
+    )
+    titles = ["step", "check", "says", "looked at", "may do"]
+    return section("The judge", tag("p", lead), _table(titles, rows, "steps"))
 
 
 def _quality(arm: VersionQuality) -> Element:
