@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pyspark.ml import Pipeline
+from pyspark.errors import IllegalArgumentException
+from pyspark.ml import Pipeline, PipelineModel
 from pyspark.ml.base import Estimator, Transformer
 from pyspark.ml.classification import GBTClassifier, LogisticRegression, RandomForestClassifier
 from pyspark.ml.feature import Imputer, OneHotEncoder, StringIndexer, VectorAssembler
-from pyspark.ml.param import Params
+from pyspark.ml.param import Param
+from pyspark.sql import DataFrame
 
 from streaming.errors import ConfigurationError
 from streaming.settings import TrainSettings
@@ -30,6 +32,19 @@ DEFAULTS: Mapping[str, Mapping[str, float]] = {
     "gradient_boosted_trees": {"maxIter": 20, "maxDepth": 5, "stepSize": 0.2},
     "random_forest": {"numTrees": 30, "maxDepth": 10},
 }
+
+
+def fitted(dataset: Dataset, settings: TrainSettings, rows: DataFrame) -> PipelineModel:
+    """Return the pipeline, fitted on some rows of the dataset.
+
+    Raises:
+        ConfigurationError: as :func:`build_pipeline`; or Spark cannot train so, as with a depth below zero or too few
+            bins for a column's categories.
+    """
+    try:
+        return build_pipeline(dataset, settings).fit(rows)
+    except IllegalArgumentException as error:
+        raise ConfigurationError(f"Spark cannot train {settings.algorithm} by train.parameters: {error}") from error
 
 
 def build_pipeline(dataset: Dataset, settings: TrainSettings) -> Pipeline:
@@ -58,9 +73,10 @@ def build_pipeline(dataset: Dataset, settings: TrainSettings) -> Pipeline:
 
 def build_classifier(settings: TrainSettings) -> Classifier:
     """Return the classifier with the defaults, the user's parameters and the seed; raises as above."""
+    require_parameters(settings)
     classifier = CLASSIFIERS[settings.algorithm](labelCol=LABEL, featuresCol="features")
     for name, value in classifier_parameters(settings).items():
-        _set(classifier, name, value)
+        classifier.set(classifier.getParam(name), value)
     if classifier.hasParam("seed"):
         classifier.set(classifier.getParam("seed"), settings.seed)
     return classifier
@@ -71,13 +87,19 @@ def classifier_parameters(settings: TrainSettings) -> dict[str, float]:
     return {**DEFAULTS[settings.algorithm], **settings.parameters}
 
 
-def _set(classifier: Params, name: str, value: float) -> None:
-    if not classifier.hasParam(name):
-        allowed = ", ".join(sorted(p.name for p in classifier.params if not p.name.endswith("Col")))
-        raise ConfigurationError(
-            f"train.parameters.{name} is not a parameter of {type(classifier).__name__}; use {allowed}"
-        )
-    try:
-        classifier.set(classifier.getParam(name), value)
-    except TypeError as error:
-        raise ConfigurationError(f"train.parameters.{name} is {value}, which Spark refuses: {error}") from error
+def require_parameters(settings: TrainSettings) -> None:
+    """Raise as :func:`build_pipeline` for ``train.parameters`` that do not fit; this needs no session."""
+    classifier = CLASSIFIERS[settings.algorithm]
+    # A class has its parameters as attributes, which belong to nobody until there is an instance.
+    members = {name: getattr(classifier, name) for name in dir(classifier)}
+    params = {name: member for name, member in members.items() if isinstance(member, Param)}
+    for name, value in settings.parameters.items():
+        if name not in params:
+            allowed = ", ".join(name for name in sorted(params) if not name.endswith("Col"))
+            raise ConfigurationError(
+                f"train.parameters.{name} is not a parameter of {classifier.__name__}; use {allowed}"
+            )
+        try:
+            params[name].typeConverter(value)
+        except TypeError as error:
+            raise ConfigurationError(f"train.parameters.{name} is {value}, which Spark refuses: {error}") from error

@@ -20,7 +20,7 @@ from streaming.settings import TrainSettings
 from streaming.training.dataset import TIME, Dataset, Fingerprint, PastColumns, fingerprint, load_dataset
 from streaming.training.evaluate import evaluate
 from streaming.training.golden import golden_rows
-from streaming.training.pipeline import build_pipeline, classifier_parameters
+from streaming.training.pipeline import classifier_parameters, fitted
 from streaming.training.profile import Timing, build_profile, with_confidence
 from streaming.training.record import Promotion, Tracker, TrainedVersion, TrainingRun
 from streaming.training.split import Split, time_split
@@ -67,7 +67,7 @@ class Trainer:
         tags = {**self.tags, **content.tags(), "penstock.features": json.dumps(dataset.signature.names)}
         with self.tracker.run(settings.experiment, f"{self.name}-{settings.algorithm}") as run:
             self.progress(f"fitting {settings.algorithm.replace('_', ' ')} on {content.rows:,} rows")
-            model = build_pipeline(dataset, settings).fit(split.train)
+            model = fitted(dataset, settings, split.train)
             with TemporaryDirectory(prefix="penstock-train-") as folder:
                 tree = Path(folder) / "model"
                 # The saved model is judged and not the fitted one: that is what will serve.

@@ -94,10 +94,9 @@ def test_a_users_own_file_becomes_a_version_that_passes_every_check(
 def test_a_training_that_fails_is_marked_as_failed_and_registers_nothing(
     config: Path, tracking_server: str, spark: SparkSession, tmp_path: Path
 ) -> None:
-    own = {**misspelt(tmp_path), "model.tracking_uri": tracking_server, "train.data": str(tmp_path / "rides.csv")}
+    own = {**refused(tmp_path), "model.tracking_uri": tracking_server, "train.data": str(tmp_path / "rides.csv")}
     settings = load_settings(config, [f"{name}={value}" for name, value in own.items()])
-    message = r"train\.parameters\.maxItr is not a parameter of LogisticRegression"
-    with pytest.raises(ConfigurationError, match=message):
+    with pytest.raises(ConfigurationError, match=f"{WHY}.*regParam given invalid value -1"):
         train_verb.train_version(settings, spark, lambda _step: None)
     assert_marked_as_failed(tracking_server, tmp_path)
 
@@ -106,17 +105,20 @@ def test_a_training_that_fails_is_marked_as_failed_and_registers_nothing(
 def test_a_run_that_fails_says_why_is_marked_as_failed_and_registers_nothing(
     config: Path, tracking_server: str, tmp_path: Path
 ) -> None:
-    options = [part for name, value in misspelt(tmp_path).items() for part in ("--set", f"{name}={value}")]
+    options = [part for name, value in refused(tmp_path).items() for part in ("--set", f"{name}={value}")]
     done = train(config, tracking_server, *options)
     assert done.returncode == 2
-    assert "train.parameters.maxItr is not a parameter of LogisticRegression" in " ".join(done.stderr.split())
+    assert WHY in " ".join(done.stderr.split())
     assert "Traceback" not in done.stderr
     assert_marked_as_failed(tracking_server, tmp_path)
 
 
-def misspelt(folder: Path) -> dict[str, str]:
+def refused(folder: Path) -> dict[str, str]:
     """Settings with which the training fails in its run, which is in an experiment named after the folder."""
-    return {"train.parameters": "{maxItr: 5}", "train.experiment": str(folder)}
+    return {"train.parameters": "{regParam: -1.0}", "train.experiment": str(folder)}
+
+
+WHY = "Spark cannot train logistic_regression by train.parameters: "
 
 
 def assert_marked_as_failed(tracking_server: str, folder: Path) -> None:
@@ -134,6 +136,12 @@ def test_without_an_address_of_a_server_nothing_is_written(config: Path, monkeyp
     with pytest.raises(ConfigurationError, match=r"no tracking server: set model\.tracking_uri"):
         train_verb.train(config, [])
     assert {path.name for path in config.parent.iterdir()} == {"rides.csv", "penstock.yaml"}
+
+
+def test_a_misspelt_parameter_is_said_before_anything_is_asked_or_read(config: Path) -> None:
+    nowhere = f"model.tracking_uri=http://127.0.0.1:{free_port()}"
+    with pytest.raises(ConfigurationError, match=r"train\.parameters\.maxItr is not a parameter of LogisticRegression"):
+        train_verb.train(config, [nowhere, "train.parameters={maxItr: 5}"])
 
 
 @pytest.mark.long

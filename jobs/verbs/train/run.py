@@ -19,6 +19,7 @@ from jobs.wiring.session import require_log, session
 from streaming.adapters.mlflow.tracking import MlflowTracker
 from streaming.errors import ConfigurationError
 from streaming.settings import Settings
+from streaming.training.pipeline import require_parameters
 from streaming.training.record import Promotion, TrainedVersion
 from streaming.training.run import Trainer
 
@@ -39,6 +40,7 @@ def train(config: Path | None, overrides: Sequence[str]) -> None:
             " (`penstock up` starts one)"
         )
     configure_logging(settings.log)
+    require_parameters(settings.train)
     require_log(SPARK_LOG)
     prepare_mlflow()
     # Before Spark starts and reads the data, which takes longer than to hear that no server is there.
