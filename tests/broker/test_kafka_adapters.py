@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import TimeoutError as FutureTimeout
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -63,6 +65,47 @@ def test_a_driver_that_was_overtaken_cannot_write_and_the_younger_one_still_can(
     third = ledger(broker, topics, application)
     assert third.open() == 3
     assert [p.version.version for p in third.recent()] == [7]
+
+
+class Overtaken(KafkaLedger):
+    """A ledger that others open each time when this driver is about to write."""
+
+    others: list[KafkaLedger]
+
+    def _transact(self, record: dict[str, Any], marks: Mapping[int, Mark]) -> None:
+        if self.others:
+            self.others.pop().open()
+        super()._transact(record, marks)
+
+
+def overtaken(broker: str, topics: tuple[str, str, str], application: str, times: int) -> Overtaken:
+    books = LedgerTopics(topics[1], Target(topics[2], 1, 1_000_000))
+    made = Overtaken({"bootstrap.servers": broker}, books, application, topics[0], system_clock)
+    made.others = [ledger(broker, topics, application) for _ in range(times)]
+    return made
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_of_drivers_that_start_at_the_same_time_one_goes_on_and_the_others_cannot_write(
+    broker: str, topics: tuple[str, str, str], application: str, times: int
+) -> None:
+    last = overtaken(broker, topics, application, times)
+    others = [*last.others]
+    assert last.open() == times + 1
+    for other in others:
+        with pytest.raises(FencedError, match="has taken over from"):
+            other.record_plan(plan(application, 1))
+    last.record_plan(made := plan(application, times + 1))
+    again = ledger(broker, topics, application)
+    assert again.open() == times + 2
+    assert again.recent() == (made,)
+
+
+def test_a_driver_that_others_overtake_at_each_try_says_so(
+    broker: str, topics: tuple[str, str, str], application: str
+) -> None:
+    with pytest.raises(FencedError, match="open its ledger over and over"):
+        overtaken(broker, topics, application, 9).open()
 
 
 def test_what_lies_behind_a_transaction_that_somebody_left_open_is_waited_for(

@@ -27,6 +27,7 @@ from streaming.delivery.marks import Mark
 from streaming.delivery.outcome import ArmOutcome
 from streaming.delivery.progress import progress_record
 from streaming.delivery.refusals import Rights, refusal
+from streaming.delivery.transaction import FENCED
 from streaming.errors import FencedError
 from streaming.ledger.plan import MODELS_RECORD, PartitionOutcome, Plan
 from streaming.offsets import Ranges
@@ -34,6 +35,7 @@ from streaming.outputs.targets import Target
 from streaming.redaction import redact
 
 _TIMEOUT = 30.0
+_TRIES = 3
 _TAIL = 20_000
 """Records read first at opening; an application whose last record is older is looked for from the beginning."""
 _REMEMBERED = 100
@@ -77,13 +79,20 @@ class KafkaLedger:
 
         Raises:
             BrokerUnavailableError: the broker does not answer.
+            FencedError: others open it at the same time, again and again.
         """
         self._producer = self._fresh_producer()
         self._plans.clear()
-        # After its retention the ledger may have forgotten every driver; the marks still know the last one.
-        self._epoch = (self._replay() or max((mark.epoch for mark in self._marks()), default=0)) + 1
-        self._append({"type": "lease", "application": self._application, "epoch": self._epoch})
-        return self._epoch
+        problem: KafkaException | None = None
+        for _ in range(_TRIES):
+            # After its retention the ledger may have forgotten every driver; the marks still know the last one. Another
+            # driver may have opened it since the last try, with the epoch that was to be ours.
+            self._epoch = (self._replay() or max((mark.epoch for mark in self._marks()), default=0)) + 1
+            lease = {"type": "lease", "application": self._application, "epoch": self._epoch}
+            problem = self._failure(self._stamped(lease), {})
+            if problem is None:
+                return self._epoch
+        raise self._unwritten(problem)
 
     def _marks(self) -> list[Mark]:
         """Return every mark of ours on the input topic, from the group and from the progress topic."""
@@ -165,24 +174,46 @@ class KafkaLedger:
             self._append_alone(record, marks)
 
     def _append_alone(self, record: dict[str, Any], marks: Mapping[int, Mark] | None) -> None:
-        written = {**record, "at": record.get("at") or isoformat(self._clock())}
-        if "reason" in written:  # the rest is read back by programs, and an application may be called like a password
-            written["reason"] = redact(written["reason"])
-        try:
-            self._transact(written, marks or {})
-        except KafkaException as problem:
-            if refused := refusal(problem.args[0], self._config, self._rights):
-                raise refused from problem
-            # The client says no more than that this producer is of no use. Whether we are fenced or the broker was
-            # away, the ledger itself tells: take the id again and see whether somebody opened it after us.
-            self._producer = self._fresh_producer()
+        written, problem = self._stamped(record), None
+        for _ in range(_TRIES):
+            problem = self._failure(written, marks or {})
+            if problem is None:
+                return
+            # Whether we are fenced or the broker was away, the ledger itself tells: did somebody open it after us?
             latest = self._replay(remember=False)
             if latest > self._epoch:
                 raise FencedError(
                     f"a driver of {self._application!r} with lease epoch {latest} has taken over from {self._epoch};"
                     " this one stops"
-                ) from None
-            self._transact(written, marks or {})
+                )
+        raise self._unwritten(problem)
+
+    def _stamped(self, record: Mapping[str, Any]) -> dict[str, Any]:
+        written = {**record, "at": record.get("at") or isoformat(self._clock())}
+        if "reason" in written:  # the rest is read back by programs, and an application may be called like a password
+            written["reason"] = redact(written["reason"])
+        return written
+
+    def _failure(self, record: dict[str, Any], marks: Mapping[int, Mark]) -> KafkaException | None:
+        """Write once; return why that failed, after which we have the id again, and whoever had it is fenced."""
+        try:
+            self._transact(record, marks)
+        except KafkaException as problem:
+            if refused := refusal(problem.args[0], self._config, self._rights):
+                raise refused from problem
+            # The client says no more than that this producer is of no use.
+            self._producer = self._fresh_producer()
+            return problem
+        return None
+
+    def _unwritten(self, problem: KafkaException | None) -> Exception:
+        """Return what to raise after the last try."""
+        if problem is None or problem.args[0].code() in FENCED:
+            return FencedError(
+                f"other drivers of {self._application!r} open its ledger over and over; let one of them run, and"
+                " find out who starts them"
+            )
+        return trouble(problem, self._config, self._rights, f"the ledger's topic {self._topic!r} cannot be written")
 
     def _transact(self, record: dict[str, Any], marks: Mapping[int, Mark]) -> None:
         producer = self._producer or self._fresh_producer()
