@@ -76,6 +76,27 @@ def saved(flavor: str, model: Any, root: Path, signature: Signature = SIGNATURE,
     return root
 
 
+ODD_CODE = """
+import os, time
+import mlflow
+
+class Odd(mlflow.pyfunc.PythonModel):
+    def predict(self, context, model_input, params=None):
+        distance = model_input["distance"]
+        if (distance == 1).any():
+            raise ValueError("a distance of one")
+        if (distance == 2).any():
+            os._exit(7)
+        if (distance == 3).any():
+            time.sleep(600)
+        print("what it prints is no answer")
+        return distance * 0 + os.getpid() if (distance == 4).any() else distance * 2
+
+mlflow.models.set_model(Odd())
+"""
+"""It raises, dies and hangs, each at a distance of its own; at 4 it answers with the number of its process."""
+
+
 def saved_code(root: Path, code: str) -> Path:
     """Save a model that is a script, which reads the column ``distance``."""
     script = root.parent / f"{root.name}.py"

@@ -25,27 +25,9 @@ from streaming.scoring.flavours.loader import read_scorer
 from streaming.scoring.flavours.scorer import NativeScorer, reading_report
 from streaming.settings import ModelSettings
 from tests.support.eventually import eventually
-from tests.support.flavours import answers, batch, described, features, flights, saved, saved_code
+from tests.support.flavours import ODD_CODE, answers, batch, described, features, flights, saved, saved_code
 
 SECONDS = 2.0
-CODE = """
-import os, time
-import mlflow
-
-class Odd(mlflow.pyfunc.PythonModel):
-    def predict(self, context, model_input, params=None):
-        distance = model_input["distance"]
-        if (distance == 1).any():
-            raise ValueError("a distance of one")
-        if (distance == 2).any():
-            os._exit(7)
-        if (distance == 3).any():
-            time.sleep(600)
-        print("what it prints is no answer")
-        return distance * 0 + os.getpid() if (distance == 4).any() else distance * 2
-
-mlflow.models.set_model(Odd())
-"""
 
 
 def distances(*values: float) -> pa.RecordBatch:
@@ -54,7 +36,7 @@ def distances(*values: float) -> pa.RecordBatch:
 
 @pytest.fixture(scope="module")
 def odd(tmp_path_factory: pytest.TempPathFactory) -> NativeScorer:
-    package = described(saved_code(tmp_path_factory.mktemp("code") / "model", CODE), code=True)
+    package = described(saved_code(tmp_path_factory.mktemp("code") / "model", ODD_CODE), code=True)
     scorer, choice = read_scorer(package, SECONDS, lambda _: "mlflow")
     assert (choice.kind, choice.why) == ("pyfunc", "its own code runs in a process of its own, by mlflow")
     return scorer
@@ -79,7 +61,7 @@ def test_whatever_the_code_does_only_its_batch_fails(odd: NativeScorer, distance
 def test_the_code_runs_in_another_process_which_ends_when_it_is_not_used_any_more(tmp_path: Path) -> None:
     from streaming.scoring.code.process import ModelProcess
 
-    root = saved_code(tmp_path / "model", CODE)
+    root = saved_code(tmp_path / "model", ODD_CODE)
     process = ModelProcess(packed(root, 1 << 20), CODE_FLAVOR, SECONDS)
     (pid,) = process.answer(distances(4.0)).column(0).to_pylist()
     assert pid != os.getpid()
@@ -100,7 +82,7 @@ def test_the_code_runs_in_another_process_which_ends_when_it_is_not_used_any_mor
 def test_code_that_cannot_be_loaded_is_refused_with_the_reason(
     tmp_path: Path, code: str, reason: str, says: str
 ) -> None:
-    root = saved_code(tmp_path / "model", CODE)
+    root = saved_code(tmp_path / "model", ODD_CODE)
     (root / "model.py").write_text(code)
     scorer, _ = read_scorer(described(root, code=True), SECONDS, lambda _: "mlflow")
     refusal, text = reading_report(scorer.saved)
@@ -124,7 +106,7 @@ def package_of(tmp_path: Path, flavor: str) -> ModelPackage:
         model = LogisticRegression().fit(features()[["distance"]], flights()["late"])
         signature = Signature.from_config({"distance": "double"})
         return described(saved("sklearn", model, tmp_path / "m", signature, serialization_format="pickle"))
-    return described(saved_code(tmp_path / "m", CODE))
+    return described(saved_code(tmp_path / "m", ODD_CODE))
 
 
 @pytest.mark.parametrize("flavor", ["sklearn", "python_function"])
@@ -134,7 +116,7 @@ def test_code_that_is_not_allowed_is_refused_with_the_setting_that_allows_it(tmp
 
 
 def test_code_beside_a_model_is_run_where_it_is_allowed(tmp_path: Path) -> None:
-    root = saved_code(tmp_path / "m", CODE)
+    root = saved_code(tmp_path / "m", ODD_CODE)
     description = yaml.safe_load((root / "MLmodel").read_text())
     description["flavors"] |= {"sklearn": {"serialization_format": "skops", "pickled_model": "x", "code": "code"}}
     (root / "MLmodel").write_text(yaml.safe_dump(description))
