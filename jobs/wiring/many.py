@@ -19,10 +19,11 @@ from streaming.engines.table_arms import TableArms, TableSource
 from streaming.errors import ConfigurationError
 from streaming.models.announcer import Announcer, ModelEventSink
 from streaming.models.many_follower import ManyFollower
-from streaming.models.many_ports import ManyFollowing, ManyPorts, ProgramLimits
+from streaming.models.many_ports import ManyFollowing, ManyPorts
 from streaming.models.ref import DEFAULT_ALIAS, ModelSelector
 from streaming.models.routing import RoutingRule
 from streaming.models.slot import Slot
+from streaming.models.table import ProgramLimits
 from streaming.models.table_memory import TableMemoryFile
 from streaming.operations.many_metrics import ManyMetrics
 from streaming.operations.metrics import FinishedBatch

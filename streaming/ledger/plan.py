@@ -17,7 +17,7 @@ from streaming.ledger.degraded import DegradedPart
 from streaming.models.ref import ModelVersion
 from streaming.offsets import OffsetRange, Ranges, covers
 from streaming.outputs.read_back import Output
-from streaming.rollout.records import ROLLOUT_RECORD
+from streaming.rollout.record_type import ROLLOUT_RECORD
 from streaming.scoring_time import ScoringTime
 
 MODELS_RECORD = "models"

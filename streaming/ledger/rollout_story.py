@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from streaming.ledger.answered import AnsweredOffsets, AnsweredRange, of_candidate
-from streaming.rollout.records import ROLLOUT_RECORD, Declaration, RecordKind, Transition
+from streaming.rollout.record_type import ROLLOUT_RECORD
+from streaming.rollout.records import Declaration, RecordKind, Transition
 from streaming.rollout.verdict import RolloutVerdict
 
 

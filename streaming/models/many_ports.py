@@ -14,7 +14,7 @@ from streaming.models.registry import ManyModels
 from streaming.models.routing import RoutingRule
 from streaming.models.served import ServedModel
 from streaming.models.slot import Slot
-from streaming.models.table import ModelTable, TableRow
+from streaming.models.table import ModelTable, ProgramLimits, TableRow
 from streaming.models.table_memory import TableMemoryFile
 
 
@@ -24,17 +24,6 @@ class MadeVersion:
 
     served: ServedModel
     row: TableRow
-
-
-@dataclass(frozen=True)
-class ProgramLimits:
-    """What bounds a worker: the bytes of programs that it keeps, and the processor's seconds for one model in a batch.
-
-    Seconds are those of one task.
-    """
-
-    resident_bytes: int = 512 * 1024**2
-    model_seconds: float = 60.0
 
 
 class TableMaker(Protocol):

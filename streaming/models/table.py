@@ -14,6 +14,17 @@ from streaming.models.signature import Signature
 
 
 @dataclass(frozen=True)
+class ProgramLimits:
+    """What bounds a worker: the bytes of programs that it keeps, and the processor's seconds for one model in a batch.
+
+    Seconds are those of one task.
+    """
+
+    resident_bytes: int = 512 * 1024**2
+    model_seconds: float = 60.0
+
+
+@dataclass(frozen=True)
 class TableRow:
     """One model's version.
 

@@ -9,8 +9,8 @@ from functools import reduce
 from streaming.clock import instant
 from streaming.errors import ConfigurationError
 from streaming.rollout.machine import order
+from streaming.rollout.record_type import ROLLOUT_RECORD
 from streaming.rollout.records import (
-    ROLLOUT_RECORD,
     Declaration,
     Fields,
     OrderGiven,

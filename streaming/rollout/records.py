@@ -21,9 +21,9 @@ from streaming.rollout.intervals import ALL_CHAMPION, ArmIntervals
 from streaming.rollout.latency import TOLERATED
 from streaming.rollout.machine import RolloutOrder
 from streaming.rollout.plan import OnNotTold, RolloutPlan, RolloutStep
+from streaming.rollout.record_type import ROLLOUT_RECORD
 from streaming.rollout.states import RolloutPhase, RolloutState, RolloutTime
 
-ROLLOUT_RECORD = "rollout"
 Fields = Mapping[str, Any]
 """A record as its JSON reads."""
 

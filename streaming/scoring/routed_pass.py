@@ -22,9 +22,8 @@ from streaming.events.arrow_records import decoded_rows
 from streaming.events.arrow_verdicts import VERDICT_STRUCT
 from streaming.events.columns import RESULTS
 from streaming.lookup_state import LookupState
-from streaming.models.many_ports import ProgramLimits
 from streaming.models.ref import ModelVersion
-from streaming.models.table import ModelTable
+from streaming.models.table import ModelTable, ProgramLimits
 from streaming.pickling import PickledByFields
 from streaming.scoring.arrow_frames import scored_over
 from streaming.scoring.arrow_results import with_invalid_predictions

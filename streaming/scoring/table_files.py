@@ -17,13 +17,13 @@ from streaming.events.decode import JsonDecoder
 from streaming.models.cache import Download
 from streaming.models.candidate import Preparation
 from streaming.models.locks import FileLock, OwnFolder, sweep
-from streaming.models.many_ports import MadeVersion, ProgramLimits
+from streaming.models.many_ports import MadeVersion
 from streaming.models.package import ModelPackage
 from streaming.models.ref import ModelKey, ModelVersion, safe_folder
 from streaming.models.seams import Features
 from streaming.models.served import ScorerChoice, ServedModel
 from streaming.models.signature import Signature
-from streaming.models.table import ModelTable, TableRow
+from streaming.models.table import ModelTable, ProgramLimits, TableRow
 from streaming.refusal_codes import RefusalCode
 from streaming.scoring.model_files import ModelProgram, write_file
 from streaming.scoring.routed_pass import RoutedPass

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field, replace
 
 from streaming.models.ref import ModelKey
 from streaming.outputs.weights import WeightEpoch
-from streaming.rollout.records import ROLLOUT_RECORD, Fields, RecordKind, Transition
+from streaming.rollout.record_type import ROLLOUT_RECORD
+from streaming.rollout.records import Fields, RecordKind, Transition
 from streaming.rollout.states import JUDGED
 
 

@@ -23,7 +23,6 @@ from streaming.models.digest import DATA_DIGEST_TAG
 from streaming.models.signature import Column, ColumnType, Signature
 from streaming.settings import TrainSettings
 from streaming.spark.exceptions import jvm_messages
-from streaming.training import flights
 
 LABEL = "penstock_label"
 TIME = "penstock_time"
@@ -150,6 +149,9 @@ def _instant(micros: int) -> datetime:
 
 
 def _flights(spark: SparkSession, start: datetime | None, end: datetime | None) -> Dataset:
+    # Executors have no pandas, and read this module to look columns up.
+    from streaming.training import flights
+
     table = flights.between(start, end).dropna(subset="late")
     table = table.assign(**{LABEL: table["late"].astype("float64"), TIME: table["event_time"]})
     arrow = pa.Table.from_pandas(table[[*flights.FEATURES, LABEL, TIME]], preserve_index=False)

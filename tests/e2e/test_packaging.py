@@ -155,8 +155,10 @@ def test_the_executors_archive_imports_all_that_tasks_need_and_nothing_from_else
     spark = Path(sysconfig.get_path("purelib")) / "pyspark" / "python" / "lib"
     code = """
 import sys, pyspark.worker, streaming.delivery.write_order, streaming.delivery.writer
-import streaming.engines.rows, streaming.scoring.compiled.scorer, streaming.scoring.flavours.scorer
-import streaming.scoring.row_pass
+import streaming.engines.rows, streaming.engines.task, streaming.engines.prepared
+import streaming.scoring.compiled.scorer, streaming.scoring.flavours.scorer, streaming.scoring.arrow_frames
+import streaming.scoring.row_pass, streaming.scoring.arm_pass, streaming.scoring.routed_pass
+import streaming.lookup.join, streaming.drift.tally, streaming.batch.text, streaming.training.dataset
 print(*(m.__file__ for m in sys.modules.values() if "site-packages" in (getattr(m, "__file__", None) or "")), sep="\\n")
 """
     done = subprocess.run(

@@ -12,13 +12,12 @@ import pyarrow as pa
 import yaml
 
 from streaming.models.golden import GoldenRow, GoldenRows
-from streaming.models.many_ports import ProgramLimits
 from streaming.models.package import ModelPackage
 from streaming.models.ref import ModelVersion
 from streaming.models.routing import RoutingRule
 from streaming.models.served import ServedModel
 from streaming.models.signature import Column, Signature
-from streaming.models.table import ModelTable, TableRow
+from streaming.models.table import ModelTable, ProgramLimits, TableRow
 from streaming.scoring.in_process import InProcessLoader
 from streaming.scoring.model_files import ModelProgram, write_file
 from streaming.scoring.routed_pass import RoutedPass
