@@ -89,7 +89,8 @@ class KafkaLedger:
             # driver may have opened it since the last try, with the epoch that was to be ours.
             self._epoch = (self._replay() or max((mark.epoch for mark in self._marks()), default=0)) + 1
             lease = {"type": "lease", "application": self._application, "epoch": self._epoch}
-            problem = self._failure(self._stamped(lease), {})
+            with self._appending:
+                problem = self._failure(self._stamped(lease), {})
             if problem is None:
                 return self._epoch
         raise self._unwritten(problem)
