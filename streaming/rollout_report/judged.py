@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from streaming.rollout.checks import ALPHA, RolloutCheck
 from streaming.rollout.verdict import CheckFinding, RolloutVerdict
 
+_ALPHAS = {check.value: alpha for check, alpha in ALPHA.items()}
+_NAMES = {check.value for check in RolloutCheck}
+
 
 @dataclass(frozen=True)
 class JudgedCheck:
@@ -47,14 +50,13 @@ def _judged(verdict: RolloutVerdict) -> StepJudged:
 
 
 def _check(name: str, check: CheckFinding) -> JudgedCheck:
-    alphas = {own.value: alpha for own, alpha in ALPHA.items()}
     return JudgedCheck(
         check=name,
         finding=check.finding.value,
         count=check.count,
         numbers=check.numbers,
         sentence=check.sentence,
-        alpha=alphas.get(name),
+        alpha=_ALPHAS.get(name),
         dry_run=check.dry_run,
     )
 
@@ -67,5 +69,8 @@ def power_text(name: str, *, dry_run: bool) -> str:
     >>> power_text("drift", dry_run=True)
     'holds only, dry run'
     """
-    powers = {own.value: f"alpha {ALPHA[own]:g}" if own in ALPHA else "holds only" for own in RolloutCheck}
-    return powers.get(name, "unknown to this version") + (", dry run" if dry_run else "")
+    if name in _ALPHAS:
+        power = f"alpha {_ALPHAS[name]:g}"
+    else:
+        power = "holds only" if name in _NAMES else "unknown to this version"
+    return power + (", dry run" if dry_run else "")

@@ -86,7 +86,10 @@ def main(descriptor: int) -> None:
     socket = helper_socket(descriptor)
     _give_way()
     while True:
-        order = json.loads(socket.recv_bytes())
+        try:
+            order = json.loads(socket.recv_bytes())
+        except EOFError:
+            return
         with _patience():
             problem = _problem(FilesLocation(**order["location"]), Path(order["target"]))
         socket.send_bytes(problem.encode())
